@@ -1,0 +1,1 @@
+"""Asyncio client library for the Constant Contact v2 REST API."""

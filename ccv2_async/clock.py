@@ -1,0 +1,53 @@
+"""The time that back-off, pacing, polls and deadlines run on.
+
+Everything that waits takes a `Clock`, so that a test or a simulation can move time itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+
+class Clock(Protocol):
+    """A source of time and the waits that go with it."""
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start; never goes back."""
+        ...
+
+    def time(self) -> float:
+        """Seconds since 1970 (UTC), for stamps that another process will read."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return when `seconds` have passed; zero or less yields to the loop once."""
+        ...
+
+    def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
+        """A block that raises `TimeoutError` when it takes longer; None for no limit."""
+        ...
+
+
+class SystemClock:
+    """The real time of this machine and of the running event loop."""
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start; never goes back."""
+        return time.monotonic()
+
+    def time(self) -> float:
+        """Seconds since 1970 (UTC)."""
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Return when `seconds` have passed."""
+        await asyncio.sleep(max(0.0, seconds))
+
+    def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
+        """A block that raises `TimeoutError` when it takes longer."""
+        return asyncio.timeout(seconds)

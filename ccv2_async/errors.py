@@ -1,0 +1,443 @@
+"""Every exception that leaves this package, and what each one says about trying again.
+
+::
+
+    ConstantContactError
+    ├── UsageError                  wrong input or set-up; nothing was sent
+    │   ├── MissingCredentials        no API key or no access token
+    │   ├── ClientClosed              the client is not open
+    │   ├── InvalidField              a value the service would refuse
+    │   ├── FileRefused               not a readable regular file, too large, a type not accepted
+    │   ├── SourceConsumed            a stream that can be read once was needed again
+    │   └── TokenError                a resume token that is altered, expired or another account's
+    ├── FileChanged                 the file grew, shrank or went away while it was sent
+    ├── TransportError              no complete answer came
+    │   ├── ConnectFailed             no connection was made; nothing was sent
+    │   ├── ConnectionLost            the connection broke; `sent` says how far the body got
+    │   └── DeadlineExceeded          the call's time was up; `sent` says how far the body got
+    ├── OutcomeUnknown              sent in full, unanswered: it may have been carried out
+    │   └── AmbiguousUpload           the same, and what was found in the folder does not settle it
+    ├── UnexpectedRedirect          the service pointed elsewhere; credentials do not follow
+    ├── DecodeError                 an answer that is not what its type or its model says
+    ├── PaginationError             a cursor that repeats or a link that cannot be followed
+    ├── APIError                    the service refused
+    │   ├── BadRequest                400, 413, 415 and the other 4xx not named here
+    │   ├── AuthenticationFailed      401
+    │   ├── Forbidden                 403 that is not about the quota
+    │   ├── NotFound                  404
+    │   ├── Conflict                  409
+    │   ├── ServerError               5xx, after the attempts that are allowed
+    │   └── QuotaExceeded             over the calls per second, or too many jobs (429)
+    │       └── DailyQuotaExceeded      over the calls per day; `resets_at` says until when
+    └── JobError                    a long-running job; `token` picks it up again
+        ├── UploadFailed              the service gave up on the file
+        │   └── VirusFound              and says why
+        ├── ActivityFailed            the activity ended in ERROR or CANCELLED
+        ├── PartialFailure            COMPLETE with row errors, and `strict` was asked for
+        ├── JobNotFound               the service does not know the job
+        └── PollTimeout               waiting ended; the job goes on at the service
+
+`safe_to_retry` on each class answers the first question of whoever catches it: True when the
+same call can be made again without doing anything twice, False when repeating is pointless or
+may double something. No message, attribute or representation ever holds the key or the token.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+__all__ = [
+    "APIError",
+    "ActivityFailed",
+    "AmbiguousUpload",
+    "AuthenticationFailed",
+    "BadRequest",
+    "ClientClosed",
+    "Conflict",
+    "ConnectFailed",
+    "ConnectionLost",
+    "ConstantContactError",
+    "DailyQuotaExceeded",
+    "DeadlineExceeded",
+    "DecodeError",
+    "FileChanged",
+    "FileRefused",
+    "Forbidden",
+    "InvalidField",
+    "JobError",
+    "JobNotFound",
+    "MissingCredentials",
+    "NotFound",
+    "OutcomeUnknown",
+    "PaginationError",
+    "PartialFailure",
+    "PollTimeout",
+    "QuotaExceeded",
+    "SentState",
+    "ServerError",
+    "SourceConsumed",
+    "TokenError",
+    "TransportError",
+    "UnexpectedRedirect",
+    "UploadFailed",
+    "UsageError",
+    "VirusFound",
+]
+
+SentState = Literal["nothing", "partly", "wholly"]
+"""How much of a request body was handed to the connection: the final boundary decides `wholly`."""
+
+
+def _rebuild(cls: type[ConstantContactError], state: dict[str, Any]) -> ConstantContactError:
+    error = cls.__new__(cls)
+    error.args = (state["message"],)
+    error.__dict__.update(state)
+    return error
+
+
+class ConstantContactError(Exception):
+    """The root of everything this package raises.
+
+    Attributes:
+        message: What happened, to what, what was already done, and what to do next.
+        safe_to_retry: Whether making the same call again can do no harm and may help.
+    """
+
+    safe_to_retry: ClassVar[bool] = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Survive pickling, as worker processes need, whatever arguments a subclass takes."""
+        return _rebuild, (type(self), dict(self.__dict__))
+
+
+class UsageError(ConstantContactError, ValueError):
+    """Wrong input or set-up. Nothing was sent. Trying again without a change will not help."""
+
+
+class MissingCredentials(UsageError):
+    """No API key or no access token was given. Nothing was sent."""
+
+
+class ClientClosed(UsageError):
+    """The client is not open: use it inside `async with`, or call `open()`. Nothing was sent."""
+
+
+class InvalidField(UsageError):
+    """A value the service would refuse. Nothing was sent.
+
+    Attributes:
+        field: The name of the argument or of the field in the request.
+        value: What was given, shortened.
+        rule: What the service accepts.
+    """
+
+    def __init__(self, field: str, value: object, rule: str) -> None:
+        shown = repr(value)
+        self.field = field
+        self.value = shown if len(shown) <= 80 else shown[:77] + "..."
+        self.rule = rule
+        super().__init__(f"{field} is {self.value}: {rule}. Nothing was sent.")
+
+
+class FileRefused(UsageError):
+    """A file that cannot be uploaded as it is. Nothing was sent.
+
+    Attributes:
+        path: The file, as it was given.
+        reason: Why it was refused.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path}: {reason}. Nothing was sent.")
+
+
+class SourceConsumed(UsageError):
+    """A stream that can be read only once would have to be sent again.
+
+    Give a path, bytes, or a function that opens the stream anew, to make it repeatable.
+    """
+
+
+class TokenError(UsageError):
+    """A resume token that is altered, expired, of an unknown version or another account's."""
+
+
+class FileChanged(ConstantContactError):
+    """The file grew, shrank or went away while it was being sent. The service got no whole file.
+
+    Safe to try again: yes, once the file has come to rest.
+
+    Attributes:
+        path: The file.
+    """
+
+    safe_to_retry = True
+
+    def __init__(self, path: str, what: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{path}: {what} while it was being sent. The upload was broken off; "
+            "send it again once the file no longer changes."
+        )
+
+
+class TransportError(ConstantContactError):
+    """No complete answer came. Safe to try again: yes, unless a subclass says otherwise.
+
+    Attributes:
+        sent: How far the request body got: "nothing", "partly" or "wholly".
+    """
+
+    safe_to_retry = True
+
+    def __init__(self, message: str, *, sent: SentState = "nothing") -> None:
+        self.sent: SentState = sent
+        super().__init__(message)
+
+
+class ConnectFailed(TransportError):
+    """No connection was made, so nothing was sent. Safe to try again: yes."""
+
+
+class ConnectionLost(TransportError):
+    """The connection broke before a whole answer came.
+
+    Safe to try again: yes; a call that adds something and was sent in full raises
+    `OutcomeUnknown` instead.
+    """
+
+
+class DeadlineExceeded(TransportError, TimeoutError):
+    """The call's time was up. Safe to try again: only when `sent` is not "wholly", or for reads.
+
+    Raised as `OutcomeUnknown` when the call adds something and was sent in full.
+    """
+
+
+class OutcomeUnknown(ConstantContactError):
+    """A call that adds something was sent in full, and no clear answer came.
+
+    It may have been carried out. Safe to try again: no; look at the account first.
+    """
+
+
+class AmbiguousUpload(OutcomeUnknown):
+    """An upload went unanswered, and what is in the folder does not settle whether it arrived.
+
+    Safe to try again: no; choose one of the candidates, or upload again on purpose.
+
+    Attributes:
+        file_name: The name it was sent under.
+        folder_id: The folder that was looked through.
+        candidates: Ids of the files in it that could be the one.
+    """
+
+    def __init__(
+        self, message: str, *, file_name: str, folder_id: str, candidates: Sequence[str] = ()
+    ) -> None:
+        self.file_name = file_name
+        self.folder_id = folder_id
+        self.candidates = tuple(candidates)
+        super().__init__(message)
+
+
+class UnexpectedRedirect(ConstantContactError):
+    """The answer was a redirect, which is never followed with credentials.
+
+    Attributes:
+        status: The HTTP status.
+    """
+
+    def __init__(self, message: str, *, status: int) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class DecodeError(ConstantContactError):
+    """An answer that is not what its Content-Type or its model says, or is too large.
+
+    Safe to try again: reads yes, though the same answer is likely; an upload no.
+
+    Attributes:
+        where: The place in the document, such as `results[3].size`; "" for the whole.
+        excerpt: A short piece of what came.
+        status: The HTTP status, when an answer was read.
+    """
+
+    def __init__(
+        self, message: str, *, where: str = "", excerpt: str = "", status: int | None = None
+    ) -> None:
+        self.where = where
+        self.excerpt = excerpt
+        self.status = status
+        super().__init__(message)
+
+
+class PaginationError(ConstantContactError):
+    """The pages go round in a circle or point where nothing may follow. Safe to try again: yes."""
+
+    safe_to_retry = True
+
+
+class APIError(ConstantContactError):
+    """The service refused the call.
+
+    Attributes:
+        status: The HTTP status; None when the refusal was foreseen and nothing was sent.
+        error_key: The service's key for the first error, such as `json.email.invalid`, or "".
+        errors: Every `(error_key, error_message)` of the answer.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None,
+        errors: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        self.status = status
+        self.errors = tuple(errors)
+        super().__init__(message)
+
+    @property
+    def error_key(self) -> str:
+        """The service's key for the first error, or ""."""
+        return self.errors[0][0] if self.errors else ""
+
+
+class BadRequest(APIError):
+    """The service found fault with the request (400, or a 4xx with no class of its own)."""
+
+
+class AuthenticationFailed(APIError):
+    """The access token is invalid or revoked (401). Get a new one before trying again."""
+
+
+class Forbidden(APIError):
+    """The key is not active, or lacks the privilege (403)."""
+
+
+class NotFound(APIError):
+    """There is nothing under that id (404)."""
+
+
+class Conflict(APIError):
+    """Something of the same name or address exists already (409)."""
+
+
+class ServerError(APIError):
+    """The service failed (5xx), also when asked again. Safe to try again: yes, later.
+
+    Raised as `OutcomeUnknown` when the call adds something and may have been carried out.
+    """
+
+    safe_to_retry = True
+
+
+class QuotaExceeded(APIError):
+    """Over the calls per second, or too many jobs at once. Safe to try again: yes, after a wait.
+
+    Attributes:
+        retry_after: Seconds the service asked to wait, or None.
+    """
+
+    safe_to_retry = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None,
+        errors: Sequence[tuple[str, str]] = (),
+        retry_after: float | None = None,
+    ) -> None:
+        self.retry_after = retry_after
+        super().__init__(message, status=status, errors=errors)
+
+
+class DailyQuotaExceeded(QuotaExceeded):
+    """The key's calls for today are used up. Safe to try again: yes, after `resets_at`.
+
+    Attributes:
+        resets_at: When the next day's quota is expected (UTC). The service does not say when its
+            day begins; midnight UTC is assumed.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None,
+        resets_at: datetime,
+        errors: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        self.resets_at = resets_at
+        super().__init__(message, status=status, errors=errors)
+
+
+class JobError(ConstantContactError):
+    """A long-running job did not end well, or not yet.
+
+    Attributes:
+        id: The job's id.
+        status: Its last known status, or None.
+        token: A resume token for it, or "".
+    """
+
+    def __init__(self, message: str, *, id: str, status: str | None, token: str = "") -> None:  # noqa: A002  # the service's own word
+        self.id = id
+        self.status = status
+        self.token = token
+        super().__init__(message)
+
+
+class UploadFailed(JobError):
+    """The service gave up on an uploaded file (Failed, or Deleted meanwhile)."""
+
+
+class VirusFound(UploadFailed):
+    """The service found a virus in the file. Do not send it again."""
+
+
+class ActivityFailed(JobError):
+    """A bulk activity ended in ERROR or CANCELLED.
+
+    Attributes:
+        activity: The activity as last read, with its row errors.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        id: str,  # noqa: A002  # the service's own word
+        status: str | None,
+        token: str = "",
+        activity: Any = None,
+    ) -> None:
+        self.activity = activity
+        super().__init__(message, id=id, status=status, token=token)
+
+
+class PartialFailure(ActivityFailed):
+    """A bulk activity is COMPLETE, but some rows failed, and `strict=True` was asked for."""
+
+
+class JobNotFound(JobError):
+    """The service does not know the job, or no longer (activities are kept 14 days)."""
+
+
+class PollTimeout(JobError, TimeoutError):
+    """Waiting ended; the job goes on at the service. Safe to wait again: yes."""
+
+    safe_to_retry = True
