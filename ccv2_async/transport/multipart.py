@@ -1,0 +1,154 @@
+"""Multipart forms as bytes: what goes before the file, what comes after it, and the exact length.
+
+Pure: the boundary is passed in, and the file itself is never looked at. The wire form follows
+what is known to work with the service:
+
+- text parts carry a Content-Disposition and nothing else;
+- the file part carries its file name and a Content-Type, or neither;
+- names go as raw UTF-8, in `"..."`, without any `filename*=`.
+
+Names are escaped as browsers do it (the WHATWG form encoding: `"` is `%22`, CR `%0D`, LF `%0A`).
+The other characters that some parser takes for the end of a string or of a line are escaped in
+the same way: the remaining control characters, the two Unicode line separators, and the
+backslash, which before a closing quote would hide it from parsers that know quoted pairs.
+Values are sent as they are; only the boundary could end one, and a value that holds it is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ccv2_async.errors import InvalidField
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["FilePart", "MultipartLayout", "boundary_from", "escape_name", "lay_out"]
+
+_BOUNDARY = re.compile(r"[0-9A-Za-z'+_.-]{1,70}")
+_MEDIA_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+(; ?[ -~]+)?")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_SEPARATOR = re.compile(r"[/\\]")
+
+_UNSAFE = ['"', "\\", "\u2028", "\u2029", *map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0))]
+_ESCAPES = str.maketrans(
+    {char: "".join(f"%{byte:02X}" for byte in char.encode()) for char in _UNSAFE}
+)
+
+
+@attrs.frozen
+class FilePart:
+    """The one part of a form whose content is a file.
+
+    Args:
+        name: The field's name.
+        filename: The file name to send; a directory in front of it is dropped. None sends no
+            file name at all.
+        content_type: The media type to send, or None to send none.
+    """
+
+    name: str
+    filename: str | None = None
+    content_type: str | None = None
+
+
+@attrs.frozen
+class MultipartLayout:
+    """A form with a gap where the file goes.
+
+    Attributes:
+        head: Everything before the file's first byte.
+        tail: Everything after its last byte; ends with the final boundary.
+        content_type: The request's Content-Type, boundary included.
+    """
+
+    head: bytes = attrs.field(repr=False)
+    tail: bytes = attrs.field(repr=False)
+    content_type: str
+
+    def length(self, file_length: int) -> int:
+        """The Content-Length of the form around a file of `file_length` bytes."""
+        return len(self.head) + file_length + len(self.tail)
+
+
+def boundary_from(random_bytes: bytes) -> str:
+    """A boundary that nobody can foresee, from at least 16 random bytes."""
+    if len(random_bytes) < 16:
+        raise ValueError(f"a boundary takes 16 random bytes or more, not {len(random_bytes)}")
+    return "ccv2-" + random_bytes[:32].hex()
+
+
+def escape_name(name: str) -> str:
+    """A field or file name as it stands between the quotes of a Content-Disposition."""
+    return _scalar(name).translate(_ESCAPES)
+
+
+def lay_out(fields: Iterable[tuple[str, str] | FilePart], *, boundary: str) -> MultipartLayout:
+    """The form made of these fields, in this order.
+
+    Args:
+        fields: `(name, value)` for a text field, a `FilePart` for the file; exactly one file.
+        boundary: 1 to 70 letters, digits or any of `'+_.-`; see `boundary_from`.
+
+    Raises:
+        InvalidField: A name is empty, a file name is nothing but a directory, a media type is
+            malformed, or a value holds the boundary. Nothing was sent.
+        ValueError: Not exactly one file, or a boundary of other characters.
+    """
+    if not _BOUNDARY.fullmatch(boundary):
+        raise ValueError(f"not a boundary: {boundary!r}")
+    delimiter = f"--{boundary}\r\n"
+    before: list[str] = []
+    after: list[str] | None = None
+    for field in fields:
+        if isinstance(field, FilePart):
+            if after is not None:
+                raise ValueError("a form carries one file, not two")
+            before.append(f"{delimiter}{_file_head(field)}\r\n\r\n")
+            after = ["\r\n"]
+        else:
+            text = f"{delimiter}{_text_part(field, boundary)}\r\n"
+            (before if after is None else after).append(text)
+    if after is None:
+        raise ValueError("a form without a file is no upload")
+    after.append(f"--{boundary}--\r\n")
+    return MultipartLayout(
+        head="".join(before).encode(),
+        tail="".join(after).encode(),
+        content_type=f"multipart/form-data; boundary={boundary}",
+    )
+
+
+def _scalar(text: str) -> str:
+    """The text with each lone surrogate, which UTF-8 cannot hold, as U+FFFD."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def _disposition(name: str) -> str:
+    if not name:
+        raise InvalidField("name", name, "a form field needs a name")
+    return f'Content-Disposition: form-data; name="{escape_name(name)}"'
+
+
+def _text_part(field: tuple[str, str], boundary: str) -> str:
+    name, value = field
+    if boundary in value:
+        raise InvalidField(name, value, "a value cannot hold the form's own boundary")
+    return f"{_disposition(name)}\r\n\r\n{_scalar(value)}"
+
+
+def _file_head(part: FilePart) -> str:
+    head = _disposition(part.name)
+    if part.filename is not None:
+        filename = _SEPARATOR.split(part.filename)[-1]
+        if filename in {"", ".", ".."}:
+            raise InvalidField("file_name", part.filename, "a file name, not a directory")
+        head += f'; filename="{escape_name(filename)}"'
+    if part.content_type is not None:
+        if not _MEDIA_TYPE.fullmatch(part.content_type):
+            raise InvalidField("content_type", part.content_type, "a media type, as image/png")
+        head += f"\r\nContent-Type: {part.content_type}"
+    return head
