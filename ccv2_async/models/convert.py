@@ -1,0 +1,236 @@
+"""The one converter between JSON and the models.
+
+`decode` and `structure` read, `encode` and `unstructure` write. Reading is tolerant where the
+service contradicts itself (ids as numbers, null for an empty list, a status in another case) and
+strict where guessing would hide a fault: what does not fit raises `DecodeError` with its place.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import attrs
+
+from ccv2_async import errors
+from ccv2_async.models import hooks, reading
+from ccv2_async.models.pages import Page
+from ccv2_async.models.reading import Misread
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from cattrs.preconf.orjson import OrjsonConverter
+
+T = TypeVar("T")
+
+Redact = Callable[[str], str]
+"""A function that takes the secrets out of a text."""
+
+EXCERPT_LIMIT = 80
+# A secret may straddle the cut, so more than the excerpt is cleaned before it is cut.
+_CLEANED = 4096
+
+
+def decode(model: type[T], content: bytes, *, what: str = "", redact: Redact | None = None) -> T:
+    """The model that the JSON in `content` describes.
+
+    Args:
+        model: A model class, `list[Model]` or `Page[Model]`.
+        content: A JSON document in UTF-8.
+        what: What was read, for the message: "the upload status".
+        redact: Takes secrets out of the excerpt that goes into the message.
+
+    Raises:
+        DecodeError: If it is not JSON, is nested too deeply, or does not fit the model; `where`
+            names the place. Safe to try again: reads yes, though the same answer is likely.
+    """
+    import orjson  # noqa: PLC0415  # imported when first needed: importing the package stays quick
+
+    try:
+        data = orjson.loads(content)
+    except orjson.JSONDecodeError as problem:
+        excerpt = _excerpt(bytes(content[:_CLEANED]).decode("utf-8", "replace"), redact)
+        raise errors.DecodeError(
+            f"{what or 'the answer'} is not JSON ({problem.msg} at byte {problem.pos}): "
+            f"{excerpt!r}. Nothing of it was used.",
+            excerpt=excerpt,
+        ) from None
+    return _read(model, data, "", what, redact)
+
+
+def structure(model: type[T], data: object, *, where: str = "") -> T:
+    """The model that parsed JSON describes.
+
+    Args:
+        model: A model class, `list[Model]` or `Page[Model]`.
+        data: Dicts, lists, text, numbers, true, false and None.
+        where: The place of `data` in the whole document, as a prefix for error messages.
+
+    Raises:
+        DecodeError: If it does not fit the model; `where` names the place. Safe to try again: no.
+    """
+    return _read(model, data, where, "", None)
+
+
+def unstructure(value: object) -> Any:
+    """The dicts and lists that `encode` would write: dates as text, None left out of models."""
+    return converter().unstructure(value)
+
+
+def encode(value: object) -> bytes:
+    """A model, or a list or dict of them, as JSON for a request body.
+
+    Raises:
+        InvalidField: If it holds what JSON cannot carry, such as a number beyond 64 bits or a
+            date without a time zone. Safe to try again: no.
+    """
+    import orjson  # noqa: PLC0415  # imported when first needed: importing the package stays quick
+
+    try:
+        return orjson.dumps(unstructure(value))
+    except orjson.JSONEncodeError as problem:
+        raise errors.InvalidField(
+            "request body", value, f"it must be JSON of whole 64-bit numbers and text ({problem})"
+        ) from None
+
+
+@cache
+def converter() -> OrjsonConverter:
+    """The cattrs converter; hooks are made when a class is first met."""
+    from cattrs.preconf.orjson import make_converter  # noqa: PLC0415  # imported when first needed
+
+    made = make_converter(detailed_validation=False)
+    for kind, read in (
+        (str, reading.text),
+        (int, reading.whole),
+        (float, reading.decimal),
+        (bool, reading.flag),
+    ):
+        made.register_structure_hook(kind, lambda value, _, read=read: read(value, None))
+    made.register_unstructure_hook(datetime, hooks.utc_text)
+    made.register_unstructure_hook_factory(_is_enum, lambda _: str)
+    made.register_structure_hook_factory(_is_enum, _enum_reader)
+    made.register_structure_hook_factory(attrs.has, lambda model: hooks.make_reader(model, made))
+    made.register_unstructure_hook_factory(attrs.has, lambda model: hooks.make_writer(model, made))
+    made.register_structure_hook_factory(
+        _is_list, lambda kind: _list_reader(made.get_structure_hook(typing.get_args(kind)[0]))
+    )
+    made.register_structure_hook_factory(
+        _is_page, lambda kind: _page_reader(made.get_structure_hook(typing.get_args(kind)[0]))
+    )
+    return made
+
+
+def _read(model: type[T], data: object, where: str, what: str, redact: Redact | None) -> T:
+    try:
+        return cast("T", _reader(cast("Hashable", model))(data, model))
+    except Misread as problem:
+        place = _joined(where, problem.where)
+        raise _misfit(place, problem.expected, problem.value, what, redact) from None
+    except (RecursionError, OverflowError, ValueError) as problem:
+        raise _misfit(where, f"readable ({type(problem).__name__})", data, what, redact) from None
+
+
+@cache
+def _reader(model: Hashable) -> hooks.Reader:
+    """The hook for a whole document; some resources come wrapped in a list of one."""
+    read = converter().get_structure_hook(model)
+    if not getattr(model, "__one_of_list__", False):
+        return read
+
+    def unwrapped(data: Any, _: Any) -> Any:
+        if isinstance(data, list):
+            if not data:
+                raise Misread(None, "an object or a list of one", data)
+            return read(data[0], model)
+        return read(data, model)
+
+    return unwrapped
+
+
+def _is_enum(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, StrEnum)
+
+
+def _is_list(kind: Any) -> bool:
+    return typing.get_origin(kind) is list
+
+
+def _is_page(kind: Any) -> bool:
+    return typing.get_origin(kind) is Page
+
+
+def _enum_reader(members: type[StrEnum]) -> hooks.Reader:
+    table = reading.spellings(members)
+    return lambda value, _: reading.open_enum(value, table, None)
+
+
+def _list_reader(read: hooks.Reader) -> hooks.Reader:
+    return lambda data, _: reading.rows(data, read, None)
+
+
+def _page_reader(read: hooks.Reader) -> hooks.Reader:
+    def page(data: Any, _: Any) -> Page[Any]:
+        if not isinstance(data, dict):
+            raise Misread(None, "a page", data)
+        if "results" not in data:
+            reading.missing("results")
+        return Page(reading.rows(data["results"], read, "results"), _next_link(data.get("meta")))
+
+    return page
+
+
+def _next_link(meta: Any) -> str | None:
+    """The link of `meta.pagination.next_link`; any level of it may be null or left out."""
+    for path, key in (("meta", "pagination"), ("meta.pagination", "next_link")):
+        if meta is None:
+            return None
+        if not isinstance(meta, dict):
+            raise Misread(path, "an object", meta)
+        meta = meta.get(key)
+    return reading.text(meta, "meta.pagination.next_link") or None if meta is not None else None
+
+
+def _joined(where: str, place: str) -> str:
+    return (
+        f"{where}{'' if place.startswith('[') else '.'}{place}"
+        if where and place
+        else (where or place)
+    )
+
+
+def _misfit(
+    where: str, expected: str, value: object, what: str, redact: Redact | None
+) -> errors.DecodeError:
+    excerpt = _excerpt(_shown(value), redact)
+    subject = what or "the answer"
+    found = (
+        f"{subject} came without {where}"
+        if expected == "there"
+        else (f"{where or subject}{f' of {subject}' if where else ''} is not {expected}: {excerpt}")
+    )
+    return errors.DecodeError(f"{found}. Nothing of it was used.", where=where, excerpt=excerpt)
+
+
+def _shown(value: object) -> str:
+    """A value in a few words; containers by their size, so that no large text is made."""
+    if isinstance(value, str):
+        return repr(value[:_CLEANED])
+    if isinstance(value, dict):
+        return f"an object of {len(value)} fields"
+    if isinstance(value, list):
+        return f"an array of {len(value)}"
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return repr(value)
+
+
+def _excerpt(text: str, redact: Redact | None) -> str:
+    """At most 80 characters of it, on one line, secrets taken out first."""
+    clean = " ".join((redact(text) if redact else text).split())
+    return clean if len(clean) <= EXCERPT_LIMIT else clean[: EXCERPT_LIMIT - 3] + "..."

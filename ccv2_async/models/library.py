@@ -1,0 +1,372 @@
+"""MyLibrary: files, folders, upload status and what the account has left.
+
+Source: mylibrary-files-api, mylibrary-folders-api, mylibrary summary pages of the v2 reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003  # read at run time by the converter
+from datetime import datetime  # noqa: TC003  # read at run time by the converter
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import attrs
+
+from ccv2_async.models.outcomes import Outcome
+from ccv2_async.models.rules import rule
+
+__all__ = [
+    "FILE_OUTCOMES",
+    "FileSortOrder",
+    "FileSource",
+    "FileStatus",
+    "FileType",
+    "FileTypeQuery",
+    "FileUploadStatus",
+    "FolderSortOrder",
+    "LibraryFile",
+    "LibraryFileUpdate",
+    "LibraryFolder",
+    "LibraryFolderWrite",
+    "LibraryInfo",
+    "MoveResult",
+    "Thumbnail",
+    "UsageSummary",
+    "file_outcome",
+]
+
+ROOT_FOLDER_IDS = frozenset({None, "", "0"})
+"""What stands for "no folder above": all three occur in answers, "0" is what is sent."""
+
+
+class FileStatus(StrEnum):
+    """The state of a library file. An unknown one stays text: treat it as pending."""
+
+    ACTIVE = "Active"
+    PROCESSING = "Processing"
+    UPLOADED = "Uploaded"
+    VIRUS_FOUND = "VirusFound"
+    FAILED = "Failed"
+    DELETED = "Deleted"
+
+
+FILE_OUTCOMES: dict[FileStatus, Outcome] = {
+    FileStatus.UPLOADED: Outcome.PENDING,
+    FileStatus.PROCESSING: Outcome.PENDING,
+    FileStatus.ACTIVE: Outcome.SUCCESS,
+    FileStatus.VIRUS_FOUND: Outcome.FAILURE,
+    FileStatus.FAILED: Outcome.FAILURE,
+    FileStatus.DELETED: Outcome.FAILURE,  # moved to the trash while it was waited for
+}
+"""What each state means for whoever waits for an upload."""
+
+_FILE_OUTCOMES_BY_WORD = {status.casefold(): outcome for status, outcome in FILE_OUTCOMES.items()}
+
+
+def file_outcome(status: str | None) -> Outcome:
+    """What a file's status means, compared ignoring case; an unknown one is pending."""
+    return _FILE_OUTCOMES_BY_WORD.get((status or "").casefold(), Outcome.PENDING)
+
+
+class FileType(StrEnum):
+    """The types of file that the library takes."""
+
+    JPEG = "JPEG"
+    JPG = "JPG"
+    GIF = "GIF"
+    PNG = "PNG"
+    PDF = "PDF"
+    DOC = "DOC"
+    DOCX = "DOCX"
+    XLS = "XLS"
+    XLSX = "XLSX"
+    PPT = "PPT"
+    PPTX = "PPTX"
+
+
+class FileSource(StrEnum):
+    """Where a file came from. Facebook and Instagram need MyLibrary Plus."""
+
+    MY_COMPUTER = "MyComputer"
+    STOCK_IMAGE = "StockImage"
+    FACEBOOK = "Facebook"
+    INSTAGRAM = "Instagram"
+    SHUTTERSTOCK = "Shutterstock"
+    MOBILE = "Mobile"
+
+
+class FileTypeQuery(StrEnum):
+    """What a listing of files is narrowed to."""
+
+    ALL = "ALL"
+    IMAGES = "IMAGES"
+    DOCUMENTS = "DOCUMENTS"
+
+
+class FileSortOrder(StrEnum):
+    """The order of a listing of files; the service's own is CREATED_DATE_DESC."""
+
+    CREATED_DATE = "CREATED_DATE"
+    CREATED_DATE_DESC = "CREATED_DATE_DESC"
+    MODIFIED_DATE = "MODIFIED_DATE"
+    MODIFIED_DATE_DESC = "MODIFIED_DATE_DESC"
+    NAME = "NAME"
+    NAME_DESC = "NAME_DESC"
+    SIZE = "SIZE"
+    SIZE_DESC = "SIZE_DESC"
+    DIMENSION = "DIMENSION"
+    DIMENSION_DESC = "DIMENSION_DESC"
+
+
+class FolderSortOrder(StrEnum):
+    """The order of a listing of folders; the service's own is CREATED_DATE_DESC."""
+
+    CREATED_DATE = "CREATED_DATE"
+    CREATED_DATE_DESC = "CREATED_DATE_DESC"
+    MODIFIED_DATE = "MODIFIED_DATE"
+    MODIFIED_DATE_DESC = "MODIFIED_DATE_DESC"
+    NAME = "NAME"
+    NAME_DESC = "NAME_DESC"
+
+
+@attrs.frozen(weakref_slot=False)
+class Thumbnail:
+    """The small picture of a file.
+
+    Attributes:
+        url: Where it can be fetched.
+        height: Pixels.
+        width: Pixels.
+        extra: What the service sent beyond the fields above.
+    """
+
+    url: str | None = None
+    height: int | None = None
+    width: int | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class LibraryFile:
+    """A file of the library.
+
+    Source: mylibrary-files-api, file-resource-api.
+
+    Attributes:
+        id: The file's id.
+        name: File name with extension, at most 80 characters.
+        description: At most 100 characters; the service wants one when a file is changed.
+        file_type: The kind of file. In the trash the service calls it `type`.
+        folder: The name of the folder it is in.
+        folder_id: The id of that folder, often negative; None in the default place.
+        height: Pixels; 0 for documents.
+        width: Pixels; 0 for documents.
+        size: Bytes.
+        is_image: Whether it is an image.
+        source: Where it came from.
+        status: Its state; an unknown one is plain text.
+        thumbnail: Its small picture.
+        url: Where it can be fetched.
+        created_date: When it was created.
+        modified_date: When it was last changed.
+        extra: What the service sent beyond the fields above, and the raw text of dates that are
+            None here. Goes back when the file is written.
+    """
+
+    id: str
+    name: str = attrs.field(metadata=rule(required=True, max_length=80))
+    description: str | None = attrs.field(
+        default=None, metadata=rule(required=True, max_length=100)
+    )
+    file_type: FileType | str | None = attrs.field(default=None, metadata={"alias": "type"})
+    folder: str | None = None
+    folder_id: str | None = None
+    height: int | None = None
+    width: int | None = None
+    size: int | None = None
+    is_image: bool | None = None
+    source: FileSource | str | None = None
+    status: FileStatus | str | None = None
+    thumbnail: Thumbnail | None = attrs.field(default=None, metadata={"first": True})
+    url: str | None = None
+    created_date: datetime | None = None
+    modified_date: datetime | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class LibraryFileUpdate:
+    """What is sent to change a file. The service replaces all three: send them all.
+
+    Source: mylibrary-files-api, file-resource-api, PUT.
+
+    Attributes:
+        description: At most 100 characters; may be empty.
+        name: File name with extension, at most 80 characters.
+        folder_id: The folder to move it to.
+        extra: Further fields to send.
+    """
+
+    description: str = attrs.field(metadata=rule(required=True, max_length=100))
+    name: str | None = attrs.field(default=None, metadata=rule(max_length=80))
+    folder_id: str | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class FileUploadStatus:
+    """How far the service has got with an uploaded file.
+
+    Source: mylibrary-files-api, upload status.
+
+    Attributes:
+        file_id: The file's id.
+        status: Its state; an unknown one is plain text. `file_outcome` says what it means.
+        description: The state in words; usually the status once more.
+        extra: What the service sent beyond the fields above.
+    """
+
+    file_id: str
+    status: FileStatus | str
+    description: str | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+    @property
+    def outcome(self) -> Outcome:
+        """Whether the upload is pending, done or has failed."""
+        return file_outcome(self.status)
+
+
+@attrs.frozen(weakref_slot=False)
+class LibraryFolder:
+    """A folder of the library, with the folders inside it.
+
+    Source: mylibrary-folders-api, folder-resource-api.
+
+    Attributes:
+        id: The folder's id, often negative.
+        name: At most 40 characters, of ISO 8859-1 only.
+        parent_id: The id of the folder above; None, "" or "0" at the top: see `is_top`.
+        level: 1 at the top, 2 and 3 below; 0 for some of the service's own folders.
+        children: The folders inside, three levels at most.
+        item_count: Files in it.
+        created_date: When it was created; None for the service's own folders.
+        modified_date: When it was last changed; None for the service's own folders.
+        extra: What the service sent beyond the fields above, and the raw text of dates that are
+            None here. Goes back when the folder is written.
+    """
+
+    id: str
+    name: str = attrs.field(
+        metadata=rule(
+            required=True,
+            max_length=40,
+            pattern="[\x00-\xff]*",
+            pattern_means="only characters of ISO 8859-1 are accepted",
+        )
+    )
+    parent_id: str | None = None
+    level: int | None = None
+    children: tuple[LibraryFolder, ...] = ()
+    item_count: int | None = None
+    created_date: datetime | None = None
+    modified_date: datetime | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+    @property
+    def is_top(self) -> bool:
+        """Whether no folder is above it."""
+        return self.parent_id in ROOT_FOLDER_IDS
+
+
+@attrs.frozen(weakref_slot=False)
+class LibraryFolderWrite:
+    """What is sent to create a folder.
+
+    Source: mylibrary-folders-api, folder-collection, POST.
+
+    Attributes:
+        name: At most 40 characters, of ISO 8859-1 only.
+        parent_id: The folder above; "0" or None for the top.
+        extra: Further fields to send.
+    """
+
+    name: str = attrs.field(
+        metadata=rule(
+            required=True,
+            max_length=40,
+            pattern="[\x00-\xff]*",
+            pattern_means="only characters of ISO 8859-1 are accepted",
+        )
+    )
+    parent_id: str | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class MoveResult:
+    """A file that was moved.
+
+    Attributes:
+        id: The file's id.
+        uri: The absolute URL of the file's resource. Never follow it with credentials.
+        extra: What the service sent beyond the fields above.
+    """
+
+    id: str
+    uri: str
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class UsageSummary:
+    """What the account's library holds and has left.
+
+    Attributes:
+        folder_count: Folders.
+        file_count: Files.
+        image_count: Files that are images.
+        document_count: Files that are documents.
+        total_bytes_used: Bytes.
+        image_bytes_used: Bytes.
+        document_bytes_used: Bytes.
+        total_bytes_remaining: Bytes.
+        free_files_remaining: Files.
+        extra: What the service sent beyond the fields above.
+    """
+
+    folder_count: int | None = None
+    file_count: int | None = None
+    image_count: int | None = None
+    document_count: int | None = None
+    total_bytes_used: int | None = None
+    image_bytes_used: int | None = None
+    document_bytes_used: int | None = None
+    total_bytes_remaining: int | None = None
+    free_files_remaining: int | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class LibraryInfo:
+    """The limits of the account's library.
+
+    Source: mylibrary summary page.
+
+    Attributes:
+        image_root: The start of the URL of every image.
+        max_free_file_num: Files; 0 says to look at `max_premium_space_limit`.
+        max_premium_space_limit: Bytes.
+        max_upload_size_limit: Bytes of the largest file that can be uploaded.
+        usage_summary: What is used and what is left.
+        extra: What the service sent beyond the fields above.
+    """
+
+    __one_of_list__: ClassVar[bool] = True
+
+    image_root: str | None = None
+    max_free_file_num: int | None = None
+    max_premium_space_limit: int | None = None
+    max_upload_size_limit: int | None = None
+    usage_summary: UsageSummary | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)

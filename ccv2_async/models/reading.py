@@ -1,0 +1,196 @@
+"""Single values as they come in JSON, and what each may be mistaken for.
+
+The generated hooks look at the common form of a value in line and call these functions only for
+the rest: an id that came as a number, a count that came as text, a status in another case, a
+date that means "not set". What cannot be read raises `Misread`, which gathers the place on its
+way out.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from enum import StrEnum
+
+logger = logging.getLogger("ccv2_async.models")
+
+READERS = (
+    "Misread", "bounded", "decimal", "flag", "missing", "open_enum", "rows", "text",
+    "unusual_date", "whole", "whole_if_possible",
+)  # fmt: skip
+"""What generated code may call."""
+
+DEPTH_LIMIT = 64
+"""Levels of nesting that are kept: far more than any resource has, far less than the stack."""
+
+_WHOLE = re.compile(r"\s*[+-]?[0-9]{1,18}\s*")
+_DECIMAL = re.compile(r"\s*[+-]?[0-9]{1,18}(\.[0-9]{1,18})?\s*")
+_NOT_SET = {(1970, 1, 1), (1969, 12, 31)}
+
+# Fields whose dates were warned of already, as (class name, field).
+_warned: set[tuple[str, str]] = set()
+
+
+class Misread(Exception):  # noqa: N818  # never leaves the package: convert.py makes a DecodeError of it
+    """A value that is not what its model says; `path` grows from the inside out."""
+
+    def __init__(self, step: str | int | None, expected: str, value: object) -> None:
+        super().__init__(expected)
+        self.path: list[str | int] = [] if step is None else [step]
+        self.expected = expected
+        self.value = value
+
+    def under(self, step: str | int) -> Misread:
+        """The same, seen from one level further out."""
+        self.path.append(step)
+        return self
+
+    @property
+    def where(self) -> str:
+        """The place, such as `results[3].size`."""
+        text = ""
+        for step in reversed(self.path):
+            if isinstance(step, int):
+                text += f"[{step}]"
+            else:
+                text += f".{step}" if text else step
+        return text
+
+
+def missing(key: str) -> NoReturn:
+    """Refuse an answer without a field that is always there."""
+    raise Misread(key, "there", None)
+
+
+def text(value: object, key: str | None) -> str:
+    """Text; an id that came as a number is the same id."""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    # A whole number beyond 64 bits arrives as a float: its digits are lost, so it names nothing.
+    raise Misread(key, "text", value)
+
+
+def whole(value: object, key: str | None) -> int:
+    """A whole number, also when it came as text or as 12.0."""
+    if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
+        return int(value)
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    raise Misread(key, "a whole number", value)
+
+
+def whole_if_possible(value: object, key: str, extra: dict[str, Any]) -> int | None:
+    """A count; one that cannot be read is None, and what came stays in `extra`."""
+    try:
+        return whole(value, key)
+    except Misread:
+        bounded(value, key)
+        extra[key] = value
+        return None
+
+
+def decimal(value: object, key: str | None) -> float:
+    """A number, also when it came as text or without a fraction."""
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    raise Misread(key, "a number", value)
+
+
+def flag(value: object, key: str | None) -> bool:
+    """True or false."""
+    if isinstance(value, bool):
+        return value
+    raise Misread(key, "true or false", value)
+
+
+def spellings(members: type[StrEnum]) -> dict[str, StrEnum]:
+    """Every usual spelling of the members: as on the wire, lower and upper case."""
+    table: dict[str, StrEnum] = {}
+    for member in members:
+        table |= {member.value.casefold(): member, member.value.upper(): member}
+    return table | {member.value: member for member in members}
+
+
+def open_enum(value: object, table: Mapping[str, StrEnum], key: str | None) -> str:
+    """The member that is meant, whatever its case; an unknown value stays plain text."""
+    word = text(value, key)
+    return table.get(word.casefold(), word)
+
+
+def moment(value: object) -> datetime | None:
+    """An aware date, or None for anything that is not one."""
+    try:
+        read = datetime.fromisoformat(value)  # type: ignore[arg-type]  # a wrong type is caught
+    except (TypeError, ValueError):
+        return None
+    if read.tzinfo is None:
+        read = read.replace(tzinfo=UTC)
+    # One year of room at each end: a change of offset cannot overflow then.
+    return read if 1 < read.year < 9999 else None
+
+
+def unusual_date(value: object, key: str, owner: str, extra: dict[str, Any]) -> datetime | None:
+    """A date that is not of this age: read if possible, else None with the raw text in `extra`.
+
+    The epoch in its two spellings and the empty text mean "not set". What cannot be read is
+    warned of, once a field, and without showing what came.
+    """
+    read = moment(value)
+    if read is not None and (read.year, read.month, read.day) not in _NOT_SET:
+        return read
+    bounded(value, key)
+    extra[key] = value
+    if read is None and value != "" and (owner, key) not in _warned:
+        _warned.add((owner, key))
+        logger.warning(
+            "%s.%s came with a date that cannot be read: it is None here, and what came is kept "
+            "in `extra`. Said once for this field.",
+            owner,
+            key,
+        )
+    return None
+
+
+def bounded(value: object, key: str | None) -> None:
+    """Refuse what is nested so deeply that comparing or writing it would exhaust the stack."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(DEPTH_LIMIT):
+        if not level:
+            return
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    raise Misread(key, f"nested at most {DEPTH_LIMIT} levels deep", value)
+
+
+def rows(value: object, read: Callable[[Any, Any], Any], key: str | None) -> list[Any]:
+    """Every element of an array; null is an empty one, and a null inside it is left out."""
+    if value is None:
+        return []
+    if not isinstance(value, list | tuple):
+        raise Misread(key, "an array", value)
+    index = 0
+    out = []
+    try:
+        for index, row in enumerate(value):  # noqa: B007  # the place, should one not be readable
+            if row is not None:
+                out.append(read(row, None))
+    except Misread as problem:
+        problem.under(index)
+        raise problem.under(key) if key is not None else problem from None
+    return out

@@ -1,0 +1,150 @@
+"""What the service accepts in a request, attached to the fields and checked before sending.
+
+A limit stands where its field is defined, as attrs metadata made by `rule`; `check` reads the
+table that results. Answers are never checked against it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from ccv2_async import errors
+
+if TYPE_CHECKING:
+    from enum import StrEnum
+
+Rules = Mapping[str, "Rule"]
+
+
+@attrs.frozen
+class Rule:
+    """The limits of one field. What is None is not limited.
+
+    Attributes:
+        required: Whether the service refuses a request without it.
+        min_length: Characters at least; for collections entries at least.
+        max_length: Characters at most; for collections entries at most.
+        least: The smallest number.
+        most: The largest number.
+        allowed: The words that are accepted; compared ignoring case.
+        pattern: What the whole text must match, and `pattern_means` in words.
+        pattern_means: The pattern for people.
+    """
+
+    required: bool = False
+    min_length: int | None = None
+    max_length: int | None = None
+    least: float | None = None
+    most: float | None = None
+    allowed: tuple[str, ...] | None = None
+    pattern: str | None = None
+    pattern_means: str = ""
+
+    def broken_by(self, value: object) -> str | None:
+        """What the service accepts, when that is not `value`; None when all is well.
+
+        Args:
+            value: The value to be sent; None for one that is left out.
+        """
+        if value is None or (self.required and _empty(value)):
+            return "the service requires it" if self.required else None
+        unit = "characters" if isinstance(value, str) else "entries"
+        if isinstance(value, Sequence | Mapping):
+            if self.max_length is not None and len(value) > self.max_length:
+                return f"at most {self.max_length} {unit} are accepted, it has {len(value)}"
+            if self.min_length is not None and len(value) < self.min_length:
+                return f"at least {self.min_length} {unit} are needed, it has {len(value)}"
+        return self._number_broken_by(value) or self._word_broken_by(value)
+
+    def _number_broken_by(self, value: object) -> str | None:
+        if not isinstance(value, int | float):
+            return None
+        if self.least is not None and not value >= self.least:
+            return f"the least that is accepted is {self.least:g}"
+        if self.most is not None and not value <= self.most:
+            return f"the most that is accepted is {self.most:g}"
+        return None
+
+    def _word_broken_by(self, value: object) -> str | None:
+        if not isinstance(value, str):
+            return None
+        if self.allowed is not None and value.casefold() not in {
+            word.casefold() for word in self.allowed
+        }:
+            return "accepted are " + ", ".join(self.allowed)
+        if self.pattern is not None and not re.fullmatch(self.pattern, value):
+            return self.pattern_means
+        return None
+
+
+def rule(
+    *,
+    required: bool = False,
+    min_length: int | None = None,
+    max_length: int | None = None,
+    least: float | None = None,
+    most: float | None = None,
+    allowed: type[StrEnum] | Sequence[str] | None = None,
+    pattern: str | None = None,
+    pattern_means: str = "",
+) -> dict[str, Any]:
+    """Metadata for an attrs field: the limits that the service sets.
+
+    Args:
+        required: Whether the service refuses a request without it.
+        min_length: Characters, or entries of a collection, at least.
+        max_length: Characters, or entries of a collection, at most.
+        least: The smallest number.
+        most: The largest number.
+        allowed: The words that are accepted, or the enumeration that holds them.
+        pattern: A regular expression for the whole text.
+        pattern_means: The pattern for people: "letters, digits and _ are accepted".
+    """
+    words = None if allowed is None else tuple(str(word) for word in allowed)
+    return {
+        "rule": Rule(required, min_length, max_length, least, most, words, pattern, pattern_means)
+    }
+
+
+def rules_of(model: type[Any]) -> dict[str, Rule]:
+    """The limits of a model's fields, by field name; fields without one are left out."""
+    return {a.name: a.metadata["rule"] for a in attrs.fields(model) if "rule" in a.metadata}
+
+
+def check(values: object, rules: Rules | None = None, *, prefix: str = "") -> None:
+    """Nothing, when the service would accept the values.
+
+    Args:
+        values: A model, or a mapping of names to values (for arguments of a call).
+        rules: The limits by name; a model brings its own, nested models included.
+        prefix: Put before the field's name in the error, such as `import_data[3].`.
+
+    Raises:
+        InvalidField: Names the field, the value and the rule. Nothing was sent. Safe to try
+            again: no.
+    """
+    if isinstance(values, Mapping):
+        given, limits = values, rules or {}
+    else:
+        model: type[Any] = type(values)
+        given = {a.name: getattr(values, a.name) for a in attrs.fields(model)}
+        limits = rules_of(model) if rules is None else rules
+    for name, limit in limits.items():
+        broken = limit.broken_by(given.get(name))
+        if broken:
+            raise errors.InvalidField(prefix + name, given.get(name), broken)
+    for name, value in given.items():
+        if attrs.has(type(value)):
+            check(value, prefix=f"{prefix}{name}.")
+        elif isinstance(value, tuple | list):
+            for index, entry in enumerate(value):
+                if attrs.has(type(entry)):
+                    check(entry, prefix=f"{prefix}{name}[{index}].")
+
+
+def _empty(value: object) -> bool:
+    return isinstance(value, tuple | list) and not value

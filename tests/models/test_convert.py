@@ -1,0 +1,381 @@
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import attrs
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ccv2_async import errors
+from ccv2_async.models import (
+    FileStatus,
+    FileUploadStatus,
+    LibraryFile,
+    LibraryFolder,
+    LibraryInfo,
+    Page,
+    decode,
+    encode,
+    reading,
+    structure,
+    unstructure,
+)
+
+FILE = {"id": "4", "name": "menu.pdf"}
+
+
+def page_of(*rows: Any, **pagination: Any) -> bytes:
+    return json.dumps({"meta": {"pagination": pagination}, "results": list(rows)}).encode()
+
+
+def refused(model: Any, content: bytes, **options: Any) -> errors.DecodeError:
+    with pytest.raises(errors.DecodeError) as caught:
+        decode(model, content, **options)
+    return caught.value
+
+
+def test_a_page_has_its_rows_and_the_link_to_the_next() -> None:
+    page = decode(Page[LibraryFile], page_of(FILE, next_link="/v2/library/files?next=abc"))
+    assert [row.id for row in page.results] == ["4"]
+    assert page.next_link == "/v2/library/files?next=abc"
+
+
+@pytest.mark.parametrize(
+    "meta",
+    ["{}", "null", '{"pagination":null}', '{"pagination":{}}', '{"pagination":{"next_link":""}}'],
+)
+def test_the_last_page_has_no_link_however_that_is_said(meta: str) -> None:
+    page = decode(Page[LibraryFile], f'{{"meta":{meta},"results":[]}}'.encode())
+    assert page == Page([], None)
+
+
+def test_a_page_without_meta_or_with_null_results_is_an_empty_last_one() -> None:
+    assert decode(Page[LibraryFile], b'{"results":null}') == Page([], None)
+
+
+def test_a_page_without_results_is_refused() -> None:
+    problem = refused(Page[LibraryFile], b'{"meta":{}}', what="the listing of files")
+    assert problem.where == "results"
+    assert str(problem) == "the listing of files came without results. Nothing of it was used."
+
+
+@pytest.mark.parametrize("content", [b"[]", b"null", b"3", b'"x"'])
+def test_what_is_no_page_is_refused(content: bytes) -> None:
+    assert "is not a page" in str(refused(Page[LibraryFile], content))
+
+
+@pytest.mark.parametrize(
+    ("meta", "where"), [('"x"', "meta"), ('{"pagination":[]}', "meta.pagination")]
+)
+def test_a_misshapen_meta_names_its_place(meta: str, where: str) -> None:
+    assert refused(Page[LibraryFile], f'{{"meta":{meta},"results":[]}}'.encode()).where == where
+
+
+def test_a_misfit_names_its_place_and_shows_a_short_excerpt() -> None:
+    problem = refused(
+        Page[LibraryFile],
+        page_of(FILE, FILE, FILE, FILE | {"size": "many " * 100}),
+        what="the listing",
+    )
+    assert problem.where == "results[3].size"
+    assert len(problem.excerpt) <= 80
+    assert "results[3].size of the listing is not a whole number: 'many many" in str(problem)
+
+
+def test_a_misfit_deep_inside_names_every_step() -> None:
+    folder = {
+        "id": "1",
+        "name": "a",
+        "children": [{"id": "2", "name": "b", "children": [{"id": "3"}]}],
+    }
+    problem = refused(list[LibraryFolder], json.dumps([folder]).encode())
+    assert problem.where == "[0].children[0].children[0].name"
+
+
+def test_the_place_starts_where_the_caller_says() -> None:
+    with pytest.raises(errors.DecodeError) as caught:
+        structure(LibraryFile, FILE | {"thumbnail": 7}, where="upload[2]")
+    assert caught.value.where == "upload[2].thumbnail"
+    with pytest.raises(errors.DecodeError) as caught:
+        structure(LibraryFile, [], where="upload[2]")
+    assert caught.value.where == "upload[2]"
+    with pytest.raises(errors.DecodeError) as caught:
+        structure(list[LibraryFile], [7], where="upload")
+    assert caught.value.where == "upload[0]"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("name", None, "came without name"),
+        ("name", 1.5, "name of the answer is not text: 1.5"),
+        ("name", True, "name of the answer is not text: true"),
+        ("name", ["x"], "name of the answer is not text: an array of 1"),
+        ("url", {"a": 1}, "url of the answer is not text: an object of 1 fields"),
+        ("size", 1.5, "size of the answer is not a whole number: 1.5"),
+        ("size", False, "size of the answer is not a whole number: false"),
+        ("is_image", "yes", "is_image of the answer is not true or false: 'yes'"),
+        ("status", ["x"], "status of the answer is not text: an array of 1"),
+        ("thumbnail", "x", "thumbnail of the answer is not an object: 'x'"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_told_in_words(
+    field: str, value: object, expected: str
+) -> None:
+    assert expected in str(refused(LibraryFile, orjson.dumps(FILE | {field: value})))
+
+
+@pytest.mark.parametrize("value", [b"null", b"[]", b"3", b"true", b'"x"'])
+def test_what_is_no_object_is_no_resource(value: bytes) -> None:
+    assert "is not an object" in str(refused(LibraryFile, value))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"<html>no</html>", b"NaN", b"\xff\xfe", b'"\\ud800"', b"1e400", b"9" * 5000],
+)
+def test_what_is_not_json_is_refused_with_an_excerpt(content: bytes) -> None:
+    problem = refused(LibraryFile, content)
+    assert "is not JSON" in str(problem)
+    assert len(problem.excerpt) <= 80
+
+
+def test_no_secret_stays_in_an_excerpt_even_across_the_cut() -> None:
+    secret = "s3cret-k3y"
+
+    def redact(text: str) -> str:
+        return text.replace(secret, "***")
+
+    for content in (
+        b"<p>" + b"x" * 70 + secret.encode() + b"</p>",
+        json.dumps(FILE | {"size": "x" * 70 + secret}).encode(),
+    ):
+        problem = refused(LibraryFile, content, redact=redact)
+        assert "s3cret" not in str(problem)
+        assert "s3cret" not in problem.excerpt
+
+
+@pytest.mark.parametrize("depth", [100, 900, 5000])
+@pytest.mark.parametrize("opened", ["[", '{"a":'])
+def test_deep_nesting_is_refused_wherever_it_stands(depth: int, opened: str) -> None:
+    closed = "]" if opened == "[" else "}"
+    deep = opened * depth + "1" + closed * depth
+    for model, content in (
+        (LibraryFile, f'{{"id":"4","name":"x","unknown":{deep}}}'),
+        (LibraryFile, f'{{"id":"4","name":"x","created_date":{deep}}}'),
+        (LibraryFile, deep),
+        (Page[LibraryFile], f'{{"results":{deep}}}'),
+        (list[LibraryFile], deep),
+    ):
+        refused(model, content.encode())
+
+
+@pytest.mark.parametrize("depth", [70, 400])
+def test_a_folder_nested_without_end_is_refused(depth: int) -> None:
+    deep = '{"id":"1","name":"x","children":[' * depth + "]}" * depth
+    assert "nested" in str(refused(LibraryFolder, deep.encode()))
+
+
+def test_nesting_within_reason_is_kept() -> None:
+    deep = "[" * 60 + "]" * 60
+    file = decode(LibraryFile, b'{"id":"4","name":"x","unknown":%s}' % deep.encode())
+    assert encode(file.extra["unknown"]).decode() == deep
+
+
+def test_an_id_whose_digits_were_lost_is_refused() -> None:
+    content = b'{"id":123456789012345678901234567890,"name":"x"}'
+    assert refused(LibraryFile, content).where == "id"
+
+
+def test_a_number_python_would_not_print_is_refused_without_a_crash() -> None:
+    with pytest.raises(errors.DecodeError):
+        structure(LibraryFile, FILE | {"id": 10**5000})
+
+
+def test_null_is_an_empty_list_and_a_null_row_is_left_out() -> None:
+    assert decode(list[FileUploadStatus], b"null") == []
+    rows = decode(list[FileUploadStatus], b'[null,{"file_id":"9","status":"Active"}]')
+    assert [row.file_id for row in rows] == ["9"]
+    assert decode(LibraryFolder, b'{"id":"1","name":"x","children":null}').children == ()
+
+
+@pytest.mark.parametrize("content", [b"{}", b"3", b'"x"'])
+def test_what_is_no_list_is_refused(content: bytes) -> None:
+    assert "is not an array" in str(refused(list[FileUploadStatus], content))
+
+
+def test_unknown_fields_are_kept_out_of_sight_and_sent_back() -> None:
+    file = decode(LibraryFile, b'{"id":"4","name":"x","colour":{"deep":[1,2]}}')
+    assert file.extra == {"colour": {"deep": [1, 2]}}
+    assert "colour" not in repr(file)
+    changed = attrs.evolve(file, name="y")
+    assert json.loads(encode(changed)) == {"id": "4", "name": "y", "colour": {"deep": [1, 2]}}
+
+
+def test_two_readings_of_the_same_answer_are_equal_and_hash_alike() -> None:
+    content = b'{"id":"4","name":"x","colour":[1],"created_date":"2013-06-19T11:36:43.000Z"}'
+    first, second = decode(LibraryFile, content), decode(LibraryFile, content)
+    assert first == second
+    assert hash(first) == hash(second)
+    assert first != decode(LibraryFile, b'{"id":"4","name":"x"}')
+
+
+def test_a_model_that_was_read_is_as_immutable_as_one_that_was_made() -> None:
+    file = decode(LibraryFile, b'{"id":"4","name":"x"}')
+    assert type(file) is LibraryFile
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        file.name = "y"  # type: ignore[misc]  # the point of the test
+    assert file == LibraryFile("4", "x")
+
+
+def test_none_is_left_out_on_writing() -> None:
+    assert unstructure(LibraryFile("4", "x")) == {"id": "4", "name": "x"}
+
+
+def test_dates_are_written_in_utc_with_milliseconds_and_z() -> None:
+    moment = datetime(2013, 6, 19, 11, 36, 43, 108_999, timezone(timedelta(hours=-4)))
+    file = LibraryFile("4", "x", created_date=moment)
+    assert unstructure(file)["created_date"] == "2013-06-19T15:36:43.108Z"
+    assert encode({"since": moment}) == b'{"since":"2013-06-19T15:36:43.108Z"}'
+
+
+def test_a_date_without_a_zone_is_not_sent() -> None:
+    with pytest.raises(errors.InvalidField) as caught:
+        encode(LibraryFile("4", "x", created_date=datetime(2013, 6, 19)))  # noqa: DTZ001  # the point
+    assert caught.value.field == "created_date"
+    with pytest.raises(errors.InvalidField):
+        encode(datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5))))
+
+
+@pytest.mark.parametrize("value", [2**70, "\ud800", {1: 2}.keys])
+def test_what_json_cannot_carry_is_not_sent(value: object) -> None:
+    with pytest.raises(errors.InvalidField):
+        encode({"x": value})
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2013-06-24T13:12:10.000-04:00", datetime(2013, 6, 24, 17, 12, 10, tzinfo=UTC)),
+        ("2013-01-23T13:48:44.108Z", datetime(2013, 1, 23, 13, 48, 44, 108_000, UTC)),
+        ("2018-06-04T13:07:30.00Z", datetime(2018, 6, 4, 13, 7, 30, tzinfo=UTC)),
+        ("2018-06-04T13:07:30", datetime(2018, 6, 4, 13, 7, 30, tzinfo=UTC)),
+        ("1965-06-04T13:07:30Z", datetime(1965, 6, 4, 13, 7, 30, tzinfo=UTC)),
+    ],
+)
+def test_dates_are_read_aware_in_every_form_that_occurs(text: str, moment: datetime) -> None:
+    file = structure(LibraryFile, FILE | {"created_date": text})
+    assert file.created_date == moment
+    assert file.extra == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1970-01-01T00:00:00.000Z", "1969-12-31T19:00:00.000-05:00", "1970-01-01", ""],
+)
+def test_an_epoch_date_means_not_set_and_its_text_goes_back(
+    text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = structure(LibraryFile, FILE | {"created_date": text})
+    assert file.created_date is None
+    assert unstructure(file) == FILE | {"created_date": text}
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("value", ["yesterday", 1371656203, {"a": 1}, "9999-12-31T23:59:59-23:00"])
+def test_an_unreadable_date_is_none_with_one_warning_and_goes_back(
+    value: object, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_warned", set())
+    for _ in range(3):
+        file = structure(LibraryFile, FILE | {"modified_date": value})
+        assert file.modified_date is None
+        assert unstructure(file) == FILE | {"modified_date": value}
+    assert [r.name for r in caplog.records] == ["ccv2_async.models"]
+    assert caplog.records[0].levelno == logging.WARNING
+    assert "LibraryFile.modified_date" in caplog.text
+    assert str(value) not in caplog.text
+
+
+def test_a_date_set_anew_wins_over_the_raw_text() -> None:
+    file = structure(LibraryFile, FILE | {"created_date": "1970-01-01T00:00:00.000Z"})
+    changed = attrs.evolve(file, created_date=datetime(2020, 1, 1, tzinfo=UTC))
+    assert unstructure(changed)["created_date"] == "2020-01-01T00:00:00.000Z"
+
+
+@pytest.mark.parametrize("word", ["Active", "ACTIVE", "active", "aCtIvE"])
+def test_a_known_word_is_recognised_in_any_case(word: str) -> None:
+    assert structure(LibraryFile, FILE | {"status": word}).status is FileStatus.ACTIVE
+
+
+@pytest.mark.parametrize("word", ["Quarantined", "", "active "])
+def test_an_unknown_word_stays_plain_text(word: str) -> None:
+    status = structure(LibraryFile, FILE | {"status": word}).status
+    assert type(status) is str
+    assert unstructure(structure(LibraryFile, FILE | {"status": word}))["status"] == word
+
+
+@pytest.mark.parametrize(("value", "size"), [("12", 12), (12.0, 12), (" -3 ", -3), (2**63, 2**63)])
+def test_a_number_in_another_form_is_the_same_number(value: object, size: int) -> None:
+    assert structure(LibraryFile, FILE | {"size": value}).size == size
+
+
+def test_only_a_resource_that_comes_wrapped_may_be_wrapped() -> None:
+    assert decode(LibraryInfo, b'[{"image_root":"x"}]') == LibraryInfo("x")
+    refused(LibraryFile, b'[{"id":"4","name":"x"}]')
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.floats(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+anything = json_values | st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(attrs.fields_dict(LibraryFile), json_values)
+)
+
+
+@given(anything, st.sampled_from([LibraryFile, LibraryFolder, LibraryInfo, FileUploadStatus]))
+def test_whatever_comes_is_a_model_or_a_decode_error(value: object, model: type[Any]) -> None:
+    content = orjson.dumps(value)
+    try:
+        read = decode(model, content)
+    except errors.DecodeError as problem:
+        assert len(problem.excerpt) <= 80  # noqa: PT017  # either end is right
+    else:
+        assert structure(model, unstructure(read)) == read
+
+
+@given(st.binary())
+def test_any_bytes_are_a_model_or_a_decode_error(content: bytes) -> None:
+    refused(LibraryFile, content)
+
+
+words = st.text(st.characters(codec="utf-8"))
+moments = st.integers(31_536_000_000 * 2, 250_000_000_000_000).map(
+    lambda milliseconds: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)
+)
+
+
+@given(
+    st.builds(
+        LibraryFile,
+        id=words,
+        name=words,
+        description=st.none() | words,
+        status=st.sampled_from(FileStatus) | st.just("New"),
+        size=st.none() | st.integers(0, 2**53),
+        is_image=st.none() | st.booleans(),
+        created_date=st.none() | moments,
+        extra=st.dictionaries(words.filter(lambda key: key.startswith("x")), json_values),
+    )
+)
+def test_what_is_written_is_read_back_the_same(file: LibraryFile) -> None:
+    again = decode(LibraryFile, encode(file))
+    assert encode(again) == encode(file)
+    assert attrs.evolve(again, extra={}) == attrs.evolve(file, extra={})

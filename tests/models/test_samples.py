@@ -1,0 +1,90 @@
+"""The reference's sample payloads go through the models and back, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ccv2_async import models
+from ccv2_async.models import Page, decode, encode
+
+SAMPLES = Path(__file__).parents[3] / "shared" / "api" / "samples"
+
+MODELS: dict[str, Any] = {
+    "library_file_response": models.LibraryFile,
+    "library_files_by_folder_response": Page[models.LibraryFile],
+    "library_files_move_results_response": list[models.MoveResult],
+    "library_files_response": Page[models.LibraryFile],
+    "library_files_upload_status_response": list[models.FileUploadStatus],
+    "library_folder_response": models.LibraryFolder,
+    "library_folders_response": Page[models.LibraryFolder],
+    "library_info_response": models.LibraryInfo,
+    "library_trash_response": Page[models.LibraryFile],
+}
+
+
+def lost(before: Any, after: Any, where: str = "$") -> list[str]:
+    """The places at which `after` lacks something of `before`.
+
+    Absent stands for null, an id as text for one as a number, and a date for the same instant.
+    """
+    if isinstance(before, dict):
+        if not isinstance(after, dict):
+            return [where]
+        return [
+            place
+            for key, value in before.items()
+            if value is not None
+            for place in lost(value, after.get(key), f"{where}.{key}")
+        ]
+    if isinstance(before, list):
+        if not isinstance(after, list) or len(after) != len(before):
+            return [where]
+        return [
+            place
+            for index, pair in enumerate(zip(before, after, strict=True))
+            for place in lost(*pair, f"{where}[{index}]")
+        ]
+    same = before == after or str(before) == str(after) or instant(before) == instant(after)
+    return [] if same else [where]
+
+
+def instant(value: Any) -> Any:
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return value
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_sample_goes_through_its_model_and_back_with_nothing_lost(name: str) -> None:
+    path = SAMPLES / f"{name}.json"
+    if not path.exists():
+        pytest.skip("the reference with its sample payloads is not beside this repository")
+    before = json.loads(path.read_bytes())
+    read = decode(MODELS[name], path.read_bytes())
+    if isinstance(read, Page):
+        assert read.next_link == before["meta"]["pagination"].get("next_link")
+        assert lost(before["results"], json.loads(encode(read.results))) == []
+    elif name == "library_info_response":
+        assert lost(before, [json.loads(encode(read))]) == []
+    else:
+        assert lost(before, json.loads(encode(read))) == []
+
+
+def test_every_sample_has_its_model() -> None:
+    if not SAMPLES.exists():
+        pytest.skip("the reference with its sample payloads is not beside this repository")
+    assert {path.stem for path in SAMPLES.glob("library_*.json")} == set(MODELS)
+
+
+def test_a_loss_would_be_noticed() -> None:
+    before = {"a": 1, "b": [{"c": "2013-06-19T11:36:43.000-04:00"}], "d": None, "e": "x"}
+    assert lost(before, {"a": "1", "b": [{"c": "2013-06-19T15:36:43.000Z"}], "e": "x"}) == []
+    assert lost(before, {"b": [{"c": "2014-06-19T15:36:43.000Z"}]}) == ["$.a", "$.b[0].c", "$.e"]
+    assert lost(before, {"a": 1, "b": [], "e": "x"}) == ["$.b"]
+    assert lost({"a": []}, {}) == ["$.a"]
