@@ -1,0 +1,56 @@
+"""The ASGI application: the API below `/v2`, its OpenAPI document, and the admin path."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from ccv2_async.sandbox.admin import admin_routes
+from ccv2_async.sandbox.dispatch import Endpoint
+from ccv2_async.sandbox.gateway import API, Gateway
+from ccv2_async.sandbox.openapi import openapi_document
+from ccv2_async.sandbox.problems import Refusal
+from ccv2_async.sandbox.table import OPERATIONS
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from ccv2_async.sandbox.operations import Operation
+    from ccv2_async.sandbox.world import World
+
+
+def make_app(world: World) -> Starlette:
+    """The application that serves one sandbox."""
+    paths: dict[str, list[Operation]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, []).append(operation)
+    routes = [
+        Route(API + path, Endpoint(operations, world), name=path)
+        for path, operations in paths.items()
+    ]
+    app = Starlette(
+        routes=[*routes, Route("/openapi.json", _openapi), *admin_routes(world)],
+        middleware=[Middleware(Gateway, world=world)],
+        exception_handlers={HTTPException: _unknown, Exception: _failed},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def _openapi(_request: Request) -> Response:
+    return JSONResponse(openapi_document(OPERATIONS))
+
+
+def _unknown(_request: Request, problem: Exception) -> Response:
+    status = problem.status_code if isinstance(problem, HTTPException) else 404
+    return JSONResponse(Refusal(status, "There is nothing here.").body(), status)
+
+
+def _failed(_request: Request, _problem: Exception) -> Response:
+    return JSONResponse(Refusal(500, "The sandbox failed; see its log.").body(), 500)

@@ -1,0 +1,60 @@
+"""The time that the sandbox runs on: the machine's, or one that a simulation moves."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Protocol
+
+import attrs
+
+_LIBRARY_OFFSET = timezone(timedelta(hours=-4))
+
+
+class Clock(Protocol):
+    """What the sandbox asks the time of."""
+
+    def time(self) -> float:
+        """Seconds since 1970 (UTC)."""
+        ...
+
+
+class SystemClock:
+    """The time of this machine."""
+
+    def time(self) -> float:
+        """Seconds since 1970 (UTC)."""
+        return time.time()
+
+
+@attrs.define
+class ShiftedClock:
+    """Another clock's time, moved forward by hand.
+
+    Attributes:
+        base: The clock underneath.
+        offset: Seconds that are added to it.
+    """
+
+    base: Clock = attrs.field(factory=SystemClock)
+    offset: float = 0.0
+
+    def time(self) -> float:
+        """Seconds since 1970 (UTC)."""
+        return self.base.time() + self.offset
+
+    def advance(self, seconds: float) -> None:
+        """Move the time forward by `seconds`."""
+        self.offset += seconds
+
+
+def utc_stamp(moment: float) -> str:
+    """`2013-01-23T13:48:44.108Z`, as most of the service writes dates."""
+    stamp = datetime.fromtimestamp(moment, UTC)
+    return f"{stamp:%Y-%m-%dT%H:%M:%S}.{stamp.microsecond // 1000:03d}Z"
+
+
+def offset_stamp(moment: float) -> str:
+    """`2013-06-19T11:36:43.000-04:00`, as the library writes dates."""
+    stamp = datetime.fromtimestamp(moment, _LIBRARY_OFFSET)
+    return f"{stamp:%Y-%m-%dT%H:%M:%S}.{stamp.microsecond // 1000:03d}-04:00"

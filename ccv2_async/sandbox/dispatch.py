@@ -1,0 +1,168 @@
+"""From a request to its operation's handler: method, types, parameters, body."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from ccv2_async.sandbox.forms import boundary_of, read_form
+from ccv2_async.sandbox.gateway import API, ENTRY, QUERY
+from ccv2_async.sandbox.operations import Call, FormBody, JsonBody
+from ccv2_async.sandbox.paging import read_cursor
+from ccv2_async.sandbox.problems import Refusal, bad_query
+from ccv2_async.sandbox.wire import refused, send_answer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from starlette.types import Receive, Scope, Send
+
+    from ccv2_async.sandbox.fields import Field
+    from ccv2_async.sandbox.forms import Form
+    from ccv2_async.sandbox.operations import Operation
+    from ccv2_async.sandbox.world import World
+
+_ACCEPTABLE = frozenset({"application/json", "application/*", "*/*"})
+_JSON_LIMIT = 16 * 1024 * 1024
+_FORM_OVERHEAD = 64 * 1024
+
+
+class ClientGone(Exception):  # noqa: N818 - nothing went wrong here
+    """The client went away before its request was complete; there is nobody to answer."""
+
+
+class Endpoint:
+    """The ASGI application behind one path: all its operations.
+
+    Args:
+        operations: The operations of this path.
+        world: The state of the sandbox.
+    """
+
+    def __init__(self, operations: Sequence[Operation], world: World) -> None:
+        self._operations = operations
+        self._world = world
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        try:
+            operation = self._choose(scope["method"], headers)
+            call = await self._read(operation, scope, receive, headers)
+            answer = operation.handler(call)
+        except Refusal as problem:
+            answer = refused(problem)
+        except ClientGone:
+            return
+        await send_answer(send, answer)
+
+    def _choose(self, method: str, headers: dict[bytes, str]) -> Operation:
+        offered = [operation for operation in self._operations if operation.method == method]
+        if not offered:
+            allowed = ", ".join(sorted({operation.method for operation in self._operations}))
+            raise Refusal(405, f"{method} is not supported here.", headers={"Allow": allowed})
+        accept = headers.get(b"accept", "*/*")
+        kinds = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
+        if not kinds & _ACCEPTABLE:
+            raise Refusal(406, "Accept has to be application/json.")
+        content_type = headers.get(b"content-type", "").partition(";")[0].strip().lower()
+        for operation in offered:
+            if _takes(operation) in (None, content_type):
+                return operation
+        wanted = " or ".join(str(_takes(operation)) for operation in offered)
+        raise Refusal(415, f"Content-Type has to be {wanted}.")
+
+    async def _read(
+        self, operation: Operation, scope: Scope, receive: Receive, headers: dict[bytes, str]
+    ) -> Call:
+        world = self._world
+        given: dict[str, str] = scope[QUERY]
+        cursor = None
+        if "limit" in operation.query and "next" in given:
+            cursor, given = read_cursor(given["next"])
+        query = {
+            name: _read_parameter(name, field, given.get(name), default)
+            for name, (field, default) in operation.query.items()
+        }
+        body: Any = None
+        form: Form | None = None
+        if isinstance(operation.body, JsonBody):
+            body = operation.body.field.read("body", await _read_json(receive))
+        elif isinstance(operation.body, FormBody):
+            limit = operation.body.max_size or world.settings.max_upload_size
+            _check_announced(headers, limit)
+            form = await read_form(
+                _chunks(receive),
+                boundary_of(headers.get(b"content-type")),
+                operation.body,
+                limit=limit,
+                keep=world.settings.keep_content,
+            )
+            scope[ENTRY].parts = form.parts
+        host = headers.get(b"host", "localhost")
+        return Call(
+            world=world,
+            base_url=f"{scope['scheme']}://{host}{API}",
+            path=scope["path"].removeprefix(API),
+            ids=scope["path_params"],
+            query=query,
+            body=body,
+            form=form,
+            cursor=cursor,
+        )
+
+
+def _takes(operation: Operation) -> str | None:
+    if operation.body is None:
+        return None
+    return "application/json" if isinstance(operation.body, JsonBody) else "multipart/form-data"
+
+
+def _check_announced(headers: dict[bytes, str], limit: int) -> None:
+    """Refuse at once what is too large, where the client waits to hear it before it sends."""
+    if headers.get(b"expect", "").lower() != "100-continue":
+        return
+    length = headers.get(b"content-length", "0")
+    if length.isdecimal() and int(length) > limit + _FORM_OVERHEAD:
+        raise Refusal(413, f"At most {limit} bytes are accepted.", headers={"Connection": "close"})
+
+
+def _read_parameter(name: str, field: Field, given: str | None, default: Any) -> Any:
+    if given is None:
+        return default
+    value: Any = given
+    try:
+        if field.kind == "integer":
+            value = int(given)
+        elif field.kind == "boolean":
+            value = {"true": True, "false": False}[given.lower()]
+        return field.read(name, value)
+    except (ValueError, KeyError):
+        raise bad_query(name, f"{given[:40]} is not accepted.") from None
+    except Refusal as problem:
+        raise bad_query(name, problem.message.removeprefix(f"{name}: ")) from None
+
+
+async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        if message.get("body"):
+            yield message["body"]
+        more = message.get("more_body", False)
+
+
+async def _read_json(receive: Receive) -> Any:
+    body = bytearray()
+    async for chunk in _chunks(receive):
+        if len(body) <= _JSON_LIMIT:
+            body += chunk
+    if len(body) > _JSON_LIMIT:
+        raise Refusal(413, f"At most {_JSON_LIMIT} bytes are accepted.")
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Refusal(400, f"The body is not JSON: {error}") from None

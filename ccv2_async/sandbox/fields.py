@@ -1,0 +1,192 @@
+"""Fields of bodies and parameters: what is accepted, what is described, from one declaration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+
+from ccv2_async.sandbox.problems import absent_field, bad_field
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Kind = Literal["string", "id", "integer", "number", "boolean", "datetime", "object", "array", "any"]
+
+_SCHEMA_TYPES: dict[Kind, str] = {
+    "string": "string",
+    "id": "string",
+    "integer": "integer",
+    "number": "number",
+    "boolean": "boolean",
+    "datetime": "string",
+    "object": "object",
+    "array": "array",
+}
+
+
+@attrs.frozen
+class Field:
+    """One field of a JSON object, one part of a form, or one query parameter.
+
+    Attributes:
+        kind: What its value is. An `id` is text, and a number is taken as text.
+        required: It has to be sent.
+        read_only: The service sets it; what a client sends is ignored.
+        max_length: Characters at most.
+        allowed: The values that are accepted; empty for any.
+        minimum: Least number.
+        maximum: Greatest number.
+        items: What an array holds.
+        model: What an object is.
+    """
+
+    kind: Kind
+    required: bool = False
+    read_only: bool = False
+    max_length: int | None = None
+    allowed: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    items: Field | None = None
+    model: Model | None = None
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of a value; anything that need not be sent may be null."""
+        schema = self._bare_schema()
+        if not self.required and "type" in schema and "enum" not in schema:
+            schema["type"] = [schema["type"], "null"]
+        elif not self.required and schema:
+            schema = {"anyOf": [schema, {"type": "null"}]}
+        return schema
+
+    def _bare_schema(self) -> dict[str, Any]:
+        if self.kind == "any":
+            return {}
+        if self.model is not None:
+            return {"$ref": f"#/components/schemas/{self.model.name}"}
+        schema: dict[str, Any] = {"type": _SCHEMA_TYPES[self.kind]}
+        if self.items is not None:
+            schema["items"] = attrs.evolve(self.items, required=True).schema()
+        if self.max_length is not None:
+            schema["maxLength"] = self.max_length
+        if self.allowed:
+            schema["enum"] = list(self.allowed)
+        if self.minimum is not None:
+            schema["minimum"] = self.minimum
+        if self.maximum is not None:
+            schema["maximum"] = self.maximum
+        if self.read_only:
+            schema["readOnly"] = True
+        return schema
+
+    def read(self, name: str, value: Any) -> Any:
+        """The value, checked and made uniform; `name` is what an error calls it."""
+        reader = _READERS[self.kind]
+        return reader(self, name, value)
+
+
+@attrs.frozen
+class Model:
+    """A JSON object with named fields. Fields that it does not name are ignored.
+
+    Attributes:
+        name: Its name in the OpenAPI document.
+        fields: Its fields by name.
+    """
+
+    name: str
+    fields: Mapping[str, Field] = attrs.field(factory=dict, eq=False)
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the object."""
+        schema: dict[str, Any] = {
+            "type": "object",
+            "properties": {name: field.schema() for name, field in self.fields.items()},
+        }
+        required = [name for name, field in self.fields.items() if field.required]
+        if required:
+            schema["required"] = required
+        return schema
+
+    def read(self, value: Any, where: str = "body") -> dict[str, Any]:
+        """The fields that a client may set; a null counts as not sent."""
+        if not isinstance(value, dict):
+            raise bad_field(where, "an object is expected.")
+        found: dict[str, Any] = {}
+        for name, field in self.fields.items():
+            given = value.get(name)
+            if field.read_only:
+                continue
+            if given is None:
+                if field.required:
+                    raise absent_field(name)
+                continue
+            found[name] = field.read(name, given)
+        return found
+
+
+def _read_text(field: Field, name: str, value: Any) -> str:
+    if field.kind == "id" and isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise bad_field(name, "text is expected.")
+    if field.max_length is not None and len(value) > field.max_length:
+        raise bad_field(name, f"at most {field.max_length} characters are accepted.")
+    if not field.allowed:
+        return value
+    known = {allowed.casefold(): allowed for allowed in field.allowed}
+    if value.casefold() not in known:
+        raise bad_field(name, f"one of {', '.join(field.allowed)} is expected.")
+    return known[value.casefold()]
+
+
+def _read_number(field: Field, name: str, value: Any) -> float:
+    whole = field.kind == "integer"
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+        raise bad_field(name, "a number is expected.")
+    number = value
+    if field.minimum is not None and number < field.minimum:
+        raise bad_field(name, f"at least {field.minimum} is expected.")
+    if field.maximum is not None and number > field.maximum:
+        raise bad_field(name, f"at most {field.maximum} is expected.")
+    return number
+
+
+def _read_boolean(_field: Field, name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise bad_field(name, "true or false is expected.")
+    return value
+
+
+def _read_object(field: Field, name: str, value: Any) -> dict[str, Any]:
+    if field.model is not None:
+        return field.model.read(value, name)
+    if not isinstance(value, dict):
+        raise bad_field(name, "an object is expected.")
+    return value
+
+
+def _read_array(field: Field, name: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise bad_field(name, "an array is expected.")
+    if field.items is None:
+        return value
+    return [field.items.read(name, item) for item in value]
+
+
+def _read_any(_field: Field, _name: str, value: Any) -> Any:
+    return value
+
+
+_READERS = {
+    "string": _read_text,
+    "id": _read_text,
+    "datetime": _read_text,
+    "integer": _read_number,
+    "number": _read_number,
+    "boolean": _read_boolean,
+    "object": _read_object,
+    "array": _read_array,
+    "any": _read_any,
+}

@@ -1,0 +1,116 @@
+"""The stage before the service: request log, key, quota, faults, token."""
+
+from __future__ import annotations
+
+import math
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from ccv2_async.sandbox.problems import Refusal
+from ccv2_async.sandbox.strikes import Exchange, strike
+from ccv2_async.sandbox.wire import refused, send_answer
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from ccv2_async.sandbox.world import World
+
+API = "/v2"
+ENTRY = "ccv2_async.entry"
+QUERY = "ccv2_async.query"
+_QUOTA_CODES = {
+    "over.qps": "ERR_403_DEVELOPER_OVER_QPS",
+    "over.ratelimit": "ERR_403_DEVELOPER_OVER_RATE",
+}
+
+
+class Gateway:
+    """ASGI middleware that stands before the API's paths; others pass through.
+
+    Args:
+        app: What stands behind it.
+        world: The state of the sandbox.
+    """
+
+    def __init__(self, app: ASGIApp, world: World) -> None:
+        self._app = app
+        self._world = world
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http" or not scope["path"].startswith(API + "/"):
+            await self._app(scope, receive, send)
+            return
+        world, log = self._world, self._world.log
+        query: dict[str, str] = {}
+        for name, value in parse_qsl(
+            scope["query_string"].decode("latin-1"), keep_blank_values=True
+        ):
+            query.setdefault(name, value)
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        path = scope["path"].rstrip("/")
+        entry = log.begin(
+            now=world.clock.time(),
+            method=scope["method"],
+            path=scope["path"],
+            query=query,
+            headers=headers,
+            client=(scope.get("client") or ("", 0))[1],
+        )
+        scope = {**scope, "path": path, ENTRY: entry, QUERY: query}
+
+        async def counted() -> Message:
+            message = await receive()
+            entry.received += len(message.get("body", b""))
+            return message
+
+        async def stamped(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                entry.status = message["status"]
+                date = formatdate(world.clock.time(), usegmt=True).encode()
+                message = {**message, "headers": [(b"date", date), *message["headers"]]}
+            await send(message)
+
+        secrets = query.get("api_key", ""), headers.get("authorization", "").removeprefix("Bearer ")
+        exchange = Exchange(self._with_token, scope, counted, stamped, secrets)
+        try:
+            self._check_key(secrets[0])
+            struck = world.faults.take(scope["method"], path.removeprefix(API))
+            if struck is None:
+                await exchange.run()
+            else:
+                entry.fault = struck[0]
+                await strike(struck[1], exchange)
+        except Refusal as problem:
+            await send_answer(stamped, refused(problem))
+        finally:
+            log.end(entry, world.clock.time())
+
+    def _check_key(self, key: str) -> None:
+        settings, quota = self._world.settings, self._world.quota
+        if key != settings.api_key:
+            raise Refusal(403, "Developer Inactive", "mashery.not.authorized.inactive")
+        now = self._world.clock.time()
+        over = quota.refusal(now)
+        if over is None:
+            return
+        headers = {}
+        if settings.quota_headers:
+            wait = 1 if over == "over.qps" else math.ceil(quota.resets_in(now))
+            headers = {"X-Mashery-Error-Code": _QUOTA_CODES[over], "Retry-After": str(wait)}
+        limit = "Queries Per Second" if over == "over.qps" else "Rate"
+        raise Refusal(
+            403, f"Developer Over {limit} Limit", f"mashery.not.authorized.{over}", headers
+        )
+
+    async def _with_token(self, scope: Scope, receive: Receive, send: Send) -> None:
+        wanted = f"Bearer {self._world.settings.access_token}".encode()
+        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        if given != wanted:
+            problem = Refusal(401, "The access token is not valid.")
+            await send_answer(send, refused(problem))
+            return
+        await self._app(scope, receive, send)

@@ -1,0 +1,205 @@
+"""The OpenAPI document, made from the same table that routes the operations."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from ccv2_async.sandbox.fields import Field
+from ccv2_async.sandbox.operations import JsonBody
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ccv2_async.sandbox.fields import Model
+    from ccv2_async.sandbox.operations import FormBody, Operation, Shape
+
+_MEANINGS = {
+    200: "Done.",
+    201: "Created.",
+    202: "Accepted; the id is in the headers.",
+    204: "Done; no body.",
+    400: "Something in the request is not accepted.",
+    401: "The access token is missing or not valid.",
+    403: "The API key is not active, or its quota is used up.",
+    404: "There is no such thing.",
+    405: "The method is not supported here.",
+    406: "Accept has to be application/json.",
+    409: "It is there already.",
+    413: "The body is too large.",
+    415: "The Content-Type is not supported.",
+    429: "Too many jobs are in progress.",
+    500: "The service failed.",
+}
+# The gateway answers these to any operation, whatever its own table says.
+_EVERYWHERE = frozenset({401, 403, 406})
+_PARAMETER = re.compile(r"{(\w+)}")
+_ERRORS = {"$ref": "#/components/schemas/Errors"}
+
+
+def openapi_document(operations: Iterable[Operation]) -> dict[str, Any]:
+    """The document, as a JSON object."""
+    paths: dict[str, dict[str, Any]] = {}
+    schemas: dict[str, Any] = {"Errors": _errors()}
+    for operation in operations:
+        methods = paths.setdefault(operation.path, {})
+        described = _operation(operation)
+        method = operation.method.lower()
+        if method in methods:
+            _merge(methods[method], described)
+        else:
+            methods[method] = described
+        for model in _models(operation):
+            schemas[model.name] = model.schema()
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Sandbox of the Constant Contact v2 API",
+            "version": "2",
+            "description": "A local stand-in for the service; it serves no real account.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/v2"}],
+        "security": [{"api_key": [], "access_token": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "api_key": {"type": "apiKey", "in": "query", "name": "api_key"},
+                "access_token": {"type": "http", "scheme": "bearer"},
+            },
+        },
+    }
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    summary = (operation.handler.__doc__ or operation.name).partition("\n")[0]
+    described: dict[str, Any] = {
+        "operationId": operation.name,
+        "tags": [operation.area],
+        "summary": summary,
+        "parameters": _parameters(operation),
+        "responses": _responses(operation),
+    }
+    if operation.body is not None:
+        described["requestBody"] = {"required": True, "content": _content(operation.body)}
+    return described
+
+
+def _merge(first: dict[str, Any], second: dict[str, Any]) -> None:
+    """Two operations of one method and path differ in what they take."""
+    first["requestBody"]["content"].update(second["requestBody"]["content"])
+    first["responses"].update(second["responses"])
+
+
+def _parameters(operation: Operation) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for name in _PARAMETER.findall(operation.path):
+        row: dict[str, Any] = {"name": name, "in": "path", "required": True}
+        if operation.listed:
+            row["description"] = "One id, or several joined by commas."
+        found.append({**row, "schema": {"type": "string"}})
+    for name, (field, default) in operation.query.items():
+        schema = Field.schema(_present(field))
+        if default is not None:
+            schema["default"] = default
+        found.append({"name": name, "in": "query", "schema": schema})
+    if "limit" in operation.query:
+        cursor = {"type": "string", "description": "From next_link; sent without other filters."}
+        found.append({"name": "next", "in": "query", "schema": cursor})
+    return found
+
+
+def _present(field: Field) -> Field:
+    """The field where it is sent: a parameter is never null."""
+    return Field(
+        field.kind,
+        required=True,
+        allowed=field.allowed,
+        minimum=field.minimum,
+        maximum=field.maximum,
+    )
+
+
+def _content(body: JsonBody | FormBody) -> dict[str, Any]:
+    if isinstance(body, JsonBody):
+        return {"application/json": {"schema": body.field.schema()}}
+    properties = {name: field.schema() for name, field in body.parts.items()}
+    properties[body.content] = {"type": "string", "contentMediaType": "application/octet-stream"}
+    required = [name for name, field in body.parts.items() if field.required]
+    schema = {"type": "object", "properties": properties, "required": [*required, body.content]}
+    return {"multipart/form-data": {"schema": schema}}
+
+
+def _responses(operation: Operation) -> dict[str, Any]:
+    codes = set(operation.codes) | _EVERYWHERE
+    if operation.query or operation.body is not None:
+        codes.add(400)
+    if operation.body is not None:
+        codes |= {413, 415}
+    return {str(code): _response(operation, code) for code in sorted(codes)}
+
+
+def _response(operation: Operation, code: int) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": _MEANINGS[code]}
+    if code >= 400:
+        described["content"] = {"application/json": {"schema": _ERRORS}}
+        return described
+    if code in (200, 201) and operation.answer.form != "none":
+        described["content"] = {"application/json": {"schema": _shape(operation.answer)}}
+    if code in (201, 202, 204) and operation.method in ("POST", "PUT"):
+        described["headers"] = {"Location": {"schema": {"type": "string"}}}
+    if code == 202:
+        described["headers"]["Id"] = {"schema": {"type": "string"}}
+    return described
+
+
+def _shape(shape: Shape) -> dict[str, Any]:
+    one = {"$ref": f"#/components/schemas/{shape.model.name}"} if shape.model else {}
+    array = {"type": "array", "items": one}
+    if shape.form == "page":
+        link = {"type": "object", "properties": {"next_link": {"type": "string"}}}
+        meta = {"type": "object", "properties": {"pagination": link}, "required": ["pagination"]}
+        return {
+            "type": "object",
+            "properties": {"meta": meta, "results": array},
+            "required": ["meta", "results"],
+        }
+    forms: dict[str, dict[str, Any]] = {
+        "one": one,
+        "array": array,
+        "info": {"anyOf": [one, array]},
+        "array_or_null": {"anyOf": [array, {"type": "null"}]},
+    }
+    return forms[shape.form]
+
+
+def _models(operation: Operation) -> list[Model]:
+    found: dict[str, Model] = {}
+
+    def visit(model: Model | None) -> None:
+        if model is None or model.name in found:
+            return
+        found[model.name] = model
+        for field in model.fields.values():
+            visit_field(field)
+
+    def visit_field(field: Field | None) -> None:
+        if field is not None:
+            visit(field.model)
+            visit_field(field.items)
+
+    visit(operation.answer.model)
+    if isinstance(operation.body, JsonBody):
+        visit_field(operation.body.field)
+    return list(found.values())
+
+
+def _errors() -> dict[str, Any]:
+    text = {"type": "string"}
+    error = {
+        "type": "object",
+        "properties": {"error_key": text, "error_message": text},
+        "required": ["error_key", "error_message"],
+    }
+    return {"type": "array", "items": error, "minItems": 1}

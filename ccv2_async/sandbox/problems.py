@@ -1,0 +1,70 @@
+"""Refusals, as the service words them: an array of error_key and error_message.
+
+Of the keys, the `mashery.*` ones, `http.status.authentication.invalid_token`,
+`http.status.bad_request`, `json.email.invalid` and `json.field.lists.value.invalid` are the
+service's own; its full list is not published, so the others follow the same families.
+"""
+
+from __future__ import annotations
+
+_STATUS_KEYS = {
+    400: "http.status.bad_request",
+    401: "http.status.authentication.invalid_token",
+    403: "http.status.forbidden",
+    404: "http.status.not_found",
+    405: "http.status.method_not_allowed",
+    406: "http.status.not_acceptable",
+    409: "http.status.conflict",
+    413: "http.status.request_entity_too_large",
+    415: "http.status.unsupported_media_type",
+    429: "http.status.too_many_requests",
+    500: "http.status.internal_server_error",
+}
+
+
+class Refusal(Exception):  # noqa: N818 - an answer on its way out, not a fault of the sandbox
+    """A request that is answered with an error.
+
+    Args:
+        status: The HTTP status.
+        message: The error message.
+        key: The error key; by default the one that goes with the status.
+        headers: Headers that the answer carries besides.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        key: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.key = key or _STATUS_KEYS.get(status, "http.status.error")
+        self.headers = headers or {}
+
+    def body(self) -> list[dict[str, str]]:
+        """The JSON body: an array with one error."""
+        return [{"error_key": self.key, "error_message": self.message}]
+
+
+def missing(what: str) -> Refusal:
+    """404: there is no such thing."""
+    return Refusal(404, f"{what} was not found.")
+
+
+def bad_field(name: str, message: str) -> Refusal:
+    """400: a field of the body has a value that is not accepted."""
+    return Refusal(400, f"{name}: {message}", f"json.field.{name}.value.invalid")
+
+
+def absent_field(name: str) -> Refusal:
+    """400: a field that has to be sent is not there."""
+    return Refusal(400, f"{name} is required.", f"json.field.{name}.missing")
+
+
+def bad_query(name: str, message: str) -> Refusal:
+    """400: a query parameter has a value that is not accepted."""
+    return Refusal(400, f"{name}: {message}", f"query.param.{name}.invalid")

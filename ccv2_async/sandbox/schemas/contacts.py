@@ -1,0 +1,132 @@
+"""The bodies of contacts: what a request may hold and what an answer holds."""
+
+from __future__ import annotations
+
+from ccv2_async.sandbox.fields import Field, Model
+from ccv2_async.sandbox.schemas.lists import CONTACT_LIST_REF
+
+EMAIL_ADDRESS = Model(
+    "EmailAddress",
+    {
+        "id": Field("id"),
+        "email_address": Field("string", required=True),
+        "status": Field("string"),
+        "confirm_status": Field("string"),
+        "opt_in_source": Field("string"),
+        "opt_in_date": Field("datetime"),
+        "opt_out_date": Field("datetime"),
+    },
+)
+
+ADDRESS = Model(
+    "Address",
+    {
+        "id": Field("id"),
+        "address_type": Field("string"),
+        "line1": Field("string"),
+        "line2": Field("string"),
+        "line3": Field("string"),
+        "city": Field("string"),
+        "state": Field("string"),
+        "state_code": Field("string"),
+        "country_code": Field("string"),
+        "postal_code": Field("string"),
+        "sub_postal_code": Field("string"),
+    },
+)
+
+CUSTOM_FIELD = Model(
+    "CustomField",
+    {
+        "name": Field("string", required=True),
+        "label": Field("string"),
+        "value": Field("string", required=True),
+    },
+)
+
+NOTE = Model(
+    "Note",
+    {
+        "id": Field("id"),
+        "note": Field("string"),
+        "created_date": Field("datetime"),
+        "modified_date": Field("datetime"),
+    },
+)
+
+CONTACT = Model(
+    "Contact",
+    {
+        "id": Field("id", required=True),
+        "contact_id": Field("id"),
+        "status": Field("string"),
+        "confirmed": Field("boolean"),
+        "prefix_name": Field("string"),
+        "first_name": Field("string"),
+        "middle_name": Field("string"),
+        "last_name": Field("string"),
+        "job_title": Field("string"),
+        "department_name": Field("string"),
+        "company_name": Field("string"),
+        "home_phone": Field("string"),
+        "work_phone": Field("string"),
+        "cell_phone": Field("string"),
+        "fax": Field("string"),
+        "addresses": Field("array", items=Field("object", model=ADDRESS)),
+        "email_addresses": Field(
+            "array", required=True, items=Field("object", model=EMAIL_ADDRESS)
+        ),
+        "lists": Field("array", items=Field("object", model=CONTACT_LIST_REF)),
+        "custom_fields": Field("array", items=Field("object", model=CUSTOM_FIELD)),
+        "notes": Field("array", items=Field("object", model=NOTE)),
+        "source": Field("string"),
+        "source_details": Field("string"),
+        "created_date": Field("datetime"),
+        "modified_date": Field("datetime"),
+        "insert_date": Field("datetime"),
+        "last_update_date": Field("datetime"),
+    },
+)
+
+CONTACT_WRITE = Model(
+    "ContactWrite",
+    {
+        "prefix_name": Field("string"),
+        "first_name": Field("string"),
+        "last_name": Field("string"),
+        "job_title": Field("string"),
+        "department_name": Field("string"),
+        "company_name": Field("string", max_length=50),
+        "home_phone": Field("string", max_length=50),
+        "work_phone": Field("string", max_length=50),
+        "cell_phone": Field("string", max_length=50),
+        "fax": Field("string", max_length=50),
+        "addresses": Field("array", items=Field("object", model=ADDRESS)),
+        "email_addresses": Field(
+            "array", required=True, items=Field("object", model=EMAIL_ADDRESS)
+        ),
+        "lists": Field("array", required=True, items=Field("object", model=CONTACT_LIST_REF)),
+        "custom_fields": Field("array", items=Field("object", model=CUSTOM_FIELD)),
+        "notes": Field("array", items=Field("object", model=NOTE)),
+        "source_details": Field("string"),
+    },
+)
+
+SIGNUP_FORM_WRITE = Model(
+    "SignupFormWrite",
+    {
+        "contact_lists": Field("array"),
+        "list_name": Field("string"),
+        "source": Field("string"),
+    },
+)
+
+SIGNUP_FORM = Model(
+    "SignupForm",
+    {
+        "contact_lists": Field("array"),
+        "list_name": Field("string"),
+        "source": Field("string"),
+        "signup_form_url": Field("string"),
+    },
+)

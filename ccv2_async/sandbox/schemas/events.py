@@ -1,0 +1,493 @@
+"""The bodies of events: what a request may hold and what an answer holds."""
+
+from __future__ import annotations
+
+from ccv2_async.sandbox.fields import Field, Model
+
+EVENT_ADDRESS = Model(
+    "EventAddress",
+    {
+        "line1": Field("string"),
+        "line2": Field("string"),
+        "line3": Field("string"),
+        "city": Field("string"),
+        "state": Field("string"),
+        "state_code": Field("string"),
+        "country": Field("string"),
+        "country_code": Field("string"),
+        "postal_code": Field("string"),
+        "latitude": Field("number"),
+        "longitude": Field("number"),
+    },
+)
+
+PAYMENT_ADDRESS = Model(
+    "PaymentAddress",
+    {
+        "line1": Field("string"),
+        "line2": Field("string"),
+        "line3": Field("string"),
+        "city": Field("string"),
+        "state": Field("string"),
+        "state_code": Field("string"),
+        "country": Field("string"),
+        "country_code": Field("string"),
+        "postal_code": Field("string"),
+        "latitude": Field("number"),
+        "longitude": Field("number"),
+    },
+)
+
+EVENT_CONTACT = Model(
+    "EventContact",
+    {
+        "name": Field("string"),
+        "email_address": Field("string"),
+        "organization_name": Field("string"),
+        "phone_number": Field("string"),
+    },
+)
+
+NOTIFICATION_OPTION = Model(
+    "NotificationOption",
+    {
+        "notification_type": Field("string"),
+        "is_opted_in": Field("boolean"),
+    },
+)
+
+ONLINE_MEETING = Model(
+    "OnlineMeeting",
+    {
+        "instructions": Field("string"),
+        "provider_meeting_id": Field("id"),
+        "provider_type": Field("string"),
+        "url": Field("string"),
+    },
+)
+
+TRACK_INFORMATION = Model(
+    "TrackInformation",
+    {
+        "early_fee_date": Field("datetime"),
+        "late_fee_date": Field("datetime"),
+        "guest_display_label": Field("string"),
+        "guest_limit": Field("integer"),
+        "information_sections": Field("array", items=Field("string")),
+        "is_guest_anonymous_enabled": Field("boolean"),
+        "is_guest_name_required": Field("boolean"),
+        "is_registration_closed_manually": Field("boolean"),
+        "is_ticketing_link_displayed": Field("boolean"),
+        "registration_limit_count": Field("integer"),
+        "registration_limit_date": Field("datetime"),
+    },
+)
+
+EVENT = Model(
+    "Event",
+    {
+        "id": Field("id", required=True),
+        "name": Field("string"),
+        "title": Field("string"),
+        "status": Field("string"),
+        "type": Field("string"),
+        "description": Field("string"),
+        "location": Field("string"),
+        "start_date": Field("datetime"),
+        "end_date": Field("datetime"),
+        "time_zone_id": Field("id"),
+        "time_zone_description": Field("string"),
+        "address": Field("object", model=EVENT_ADDRESS),
+        "contact": Field("object", model=EVENT_CONTACT),
+        "currency_type": Field("string"),
+        "payment_options": Field("array", items=Field("string")),
+        "payable_to": Field("string"),
+        "payment_address": Field("object", model=PAYMENT_ADDRESS),
+        "paypal_account_email": Field("string"),
+        "google_merchant_id": Field("id"),
+        "google_analytics_key": Field("string"),
+        "is_virtual_event": Field("boolean"),
+        "online_meeting": Field("object", model=ONLINE_MEETING),
+        "notification_options": Field("array", items=Field("object", model=NOTIFICATION_OPTION)),
+        "track_information": Field("object", model=TRACK_INFORMATION),
+        "is_calendar_displayed": Field("boolean"),
+        "is_checkin_available": Field("boolean"),
+        "is_home_page_displayed": Field("boolean"),
+        "is_listed_in_external_directory": Field("boolean"),
+        "is_map_displayed": Field("boolean"),
+        "are_registrants_public": Field("boolean"),
+        "theme_name": Field("string"),
+        "twitter_hash_tag": Field("string"),
+        "meta_data_tags": Field("string"),
+        "registration_url": Field("string"),
+        "total_registered_count": Field("integer"),
+        "event_detail_url": Field("string"),
+        "created_date": Field("datetime"),
+        "updated_date": Field("datetime"),
+        "active_date": Field("datetime"),
+        "cancelled_date": Field("datetime"),
+        "deleted_date": Field("datetime"),
+    },
+)
+
+EVENT_WRITE = Model(
+    "EventWrite",
+    {
+        "name": Field("string", required=True),
+        "title": Field("string", required=True),
+        "type": Field(
+            "string",
+            required=True,
+            allowed=(
+                "AUCTION",
+                "BIRTHDAY",
+                "BUSINESS_FINANCE_SALES",
+                "CLASSES_WORKSHOPS",
+                "COMPETITION_SPORTS",
+                "CONFERENCES_SEMINARS_FORUM",
+                "CONVENTIONS_TRADESHOWS_EXPOS",
+                "FESTIVALS_FAIRS",
+                "FOOD_WINE",
+                "FUNDRAISERS_CHARITIES",
+                "HOLIDAY",
+                "INCENTIVE_REWARD_RECOGNITION",
+                "MOVIES_FILM",
+                "MUSIC_CONCERTS",
+                "NETWORKING_CLUBS",
+                "PERFORMING_ARTS",
+                "OUTDOORS_RECREATION",
+                "RELIGION_SPIRITUALITY",
+                "SCHOOLS_REUNIONS_ALUMNI",
+                "PARTIES_SOCIAL_EVENTS_MIXERS",
+                "TRAVEL",
+                "WEBINAR_TELESEMINAR_TELECLASS",
+                "WEDDINGS",
+                "OTHER",
+            ),
+        ),
+        "description": Field("string"),
+        "location": Field("string"),
+        "start_date": Field("datetime", required=True),
+        "end_date": Field("datetime", required=True),
+        "time_zone_id": Field("id", required=True),
+        "address": Field("object", model=EVENT_ADDRESS),
+        "contact": Field("object", required=True, model=EVENT_CONTACT),
+        "currency_type": Field(
+            "string",
+            allowed=(
+                "USD",
+                "CAD",
+                "AUD",
+                "CHF",
+                "CZK",
+                "DKK",
+                "EUR",
+                "GBP",
+                "HKD",
+                "HUF",
+                "ILS",
+                "JPY",
+                "MXN",
+                "NOK",
+                "NZD",
+                "PHP",
+                "PLN",
+                "SEK",
+                "SGD",
+                "THB",
+                "TWD",
+            ),
+        ),
+        "payment_options": Field(
+            "array",
+            allowed=("ONLINE_CREDIT_CARD_PROCESSOR", "PAYPAL", "GOOGLE_CHECKOUT", "CHECK", "DOOR"),
+            items=Field("string"),
+        ),
+        "payable_to": Field("string"),
+        "payment_address": Field("object", model=PAYMENT_ADDRESS),
+        "paypal_account_email": Field("string"),
+        "google_merchant_id": Field("id"),
+        "google_analytics_key": Field("string"),
+        "is_virtual_event": Field("boolean"),
+        "online_meeting": Field("object", model=ONLINE_MEETING),
+        "notification_options": Field("array", items=Field("object", model=NOTIFICATION_OPTION)),
+        "track_information": Field("object", model=TRACK_INFORMATION),
+        "is_calendar_displayed": Field("boolean"),
+        "is_checkin_available": Field("boolean"),
+        "is_home_page_displayed": Field("boolean"),
+        "is_listed_in_external_directory": Field("boolean"),
+        "is_map_displayed": Field("boolean"),
+        "are_registrants_public": Field("boolean"),
+        "theme_name": Field("string"),
+        "twitter_hash_tag": Field("string"),
+        "meta_data_tags": Field("string"),
+    },
+)
+
+EVENT_SUMMARY = Model(
+    "EventSummary",
+    {
+        "id": Field("id", required=True),
+        "name": Field("string"),
+        "title": Field("string"),
+        "status": Field("string"),
+        "type": Field("string"),
+        "location": Field("string"),
+        "address": Field("object", model=EVENT_ADDRESS),
+        "description": Field("string"),
+        "start_date": Field("datetime"),
+        "end_date": Field("datetime"),
+        "created_date": Field("datetime"),
+        "active_date": Field("datetime"),
+        "time_zone_id": Field("id"),
+        "is_checkin_available": Field("boolean"),
+        "event_detail_url": Field("string"),
+    },
+)
+
+EVENT_STATUS_PATCH = Model(
+    "EventStatusPatch",
+    {
+        "op": Field("string", required=True, allowed=("REPLACE",)),
+        "path": Field("string", required=True, allowed=("#/status",)),
+        "value": Field("string", required=True, allowed=("ACTIVE", "CANCELLED")),
+    },
+)
+
+FEE = Model(
+    "Fee",
+    {
+        "id": Field("id", required=True),
+        "label": Field("string"),
+        "fee": Field("number"),
+        "early_fee": Field("number"),
+        "late_fee": Field("number"),
+        "fee_scope": Field("string"),
+        "has_restricted_access": Field("boolean"),
+    },
+)
+
+FEE_WRITE = Model(
+    "FeeWrite",
+    {
+        "label": Field("string", required=True, max_length=100),
+        "fee": Field("number", required=True),
+        "early_fee": Field("number"),
+        "late_fee": Field("number"),
+        "fee_scope": Field("string", required=True, allowed=("BOTH", "REGISTRANTS", "GUESTS")),
+        "has_restricted_access": Field("boolean"),
+    },
+)
+
+ITEM_ATTRIBUTE = Model(
+    "ItemAttribute",
+    {
+        "id": Field("id", required=True),
+        "name": Field("string"),
+        "quantity_total": Field("integer"),
+        "quantity_available": Field("integer"),
+    },
+)
+
+ITEM_ATTRIBUTE_WRITE = Model(
+    "ItemAttributeWrite",
+    {
+        "name": Field("string", required=True, max_length=100),
+        "quantity_total": Field("integer", required=True),
+    },
+)
+
+ITEM = Model(
+    "Item",
+    {
+        "id": Field("id", required=True),
+        "name": Field("string"),
+        "description": Field("string"),
+        "price": Field("number"),
+        "default_quantity_total": Field("integer"),
+        "default_quantity_available": Field("integer"),
+        "per_registrant_limit": Field("integer"),
+        "show_quantity_available": Field("boolean"),
+        "attributes": Field("array", items=Field("object", model=ITEM_ATTRIBUTE)),
+    },
+)
+
+ITEM_WRITE = Model(
+    "ItemWrite",
+    {
+        "name": Field("string", required=True, max_length=100),
+        "description": Field("string", max_length=2048),
+        "price": Field("number", required=True),
+        "default_quantity_total": Field("integer", required=True),
+        "per_registrant_limit": Field("integer", required=True),
+        "show_quantity_available": Field("boolean", required=True),
+    },
+)
+
+PROMOCODE = Model(
+    "Promocode",
+    {
+        "id": Field("id", required=True),
+        "code_name": Field("string"),
+        "code_type": Field("string"),
+        "discount_scope": Field("string"),
+        "discount_type": Field("string"),
+        "discount_amount": Field("number"),
+        "discount_percent": Field("integer"),
+        "fee_ids": Field("array", items=Field("id")),
+        "is_paused": Field("boolean"),
+        "quantity_total": Field("integer"),
+        "quantity_available": Field("integer"),
+        "quantity_used": Field("integer"),
+        "status": Field("string"),
+    },
+)
+
+PROMOCODE_WRITE = Model(
+    "PromocodeWrite",
+    {
+        "code_name": Field("string", required=True, max_length=12),
+        "code_type": Field("string", required=True, allowed=("ACCESS", "DISCOUNT")),
+        "discount_scope": Field("string", allowed=("FEE_LIST", "ORDER_TOTAL")),
+        "discount_type": Field("string", allowed=("PERCENT", "AMOUNT")),
+        "discount_amount": Field("number"),
+        "discount_percent": Field("integer"),
+        "fee_ids": Field("array", items=Field("id")),
+        "is_paused": Field("boolean"),
+        "quantity_total": Field("integer"),
+    },
+)
+
+REGISTRANT = Model(
+    "Registrant",
+    {
+        "id": Field("id", required=True),
+        "email": Field("string"),
+        "first_name": Field("string"),
+        "last_name": Field("string"),
+        "guest_count": Field("integer"),
+        "attendance_status": Field("string"),
+        "payment_status": Field("string"),
+        "registration_status": Field("string"),
+        "registration_date": Field("datetime"),
+        "updated_date": Field("datetime"),
+        "ticket_id": Field("id"),
+    },
+)
+
+REGISTRANT_FIELD = Model(
+    "RegistrantField",
+    {
+        "type": Field("string"),
+        "name": Field("string"),
+        "label": Field("string"),
+        "value": Field("string"),
+        "values": Field("array", items=Field("string")),
+    },
+)
+
+REGISTRANT_SECTION = Model(
+    "RegistrantSection",
+    {
+        "label": Field("string"),
+        "fields": Field("array", items=Field("object", model=REGISTRANT_FIELD)),
+    },
+)
+
+GUEST = Model(
+    "Guest",
+    {
+        "guest_id": Field("id"),
+        "guest_section": Field("object", model=REGISTRANT_SECTION),
+    },
+)
+
+GUESTS = Model(
+    "Guests",
+    {
+        "guest_count": Field("integer"),
+        "guest_info": Field("array", items=Field("object", model=GUEST)),
+    },
+)
+
+REGISTRANT_FEE = Model(
+    "RegistrantFee",
+    {
+        "id": Field("id"),
+        "name": Field("string"),
+        "type": Field("string"),
+        "fee_period_type": Field("string"),
+        "promo_type": Field("string"),
+        "quantity": Field("integer"),
+        "amount": Field("number"),
+    },
+)
+
+SALE_ITEM = Model(
+    "SaleItem",
+    {
+        "id": Field("id"),
+        "name": Field("string"),
+        "type": Field("string"),
+        "fee_period_type": Field("string"),
+        "promo_type": Field("string"),
+        "quantity": Field("integer"),
+        "amount": Field("number"),
+    },
+)
+
+REGISTRANT_ORDER = Model(
+    "RegistrantOrder",
+    {
+        "order_id": Field("id"),
+        "order_date": Field("datetime"),
+        "currency_type": Field("string"),
+        "total": Field("number"),
+        "fees": Field("array", items=Field("object", model=REGISTRANT_FEE)),
+        "items": Field("array", items=Field("object", model=SALE_ITEM)),
+    },
+)
+
+PROMOCODE_INFO = Model(
+    "PromocodeInfo",
+    {
+        "code_name": Field("string"),
+        "code_type": Field("string"),
+        "discount_amount": Field("number"),
+        "discount_percent": Field("integer"),
+        "discount_scope": Field("string"),
+        "discount_type": Field("string"),
+        "redemption_count": Field("integer"),
+    },
+)
+
+REGISTRANT_PROMOCODE = Model(
+    "RegistrantPromocode",
+    {
+        "total_discount": Field("number"),
+        "promo_code_info": Field("object", model=PROMOCODE_INFO),
+    },
+)
+
+PAYMENT_SUMMARY = Model(
+    "PaymentSummary",
+    {
+        "payment_status": Field("string"),
+        "payment_type": Field("string"),
+        "order": Field("object", model=REGISTRANT_ORDER),
+        "promo_code": Field("object", model=REGISTRANT_PROMOCODE),
+    },
+)
+
+REGISTRANT_DETAIL = Model(
+    "RegistrantDetail",
+    {
+        "id": Field("id", required=True),
+        "sections": Field("array", items=Field("object", model=REGISTRANT_SECTION)),
+        "ticket_id": Field("id"),
+        "registration_date": Field("datetime"),
+        "attendance_status": Field("string"),
+        "guests": Field("object", model=GUESTS),
+        "payment_summary": Field("object", model=PAYMENT_SUMMARY),
+    },
+)

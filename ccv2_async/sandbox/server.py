@@ -1,0 +1,254 @@
+"""A sandbox on a socket: in a thread of its own, with an event loop of its own.
+
+A thread, so that the sandbox's work shows neither in the loop lag of the code under test nor in
+its tasks, and so that cancelling those cannot reach it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Self, TypedDict
+
+import attrs
+import uvicorn
+
+from ccv2_async.sandbox.admin import Admin
+from ccv2_async.sandbox.app import make_app
+from ccv2_async.sandbox.settings import Settings
+from ccv2_async.sandbox.wire import Protocol
+from ccv2_async.sandbox.world import World
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from starlette.applications import Starlette
+
+    from ccv2_async.sandbox.clock import Clock
+
+_GRACE = 0.2
+_HOST = "127.0.0.1"
+
+
+class ClientOptions(TypedDict):
+    """What a client needs to talk to the sandbox."""
+
+    api_key: str
+    access_token: str
+    base_url: str
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its clock ticks: it starts when told and stops at once."""
+
+    def __init__(self, config: uvicorn.Config, sock: socket.socket) -> None:
+        super().__init__(config)
+        self._sock = sock
+        self._stop = asyncio.Event()
+
+    async def run_until_stopped(self, started: Callable[[], None]) -> None:
+        self.config.load()
+        self.lifespan = self.config.lifespan_class(self.config)
+        await self.startup(sockets=[self._sock])
+        started()
+        await self._stop.wait()
+        await self._shut()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    async def _shut(self) -> None:
+        for server in self.servers:
+            server.close()
+        state = self.server_state
+        for connection in list(state.connections):
+            connection.shutdown()
+        if state.tasks:
+            await asyncio.wait(list(state.tasks), timeout=_GRACE)
+        for connection in list(state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+        for task in list(state.tasks):
+            task.cancel()
+        if state.tasks:
+            await asyncio.wait(list(state.tasks))
+        for server in self.servers:
+            await server.wait_closed()
+        self._sock.close()
+
+
+class Sandbox:
+    """A local stand-in for the service, for tests, demonstrations and development.
+
+    Use it as a context manager, sync or async, or by `start` and `stop`::
+
+        async with Sandbox() as sandbox:
+            options = sandbox.client_options()
+
+    Args:
+        port: The port on 127.0.0.1; 0 for a free one.
+        settings: How it behaves; by default as `Settings` says.
+        clock: The time it runs on; by default the machine's.
+        tls: A server-side TLS context; then it speaks HTTPS only.
+        changes: Settings by name, on top of `settings`.
+
+    Attributes:
+        admin: Looks into the sandbox and steers it; see `Admin`.
+        app: The ASGI application, for use without a socket.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        tls: ssl.SSLContext | None = None,
+        **changes: Any,
+    ) -> None:
+        self._world = World(attrs.evolve(settings or Settings(), **changes), clock)
+        self._wanted_port = port
+        self._tls = tls
+        self._port: int | None = None
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._server: _Server | None = None
+        self.app: Starlette = make_app(self._world)
+        self.admin = Admin(self._world, self._run)
+
+    @property
+    def base_url(self) -> str:
+        """The API's root, ending in `/v2`.
+
+        Raises:
+            RuntimeError: It is not running.
+        """
+        return f"{self.origin}/v2"
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port.
+
+        Raises:
+            RuntimeError: It is not running.
+        """
+        if self._port is None:
+            raise RuntimeError("The sandbox is not running: use `with`, or call start().")
+        return f"{'https' if self._tls else 'http'}://{_HOST}:{self._port}"
+
+    def client_options(self) -> ClientOptions:
+        """Keyword arguments for a client of this sandbox: key, token and base URL."""
+        settings = self._world.settings
+        return {
+            "api_key": settings.api_key,
+            "access_token": settings.access_token,
+            "base_url": self.base_url,
+        }
+
+    def start(self) -> Self:
+        """Listen; returns when requests are answered.
+
+        Raises:
+            RuntimeError: It is running already.
+            OSError: The port cannot be had.
+        """
+        self._launch().result()
+        return self
+
+    def stop(self) -> None:
+        """Close every connection and end the thread. Does nothing when it is not running."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._signal_stop()
+        thread.join()
+        self._port = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        await asyncio.wrap_future(self._launch())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # It ends within its grace time; a cancellation must not leave the thread behind.
+        self.stop()
+
+    def _launch(self) -> Future[None]:
+        if self._thread is not None:
+            raise RuntimeError("The sandbox is running already.")
+        sock = socket.create_server((_HOST, self._wanted_port), backlog=1024)
+        self._port = sock.getsockname()[1]
+        started: Future[None] = Future()
+        self._thread = threading.Thread(
+            target=self._serve, args=(sock, started), name="ccv2-sandbox", daemon=True
+        )
+        self._thread.start()
+        return started
+
+    def _serve(self, sock: socket.socket, started: Future[None]) -> None:
+        try:
+            asyncio.run(self._main(sock, started))
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+        finally:
+            self._loop = self._server = None
+            sock.close()
+
+    async def _main(self, sock: socket.socket, started: Future[None]) -> None:
+        tls = self._tls
+        config = uvicorn.Config(
+            self.app,
+            http=Protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            date_header=False,
+            server_header=False,
+            timeout_keep_alive=75,
+            ssl_context_factory=None if tls is None else lambda _config, _default: tls,
+        )
+        self._loop = asyncio.get_running_loop()
+        self._server = _Server(config, sock)
+        await self._server.run_until_stopped(lambda: started.set_result(None))
+
+    def _signal_stop(self) -> None:
+        loop, server = self._loop, self._server
+        if loop is not None and server is not None:
+            loop.call_soon_threadsafe(server.stop)
+
+    def _run(self, action: Callable[[], Any]) -> Any:
+        loop = self._loop
+        if loop is None or self._thread is threading.current_thread():
+            return action()
+        outcome: Future[Any] = Future()
+
+        def call() -> None:
+            try:
+                outcome.set_result(action())
+            except Exception as error:  # noqa: BLE001 - it is raised where it was asked for
+                outcome.set_exception(error)
+
+        loop.call_soon_threadsafe(call)
+        return outcome.result()

@@ -1,0 +1,55 @@
+"""What can be set about a sandbox, and what it does when nothing is said."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+Mode = Literal["at_once", "looks", "seconds", "lognormal"]
+
+
+@attrs.frozen
+class Settings:
+    """How the sandbox behaves.
+
+    Attributes:
+        api_key: The only application key it accepts.
+        access_token: The only bearer token it accepts.
+        mode: When a job ends: `at_once`, after `looks` status requests, after `seconds`, or
+            after a time drawn from a log-normal distribution.
+        looks: Status requests that find the job still going on (mode `looks`).
+        seconds: Processing time (mode `seconds`), or its median (mode `lognormal`).
+        sigma: Spread of the log-normal distribution.
+        speed: Divides every processing time; 10 makes the sandbox ten times as fast.
+        seed: Everything random is drawn from it, so that a run can be repeated.
+        max_upload_size: Largest file in bytes. What the service answers to a larger one is
+            not documented; the sandbox answers 413.
+        keep_content: Bytes of uploaded content held in memory for tests to look at, all files
+            together; the oldest go first. Sizes and digests are always kept.
+        log_size: Requests held in the log; the oldest go first.
+        info_as_list: Answer `library/info` as an array of one object, as one SDK's samples do.
+        unknown_as_null: Answer an upload status with no known id by `null` instead of `[]`.
+        per_second: Calls a key may make in any second; None for no limit.
+        per_day: Calls a key may make in a day (UTC); None for no limit.
+        quota_headers: Send `X-Mashery-Error-Code` and `Retry-After` with quota refusals.
+        max_jobs: Bulk activities that may be unfinished at once before 429 is answered.
+    """
+
+    api_key: str = "sandbox-key"
+    access_token: str = "sandbox-token"  # noqa: S105 - public on purpose: it opens nothing
+    mode: Mode = "looks"
+    looks: int = 2
+    seconds: float = 8.0
+    sigma: float = 0.6
+    speed: float = 1.0
+    seed: int = 0
+    max_upload_size: int = 5_242_880
+    keep_content: int = 64 * 1024 * 1024
+    log_size: int = 20_000
+    info_as_list: bool = False
+    unknown_as_null: bool = False
+    per_second: int | None = None
+    per_day: int | None = None
+    quota_headers: bool = True
+    max_jobs: int | None = None

@@ -1,0 +1,1 @@
+"""What the sandbox remembers, one module an area; rules of the service, no HTTP."""

@@ -1,0 +1,293 @@
+"""The library's folders and files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ccv2_async.sandbox.images import picture_size
+from ccv2_async.sandbox.problems import Refusal, bad_field, missing
+from ccv2_async.sandbox.transitions import plan_job, upload_script
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ccv2_async.sandbox.forms import Content
+    from ccv2_async.sandbox.settings import Settings
+    from ccv2_async.sandbox.transitions import Plan
+
+IMAGE_TYPES = frozenset({"JPEG", "JPG", "GIF", "PNG"})
+ROOT_IDS = frozenset({"", "0"})
+DOCUMENTS_ID = "-1"
+IMAGES_ID = "-2"
+MAX_LEVEL = 3
+_FIRST_FILE_ID = 1001
+
+
+@attrs.define
+class Folder:
+    """A folder; `parent_id` is None at the top, and a system folder's level is 0."""
+
+    id: str
+    name: str
+    parent_id: str | None
+    created: float
+    modified: float
+    system: bool = False
+
+
+@attrs.define
+class StoredFile:
+    """An uploaded file. `folder_id` is None in the default place for its type."""
+
+    id: str
+    name: str
+    description: str
+    file_type: str
+    source: str
+    folder_id: str | None
+    size: int
+    sha256: str
+    width: int
+    height: int
+    plan: Plan
+    created: float
+    modified: float
+    looks: int = 0
+    trashed: bool = False
+    forced: str | None = None
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is a picture and not a document."""
+        return self.file_type in IMAGE_TYPES
+
+    def status(self, now: float) -> str:
+        """Its status, as it would be told now."""
+        if self.trashed:
+            return "Deleted"
+        return self.forced or self.plan.status(now, self.looks)
+
+
+def _new_files() -> dict[str, StoredFile]:
+    return {}
+
+
+@attrs.define
+class Library:
+    """All folders and files of the account.
+
+    Attributes:
+        settings: How uploads behave.
+        folders: Folders by id.
+        files: Files by id, the trashed ones included.
+    """
+
+    settings: Settings
+    folders: dict[str, Folder] = attrs.field(init=False)
+    files: dict[str, StoredFile] = attrs.field(factory=_new_files)
+    _kept: dict[str, bytes] = attrs.field(factory=dict)
+    _kept_bytes: int = 0
+    _next_file: int = _FIRST_FILE_ID
+    _next_folder: int = -3
+
+    def __attrs_post_init__(self) -> None:
+        self.folders = {
+            DOCUMENTS_ID: Folder(DOCUMENTS_ID, "Documents", None, 0.0, 0.0, system=True),
+            IMAGES_ID: Folder(IMAGES_ID, "Images", None, 0.0, 0.0, system=True),
+        }
+
+    def folder(self, folder_id: str) -> Folder:
+        """The folder, or a refusal: 404."""
+        if folder_id not in self.folders:
+            raise missing(f"Folder {folder_id}")
+        return self.folders[folder_id]
+
+    def children(self, parent_id: str | None) -> list[Folder]:
+        """The folders directly below one, or at the top."""
+        return [folder for folder in self.folders.values() if folder.parent_id == parent_id]
+
+    def level(self, folder: Folder) -> int:
+        """0 for a system folder, 1 at the top, 2 and 3 below."""
+        if folder.parent_id is None:
+            return 0 if folder.system else 1
+        return max(1, self.level(self.folders[folder.parent_id])) + 1
+
+    def create_folder(self, name: str, parent_id: str | None, now: float) -> Folder:
+        """A new folder, or a refusal: 400 or 409."""
+        parent = self._parent(parent_id)
+        self._check_name(name)
+        self._check_place(name, parent, depth=1)
+        folder = Folder(str(self._next_folder), name, parent, now, now)
+        self._next_folder -= 1
+        self.folders[folder.id] = folder
+        return folder
+
+    def change_folder(self, folder_id: str, name: str, parent_id: str | None, now: float) -> Folder:
+        """Rename and move a folder; a parent of None leaves it where it is."""
+        folder = self.folder(folder_id)
+        self._check_name(name)
+        if folder.system:
+            raise bad_field("name", "a system folder cannot be changed.")
+        parent = folder.parent_id if parent_id is None else self._parent(parent_id)
+        if parent is not None and folder_id in self._lineage(parent):
+            raise bad_field("parent_id", "a folder cannot be moved into itself.")
+        self._check_place(name, parent, depth=self._depth(folder), besides=folder_id)
+        folder.name, folder.parent_id, folder.modified = name, parent, now
+        return folder
+
+    def delete_folder(self, folder_id: str, now: float) -> None:
+        """Delete a folder and those below it; their files go to the trash."""
+        folder = self.folder(folder_id)
+        if folder.system:
+            raise Refusal(400, "A system folder cannot be deleted.")
+        for child in self.children(folder_id):
+            self.delete_folder(child.id, now)
+        for stored in self.files.values():
+            if stored.folder_id == folder_id:
+                stored.folder_id = None
+                self._trash(stored, now)
+        del self.folders[folder_id]
+
+    def add_file(self, texts: dict[str, str], content: Content, now: float) -> StoredFile:
+        """Take in an upload, or a refusal: 400."""
+        folder_id = texts["folder_id"]
+        place = None if folder_id in ROOT_IDS else folder_id
+        if place is not None and place not in self.folders:
+            raise bad_field("folder_id", f"there is no folder {folder_id}.")
+        width, height = picture_size(content.head)
+        file_id = str(self._next_file)
+        self._next_file += 1
+        script = upload_script(texts["file_name"], infected=content.infected)
+        plan = plan_job(self.settings, script, first="Uploaded", key=file_id, now=now)
+        stored = StoredFile(
+            id=file_id,
+            name=texts["file_name"],
+            description=texts["description"],
+            file_type=texts["file_type"],
+            source=texts["source"],
+            folder_id=place,
+            size=content.size,
+            sha256=content.sha256,
+            width=width,
+            height=height,
+            plan=plan,
+            created=now,
+            modified=now,
+        )
+        self.files[file_id] = stored
+        if content.data is not None:
+            self._keep(file_id, content.data)
+        return stored
+
+    def content(self, file_id: str) -> bytes | None:
+        """A file's bytes, while they are still held."""
+        return self._kept.get(file_id)
+
+    def file(self, file_id: str) -> StoredFile:
+        """The file, in the trash or not, or a refusal: 404."""
+        if file_id not in self.files:
+            raise missing(f"File {file_id}")
+        return self.files[file_id]
+
+    def live_file(self, file_id: str) -> StoredFile:
+        """The file outside the trash, or a refusal: 404."""
+        stored = self.file(file_id)
+        if stored.trashed:
+            raise missing(f"File {file_id}")
+        return stored
+
+    def live_files(self, now: float) -> list[StoredFile]:
+        """The files that are not in the trash."""
+        return [stored for stored in self.files.values() if stored.status(now) != "Deleted"]
+
+    def trash(self, now: float) -> list[StoredFile]:
+        """The files in the trash."""
+        return [stored for stored in self.files.values() if stored.status(now) == "Deleted"]
+
+    def in_folder(self, folder_id: str, now: float) -> list[StoredFile]:
+        """The live files of a folder; the default places hold the files of no folder."""
+        files = self.live_files(now)
+        if folder_id in ROOT_IDS:
+            return [stored for stored in files if stored.folder_id is None]
+        self.folder(folder_id)
+        return [stored for stored in files if folder_id in (stored.folder_id, home(stored))]
+
+    def item_count(self, folder_id: str, now: float) -> int:
+        """How many files a folder holds itself."""
+        return len(self.in_folder(folder_id, now))
+
+    def move(self, file_ids: Iterable[str], folder_id: str, now: float) -> list[StoredFile]:
+        """Move files into a folder: all of them, or a refusal (400, 404) and none."""
+        place = None if folder_id in ROOT_IDS else self.folder(folder_id).id
+        files = []
+        for file_id in file_ids:
+            stored = self.files.get(file_id)
+            if stored is None or stored.trashed:
+                raise Refusal(400, f"File {file_id} does not exist; nothing was moved.")
+            files.append(stored)
+        for stored in files:
+            stored.folder_id, stored.modified = place, now
+        return files
+
+    def delete_files(self, file_ids: Iterable[str], now: float) -> None:
+        """Move files to the trash: all of them, or a refusal (404) and none."""
+        for stored in [self.file(file_id) for file_id in file_ids]:
+            self._trash(stored, now)
+
+    def empty_trash(self, now: float) -> None:
+        """Purge what is in the trash."""
+        for stored in self.trash(now):
+            del self.files[stored.id]
+            self._kept_bytes -= len(self._kept.pop(stored.id, b""))
+
+    def _trash(self, stored: StoredFile, now: float) -> None:
+        if not stored.trashed:
+            stored.trashed, stored.modified = True, now
+
+    def _keep(self, file_id: str, data: bytes) -> None:
+        self._kept[file_id] = data
+        self._kept_bytes += len(data)
+        while self._kept_bytes > self.settings.keep_content:
+            oldest = next(iter(self._kept))
+            self._kept_bytes -= len(self._kept.pop(oldest))
+
+    def _parent(self, parent_id: str | None) -> str | None:
+        if parent_id is None or parent_id in ROOT_IDS:
+            return None
+        if parent_id not in self.folders:
+            raise bad_field("parent_id", f"there is no folder {parent_id}.")
+        return parent_id
+
+    def _lineage(self, folder_id: str) -> list[str]:
+        parent = self.folders[folder_id].parent_id
+        return [folder_id] if parent is None else [folder_id, *self._lineage(parent)]
+
+    def _depth(self, folder: Folder) -> int:
+        return 1 + max((self._depth(child) for child in self.children(folder.id)), default=0)
+
+    def _check_name(self, name: str) -> None:
+        if not name.strip():
+            raise bad_field("name", "it must not be empty.")
+        try:
+            name.encode("iso-8859-1")
+        except UnicodeEncodeError:
+            raise bad_field("name", "only ISO-8859-1 characters are accepted.") from None
+
+    def _check_place(
+        self, name: str, parent: str | None, *, depth: int, besides: str | None = None
+    ) -> None:
+        above = 0 if parent is None else max(1, self.level(self.folders[parent]))
+        if above + depth > MAX_LEVEL:
+            raise bad_field("parent_id", f"folders go {MAX_LEVEL} levels deep.")
+        for sibling in self.children(parent):
+            if sibling.id != besides and sibling.name.casefold() == name.casefold():
+                raise Refusal(409, f"A folder named {name} is there already.")
+
+
+def home(stored: StoredFile) -> str:
+    """The folder that shows a file: its own, or the default place of its type."""
+    if stored.folder_id is not None:
+        return stored.folder_id
+    return IMAGES_ID if stored.is_image else DOCUMENTS_ID

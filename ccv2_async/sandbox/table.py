@@ -1,0 +1,12 @@
+"""All operations that the sandbox serves, area by area."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ccv2_async.sandbox.areas import library
+
+if TYPE_CHECKING:
+    from ccv2_async.sandbox.operations import Operation
+
+OPERATIONS: tuple[Operation, ...] = (*library.OPERATIONS,)

@@ -1,0 +1,139 @@
+"""How a job gets from accepted to its end: a plan made when it begins, read whenever asked.
+
+==================  ==========================================================================
+name begins with    what becomes of an uploaded file
+==================  ==========================================================================
+``virus``           VirusFound
+``fail``            Failed
+``deleted``         Deleted, as if it was moved to the trash while it was processed
+``slow``            Active, after ten times the time or looks
+``stuck``           never leaves Processing
+``late``            Active, but unknown to the first two status requests
+``strange``         Active, after a status that is in no documentation (Quarantined)
+anything else       Active
+==================  ==========================================================================
+
+The same names steer a bulk activity by its `file_name`: ``fail`` ends in ERROR, ``cancelled``
+in CANCELLED, ``slow`` and ``stuck`` as above.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from ccv2_async.sandbox.settings import Settings
+
+SLOW = 10
+LATE_LOOKS = 2
+NEVER = math.inf
+
+
+@attrs.frozen
+class Script:
+    """What a name asks for.
+
+    Attributes:
+        end: The last status.
+        factor: Multiplies processing time and looks.
+        hidden_looks: Status requests that do not find the job yet.
+        middle: The status on the way.
+    """
+
+    end: str
+    factor: float = 1.0
+    hidden_looks: int = 0
+    middle: str = "Processing"
+
+
+_UPLOADS = {
+    "virus": Script("VirusFound"),
+    "fail": Script("Failed"),
+    "deleted": Script("Deleted"),
+    "slow": Script("Active", factor=SLOW),
+    "stuck": Script("Active", factor=NEVER),
+    "late": Script("Active", hidden_looks=LATE_LOOKS),
+    "strange": Script("Active", middle="Quarantined"),
+}
+_ACTIVITIES = {
+    "fail": Script("ERROR", middle="RUNNING"),
+    "cancelled": Script("CANCELLED", middle="RUNNING"),
+    "slow": Script("COMPLETE", factor=SLOW, middle="RUNNING"),
+    "stuck": Script("COMPLETE", factor=NEVER, middle="RUNNING"),
+}
+
+
+def upload_script(name: str, *, infected: bool) -> Script:
+    """What becomes of an upload of this name."""
+    script = _scripted(_UPLOADS, name) or Script("Active")
+    return attrs.evolve(script, end="VirusFound") if infected else script
+
+
+def activity_script(name: str) -> Script:
+    """What becomes of a bulk activity with a file of this name."""
+    return _scripted(_ACTIVITIES, name) or Script("COMPLETE", middle="RUNNING")
+
+
+def _scripted(table: dict[str, Script], name: str) -> Script | None:
+    lowered = name.casefold()
+    return next((script for prefix, script in table.items() if lowered.startswith(prefix)), None)
+
+
+@attrs.frozen
+class Plan:
+    """When a job changes its status.
+
+    Attributes:
+        first: The status that it begins with.
+        script: What happens then.
+        begun: When it was accepted.
+        seconds: How long it takes; None where looks decide.
+        looks: How many status requests find it unfinished; None where time decides.
+    """
+
+    first: str
+    script: Script
+    begun: float
+    seconds: float | None = None
+    looks: float | None = None
+
+    def known(self, looks: int) -> bool:
+        """Whether a status request finds it, after `looks` earlier ones."""
+        return looks >= self.script.hidden_looks
+
+    def status(self, now: float, looks: int) -> str:
+        """The status at `now`, after `looks` earlier status requests."""
+        done = self.progress(now, looks)
+        if done >= 1.0:
+            return self.script.end
+        return self.first if done < 0.25 else self.script.middle
+
+    def progress(self, now: float, looks: int) -> float:
+        """How much of the way it has come: 1.0 or more is the end."""
+        if self.seconds is not None:
+            gone, whole = now - self.begun, self.seconds
+        else:
+            gone, whole = looks - self.script.hidden_looks, self.looks or 0.0
+        return 1.0 if whole <= 0 else gone / whole
+
+    def due(self) -> float | None:
+        """When it ends; None where looks decide."""
+        return None if self.seconds is None else self.begun + self.seconds
+
+
+def plan_job(settings: Settings, script: Script, *, first: str, key: str, now: float) -> Plan:
+    """The plan of a job that begins now; `key` and the seed decide what is drawn."""
+    if settings.mode in ("at_once", "looks"):
+        whole = settings.looks if settings.mode == "looks" else 0
+        if script.factor is NEVER:
+            return Plan(first, script, now, looks=NEVER)
+        return Plan(first, script, now, looks=whole * script.factor)
+    seconds = settings.seconds
+    if settings.mode == "lognormal":
+        draw = random.Random(f"{settings.seed}:{key}")  # noqa: S311 - simulated durations
+        seconds = draw.lognormvariate(math.log(seconds), settings.sigma)
+    return Plan(first, script, now, seconds=seconds * script.factor / settings.speed)

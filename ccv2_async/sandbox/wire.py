@@ -1,0 +1,122 @@
+"""The last steps to the socket: answers as ASGI messages, and a way to break a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from ccv2_async.sandbox.operations import NOTHING, Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from starlette.types import Message, Receive, Scope, Send
+
+    from ccv2_async.sandbox.problems import Refusal
+
+TRANSPORT = "ccv2_async.transport"
+_LINGER_OFF = struct.pack("ii", 1, 0)
+
+
+def refused(problem: Refusal) -> Answer:
+    """The answer to a request that was refused."""
+    return Answer(problem.status, problem.body(), problem.headers)
+
+
+async def send_answer(send: Send, answer: Answer) -> None:
+    """Send an answer: JSON, or nothing at all."""
+    body = b"" if answer.body is NOTHING else orjson.dumps(answer.body)
+    headers = dict(answer.headers)
+    if answer.body is not NOTHING:
+        headers["content-type"] = "application/json;charset=utf-8"
+    if answer.status != HTTPStatus.NO_CONTENT:
+        headers["content-length"] = str(len(body))
+    await send_raw(send, answer.status, headers.items(), body)
+
+
+async def send_raw(
+    send: Send,
+    status: int,
+    headers: Iterable[tuple[str, str]],
+    body: bytes,
+    *,
+    more: bool = False,
+) -> None:
+    """Send a status, headers and a body, which is whole unless there is `more` to come."""
+    encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+def as_bytes(messages: list[Message]) -> bytes:
+    """An answer, as it stands on the wire of a connection that is closed behind it."""
+    status = messages[0]["status"]
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
+    lines += [name + b": " + value for name, value in messages[0]["headers"]]
+    lines += [b"connection: close", b"", b""]
+    return b"\r\n".join(lines) + b"".join(message.get("body", b"") for message in messages[1:])
+
+
+class Connection:
+    """The connection below a request: to write to it beside the server, and to break it.
+
+    Args:
+        scope: The request's ASGI scope.
+        receive: Its receive function.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._transport: asyncio.Transport | None = scope.get("extensions", {}).get(TRANSPORT)
+        self._receive = receive
+
+    def _open(self) -> asyncio.Transport:
+        if self._transport is None:
+            # In process there is no socket: the client's transport sees this exception instead.
+            raise ConnectionResetError("The sandbox broke the connection.")
+        return self._transport
+
+    async def reset(self) -> None:
+        """Break it: the client sees a reset, and what it has not read yet is gone."""
+        transport = self._open()
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
+        transport.abort()
+        await self.gone()
+
+    async def close(self) -> None:
+        """End it in order: the client sees the end of the stream."""
+        self._open().close()
+        await self.gone()
+
+    async def write(self, data: bytes) -> None:
+        """Write bytes to it, past the server."""
+        transport = self._open()
+        if not transport.is_closing():
+            transport.write(data)
+        await asyncio.sleep(0)
+
+    async def gone(self) -> None:
+        """Return when the client has gone away or the connection is broken."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+class Protocol(H11Protocol):
+    """uvicorn's protocol, with the transport handed on to the application."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn: a stream's transport
+        """Called by asyncio for each new connection."""
+        super().connection_made(transport)
+        app: Any = self.app
+
+        async def with_transport(scope: Scope, receive: Receive, send: Send) -> None:
+            scope.setdefault("extensions", {})[TRANSPORT] = transport
+            await app(scope, receive, send)
+
+        self.app = with_transport

@@ -1,0 +1,88 @@
+"""Everything one sandbox remembers, and what is set about it."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from ccv2_async.sandbox.clock import ShiftedClock
+from ccv2_async.sandbox.faults import Faults
+from ccv2_async.sandbox.log import Log
+from ccv2_async.sandbox.quota import Quota
+from ccv2_async.sandbox.state.library import Library
+
+if TYPE_CHECKING:
+    from ccv2_async.sandbox.clock import Clock
+    from ccv2_async.sandbox.settings import Settings
+
+
+class World:
+    """The account behind the sandbox, with its gateway.
+
+    Attributes:
+        settings: How it behaves.
+        clock: The time it runs on.
+        library: Folders and files.
+        quota: The gateway's counts.
+        faults: What is going to go wrong.
+        log: What was asked.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = ShiftedClock() if clock is None else ShiftedClock(clock)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything but the settings and the clock."""
+        self.library = Library(self.settings)
+        self.quota = Quota(self.settings.per_second, self.settings.per_day)
+        self.faults = Faults(random.Random(self.settings.seed))  # noqa: S311 - simulated faults
+        self.log = Log(self.settings.log_size)
+
+    def configure(self, changes: dict[str, Any]) -> None:
+        """Change settings from now on; what has begun keeps its plan."""
+        self.settings = attrs.evolve(self.settings, **changes)
+        self.library.settings = self.settings
+        self.quota.per_second = self.settings.per_second
+        self.quota.per_day = self.settings.per_day
+
+    def snapshot(self) -> dict[str, Any]:
+        """What is there, as plain data."""
+        library = self.library
+        return {
+            "time": self.clock.time(),
+            "files": self.snapshot_files(),
+            "folders": [
+                {"id": folder.id, "name": folder.name, "parent_id": folder.parent_id}
+                for folder in library.folders.values()
+            ],
+            "requests": {
+                "total": self.log.total,
+                "running": self.log.running,
+                "most_running": self.log.most_running,
+            },
+        }
+
+    def snapshot_files(self) -> list[dict[str, Any]]:
+        """The library's files, oldest first, the trashed ones included."""
+        now = self.clock.time()
+        return [
+            {
+                "id": stored.id,
+                "name": stored.name,
+                "description": stored.description,
+                "file_type": stored.file_type,
+                "source": stored.source,
+                "folder_id": stored.folder_id,
+                "size": stored.size,
+                "sha256": stored.sha256,
+                "status": stored.status(now),
+                "looks": stored.looks,
+                "created": stored.created,
+                "due": stored.plan.due(),
+            }
+            for stored in self.library.files.values()
+        ]
