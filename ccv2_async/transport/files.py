@@ -232,6 +232,8 @@ def _open_regular(path: str, label: str) -> tuple[int, FileState]:
         # Asked before opening too: to open a device or a pipe can already have an effect.
         _require_regular(os.stat(path).st_mode, label)  # noqa: PTH116  # of 5 us, Path takes 2
         descriptor = os.open(path, _OPEN_FLAGS)
+    except FileRefused:  # a ValueError itself
+        raise
     except ValueError as error:
         raise FileRefused(label, "its name holds a NUL character") from error
     except OSError as error:
