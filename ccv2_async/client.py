@@ -1,0 +1,385 @@
+"""The client: its options, its life, and the resource groups."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
+from urllib.parse import urlsplit
+
+from ccv2_async.clock import SystemClock
+from ccv2_async.errors import ClientClosed, InvalidField, JobError, UsageError
+from ccv2_async.polling.activities import ACTIVITY
+from ccv2_async.polling.poller import ActivityPoller, Poller, UploadPoller
+from ccv2_async.polling.sweep import Sweep, Until
+from ccv2_async.polling.token import decode
+from ccv2_async.polling.uploads import UPLOAD
+from ccv2_async.resources.library import Library
+from ccv2_async.transport.budget import Budget
+from ccv2_async.transport.connections import (
+    EngineName,
+    UsersEngine,
+    open_engine,
+    shows_visible_url,
+)
+from ccv2_async.transport.credentials import Credentials
+from ccv2_async.transport.session import RefreshToken, Session, Timeouts
+from ccv2_async.transport.threads import FileThreads
+from ccv2_async.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from types import TracebackType
+
+    import httpx
+
+    from ccv2_async.clock import Clock
+    from ccv2_async.polling.jobs import Job, JobKind, Update
+    from ccv2_async.transport.connections import Engine
+
+P = TypeVar("P", bound=Poller[Any])
+T = TypeVar("T")
+
+BASE_URL = "https://api.constantcontact.com/v2"
+PER_SECOND = 4.0
+PER_DAY = 10_000
+
+_KINDS: Mapping[str, JobKind] = {UPLOAD.name: UPLOAD, ACTIVITY.name: ACTIVITY}
+
+
+class ConstantContact:
+    """A client of the Constant Contact v2 REST API, for one API key and one account.
+
+    Use it in `async with`; open it in one task and close it in another, and share it between any
+    number of tasks. It starts no background task. All tasks share its quota and its pollers.
+
+    Args:
+        api_key: The application's key; `CCV2_API_KEY` in `from_env`.
+        access_token: The account owner's grant; `CCV2_ACCESS_TOKEN` in `from_env`.
+        base_url: Where the API lives, `https://api.constantcontact.com/v2` unless given.
+        per_second: Calls a second that the key is good for: 4, or 10 for partner keys; None lifts
+            the limit.
+        per_day: Calls a day (UTC): 10,000, or 250,000 for partner keys; None lifts the limit.
+        budget: A `Budget` to share with other clients of the same key; `per_second` and `per_day`
+            are then its own.
+        engine: "httpx", or "aiohttp" (extra `[aiohttp]`) for more small uploads a second.
+        http_client: Your own `httpx.AsyncClient` to send through; it is not closed. Its limits
+            and proxies count then, and `engine`, `proxy` and `verify` must be left out.
+        proxy: A proxy URL; the environment's proxies are used unless `trust_env` is False.
+        verify: An `ssl.SSLContext`; False verifies nothing, which is for tests only.
+        trust_env: Whether the environment's proxies are used.
+        timeouts: Limits on single steps of a call, in seconds.
+        max_in_flight: Calls of one lane that are on the wire at once.
+        refresh_token: A function or coroutine function that gives a fresh access token; asked
+            once when the service answers 401.
+        clock: The time that waits run on.
+
+    Raises:
+        UsageError: An option is wrong or missing. Nothing was sent.
+
+    Source: "Supported methods" and "API keys" pages of the service's documentation.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str,
+        access_token: str,
+        base_url: str = BASE_URL,
+        per_second: float | None = PER_SECOND,
+        per_day: int | None = PER_DAY,
+        budget: Budget | None = None,
+        engine: EngineName = "httpx",
+        http_client: httpx.AsyncClient | None = None,
+        proxy: str | None = None,
+        verify: ssl.SSLContext | bool = True,
+        trust_env: bool = True,
+        timeouts: Timeouts | None = None,
+        max_in_flight: int = 100,
+        refresh_token: RefreshToken | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        if max_in_flight < 1:
+            raise InvalidField("max_in_flight", max_in_flight, "a whole number of 1 or more")
+        if http_client is not None and (engine != "httpx" or proxy or verify is not True):
+            raise UsageError(
+                "http_client brings its own engine, proxy and verify; set them there, not here."
+            )
+        self._clock: Clock = clock or SystemClock()
+        self._credentials = Credentials(api_key, access_token)
+        self._base_url = _checked_url(base_url)
+        self._budget = budget or Budget(per_second, per_day, clock=self._clock)
+        self._http_client = http_client
+        self._engine_name: EngineName = engine
+        self._proxy = proxy
+        self._verify = verify
+        self._trust_env = trust_env
+        self._timeouts = timeouts or Timeouts()
+        self._max_in_flight = max_in_flight
+        self._refresh_token = refresh_token
+        self._parts: _Parts | None = None
+        self._was_closed = False
+
+    @classmethod
+    def from_env(cls, **options: Any) -> Self:
+        """A client with the credentials and the quota of the environment.
+
+        Reads `CCV2_API_KEY`, `CCV2_ACCESS_TOKEN`, `CCV2_BASE_URL` and `CCV2_RATE` (calls a
+        second; 0 lifts the limit). What is given as `options` goes before the environment.
+
+        Raises:
+            MissingCredentials: A key or token is missing.
+            InvalidField: `CCV2_RATE` is no number.
+        """
+        given: dict[str, Any] = {
+            "api_key": os.environ.get("CCV2_API_KEY", ""),
+            "access_token": os.environ.get("CCV2_ACCESS_TOKEN", ""),
+        }
+        if os.environ.get("CCV2_BASE_URL"):
+            given["base_url"] = os.environ["CCV2_BASE_URL"]
+        if os.environ.get("CCV2_RATE"):
+            given["per_second"] = rate_of(os.environ["CCV2_RATE"], "CCV2_RATE")
+            if given["per_second"] is None:
+                given["per_day"] = None
+        return cls(**{**given, **options})
+
+    def __repr__(self) -> str:
+        state = "open" if self._parts else "closed"
+        return f"<ConstantContact {self._base_url} {state}>"
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def open(self) -> None:
+        """Get ready to make calls; `async with` does it. No request is made.
+
+        Raises:
+            ClientClosed: It was closed before; make a new one.
+        """
+        if self._was_closed:
+            raise ClientClosed("This client was closed; make a new one.")
+        if self._parts is None:
+            self._parts = self._assemble()
+
+    async def aclose(self) -> None:
+        """Close connections and threads; calls that are under way end with an error.
+
+        Jobs at the service go on; keep their tokens.
+        """
+        parts, self._parts = self._parts, None
+        self._was_closed = True
+        if parts is not None:
+            await parts.session.aclose()
+            await parts.threads.aclose()
+
+    @property
+    def library(self) -> Library:
+        """Files and folders of MyLibrary."""
+        return self._open_parts.library
+
+    @property
+    def budget(self) -> Budget:
+        """The quota of the key: how much is left today, and what it is limited to."""
+        return self._budget
+
+    @property
+    def base_url(self) -> str:
+        """Where the calls go."""
+        return self._base_url
+
+    @property
+    def remaining_today(self) -> int | None:
+        """Calls left today by this process's own count; None without a daily limit."""
+        return self._budget.remaining_today
+
+    def resume(self, token: str) -> UploadPoller | ActivityPoller:
+        """The poller of a job that was started earlier, here or elsewhere. Makes no request.
+
+        Args:
+            token: What `poller.token()` gave.
+
+        Raises:
+            TokenError: It is damaged, altered, expired or of another account.
+        """
+        parts = self._open_parts
+        data = decode(
+            token,
+            account=self._credentials.fingerprint,
+            now=self._clock.time(),
+            checksum=self._credentials.checksum,
+        )
+        job = parts.sweep.resumed(
+            _KINDS[data.kind],
+            data.id,
+            submitted=data.submitted,
+            not_before=data.not_before,
+            status=data.status,
+        )
+        return _poller_of(parts, job)
+
+    async def as_completed(self, pollers: Iterable[P]) -> AsyncIterator[P]:
+        """The pollers in the order in which their jobs end, well or not; await each for the rest.
+
+        Raises:
+            ConstantContactError: The service refuses to be asked; nothing is lost, call it again.
+        """
+        by_job: dict[Job, list[P]] = {}
+        for poller in pollers:
+            by_job.setdefault(poller._job, []).append(poller)  # noqa: SLF001  # both are ours
+        async for job in self._open_parts.sweep.each(by_job, Until.END):
+            for poller in by_job[job]:
+                yield poller
+
+    @overload
+    async def wait_all(self, pollers: Iterable[Poller[T]]) -> list[T]: ...
+    @overload
+    async def wait_all(
+        self, pollers: Iterable[Poller[T]], *, return_errors: bool
+    ) -> list[T | JobError]: ...
+    async def wait_all(
+        self, pollers: Iterable[Poller[T]], *, return_errors: bool = False
+    ) -> list[T] | list[T | JobError]:
+        """The results of all jobs, in the order given.
+
+        Args:
+            pollers: Any number of them.
+            return_errors: Put the exception of a job that failed in its place, instead of raising
+                the first one once all have ended.
+
+        Raises:
+            JobError: A job failed; the others have ended too, and awaiting them is free.
+        """
+        listed = list(pollers)
+        async for _ in self.as_completed(listed):
+            pass
+        results: list[T | JobError] = []
+        for poller in listed:
+            try:
+                results.append(await poller)
+            except JobError as error:
+                if not return_errors:
+                    raise
+                results.append(error)
+        return results
+
+    async def sweep(self, tokens: Iterable[str]) -> dict[str, Update | None]:
+        """The status of any number of jobs, by token: up to a hundred of them in a request.
+
+        None for one that the service does not know (yet). Nothing is waited for.
+
+        Raises:
+            TokenError: One of the tokens cannot be used; nothing was asked.
+        """
+        parts = self._open_parts
+        jobs = {token: cast("Any", self.resume(token))._job for token in tokens}  # noqa: SLF001  # both are ours
+        async for _ in parts.sweep.each(jobs.values(), Until.LOOK):
+            pass
+        return {token: job.history[-1] if job.history else None for token, job in jobs.items()}
+
+    @property
+    def _open_parts(self) -> _Parts:
+        if self._parts is None:
+            raise ClientClosed(
+                "This client was closed; make a new one."
+                if self._was_closed
+                else "This client is not open yet: use it in 'async with', or await open() first."
+            )
+        return self._parts
+
+    def _assemble(self) -> _Parts:
+        import httpx
+
+        visible = False
+        engine: Engine
+        if self._http_client is not None:
+            engine = UsersEngine(self._http_client)
+            visible = shows_visible_url(self._http_client)
+        else:
+            engine = open_engine(
+                self._engine_name,
+                verify=self._verify,
+                proxy=self._proxy,
+                trust_env=self._trust_env,
+                origin=httpx.URL(self._base_url),
+            )
+        session = Session(
+            engine=engine,
+            base_url=self._base_url,
+            credentials=self._credentials,
+            budget=self._budget,
+            clock=self._clock,
+            timeouts=self._timeouts,
+            max_in_flight=self._max_in_flight,
+            user_agent=f"ccv2_async/{__version__}",
+            refresh_token=self._refresh_token,
+            visible_url=visible,
+        )
+        return _Parts(session)
+
+
+class _Parts:
+    """What an open client is made of."""
+
+    __slots__ = ("library", "session", "sweep", "threads")
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.threads = FileThreads()
+        self.sweep = Sweep(session)
+        self.library = Library(session, self.sweep, self.threads)
+
+
+def _poller_of(parts: _Parts, job: Job) -> UploadPoller | ActivityPoller:
+    kind: Callable[[Session, Sweep, Job], UploadPoller | ActivityPoller] = (
+        UploadPoller if job.kind is UPLOAD else ActivityPoller
+    )
+    return kind(parts.session, parts.sweep, job)
+
+
+def rate_of(text: str, where: str) -> float | None:
+    """Calls a second from a text; None for 0, which lifts the limit.
+
+    Raises:
+        InvalidField: It is no number of 0 or more.
+    """
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1.0
+    if not 0 <= rate < float("inf"):
+        raise InvalidField(where, text, "calls a second, as a number of 0 or more (0: no limit)")
+    return rate or None
+
+
+def _checked_url(url: str) -> str:
+    """The base URL without a trailing slash.
+
+    Raises:
+        InvalidField: It is no http or https URL, or holds credentials, a query or a fragment.
+    """
+    rule = "a URL such as https://api.constantcontact.com/v2, without user, query or fragment"
+    try:
+        parts = urlsplit(url)
+        port_is_fine = parts.port is None or parts.port > 0
+    except ValueError:
+        raise InvalidField("base_url", url, rule) from None
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or not port_is_fine
+        or "@" in parts.netloc
+        or parts.query
+        or parts.fragment
+        or not url.isprintable()
+    ):
+        raise InvalidField("base_url", parts._replace(netloc=parts.hostname or "").geturl(), rule)
+    return url.rstrip("/")

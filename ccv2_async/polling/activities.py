@@ -1,0 +1,103 @@
+"""Bulk activities as jobs: the row of the table for `JobKind`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ccv2_async import errors
+from ccv2_async.models import LibraryFile as Activity
+from ccv2_async.polling.jobs import Job, JobKind, Row, State
+from ccv2_async.transport.budget import Lane
+from ccv2_async.transport.links import segment
+from ccv2_async.transport.retry import Effect
+from ccv2_async.transport.session import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ccv2_async.transport.session import Session
+
+STATUS_PATH = "/activities/{}"
+DAY = 86_400.0
+
+
+async def _get(session: Session, id: str, lane: Lane) -> Activity:  # noqa: A002  # the service's own word
+    answer = await session.send(
+        Call(
+            method="GET",
+            path=STATUS_PATH.format(segment(id)),
+            effect=Effect.SAFE,
+            what=f"activity {id}",
+            lane=lane,
+        )
+    )
+    return answer.read(Activity)
+
+
+async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
+    """The status of these activities: one by its own resource, several by the summary list.
+
+    The summary list holds the last 50; an activity that is not in it is asked for by itself.
+    """
+    rows: dict[str, Row] = {}
+    if len(ids) > 1:
+        answer = await session.send(
+            Call(
+                method="GET",
+                path="/activities",
+                effect=Effect.SAFE,
+                what=f"status of {len(ids)} activities",
+                lane=Lane.POLL,
+            )
+        )
+        wanted = frozenset(ids)
+        for activity in answer.read(list[Activity]):
+            if activity.id in wanted and activity.status:
+                rows[activity.id] = Row(status=str(activity.status))
+    for id_ in ids:
+        if id_ not in rows:
+            try:
+                activity = await _get(session, id_, Lane.POLL)
+            except errors.NotFound:
+                continue
+            if activity.status:
+                rows[id_] = Row(status=str(activity.status), detail=activity)
+    return rows
+
+
+async def fetch(session: Session, job: Job) -> Activity:
+    """The whole activity, with the errors of its rows; the last look may have given it already."""
+    if isinstance(job.detail, Activity):
+        return job.detail
+    return await _get(session, job.id, Lane.INTERACTIVE)
+
+
+def failure(job: Job, token: str) -> errors.JobError:
+    """The exception for an activity that ended in ERROR or CANCELLED."""
+    activity = job.detail if isinstance(job.detail, Activity) else None
+    rows = activity.errors if activity is not None else ()
+    first = f" First error: {rows[0]}." if rows else ""
+    return errors.ActivityFailed(
+        f"activity {job.label} (id {job.id}) ended with the status {job.status}.{first} "
+        "Correct what it complains of and start it anew.",
+        id=job.id,
+        status=job.status,
+        token=token,
+        activity=activity,
+    )
+
+
+ACTIVITY = JobKind(
+    name="activity",
+    noun="activity",
+    path=STATUS_PATH,
+    states={"complete": State.SUCCEEDED, "error": State.FAILED, "cancelled": State.FAILED},
+    known=frozenset({"unconfirmed", "pending", "queued", "running"}),
+    most=50,
+    deadline=DAY,
+    kept=14 * DAY,
+    ask=ask,
+    fetch=fetch,
+    failure=failure,
+)
+"""How activities are polled: kept 14 days by the service, given up after 24 hours of waiting."""

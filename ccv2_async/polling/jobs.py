@@ -1,0 +1,176 @@
+"""The kinds of long-running jobs, and what is known of one job. A new kind is a row in a table."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from ccv2_async.errors import JobError
+    from ccv2_async.transport.links import JobKindName
+    from ccv2_async.transport.session import Session
+
+logger = logging.getLogger("ccv2_async.polling")
+
+
+class State(enum.Enum):
+    """Where a job stands, whatever its kind calls it.
+
+    ::
+
+        PENDING ──> SUCCEEDED
+           │  └───> FAILED
+           └──────> LOST       the service does not know it, or no longer
+    """
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    LOST = "lost"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will change."""
+        return self is not State.PENDING
+
+
+@attrs.frozen
+class Row:
+    """What one status request said of one job.
+
+    Attributes:
+        status: The service's own word, as it came.
+        description: What it adds to it, or "".
+        detail: The whole resource, when the request gave it.
+    """
+
+    status: str
+    description: str = ""
+    detail: Any = None
+
+
+@attrs.frozen(eq=False)
+class JobKind:
+    """How jobs of one kind are asked for and judged.
+
+    Attributes:
+        name: As it stands in resume tokens.
+        noun: As it stands in messages.
+        path: The path of the status resource; `{}` takes the id.
+        states: The final statuses of the service, in lower case; all others are pending.
+        known: The pending statuses that are known, in lower case; others are warned of once.
+        most: How many ids fit into one status request.
+        deadline: Seconds that a wait takes at most, unless the caller says otherwise.
+        kept: Seconds for which the service answers for a job; tokens expire then.
+        ask: Gives the rows of the jobs with these ids; one it does not know has no row.
+        fetch: The result of a job that succeeded.
+        failure: The exception for a job that failed.
+    """
+
+    name: JobKindName
+    noun: str
+    path: str
+    states: Mapping[str, State]
+    known: frozenset[str]
+    most: int
+    deadline: float
+    kept: float
+    ask: Callable[[Session, Sequence[str]], Awaitable[Mapping[str, Row]]]
+    fetch: Callable[[Session, Job], Awaitable[Any]]
+    failure: Callable[[Job, str], JobError]
+    normalise: Callable[[str], str] = str
+
+    def state_of(self, status: str) -> State:
+        """What a status means; an unknown one is pending, and is warned of once."""
+        folded = status.casefold()
+        state = self.states.get(folded)
+        if state is None:
+            state = State.PENDING
+            if folded not in self.known and (self.name, folded) not in _warned:
+                _warned.add((self.name, folded))
+                logger.warning(
+                    "The service gave an %s the status %r, which this version does not know; "
+                    "it is taken as pending.",
+                    self.noun,
+                    status[:40],
+                )
+        return state
+
+
+_warned: set[tuple[str, str]] = set()
+
+
+@attrs.frozen
+class Update:
+    """One change of a job's status.
+
+    Attributes:
+        id: The job's id.
+        status: The service's own word; None when the service does not know the job.
+        state: What it means.
+        description: What the service adds to it, or "".
+    """
+
+    id: str
+    status: str | None
+    state: State
+    description: str = ""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether this is the last one."""
+        return self.state.is_final
+
+
+@attrs.define(eq=False, weakref_slot=True)
+class Job:
+    """What is known of one job; shared by every poller of it in one client.
+
+    Attributes:
+        kind: Its row in the table.
+        id: The service's id.
+        submitted: When it was started, in seconds since 1970.
+        submitted_here: The same on the monotonic clock; None for a resumed job.
+        due: When to look next, on the monotonic clock.
+        state: Where it stands.
+        history: Every change of status, oldest first.
+        looks: How many looks there were.
+        unknown: Looks in a row at which the service did not know it.
+        detail: The resource as last read, when a look gave it.
+        result: What `fetch` gave.
+        label: What messages call it: the file's name, or its id.
+    """
+
+    kind: JobKind
+    id: str
+    submitted: float
+    submitted_here: float | None
+    due: float
+    label: str
+    state: State = State.PENDING
+    history: tuple[Update, ...] = ()
+    looks: int = 0
+    last_look: float | None = None
+    unknown: int = 0
+    detail: Any = None
+    result: Any = None
+    watches: Any = None
+
+    @property
+    def status(self) -> str | None:
+        """The last known status, or None before the first look."""
+        return self.history[-1].status if self.history else None
+
+    def change(self, status: str | None, state: State, description: str = "") -> bool:
+        """Take a look's answer into account; whether anything is new."""
+        if self.history and self.history[-1].status == status and self.state is state:
+            return False
+        self.state = state
+        update = Update(id=self.id, status=status, state=state, description=description)
+        self.history = (*self.history, update)
+        return True

@@ -1,0 +1,206 @@
+"""Awaitable pollers: the result of a job that the service is still working on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import anyio
+
+from ccv2_async import errors
+from ccv2_async.models import LibraryFile, LibraryFile as Activity
+from ccv2_async.polling.jobs import State, Update
+from ccv2_async.polling.sweep import Until
+from ccv2_async.polling.token import TokenData, encode
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Generator
+
+    from ccv2_async.polling.jobs import Job
+    from ccv2_async.polling.sweep import Sweep
+    from ccv2_async.transport.links import JobKindName
+    from ccv2_async.transport.session import Session
+
+Result_co = TypeVar("Result_co", covariant=True)
+
+
+class Poller(Generic[Result_co]):
+    """A job at the service: await it for its result, or iterate over its changes of status.
+
+    It makes no request and holds no task until somebody waits. Any number of tasks may wait for
+    it; cancelling one of them loses nothing, and awaiting it again gives the same result.
+    """
+
+    def __init__(self, session: Session, sweep: Sweep, job: Job) -> None:
+        self._session = session
+        self._sweep = sweep
+        self._job = job
+        self._fetching = anyio.Lock()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id} {self.status or 'not looked at yet'}>"
+
+    @property
+    def id(self) -> str:
+        """The service's id of the job; of an upload, the id of the file."""
+        return self._job.id
+
+    @property
+    def kind(self) -> JobKindName:
+        """ "upload" or "activity"."""
+        return self._job.kind.name
+
+    @property
+    def status(self) -> str | None:
+        """The last known status in the service's own word; None before the first look. No I/O."""
+        return self._job.status
+
+    @property
+    def state(self) -> State:
+        """What the status means: pending, succeeded, failed or lost. No I/O."""
+        return self._job.state
+
+    @property
+    def done(self) -> bool:
+        """Whether the job has ended, as far as is known. No I/O."""
+        return self._job.state.is_final
+
+    @property
+    def location(self) -> str:
+        """The status URI that is followed, without the key."""
+        return self._session.base_url + self._job.kind.path.format(self._job.id)
+
+    @property
+    def next_delay(self) -> float:
+        """Seconds until the next look makes sense; 0 when it is due or the job has ended."""
+        if self.done:
+            return 0.0
+        return max(0.0, self._job.due - self._session.clock.monotonic())
+
+    def token(self) -> str:
+        """A short text that picks this job up in another process: `client.resume(token)`.
+
+        It holds no URL and no secret, and is refused when it is altered or used with other
+        credentials. At most 400 characters.
+        """
+        job, clock = self._job, self._session.clock
+        credentials = self._session.credentials
+        data = TokenData(
+            kind=job.kind.name,
+            id=job.id,
+            account=credentials.fingerprint,
+            submitted=int(job.submitted),
+            expires=int(job.submitted + job.kind.kept),
+            not_before=int(clock.time() + self.next_delay),
+            status=job.status,
+        )
+        return encode(data, credentials.checksum)
+
+    def __await__(self) -> Generator[Any, None, Result_co]:
+        """The result, as `wait()` gives it."""
+        return self.wait().__await__()
+
+    async def wait(self, *, timeout: float | None = None) -> Result_co:
+        """The result of the job, once it has ended.
+
+        Args:
+            timeout: Seconds to wait at most; 15 minutes for uploads and 24 hours for activities
+                unless given.
+
+        Raises:
+            PollTimeout: The time was up; the job goes on, and waiting again is safe.
+            JobError: The job failed; the exception carries its last status and its token.
+            ConstantContactError: The service refused to be asked. Waiting again is safe.
+        """
+        limit = self._job.kind.deadline if timeout is None else timeout
+        expired = False
+        try:
+            async with self._session.clock.timeout(limit):
+                await self._sweep.until(self._job, Until.END)
+                return await self._outcome()
+        except errors.ConstantContactError:
+            raise
+        except TimeoutError:
+            expired = True
+        raise self._timed_out(limit) if expired else AssertionError
+
+    async def poll_once(self) -> Update | None:
+        """Look once, now, and give the last known status: for workers that do not want to wait.
+
+        None when the service does not know the job yet. `next_delay` says when to come again.
+
+        Raises:
+            ConstantContactError: The look failed. Looking again is safe if `safe_to_retry` says.
+        """
+        await self._sweep.until(self._job, Until.LOOK)
+        return self._job.history[-1] if self._job.history else None
+
+    async def __aiter__(self) -> AsyncIterator[Update]:
+        """Every change of status from the first one known, the final one included.
+
+        Ends after the final one, also when the job failed; await the poller for the exception.
+        """
+        seen = 0
+        while True:
+            history = self._job.history
+            while seen < len(history):
+                update = history[seen]
+                seen += 1
+                yield update
+                if update.is_final:
+                    return
+            try:
+                async with self._session.clock.timeout(self._job.kind.deadline):
+                    await self._sweep.until(self._job, Until.CHANGE)
+            except errors.ConstantContactError:
+                raise
+            except TimeoutError:
+                raise self._timed_out(self._job.kind.deadline) from None
+
+    async def _outcome(self) -> Result_co:
+        job = self._job
+        match job.state:
+            case State.SUCCEEDED:
+                async with self._fetching:
+                    if job.result is None:
+                        job.result = await job.kind.fetch(self._session, job)
+                result: Result_co = job.result
+                return result
+            case State.FAILED:
+                raise job.kind.failure(job, self.token())
+            case _:
+                raise errors.JobNotFound(
+                    f"{job.kind.noun} {job.label}: the service does not know the id {job.id}. "
+                    "It may have been deleted, or be too old to be answered for.",
+                    id=job.id,
+                    status=job.status,
+                    token=self.token(),
+                )
+
+    def _timed_out(self, limit: float) -> errors.PollTimeout:
+        job = self._job
+        return errors.PollTimeout(
+            f"{job.kind.noun} {job.label}: still {job.status or 'not reported'} after {limit:g} s "
+            "of waiting. It goes on at the service; wait again, or resume it by its token.",
+            id=job.id,
+            status=job.status,
+            token=self.token(),
+        )
+
+
+class UploadPoller(Poller[LibraryFile]):
+    """A file that was accepted by the library and is being checked and converted.
+
+    Awaiting it gives the `LibraryFile`, with its URL and size, once the status is Active.
+
+    Source: "File upload status" page of the service's documentation.
+    """
+
+
+class ActivityPoller(Poller[Activity]):
+    """A bulk activity: an import, a removal, the clearing of lists, or an export.
+
+    Awaiting it gives the `Activity` once its status is COMPLETE; its `errors` tell of rows that
+    failed.
+
+    Source: "Bulk activities" pages of the service's documentation.
+    """

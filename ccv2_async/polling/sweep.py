@@ -1,0 +1,334 @@
+"""Many jobs, one status request: the waiters themselves drive the polling.
+
+Nobody polls when nobody waits. One of the waiters leads: it sleeps until the earliest look is
+due, asks for every due job of that kind in one request (with others that are nearly due riding
+along free), wakes those whose job has changed, and hands the lead on when its own job is done or
+it is cancelled. So there is no background task, and at most one status request in flight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import enum
+import heapq
+import logging
+import random
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING
+
+from ccv2_async import errors
+from ccv2_async.polling.jobs import Job, JobKind, Row, State
+from ccv2_async.polling.schedule import BatchSize, Typical, first_look, is_lost, next_look
+from ccv2_async.transport.baton import Baton, Waiter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+
+    from ccv2_async.transport.links import JobKindName
+    from ccv2_async.transport.session import Session
+
+logger = logging.getLogger("ccv2_async.polling")
+
+# A refusal of the whole request, not of one job: ask for fewer.
+_TOO_MANY = frozenset({400, 404, 413, 414})
+_FOREVER = 3600.0
+
+
+class Until(enum.Enum):
+    """What a watcher waits for."""
+
+    CHANGE = "the next change of status"
+    END = "the final status"
+    LOOK = "the next look, whatever it says"
+
+
+class Watcher(Waiter):
+    """One caller that waits for one or more jobs."""
+
+    __slots__ = ("fired", "trouble")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fired: deque[Job] = deque()
+        self.trouble: errors.ConstantContactError | None = None
+
+
+class Sweep:
+    """All jobs of one client.
+
+    Args:
+        session: Where status requests go.
+        jitter: A source of numbers from 0 to 1.
+    """
+
+    def __init__(self, session: Session, *, jitter: Callable[[], float] = random.random) -> None:
+        self._session = session
+        self._clock = session.clock
+        self._jitter = jitter
+        self._jobs: weakref.WeakValueDictionary[tuple[str, str], Job] = (
+            weakref.WeakValueDictionary()
+        )
+        self._watched: dict[Job, list[tuple[Watcher, Until]]] = {}
+        self._due: list[tuple[float, int, Job]] = []
+        self._entries = 0
+        self._baton = Baton()
+        self._poke = asyncio.Event()
+        self._sleeping_until = 0.0
+        self._typical: dict[JobKindName, Typical] = {}
+        self._batches: dict[JobKindName, BatchSize] = {}
+        self._trouble_in_a_row = 0
+
+    def started(self, kind: JobKind, id: str, *, label: str = "") -> Job:  # noqa: A002  # the service's own word
+        """The job that a call has just started."""
+        now = self._clock.monotonic()
+        job = self._jobs.get((kind.name, id))
+        if job is None:
+            job = Job(
+                kind=kind,
+                id=id,
+                submitted=self._clock.time(),
+                submitted_here=now,
+                due=now + first_look(self._typical_of(kind).seconds),
+                label=label or id,
+            )
+            self._jobs[kind.name, id] = job
+        return job
+
+    def resumed(
+        self,
+        kind: JobKind,
+        id: str,  # noqa: A002  # the service's own word
+        *,
+        submitted: float,
+        not_before: float,
+        status: str | None,
+    ) -> Job:
+        """The job that a token names; the same one that other pollers of it share."""
+        job = self._jobs.get((kind.name, id))
+        if job is None:
+            wait = min(max(0.0, not_before - self._clock.time()), 10.0)
+            job = Job(
+                kind=kind,
+                id=id,
+                submitted=submitted,
+                submitted_here=None,
+                due=self._clock.monotonic() + wait,
+                label=id,
+            )
+            if status is not None:
+                # A final status is asked for once more: the token may have been made long ago.
+                state = kind.state_of(status)
+                job.change(kind.normalise(status), State.PENDING if state.is_final else state)
+            self._jobs[kind.name, id] = job
+        return job
+
+    async def until(self, job: Job, until: Until) -> None:
+        """Return when the job has changed, ended or been looked at, as `until` says.
+
+        Raises:
+            ConstantContactError: The service refuses to be asked; waiting again is safe.
+        """
+        watcher = Watcher()
+        self._watch(watcher, job, until)
+        try:
+            await self._baton.drive(watcher, self._step)
+        finally:
+            self._unwatch(watcher, job)
+        if watcher.trouble is not None:
+            raise copy.copy(watcher.trouble)
+
+    async def each(self, jobs: Iterable[Job], until: Until) -> AsyncIterator[Job]:
+        """The jobs, in the order in which what is waited for comes.
+
+        Raises:
+            ConstantContactError: The service refuses to be asked; waiting again is safe.
+        """
+        watcher = Watcher()
+        left = set(jobs)
+        for job in left:
+            self._watch(watcher, job, until)
+        try:
+            while left:
+                watcher.done = bool(watcher.fired)
+                await self._baton.drive(watcher, self._step)
+                while watcher.fired:
+                    job = watcher.fired.popleft()
+                    if job in left:
+                        left.discard(job)
+                        self._unwatch(watcher, job)
+                        yield job
+                if watcher.trouble is not None:
+                    raise copy.copy(watcher.trouble)
+        finally:
+            for job in left:
+                self._unwatch(watcher, job)
+
+    def _typical_of(self, kind: JobKind) -> Typical:
+        return self._typical.setdefault(kind.name, Typical())
+
+    def _batch_of(self, kind: JobKind) -> BatchSize:
+        batch = self._batches.get(kind.name)
+        if batch is None:
+            batch = self._batches[kind.name] = BatchSize(kind.most)
+        return batch
+
+    def _watch(self, watcher: Watcher, job: Job, until: Until) -> None:
+        if until is Until.LOOK:
+            job.due = self._clock.monotonic()
+        elif job.state.is_final:
+            watcher.fired.append(job)
+            self._baton.finish(watcher)
+            return
+        self._watched.setdefault(job, []).append((watcher, until))
+        self._schedule(job)
+
+    def _unwatch(self, watcher: Watcher, job: Job) -> None:
+        watches = self._watched.get(job)
+        if watches is None:
+            return
+        watches[:] = [watch for watch in watches if watch[0] is not watcher]
+        if not watches:
+            del self._watched[job]
+
+    def _schedule(self, job: Job) -> None:
+        self._entries += 1
+        heapq.heappush(self._due, (job.due, self._entries, job))
+        if job.due < self._sleeping_until:
+            self._poke.set()
+
+    def _next_due(self) -> Job | None:
+        """The watched job that is due first; entries of others are stale and dropped."""
+        while self._due:
+            due, _, job = self._due[0]
+            if job in self._watched and job.due == due:
+                return job
+            heapq.heappop(self._due)
+        return None
+
+    async def _step(self) -> None:
+        job = self._next_due()
+        now = self._clock.monotonic()
+        if job is None or job.due > now:
+            await self._sleep(_FOREVER if job is None else job.due - now)
+            return
+        await self._look(job.kind)
+
+    async def _sleep(self, seconds: float) -> None:
+        self._poke.clear()
+        self._sleeping_until = self._clock.monotonic() + seconds
+        try:
+            async with self._clock.timeout(seconds):
+                await self._poke.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._sleeping_until = 0.0
+
+    def _batch(self, kind: JobKind) -> list[Job]:
+        """The jobs of the next request: the due ones, and free riders in the order they are due."""
+        size = self._batch_of(kind).size
+        batch: dict[Job, None] = {}
+        others: list[tuple[float, int, Job]] = []
+        while self._due and len(batch) < size:
+            entry = heapq.heappop(self._due)
+            due, _, job = entry
+            if job not in self._watched or job.due != due or job in batch:
+                continue
+            if job.kind is kind:
+                batch[job] = None
+            else:
+                others.append(entry)
+        for entry in others:
+            heapq.heappush(self._due, entry)
+        return list(batch)
+
+    async def _look(self, kind: JobKind) -> None:
+        jobs = self._batch(kind)
+        asked = False
+        try:
+            rows = await kind.ask(self._session, [job.id for job in jobs])
+            asked = True
+        except (errors.NotFound, errors.BadRequest) as error:
+            self._refused(jobs, error)
+        except errors.ConstantContactError as error:
+            self._troubled(jobs, error)
+        finally:
+            if not asked:
+                # Failed or cancelled: nothing was learned, so every job is due again.
+                for job in jobs:
+                    if job in self._watched:
+                        self._schedule(job)
+        if asked:
+            self._trouble_in_a_row = 0
+            self._batch_of(kind).accepted(len(jobs))
+            self._learn(jobs, rows)
+
+    def _refused(self, jobs: list[Job], error: errors.APIError) -> None:
+        if error.status in _TOO_MANY and self._batch_of(jobs[0].kind).refused(len(jobs)):
+            return
+        if isinstance(error, errors.NotFound):
+            self._learn(jobs, {})
+            return
+        self._troubled(jobs, error)
+
+    def _troubled(self, jobs: list[Job], error: errors.ConstantContactError) -> None:
+        """A status request failed: try later what may pass, and tell the waiters of what will not."""
+        now = self._clock.monotonic()
+        if isinstance(error, errors.DailyQuotaExceeded):
+            wait = max(1.0, error.resets_at.timestamp() - self._clock.time())
+        else:
+            self._trouble_in_a_row += 1
+            wait = next_look(self._trouble_in_a_row, self._jitter())
+        for job in jobs:
+            passing = error.safe_to_retry and wait < job.kind.deadline
+            job.due = now + wait
+            for watcher, until in tuple(self._watched.get(job, ())):
+                if not passing or until is Until.LOOK:
+                    watcher.trouble = error
+                    self._baton.finish(watcher)
+        logger.info("a status request for %d jobs failed: %s", len(jobs), error.message)
+
+    def _learn(self, jobs: list[Job], rows: Mapping[str, Row]) -> None:
+        now = self._clock.monotonic()
+        for job in jobs:
+            before = job.last_look
+            job.looks += 1
+            job.last_look = now
+            row = rows.get(job.id)
+            changed = self._known(job, row) if row is not None else self._not_known(job)
+            if job.state.is_final:
+                self._remember_duration(job, before, now)
+            else:
+                job.due = now + next_look(job.looks, self._jitter())
+            self._tell(job, changed=changed)
+            if job in self._watched:
+                self._schedule(job)
+
+    def _known(self, job: Job, row: Row) -> bool:
+        job.unknown = 0
+        job.detail = row.detail
+        return job.change(
+            job.kind.normalise(row.status), job.kind.state_of(row.status), row.description
+        )
+
+    def _not_known(self, job: Job) -> bool:
+        job.unknown += 1
+        if is_lost(self._clock.time() - job.submitted, job.unknown):
+            return job.change(None, State.LOST)
+        return False
+
+    def _remember_duration(self, job: Job, before: float | None, now: float) -> None:
+        """It ended somewhere between the look before and this one: take the middle."""
+        if job.submitted_here is not None and job.state is State.SUCCEEDED:
+            earliest = before if before is not None else job.submitted_here
+            self._typical_of(job.kind).add((earliest + now) / 2.0 - job.submitted_here)
+
+    def _tell(self, job: Job, *, changed: bool) -> None:
+        for watcher, until in tuple(self._watched.get(job, ())):
+            if until is Until.LOOK or job.state.is_final or (changed and until is Until.CHANGE):
+                watcher.fired.append(job)
+                self._baton.finish(watcher)
+        if job.state.is_final:
+            self._watched.pop(job, None)

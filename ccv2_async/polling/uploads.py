@@ -1,0 +1,103 @@
+"""Library uploads as jobs: the row of the table for `JobKind`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ccv2_async import errors
+from ccv2_async.models import FileStatus, FileUploadStatus, LibraryFile
+from ccv2_async.polling.jobs import Job, JobKind, Row, State
+from ccv2_async.transport.budget import Lane
+from ccv2_async.transport.links import segment
+from ccv2_async.transport.retry import Effect
+from ccv2_async.transport.session import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ccv2_async.transport.session import Session
+
+STATUS_PATH = "/library/files/uploadstatus/{}"
+
+_STATES = {
+    FileStatus.ACTIVE: State.SUCCEEDED,
+    FileStatus.FAILED: State.FAILED,
+    FileStatus.VIRUS_FOUND: State.FAILED,
+    FileStatus.DELETED: State.FAILED,
+}
+_WIRE_SPELLING = {status.value.casefold(): status.value for status in FileStatus}
+
+
+async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
+    """The status rows of these uploads, by id; rows of others are left out."""
+    answer = await session.send(
+        Call(
+            method="GET",
+            path=STATUS_PATH.format(segment(",".join(ids))),
+            effect=Effect.SAFE,
+            what=f"status of {len(ids)} uploads" if len(ids) > 1 else f"status of upload {ids[0]}",
+            lane=Lane.POLL,
+        )
+    )
+    asked = frozenset(ids)
+    # Answer order is not promised, and an empty body means the same as an empty array.
+    rows = answer.read(list[FileUploadStatus]) if answer.content.strip() else []
+    return {
+        row.file_id: Row(status=str(row.status), description=row.description or "")
+        for row in rows
+        if row.file_id in asked
+    }
+
+
+async def fetch(session: Session, job: Job) -> LibraryFile:
+    """The library's record of a file that became Active."""
+    answer = await session.send(
+        Call(
+            method="GET",
+            path=f"/library/files/{segment(job.id)}",
+            effect=Effect.SAFE,
+            what=f"library file {job.id}",
+        )
+    )
+    return answer.read(LibraryFile)
+
+
+def failure(job: Job, token: str) -> errors.JobError:
+    """The exception for an upload that ended other than Active."""
+    said = job.history[-1].description
+    because = f" ({said})" if said and said.casefold() != (job.status or "").casefold() else ""
+    kind: type[errors.JobError] = errors.UploadFailed
+    match (job.status or "").casefold():
+        case "virusfound":
+            kind = errors.VirusFound
+            advice = f"found a virus in it{because}. Do not send it again"
+        case "deleted":
+            advice = f"says that it was deleted meanwhile{because}; it may be in the trash"
+        case _:
+            advice = (
+                f"gave up on it with the status {job.status}{because}. "
+                "Check that the file is whole and of the type its name says"
+            )
+    return kind(
+        f"upload of {job.label} (id {job.id}): the service {advice}.",
+        id=job.id,
+        status=job.status,
+        token=token,
+    )
+
+
+UPLOAD = JobKind(
+    name="upload",
+    noun="upload",
+    path=STATUS_PATH,
+    states={status.value.casefold(): state for status, state in _STATES.items()},
+    known=frozenset({"uploaded", "processing"}),
+    most=100,
+    deadline=15 * 60.0,
+    kept=14 * 86_400.0,
+    ask=ask,
+    fetch=fetch,
+    failure=failure,
+    normalise=lambda status: _WIRE_SPELLING.get(status.casefold(), status),
+)
+"""How uploads are polled: up to a hundred ids in a request, given up after 15 minutes."""

@@ -1,0 +1,165 @@
+"""What every resource group is made of: a path, a query, a body, and the model of the answer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ccv2_async.errors import InvalidField
+from ccv2_async.models.convert import encode
+from ccv2_async.models.rules import check
+from ccv2_async.resources.listing import Listing
+from ccv2_async.transport.body import BytesBody
+from ccv2_async.transport.links import segment
+from ccv2_async.transport.retry import Effect
+from ccv2_async.transport.session import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ccv2_async.transport.session import Answer, Session
+
+T = TypeVar("T")
+
+MAX_IDS = 100
+"""Ids that are joined into one path at most, so that no gateway finds the path too long."""
+
+
+class Resource:
+    """A group of operations; the methods of its subclasses are the public API."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def _get(
+        self,
+        model: type[T],
+        path: str,
+        *,
+        what: str,
+        query: Mapping[str, object] | None = None,
+    ) -> T:
+        """One object, or a list of them when `model` is a list."""
+        answer = await self._session.send(
+            Call("GET", path, Effect.SAFE, what, query=query_of(query))
+        )
+        return answer.read(model)
+
+    async def _write(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        effect: Effect,
+        what: str,
+        query: Mapping[str, object] | None = None,
+    ) -> Answer:
+        """A call that changes something; `body` is a model or plain JSON, checked before it goes.
+
+        Raises:
+            InvalidField: The service would refuse a value. Nothing was sent.
+        """
+        if body is not None:
+            check(body)
+        return await self._session.send(
+            Call(
+                method,
+                path,
+                effect,
+                what,
+                query=query_of(query),
+                body=BytesBody(encode(body)) if body is not None else None,
+            )
+        )
+
+    def _list(
+        self,
+        model: type[T],
+        path: str,
+        *,
+        what: str,
+        limit: int | None = None,
+        most: int = 500,
+        query: Mapping[str, object] | None = None,
+    ) -> Listing[T]:
+        """Rows that come in pages; no request is made before they are iterated."""
+        if limit is not None and not 1 <= limit <= most:
+            raise InvalidField("limit", limit, f"rows in a page, from 1 to {most}")
+        return Listing(
+            self._session, model, path, query_of({"limit": limit, **(query or {})}), what
+        )
+
+
+def path_to(template: str, *ids: str) -> str:
+    """`template` with the ids in place of its `{}`, percent-encoded.
+
+    Raises:
+        InvalidField: An id that is empty, or that would change the path. Nothing was sent.
+    """
+    return template.format(*(segment(checked_id(id_)) for id_ in ids))
+
+
+def checked_id(id_: str, field: str = "id") -> str:
+    """The id as text; numbers are taken too, as some of the service's answers give them.
+
+    Raises:
+        InvalidField: It is empty, or of dots only, or holds a control character or a blank.
+    """
+    text = str(id_)
+    if not text or set(text) <= {"."} or not text.isprintable() or " " in text or len(text) > 200:
+        raise InvalidField(field, id_, "an id as the service gave it")
+    return text
+
+
+def joined_ids(ids: Iterable[str], field: str = "ids") -> str:
+    """Ids as the service takes several of them: joined by commas.
+
+    Raises:
+        InvalidField: None, more than a hundred, or one that is not an id.
+    """
+    if isinstance(ids, str):
+        ids = (ids,)
+    checked = [checked_id(id_, field) for id_ in ids]
+    if not 1 <= len(checked) <= MAX_IDS:
+        raise InvalidField(field, len(checked), f"from 1 to {MAX_IDS} ids in one call")
+    if any("," in id_ for id_ in checked):
+        raise InvalidField(field, ",".join(checked), "ids without commas, one by one")
+    return ",".join(checked)
+
+
+def query_of(values: Mapping[str, object] | None) -> tuple[tuple[str, str], ...]:
+    """Query parameters as text; what is None is left out."""
+    return tuple(
+        (name, text_of(value)) for name, value in (values or {}).items() if value is not None
+    )
+
+
+def text_of(value: Any) -> str:
+    """One value as the service writes it in queries: dates in UTC with milliseconds and Z."""
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise InvalidField("date", value, "a datetime with a time zone")
+        moment = value.astimezone(UTC)
+        return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def one_of(field: str, value: str | None, allowed: type[Enum]) -> str | None:
+    """The value in the service's spelling, whatever its case; None stays None.
+
+    Raises:
+        InvalidField: It is not one that the service accepts.
+    """
+    if value is None:
+        return None
+    for member in allowed:
+        if str(member.value).casefold() == str(value).casefold():
+            return str(member.value)
+    words = ", ".join(str(member.value) for member in allowed)
+    raise InvalidField(field, str(value), f"one of {words}")

@@ -1,0 +1,489 @@
+"""MyLibrary: files, folders, the trash, and what the account has left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, overload
+
+import attrs
+
+from ccv2_async.errors import InvalidField
+from ccv2_async.models import (
+    FileSortOrder,
+    FileSource,
+    FileTypeQuery,
+    FileUploadStatus,
+    FolderSortOrder,
+    LibraryFile,
+    LibraryFolder,
+    LibraryFolderWrite,
+    LibraryInfo,
+    MoveResult,
+)
+from ccv2_async.polling.poller import UploadPoller
+from ccv2_async.polling.uploads import UPLOAD
+from ccv2_async.resources.base import (
+    Resource,
+    checked_id,
+    joined_ids,
+    one_of,
+    path_to,
+)
+from ccv2_async.resources.uploads import OnAmbiguous, Uploader, prepare
+from ccv2_async.transport.budget import Lane
+from ccv2_async.transport.retry import Effect
+from ccv2_async.transport.session import UPLOAD_DEADLINE, Call
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ccv2_async.models import FileType
+    from ccv2_async.polling.sweep import Sweep
+    from ccv2_async.resources.listing import Listing
+    from ccv2_async.transport.progress import ProgressCallback
+    from ccv2_async.transport.session import Session
+    from ccv2_async.transport.sources import FileInput
+    from ccv2_async.transport.threads import FileThreads
+
+MOST_ROWS = 1000
+
+
+class Library(Resource):
+    """`client.library`: the files and folders of MyLibrary."""
+
+    def __init__(self, session: Session, sweep: Sweep, threads: FileThreads) -> None:
+        super().__init__(session)
+        self._sweep = sweep
+        self._uploader = Uploader(session, threads)
+
+    async def upload(
+        self,
+        file: FileInput,
+        *,
+        folder_id: str = "0",
+        name: str | None = None,
+        description: str = "",
+        source: FileSource | str = FileSource.MY_COMPUTER,
+        file_type: FileType | str | None = None,
+        length: int | None = None,
+        on_progress: ProgressCallback | None = None,
+        on_ambiguous: OnAmbiguous = "look",
+        deadline: float | None = UPLOAD_DEADLINE,
+        lane: Lane = Lane.INTERACTIVE,
+    ) -> LibraryFile:
+        """The library's record of the file, once the service has made it Active.
+
+        The arguments and errors are those of `begin_upload`; waiting takes 15 minutes at most.
+
+        Raises:
+            JobError: The service gave up on the file, or it is still at work; `token` resumes it.
+            ConstantContactError: As `begin_upload`.
+        """
+        poller = await self.begin_upload(
+            file,
+            folder_id=folder_id,
+            name=name,
+            description=description,
+            source=source,
+            file_type=file_type,
+            length=length,
+            on_progress=on_progress,
+            on_ambiguous=on_ambiguous,
+            deadline=deadline,
+            lane=lane,
+        )
+        return await poller
+
+    async def begin_upload(
+        self,
+        file: FileInput,
+        *,
+        folder_id: str = "0",
+        name: str | None = None,
+        description: str = "",
+        source: FileSource | str = FileSource.MY_COMPUTER,
+        file_type: FileType | str | None = None,
+        length: int | None = None,
+        on_progress: ProgressCallback | None = None,
+        on_ambiguous: OnAmbiguous = "look",
+        deadline: float | None = UPLOAD_DEADLINE,
+        lane: Lane = Lane.INTERACTIVE,
+    ) -> UploadPoller:
+        """A poller for the file, once the service has accepted it.
+
+        The file is streamed from disk in a thread; no more than a few blocks of it are ever in
+        memory. An answer that is lost after the whole file was sent leads to a look into the
+        folder, never to a silent second upload.
+
+        Args:
+            file: A path, bytes, an async stream of bytes (an async iterable or an object with an
+                async `read(n)`), or a function that opens such a stream anew for each attempt.
+            folder_id: The folder it goes to; "0" is the root.
+            name: Its name in the library, at most 80 characters; the path's own unless given.
+                Bytes and streams need one.
+            description: At most 100 characters.
+            source: Where it is said to come from.
+            file_type: One of `FileType`; read from the name's extension unless given.
+            length: Bytes; streams need it.
+            on_progress: A function or coroutine function that is told of each `Progress`.
+            on_ambiguous: "look" settles a lost answer by a look into the folder; "raise" raises
+                `AmbiguousUpload` at once.
+            deadline: Seconds for sending, retries included; None for no limit.
+            lane: Who goes first when calls wait for the quota.
+
+        Raises:
+            UsageError: A value or a file that cannot be sent. Nothing was sent.
+            FileChanged: The file changed while it was sent. Safe to try again: yes.
+            AmbiguousUpload: It may have arrived. Safe to try again: no; look first.
+            QuotaExceeded: Safe to try again: later.
+            TransportError: It did not arrive. Safe to try again: yes.
+
+        Source: "Add files using multipart/form-data POST" page of the service's documentation.
+        """
+        upload = attrs.evolve(
+            prepare(
+                file,
+                folder_id=folder_id,
+                name=name,
+                description=description,
+                source=source,
+                file_type=file_type,
+                length=length,
+            ),
+            on_progress=on_progress,
+            on_ambiguous=on_ambiguous,
+            deadline=deadline,
+            lane=lane,
+        )
+        file_id = await self._uploader.send(upload)
+        job = self._sweep.started(UPLOAD, file_id, label=upload.name)
+        return UploadPoller(self._session, self._sweep, job)
+
+    async def upload_status(self, *file_ids: str) -> list[FileUploadStatus]:
+        """The upload status of each of these files that the service knows; up to a hundred ids.
+
+        A file that was accepted a moment ago may be missing.
+
+        Source: "File upload status" page of the service's documentation.
+        """
+        path = path_to("/library/files/uploadstatus/{}", joined_ids(file_ids, "file_ids"))
+        answer = await self._session.send(Call("GET", path, Effect.SAFE, "upload status"))
+        return answer.read(list[FileUploadStatus]) if answer.content.strip() else []
+
+    async def info(self) -> LibraryInfo:
+        """The limits of the account's library, the largest upload in bytes among them.
+
+        Source: "MyLibrary information" page of the service's documentation.
+        """
+        return await self._get(LibraryInfo, "/library/info", what="library information")
+
+    def files(
+        self,
+        *,
+        type: FileTypeQuery | str | None = None,  # noqa: A002  # the service's own word
+        source: FileSource | str | None = None,
+        sort_by: FileSortOrder | str | None = None,
+        limit: int | None = None,
+    ) -> Listing[LibraryFile]:
+        """The files of the library, newest first unless sorted otherwise.
+
+        Args:
+            type: ALL, IMAGES or DOCUMENTS.
+            source: Where they came from; "ALL" for all.
+            sort_by: One of `FileSortOrder`.
+            limit: Rows in a page, from 1 to 1000; the service gives 50 unless asked.
+
+        Source: "File collections" page of the service's documentation.
+        """
+        return self._files("/library/files", "library files", type, source, sort_by, limit)
+
+    def files_in_folder(
+        self,
+        folder_id: str,
+        *,
+        type: FileTypeQuery | str | None = None,  # noqa: A002  # the service's own word
+        source: FileSource | str | None = None,
+        sort_by: FileSortOrder | str | None = None,
+        limit: int | None = None,
+    ) -> Listing[LibraryFile]:
+        """The files of one folder; the arguments are those of `files`.
+
+        Source: "File collections" page of the service's documentation.
+        """
+        path = path_to("/library/folders/{}/files", folder_id)
+        return self._files(path, f"files of folder {folder_id}", type, source, sort_by, limit)
+
+    async def get_file(self, file_id: str) -> LibraryFile:
+        """One file's record.
+
+        Raises:
+            NotFound: There is no file with that id.
+
+        Source: "File resource" page of the service's documentation.
+        """
+        return await self._get(
+            LibraryFile, path_to("/library/files/{}", file_id), what=f"library file {file_id}"
+        )
+
+    @overload
+    async def update_file(
+        self,
+        file_id: str,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        folder_id: str | None = None,
+        include_payload: Literal[True] = True,
+    ) -> LibraryFile: ...
+    @overload
+    async def update_file(
+        self,
+        file_id: str,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        folder_id: str | None = None,
+        include_payload: Literal[False],
+    ) -> None: ...
+    async def update_file(
+        self,
+        file_id: str,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        folder_id: str | None = None,
+        include_payload: bool = True,
+    ) -> LibraryFile | None:
+        """The changed file; what is not given stays as it is.
+
+        The service replaces the whole record, so it is read first and sent back with the changes:
+        two calls. `replace_file` is the one call, for a record that you have read yourself.
+
+        Args:
+            file_id: The file.
+            name: Its new name, at most 80 characters.
+            description: Its new description, at most 100 characters.
+            folder_id: The folder to move it to.
+            include_payload: False asks the service for no answer body, and gives None.
+
+        Source: "File resource", PUT, of the service's documentation.
+        """
+        if name is None and description is None and folder_id is None:
+            raise InvalidField("name", None, "give a name, a description or a folder_id to change")
+        file = await self.get_file(file_id)
+        changed = attrs.evolve(
+            file,
+            name=file.name if name is None else name,
+            description=(file.description or "") if description is None else description,
+            folder_id=file.folder_id if folder_id is None else checked_id(folder_id, "folder_id"),
+        )
+        if include_payload:
+            return await self.replace_file(changed)
+        await self.replace_file(changed, include_payload=False)
+        return None
+
+    @overload
+    async def replace_file(
+        self, file: LibraryFile, *, include_payload: Literal[True] = True
+    ) -> LibraryFile: ...
+    @overload
+    async def replace_file(self, file: LibraryFile, *, include_payload: Literal[False]) -> None: ...
+    async def replace_file(
+        self, file: LibraryFile, *, include_payload: bool = True
+    ) -> LibraryFile | None:
+        """The file as the service keeps it after taking the whole record that is given.
+
+        What the record leaves out is erased, except for read-only fields.
+
+        Source: "File resource", PUT, of the service's documentation.
+        """
+        if file.description is None:
+            file = attrs.evolve(file, description="")
+        answer = await self._write(
+            "PUT",
+            path_to("/library/files/{}", file.id),
+            file,
+            effect=Effect.IDEMPOTENT,
+            what=f"update of library file {file.id}",
+            query={"include_payload": _flag(include_payload)},
+        )
+        return answer.read(LibraryFile) if include_payload and answer.status != 204 else None
+
+    async def delete_files(self, *file_ids: str) -> None:
+        """Move up to a hundred files to the trash.
+
+        Raises:
+            NotFound: The service knows none with such an id.
+
+        Source: "File resource", DELETE, of the service's documentation.
+        """
+        ids = joined_ids(file_ids, "file_ids")
+        await self._write(
+            "DELETE",
+            path_to("/library/files/{}", ids),
+            effect=Effect.IDEMPOTENT,
+            what=f"deletion of library files {ids}",
+        )
+
+    async def move_files(self, folder_id: str, file_ids: Iterable[str]) -> list[MoveResult]:
+        """What was moved to the folder. If one of the ids is not known, none is moved.
+
+        Source: "Move files" page of the service's documentation.
+        """
+        ids = [checked_id(file_id, "file_ids") for file_id in file_ids]
+        if not ids:
+            raise InvalidField("file_ids", ids, "at least one id")
+        answer = await self._write(
+            "PUT",
+            path_to("/library/folders/{}/files", folder_id),
+            ids,
+            effect=Effect.IDEMPOTENT,
+            what=f"move of {len(ids)} files to folder {folder_id}",
+        )
+        return answer.read(list[MoveResult])
+
+    def folders(
+        self, *, sort_by: FolderSortOrder | str | None = None, limit: int | None = None
+    ) -> Listing[LibraryFolder]:
+        """The top folders, each with its children, three levels at most.
+
+        Args:
+            sort_by: One of `FolderSortOrder`.
+            limit: Rows in a page, from 1 to 1000; the service gives 50 unless asked.
+
+        Source: "Folder collection" page of the service's documentation.
+        """
+        return self._list(
+            LibraryFolder,
+            "/library/folders",
+            what="library folders",
+            limit=limit,
+            most=MOST_ROWS,
+            query={"sort_by": one_of("sort_by", sort_by, FolderSortOrder)},
+        )
+
+    async def get_folder(self, folder_id: str) -> LibraryFolder:
+        """One folder with its children.
+
+        Raises:
+            NotFound: There is no folder with that id.
+
+        Source: "Folder resource" page of the service's documentation.
+        """
+        path = path_to("/library/folders/{}", folder_id)
+        return await self._get(LibraryFolder, path, what=f"library folder {folder_id}")
+
+    async def create_folder(self, name: str, *, parent_id: str | None = None) -> LibraryFolder:
+        """A new folder.
+
+        Args:
+            name: At most 40 characters, all of ISO-8859-1.
+            parent_id: The folder it goes into; at the top unless given. Folders are three levels
+                deep at most.
+
+        Raises:
+            Conflict: There is a folder of that name already.
+            OutcomeUnknown: No answer came; it may exist. Safe to try again: yes in this case, as
+                a second one is refused with `Conflict`.
+
+        Source: "Folder collection", POST, of the service's documentation.
+        """
+        answer = await self._write(
+            "POST",
+            "/library/folders",
+            LibraryFolderWrite(name=name, parent_id=parent_id),
+            effect=Effect.ADDITIVE,
+            what=f"creation of folder {name}",
+        )
+        return answer.read(LibraryFolder)
+
+    async def update_folder(
+        self, folder_id: str, *, name: str | None = None, parent_id: str | None = None
+    ) -> LibraryFolder:
+        """The changed folder; what is not given stays as it is (the folder is read first).
+
+        Source: "Folder resource", PUT, of the service's documentation.
+        """
+        if name is None and parent_id is None:
+            raise InvalidField("name", None, "give a name or a parent_id to change")
+        folder = await self.get_folder(folder_id)
+        changed = attrs.evolve(
+            folder,
+            name=folder.name if name is None else name,
+            parent_id=folder.parent_id if parent_id is None else parent_id,
+        )
+        answer = await self._write(
+            "PUT",
+            path_to("/library/folders/{}", folder_id),
+            changed,
+            effect=Effect.IDEMPOTENT,
+            what=f"update of library folder {folder_id}",
+            query={"include_payload": _flag(True)},
+        )
+        return answer.read(LibraryFolder)
+
+    async def delete_folder(self, folder_id: str) -> None:
+        """Delete a folder.
+
+        Source: "Folder resource", DELETE, of the service's documentation.
+        """
+        await self._write(
+            "DELETE",
+            path_to("/library/folders/{}", folder_id),
+            effect=Effect.IDEMPOTENT,
+            what=f"deletion of library folder {folder_id}",
+        )
+
+    def trash(
+        self,
+        *,
+        type: FileTypeQuery | str | None = None,  # noqa: A002  # the service's own word
+        sort_by: FileSortOrder | str | None = None,
+        limit: int | None = None,
+    ) -> Listing[LibraryFile]:
+        """The files in the trash; the arguments are those of `files`.
+
+        Source: "Trash" page of the service's documentation.
+        """
+        return self._files(
+            "/library/folders/trash/files", "files in the trash", type, None, sort_by, limit
+        )
+
+    async def empty_trash(self) -> None:
+        """Delete every file in the trash for good.
+
+        Source: "Trash", DELETE, of the service's documentation.
+        """
+        await self._write(
+            "DELETE",
+            "/library/folders/trash/files",
+            effect=Effect.IDEMPOTENT,
+            what="emptying of the trash",
+        )
+
+    def _files(
+        self,
+        path: str,
+        what: str,
+        type_: FileTypeQuery | str | None,
+        source: FileSource | str | None,
+        sort_by: FileSortOrder | str | None,
+        limit: int | None,
+    ) -> Listing[LibraryFile]:
+        everything = source is not None and str(source).upper() == "ALL"
+        return self._list(
+            LibraryFile,
+            path,
+            what=what,
+            limit=limit,
+            most=MOST_ROWS,
+            query={
+                "type": one_of("type", type_, FileTypeQuery),
+                "source": "ALL" if everything else one_of("source", source, FileSource),
+                "sort_by": one_of("sort_by", sort_by, FileSortOrder),
+            },
+        )
+
+
+def _flag(value: bool) -> str:
+    """A flag as this service writes it."""
+    return "TRUE" if value else "FALSE"

@@ -1,0 +1,340 @@
+"""One file into the library: the form, the call, and looking before anything is repeated."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import OrderedDict
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Literal
+
+import attrs
+
+from ccv2_async import errors
+from ccv2_async.models import FileSource, FileType, LibraryFile, Page
+from ccv2_async.models.library import ROOT_FOLDER_IDS
+from ccv2_async.resources.base import checked_id, one_of
+from ccv2_async.transport.body import MultipartBody
+from ccv2_async.transport.budget import Lane
+from ccv2_async.transport.links import job_id, segment
+from ccv2_async.transport.multipart import FilePart, boundary_from, lay_out
+from ccv2_async.transport.retry import Effect
+from ccv2_async.transport.session import UPLOAD_DEADLINE, Call
+from ccv2_async.transport.sources import as_source
+
+if TYPE_CHECKING:
+    from ccv2_async.transport.progress import ProgressCallback
+    from ccv2_async.transport.session import Answer, Session
+    from ccv2_async.transport.sources import FileInput, Source
+    from ccv2_async.transport.threads import FileThreads
+
+OnAmbiguous = Literal["look", "raise"]
+
+MAX_NAME = 80
+MAX_DESCRIPTION = 100
+
+_MEDIA_TYPES = {
+    FileType.JPEG: "image/jpeg",
+    FileType.JPG: "image/jpeg",
+    FileType.GIF: "image/gif",
+    FileType.PNG: "image/png",
+    FileType.PDF: "application/pdf",
+    FileType.DOC: "application/msword",
+    FileType.DOCX: "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    FileType.XLS: "application/vnd.ms-excel",
+    FileType.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    FileType.PPT: "application/vnd.ms-powerpoint",
+    FileType.PPTX: "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+}
+
+# How long the listing may lag behind an upload, and how far its clock may be off.
+SECOND_LOOK_AFTER = 2.0
+CLOCK_SLACK = 2.0
+UNKNOWN_CLOCK_SLACK = 120.0
+LOOK_ROWS = 50
+CLAIMED_IDS = 10_000
+
+
+@attrs.frozen
+class Upload:
+    """A file that is ready to be sent, and everything its form says.
+
+    Attributes:
+        source: Where its bytes come from.
+        name: The name it gets in the library.
+        folder_id: The folder it goes to.
+        description: Its description.
+        file_source: Where it is said to come from.
+        file_type: Its type.
+        size: Bytes, noted each time the file is opened.
+    """
+
+    source: Source
+    name: str
+    folder_id: str
+    description: str
+    file_source: str
+    file_type: FileType
+    on_progress: ProgressCallback | None = None
+    on_ambiguous: OnAmbiguous = "look"
+    deadline: float | None = UPLOAD_DEADLINE
+    lane: Lane = Lane.INTERACTIVE
+
+    @property
+    def what(self) -> str:
+        """What messages call it."""
+        return f"upload of {self.name}"
+
+
+def prepare(
+    file: FileInput | Source,
+    *,
+    folder_id: str,
+    name: str | None,
+    description: str,
+    source: FileSource | str,
+    file_type: FileType | str | None,
+    length: int | None,
+) -> Upload:
+    """The upload that these arguments describe, checked without touching the file.
+
+    Raises:
+        InvalidField: A value the service would refuse. Nothing was sent.
+    """
+    opened = as_source(file, length=length, name=name if not _is_path(file) else None)
+    given = name if name is not None else opened.filename
+    if given is None:
+        raise errors.InvalidField("name", None, "bytes and streams need a name with an extension")
+    shown = given.replace("\\", "/").rpartition("/")[2]
+    if not shown or len(shown) > MAX_NAME:
+        raise errors.InvalidField("name", given, f"a file name of 1 to {MAX_NAME} characters")
+    if not shown.isprintable():
+        raise errors.InvalidField("name", given, "a file name without control characters")
+    if len(description) > MAX_DESCRIPTION:
+        raise errors.InvalidField("description", description, f"at most {MAX_DESCRIPTION} characters")
+    return Upload(
+        source=opened,
+        name=shown,
+        folder_id=checked_id(folder_id, "folder_id"),
+        description=description,
+        file_source=one_of("source", source, FileSource) or FileSource.MY_COMPUTER,
+        file_type=_type_of(shown, file_type),
+    )
+
+
+def _is_path(file: object) -> bool:
+    return isinstance(file, str | os.PathLike)
+
+
+def _type_of(name: str, file_type: FileType | str | None) -> FileType:
+    if file_type is not None:
+        return FileType(str(one_of("file_type", file_type, FileType)))
+    extension = name.rpartition(".")[2].upper() if "." in name else ""
+    if extension not in FileType.__members__:
+        raise errors.InvalidField(
+            "file_type",
+            name,
+            f"the library accepts {', '.join(FileType)}; name the file accordingly, "
+            "or say its file_type",
+        )
+    return FileType(extension)
+
+
+class Uploader:
+    """Sends uploads, and settles those that went unanswered.
+
+    Args:
+        session: Where the calls go.
+        threads: Where files are read.
+    """
+
+    def __init__(self, session: Session, threads: FileThreads) -> None:
+        self._session = session
+        self._threads = threads
+        # Ids that are spoken for: no other upload may take one of them for its own.
+        self._claimed: OrderedDict[str, None] = OrderedDict()
+
+    async def send(self, upload: Upload) -> str:
+        """The id under which the service accepted the file.
+
+        Raises:
+            AmbiguousUpload: It went unanswered, and what is in the folder does not settle
+                whether it arrived. Safe to try again: no.
+            ConstantContactError: See `errors`; nothing was added to the library.
+        """
+        size = _Size()
+        call = self._call(upload, size)
+        since = self._session.clock.time()
+        try:
+            return self._claim(await self._send(call, upload))
+        except errors.OutcomeUnknown as unknown:
+            lost = unknown
+        found = await self._look_twice(upload, size, since, lost)
+        if found is not None:
+            return self._claim(found)
+        if isinstance(lost, _Unnamed) or not upload.source.repeatable:
+            raise self._ambiguous(upload, lost, ())
+        try:
+            return self._claim(await self._send(call, upload))
+        except errors.OutcomeUnknown as unknown:
+            lost = unknown
+        found = await self._look_twice(upload, size, since, lost)
+        if found is None:
+            raise self._ambiguous(upload, lost, ())
+        return self._claim(found)
+
+    def _call(self, upload: Upload, size: _Size) -> Call:
+        media_type = _MEDIA_TYPES[upload.file_type]
+        layout = lay_out(
+            [
+                ("file_name", upload.name),
+                ("folder_id", upload.folder_id),
+                ("description", upload.description),
+                ("source", upload.file_source),
+                ("file_type", upload.file_type.value),
+                FilePart("data", filename=upload.name, content_type=media_type),
+            ],
+            boundary=boundary_from(os.urandom(16)),
+        )
+
+        def note_size(length: int) -> None:
+            if length == 0:
+                raise errors.FileRefused(
+                    upload.source.name, "it is empty, which no type the library accepts can be"
+                )
+            size.bytes = length
+
+        body = MultipartBody(
+            layout,
+            upload.source,
+            self._threads,
+            on_progress=upload.on_progress,
+            clock=self._session.clock,
+            check=note_size,
+        )
+        return Call(
+            "POST",
+            "/library/files",
+            Effect.ADDITIVE,
+            upload.what,
+            body=body,
+            lane=upload.lane,
+            deadline=upload.deadline,
+        )
+
+    async def _send(self, call: Call, upload: Upload) -> str:
+        answer = await self._session.send(call)
+        named = job_id("upload", answer.headers.get("location"), answer.headers.get("id"))
+        if named is None:
+            raise _Unnamed(
+                f"{upload.what}: the service accepted it ({answer.status}) but named no id."
+            )
+        return named
+
+    async def _look_twice(
+        self, upload: Upload, size: _Size, since: float, lost: errors.OutcomeUnknown
+    ) -> str | None:
+        """The id of the one file that can be this upload; None when there is none."""
+        if upload.on_ambiguous == "raise":
+            raise self._ambiguous(upload, lost, ())
+        found: list[LibraryFile] = []
+        for look in range(2):
+            if look:
+                await self._session.clock.sleep(SECOND_LOOK_AFTER)
+            try:
+                found = await self._candidates(upload, size, since)
+            except errors.ConstantContactError as trouble:
+                raise self._ambiguous(
+                    upload, lost, (), f"and looking for it failed: {trouble.message}"
+                ) from None
+            if found:
+                break
+        if len(found) > 1:
+            raise self._ambiguous(upload, lost, [file.id for file in found])
+        return found[0].id if found else None
+
+    async def _candidates(self, upload: Upload, size: _Size, since: float) -> list[LibraryFile]:
+        """Files of the folder, newest first, that could be this upload and are nobody else's."""
+        at_root = upload.folder_id in ROOT_FOLDER_IDS
+        path = (
+            "/library/files" if at_root else f"/library/folders/{segment(upload.folder_id)}/files"
+        )
+        answer = await self._session.send(
+            Call(
+                "GET",
+                path,
+                Effect.SAFE,
+                f"looking for {upload.name} in folder {upload.folder_id}",
+                query=(("limit", str(LOOK_ROWS)), ("sort_by", "CREATED_DATE_DESC")),
+                lane=upload.lane,
+            )
+        )
+        skew, slack = self._clock_of(answer)
+        earliest = since + skew - slack
+        latest = self._session.clock.time() + skew + slack
+        return [
+            file
+            for file in answer.read(Page[LibraryFile]).results
+            if file.id not in self._claimed
+            and (not at_root or file.folder_id in ROOT_FOLDER_IDS)
+            and same_name(upload.name, file.name)
+            and file.size == size.bytes
+            and (
+                file.created_date is None or earliest <= file.created_date.timestamp() <= latest
+            )
+        ]
+
+    def _clock_of(self, answer: Answer) -> tuple[float, float]:
+        """How far the service's clock is ahead of ours, and how sure that is, in seconds."""
+        try:
+            theirs = parsedate_to_datetime(answer.headers["date"]).timestamp()
+        except (KeyError, ValueError, TypeError, OverflowError):
+            return 0.0, UNKNOWN_CLOCK_SLACK
+        return theirs - self._session.clock.time(), CLOCK_SLACK
+
+    def _claim(self, id_: str) -> str:
+        self._claimed[id_] = None
+        if len(self._claimed) > CLAIMED_IDS:
+            self._claimed.popitem(last=False)
+        return id_
+
+    def _ambiguous(
+        self,
+        upload: Upload,
+        lost: errors.OutcomeUnknown,
+        candidates: list[str] | tuple[()],
+        why: str = "",
+    ) -> errors.AmbiguousUpload:
+        told = lost.message.partition(" It may have been carried out")[0].rstrip(".")
+        reason = f", {why}" if why else ""
+        count = f" ({len(candidates)} candidates: {', '.join(candidates)})" if candidates else ""
+        return errors.AmbiguousUpload(
+            f"{told}{reason}. It may be in folder {upload.folder_id}{count}. Not sent again; look "
+            "there, then upload it anew if it is missing.",
+            file_name=upload.name,
+            folder_id=upload.folder_id,
+            candidates=candidates,
+        )
+
+
+class _Unnamed(errors.OutcomeUnknown):
+    """The service accepted the file, so it is never sent again, but its id has to be found."""
+
+
+@attrs.define
+class _Size:
+    """The length of the file as it was last opened, in bytes."""
+
+    bytes: int = -1
+
+
+def same_name(sent: str, found: str) -> bool:
+    """Whether a file of the library can be one that was sent under a name.
+
+    The service numbers names that are taken: IMG_0300.JPG becomes IMG_0300(1).JPG.
+    """
+    if found == sent:
+        return True
+    stem, dot, extension = sent.rpartition(".")
+    pattern = re.escape(stem) + r" ?\(\d{1,4}\)" + re.escape(dot + extension)
+    return re.fullmatch(pattern, found) is not None

@@ -1,0 +1,138 @@
+"""Reading what the service answered: error bodies in every shape, and what they mean. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from ccv2_async import errors
+from ccv2_async.transport.retry import Happening
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+OVER_RATE_KEY = "mashery.not.authorized.over.qps"
+OVER_DAY_KEY = "mashery.not.authorized.over.ratelimit"
+INACTIVE_KEY = "mashery.not.authorized.inactive"
+
+# The gateway's header says the same where the body was lost or rewritten.
+_GATEWAY_CODES = {
+    "ERR_403_DEVELOPER_OVER_QPS": OVER_RATE_KEY,
+    "ERR_403_DEVELOPER_OVER_RATE": OVER_DAY_KEY,
+    "ERR_403_DEVELOPER_INACTIVE": INACTIVE_KEY,
+}
+
+_BY_STATUS: dict[int, type[errors.APIError]] = {
+    401: errors.AuthenticationFailed,
+    403: errors.Forbidden,
+    404: errors.NotFound,
+    409: errors.Conflict,
+    429: errors.QuotaExceeded,
+}
+
+_ADVICE = {
+    400: "Correct the request before sending it again.",
+    401: "The access token is invalid or revoked; get a new one.",
+    403: "The API key is not active, or lacks the privilege for this call.",
+    404: "There is nothing under that id.",
+    405: "The service does not offer this method here.",
+    406: "The service would not answer in JSON.",
+    409: "Something of that name or address exists already.",
+    413: "It is larger than the service accepts.",
+    415: "The service does not accept this type of content.",
+    429: "Too many calls or jobs at once; wait and try again.",
+}
+
+MAX_ERRORS = 20
+MAX_TEXT = 300
+
+
+def parse_errors(
+    content: bytes, headers: Mapping[str, str], redact: Callable[[str], str]
+) -> tuple[tuple[str, str], ...]:
+    """Every `(error_key, error_message)` of an error answer, whatever its shape.
+
+    The service sends an array of `{error_key, error_message}`; gateways, proxies and the OAuth2
+    server also send one bare object, `{error, error_description}`, prose, HTML or nothing.
+
+    Source: "Supported methods" page of the service's documentation.
+    """
+    found: list[tuple[str, str]] = []
+    try:
+        document = orjson.loads(content) if content else None
+    except orjson.JSONDecodeError:
+        document = None
+        text = _prose(content)
+        if text:
+            found.append(("", text))
+    rows: list[Any] = document if isinstance(document, list) else [document]
+    for row in rows[:MAX_ERRORS]:
+        if isinstance(row, dict):
+            key = row.get("error_key") or row.get("error_code") or row.get("error") or ""
+            message = row.get("error_message") or row.get("error_description") or ""
+            if key or message:
+                found.append((str(key), str(message)))
+        elif isinstance(row, str) and row:
+            found.append(("", row))
+    gateway = _GATEWAY_CODES.get(headers.get("x-mashery-error-code", ""))
+    if gateway and all(key != gateway for key, _ in found):
+        found.insert(0, (gateway, ""))
+    return tuple((redact(key)[:MAX_TEXT], redact(message)[:MAX_TEXT]) for key, message in found)
+
+
+def _prose(content: bytes) -> str:
+    text = content[:2000].decode("utf-8", "replace").strip()
+    if text.startswith("<"):
+        return "an HTML page"
+    return " ".join(text.split())
+
+
+def happening_of(status: int, found: tuple[tuple[str, str], ...], *, hinted: bool) -> Happening:
+    """How an answer that is not a success is to be judged.
+
+    Args:
+        status: The HTTP status.
+        found: What `parse_errors` gave.
+        hinted: Whether the answer named a time to come back.
+    """
+    keys = {key for key, _ in found}
+    if 300 <= status < 400:
+        return Happening.REDIRECTED
+    if status == 401:
+        return Happening.UNAUTHORIZED
+    if status in (403, 429) and OVER_DAY_KEY in keys:
+        return Happening.OVER_DAY
+    if status == 429 or (status == 403 and OVER_RATE_KEY in keys):
+        return Happening.OVER_RATE
+    if status == 503 and hinted:
+        return Happening.SERVER_BUSY
+    if status >= 500:
+        return Happening.SERVER_FAILED
+    return Happening.REFUSED
+
+
+def refusal(
+    status: int, found: tuple[tuple[str, str], ...], what: str, *, sent_again: int = 0
+) -> errors.APIError:
+    """The exception for an answer that is not a success (redirects apart).
+
+    Args:
+        status: The HTTP status.
+        found: What `parse_errors` gave.
+        what: What was asked, such as "upload of menu.pdf".
+        sent_again: How many times it had been repeated.
+    """
+    kind = _BY_STATUS.get(status, errors.ServerError if status >= 500 else errors.BadRequest)
+    if any(key == OVER_RATE_KEY for key, _ in found):
+        kind = errors.QuotaExceeded
+    said = "; ".join(f"{key}: {text}" if key and text else key or text for key, text in found[:3])
+    reason = f"{status} ({said})" if said else f"{status} without a reason"
+    if status >= 500:
+        again = f" It was sent {sent_again + 1} times." if sent_again else ""
+        advice = f"The service failed.{again} Try again later."
+    else:
+        advice = _ADVICE.get(status, "Correct the request before sending it again.")
+    if kind is errors.QuotaExceeded:
+        advice = _ADVICE[429]
+    return kind(f"{what}: the service answered {reason}. {advice}", status=status, errors=found)

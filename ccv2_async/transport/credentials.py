@@ -1,0 +1,144 @@
+"""The API key and the access token, kept out of every log, representation and message."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import logging
+import weakref
+from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
+
+from ccv2_async.errors import MissingCredentials
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+HIDDEN = "[hidden]"
+
+# Loggers below us that write whole URLs or response headers, which a server may fill with echoes.
+_FOREIGN_LOGGERS = (
+    "httpx",
+    "httpcore.connection",
+    "httpcore.http11",
+    "httpcore.http2",
+    "httpcore.proxy",
+    "httpcore.socks",
+    "aiohttp.client",
+)
+_alive: weakref.WeakSet[Credentials] = weakref.WeakSet()
+
+
+class Credentials:
+    """The key and token of one account; signs requests and takes both out of any text.
+
+    Args:
+        api_key: The application's key.
+        access_token: The account owner's grant.
+
+    Raises:
+        MissingCredentials: One of them is empty, or holds what no header can carry.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_access_token",
+        "_api_key",
+        "_checksum_key",
+        "_secrets",
+        "fingerprint",
+        "generation",
+    )
+
+    def __init__(self, api_key: str, access_token: str) -> None:
+        self._api_key = _checked(api_key, "API key", "api_key=", "CCV2_API_KEY")
+        self._access_token = _checked(
+            access_token, "access token", "access_token=", "CCV2_ACCESS_TOKEN"
+        )
+        self._secrets: list[str] = []
+        self._remember((self._api_key, self._access_token))
+        self.generation = 0
+        """Rises with each fresh token, so that a call can see that another has renewed it."""
+        self._checksum_key = hmac.digest(
+            f"{api_key}\n{access_token}".encode(), b"ccv2_async checksum key 1", hashlib.sha256
+        )
+        self.fingerprint = self.checksum(b"account")
+        """Tells two accounts apart without telling anything about their secrets."""
+        _alive.add(self)
+        _guard_foreign_loggers()
+
+    def __repr__(self) -> str:
+        return f"Credentials(api_key={HIDDEN!r}, access_token={HIDDEN!r})"
+
+    @property
+    def bearer(self) -> bytes:
+        """The value of the Authorization header."""
+        return b"Bearer " + self._access_token.encode("ascii")
+
+    def sign(self, target: bytes) -> bytes:
+        """The request target (path and query) with the API key added to its query."""
+        joint = b"&" if b"?" in target else b"?"
+        return target + joint + b"api_key=" + quote(self._api_key, safe="").encode("ascii")
+
+    def renew(self, access_token: str) -> None:
+        """Use another access token of the same account from now on."""
+        self._access_token = _checked(
+            access_token, "fresh access token", "refresh_token=", "CCV2_ACCESS_TOKEN"
+        )
+        self._remember((access_token,))
+        self.generation += 1
+
+    def checksum(self, data: bytes) -> str:
+        """A keyed checksum of `data` as 16 URL-safe characters; the same after `renew`."""
+        digest = hmac.digest(self._checksum_key, data, hashlib.sha256)
+        return base64.urlsafe_b64encode(digest[:12]).decode("ascii")
+
+    def redact(self, text: str) -> str:
+        """`text` with every form of the key and of any token it had taken out."""
+        for secret in self._secrets:
+            if secret in text:
+                text = text.replace(secret, HIDDEN)
+        return text
+
+    def _remember(self, secrets: Iterable[str]) -> None:
+        forms = set(self._secrets)
+        for secret in secrets:
+            forms |= {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
+        # The longest first, so that no form is cut short by one that it contains.
+        self._secrets = sorted(forms, key=len, reverse=True)
+
+
+def _checked(value: str, what: str, argument: str, variable: str) -> str:
+    if not value:
+        raise MissingCredentials(
+            f"No {what}: give {argument} or set {variable}. Nothing was sent."
+        )
+    if not (value.isascii() and value.isprintable()) or " " in value:
+        raise MissingCredentials(
+            f"The {what} holds a blank, a line end or a character outside ASCII, "
+            "so it cannot be the one the service issued. Nothing was sent."
+        )
+    return value
+
+
+class _RedactingFilter(logging.Filter):
+    """Rewrites records of the HTTP libraries that would show a secret of a living client."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        cleaned = message
+        for credentials in list(_alive):
+            cleaned = credentials.redact(cleaned)
+        if cleaned != message:
+            record.msg, record.args = cleaned, None
+        return True
+
+
+_filter = _RedactingFilter()
+
+
+def _guard_foreign_loggers() -> None:
+    for name in _FOREIGN_LOGGERS:
+        logging.getLogger(name).addFilter(_filter)  # adding it again changes nothing

@@ -1,0 +1,217 @@
+"""What to do when a call did not simply succeed: a table, and the arithmetic of waiting.
+
+A call is judged by what it does and by how far it got, not by its HTTP method.
+
+Effects::
+
+    SAFE        reads
+    IDEMPOTENT  PUT, DELETE, clear lists: doing it twice is doing it once
+    CONVERGENT  add or remove contacts: a repeat ends in the same place, at some cost
+    ADDITIVE    library upload, create folder, campaign, event: a repeat makes a double
+
+The table (`TABLE` below is what the code looks things up in)::
+
+                       SAFE, IDEMPOTENT   CONVERGENT   ADDITIVE
+    NEVER_CONNECTED    RETRY              RETRY        RETRY
+    PARTLY_SENT        RETRY              RETRY        RETRY_ONCE
+    UNANSWERED         RETRY              RETRY_ONCE   LOOK
+    OVER_RATE          WAIT               WAIT         WAIT
+    OVER_DAY           RAISE              RAISE        RAISE
+    SERVER_BUSY        RETRY              RETRY        RETRY      (503 with Retry-After)
+    SERVER_FAILED      RETRY              RETRY        LOOK
+    UNAUTHORIZED       REFRESH            REFRESH      REFRESH
+    REDIRECTED         RAISE              RAISE        RAISE
+    REFUSED            RAISE              RAISE        RAISE
+
+LOOK means that nothing is repeated until somebody has looked whether it was carried out.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import re
+from email.utils import parsedate_to_datetime
+
+import attrs
+
+ATTEMPTS = 3
+"""How often a call is sent at most; waits for the quota do not count."""
+
+RATE_WAITS = 8
+"""How often one call waits for the quota before it gives up."""
+
+BASE_DELAY = 0.5
+MAX_DELAY = 20.0
+LONGEST_HINT = 120.0
+"""Seconds; a server that asks for more gets an error at once instead of a silent wait."""
+
+
+class Effect(enum.Enum):
+    """What a call does to the account."""
+
+    SAFE = "safe"
+    IDEMPOTENT = "idempotent"
+    CONVERGENT = "convergent"
+    ADDITIVE = "additive"
+
+
+class Happening(enum.Enum):
+    """How an attempt ended other than well."""
+
+    NEVER_CONNECTED = "never connected"
+    PARTLY_SENT = "body partly sent, connection lost"
+    UNANSWERED = "sent in full, no answer"
+    OVER_RATE = "over the calls per second, or too many jobs"
+    OVER_DAY = "over the calls per day"
+    SERVER_BUSY = "503 with a time to come back"
+    SERVER_FAILED = "500, 502, 503, 504 and the like"
+    UNAUTHORIZED = "401"
+    REDIRECTED = "a redirect"
+    REFUSED = "another 4xx"
+
+
+class Verdict(enum.Enum):
+    """What to do next."""
+
+    RETRY = "send it again"
+    RETRY_ONCE = "send it again, once"
+    WAIT = "wait for the quota, then send it again"
+    REFRESH = "ask the credentials for a fresh token, once"
+    LOOK = "look whether it was carried out before anything is repeated"
+    RAISE = "tell the caller"
+
+
+def _row(
+    safe: Verdict, convergent: Verdict | None = None, additive: Verdict | None = None
+) -> dict[Effect, Verdict]:
+    return {
+        Effect.SAFE: safe,
+        Effect.IDEMPOTENT: safe,
+        Effect.CONVERGENT: convergent or safe,
+        Effect.ADDITIVE: additive or convergent or safe,
+    }
+
+
+TABLE: dict[Happening, dict[Effect, Verdict]] = {
+    Happening.NEVER_CONNECTED: _row(Verdict.RETRY),
+    Happening.PARTLY_SENT: _row(Verdict.RETRY, Verdict.RETRY, Verdict.RETRY_ONCE),
+    Happening.UNANSWERED: _row(Verdict.RETRY, Verdict.RETRY_ONCE, Verdict.LOOK),
+    Happening.OVER_RATE: _row(Verdict.WAIT),
+    Happening.OVER_DAY: _row(Verdict.RAISE),
+    Happening.SERVER_BUSY: _row(Verdict.RETRY),
+    Happening.SERVER_FAILED: _row(Verdict.RETRY, Verdict.RETRY, Verdict.LOOK),
+    Happening.UNAUTHORIZED: _row(Verdict.REFRESH),
+    Happening.REDIRECTED: _row(Verdict.RAISE),
+    Happening.REFUSED: _row(Verdict.RAISE),
+}
+
+
+@attrs.define
+class Tries:
+    """What one call has used up so far."""
+
+    sent: int = 0
+    once: bool = False
+    waits: int = 0
+    refreshed: bool = False
+
+    @property
+    def number(self) -> int:
+        """The number of the attempt that is next, from 1; a fresh token or a wait counts too."""
+        return self.sent + self.waits + 1
+
+    @property
+    def repeats(self) -> int:
+        """How many attempts failed so far."""
+        return self.sent
+
+    def decide(self, happening: Happening, effect: Effect) -> Verdict:
+        """The verdict of the table, or RAISE where this call has used it up.
+
+        Counts what it grants: ask once for each attempt that ended.
+        """
+        verdict = TABLE[happening][effect]
+        self.sent += 1
+        match verdict:
+            case Verdict.RETRY:
+                granted = self.sent < ATTEMPTS
+            case Verdict.RETRY_ONCE:
+                granted = self.sent < ATTEMPTS and not self.once
+                self.once = True
+            case Verdict.WAIT:
+                granted = self.waits < RATE_WAITS
+                self.waits += 1
+                # A refusal at the gate is no attempt: nothing was carried out.
+                self.sent -= 1
+            case Verdict.REFRESH:
+                granted = not self.refreshed
+                self.refreshed = True
+            case Verdict.LOOK | Verdict.RAISE:
+                return verdict
+        return verdict if granted else Verdict.RAISE
+
+
+def backoff(attempt: int, jitter: float, hint: float | None = None) -> float:
+    """Seconds to wait after the `attempt`-th try (1 for the first): full jitter, a hint as floor.
+
+    Args:
+        attempt: How many times the call was sent.
+        jitter: A number from 0 (inclusive) to 1, drawn by the caller.
+        hint: Seconds the server asked for, or None.
+    """
+    ceiling = min(MAX_DELAY, BASE_DELAY * 2.0 ** min(attempt, 16))
+    return max(jitter * ceiling, hint or 0.0)
+
+
+_SECONDS = re.compile(r"[+]?[0-9]{0,400}(?:\.[0-9]{0,400})?", re.ASCII)
+
+
+def parse_retry_after(value: str | None, now: float) -> float | None:
+    """Seconds from a Retry-After header, or None when it says nothing usable.
+
+    Takes seconds, fractions and HTTP dates; a date in the past is 0. Negative numbers, NaN and
+    prose are None. More digits than a clock has become infinity, which no caller waits for.
+
+    Args:
+        value: The header as it came, or None.
+        now: Seconds since 1970, to measure dates from.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if any(char.isdigit() for char in text) and _SECONDS.fullmatch(text):
+        return float(text)  # too many digits give inf, never an error
+    try:
+        when = parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError, AttributeError):
+        return None
+    return max(0.0, when - now) if math.isfinite(when) else None
+
+
+@attrs.define
+class RetryAllowance:
+    """Retries that all calls of one client share, so that an outage does not multiply traffic.
+
+    The figures are those of botocore's standard mode: 500 at the start, 5 a retry, given back
+    when the retry succeeds, and 1 given back by every call that succeeds at once.
+    """
+
+    capacity: float = 500.0
+    cost: float = 5.0
+    refund: float = 1.0
+    left: float = attrs.field(
+        default=attrs.Factory(lambda self: self.capacity, takes_self=True), init=False
+    )
+
+    def take(self) -> bool:
+        """Take one retry; False when there is none left."""
+        if self.left < self.cost:
+            return False
+        self.left -= self.cost
+        return True
+
+    def succeeded(self, retries: int) -> None:
+        """Give back after a call that succeeded with so many retries."""
+        back = self.cost if retries else self.refund
+        self.left = min(self.capacity, self.left + back)

@@ -1,0 +1,568 @@
+"""One call: sign, wait for the budget, send, judge, and retry or return."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import random
+import zlib
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from urllib.parse import quote
+
+import anyio
+import attrs
+import httpx
+
+from ccv2_async import errors
+from ccv2_async.models.convert import decode
+from ccv2_async.transport import answers
+from ccv2_async.transport.budget import Lane
+from ccv2_async.transport.connections import SealedURL
+from ccv2_async.transport.retry import (
+    LONGEST_HINT,
+    Effect,
+    Happening,
+    RetryAllowance,
+    Tries,
+    Verdict,
+    backoff,
+    parse_retry_after,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from ccv2_async.clock import Clock
+    from ccv2_async.transport.body import Body, BodyAttempt
+    from ccv2_async.transport.budget import Budget
+    from ccv2_async.transport.connections import Engine
+    from ccv2_async.transport.credentials import Credentials
+
+T = TypeVar("T")
+
+RefreshToken: TypeAlias = "Callable[[], Awaitable[str] | str]"
+"""A function or coroutine function that gives a fresh access token, or raises."""
+
+logger = logging.getLogger("ccv2_async.transport")
+
+MAX_ANSWER = 16 * 1024 * 1024
+CALL_DEADLINE = 120.0
+UPLOAD_DEADLINE = 900.0
+PAUSE_OVER_RATE = 1.0
+UNPACK_BLOCK = 256 * 1024
+
+
+@attrs.frozen
+class Timeouts:
+    """How long a single step of a call may take, in seconds; None for no limit.
+
+    Attributes:
+        connect: Until a connection is made, TLS included.
+        read: Between two pieces of an answer.
+        write: Until the connection takes the next block.
+    """
+
+    connect: float | None = 10.0
+    read: float | None = 60.0
+    write: float | None = 60.0
+
+    def as_extension(self) -> dict[str, float | None]:
+        """What httpx transports read from a request."""
+        return {
+            "connect": self.connect,
+            "read": self.read,
+            "write": self.write,
+            "pool": self.connect,
+        }
+
+
+@attrs.frozen
+class Call:
+    """One call of the API, before it is signed.
+
+    Attributes:
+        method: The HTTP method.
+        path: Below the base URL, percent-encoded, such as `/library/files/7`.
+        effect: What it does to the account; decides what may be repeated.
+        what: What is asked, for messages: "upload of menu.pdf".
+        query: Names and values, not yet encoded.
+        body: What is sent, or None.
+        lane: Who goes first when calls wait for the quota.
+        deadline: Seconds from the first attempt to the whole answer, retries included; waiting
+            for the quota before the first attempt does not count.
+        max_answer: The largest answer in bytes, unpacked.
+    """
+
+    method: str
+    path: str
+    effect: Effect
+    what: str
+    query: tuple[tuple[str, str], ...] = ()
+    body: Body | None = None
+    lane: Lane = Lane.INTERACTIVE
+    deadline: float | None = CALL_DEADLINE
+    max_answer: int = MAX_ANSWER
+    accept: str = "application/json"
+
+
+@attrs.frozen
+class Answer:
+    """A whole answer that the service gave with success."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+    what: str
+    redact: Callable[[str], str] = attrs.field(repr=False, eq=False)
+    complete: bool = True
+
+    def read(self, model: type[T]) -> T:
+        """The body as a model.
+
+        Raises:
+            DecodeError: It is not what the model says; the message names the place.
+        """
+        if not self.complete:
+            raise errors.OutcomeUnknown(
+                f"{self.what}: the service answered {self.status}, so it was carried out, but the "
+                "answer broke off. It was not sent again; read the result from the account."
+            )
+        kind = self.headers.get("content-type", "")
+        if self.content and kind and "json" not in kind.lower():
+            excerpt = self.redact(self.content[:80].decode("utf-8", "replace"))
+            raise errors.DecodeError(
+                f"{self.what}: the service answered {self.status} with "
+                f"{self.redact(kind)!r} instead of JSON: {excerpt!r}.",
+                excerpt=excerpt,
+                status=self.status,
+            )
+        try:
+            return decode(model, self.content, what=self.what, redact=self.redact)
+        except errors.DecodeError as error:
+            error.status = self.status
+            raise
+
+
+@attrs.frozen
+class _Failed:
+    """How an attempt ended other than well, and what to raise when nothing more is tried."""
+
+    happening: Happening
+    error: errors.ConstantContactError
+    hint: float | None = None
+    token: int = 0
+    final: bool = False
+
+
+class Session:
+    """What every resource and poller sends its calls through.
+
+    Args:
+        engine: The connections.
+        base_url: Where the API lives, without a trailing slash.
+        credentials: The key and token.
+        budget: The quota.
+        clock: The time that back-off and deadlines run on.
+        timeouts: Limits on single steps.
+        max_in_flight: Calls of one lane that are on the wire at once.
+        user_agent: What the client calls itself.
+        refresh_token: Gives a fresh access token after a 401, or raises.
+        visible_url: Whether the engine reads the visible URL; see `shows_visible_url`.
+        jitter: A source of numbers from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        base_url: str,
+        credentials: Credentials,
+        budget: Budget,
+        clock: Clock,
+        timeouts: Timeouts,
+        max_in_flight: int,
+        user_agent: str,
+        refresh_token: RefreshToken | None = None,
+        visible_url: bool = False,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.budget = budget
+        self.clock = clock
+        self.credentials = credentials
+        self.base_url = base_url
+        self._engine = engine
+        self._visible_url = visible_url
+        self._extensions = timeouts.as_extension()
+        self._gates = {lane: asyncio.Semaphore(max_in_flight) for lane in Lane}
+        self._allowance = RetryAllowance()
+        self._refresh_token = refresh_token
+        self._refreshing = asyncio.Lock()
+        self._jitter = jitter
+        self._url = lru_cache(maxsize=64)(self._make_url)
+        origin = httpx.URL(base_url)
+        self._headers = [
+            (b"Host", origin.netloc),
+            (b"User-Agent", user_agent.encode("ascii")),
+            (b"Accept-Encoding", b"gzip"),
+            (b"X-Ctct-Request-Source", b"sdk.python.ccv2_async"),
+        ]
+
+    async def send(self, call: Call) -> Answer:
+        """The answer of the service, whole, once it is a success.
+
+        Raises:
+            ConstantContactError: See `errors`; `safe_to_retry` and the message say what was done.
+        """
+        return await self._carry_out(call, self._read_whole)
+
+    @asynccontextmanager
+    async def stream(self, call: Call) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The body of a successful answer in pieces, for downloads of any length.
+
+        What breaks before the first piece is retried as usual; after it, the caller decides.
+
+        Raises:
+            ConstantContactError: As `send`, also while the pieces are read.
+        """
+        response = await self._carry_out(call, _left_open)
+        try:
+            yield self._pieces(call, response)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await response.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._engine.aclose()
+
+    async def _carry_out(
+        self, call: Call, finish: Callable[[Call, httpx.Response], Awaitable[T]]
+    ) -> T:
+        async with self._gates[call.lane]:
+            await self.budget.acquire(call.lane, call.what)
+            tries = Tries()
+            ends = self._ends(call)
+            while True:
+                outcome = await self._attempt(call, tries.number, ends, finish)
+                if not isinstance(outcome, _Failed):
+                    self._allowance.succeeded(tries.repeats)
+                    return outcome
+                await self._prepare_retry(call, outcome, tries, ends)
+                await self.budget.acquire(call.lane, call.what)
+
+    async def _attempt(
+        self,
+        call: Call,
+        number: int,
+        ends: float | None,
+        finish: Callable[[Call, httpx.Response], Awaitable[T]],
+    ) -> T | _Failed:
+        """One time over the wire. What goes wrong comes back as data, free of foreign frames.
+
+        The frames of the HTTP library hold the signed request, so no exception that passed
+        through them leaves with its traceback, nor as anybody's context.
+        """
+        started = self.clock.monotonic()
+        left = None if ends is None else ends - started
+        token = self.credentials.generation
+        attempt: BodyAttempt | None = None
+        response: httpx.Response | None = None
+        try:
+            async with self.clock.timeout(left):
+                attempt = await call.body.attempt() if call.body is not None else None
+                response = await self._engine.send(self._request(call, attempt))
+                outcome: T | _Failed
+                if 200 <= response.status_code < 300:
+                    outcome = await finish(call, response)
+                else:
+                    outcome = await self._judge(call, response, token)
+                response = None
+        except errors.ConstantContactError as error:
+            failure: BaseException = error
+        except asyncio.CancelledError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001  # engines raise more than they document
+            failure = error
+        else:
+            self._log(call, number, started, outcome)
+            return outcome
+        finally:
+            if response is not None:
+                with anyio.CancelScope(shield=True):
+                    await response.aclose()
+            if attempt is not None:
+                await attempt.aclose()
+        if isinstance(failure, (errors.ConstantContactError, asyncio.CancelledError)):
+            failure.__context__ = None
+            raise failure.with_traceback(None)
+        overdue = isinstance(failure, TimeoutError) and (
+            ends is not None and self.clock.monotonic() >= ends
+        )
+        failed = self._broken(call, attempt, failure, overdue=overdue)
+        self._log(call, number, started, failed)
+        return failed
+
+    def _request(self, call: Call, attempt: BodyAttempt | None) -> httpx.Request:
+        headers = [*self._headers, (b"Accept", call.accept.encode("ascii"))]
+        headers.append((b"Authorization", self.credentials.bearer))
+        if attempt is not None and call.body is not None:
+            headers.append((b"Content-Type", call.body.content_type.encode("ascii")))
+            headers.append((b"Content-Length", str(attempt.length).encode("ascii")))
+        elif call.method in ("GET", "DELETE"):
+            headers.append((b"Content-Type", b"application/json"))
+        request = httpx.Request(
+            call.method,
+            "",
+            headers=headers,
+            stream=attempt if attempt is not None else httpx.ByteStream(b""),
+            extensions={"timeout": self._extensions},
+        )
+        request.url = self._url(call.path, call.query)
+        return request
+
+    def _make_url(self, path: str, query: tuple[tuple[str, str], ...]) -> httpx.URL:
+        pairs = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query)
+        url = httpx.URL(f"{self.base_url}{path}{'?' if pairs else ''}{pairs}")
+        sealed = SealedURL(url, self.credentials)
+        if self._visible_url:
+            # The transport below reads the visible URL; the filter on httpx's logger hides the key.
+            return url.copy_with(raw_path=sealed.raw_path)
+        return sealed
+
+    async def _read_whole(self, call: Call, response: httpx.Response) -> Answer:
+        complete = True
+        try:
+            content = await _read_bounded(response, call, self.credentials.redact)
+        except (httpx.TransportError, TimeoutError, OSError):
+            if call.effect in (Effect.SAFE, Effect.IDEMPOTENT):
+                raise
+            # The status says that it was carried out; what is lost is only the body.
+            content, complete = b"", False
+            with anyio.CancelScope(shield=True):
+                await response.aclose()
+        return Answer(
+            status=response.status_code,
+            headers=response.headers,
+            content=content,
+            what=call.what,
+            redact=self.credentials.redact,
+            complete=complete,
+        )
+
+    async def _pieces(self, call: Call, response: httpx.Response) -> AsyncIterator[bytes]:
+        failure: Exception | None = None
+        try:
+            async for piece in _unpacked(response, None, call.what):
+                yield piece
+        except errors.ConstantContactError:
+            raise
+        except Exception as error:  # noqa: BLE001  # engines raise more than they document
+            failure = error
+        if failure is not None:
+            raise errors.ConnectionLost(
+                f"{call.what}: the connection broke while the answer was read "
+                f"({self._told(failure)}). Ask for it again.",
+                sent="wholly",
+            )
+
+    async def _judge(self, call: Call, response: httpx.Response, token: int) -> _Failed:
+        """What an answer that is not a success means for this call and for the others."""
+        status = response.status_code
+        headers = response.headers
+        try:
+            content = await _read_bounded(response, call, self.credentials.redact)
+        except (httpx.TransportError, errors.DecodeError):
+            content = b""  # the status alone says enough
+        finally:
+            with anyio.CancelScope(shield=True):
+                await response.aclose()
+        found = answers.parse_errors(content, headers, self.credentials.redact)
+        hint = parse_retry_after(headers.get("retry-after"), self.clock.time())
+        happening = answers.happening_of(status, found, hinted=hint is not None)
+        error: errors.ConstantContactError
+        match happening:
+            case Happening.REDIRECTED:
+                error = errors.UnexpectedRedirect(
+                    f"{call.what}: the service answered {status}, a redirect. It was not followed, "
+                    "so that the credentials go nowhere else; check base_url.",
+                    status=status,
+                )
+            case Happening.OVER_DAY:
+                self.budget.end_day()
+                error = self.budget.day_exceeded(call.what, status=status, found=found)
+            case Happening.OVER_RATE:
+                self.budget.pause(min(max(hint or 0.0, PAUSE_OVER_RATE), LONGEST_HINT))
+                error = answers.refusal(status, found, call.what)
+                if isinstance(error, errors.QuotaExceeded):
+                    error.retry_after = hint
+            case _:
+                error = answers.refusal(status, found, call.what)
+        return _Failed(happening, error, hint, token=token)
+
+    def _broken(
+        self, call: Call, attempt: BodyAttempt | None, failure: BaseException, *, overdue: bool
+    ) -> _Failed:
+        """What a connection that failed means, by how far the body got and not by its name.
+
+        Engines call the same accident by different names (one of them calls a lost answer a
+        connect time-out), so a failed connect counts as such only while nothing was sent.
+        """
+        sent: errors.SentState = "wholly" if attempt is None else attempt.sent
+        connecting = isinstance(failure, _CONNECTING) and (attempt is None or sent == "nothing")
+        if connecting or sent == "nothing":
+            happening = Happening.NEVER_CONNECTED
+        elif sent == "partly":
+            happening = Happening.PARTLY_SENT
+        else:
+            happening = Happening.UNANSWERED
+        told = self._told(failure)
+        if overdue:
+            done = _DONE[sent] if attempt is not None else "no whole answer came"
+            error: errors.TransportError = errors.DeadlineExceeded(
+                f"{call.what}: {done} within {call.deadline:g} s.", sent=sent
+            )
+        elif connecting:
+            error = errors.ConnectFailed(
+                f"{call.what}: no connection to {httpx.URL(self.base_url).host} ({told}). "
+                "Nothing was sent; check the network and base_url, then try again."
+            )
+        else:
+            done = _DONE[sent] if attempt is not None else "no whole answer came"
+            error = errors.ConnectionLost(f"{call.what}: {done} ({told}).", sent=sent)
+        return _Failed(happening, error, final=overdue)
+
+    def _told(self, failure: BaseException) -> str:
+        text = self.credentials.redact(str(failure))[:200]
+        return f"{type(failure).__name__}: {text}" if text else type(failure).__name__
+
+    async def _prepare_retry(
+        self, call: Call, failed: _Failed, tries: Tries, ends: float | None
+    ) -> None:
+        """Wait as the table says, or raise."""
+        verdict = tries.decide(failed.happening, call.effect)
+        if verdict is Verdict.LOOK:
+            raise errors.OutcomeUnknown(
+                f"{failed.error.message} It may have been carried out, and was not sent again; "
+                "look before you repeat it."
+            )
+        if verdict is Verdict.RAISE or failed.final or not _repeatable(call):
+            raise failed.error
+        if verdict is Verdict.REFRESH:
+            await self._refresh(failed)
+            return
+        hint = failed.hint
+        delay = (
+            max(hint or 0.0, PAUSE_OVER_RATE)
+            if verdict is Verdict.WAIT
+            else backoff(tries.sent, self._jitter(), hint)
+        )
+        too_late = ends is not None and self.clock.monotonic() + delay >= ends
+        if (hint or 0.0) > LONGEST_HINT or too_late:
+            raise failed.error
+        if verdict is not Verdict.WAIT and not self._allowance.take():
+            raise failed.error
+        logger.info(
+            "%s: %s; again in %.2f s", call.what, failed.happening.value, delay,
+            extra={"ccv2_event": "retry", "ccv2_path": call.path, "ccv2_delay": delay},
+        )
+        if verdict is not Verdict.WAIT:  # a wait for the quota is the budget's pause
+            await self.clock.sleep(delay)
+
+    async def _refresh(self, failed: _Failed) -> None:
+        if self._refresh_token is None:
+            raise failed.error
+        trouble = ""
+        async with self._refreshing:
+            if self.credentials.generation != failed.token:
+                return  # another call has renewed it meanwhile
+            try:
+                fresh = self._refresh_token()
+                if inspect.isawaitable(fresh):
+                    fresh = await fresh
+                self.credentials.renew(fresh)
+            except Exception as error:  # noqa: BLE001  # the user's own code
+                trouble = self._told(error)
+        if trouble:
+            raise errors.AuthenticationFailed(
+                f"{failed.error.message} Asking refresh_token for a fresh one failed ({trouble}).",
+                status=401,
+            )
+
+    def _ends(self, call: Call) -> float | None:
+        return None if call.deadline is None else self.clock.monotonic() + call.deadline
+
+    def _log(self, call: Call, number: int, started: float, outcome: object) -> None:
+        if not logger.isEnabledFor(logging.DEBUG):
+            return
+        elapsed = self.clock.monotonic() - started
+        ended = outcome.happening.value if isinstance(outcome, _Failed) else "ok"
+        logger.debug(
+            "%s %s: %s (attempt %d, %.3f s)", call.method, call.path, ended, number, elapsed,
+            extra={"ccv2_event": "call", "ccv2_path": call.path, "ccv2_attempt": number},
+        )
+
+
+_CONNECTING = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+_DONE: dict[errors.SentState, str] = {
+    "nothing": "nothing of the body was sent, and the connection was lost",
+    "partly": "the connection was lost while the body was being sent",
+    "wholly": "the body was sent in full, and no whole answer came",
+}
+
+
+def _repeatable(call: Call) -> bool:
+    return call.body is None or call.body.repeatable
+
+
+async def _left_open(_call: Call, response: httpx.Response) -> httpx.Response:
+    return response
+
+
+async def _read_bounded(
+    response: httpx.Response, call: Call, redact: Callable[[str], str]
+) -> bytes:
+    pieces: list[bytes] = []
+    async for piece in _unpacked(response, call.max_answer, call.what):
+        pieces.append(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def _unpacked(
+    response: httpx.Response, limit: int | None, what: str
+) -> AsyncIterator[bytes]:
+    """The answer's body, unpacked piece by piece so that a small one cannot grow without bound."""
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip", "x-gzip", ""):
+        raise errors.DecodeError(
+            f"{what}: the answer came in the encoding {encoding[:40]!r}, which was not asked for.",
+            status=response.status_code,
+        )
+    unpack = zlib.decompressobj(wbits=31) if "gzip" in encoding else None
+    size = 0
+    async for raw in response.aiter_raw():
+        rest = raw
+        while rest:
+            if unpack is None:
+                piece, rest = rest, b""
+            else:
+                piece, rest = _unpack(unpack, rest, what, response.status_code)
+            size += len(piece)
+            if limit is not None and size > limit:
+                raise errors.DecodeError(
+                    f"{what}: the answer is larger than {limit:,} bytes; it was not read on.",
+                    status=response.status_code,
+                )
+            if piece:
+                yield piece
+
+
+def _unpack(unpack: Any, data: bytes, what: str, status: int) -> tuple[bytes, bytes]:
+    try:
+        return unpack.decompress(data, UNPACK_BLOCK), unpack.unconsumed_tail
+    except zlib.error:
+        raise errors.DecodeError(
+            f"{what}: the answer says it is gzip, and is not.", status=status
+        ) from None
