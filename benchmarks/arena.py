@@ -1,0 +1,167 @@
+"""The server and the clients in processes of their own, and the check of what arrived.
+
+Every measurement goes through an `Arena`: one server, any number of contestants, one order at a
+time, so that no two clients ever compete for the cores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import urllib.request
+from collections import Counter
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import attrs
+import trustme
+
+from benchmarks.clients import CLIENTS, Site
+from benchmarks.contestant import LINE_LIMIT, Opening
+from benchmarks.receiving import Receipt
+from benchmarks.samples import receipts
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from benchmarks.samples import Sample
+
+ROOT = Path(__file__).parent.parent
+PATIENCE = 10.0
+
+
+class BytesDifferError(Exception):
+    """What the server received is not what was sent: no figure of this run can be trusted."""
+
+
+class ContestantError(Exception):
+    """A client could not do what was asked; carries its traceback."""
+
+
+@asynccontextmanager
+async def child(module: str, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A module of this package as a process that ends when its stdin does."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", module, *arguments),
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=LINE_LIMIT,
+    )
+    try:
+        yield process
+    finally:
+        await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        await asyncio.wait_for(process.wait(), PATIENCE)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+class Contestant:
+    """One client in its process.
+
+    Attributes:
+        name: Which one, by its name in the list of clients.
+        slow_reads: How often it has read its slow disk, if it was given one.
+    """
+
+    def __init__(self, opening: Opening, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self.name = opening.client
+        self.slow_reads = 0
+        self._orders = process.stdin
+        self._answers = process.stdout
+        self._tell(attrs.asdict(opening))
+
+    def _tell(self, order: Mapping[str, object]) -> None:
+        self._orders.write(json.dumps(order).encode() + b"\n")
+
+    async def call(self, function: str, **args: object) -> Any:
+        """The result of a coroutine function (`module:name`) that is given the open client."""
+        self._tell({"call": function, "args": args})
+        line = await self._answers.readline()
+        if not line:
+            raise ContestantError(f"{self.name}: its process ended")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise ContestantError(f"{self.name}:\n{answer['error']}")
+        self.slow_reads = answer["slow_reads"]
+        return answer["result"]
+
+
+@attrs.define
+class Arena:
+    """A running server and whoever was let in."""
+
+    site: Site
+    _held: AsyncExitStack
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, directory: Path, *, tls: bool = False) -> AsyncIterator[Self]:
+        """Start the server; `directory` takes the certificates of a TLS one."""
+        authority, certificate = _certificates(directory) if tls else (None, None)
+        async with AsyncExitStack() as held:
+            arguments = [certificate] if certificate else []
+            server = await held.enter_async_context(child("benchmarks.server", *arguments))
+            assert server.stdout is not None
+            origin = (await server.stdout.readline()).decode().strip()
+            yield cls(Site(origin, authority), held)
+
+    async def admit(self, name: str, **options: Any) -> Contestant:
+        """A client in a process of its own, until the arena closes."""
+        return await self._held.enter_async_context(self.guest(name, **options))
+
+    @asynccontextmanager
+    async def guest(self, name: str, **options: Any) -> AsyncIterator[Contestant]:
+        """A client in a process of its own, for one measurement; options as in `Opening`."""
+        opening = Opening(name, self.site.origin, self.site.authority, **options)
+        async with child("benchmarks.contestant") as process:
+            yield Contestant(opening, process)
+
+    async def verify(self, sent: Sequence[Sample]) -> None:
+        """Check that exactly these files arrived, byte for byte, since the last time.
+
+        Raises:
+            BytesDifferError: They did not.
+        """
+        ledger = await self.received()
+        arrived = Counter({Receipt(*entry[:3]): entry[3] for entry in ledger["files"]})
+        if ledger["faults"] or arrived != receipts(sent):
+            missing, extra = receipts(sent) - arrived, arrived - receipts(sent)
+            raise BytesDifferError(
+                f"missing {dict(missing)}, not expected {dict(extra)}, {ledger['faults']}"
+            )
+
+    async def received(self) -> Any:
+        """What the server noted since it was last asked."""
+        return await asyncio.to_thread(self._received)
+
+    def _received(self) -> Any:
+        address = f"{self.site.origin}/__bench__/received"
+        with urllib.request.urlopen(address, context=self.site.tls()) as answer:
+            return json.load(answer)
+
+
+def absences(names: Sequence[str]) -> dict[str, str]:
+    """Which of these clients cannot be measured here, and why."""
+    told = {name: CLIENTS[name].absence() for name in names}
+    return {name: reason for name, reason in told.items() if reason}
+
+
+def _certificates(directory: Path) -> tuple[str, str]:
+    authority = trustme.CA()
+    authority_file, chain_file = directory / "authority.pem", directory / "server.pem"
+    authority.cert_pem.write_to_path(authority_file)
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(chain_file)
+    return str(authority_file), str(chain_file)

@@ -1,0 +1,264 @@
+"""Who is measured: this library and its peers, each behind the same two calls.
+
+A peer is used as its own documentation shows it, with its default pool. Time-outs are off on all
+sides, so that a slow machine shows as a low rate and never as an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import ssl
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from ccv2_async.polling.poller import Poller, UploadPoller
+
+API_KEY = "bench-key"
+ACCESS_TOKEN = "bench-token"
+AUTHORIZATION = {"Authorization": f"Bearer {ACCESS_TOKEN}"}
+MEDIA_TYPE = "application/pdf"
+MOST_IN_FLIGHT = 100
+
+
+class UploadRefusedError(Exception):
+    """The server did not answer 202."""
+
+
+class Client(Protocol):
+    """One open client that uploads files."""
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, *exc_info: object) -> None: ...
+    async def upload(self, path: Path) -> float | None:
+        """Return once the upload is accepted; seconds when the client keeps its own time."""
+
+
+@attrs.frozen
+class Site:
+    """Where the server listens, and the authority that signed its certificate."""
+
+    origin: str
+    authority: str | None = None
+
+    @property
+    def uploads(self) -> str:
+        return f"{self.origin}/v2/library/files"
+
+    def tls(self) -> ssl.SSLContext | None:
+        return ssl.create_default_context(cafile=self.authority) if self.authority else None
+
+
+def fields(path: Path) -> dict[str, str]:
+    """The five text parts that every client sends before the file."""
+    return {
+        "file_name": path.name,
+        "folder_id": "0",
+        "description": "",
+        "source": "MyComputer",
+        "file_type": "PDF",
+    }
+
+
+def expect_accepted(status: int) -> None:
+    if status != 202:
+        raise UploadRefusedError(f"the server answered {status}")
+
+
+class Held:
+    """What a client opens once and holds until it leaves."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._held = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._held.aclose()
+
+    async def open(self) -> None:
+        """Open what the uploads share."""
+
+
+class Ours(Held):
+    """`ConstantContact.library.begin_upload`: the whole public path."""
+
+    engine: Literal["httpx", "aiohttp"] = "httpx"
+
+    async def open(self) -> None:
+        from ccv2_async import ConstantContact
+
+        self._cc = await self._held.enter_async_context(
+            ConstantContact(
+                api_key=API_KEY,
+                access_token=ACCESS_TOKEN,
+                base_url=f"{self._site.origin}/v2",
+                engine=self.engine,
+                max_in_flight=MOST_IN_FLIGHT,
+                per_second=None,
+                per_day=None,
+                verify=self._site.tls() or True,
+            )
+        )
+
+    async def upload(self, path: Path) -> None:
+        await self.begin(path)
+
+    async def begin(self, path: Path) -> UploadPoller:
+        """The poller of an upload that was accepted."""
+        return await self._cc.library.begin_upload(path, folder_id="0", description="")
+
+    def resume(self, token: str) -> Poller[Any]:
+        """The poller of an upload that another process began."""
+        return self._cc.resume(token)
+
+    async def wait_all(self, pollers: Sequence[Poller[Any]]) -> None:
+        """Wait for all of them in one task."""
+        await self._cc.wait_all(pollers)
+
+
+class OursOnAiohttp(Ours):
+    """The same with the `[aiohttp]` extra."""
+
+    engine = "aiohttp"
+
+
+class HttpxFiles(Held):
+    """`httpx.AsyncClient.post(files=...)` with an opened file."""
+
+    async def open(self) -> None:
+        import httpx
+
+        client = httpx.AsyncClient(timeout=None, verify=self._site.tls() or True)
+        self._client = await self._held.enter_async_context(client)
+
+    async def upload(self, path: Path) -> None:
+        with path.open("rb") as file:
+            answer = await self._client.post(
+                self._site.uploads,
+                params={"api_key": API_KEY},
+                headers=AUTHORIZATION,
+                data=fields(path),
+                files={"data": (path.name, file, MEDIA_TYPE)},
+            )
+        expect_accepted(answer.status_code)
+
+
+class AiohttpForm(Held):
+    """`aiohttp.FormData` with an opened file."""
+
+    async def open(self) -> None:
+        import aiohttp
+
+        self._form = aiohttp.FormData
+        self._client = await self._held.enter_async_context(
+            aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=None),
+                connector=aiohttp.TCPConnector(ssl=self._site.tls() or True),
+            )
+        )
+
+    async def upload(self, path: Path) -> None:
+        form = self._form(fields(path))
+        with path.open("rb") as file:
+            form.add_field("data", file, filename=path.name, content_type=MEDIA_TYPE)
+            async with self._client.post(
+                self._site.uploads, params={"api_key": API_KEY}, headers=AUTHORIZATION, data=form
+            ) as answer:
+                await answer.read()
+        expect_accepted(answer.status)
+
+
+class Toolbelt(Held):
+    """requests with requests-toolbelt's `MultipartEncoder`, a session in each thread."""
+
+    async def open(self) -> None:
+        import requests
+
+        self._local = threading.local()
+
+        self._session: Callable[[], requests.Session] = requests.Session
+        self._threads = self._held.enter_context(ThreadPoolExecutor(MOST_IN_FLIGHT))
+
+    async def upload(self, path: Path) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, self._upload, path)
+
+    def _upload(self, path: Path) -> None:
+        # requests-toolbelt publishes no types
+        from requests_toolbelt import MultipartEncoder  # type: ignore[import-untyped]
+
+        session = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = self._held.enter_context(self._session())
+        with path.open("rb") as file:
+            form = MultipartEncoder({**fields(path), "data": (path.name, file, MEDIA_TYPE)})
+            answer = session.post(
+                self._site.uploads,
+                params={"api_key": API_KEY},
+                headers={**AUTHORIZATION, "Content-Type": form.content_type},
+                data=form,
+                timeout=None,
+            )
+        expect_accepted(answer.status_code)
+
+
+class Curl(Held):
+    """The `curl` command; its own clock, since starting a process is no part of an upload."""
+
+    async def upload(self, path: Path) -> float:
+        forms = [f"{name}={value}" for name, value in fields(path).items()]
+        process = await asyncio.create_subprocess_exec(
+            *("curl", "--silent", "--show-error", "--write-out", "%{http_code} %{time_total}"),
+            *("--header", f"Authorization: Bearer {ACCESS_TOKEN}"),
+            *(word for form in forms for word in ("--form-string", form)),
+            *("--form", f"data=@{path};type={MEDIA_TYPE}"),
+            f"{self._site.uploads}?api_key={API_KEY}",
+            stdout=asyncio.subprocess.PIPE,
+        )
+        told, _ = await process.communicate()
+        status, seconds = told.split()
+        expect_accepted(int(status))
+        return float(seconds)
+
+
+@attrs.frozen
+class Entry:
+    """A line of the list of clients."""
+
+    build: Callable[[Site], Client]
+    packages: tuple[str, ...] = ()
+    command: str | None = None
+
+    def absence(self) -> str | None:
+        """Why this client cannot be measured here, or None."""
+        if self.command and not shutil.which(self.command):
+            return f"{self.command} is not installed"
+        for package in self.packages:
+            try:
+                version(package)
+            except PackageNotFoundError:
+                return f"{package} is not installed"
+        return None
+
+
+CLIENTS: dict[str, Entry] = {
+    "ours": Entry(Ours, ("ccv2-async", "httpx")),
+    "ours[aiohttp]": Entry(OursOnAiohttp, ("httpx-aiohttp", "aiohttp")),
+    "httpx files=": Entry(HttpxFiles, ("httpx",)),
+    "aiohttp FormData": Entry(AiohttpForm, ("aiohttp",)),
+    "requests + toolbelt": Entry(Toolbelt, ("requests", "requests-toolbelt")),
+    "curl": Entry(Curl, command="curl"),
+}

@@ -1,0 +1,93 @@
+"""P8 and P12: what uploads and waiting pollers hold in memory, each in a fresh process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks.arena import Arena
+from benchmarks.footprint import AT_FIRST
+from benchmarks.results import Case, Series
+from benchmarks.samples import GB, MB, make, make_sparse
+from benchmarks.targets import FILES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.results import Plan
+    from benchmarks.samples import Sample
+
+AT_ONCE = 32
+WAITS = {
+    "10,000 waiting, a task each": "benchmarks.footprint:held_by_awaited",
+    "10,000 waiting in one task": "benchmarks.footprint:held_by_gathered",
+}
+PLAIN = "sleep and time-out, a task each"
+
+
+async def measure(wanted: frozenset[str], plan: Plan) -> dict[str, list[Case]]:
+    """The cases of P8 and P12 that are wanted."""
+    cases: dict[str, list[Case]] = {}
+    async with Arena.open(plan.directory) as arena:
+        if "P8" in wanted:
+            cases["P8"] = await _uploads(arena, plan)
+        if "P12" in wanted:
+            cases["P12"] = await _pollers(arena, plan)
+    return cases
+
+
+async def _uploads(arena: Arena, plan: Plan) -> list[Case]:
+    small = make(plan.directory, AT_ONCE, 4 * MB)
+    large = make_sparse(plan.directory, plan.either(64 * MB, 1 * GB))
+    loads = {"one file of 1 GB": [large], "32 uploads at once": small}
+    grown: dict[tuple[str, str], list[float]] = {}
+    for _ in range(plan.either(1, 3)):
+        for name in ("ours", FILES):
+            plan.tell(f"memory of uploads: {name}")
+            least = await _peak(arena, name, small[:1])
+            for case, sent in loads.items():
+                peak = await _peak(arena, name, sent)
+                grown.setdefault((case, name), []).append(max(0.0, peak - least))
+    return [
+        Case(case, Series(tuple(grown[case, "ours"])), Series(tuple(grown[case, FILES])), FILES)
+        for case in loads
+    ]
+
+
+async def _peak(arena: Arena, name: str, sent: Sequence[Sample]) -> float:
+    """MB that a fresh process held at most while it sent these files, all at once."""
+    async with arena.guest(name) as contestant:
+        peak: float = await contestant.call(
+            "benchmarks.footprint:peak_of_sending",
+            paths=[str(sample.path) for sample in sent],
+            in_flight=len(sent),
+        )
+    await arena.verify(sent)
+    return peak
+
+
+async def _pollers(arena: Arena, plan: Plan) -> list[Case]:
+    number = plan.either(1_000, 10_000)
+    sample = make(plan.directory, 1, 100)[0]
+    async with arena.guest("ours") as contestant:
+        plan.tell(f"{number:,} uploads, for their tokens")
+        tokens = await contestant.call(
+            "benchmarks.footprint:tokens_of_uploads",
+            path=str(sample.path),
+            number=number + AT_FIRST,
+            in_flight=8,
+        )
+    await arena.verify([sample] * len(tokens))
+    grown: dict[str, list[float]] = {}
+    for _ in range(plan.either(1, 3)):
+        plan.tell(f"memory of {number:,} waiting pollers")
+        for case, function in WAITS.items():
+            async with arena.guest("ours") as contestant:
+                kilobytes = await contestant.call(function, tokens=tokens)
+            grown.setdefault(case, []).append(kilobytes)
+        async with arena.guest(FILES) as contestant:
+            kilobytes = await contestant.call(
+                "benchmarks.footprint:held_by_plain_tasks", number=number
+            )
+        grown.setdefault(PLAIN, []).append(kilobytes)
+    peer = Series(tuple(grown[PLAIN]))
+    return [Case(case, Series(tuple(grown[case])), peer, PLAIN) for case in WAITS]

@@ -1,0 +1,36 @@
+"""How a contestant sends: a number of uploads, so many of them at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from benchmarks.clients import Client
+
+
+async def send(client: Client, paths: Sequence[str], in_flight: int) -> float:
+    """Seconds that it took to upload all of these, `in_flight` at a time."""
+    if len(paths) == 1:
+        return await _send_one(client, Path(paths[0]))
+    waiting = iter([Path(path) for path in paths])
+    started = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(in_flight):
+            group.create_task(_send_each(client, waiting))
+    return time.perf_counter() - started
+
+
+async def _send_each(client: Client, waiting: Iterator[Path]) -> None:
+    for path in waiting:
+        await client.upload(path)
+
+
+async def _send_one(client: Client, path: Path) -> float:
+    started = time.perf_counter()
+    own_clock = await client.upload(path)
+    return own_clock or time.perf_counter() - started

@@ -1,0 +1,123 @@
+"""A disk that takes its time: every read of a file in one directory sleeps in the reading thread.
+
+The sleep stands where the system call would block: in the raw file below Python's buffers, or in
+`os.read` and its kin. Whoever reads on the event loop stalls the loop, whoever reads in a thread
+stalls that thread, and the number of waits is the number of reads that reach the disk. Nothing of
+it knows which client is reading; but a client that subclasses `io.FileIO` must be imported after
+it is in place, and so the reads are counted, for the measurement to check.
+"""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_DESCRIPTOR_READS = {
+    **dict.fromkeys(("read", "pread", "readv", "preadv", "splice", "copy_file_range"), 0),
+    "sendfile": 1,
+}
+"""The calls that read from a descriptor, and which argument that is."""
+
+
+class Disk:
+    """What is slow, by how much, and how often it was read.
+
+    Attributes:
+        reads: How many reads have waited so far.
+    """
+
+    def __init__(self, directory: Path, seconds: float) -> None:
+        self.reads = 0
+        self._directory = directory.resolve()
+        self._seconds = seconds
+
+    def holds(self, descriptor: int) -> bool:
+        """Whether an open file lies on this disk."""
+        return self._directory in Path(f"/proc/self/fd/{descriptor}").readlink().parents
+
+    def wait(self) -> None:
+        """Take the time of one read."""
+        self.reads += 1
+        time.sleep(self._seconds)
+
+
+@contextmanager
+def slow_disk(directory: Path, seconds: float) -> Iterator[Disk]:
+    """Let every read below `directory` take `seconds` longer."""
+    disk = Disk(directory, seconds)
+    slow_file = _file_class(disk)
+    opened = _opener(slow_file)
+    patches: list[tuple[Any, str, object]] = [
+        (io, "FileIO", slow_file),
+        (io, "open", opened),
+        (builtins, "open", opened),
+    ]
+    patches += [
+        (os, name, _descriptor_read(getattr(os, name), place, disk))
+        for name, place in _DESCRIPTOR_READS.items()
+        if hasattr(os, name)
+    ]
+    originals = [(module, name, getattr(module, name)) for module, name, _ in patches]
+    for module, name, replacement in patches:
+        setattr(module, name, replacement)
+    try:
+        yield disk
+    finally:
+        for module, name, original in originals:
+            setattr(module, name, original)
+
+
+def _file_class(disk: Disk) -> type[io.FileIO]:
+    class SlowFile(io.FileIO):
+        """A raw file; each of these methods is one read of the disk."""
+
+        def __init__(self, *args: Any, **kw: Any) -> None:
+            super().__init__(*args, **kw)
+            self._is_slow = disk.holds(self.fileno())
+
+        def readinto(self, buffer: Any, /) -> Any:
+            self._wait()
+            return super().readinto(buffer)
+
+        def readall(self) -> Any:
+            self._wait()
+            return super().readall()
+
+        def read(self, size: int | None = -1, /) -> Any:
+            self._wait()
+            return super().read(size)
+
+        def _wait(self) -> None:
+            if self._is_slow:
+                disk.wait()
+
+    return SlowFile
+
+
+def _opener(slow_file: type[io.FileIO]) -> Callable[..., Any]:
+    stock = io.open
+
+    def slow_open(file: Any, mode: str = "r", buffering: int = -1, *args: Any, **kw: Any) -> Any:
+        if mode != "rb":
+            return stock(file, mode, buffering, *args, **kw)
+        raw = slow_file(file, mode, closefd=kw.get("closefd", True), opener=kw.get("opener"))
+        return raw if buffering == 0 else io.BufferedReader(raw)
+
+    return slow_open
+
+
+def _descriptor_read(stock: Callable[..., Any], place: int, disk: Disk) -> Callable[..., Any]:
+    def slow_read(*args: Any, **kw: Any) -> Any:
+        if disk.holds(args[place]):
+            disk.wait()
+        return stock(*args, **kw)
+
+    return slow_read

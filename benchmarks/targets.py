@@ -1,0 +1,168 @@
+"""What is measured and what must come out: one row a target, one module a workload family.
+
+To add a target, add its row here and let `measure` of its family return cases with the names
+that its bounds have. A family is a module of this package with::
+
+    async def measure(wanted: frozenset[str], plan: Plan) -> dict[str, list[Case]]
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchmarks.results import Case
+
+Sense = Literal["ratio at least", "ratio at most", "ours at most"]
+
+
+@attrs.frozen
+class Bound:
+    """The figure that must be reached, and the one to aim for."""
+
+    must: float
+    aim: float
+
+
+@attrs.frozen
+class Target:
+    """One workload: what is bounded, in which sense, by how much in each case."""
+
+    id: str
+    title: str
+    unit: str
+    family: str
+    sense: Sense
+    bounds: Mapping[str, Bound]
+
+    def figure(self, case: Case) -> float | None:
+        """The figure of a case that its bound speaks of."""
+        if case.skipped:
+            return None
+        return case.ours.median if self.sense == "ours at most" else case.ratio
+
+    def reaches(self, case: Case, limit: float) -> bool | None:
+        """Whether a case keeps to a limit; None when it was not measured."""
+        figure = self.figure(case)
+        if figure is None:
+            return None
+        return figure >= limit if self.sense == "ratio at least" else figure <= limit
+
+    def met(self, cases: list[Case]) -> bool | None:
+        """Whether every bounded case that was measured reaches "must"; None without any."""
+        verdicts = [
+            self.reaches(case, self.bounds[case.name].must)
+            for case in cases
+            if case.name in self.bounds
+        ]
+        known = [verdict for verdict in verdicts if verdict is not None]
+        return all(known) if known else None
+
+
+FILES, FORM = "httpx files=", "aiohttp FormData"
+
+TARGETS: dict[str, Target] = {
+    target.id: target
+    for target in (
+        Target(
+            "P1",
+            "20 KB uploads a second, against httpx files=",
+            "uploads/s",
+            "uploads",
+            "ratio at least",
+            {
+                "8 in flight": Bound(2.0, 3.0),
+                "32 in flight": Bound(3.0, 5.0),
+                "100 in flight": Bound(5.0, 9.0),
+            },
+        ),
+        Target(
+            "P2",
+            "20 KB uploads a second, against aiohttp FormData",
+            "uploads/s",
+            "uploads",
+            "ratio at least",
+            {f"{level} in flight": Bound(0.6, 1.0) for level in (8, 32, 100)},
+        ),
+        Target(
+            "P3",
+            "20 KB uploads a second with the [aiohttp] extra, against aiohttp FormData",
+            "uploads/s",
+            "uploads",
+            "ratio at least",
+            {f"{level} in flight": Bound(1.2, 2.0) for level in (8, 100)},
+        ),
+        Target(
+            "P4",
+            "4 MB uploads, 4 in flight",
+            "MB/s",
+            "uploads",
+            "ratio at least",
+            {
+                FILES: Bound(1.3, 2.0),
+                FORM: Bound(1.1, 1.6),
+                "requests + toolbelt": Bound(2.0, 3.0),
+            },
+        ),
+        Target(
+            "P5",
+            "one body of 256 MB",
+            "MB/s",
+            "uploads",
+            "ratio at least",
+            {FILES: Bound(1.6, 2.2), "curl": Bound(0.5, 0.7)},
+        ),
+        Target(
+            "P6",
+            "4 MB uploads over TLS, 4 in flight",
+            "MB/s",
+            "uploads",
+            "ratio at least",
+            {FILES: Bound(1.3, 1.7)},
+        ),
+        Target(
+            "P7",
+            "lag of the event loop, p99, 16 uploads of 5 MB at once",
+            "ms",
+            "responsiveness",
+            "ours at most",
+            {"hot cache": Bound(15.0, 10.0), "disk of 50 ms a read": Bound(3.0, 2.0)},
+        ),
+        Target(
+            "P8",
+            "growth of memory over one upload of 4 MB",
+            "MB",
+            "memory",
+            "ours at most",
+            {"one file of 1 GB": Bound(8.0, 4.0), "32 uploads at once": Bound(64.0, 32.0)},
+        ),
+        Target(
+            "P12",
+            "memory for each of 10,000 pollers that wait",
+            "KB",
+            "memory",
+            "ours at most",
+            {f"10,000 waiting{how}": Bound(2.0, 1.0) for how in (", a task each", " in one task")},
+        ),
+        Target(
+            "P13",
+            "a page of 500 rows structured, against orjson.loads of it",
+            "us",
+            "decoding",
+            "ratio at most",
+            {"500 rows": Bound(7.0, 4.0)},
+        ),
+        Target(
+            "P14",
+            "import in a cold process, over an empty one",
+            "ms",
+            "startup",
+            "ours at most",
+            {"import ccv2_async": Bound(250.0, 120.0)},
+        ),
+    )
+}
