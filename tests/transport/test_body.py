@@ -1,0 +1,602 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from python_multipart.multipart import MultipartParser
+
+from ccv2_async.errors import FileChanged, FileRefused, InvalidField, SourceConsumed
+from ccv2_async.transport import files
+from ccv2_async.transport.body import BytesBody, MultipartBody
+from ccv2_async.transport.files import CheckedFile
+from ccv2_async.transport.multipart import FilePart, lay_out
+from ccv2_async.transport.progress import Progress, ProgressReporter
+from ccv2_async.transport.sources import BytesSource, PathSource, StreamSource
+from ccv2_async.transport.threads import WHOLE_FILE_LIMIT, FileThreads
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from ccv2_async.transport.body import BodyAttempt
+
+KIB = 1024
+LARGE = WHOLE_FILE_LIMIT + 1_500_000
+BOUNDARY = "ccv2-0123456789abcdef"
+LAYOUT = lay_out(
+    [("file_name", "a.png"), FilePart("data", "a.png", "image/png"), ("folder_id", "0")],
+    boundary=BOUNDARY,
+)
+
+
+@pytest.fixture
+async def threads() -> AsyncIterator[FileThreads]:
+    threads = FileThreads()
+    yield threads
+    await threads.aclose()
+    assert threads.streaming == 0
+
+
+def open_below(directory: Path) -> list[str]:
+    """The files in the directory that this process has open."""
+    targets = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        try:
+            targets.append(str(descriptor.readlink()))
+        except FileNotFoundError:
+            continue
+    return [target for target in targets if target.startswith(str(directory))]
+
+
+def write(path: Path, size: int) -> bytes:
+    content = (os.urandom(4096) * (size // 4096 + 1))[:size]
+    path.write_bytes(content)
+    return content
+
+
+async def handed_over(attempt: BodyAttempt) -> list[bytes]:
+    try:
+        return [chunk async for chunk in attempt]
+    finally:
+        await attempt.aclose()
+
+
+async def iterate(attempt: BodyAttempt, into: list[bytes]) -> None:
+    """Iterate until something is raised; what came before it is looked at."""
+    async for chunk in attempt:
+        into.append(chunk)  # noqa: PERF401  # a comprehension would lose what came before
+
+
+async def chunks(*given: bytes) -> AsyncIterator[bytes]:
+    for chunk in given:
+        yield chunk
+
+
+class MovedClock:
+    """A clock that stands still until the test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        raise NotImplementedError
+
+    async def sleep(self, seconds: float) -> None:
+        raise NotImplementedError
+
+    def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("size", [0, 1, 20_000, WHOLE_FILE_LIMIT])
+async def test_a_small_file_is_one_thread_hop_and_one_chunk(
+    size: int, tmp_path: Path, threads: FileThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = write(tmp_path / "file", size)
+    hops: list[object] = []
+    submit = threads.executor.submit
+
+    def count(work: Callable[..., Any], *args: object) -> object:
+        hops.append(work)
+        return submit(work, *args)
+
+    monkeypatch.setattr(threads.executor, "submit", count)
+
+    attempt = await MultipartBody(LAYOUT, PathSource(tmp_path / "file"), threads).attempt()
+    got = await handed_over(attempt)
+
+    assert got == [LAYOUT.head + content + LAYOUT.tail]
+    assert attempt.length == len(got[0])
+    assert len(hops) == 1
+
+
+@pytest.mark.parametrize(
+    ("streaming", "largest"), [(0, 1024 * KIB), (15, 512 * KIB), (100, 256 * KIB)]
+)
+async def test_a_large_file_goes_in_blocks_by_load_with_the_head_and_tail_joined_to_them(
+    streaming: int, largest: int, tmp_path: Path, threads: FileThreads
+) -> None:
+    content = write(tmp_path / "file", LARGE)
+    threads.streaming += streaming
+
+    attempt = await MultipartBody(LAYOUT, PathSource(tmp_path / "file"), threads).attempt()
+    got = await handed_over(attempt)
+
+    threads.streaming -= streaming
+    assert b"".join(got) == LAYOUT.head + content + LAYOUT.tail
+    assert attempt.length == attempt.bytes_sent == len(b"".join(got))
+    assert all(type(chunk) is bytes for chunk in got)
+    assert got[0].startswith(LAYOUT.head)
+    assert len(got[0]) > len(LAYOUT.head)
+    assert got[-1].endswith(LAYOUT.tail)
+    assert len(got[-1]) > len(LAYOUT.tail)
+    assert largest / 2 < len(got[1]) <= largest
+
+
+@pytest.mark.parametrize("size", [0, 5, LARGE])
+async def test_bytes_and_streams_make_the_same_body_as_a_file(
+    size: int, tmp_path: Path, threads: FileThreads
+) -> None:
+    content = write(tmp_path / "file", size)
+    third = size // 3
+    pieces = [content[:third], content[third : 2 * third], content[2 * third :]]
+    for source in (
+        PathSource(tmp_path / "file"),
+        BytesSource(content),
+        StreamSource(chunks(*pieces), length=size),
+    ):
+        body = MultipartBody(LAYOUT, source, threads)
+        assert await body.prepare() == LAYOUT.length(size)
+        attempt = await body.attempt()
+        assert attempt.length == LAYOUT.length(size)
+        assert b"".join(await handed_over(attempt)) == LAYOUT.head + content + LAYOUT.tail
+
+
+async def test_the_state_says_how_far_the_body_got_from_the_moment_it_may_have_arrived(
+    tmp_path: Path, threads: FileThreads
+) -> None:
+    write(tmp_path / "file", LARGE)
+    attempt = await MultipartBody(LAYOUT, PathSource(tmp_path / "file"), threads).attempt()
+    states = [(attempt.sent, attempt.bytes_sent)]
+
+    got = 0
+    async for chunk in attempt:
+        got += len(chunk)
+        states.append((attempt.sent, attempt.bytes_sent))
+        assert attempt.bytes_sent == got
+
+    await attempt.aclose()
+    assert states[0] == ("nothing", 0)
+    assert [state for state, _ in states[1:]] == ["partly"] * (len(states) - 2) + ["wholly"]
+    assert states[-1][1] == attempt.length
+
+
+async def test_a_body_in_one_piece_goes_from_nothing_to_wholly() -> None:
+    body = BytesBody(b'{"a": 1}')
+    for _ in range(2):
+        attempt = await body.attempt()
+        assert (attempt.sent, attempt.length) == ("nothing", 8)
+        assert await handed_over(attempt) == [b'{"a": 1}']
+        assert (attempt.sent, attempt.bytes_sent) == ("wholly", 8)
+    assert (body.content_type, body.repeatable) == ("application/json", True)
+
+
+async def test_an_empty_body_is_wholly_sent_once_it_is_asked_for() -> None:
+    attempt = await BytesBody(b"", "text/plain").attempt()
+
+    assert b"".join(await handed_over(attempt)) == b""
+    assert attempt.sent == "wholly"
+
+
+async def test_an_attempt_is_iterated_once() -> None:
+    attempt = await BytesBody(b"x").attempt()
+    await handed_over(attempt)
+
+    with pytest.raises(SourceConsumed, match="ask for another"):
+        await handed_over(attempt)
+
+
+async def test_a_file_is_opened_anew_for_each_attempt(tmp_path: Path, threads: FileThreads) -> None:
+    write(tmp_path / "file", LARGE)
+    body = MultipartBody(LAYOUT, PathSource(tmp_path / "file"), threads)
+
+    first = await body.attempt()
+    async for _ in first:
+        break
+    await first.aclose()
+    second = await handed_over(await body.attempt())
+
+    assert body.repeatable
+    assert sum(map(len, second)) == first.length
+    assert open_below(tmp_path) == []
+
+
+async def test_a_stream_can_be_attempted_again_until_its_first_byte_is_read(
+    threads: FileThreads,
+) -> None:
+    body = MultipartBody(LAYOUT, StreamSource(chunks(b"abc"), length=3), threads)
+    never_connected = await body.attempt()
+    await never_connected.aclose()
+    before = body.repeatable
+
+    await handed_over(await body.attempt())
+
+    assert (before, body.repeatable) == (True, False)
+    with pytest.raises(SourceConsumed):
+        await body.attempt()
+
+
+@pytest.mark.parametrize("size", [10, LARGE])
+async def test_a_refused_length_is_refused_before_anything_is_sent_and_closes_the_file(
+    size: int, tmp_path: Path, threads: FileThreads
+) -> None:
+    write(tmp_path / "file", size)
+
+    def check(length: int) -> None:
+        raise InvalidField("file", length, "at most 5 bytes")
+
+    body = MultipartBody(LAYOUT, PathSource(tmp_path / "file"), threads, check=check)
+    for step in (body.prepare, body.attempt):
+        with pytest.raises(InvalidField, match=f"file is {size}"):
+            await step()
+
+    assert open_below(tmp_path) == []
+
+
+async def test_a_directory_makes_no_attempt(tmp_path: Path, threads: FileThreads) -> None:
+    with pytest.raises(FileRefused, match="it is a directory"):
+        await MultipartBody(LAYOUT, PathSource(tmp_path), threads).attempt()
+
+
+def append(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"more")
+
+
+CHANGES: list[Callable[[Path], object]] = [
+    append,
+    lambda path: os.truncate(path, LARGE - 1),
+    lambda path: os.truncate(path, 0),
+    lambda path: os.utime(path, ns=(1, 1)),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_the_final_boundary_of_a_changed_file_is_never_handed_over(
+    change: Callable[[Path], object], tmp_path: Path, threads: FileThreads
+) -> None:
+    path = tmp_path / "file"
+    write(path, LARGE)
+    attempt = await MultipartBody(LAYOUT, PathSource(path), threads).attempt()
+    change(path)
+
+    got: list[bytes] = []
+    with pytest.raises(FileChanged):
+        await iterate(attempt, got)
+
+    # The attempt has closed its file by itself.
+    assert open_below(tmp_path) == []
+    assert f"--{BOUNDARY}--".encode() not in b"".join(got)
+    assert len(b"".join(got)) < attempt.length - len(LAYOUT.tail)
+    assert attempt.sent == "partly"
+
+
+@pytest.mark.parametrize("given", [[b"abc"], [b"abc", b"def"], [b"abcde", b"f"]])
+async def test_the_final_boundary_of_a_stream_of_another_length_is_never_handed_over(
+    given: list[bytes], threads: FileThreads
+) -> None:
+    source = StreamSource(chunks(*given), length=5)
+    attempt = await MultipartBody(LAYOUT, source, threads).attempt()
+
+    got: list[bytes] = []
+    with pytest.raises(FileChanged):
+        await iterate(attempt, got)
+
+    assert LAYOUT.tail not in b"".join(got)
+    assert attempt.sent != "wholly"
+
+
+class Service:
+    """A raw server that notes what it received and answers 202 to a complete body."""
+
+    def __init__(self) -> None:
+        self.head = b""
+        self.body = b""
+        self.ended = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            self.head = await reader.readuntil(b"\r\n\r\n")
+            headers = dict(
+                line.lower().split(b": ", 1) for line in self.head.split(b"\r\n")[1:] if line
+            )
+            length = int(headers[b"content-length"])
+            while len(self.body) < length:
+                piece = await reader.read(65536)
+                if not piece:
+                    return
+                self.body += piece
+            writer.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+            await writer.drain()
+            self.body += await reader.read()
+        finally:
+            writer.close()
+            self.ended.set()
+
+
+async def post(port: int, attempt: BodyAttempt) -> httpx.Response:
+    headers = {
+        "Host": "localhost",
+        "Content-Length": str(attempt.length),
+        "Content-Type": LAYOUT.content_type,
+    }
+    request = httpx.Request("POST", f"http://127.0.0.1:{port}/", headers=headers, stream=attempt)
+    try:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            return await client.send(request)
+    finally:
+        await attempt.aclose()
+
+
+@pytest.mark.parametrize("size", [20_000, LARGE])
+async def test_a_server_gets_exactly_the_announced_bytes_and_decodes_the_file(
+    size: int, tmp_path: Path, threads: FileThreads
+) -> None:
+    content = write(tmp_path / "file", size)
+    service = Service()
+    async with await asyncio.start_server(service.serve, "127.0.0.1", 0) as server:
+        attempt = await MultipartBody(LAYOUT, PathSource(tmp_path / "file"), threads).attempt()
+        answer = await post(server.sockets[0].getsockname()[1], attempt)
+        await service.ended.wait()
+
+    parts: list[bytearray] = []
+    parser = MultipartParser(
+        BOUNDARY,
+        {
+            "on_part_begin": lambda: parts.append(bytearray()),
+            "on_part_data": lambda chunk, start, end: parts[-1].extend(chunk[start:end]),
+        },
+    )
+    parser.write(service.body)
+    assert answer.status_code == 202
+    assert len(service.body) == attempt.length
+    assert b"transfer-encoding" not in service.head.lower()
+    assert parts == [b"a.png", content, b"0"]
+
+
+async def test_a_server_never_sees_a_whole_body_of_a_file_that_grew(
+    tmp_path: Path, threads: FileThreads
+) -> None:
+    path = tmp_path / "file"
+    write(path, LARGE)
+    service = Service()
+    async with await asyncio.start_server(service.serve, "127.0.0.1", 0) as server:
+        attempt = await MultipartBody(LAYOUT, PathSource(path), threads).attempt()
+        append(path)
+        with pytest.raises(FileChanged, match="grew"):
+            await post(server.sockets[0].getsockname()[1], attempt)
+        await service.ended.wait()
+
+    assert 0 < len(service.body) < attempt.length
+    assert BOUNDARY.encode() + b"--" not in service.body
+    assert open_below(tmp_path) == []
+
+
+async def until_cancelled(body: MultipartBody, turns: int) -> bool:
+    """Send the body to nowhere, cancelled after so many turns of the loop; whether it was."""
+
+    async def send() -> None:
+        attempt = await body.attempt()
+        try:
+            async for _ in attempt:
+                await asyncio.sleep(0)
+        finally:
+            await attempt.aclose()
+
+    sending = asyncio.create_task(send())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    sending.cancel()
+    try:
+        await sending
+    except asyncio.CancelledError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("size", [20_000, LARGE])
+async def test_cancelling_at_any_moment_leaves_no_file_no_task_and_no_thread(
+    size: int, tmp_path: Path
+) -> None:
+    write(tmp_path / "file", size)
+    threads = FileThreads()
+    for turns in range(40):
+        body = MultipartBody(LAYOUT, PathSource(tmp_path / "file"), threads)
+        assert await until_cancelled(body, turns) or turns > 2
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    await threads.aclose()
+    assert open_below(tmp_path) == []
+    assert threads.streaming == 0
+    assert not [thread for thread in threading.enumerate() if "ccv2" in thread.name]
+
+
+class SlowDisk:
+    """Holds up every read of a `CheckedFile` until it is released."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reading = threading.Event()
+        self.release = threading.Event()
+        real = CheckedFile._fill
+
+        def fill(file: CheckedFile, wanted: int) -> bytes:
+            self.reading.set()
+            assert self.release.wait(10)
+            return real(file, wanted)
+
+        monkeypatch.setattr(CheckedFile, "_fill", fill)
+
+    async def until_reading(self) -> None:
+        assert await asyncio.to_thread(self.reading.wait, 10)
+        self.reading.clear()
+
+
+async def test_a_slow_disk_does_not_hold_up_a_cancelled_opening(
+    tmp_path: Path, threads: FileThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "file", LARGE)
+    disk = SlowDisk(monkeypatch)
+    opening = asyncio.create_task(
+        MultipartBody(LAYOUT, PathSource(tmp_path / "file"), threads).attempt()
+    )
+    await disk.until_reading()
+
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert len(open_below(tmp_path)) == 1  # the read goes on, and keeps its descriptor
+
+    disk.release.set()
+    await threads.aclose()
+    assert open_below(tmp_path) == []
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+async def test_a_slow_disk_does_not_hold_up_a_cancelled_upload(
+    limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "file", LARGE)
+    monkeypatch.setattr(files, "_CLOSING_SECONDS", 0.01)
+    threads = FileThreads(limit)
+    attempt = await MultipartBody(LAYOUT, PathSource(tmp_path / "file"), threads).attempt()
+    disk = SlowDisk(monkeypatch)
+    sending = asyncio.create_task(handed_over(attempt))
+    await disk.until_reading()
+
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert not disk.release.is_set()
+    assert threads.streaming == 0
+    assert len(open_below(tmp_path)) == 1  # the read goes on, and keeps its descriptor
+
+    disk.release.set()
+    await threads.aclose()
+    assert open_below(tmp_path) == []
+
+
+async def test_an_attempt_that_is_never_sent_lets_go_of_its_file(
+    tmp_path: Path, threads: FileThreads
+) -> None:
+    write(tmp_path / "file", LARGE)
+    attempt = await MultipartBody(LAYOUT, PathSource(tmp_path / "file"), threads).attempt()
+    assert len(open_below(tmp_path)) == 1
+
+    await attempt.aclose()
+    await attempt.aclose()
+
+    assert open_below(tmp_path) == []
+
+
+async def test_progress_is_told_at_the_start_and_at_the_end_of_a_small_file(
+    tmp_path: Path, threads: FileThreads
+) -> None:
+    write(tmp_path / "file", 5)
+    events: list[Progress] = []
+    source = PathSource(tmp_path / "file", name="menu.pdf")
+    body = MultipartBody(LAYOUT, source, threads, on_progress=events.append)
+
+    for _ in range(2):
+        await handed_over(await body.attempt())
+
+    assert events == [
+        Progress(name="menu.pdf", sent=sent, total=5, attempt=attempt)
+        for attempt in (1, 2)
+        for sent in (0, 5)
+    ]
+
+
+async def test_progress_counts_the_bytes_that_were_taken_and_a_new_attempt_begins_anew(
+    tmp_path: Path, threads: FileThreads
+) -> None:
+    write(tmp_path / "file", LARGE)
+    events: list[Progress] = []
+
+    async def listen(event: Progress) -> None:
+        await asyncio.sleep(0)
+        events.append(event)
+
+    body = MultipartBody(LAYOUT, PathSource(tmp_path / "file"), threads, on_progress=listen)
+    broken = await body.attempt()
+    taken = 0
+    async for chunk in broken:
+        assert all(event.sent <= taken for event in events)
+        taken += len(chunk)
+        if taken > WHOLE_FILE_LIMIT * 3 // 2:
+            break
+    await broken.aclose()
+    await handed_over(await body.attempt())
+
+    for attempt in (1, 2):
+        sent = [event.sent for event in events if event.attempt == attempt]
+        assert sent[0] == 0
+        assert sent == sorted(sent)
+        assert (sent[-1] == LARGE) == (attempt == 2)
+    assert [event.attempt for event in events] == sorted(event.attempt for event in events)
+
+
+async def test_between_first_and_last_there_is_an_event_every_256_kib_or_100_ms() -> None:
+    events: list[int] = []
+    clock = MovedClock()
+    reporter = ProgressReporter(
+        lambda event: events.append(event.sent), name="menu.pdf", clock=clock
+    )
+
+    await reporter.begin(1000 * KIB)
+    for sent in (100, 255, 256, 300, 511, 512):
+        await reporter.advance(sent * KIB)
+    clock.now = 0.0625
+    await reporter.advance(520 * KIB)
+    clock.now = 0.125
+    await reporter.advance(530 * KIB)
+    await reporter.advance(540 * KIB)
+    await reporter.finish()
+
+    assert [sent // KIB for sent in events] == [0, 256, 512, 530, 1000]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_callback_that_raises_is_logged_once_and_the_upload_goes_on(
+    is_async: bool, threads: FileThreads, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[Progress] = []
+
+    def fail(event: Progress) -> None:
+        calls.append(event)
+        raise RuntimeError("the bar is gone")
+
+    async def fail_later(event: Progress) -> None:
+        fail(event)
+
+    source = BytesSource(b"x" * LARGE, name="menu.pdf")
+    body = MultipartBody(LAYOUT, source, threads, on_progress=fail_later if is_async else fail)
+    with caplog.at_level(logging.DEBUG, "ccv2_async"):
+        for _ in range(2):
+            attempt = await body.attempt()
+            await handed_over(attempt)
+            assert attempt.sent == "wholly"
+
+    assert len(calls) == 1
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("ccv2_async", "WARNING")
+    assert "menu.pdf: the progress callback failed" in record.getMessage()
+    assert record.exc_info is not None

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ccv2_async.errors import ClientClosed
+from ccv2_async.transport.sources import PathSource
+from ccv2_async.transport.threads import FileThreads
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KIB = 1024
+
+
+def file_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if "ccv2-files" in thread.name]
+
+
+@pytest.mark.parametrize(
+    ("streaming", "block"),
+    [(0, 1024), (1, 1024), (8, 1024), (9, 910), (16, 512), (32, 256), (100, 256)],
+)
+def test_blocks_shrink_as_uploads_grow_in_number(streaming: int, block: int) -> None:
+    threads = FileThreads()
+    threads.streaming = streaming
+
+    assert threads.block_size // KIB == block
+    assert 3 * streaming * threads.block_size <= max(24, streaming * 3 / 4) * KIB * KIB
+
+
+async def test_no_thread_starts_before_there_is_work_and_none_stays_after_closing() -> None:
+    threads = FileThreads(limit=3)
+    assert file_threads() == []
+
+    met = threading.Barrier(3)
+    await asyncio.gather(*(threads.run(met.wait, 10) for _ in range(3)))
+    assert len(file_threads()) == 3
+
+    await threads.aclose()
+    assert file_threads() == []
+
+
+async def test_closing_twice_or_before_any_work_is_fine() -> None:
+    threads = FileThreads()
+    await threads.aclose()
+    await threads.aclose()
+
+    used = FileThreads()
+    await used.run(len, b"")
+    await used.aclose()
+    await used.aclose()
+
+    assert file_threads() == []
+
+
+@pytest.mark.parametrize("used", [False, True])
+async def test_after_closing_nothing_more_is_taken(used: bool, tmp_path: Path) -> None:
+    threads = FileThreads()
+    if used:
+        await threads.run(len, b"")
+    await threads.aclose()
+    (tmp_path / "file").write_bytes(b"x")
+
+    with pytest.raises(ClientClosed, match="file threads have ended"):
+        await PathSource(tmp_path / "file").open(threads)
+
+    assert file_threads() == []
+
+
+async def test_a_full_default_executor_delays_no_file(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    release = threading.Event()
+    blocker = loop.run_in_executor(None, release.wait, 10)
+    (tmp_path / "file").write_bytes(b"x")
+    threads = FileThreads()
+
+    opened = await PathSource(tmp_path / "file").open(threads)
+    assert await opened.read() == b"x"
+    await opened.aclose()
+    await threads.aclose()
+
+    assert not blocker.done()
+    release.set()
+    assert await blocker
+
+
+async def test_closing_waits_for_the_work_at_hand_without_holding_up_the_loop() -> None:
+    threads = FileThreads()
+    started, release = threading.Event(), threading.Event()
+
+    def work() -> bool:
+        started.set()
+        return release.wait(10)
+
+    working = asyncio.create_task(threads.run(work))
+    assert await asyncio.to_thread(started.wait, 10)
+    closing = asyncio.create_task(threads.aclose())
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+    assert not closing.done()
+    release.set()
+    await closing
+    assert await working
+    assert file_threads() == []
+
+
+async def test_cancelled_work_returns_at_once_and_what_it_made_is_undone() -> None:
+    threads = FileThreads()
+    started, release = threading.Event(), threading.Event()
+    undone: list[str] = []
+
+    def work() -> str:
+        started.set()
+        assert release.wait(10)
+        return "opened"
+
+    working = asyncio.create_task(threads.run(work, undo=undone.append))
+    assert await asyncio.to_thread(started.wait, 10)
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert undone == []
+
+    release.set()
+    await threads.aclose()
+    assert undone == ["opened"]
+
+
+async def test_work_that_ended_in_the_moment_of_cancelling_is_undone() -> None:
+    threads = FileThreads()
+    undone: list[str] = []
+    working = asyncio.create_task(threads.run(lambda: "opened", undo=undone.append))
+    await asyncio.sleep(0)
+    threads.executor.shutdown()  # blocks until the work has ended; the task has not heard of it
+
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+
+    assert undone == ["opened"]
+    await threads.aclose()
+
+
+async def test_work_that_never_began_is_not_undone() -> None:
+    threads = FileThreads(limit=1)
+    release = threading.Event()
+    first = asyncio.create_task(threads.run(release.wait, 10))
+    undone: list[int] = []
+    second = asyncio.create_task(threads.run(len, b"", undo=undone.append))
+    await asyncio.sleep(0)
+
+    second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
+
+    release.set()
+    assert await first
+    await threads.aclose()
+    assert undone == []
+
+
+async def test_a_failure_that_nobody_waits_for_is_not_reported() -> None:
+    reported: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    threads = FileThreads()
+    undone: list[Any] = []
+
+    def fail() -> None:
+        raise OSError("no")
+
+    for turns in range(6):  # cancelled at each stage of the answer's way back to the loop
+        working = asyncio.create_task(threads.run(fail, undo=undone.append))
+        for _ in range(turns):
+            await asyncio.sleep(0.001)
+        working.cancel()
+        with pytest.raises((asyncio.CancelledError, OSError)):
+            await working
+        del working
+    await threads.aclose()
+    gc.collect()
+    await asyncio.sleep(0)
+
+    assert undone == []
+    assert reported == []
+
+
+async def test_work_to_be_disposed_of_is_done_even_when_the_threads_have_ended() -> None:
+    threads = FileThreads()
+    done: list[str] = []
+
+    waiting = threads.dispose(lambda: done.append("in a thread"))
+    assert waiting is not None
+    await waiting
+    await threads.aclose()
+    assert threads.dispose(lambda: done.append("on the spot")) is None
+
+    assert done == ["in a thread", "on the spot"]
+
+
+async def test_a_closing_that_is_cancelled_still_ends_the_threads() -> None:
+    threads = FileThreads()
+    release = threading.Event()
+    working = asyncio.create_task(threads.run(release.wait, 10))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(threads.aclose())
+    await asyncio.sleep(0)
+
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    release.set()
+    assert await working
+    await threads.aclose()
+
+    for thread in threading.enumerate():
+        if thread.name == "ccv2-files-end":
+            thread.join(10)
+    assert file_threads() == []
