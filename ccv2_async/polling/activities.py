@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ccv2_async import errors
-from ccv2_async.models import LibraryFile as Activity
+from ccv2_async.models.activities import Activity
 from ccv2_async.polling.jobs import Job, JobKind, Row, State
 from ccv2_async.transport.budget import Lane
 from ccv2_async.transport.links import segment

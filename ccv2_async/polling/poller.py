@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import anyio
 
 from ccv2_async import errors
-from ccv2_async.models import LibraryFile, LibraryFile as Activity
+from ccv2_async.models import LibraryFile
+from ccv2_async.models.activities import Activity
 from ccv2_async.polling.jobs import State, Update
 from ccv2_async.polling.sweep import Until
 from ccv2_async.polling.token import TokenData, encode

@@ -1,0 +1,60 @@
+"""The sessions of this project: `nox -l` lists them."""
+
+from __future__ import annotations
+
+import os
+
+import nox
+
+nox.options.default_venv_backend = "venv"
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_missing_interpreters = True
+
+PYTHON = "3.11"
+CODE = ("ccv2_async", "tests", "benchmarks", "examples", "noxfile.py")
+
+
+@nox.session(python=PYTHON)
+def tests(session: nox.Session) -> None:
+    """Run the tests and measure branch coverage; arguments narrow them and skip the gate."""
+    session.install("-e", ".[test]")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine", "-q")
+    report = ["coverage", "report"]
+    if session.posargs:
+        report.append("--fail-under=0")
+    session.run(*report)
+
+
+@nox.session(python=PYTHON)
+def lint(session: nox.Session) -> None:
+    """Style, format, and the floors of the house."""
+    session.install("-e", ".[lint]")
+    session.run("ruff", "check", *CODE)
+    session.run("ruff", "format", "--check", *CODE)
+    session.run("lint-imports")
+
+
+@nox.session(python=PYTHON)
+def types(session: nox.Session) -> None:
+    """Strict types, and that everything public has one."""
+    session.install("-e", ".[test,bench,lint]", "nox")
+    session.run("mypy")
+    session.run("basedpyright", "--verifytypes", "ccv2_async", "--ignoreexternal")
+
+
+@nox.session(python=PYTHON)
+def bench(session: nox.Session) -> None:
+    """Measure against the peers: `nox -s bench -- --only P1,P2 --quick`."""
+    session.install(".[bench]")
+    arguments = session.posargs or ["--json", os.path.join("benchmarks", "results", "latest.json")]
+    session.run("python", "-m", "benchmarks", *arguments)
+
+
+@nox.session(python=PYTHON)
+def demo(session: nox.Session) -> None:
+    """Upload the example files to the embedded sandbox and follow them to Active."""
+    session.install(".[all]")
+    session.run("ccv2", "upload", "examples/files", "--sandbox", *session.posargs)
