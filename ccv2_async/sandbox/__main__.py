@@ -49,19 +49,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if certfile is not None:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(certfile, keyfile)
+    sandbox = Sandbox(options.pop("port"), tls=tls, **options)
     done = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: done.set())
+    ends = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: done.set()) for number in ends]
     try:
-        sandbox = Sandbox(options.pop("port"), tls=tls, **options).start()
+        sandbox.start()
+        _announce(sandbox, as_json=as_json)
+        done.wait()
     except OSError as error:
         sys.stderr.write(f"The sandbox cannot listen: {error}\n")
         return 2
-    try:
-        _announce(sandbox, as_json=as_json)
-        done.wait()
     finally:
         sandbox.stop()
+        for number, handler in zip(ends, before, strict=True):
+            signal.signal(number, handler)
     return 0
 
 

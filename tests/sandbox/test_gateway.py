@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from ccv2_async.sandbox import Sandbox
+from ccv2_async.sandbox.quota import DAY, Quota
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Upload = Callable[..., httpx.Response]
+
+TOKEN = {"authorization": "Bearer sandbox-token"}
+
+
+def key_of(answer: httpx.Response) -> str:
+    (error,) = answer.json()
+    key: str = error["error_key"]
+    return key
+
+
+@pytest.mark.parametrize("key", [None, "", "wrong"])
+def test_a_call_without_the_right_key_is_refused_by_the_gateway(
+    sandbox: Sandbox, key: str | None
+) -> None:
+    params = {} if key is None else {"api_key": key}
+    answer = httpx.get(f"{sandbox.base_url}/library/info", params=params, headers=TOKEN)
+    assert (answer.status_code, key_of(answer)) == (403, "mashery.not.authorized.inactive")
+
+
+@pytest.mark.parametrize("token", [None, "Bearer wrong", "Basic sandbox-token", "sandbox-token"])
+def test_a_call_without_the_right_token_is_refused_by_the_service(
+    sandbox: Sandbox, token: str | None
+) -> None:
+    headers = {} if token is None else {"authorization": token}
+    answer = httpx.get(
+        f"{sandbox.base_url}/library/info", params={"api_key": "sandbox-key"}, headers=headers
+    )
+    assert answer.status_code == 401
+    assert key_of(answer) == "http.status.authentication.invalid_token"
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        ("application/json", 200),
+        ("*/*", 200),
+        ("text/html, application/json;q=0.5", 200),
+        ("text/html", 406),
+        ("application/xml", 406),
+    ],
+)
+def test_accept_has_to_admit_json(api: httpx.Client, accept: str, status: int) -> None:
+    assert api.get("/library/info", headers={"accept": accept}).status_code == status
+
+
+def test_accept_may_be_left_out(sandbox: Sandbox) -> None:
+    with httpx.Client() as client:
+        del client.headers["accept"]
+        answer = client.get(
+            f"{sandbox.base_url}/library/info", params={"api_key": "sandbox-key"}, headers=TOKEN
+        )
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "status"),
+    [
+        ('{"name": "x"}', "application/json", 201),
+        ('{"name": "x"}', "application/json; charset=UTF-8", 201),
+        ('{"name": "x"}', "text/plain", 415),
+        ('{"name": "x"}', "", 415),
+        ('{"name": ', "application/json", 400),
+        ("", "application/json", 400),
+        ("[" * 100_000, "application/json", 400),
+        (b"\xff\xfe", "application/json", 400),
+        (b" " * 16_777_217, "application/json", 413),
+    ],
+)
+def test_a_json_body_has_to_be_announced_and_to_be_json(
+    api: httpx.Client, content: Any, content_type: str, status: int
+) -> None:
+    answer = api.post("/library/folders", content=content, headers={"content-type": content_type})
+    assert answer.status_code == status
+
+
+def test_unknown_paths_and_methods_have_error_bodies_too(api: httpx.Client) -> None:
+    answer = api.get("/library/nothing/here/at/all")
+    assert (answer.status_code, key_of(answer)) == (404, "http.status.not_found")
+    answer = api.patch("/library/files")
+    assert (answer.status_code, key_of(answer)) == (405, "http.status.method_not_allowed")
+    assert answer.headers["allow"] == "GET, POST"
+
+
+def test_the_quota_a_second_refuses_with_the_gateways_words_and_clears_in_a_second(
+    sandbox: Sandbox, api: httpx.Client
+) -> None:
+    sandbox.admin.configure(per_second=2)
+    statuses = [api.get("/library/info").status_code for _ in range(3)]
+    refused = api.get("/library/info")
+    assert statuses[:2] == [200, 200]
+    assert statuses[2] == refused.status_code == 403
+    assert key_of(refused) == "mashery.not.authorized.over.qps"
+    assert refused.headers["x-mashery-error-code"] == "ERR_403_DEVELOPER_OVER_QPS"
+    assert refused.headers["retry-after"] == "1"
+    sandbox.admin.advance(1.0)
+    assert api.get("/library/info").status_code == 200
+
+
+def test_the_quota_a_day_refuses_until_the_next_day_and_its_headers_can_be_left_out(
+    sandbox: Sandbox, api: httpx.Client
+) -> None:
+    sandbox.admin.configure(per_day=1, quota_headers=False)
+    assert api.get("/library/info").status_code == 200
+    refused = api.get("/library/info")
+    assert key_of(refused) == "mashery.not.authorized.over.ratelimit"
+    assert "retry-after" not in refused.headers
+    assert "x-mashery-error-code" not in refused.headers
+    sandbox.admin.advance(DAY)
+    assert api.get("/library/info").status_code == 200
+
+
+def test_calls_paced_at_exactly_the_quota_all_pass() -> None:
+    quota = Quota(10, None)
+    assert [quota.refusal(1000 + number * 0.1) for number in range(200)] == [None] * 200
+
+
+def test_refused_calls_do_not_count() -> None:
+    quota = Quota(1, None)
+    assert [quota.refusal(moment) for moment in (0.0, 0.5, 0.9, 1.0)] == [
+        None,
+        "over.qps",
+        "over.qps",
+        None,
+    ]
+
+
+def test_a_call_with_a_wrong_key_costs_no_quota(sandbox: Sandbox, api: httpx.Client) -> None:
+    sandbox.admin.configure(per_day=1)
+    assert api.get("/library/info", params={"api_key": "wrong"}).status_code == 403
+    assert api.get("/library/info").status_code == 200
+
+
+def test_the_log_tells_everything_but_the_secrets(
+    sandbox: Sandbox, api: httpx.Client, upload: Upload, admin_http: httpx.Client
+) -> None:
+    upload("a.png", b"12345")
+    api.get("/library/files", params={"type": "IMAGES"})
+    posted, listed = sandbox.admin.requests()
+    assert (posted.method, posted.path, posted.status) == ("POST", "/v2/library/files", 202)
+    assert posted.parts[-1] == "data"
+    assert posted.received > 5
+    assert listed.query == {"type": "IMAGES"}
+    assert posted.client == listed.client
+    assert listed.ended is not None
+    assert listed.ended >= listed.time
+    shown = admin_http.get("/requests").text
+    assert "library/files" in shown
+    assert "sandbox-key" not in shown + repr(posted)
+    assert "sandbox-token" not in shown + repr(posted)
+
+
+def test_the_log_is_bounded_and_can_be_searched() -> None:
+    with Sandbox(log_size=2) as small, httpx.Client(base_url=small.base_url) as client:
+        for number in range(3):
+            client.get(f"/library/files/{number}")
+        assert [entry.path[-1] for entry in small.admin.requests()] == ["1", "2"]
+        assert len(small.admin.requests("GET", "/library/files/2")) == 1
+        assert small.admin.requests("PUT") == []
+        assert small.admin.state()["requests"] == {"total": 3, "running": 0, "most_running": 1}
+
+
+def test_a_reset_forgets_files_faults_quota_and_log(
+    sandbox: Sandbox, api: httpx.Client, upload: Upload, admin_http: httpx.Client
+) -> None:
+    upload()
+    sandbox.admin.fault("unavailable")
+    assert admin_http.post("/reset").status_code == 200
+    assert sandbox.admin.files() == []
+    assert sandbox.admin.requests() == []
+    assert sandbox.admin.faults() == []
+    assert api.get("/library/files").json()["results"] == []

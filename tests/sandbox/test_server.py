@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import trustme
+
+from ccv2_async.sandbox import Sandbox
+from ccv2_async.sandbox.__main__ import main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def auth(options: Any) -> dict[str, Any]:
+    return {
+        "base_url": options["base_url"],
+        "params": {"api_key": options["api_key"]},
+        "headers": {"authorization": f"Bearer {options['access_token']}"},
+    }
+
+
+def threads() -> set[str]:
+    return {thread.name for thread in threading.enumerate()}
+
+
+async def test_it_runs_beside_the_callers_loop_and_leaves_nothing_behind() -> None:
+    before = asyncio.all_tasks(), threads()
+    async with Sandbox() as sandbox:
+        assert asyncio.all_tasks() == before[0]
+        async with httpx.AsyncClient(**auth(sandbox.client_options())) as client:
+            assert (await client.get("/library/info")).status_code == 200
+        address = urlsplit(sandbox.origin)
+    assert (asyncio.all_tasks(), threads()) == before
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((address.hostname or "", address.port or 0))
+
+
+def test_it_starts_and_stops_as_often_as_wanted() -> None:
+    sandbox = Sandbox()
+    for _ in range(3):
+        with sandbox as running:
+            assert httpx.get(f"{running.origin}/openapi.json").status_code == 200
+    sandbox.stop()
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = sandbox.base_url
+
+
+def test_it_cannot_be_started_twice() -> None:
+    with Sandbox() as sandbox, pytest.raises(RuntimeError, match="already"):
+        sandbox.start()
+
+
+def test_a_port_that_is_taken_is_an_error_and_leaves_no_thread() -> None:
+    with Sandbox() as sandbox:
+        before = threads()
+        second = Sandbox(urlsplit(sandbox.origin).port or 0)
+        with pytest.raises(OSError, match="in use"):
+            second.start()
+        assert threads() == before
+
+
+def test_it_stops_although_requests_are_open() -> None:
+    with Sandbox() as sandbox:
+        sandbox.admin.fault("hang", times=None)
+        address = urlsplit(sandbox.origin)
+        waiting = socket.create_connection((address.hostname or "", address.port or 0))
+        head = "GET /v2/library/info?api_key=sandbox-key HTTP/1.1\r\nHost: x\r\n\r\n"
+        waiting.sendall(head.encode())
+        while not sandbox.admin.requests():
+            pass
+    with waiting, contextlib.suppress(ConnectionResetError):
+        assert waiting.recv(100) == b""
+
+
+def test_an_unknown_setting_is_refused() -> None:
+    with pytest.raises(TypeError, match="colour"):
+        Sandbox(colour="red")
+    with Sandbox() as sandbox, pytest.raises(TypeError, match="colour"):
+        sandbox.admin.configure(colour="red")
+
+
+def test_settings_are_shown_and_changed_from_another_process() -> None:
+    with Sandbox(api_key="my-key") as sandbox:
+        url = f"{sandbox.origin}/__sandbox__/settings"
+        assert httpx.post(url, json={"looks": 7}).json()["looks"] == 7
+        assert "my-key" not in httpx.get(url).text
+        assert httpx.post(url, json={"colour": 7}).status_code == 400
+        assert httpx.post(url, json=[1]).status_code == 400
+        assert httpx.post(url, content="{").status_code == 400
+
+
+def test_kept_content_is_bounded_and_digests_stay() -> None:
+    with (
+        Sandbox(keep_content=250) as sandbox,
+        httpx.Client(**auth(sandbox.client_options())) as client,
+    ):
+        texts = {
+            "file_name": "a.png",
+            "folder_id": "0",
+            "description": "",
+            "source": "MyComputer",
+            "file_type": "PNG",
+        }
+        for size in (100, 100, 100, 300):
+            client.post("/library/files", data=texts, files={"data": b"x" * size})
+        rows = sandbox.admin.files()
+        assert [sandbox.admin.content(row["id"]) is not None for row in rows] == [
+            False,
+            True,
+            True,
+            False,
+        ]
+        assert all(len(row["sha256"]) == 64 for row in rows)
+        gone = httpx.get(f"{sandbox.origin}/__sandbox__/files/{rows[0]['id']}/content")
+        assert gone.status_code == 404
+
+
+def test_it_speaks_tls(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    import ssl
+
+    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    certificate.configure_cert(serving)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    with (
+        Sandbox(tls=serving) as sandbox,
+        httpx.Client(verify=trusting, **auth(sandbox.client_options())) as client,
+    ):
+        assert sandbox.base_url.startswith("https://")
+        assert client.get("/library/info").status_code == 200
+        sandbox.admin.fault("lose_answer")
+        with pytest.raises(httpx.TransportError):
+            client.get("/library/info")
+        assert client.get("/library/info").status_code == 200
+
+
+async def test_the_application_runs_in_process_without_a_socket() -> None:
+    sandbox = Sandbox(mode="at_once")
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(sandbox.app),
+        base_url="http://sandbox.test/v2",
+        params={"api_key": "sandbox-key"},
+        headers={"authorization": "Bearer sandbox-token"},
+    ) as client:
+        assert (await client.get("/library/info")).status_code == 200
+        sandbox.admin.fault("lose_answer")
+        with pytest.raises(ConnectionResetError):
+            await client.get("/library/info")
+        assert len(sandbox.admin.requests()) == 2
+
+
+@pytest.fixture
+def command() -> Iterator[tuple[subprocess.Popen[str], Any]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ccv2_async.sandbox", "--port", "0", "--speed", "100", "--json"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        try:
+            yield process, json.loads(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_command_serves_until_it_is_told_to_end(
+    command: tuple[subprocess.Popen[str], Any], number: int
+) -> None:
+    process, options = command
+    with httpx.Client(**auth(options)) as client:
+        assert client.get("/library/info").status_code == 200
+        origin = options["base_url"].removesuffix("/v2")
+        httpx.post(f"{origin}/__sandbox__/faults", json={"kind": "lose_answer"})
+        with pytest.raises(httpx.ReadError):
+            client.get("/library/info")
+    process.send_signal(number)
+    assert process.wait(10) == 0
+
+
+def test_the_command_says_that_a_port_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with Sandbox() as sandbox:
+        port = urlsplit(sandbox.origin).port
+        assert main(["--port", str(port)]) == 2
+    assert "cannot listen" in capsys.readouterr().err
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
