@@ -25,19 +25,18 @@ from ccv2_async.transport.threads import WHOLE_FILE_LIMIT
 if TYPE_CHECKING:
     from ccv2_async.transport.threads import FileThreads
 
-__all__ = ["CheckedFile", "FileState", "OpenFile", "measure", "open_and_read"]
+__all__ = ["CheckedFile", "FileState", "OpenFile", "Opened", "measure", "open_and_read"]
 
 # How long a cancelled upload waits for its file to be closed; a disk that hangs is left behind.
 _CLOSING_SECONDS = 1.0
 
-_KINDS = (
-    (stat.S_ISREG, None),
-    (stat.S_ISDIR, "it is a directory"),
-    (stat.S_ISFIFO, "it is a named pipe, not a file"),
-    (stat.S_ISCHR, "it is a device, not a file"),
-    (stat.S_ISBLK, "it is a device, not a file"),
-    (stat.S_ISSOCK, "it is a socket, not a file"),
-)
+_KINDS = {
+    stat.S_IFDIR: "it is a directory",
+    stat.S_IFIFO: "it is a named pipe, not a file",
+    stat.S_IFCHR: "it is a device, not a file",
+    stat.S_IFBLK: "it is a device, not a file",
+    stat.S_IFSOCK: "it is a socket, not a file",
+}
 
 _REASONS = {
     errno.ENOENT: "there is no such file",
@@ -60,28 +59,45 @@ class FileState:
     written_ns: int
 
 
+@attrs.frozen
+class Opened:
+    """A file just opened, and its beginning.
+
+    Attributes:
+        state: What it was when it was opened.
+        first: Its first block; all of it when `file` is None.
+        file: What reads the rest.
+    """
+
+    state: FileState
+    first: bytes = attrs.field(repr=False)
+    file: CheckedFile | None = None
+
+    def close(self) -> None:
+        """Close what is still open."""
+        if self.file is not None:
+            self.file.close()
+
+
 class CheckedFile(io.FileIO):
     """A regular file, open for reading, that vouches for what it gives.
 
     Args:
-        path: The file.
+        descriptor: The open file; closed with this object.
+        state: What it was when it was opened.
         label: What messages call it.
 
     Attributes:
-        state: What the file was when it was opened.
         remaining: Bytes not yet read.
-
-    Raises:
-        FileRefused: It is no readable regular file. Nothing was sent.
     """
 
-    def __init__(self, path: str, label: str) -> None:
+    def __init__(self, descriptor: int, state: FileState, label: str) -> None:
         self._reading = threading.Lock()
         self._unwanted = False
+        self._state = state
         self._label = label
-        descriptor, self.state = _open_regular(path, label)
+        self.remaining = state.length
         super().__init__(descriptor, "rb")
-        self.remaining = self.state.length
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Exactly `size` bytes, or all that remain if these are fewer.
@@ -93,22 +109,17 @@ class CheckedFile(io.FileIO):
         """
         try:
             with self._reading:
+                wanted = self.remaining
+                if size is not None and size >= 0:
+                    wanted = min(size, wanted)
                 try:
-                    wanted = self.remaining
-                    if size is not None and size >= 0:
-                        wanted = min(size, wanted)
-                    block = self._fill(wanted)
-                    self.remaining -= wanted
-                    if self.remaining == 0:
-                        self._expect_end()
-                        self._unwanted = True
-                except OSError as error:
-                    self._unwanted = True
-                    what = f"could no longer be read ({_strerror(error)})"
-                    raise FileChanged(self._label, what) from error
+                    block = _take(self.fileno(), wanted, self.remaining, self._state, self._label)
                 except BaseException:
                     self._unwanted = True
                     raise
+                self.remaining -= wanted
+                if self.remaining == 0:
+                    self._unwanted = True
                 return block
         finally:
             if self._unwanted:
@@ -123,51 +134,24 @@ class CheckedFile(io.FileIO):
             finally:
                 self._reading.release()
 
-    def _fill(self, wanted: int) -> bytes:
-        # With the last block one byte more is asked for, to see the end in the same system call:
-        # each of them gives the interpreter's lock away, and has to wait to get it back.
-        size = wanted + (wanted == self.remaining)
-        block = super().read(size) or b""
-        while len(block) < wanted:  # only on unusual file systems is a short read not the end
-            more = super().read(size - len(block))
-            if not more:
-                left = self.state.length - self.remaining + len(block)
-                raise FileChanged(self._label, f"shrank from {self.state.length} to {left} bytes")
-            block += more
-        if len(block) > wanted:
-            raise self._grew()
-        return block
-
-    def _expect_end(self) -> None:
-        now = _state(os.fstat(self.fileno()))
-        if now.length > self.state.length:
-            raise self._grew()
-        if now != self.state:
-            raise FileChanged(self._label, "was written to")
-
-    def _grew(self) -> FileChanged:
-        return FileChanged(self._label, f"grew beyond its {self.state.length} bytes")
-
 
 class OpenFile:
     """A file opened for one attempt, read through aiofiles with one block of read-ahead.
 
     Args:
-        file: The file, its first block already read.
-        first: That block.
+        opened: The file, its first block already read.
         threads: Where the reading is done.
     """
 
-    def __init__(self, file: CheckedFile, first: bytes, threads: FileThreads) -> None:
-        self.length = file.state.length
-        self._file = file
-        self._first: bytes | None = first
+    def __init__(self, opened: Opened, threads: FileThreads) -> None:
+        self.length = opened.state.length
+        self._first = opened.first
+        self._file = opened.file
         self._threads = threads
         self._ahead: asyncio.Task[bytes] | None = None
-        self._streaming = file.remaining > 0
-        if self._streaming:
+        if opened.file is not None:
+            self._reader = aiofiles.threadpool.wrap(opened.file, executor=threads.executor)
             threads.streaming += 1
-            self._reader = aiofiles.threadpool.wrap(file, executor=threads.executor)
 
     async def read(self) -> bytes:
         """The next block, while the one after it is fetched.
@@ -175,30 +159,27 @@ class OpenFile:
         Raises:
             FileChanged: The file is no longer what it was when it was opened.
         """
-        if self._first is not None:
-            block, self._first = self._first, None
-        elif self._ahead is not None:
+        block = self._first
+        if self._ahead is not None:
             block = await self._ahead
-            self._ahead = None
-        else:
-            block = b""
-        if self._streaming and self._file.remaining:
+        self._first, self._ahead = b"", None
+        if self._file is not None and self._file.remaining:
             self._ahead = asyncio.create_task(self._reader.read(self._threads.block_size))
             self._ahead.add_done_callback(_mark_seen)
         return block
 
     async def aclose(self) -> None:
         """Close the file, whatever is going on; a disk that hangs is waited for a second."""
-        if self._streaming:
-            self._streaming = False
-            self._threads.streaming -= 1
+        file, self._file, self._first = self._file, None, b""
+        if file is None:
+            return
+        self._threads.streaming -= 1
         pending: set[asyncio.Future[object]] = set()
         if self._ahead is not None and not self._ahead.done():
             self._ahead.cancel()
             pending.add(self._ahead)  # type: ignore[arg-type]  # a Task of bytes is awaited, no more
-        self._first = None
-        if not self._file.closed:
-            closing = self._threads.dispose(self._file.close)
+        if not file.closed:
+            closing = self._threads.dispose(file.close)
             if closing is not None:
                 pending.add(closing)
         if pending:
@@ -211,20 +192,55 @@ def measure(path: str, label: str) -> int:
     Raises:
         FileRefused: It is no readable regular file. Nothing was sent.
     """
-    with CheckedFile(path, label) as file:
-        return file.state.length
+    descriptor, state = _open_regular(path, label)
+    os.close(descriptor)
+    return state.length
 
 
-def open_and_read(path: str, label: str, block_size: int) -> tuple[CheckedFile, bytes]:
+def open_and_read(path: str, label: str, block_size: int) -> Opened:
     """An open file and its first block; a small file is read whole, and closed again.
 
     Raises:
         FileRefused: It is no readable regular file. Nothing was sent.
         FileChanged: It changed in this very moment. Nothing was sent.
     """
-    file = CheckedFile(path, label)
-    whole = file.state.length <= WHOLE_FILE_LIMIT
-    return file, file.read(-1 if whole else block_size)
+    descriptor, state = _open_regular(path, label)
+    if state.length > WHOLE_FILE_LIMIT:
+        file = CheckedFile(descriptor, state, label)
+        return Opened(state=state, first=file.read(block_size), file=file)
+    # Without a file object: for a small file, making one costs as much as all the rest.
+    try:
+        return Opened(
+            state=state, first=_take(descriptor, state.length, state.length, state, label)
+        )
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, wanted: int, remaining: int, state: FileState, label: str) -> bytes:
+    """The next `wanted` of the `remaining` bytes; the last ones only of an unchanged file.
+
+    Every system call gives the interpreter's lock away and waits to get it back, so the end of
+    the file is looked for by asking for one byte more with the last block.
+    """
+    try:
+        size = wanted + (wanted == remaining)
+        block = os.read(descriptor, size)
+        while len(block) < wanted:  # only on unusual file systems is a short read not the end
+            more = os.read(descriptor, size - len(block))
+            if not more:
+                left = state.length - remaining + len(block)
+                raise FileChanged(label, f"shrank from {state.length} to {left} bytes")
+            block += more
+        if size > wanted:
+            now = _state(os.fstat(descriptor))
+            if len(block) > wanted or now.length > state.length:
+                raise FileChanged(label, f"grew beyond its {state.length} bytes")
+            if now != state:
+                raise FileChanged(label, "was written to")
+    except OSError as error:
+        raise FileChanged(label, f"could no longer be read ({_strerror(error)})") from error
+    return block
 
 
 def _open_regular(path: str, label: str) -> tuple[int, FileState]:
@@ -249,12 +265,8 @@ def _open_regular(path: str, label: str) -> tuple[int, FileState]:
 
 
 def _require_regular(mode: int, label: str) -> None:
-    for is_kind, reason in _KINDS:
-        if is_kind(mode):
-            if reason is None:
-                return
-            raise FileRefused(label, reason)
-    raise FileRefused(label, "it is not a regular file")
+    if not stat.S_ISREG(mode):
+        raise FileRefused(label, _KINDS.get(stat.S_IFMT(mode), "it is not a regular file"))
 
 
 def _state(found: os.stat_result) -> FileState:

@@ -29,7 +29,7 @@ from ccv2_async.transport.threads import WHOLE_FILE_LIMIT
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from ccv2_async.transport.files import CheckedFile, FileState
+    from ccv2_async.transport.files import FileState, Opened
     from ccv2_async.transport.threads import FileThreads
 
 __all__ = [
@@ -168,21 +168,21 @@ class PathSource:
             FileChanged: It is not what an earlier attempt found. Safe to try again: yes.
         """
         try:
-            file, first = await threads.run(
-                open_and_read, self.path, self.name, threads.block_size, undo=_close_first
+            found = await threads.run(
+                open_and_read, self.path, self.name, threads.block_size, undo=_close
             )
         except FileRefused as refused:
             if self._first_seen is None:
                 raise
             raise FileChanged(self.name, f"went away ({refused.reason})") from refused
         try:
-            opened = OpenFile(file, first, threads)
+            opened = OpenFile(found, threads)
         except ClientClosed:
-            file.close()
+            found.close()
             raise
         if self._first_seen is None:
-            self._first_seen = file.state
-        elif file.state != self._first_seen:
+            self._first_seen = found.state
+        elif found.state != self._first_seen:
             await opened.aclose()
             raise FileChanged(self.name, "was written to")
         return opened
@@ -372,8 +372,8 @@ class _OpenStream:
         return FileChanged(self._source.name, what)
 
 
-def _close_first(opened: tuple[CheckedFile, bytes]) -> None:
-    opened[0].close()
+def _close(opened: Opened) -> None:
+    opened.close()
 
 
 def _refuse_length(length: int | None) -> None:

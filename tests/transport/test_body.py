@@ -14,7 +14,6 @@ from python_multipart.multipart import MultipartParser
 from ccv2_async.errors import FileChanged, FileRefused, InvalidField, SourceConsumed
 from ccv2_async.transport import files
 from ccv2_async.transport.body import BytesBody, MultipartBody
-from ccv2_async.transport.files import CheckedFile
 from ccv2_async.transport.multipart import FilePart, lay_out
 from ccv2_async.transport.progress import Progress, ProgressReporter
 from ccv2_async.transport.sources import BytesSource, PathSource, StreamSource
@@ -431,19 +430,19 @@ async def test_cancelling_at_any_moment_leaves_no_file_no_task_and_no_thread(
 
 
 class SlowDisk:
-    """Holds up every read of a `CheckedFile` until it is released."""
+    """Holds up every read until it is released."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reading = threading.Event()
         self.release = threading.Event()
-        real = CheckedFile._fill
+        real = files._take
 
-        def fill(file: CheckedFile, wanted: int) -> bytes:
+        def take(*args: Any) -> bytes:
             self.reading.set()
             assert self.release.wait(10)
-            return real(file, wanted)
+            return real(*args)
 
-        monkeypatch.setattr(CheckedFile, "_fill", fill)
+        monkeypatch.setattr(files, "_take", take)
 
     async def until_reading(self) -> None:
         assert await asyncio.to_thread(self.reading.wait, 10)

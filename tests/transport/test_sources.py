@@ -19,7 +19,8 @@ from ccv2_async.errors import (
     SourceConsumed,
     UsageError,
 )
-from ccv2_async.transport.files import CheckedFile
+from ccv2_async.transport import files
+from ccv2_async.transport.files import CheckedFile, FileState, open_and_read
 from ccv2_async.transport.sources import (
     BytesSource,
     PathSource,
@@ -70,6 +71,13 @@ async def read_all(source: Source, threads: FileThreads) -> list[bytes]:
     finally:
         await opened.aclose()
     return blocks
+
+
+def checked(path: Path) -> CheckedFile:
+    descriptor = os.open(path, os.O_RDONLY)
+    found = os.fstat(descriptor)
+    state = FileState(length=found.st_size, written_ns=found.st_mtime_ns)
+    return CheckedFile(descriptor, state, path.name)
 
 
 async def read_on(opened: OpenSource, into: list[bytes]) -> None:
@@ -255,26 +263,39 @@ async def test_a_large_file_that_changes_on_the_way_never_gives_its_last_byte(
     ],
 )
 def test_a_small_file_that_changes_between_opening_and_reading_is_noticed(
-    change: Callable[[Path], object], what: str, tmp_path: Path
+    change: Callable[[Path], object], what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "small"
     write(path, 10)
-    file = CheckedFile(str(path), "small")
-    change(path)
+    real = os.open
 
+    def open_then_change(*args: Any) -> int:
+        monkeypatch.undo()
+        descriptor = real(*args)
+        found = os.fstat(descriptor)
+
+        def fstat_then_change(_: int) -> os.stat_result:
+            monkeypatch.undo()
+            change(path)
+            return found
+
+        monkeypatch.setattr(os, "fstat", fstat_then_change)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", open_then_change)
     with pytest.raises(FileChanged, match=what):
-        file.read()
+        open_and_read(str(path), "small", 0)
 
-    assert file.closed
+    assert open_below(tmp_path) == []
 
 
 def test_a_file_is_read_in_the_sizes_asked_for(tmp_path: Path) -> None:
     content = write(tmp_path / "file", 10)
 
-    with CheckedFile(str(tmp_path / "file"), "file") as file:
+    with checked(tmp_path / "file") as file:
         assert [file.read(4), file.read(4)] == [content[:4], content[4:8]]
         assert not file.closed
-        assert file.read(4) == content[8:]
+        assert file.read(None) == content[8:]
         assert file.closed
 
 
@@ -283,14 +304,10 @@ def test_short_reads_of_unusual_file_systems_are_put_together(
 ) -> None:
     content = write(tmp_path / "file", 10)
 
-    class Trickling(io.FileIO):
-        def read(self, size: int | None = -1, /) -> bytes:
-            return super().read(min(size or 0, 3))
+    real = os.read
+    monkeypatch.setattr(os, "read", lambda descriptor, size: real(descriptor, min(size, 3)))
 
-    class TricklingFile(CheckedFile, Trickling):
-        """`CheckedFile` reads from the next class in line: here one that gives little."""
-
-    with TricklingFile(str(tmp_path / "file"), "file") as file:
+    with checked(tmp_path / "file") as file:
         assert file.read(7) + file.read() == content
 
 
@@ -622,16 +639,16 @@ def test_closing_never_waits_for_the_read_under_way_and_never_cuts_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = write(tmp_path / "file", 100)
-    file = CheckedFile(str(tmp_path / "file"), "file")
+    file = checked(tmp_path / "file")
     started, go_on = threading.Event(), threading.Event()
-    real = CheckedFile._fill
+    real = files._take
 
-    def slow(self: CheckedFile, wanted: int) -> bytes:
+    def slow(*args: Any) -> bytes:
         started.set()
         assert go_on.wait(10)
-        return real(self, wanted)
+        return real(*args)
 
-    monkeypatch.setattr(CheckedFile, "_fill", slow)
+    monkeypatch.setattr(files, "_take", slow)
     got: list[bytes] = []
     reader = threading.Thread(target=lambda: got.append(file.read(50)))
     reader.start()
