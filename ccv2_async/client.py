@@ -235,9 +235,15 @@ class ConstantContact:
         by_job: dict[Job, list[P]] = {}
         for poller in pollers:
             by_job.setdefault(poller._job, []).append(poller)  # noqa: SLF001  # both are ours
-        async for job in self._open_parts.sweep.each(by_job, Until.END):
-            for poller in by_job[job]:
-                yield poller
+        watched = self._open_parts.sweep.watching(Until.END)
+        try:
+            for job in by_job:
+                watched.add(job)
+            while watched:
+                for poller in by_job[await watched.next()]:
+                    yield poller
+        finally:
+            watched.close()
 
     @overload
     async def wait_all(self, pollers: Iterable[Poller[T]]) -> list[T]: ...
@@ -281,8 +287,14 @@ class ConstantContact:
         """
         parts = self._open_parts
         jobs = {token: cast("Any", self.resume(token))._job for token in tokens}  # noqa: SLF001  # both are ours
-        async for _ in parts.sweep.each(jobs.values(), Until.LOOK):
-            pass
+        watched = parts.sweep.watching(Until.LOOK)
+        try:
+            for job in jobs.values():
+                watched.add(job)
+            while watched:
+                await watched.next()
+        finally:
+            watched.close()
         return {token: job.history[-1] if job.history else None for token, job in jobs.items()}
 
     @property

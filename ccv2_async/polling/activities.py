@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ccv2_async import errors
-from ccv2_async.models.activities import Activity
-from ccv2_async.polling.jobs import Job, JobKind, Row, State
+from ccv2_async.models.activities import ACTIVITY_OUTCOMES, Activity
+from ccv2_async.polling.jobs import Job, JobKind, Row
 from ccv2_async.transport.budget import Lane
 from ccv2_async.transport.links import segment
 from ccv2_async.transport.retry import Effect
@@ -91,8 +91,7 @@ ACTIVITY = JobKind(
     name="activity",
     noun="activity",
     path=STATUS_PATH,
-    states={"complete": State.SUCCEEDED, "error": State.FAILED, "cancelled": State.FAILED},
-    known=frozenset({"unconfirmed", "pending", "queued", "running"}),
+    outcomes=ACTIVITY_OUTCOMES,
     most=50,
     deadline=DAY,
     kept=14 * DAY,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from ccv2_async.models.outcomes import Outcome
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -39,6 +41,13 @@ class State(enum.Enum):
         return self is not State.PENDING
 
 
+_STATES = {
+    Outcome.PENDING: State.PENDING,
+    Outcome.SUCCESS: State.SUCCEEDED,
+    Outcome.FAILURE: State.FAILED,
+}
+
+
 @attrs.frozen
 class Row:
     """What one status request said of one job.
@@ -62,8 +71,7 @@ class JobKind:
         name: As it stands in resume tokens.
         noun: As it stands in messages.
         path: The path of the status resource; `{}` takes the id.
-        states: The final statuses of the service, in lower case; all others are pending.
-        known: The pending statuses that are known, in lower case; others are warned of once.
+        outcomes: What each known status means.
         most: How many ids fit into one status request.
         deadline: Seconds that a wait takes at most, unless the caller says otherwise.
         kept: Seconds for which the service answers for a job; tokens expire then.
@@ -75,31 +83,39 @@ class JobKind:
     name: JobKindName
     noun: str
     path: str
-    states: Mapping[str, State]
-    known: frozenset[str]
+    outcomes: Mapping[Any, Outcome]
     most: int
     deadline: float
     kept: float
     ask: Callable[[Session, Sequence[str]], Awaitable[Mapping[str, Row]]]
     fetch: Callable[[Session, Job], Awaitable[Any]]
     failure: Callable[[Job, str], JobError]
-    normalise: Callable[[str], str] = str
+    _words: dict[str, tuple[str, State]] = attrs.field(init=False)
 
-    def state_of(self, status: str) -> State:
-        """What a status means; an unknown one is pending, and is warned of once."""
-        folded = status.casefold()
-        state = self.states.get(folded)
-        if state is None:
-            state = State.PENDING
-            if folded not in self.known and (self.name, folded) not in _warned:
-                _warned.add((self.name, folded))
-                logger.warning(
-                    "The service gave an %s the status %r, which this version does not know; "
-                    "it is taken as pending.",
-                    self.noun,
-                    status[:40],
-                )
-        return state
+    @_words.default
+    def _by_word(self) -> dict[str, tuple[str, State]]:
+        return {
+            str(status).casefold(): (str(status), _STATES[outcome])
+            for status, outcome in self.outcomes.items()
+        }
+
+    def read(self, status: str) -> tuple[str, State]:
+        """A status in the service's usual spelling, and what it means, whatever its case.
+
+        An unknown one is pending, shown as it came, and warned of once.
+        """
+        known = self._words.get(status.casefold())
+        if known is not None:
+            return known
+        if (self.name, status) not in _warned:
+            _warned.add((self.name, status))
+            logger.warning(
+                "The service gave an %s the status %r, which this version does not know; "
+                "it is taken as pending.",
+                self.noun,
+                status[:40],
+            )
+        return status, State.PENDING
 
 
 _warned: set[tuple[str, str]] = set()
@@ -137,6 +153,7 @@ class Job:
         submitted: When it was started, in seconds since 1970.
         submitted_here: The same on the monotonic clock; None for a resumed job.
         due: When to look next, on the monotonic clock.
+        ripe: Before this, on the monotonic clock, a look is not worth a request.
         state: Where it stands.
         history: Every change of status, oldest first.
         looks: How many looks there were.
@@ -152,6 +169,7 @@ class Job:
     submitted_here: float | None
     due: float
     label: str
+    ripe: float = attrs.field(default=attrs.Factory(lambda self: self.due, takes_self=True))
     state: State = State.PENDING
     history: tuple[Update, ...] = ()
     looks: int = 0
@@ -159,7 +177,6 @@ class Job:
     unknown: int = 0
     detail: Any = None
     result: Any = None
-    watches: Any = None
 
     @property
     def status(self) -> str | None:

@@ -20,11 +20,18 @@ from typing import TYPE_CHECKING
 
 from ccv2_async import errors
 from ccv2_async.polling.jobs import Job, JobKind, Row, State
-from ccv2_async.polling.schedule import BatchSize, Typical, first_look, is_lost, next_look
+from ccv2_async.polling.schedule import (
+    BatchSize,
+    Typical,
+    first_look,
+    is_lost,
+    next_look,
+    spacing,
+)
 from ccv2_async.transport.baton import Baton, Waiter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from ccv2_async.transport.links import JobKindName
     from ccv2_async.transport.session import Session
@@ -55,6 +62,49 @@ class Watcher(Waiter):
         self.trouble: errors.ConstantContactError | None = None
 
 
+class WatchedJobs:
+    """A set of jobs that one caller waits for together; jobs may be added at any time."""
+
+    def __init__(self, sweep: Sweep, until: Until) -> None:
+        self._sweep = sweep
+        self._until = until
+        self._watcher = Watcher()
+        self._jobs: set[Job] = set()
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def add(self, job: Job) -> None:
+        """Wait for this one too."""
+        self._jobs.add(job)
+        self._sweep.watch(self._watcher, job, self._until)
+
+    async def next(self) -> Job:
+        """The next job for which what is waited for has come; it leaves the set.
+
+        Raises:
+            ConstantContactError: The service refuses to be asked; asking again is safe.
+        """
+        watcher = self._watcher
+        while True:
+            while watcher.fired:
+                job = watcher.fired.popleft()
+                if job in self._jobs:
+                    self._jobs.discard(job)
+                    self._sweep.unwatch(watcher, job)
+                    return job
+            trouble, watcher.trouble = watcher.trouble, None
+            if trouble is not None:
+                raise copy.copy(trouble)
+            watcher.done = False
+            await self._sweep.drive(watcher)
+
+    def close(self) -> None:
+        """Wait for none of them any longer."""
+        while self._jobs:
+            self._sweep.unwatch(self._watcher, self._jobs.pop())
+
+
 class Sweep:
     """All jobs of one client.
 
@@ -71,7 +121,7 @@ class Sweep:
             weakref.WeakValueDictionary()
         )
         self._watched: dict[Job, list[tuple[Watcher, Until]]] = {}
-        self._due: list[tuple[float, int, Job]] = []
+        self._due: dict[JobKind, list[tuple[float, int, Job]]] = {}
         self._entries = 0
         self._baton = Baton()
         self._poke = asyncio.Event()
@@ -79,6 +129,8 @@ class Sweep:
         self._typical: dict[JobKindName, Typical] = {}
         self._batches: dict[JobKindName, BatchSize] = {}
         self._trouble_in_a_row = 0
+        self._urgent: set[Job] = set()
+        self._last_look: dict[JobKindName, float] = {}
 
     def started(self, kind: JobKind, id: str, *, label: str = "") -> Job:  # noqa: A002  # the service's own word
         """The job that a call has just started."""
@@ -119,8 +171,8 @@ class Sweep:
             )
             if status is not None:
                 # A final status is asked for once more: the token may have been made long ago.
-                state = kind.state_of(status)
-                job.change(kind.normalise(status), State.PENDING if state.is_final else state)
+                word, state = kind.read(status)
+                job.change(word, State.PENDING if state.is_final else state)
             self._jobs[kind.name, id] = job
         return job
 
@@ -131,39 +183,17 @@ class Sweep:
             ConstantContactError: The service refuses to be asked; waiting again is safe.
         """
         watcher = Watcher()
-        self._watch(watcher, job, until)
+        self.watch(watcher, job, until)
         try:
-            await self._baton.drive(watcher, self._step)
+            await self.drive(watcher)
         finally:
-            self._unwatch(watcher, job)
+            self.unwatch(watcher, job)
         if watcher.trouble is not None:
             raise copy.copy(watcher.trouble)
 
-    async def each(self, jobs: Iterable[Job], until: Until) -> AsyncIterator[Job]:
-        """The jobs, in the order in which what is waited for comes.
-
-        Raises:
-            ConstantContactError: The service refuses to be asked; waiting again is safe.
-        """
-        watcher = Watcher()
-        left = set(jobs)
-        for job in left:
-            self._watch(watcher, job, until)
-        try:
-            while left:
-                watcher.done = bool(watcher.fired)
-                await self._baton.drive(watcher, self._step)
-                while watcher.fired:
-                    job = watcher.fired.popleft()
-                    if job in left:
-                        left.discard(job)
-                        self._unwatch(watcher, job)
-                        yield job
-                if watcher.trouble is not None:
-                    raise copy.copy(watcher.trouble)
-        finally:
-            for job in left:
-                self._unwatch(watcher, job)
+    def watching(self, until: Until) -> WatchedJobs:
+        """An empty set of jobs to wait for together; close it when done with it."""
+        return WatchedJobs(self, until)
 
     def _typical_of(self, kind: JobKind) -> Typical:
         return self._typical.setdefault(kind.name, Typical())
@@ -174,9 +204,15 @@ class Sweep:
             batch = self._batches[kind.name] = BatchSize(kind.most)
         return batch
 
-    def _watch(self, watcher: Watcher, job: Job, until: Until) -> None:
+    async def drive(self, watcher: Watcher) -> None:
+        """Return when the watcher is done; it leads or follows until then."""
+        await self._baton.drive(watcher, self._step)
+
+    def watch(self, watcher: Watcher, job: Job, until: Until) -> None:
+        """Let the watcher know of the job what `until` says."""
         if until is Until.LOOK:
             job.due = self._clock.monotonic()
+            self._urgent.add(job)
         elif job.state.is_final:
             watcher.fired.append(job)
             self._baton.finish(watcher)
@@ -184,36 +220,55 @@ class Sweep:
         self._watched.setdefault(job, []).append((watcher, until))
         self._schedule(job)
 
-    def _unwatch(self, watcher: Watcher, job: Job) -> None:
+    def unwatch(self, watcher: Watcher, job: Job) -> None:
+        """Let the watcher not be told of the job any more."""
         watches = self._watched.get(job)
         if watches is None:
             return
         watches[:] = [watch for watch in watches if watch[0] is not watcher]
         if not watches:
             del self._watched[job]
+            self._urgent.discard(job)
 
     def _schedule(self, job: Job) -> None:
         self._entries += 1
-        heapq.heappush(self._due, (job.due, self._entries, job))
+        heapq.heappush(self._due.setdefault(job.kind, []), (job.due, self._entries, job))
         if job.due < self._sleeping_until:
             self._poke.set()
 
-    def _next_due(self) -> Job | None:
+    def _next_due(self, kind: JobKind) -> Job | None:
         """The watched job that is due first; entries of others are stale and dropped."""
-        while self._due:
-            due, _, job = self._due[0]
-            if job in self._watched and job.due == due:
+        due = self._due[kind]
+        while due:
+            at, _, job = due[0]
+            if job in self._watched and job.due == at:
                 return job
-            heapq.heappop(self._due)
+            heapq.heappop(due)
         return None
 
     async def _step(self) -> None:
-        job = self._next_due()
         now = self._clock.monotonic()
-        if job is None or job.due > now:
-            await self._sleep(_FOREVER if job is None else job.due - now)
-            return
-        await self._look(job.kind)
+        earliest, first = now + _FOREVER, None
+        for kind in self._due:
+            job = self._next_due(kind)
+            if job is not None and self._when(job) < earliest:
+                earliest, first = self._when(job), kind
+        if first is None or earliest > now:
+            await self._sleep(earliest - now)
+        else:
+            await self._look(first)
+
+    def _when(self, job: Job) -> float:
+        """When to ask: when the job is due, but not too soon after the last request."""
+        last = self._last_look.get(job.kind.name)
+        if last is None or job in self._urgent:
+            return job.due
+        apart = spacing(
+            typical=self._typical_of(job.kind).seconds,
+            per_second=self._session.budget.per_second,
+            contended=self._session.budget.contended,
+        )
+        return max(job.due, last + apart)
 
     async def _sleep(self, seconds: float) -> None:
         self._poke.clear()
@@ -230,22 +285,16 @@ class Sweep:
         """The jobs of the next request: the due ones, and free riders in the order they are due."""
         size = self._batch_of(kind).size
         batch: dict[Job, None] = {}
-        others: list[tuple[float, int, Job]] = []
-        while self._due and len(batch) < size:
-            entry = heapq.heappop(self._due)
-            due, _, job = entry
-            if job not in self._watched or job.due != due or job in batch:
-                continue
-            if job.kind is kind:
+        due = self._due[kind]
+        while due and len(batch) < size:
+            at, _, job = heapq.heappop(due)
+            if job in self._watched and job.due == at:
                 batch[job] = None
-            else:
-                others.append(entry)
-        for entry in others:
-            heapq.heappush(self._due, entry)
         return list(batch)
 
     async def _look(self, kind: JobKind) -> None:
         jobs = self._batch(kind)
+        self._last_look[kind.name] = self._clock.monotonic()
         asked = False
         try:
             rows = await kind.ask(self._session, [job.id for job in jobs])
@@ -280,7 +329,7 @@ class Sweep:
             wait = max(1.0, error.resets_at.timestamp() - self._clock.time())
         else:
             self._trouble_in_a_row += 1
-            wait = next_look(self._trouble_in_a_row, self._jitter())
+            wait = next_look(2.0**self._trouble_in_a_row, self._jitter())
         for job in jobs:
             passing = error.safe_to_retry and wait < job.kind.deadline
             job.due = now + wait
@@ -293,6 +342,7 @@ class Sweep:
     def _learn(self, jobs: list[Job], rows: Mapping[str, Row]) -> None:
         now = self._clock.monotonic()
         for job in jobs:
+            self._urgent.discard(job)
             before = job.last_look
             job.looks += 1
             job.last_look = now
@@ -301,7 +351,7 @@ class Sweep:
             if job.state.is_final:
                 self._remember_duration(job, before, now)
             else:
-                job.due = now + next_look(job.looks, self._jitter())
+                job.due = max(job.ripe, now + next_look(self._age(job), self._jitter()))
             self._tell(job, changed=changed)
             if job in self._watched:
                 self._schedule(job)
@@ -309,15 +359,17 @@ class Sweep:
     def _known(self, job: Job, row: Row) -> bool:
         job.unknown = 0
         job.detail = row.detail
-        return job.change(
-            job.kind.normalise(row.status), job.kind.state_of(row.status), row.description
-        )
+        word, state = job.kind.read(row.status)
+        return job.change(word, state, row.description)
 
     def _not_known(self, job: Job) -> bool:
         job.unknown += 1
-        if is_lost(self._clock.time() - job.submitted, job.unknown):
+        if is_lost(self._age(job), job.unknown):
             return job.change(None, State.LOST)
         return False
+
+    def _age(self, job: Job) -> float:
+        return max(0.0, self._clock.time() - job.submitted)
 
     def _remember_duration(self, job: Job, before: float | None, now: float) -> None:
         """It ended somewhere between the look before and this one: take the middle."""

@@ -72,9 +72,7 @@ def encode(data: TokenData, checksum: Callable[[bytes], str]) -> str:
     return f"{VERSION}.{payload.decode('ascii')}.{checksum(payload)}"
 
 
-def decode(
-    text: str, *, account: str, now: float, checksum: Callable[[bytes], str]
-) -> TokenData:
+def decode(text: str, *, account: str, now: float, checksum: Callable[[bytes], str]) -> TokenData:
     """What a token says, once it is known to be whole, ours and still good.
 
     Args:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ccv2_async import errors
-from ccv2_async.models import FileStatus, FileUploadStatus, LibraryFile
-from ccv2_async.polling.jobs import Job, JobKind, Row, State
+from ccv2_async.models import FileUploadStatus, LibraryFile
+from ccv2_async.models.library import FILE_OUTCOMES
+from ccv2_async.polling.jobs import Job, JobKind, Row
 from ccv2_async.transport.budget import Lane
 from ccv2_async.transport.links import segment
 from ccv2_async.transport.retry import Effect
@@ -18,14 +19,6 @@ if TYPE_CHECKING:
     from ccv2_async.transport.session import Session
 
 STATUS_PATH = "/library/files/uploadstatus/{}"
-
-_STATES = {
-    FileStatus.ACTIVE: State.SUCCEEDED,
-    FileStatus.FAILED: State.FAILED,
-    FileStatus.VIRUS_FOUND: State.FAILED,
-    FileStatus.DELETED: State.FAILED,
-}
-_WIRE_SPELLING = {status.value.casefold(): status.value for status in FileStatus}
 
 
 async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
@@ -90,14 +83,12 @@ UPLOAD = JobKind(
     name="upload",
     noun="upload",
     path=STATUS_PATH,
-    states={status.value.casefold(): state for status, state in _STATES.items()},
-    known=frozenset({"uploaded", "processing"}),
+    outcomes=FILE_OUTCOMES,
     most=100,
     deadline=15 * 60.0,
     kept=14 * 86_400.0,
     ask=ask,
     fetch=fetch,
     failure=failure,
-    normalise=lambda status: _WIRE_SPELLING.get(status.casefold(), status),
 )
 """How uploads are polled: up to a hundred ids in a request, given up after 15 minutes."""

@@ -113,6 +113,11 @@ class Budget:
         """When the next day's quota is expected: the coming midnight, UTC (assumed)."""
         return datetime.fromtimestamp((self._today() + 1) * DAY, UTC)
 
+    @property
+    def contended(self) -> bool:
+        """Whether calls are waiting for their turn."""
+        return any(not place.left for place in self._queue)
+
     async def acquire(self, lane: Lane, what: str = "call") -> None:
         """Return when a call of this lane may be sent now; it is then counted.
 
