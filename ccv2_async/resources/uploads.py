@@ -7,7 +7,9 @@ import re
 from collections import OrderedDict
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
+from weakref import WeakValueDictionary
 
+import anyio
 import attrs
 
 from ccv2_async import errors
@@ -23,6 +25,8 @@ from ccv2_async.transport.session import UPLOAD_DEADLINE, Call
 from ccv2_async.transport.sources import as_source
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ccv2_async.transport.progress import ProgressCallback
     from ccv2_async.transport.session import Answer, Session
     from ccv2_async.transport.sources import FileInput, Source
@@ -111,7 +115,9 @@ def prepare(
     if not shown.isprintable():
         raise errors.InvalidField("name", given, "a file name without control characters")
     if len(description) > MAX_DESCRIPTION:
-        raise errors.InvalidField("description", description, f"at most {MAX_DESCRIPTION} characters")
+        raise errors.InvalidField(
+            "description", description, f"at most {MAX_DESCRIPTION} characters"
+        )
     return Upload(
         source=opened,
         name=shown,
@@ -140,6 +146,19 @@ def _type_of(name: str, file_type: FileType | str | None) -> FileType:
     return FileType(extension)
 
 
+@attrs.frozen
+class Unsettled:
+    """An upload that was being sent when an earlier process ended.
+
+    Attributes:
+        since: When it began, in seconds since 1970.
+        size: Bytes of the file then.
+    """
+
+    since: float
+    size: int
+
+
 class Uploader:
     """Sends uploads, and settles those that went unanswered.
 
@@ -153,35 +172,59 @@ class Uploader:
         self._threads = threads
         # Ids that are spoken for: no other upload may take one of them for its own.
         self._claimed: OrderedDict[str, None] = OrderedDict()
+        self._twins: WeakValueDictionary[tuple[str, str], anyio.Lock] = WeakValueDictionary()
 
-    async def send(self, upload: Upload) -> str:
+    async def send(self, upload: Upload, *, unsettled: Unsettled | None = None) -> str:
         """The id under which the service accepted the file.
+
+        Args:
+            upload: What to send.
+            unsettled: An earlier process sent it and did not live to see the answer; it is looked
+                for before anything is sent.
 
         Raises:
             AmbiguousUpload: It went unanswered, and what is in the folder does not settle
                 whether it arrived. Safe to try again: no.
             ConstantContactError: See `errors`; nothing was added to the library.
         """
+        # Twins (same name, same folder) go one after the other: while one is under way, a look
+        # for the other could take it for its own.
+        key = (upload.folder_id, upload.name)
+        lock = self._twins.get(key)
+        if lock is None:
+            lock = self._twins[key] = anyio.Lock()
+        async with lock:
+            return self._claim(await self._send_or_adopt(upload, unsettled))
+
+    def claim(self, file_ids: Iterable[str]) -> None:
+        """Take it that these files are spoken for: no look may adopt one of them."""
+        for file_id in file_ids:
+            self._claim(file_id)
+
+    async def _send_or_adopt(self, upload: Upload, unsettled: Unsettled | None) -> str:
         size = _Size()
-        call = self._call(upload, size)
         since = self._session.clock.time()
-        try:
-            return self._claim(await self._send(call, upload))
-        except errors.OutcomeUnknown as unknown:
-            lost = unknown
-        found = await self._look_twice(upload, size, since, lost)
-        if found is not None:
-            return self._claim(found)
-        if isinstance(lost, _Unnamed) or not upload.source.repeatable:
-            raise self._ambiguous(upload, lost, ())
-        try:
-            return self._claim(await self._send(call, upload))
-        except errors.OutcomeUnknown as unknown:
-            lost = unknown
-        found = await self._look_twice(upload, size, since, lost)
-        if found is None:
-            raise self._ambiguous(upload, lost, ())
-        return self._claim(found)
+        lost: errors.OutcomeUnknown | None = None
+        if unsettled is not None:
+            size.bytes, since = unsettled.size, unsettled.since
+            lost = errors.OutcomeUnknown(
+                f"{upload.what}: it was being sent when an earlier run ended."
+            )
+        sends_left = 2 if unsettled is None else 1
+        call = self._call(upload, size)
+        while True:
+            if lost is not None:
+                found = await self._look_twice(upload, size, since, lost)
+                if found is not None:
+                    return found
+                accepted = isinstance(lost, _Unnamed)
+                if accepted or not sends_left or not upload.source.repeatable:
+                    raise self._ambiguous(upload, lost, ())
+            sends_left -= 1
+            try:
+                return await self._send(call, upload)
+            except errors.OutcomeUnknown as unknown:
+                lost = unknown
 
     def _call(self, upload: Upload, size: _Size) -> Call:
         media_type = _MEDIA_TYPES[upload.file_type]
@@ -279,9 +322,7 @@ class Uploader:
             and (not at_root or file.folder_id in ROOT_FOLDER_IDS)
             and same_name(upload.name, file.name)
             and file.size == size.bytes
-            and (
-                file.created_date is None or earliest <= file.created_date.timestamp() <= latest
-            )
+            and (file.created_date is None or earliest <= file.created_date.timestamp() <= latest)
         ]
 
     def _clock_of(self, answer: Answer) -> tuple[float, float]:
