@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import attrs
+
 from ccv2_async.errors import InvalidField
 from ccv2_async.models.convert import encode
-from ccv2_async.models.rules import check
+from ccv2_async.models.rules import check, rules_of
 from ccv2_async.resources.listing import Listing
 from ccv2_async.transport.body import BytesBody
 from ccv2_async.transport.links import segment
@@ -61,8 +63,9 @@ class Resource:
         Raises:
             InvalidField: The service would refuse a value. Nothing was sent.
         """
-        if body is not None:
-            check(body)
+        for part in body if isinstance(body, list) else (body,):
+            if attrs.has(type(part)):
+                check(part)
         return await self._session.send(
             Call(
                 method,
@@ -150,16 +153,44 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
-def one_of(field: str, value: str | None, allowed: type[Enum]) -> str | None:
+def one_of(field: str, value: str | None, allowed: Iterable[str]) -> str | None:
     """The value in the service's spelling, whatever its case; None stays None.
+
+    Args:
+        field: The argument's name, for the message.
+        value: What the caller gave.
+        allowed: An enumeration, or the words themselves.
 
     Raises:
         InvalidField: It is not one that the service accepts.
     """
     if value is None:
         return None
-    for member in allowed:
-        if str(member.value).casefold() == str(value).casefold():
-            return str(member.value)
-    words = ", ".join(str(member.value) for member in allowed)
-    raise InvalidField(field, str(value), f"one of {words}")
+    words = [str(word) for word in allowed]
+    for word in words:
+        if word.casefold() == str(value).casefold():
+            return word
+    raise InvalidField(field, str(value), f"one of {', '.join(words)}")
+
+
+def checked_changes(changes: Mapping[str, Any], writable: type[Any]) -> dict[str, Any]:
+    """The changes of an `update_x`, once they are known to be such as the service takes.
+
+    They are checked before the resource is read, so that a mistake costs no call.
+
+    Args:
+        changes: New values by name; None erases one.
+        writable: The model that says what can be written.
+
+    Raises:
+        InvalidField: Nothing to change, a name that cannot be changed, or a value that the
+            service would refuse. Nothing was sent.
+    """
+    names = [field.name for field in attrs.fields(writable) if field.name != "extra"]
+    if not changes:
+        raise InvalidField("changes", None, f"at least one of {', '.join(names)}")
+    for name, value in changes.items():
+        if name not in names:
+            raise InvalidField(name, value, f"it cannot be changed; {', '.join(names)} can")
+    check(changes, {name: limit for name, limit in rules_of(writable).items() if name in changes})
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in changes.items()}

@@ -1,0 +1,186 @@
+"""What an `update` may change, by resource: the keyword arguments of those methods, typed.
+
+A name that is not given stays as it is; None erases. The names are those of the models that are
+written, and a test keeps the two alike.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from ccv2_async.models import (
+        AccountAddress,
+        Address,
+        ContactListRef,
+        ContactListStatus,
+        CurrencyType,
+        CustomField,
+        DiscountScope,
+        DiscountType,
+        EmailAddress,
+        EmailContentFormat,
+        EventAddress,
+        EventContact,
+        EventType,
+        FeeScope,
+        GreetingName,
+        MessageFooter,
+        Note,
+        NotificationOption,
+        OnlineMeeting,
+        PaymentOption,
+        PromocodeType,
+        SentToContactList,
+        TrackInformation,
+    )
+
+
+class ListChanges(TypedDict, total=False):
+    """What can be changed of a contact list; see `ContactListWrite`."""
+
+    name: str
+    status: ContactListStatus | str
+
+
+class ContactChanges(TypedDict, total=False):
+    """What can be changed of a contact; see `ContactWrite`."""
+
+    email_addresses: Sequence[EmailAddress]
+    lists: Sequence[ContactListRef]
+    prefix_name: str | None
+    first_name: str | None
+    last_name: str | None
+    job_title: str | None
+    department_name: str | None
+    company_name: str | None
+    home_phone: str | None
+    work_phone: str | None
+    cell_phone: str | None
+    fax: str | None
+    addresses: Sequence[Address]
+    custom_fields: Sequence[CustomField]
+    notes: Sequence[Note]
+    source_details: str | None
+
+
+class CampaignChanges(TypedDict, total=False):
+    """What can be changed of a campaign; see `CampaignWrite`."""
+
+    name: str
+    subject: str
+    from_name: str
+    from_email: str
+    reply_to_email: str
+    email_content: str
+    text_content: str
+    email_content_format: EmailContentFormat | str | None
+    style_sheet: str | None
+    is_permission_reminder_enabled: bool | None
+    permission_reminder_text: str | None
+    is_view_as_webpage_enabled: bool | None
+    view_as_web_page_text: str | None
+    view_as_web_page_link_text: str | None
+    greeting_name: GreetingName | str | None
+    greeting_salutations: str | None
+    greeting_string: str | None
+    message_footer: MessageFooter | None
+    sent_to_contact_lists: Sequence[SentToContactList]
+    is_visible_in_ui: bool | None
+
+
+class EventChanges(TypedDict, total=False):
+    """What can be changed of an event; see `EventWrite`."""
+
+    name: str
+    title: str
+    type: EventType | str
+    start_date: datetime
+    end_date: datetime
+    time_zone_id: str
+    contact: EventContact
+    description: str | None
+    location: str | None
+    address: EventAddress | None
+    currency_type: CurrencyType | str | None
+    payment_options: Sequence[PaymentOption | str]
+    payable_to: str | None
+    payment_address: EventAddress | None
+    paypal_account_email: str | None
+    google_merchant_id: str | None
+    google_analytics_key: str | None
+    is_virtual_event: bool | None
+    online_meeting: OnlineMeeting | None
+    notification_options: Sequence[NotificationOption]
+    track_information: TrackInformation | None
+    is_calendar_displayed: bool | None
+    is_checkin_available: bool | None
+    is_home_page_displayed: bool | None
+    is_listed_in_external_directory: bool | None
+    is_map_displayed: bool | None
+    are_registrants_public: bool | None
+    theme_name: str | None
+    twitter_hash_tag: str | None
+    meta_data_tags: str | None
+
+
+class FeeChanges(TypedDict, total=False):
+    """What can be changed of a fee; see `FeeWrite`."""
+
+    label: str
+    fee: float
+    fee_scope: FeeScope | str
+    early_fee: float | None
+    late_fee: float | None
+    has_restricted_access: bool | None
+
+
+class ItemChanges(TypedDict, total=False):
+    """What can be changed of an item; see `ItemWrite`."""
+
+    name: str
+    price: float
+    default_quantity_total: int
+    per_registrant_limit: int
+    show_quantity_available: bool
+    description: str | None
+
+
+class ItemAttributeChanges(TypedDict, total=False):
+    """What can be changed of an item's attribute; see `ItemAttributeWrite`."""
+
+    name: str
+    quantity_total: int
+
+
+class PromocodeChanges(TypedDict, total=False):
+    """What can be changed of a promotion code; see `PromocodeWrite`."""
+
+    code_name: str
+    code_type: PromocodeType | str
+    discount_scope: DiscountScope | str | None
+    discount_type: DiscountType | str | None
+    discount_amount: float | None
+    discount_percent: int | None
+    fee_ids: Sequence[str]
+    is_paused: bool | None
+    quantity_total: int | None
+
+
+class AccountChanges(TypedDict, total=False):
+    """What can be changed of the account; see `AccountInfo`."""
+
+    website: str | None
+    organization_name: str | None
+    time_zone: str | None
+    first_name: str | None
+    last_name: str | None
+    email: str | None
+    phone: str | None
+    company_logo: str | None
+    country_code: str | None
+    state_code: str | None
+    organization_addresses: Sequence[AccountAddress]

@@ -1,0 +1,205 @@
+"""Contacts: find, add, change, take off lists, and opt out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ccv2_async.models import ActionBy, Contact, ContactStatus, ContactWrite, SignupForm
+from ccv2_async.resources.base import Resource, checked_changes, one_of, path_to
+from ccv2_async.transport.retry import Effect
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Unpack
+
+    from ccv2_async.models import SignupFormWrite
+    from ccv2_async.resources.changes import ContactChanges
+    from ccv2_async.resources.listing import Listing
+
+
+class Contacts(Resource):
+    """`client.contacts`: the people that the account writes to."""
+
+    def all(
+        self,
+        *,
+        email: str | None = None,
+        status: ContactStatus | str | None = None,
+        modified_since: datetime | None = None,
+        include_contact_id: bool = False,
+        limit: int | None = None,
+    ) -> Listing[Contact]:
+        """The contacts of the account, or those that are asked for.
+
+        Args:
+            email: The exact address; `await client.contacts.all(email=...).first()` is the
+                contact that has it, or None.
+            status: One of `ContactStatus`, or "ALL".
+            modified_since: Only contacts that were changed since; with a time zone.
+            include_contact_id: Whether each comes with `contact_id`, its UUID for migrations.
+            limit: Rows in a page, from 1 to 500; the service gives 50 unless asked.
+
+        Source: "Contacts collection", GET, of the service's documentation.
+        """
+        return self._list(
+            Contact,
+            "/contacts",
+            what="contacts",
+            limit=limit,
+            query={
+                "email": email,
+                "status": one_of("status", status, ("ALL", *ContactStatus)),
+                "modified_since": modified_since,
+                "include_contact_id": include_contact_id or None,
+            },
+        )
+
+    async def get(self, contact_id: str) -> Contact:
+        """One contact.
+
+        Raises:
+            NotFound: There is no contact with that id.
+
+        Source: "Contacts resource", GET, of the service's documentation.
+        """
+        return await self._get(
+            Contact, path_to("/contacts/{}", contact_id), what=f"contact {contact_id}"
+        )
+
+    async def create(
+        self, contact: ContactWrite, *, action_by: ActionBy | str | None = None
+    ) -> Contact:
+        """A new contact, on one list at least.
+
+        Args:
+            contact: Who it is; exactly one e-mail address.
+            action_by: ACTION_BY_VISITOR when the contact signed up itself, which decides its
+                opt-in source and the welcome mail; the owner acts unless given.
+
+        Raises:
+            Conflict: There is an active contact with that address already.
+            OutcomeUnknown: No answer came; it may exist. Safe to try again: yes in this case, as
+                a second one is refused with `Conflict`.
+
+        Source: "Contacts collection", POST, of the service's documentation.
+        """
+        answer = await self._write(
+            "POST",
+            "/contacts",
+            contact,
+            effect=Effect.ADDITIVE,
+            what="creation of a contact",
+            query={"action_by": one_of("action_by", action_by, ActionBy)},
+        )
+        return answer.read(Contact)
+
+    async def update(
+        self,
+        contact_id: str,
+        *,
+        action_by: ActionBy | str | None = None,
+        **changes: Unpack[ContactChanges],
+    ) -> Contact:
+        """The changed contact; what is not given stays as it is, None erases.
+
+        The service replaces the whole contact, so it is read first and sent back with the
+        changes: two calls. `replace` is the one call, for a contact that you have read yourself.
+
+        Args:
+            contact_id: The contact.
+            action_by: Who acts; see `create`.
+            changes: The new values, by the names of `ContactWrite`.
+
+        Source: "Contacts resource", PUT, of the service's documentation.
+        """
+        checked = checked_changes(changes, ContactWrite)
+        contact = attrs.evolve(await self.get(contact_id), **checked)
+        return await self.replace(contact, action_by=action_by)
+
+    async def replace(
+        self, contact: Contact, *, action_by: ActionBy | str | None = None
+    ) -> Contact:
+        """The contact as the service keeps it after taking the whole that is given.
+
+        What it leaves out is erased, except for read-only fields.
+
+        Args:
+            contact: The whole contact, as it was read and then changed.
+            action_by: Who acts; see `create`.
+
+        Source: "Contacts resource", PUT, of the service's documentation.
+        """
+        answer = await self._write(
+            "PUT",
+            path_to("/contacts/{}", contact.id),
+            contact,
+            effect=Effect.IDEMPOTENT,
+            what=f"update of contact {contact.id}",
+            query={"action_by": one_of("action_by", action_by, ActionBy)},
+        )
+        return answer.read(Contact)
+
+    async def opt_out(self, contact_id: str) -> None:
+        """Unsubscribe a contact: its status becomes OPTOUT. The service never deletes one.
+
+        Raises:
+            NotFound: There is no contact with that id.
+
+        Source: "Contacts resource", DELETE, of the service's documentation.
+        """
+        await self._write(
+            "DELETE",
+            path_to("/contacts/{}", contact_id),
+            effect=Effect.IDEMPOTENT,
+            what=f"opt-out of contact {contact_id}",
+        )
+
+    async def remove_from_lists(self, contact_id: str) -> None:
+        """Take a contact off every list.
+
+        Raises:
+            NotFound: There is no contact with that id.
+
+        Source: The official SDKs; the page of the documentation was not seen.
+        """
+        await self._write(
+            "DELETE",
+            path_to("/contacts/{}/lists", contact_id),
+            effect=Effect.IDEMPOTENT,
+            what=f"removal of contact {contact_id} from all lists",
+        )
+
+    async def remove_from_list(self, contact_id: str, list_id: str) -> None:
+        """Take a contact off one list.
+
+        Raises:
+            NotFound: There is no such contact or no such list.
+
+        Source: The official SDKs; the page of the documentation was not seen.
+        """
+        await self._write(
+            "DELETE",
+            path_to("/contacts/{}/lists/{}", contact_id, list_id),
+            effect=Effect.IDEMPOTENT,
+            what=f"removal of contact {contact_id} from list {list_id}",
+        )
+
+    async def create_signup_form(self, form: SignupFormWrite) -> SignupForm:
+        """A new sign-up form, with the URL where people sign up.
+
+        Raises:
+            OutcomeUnknown: No answer came; it may exist. Safe to try again: only if a second
+                form does no harm.
+
+        Source: The official SDKs; the service's documentation does not describe it.
+        """
+        answer = await self._write(
+            "POST",
+            "/signupform",
+            form,
+            effect=Effect.ADDITIVE,
+            what="creation of a sign-up form",
+        )
+        return answer.read(SignupForm)

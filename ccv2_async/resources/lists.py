@@ -1,0 +1,139 @@
+"""Contact lists, and who is on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ccv2_async.models import Contact, ContactList, ContactListStatus, ContactListWrite
+from ccv2_async.resources.base import Resource, checked_changes, path_to
+from ccv2_async.transport.retry import Effect
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Unpack
+
+    from ccv2_async.resources.changes import ListChanges
+    from ccv2_async.resources.listing import Listing
+
+
+class Lists(Resource):
+    """`client.lists`: the account's contact lists, 1,000 at most."""
+
+    async def all(
+        self, *, modified_since: datetime | None = None, include_list_id: bool = False
+    ) -> list[ContactList]:
+        """Every contact list of the account; they come in one answer, without pages.
+
+        Args:
+            modified_since: Only lists that were changed since; with a time zone.
+            include_list_id: Whether each comes with `list_id`, its UUID for migrations.
+
+        Source: "Contact list collection", GET, of the service's documentation.
+        """
+        query = {"modified_since": modified_since, "include_list_id": include_list_id or None}
+        return await self._get(list[ContactList], "/lists", what="contact lists", query=query)
+
+    async def get(self, list_id: str) -> ContactList:
+        """One contact list.
+
+        Raises:
+            NotFound: There is no list with that id.
+
+        Source: "Contact list resource", GET, of the service's documentation.
+        """
+        return await self._get(
+            ContactList, path_to("/lists/{}", list_id), what=f"contact list {list_id}"
+        )
+
+    async def create(
+        self, name: str, *, status: ContactListStatus | str = ContactListStatus.ACTIVE
+    ) -> ContactList:
+        """A new contact list.
+
+        Args:
+            name: At most 255 characters; no other list may have it.
+            status: ACTIVE, HIDDEN or REMOVED.
+
+        Raises:
+            Conflict: There is a list of that name already.
+            OutcomeUnknown: No answer came; it may exist. Safe to try again: yes in this case, as
+                a second one is refused with `Conflict`.
+
+        Source: "Contact list collection", POST, of the service's documentation.
+        """
+        answer = await self._write(
+            "POST",
+            "/lists",
+            ContactListWrite(name, status),
+            effect=Effect.ADDITIVE,
+            what=f"creation of contact list {name}",
+        )
+        return answer.read(ContactList)
+
+    async def update(self, list_id: str, **changes: Unpack[ListChanges]) -> ContactList:
+        """The changed list; what is not given stays as it is.
+
+        The service replaces the whole list, so it is read first and sent back with the changes:
+        two calls. `replace` is the one call, for a list that you have read yourself.
+
+        Source: "Contact list resource", PUT, of the service's documentation.
+        """
+        checked = checked_changes(changes, ContactListWrite)
+        return await self.replace(attrs.evolve(await self.get(list_id), **checked))
+
+    async def replace(self, contact_list: ContactList) -> ContactList:
+        """The list as the service keeps it after taking the whole that is given.
+
+        What it leaves out is erased, except for read-only fields.
+
+        Source: "Contact list resource", PUT, of the service's documentation.
+        """
+        answer = await self._write(
+            "PUT",
+            path_to("/lists/{}", contact_list.id),
+            contact_list,
+            effect=Effect.IDEMPOTENT,
+            what=f"update of contact list {contact_list.id}",
+        )
+        return answer.read(ContactList)
+
+    async def delete(self, list_id: str) -> None:
+        """Delete a contact list.
+
+        Raises:
+            NotFound: There is no list with that id.
+
+        Source: "Contact list resource", DELETE, of the service's documentation.
+        """
+        await self._write(
+            "DELETE",
+            path_to("/lists/{}", list_id),
+            effect=Effect.IDEMPOTENT,
+            what=f"deletion of contact list {list_id}",
+        )
+
+    def contacts(
+        self,
+        list_id: str,
+        *,
+        modified_since: datetime | None = None,
+        limit: int | None = None,
+    ) -> Listing[Contact]:
+        """The contacts on one list.
+
+        Args:
+            list_id: The list.
+            modified_since: Only contacts that were changed since; with a time zone.
+            limit: Rows in a page, from 1 to 500; the service gives 50 unless asked.
+
+        Source: "Contact list membership collection" page of the service's documentation.
+        """
+        return self._list(
+            Contact,
+            path_to("/lists/{}/contacts", list_id),
+            what=f"contacts of list {list_id}",
+            limit=limit,
+            query={"modified_since": modified_since},
+        )
