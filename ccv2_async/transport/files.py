@@ -47,8 +47,11 @@ _REASONS = {
     errno.ENAMETOOLONG: "its name is too long",
 }
 
-# Without O_NONBLOCK, opening a pipe that took the file's place would wait for a writer.
-_OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+# Without O_NONBLOCK, opening a pipe that took the file's place would wait for a writer. Windows
+# has O_BINARY instead.
+_OPEN_FLAGS = os.O_RDONLY
+for _flag in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"):
+    _OPEN_FLAGS |= getattr(os, _flag, 0)
 
 
 @attrs.frozen

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeGuard, cast
 
 from ccv2_async.errors import (
-    ClientClosed,
     FileChanged,
     FileRefused,
     InvalidField,
@@ -175,11 +174,7 @@ class PathSource:
             if self._first_seen is None:
                 raise
             raise FileChanged(self.name, f"went away ({refused.reason})") from refused
-        try:
-            opened = OpenFile(found, threads)
-        except ClientClosed:
-            found.close()
-            raise
+        opened = OpenFile(found, threads)
         if self._first_seen is None:
             self._first_seen = found.state
         elif found.state != self._first_seen:

@@ -89,12 +89,9 @@ class FileThreads:
                 is closed.
         """
         job = self.executor.submit(work, *args)
-        waiter = asyncio.wrap_future(job)
         try:
-            return await waiter
+            return await asyncio.wrap_future(job)
         except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
-                waiter.exception()  # marks it as seen: asyncio would log it as never retrieved
             if undo is not None and not job.cancel():
                 job.add_done_callback(lambda done: _undo(done, undo))
             raise

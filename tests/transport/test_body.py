@@ -11,7 +11,7 @@ import httpx
 import pytest
 from python_multipart.multipart import MultipartParser
 
-from ccv2_async.errors import FileChanged, FileRefused, InvalidField, SourceConsumed
+from ccv2_async.errors import ClientClosed, FileChanged, FileRefused, InvalidField, SourceConsumed
 from ccv2_async.transport import files
 from ccv2_async.transport.body import BytesBody, MultipartBody
 from ccv2_async.transport.multipart import FilePart, lay_out
@@ -490,6 +490,19 @@ async def test_a_slow_disk_does_not_hold_up_a_cancelled_upload(
 
     disk.release.set()
     await threads.aclose()
+    assert open_below(tmp_path) == []
+
+
+async def test_an_upload_that_outlives_its_client_ends_with_a_clear_error(tmp_path: Path) -> None:
+    write(tmp_path / "file", LARGE)
+    threads = FileThreads()
+    attempt = await MultipartBody(LAYOUT, PathSource(tmp_path / "file"), threads).attempt()
+    await threads.aclose()
+
+    with pytest.raises(ClientClosed, match="file threads have ended"):
+        await handed_over(attempt)
+
+    assert attempt.sent == "partly"
     assert open_below(tmp_path) == []
 
 

@@ -134,19 +134,29 @@ async def test_cancelled_work_returns_at_once_and_what_it_made_is_undone() -> No
     assert undone == ["opened"]
 
 
-async def test_work_that_ended_in_the_moment_of_cancelling_is_undone() -> None:
+@pytest.mark.parametrize("known_to_the_loop", [False, True])
+async def test_work_that_ended_in_the_moment_of_cancelling_is_undone(
+    known_to_the_loop: bool,
+) -> None:
     threads = FileThreads()
     undone: list[str] = []
     working = asyncio.create_task(threads.run(lambda: "opened", undo=undone.append))
     await asyncio.sleep(0)
     threads.executor.shutdown()  # blocks until the work has ended; the task has not heard of it
 
-    working.cancel()
+    cancel_now_or_right_after_the_news(working, known_to_the_loop)
     with pytest.raises(asyncio.CancelledError):
         await working
 
     assert undone == ["opened"]
     await threads.aclose()
+
+
+def cancel_now_or_right_after_the_news(task: asyncio.Task[Any], after: bool) -> None:
+    if after:
+        asyncio.get_running_loop().call_soon(task.cancel)
+    else:
+        task.cancel()
 
 
 async def test_work_that_never_began_is_not_undone() -> None:
@@ -167,7 +177,8 @@ async def test_work_that_never_began_is_not_undone() -> None:
     assert undone == []
 
 
-async def test_a_failure_that_nobody_waits_for_is_not_reported() -> None:
+@pytest.mark.parametrize("known_to_the_loop", [False, True])
+async def test_a_failure_that_nobody_waits_for_is_not_reported(known_to_the_loop: bool) -> None:
     reported: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
     threads = FileThreads()
@@ -176,14 +187,13 @@ async def test_a_failure_that_nobody_waits_for_is_not_reported() -> None:
     def fail() -> None:
         raise OSError("no")
 
-    for turns in range(6):  # cancelled at each stage of the answer's way back to the loop
-        working = asyncio.create_task(threads.run(fail, undo=undone.append))
-        for _ in range(turns):
-            await asyncio.sleep(0.001)
-        working.cancel()
-        with pytest.raises((asyncio.CancelledError, OSError)):
-            await working
-        del working
+    working = asyncio.create_task(threads.run(fail, undo=undone.append))
+    await asyncio.sleep(0)
+    threads.executor.shutdown()
+    cancel_now_or_right_after_the_news(working, known_to_the_loop)
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    del working
     await threads.aclose()
     gc.collect()
     await asyncio.sleep(0)
@@ -223,4 +233,5 @@ async def test_a_closing_that_is_cancelled_still_ends_the_threads() -> None:
     for thread in threading.enumerate():
         if thread.name == "ccv2-files-end":
             thread.join(10)
+    await asyncio.sleep(0)  # the first closing reports to nobody
     assert file_threads() == []
