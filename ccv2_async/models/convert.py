@@ -113,8 +113,8 @@ def converter() -> OrjsonConverter:
     ):
         made.register_structure_hook(kind, lambda value, _, read=read: read(value, None))
     made.register_unstructure_hook(datetime, hooks.utc_text)
-    made.register_unstructure_hook_factory(_is_enum, lambda _: str)
-    made.register_structure_hook_factory(_is_enum, _enum_reader)
+    made.register_unstructure_hook(StrEnum, str)
+    made.register_structure_hook(StrEnum, _read_enum)
     made.register_structure_hook_factory(attrs.has, lambda model: hooks.make_reader(model, made))
     made.register_unstructure_hook_factory(attrs.has, lambda model: hooks.make_writer(model, made))
     made.register_structure_hook_factory(
@@ -153,10 +153,6 @@ def _reader(model: Hashable) -> hooks.Reader:
     return unwrapped
 
 
-def _is_enum(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, StrEnum)
-
-
 def _is_list(kind: Any) -> bool:
     return typing.get_origin(kind) is list
 
@@ -165,9 +161,8 @@ def _is_page(kind: Any) -> bool:
     return typing.get_origin(kind) is Page
 
 
-def _enum_reader(members: type[StrEnum]) -> hooks.Reader:
-    table = reading.spellings(members)
-    return lambda value, _: reading.open_enum(value, table, None)
+def _read_enum(value: Any, members: type[StrEnum]) -> Any:
+    return hooks.enum_reader(members)(value, members)
 
 
 def _list_reader(read: hooks.Reader) -> hooks.Reader:

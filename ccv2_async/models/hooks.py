@@ -13,6 +13,7 @@ import typing
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -137,7 +138,8 @@ def _build(source: _Source, model: type[Any], names: list[str], keeps_extra: boo
     names = [*names, "extra"] if keeps_extra else names
     twin = _twin(model)
     if twin is None:
-        source.add("return cls(" + ", ".join(f"{n}=v_{n}" for n in names) + ")")
+        given = ", ".join(f"{n}=" + (n if n == "extra" else f"v_{n}") for n in names)
+        source.add(f"return cls({given})")
         return
     source.names |= {"new": object.__new__, "twin": twin}
     source.add("self = new(twin)")
@@ -149,10 +151,14 @@ def _build(source: _Source, model: type[Any], names: list[str], keeps_extra: boo
 def _read_field(source: _Source, a: attrs.Attribute[Any], s: Shape) -> None:
     key, v = a.name, f"v_{a.name}"
     source.add(f"{v} = get({key!r})")
-    alias = a.metadata.get("alias")
-    if alias:
-        source.add(f"if {v} is None and extra:\n    {v} = extra.get({alias!r})")
-        source.add(f"elif {alias!r} in extra:\n    extra[{key!r}] = {v}")
+    for alias in a.metadata.get("aliases", ()):
+        source.add(f"if {alias!r} in extra:")
+        source.add(f"if {v} is None:\n    {v} = extra[{alias!r}]", 2)
+        # Both names came: keep both as they are.
+        source.add(f"else:\n    extra.setdefault({key!r}, {v})", 2)
+    if a.default not in {attrs.NOTHING, None, ()} and not isinstance(a.default, attrs.Factory):  # type: ignore[arg-type]  # a class at run time
+        source.names[f"default_{key}"] = a.default
+        source.add(f"if {v} is None:\n    {v} = default_{key}")
     if s.many:
         _read_many(source, key, s)
         return
@@ -166,7 +172,7 @@ def _read_field(source: _Source, a: attrs.Attribute[Any], s: Shape) -> None:
     source.add(f"if {v} is not None:")
     _read_present(source, a, s)
     if not s.optional:
-        source.add(f"else:\n    missing({key!r})")
+        source.add(f"if {v} is None:\n    missing({key!r})")
 
 
 def _read_present(source: _Source, a: attrs.Attribute[Any], s: Shape) -> None:
@@ -213,12 +219,28 @@ def _read_many(source: _Source, key: str, s: Shape) -> None:
 def _reader_name(source: _Source, s: Shape) -> str:
     """The name under which the reader of one element is known to the function."""
     name = f"read_{s.kind.__name__}"
-    if s.kind is not source.model:  # a model inside itself is read by the function being made
+    if s.kind is object:
+        source.names[name] = _raw
+    elif issubclass(s.kind, StrEnum):
+        source.names[name] = enum_reader(s.kind)
+    elif s.kind is not source.model:  # a model inside itself is read by the function being made
         source.names[name] = source.converter.get_structure_hook(s.kind)
     if s.text_too:
         source.names[f"{name}_or_text"] = _text_or(source.names, name)
         return f"{name}_or_text"
     return name
+
+
+@cache
+def enum_reader(members: type[StrEnum]) -> Reader:
+    """The function that reads one word of an enumeration, known or not."""
+    table = reading.spellings(members)
+    return lambda value, _: reading.open_enum(value, table, None)
+
+
+def _raw(value: Any, _: Any) -> Any:
+    reading.bounded(value, None)
+    return value
 
 
 def _text_or(names: dict[str, Any], name: str) -> Reader:
@@ -239,9 +261,8 @@ def make_writer(model: type[Any], converter: Converter) -> Writer:
     for a in fields:
         s = described[a.name]
         key = repr(a.name)
-        alias = a.metadata.get("alias")
-        if alias:
-            key = f"{alias!r} if {alias!r} in out and {key} not in out else {key}"
+        for alias in a.metadata.get("aliases", ()):
+            key = f"{alias!r} if {alias!r} in out and {a.name!r} not in out else {key}"
         element = _written(source, s, "e" if s.many else "v", a.name)
         source.add(f"v = self.{a.name}")
         source.add("if v:" if s.many and omit_empty else "if v is not None:")

@@ -178,7 +178,7 @@ class LibraryFile:
     description: str | None = attrs.field(
         default=None, metadata=rule(required=True, max_length=100)
     )
-    file_type: FileType | str | None = attrs.field(default=None, metadata={"alias": "type"})
+    file_type: FileType | str | None = attrs.field(default=None, metadata={"aliases": ("type",)})
     folder: str | None = None
     folder_id: str | None = None
     height: int | None = None

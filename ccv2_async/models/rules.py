@@ -15,6 +15,7 @@ import attrs
 from ccv2_async import errors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from enum import StrEnum
 
 Rules = Mapping[str, "Rule"]
@@ -33,6 +34,7 @@ class Rule:
         allowed: The words that are accepted; compared ignoring case.
         pattern: What the whole text must match, and `pattern_means` in words.
         pattern_means: The pattern for people.
+        holds: Words of which a collection that is not empty must hold one, ignoring case.
     """
 
     required: bool = False
@@ -43,6 +45,7 @@ class Rule:
     allowed: tuple[str, ...] | None = None
     pattern: str | None = None
     pattern_means: str = ""
+    holds: tuple[str, ...] | None = None
 
     def broken_by(self, value: object) -> str | None:
         """What the service accepts, when that is not `value`; None when all is well.
@@ -58,6 +61,8 @@ class Rule:
                 return f"at most {self.max_length} {unit} are accepted, it has {len(value)}"
             if self.min_length is not None and len(value) < self.min_length:
                 return f"at least {self.min_length} {unit} are needed, it has {len(value)}"
+            if self.holds and value and not _known(self.holds, list(value)):
+                return "one of its entries must be " + " or ".join(self.holds)
         return self._number_broken_by(value) or self._word_broken_by(value)
 
     def _number_broken_by(self, value: object) -> str | None:
@@ -72,9 +77,7 @@ class Rule:
     def _word_broken_by(self, value: object) -> str | None:
         if not isinstance(value, str):
             return None
-        if self.allowed is not None and value.casefold() not in {
-            word.casefold() for word in self.allowed
-        }:
+        if self.allowed is not None and not _known(self.allowed, (value,)):
             return "accepted are " + ", ".join(self.allowed)
         if self.pattern is not None and not re.fullmatch(self.pattern, value):
             return self.pattern_means
@@ -91,6 +94,7 @@ def rule(
     allowed: type[StrEnum] | Sequence[str] | None = None,
     pattern: str | None = None,
     pattern_means: str = "",
+    holds: tuple[str, ...] | None = None,
 ) -> dict[str, Any]:
     """Metadata for an attrs field: the limits that the service sets.
 
@@ -103,11 +107,50 @@ def rule(
         allowed: The words that are accepted, or the enumeration that holds them.
         pattern: A regular expression for the whole text.
         pattern_means: The pattern for people: "letters, digits and _ are accepted".
+        holds: Words of which a collection that is not empty must hold one.
     """
     words = None if allowed is None else tuple(str(word) for word in allowed)
     return {
-        "rule": Rule(required, min_length, max_length, least, most, words, pattern, pattern_means)
+        "rule": Rule(
+            required, min_length, max_length, least, most, words, pattern, pattern_means, holds
+        )
     }
+
+
+@attrs.frozen
+class Need:
+    """What a field's value asks of other fields of the same model.
+
+    Attributes:
+        field: The field that is looked at.
+        value: The value that makes the demand; for collections an entry.
+        needs: Fields that must then be given.
+        any_of: Whether one of them is enough.
+        excludes: A field that must not have the same value at once.
+    """
+
+    field: str
+    value: object
+    needs: tuple[str, ...] = ()
+    any_of: bool = False
+    excludes: str = ""
+
+    def broken_by(self, given: Mapping[str, Any]) -> tuple[str, str] | None:
+        """The field that breaks it and the rule in words; None when all is well."""
+        actual = given.get(self.field)
+        if actual != self.value and not (isinstance(actual, tuple | list) and self.value in actual):
+            return None
+        shown = str(self.value).lower() if isinstance(self.value, bool) else str(self.value)
+        because = (
+            f"{self.field} is {shown}" if actual == self.value else f"{self.field} has {shown}"
+        )
+        if self.excludes and given.get(self.excludes) == self.value:
+            return self.excludes, f"it cannot be {shown} when {because}"
+        absent = [name for name in self.needs if given.get(name) is None or _empty(given[name])]
+        if not absent or (self.any_of and len(absent) < len(self.needs)):
+            return None
+        wanted = " or ".join(self.needs) if self.any_of else absent[0]
+        return absent[0], f"the service requires {wanted} when {because}"
 
 
 def rules_of(model: type[Any]) -> dict[str, Rule]:
@@ -133,17 +176,36 @@ def check(values: object, rules: Rules | None = None, *, prefix: str = "") -> No
         model: type[Any] = type(values)
         given = {a.name: getattr(values, a.name) for a in attrs.fields(model)}
         limits = rules_of(model) if rules is None else rules
+    _check_fields(given, limits, prefix)
+    for need in getattr(values, "__needs__", ()):
+        demand = need.broken_by(given)
+        if demand:
+            raise errors.InvalidField(prefix + demand[0], given.get(demand[0]), demand[1])
+    for place, inner in _inner(given, prefix):
+        check(inner, prefix=f"{place}.")
+
+
+def _check_fields(given: Mapping[str, Any], limits: Rules, prefix: str) -> None:
     for name, limit in limits.items():
         broken = limit.broken_by(given.get(name))
         if broken:
             raise errors.InvalidField(prefix + name, given.get(name), broken)
+
+
+def _inner(given: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """The models inside, each with its place."""
     for name, value in given.items():
-        if attrs.has(type(value)):
-            check(value, prefix=f"{prefix}{name}.")
-        elif isinstance(value, tuple | list):
-            for index, entry in enumerate(value):
-                if attrs.has(type(entry)):
-                    check(entry, prefix=f"{prefix}{name}[{index}].")
+        entries: Iterable[tuple[int | None, Any]] = (
+            enumerate(value) if isinstance(value, tuple | list) else [(None, value)]
+        )
+        for index, entry in entries:
+            if attrs.has(type(entry)):
+                yield f"{prefix}{name}" if index is None else f"{prefix}{name}[{index}]", entry
+
+
+def _known(words: Sequence[str], values: Sequence[Any]) -> bool:
+    known = {word.casefold() for word in words}
+    return any(isinstance(value, str) and value.casefold() in known for value in values)
 
 
 def _empty(value: object) -> bool:
