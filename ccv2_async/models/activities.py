@@ -1,0 +1,126 @@
+"""Bulk activities: jobs on many contacts, and how they stand.
+
+Source: the bulk activities pages of the v2 reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003  # read at run time by the converter
+from datetime import datetime  # noqa: TC003  # read at run time by the converter
+from enum import StrEnum
+from typing import Any
+
+import attrs
+
+from ccv2_async.models.outcomes import Outcome
+
+__all__ = [
+    "ACTIVITY_OUTCOMES",
+    "Activity",
+    "ActivityError",
+    "ActivityStatus",
+    "ActivityType",
+    "activity_outcome",
+]
+
+
+class ActivityStatus(StrEnum):
+    """The state of a bulk activity. An unknown one stays text: treat it as pending."""
+
+    UNCONFIRMED = "UNCONFIRMED"
+    PENDING = "PENDING"
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    COMPLETE = "COMPLETE"
+    ERROR = "ERROR"
+    CANCELLED = "CANCELLED"
+
+
+ACTIVITY_OUTCOMES: dict[ActivityStatus, Outcome] = {
+    ActivityStatus.UNCONFIRMED: Outcome.PENDING,
+    ActivityStatus.PENDING: Outcome.PENDING,
+    ActivityStatus.QUEUED: Outcome.PENDING,
+    ActivityStatus.RUNNING: Outcome.PENDING,
+    ActivityStatus.COMPLETE: Outcome.SUCCESS,
+    ActivityStatus.ERROR: Outcome.FAILURE,
+    ActivityStatus.CANCELLED: Outcome.FAILURE,
+}
+"""What each state means for whoever waits for an activity."""
+_OUTCOMES_BY_WORD = {status.casefold(): outcome for status, outcome in ACTIVITY_OUTCOMES.items()}
+
+
+def activity_outcome(status: str | None) -> Outcome:
+    """What an activity's status means, compared ignoring case; an unknown one is pending."""
+    return _OUTCOMES_BY_WORD.get((status or "").casefold(), Outcome.PENDING)
+
+
+class ActivityType(StrEnum):
+    """What a bulk activity does."""
+
+    ADD_CONTACTS = "ADD_CONTACTS"
+    REMOVE_CONTACTS_FROM_LISTS = "REMOVE_CONTACTS_FROM_LISTS"
+    CLEAR_CONTACTS_FROM_LISTS = "CLEAR_CONTACTS_FROM_LISTS"
+    EXPORT_CONTACTS = "EXPORT_CONTACTS"
+
+
+@attrs.frozen(weakref_slot=False)
+class ActivityError:
+    """A row that an activity could not take, or took with a warning.
+
+    Attributes:
+        message: What was wrong.
+        line_number: The line of the file; 0 when unknown.
+        email_address: The address of the row; may be "".
+        extra: What the service sent beyond the fields above.
+    """
+
+    message: str | None = None
+    line_number: int | None = None
+    email_address: str | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class Activity:
+    """A bulk activity. The answer that starts one has no status yet, and its counts mean nothing.
+
+    Source: bulk-activities-status-report-api.
+
+    Attributes:
+        id: The activity's id.
+        type: What it does.
+        status: Its state; an unknown one is plain text.
+        created_date: When it was asked for.
+        start_date: When it began; None before.
+        finish_date: When it ended; None before.
+        contact_count: Contacts in it, meaningful once it has ended. What is no number is None, and
+            kept in `extra`.
+        error_count: Rows that failed, meaningful once it has ended.
+        errors: The failed rows, as objects or as text ("Line 2: ..."). May be empty although rows
+            failed.
+        warnings: Rows that were taken with a warning, in the same two forms.
+        file_name: For an export that is done, the URL of its CSV; for imports the name of the file.
+            May be "".
+        extra: What the service sent beyond the fields above, and the raw text of dates that are
+            None here.
+    """
+
+    id: str
+    type: ActivityType | str | None = None
+    status: ActivityStatus | str | None = None
+    created_date: datetime | None = None
+    start_date: datetime | None = None
+    finish_date: datetime | None = None
+    contact_count: int | None = attrs.field(
+        default=None, metadata={"aliases": ("contacts_count",), "lenient": True}
+    )
+    error_count: int | None = attrs.field(default=None, metadata={"lenient": True})
+    errors: tuple[ActivityError | str, ...] = ()
+    warnings: tuple[ActivityError | str, ...] = ()
+    file_name: str | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+    @property
+    def outcome(self) -> Outcome:
+        """Whether the activity is pending, done or has failed."""
+        return activity_outcome(self.status)

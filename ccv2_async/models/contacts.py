@@ -1,0 +1,322 @@
+"""Contacts and the sign-up form.
+
+Source: the contacts pages of the v2 reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003  # read at run time by the converter
+from datetime import datetime  # noqa: TC003  # read at run time by the converter
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import attrs
+
+from ccv2_async.models.lists import ContactListRef  # noqa: TC001  # read at run time
+from ccv2_async.models.rules import rule
+
+__all__ = [
+    "ActionBy",
+    "Address",
+    "AddressType",
+    "ConfirmStatus",
+    "Contact",
+    "ContactStatus",
+    "ContactWrite",
+    "CustomField",
+    "EmailAddress",
+    "Note",
+    "SignupForm",
+    "SignupFormWrite",
+]
+
+
+class ContactStatus(StrEnum):
+    """The state of a contact or of one of its addresses."""
+
+    ACTIVE = "ACTIVE"
+    UNCONFIRMED = "UNCONFIRMED"
+    OPTOUT = "OPTOUT"
+    REMOVED = "REMOVED"
+    NON_SUBSCRIBER = "NON_SUBSCRIBER"
+    VISITOR = "VISITOR"
+
+
+class ConfirmStatus(StrEnum):
+    """Whether an address has been confirmed by its owner."""
+
+    CONFIRMED = "CONFIRMED"
+    NO_CONFIRMATION_REQUIRED = "NO_CONFIRMATION_REQUIRED"
+    UNCONFIRMED = "UNCONFIRMED"
+
+
+class ActionBy(StrEnum):
+    """Who acts: the account's owner, or the contact itself."""
+
+    ACTION_BY_OWNER = "ACTION_BY_OWNER"
+    ACTION_BY_VISITOR = "ACTION_BY_VISITOR"
+
+
+class AddressType(StrEnum):
+    """The kind of a postal address."""
+
+    PERSONAL = "PERSONAL"
+    BUSINESS = "BUSINESS"
+
+
+@attrs.frozen(weakref_slot=False)
+class EmailAddress:
+    """An e-mail address of a contact.
+
+    Attributes:
+        email_address: The address, at most 80 characters.
+        id: Its id.
+        status: Its state.
+        confirm_status: Whether it has been confirmed.
+        opt_in_source: Who put it on a list.
+        opt_in_date: When.
+        opt_out_date: When it was taken off; None for never.
+        extra: What the service sent beyond the fields above, and the raw text of dates that are
+            None here. Goes back when it is written.
+    """
+
+    email_address: str = attrs.field(metadata=rule(required=True, max_length=80))
+    id: str | None = None
+    status: ContactStatus | str | None = None
+    confirm_status: ConfirmStatus | str | None = None
+    opt_in_source: ActionBy | str | None = None
+    opt_in_date: datetime | None = None
+    opt_out_date: datetime | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class Address:
+    """A postal address of a contact.
+
+    Attributes:
+        id: Its id.
+        address_type: PERSONAL or BUSINESS, one of each at most.
+        line1: First line.
+        line2: Second line.
+        line3: Third line.
+        city: City.
+        state: State outside the US and Canada.
+        state_code: Two letters, US and Canada only.
+        country_code: ISO 3166-1, two letters.
+        postal_code: Postal code.
+        sub_postal_code: What follows the postal code.
+        extra: What the service sent beyond the fields above. Goes back when it is written.
+    """
+
+    id: str | None = None
+    address_type: AddressType | str | None = attrs.field(
+        default=None, metadata=rule(allowed=AddressType)
+    )
+    line1: str | None = None
+    line2: str | None = None
+    line3: str | None = None
+    city: str | None = None
+    state: str | None = None
+    state_code: str | None = None
+    country_code: str | None = None
+    postal_code: str | None = None
+    sub_postal_code: str | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class CustomField:
+    """A custom field of a contact.
+
+    Attributes:
+        name: `CustomField1` to `CustomField15`; bulk imports spell it differently.
+        value: Its value.
+        label: What the account calls it.
+        extra: What the service sent beyond the fields above. Goes back when it is written.
+    """
+
+    name: str = attrs.field(metadata=rule(required=True))
+    value: str = attrs.field(metadata=rule(required=True))
+    label: str | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class Note:
+    """A note on a contact.
+
+    Attributes:
+        note: Its text.
+        id: Its id.
+        created_date: When it was written.
+        modified_date: When it was last changed.
+        extra: What the service sent beyond the fields above, and the raw text of dates that are
+            None here. Goes back when it is written.
+    """
+
+    note: str | None = None
+    id: str | None = None
+    created_date: datetime | None = None
+    modified_date: datetime | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class Contact:
+    """A contact. Writing one back replaces everything: what is None is erased.
+
+    Source: contacts-api, contacts-resource.
+
+    Attributes:
+        id: The contact's id.
+        contact_id: Its UUID for migrations; only when asked for.
+        status: Its state.
+        confirmed: Whether it has been confirmed.
+        prefix_name: Salutation.
+        first_name: First name.
+        middle_name: Middle name; deprecated by the service.
+        last_name: Last name.
+        job_title: Job title.
+        department_name: Department.
+        company_name: At most 50 characters.
+        home_phone: At most 50 characters.
+        work_phone: At most 50 characters.
+        cell_phone: At most 50 characters.
+        fax: At most 50 characters.
+        addresses: One PERSONAL and one BUSINESS at most.
+        email_addresses: Exactly one.
+        lists: The lists it is on.
+        custom_fields: At most 15.
+        notes: Notes on it.
+        source: What added it.
+        source_details: More on what added it.
+        created_date: When it was created.
+        modified_date: When it was last changed.
+        insert_date: When it was added.
+        last_update_date: When it was last updated.
+        extra: What the service sent beyond the fields above, and the raw text of dates that are
+            None here. Goes back when it is written.
+    """
+
+    id: str
+    contact_id: str | None = None
+    status: ContactStatus | str | None = None
+    confirmed: bool | None = None
+    prefix_name: str | None = None
+    first_name: str | None = None
+    middle_name: str | None = None
+    last_name: str | None = None
+    job_title: str | None = None
+    department_name: str | None = None
+    company_name: str | None = attrs.field(default=None, metadata=rule(max_length=50))
+    home_phone: str | None = attrs.field(default=None, metadata=rule(max_length=50))
+    work_phone: str | None = attrs.field(default=None, metadata=rule(max_length=50))
+    cell_phone: str | None = attrs.field(default=None, metadata=rule(max_length=50))
+    fax: str | None = attrs.field(default=None, metadata=rule(max_length=50))
+    addresses: tuple[Address, ...] = attrs.field(default=(), metadata=rule(max_length=2))
+    email_addresses: tuple[EmailAddress, ...] = attrs.field(
+        default=(), metadata=rule(required=True, min_length=1, max_length=1)
+    )
+    lists: tuple[ContactListRef, ...] = attrs.field(
+        default=(), metadata=rule(required=True, min_length=1)
+    )
+    custom_fields: tuple[CustomField, ...] = attrs.field(default=(), metadata=rule(max_length=15))
+    notes: tuple[Note, ...] = ()
+    source: str | None = None
+    source_details: str | None = None
+    created_date: datetime | None = None
+    modified_date: datetime | None = None
+    insert_date: datetime | None = None
+    last_update_date: datetime | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+    @property
+    def email(self) -> str | None:
+        """Its e-mail address; None when it came without one."""
+        return self.email_addresses[0].email_address if self.email_addresses else None
+
+
+@attrs.frozen(weakref_slot=False)
+class ContactWrite:
+    """What is sent to create or replace a contact.
+
+    Source: contacts-api, contacts-collection, POST.
+
+    Attributes:
+        email_addresses: Exactly one.
+        lists: The lists to put it on, one at least.
+        prefix_name: Salutation.
+        first_name: First name.
+        last_name: Last name.
+        job_title: Job title.
+        department_name: Department.
+        company_name: At most 50 characters.
+        home_phone: At most 50 characters.
+        work_phone: At most 50 characters.
+        cell_phone: At most 50 characters.
+        fax: At most 50 characters.
+        addresses: One PERSONAL and one BUSINESS at most.
+        custom_fields: At most 15.
+        notes: Notes on it.
+        source_details: What added it.
+        extra: Further fields to send.
+    """
+
+    __omit_empty__: ClassVar[bool] = True
+
+    email_addresses: tuple[EmailAddress, ...] = attrs.field(
+        metadata=rule(required=True, min_length=1, max_length=1)
+    )
+    lists: tuple[ContactListRef, ...] = attrs.field(metadata=rule(required=True, min_length=1))
+    prefix_name: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    job_title: str | None = None
+    department_name: str | None = None
+    company_name: str | None = attrs.field(default=None, metadata=rule(max_length=50))
+    home_phone: str | None = attrs.field(default=None, metadata=rule(max_length=50))
+    work_phone: str | None = attrs.field(default=None, metadata=rule(max_length=50))
+    cell_phone: str | None = attrs.field(default=None, metadata=rule(max_length=50))
+    fax: str | None = attrs.field(default=None, metadata=rule(max_length=50))
+    addresses: tuple[Address, ...] = attrs.field(default=(), metadata=rule(max_length=2))
+    custom_fields: tuple[CustomField, ...] = attrs.field(default=(), metadata=rule(max_length=15))
+    notes: tuple[Note, ...] = ()
+    source_details: str | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class SignupFormWrite:
+    """What is sent to create a sign-up form.
+
+    Attributes:
+        contact_lists: The lists it puts people on.
+        list_name: The name of a list.
+        source: What asks for it.
+        extra: Further fields to send.
+    """
+
+    contact_lists: tuple[Any, ...] = attrs.field(metadata=rule(required=True))
+    list_name: str | None = None
+    source: str | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class SignupForm:
+    """A sign-up form.
+
+    Attributes:
+        contact_lists: The lists it puts people on.
+        list_name: The name of a list.
+        source: What asked for it.
+        signup_form_url: Where people sign up.
+        extra: What the service sent beyond the fields above. Goes back when it is written.
+    """
+
+    contact_lists: tuple[Any, ...] = ()
+    list_name: str | None = None
+    source: str | None = None
+    signup_form_url: str | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
