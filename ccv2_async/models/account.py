@@ -1,0 +1,110 @@
+"""The account and its confirmed addresses.
+
+Source: the account pages of the v2 reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003  # read at run time by the converter
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import attrs
+
+from ccv2_async.models.rules import rule
+
+__all__ = [
+    "AccountAddress",
+    "AccountInfo",
+    "VerifiedEmailAddress",
+    "VerifiedEmailStatus",
+]
+
+
+class VerifiedEmailStatus(StrEnum):
+    """Whether an address of the account has been confirmed."""
+
+    CONFIRMED = "CONFIRMED"
+    UNCONFIRMED = "UNCONFIRMED"
+
+
+@attrs.frozen(weakref_slot=False)
+class AccountAddress:
+    """The postal address of an account.
+
+    Attributes:
+        line1: First line; the service wants one.
+        line2: Second line.
+        line3: Third line.
+        city: City.
+        state_code: Two letters, US and Canada only.
+        state: State outside the US and Canada.
+        postal_code: Postal code.
+        country_code: ISO 3166-1, two letters.
+        extra: What the service sent beyond the fields above. Goes back when it is written.
+    """
+
+    line1: str | None = attrs.field(default=None, metadata=rule(required=True))
+    line2: str | None = None
+    line3: str | None = None
+    city: str | None = None
+    state_code: str | None = None
+    state: str | None = None
+    postal_code: str | None = None
+    country_code: str | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class AccountInfo:
+    """Who the account belongs to.
+
+    Source: summary-information-api.
+
+    Attributes:
+        website: Its website.
+        organization_name: The organisation.
+        time_zone: A name such as US/Eastern.
+        first_name: First name of the owner.
+        last_name: Last name of the owner.
+        email: The owner's address.
+        phone: Telephone.
+        company_logo: Where the logo can be fetched.
+        country_code: ISO 3166-1, two letters.
+        state_code: Two letters, US and Canada only.
+        organization_addresses: Postal addresses. When sent they replace what is stored; none at all
+            leaves that as it is.
+        extra: What the service sent beyond the fields above. Goes back when it is written.
+    """
+
+    __omit_empty__: ClassVar[bool] = True
+
+    website: str | None = None
+    organization_name: str | None = None
+    time_zone: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    company_logo: str | None = None
+    country_code: str | None = None
+    state_code: str | None = None
+    organization_addresses: tuple[AccountAddress, ...] = ()
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class VerifiedEmailAddress:
+    """An address that campaigns may be sent from, once it is confirmed.
+
+    Source: verify-email-addresses.
+
+    Attributes:
+        email_address: The address.
+        status: Whether it has been confirmed.
+        extra: What the service sent beyond the fields above. Goes back when it is written.
+    """
+
+    email_address: str = attrs.field(metadata=rule(required=True))
+    status: VerifiedEmailStatus | str | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)

@@ -1,0 +1,430 @@
+"""E-mail campaigns: content, schedules, test sends and previews.
+
+Source: the e-mail campaign pages of the v2 reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003  # read at run time by the converter
+from datetime import datetime  # noqa: TC003  # read at run time by the converter
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import attrs
+
+from ccv2_async.models.rules import Need, rule
+
+__all__ = [
+    "Campaign",
+    "CampaignPreview",
+    "CampaignStatus",
+    "CampaignSummary",
+    "CampaignWrite",
+    "ClickThroughDetail",
+    "EmailContentFormat",
+    "GreetingName",
+    "MessageFooter",
+    "Schedule",
+    "ScheduleWrite",
+    "SentToContactList",
+    "TemplateType",
+    "TestSend",
+    "TestSendFormat",
+    "TrackingSummary",
+]
+
+
+class CampaignStatus(StrEnum):
+    """The state of a campaign."""
+
+    DRAFT = "DRAFT"
+    RUNNING = "RUNNING"
+    SENT = "SENT"
+    SCHEDULED = "SCHEDULED"
+    DELETED = "DELETED"
+    PENDING = "PENDING"
+    ARCHIVED = "ARCHIVED"
+
+
+class TemplateType(StrEnum):
+    """What a campaign was made from."""
+
+    CUSTOM = "CUSTOM"
+    STOCK = "STOCK"
+
+
+class EmailContentFormat(StrEnum):
+    """The markup of a campaign's content. XHTML cannot be previewed."""
+
+    HTML = "HTML"
+    XHTML = "XHTML"
+
+
+class TestSendFormat(StrEnum):
+    """The form in which a test is sent."""
+
+    HTML = "HTML"
+    TEXT = "TEXT"
+    HTML_AND_TEXT = "HTML_AND_TEXT"
+
+
+class GreetingName(StrEnum):
+    """The name that a campaign greets its reader by."""
+
+    FIRST_NAME = "FIRST_NAME"
+    LAST_NAME = "LAST_NAME"
+    FIRST_AND_LAST_NAME = "FIRST_AND_LAST_NAME"
+    NONE = "NONE"
+
+
+_NEEDS = (
+    Need("is_permission_reminder_enabled", True, ("permission_reminder_text",)),
+    Need(
+        "is_view_as_webpage_enabled",
+        True,
+        ("view_as_web_page_text", "view_as_web_page_link_text"),
+    ),
+)
+
+
+@attrs.frozen(weakref_slot=False)
+class MessageFooter:
+    """The foot of a campaign's message. Leave it out for the account's own.
+
+    Attributes:
+        organization_name: Who sends it.
+        address_line_1: First line of the address.
+        address_line_2: Second line.
+        address_line_3: Third line.
+        city: City.
+        state: State in the US.
+        international_state: State elsewhere.
+        postal_code: Postal code.
+        country: ISO 3166-1, two letters.
+        forward_email_link_text: The text of the link to forward the message.
+        subscribe_link_text: The text of the link to subscribe.
+        include_forward_email: Whether there is a link to forward it.
+        include_subscribe_link: Whether there is a link to subscribe.
+        extra: What the service sent beyond the fields above. Goes back when it is written.
+    """
+
+    organization_name: str | None = None
+    address_line_1: str | None = None
+    address_line_2: str | None = None
+    address_line_3: str | None = None
+    city: str | None = None
+    state: str | None = None
+    international_state: str | None = None
+    postal_code: str | None = None
+    country: str | None = None
+    forward_email_link_text: str | None = None
+    subscribe_link_text: str | None = None
+    include_forward_email: bool | None = None
+    include_subscribe_link: bool | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class TrackingSummary:
+    """How often a campaign was sent, opened and so on.
+
+    Attributes:
+        sends: Messages sent.
+        opens: Messages opened.
+        clicks: Clicks on links.
+        forwards: Messages forwarded.
+        unsubscribes: Readers who left.
+        bounces: Messages that came back.
+        spam_count: Reports as spam; not always there.
+        extra: What the service sent beyond the fields above.
+    """
+
+    sends: int | None = None
+    opens: int | None = None
+    clicks: int | None = None
+    forwards: int | None = None
+    unsubscribes: int | None = None
+    bounces: int | None = None
+    spam_count: int | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class ClickThroughDetail:
+    """A link of a campaign and its clicks.
+
+    Attributes:
+        url: Where it leads.
+        url_uid: Its id, the link id of the tracking reports.
+        click_count: Clicks.
+        extra: What the service sent beyond the fields above. Goes back when it is written.
+    """
+
+    url: str | None = None
+    url_uid: str | None = None
+    click_count: int | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class SentToContactList:
+    """A list that a campaign goes to.
+
+    Attributes:
+        id: The list's id.
+        extra: What the service sent beyond the fields above. Goes back when it is written.
+    """
+
+    id: str = attrs.field(metadata=rule(required=True))
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class Campaign:
+    """An e-mail campaign. Writing one back replaces everything: what is None is erased.
+
+    Source: email-campaigns, campaign-resource.
+
+    Attributes:
+        id: The campaign's id.
+        name: Unique in the account, at most 80 characters.
+        subject: At most 200 characters.
+        status: Its state.
+        template_type: CUSTOM or STOCK; content and style of a STOCK one cannot be changed.
+        from_name: Who it is from, at most 100 characters.
+        from_email: A confirmed address of the account.
+        reply_to_email: A confirmed address of the account.
+        email_content: The message as HTML or XHTML.
+        text_content: The message as text.
+        email_content_format: HTML or XHTML.
+        style_sheet: CSS, for XHTML only.
+        is_permission_reminder_enabled: Whether the reminder is shown.
+        permission_reminder_text: Why the reader gets it; needed when the reminder is shown.
+        is_view_as_webpage_enabled: Whether there is a link to the message as a web page.
+        view_as_web_page_text: The text before that link; needed when it is shown.
+        view_as_web_page_link_text: The text of that link; needed when it is shown.
+        greeting_name: The name of the greeting.
+        greeting_salutations: What comes before the name.
+        greeting_string: The greeting when there is no name.
+        message_footer: Its foot.
+        sent_to_contact_lists: The lists it goes to.
+        tracking_summary: How often it was sent, opened and so on.
+        click_through_details: Its links and their clicks.
+        permalink_url: Where it can be read.
+        is_visible_in_ui: Whether the website shows it.
+        created_date: When it was created.
+        modified_date: When it was last changed.
+        last_run_date: When it was last run.
+        last_sent_date: When it was last sent.
+        next_run_date: When it will be sent next.
+        extra: What the service sent beyond the fields above, and the raw text of dates that are
+            None here. Goes back when it is written.
+    """
+
+    __needs__: ClassVar[tuple[Need, ...]] = _NEEDS
+
+    id: str
+    name: str | None = attrs.field(default=None, metadata=rule(required=True, max_length=80))
+    subject: str | None = attrs.field(default=None, metadata=rule(required=True, max_length=200))
+    status: CampaignStatus | str | None = None
+    template_type: TemplateType | str | None = None
+    from_name: str | None = attrs.field(default=None, metadata=rule(required=True, max_length=100))
+    from_email: str | None = attrs.field(default=None, metadata=rule(required=True, max_length=80))
+    reply_to_email: str | None = attrs.field(
+        default=None, metadata=rule(required=True, max_length=80)
+    )
+    email_content: str | None = attrs.field(
+        default=None, metadata=rule(required=True, max_length=930_000)
+    )
+    text_content: str | None = attrs.field(
+        default=None, metadata=rule(required=True, max_length=930_000)
+    )
+    email_content_format: EmailContentFormat | str | None = attrs.field(
+        default=None, metadata=rule(allowed=EmailContentFormat)
+    )
+    style_sheet: str | None = None
+    is_permission_reminder_enabled: bool | None = None
+    permission_reminder_text: str | None = None
+    is_view_as_webpage_enabled: bool | None = None
+    view_as_web_page_text: str | None = None
+    view_as_web_page_link_text: str | None = None
+    greeting_name: GreetingName | str | None = attrs.field(
+        default=None, metadata=rule(allowed=GreetingName)
+    )
+    greeting_salutations: str | None = None
+    greeting_string: str | None = None
+    message_footer: MessageFooter | None = None
+    sent_to_contact_lists: tuple[SentToContactList, ...] = ()
+    tracking_summary: TrackingSummary | None = None
+    click_through_details: tuple[ClickThroughDetail, ...] = ()
+    permalink_url: str | None = None
+    is_visible_in_ui: bool | None = None
+    created_date: datetime | None = None
+    modified_date: datetime | None = None
+    last_run_date: datetime | None = None
+    last_sent_date: datetime | None = None
+    next_run_date: datetime | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class CampaignWrite:
+    """What is sent to create or replace a campaign.
+
+    Source: email-campaigns, campaign-collection, POST.
+
+    Attributes:
+        name: Unique in the account, at most 80 characters.
+        subject: At most 200 characters.
+        from_name: Who it is from, at most 100 characters.
+        from_email: A confirmed address of the account.
+        reply_to_email: A confirmed address of the account.
+        email_content: The message as HTML or XHTML.
+        text_content: The message as text.
+        email_content_format: HTML or XHTML.
+        style_sheet: CSS, for XHTML only.
+        is_permission_reminder_enabled: Whether the reminder is shown.
+        permission_reminder_text: Why the reader gets it; needed when the reminder is shown.
+        is_view_as_webpage_enabled: Whether there is a link to the message as a web page.
+        view_as_web_page_text: The text before that link; needed when it is shown.
+        view_as_web_page_link_text: The text of that link; needed when it is shown.
+        greeting_name: The name of the greeting.
+        greeting_salutations: What comes before the name.
+        greeting_string: The greeting when there is no name.
+        message_footer: Its foot; None for the account's own.
+        sent_to_contact_lists: The lists it goes to.
+        is_visible_in_ui: Whether the website shows it.
+        extra: Further fields to send.
+    """
+
+    __needs__: ClassVar[tuple[Need, ...]] = _NEEDS
+    __omit_empty__: ClassVar[bool] = True
+
+    name: str = attrs.field(metadata=rule(required=True, max_length=80))
+    subject: str = attrs.field(metadata=rule(required=True, max_length=200))
+    from_name: str = attrs.field(metadata=rule(required=True, max_length=100))
+    from_email: str = attrs.field(metadata=rule(required=True, max_length=80))
+    reply_to_email: str = attrs.field(metadata=rule(required=True, max_length=80))
+    email_content: str = attrs.field(metadata=rule(required=True, max_length=930_000))
+    text_content: str = attrs.field(metadata=rule(required=True, max_length=930_000))
+    email_content_format: EmailContentFormat | str | None = attrs.field(
+        default=None, metadata=rule(allowed=EmailContentFormat)
+    )
+    style_sheet: str | None = None
+    is_permission_reminder_enabled: bool | None = None
+    permission_reminder_text: str | None = None
+    is_view_as_webpage_enabled: bool | None = None
+    view_as_web_page_text: str | None = None
+    view_as_web_page_link_text: str | None = None
+    greeting_name: GreetingName | str | None = attrs.field(
+        default=None, metadata=rule(allowed=GreetingName)
+    )
+    greeting_salutations: str | None = None
+    greeting_string: str | None = None
+    message_footer: MessageFooter | None = None
+    sent_to_contact_lists: tuple[SentToContactList, ...] = ()
+    is_visible_in_ui: bool | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class CampaignSummary:
+    """A row of a listing of campaigns.
+
+    Source: email-campaigns, campaign-collection, GET.
+
+    Attributes:
+        id: The campaign's id.
+        name: Its name.
+        status: Its state.
+        modified_date: When it was last changed.
+        extra: What the service sent beyond the fields above, and the raw text of dates that are
+            None here.
+    """
+
+    id: str
+    name: str | None = None
+    status: CampaignStatus | str | None = None
+    modified_date: datetime | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class Schedule:
+    """A time at which a campaign is sent.
+
+    Source: email-scheduling.
+
+    Attributes:
+        id: The schedule's id.
+        scheduled_date: When it is sent.
+        extra: What the service sent beyond the fields above, and the raw text of dates that are
+            None here. Goes back when it is written.
+    """
+
+    id: str
+    scheduled_date: datetime | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class ScheduleWrite:
+    """What is sent to schedule a campaign.
+
+    Source: email-scheduling.
+
+    Attributes:
+        scheduled_date: When to send it, at least 20 minutes ahead; None to send it now.
+        extra: Further fields to send.
+    """
+
+    scheduled_date: datetime | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class TestSend:
+    """What is sent to try a campaign out, and what comes back.
+
+    Source: email-campaign-testsend-api.
+
+    Attributes:
+        email_addresses: One to five addresses.
+        format: The form in which it is sent.
+        personal_message: A word to the readers.
+        extra: Further fields to send.
+    """
+
+    __test__: ClassVar[bool] = False  # pytest would take it for a test class
+
+    email_addresses: tuple[str, ...] = attrs.field(
+        metadata=rule(required=True, min_length=1, max_length=5)
+    )
+    format: TestSendFormat | str = attrs.field(
+        default=TestSendFormat.HTML_AND_TEXT, metadata=rule(required=True, allowed=TestSendFormat)
+    )
+    personal_message: str | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class CampaignPreview:
+    """A campaign as its readers will see it.
+
+    Source: email-campaign-preview-api.
+
+    Attributes:
+        subject: Its subject.
+        from_email: Who it is from.
+        reply_to_email: Where answers go.
+        preview_email_content: The message as HTML.
+        preview_text_content: The message as text.
+        extra: What the service sent beyond the fields above.
+    """
+
+    subject: str | None = None
+    from_email: str | None = None
+    reply_to_email: str | None = None
+    preview_email_content: str | None = None
+    preview_text_content: str | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)

@@ -1,0 +1,307 @@
+"""What readers did with campaigns.
+
+Source: the campaign and contact tracking pages of the v2 reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003  # read at run time by the converter
+from datetime import datetime  # noqa: TC003  # read at run time by the converter
+from enum import StrEnum
+from typing import Any
+
+import attrs
+
+__all__ = [
+    "BounceActivity",
+    "BounceCode",
+    "ClickActivity",
+    "ContactCampaignSummary",
+    "ContactTrackingSummary",
+    "ForwardActivity",
+    "OpenActivity",
+    "SendActivity",
+    "TrackingActivity",
+    "TrackingActivityType",
+    "UnsubscribeActivity",
+    "UnsubscribeSource",
+]
+
+
+class TrackingActivityType(StrEnum):
+    """What a reader, or a message, did."""
+
+    EMAIL_BOUNCE = "EMAIL_BOUNCE"
+    EMAIL_CLICK = "EMAIL_CLICK"
+    EMAIL_FORWARD = "EMAIL_FORWARD"
+    EMAIL_OPEN = "EMAIL_OPEN"
+    EMAIL_SEND = "EMAIL_SEND"
+    EMAIL_UNSUBSCRIBE = "EMAIL_UNSUBSCRIBE"
+
+
+class BounceCode(StrEnum):
+    """Why a message came back: B is an address that does not exist; the others are undocumented."""
+
+    B = "B"
+    D = "D"
+    F = "F"
+    S = "S"
+    V = "V"
+    X = "X"
+    Z = "Z"
+
+
+class UnsubscribeSource(StrEnum):
+    """Who ended a subscription."""
+
+    ACTION_BY_CUSTOMER = "ACTION_BY_CUSTOMER"
+    ACTION_BY_OWNER = "ACTION_BY_OWNER"
+    ACTION_BY_CONTACT = "ACTION_BY_CONTACT"
+
+
+@attrs.frozen(weakref_slot=False)
+class SendActivity:
+    """A message that was sent.
+
+    Attributes:
+        activity_type: What it is.
+        campaign_id: The campaign.
+        contact_id: The contact.
+        email_address: Its address.
+        send_date: When it was sent.
+        extra: What the service sent beyond the fields above, and the raw text of dates that are
+            None here.
+    """
+
+    activity_type: TrackingActivityType | str | None = None
+    campaign_id: str | None = None
+    contact_id: str | None = None
+    email_address: str | None = None
+    send_date: datetime | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class OpenActivity:
+    """A message that was opened.
+
+    Attributes:
+        activity_type: What it is.
+        campaign_id: The campaign.
+        contact_id: The contact.
+        email_address: Its address.
+        open_date: When it was opened.
+        extra: What the service sent beyond the fields above, and the raw text of dates that are
+            None here.
+    """
+
+    activity_type: TrackingActivityType | str | None = None
+    campaign_id: str | None = None
+    contact_id: str | None = None
+    email_address: str | None = None
+    open_date: datetime | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class ClickActivity:
+    """A link that was clicked.
+
+    Attributes:
+        activity_type: What it is.
+        campaign_id: The campaign.
+        contact_id: The contact.
+        email_address: Its address.
+        click_date: When the link was clicked.
+        link_id: The link.
+        link_uri: Where the link leads; in reports by contact.
+        extra: What the service sent beyond the fields above, and the raw text of dates that are
+            None here.
+    """
+
+    activity_type: TrackingActivityType | str | None = None
+    campaign_id: str | None = None
+    contact_id: str | None = None
+    email_address: str | None = None
+    click_date: datetime | None = None
+    link_id: str | None = None
+    link_uri: str | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class ForwardActivity:
+    """A message that was forwarded.
+
+    Attributes:
+        activity_type: What it is.
+        campaign_id: The campaign.
+        contact_id: The contact.
+        email_address: Its address.
+        forward_date: When it was forwarded.
+        extra: What the service sent beyond the fields above, and the raw text of dates that are
+            None here.
+    """
+
+    activity_type: TrackingActivityType | str | None = None
+    campaign_id: str | None = None
+    contact_id: str | None = None
+    email_address: str | None = None
+    forward_date: datetime | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class BounceActivity:
+    """A message that came back.
+
+    Attributes:
+        activity_type: What it is.
+        campaign_id: The campaign.
+        contact_id: The contact.
+        email_address: Its address.
+        bounce_code: Why it came back.
+        bounce_date: When it came back.
+        bounce_description: The same in words.
+        bounce_message: What the other server said; may be "".
+        extra: What the service sent beyond the fields above, and the raw text of dates that are
+            None here.
+    """
+
+    activity_type: TrackingActivityType | str | None = None
+    campaign_id: str | None = None
+    contact_id: str | None = None
+    email_address: str | None = None
+    bounce_code: BounceCode | str | None = None
+    bounce_date: datetime | None = None
+    bounce_description: str | None = None
+    bounce_message: str | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class UnsubscribeActivity:
+    """A reader who left.
+
+    Attributes:
+        activity_type: What it is.
+        campaign_id: The campaign.
+        contact_id: The contact.
+        email_address: Its address.
+        unsubscribe_date: When the reader left.
+        unsubscribe_source: Who ended it.
+        unsubscribe_reason: Why; may be "".
+        extra: What the service sent beyond the fields above, and the raw text of dates that are
+            None here.
+    """
+
+    activity_type: TrackingActivityType | str | None = None
+    campaign_id: str | None = None
+    contact_id: str | None = None
+    email_address: str | None = None
+    unsubscribe_date: datetime | None = None
+    unsubscribe_source: UnsubscribeSource | str | None = None
+    unsubscribe_reason: str | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class TrackingActivity:
+    """A row of a report of everything; `activity_type` says which dates and details are there.
+
+    Attributes:
+        activity_type: What it is.
+        campaign_id: The campaign.
+        contact_id: The contact.
+        email_address: Its address.
+        send_date: When it was sent.
+        open_date: When it was opened.
+        click_date: When the link was clicked.
+        link_id: The link.
+        link_uri: Where the link leads; in reports by contact.
+        forward_date: When it was forwarded.
+        bounce_code: Why it came back.
+        bounce_date: When it came back.
+        bounce_description: The same in words.
+        bounce_message: What the other server said; may be "".
+        unsubscribe_date: When the reader left.
+        unsubscribe_source: Who ended it.
+        unsubscribe_reason: Why; may be "".
+        opens: Openings.
+        clicks: Clicks.
+        bounces: Messages that came back.
+        forwards: Forwardings.
+        extra: What the service sent beyond the fields above, and the raw text of dates that are
+            None here.
+    """
+
+    activity_type: TrackingActivityType | str | None = None
+    campaign_id: str | None = None
+    contact_id: str | None = None
+    email_address: str | None = None
+    send_date: datetime | None = None
+    open_date: datetime | None = None
+    click_date: datetime | None = None
+    link_id: str | None = None
+    link_uri: str | None = None
+    forward_date: datetime | None = None
+    bounce_code: BounceCode | str | None = None
+    bounce_date: datetime | None = None
+    bounce_description: str | None = None
+    bounce_message: str | None = None
+    unsubscribe_date: datetime | None = None
+    unsubscribe_source: UnsubscribeSource | str | None = None
+    unsubscribe_reason: str | None = None
+    opens: int | None = None
+    clicks: int | None = None
+    bounces: int | None = None
+    forwards: int | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class ContactTrackingSummary:
+    """What one contact did with all campaigns.
+
+    Attributes:
+        sends: Messages sent to it.
+        opens: Openings.
+        clicks: Clicks.
+        forwards: Forwardings.
+        unsubscribes: Times it left.
+        bounces: Messages that came back.
+        contact_id: The contact.
+        extra: What the service sent beyond the fields above.
+    """
+
+    sends: int | None = None
+    opens: int | None = None
+    clicks: int | None = None
+    forwards: int | None = None
+    unsubscribes: int | None = None
+    bounces: int | None = None
+    contact_id: str | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class ContactCampaignSummary:
+    """What one contact did with one campaign.
+
+    Attributes:
+        campaign_id: The campaign.
+        contact_id: The contact.
+        opens: Openings.
+        clicks: Clicks.
+        forwards: Forwardings.
+        bounces: Messages that came back.
+        extra: What the service sent beyond the fields above.
+    """
+
+    campaign_id: str | None = None
+    contact_id: str | None = None
+    opens: int | None = None
+    clicks: int | None = None
+    forwards: int | None = None
+    bounces: int | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
