@@ -1,0 +1,338 @@
+"""What an event sells: fees, items with their attributes, and promotion codes.
+
+Source: the EventSpot pages of the v2 reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003  # read at run time by the converter
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import attrs
+
+from ccv2_async.models.rules import Need, rule
+
+__all__ = [
+    "DiscountScope",
+    "DiscountType",
+    "Fee",
+    "FeeScope",
+    "FeeWrite",
+    "Item",
+    "ItemAttribute",
+    "ItemAttributeWrite",
+    "ItemWrite",
+    "Promocode",
+    "PromocodeStatus",
+    "PromocodeType",
+    "PromocodeWrite",
+]
+
+
+class FeeScope(StrEnum):
+    """Whom a fee is for. REGISTRANT is read as it comes; send REGISTRANTS."""
+
+    BOTH = "BOTH"
+    REGISTRANTS = "REGISTRANTS"
+    GUESTS = "GUESTS"
+    REGISTRANT = "REGISTRANT"
+
+
+class PromocodeType(StrEnum):
+    """What a promotion code does: opens a hidden fee, or lowers the price."""
+
+    ACCESS = "ACCESS"
+    DISCOUNT = "DISCOUNT"
+
+
+class DiscountScope(StrEnum):
+    """What a discount is taken from."""
+
+    FEE_LIST = "FEE_LIST"
+    ORDER_TOTAL = "ORDER_TOTAL"
+
+
+class DiscountType(StrEnum):
+    """How a discount is counted."""
+
+    PERCENT = "PERCENT"
+    AMOUNT = "AMOUNT"
+
+
+class PromocodeStatus(StrEnum):
+    """The state of a promotion code."""
+
+    LIVE = "LIVE"
+    PAUSED = "PAUSED"
+    DEPLETED = "DEPLETED"
+
+
+_PROMOCODE_NEEDS = (
+    Need("code_type", "DISCOUNT", ("discount_scope",)),
+    Need("code_type", "DISCOUNT", ("discount_amount", "discount_percent"), any_of=True),
+    Need("code_type", "ACCESS", ("fee_ids",)),
+    Need("discount_scope", "FEE_LIST", ("fee_ids",)),
+)
+
+
+@attrs.frozen(weakref_slot=False)
+class Fee:
+    """What taking part costs.
+
+    Source: eventspot-apis, event-fees.
+
+    Attributes:
+        id: Its id.
+        label: Unique in the event, at most 100 characters.
+        fee: The amount.
+        fee_scope: Whom it is for.
+        early_fee: The amount before `track_information.early_fee_date`.
+        late_fee: The amount after `track_information.late_fee_date`.
+        has_restricted_access: Whether only an ACCESS code shows it; false when left out.
+        extra: What the service sent beyond the fields above. Goes back when it is written.
+    """
+
+    id: str = attrs.field(metadata=rule(max_length=50))
+    label: str | None = attrs.field(default=None, metadata=rule(required=True, max_length=100))
+    fee: float | None = attrs.field(default=None, metadata=rule(required=True))
+    fee_scope: FeeScope | str | None = attrs.field(
+        default=None, metadata=rule(required=True, allowed=FeeScope)
+    )
+    early_fee: float | None = None
+    late_fee: float | None = None
+    has_restricted_access: bool | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class FeeWrite:
+    """What is sent to create or replace a fee.
+
+    Source: eventspot-apis, event-fees.
+
+    Attributes:
+        label: Unique in the event, at most 100 characters.
+        fee: The amount.
+        fee_scope: Whom it is for.
+        early_fee: The amount before `track_information.early_fee_date`.
+        late_fee: The amount after `track_information.late_fee_date`.
+        has_restricted_access: Whether only an ACCESS code shows it; false when left out.
+        extra: Further fields to send.
+    """
+
+    label: str = attrs.field(metadata=rule(required=True, max_length=100))
+    fee: float = attrs.field(metadata=rule(required=True))
+    fee_scope: FeeScope | str = attrs.field(
+        metadata=rule(required=True, allowed=("BOTH", "REGISTRANTS", "GUESTS"))
+    )
+    early_fee: float | None = None
+    late_fee: float | None = None
+    has_restricted_access: bool | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class ItemAttribute:
+    """A variant of an item.
+
+    Source: eventspot-apis, item-attributes.
+
+    Attributes:
+        id: Its id.
+        name: Unique in the item, 1 to 100 characters; fixed once sold.
+        quantity_total: How many there are.
+        quantity_available: How many are left.
+        extra: What the service sent beyond the fields above. Goes back when it is written.
+    """
+
+    id: str = attrs.field(metadata=rule(max_length=100))
+    name: str | None = attrs.field(
+        default=None, metadata=rule(required=True, min_length=1, max_length=100)
+    )
+    quantity_total: int | None = attrs.field(default=None, metadata=rule(required=True, least=0))
+    quantity_available: int | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class ItemAttributeWrite:
+    """What is sent to create or replace a variant of an item.
+
+    Source: eventspot-apis, item-attributes.
+
+    Attributes:
+        name: Unique in the item, 1 to 100 characters; fixed once sold.
+        quantity_total: How many there are.
+        extra: Further fields to send.
+    """
+
+    name: str = attrs.field(metadata=rule(required=True, min_length=1, max_length=100))
+    quantity_total: int = attrs.field(metadata=rule(required=True, least=0))
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class Item:
+    """Something that an event sells.
+
+    Source: eventspot-apis, event-items.
+
+    Attributes:
+        id: Its id.
+        name: Unique in the event, 1 to 100 characters.
+        price: The amount; 0 for free.
+        default_quantity_total: How many there are; the sum of the attributes' when it has any.
+        per_registrant_limit: How many one registrant may take.
+        show_quantity_available: Whether people see how many are left.
+        description: At most 2,048 characters.
+        default_quantity_available: How many are left; None when it has attributes.
+        attributes: Its variants; they are added by calls of their own.
+        extra: What the service sent beyond the fields above. Goes back when it is written.
+    """
+
+    id: str = attrs.field(metadata=rule(max_length=100))
+    name: str | None = attrs.field(
+        default=None, metadata=rule(required=True, min_length=1, max_length=100)
+    )
+    price: float | None = attrs.field(default=None, metadata=rule(required=True, least=0))
+    default_quantity_total: int | None = attrs.field(
+        default=None, metadata=rule(required=True, least=0)
+    )
+    per_registrant_limit: int | None = attrs.field(
+        default=None, metadata=rule(required=True, least=0)
+    )
+    show_quantity_available: bool | None = attrs.field(default=None, metadata=rule(required=True))
+    description: str | None = attrs.field(default=None, metadata=rule(max_length=2048))
+    default_quantity_available: int | None = None
+    attributes: tuple[ItemAttribute, ...] = ()
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class ItemWrite:
+    """What is sent to create or replace an item.
+
+    Source: eventspot-apis, event-items.
+
+    Attributes:
+        name: Unique in the event, 1 to 100 characters.
+        price: The amount; 0 for free.
+        default_quantity_total: How many there are; the sum of the attributes' when it has any.
+        per_registrant_limit: How many one registrant may take.
+        show_quantity_available: Whether people see how many are left.
+        description: At most 2,048 characters.
+        extra: Further fields to send.
+    """
+
+    name: str = attrs.field(metadata=rule(required=True, min_length=1, max_length=100))
+    price: float = attrs.field(metadata=rule(required=True, least=0))
+    default_quantity_total: int = attrs.field(metadata=rule(required=True, least=0))
+    per_registrant_limit: int = attrs.field(metadata=rule(required=True, least=0))
+    show_quantity_available: bool = attrs.field(metadata=rule(required=True))
+    description: str | None = attrs.field(default=None, metadata=rule(max_length=2048))
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class Promocode:
+    """A code that opens a hidden fee or lowers the price.
+
+    Source: eventspot-apis, promocodes.
+
+    Attributes:
+        id: Its id.
+        code_name: Unique, 4 to 12 letters, digits and underscores.
+        code_type: ACCESS or DISCOUNT.
+        discount_scope: What is lowered; needed for DISCOUNT.
+        discount_type: How it is counted.
+        discount_amount: The amount, 0.01 at least.
+        discount_percent: Percent, 1 to 100.
+        fee_ids: The fees it is for: exactly one for ACCESS.
+        is_paused: Whether it cannot be used for now; false when left out.
+        quantity_total: How often it can be used; -1 without limit.
+        quantity_available: How often it can still be used; -1 without limit.
+        quantity_used: How often it was used.
+        status: Its state.
+        extra: What the service sent beyond the fields above. Goes back when it is written.
+    """
+
+    __needs__: ClassVar[tuple[Need, ...]] = _PROMOCODE_NEEDS
+
+    id: str = attrs.field(metadata=rule(max_length=50))
+    code_name: str | None = attrs.field(
+        default=None,
+        metadata=rule(
+            required=True,
+            min_length=4,
+            max_length=12,
+            pattern="[A-Za-z0-9_]*",
+            pattern_means="letters, digits and _ are accepted",
+        ),
+    )
+    code_type: PromocodeType | str | None = attrs.field(
+        default=None, metadata=rule(required=True, allowed=PromocodeType)
+    )
+    discount_scope: DiscountScope | str | None = attrs.field(
+        default=None, metadata=rule(allowed=DiscountScope)
+    )
+    discount_type: DiscountType | str | None = attrs.field(
+        default=None, metadata=rule(allowed=DiscountType)
+    )
+    discount_amount: float | None = attrs.field(default=None, metadata=rule(least=0.01))
+    discount_percent: int | None = attrs.field(default=None, metadata=rule(least=1, most=100))
+    fee_ids: tuple[str, ...] = ()
+    is_paused: bool | None = None
+    quantity_total: int | None = attrs.field(default=None, metadata=rule(least=-1))
+    quantity_available: int | None = None
+    quantity_used: int | None = None
+    status: PromocodeStatus | str | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class PromocodeWrite:
+    """What is sent to create or replace a promotion code.
+
+    Source: eventspot-apis, promocodes.
+
+    Attributes:
+        code_name: Unique, 4 to 12 letters, digits and underscores.
+        code_type: ACCESS or DISCOUNT.
+        discount_scope: What is lowered; needed for DISCOUNT.
+        discount_type: How it is counted.
+        discount_amount: The amount, 0.01 at least.
+        discount_percent: Percent, 1 to 100.
+        fee_ids: The fees it is for: exactly one for ACCESS.
+        is_paused: Whether it cannot be used for now; false when left out.
+        quantity_total: How often it can be used; -1 without limit.
+        extra: Further fields to send.
+    """
+
+    __needs__: ClassVar[tuple[Need, ...]] = _PROMOCODE_NEEDS
+    __omit_empty__: ClassVar[bool] = True
+
+    code_name: str = attrs.field(
+        metadata=rule(
+            required=True,
+            min_length=4,
+            max_length=12,
+            pattern="[A-Za-z0-9_]*",
+            pattern_means="letters, digits and _ are accepted",
+        )
+    )
+    code_type: PromocodeType | str = attrs.field(
+        metadata=rule(required=True, allowed=PromocodeType)
+    )
+    discount_scope: DiscountScope | str | None = attrs.field(
+        default=None, metadata=rule(allowed=DiscountScope)
+    )
+    discount_type: DiscountType | str | None = attrs.field(
+        default=None, metadata=rule(allowed=DiscountType)
+    )
+    discount_amount: float | None = attrs.field(default=None, metadata=rule(least=0.01))
+    discount_percent: int | None = attrs.field(default=None, metadata=rule(least=1, most=100))
+    fee_ids: tuple[str, ...] = ()
+    is_paused: bool | None = None
+    quantity_total: int | None = attrs.field(default=None, metadata=rule(least=-1))
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)

@@ -1,0 +1,280 @@
+"""Who registered for an event, with whom, and what was paid.
+
+Source: the EventSpot registrant pages of the v2 reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003  # read at run time by the converter
+from datetime import datetime  # noqa: TC003  # read at run time by the converter
+from enum import StrEnum
+from typing import Any
+
+import attrs
+
+from ccv2_async.models.event_parts import CurrencyType  # noqa: TC001  # read at run time
+from ccv2_async.models.event_sales import (
+    DiscountScope,  # noqa: TC001  # read at run time
+    DiscountType,  # noqa: TC001  # read at run time
+    PromocodeType,  # noqa: TC001  # read at run time
+)
+
+__all__ = [
+    "AttendanceStatus",
+    "Guest",
+    "Guests",
+    "OrderLine",
+    "PaymentSummary",
+    "PromocodeInfo",
+    "Registrant",
+    "RegistrantDetail",
+    "RegistrantField",
+    "RegistrantOrder",
+    "RegistrantPromocode",
+    "RegistrantSection",
+]
+
+
+class AttendanceStatus(StrEnum):
+    """Whether a registrant came."""
+
+    ATTENDED = "ATTENDED"
+    NOT_ATTENDED = "NOT_ATTENDED"
+
+
+@attrs.frozen(weakref_slot=False)
+class Registrant:
+    """A row of a listing of registrants.
+
+    Attributes:
+        id: The registrant's id.
+        email: Address.
+        first_name: First name.
+        last_name: Last name.
+        guest_count: Guests it brings.
+        attendance_status: Whether it came.
+        payment_status: How its payment stands, a word such as NA or PENDING.
+        registration_status: How its registration stands, a word such as REGISTERED.
+        registration_date: When it registered.
+        updated_date: When it was last changed.
+        ticket_id: Its ticket.
+        extra: What the service sent beyond the fields above, and the raw text of dates that are
+            None here.
+    """
+
+    id: str
+    email: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    guest_count: int | None = None
+    attendance_status: AttendanceStatus | str | None = None
+    payment_status: str | None = None
+    registration_status: str | None = None
+    registration_date: datetime | None = None
+    updated_date: datetime | None = None
+    ticket_id: str | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class RegistrantField:
+    """One thing that a registrant was asked.
+
+    Attributes:
+        type: `single_value`, or a kind with `values`.
+        name: Its name.
+        label: The question.
+        value: The answer.
+        values: The answers, where there may be several.
+        extra: What the service sent beyond the fields above.
+    """
+
+    type: str | None = None
+    name: str | None = None
+    label: str | None = None
+    value: str | None = None
+    values: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class RegistrantSection:
+    """A part of the questions.
+
+    Attributes:
+        label: Its heading.
+        fields: The questions and answers.
+        extra: What the service sent beyond the fields above.
+    """
+
+    label: str | None = None
+    fields: tuple[RegistrantField, ...] = ()
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class Guest:
+    """Someone whom a registrant brings.
+
+    Attributes:
+        guest_id: The guest's id.
+        guest_section: What the guest was asked.
+        extra: What the service sent beyond the fields above.
+    """
+
+    guest_id: str | None = None
+    guest_section: RegistrantSection | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class Guests:
+    """All whom a registrant brings.
+
+    Attributes:
+        guest_count: How many.
+        guest_info: Each of them.
+        extra: What the service sent beyond the fields above.
+    """
+
+    guest_count: int | None = None
+    guest_info: tuple[Guest, ...] = attrs.field(
+        default=(), metadata={"aliases": ("guests_info", "guest_sections")}
+    )
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class OrderLine:
+    """A fee or an item of an order.
+
+    Attributes:
+        id: The fee's or item's id.
+        name: Its name.
+        type: Its kind.
+        fee_period_type: Early, regular or late.
+        promo_type: The kind of promotion.
+        quantity: How many.
+        amount: The amount.
+        extra: What the service sent beyond the fields above.
+    """
+
+    id: str | None = None
+    name: str | None = None
+    type: str | None = None
+    fee_period_type: str | None = None
+    promo_type: str | None = None
+    quantity: int | None = None
+    amount: float | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class RegistrantOrder:
+    """What a registrant ordered.
+
+    Attributes:
+        order_id: The order's id.
+        order_date: When.
+        currency_type: The currency.
+        total: The amount.
+        fees: The fees in it.
+        items: The items in it.
+        extra: What the service sent beyond the fields above, and the raw text of dates that are
+            None here.
+    """
+
+    order_id: str | None = None
+    order_date: datetime | None = None
+    currency_type: CurrencyType | str | None = None
+    total: float | None = None
+    fees: tuple[OrderLine, ...] = ()
+    items: tuple[OrderLine, ...] = ()
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class PromocodeInfo:
+    """The promotion code of an order.
+
+    Attributes:
+        code_name: Its name.
+        code_type: ACCESS or DISCOUNT.
+        discount_amount: The amount.
+        discount_percent: Percent.
+        discount_scope: What is lowered.
+        discount_type: How it is counted.
+        redemption_count: How often it was used.
+        extra: What the service sent beyond the fields above.
+    """
+
+    code_name: str | None = None
+    code_type: PromocodeType | str | None = None
+    discount_amount: float | None = None
+    discount_percent: int | None = None
+    discount_scope: DiscountScope | str | None = None
+    discount_type: DiscountType | str | None = None
+    redemption_count: int | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class RegistrantPromocode:
+    """What a promotion code did to an order.
+
+    Attributes:
+        total_discount: The amount, below zero.
+        promo_code_info: The code.
+        extra: What the service sent beyond the fields above.
+    """
+
+    total_discount: float | None = None
+    promo_code_info: PromocodeInfo | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class PaymentSummary:
+    """How a registrant pays.
+
+    Attributes:
+        payment_status: How the payment stands.
+        payment_type: A word such as CHECK or DOOR.
+        order: What was ordered.
+        promo_code: The promotion code that was used.
+        extra: What the service sent beyond the fields above.
+    """
+
+    payment_status: str | None = None
+    payment_type: str | None = None
+    order: RegistrantOrder | None = None
+    promo_code: RegistrantPromocode | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class RegistrantDetail:
+    """Everything about one registrant.
+
+    Source: eventspot-apis, individual-registrants.
+
+    Attributes:
+        id: The registrant's id.
+        sections: What it was asked.
+        ticket_id: Its ticket.
+        registration_date: When it registered.
+        attendance_status: Whether it came.
+        guests: Whom it brings.
+        payment_summary: How it pays.
+        extra: What the service sent beyond the fields above, and the raw text of dates that are
+            None here.
+    """
+
+    id: str
+    sections: tuple[RegistrantSection, ...] = ()
+    ticket_id: str | None = None
+    registration_date: datetime | None = None
+    attendance_status: AttendanceStatus | str | None = None
+    guests: Guests | None = None
+    payment_summary: PaymentSummary | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
