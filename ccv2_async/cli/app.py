@@ -1,0 +1,59 @@
+"""The command line: which commands there are, and where each one is.
+
+A command group is a module with one function a command; it is imported when it is called for.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from cyclopts import App, CycloptsError
+
+from ccv2_async.cli.exits import Exit, exit_of
+from ccv2_async.cli.output import Output
+from ccv2_async.errors import ConstantContactError
+from ccv2_async.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["app", "run"]
+
+_EPILOGUE = """\
+Credentials come from the environment: CCV2_API_KEY, CCV2_ACCESS_TOKEN and, for another service
+than the true one, CCV2_BASE_URL.
+
+Exit codes: 0 all went well, 1 some failed, 2 wrong usage, 3 ambiguous (look before repeating),
+4 quota used up, 130 interrupted.
+"""
+
+app = App(
+    name="ccv2",
+    help="Constant Contact from the command line: uploads, and a sandbox to try them on.",
+    help_epilogue=_EPILOGUE,
+    help_format="plaintext",
+    version=__version__,
+    result_action="return_value",
+    suppress_keyboard_interrupt=False,
+)
+app.command("ccv2_async.cli.upload:upload", name="upload")
+
+
+def run(arguments: Sequence[str] | None = None) -> Exit:
+    """Carry out one command line; the process's own unless given."""
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    output = Output()
+    try:
+        code = app(tokens, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        output.complain(" ".join(str(error).split()))
+        output.say("See 'ccv2 --help', or --help after a command.")
+        return Exit.USAGE
+    except ConstantContactError as error:
+        output.complain(error.message)
+        return exit_of(error)
+    except KeyboardInterrupt:
+        output.say("Interrupted; nothing was sent.")
+        return Exit.INTERRUPTED
+    return code if isinstance(code, Exit) else Exit.OK

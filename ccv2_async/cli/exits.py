@@ -1,0 +1,68 @@
+"""What the exit code says. Pure.
+
+====  ===========  ==========================================================================
+code  name         when
+====  ===========  ==========================================================================
+0     OK           all went well
+1     SOME_FAILED  something failed: a file that was refused, a job that ended badly, an error
+2     USAGE        the command line or the set-up is wrong; nothing was done
+3     AMBIGUOUS    a call went unanswered: look at the account before repeating it
+4     QUOTA        the key's quota is used up: the same command goes through later
+130   INTERRUPTED  ended by Ctrl-C (SIGINT)
+141   CLOSED       whoever read the output has gone, as in `ccv2 files | head`
+143   TERMINATED   ended by SIGTERM
+====  ===========  ==========================================================================
+
+When several things go wrong in one run, the code tells of the one that needs the most care: 3
+before 4 (repeating could double something), 4 before 1 (repeating later helps).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from ccv2_async import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Exit", "exit_of", "exit_of_item", "heaviest"]
+
+
+class Exit(IntEnum):
+    """The exit codes of every command."""
+
+    OK = 0
+    SOME_FAILED = 1
+    USAGE = 2
+    AMBIGUOUS = 3
+    QUOTA = 4
+    INTERRUPTED = 130
+    CLOSED = 141
+    TERMINATED = 143
+
+
+_OF_ERROR: tuple[tuple[type[Exception], Exit], ...] = (
+    (errors.OutcomeUnknown, Exit.AMBIGUOUS),
+    (errors.QuotaExceeded, Exit.QUOTA),
+    (errors.UsageError, Exit.USAGE),
+)
+_BY_WEIGHT = (Exit.AMBIGUOUS, Exit.QUOTA, Exit.SOME_FAILED)
+
+
+def exit_of(error: Exception) -> Exit:
+    """The code for an error that ended the whole command."""
+    return next((code for kind, code in _OF_ERROR if isinstance(error, kind)), Exit.SOME_FAILED)
+
+
+def exit_of_item(error: Exception) -> Exit:
+    """The code for an error of one file or job, while the others went on."""
+    code = exit_of(error)
+    return Exit.SOME_FAILED if code is Exit.USAGE else code
+
+
+def heaviest(codes: Iterable[Exit]) -> Exit:
+    """The one code for a run in which all these occurred; OK when there are none."""
+    seen = frozenset(codes)
+    return next((code for code in _BY_WEIGHT if code in seen), Exit.OK)

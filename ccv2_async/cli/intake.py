@@ -1,0 +1,138 @@
+"""From the paths of a command line to the files that can be uploaded, and why the others cannot.
+
+Nothing is sent here, and the event loop is not needed: it runs before anything is connected.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ccv2_async import errors
+from ccv2_async.models import FileSource
+from ccv2_async.resources.uploads import prepare
+from ccv2_async.transport.files import measure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["Found", "Refused", "collect", "too_large"]
+
+
+@attrs.frozen
+class Found:
+    """A file that can be sent: its path as it will be shown, and its size in bytes."""
+
+    path: str
+    size: int
+
+
+@attrs.frozen
+class Refused:
+    """A path that cannot be sent, and why."""
+
+    path: str
+    reason: str
+
+
+_WORDS = {
+    "file_type": "the library does not take this type ({rule})",
+    "name": "its name is not {rule}",
+}
+
+
+def collect(
+    paths: Iterable[str], *, folder_id: str, description: str
+) -> tuple[list[Found], list[Refused]]:
+    """The files behind the paths, in order, each once; and what cannot be sent.
+
+    A folder stands for the files in it and below it, sorted by name; hidden ones (whose name
+    begins with a dot) and links to folders are passed over.
+
+    Args:
+        paths: Files and folders.
+        folder_id: The folder of the library they go to.
+        description: The description they get.
+
+    Raises:
+        InvalidField: The folder id or the description cannot be sent with any file.
+    """
+    _check("any.png", folder_id, description)
+    found: list[Found] = []
+    refused: list[Refused] = []
+    seen: set[str] = set()
+    for path in paths:
+        for entry in _expand(path):
+            where = os.path.abspath(entry.path)  # noqa: PTH100  # Path would resolve no ".."
+            if where in seen:
+                continue
+            seen.add(where)
+            judged = entry if isinstance(entry, Refused) else _judge(entry.path, description)
+            (found if isinstance(judged, Found) else refused).append(judged)  # type: ignore[arg-type]  # one list for each class
+    return found, refused
+
+
+def too_large(
+    found: Iterable[Found], limit: int | None
+) -> tuple[list[Found], list[Refused]]:
+    """The files that fit the account's limit in bytes, and those that do not; None: no limit."""
+    fits: list[Found] = []
+    refused: list[Refused] = []
+    for file in found:
+        if limit is None or file.size <= limit:
+            fits.append(file)
+        else:
+            reason = f"it has {file.size:,} bytes, and the account takes {limit:,} at most"
+            refused.append(Refused(file.path, reason))
+    return fits, refused
+
+
+def _expand(path: str) -> Iterator[Found | Refused]:
+    """The path itself, or what is in the folder that it names."""
+    if not os.path.isdir(path):  # noqa: PTH112  # a name with a NUL character is no error here
+        yield Found(path, 0)
+        return
+    troubles: list[Refused] = []
+
+    def note(error: OSError) -> None:
+        troubles.append(
+            Refused(str(error.filename), f"this folder cannot be read ({error.strerror})")
+        )
+
+    empty = True
+    for folder, below, names in os.walk(path, onerror=note):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith("."):
+                empty = False
+                yield Found(os.path.join(folder, name), 0)  # noqa: PTH118  # keeps the path as given
+    yield from troubles
+    if empty and not troubles:
+        yield Refused(path, "there are no files in this folder")
+
+
+def _judge(path: str, description: str) -> Found | Refused:
+    try:
+        _check(path, "0", description)
+        size = measure(path, path)
+    except errors.InvalidField as error:
+        return Refused(path, _WORDS.get(error.field, "{rule}").format(rule=error.rule))
+    except errors.FileRefused as error:
+        return Refused(path, error.reason)
+    if size == 0:
+        return Refused(path, "it is empty")
+    return Found(path, size)
+
+
+def _check(path: str, folder_id: str, description: str) -> None:
+    prepare(
+        path,
+        folder_id=folder_id,
+        name=None,
+        description=description,
+        source=FileSource.MY_COMPUTER,
+        file_type=None,
+        length=None,
+    )

@@ -1,0 +1,159 @@
+"""Jobs of one run: where each stands, and how it is followed to its end.
+
+Every command that starts or follows jobs makes `JobItem`s, hands them to a display, and lets
+`follow` do the waiting; all of them share the client's one sweep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+
+from ccv2_async import errors
+from ccv2_async.cli.exits import Exit, exit_of_item, heaviest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ccv2_async.cli.output import Output
+    from ccv2_async.polling.poller import ActivityPoller, UploadPoller
+
+__all__ = ["Display", "JobItem", "Stage", "exit_of_items", "follow", "tell_unfinished"]
+
+
+class Stage(Enum):
+    """Where an item stands.
+
+    ::
+
+        WAITING ──> SENDING ──> AT_SERVICE ──> DONE
+           └───────────┴────────────┴────────> FAILED
+    """
+
+    WAITING = "waiting"
+    SENDING = "sending"
+    AT_SERVICE = "at the service"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@attrs.define(eq=False)
+class JobItem:
+    """One job, from before it is sent until it has ended.
+
+    Attributes:
+        label: What messages call it: the path, or the token.
+        size: Bytes to be sent; 0 where nothing is.
+        stage: Where it stands.
+        sent: Bytes sent in this attempt.
+        attempt: Which attempt at sending it is.
+        began: When sending began, on the monotonic clock.
+        status: The service's last word, or None.
+        poller: What follows it, once the service has accepted it.
+        result: What it gave.
+        error: Why it failed.
+    """
+
+    label: str
+    size: int = 0
+    stage: Stage = Stage.WAITING
+    sent: int = 0
+    attempt: int = 1
+    began: float = 0.0
+    status: str | None = None
+    poller: UploadPoller | ActivityPoller | None = None
+    result: Any = None
+    error: errors.ConstantContactError | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it in this run."""
+        return self.stage in (Stage.DONE, Stage.FAILED)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the service is still at work on it, as far as is known."""
+        return self.poller is not None and not self.poller.done
+
+    @property
+    def word(self) -> str:
+        """Its state in a word or two."""
+        if self.stage is Stage.SENDING:
+            if self.sent >= self.size:
+                return "sent"
+            return "sending" if self.attempt == 1 else "sending again"
+        if self.stage is Stage.AT_SERVICE:
+            return self.status or "accepted"
+        if self.stage is Stage.FAILED:
+            return "not sent" if self.poller is None else self.status or "unknown"
+        return self.status or self.stage.value
+
+    def fail(self, error: errors.ConstantContactError) -> None:
+        """Take note that it ended with an error."""
+        self.error = error
+        self.stage = Stage.FAILED
+
+
+class Display(Protocol):
+    """What shows the items of a run while it lasts; see `live`."""
+
+    def changed(self, item: JobItem) -> None:
+        """An item has changed its stage or status."""
+        ...
+
+
+async def follow(item: JobItem, display: Display) -> None:
+    """Wait until the item's job has ended; its result or its error is in the item then."""
+    poller = item.poller
+    if poller is None:
+        return
+    try:
+        async for update in poller:
+            item.status = update.status
+            if not update.is_final:
+                display.changed(item)
+        item.result = await poller
+        item.stage = Stage.DONE
+    except errors.ConstantContactError as error:
+        item.status = poller.status
+        item.fail(error)
+    display.changed(item)
+
+
+def exit_of_items(items: Iterable[JobItem]) -> Exit:
+    """The exit code of a run with these items, all of which have ended."""
+    return heaviest(exit_of_item(item.error) for item in items if item.error is not None)
+
+
+async def settle(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel what is still running and wait until all of it has closed what it held."""
+    listed = list(tasks)
+    for task in listed:
+        task.cancel()
+    await asyncio.gather(*listed, return_exceptions=True)
+
+
+def tell_unfinished(items: Iterable[JobItem], output: Output, *, sandbox: bool) -> None:
+    """Print the tokens of jobs that go on at the service without this run."""
+    open_items = [item for item in items if item.goes_on]
+    if not open_items:
+        return
+    if sandbox:
+        output.say(f"The sandbox has ended, and {counted(len(open_items), 'job')} with it:")
+    else:
+        output.say(
+            f"{counted(len(open_items), 'job')} of this run "
+            f"{'goes' if len(open_items) == 1 else 'go'} on at the service. "
+            "Go on waiting with 'ccv2 poll' and:"
+        )
+    for item in open_items:
+        assert item.poller is not None  # noqa: S101  # goes_on says so
+        output.say(f"  {item.poller.token()}  {item.label}")
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: 1 file, 2 files."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,305 @@
+"""How a run is shown while it lasts: bars that are redrawn, or plain lines where nothing can be.
+
+The board is one line for each item in flight and one for all. It is drawn from a few counts and
+the items that fit the screen, so that ten thousand files cost no more than ten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ccv2_async.cli.jobs import JobItem, Stage
+from ccv2_async.cli.output import clean
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable
+
+    from rich.console import RenderableType
+
+    from ccv2_async.cli.jobs import Display
+    from ccv2_async.cli.output import Output
+
+__all__ = ["STYLES", "Board", "Lines", "in_bytes", "shown"]
+
+STYLES = {
+    Stage.WAITING: "dim",
+    Stage.SENDING: "cyan",
+    Stage.AT_SERVICE: "yellow",
+    Stage.DONE: "green",
+    Stage.FAILED: "red",
+}
+_FRAMES = 10.0
+_WINDOW = 5.0
+"""Seconds over which the speed of all is taken."""
+
+_STATE_WIDTH = 13
+_AMOUNT_WIDTH = 14
+_SPEED_WIDTH = 10
+_WIDE, _MIDDLE, _NARROW = 84, 60, 44
+"""Columns from which on speeds, amounts and bars are shown."""
+
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+@contextlib.asynccontextmanager
+async def shown(
+    items: list[JobItem], output: Output, *, remaining_today: Callable[[], int | None]
+) -> AsyncIterator[Display]:
+    """What shows the items, for as long as the block lasts.
+
+    Args:
+        items: All that will be in the run.
+        output: Where to.
+        remaining_today: How many calls are left today; None for no limit.
+    """
+    if not output.live:
+        yield Lines(output)
+        return
+    board = Board(items, output, remaining_today=remaining_today)
+    live = Live(
+        console=output.err,
+        get_renderable=board.draw,
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+        vertical_overflow="crop",
+    )
+    live.start(refresh=True)
+    redrawing = asyncio.create_task(_redraw(live))
+    try:
+        yield board
+    finally:
+        redrawing.cancel()
+        live.stop()
+
+
+async def _redraw(live: Live) -> None:
+    while True:
+        await asyncio.sleep(1.0 / _FRAMES)
+        live.refresh()
+
+
+class Lines:
+    """A line for each change of an item; for logs and pipes."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._told: dict[JobItem, str] = {}
+
+    def changed(self, item: JobItem) -> None:
+        """Say so, unless it is only more of the same."""
+        if item.stage is Stage.WAITING or self._told.get(item) == item.word:
+            return
+        self._told[item] = item.word
+        if item.ended:
+            del self._told[item]
+        if item.stage is Stage.FAILED and item.error is not None:
+            _complain(self._output, item)
+        elif item.word != "sent":
+            self._output.say(f"{item.label}: {item.word}")
+
+
+class Board:
+    """The lines that are redrawn; see the module.
+
+    Args:
+        items: All that will be in the run.
+        output: Where errors are told, above the board.
+        remaining_today: How many calls are left today; None for no limit.
+        clock: The time that speeds are taken on.
+    """
+
+    def __init__(
+        self,
+        items: list[JobItem],
+        output: Output,
+        *,
+        remaining_today: Callable[[], int | None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._output = output
+        self._clock = clock
+        self._remaining_today = remaining_today
+        self._count = len(items)
+        self._bytes = sum(item.size for item in items)
+        self._longest = max((len(clean(item.label)) for item in items), default=0)
+        self._begun: dict[JobItem, None] = {}
+        self._sending: dict[JobItem, None] = {}
+        self._at_service: dict[JobItem, None] = {}
+        self._done = 0
+        self._failed = 0
+        self._settled_bytes = 0
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def changed(self, item: JobItem) -> None:
+        """Move the item to where it belongs."""
+        if item.stage is Stage.WAITING:
+            return
+        if item not in self._begun:
+            self._begun[item] = None
+        if item.stage is Stage.SENDING:
+            self._sending[item] = None
+            return
+        if self._sending.pop(item, self) is not self or item not in self._at_service:
+            self._settled_bytes += item.size
+        if item.stage is Stage.AT_SERVICE:
+            self._at_service[item] = None
+            return
+        self._at_service.pop(item, None)
+        if item.stage is Stage.DONE:
+            self._done += 1
+        else:
+            self._failed += 1
+            _complain(self._output, item)
+
+    def draw(self) -> RenderableType:
+        """The board as it is now."""
+        width, height = self._output.err.size
+        room = max(1, height - 3)
+        listed, hidden = self._chosen(room)
+        table = _grid(width, self._longest)
+        for item in listed:
+            table.add_row(*self._row(item, width))
+        parts: list[RenderableType] = [table]
+        if hidden:
+            parts.append(Text(f"and {hidden:,} more at the service", style="dim"))
+        return Group(*parts, self._overall(width))
+
+    def _chosen(self, room: int) -> tuple[list[JobItem], int]:
+        """The items that are shown, and how many at the service are not."""
+        if len(self._begun) <= room:
+            return list(self._begun), 0
+        sending = list(islice(self._sending, room))
+        at_service = list(islice(self._at_service, max(0, room - 1 - len(sending))))
+        return [*sending, *at_service], len(self._at_service) - len(at_service)
+
+    def _row(self, item: JobItem, width: int) -> list[RenderableType]:
+        sending = item.stage is Stage.SENDING
+        speed = ""
+        if sending and 0 < item.sent < item.size:
+            speed = f"{in_bytes(item.sent / max(0.001, self._clock() - item.began))}/s"
+        elif item.size and not sending:
+            speed = ""
+        amount = in_bytes(item.size) if item.size else ""
+        if sending and item.sent < item.size:
+            amount = f"{in_bytes(item.sent)} of {amount}"
+        return _cells(
+            width,
+            name=Text(clean(item.label)),
+            bar=_bar(item.sent if sending else item.size, item.size, item.stage),
+            amount=Text(amount),
+            speed=Text(speed),
+            state=Text(clean(item.word), style=STYLES[item.stage]),
+        )
+
+    def _overall(self, width: int) -> RenderableType:
+        sent = self._settled_bytes + sum(item.sent for item in self._sending)
+        ended = self._done + self._failed
+        speed = self._speed(sent)
+        words = [f"{ended:,} of {self._count:,} ended"]
+        if self._failed:
+            words.append(f"{self._failed:,} failed")
+        if self._bytes:
+            words.append(f"{in_bytes(sent)} of {in_bytes(self._bytes)}")
+            if speed and sent < self._bytes:
+                words.append(f"{in_bytes(speed)}/s")
+                words.append(f"{_duration((self._bytes - sent) / speed)} to go")
+        left = self._remaining_today()
+        if left is not None:
+            words.append(f"{left:,} calls left today")
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(ratio=1)
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        whole, part = (self._bytes, sent) if self._bytes else (self._count, ended)
+        stage = Stage.DONE if ended == self._count else Stage.SENDING
+        if width < _NARROW:
+            return Text(" · ".join(words), no_wrap=True, overflow="ellipsis")
+        table.add_row(_bar(part, whole, stage), Text(" · ".join(words), style="bold"))
+        return table
+
+    def _speed(self, sent: int) -> float:
+        """Bytes a second over the last seconds."""
+        now = self._clock()
+        self._samples.append((now, sent))
+        while self._samples[0][0] < now - _WINDOW:
+            self._samples.popleft()
+        since, before = self._samples[0]
+        return (sent - before) / (now - since) if now > since else 0.0
+
+
+def _complain(output: Output, item: JobItem) -> None:
+    if item.error is None:
+        return
+    message = item.error.message
+    output.complain(message if item.label in message else f"{item.label}: {message}")
+
+
+def _bar(part: int, whole: int, stage: Stage) -> ProgressBar:
+    return ProgressBar(
+        total=max(1, whole),
+        completed=part if whole else 0,
+        complete_style=STYLES[stage],
+        finished_style=STYLES[stage],
+    )
+
+
+def _grid(width: int, longest: int) -> Table:
+    """The columns that fit a terminal of this width."""
+    table = Table.grid(padding=(0, 1), expand=True)
+    name_width = max(8, min(longest, width // 3)) if width >= _NARROW else None
+    columns: list[dict[str, object]] = [
+        {"width": name_width, "ratio": None if name_width else 1},
+    ]
+    if width >= _NARROW:
+        columns.append({"ratio": 1})
+    if width >= _MIDDLE:
+        columns.append({"width": _AMOUNT_WIDTH + 6, "justify": "right"})
+    if width >= _WIDE:
+        columns.append({"width": _SPEED_WIDTH, "justify": "right"})
+    columns.append({"width": _STATE_WIDTH})
+    for column in columns:
+        table.add_column(no_wrap=True, overflow="ellipsis", **column)  # type: ignore[arg-type]  # options by name
+    return table
+
+
+def _cells(
+    width: int, *, name: Text, bar: ProgressBar, amount: Text, speed: Text, state: Text
+) -> list[RenderableType]:
+    cells: Iterable[tuple[int, RenderableType]] = (
+        (0, name),
+        (_NARROW, bar),
+        (_MIDDLE, amount),
+        (_WIDE, speed),
+        (0, state),
+    )
+    return [cell for least, cell in cells if width >= least]
+
+
+def in_bytes(number: float) -> str:
+    """An amount of bytes with a unit of thousands: 1.2 MB."""
+    unit = 0
+    while number >= 999.5 and unit < len(_UNITS) - 1:
+        number /= 1000.0
+        unit += 1
+    digits = 1 if unit and number < 99.95 else 0
+    return f"{number:.{digits}f} {_UNITS[unit]}"
+
+
+def _duration(seconds: float) -> str:
+    """A time to wait: 9 s, 3 min, 2 h 5 min."""
+    minutes = round(seconds / 60.0)
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,79 @@
+"""What every command that talks to the service has in common: its options and its client."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import attrs
+from cyclopts import Group, Parameter
+
+from ccv2_async.client import PER_DAY, ConstantContact, rate_of
+from ccv2_async.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+__all__ = ["Service", "open_client"]
+
+_SERVICE = Group("Service", sort_key=10)
+
+
+@Parameter(name="*", group=_SERVICE)
+@attrs.frozen
+class Service:
+    """Options that stand on every command which talks to the service.
+
+    Attributes:
+        json: Whether results are JSON lines.
+        rate: Calls a second, as text; None for what the environment says.
+        sandbox: Whether to start a sandbox and talk to that.
+    """
+
+    json: Annotated[
+        bool,
+        Parameter(
+            negative=(),
+            help="Print one JSON object a line on stdout, and nothing else there.",
+        ),
+    ] = False
+    rate: Annotated[
+        str | None,
+        Parameter(help="Calls a second; 0: no limit. CCV2_RATE unless given, else 4."),
+    ] = None
+    sandbox: Annotated[
+        bool,
+        Parameter(
+            negative=(),
+            help="Talk to a sandbox that lives as long as the command; it has no quota unless "
+            "--rate is given.",
+        ),
+    ] = False
+
+
+@asynccontextmanager
+async def open_client(service: Service) -> AsyncIterator[ConstantContact]:
+    """An open client of the service, or of a sandbox that ends with it.
+
+    Raises:
+        UsageError: Credentials or parts are missing, or the rate is no number.
+    """
+    limits: dict[str, Any] = {}
+    if service.rate is not None:
+        rate = rate_of(service.rate, "--rate")
+        limits = {"per_second": rate, "per_day": None if rate is None else PER_DAY}
+    if not service.sandbox:
+        async with ConstantContact.from_env(**limits) as client:
+            yield client
+        return
+    try:
+        from ccv2_async.sandbox import Sandbox  # noqa: PLC0415  # needs the extra
+    except ModuleNotFoundError:
+        raise UsageError(
+            "The sandbox needs parts that are not installed: pip install 'ccv2-async[sandbox]'"
+        ) from None
+    unlimited = {"per_second": None, "per_day": None}
+    async with Sandbox(mode="lognormal", seconds=1.5) as sandbox:
+        options: dict[str, Any] = {**sandbox.client_options(), **unlimited, **limits}
+        async with ConstantContact(**options, trust_env=False) as client:
+            yield client

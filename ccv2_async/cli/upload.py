@@ -1,0 +1,245 @@
+"""`ccv2 upload`: files and folders into the library, each followed until it is Active."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import attrs
+from cyclopts import Parameter
+from rich.table import Table
+from rich.text import Text
+
+from ccv2_async import errors
+from ccv2_async.cli import intake
+from ccv2_async.cli.exits import Exit, heaviest
+from ccv2_async.cli.jobs import (
+    JobItem,
+    Stage,
+    counted,
+    exit_of_items,
+    follow,
+    settle,
+    tell_unfinished,
+)
+from ccv2_async.cli.live import STYLES, in_bytes, shown
+from ccv2_async.cli.output import Output, clean
+from ccv2_async.cli.running import run
+from ccv2_async.cli.service import Service, open_client
+
+if TYPE_CHECKING:
+    from ccv2_async.cli.jobs import Display
+    from ccv2_async.client import ConstantContact
+    from ccv2_async.transport.progress import Progress
+
+__all__ = ["upload"]
+
+_MOST_JOBS = 100
+
+# The service will not take the next file either.
+_HOPELESS = (errors.DailyQuotaExceeded, errors.AuthenticationFailed, errors.Forbidden)
+
+
+def upload(
+    paths: list[str],
+    /,
+    *,
+    folder: Annotated[str, Parameter(allow_leading_hyphen=True)] = "0",
+    description: str = "",
+    jobs: int = 8,
+    no_wait: Annotated[bool, Parameter(negative=())] = False,
+    service: Service = Service(),  # noqa: B008  # it is frozen
+) -> Exit:
+    """Upload files to the library and wait until each is Active.
+
+    A folder stands for all files in it and below it, sorted by name; hidden files are passed over.
+    What cannot be sent is told before anything is sent, and the others go on. Ctrl-C ends at once
+    and prints a token for every file that the service has accepted.
+
+    Args:
+        paths: Files and folders.
+        folder: Id of the library folder they go to; see 'ccv2 folders'.
+        description: Description they get, at most 100 characters.
+        jobs: Files that are being sent at once, from 1 to 100; what the service has accepted
+            and is still processing does not count.
+        no_wait: Print a token for each accepted file, for 'ccv2 poll', and do not wait.
+    """
+    output = Output(as_json=service.json)
+    if not 1 <= jobs <= _MOST_JOBS:
+        raise errors.InvalidField("--jobs", jobs, f"files at once, from 1 to {_MOST_JOBS}")
+    found, refused = intake.collect(paths, folder_id=folder, description=description)
+    batch = _Batch(
+        output, service, folder=folder, description=description, jobs=jobs, wait=not no_wait
+    )
+    return run(lambda: batch.carry_out(found, refused), output)
+
+
+@attrs.define
+class _Batch:
+    """One run of the command."""
+
+    output: Output
+    service: Service
+    folder: str
+    description: str
+    jobs: int
+    wait: bool
+    items: list[JobItem] = attrs.field(factory=list, init=False)
+    hopeless: errors.ConstantContactError | None = attrs.field(default=None, init=False)
+
+    async def carry_out(
+        self, found: list[intake.Found], refused: list[intake.Refused]
+    ) -> Exit:
+        """Send what was found, and say what became of everything."""
+        async with open_client(self.service) as client:
+            if found:
+                limit = (await client.library.info()).max_upload_size_limit
+                found, more = intake.too_large(found, limit)
+                refused += more
+            if found and self.folder != "0":
+                await client.library.get_folder(self.folder)
+            for refusal in refused:
+                self._refuse(refusal)
+            self.items = [JobItem(file.path, file.size) for file in found]
+            try:
+                async with shown(
+                    self.items, self.output, remaining_today=lambda: client.remaining_today
+                ) as display:
+                    await self._send_all(client, display)
+            except asyncio.CancelledError:
+                self._interrupted()
+                raise
+        self._conclude()
+        codes = [exit_of_items(self.items)]
+        return heaviest([*codes, Exit.SOME_FAILED] if refused else codes)
+
+    async def _send_all(self, client: ConstantContact, display: Display) -> None:
+        """Send every item, so many at once; one that was accepted gives its place to the next."""
+        places = asyncio.Semaphore(self.jobs)
+        tasks: set[asyncio.Task[None]] = set()
+        try:
+            for item in self.items:
+                await places.acquire()
+                task = asyncio.create_task(self._send(item, client, display, places))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+            while tasks:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+                for task in done:
+                    task.result()
+        finally:
+            await settle(tasks)
+
+    async def _send(
+        self, item: JobItem, client: ConstantContact, display: Display, places: asyncio.Semaphore
+    ) -> None:
+        def note(progress: Progress) -> None:
+            if progress.attempt != item.attempt:
+                item.attempt, item.began = progress.attempt, time.monotonic()
+            item.sent = progress.sent
+
+        try:
+            if self.hopeless is not None:
+                raise self.hopeless
+            item.stage, item.began = Stage.SENDING, time.monotonic()
+            display.changed(item)
+            item.poller = await client.library.begin_upload(
+                item.label, folder_id=self.folder, description=self.description, on_progress=note
+            )
+        except errors.ConstantContactError as error:
+            if isinstance(error, _HOPELESS):
+                self.hopeless = self.hopeless or error
+            item.fail(error)
+        finally:
+            places.release()
+        if item.error is None:
+            item.stage = Stage.AT_SERVICE
+        display.changed(item)
+        if item.error is None and self.wait:
+            await follow(item, display)
+        self._tell_result(item)
+
+    def _refuse(self, refusal: intake.Refused) -> None:
+        self.output.complain(f"{refusal.path}: not sent: {refusal.reason}.")
+        if self.output.as_json:
+            self.output.record(_fields(refusal.path, error=f"Not sent: {refusal.reason}."))
+
+    def _tell_result(self, item: JobItem) -> None:
+        """The item's line on stdout, as soon as it is known."""
+        if self.output.as_json:
+            self.output.record(_fields_of(item))
+        elif not self.wait and item.poller is not None:
+            self.output.line(item.poller.token())
+
+    def _interrupted(self) -> None:
+        """Say at once what was not finished, and how to go on."""
+        unknown = [i for i in self.items if i.stage is Stage.SENDING and i.sent >= i.size]
+        unsent = [i for i in self.items if not i.ended and i.poller is None and i not in unknown]
+        if unsent:
+            self.output.say(f"Interrupted: {counted(len(unsent), 'file')} not sent.")
+        for item in unknown:
+            item.error = errors.OutcomeUnknown(
+                f"{item.label}: interrupted when it was sent and not yet answered. It may have "
+                "arrived: look at 'ccv2 files' before sending it again."
+            )
+            self.output.complain(item.error.message)
+        tell_unfinished(self.items, self.output, sandbox=self.service.sandbox)
+        if self.output.as_json:
+            for item in self.items:
+                if not item.ended:
+                    if item.poller is None and item.error is None:
+                        item.error = errors.UsageError("Interrupted: not sent.")
+                    self.output.record(_fields_of(item))
+
+    def _conclude(self) -> None:
+        if self.wait:
+            tell_unfinished(self.items, self.output, sandbox=self.service.sandbox)
+        if self.output.as_json or not self.wait or not self.items:
+            return
+        self.output.show(_table(self.items))
+        done = [item for item in self.items if item.stage is Stage.DONE]
+        amount = in_bytes(sum(item.size for item in done))
+        self.output.say(f"{len(done):,} of {counted(len(self.items), 'file')} Active, {amount}.")
+
+
+def _fields(path: str, **more: Any) -> dict[str, Any]:
+    return {"path": path, "id": None, "status": None, "url": None, **more}
+
+
+def _fields_of(item: JobItem) -> dict[str, Any]:
+    """What is told of an item in JSON: its token once it was accepted, its error if it failed."""
+    fields = _fields(item.label, status=item.status)
+    if item.poller is not None:
+        fields |= {"id": item.poller.id, "token": item.poller.token()}
+    if item.result is not None:
+        fields["url"] = item.result.url
+    if item.error is not None:
+        fields["error"] = item.error.message
+    return fields
+
+
+def _table(items: list[JobItem]) -> Table:
+    """The closing table."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("file", overflow="fold")
+    table.add_column("id", no_wrap=True)
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("url", overflow="fold")
+    for item in items:
+        table.add_row(
+            Text(clean(item.label)),
+            item.poller.id if item.poller else "",
+            in_bytes(item.size),
+            Text(clean(item.word), style=STYLES[item.stage]),
+            linked(item.result.url if item.result else None),
+        )
+    return table
+
+
+def linked(url: str | None) -> Text:
+    """A URL that a terminal can open, if it is one."""
+    shown_url = clean(url or "")
+    is_web = shown_url == url and shown_url.startswith(("https://", "http://"))
+    return Text(shown_url, style=f"link {shown_url}" if is_web else "")
