@@ -77,6 +77,40 @@ class Resource:
             )
         )
 
+    async def _create(
+        self,
+        model: type[T],
+        path: str,
+        body: object,
+        *,
+        what: str,
+        query: Mapping[str, object] | None = None,
+    ) -> T:
+        """What a POST made; never sent again without a look, as a repeat would make a double."""
+        answer = await self._write(
+            "POST", path, body, effect=Effect.ADDITIVE, what=what, query=query
+        )
+        return answer.read(model)
+
+    async def _replace(
+        self,
+        model: type[T],
+        path: str,
+        body: object,
+        *,
+        what: str,
+        query: Mapping[str, object] | None = None,
+    ) -> T:
+        """What a PUT left behind; the service takes the body for the whole."""
+        answer = await self._write(
+            "PUT", path, body, effect=Effect.IDEMPOTENT, what=what, query=query
+        )
+        return answer.read(model)
+
+    async def _delete(self, path: str, *, what: str) -> None:
+        """A DELETE, whose answer holds nothing."""
+        await self._write("DELETE", path, effect=Effect.IDEMPOTENT, what=what)
+
     def _list(
         self,
         model: type[T],
@@ -84,12 +118,13 @@ class Resource:
         *,
         what: str,
         limit: int | None = None,
-        most: int = 500,
+        most: int | None = 500,
         query: Mapping[str, object] | None = None,
     ) -> Listing[T]:
         """Rows that come in pages; no request is made before they are iterated."""
-        if limit is not None and not 1 <= limit <= most:
-            raise InvalidField("limit", limit, f"rows in a page, from 1 to {most}")
+        if limit is not None and not 1 <= limit <= (most or limit):
+            rule = f"from 1 to {most}" if most else "1 or more"
+            raise InvalidField("limit", limit, f"rows in a page, {rule}")
         return Listing(
             self._session, model, path, query_of({"limit": limit, **(query or {})}), what
         )

@@ -8,7 +8,6 @@ import attrs
 
 from ccv2_async.models import ActionBy, Contact, ContactStatus, ContactWrite, SignupForm
 from ccv2_async.resources.base import Resource, checked_changes, one_of, path_to
-from ccv2_async.transport.retry import Effect
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -85,15 +84,13 @@ class Contacts(Resource):
 
         Source: "Contacts collection", POST, of the service's documentation.
         """
-        answer = await self._write(
-            "POST",
+        return await self._create(
+            Contact,
             "/contacts",
             contact,
-            effect=Effect.ADDITIVE,
             what="creation of a contact",
             query={"action_by": one_of("action_by", action_by, ActionBy)},
         )
-        return answer.read(Contact)
 
     async def update(
         self,
@@ -131,15 +128,13 @@ class Contacts(Resource):
 
         Source: "Contacts resource", PUT, of the service's documentation.
         """
-        answer = await self._write(
-            "PUT",
+        return await self._replace(
+            Contact,
             path_to("/contacts/{}", contact.id),
             contact,
-            effect=Effect.IDEMPOTENT,
             what=f"update of contact {contact.id}",
             query={"action_by": one_of("action_by", action_by, ActionBy)},
         )
-        return answer.read(Contact)
 
     async def opt_out(self, contact_id: str) -> None:
         """Unsubscribe a contact: its status becomes OPTOUT. The service never deletes one.
@@ -149,10 +144,8 @@ class Contacts(Resource):
 
         Source: "Contacts resource", DELETE, of the service's documentation.
         """
-        await self._write(
-            "DELETE",
+        await self._delete(
             path_to("/contacts/{}", contact_id),
-            effect=Effect.IDEMPOTENT,
             what=f"opt-out of contact {contact_id}",
         )
 
@@ -164,10 +157,8 @@ class Contacts(Resource):
 
         Source: The official SDKs; the page of the documentation was not seen.
         """
-        await self._write(
-            "DELETE",
+        await self._delete(
             path_to("/contacts/{}/lists", contact_id),
-            effect=Effect.IDEMPOTENT,
             what=f"removal of contact {contact_id} from all lists",
         )
 
@@ -179,10 +170,8 @@ class Contacts(Resource):
 
         Source: The official SDKs; the page of the documentation was not seen.
         """
-        await self._write(
-            "DELETE",
+        await self._delete(
             path_to("/contacts/{}/lists/{}", contact_id, list_id),
-            effect=Effect.IDEMPOTENT,
             what=f"removal of contact {contact_id} from list {list_id}",
         )
 
@@ -195,11 +184,9 @@ class Contacts(Resource):
 
         Source: The official SDKs; the service's documentation does not describe it.
         """
-        answer = await self._write(
-            "POST",
+        return await self._create(
+            SignupForm,
             "/signupform",
             form,
-            effect=Effect.ADDITIVE,
             what="creation of a sign-up form",
         )
-        return answer.read(SignupForm)

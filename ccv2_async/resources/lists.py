@@ -8,7 +8,6 @@ import attrs
 
 from ccv2_async.models import Contact, ContactList, ContactListStatus, ContactListWrite
 from ccv2_async.resources.base import Resource, checked_changes, path_to
-from ccv2_async.transport.retry import Effect
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -63,14 +62,12 @@ class Lists(Resource):
 
         Source: "Contact list collection", POST, of the service's documentation.
         """
-        answer = await self._write(
-            "POST",
+        return await self._create(
+            ContactList,
             "/lists",
             ContactListWrite(name, status),
-            effect=Effect.ADDITIVE,
             what=f"creation of contact list {name}",
         )
-        return answer.read(ContactList)
 
     async def update(self, list_id: str, **changes: Unpack[ListChanges]) -> ContactList:
         """The changed list; what is not given stays as it is.
@@ -90,14 +87,12 @@ class Lists(Resource):
 
         Source: "Contact list resource", PUT, of the service's documentation.
         """
-        answer = await self._write(
-            "PUT",
+        return await self._replace(
+            ContactList,
             path_to("/lists/{}", contact_list.id),
             contact_list,
-            effect=Effect.IDEMPOTENT,
             what=f"update of contact list {contact_list.id}",
         )
-        return answer.read(ContactList)
 
     async def delete(self, list_id: str) -> None:
         """Delete a contact list.
@@ -107,10 +102,8 @@ class Lists(Resource):
 
         Source: "Contact list resource", DELETE, of the service's documentation.
         """
-        await self._write(
-            "DELETE",
+        await self._delete(
             path_to("/lists/{}", list_id),
-            effect=Effect.IDEMPOTENT,
             what=f"deletion of contact list {list_id}",
         )
 

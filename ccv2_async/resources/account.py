@@ -1,0 +1,101 @@
+"""The account: who it belongs to, and the addresses that campaigns may be sent from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ccv2_async.errors import DecodeError
+from ccv2_async.models import AccountInfo, VerifiedEmailAddress, VerifiedEmailStatus
+from ccv2_async.resources.base import Resource, checked_changes, one_of
+from ccv2_async.transport.retry import Effect
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from ccv2_async.resources.changes import AccountChanges
+
+
+class Account(Resource):
+    """`client.account`: who the account belongs to, and its confirmed addresses."""
+
+    async def info(self) -> AccountInfo:
+        """Who the account belongs to.
+
+        Source: "Account summary information", GET, of the service's documentation.
+        """
+        return await self._get(AccountInfo, "/account/info", what="account information")
+
+    async def update_info(self, **changes: Unpack[AccountChanges]) -> AccountInfo:
+        """The changed information; what is not given stays as it is, None erases.
+
+        It is read first and sent back with the changes: two calls. `replace_info` is the one
+        call, for information that you have read yourself.
+
+        Args:
+            changes: The new values, by the names of `AccountInfo`. `organization_addresses`
+                replaces all that are stored, and each needs `line1`.
+
+        Source: "Account summary information", PUT, of the service's documentation.
+        """
+        checked = checked_changes(changes, AccountInfo)
+        return await self.replace_info(attrs.evolve(await self.info(), **checked))
+
+    async def replace_info(self, info: AccountInfo) -> AccountInfo:
+        """The information as the service keeps it after taking the whole that is given.
+
+        Source: "Account summary information", PUT, of the service's documentation.
+        """
+        return await self._replace(
+            AccountInfo,
+            "/account/info",
+            info,
+            what="update of the account information",
+        )
+
+    async def verified_emails(
+        self, *, status: VerifiedEmailStatus | str | None = None
+    ) -> list[VerifiedEmailAddress]:
+        """The addresses of the account; campaigns may be sent from those that are CONFIRMED.
+
+        Args:
+            status: ALL, CONFIRMED or UNCONFIRMED.
+
+        Source: "Verified e-mail addresses", GET, of the service's documentation.
+        """
+        return await self._get(
+            list[VerifiedEmailAddress],
+            "/account/verifiedemailaddresses",
+            what="verified e-mail addresses",
+            query={"status": one_of("status", status, ("ALL", *VerifiedEmailStatus))},
+        )
+
+    async def add_verified_email(self, email_address: str) -> VerifiedEmailAddress:
+        """The address, which is UNCONFIRMED until its owner follows the link in the service's mail.
+
+        For an address that is there but unconfirmed, another such mail goes out. The service
+        takes 200 of these calls a day.
+
+        Raises:
+            Conflict: The address is confirmed already.
+            OutcomeUnknown: No answer came; the mail may have gone out. Safe to try again: yes, at
+                the price of a second mail.
+
+        Source: "Verified e-mail addresses", POST, of the service's documentation.
+        """
+        answer = await self._write(
+            "POST",
+            "/account/verifiedemailaddresses",
+            [VerifiedEmailAddress(email_address)],
+            effect=Effect.ADDITIVE,
+            what=f"verification of {email_address}",
+        )
+        rows = answer.read(list[VerifiedEmailAddress])
+        if not rows:
+            raise DecodeError(
+                f"{answer.what}: the service answered {answer.status} without the address. It was "
+                "carried out; verified_emails() shows it.",
+                status=answer.status,
+            )
+        return rows[0]

@@ -1,0 +1,159 @@
+"""Events: plan, publish and cancel them, and see who registered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ccv2_async.models import (
+    Event,
+    EventStatus,
+    EventStatusPatch,
+    EventSummary,
+    EventWrite,
+    Registrant,
+    RegistrantDetail,
+)
+from ccv2_async.resources.base import checked_changes, one_of, path_to
+from ccv2_async.resources.event_sales import EVENT, EventSales
+from ccv2_async.transport.retry import Effect
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from ccv2_async.resources.changes import EventChanges
+    from ccv2_async.resources.listing import Listing
+
+MOST_ROWS = 50
+PATCHABLE = (EventStatus.ACTIVE, EventStatus.CANCELLED)
+
+
+class Events(EventSales):
+    """`client.events`: events, what they sell, and who registered for them."""
+
+    def all(self, *, limit: int | None = None) -> Listing[EventSummary]:
+        """The events of the account, in brief; `get` has the rest.
+
+        Args:
+            limit: Rows in a page, from 1 to 50; the service gives 50 unless asked.
+
+        Source: "Events collection", GET, of the service's documentation.
+        """
+        return self._list(
+            EventSummary, "/eventspot/events", what="events", limit=limit, most=MOST_ROWS
+        )
+
+    async def get(self, event_id: str) -> Event:
+        """One event.
+
+        Raises:
+            NotFound: There is no event with that id.
+
+        Source: "Individual events", GET, of the service's documentation.
+        """
+        return await self._get(Event, path_to(EVENT, event_id), what=f"event {event_id}")
+
+    async def create(self, event: EventWrite) -> Event:
+        """A new event, a DRAFT; `publish` opens it.
+
+        Raises:
+            Conflict: There is an event of that name already.
+            OutcomeUnknown: No answer came; it may exist. Safe to try again: look at `all` first.
+
+        Source: "Events collection", POST, of the service's documentation.
+        """
+        return await self._create(
+            Event, "/eventspot/events", event, what=f"creation of event {event.name}"
+        )
+
+    async def update(self, event_id: str, **changes: Unpack[EventChanges]) -> Event:
+        """The changed event; what is not given stays as it is, None erases.
+
+        The service replaces the whole event, so it is read first and sent back with the changes:
+        two calls. `replace` is the one call, for an event that you have read yourself.
+
+        Args:
+            event_id: The event.
+            changes: The new values, by the names of `EventWrite`.
+
+        Source: "Individual events", PUT, of the service's documentation.
+        """
+        checked = checked_changes(changes, EventWrite)
+        return await self.replace(attrs.evolve(await self.get(event_id), **checked))
+
+    async def replace(self, event: Event) -> Event:
+        """The event as the service keeps it after taking the whole that is given.
+
+        What it leaves out is erased, except for read-only fields; its status is one of those.
+
+        Source: "Individual events", PUT, of the service's documentation.
+        """
+        return await self._replace(
+            Event, path_to(EVENT, event.id), event, what=f"update of event {event.id}"
+        )
+
+    async def set_status(self, event_id: str, status: EventStatus | str) -> Event:
+        """The event in its new state; `publish` and `cancel` are this, by name.
+
+        Args:
+            event_id: The event.
+            status: ACTIVE publishes a DRAFT, CANCELLED cancels an ACTIVE one.
+
+        Raises:
+            NotFound: There is no event with that id.
+            BadRequest: The event's state does not allow it.
+
+        Source: "Individual events", PATCH, of the service's documentation.
+        """
+        word = one_of("status", status, PATCHABLE)
+        answer = await self._write(
+            "PATCH",
+            path_to(EVENT, event_id),
+            [EventStatusPatch(str(word))],
+            effect=Effect.IDEMPOTENT,
+            what=f"change of event {event_id} to {word}",
+        )
+        return answer.read(Event)
+
+    async def publish(self, event_id: str) -> Event:
+        """The event, once it is ACTIVE and open for registration; it was a DRAFT."""
+        return await self.set_status(event_id, EventStatus.ACTIVE)
+
+    async def cancel(self, event_id: str) -> Event:
+        """The event, once it is CANCELLED; it was ACTIVE."""
+        return await self.set_status(event_id, EventStatus.CANCELLED)
+
+    def registrants(self, event_id: str, *, limit: int | None = None) -> Listing[Registrant]:
+        """Who registered for an event, in brief; `get_registrant` has the rest.
+
+        Args:
+            event_id: The event.
+            limit: Rows in a page; the service does not say how many it gives at most.
+
+        Raises:
+            NotFound: There is no event with that id, when iterated.
+
+        Source: "Registrants collection" page of the service's documentation.
+        """
+        return self._list(
+            Registrant,
+            path_to(EVENT + "/registrants", event_id),
+            what=f"registrants of event {event_id}",
+            limit=limit,
+            most=None,
+        )
+
+    async def get_registrant(self, event_id: str, registrant_id: str) -> RegistrantDetail:
+        """Everything about one registrant: answers, guests, and what was paid.
+
+        Raises:
+            NotFound: There is no such event or registrant.
+
+        Source: "Registrants resource" page of the service's documentation.
+        """
+        return await self._get(
+            RegistrantDetail,
+            path_to(EVENT + "/registrants/{}", event_id, registrant_id),
+            what=f"registrant {registrant_id} of event {event_id}",
+        )
