@@ -142,7 +142,8 @@ class OpenFile:
     """A file opened for one attempt, read through aiofiles with one block of read-ahead.
 
     Args:
-        opened: The file, its first block already read.
+        opened: The file, its first block already read; counted in `threads.streaming` if there
+            is more to read.
         threads: Where the reading is done.
     """
 
@@ -154,7 +155,6 @@ class OpenFile:
         self._ahead: asyncio.Task[bytes] | None = None
         if opened.file is not None:
             self._reader = aiofiles.threadpool.wrap(opened.file, executor=threads.executor)
-            threads.streaming += 1
 
     async def read(self) -> bytes:
         """The next block, while the one after it is fetched.
@@ -200,8 +200,13 @@ def measure(path: str, label: str) -> int:
     return state.length
 
 
-def open_and_read(path: str, label: str, block_size: int) -> Opened:
+def open_and_read(path: str, label: str, threads: FileThreads) -> Opened:
     """An open file and its first block; a small file is read whole, and closed again.
+
+    Args:
+        path: The file.
+        label: What messages call it.
+        threads: Whose load decides the size of the block, at the moment when it is read.
 
     Raises:
         FileRefused: It is no readable regular file. Nothing was sent.
@@ -210,7 +215,7 @@ def open_and_read(path: str, label: str, block_size: int) -> Opened:
     descriptor, state = _open_regular(path, label)
     if state.length > WHOLE_FILE_LIMIT:
         file = CheckedFile(descriptor, state, label)
-        return Opened(state=state, first=file.read(block_size), file=file)
+        return Opened(state=state, first=file.read(threads.block_size), file=file)
     # Without a file object: for a small file, making one costs as much as all the rest.
     try:
         return Opened(

@@ -166,14 +166,18 @@ class PathSource:
             FileRefused: It is no readable regular file. Nothing was sent.
             FileChanged: It is not what an earlier attempt found. Safe to try again: yes.
         """
+        found: Opened | None = None
+        # Counted from here, so that uploads which all begin at once all read small first blocks.
+        threads.streaming += 1
         try:
-            found = await threads.run(
-                open_and_read, self.path, self.name, threads.block_size, undo=_close
-            )
+            found = await threads.run(open_and_read, self.path, self.name, threads, undo=_close)
         except FileRefused as refused:
             if self._first_seen is None:
                 raise
             raise FileChanged(self.name, f"went away ({refused.reason})") from refused
+        finally:
+            if found is None or found.file is None:
+                threads.streaming -= 1
         opened = OpenFile(found, threads)
         if self._first_seen is None:
             self._first_seen = found.state

@@ -51,7 +51,7 @@ class FileThreads:
         limit: The most threads at once; each serves one read at a time.
 
     Attributes:
-        streaming: How many files are being sent block by block just now.
+        streaming: How many files are being opened or sent block by block just now.
     """
 
     def __init__(self, limit: int = 32) -> None:

@@ -141,6 +141,28 @@ async def test_a_large_file_goes_in_blocks_by_load_with_the_head_and_tail_joined
     assert largest / 2 < len(got[1]) <= largest
 
 
+async def test_uploads_that_all_begin_at_once_begin_with_small_blocks(
+    tmp_path: Path, threads: FileThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "file", LARGE)
+    all_open = threading.Barrier(32)
+    real = files._open_regular
+
+    def open_together(path: str, label: str) -> tuple[int, files.FileState]:
+        all_open.wait(10)
+        return real(path, label)
+
+    monkeypatch.setattr(files, "_open_regular", open_together)
+    bodies = [MultipartBody(LAYOUT, PathSource(tmp_path / "file"), threads) for _ in range(32)]
+    attempts = await asyncio.gather(*(body.attempt() for body in bodies))
+    assert threads.streaming == 32
+    firsts = [await anext(aiter(attempt)) for attempt in attempts]
+    await asyncio.gather(*(attempt.aclose() for attempt in attempts))
+
+    assert {len(first) - len(LAYOUT.head) for first in firsts} == {256 * KIB}
+    assert open_below(tmp_path) == []
+
+
 @pytest.mark.parametrize("size", [0, 5, LARGE])
 async def test_bytes_and_streams_make_the_same_body_as_a_file(
     size: int, tmp_path: Path, threads: FileThreads

@@ -284,7 +284,7 @@ def test_a_small_file_that_changes_between_opening_and_reading_is_noticed(
 
     monkeypatch.setattr(os, "open", open_then_change)
     with pytest.raises(FileChanged, match=what):
-        open_and_read(str(path), "small", 0)
+        open_and_read(str(path), "small", FileThreads())
 
     assert open_below(tmp_path) == []
 
