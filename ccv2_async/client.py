@@ -7,6 +7,7 @@ import ssl
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 from urllib.parse import urlsplit
 
+from ccv2_async.bulk.uploads import BulkUpload, Options, Surroundings
 from ccv2_async.clock import SystemClock
 from ccv2_async.errors import ClientClosed, InvalidField, JobError, UsageError
 from ccv2_async.polling.activities import ACTIVITY
@@ -15,6 +16,7 @@ from ccv2_async.polling.sweep import Sweep, Until
 from ccv2_async.polling.token import decode
 from ccv2_async.polling.uploads import UPLOAD
 from ccv2_async.resources.library import Library
+from ccv2_async.resources.uploads import Uploader
 from ccv2_async.transport.budget import Budget
 from ccv2_async.transport.connections import (
     EngineName,
@@ -33,11 +35,22 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from ccv2_async.bulk.items import Items
+    from ccv2_async.bulk.results import OnBulkProgress
     from ccv2_async.clock import Clock
     from ccv2_async.polling.jobs import Job, JobKind, Update
+    from ccv2_async.resources.account import Account
+    from ccv2_async.resources.base import Resource
+    from ccv2_async.resources.campaigns import Campaigns
+    from ccv2_async.resources.contacts import Contacts
+    from ccv2_async.resources.events import Events
+    from ccv2_async.resources.lists import Lists
+    from ccv2_async.resources.tracking import Tracking
+    from ccv2_async.resources.uploads import OnAmbiguous
     from ccv2_async.transport.connections import Engine
 
 P = TypeVar("P", bound=Poller[Any])
+R = TypeVar("R", bound="Resource")
 T = TypeVar("T")
 
 BASE_URL = "https://api.constantcontact.com/v2"
@@ -186,6 +199,50 @@ class ConstantContact:
         """Files and folders of MyLibrary."""
         return self._open_parts.library
 
+    # The groups below are imported when they are first used: importing the package stays quick.
+
+    @property
+    def lists(self) -> Lists:
+        """Contact lists, and who is on them."""
+        from ccv2_async.resources.lists import Lists  # noqa: PLC0415  # when first used
+
+        return self._open_parts.group(Lists)
+
+    @property
+    def contacts(self) -> Contacts:
+        """Contacts: find, add, change, take off lists, opt out."""
+        from ccv2_async.resources.contacts import Contacts  # noqa: PLC0415  # when first used
+
+        return self._open_parts.group(Contacts)
+
+    @property
+    def campaigns(self) -> Campaigns:
+        """E-mail campaigns and their schedules."""
+        from ccv2_async.resources.campaigns import Campaigns  # noqa: PLC0415  # when first used
+
+        return self._open_parts.group(Campaigns)
+
+    @property
+    def tracking(self) -> Tracking:
+        """What readers did with campaigns."""
+        from ccv2_async.resources.tracking import Tracking  # noqa: PLC0415  # when first used
+
+        return self._open_parts.group(Tracking)
+
+    @property
+    def events(self) -> Events:
+        """Events, what they sell, and who registered."""
+        from ccv2_async.resources.events import Events  # noqa: PLC0415  # when first used
+
+        return self._open_parts.group(Events)
+
+    @property
+    def account(self) -> Account:
+        """Who the account belongs to, and its confirmed addresses."""
+        from ccv2_async.resources.account import Account  # noqa: PLC0415  # when first used
+
+        return self._open_parts.group(Account)
+
     @property
     def budget(self) -> Budget:
         """The quota of the key: how much is left today, and what it is limited to."""
@@ -225,6 +282,69 @@ class ConstantContact:
             status=data.status,
         )
         return _poller_of(parts, job)
+
+    def upload_many(
+        self,
+        files: Items,
+        *,
+        folder_id: str = "0",
+        keep_folders: bool = False,
+        concurrency: int = 8,
+        journal: str | os.PathLike[str] | None = None,
+        on_progress: OnBulkProgress | None = None,
+        on_ambiguous: OnAmbiguous = "look",
+        fail_fast: bool = False,
+        dry_run: bool = False,
+        wait: bool = True,
+    ) -> BulkUpload:
+        """The results of uploading many files, as they end: `async for result in upload_many(...)`.
+
+        Of any number of files, a few are being sent at any time; what the service is still at
+        work on holds no place. One failure does not stop the others. With a journal, the same
+        call goes on where an earlier one was stopped, at whatever instant, and nothing is sent
+        twice.
+
+        Args:
+            files: Any iterable or async iterable of paths or `FileToUpload`s; a folder stands for
+                the files below it. A plain iterable is iterated on the event loop: give an async
+                one if finding the next file takes time.
+            folder_id: The library folder they go to; "0" is the root.
+            keep_folders: Create the folders below a given folder in the library too, three levels
+                at most.
+            concurrency: Files that are being sent at once.
+            journal: A file that keeps one row for each file, before and after each effect.
+            on_progress: A function or coroutine function that is told of each `BulkProgress`, ten
+                times a second at most.
+            on_ambiguous: As for `library.begin_upload`.
+            fail_fast: Raise the first failure instead of going on.
+            dry_run: Send nothing; each result says what would be done.
+            wait: False gives each file's result when the service has accepted it.
+
+        Raises:
+            InvalidField: An option is wrong. What iterating raises, see `BulkUpload`.
+        """
+        if concurrency < 1:
+            raise InvalidField("concurrency", concurrency, "a whole number of 1 or more")
+        parts = self._open_parts
+        options = Options(
+            folder_id=folder_id,
+            keep_folders=keep_folders,
+            concurrency=concurrency,
+            journal=os.fspath(journal) if journal is not None else None,
+            on_progress=on_progress,
+            on_ambiguous=on_ambiguous,
+            fail_fast=fail_fast,
+            dry_run=dry_run,
+            wait=wait,
+        )
+        surroundings = Surroundings(
+            session=parts.session,
+            threads=parts.threads,
+            sweep=parts.sweep,
+            library=parts.library,
+            uploader=parts.uploader,
+        )
+        return BulkUpload(surroundings, files, options)
 
     async def as_completed(self, pollers: Iterable[P]) -> AsyncIterator[P]:
         """The pollers in the order in which their jobs end, well or not; await each for the rest.
@@ -341,13 +461,22 @@ class ConstantContact:
 class _Parts:
     """What an open client is made of."""
 
-    __slots__ = ("library", "session", "sweep", "threads")
+    __slots__ = ("_groups", "library", "session", "sweep", "threads")
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.threads = FileThreads()
         self.sweep = Sweep(session)
-        self.library = Library(session, self.sweep, self.threads)
+        self.uploader = Uploader(session, self.threads)
+        self.library = Library(session, self.sweep, self.uploader)
+        self._groups: dict[type[Resource], Resource] = {}
+
+    def group(self, kind: type[R]) -> R:
+        """The one instance of a resource group that needs nothing but the session."""
+        found = self._groups.get(kind)
+        if found is None:
+            found = self._groups[kind] = kind(self.session)
+        return cast("R", found)
 
 
 def _poller_of(parts: _Parts, job: Job) -> UploadPoller | ActivityPoller:
