@@ -117,12 +117,8 @@ def converter() -> OrjsonConverter:
     made.register_structure_hook(StrEnum, _read_enum)
     made.register_structure_hook_factory(attrs.has, lambda model: hooks.make_reader(model, made))
     made.register_unstructure_hook_factory(attrs.has, lambda model: hooks.make_writer(model, made))
-    made.register_structure_hook_factory(
-        _is_list, lambda kind: _list_reader(made.get_structure_hook(typing.get_args(kind)[0]))
-    )
-    made.register_structure_hook_factory(
-        _is_page, lambda kind: _page_reader(made.get_structure_hook(typing.get_args(kind)[0]))
-    )
+    made.register_structure_hook_factory(_is_list, lambda kind: _list_reader(_element_reader(kind)))
+    made.register_structure_hook_factory(_is_page, lambda kind: _page_reader(_element_reader(kind)))
     return made
 
 
@@ -163,6 +159,12 @@ def _is_page(kind: Any) -> bool:
 
 def _read_enum(value: Any, members: type[StrEnum]) -> Any:
     return hooks.enum_reader(members)(value, members)
+
+
+def _element_reader(collection: Any) -> hooks.Reader:
+    kind = typing.get_args(collection)[0]
+    is_enum = isinstance(kind, type) and issubclass(kind, StrEnum)
+    return hooks.enum_reader(kind) if is_enum else converter().get_structure_hook(kind)
 
 
 def _list_reader(read: hooks.Reader) -> hooks.Reader:

@@ -191,7 +191,9 @@ class TrackInformation:
     late_fee_date: datetime | None = None
     guest_display_label: str | None = None
     guest_limit: int | None = attrs.field(default=None, metadata=rule(least=0, most=100))
-    information_sections: tuple[InformationSection | str, ...] = ()
+    information_sections: tuple[InformationSection | str, ...] = attrs.field(
+        default=(), metadata=rule(allowed=InformationSection)
+    )
     is_guest_anonymous_enabled: bool | None = None
     is_guest_name_required: bool | None = None
     is_registration_closed_manually: bool | None = None

@@ -71,7 +71,7 @@ class PromocodeStatus(StrEnum):
 _PROMOCODE_NEEDS = (
     Need("code_type", "DISCOUNT", ("discount_scope",)),
     Need("code_type", "DISCOUNT", ("discount_amount", "discount_percent"), any_of=True),
-    Need("code_type", "ACCESS", ("fee_ids",)),
+    Need("code_type", "ACCESS", single="fee_ids"),
     Need("discount_scope", "FEE_LIST", ("fee_ids",)),
 )
 

@@ -18,7 +18,7 @@ from ccv2_async.models.event_parts import (
     EventContact,  # noqa: TC001  # read at run time
     NotificationOption,  # noqa: TC001  # read at run time
     OnlineMeeting,  # noqa: TC001  # read at run time
-    PaymentOption,  # noqa: TC001  # read at run time
+    PaymentOption,
     TrackInformation,  # noqa: TC001  # read at run time
 )
 from ccv2_async.models.rules import Need, rule
@@ -149,7 +149,9 @@ class Event:
     currency_type: CurrencyType | str | None = attrs.field(
         default=None, metadata=rule(allowed=CurrencyType)
     )
-    payment_options: tuple[PaymentOption | str, ...] = ()
+    payment_options: tuple[PaymentOption | str, ...] = attrs.field(
+        default=(), metadata=rule(allowed=PaymentOption)
+    )
     payable_to: str | None = None
     payment_address: EventAddress | None = None
     paypal_account_email: str | None = None
@@ -237,7 +239,9 @@ class EventWrite:
     currency_type: CurrencyType | str | None = attrs.field(
         default=None, metadata=rule(allowed=CurrencyType)
     )
-    payment_options: tuple[PaymentOption | str, ...] = ()
+    payment_options: tuple[PaymentOption | str, ...] = attrs.field(
+        default=(), metadata=rule(allowed=PaymentOption)
+    )
     payable_to: str | None = None
     payment_address: EventAddress | None = None
     paypal_account_email: str | None = None

@@ -31,7 +31,7 @@ class Rule:
         max_length: Characters at most; for collections entries at most.
         least: The smallest number.
         most: The largest number.
-        allowed: The words that are accepted; compared ignoring case.
+        allowed: The words that are accepted, also as entries of a collection; ignoring case.
         pattern: What the whole text must match, and `pattern_means` in words.
         pattern_means: The pattern for people.
         holds: Words of which a collection that is not empty must hold one, ignoring case.
@@ -75,10 +75,13 @@ class Rule:
         return None
 
     def _word_broken_by(self, value: object) -> str | None:
+        words = (
+            [value] if isinstance(value, str) else value if isinstance(value, tuple | list) else ()
+        )
+        if self.allowed is not None and not all(_known(self.allowed, (word,)) for word in words):
+            return "accepted are " + ", ".join(self.allowed)
         if not isinstance(value, str):
             return None
-        if self.allowed is not None and not _known(self.allowed, (value,)):
-            return "accepted are " + ", ".join(self.allowed)
         if self.pattern is not None and not re.fullmatch(self.pattern, value):
             return self.pattern_means
         return None
@@ -127,6 +130,7 @@ class Need:
         needs: Fields that must then be given.
         any_of: Whether one of them is enough.
         excludes: A field that must not have the same value at once.
+        single: A collection that must then have exactly one entry.
     """
 
     field: str
@@ -134,18 +138,20 @@ class Need:
     needs: tuple[str, ...] = ()
     any_of: bool = False
     excludes: str = ""
+    single: str = ""
 
     def broken_by(self, given: Mapping[str, Any]) -> tuple[str, str] | None:
         """The field that breaks it and the rule in words; None when all is well."""
         actual = given.get(self.field)
-        if actual != self.value and not (isinstance(actual, tuple | list) and self.value in actual):
+        among = isinstance(actual, tuple | list) and any(_same(e, self.value) for e in actual)
+        if not among and not _same(actual, self.value):
             return None
         shown = str(self.value).lower() if isinstance(self.value, bool) else str(self.value)
-        because = (
-            f"{self.field} is {shown}" if actual == self.value else f"{self.field} has {shown}"
-        )
-        if self.excludes and given.get(self.excludes) == self.value:
+        because = f"{self.field} {'has' if among else 'is'} {shown}"
+        if self.excludes and _same(given.get(self.excludes), self.value):
             return self.excludes, f"it cannot be {shown} when {because}"
+        if self.single and len(given.get(self.single) or ()) != 1:
+            return self.single, f"exactly one entry is accepted when {because}"
         absent = [name for name in self.needs if given.get(name) is None or _empty(given[name])]
         if not absent or (self.any_of and len(absent) < len(self.needs)):
             return None
@@ -201,6 +207,13 @@ def _inner(given: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
         for index, entry in entries:
             if attrs.has(type(entry)):
                 yield f"{prefix}{name}" if index is None else f"{prefix}{name}[{index}]", entry
+
+
+def _same(one: object, other: object) -> bool:
+    """Whether two values are equal; words ignoring case."""
+    if isinstance(one, str) and isinstance(other, str):
+        return one.casefold() == other.casefold()
+    return one == other
 
 
 def _known(words: Sequence[str], values: Sequence[Any]) -> bool:

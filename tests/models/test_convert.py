@@ -13,8 +13,13 @@ from hypothesis import strategies as st
 
 from ccv2_async import errors
 from ccv2_async.models import (
+    Contact,
+    EventStatusPatch,
+    EventWrite,
+    ExportContactsRequest,
     FileStatus,
     FileUploadStatus,
+    Item,
     LibraryFile,
     LibraryFolder,
     LibraryInfo,
@@ -323,6 +328,44 @@ def test_an_unknown_word_stays_plain_text(word: str) -> None:
 @pytest.mark.parametrize(("value", "size"), [("12", 12), (12.0, 12), (" -3 ", -3), (2**63, 2**63)])
 def test_a_number_in_another_form_is_the_same_number(value: object, size: int) -> None:
     assert structure(LibraryFile, FILE | {"size": value}).size == size
+
+
+@pytest.mark.parametrize(
+    ("value", "price"), [(20, 20.0), (20.5, 20.5), ("20.50", 20.5), (" 7 ", 7.0), (None, None)]
+)
+def test_an_amount_is_a_number_in_every_form(value: object, price: float | None) -> None:
+    assert structure(Item, {"id": "i", "price": value}).price == price
+
+
+@pytest.mark.parametrize("value", ["free", "1e5", True, [], 10**400, ""])
+def test_an_amount_that_is_no_number_is_refused(value: object) -> None:
+    with pytest.raises(errors.DecodeError):
+        structure(Item, {"id": "i", "price": value})
+
+
+def test_a_field_that_has_a_default_need_not_be_there() -> None:
+    request = structure(ExportContactsRequest, {"lists": ["4"]})
+    assert request == ExportContactsRequest(("4",))
+    with pytest.raises(errors.DecodeError):
+        structure(EventStatusPatch, {"op": "REPLACE"})
+
+
+def test_a_required_date_that_cannot_be_read_is_missing() -> None:
+    with pytest.raises(errors.DecodeError) as caught:
+        structure(EventWrite, dict.fromkeys(("name", "title", "type", "start_date"), "x"))
+    assert caught.value.where == "start_date"
+
+
+def test_a_contact_knows_its_address() -> None:
+    contact = structure(Contact, {"id": 1, "email_addresses": [{"email_address": "a@b.com"}]})
+    assert contact.email == "a@b.com"
+    assert structure(Contact, {"id": 1}).email is None
+
+
+def test_single_values_and_words_are_read_and_written_like_fields() -> None:
+    assert structure(list[str], [1, "a"]) == ["1", "a"]
+    assert structure(list[FileStatus], ["ACTIVE", "New"]) == [FileStatus.ACTIVE, "New"]
+    assert type(unstructure(FileStatus.ACTIVE)) is str
 
 
 def test_only_a_resource_that_comes_wrapped_may_be_wrapped() -> None:

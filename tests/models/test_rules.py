@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -7,8 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccv2_async import errors
-from ccv2_async.models import FileType, LibraryFileUpdate, LibraryFolderWrite, Rule, check
+from ccv2_async import errors, models
+from ccv2_async.models import (
+    FileType,
+    LibraryFileUpdate,
+    LibraryFolderWrite,
+    Rule,
+    check,
+    structure,
+)
 from ccv2_async.models.rules import rule, rules_of
 
 
@@ -46,7 +54,8 @@ def test_a_folder_name_outside_iso_8859_1_is_refused() -> None:
         ({"least": 1}, [None, 1, 1.5, "x"], [0, 0.99, float("nan")], "the least"),
         ({"most": 100}, [None, 100, -1], [101, float("inf"), float("nan")], "the most"),
         ({"allowed": FileType}, [None, "PDF", "pdf", FileType.PDF], ["TIFF", ""], "PDF, DOC"),
-        ({"allowed": ("A", "B")}, ["a"], ["C"], "accepted are A, B"),
+        ({"allowed": ("A", "B")}, ["a", ("A", "b"), 3], ["C", ("A", "C")], "accepted are A, B"),
+        ({"holds": ("A",)}, [None, (), ("x", "a")], [("x",)], "one of its entries must be A"),
         (
             {"pattern": r"\w+", "pattern_means": "letters, digits and _ are accepted"},
             [None, "a_1"],
@@ -89,3 +98,126 @@ def test_the_table_of_a_model_holds_its_limited_fields_only() -> None:
 def test_a_text_passes_exactly_when_its_length_lies_between(text: str, low: int, high: int) -> None:
     said = Rule(min_length=low, max_length=high).broken_by(text)
     assert (said is None) == (low <= len(text) <= high)
+
+
+def campaign(**changes: Any) -> models.CampaignWrite:
+    return models.CampaignWrite("n", "s", "f", "f@x.com", "r@x.com", "<p>", "t", **changes)
+
+
+def event(**changes: Any) -> models.EventWrite:
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    changes = {"contact": models.EventContact(name="Ann")} | changes
+    return models.EventWrite("n", "t", "OTHER", now, now, "US/Eastern", **changes)
+
+
+def promocode(**changes: Any) -> models.PromocodeWrite:
+    return models.PromocodeWrite("CODE", **changes)
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        campaign(),
+        campaign(is_permission_reminder_enabled=True, permission_reminder_text="x"),
+        campaign(is_permission_reminder_enabled=False),
+        event(),
+        event(
+            payment_options=("DOOR", "check"),
+            payable_to="me",
+            payment_address=models.EventAddress(),
+        ),
+        event(payment_options=("PAYPAL",), paypal_account_email="a@example.com"),
+        event(is_virtual_event=True, online_meeting=models.OnlineMeeting(url="https://x")),
+        promocode(code_type="ACCESS", fee_ids=("1",)),
+        promocode(code_type="DISCOUNT", discount_scope="ORDER_TOTAL", discount_percent=10),
+        promocode(code_type="DISCOUNT", discount_scope="ORDER_TOTAL", discount_amount=0.01),
+        models.TrackInformation(is_guest_anonymous_enabled=True, is_guest_name_required=False),
+        models.ItemWrite("i", 0, 0, 0, show_quantity_available=False),
+        models.VerifiedEmailAddress("a@example.com"),
+        models.ScheduleWrite(),
+        models.AccountInfo(),
+        models.AddContactsRequest((models.ImportData(("a@b",)),), ("1",), ("email", "FIRST NAME")),
+        models.AddContactsRequest((models.ImportData(("a@b",)),), ("1",)),
+    ],
+    ids=repr,
+)
+def test_what_fits_together_passes(good: object) -> None:
+    check(good)
+
+
+@pytest.mark.parametrize(
+    ("bad", "field", "said"),
+    [
+        (
+            campaign(is_permission_reminder_enabled=True),
+            "permission_reminder_text",
+            "requires permission_reminder_text when is_permission_reminder_enabled is true",
+        ),
+        (
+            campaign(is_view_as_webpage_enabled=True, view_as_web_page_text="x"),
+            "view_as_web_page_link_text",
+            "is_view_as_webpage_enabled is true",
+        ),
+        (event(payment_options=("DOOR", "CHECK")), "payable_to", "payment_options has CHECK"),
+        (event(payment_options=("COINS",)), "payment_options", "accepted are ONLINE_CREDIT"),
+        (event(is_virtual_event=True), "online_meeting", "is_virtual_event is true"),
+        (promocode(code_type="ACCESS"), "fee_ids", "exactly one entry"),
+        (promocode(code_type="access", fee_ids=("1", "2")), "fee_ids", "exactly one entry"),
+        (promocode(code_type="DISCOUNT"), "discount_scope", "code_type is DISCOUNT"),
+        (
+            promocode(code_type="DISCOUNT", discount_scope="ORDER_TOTAL"),
+            "discount_amount",
+            "requires discount_amount or discount_percent when code_type is DISCOUNT",
+        ),
+        (
+            promocode(code_type="DISCOUNT", discount_scope="FEE_LIST", discount_percent=1),
+            "fee_ids",
+            "discount_scope is FEE_LIST",
+        ),
+        (
+            event(
+                track_information=models.TrackInformation(
+                    is_guest_anonymous_enabled=True, is_guest_name_required=True
+                )
+            ),
+            "track_information.is_guest_name_required",
+            "it cannot be true",
+        ),
+        (event(contact=None), "contact", "requires it"),
+        (event(contact=models.EventContact()), "contact.name", "requires it"),
+        (models.PromocodeWrite("a b c", "ACCESS"), "code_name", "letters, digits and _"),
+        (models.TestSend(("a@b",) * 6), "email_addresses", "at most 5"),
+        (models.AddContactsRequest((), ("1",)), "import_data", "requires it"),
+        (
+            models.AddContactsRequest(
+                (models.ImportData(("a@b",)), models.ImportData(("a@b", "c@d"))), ("1",)
+            ),
+            "import_data[1].email_addresses",
+            "at most 1",
+        ),
+        (
+            models.AddContactsRequest((models.ImportData(("a@b",)),), ("1",), ("FIRST NAME",)),
+            "column_names",
+            "one of its entries must be EMAIL",
+        ),
+        (
+            models.RemoveContactsRequest((models.ImportData(("a@b",)),) * 20_001, ("1",)),
+            "import_data",
+            "at most 20000 entries",
+        ),
+        (
+            structure(models.Contact, {"id": "1", "lists": [{"id": "2"}]}),
+            "email_addresses",
+            "requires it",
+        ),
+        (models.ItemWrite("", 0, 0, 0, show_quantity_available=False), "name", "at least 1"),
+        (models.ItemWrite("i", -1, 0, 0, show_quantity_available=False), "price", "least"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_what_does_not_fit_together_names_the_field_and_the_reason(
+    bad: object, field: str, said: str
+) -> None:
+    problem = broken(bad)
+    assert problem.field == field
+    assert said in problem.rule
