@@ -13,7 +13,8 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 JobKindName = Literal["upload", "activity"]
 
 _FORMS: dict[JobKindName, re.Pattern[str]] = {
-    "upload": re.compile(r"(?:^|/)library/files/(?:uploadstatus/)?([^/]+)/*\Z"),
+    # "uploadstatus" is a path, and no id where the id behind it is missing.
+    "upload": re.compile(r"(?:^|/)library/files/(?:uploadstatus/)?(?!uploadstatus/*\Z)([^/]+)/*\Z"),
     "activity": re.compile(r"(?:^|/)activities/([^/]+)/*\Z"),
 }
 # Ids of every fixture are digits, base-36, UUIDs or base64url; commas would join two of them.

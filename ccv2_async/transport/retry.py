@@ -31,6 +31,7 @@ from __future__ import annotations
 import enum
 import math
 import re
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 import attrs
@@ -164,7 +165,7 @@ def backoff(attempt: int, jitter: float, hint: float | None = None) -> float:
     return max(jitter * ceiling, hint or 0.0)
 
 
-_SECONDS = re.compile(r"[+]?[0-9]{0,400}(?:\.[0-9]{0,400})?", re.ASCII)
+_SECONDS = re.compile(r"[+]?[0-9]*(?:\.[0-9]*)?")
 
 
 def parse_retry_after(value: str | None, now: float) -> float | None:
@@ -183,7 +184,9 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
     if any(char.isdigit() for char in text) and _SECONDS.fullmatch(text):
         return float(text)  # too many digits give inf, never an error
     try:
-        when = parsedate_to_datetime(text).timestamp()
+        date = parsedate_to_datetime(text)
+        # Without a zone it is UTC, as HTTP dates are, and not the local time of this machine.
+        when = (date if date.tzinfo is not None else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError, AttributeError):
         return None
     return max(0.0, when - now) if math.isfinite(when) else None

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+# The helpers of tests/support are imported by their full name, wherever pytest was started:
+# the path has to be set before the first import of them.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from ccv2_async.client import ConstantContact
+from ccv2_async.sandbox import Sandbox
+from tests.support.clocks import ManualClock, SkippingClock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's own proxies and credentials are no part of any test."""
+    for scheme in ("http", "https", "all", "no"):
+        monkeypatch.delenv(f"{scheme}_proxy", raising=False)
+        monkeypatch.delenv(f"{scheme.upper()}_PROXY", raising=False)
+    for name in ("API_KEY", "ACCESS_TOKEN", "BASE_URL", "RATE"):
+        monkeypatch.delenv(f"CCV2_{name}", raising=False)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A sandbox in which every job ends at once."""
+    with Sandbox(mode="at_once") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def manual_clock() -> ManualClock:
+    """A clock that the test moves."""
+    return ManualClock()
+
+
+@pytest.fixture
+def clock() -> SkippingClock:
+    """A clock on which no wait takes any time."""
+    return SkippingClock()
+
+
+@pytest.fixture(params=["httpx", "aiohttp"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each of the two engines in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+async def connect(clock: SkippingClock) -> AsyncIterator[Callable[..., Any]]:
+    """Opens clients, without a quota and on the skipping clock unless told, and closes them."""
+    async with AsyncExitStack() as stack:
+
+        async def open_client(where: object = None, **options: Any) -> ConstantContact:
+            given: dict[str, Any] = {"per_second": None, "per_day": None, "clock": clock}
+            if isinstance(where, Sandbox):
+                given |= where.client_options()
+            else:
+                given |= {"api_key": "sandbox-key", "access_token": "sandbox-token"}
+                if where is not None:
+                    given["base_url"] = where.base_url  # type: ignore[attr-defined]  # a server
+            return await stack.enter_async_context(ConstantContact(**given | options))
+
+        yield open_client
+
+
+@pytest.fixture
+async def client(connect: Callable[..., Any], sandbox: Sandbox) -> ConstantContact:
+    """A client of the sandbox."""
+    cc: ConstantContact = await connect(sandbox)
+    return cc

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from ccv2_async.transport.links import cursor, is_id, job_id, segment
+
+HOST = "https://api.constantcontact.com"
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        f"{HOST}/v2/library/files/1001",
+        f"{HOST}/v2/library/files/1001/",
+        f"{HOST}/v2/library/files/uploadstatus/1001",
+        f"{HOST}/v2/library/files/uploadstatus/1001///",
+        f"{HOST}/v2/library/files/1001?api_key=x&next=/library/files/7",
+        f"{HOST}/v2/library/files/1001#/library/files/7",
+        "https://elsewhere.example:8443/other/root/library/files/1001",
+        "https://user:word@elsewhere.example/v2/library/files/1001",
+        "/v2/library/files/1001",
+        "library/files/1001",
+        "  /v2/library/files/1001\t",
+        "/v2/library/files/%31001",
+        "//elsewhere.example/v2/library/files/1001",
+    ],
+)
+@pytest.mark.parametrize("id_header", [None, "9999", ""])
+def test_the_location_names_the_upload_whatever_surrounds_it_and_goes_before_the_id_header(
+    location: str, id_header: str | None
+) -> None:
+    assert job_id("upload", location, id_header) == "1001"
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        None,
+        "",
+        "/",
+        "ht!tp://[::::/../../etc/passwd",
+        "http://[/v2/library/files/1001",
+        f"{HOST}/v2/library/files/",
+        f"{HOST}/v2/library/files",
+        f"{HOST}/v2/library/files/uploadstatus",
+        f"{HOST}/v2/library/files/uploadstatus/",
+        f"{HOST}/v2/library/files/uploadstatus?x=/library/files/1001",
+        f"{HOST}/v2/library/folders/1001",
+        f"{HOST}/v2/library/files/1001/content",
+        f"{HOST}/v2/mylibrary/files/1001",
+        f"{HOST}/v2/library/files/1,2",
+        f"{HOST}/v2/library/files/%2e%2e",
+        f"{HOST}/v2/library/files/a%2Fb",
+        f"{HOST}/v2/library/files/a%00b",
+        f"{HOST}/v2/library/files/{'9' * 129}",
+        f"{HOST}/v2/library/files/1001?{'x' * 5000}",
+        f"{HOST}/v2/activities/1001",
+        "1001",
+    ],
+)
+def test_a_location_that_names_no_upload_leaves_it_to_the_id_header(location: str | None) -> None:
+    assert job_id("upload", location, " 42 ") == "42"
+    assert job_id("upload", location) is None
+    assert job_id("upload", location, "../42") is None
+
+
+@pytest.mark.parametrize("id_", ["a07e1il97e1hddalkpk", "00b1e350-b1e6-11e4-a570-d4ae52a45a09"])
+def test_a_location_names_an_activity(id_: str) -> None:
+    assert job_id("activity", f"{HOST}/v2/activities/{id_}?x=1") == id_
+    assert job_id("activity", f"{HOST}/v2/library/files/{id_}") is None
+    assert job_id("activity", None, id_) == id_
+
+
+@given(st.none() | st.text(), st.none() | st.text())
+@example("/library/files/..", "..")
+@example("/library/files/\n", "\n")
+def test_whatever_comes_as_a_location_only_an_id_comes_out(
+    location: str | None, id_header: str | None
+) -> None:
+    for found in (
+        job_id("upload", location, id_header),
+        job_id("activity", location, id_header),
+    ):
+        assert found is None or is_id(found)
+
+
+@given(st.text())
+def test_no_id_can_leave_its_path_segment(text: str) -> None:
+    if is_id(text):
+        assert text
+        assert not set(text) & set("/\\?#%, \t\r\n\0")
+        assert text.strip(".")
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_a_segment_never_holds_a_slash_and_reads_back_as_what_it_was(text: str) -> None:
+    from urllib.parse import unquote
+
+    encoded = segment(text)
+    assert unquote(encoded) == text
+    assert not set(encoded) & set("/?# ")
+
+
+def test_ids_that_are_joined_keep_their_commas() -> None:
+    assert segment("1,2") == "1,2"
+
+
+@pytest.mark.parametrize(
+    ("link", "expected"),
+    [
+        (None, None),
+        ("", None),
+        ("/v2/contacts?next=b2Zmc2V0PTQmbGltaXQ9NA", "b2Zmc2V0PTQmbGltaXQ9NA"),
+        ("https://elsewhere.example/x?limit=3&next=abc&api_key=k", "abc"),
+        ("?next=a%2Bb%3D", "a+b="),
+        ("/v2/emailcampaigns/x?next=%22", '"'),
+    ],
+)
+def test_of_a_next_link_only_the_cursor_is_taken(link: str | None, expected: str | None) -> None:
+    assert cursor(link) == expected
+
+
+@pytest.mark.parametrize("link", ["/v2/contacts", "/v2/contacts?next=", "?x=1", "http://[?next=1"])
+def test_a_next_link_without_a_cursor_is_no_link(link: str) -> None:
+    with pytest.raises(ValueError, match="no cursor"):
+        cursor(link)
