@@ -7,6 +7,8 @@ shared by all clients of one process that use the same key.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import enum
 import heapq
 from collections import deque
@@ -26,6 +28,7 @@ DAY = 86_400.0
 
 # Two calls that left a second apart may arrive a little closer, so the window is kept a bit wider.
 WINDOW = 1.02
+SHORTEST_WAIT = 1e-6
 
 
 class Lane(enum.IntEnum):
@@ -56,7 +59,7 @@ class Budget:
 
     Args:
         per_second: Calls in any one second; None lifts the limit. Below 1 is allowed (0.5 is one
-            call in two seconds).
+            call in two seconds); above, only whole calls count (2.5 is two).
         per_day: Calls in one day (UTC); None lifts the limit.
         clock: The time it runs on.
 
@@ -78,13 +81,15 @@ class Budget:
         self.per_second = per_second
         self.per_day = per_day
         self._clock: Clock = clock or SystemClock()
-        # At least one call a window; slower rates stretch the window instead.
+        # At least one call a window; slower rates stretch the window instead. It never gets shorter
+        # than a second: two windows of 3.9 calls a second would else fit into one, with six calls.
         self._burst = max(1, int(per_second)) if per_second else 0
-        self._window = WINDOW * self._burst / per_second if per_second else 0.0
+        self._window = WINDOW * max(1.0, self._burst / per_second) if per_second else 0.0
         self._recent: deque[float] = deque(maxlen=self._burst or 1)
         self._queue: list[_Place] = []
         self._arrivals = 0
         self._baton = Baton()
+        self._resting: asyncio.Event | None = None
         self._paused_until = 0.0
         self._day = self._today()
         self._used_today = 0
@@ -153,7 +158,7 @@ class Budget:
     async def _step(self) -> None:
         delay = self._delay()
         if delay > 0.0:
-            await self._clock.sleep(delay)
+            await self._rest(delay)
         self._drop_left()
         while self._queue and self._delay() <= 0.0:
             if self.remaining_today == 0:
@@ -165,10 +170,19 @@ class Budget:
                 place.granted = True
                 self._baton.finish(place)
 
+    async def _rest(self, seconds: float) -> None:
+        """Sleep, unless the day ends meanwhile: whoever leads has to hear of that as well."""
+        self._resting = asyncio.Event()
+        with contextlib.suppress(TimeoutError):
+            async with self._clock.timeout(seconds):
+                await self._resting.wait()
+
     def _refuse_all(self) -> None:
         for place in self._queue:
             self._baton.finish(place)
         self._queue.clear()
+        if self._resting is not None:
+            self._resting.set()
 
     def _drop_left(self) -> None:
         while self._queue and self._queue[0].left:
@@ -179,7 +193,8 @@ class Budget:
         wait = self._paused_until - now
         if self.per_second is not None and len(self._recent) == self._burst:
             wait = max(wait, self._recent[0] + self._window - now)
-        return wait
+        # Less than a clock can tell apart is nothing: to wait for it would never end.
+        return wait if wait > SHORTEST_WAIT else 0.0
 
     def _count(self) -> None:
         self._turn_day()

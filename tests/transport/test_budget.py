@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ccv2_async.errors import DailyQuotaExceeded, InvalidField
+from ccv2_async.transport.budget import Budget, Lane
+from tests.support.clocks import NOON, ManualClock, settle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+HALF_A_DAY = 43_200.0
+
+
+class Callers:
+    """Calls that go through a budget; `times` says when, `order` who."""
+
+    def __init__(self, budget: Budget, clock: ManualClock) -> None:
+        self.budget = budget
+        self.clock = clock
+        self.times: list[float] = []
+        self.order: list[Any] = []
+
+    async def call(self, name: Any = None, lane: Lane = Lane.INTERACTIVE) -> None:
+        await self.budget.acquire(lane, "call")
+        self.times.append(self.clock.now)
+        self.order.append(name)
+
+    def start(self, name: Any = None, lane: Lane = Lane.INTERACTIVE) -> asyncio.Task[None]:
+        return asyncio.create_task(self.call(name, lane))
+
+    async def all(self, count: int) -> None:
+        await self.clock.run(asyncio.gather(*(self.call(n) for n in range(count))))
+
+
+def callers(clock: ManualClock, *args: Any, **options: Any) -> Callers:
+    return Callers(Budget(*args, clock=clock, **options), clock)
+
+
+def most_in_a_second(times: Iterable[float]) -> int:
+    ordered = sorted(times)
+    return max(sum(start <= t < start + 1.0 for t in ordered) for start in ordered)
+
+
+@pytest.mark.parametrize("rate", [1, 2, 4, 10, 2.5, 3.9, 1.5, 0.5, 0.1])
+async def test_no_second_sees_more_calls_than_the_quota_from_the_start_on(
+    manual_clock: ManualClock, rate: float
+) -> None:
+    desk = callers(manual_clock, rate)
+    await desk.all(25)
+    assert most_in_a_second(desk.times) <= max(1, int(rate))
+    assert desk.order == list(range(25))
+    span = desk.times[-1] - desk.times[0]
+    if rate in (1, 2, 4, 10):
+        assert span <= 25 / rate * 1.05, "and the quota is used"
+
+
+async def test_there_is_no_burst_after_a_pause(manual_clock: ManualClock) -> None:
+    desk = callers(manual_clock)
+    await desk.all(3)
+    desk.budget.pause(7.0)
+    before = manual_clock.now
+    await desk.all(12)
+    assert min(desk.times[3:]) >= before + 7.0
+    assert most_in_a_second(desk.times) <= 4
+
+
+async def test_idle_time_is_not_saved_up(manual_clock: ManualClock) -> None:
+    desk = callers(manual_clock)
+    await desk.all(4)
+    await manual_clock.advance(500)
+    await desk.all(20)
+    assert most_in_a_second(desk.times) <= 4
+
+
+async def test_without_a_limit_nobody_waits_except_for_a_pause(manual_clock: ManualClock) -> None:
+    desk = callers(manual_clock, None, None)
+    await asyncio.gather(*(desk.call() for _ in range(500)))
+    assert desk.budget.remaining_today is None
+    assert desk.budget.used_today == 500
+    desk.budget.pause(5)
+    await desk.all(1)
+    assert desk.times[-1] == manual_clock.now == 1005.0
+
+
+async def test_a_shorter_pause_does_not_shorten_a_longer_one(manual_clock: ManualClock) -> None:
+    desk = callers(manual_clock)
+    desk.budget.pause(10)
+    desk.budget.pause(1)
+    await desk.all(1)
+    assert desk.times == [1010.0]
+
+
+async def test_a_pause_that_comes_while_calls_wait_holds_them_too(
+    manual_clock: ManualClock,
+) -> None:
+    desk = callers(manual_clock)
+    tasks = [desk.start() for _ in range(6)]
+    await settle()
+    desk.budget.pause(30)
+    await manual_clock.advance(29)
+    assert len(desk.times) == 4
+    await manual_clock.advance(2)
+    await asyncio.gather(*tasks)
+    assert desk.times[4:] == [1030.0, 1030.0]
+
+
+async def test_lanes_go_in_their_order_and_calls_of_a_lane_in_theirs(
+    manual_clock: ManualClock,
+) -> None:
+    desk = callers(manual_clock, 1)
+    await desk.all(1)
+    lanes = [Lane.BULK, Lane.POLL, Lane.INTERACTIVE]
+    tasks = [desk.start((lane, n), lane) for n in range(4) for lane in lanes]
+    await manual_clock.run(asyncio.gather(*tasks))
+    assert desk.order[1:] == [(lane, n) for lane in reversed(lanes) for n in range(4)]
+
+
+async def test_a_call_of_a_higher_lane_that_comes_later_goes_first(
+    manual_clock: ManualClock,
+) -> None:
+    desk = callers(manual_clock, 1)
+    await desk.all(1)
+    bulk = [desk.start(n, Lane.BULK) for n in range(3)]
+    await manual_clock.advance(0.5)
+    urgent = desk.start("urgent")
+    await manual_clock.run(asyncio.gather(urgent, *bulk))
+    assert desk.order == [0, "urgent", 0, 1, 2]
+
+
+async def test_the_days_calls_are_counted_and_the_next_one_says_when_to_come_back(
+    manual_clock: ManualClock,
+) -> None:
+    desk = callers(manual_clock, None, 3)
+    assert desk.budget.remaining_today == 3
+    await desk.all(3)
+    assert desk.budget.remaining_today == 0
+    with pytest.raises(DailyQuotaExceeded, match=r"upload of x.png: .*used up") as caught:
+        await desk.budget.acquire(Lane.BULK, "upload of x.png")
+    midnight = datetime.fromtimestamp(NOON, UTC).replace(hour=0) + timedelta(days=1)
+    assert caught.value.resets_at == midnight == desk.budget.resets_at
+    assert caught.value.status is None
+    assert caught.value.safe_to_retry
+    await manual_clock.advance(HALF_A_DAY)
+    assert desk.budget.remaining_today == 3
+    assert desk.budget.used_today == 0
+    await desk.all(1)
+
+
+async def test_calls_that_wait_when_the_days_calls_run_out_are_told(
+    manual_clock: ManualClock,
+) -> None:
+    desk = callers(manual_clock, 1, 3)
+    tasks = [desk.start(n) for n in range(5)]
+    await manual_clock.advance(5)
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(result) for result in results] == [type(None)] * 3 + [DailyQuotaExceeded] * 2
+
+
+async def test_the_end_of_the_day_wakes_everybody_who_waits_at_once(
+    manual_clock: ManualClock,
+) -> None:
+    desk = callers(manual_clock)
+    desk.budget.pause(100)
+    tasks = [desk.start(n, lane) for n in range(3) for lane in Lane]
+    await settle()
+    desk.budget.end_day()
+    await settle()
+    assert all(task.done() for task in tasks), "the one that leads included"
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {type(result) for result in results} == {DailyQuotaExceeded}
+    assert desk.budget.remaining_today == 0
+    await manual_clock.advance(HALF_A_DAY)
+    assert desk.budget.remaining_today == 10_000
+    await desk.all(1)
+
+
+async def test_the_end_of_the_day_ends_a_budget_without_a_daily_limit_too(
+    manual_clock: ManualClock,
+) -> None:
+    desk = callers(manual_clock, None, None)
+    desk.budget.end_day()
+    assert desk.budget.remaining_today == 0
+    with pytest.raises(DailyQuotaExceeded):
+        await desk.call()
+    await manual_clock.advance(HALF_A_DAY)
+    assert desk.budget.remaining_today is None
+
+
+async def test_who_waits_over_midnight_counts_for_the_new_day(manual_clock: ManualClock) -> None:
+    await manual_clock.advance(HALF_A_DAY - 1)
+    desk = callers(manual_clock, 1, 3)
+    await desk.all(4)
+    assert desk.budget.used_today == 3
+
+
+@pytest.mark.parametrize(
+    "options", [(0,), (-1,), (float("inf"),), (float("nan"),), (4, 0), (4, -1)]
+)
+def test_a_limit_that_lets_nothing_or_everything_through_is_refused(options: Any) -> None:
+    with pytest.raises(InvalidField):
+        Budget(*options)
+
+
+def test_a_budget_runs_on_the_systems_clock_unless_told() -> None:
+    budget = Budget()
+    assert budget.resets_at > datetime.now(UTC)
+    assert (budget.per_second, budget.per_day, budget.remaining_today) == (4, 10_000, 10_000)
+
+
+plans = st.lists(
+    st.tuples(
+        st.sampled_from(["call", "cancel", "advance", "pause", "turn", "end day"]),
+        st.integers(0, 40),
+        st.sampled_from(Lane),
+    ),
+    max_size=50,
+)
+
+
+async def act(
+    desk: Callers, tasks: list[asyncio.Task[None]], action: str, number: int, lane: Lane
+) -> None:
+    match action:
+        case "call":
+            tasks.append(desk.start((lane, len(tasks)), lane))
+        case "cancel" if tasks:
+            tasks[number % len(tasks)].cancel()
+        case "advance":
+            await desk.clock.advance(number / 10)
+        case "pause":
+            desk.budget.pause(number / 10)
+        case "end day" if number == 0:
+            desk.budget.end_day()
+        case _:
+            await asyncio.sleep(0)
+
+
+@settings(max_examples=150)
+@given(plans, st.sampled_from([1, 3, 4, 0.7, 2.5]), st.sampled_from([None, 8, 1000]))
+def test_any_interleaving_ends_with_every_caller_answered_and_no_second_over_the_quota(
+    plan: list[tuple[str, int, Lane]], rate: float, per_day: int | None
+) -> None:
+    async def play() -> None:
+        clock = ManualClock()
+        desk = callers(clock, rate, per_day)
+        tasks: list[asyncio.Task[None]] = []
+        for step in plan:
+            await act(desk, tasks, *step)
+        await clock.advance(4.0 + len(tasks) * 2.1 / min(rate, 1))
+        assert all(task.done() for task in tasks), "nobody is forgotten"
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        for result in results:
+            assert result is None or isinstance(result, asyncio.CancelledError | DailyQuotaExceeded)
+        if desk.times:
+            assert most_in_a_second(desk.times) <= max(1, int(rate))
+        if per_day is not None:
+            assert len(desk.times) <= per_day
+            assert desk.budget.used_today >= len(desk.times)
+        assert not desk.budget._queue
+
+    asyncio.run(play())
