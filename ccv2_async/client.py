@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import ssl
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 from urllib.parse import urlsplit
 
@@ -19,17 +18,17 @@ from ccv2_async.resources.library import Library
 from ccv2_async.resources.uploads import Uploader
 from ccv2_async.transport.budget import Budget
 from ccv2_async.transport.connections import (
-    EngineName,
     UsersEngine,
     open_engine,
     shows_visible_url,
 )
 from ccv2_async.transport.credentials import Credentials
-from ccv2_async.transport.session import RefreshToken, Session, Timeouts
+from ccv2_async.transport.session import Session, Timeouts
 from ccv2_async.transport.threads import FileThreads
 from ccv2_async.version import __version__
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
     from types import TracebackType
 
@@ -47,7 +46,11 @@ if TYPE_CHECKING:
     from ccv2_async.resources.lists import Lists
     from ccv2_async.resources.tracking import Tracking
     from ccv2_async.resources.uploads import OnAmbiguous
-    from ccv2_async.transport.connections import Engine
+    from ccv2_async.transport.connections import (
+        Engine,
+        EngineName,
+    )
+    from ccv2_async.transport.session import RefreshToken
 
 P = TypeVar("P", bound=Poller[Any])
 R = TypeVar("R", bound="Resource")
@@ -297,7 +300,7 @@ class ConstantContact:
         dry_run: bool = False,
         wait: bool = True,
     ) -> BulkUpload:
-        """The results of uploading many files, as they end: `async for result in upload_many(...)`.
+        """The results of uploading many files, as they end, for `async for`.
 
         Of any number of files, a few are being sent at any time; what the service is still at
         work on holds no place. One failure does not stop the others. With a journal, the same
@@ -428,7 +431,7 @@ class ConstantContact:
         return self._parts
 
     def _assemble(self) -> _Parts:
-        import httpx
+        import httpx  # noqa: PLC0415  # when a client is opened
 
         visible = False
         engine: Engine
@@ -461,7 +464,7 @@ class ConstantContact:
 class _Parts:
     """What an open client is made of."""
 
-    __slots__ = ("_groups", "library", "session", "sweep", "threads")
+    __slots__ = ("_groups", "library", "session", "sweep", "threads", "uploader")
 
     def __init__(self, session: Session) -> None:
         self.session = session

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ccv2_async import errors
 from ccv2_async.models.activities import ACTIVITY_OUTCOMES, Activity
-from ccv2_async.polling.jobs import Job, JobKind, Row
+from ccv2_async.polling.jobs import JobKind, Row
 from ccv2_async.transport.budget import Lane
 from ccv2_async.transport.links import segment
 from ccv2_async.transport.retry import Effect
@@ -15,6 +15,7 @@ from ccv2_async.transport.session import Call
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ccv2_async.polling.jobs import Job
     from ccv2_async.transport.session import Session
 
 STATUS_PATH = "/activities/{}"

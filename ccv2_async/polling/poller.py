@@ -9,14 +9,14 @@ import anyio
 from ccv2_async import errors
 from ccv2_async.models import LibraryFile
 from ccv2_async.models.activities import Activity
-from ccv2_async.polling.jobs import State, Update
+from ccv2_async.polling.jobs import State
 from ccv2_async.polling.sweep import Until
 from ccv2_async.polling.token import TokenData, encode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator
 
-    from ccv2_async.polling.jobs import Job
+    from ccv2_async.polling.jobs import Job, Update
     from ccv2_async.polling.sweep import Sweep
     from ccv2_async.transport.links import JobKindName
     from ccv2_async.transport.session import Session
@@ -47,7 +47,7 @@ class Poller(Generic[Result_co]):
 
     @property
     def kind(self) -> JobKindName:
-        """ "upload" or "activity"."""
+        """What kind of job it is: "upload" or "activity"."""
         return self._job.kind.name
 
     @property
@@ -122,7 +122,7 @@ class Poller(Generic[Result_co]):
             raise
         except TimeoutError:
             expired = True
-        raise self._timed_out(limit) if expired else AssertionError
+        raise self.timed_out(limit) if expired else AssertionError
 
     async def poll_once(self) -> Update | None:
         """Look once, now, and give the last known status: for workers that do not want to wait.
@@ -155,7 +155,7 @@ class Poller(Generic[Result_co]):
             except errors.ConstantContactError:
                 raise
             except TimeoutError:
-                raise self._timed_out(self._job.kind.deadline) from None
+                raise self.timed_out(self._job.kind.deadline) from None
 
     async def _outcome(self) -> Result_co:
         job = self._job
@@ -166,18 +166,24 @@ class Poller(Generic[Result_co]):
                         job.result = await job.kind.fetch(self._session, job)
                 result: Result_co = job.result
                 return result
-            case State.FAILED:
-                raise job.kind.failure(job, self.token())
             case _:
-                raise errors.JobNotFound(
-                    f"{job.kind.noun} {job.label}: the service does not know the id {job.id}. "
-                    "It may have been deleted, or be too old to be answered for.",
-                    id=job.id,
-                    status=job.status,
-                    token=self.token(),
-                )
+                raise self.failure()
 
-    def _timed_out(self, limit: float) -> errors.PollTimeout:
+    def failure(self) -> errors.JobError:
+        """The exception for a job that ended other than well."""
+        job = self._job
+        if job.state is State.FAILED:
+            return job.kind.failure(job, self.token())
+        return errors.JobNotFound(
+            f"{job.kind.noun} {job.label}: the service does not know the id {job.id}. "
+            "It may have been deleted, or be too old to be answered for.",
+            id=job.id,
+            status=job.status,
+            token=self.token(),
+        )
+
+    def timed_out(self, limit: float) -> errors.PollTimeout:
+        """The exception for a wait of `limit` seconds that ended before the job did."""
         job = self._job
         return errors.PollTimeout(
             f"{job.kind.noun} {job.label}: still {job.status or 'not reported'} after {limit:g} s "

@@ -19,7 +19,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from ccv2_async import errors
-from ccv2_async.polling.jobs import Job, JobKind, Row, State
+from ccv2_async.polling.jobs import Job, State
 from ccv2_async.polling.schedule import (
     BatchSize,
     Typical,
@@ -33,6 +33,7 @@ from ccv2_async.transport.baton import Baton, Waiter
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ccv2_async.polling.jobs import JobKind, Row
     from ccv2_async.transport.links import JobKindName
     from ccv2_async.transport.session import Session
 
@@ -79,6 +80,11 @@ class WatchedJobs:
         self._jobs.add(job)
         self._sweep.watch(self._watcher, job, self._until)
 
+    def discard(self, job: Job) -> None:
+        """Wait no longer for this one."""
+        self._jobs.discard(job)
+        self._sweep.unwatch(self._watcher, job)
+
     async def next(self) -> Job:
         """The next job for which what is waited for has come; it leaves the set.
 
@@ -90,8 +96,7 @@ class WatchedJobs:
             while watcher.fired:
                 job = watcher.fired.popleft()
                 if job in self._jobs:
-                    self._jobs.discard(job)
-                    self._sweep.unwatch(watcher, job)
+                    self.discard(job)
                     return job
             trouble, watcher.trouble = watcher.trouble, None
             if trouble is not None:
@@ -323,7 +328,7 @@ class Sweep:
         self._troubled(jobs, error)
 
     def _troubled(self, jobs: list[Job], error: errors.ConstantContactError) -> None:
-        """A status request failed: try later what may pass, and tell the waiters of what will not."""
+        """A status request failed: try again what may pass, tell of what will not."""
         now = self._clock.monotonic()
         if isinstance(error, errors.DailyQuotaExceeded):
             wait = max(1.0, error.resets_at.timestamp() - self._clock.time())

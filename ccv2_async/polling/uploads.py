@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ccv2_async import errors
 from ccv2_async.models import FileUploadStatus, LibraryFile
 from ccv2_async.models.library import FILE_OUTCOMES
-from ccv2_async.polling.jobs import Job, JobKind, Row
+from ccv2_async.polling.jobs import JobKind, Row
 from ccv2_async.transport.budget import Lane
 from ccv2_async.transport.links import segment
 from ccv2_async.transport.retry import Effect
@@ -16,6 +16,7 @@ from ccv2_async.transport.session import Call
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ccv2_async.polling.jobs import Job
     from ccv2_async.transport.session import Session
 
 STATUS_PATH = "/library/files/uploadstatus/{}"

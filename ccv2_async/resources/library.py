@@ -28,7 +28,7 @@ from ccv2_async.resources.base import (
     one_of,
     path_to,
 )
-from ccv2_async.resources.uploads import OnAmbiguous, Uploader, prepare
+from ccv2_async.resources.uploads import prepare
 from ccv2_async.transport.budget import Lane
 from ccv2_async.transport.retry import Effect
 from ccv2_async.transport.session import UPLOAD_DEADLINE, Call
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from ccv2_async.models import FileType
     from ccv2_async.polling.sweep import Sweep
     from ccv2_async.resources.listing import Listing
+    from ccv2_async.resources.uploads import OnAmbiguous, Uploader
     from ccv2_async.transport.progress import ProgressCallback
     from ccv2_async.transport.session import Session
     from ccv2_async.transport.sources import FileInput
-    from ccv2_async.transport.threads import FileThreads
 
 MOST_ROWS = 1000
 
@@ -50,10 +50,10 @@ MOST_ROWS = 1000
 class Library(Resource):
     """`client.library`: the files and folders of MyLibrary."""
 
-    def __init__(self, session: Session, sweep: Sweep, threads: FileThreads) -> None:
+    def __init__(self, session: Session, sweep: Sweep, uploader: Uploader) -> None:
         super().__init__(session)
         self._sweep = sweep
-        self._uploader = Uploader(session, threads)
+        self._uploader = uploader
 
     async def upload(
         self,

@@ -1,0 +1,85 @@
+"""Library folders by their names: found, or created once, whoever else creates them too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+from ccv2_async import errors
+from ccv2_async.models.library import ROOT_FOLDER_IDS
+
+if TYPE_CHECKING:
+    from ccv2_async.models import LibraryFolder
+    from ccv2_async.resources.library import Library
+
+MOST_LEVELS = 3
+ROOT = "0"
+
+
+class FolderMap:
+    """The folders of a library, read once, and created as they are needed.
+
+    Args:
+        library: Where they are.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._lock = anyio.Lock()
+        self._ids: dict[tuple[str, str], str] = {}
+        self._levels: dict[str, int] | None = None
+
+    async def resolve(self, base_id: str, names: tuple[str, ...]) -> str:
+        """The id of the folder that `names` lead to from `base_id`.
+
+        Raises:
+            InvalidField: It would lie deeper than the service allows, or a name cannot be one.
+        """
+        if not names:
+            return base_id
+        async with self._lock:
+            if self._levels is None:
+                await self._read()
+            levels = self._levels or {}
+            level = 0 if base_id in ROOT_FOLDER_IDS else levels.get(base_id, 1)
+            if level + len(names) > MOST_LEVELS:
+                raise errors.InvalidField(
+                    "folders", "/".join(names), f"at most {MOST_LEVELS} levels of folders"
+                )
+            parent = ROOT if base_id in ROOT_FOLDER_IDS else base_id
+            for name in names:
+                parent = await self._child(parent, name)
+            return parent
+
+    async def _child(self, parent: str, name: str) -> str:
+        known = self._ids.get((parent, name))
+        if known is not None:
+            return known
+        try:
+            folder = await self._library.create_folder(name, parent_id=parent)
+            self._note(folder, parent, self._level_of(parent) + 1)
+        except (errors.Conflict, errors.OutcomeUnknown) as error:
+            # Somebody else was faster, or our own answer was lost: it is there, or it is not.
+            await self._read()
+            if (parent, name) not in self._ids:
+                if isinstance(error, errors.Conflict):
+                    raise
+                folder = await self._library.create_folder(name, parent_id=parent)
+                self._note(folder, parent, self._level_of(parent) + 1)
+        return self._ids[parent, name]
+
+    def _level_of(self, folder_id: str) -> int:
+        return (self._levels or {}).get(folder_id, 0)
+
+    async def _read(self) -> None:
+        self._levels = {}
+        async for folder in self._library.folders(limit=1000):
+            self._note(folder, ROOT, 1)
+
+    def _note(self, folder: LibraryFolder, parent: str, level: int) -> None:
+        self._ids[parent, folder.name] = folder.id
+        if self._levels is not None:
+            self._levels[folder.id] = level
+        for child in folder.children:
+            self._note(child, folder.id, level + 1)

@@ -1,0 +1,149 @@
+"""What is to be uploaded: single files, and the trees below folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterable
+from typing import TYPE_CHECKING, TypeAlias
+
+import attrs
+
+from ccv2_async.errors import FileRefused, InvalidField
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sized
+
+    from ccv2_async.transport.sources import FileInput
+    from ccv2_async.transport.threads import FileThreads
+
+
+@attrs.frozen
+class FileToUpload:
+    """One file of a bulk upload, where it needs more than a path.
+
+    Attributes:
+        file: A path; without a journal also bytes or a stream.
+        folder_id: The library folder; the one of the whole bulk upload unless given.
+        folders: Names of folders below that one; they are created where they are missing.
+        name: Its name in the library; the path's own unless given.
+        description: At most 100 characters.
+        length: Bytes; streams need it.
+    """
+
+    file: FileInput
+    folder_id: str | None = None
+    folders: tuple[str, ...] = ()
+    name: str | None = None
+    description: str = ""
+    length: int | None = None
+
+    @property
+    def path(self) -> str | None:
+        """The absolute path; None when it is no file on disk."""
+        if isinstance(self.file, str | os.PathLike):
+            return os.path.abspath(os.fspath(self.file))  # noqa: PTH100  # no I/O but getcwd
+        return None
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        if isinstance(self.file, str | os.PathLike):
+            return os.fspath(self.file)
+        return self.name or "bytes or stream"
+
+
+Item: TypeAlias = "FileInput | FileToUpload"
+Items: TypeAlias = "Iterable[Item] | AsyncIterable[Item]"
+
+
+async def each_file(
+    items: Items, threads: FileThreads, *, keep_folders: bool
+) -> AsyncIterator[FileToUpload | FileRefused]:
+    """Every file of `items`; a folder stands for the files below it.
+
+    Nothing is read ahead: of a million paths, one is held. Folders are read in a thread, one at a
+    time and in the order of their names; hidden entries and links to folders are left out.
+
+    Args:
+        items: Paths, or `FileToUpload`s.
+        threads: Where folders are read.
+        keep_folders: Whether the folders below a given one become library folders.
+    """
+    if isinstance(items, str | bytes | os.PathLike):
+        raise InvalidField("files", items, "a list or another iterable of files, not a single one")
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            async for file in _expanded(item, threads, keep_folders):
+                yield file
+    else:
+        for item in items:
+            async for file in _expanded(item, threads, keep_folders):
+                yield file
+
+
+async def count_files(items: Items, threads: FileThreads) -> int | None:
+    """How many files `items` stands for; None where only iterating would tell."""
+    if not isinstance(items, Sized) or not isinstance(items, Iterable):
+        return None
+    return await threads.run(_count, tuple(items))
+
+
+def _count(items: tuple[Item, ...]) -> int:
+    total = 0
+    for item in items:
+        path = item.path if isinstance(item, FileToUpload) else FileToUpload(item).path
+        total += _count_below(path) if path is not None and os.path.isdir(path) else 1  # noqa: PTH112  # a plain string
+    return total
+
+
+def _count_below(folder: str) -> int:
+    try:
+        files, folders = _entries(folder)
+    except OSError:
+        return 1
+    return len(files) + sum(_count_below(os.path.join(folder, name)) for name in folders)  # noqa: PTH118
+
+
+async def _expanded(
+    item: Item, threads: FileThreads, keep_folders: bool
+) -> AsyncIterator[FileToUpload | FileRefused]:
+    given = item if isinstance(item, FileToUpload) else FileToUpload(item)
+    if given.path is None or not await threads.run(os.path.isdir, given.path):
+        yield given
+        return
+    found = False
+    async for path, folders in _walk(os.fspath(given.file), (), threads):  # type: ignore[arg-type]  # it has a path
+        found = True
+        if isinstance(path, FileRefused):
+            yield path
+        else:
+            below = (*given.folders, *folders) if keep_folders else given.folders
+            yield attrs.evolve(given, file=path, folders=below, name=None)
+    if not found:
+        yield FileRefused(given.label, "there is no file in this folder")
+
+
+async def _walk(
+    folder: str, names: tuple[str, ...], threads: FileThreads
+) -> AsyncIterator[tuple[str | FileRefused, tuple[str, ...]]]:
+    try:
+        files, folders = await threads.run(_entries, folder)
+    except OSError as error:
+        yield FileRefused(folder, f"the folder cannot be read ({error.strerror})"), names
+        return
+    for name in files:
+        yield os.path.join(folder, name), names  # noqa: PTH118  # as the user wrote it
+    for name in folders:
+        async for found in _walk(os.path.join(folder, name), (*names, name), threads):  # noqa: PTH118
+            yield found
+
+
+def _entries(folder: str) -> tuple[list[str], list[str]]:
+    with os.scandir(folder) as entries:
+        shown = sorted(
+            (entry for entry in entries if not entry.name.startswith(".")),
+            key=lambda entry: entry.name,
+        )
+        folders = [entry.name for entry in shown if entry.is_dir(follow_symlinks=False)]
+        files = [entry.name for entry in shown if not entry.is_dir()]
+    return files, folders

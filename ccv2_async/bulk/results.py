@@ -1,0 +1,126 @@
+"""What comes out of a bulk upload, file by file and in all."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ccv2_async.errors import ConstantContactError
+
+
+class BulkState(StrEnum):
+    """Where one file of a bulk upload stands; the journal's words too.
+
+    ::
+
+        PENDING ─> SENDING ─> ACCEPTED ─> DONE
+                      │           └─────> FAILED
+                      ├─────────────────> FAILED
+                      └─────────────────> AMBIGUOUS
+    """
+
+    PENDING = "pending"
+    SENDING = "sending"
+    ACCEPTED = "accepted"
+    DONE = "done"
+    FAILED = "failed"
+    AMBIGUOUS = "ambiguous"
+
+
+class Action(StrEnum):
+    """What is done about a file, by what the journal knows of it."""
+
+    SEND = "send"
+    LOOK = "look for it, then send it if it is missing"
+    FOLLOW = "wait for the service"
+    SKIP = "nothing, it is done"
+    REPORT = "nothing, it failed for good"
+    REFUSE = "nothing, it changed since"
+
+
+@attrs.frozen
+class UploadResult:
+    """How one file of a bulk upload ended.
+
+    Attributes:
+        path: The file, as it was given.
+        name: Its name in the library.
+        folder_id: The folder it went to; "" when it got nowhere.
+        state: DONE, FAILED or AMBIGUOUS; ACCEPTED without waiting; PENDING in a dry run.
+        id: The library's id of the file; "" when it has none.
+        status: The service's last word on it, or None.
+        token: A resume token, or "".
+        error: Why it failed, or None.
+        earlier: Whether an earlier run had settled it already.
+        action: What a dry run would do.
+    """
+
+    path: str
+    name: str
+    folder_id: str
+    state: BulkState
+    id: str = ""
+    status: str | None = None
+    token: str = ""
+    error: ConstantContactError | None = None
+    earlier: bool = False
+    action: Action = Action.SEND
+
+
+@attrs.frozen
+class BulkProgress:
+    """A bulk upload at one moment.
+
+    Attributes:
+        seen: Files taken up so far.
+        total: Files in all, or None when that is not known.
+        sending: Files being sent.
+        processing: Files the service is at work on.
+        done: Files that are Active.
+        failed: Files that failed.
+        ambiguous: Files of which it is not known whether they arrived.
+        earlier: Of the last three, those that an earlier run had settled.
+        bytes_sent: Bytes of accepted files.
+        elapsed: Seconds since the start.
+        calls: Calls of the API, since the start, by this client's budget.
+        remaining_today: Calls left today, or None without a limit.
+    """
+
+    seen: int = 0
+    total: int | None = None
+    sending: int = 0
+    processing: int = 0
+    done: int = 0
+    failed: int = 0
+    ambiguous: int = 0
+    earlier: int = 0
+    bytes_sent: int = 0
+    elapsed: float = 0.0
+    calls: int = 0
+    remaining_today: int | None = None
+
+    @property
+    def settled(self) -> int:
+        """Files of which nothing more is expected."""
+        return self.done + self.failed + self.ambiguous
+
+    @property
+    def per_second(self) -> float:
+        """Files settled a second by this run."""
+        return (self.settled - self.earlier) / self.elapsed if self.elapsed > 0 else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until all are settled at the present rate, or None when that is not known."""
+        if self.total is None or self.per_second <= 0:
+            return None
+        return max(0, self.total - self.settled) / self.per_second
+
+
+OnBulkProgress: TypeAlias = "Callable[[BulkProgress], Awaitable[object] | object]"
+"""A function, or a coroutine function, that is told of each `BulkProgress`."""

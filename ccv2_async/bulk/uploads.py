@@ -1,0 +1,484 @@
+"""`upload_many`: files of any number, a few of them being sent at any time, results as they end."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import attrs
+
+from ccv2_async import errors
+from ccv2_async.bulk.folders import FolderMap
+from ccv2_async.bulk.items import count_files, each_file
+from ccv2_async.bulk.journal import Entry, Journal, NoJournal, action_for
+from ccv2_async.bulk.results import Action, BulkProgress, BulkState, UploadResult
+from ccv2_async.polling.jobs import State
+from ccv2_async.polling.poller import UploadPoller
+from ccv2_async.polling.sweep import Until
+from ccv2_async.polling.uploads import UPLOAD
+from ccv2_async.resources.uploads import Unsettled, prepare
+from ccv2_async.transport.budget import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+
+    from ccv2_async.bulk.items import FileToUpload, Items
+    from ccv2_async.bulk.journal import Memory
+    from ccv2_async.bulk.results import OnBulkProgress
+    from ccv2_async.polling.jobs import Job
+    from ccv2_async.polling.sweep import Sweep
+    from ccv2_async.resources.library import Library
+    from ccv2_async.resources.uploads import OnAmbiguous, Upload, Uploader
+    from ccv2_async.transport.session import Session
+    from ccv2_async.transport.threads import FileThreads
+
+
+logger = logging.getLogger("ccv2_async.bulk")
+
+PROGRESS_EVERY = 0.1
+MOST_UNREAD = 1000
+"""Results that wait to be read before no further file is taken up."""
+
+# What would befall every other file as well: the whole upload ends with it.
+_FATAL = (
+    errors.AuthenticationFailed,
+    errors.ClientClosed,
+    errors.DailyQuotaExceeded,
+    errors.Forbidden,
+    errors.UnexpectedRedirect,
+)
+
+
+@attrs.frozen
+class Surroundings:
+    """The parts of the client that a bulk upload uses."""
+
+    session: Session
+    threads: FileThreads
+    sweep: Sweep
+    library: Library
+    uploader: Uploader
+
+
+@attrs.frozen
+class Options:
+    """How a bulk upload is to go; see `ConstantContact.upload_many`."""
+
+    folder_id: str = "0"
+    keep_folders: bool = False
+    concurrency: int = 8
+    journal: str | None = None
+    on_progress: OnBulkProgress | None = None
+    on_ambiguous: OnAmbiguous = "look"
+    fail_fast: bool = False
+    dry_run: bool = False
+    wait: bool = True
+
+
+class BulkUpload:
+    """The results of a bulk upload, as its files end: iterate over it once, with `async for`.
+
+    Files are only sent while it is iterated. Leaving the loop early ends it in good order: what
+    was being sent is broken off and stands in the journal, what was accepted keeps its token there.
+    """
+
+    def __init__(self, surroundings: Surroundings, items: Items, options: Options) -> None:
+        self._surroundings = surroundings
+        self._items = items
+        self._options = options
+        self._run: _Run | None = None
+
+    @property
+    def progress(self) -> BulkProgress:
+        """Where it stands."""
+        return self._run.progress if self._run is not None else BulkProgress()
+
+    def __aiter__(self) -> AsyncGenerator[UploadResult, None]:
+        """Each file's result.
+
+        Raises:
+            UsageError: The journal cannot be used, or the upload was iterated before.
+            DailyQuotaExceeded: The day's calls are used up; with a journal, the same call goes on
+                where it stopped.
+            ConstantContactError: What would befall every file: a refused key or token. With
+                `fail_fast`, the first failure.
+        """
+        if self._run is not None:
+            raise errors.UsageError("A bulk upload is iterated once; start another.")
+        self._run = _Run(self._surroundings, self._items, self._options)
+        return self._run.results()
+
+
+class _Run:
+    """One run over all files: a feeder, a task for each file being sent, and a follower."""
+
+    def __init__(self, surroundings: Surroundings, items: Items, options: Options) -> None:
+        self._session = surroundings.session
+        self._threads = surroundings.threads
+        self._sweep = surroundings.sweep
+        self._uploader = surroundings.uploader
+        self._items = items
+        self._options = options
+        self._clock = self._session.clock
+        self._memory: Memory = NoJournal()
+        self._folders = FolderMap(surroundings.library)
+        self._watched = self._sweep.watching(Until.END)
+        self._waiting: dict[Job, tuple[Entry, FileToUpload]] = {}
+        self._slots = asyncio.Semaphore(options.concurrency)
+        self._results: asyncio.Queue[UploadResult | BaseException | None] = asyncio.Queue()
+        self._room = asyncio.Event()
+        self._sending: set[asyncio.Task[None]] = set()
+        self._fed = False
+        self._started = self._clock.monotonic()
+        self._calls_before = self._session.budget.used_today
+        self._told_at = float("-inf")
+        self._progress = BulkProgress()
+
+    @property
+    def progress(self) -> BulkProgress:
+        """Where it stands now."""
+        budget = self._session.budget
+        return attrs.evolve(
+            self._progress,
+            elapsed=self._clock.monotonic() - self._started,
+            calls=budget.used_today - self._calls_before,
+            remaining_today=budget.remaining_today,
+        )
+
+    async def results(self) -> AsyncGenerator[UploadResult, None]:
+        """Each file's result, as it ends."""
+        async with self._running():
+            while True:
+                outcome = await self._results.get()
+                self._room.set()
+                if outcome is None:
+                    await self._tell(last=True)
+                    return
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                await self._tell()
+                yield outcome
+                if self._options.fail_fast and outcome.error is not None:
+                    raise outcome.error
+
+    @asynccontextmanager
+    async def _running(self) -> AsyncIterator[None]:
+        if self._options.journal is not None:
+            self._memory = await Journal.open(
+                self._options.journal,
+                self._threads,
+                account=self._session.credentials.fingerprint,
+                base_url=self._session.base_url,
+                now=self._clock.time,
+            )
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            self._uploader.claim(await self._memory.file_ids())
+            tasks = [
+                asyncio.create_task(self._guard(self._feed()), name="ccv2 bulk: feeder"),
+                asyncio.create_task(self._guard(self._follow()), name="ccv2 bulk: follower"),
+            ]
+            yield
+        finally:
+            with anyio.CancelScope(shield=True):
+                everything = [*tasks, *self._sending]
+                for task in everything:
+                    task.cancel()
+                if everything:
+                    await asyncio.wait(everything)
+                self._watched.close()
+                await self._memory.aclose()
+
+    async def _guard(self, work: Awaitable[None]) -> None:
+        """What ends a part ends the whole, and reaches whoever iterates."""
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001  # it is raised again where it is iterated
+            self._results.put_nowait(error)
+
+    async def _feed(self) -> None:
+        self._progress = BulkProgress(total=await count_files(self._items, self._threads))
+        files = each_file(self._items, self._threads, keep_folders=self._options.keep_folders)
+        async for file in files:
+            while self._results.qsize() >= MOST_UNREAD:
+                self._room.clear()
+                await self._room.wait()
+            self._count(seen=1)
+            if isinstance(file, errors.FileRefused):
+                self._end(_refused(file.path, file))
+                continue
+            await self._slots.acquire()
+            task = asyncio.create_task(self._guard(self._take_up(file)), name="ccv2 bulk: file")
+            self._sending.add(task)
+            task.add_done_callback(self._sent)
+        self._fed = True
+        self._end_if_done()
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        self._slots.release()
+        self._end_if_done()
+
+    def _end_if_done(self) -> None:
+        if self._fed and not self._sending and not self._waiting:
+            self._results.put_nowait(None)
+
+    async def _take_up(self, file: FileToUpload) -> None:
+        """One file, as far as the service's acceptance."""
+        try:
+            upload, entry, known = await self._compare(file)
+            action = action_for(known, entry.size, entry.written_ns)
+            if self._options.dry_run:
+                self._end(_planned(file, upload, entry, action))
+                return
+            await self._act(action, file, upload, known or entry, entry)
+        except _FATAL:
+            raise
+        except errors.ConstantContactError as error:
+            self._end(_refused(file.label, error))
+
+    async def _compare(self, file: FileToUpload) -> tuple[Upload, Entry, Entry | None]:
+        """The upload, its row as it would be now, and the row that the journal has."""
+        upload = attrs.evolve(
+            prepare(
+                file.file,
+                folder_id=file.folder_id or self._options.folder_id,
+                name=file.name,
+                description=file.description,
+                source="MyComputer",
+                file_type=None,
+                length=file.length,
+            ),
+            on_ambiguous=self._options.on_ambiguous,
+            lane=Lane.BULK,
+        )
+        path = file.path
+        if path is None and self._options.journal is not None:
+            raise errors.InvalidField("file", file.label, "a path, as a journal is kept")
+        size = await upload.source.prepare(self._threads)
+        written_ns = 0 if path is None else await self._threads.run(_written_ns, path)
+        entry = Entry(
+            path=_storable(file.path or file.label),
+            folder="/".join((upload.folder_id, *file.folders)),
+            name=upload.name,
+            size=size,
+            written_ns=written_ns,
+        )
+        return upload, entry, await self._memory.find(entry.path, entry.folder, entry.name)
+
+    async def _act(
+        self, action: Action, file: FileToUpload, upload: Upload, known: Entry, entry: Entry
+    ) -> None:
+        match action:
+            case Action.SKIP | Action.REPORT:
+                self._end(_from_earlier(file, known))
+            case Action.REFUSE:
+                self._end(
+                    _refused(
+                        file.label,
+                        errors.FileRefused(
+                            file.label,
+                            f"the journal has it as {known.state.value}"
+                            f"{' with id ' + known.file_id if known.file_id else ''}, and it has "
+                            "changed since; upload it with another journal to have both",
+                        ),
+                    )
+                )
+            case Action.FOLLOW:
+                await self._resume(file, known)
+            case Action.SEND:
+                await self._send(file, upload, entry, None)
+            case Action.LOOK:
+                since = known.since if known.since is not None else known.updated
+                unsettled = Unsettled(since=since, size=known.size)
+                await self._send(file, upload, known, unsettled)
+
+    async def _resume(self, file: FileToUpload, known: Entry) -> None:
+        submitted = known.since or known.updated
+        job = self._sweep.resumed(
+            UPLOAD,
+            known.file_id,
+            submitted=submitted,
+            not_before=submitted,
+            status=known.status,
+        )
+        await self._accepted(file, known, job)
+
+    async def _send(
+        self, file: FileToUpload, upload: Upload, entry: Entry, unsettled: Unsettled | None
+    ) -> None:
+        folder_id = await self._folders.resolve(upload.folder_id, file.folders)
+        upload = attrs.evolve(upload, folder_id=folder_id)
+        since = unsettled.since if unsettled is not None else self._clock.time()
+        entry = attrs.evolve(entry, state=BulkState.SENDING, since=since, folder_id=folder_id)
+        await self._memory.write(entry)
+        self._count(sending=1)
+        try:
+            file_id = await self._uploader.send(upload, unsettled=unsettled)
+        except errors.AmbiguousUpload as error:
+            await self._failed(file, entry, error, BulkState.AMBIGUOUS)
+        except _FATAL:
+            # Nothing was added: the next run sends it as if for the first time.
+            await self._memory.write(attrs.evolve(entry, state=BulkState.PENDING))
+            raise
+        except errors.ConstantContactError as error:
+            await self._failed(file, entry, error, BulkState.FAILED)
+        else:
+            job = self._sweep.started(UPLOAD, file_id, label=upload.name)
+            entry = attrs.evolve(
+                entry, state=BulkState.ACCEPTED, file_id=file_id, token=self._poller(job).token()
+            )
+            # It is in the library now: that is written down even when we are being cancelled.
+            with anyio.CancelScope(shield=True):
+                await self._memory.write(entry)
+            self._count(bytes_sent=entry.size)
+            await self._accepted(file, entry, job)
+        finally:
+            self._count(sending=-1)
+
+    async def _accepted(self, file: FileToUpload, entry: Entry, job: Job) -> None:
+        if not self._options.wait:
+            self._end(_result(file, entry, BulkState.ACCEPTED))
+            return
+        self._waiting[job] = (entry, file)
+        self._count(processing=1)
+        self._watched.add(job)
+
+    async def _failed(
+        self,
+        file: FileToUpload,
+        entry: Entry,
+        error: errors.ConstantContactError,
+        state: BulkState,
+    ) -> None:
+        final = state is BulkState.AMBIGUOUS or isinstance(error, errors.UploadFailed)
+        entry = attrs.evolve(entry, state=state, error=error.message, final=final)
+        await self._memory.write(entry)
+        self._end(_result(file, entry, state, error))
+
+    async def _follow(self) -> None:
+        """Settle each accepted file as the service comes to its end."""
+        while True:
+            oldest = next(iter(self._waiting), None)
+            limit = None
+            if oldest is not None:
+                limit = max(0.0, UPLOAD.deadline - (self._clock.time() - oldest.submitted))
+            try:
+                async with self._clock.timeout(limit):
+                    job = await self._watched.next()
+            except errors.ConstantContactError:
+                raise
+            except TimeoutError:
+                if oldest in self._waiting:
+                    await self._settle(oldest, timed_out=True)
+                continue
+            await self._settle(job)
+
+    async def _settle(self, job: Job, *, timed_out: bool = False) -> None:
+        entry, file = self._waiting.pop(job)
+        self._count(processing=-1)
+        entry = attrs.evolve(entry, status=job.status)
+        poller = self._poller(job)
+        if timed_out:
+            self._watched.discard(job)
+            self._end(_result(file, entry, BulkState.FAILED, poller.timed_out(UPLOAD.deadline)))
+        elif job.state is State.SUCCEEDED:
+            entry = attrs.evolve(entry, state=BulkState.DONE, error="")
+            await self._memory.write(entry)
+            self._end(_result(file, entry, BulkState.DONE))
+        else:
+            error = poller.failure()
+            entry = attrs.evolve(entry, state=BulkState.FAILED, error=error.message, final=True)
+            await self._memory.write(entry)
+            self._end(_result(file, entry, BulkState.FAILED, error))
+        self._end_if_done()
+
+    def _poller(self, job: Job) -> UploadPoller:
+        return UploadPoller(self._session, self._sweep, job)
+
+    def _end(self, result: UploadResult) -> None:
+        counted = {
+            BulkState.DONE: "done",
+            BulkState.ACCEPTED: "done",
+            BulkState.PENDING: "done",
+            BulkState.AMBIGUOUS: "ambiguous",
+        }
+        self._count(**{counted.get(result.state, "failed"): 1, "earlier": int(result.earlier)})
+        self._results.put_nowait(result)
+
+    def _count(self, **changes: int) -> None:
+        now = {name: getattr(self._progress, name) + by for name, by in changes.items()}
+        self._progress = attrs.evolve(self._progress, **now)
+
+    async def _tell(self, *, last: bool = False) -> None:
+        callback = self._options.on_progress
+        now = self._clock.monotonic()
+        if callback is None or (not last and now - self._told_at < PROGRESS_EVERY):
+            return
+        self._told_at = now
+        try:
+            answer: Any = callback(self.progress)
+            if inspect.isawaitable(answer):
+                await answer
+        except Exception:
+            logger.exception("on_progress of a bulk upload failed; the upload goes on")
+
+
+def _result(
+    file: FileToUpload,
+    entry: Entry,
+    state: BulkState,
+    error: errors.ConstantContactError | None = None,
+) -> UploadResult:
+    return UploadResult(
+        path=file.label,
+        name=entry.name,
+        folder_id=entry.folder_id,
+        state=state,
+        id=entry.file_id,
+        status=entry.status,
+        token=entry.token,
+        error=error,
+    )
+
+
+def _from_earlier(file: FileToUpload, known: Entry) -> UploadResult:
+    error: errors.ConstantContactError | None = None
+    if known.state is BulkState.AMBIGUOUS:
+        error = errors.AmbiguousUpload(known.error, file_name=known.name, folder_id=known.folder_id)
+    elif known.state is BulkState.FAILED:
+        error = errors.UploadFailed(
+            known.error, id=known.file_id, status=known.status, token=known.token
+        )
+    return attrs.evolve(_result(file, known, known.state, error), earlier=True)
+
+
+def _planned(file: FileToUpload, upload: Upload, entry: Entry, action: Action) -> UploadResult:
+    return UploadResult(
+        path=file.label,
+        name=upload.name,
+        folder_id=entry.folder,
+        state=BulkState.PENDING,
+        action=action,
+    )
+
+
+def _refused(path: str, error: errors.ConstantContactError) -> UploadResult:
+    return UploadResult(path=path, name="", folder_id="", state=BulkState.FAILED, error=error)
+
+
+def _written_ns(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns  # noqa: PTH116  # a plain string
+    except OSError as error:
+        raise errors.FileRefused(path, f"it is gone ({error.strerror})") from None
+
+
+def _storable(path: str) -> str:
+    """The path as text that a database takes, whatever bytes its name is made of."""
+    return path.encode("utf-8", "backslashreplace").decode("utf-8")
