@@ -1,7 +1,4 @@
-"""The command line: which commands there are, and where each one is.
-
-A command group is a module with one function a command; it is imported when it is called for.
-"""
+"""The command line: which commands there are. A command group is a module of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +8,11 @@ from typing import TYPE_CHECKING
 from cyclopts import App, CycloptsError
 
 from ccv2_async.cli.exits import Exit, exit_of
+from ccv2_async.cli.library import files, folders
 from ccv2_async.cli.output import Output
+from ccv2_async.cli.poll import poll
+from ccv2_async.cli.sandbox import sandbox
+from ccv2_async.cli.upload import upload
 from ccv2_async.errors import ConstantContactError
 from ccv2_async.version import __version__
 
@@ -20,24 +21,24 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "run"]
 
-_EPILOGUE = """\
-Credentials come from the environment: CCV2_API_KEY, CCV2_ACCESS_TOKEN and, for another service
-than the true one, CCV2_BASE_URL.
-
-Exit codes: 0 all went well, 1 some failed, 2 wrong usage, 3 ambiguous (look before repeating),
-4 quota used up, 130 interrupted.
-"""
+_EPILOGUE = (
+    "Credentials come from the environment: CCV2_API_KEY, CCV2_ACCESS_TOKEN and, for another "
+    "service than the true one, CCV2_BASE_URL.\n\n"
+    "Exit codes: 0 all went well, 1 some failed, 2 wrong usage, 3 ambiguous (look before "
+    "repeating), 4 quota used up, 130 interrupted."
+)
 
 app = App(
     name="ccv2",
     help="Constant Contact from the command line: uploads, and a sandbox to try them on.",
     help_epilogue=_EPILOGUE,
-    help_format="plaintext",
+    help_format="markdown",
     version=__version__,
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-app.command("ccv2_async.cli.upload:upload", name="upload")
+for _command in (upload, poll, files, folders, sandbox):
+    app.command(_command)
 
 
 def run(arguments: Sequence[str] | None = None) -> Exit:

@@ -74,9 +74,7 @@ def collect(
     return found, refused
 
 
-def too_large(
-    found: Iterable[Found], limit: int | None
-) -> tuple[list[Found], list[Refused]]:
+def too_large(found: Iterable[Found], limit: int | None) -> tuple[list[Found], list[Refused]]:
     """The files that fit the account's limit in bytes, and those that do not; None: no limit."""
     fits: list[Found] = []
     refused: list[Refused] = []

@@ -13,15 +13,26 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.cli.exits import Exit, exit_of_item, heaviest
+from ccv2_async.cli.exits import exit_of_item, heaviest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from ccv2_async.cli.exits import Exit
     from ccv2_async.cli.output import Output
     from ccv2_async.polling.poller import ActivityPoller, UploadPoller
 
-__all__ = ["Display", "JobItem", "Stage", "exit_of_items", "follow", "tell_unfinished"]
+__all__ = [
+    "Display",
+    "JobItem",
+    "Stage",
+    "all_of",
+    "counted",
+    "exit_of_items",
+    "follow",
+    "follow_all",
+    "tell_unfinished",
+]
 
 
 class Stage(Enum):
@@ -123,17 +134,39 @@ async def follow(item: JobItem, display: Display) -> None:
     display.changed(item)
 
 
+async def follow_all(
+    items: Iterable[JobItem], display: Display, told: Callable[[JobItem], None]
+) -> None:
+    """Wait until all these jobs have ended, through the one sweep of their client.
+
+    Args:
+        items: Jobs that the service has accepted.
+        display: What shows them.
+        told: Called with each that has ended, as soon as it has.
+    """
+
+    async def one(item: JobItem) -> None:
+        display.changed(item)
+        await follow(item, display)
+        told(item)
+
+    await all_of([asyncio.create_task(one(item)) for item in items])
+
+
+async def all_of(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Wait for all tasks; when one of them fails or the wait is cancelled, none is left behind."""
+    listed = list(tasks)
+    try:
+        await asyncio.gather(*listed)
+    finally:
+        for task in listed:
+            task.cancel()
+        await asyncio.gather(*listed, return_exceptions=True)
+
+
 def exit_of_items(items: Iterable[JobItem]) -> Exit:
     """The exit code of a run with these items, all of which have ended."""
     return heaviest(exit_of_item(item.error) for item in items if item.error is not None)
-
-
-async def settle(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel what is still running and wait until all of it has closed what it held."""
-    listed = list(tasks)
-    for task in listed:
-        task.cancel()
-    await asyncio.gather(*listed, return_exceptions=True)
 
 
 def tell_unfinished(items: Iterable[JobItem], output: Output, *, sandbox: bool) -> None:

@@ -19,18 +19,19 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ccv2_async.cli.jobs import JobItem, Stage
+from ccv2_async.cli.jobs import Stage
 from ccv2_async.cli.output import clean
+from ccv2_async.cli.tables import in_bytes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
     from rich.console import RenderableType
 
-    from ccv2_async.cli.jobs import Display
+    from ccv2_async.cli.jobs import Display, JobItem
     from ccv2_async.cli.output import Output
 
-__all__ = ["STYLES", "Board", "Lines", "in_bytes", "shown"]
+__all__ = ["STYLES", "Board", "Lines", "shown"]
 
 STYLES = {
     Stage.WAITING: "dim",
@@ -39,17 +40,16 @@ STYLES = {
     Stage.DONE: "green",
     Stage.FAILED: "red",
 }
+_SENT = (Stage.AT_SERVICE, Stage.DONE)
 _FRAMES = 10.0
 _WINDOW = 5.0
 """Seconds over which the speed of all is taken."""
 
 _STATE_WIDTH = 13
-_AMOUNT_WIDTH = 14
+_AMOUNT_WIDTH = 18
 _SPEED_WIDTH = 10
 _WIDE, _MIDDLE, _NARROW = 84, 60, 44
 """Columns from which on speeds, amounts and bars are shown."""
-
-_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 @contextlib.asynccontextmanager
@@ -167,7 +167,7 @@ class Board:
     def draw(self) -> RenderableType:
         """The board as it is now."""
         width, height = self._output.err.size
-        room = max(1, height - 3)
+        room = max(1, height - 4)
         listed, hidden = self._chosen(room)
         table = _grid(width, self._longest)
         for item in listed:
@@ -175,7 +175,7 @@ class Board:
         parts: list[RenderableType] = [table]
         if hidden:
             parts.append(Text(f"and {hidden:,} more at the service", style="dim"))
-        return Group(*parts, self._overall(width))
+        return Group(*parts, self._overall())
 
     def _chosen(self, room: int) -> tuple[list[JobItem], int]:
         """The items that are shown, and how many at the service are not."""
@@ -187,24 +187,21 @@ class Board:
 
     def _row(self, item: JobItem, width: int) -> list[RenderableType]:
         sending = item.stage is Stage.SENDING
-        speed = ""
-        if sending and 0 < item.sent < item.size:
-            speed = f"{in_bytes(item.sent / max(0.001, self._clock() - item.began))}/s"
-        elif item.size and not sending:
-            speed = ""
         amount = in_bytes(item.size) if item.size else ""
+        speed = ""
         if sending and item.sent < item.size:
             amount = f"{in_bytes(item.sent)} of {amount}"
+            speed = f"{in_bytes(item.sent / max(0.001, self._clock() - item.began))}/s"
         return _cells(
             width,
             name=Text(clean(item.label)),
-            bar=_bar(item.sent if sending else item.size, item.size, item.stage),
+            bar=_bar(item.size if item.stage in _SENT else item.sent, item.size, item.stage),
             amount=Text(amount),
             speed=Text(speed),
             state=Text(clean(item.word), style=STYLES[item.stage]),
         )
 
-    def _overall(self, width: int) -> RenderableType:
+    def _overall(self) -> RenderableType:
         sent = self._settled_bytes + sum(item.sent for item in self._sending)
         ended = self._done + self._failed
         speed = self._speed(sent)
@@ -219,15 +216,10 @@ class Board:
         left = self._remaining_today()
         if left is not None:
             words.append(f"{left:,} calls left today")
-        table = Table.grid(padding=(0, 1), expand=True)
-        table.add_column(ratio=1)
-        table.add_column(no_wrap=True, overflow="ellipsis")
         whole, part = (self._bytes, sent) if self._bytes else (self._count, ended)
         stage = Stage.DONE if ended == self._count else Stage.SENDING
-        if width < _NARROW:
-            return Text(" · ".join(words), no_wrap=True, overflow="ellipsis")
-        table.add_row(_bar(part, whole, stage), Text(" · ".join(words), style="bold"))
-        return table
+        line = Text(" · ".join(words), style="bold", no_wrap=True, overflow="ellipsis")
+        return Group(_bar(part, whole, stage), line)
 
     def _speed(self, sent: int) -> float:
         """Bytes a second over the last seconds."""
@@ -265,7 +257,7 @@ def _grid(width: int, longest: int) -> Table:
     if width >= _NARROW:
         columns.append({"ratio": 1})
     if width >= _MIDDLE:
-        columns.append({"width": _AMOUNT_WIDTH + 6, "justify": "right"})
+        columns.append({"width": _AMOUNT_WIDTH, "justify": "right"})
     if width >= _WIDE:
         columns.append({"width": _SPEED_WIDTH, "justify": "right"})
     columns.append({"width": _STATE_WIDTH})
@@ -285,16 +277,6 @@ def _cells(
         (0, state),
     )
     return [cell for least, cell in cells if width >= least]
-
-
-def in_bytes(number: float) -> str:
-    """An amount of bytes with a unit of thousands: 1.2 MB."""
-    unit = 0
-    while number >= 999.5 and unit < len(_UNITS) - 1:
-        number /= 1000.0
-        unit += 1
-    digits = 1 if unit and number < 99.95 else 0
-    return f"{number:.{digits}f} {_UNITS[unit]}"
 
 
 def _duration(seconds: float) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.style import Style
 
-__all__ = ["Output", "OutputClosed", "clean"]
+__all__ = ["Output", "OutputClosedError", "clean"]
 
 _ESCAPED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _JOINERS = frozenset("\u200c\u200d")
@@ -33,7 +33,7 @@ _UNBROKEN = 10_000
 """Characters in a line where no terminal sets a width."""
 
 
-class OutputClosed(Exception):
+class OutputClosedError(Exception):
     """Whoever read stdout has gone; there is nobody left to work for."""
 
 
@@ -87,7 +87,7 @@ class Output:
         """One JSON object on a line of stdout; ASCII only, so that no terminal reads it amiss.
 
         Raises:
-            OutputClosed: Nobody reads it.
+            OutputClosedError: Nobody reads it.
         """
         self._write(json.dumps(fields, default=str) + "\n")
 
@@ -95,7 +95,7 @@ class Output:
         """One line of plain text on stdout.
 
         Raises:
-            OutputClosed: Nobody reads it.
+            OutputClosedError: Nobody reads it.
         """
         self._write(clean(text) + "\n")
 
@@ -103,7 +103,7 @@ class Output:
         """A table or a tree on stdout: fitted to a terminal, in whole lines elsewhere.
 
         Raises:
-            OutputClosed: Nobody reads it.
+            OutputClosedError: Nobody reads it.
         """
         console = _console(self._stdout)
         if not console.is_terminal:
@@ -131,7 +131,7 @@ class Output:
             self._stdout.flush()
         except BrokenPipeError:
             self.hush()
-            raise OutputClosed from None
+            raise OutputClosedError from None
 
 
 class _Console(Console):

@@ -10,7 +10,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from ccv2_async.cli.exits import Exit, exit_of
-from ccv2_async.cli.output import OutputClosed
+from ccv2_async.cli.output import OutputClosedError
 from ccv2_async.errors import ConstantContactError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def run(command: Callable[[], Coroutine[Any, Any, Exit]], output: Output) -> Exi
     logger.addHandler(teller)
     try:
         return asyncio.run(_guarded(command))
-    except OutputClosed:
+    except OutputClosedError:
         return Exit.CLOSED
     except ConstantContactError as error:
         output.complain(error.message)

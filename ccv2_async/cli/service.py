@@ -14,7 +14,9 @@ from ccv2_async.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-__all__ = ["Service", "open_client"]
+    from ccv2_async.sandbox import Sandbox
+
+__all__ = ["Service", "begin_sandbox", "open_client"]
 
 _SERVICE = Group("Service", sort_key=10)
 
@@ -66,14 +68,23 @@ async def open_client(service: Service) -> AsyncIterator[ConstantContact]:
         async with ConstantContact.from_env(**limits) as client:
             yield client
         return
+    unlimited = {"per_second": None, "per_day": None}
+    async with begin_sandbox(mode="lognormal", seconds=1.5) as sandbox:
+        options: dict[str, Any] = {**sandbox.client_options(), **unlimited, **limits}
+        async with ConstantContact(**options, trust_env=False) as client:
+            yield client
+
+
+def begin_sandbox(port: int = 0, **settings: Any) -> Sandbox:
+    """A sandbox that is not running yet.
+
+    Raises:
+        UsageError: Its parts are not installed.
+    """
     try:
         from ccv2_async.sandbox import Sandbox  # noqa: PLC0415  # needs the extra
     except ModuleNotFoundError:
         raise UsageError(
             "The sandbox needs parts that are not installed: pip install 'ccv2-async[sandbox]'"
         ) from None
-    unlimited = {"per_second": None, "per_day": None}
-    async with Sandbox(mode="lognormal", seconds=1.5) as sandbox:
-        options: dict[str, Any] = {**sandbox.client_options(), **unlimited, **limits}
-        async with ConstantContact(**options, trust_env=False) as client:
-            yield client
+    return Sandbox(port, **settings)

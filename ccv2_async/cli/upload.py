@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 from cyclopts import Parameter
-from rich.table import Table
 from rich.text import Text
 
 from ccv2_async import errors
@@ -17,18 +16,21 @@ from ccv2_async.cli.exits import Exit, heaviest
 from ccv2_async.cli.jobs import (
     JobItem,
     Stage,
+    all_of,
     counted,
     exit_of_items,
     follow,
-    settle,
     tell_unfinished,
 )
-from ccv2_async.cli.live import STYLES, in_bytes, shown
+from ccv2_async.cli.live import STYLES, shown
 from ccv2_async.cli.output import Output, clean
 from ccv2_async.cli.running import run
 from ccv2_async.cli.service import Service, open_client
+from ccv2_async.cli.tables import in_bytes, linked, table
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from ccv2_async.cli.jobs import Display
     from ccv2_async.client import ConstantContact
     from ccv2_async.transport.progress import Progress
@@ -64,6 +66,7 @@ def upload(
         jobs: Files that are being sent at once, from 1 to 100; what the service has accepted
             and is still processing does not count.
         no_wait: Print a token for each accepted file, for 'ccv2 poll', and do not wait.
+        service: Options of every command that talks to the service.
     """
     output = Output(as_json=service.json)
     if not 1 <= jobs <= _MOST_JOBS:
@@ -88,9 +91,7 @@ class _Batch:
     items: list[JobItem] = attrs.field(factory=list, init=False)
     hopeless: errors.ConstantContactError | None = attrs.field(default=None, init=False)
 
-    async def carry_out(
-        self, found: list[intake.Found], refused: list[intake.Refused]
-    ) -> Exit:
+    async def carry_out(self, found: list[intake.Found], refused: list[intake.Refused]) -> Exit:
         """Send what was found, and say what became of everything."""
         async with open_client(self.service) as client:
             if found:
@@ -117,23 +118,19 @@ class _Batch:
     async def _send_all(self, client: ConstantContact, display: Display) -> None:
         """Send every item, so many at once; one that was accepted gives its place to the next."""
         places = asyncio.Semaphore(self.jobs)
-        tasks: set[asyncio.Task[None]] = set()
-        try:
-            for item in self.items:
-                await places.acquire()
-                task = asyncio.create_task(self._send(item, client, display, places))
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
-            while tasks:
-                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-                for task in done:
-                    task.result()
-        finally:
-            await settle(tasks)
 
-    async def _send(
-        self, item: JobItem, client: ConstantContact, display: Display, places: asyncio.Semaphore
-    ) -> None:
+        async def one(item: JobItem) -> None:
+            async with places:
+                await self._send(item, client, display)
+            if item.error is None and self.wait:
+                await follow(item, display)
+            self._tell_result(item)
+
+        await all_of([asyncio.create_task(one(item)) for item in self.items])
+
+    async def _send(self, item: JobItem, client: ConstantContact, display: Display) -> None:
+        """Send one item; it is at the service afterwards, or has failed."""
+
         def note(progress: Progress) -> None:
             if progress.attempt != item.attempt:
                 item.attempt, item.began = progress.attempt, time.monotonic()
@@ -147,18 +144,12 @@ class _Batch:
             item.poller = await client.library.begin_upload(
                 item.label, folder_id=self.folder, description=self.description, on_progress=note
             )
+            item.stage = Stage.AT_SERVICE
         except errors.ConstantContactError as error:
             if isinstance(error, _HOPELESS):
                 self.hopeless = self.hopeless or error
             item.fail(error)
-        finally:
-            places.release()
-        if item.error is None:
-            item.stage = Stage.AT_SERVICE
         display.changed(item)
-        if item.error is None and self.wait:
-            await follow(item, display)
-        self._tell_result(item)
 
     def _refuse(self, refusal: intake.Refused) -> None:
         self.output.complain(f"{refusal.path}: not sent: {refusal.reason}.")
@@ -221,25 +212,13 @@ def _fields_of(item: JobItem) -> dict[str, Any]:
 
 def _table(items: list[JobItem]) -> Table:
     """The closing table."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("file", overflow="fold")
-    table.add_column("id", no_wrap=True)
-    table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("state", no_wrap=True)
-    table.add_column("url", overflow="fold")
+    closing = table("file", "id", "size", "state", "url")
     for item in items:
-        table.add_row(
+        closing.add_row(
             Text(clean(item.label)),
             item.poller.id if item.poller else "",
             in_bytes(item.size),
             Text(clean(item.word), style=STYLES[item.stage]),
             linked(item.result.url if item.result else None),
         )
-    return table
-
-
-def linked(url: str | None) -> Text:
-    """A URL that a terminal can open, if it is one."""
-    shown_url = clean(url or "")
-    is_web = shown_url == url and shown_url.startswith(("https://", "http://"))
-    return Text(shown_url, style=f"link {shown_url}" if is_web else "")
+    return closing

@@ -1,0 +1,68 @@
+"""`ccv2 sandbox`: a stand-in for the service, until it is interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ccv2_async.cli.exits import Exit
+from ccv2_async.cli.output import Output
+from ccv2_async.cli.running import run
+from ccv2_async.cli.service import begin_sandbox
+from ccv2_async.errors import InvalidField, UsageError
+
+__all__ = ["sandbox"]
+
+_PORT = 8765
+
+
+def sandbox(
+    *,
+    port: int = _PORT,
+    speed: float = 1.0,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> Exit:
+    """Serve a local stand-in for the service until Ctrl-C, which is its proper end (exit code 0).
+
+    It forgets everything when it ends. Uploads take about 8 seconds to become Active, as they may
+    at the true service. Names script them: virus.png, fail.pdf, slow.gif, stuck.png and more.
+
+    Args:
+        port: The port on 127.0.0.1; 0 for a free one.
+        speed: How many times as fast as the true service it works.
+        json: Print the client's options as one JSON object on stdout.
+    """
+    output = Output(as_json=json)
+    if not 0 <= port <= 65_535:
+        raise InvalidField("--port", port, "a number from 0 to 65535")
+    if not 0 < speed < float("inf"):
+        raise InvalidField("--speed", speed, "a number above 0")
+
+    async def serve() -> Exit:
+        made = begin_sandbox(port, mode="lognormal", speed=speed)
+        try:
+            made.start()
+        except OSError as error:
+            raise UsageError(
+                f"The sandbox cannot listen on port {port} ({error.strerror}); choose another "
+                "by --port, or 0 for a free one."
+            ) from None
+        try:
+            options = made.client_options()
+            if output.as_json:
+                output.record(options)
+            else:
+                output.say(f"The sandbox listens on {made.origin}, until Ctrl-C. Set:")
+                output.line(f"export CCV2_BASE_URL={options['base_url']}")
+                output.line(f"export CCV2_API_KEY={options['api_key']}")
+                output.line(f"export CCV2_ACCESS_TOKEN={options['access_token']}")
+                output.say(f"OpenAPI document: {made.origin}/openapi.json")
+            await asyncio.Event().wait()
+        finally:
+            made.stop()
+        return Exit.OK
+
+    ended = run(serve, output)
+    return Exit.OK if ended in (Exit.INTERRUPTED, Exit.TERMINATED) else ended
