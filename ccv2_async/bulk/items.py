@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Iterable, Sized
 from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
@@ -11,7 +11,7 @@ import attrs
 from ccv2_async.errors import FileRefused, InvalidField
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sized
+    from collections.abc import AsyncIterator
 
     from ccv2_async.transport.sources import FileInput
     from ccv2_async.transport.threads import FileThreads
