@@ -1,0 +1,72 @@
+"""The rows that an activity could not take, in both of the forms the service gives them. Pure.
+
+Newer answers say `"Line 2: ..."`, older ones are objects of message, line number and address. The
+line is one of the file that was sent; where a file was split, it is counted within its part, and
+is moved here to where it stands in the whole.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ccv2_async.models.activities import ActivityError
+
+if TYPE_CHECKING:
+    from ccv2_async.models.activities import Activity
+
+_LINE = re.compile(r"(\s*line\s+)(\d{1,9})\b\s*:?\s*", re.IGNORECASE)
+
+
+@attrs.frozen
+class Lines:
+    """Where the lines of one part stand in the whole.
+
+    Attributes:
+        header: How many lines of the part repeat the header of the whole.
+        first: The line of the whole that is the part's first one after them, from 1.
+    """
+
+    header: int = 0
+    first: int = 1
+
+    def original(self, line: int) -> int:
+        """The line of the whole for a line of the part; 0, which is "unknown", stays 0."""
+        return line if line <= self.header else line - self.header + self.first - 1
+
+
+def moved(error: ActivityError | str, lines: Lines) -> ActivityError | str:
+    """The same error in the same form, with the line of the whole."""
+    if isinstance(error, ActivityError):
+        if not error.line_number:
+            return error
+        return attrs.evolve(error, line_number=lines.original(error.line_number))
+    found = _LINE.match(error)
+    if not found:
+        return error
+    return f"{found[1]}{lines.original(int(found[2]))}{error[found.end(2) :]}"
+
+
+def row_error(error: ActivityError | str) -> ActivityError:
+    """An error in either form as an object; the line is 0 when the text names none."""
+    if isinstance(error, ActivityError):
+        return error
+    found = _LINE.match(error)
+    if not found:
+        return ActivityError(message=error, line_number=0)
+    return ActivityError(message=error[found.end() :], line_number=int(found[2]))
+
+
+def told(error: ActivityError | str) -> str:
+    """An error in either form as one line for people."""
+    row = row_error(error)
+    where = f"line {row.line_number}" if row.line_number else ""
+    parts = [where, row.email_address or "", row.message or ""]
+    return ": ".join(part for part in parts if part)
+
+
+def failed_rows(activity: Activity) -> int:
+    """How many rows failed; the service may give their number without the rows, or the reverse."""
+    return max(activity.error_count or 0, len(activity.errors))

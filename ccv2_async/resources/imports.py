@@ -1,0 +1,326 @@
+"""Files and rows of contacts: checked before they are sent, and split where they are too large.
+
+Pure: what is read comes in as an iterable of blocks, and what is found goes out as byte ranges.
+Text files are read as RFC 4180 says: fields between commas, quoted ones may hold line ends, lines
+end in CRLF, LF or CR, a byte order mark may come first. A TXT file may have tabs for commas.
+
+The limits are the service's, on the safe side of where its documentation is vague: "4 MB" is taken
+as 4,000,000 bytes, and the 20,000 addresses that are documented for removals hold for imports too.
+
+Source: "Import contacts" and "Remove contacts from lists" pages of the service's documentation.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import enum
+import re
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+BELOW_BYTES = 4_000_000
+"""A file or a request has to stay below so many bytes."""
+
+MOST_ROWS = 20_000
+"""Addresses in one activity at most."""
+
+_OTHER_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_ADDRESS = re.compile(r"""[^\s@,;:"<>()\[\]]+@[^\s@,;:"<>()\[\].]+(\.[^\s@,;:"<>()\[\].]+)+""")
+_NO_LETTER = re.compile(r"[^a-z]")
+
+
+class Purpose(enum.Enum):
+    """What a file is for; decides what may be in it."""
+
+    IMPORT = "a header row that names the columns, then a contact in each row"
+    REMOVAL = "an e-mail address in each row, and nothing else"
+
+
+class Unfit(ValueError):  # noqa: N818  # named like the exceptions that users see
+    """A file or a row that the service would not take.
+
+    Attributes:
+        line: The line of the file, from 1.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, line: int, reason: str) -> None:
+        self.line = line
+        self.reason = reason
+        super().__init__(f"line {line}: {reason}")
+
+
+@attrs.frozen
+class Span:
+    """Rows of a file that fit into one activity.
+
+    Attributes:
+        start: Its first byte in the file.
+        end: The byte after its last one.
+        rows: How many rows it holds.
+        first_line: The line of the file that it begins with, from 1.
+    """
+
+    start: int
+    end: int
+    rows: int
+    first_line: int
+
+
+@attrs.frozen
+class Survey:
+    """What is in a file of contacts.
+
+    Attributes:
+        header: The bytes of the header row, which every part begins with; b"" in a removal.
+        header_lines: How many lines these are.
+        spans: The parts, in order, one if everything fits into one activity.
+    """
+
+    header: bytes
+    header_lines: int
+    spans: tuple[Span, ...]
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are in all."""
+        return sum(span.rows for span in self.spans)
+
+
+def survey(
+    blocks: Iterable[bytes],
+    purpose: Purpose,
+    *,
+    tabs: bool = False,
+    below_bytes: int = BELOW_BYTES,
+    most_rows: int = MOST_ROWS,
+) -> Survey:
+    """What is in a file, and the parts it has to be sent in.
+
+    Args:
+        blocks: The file, in pieces of any size.
+        purpose: What it is for.
+        tabs: Whether its columns may be separated by tabs; decided by its first line.
+        below_bytes: A part stays below so many bytes.
+        most_rows: A part holds at most so many rows.
+
+    Raises:
+        Unfit: It cannot be sent; names the line.
+    """
+    lines = _Lines(blocks)
+    records = _records(lines, tabs=tabs)
+    header = b""
+    if purpose is Purpose.IMPORT:
+        header = _header(records, lines)
+    cut = _Cut(lines, len(header), below_bytes, most_rows)
+    for line, row in records:
+        if purpose is Purpose.REMOVAL:
+            _require_address(line, row)
+        cut.add(line)
+    spans = cut.spans()
+    if not spans:
+        raise Unfit(max(1, lines.number), "the file holds no contacts")
+    return Survey(header, cut.lines_before, spans)
+
+
+def is_address(text: str) -> bool:
+    """Whether a text can be an e-mail address at all; the service decides about the rest."""
+    return _ADDRESS.fullmatch(text.strip()) is not None
+
+
+def split_rows(
+    sizes: Sequence[int],
+    overhead: int,
+    *,
+    below_bytes: int = BELOW_BYTES,
+    most_rows: int = MOST_ROWS,
+) -> list[range]:
+    """Which rows go together into one request.
+
+    Args:
+        sizes: The bytes of each row; one more between two of them is counted in.
+        overhead: The bytes of a request without rows.
+        below_bytes: A request stays below so many bytes.
+        most_rows: A request holds at most so many rows.
+
+    Raises:
+        Unfit: A row is too large by itself; names its number, from 1.
+    """
+    parts: list[range] = []
+    start, total = 0, overhead
+    for number, size in enumerate(sizes):
+        if overhead + size >= below_bytes:
+            raise Unfit(number + 1, f"the row alone is {size:,} bytes large")
+        if number > start and (number - start == most_rows or total + 1 + size >= below_bytes):
+            parts.append(range(start, number))
+            start, total = number, overhead
+        total += size + (number > start)
+    if len(sizes) > start:
+        parts.append(range(start, len(sizes)))
+    return parts
+
+
+def part_name(name: str, number: int, count: int) -> str:
+    """The file name of one part: `gone.txt` becomes `gone-part2.txt`; of one part it stays."""
+    if count == 1:
+        return name
+    stem, dot, extension = name.rpartition(".")
+    return f"{stem}-part{number}{dot}{extension}" if dot else f"{name}-part{number}"
+
+
+def physical_lines(blocks: Iterable[bytes], longest: int = BELOW_BYTES) -> Iterator[bytes]:
+    """The lines of a file with their ends, which are CRLF, LF or CR.
+
+    A line longer than `longest` bytes is given in pieces, so that no file makes memory grow.
+    """
+    rest = b""
+    for block in blocks:
+        lines = (rest + block).splitlines(keepends=True)
+        # The last line may go on in the next block, and a CR may be the first half of a CRLF.
+        rest = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
+        yield from lines
+        if len(rest) > longest:
+            yield rest
+            rest = b""
+    yield from rest.splitlines(keepends=True)
+
+
+class _Lines:
+    """The lines of a file as text, counted.
+
+    Attributes:
+        number: How many lines were given out.
+        end: The byte after the last of them; a byte order mark counts as given out.
+        seen: Their bytes, as long as `keep` is on.
+    """
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._raw = physical_lines(blocks)
+        ahead = next(self._raw, b"")
+        if ahead.startswith(_OTHER_MARKS):
+            raise Unfit(1, "the file is UTF-16 or UTF-32; save it as CSV UTF-8")
+        self.number = 0
+        self.end = len(codecs.BOM_UTF8) if ahead.startswith(codecs.BOM_UTF8) else 0
+        self.keep = True
+        self.seen: list[bytes] = []
+        self._ahead = ahead[self.end :] or next(self._raw, b"")
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        raw = self._ahead
+        if not raw:
+            raise StopIteration
+        self._ahead = next(self._raw, b"")
+        self.number += 1
+        self.end += len(raw)
+        if len(raw) >= BELOW_BYTES:
+            raise Unfit(self.number, f"the line alone is larger than {BELOW_BYTES:,} bytes")
+        if self.keep:
+            self.seen.append(raw)
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            raise Unfit(self.number, "it is not UTF-8; save the file as CSV UTF-8") from None
+        if "\0" in text:
+            raise Unfit(self.number, "it holds a NUL character, so this is no text file")
+        return text
+
+    @property
+    def has_tab_ahead(self) -> bool:
+        """Whether the next line holds a tab."""
+        return b"\t" in self._ahead
+
+
+def _records(lines: _Lines, *, tabs: bool) -> Iterator[tuple[int, list[str]]]:
+    """Each row that is not blank, with the line it begins on."""
+    delimiter = "\t" if tabs and lines.has_tab_ahead else ","
+    rows = csv.reader(lines, delimiter=delimiter, strict=True)
+    while True:
+        line = lines.number + 1
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise Unfit(
+                line, f"the row that begins here is not well-formed CSV ({error}); check its quotes"
+            ) from None
+        if len(row) > 1 or (row and row[0].strip()):
+            yield line, row
+
+
+def _header(records: Iterator[tuple[int, list[str]]], lines: _Lines) -> bytes:
+    line, names = next(records, (1, []))
+    if not names:
+        raise Unfit(line, "the file is empty")
+    if not any("email" in _NO_LETTER.sub("", name.casefold()) for name in names):
+        raise Unfit(
+            line,
+            "an import begins with a row that names its columns, separated by commas, and one of "
+            f"them has to be the e-mail column; found {_shown(','.join(names))}",
+        )
+    return b"".join(lines.seen)
+
+
+def _require_address(line: int, row: list[str]) -> None:
+    if len(row) > 1:
+        raise Unfit(line, f"a removal has one address in a row and no other column, not {len(row)}")
+    if not is_address(row[0]):
+        raise Unfit(
+            line,
+            f"{_shown(row[0])} is no e-mail address; a removal holds addresses and nothing else, "
+            "no header row either",
+        )
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+class _Cut:
+    """Cuts the rows after the header into spans."""
+
+    def __init__(self, lines: _Lines, overhead: int, below_bytes: int, most_rows: int) -> None:
+        lines.keep = False
+        self.lines_before = lines.number
+        self._lines = lines
+        self._overhead = overhead
+        self._below = below_bytes
+        self._most = most_rows
+        self._done: list[Span] = []
+        self._begin(lines.end, lines.number + 1)
+
+    def _begin(self, start: int, line: int) -> None:
+        self._start = self._end = start
+        self._first_line = self._next_line = line
+        self._rows = 0
+
+    def add(self, line: int) -> None:
+        """Take in the row that was just read."""
+        end = self._lines.end
+        if self._rows and (
+            self._rows == self._most or self._overhead + end - self._start >= self._below
+        ):
+            self._close()
+        if self._overhead + end - self._start >= self._below:
+            raise Unfit(line, f"this row alone is larger than the {self._below:,} bytes of a file")
+        self._end = end
+        self._next_line = self._lines.number + 1
+        self._rows += 1
+
+    def spans(self) -> tuple[Span, ...]:
+        """All of them, the last one included."""
+        if self._rows:
+            self._close()
+        return tuple(self._done)
+
+    def _close(self) -> None:
+        self._done.append(Span(self._start, self._end, self._rows, self._first_line))
+        self._begin(self._end, self._next_line)
