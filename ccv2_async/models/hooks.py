@@ -156,7 +156,7 @@ def _read_field(source: _Source, a: attrs.Attribute[Any], s: Shape) -> None:
         source.add(f"if {v} is None:\n    {v} = extra[{alias!r}]", 2)
         # Both names came: keep both as they are.
         source.add(f"else:\n    extra.setdefault({key!r}, {v})", 2)
-    if a.default not in {attrs.NOTHING, None, ()} and not isinstance(a.default, attrs.Factory):  # type: ignore[arg-type]  # a class at run time
+    if isinstance(a.default, str | bool | tuple) and a.default != ():
         source.names[f"default_{key}"] = a.default
         source.add(f"if {v} is None:\n    {v} = default_{key}")
     if s.many:
