@@ -1,0 +1,128 @@
+"""Fixtures for the tests of whoever uses this package: `ccv2_sandbox` and `ccv2_client`.
+
+pytest loads this module in every run of everybody who has the package installed, so it imports
+nothing but pytest; the sandbox and the client are imported when a test first asks for them.
+
+::
+
+    async def test_a_menu_reaches_the_library(ccv2_client, tmp_path):
+        path = tmp_path / "menu.pdf"
+        path.write_bytes(b"...")
+        file = await ccv2_client.library.upload(path)
+        assert file.status == "Active"
+
+Both are made anew for each test (that takes some milliseconds), so that nothing of one test is
+left for the next. Async tests may be run by pytest-asyncio, in either mode, or by anyio's plugin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from contextlib import AbstractAsyncContextManager
+
+    from ccv2_async.client import ConstantContact
+    from ccv2_async.sandbox import Sandbox
+
+__all__ = ["ccv2_client", "ccv2_sandbox", "pytest_configure"]
+
+_HASTE = 10.0
+
+
+@pytest.fixture
+def ccv2_sandbox() -> Iterator[Sandbox]:
+    """A running sandbox of the service, empty, for this test alone.
+
+    Uploads become Active at the first look at them. `ccv2_sandbox.admin` steers it: faults, the
+    requests it got, its clock, and `admin.configure(mode="looks", looks=3)` for slower jobs.
+    """
+    from ccv2_async.sandbox import Sandbox  # noqa: PLC0415  # costs nothing until it is used
+
+    with Sandbox(mode="at_once") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def ccv2_client(request: pytest.FixtureRequest, ccv2_sandbox: Sandbox) -> ConstantContact:
+    """A client of `ccv2_sandbox`, without a quota, whose waits pass ten times as fast.
+
+    In an async test it is open, also for the test's own fixtures, and is closed in the same event
+    loop afterwards. In a sync test it is not open: use it in `async with` inside `asyncio.run`.
+    """
+    runner = _runner_of(request)
+    if runner is None:
+        return _new_client(ccv2_sandbox)
+    client: ConstantContact = request.getfixturevalue(f"_ccv2_client_in_{runner}")
+    return client
+
+
+@pytest.fixture
+async def _ccv2_client_in_anyio(ccv2_sandbox: Sandbox) -> AsyncIterator[ConstantContact]:
+    async with _new_client(ccv2_sandbox) as client:
+        yield client
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Add the fixture that pytest-asyncio runs, if that is there."""
+    if not config.pluginmanager.has_plugin("asyncio"):
+        return
+    import pytest_asyncio  # noqa: PLC0415  # optional, and loaded already
+
+    @pytest_asyncio.fixture
+    async def _ccv2_client_in_asyncio(ccv2_sandbox: Sandbox) -> AsyncIterator[ConstantContact]:
+        async with _new_client(ccv2_sandbox) as client:
+            yield client
+
+    holder = SimpleNamespace(_ccv2_client_in_asyncio=_ccv2_client_in_asyncio)
+    config.pluginmanager.register(holder, "ccv2_async-asyncio")
+
+
+def _runner_of(request: pytest.FixtureRequest) -> str | None:
+    """Which plugin runs the test's coroutine; None for a sync test."""
+    if "anyio_backend" in request.fixturenames:
+        return "anyio"
+    if request.config.pluginmanager.has_plugin("asyncio"):
+        import pytest_asyncio  # noqa: PLC0415  # optional, and loaded already
+
+        if pytest_asyncio.is_async_test(request.node):
+            return "asyncio"
+    return None
+
+
+def _new_client(sandbox: Sandbox) -> ConstantContact:
+    from ccv2_async.client import ConstantContact  # noqa: PLC0415  # costs nothing until it is used
+
+    return ConstantContact(
+        **sandbox.client_options(),
+        per_second=None,
+        per_day=None,
+        trust_env=False,
+        clock=_HastyClock(),
+    )
+
+
+class _HastyClock:
+    """The machine's clock, on which waits and deadlines pass ten times as fast."""
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start, ten for each that passes."""
+        return time.monotonic() * _HASTE
+
+    def time(self) -> float:
+        """Seconds since 1970 (UTC), as they are: the sandbox stamps files with them."""
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Return when a tenth of `seconds` has passed."""
+        await asyncio.sleep(max(0.0, seconds / _HASTE))
+
+    def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
+        """A block that raises `TimeoutError` when it takes longer than a tenth of `seconds`."""
+        return asyncio.timeout(None if seconds is None else seconds / _HASTE)
