@@ -515,6 +515,24 @@ async def test_a_slow_disk_does_not_hold_up_a_cancelled_upload(
     assert open_below(tmp_path) == []
 
 
+async def test_breaking_off_between_two_blocks_leaves_no_read_ahead_behind(
+    tmp_path: Path, threads: FileThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "file", LARGE)
+    monkeypatch.setattr(files, "_CLOSING_SECONDS", 0.01)
+    attempt = await MultipartBody(LAYOUT, PathSource(tmp_path / "file"), threads).attempt()
+    disk = SlowDisk(monkeypatch)
+    await anext(aiter(attempt))
+    await disk.until_reading()
+
+    await attempt.aclose()
+
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    disk.release.set()
+    await threads.aclose()
+    assert open_below(tmp_path) == []
+
+
 async def test_an_upload_that_outlives_its_client_ends_with_a_clear_error(tmp_path: Path) -> None:
     write(tmp_path / "file", LARGE)
     threads = FileThreads()

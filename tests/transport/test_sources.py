@@ -82,8 +82,8 @@ def checked(path: Path) -> CheckedFile:
 
 async def read_on(opened: OpenSource, into: list[bytes]) -> None:
     """Read until something is raised; what came before it is looked at."""
-    while True:
-        into.append(await opened.read())
+    while block := await opened.read():
+        into.append(block)
 
 
 def a_socket(path: Path) -> None:
