@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from types import SimpleNamespace
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -80,8 +80,9 @@ def pytest_configure(config: pytest.Config) -> None:
         async with _new_client(ccv2_sandbox) as client:
             yield client
 
-    holder = SimpleNamespace(_ccv2_client_in_asyncio=_ccv2_client_in_asyncio)
-    config.pluginmanager.register(holder, "ccv2_async-asyncio")
+    holder = ModuleType("ccv2_async_in_asyncio")
+    vars(holder)["_ccv2_client_in_asyncio"] = _ccv2_client_in_asyncio
+    config.pluginmanager.register(holder, holder.__name__)
 
 
 def _runner_of(request: pytest.FixtureRequest) -> str | None:
