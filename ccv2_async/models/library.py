@@ -35,7 +35,7 @@ __all__ = [
     "file_outcome",
 ]
 
-ROOT_FOLDER_IDS = frozenset({None, "", "0"})
+ROOT_FOLDER_IDS: frozenset[str | None] = frozenset({None, "", "0"})
 """What stands for "no folder above": all three occur in answers, "0" is what is sent."""
 
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from enum import StrEnum
 
-logger = logging.getLogger("ccv2_async.models")
+logger: logging.Logger = logging.getLogger("ccv2_async.models")
 
-READERS = (
+READERS: tuple[str, ...] = (
     "Misread", "bounded", "decimal", "flag", "missing", "open_enum", "rows", "text",
     "unusual_date", "whole", "whole_if_possible",
 )  # fmt: skip
