@@ -32,7 +32,7 @@ Redact = Callable[[str], str]
 """A function that takes the secrets out of a text."""
 
 EXCERPT_LIMIT = 80
-# A secret may straddle the cut, so more than the excerpt is cleaned before it is cut.
+# What is left of a long text before it is laid out on one line.
 _CLEANED = 4096
 
 
@@ -54,7 +54,7 @@ def decode(model: type[T], content: bytes, *, what: str = "", redact: Redact | N
     try:
         data = orjson.loads(content)
     except orjson.JSONDecodeError as problem:
-        excerpt = _excerpt(bytes(content[:_CLEANED]).decode("utf-8", "replace"), redact)
+        excerpt = _excerpt(_clean(bytes(content).decode("utf-8", "replace"), redact))
         raise errors.DecodeError(
             f"{what or 'the answer'} is not JSON ({problem.msg} at byte {problem.pos}): "
             f"{excerpt!r}. Nothing of it was used.",
@@ -204,7 +204,7 @@ def _joined(where: str, place: str) -> str:
 def _misfit(
     where: str, expected: str, value: object, what: str, redact: Redact | None
 ) -> errors.DecodeError:
-    excerpt = _excerpt(_shown(value), redact)
+    excerpt = _excerpt(_shown(value, redact))
     subject = what or "the answer"
     found = (
         f"{subject} came without {where}"
@@ -214,10 +214,10 @@ def _misfit(
     return errors.DecodeError(f"{found}. Nothing of it was used.", where=where, excerpt=excerpt)
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, redact: Redact | None) -> str:
     """A value in a few words; containers by their size, so that no large text is made."""
     if isinstance(value, str):
-        return repr(value[:_CLEANED])
+        return repr(_clean(value, redact))
     if isinstance(value, dict):
         return f"an object of {len(value)} fields"
     if isinstance(value, list):
@@ -227,7 +227,12 @@ def _shown(value: object) -> str:
     return repr(value)
 
 
-def _excerpt(text: str, redact: Redact | None) -> str:
-    """At most 80 characters of it, on one line, secrets taken out first."""
-    clean = " ".join((redact(text) if redact else text).split())
-    return clean if len(clean) <= EXCERPT_LIMIT else clean[: EXCERPT_LIMIT - 3] + "..."
+def _clean(text: str, redact: Redact | None) -> str:
+    """The start of a text without its secrets: taken out before any cut could halve one."""
+    return (redact(text) if redact else text)[:_CLEANED]
+
+
+def _excerpt(text: str) -> str:
+    """At most 80 characters of it, on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= EXCERPT_LIMIT else line[: EXCERPT_LIMIT - 3] + "..."

@@ -158,7 +158,9 @@ def test_no_secret_stays_in_an_excerpt_even_across_the_cut() -> None:
 
     for content in (
         b"<p>" + b"x" * 70 + secret.encode() + b"</p>",
+        b"<p>" + b" " * 4085 + secret.encode(),
         json.dumps(FILE | {"size": "x" * 70 + secret}).encode(),
+        json.dumps(FILE | {"size": " " * 4090 + secret}).encode(),
     ):
         problem = refused(LibraryFile, content, redact=redact)
         assert "s3cret" not in str(problem)

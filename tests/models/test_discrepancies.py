@@ -20,6 +20,7 @@ from ccv2_async.models import (
     ContactListRef,
     ContactListStatus,
     ContactListWrite,
+    CurrencyType,
     CustomField,
     ErrorItem,
     Event,
@@ -260,6 +261,13 @@ def test_row_38_registrants_is_sent_and_both_are_read() -> None:
     check(FeeWrite("x", 20.0, FeeScope.REGISTRANTS))
     with pytest.raises(errors.InvalidField):
         check(FeeWrite("x", 20.0, FeeScope.REGISTRANT))
+
+
+def test_row_39_the_mistakes_of_the_sdks_are_not_imitated() -> None:
+    event = structure(Event, {"id": "e", "payment_address": {"city": "Anytown"}})
+    assert event.payment_address is not None
+    assert event.payment_address.city == "Anytown"
+    assert (CurrencyType("HUF"), CurrencyType("ILS")) == (CurrencyType.HUF, CurrencyType.ILS)
 
 
 @pytest.mark.parametrize("key", ["guest_info", "guests_info", "guest_sections"])
