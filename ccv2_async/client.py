@@ -194,8 +194,10 @@ class ConstantContact:
         parts, self._parts = self._parts, None
         self._was_closed = True
         if parts is not None:
-            await parts.session.aclose()
-            await parts.threads.aclose()
+            try:
+                await parts.session.aclose()
+            finally:
+                await parts.threads.aclose()
 
     @property
     def library(self) -> Library:

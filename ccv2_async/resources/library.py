@@ -30,6 +30,7 @@ from ccv2_async.resources.base import (
 )
 from ccv2_async.resources.uploads import prepare
 from ccv2_async.transport.budget import Lane
+from ccv2_async.transport.links import segment
 from ccv2_async.transport.retry import Effect
 from ccv2_async.transport.session import UPLOAD_DEADLINE, Call
 
@@ -165,7 +166,7 @@ class Library(Resource):
 
         Source: "File upload status" page of the service's documentation.
         """
-        path = path_to("/library/files/uploadstatus/{}", joined_ids(file_ids, "file_ids"))
+        path = f"/library/files/uploadstatus/{segment(joined_ids(file_ids, 'file_ids'))}"
         answer = await self._session.send(Call("GET", path, Effect.SAFE, "upload status"))
         return answer.read(list[FileUploadStatus]) if answer.content.strip() else []
 
@@ -319,7 +320,7 @@ class Library(Resource):
         ids = joined_ids(file_ids, "file_ids")
         await self._write(
             "DELETE",
-            path_to("/library/files/{}", ids),
+            f"/library/files/{segment(ids)}",
             effect=Effect.IDEMPOTENT,
             what=f"deletion of library files {ids}",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from ccv2_async.errors import PaginationError
@@ -11,7 +12,7 @@ from ccv2_async.transport.retry import Effect
 from ccv2_async.transport.session import Call
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from ccv2_async.transport.session import Session
 
@@ -47,13 +48,14 @@ class Listing(Generic[T]):
     def __repr__(self) -> str:
         return f"<Listing of {self._what}>"
 
-    async def __aiter__(self) -> AsyncIterator[T]:
+    async def __aiter__(self) -> AsyncGenerator[T, None]:
         """Every row of every page."""
-        async for page in self.pages():
-            for row in page:
-                yield row
+        async with aclosing(self.pages()) as pages:
+            async for page in pages:
+                for row in page:
+                    yield row
 
-    async def pages(self) -> AsyncIterator[list[T]]:
+    async def pages(self) -> AsyncGenerator[list[T], None]:
         """The rows of each page. Page sizes are the service's: one may hold a row more."""
         query = self._query
         seen: set[str] = set()
@@ -72,8 +74,9 @@ class Listing(Generic[T]):
 
     async def first(self) -> T | None:
         """The first row, or None when there is none. One request."""
-        async for row in self:
-            return row
+        async with aclosing(aiter(self)) as rows:
+            async for row in rows:
+                return row
         return None
 
     async def collect(self, *, limit: int | None = None) -> list[T]:
@@ -81,10 +84,11 @@ class Listing(Generic[T]):
         rows: list[T] = []
         if limit is not None and limit <= 0:
             return rows
-        async for row in self:
-            rows.append(row)
-            if limit is not None and len(rows) >= limit:
-                break
+        async with aclosing(aiter(self)) as every:
+            async for row in every:
+                rows.append(row)
+                if limit is not None and len(rows) >= limit:
+                    break
         return rows
 
     def _cursor(self, page: Page[Any], seen: set[str]) -> str | None:
