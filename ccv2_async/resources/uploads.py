@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections import OrderedDict
@@ -18,7 +19,7 @@ from ccv2_async.models.library import ROOT_FOLDER_IDS
 from ccv2_async.resources.base import checked_id, one_of
 from ccv2_async.transport.body import MultipartBody
 from ccv2_async.transport.budget import Lane
-from ccv2_async.transport.links import job_id, segment
+from ccv2_async.transport.links import cursor, job_id, segment
 from ccv2_async.transport.multipart import FilePart, boundary_from, lay_out
 from ccv2_async.transport.retry import Effect
 from ccv2_async.transport.session import UPLOAD_DEADLINE, Call
@@ -56,6 +57,7 @@ SECOND_LOOK_AFTER = 2.0
 CLOCK_SLACK = 2.0
 UNKNOWN_CLOCK_SLACK = 120.0
 LOOK_ROWS = 50
+LOOK_PAGES = 20
 CLAIMED_IDS = 10_000
 
 
@@ -202,31 +204,40 @@ class Uploader:
             self._claim(file_id)
 
     async def _send_or_adopt(self, upload: Upload, unsettled: Unsettled | None) -> str:
-        size = _Size()
-        since = self._session.clock.time()
+        opened = _Opened()
         lost: errors.OutcomeUnknown | None = None
         if unsettled is not None:
-            size.bytes, since = unsettled.size, unsettled.since
+            opened.size, opened.since = unsettled.size, unsettled.since
             lost = errors.OutcomeUnknown(
                 f"{upload.what}: it was being sent when an earlier run ended."
             )
         sends_left = 2 if unsettled is None else 1
-        call = self._call(upload, size)
+        call = self._call(upload, opened)
         while True:
             if lost is not None:
-                found = await self._look_twice(upload, size, since, lost)
+                found = await self._look_twice(upload, opened, lost)
                 if found is not None:
                     return found
+                left = self._time_left(upload, opened)
                 accepted = isinstance(lost, _Unnamed)
-                if accepted or not sends_left or not upload.source.repeatable:
+                if accepted or not sends_left or not upload.source.repeatable or left <= 0.0:
                     raise self._ambiguous(upload, lost, ())
+                call = attrs.evolve(call, deadline=left if left < math.inf else None)
             sends_left -= 1
             try:
                 return await self._send(call, upload)
             except errors.OutcomeUnknown as unknown:
                 lost = unknown
 
-    def _call(self, upload: Upload, size: _Size) -> Call:
+    def _time_left(self, upload: Upload, opened: _Opened) -> float:
+        """Seconds of the caller's deadline that are left since the file was first opened."""
+        if upload.deadline is None:
+            return math.inf
+        if opened.since_here is None:
+            return upload.deadline
+        return upload.deadline - (self._session.clock.monotonic() - opened.since_here)
+
+    def _call(self, upload: Upload, opened: _Opened) -> Call:
         media_type = _MEDIA_TYPES[upload.file_type]
         layout = lay_out(
             [
@@ -240,20 +251,27 @@ class Uploader:
             boundary=boundary_from(os.urandom(16)),
         )
 
-        def note_size(length: int) -> None:
+        clock = self._session.clock
+
+        def note(length: int) -> None:
             if length == 0:
                 raise errors.FileRefused(
                     upload.source.name, "it is empty, which no type the library accepts can be"
                 )
-            size.bytes = length
+            # Noted here and not before: a call may wait for hours until the quota lets it through.
+            if opened.since is None:
+                opened.since = clock.time()
+            if opened.since_here is None:
+                opened.since_here = clock.monotonic()
+            opened.size = length
 
         body = MultipartBody(
             layout,
             upload.source,
             self._threads,
             on_progress=upload.on_progress,
-            clock=self._session.clock,
-            check=note_size,
+            clock=clock,
+            check=note,
         )
         return Call(
             "POST",
@@ -275,7 +293,7 @@ class Uploader:
         return named
 
     async def _look_twice(
-        self, upload: Upload, size: _Size, since: float, lost: errors.OutcomeUnknown
+        self, upload: Upload, opened: _Opened, lost: errors.OutcomeUnknown
     ) -> str | None:
         """The id of the one file that can be this upload; None when there is none."""
         if upload.on_ambiguous == "raise":
@@ -285,10 +303,10 @@ class Uploader:
             if look:
                 await self._session.clock.sleep(SECOND_LOOK_AFTER)
             try:
-                found = await self._candidates(upload, size, since)
+                found = await self._candidates(upload, opened)
             except errors.ConstantContactError as trouble:
                 raise self._ambiguous(
-                    upload, lost, (), f"and looking for it failed: {trouble.message}"
+                    upload, lost, (), f"and looking for it failed: {trouble.message.rstrip('.')}"
                 ) from None
             if found:
                 break
@@ -296,34 +314,59 @@ class Uploader:
             raise self._ambiguous(upload, lost, [file.id for file in found])
         return found[0].id if found else None
 
-    async def _candidates(self, upload: Upload, size: _Size, since: float) -> list[LibraryFile]:
-        """Files of the folder, newest first, that could be this upload and are nobody else's."""
+    async def _candidates(self, upload: Upload, opened: _Opened) -> list[LibraryFile]:
+        """Files of the folder, newest first, that could be this upload and are nobody else's.
+
+        Raises:
+            PaginationError: The folder gets newer files faster than can be looked through.
+        """
         at_root = upload.folder_id in ROOT_FOLDER_IDS
         path = (
             "/library/files" if at_root else f"/library/folders/{segment(upload.folder_id)}/files"
         )
-        answer = await self._session.send(
-            Call(
-                "GET",
-                path,
-                Effect.SAFE,
-                f"looking for {upload.name} in folder {upload.folder_id}",
-                query=(("limit", str(LOOK_ROWS)), ("sort_by", "CREATED_DATE_DESC")),
-                lane=upload.lane,
-            )
+        what = f"looking for {upload.name} in folder {upload.folder_id}"
+        query: tuple[tuple[str, str], ...] = (
+            ("limit", str(LOOK_ROWS)),
+            ("sort_by", "CREATED_DATE_DESC"),
         )
+        found: list[LibraryFile] = []
+        for _ in range(LOOK_PAGES):
+            answer = await self._session.send(
+                Call("GET", path, Effect.SAFE, what, query=query, lane=upload.lane)
+            )
+            page = answer.read(Page[LibraryFile])
+            earliest, latest = self._window(answer, opened)
+            found += [
+                file
+                for file in page.results
+                if file.id not in self._claimed
+                and (not at_root or file.folder_id in ROOT_FOLDER_IDS)
+                and same_name(upload.name, file.name)
+                and file.size in (opened.size, None)
+                and _between(earliest, file, latest)
+            ]
+            # Newest first: once a row is older than the upload, so are all that follow.
+            older = page.results and not _between(earliest, page.results[-1], math.inf)
+            following = None if older else self._cursor(page)
+            if following is None:
+                return found
+            query = (("next", following),)
+        raise errors.PaginationError(
+            f"{what}: {LOOK_PAGES * LOOK_ROWS} newer files are in the way. Look there yourself."
+        )
+
+    def _cursor(self, page: Page[LibraryFile]) -> str | None:
+        try:
+            return cursor(page.next_link)
+        except ValueError:
+            raise errors.PaginationError("the link to the next page holds no cursor.") from None
+
+    def _window(self, answer: Answer, opened: _Opened) -> tuple[float, float]:
+        """When the service can have made the file, by its own clock."""
         skew, slack = self._clock_of(answer)
-        earliest = since + skew - slack
-        latest = self._session.clock.time() + skew + slack
-        return [
-            file
-            for file in answer.read(Page[LibraryFile]).results
-            if file.id not in self._claimed
-            and (not at_root or file.folder_id in ROOT_FOLDER_IDS)
-            and same_name(upload.name, file.name)
-            and file.size == size.bytes
-            and (file.created_date is None or earliest <= file.created_date.timestamp() <= latest)
-        ]
+        now = self._session.clock.time()
+        since = now if opened.since is None else opened.since
+        return since + skew - slack, now + skew + slack
 
     def _clock_of(self, answer: Answer) -> tuple[float, float]:
         """How far the service's clock is ahead of ours, and how sure that is, in seconds."""
@@ -363,10 +406,24 @@ class _Unnamed(errors.OutcomeUnknown):
 
 
 @attrs.define
-class _Size:
-    """The length of the file as it was last opened, in bytes."""
+class _Opened:
+    """What is known of the file once it has been opened to be sent.
 
-    bytes: int = -1
+    Attributes:
+        size: Its length as it was last opened, in bytes.
+        since: When it was first opened to be sent, in seconds since 1970.
+        since_here: When that was in this process, on the monotonic clock.
+    """
+
+    size: int = -1
+    since: float | None = None
+    since_here: float | None = None
+
+
+def _between(earliest: float, file: LibraryFile, latest: float) -> bool:
+    """Whether a file can have been made in this time; one without a date can."""
+    created = file.created_date
+    return created is None or earliest <= created.timestamp() <= latest
 
 
 def same_name(sent: str, found: str) -> bool:
