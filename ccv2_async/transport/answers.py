@@ -44,6 +44,8 @@ _ADVICE = {
     429: "Too many calls or jobs at once; wait and try again.",
 }
 
+_LATER = " Try again later."
+
 MAX_ERRORS = 20
 MAX_TEXT = 300
 
@@ -113,7 +115,7 @@ def happening_of(status: int, found: tuple[tuple[str, str], ...], *, hinted: boo
 
 
 def refusal(
-    status: int, found: tuple[tuple[str, str], ...], what: str, *, sent_again: int = 0
+    status: int, found: tuple[tuple[str, str], ...], what: str, *, sent: int = 1
 ) -> errors.APIError:
     """The exception for an answer that is not a success (redirects apart).
 
@@ -121,7 +123,7 @@ def refusal(
         status: The HTTP status.
         found: What `parse_errors` gave.
         what: What was asked, such as "upload of menu.pdf".
-        sent_again: How many times it had been repeated.
+        sent: How many times it has been sent.
     """
     kind = _BY_STATUS.get(status, errors.ServerError if status >= 500 else errors.BadRequest)
     if any(key == OVER_RATE_KEY for key, _ in found):
@@ -129,10 +131,15 @@ def refusal(
     said = "; ".join(f"{key}: {text}" if key and text else key or text for key, text in found[:3])
     reason = f"{status} ({said})" if said else f"{status} without a reason"
     if status >= 500:
-        again = f" It was sent {sent_again + 1} times." if sent_again else ""
-        advice = f"The service failed.{again} Try again later."
+        again = f" It was sent {sent} times." if sent > 1 else ""
+        advice = f"The service failed.{again}{_LATER}"
     else:
         advice = _ADVICE.get(status, "Correct the request before sending it again.")
     if kind is errors.QuotaExceeded:
         advice = _ADVICE[429]
     return kind(f"{what}: the service answered {reason}. {advice}", status=status, errors=found)
+
+
+def without_advice(error: errors.ConstantContactError) -> str:
+    """The error's message, for where trying again is not what comes next."""
+    return error.message.removesuffix(_LATER)

@@ -17,6 +17,7 @@ from ccv2_async.transport.progress import ProgressReporter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from types import TracebackType
 
     from ccv2_async.clock import Clock
     from ccv2_async.errors import SentState
@@ -41,12 +42,16 @@ class BodyAttempt(httpx.AsyncByteStream):
         bytes_sent: Bytes handed over so far.
         sent: "nothing", "partly", or "wholly" from the moment when the last byte, and with it
             the final boundary, is handed over.
+        failure: What the source raised, or None; some engines do not let it through.
+        trace: Where in the source that was, without the frames of the engine.
     """
 
     def __init__(self, length: int) -> None:
         self.length = length
         self.bytes_sent = 0
         self.sent: SentState = "nothing"
+        self.failure: Exception | None = None
+        self.trace: TracebackType | None = None
         self._iterated = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -67,7 +72,9 @@ class BodyAttempt(httpx.AsyncByteStream):
             raise StopAsyncIteration
         try:
             chunk = await self._next()
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, Exception):
+                self.failure, self.trace = error, error.__traceback__
             await self.aclose()
             raise
         self.bytes_sent += len(chunk)

@@ -187,6 +187,8 @@ class _SigningTransport(httpx.AsyncBaseTransport):
             stream=request.stream,
             extensions=request.extensions,
         )
+        if isinstance(request.stream, httpx.ByteStream):
+            signed.read()  # aiohttp would send an unread body in chunks, even an empty one
         response = await self._inner.handle_async_request(signed)
         response.request = request
         return response

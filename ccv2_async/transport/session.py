@@ -7,9 +7,9 @@ import inspect
 import logging
 import random
 import zlib
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
 import anyio
@@ -33,7 +33,14 @@ from ccv2_async.transport.retry import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Iterator,
+        Mapping,
+    )
 
     from ccv2_async.clock import Clock
     from ccv2_async.transport.body import Body, BodyAttempt
@@ -53,6 +60,7 @@ CALL_DEADLINE = 120.0
 UPLOAD_DEADLINE = 900.0
 PAUSE_OVER_RATE = 1.0
 UNPACK_BLOCK = 256 * 1024
+LONGEST_EXCERPT = 4096
 
 
 @attrs.frozen
@@ -113,11 +121,12 @@ class Answer:
     """A whole answer that the service gave with success."""
 
     status: int
-    headers: Mapping[str, str]
-    content: bytes
+    # A server may echo the key anywhere, and tracebacks with local variables show every `repr`.
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    content: bytes = attrs.field(repr=False)
     what: str
     redact: Callable[[str], str] = attrs.field(repr=False, eq=False)
-    complete: bool = True
+    flaw: str = ""
 
     def read(self, model: type[T]) -> T:
         """The body as a model.
@@ -125,25 +134,33 @@ class Answer:
         Raises:
             DecodeError: It is not what the model says; the message names the place.
         """
-        if not self.complete:
+        if self.flaw:
             raise errors.OutcomeUnknown(
                 f"{self.what}: the service answered {self.status}, so it was carried out, but the "
-                "answer broke off. It was not sent again; read the result from the account."
+                f"answer {self.flaw}. It was not sent again; read the result from the account."
             )
-        kind = self.headers.get("content-type", "")
-        if self.content and kind and "json" not in kind.lower():
-            excerpt = self.redact(self.content[:80].decode("utf-8", "replace"))
-            raise errors.DecodeError(
-                f"{self.what}: the service answered {self.status} with "
-                f"{self.redact(kind)!r} instead of JSON: {excerpt!r}.",
-                excerpt=excerpt,
-                status=self.status,
-            )
+        refused = self._not_json()
+        if refused is not None:
+            raise refused
         try:
             return decode(model, self.content, what=self.what, redact=self.redact)
         except errors.DecodeError as error:
-            error.status = self.status
-            raise
+            failed = error
+        failed.status = self.status
+        raise failed.with_traceback(None)  # the frames below hold the answer as it came
+
+    def _not_json(self) -> errors.DecodeError | None:
+        kind = self.headers.get("content-type", "")
+        if not self.content or not kind or "json" in kind.lower():
+            return None
+        text = self.content[:LONGEST_EXCERPT].decode("utf-8", "replace")
+        excerpt = self.redact(text)[:80]
+        return errors.DecodeError(
+            f"{self.what}: the service answered {self.status} with "
+            f"{self.redact(kind)[:80]!r} instead of JSON: {excerpt!r}.",
+            excerpt=excerpt,
+            status=self.status,
+        )
 
 
 @attrs.frozen
@@ -201,6 +218,7 @@ class Session:
         self._refresh_token = refresh_token
         self._refreshing = asyncio.Lock()
         self._jitter = jitter
+        self._closed = False
         self._url = lru_cache(maxsize=64)(self._make_url)
         origin = httpx.URL(base_url)
         self._headers = [
@@ -235,23 +253,29 @@ class Session:
                 await response.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the connections; calls that wait or would be sent again end with an error."""
+        self._closed = True
         await self._engine.aclose()
 
     async def _carry_out(
         self, call: Call, finish: Callable[[Call, httpx.Response], Awaitable[T]]
     ) -> T:
+        self._require_open(call)
         async with self._gates[call.lane]:
             await self.budget.acquire(call.lane, call.what)
             tries = Tries()
             ends = self._ends(call)
             while True:
+                self._require_open(call)
                 outcome = await self._attempt(call, tries.number, ends, finish)
                 if not isinstance(outcome, _Failed):
                     self._allowance.succeeded(tries.repeats)
                     return outcome
                 await self._prepare_retry(call, outcome, tries, ends)
-                await self.budget.acquire(call.lane, call.what)
+
+    def _require_open(self, call: Call) -> None:
+        if self._closed:
+            raise errors.ClientClosed(f"{call.what}: the client was closed. It was not sent.")
 
     async def _attempt(
         self,
@@ -278,32 +302,43 @@ class Session:
                 if 200 <= response.status_code < 300:
                     outcome = await finish(call, response)
                 else:
-                    outcome = await self._judge(call, response, token)
+                    outcome = await self._judge(call, response, token, number)
                 response = None
-        except errors.ConstantContactError as error:
+        except Exception as error:  # noqa: BLE001  # engines raise more than they document
             failure: BaseException = error
         except asyncio.CancelledError as error:
-            failure = error
-        except Exception as error:  # noqa: BLE001  # engines raise more than they document
             failure = error
         else:
             self._log(call, number, started, outcome)
             return outcome
         finally:
-            if response is not None:
-                with anyio.CancelScope(shield=True):
-                    await response.aclose()
-            if attempt is not None:
-                await attempt.aclose()
+            await _close(response, attempt)
+        try:
+            self._raise_what_is_no_accident(failure, attempt)
+            overdue = isinstance(failure, TimeoutError) and (
+                ends is not None and self.clock.monotonic() >= ends
+            )
+            failed = self._broken(call, attempt, failure, overdue=overdue)
+        finally:
+            del failure  # it and this frame would keep each other, and the request, alive
+        self._log(call, number, started, failed)
+        return failed
+
+    @staticmethod
+    def _raise_what_is_no_accident(failure: BaseException, attempt: BodyAttempt | None) -> None:
+        """Raise a cancellation, our own errors, and what the user's source of bytes raised.
+
+        Some engines hide the last behind an error of the connection, and one starts a body again
+        by itself, which `SourceConsumed` refuses.
+        """
+        if attempt is not None and not isinstance(failure, asyncio.CancelledError):
+            if attempt.failure is not None:
+                raise attempt.failure.with_traceback(attempt.trace)
+            if isinstance(failure, errors.SourceConsumed):
+                return
         if isinstance(failure, (errors.ConstantContactError, asyncio.CancelledError)):
             failure.__context__ = None
             raise failure.with_traceback(None)
-        overdue = isinstance(failure, TimeoutError) and (
-            ends is not None and self.clock.monotonic() >= ends
-        )
-        failed = self._broken(call, attempt, failure, overdue=overdue)
-        self._log(call, number, started, failed)
-        return failed
 
     def _request(self, call: Call, attempt: BodyAttempt | None) -> httpx.Request:
         headers = [*self._headers, (b"Accept", call.accept.encode("ascii"))]
@@ -320,6 +355,8 @@ class Session:
             stream=attempt if attempt is not None else httpx.ByteStream(b""),
             extensions={"timeout": self._extensions},
         )
+        if attempt is None:
+            request.read()  # engines that see an unread body send it in chunks
         request.url = self._url(call.path, call.query)
         return request
 
@@ -333,30 +370,30 @@ class Session:
         return sealed
 
     async def _read_whole(self, call: Call, response: httpx.Response) -> Answer:
-        complete = True
+        content, flaw = b"", ""
         try:
-            content = await _read_bounded(response, call, self.credentials.redact)
-        except (httpx.TransportError, TimeoutError, OSError):
+            content = await _read_bounded(response, call)
+        except (httpx.HTTPError, OSError, errors.DecodeError) as broken:
             if call.effect in (Effect.SAFE, Effect.IDEMPOTENT):
                 raise
             # The status says that it was carried out; what is lost is only the body.
-            content, complete = b"", False
-            with anyio.CancelScope(shield=True):
-                await response.aclose()
+            flaw = "cannot be read" if isinstance(broken, errors.DecodeError) else "broke off"
+            await _close(response, None)
         return Answer(
             status=response.status_code,
             headers=response.headers,
             content=content,
             what=call.what,
             redact=self.credentials.redact,
-            complete=complete,
+            flaw=flaw,
         )
 
     async def _pieces(self, call: Call, response: httpx.Response) -> AsyncIterator[bytes]:
         failure: Exception | None = None
         try:
-            async for piece in _unpacked(response, None, call.what):
-                yield piece
+            async with aclosing(_unpacked(response, None, call.what)) as pieces:
+                async for piece in pieces:
+                    yield piece
         except errors.ConstantContactError:
             raise
         except Exception as error:  # noqa: BLE001  # engines raise more than they document
@@ -368,17 +405,18 @@ class Session:
                 sent="wholly",
             )
 
-    async def _judge(self, call: Call, response: httpx.Response, token: int) -> _Failed:
+    async def _judge(
+        self, call: Call, response: httpx.Response, token: int, number: int
+    ) -> _Failed:
         """What an answer that is not a success means for this call and for the others."""
         status = response.status_code
         headers = response.headers
         try:
-            content = await _read_bounded(response, call, self.credentials.redact)
-        except (httpx.TransportError, errors.DecodeError):
+            content = await _read_bounded(response, call)
+        except (httpx.HTTPError, OSError, errors.DecodeError):
             content = b""  # the status alone says enough
         finally:
-            with anyio.CancelScope(shield=True):
-                await response.aclose()
+            await _close(response, None)
         found = answers.parse_errors(content, headers, self.credentials.redact)
         hint = parse_retry_after(headers.get("retry-after"), self.clock.time())
         happening = answers.happening_of(status, found, hinted=hint is not None)
@@ -395,11 +433,11 @@ class Session:
                 error = self.budget.day_exceeded(call.what, status=status, found=found)
             case Happening.OVER_RATE:
                 self.budget.pause(min(max(hint or 0.0, PAUSE_OVER_RATE), LONGEST_HINT))
-                error = answers.refusal(status, found, call.what)
+                error = answers.refusal(status, found, call.what, sent=number)
                 if isinstance(error, errors.QuotaExceeded):
                     error.retry_after = hint
             case _:
-                error = answers.refusal(status, found, call.what)
+                error = answers.refusal(status, found, call.what, sent=number)
         return _Failed(happening, error, hint, token=token)
 
     def _broken(
@@ -445,13 +483,14 @@ class Session:
         verdict = tries.decide(failed.happening, call.effect)
         if verdict is Verdict.LOOK:
             raise errors.OutcomeUnknown(
-                f"{failed.error.message} It may have been carried out, and was not sent again; "
-                "look before you repeat it."
+                f"{answers.without_advice(failed.error)} It may have been carried out, and was "
+                "not sent again; look before you repeat it."
             )
         if verdict is Verdict.RAISE or failed.final or not _repeatable(call):
             raise failed.error
         if verdict is Verdict.REFRESH:
-            await self._refresh(failed)
+            await self._in_time(self._refresh(failed), call, failed, ends)
+            await self._in_time(self.budget.acquire(call.lane, call.what), call, failed, ends)
             return
         hint = failed.hint
         delay = (
@@ -465,31 +504,62 @@ class Session:
         if verdict is not Verdict.WAIT and not self._allowance.take():
             raise failed.error
         logger.info(
-            "%s: %s; again in %.2f s", call.what, failed.happening.value, delay,
+            "%s: %s; again in %.2f s",
+            call.what,
+            failed.happening.value,
+            delay,
             extra={"ccv2_event": "retry", "ccv2_path": call.path, "ccv2_delay": delay},
         )
         if verdict is not Verdict.WAIT:  # a wait for the quota is the budget's pause
             await self.clock.sleep(delay)
+        await self._in_time(self.budget.acquire(call.lane, call.what), call, failed, ends)
+
+    async def _in_time(
+        self, work: Awaitable[None], call: Call, failed: _Failed, ends: float | None
+    ) -> None:
+        """Do what comes before another attempt, or raise once the call's time is up."""
+        left = None if ends is None else ends - self.clock.monotonic()
+        try:
+            async with self.clock.timeout(left):
+                await work
+        except TimeoutError:
+            late = True
+        else:
+            late = False
+        if late:
+            raise errors.DeadlineExceeded(
+                f"{answers.without_advice(failed.error)} There was no time left to send it again "
+                f"within {call.deadline:g} s.",
+                sent=getattr(failed.error, "sent", "nothing"),
+            )
 
     async def _refresh(self, failed: _Failed) -> None:
         if self._refresh_token is None:
             raise failed.error
-        trouble = ""
         async with self._refreshing:
             if self.credentials.generation != failed.token:
                 return  # another call has renewed it meanwhile
-            try:
-                fresh = self._refresh_token()
-                if inspect.isawaitable(fresh):
-                    fresh = await fresh
-                self.credentials.renew(fresh)
-            except Exception as error:  # noqa: BLE001  # the user's own code
-                trouble = self._told(error)
+            trouble = await self._renew()
         if trouble:
             raise errors.AuthenticationFailed(
                 f"{failed.error.message} Asking refresh_token for a fresh one failed ({trouble}).",
                 status=401,
+                errors=getattr(failed.error, "errors", ()),
             )
+
+    async def _renew(self) -> str:
+        """Ask for a fresh token; what went wrong, or "". No frame of an error holds the token."""
+        assert self._refresh_token is not None  # noqa: S101  # `_refresh` has looked
+        try:
+            fresh = self._refresh_token()
+            if inspect.isawaitable(fresh):
+                fresh = await fresh
+            self.credentials.renew(fresh)
+        except errors.ConstantContactError as error:
+            return self.credentials.redact(error.message)
+        except Exception as error:  # noqa: BLE001  # the user's own code
+            return self._told(error)
+        return ""
 
     def _ends(self, call: Call) -> float | None:
         return None if call.deadline is None else self.clock.monotonic() + call.deadline
@@ -500,7 +570,12 @@ class Session:
         elapsed = self.clock.monotonic() - started
         ended = outcome.happening.value if isinstance(outcome, _Failed) else "ok"
         logger.debug(
-            "%s %s: %s (attempt %d, %.3f s)", call.method, call.path, ended, number, elapsed,
+            "%s %s: %s (attempt %d, %.3f s)",
+            call.method,
+            call.path,
+            ended,
+            number,
+            elapsed,
             extra={"ccv2_event": "call", "ccv2_path": call.path, "ccv2_attempt": number},
         )
 
@@ -521,48 +596,83 @@ async def _left_open(_call: Call, response: httpx.Response) -> httpx.Response:
     return response
 
 
-async def _read_bounded(
-    response: httpx.Response, call: Call, redact: Callable[[str], str]
-) -> bytes:
-    pieces: list[bytes] = []
-    async for piece in _unpacked(response, call.max_answer, call.what):
-        pieces.append(piece)
+async def _close(response: httpx.Response | None, attempt: BodyAttempt | None) -> None:
+    """Close both, also while the caller is being cancelled; closing has nothing to say."""
+    with anyio.CancelScope(shield=True):
+        try:
+            if response is not None:
+                await response.aclose()
+        except Exception:  # noqa: BLE001  # engines raise more than they document
+            logger.debug("closing an answer failed")
+        finally:
+            if attempt is not None:
+                await attempt.aclose()
+
+
+async def _read_bounded(response: httpx.Response, call: Call) -> bytes:
+    async with aclosing(_unpacked(response, call.max_answer, call.what)) as unpacked:
+        pieces = [piece async for piece in unpacked]
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 async def _unpacked(
     response: httpx.Response, limit: int | None, what: str
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """The answer's body, unpacked piece by piece so that a small one cannot grow without bound."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "x-gzip", ""):
         raise errors.DecodeError(
-            f"{what}: the answer came in the encoding {encoding[:40]!r}, which was not asked for.",
+            f"{what}: the answer came in an encoding that was not asked for.",
             status=response.status_code,
         )
-    unpack = zlib.decompressobj(wbits=31) if "gzip" in encoding else None
+    unpacker = _Unpacker() if "gzip" in encoding else None
     size = 0
-    async for raw in response.aiter_raw():
-        rest = raw
-        while rest:
-            if unpack is None:
-                piece, rest = rest, b""
-            else:
-                piece, rest = _unpack(unpack, rest, what, response.status_code)
-            size += len(piece)
-            if limit is not None and size > limit:
-                raise errors.DecodeError(
-                    f"{what}: the answer is larger than {limit:,} bytes; it was not read on.",
-                    status=response.status_code,
-                )
+    async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_raw())) as packed:
+        async for raw in packed:
+            for piece in unpacker.feed(raw) if unpacker is not None else (raw,):
+                size += len(piece)
+                if limit is not None and size > limit:
+                    raise errors.DecodeError(
+                        f"{what}: the answer is larger than {limit:,} bytes; it was not read on.",
+                        status=response.status_code,
+                    )
+                yield piece
+            if unpacker is not None and unpacker.broken:
+                break
+    if unpacker is not None and not unpacker.whole:
+        raise errors.DecodeError(
+            f"{what}: the answer says it is gzip, and is not, or not whole.",
+            status=response.status_code,
+        )
+
+
+class _Unpacker:
+    """Gzip, unpacked in blocks of bounded size."""
+
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj(wbits=31)
+        self._fed = False
+        self.broken = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether the data has come to its own end, or there was none at all."""
+        return not self.broken and (self._zlib.eof or not self._fed)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """What the next piece of the packed data holds."""
+        self._fed = self._fed or bool(data)
+        if self._zlib.eof and data:
+            self.broken = True  # something follows the end; zlib would keep it in memory
+        while not (self.broken or self._zlib.eof):
+            try:
+                piece = self._zlib.decompress(data, UNPACK_BLOCK)
+            except zlib.error:
+                self.broken = True
+                return
+            data = self._zlib.unconsumed_tail
             if piece:
                 yield piece
-
-
-def _unpack(unpack: Any, data: bytes, what: str, status: int) -> tuple[bytes, bytes]:
-    try:
-        return unpack.decompress(data, UNPACK_BLOCK), unpack.unconsumed_tail
-    except zlib.error:
-        raise errors.DecodeError(
-            f"{what}: the answer says it is gzip, and is not.", status=status
-        ) from None
+            # A full block may leave more inside of zlib, even when all input was taken.
+            if not data and len(piece) < UNPACK_BLOCK:
+                return

@@ -133,7 +133,7 @@ class RawServer:
         finally:
             self.open -= 1
             writer.close()
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
 
 
