@@ -16,6 +16,8 @@ GET     /clock                  the time, in seconds since 1970
 POST    /clock                  moves the time forward: `{"advance": seconds}`
 GET     /settings               the settings
 POST    /settings               changes settings
+POST    /contacts               puts contacts on a list: `{"count": .., "list_id": ..}`
+POST    /addresses              confirms an address of the account: `{"email_address": ..}`
 POST    /files/{id}/status      sets a file's status: `{"status": ..}`
 GET     /files/{id}/content     a file's bytes, while they are held
 ======  ======================  ===============================================================
@@ -87,6 +89,28 @@ class Admin:
 
         self._do(change)
 
+    def add_contacts(self, count: int, list_id: str = "1") -> None:
+        """Put contacts on a list: `contact1@example.com` and so on, as many as are asked for."""
+
+        def add() -> None:
+            contacts, now = self._world.contacts, self._world.clock.time()
+            contacts.contact_list(list_id)
+            for number in range(1, count + 1):
+                email = f"contact{number}@example.com"
+                contact = contacts.add(email, "API", "ACTION_BY_OWNER", now)
+                contact.fields.setdefault("first_name", f"Contact {number}")
+                contacts.join(contact, [list_id], now)
+
+        self._do(add)
+
+    def confirm_address(self, email: str) -> None:
+        """Confirm one of the account's addresses, as its owner would from the mail."""
+
+        def confirm() -> None:
+            self._world.account.addresses[email] = "CONFIRMED"
+
+        self._do(confirm)
+
     def requests(self, method: str | None = None, path: str = "*") -> list[Entry]:
         """The API requests so far, oldest first; `path` is below `/v2`, `*` stands for anything."""
 
@@ -156,6 +180,8 @@ def admin_routes(world: World) -> list[Route]:
         ("POST", "/clock", _advance),
         ("GET", "/settings", _settings),
         ("POST", "/settings", _configure),
+        ("POST", "/contacts", _add_contacts),
+        ("POST", "/addresses", _confirm),
         ("POST", "/files/{id}/status", _set_status),
         ("GET", "/files/{id}/content", _content),
     ]
@@ -236,6 +262,14 @@ async def _settings(admin: Admin, _request: Request) -> Any:
 async def _configure(admin: Admin, request: Request) -> Any:
     admin.configure(**await _json(request))
     return admin.settings()
+
+
+async def _add_contacts(admin: Admin, request: Request) -> None:
+    admin.add_contacts(**await _json(request))
+
+
+async def _confirm(admin: Admin, request: Request) -> None:
+    admin.confirm_address((await _json(request))["email_address"])
 
 
 async def _set_status(admin: Admin, request: Request) -> None:

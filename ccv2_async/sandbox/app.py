@@ -11,10 +11,11 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from ccv2_async.sandbox.admin import admin_routes
+from ccv2_async.sandbox.areas.activities import export_routes
 from ccv2_async.sandbox.dispatch import Endpoint
 from ccv2_async.sandbox.gateway import API, Gateway
 from ccv2_async.sandbox.openapi import openapi_document
-from ccv2_async.sandbox.problems import Refusal
+from ccv2_async.sandbox.problems import Refusal, missing
 from ccv2_async.sandbox.table import OPERATIONS
 
 if TYPE_CHECKING:
@@ -35,22 +36,32 @@ def make_app(world: World) -> Starlette:
         for path, operations in paths.items()
     ]
     app = Starlette(
-        routes=[*routes, Route("/openapi.json", _openapi), *admin_routes(world)],
+        routes=[
+            *routes,
+            Route("/openapi.json", _openapi),
+            *export_routes(world),
+            *admin_routes(world),
+        ],
         middleware=[Middleware(Gateway, world=world)],
-        exception_handlers={HTTPException: _unknown, Exception: _failed},
+        exception_handlers={HTTPException: _unknown, Refusal: _refused, Exception: _failed},
     )
     app.router.redirect_slashes = False
     return app
 
 
-def _openapi(_request: Request) -> Response:
+async def _openapi(_request: Request) -> Response:
     return JSONResponse(openapi_document(OPERATIONS))
 
 
-def _unknown(_request: Request, problem: Exception) -> Response:
+async def _unknown(_request: Request, problem: Exception) -> Response:
     status = problem.status_code if isinstance(problem, HTTPException) else 404
     return JSONResponse(Refusal(status, "There is nothing here.").body(), status)
 
 
-def _failed(_request: Request, _problem: Exception) -> Response:
+async def _refused(_request: Request, problem: Exception) -> Response:
+    refusal = problem if isinstance(problem, Refusal) else missing("It")
+    return JSONResponse(refusal.body(), refusal.status)
+
+
+async def _failed(_request: Request, _problem: Exception) -> Response:
     return JSONResponse(Refusal(500, "The sandbox failed; see its log.").body(), 500)

@@ -48,6 +48,21 @@ class ShiftedClock:
         self.offset += seconds
 
 
+def read_stamp(text: str) -> float:
+    """Seconds since 1970 of an ISO-8601 date and time; without an offset it is taken as UTC.
+
+    Raises:
+        ValueError: It is no such date.
+    """
+    stamp = datetime.fromisoformat(text)
+    if stamp.tzinfo is None:
+        stamp = stamp.replace(tzinfo=UTC)
+    try:
+        return stamp.timestamp()
+    except OverflowError as error:
+        raise ValueError(text) from error
+
+
 def utc_stamp(moment: float) -> str:
     """`2013-01-23T13:48:44.108Z`, as most of the service writes dates."""
     stamp = datetime.fromtimestamp(moment, UTC)

@@ -50,6 +50,7 @@ class Endpoint:
         try:
             operation = self._choose(scope["method"], headers)
             call = await self._read(operation, scope, receive, headers)
+            self._world.settle()
             answer = operation.handler(call)
         except Refusal as problem:
             answer = refused(problem)
@@ -88,16 +89,18 @@ class Endpoint:
         body: Any = None
         form: Form | None = None
         if isinstance(operation.body, JsonBody):
-            body = operation.body.field.read("body", await _read_json(receive))
+            limit = world.settings.job_size if operation.body.bulk else _JSON_LIMIT
+            body = operation.body.field.read("body", await _read_json(receive, limit))
         elif isinstance(operation.body, FormBody):
-            limit = operation.body.max_size or world.settings.max_upload_size
+            bulk, settings = operation.body.bulk, world.settings
+            limit = settings.job_size if bulk else settings.max_upload_size
             _check_announced(headers, limit)
             form = await read_form(
                 _chunks(receive),
                 boundary_of(headers.get(b"content-type")),
                 operation.body,
                 limit=limit,
-                keep=world.settings.keep_content,
+                keep=limit if bulk else settings.keep_content,
             )
             scope[ENTRY].parts = form.parts
         host = headers.get(b"host", "localhost")
@@ -155,13 +158,13 @@ async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
         more = message.get("more_body", False)
 
 
-async def _read_json(receive: Receive) -> Any:
+async def _read_json(receive: Receive, limit: int) -> Any:
     body = bytearray()
     async for chunk in _chunks(receive):
-        if len(body) <= _JSON_LIMIT:
+        if len(body) <= limit:
             body += chunk
-    if len(body) > _JSON_LIMIT:
-        raise Refusal(413, f"At most {_JSON_LIMIT} bytes are accepted.")
+    if len(body) > limit:
+        raise Refusal(413, f"At most {limit} bytes are accepted.")
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
+from ccv2_async.sandbox.clock import read_stamp, utc_stamp
 from ccv2_async.sandbox.problems import absent_field, bad_field
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ class Field:
         read_only: The service sets it; what a client sends is ignored.
         max_length: Characters at most.
         allowed: The values that are accepted; empty for any.
+        any_case: Whether `allowed` is compared without case.
+        pattern: A regular expression that text has to match from end to end.
         minimum: Least number.
         maximum: Greatest number.
         items: What an array holds.
@@ -46,6 +50,8 @@ class Field:
     read_only: bool = False
     max_length: int | None = None
     allowed: tuple[str, ...] = ()
+    any_case: bool = False
+    pattern: str | None = None
     minimum: float | None = None
     maximum: float | None = None
     items: Field | None = None
@@ -55,7 +61,8 @@ class Field:
         """The JSON Schema of a value; anything that need not be sent may be null."""
         schema = self._bare_schema()
         if not self.required and "type" in schema and "enum" not in schema:
-            schema["type"] = [schema["type"], "null"]
+            types = schema["type"]
+            schema["type"] = [*([types] if isinstance(types, str) else types), "null"]
         elif not self.required and schema:
             schema = {"anyOf": [schema, {"type": "null"}]}
         return schema
@@ -65,20 +72,21 @@ class Field:
             return {}
         if self.model is not None:
             return {"$ref": f"#/components/schemas/{self.model.name}"}
-        schema: dict[str, Any] = {"type": _SCHEMA_TYPES[self.kind]}
-        if self.items is not None:
-            schema["items"] = attrs.evolve(self.items, required=True).schema()
-        if self.max_length is not None:
-            schema["maxLength"] = self.max_length
-        if self.allowed:
-            schema["enum"] = list(self.allowed)
-        if self.minimum is not None:
-            schema["minimum"] = self.minimum
-        if self.maximum is not None:
-            schema["maximum"] = self.maximum
-        if self.read_only:
-            schema["readOnly"] = True
-        return schema
+        types: Any = _SCHEMA_TYPES[self.kind]
+        if self.kind == "id" and not self.allowed:
+            types = ["string", "integer"]
+        exact = bool(self.allowed) and not self.any_case
+        keywords = {
+            "type": types,
+            "items": self.items and attrs.evolve(self.items, required=True).schema(),
+            "maxLength": self.max_length,
+            "pattern": self.pattern and f"^{self.pattern}$",
+            "enum": list(self.allowed) if exact else None,
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+            "readOnly": self.read_only or None,
+        }
+        return {name: value for name, value in keywords.items() if value is not None}
 
     def read(self, name: str, value: Any) -> Any:
         """The value, checked and made uniform; `name` is what an error calls it."""
@@ -118,7 +126,7 @@ class Model:
             given = value.get(name)
             if field.read_only:
                 continue
-            if given is None:
+            if given is None or (given == "" and field.kind == "datetime"):
                 if field.required:
                     raise absent_field(name)
                 continue
@@ -133,12 +141,24 @@ def _read_text(field: Field, name: str, value: Any) -> str:
         raise bad_field(name, "text is expected.")
     if field.max_length is not None and len(value) > field.max_length:
         raise bad_field(name, f"at most {field.max_length} characters are accepted.")
-    if not field.allowed:
+    if field.pattern is not None and not re.fullmatch(field.pattern, value):
+        raise bad_field(name, f"text of the form {field.pattern} is expected.")
+    if not field.allowed or value in field.allowed:
         return value
-    known = {allowed.casefold(): allowed for allowed in field.allowed}
+    known = {allowed.casefold(): allowed for allowed in field.allowed if field.any_case}
     if value.casefold() not in known:
         raise bad_field(name, f"one of {', '.join(field.allowed)} is expected.")
     return known[value.casefold()]
+
+
+def _read_moment(_field: Field, name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise bad_field(name, "a date is expected.")
+    try:
+        moment = read_stamp(value)
+    except ValueError:
+        raise bad_field(name, "an ISO-8601 date and time is expected.") from None
+    return utc_stamp(moment)
 
 
 def _read_number(field: Field, name: str, value: Any) -> float:
@@ -150,7 +170,7 @@ def _read_number(field: Field, name: str, value: Any) -> float:
         raise bad_field(name, f"at least {field.minimum} is expected.")
     if field.maximum is not None and number > field.maximum:
         raise bad_field(name, f"at most {field.maximum} is expected.")
-    return number
+    return number if whole else float(number)
 
 
 def _read_boolean(_field: Field, name: str, value: Any) -> bool:
@@ -182,7 +202,7 @@ def _read_any(_field: Field, _name: str, value: Any) -> Any:
 _READERS = {
     "string": _read_text,
     "id": _read_text,
-    "datetime": _read_text,
+    "datetime": _read_moment,
     "integer": _read_number,
     "number": _read_number,
     "boolean": _read_boolean,

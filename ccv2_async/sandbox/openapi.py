@@ -116,6 +116,7 @@ def _present(field: Field) -> Field:
         field.kind,
         required=True,
         allowed=field.allowed,
+        any_case=field.any_case,
         minimum=field.minimum,
         maximum=field.maximum,
     )

@@ -71,14 +71,20 @@ class Call:
 
 @attrs.frozen
 class JsonBody:
-    """A JSON body: an object of a model, or an array."""
+    """A JSON body: an object of a model, or an array.
+
+    Attributes:
+        field: What it holds.
+        bulk: Whether the limits of bulk activities go for it.
+    """
 
     field: Field
+    bulk: bool = False
 
     @classmethod
-    def of(cls, model: Model) -> JsonBody:
+    def of(cls, model: Model, *, bulk: bool = False) -> JsonBody:
         """One object."""
-        return cls(Field("object", required=True, model=model))
+        return cls(Field("object", required=True, model=model), bulk)
 
     @classmethod
     def array(cls, items: Field) -> JsonBody:
@@ -93,12 +99,12 @@ class FormBody:
     Attributes:
         parts: The text parts.
         content: The name of the part that holds the file.
-        max_size: Bytes of content at most; None for the account's upload limit.
+        bulk: Whether the limits of bulk activities go for it.
     """
 
     parts: Mapping[str, Field] = attrs.field(eq=False)
     content: str = "data"
-    max_size: int | None = None
+    bulk: bool = False
 
 
 @attrs.frozen

@@ -7,6 +7,7 @@ from typing import Literal
 import attrs
 
 Mode = Literal["at_once", "looks", "seconds", "lognormal"]
+ExportLink = Literal["absolute", "relative", "other_host"]
 
 
 @attrs.frozen
@@ -33,7 +34,13 @@ class Settings:
         per_second: Calls a key may make in any second; None for no limit.
         per_day: Calls a key may make in a day (UTC); None for no limit.
         quota_headers: Send `X-Mashery-Error-Code` and `Retry-After` with quota refusals.
+        registrants: People who sign up for an event once it is published.
         max_jobs: Bulk activities that may be unfinished at once before 429 is answered.
+        job_size: Bytes of a bulk activity's request or file at most.
+        job_addresses: Addresses of a removal at most.
+        errors_as_text: Show an activity's errors as text (`Line 2: ...`), not as objects.
+        export_link: How an export's `file_name` names its CSV: an `absolute` URL, one
+            `relative` to the API's host, or on an `other_host` that takes no credentials.
     """
 
     api_key: str = "sandbox-key"
@@ -52,4 +59,9 @@ class Settings:
     per_second: int | None = None
     per_day: int | None = None
     quota_headers: bool = True
+    registrants: int = 3
     max_jobs: int | None = None
+    job_size: int = 4_000_000
+    job_addresses: int = 20_000
+    errors_as_text: bool = False
+    export_link: ExportLink = "absolute"

@@ -41,13 +41,17 @@ class Script:
         end: The last status.
         factor: Multiplies processing time and looks.
         hidden_looks: Status requests that do not find the job yet.
-        middle: The status on the way.
+        stages: The statuses on the way, each as long as the next.
     """
 
     end: str
     factor: float = 1.0
     hidden_looks: int = 0
-    middle: str = "Processing"
+    stages: tuple[str, ...] = ("Uploaded", "Processing", "Processing", "Processing")
+
+
+_RUNNING = ("PENDING", "QUEUED", "RUNNING", "RUNNING")
+_QUARANTINED = ("Uploaded", "Quarantined", "Quarantined", "Quarantined")
 
 
 _UPLOADS = {
@@ -57,13 +61,13 @@ _UPLOADS = {
     "slow": Script("Active", factor=SLOW),
     "stuck": Script("Active", factor=NEVER),
     "late": Script("Active", hidden_looks=LATE_LOOKS),
-    "strange": Script("Active", middle="Quarantined"),
+    "strange": Script("Active", stages=_QUARANTINED),
 }
 _ACTIVITIES = {
-    "fail": Script("ERROR", middle="RUNNING"),
-    "cancelled": Script("CANCELLED", middle="RUNNING"),
-    "slow": Script("COMPLETE", factor=SLOW, middle="RUNNING"),
-    "stuck": Script("COMPLETE", factor=NEVER, middle="RUNNING"),
+    "fail": Script("ERROR", stages=_RUNNING),
+    "cancelled": Script("CANCELLED", stages=_RUNNING),
+    "slow": Script("COMPLETE", factor=SLOW, stages=_RUNNING),
+    "stuck": Script("COMPLETE", factor=NEVER, stages=_RUNNING),
 }
 
 
@@ -75,7 +79,7 @@ def upload_script(name: str, *, infected: bool) -> Script:
 
 def activity_script(name: str) -> Script:
     """What becomes of a bulk activity with a file of this name."""
-    return _scripted(_ACTIVITIES, name) or Script("COMPLETE", middle="RUNNING")
+    return _scripted(_ACTIVITIES, name) or Script("COMPLETE", stages=_RUNNING)
 
 
 def _scripted(table: dict[str, Script], name: str) -> Script | None:
@@ -88,14 +92,12 @@ class Plan:
     """When a job changes its status.
 
     Attributes:
-        first: The status that it begins with.
         script: What happens then.
         begun: When it was accepted.
         seconds: How long it takes; None where looks decide.
         looks: How many status requests find it unfinished; None where time decides.
     """
 
-    first: str
     script: Script
     begun: float
     seconds: float | None = None
@@ -108,9 +110,8 @@ class Plan:
     def status(self, now: float, looks: int) -> str:
         """The status at `now`, after `looks` earlier status requests."""
         done = self.progress(now, looks)
-        if done >= 1.0:
-            return self.script.end
-        return self.first if done < 0.25 else self.script.middle
+        stages = self.script.stages
+        return self.script.end if done >= 1.0 else stages[int(done * len(stages))]
 
     def progress(self, now: float, looks: int) -> float:
         """How much of the way it has come: 1.0 or more is the end."""
@@ -125,15 +126,15 @@ class Plan:
         return None if self.seconds is None else self.begun + self.seconds
 
 
-def plan_job(settings: Settings, script: Script, *, first: str, key: str, now: float) -> Plan:
+def plan_job(settings: Settings, script: Script, *, key: str, now: float) -> Plan:
     """The plan of a job that begins now; `key` and the seed decide what is drawn."""
     if settings.mode in ("at_once", "looks"):
         whole = settings.looks if settings.mode == "looks" else 0
         if script.factor is NEVER:
-            return Plan(first, script, now, looks=NEVER)
-        return Plan(first, script, now, looks=whole * script.factor)
+            return Plan(script, now, looks=NEVER)
+        return Plan(script, now, looks=whole * script.factor)
     seconds = settings.seconds
     if settings.mode == "lognormal":
         draw = random.Random(f"{settings.seed}:{key}")  # noqa: S311 - simulated durations
         seconds = draw.lognormvariate(math.log(seconds), settings.sigma)
-    return Plan(first, script, now, seconds=seconds * script.factor / settings.speed)
+    return Plan(script, now, seconds=seconds * script.factor / settings.speed)

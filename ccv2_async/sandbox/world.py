@@ -11,10 +11,16 @@ from ccv2_async.sandbox.clock import ShiftedClock
 from ccv2_async.sandbox.faults import Faults
 from ccv2_async.sandbox.log import Log
 from ccv2_async.sandbox.quota import Quota
+from ccv2_async.sandbox.state.account import Account
+from ccv2_async.sandbox.state.activities import Activities
+from ccv2_async.sandbox.state.campaigns import Campaigns
+from ccv2_async.sandbox.state.contacts import Contacts
+from ccv2_async.sandbox.state.events import Events
 from ccv2_async.sandbox.state.library import Library
 
 if TYPE_CHECKING:
     from ccv2_async.sandbox.clock import Clock
+    from ccv2_async.sandbox.jobs import Export
     from ccv2_async.sandbox.settings import Settings
 
 
@@ -25,6 +31,12 @@ class World:
         settings: How it behaves.
         clock: The time it runs on.
         library: Folders and files.
+        account: The account itself.
+        contacts: Lists and contacts.
+        activities: Bulk activities.
+        exports: What finished exports hold, by the id of their activity.
+        events: Events and what belongs to them.
+        campaigns: E-mail campaigns and what became of them.
         quota: The gateway's counts.
         faults: What is going to go wrong.
         log: What was asked.
@@ -38,6 +50,12 @@ class World:
     def reset(self) -> None:
         """Forget everything but the settings and the clock."""
         self.library = Library(self.settings)
+        self.account = Account()
+        self.contacts = Contacts()
+        self.campaigns = Campaigns(self.settings, self.account, self.contacts)
+        self.events = Events(self.settings)
+        self.activities = Activities(self.settings)
+        self.exports: dict[str, Export] = {}
         self.quota = Quota(self.settings.per_second, self.settings.per_day)
         self.faults = Faults(random.Random(self.settings.seed))  # noqa: S311 - simulated faults
         self.log = Log(self.settings.log_size)
@@ -46,8 +64,17 @@ class World:
         """Change settings from now on; what has begun keeps its plan."""
         self.settings = attrs.evolve(self.settings, **changes)
         self.library.settings = self.settings
+        self.campaigns.settings = self.settings
+        self.events.settings = self.settings
+        self.activities.settings = self.settings
         self.quota.per_second = self.settings.per_second
         self.quota.per_day = self.settings.per_day
+
+    def settle(self) -> None:
+        """Let everything come to where it is by now."""
+        now = self.clock.time()
+        self.activities.settle(now)
+        self.campaigns.settle(now)
 
     def snapshot(self) -> dict[str, Any]:
         """What is there, as plain data."""
@@ -59,6 +86,11 @@ class World:
                 {"id": folder.id, "name": folder.name, "parent_id": folder.parent_id}
                 for folder in library.folders.values()
             ],
+            "lists": [
+                {"id": row.id, "name": row.name, "contact_count": len(row.members)}
+                for row in self.contacts.lists.values()
+            ],
+            "contacts": len(self.contacts.contacts),
             "requests": {
                 "total": self.log.total,
                 "running": self.log.running,

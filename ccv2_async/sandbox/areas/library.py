@@ -280,18 +280,18 @@ _FOLDER_SORT = (
 _FILE_QUERY = {
     "limit": _LIMIT,
     "sort_by": _FILE_SORT,
-    "source": (Field("string", allowed=("ALL", *_SOURCES)), "ALL"),
+    "source": (Field("string", allowed=("ALL", *_SOURCES), any_case=True), "ALL"),
     "type": (Field("string", allowed=("ALL", "IMAGES", "DOCUMENTS")), "ALL"),
 }
 _TRASH_QUERY = {name: row for name, row in _FILE_QUERY.items() if name != "source"}
-_PAYLOAD = {"include_payload": (Field("string", allowed=("TRUE", "FALSE")), "TRUE")}
+_PAYLOAD = {"include_payload": (Field("string", allowed=("TRUE", "FALSE"), any_case=True), "TRUE")}
 _UPLOAD = FormBody(
     {
         "file_name": Field("string", required=True, max_length=80),
         "folder_id": Field("id", required=True),
         "description": Field("string", required=True, max_length=100),
-        "source": Field("string", required=True, allowed=_SOURCES),
-        "file_type": Field("string", required=True, allowed=_TYPES),
+        "source": Field("string", required=True, allowed=_SOURCES, any_case=True),
+        "file_type": Field("string", required=True, allowed=_TYPES, any_case=True),
     }
 )
 

@@ -115,7 +115,7 @@ CONTACT_WRITE = Model(
 SIGNUP_FORM_WRITE = Model(
     "SignupFormWrite",
     {
-        "contact_lists": Field("array"),
+        "contact_lists": Field("array", required=True),
         "list_name": Field("string"),
         "source": Field("string"),
     },
@@ -124,7 +124,7 @@ SIGNUP_FORM_WRITE = Model(
 SIGNUP_FORM = Model(
     "SignupForm",
     {
-        "contact_lists": Field("array"),
+        "contact_lists": Field("array", required=True),
         "list_name": Field("string"),
         "source": Field("string"),
         "signup_form_url": Field("string"),

@@ -41,7 +41,7 @@ PAYMENT_ADDRESS = Model(
 EVENT_CONTACT = Model(
     "EventContact",
     {
-        "name": Field("string"),
+        "name": Field("string", required=True),
         "email_address": Field("string"),
         "organization_name": Field("string"),
         "phone_number": Field("string"),
@@ -95,7 +95,7 @@ EVENT = Model(
         "location": Field("string"),
         "start_date": Field("datetime"),
         "end_date": Field("datetime"),
-        "time_zone_id": Field("id"),
+        "time_zone_id": Field("string"),
         "time_zone_description": Field("string"),
         "address": Field("object", model=EVENT_ADDRESS),
         "contact": Field("object", model=EVENT_CONTACT),
@@ -104,7 +104,7 @@ EVENT = Model(
         "payable_to": Field("string"),
         "payment_address": Field("object", model=PAYMENT_ADDRESS),
         "paypal_account_email": Field("string"),
-        "google_merchant_id": Field("id"),
+        "google_merchant_id": Field("string"),
         "google_analytics_key": Field("string"),
         "is_virtual_event": Field("boolean"),
         "online_meeting": Field("object", model=ONLINE_MEETING),
@@ -133,8 +133,8 @@ EVENT = Model(
 EVENT_WRITE = Model(
     "EventWrite",
     {
-        "name": Field("string", required=True),
-        "title": Field("string", required=True),
+        "name": Field("string", required=True, max_length=100),
+        "title": Field("string", required=True, max_length=100),
         "type": Field(
             "string",
             required=True,
@@ -169,7 +169,7 @@ EVENT_WRITE = Model(
         "location": Field("string"),
         "start_date": Field("datetime", required=True),
         "end_date": Field("datetime", required=True),
-        "time_zone_id": Field("id", required=True),
+        "time_zone_id": Field("string", required=True),
         "address": Field("object", model=EVENT_ADDRESS),
         "contact": Field("object", required=True, model=EVENT_CONTACT),
         "currency_type": Field(
@@ -200,13 +200,21 @@ EVENT_WRITE = Model(
         ),
         "payment_options": Field(
             "array",
-            allowed=("ONLINE_CREDIT_CARD_PROCESSOR", "PAYPAL", "GOOGLE_CHECKOUT", "CHECK", "DOOR"),
-            items=Field("string"),
+            items=Field(
+                "string",
+                allowed=(
+                    "ONLINE_CREDIT_CARD_PROCESSOR",
+                    "PAYPAL",
+                    "GOOGLE_CHECKOUT",
+                    "CHECK",
+                    "DOOR",
+                ),
+            ),
         ),
         "payable_to": Field("string"),
         "payment_address": Field("object", model=PAYMENT_ADDRESS),
         "paypal_account_email": Field("string"),
-        "google_merchant_id": Field("id"),
+        "google_merchant_id": Field("string"),
         "google_analytics_key": Field("string"),
         "is_virtual_event": Field("boolean"),
         "online_meeting": Field("object", model=ONLINE_MEETING),
@@ -239,7 +247,7 @@ EVENT_SUMMARY = Model(
         "end_date": Field("datetime"),
         "created_date": Field("datetime"),
         "active_date": Field("datetime"),
-        "time_zone_id": Field("id"),
+        "time_zone_id": Field("string"),
         "is_checkin_available": Field("boolean"),
         "event_detail_url": Field("string"),
     },
@@ -271,10 +279,12 @@ FEE_WRITE = Model(
     "FeeWrite",
     {
         "label": Field("string", required=True, max_length=100),
-        "fee": Field("number", required=True),
-        "early_fee": Field("number"),
-        "late_fee": Field("number"),
-        "fee_scope": Field("string", required=True, allowed=("BOTH", "REGISTRANTS", "GUESTS")),
+        "fee": Field("number", required=True, minimum=0),
+        "early_fee": Field("number", minimum=0),
+        "late_fee": Field("number", minimum=0),
+        "fee_scope": Field(
+            "string", required=True, allowed=("BOTH", "REGISTRANTS", "REGISTRANT", "GUESTS")
+        ),
         "has_restricted_access": Field("boolean"),
     },
 )
@@ -293,7 +303,7 @@ ITEM_ATTRIBUTE_WRITE = Model(
     "ItemAttributeWrite",
     {
         "name": Field("string", required=True, max_length=100),
-        "quantity_total": Field("integer", required=True),
+        "quantity_total": Field("integer", required=True, minimum=0),
     },
 )
 
@@ -317,9 +327,9 @@ ITEM_WRITE = Model(
     {
         "name": Field("string", required=True, max_length=100),
         "description": Field("string", max_length=2048),
-        "price": Field("number", required=True),
-        "default_quantity_total": Field("integer", required=True),
-        "per_registrant_limit": Field("integer", required=True),
+        "price": Field("number", required=True, minimum=0),
+        "default_quantity_total": Field("integer", required=True, minimum=0),
+        "per_registrant_limit": Field("integer", required=True, minimum=0),
         "show_quantity_available": Field("boolean", required=True),
     },
 )
@@ -346,15 +356,15 @@ PROMOCODE = Model(
 PROMOCODE_WRITE = Model(
     "PromocodeWrite",
     {
-        "code_name": Field("string", required=True, max_length=12),
+        "code_name": Field("string", required=True, pattern="[A-Za-z0-9_]{4,12}"),
         "code_type": Field("string", required=True, allowed=("ACCESS", "DISCOUNT")),
         "discount_scope": Field("string", allowed=("FEE_LIST", "ORDER_TOTAL")),
         "discount_type": Field("string", allowed=("PERCENT", "AMOUNT")),
-        "discount_amount": Field("number"),
-        "discount_percent": Field("integer"),
+        "discount_amount": Field("number", minimum=0.01),
+        "discount_percent": Field("integer", minimum=1, maximum=100),
         "fee_ids": Field("array", items=Field("id")),
         "is_paused": Field("boolean"),
-        "quantity_total": Field("integer"),
+        "quantity_total": Field("integer", minimum=-1),
     },
 )
 

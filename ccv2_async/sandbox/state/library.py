@@ -160,7 +160,7 @@ class Library:
         file_id = str(self._next_file)
         self._next_file += 1
         script = upload_script(texts["file_name"], infected=content.infected)
-        plan = plan_job(self.settings, script, first="Uploaded", key=file_id, now=now)
+        plan = plan_job(self.settings, script, key=file_id, now=now)
         stored = StoredFile(
             id=file_id,
             name=texts["file_name"],

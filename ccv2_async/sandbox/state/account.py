@@ -1,0 +1,55 @@
+"""The account itself and the addresses that it may send from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+OWNER = "owner@example.com"
+
+
+def _info() -> dict[str, Any]:
+    return {
+        "website": "https://www.example.com",
+        "organization_name": "Sandbox Bakery",
+        "time_zone": "US/Eastern",
+        "first_name": "Mary Jane",
+        "last_name": "Doe",
+        "email": OWNER,
+        "phone": "5555555555",
+        "company_logo": "https://www.example.com/logo.jpg",
+        "country_code": "US",
+        "state_code": "MA",
+        "organization_addresses": [
+            {
+                "city": "Anytown",
+                "line1": "123 Maple Street",
+                "postal_code": "11111",
+                "country_code": "US",
+                "state_code": "MA",
+            }
+        ],
+    }
+
+
+def _addresses() -> dict[str, str]:
+    return {OWNER: "CONFIRMED"}
+
+
+@attrs.define
+class Account:
+    """The account.
+
+    Attributes:
+        info: What it tells of itself.
+        addresses: Its e-mail addresses, CONFIRMED or UNCONFIRMED.
+    """
+
+    info: dict[str, Any] = attrs.field(factory=_info)
+    addresses: dict[str, str] = attrs.field(factory=_addresses)
+
+    def confirmed(self, email: str) -> bool:
+        """Whether mail may be sent from an address."""
+        known = {stored.casefold(): status for stored, status in self.addresses.items()}
+        return known.get(email.casefold()) == "CONFIRMED"

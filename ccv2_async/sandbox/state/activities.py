@@ -1,0 +1,146 @@
+"""Bulk activities: accepted at once, carried out when they come to their end."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ccv2_async.sandbox.problems import Refusal, missing
+from ccv2_async.sandbox.tables import UnreadableFile
+from ccv2_async.sandbox.transitions import activity_script, plan_job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ccv2_async.sandbox.settings import Settings
+    from ccv2_async.sandbox.transitions import Plan
+
+KEPT = 14 * 86_400
+LISTED = 50
+ADD, REMOVE = "ADD_CONTACTS", "REMOVE_CONTACTS_FROM_LISTS"
+CLEAR, EXPORT = "CLEAR_CONTACTS_FROM_LISTS", "EXPORT_CONTACTS"
+
+
+@attrs.frozen
+class Fault:
+    """Something wrong with one row of a job."""
+
+    message: str
+    line: int = 0
+    email: str = ""
+
+
+@attrs.frozen
+class Outcome:
+    """What a job did.
+
+    Attributes:
+        count: How many contacts it went through.
+        errors: The rows that it could not carry out.
+        warnings: The rows that it left as they were.
+        file_name: What the activity's `file_name` becomes; None leaves it.
+    """
+
+    count: int
+    errors: list[Fault] = attrs.field(factory=list)
+    warnings: list[Fault] = attrs.field(factory=list)
+    file_name: str | None = None
+
+
+@attrs.define
+class Activity:
+    """One job; `work` is None once it was carried out."""
+
+    id: str
+    kind: str
+    file_name: str
+    plan: Plan
+    created: float
+    work: Callable[[float], Outcome] | None
+    outcome: Outcome = attrs.field(factory=lambda: Outcome(0))
+    looks: int = 0
+    end: str | None = None
+    finished: float | None = None
+
+    def status(self, now: float) -> str:
+        """Its status, as it would be told now."""
+        return self.end or self.plan.status(now, self.looks)
+
+
+def _no_activities() -> dict[str, Activity]:
+    return {}
+
+
+@attrs.define
+class Activities:
+    """The jobs of the last fourteen days.
+
+    Attributes:
+        settings: How jobs behave.
+        activities: Jobs by id, oldest first.
+    """
+
+    settings: Settings
+    activities: dict[str, Activity] = attrs.field(factory=_no_activities)
+    _made: int = 0
+
+    def begin(
+        self, kind: str, file_name: str, now: float, work: Callable[[str, float], Outcome]
+    ) -> Activity:
+        """Accept a job, or a refusal: 429. `work` is called with its id and the time at its end."""
+        most = self.settings.max_jobs
+        unfinished = sum(activity.end is None for activity in self.activities.values())
+        if most is not None and unfinished >= most:
+            raise Refusal(429, "Too many other bulk requests are in progress; try again later.")
+        self._made += 1
+        digest = hashlib.sha256(f"{self.settings.seed}:{self._made}".encode()).hexdigest()
+        activity_id = f"a07e1{digest[:14]}"
+        plan = plan_job(self.settings, activity_script(file_name), key=activity_id, now=now)
+        activity = Activity(
+            activity_id, kind, file_name, plan, now, lambda moment: work(activity_id, moment)
+        )
+        self.activities[activity_id] = activity
+        return activity
+
+    def activity(self, activity_id: str) -> Activity:
+        """The job, or a refusal: 404."""
+        if activity_id not in self.activities:
+            raise missing(f"Activity {activity_id}")
+        return self.activities[activity_id]
+
+    def newest(self) -> list[Activity]:
+        """The last fifty jobs, newest first."""
+        return list(self.activities.values())[: -LISTED - 1 : -1]
+
+    def look(self, activity: Activity, now: float) -> str:
+        """Its status, and one look more at it."""
+        self._finish(activity, now)
+        status = activity.status(now)
+        activity.looks += 1
+        return status
+
+    def settle(self, now: float) -> None:
+        """Carry out every job that is due by now, and forget those that are too old."""
+        for activity in list(self.activities.values()):
+            if now - activity.created >= KEPT:
+                del self.activities[activity.id]
+            elif activity.end is None and activity.plan.seconds is not None:
+                self._finish(activity, now)
+
+    def _finish(self, activity: Activity, now: float) -> None:
+        if activity.end is not None or activity.plan.progress(now, activity.looks) < 1.0:
+            return
+        due = activity.plan.due()
+        activity.finished = now if due is None else due
+        activity.end, work = activity.plan.script.end, activity.work
+        activity.work = None
+        if activity.end != "COMPLETE" or work is None:
+            message = f"The activity ended as {activity.end}."
+            activity.outcome = Outcome(0, [Fault(message)])
+            return
+        try:
+            activity.outcome = work(activity.finished)
+        except UnreadableFile as error:
+            activity.end, activity.outcome = "ERROR", Outcome(0, [Fault(str(error))])

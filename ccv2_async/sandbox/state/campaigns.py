@@ -1,0 +1,213 @@
+"""E-mail campaigns and their schedules: DRAFT, SCHEDULED, RUNNING, SENT; DELETED."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from ccv2_async.sandbox.problems import Refusal, absent_field, bad_field, missing
+from ccv2_async.sandbox.state.tracking import UNSUBSCRIBE, Tracking, find_links, make_deeds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ccv2_async.sandbox.settings import Settings
+    from ccv2_async.sandbox.state.account import Account
+    from ccv2_async.sandbox.state.contacts import Contact, Contacts
+    from ccv2_async.sandbox.state.tracking import Link
+
+MAX_TEST_ADDRESSES = 5
+MAX_UNVERIFIED_TESTS = 50
+_DAY = 86_400
+_WINDOW = 300.0
+_FIRST_ID = 1_100_395_494_220
+_NEEDED_WITH = {
+    "is_permission_reminder_enabled": ("permission_reminder_text",),
+    "is_view_as_webpage_enabled": ("view_as_web_page_text", "view_as_web_page_link_text"),
+}
+
+
+@attrs.define
+class Campaign:
+    """A campaign. `fields` are those that a client sets."""
+
+    id: str
+    fields: dict[str, Any]
+    created: float
+    modified: float
+    status: str = "DRAFT"
+    schedules: dict[str, float] = attrs.field(factory=dict)
+    links: list[Link] = attrs.field(factory=list)
+    last_run: float | None = None
+    deleted: bool = False
+    next_schedule: int = 1
+
+    @property
+    def name(self) -> str:
+        """Its name, unique in the account."""
+        return str(self.fields["name"])
+
+    def next_run(self) -> float | None:
+        """When it goes out next."""
+        return min(self.schedules.values(), default=None)
+
+
+def _no_campaigns() -> dict[str, Campaign]:
+    return {}
+
+
+@attrs.define
+class Campaigns:
+    """All campaigns of the account.
+
+    Attributes:
+        settings: How long a campaign takes to go out, and the seed of its reports.
+        account: Whom a campaign may come from.
+        contacts: Whom it may go to.
+        tracking: What becomes of it.
+        campaigns: Campaigns by id, the deleted ones included.
+    """
+
+    settings: Settings
+    account: Account
+    contacts: Contacts
+    tracking: Tracking = attrs.field(factory=Tracking)
+    campaigns: dict[str, Campaign] = attrs.field(factory=_no_campaigns)
+    _tests: list[float] = attrs.field(factory=list)
+
+    def campaign(self, campaign_id: str) -> Campaign:
+        """The campaign, or a refusal: 404."""
+        found = self.campaigns.get(campaign_id)
+        if found is None or found.deleted:
+            raise missing(f"Campaign {campaign_id}")
+        return found
+
+    def create(self, fields: dict[str, Any], now: float) -> Campaign:
+        """A new draft, or a refusal: 400 or 409."""
+        self._check(fields)
+        campaign_id = str(_FIRST_ID + len(self.campaigns))
+        made = Campaign(campaign_id, fields, now, now)
+        self.campaigns[campaign_id] = made
+        return made
+
+    def change(self, campaign_id: str, fields: dict[str, Any], now: float) -> Campaign:
+        """A campaign, replaced, or a refusal: 400, 404 or 409."""
+        changed = self.campaign(campaign_id)
+        self._check(fields, besides=campaign_id)
+        if changed.status in ("SCHEDULED", "RUNNING"):
+            raise Refusal(409, f"A campaign cannot be changed while it is {changed.status}.")
+        changed.fields, changed.modified = fields, now
+        return changed
+
+    def delete(self, campaign_id: str, now: float) -> None:
+        """Delete a campaign, or a refusal: 404 or 409."""
+        gone = self.campaign(campaign_id)
+        if gone.status in ("SCHEDULED", "RUNNING"):
+            raise Refusal(409, f"A campaign cannot be deleted while it is {gone.status}.")
+        gone.deleted, gone.modified = True, now
+
+    def test_send(self, campaign_id: str, addresses: list[str], now: float) -> None:
+        """Count a test send, or a refusal: 400 or 404."""
+        if self.campaign(campaign_id).status == "RUNNING":
+            raise Refusal(400, "A campaign cannot be tested while it is RUNNING.")
+        unverified = [email for email in addresses if not self.account.confirmed(email)]
+        self._tests = [moment for moment in self._tests if moment > now - _DAY]
+        if len(self._tests) + len(unverified) > MAX_UNVERIFIED_TESTS:
+            raise Refusal(
+                400, f"At most {MAX_UNVERIFIED_TESTS} unverified addresses are tested in a day."
+            )
+        self._tests += [now] * len(unverified)
+
+    def schedule(self, campaign_id: str, at: float | None, now: float) -> str:
+        """Schedule a campaign, now if no time is named; the schedule's id, or a refusal."""
+        campaign = self.campaign(campaign_id)
+        if campaign.status not in ("DRAFT", "SENT"):
+            raise Refusal(409, f"A campaign cannot be scheduled while it is {campaign.status}.")
+        if not campaign.fields.get("sent_to_contact_lists"):
+            raise bad_field("sent_to_contact_lists", "the campaign goes to no list.")
+        schedule_id = str(campaign.next_schedule)
+        campaign.next_schedule += 1
+        campaign.schedules[schedule_id] = self._moment(at, now)
+        campaign.status, campaign.modified = "SCHEDULED", now
+        return schedule_id
+
+    def schedule_of(self, campaign_id: str, schedule_id: str) -> float:
+        """When a schedule is due, or a refusal: 404."""
+        schedules = self.campaign(campaign_id).schedules
+        if schedule_id not in schedules:
+            raise missing(f"Schedule {schedule_id}")
+        return schedules[schedule_id]
+
+    def reschedule(self, campaign_id: str, schedule_id: str, at: float, now: float) -> None:
+        """Move a schedule, or a refusal: 400 or 404."""
+        self.schedule_of(campaign_id, schedule_id)
+        self.campaign(campaign_id).schedules[schedule_id] = self._moment(at, now)
+
+    def unschedule(self, campaign_id: str, schedule_id: str) -> None:
+        """Take a schedule back, or a refusal: 404."""
+        self.schedule_of(campaign_id, schedule_id)
+        campaign = self.campaign(campaign_id)
+        del campaign.schedules[schedule_id]
+        campaign.status = "DRAFT" if campaign.last_run is None else "SENT"
+
+    def settle(self, now: float) -> None:
+        """Let every campaign come to where it is by `now`."""
+        for campaign in self.campaigns.values():
+            due = campaign.next_run()
+            if campaign.status == "SCHEDULED" and due is not None and due <= now:
+                self._run(campaign, due)
+                campaign.status = "RUNNING"
+            running = campaign.status == "RUNNING" and campaign.last_run is not None
+            if running and now >= (campaign.last_run or 0.0) + self._running_time():
+                campaign.status = "SENT"
+
+    def _running_time(self) -> float:
+        timed = self.settings.mode in ("seconds", "lognormal")
+        return self.settings.seconds / self.settings.speed if timed else 0.0
+
+    def _moment(self, at: float | None, now: float) -> float:
+        if at is None:
+            timed = self.settings.mode in ("seconds", "lognormal")
+            return now + (_WINDOW / self.settings.speed if timed else 0.0)
+        if at < now:
+            raise bad_field("scheduled_date", "it lies in the past.")
+        return at
+
+    def _run(self, campaign: Campaign, at: float) -> None:
+        campaign.links = find_links(campaign.fields["email_content"], campaign.id)
+        recipients = list(self._recipients(campaign))
+        campaign.schedules.clear()
+        campaign.last_run = campaign.modified = at
+        for contact in recipients:
+            for deed in make_deeds(self.settings.seed, campaign.id, campaign.links, contact, at):
+                self.tracking.record(deed)
+                if deed.kind == UNSUBSCRIBE:
+                    self.contacts.opt_out(contact, deed.at)
+
+    def _recipients(self, campaign: Campaign) -> Iterator[Contact]:
+        """Its lists' active contacts; the second time only those who came since the first."""
+        since = float("-inf") if campaign.last_run is None else campaign.last_run
+        found: dict[str, Contact] = {}
+        for row in campaign.fields["sent_to_contact_lists"]:
+            if row["id"] not in self.contacts.lists:
+                continue
+            for contact in self.contacts.members(row["id"]):
+                if contact.status == "ACTIVE" and contact.lists[row["id"]] > since:
+                    found[contact.id] = contact
+        yield from found.values()
+
+    def _check(self, fields: dict[str, Any], besides: str | None = None) -> None:
+        for name in ("from_email", "reply_to_email"):
+            if not self.account.confirmed(fields[name]):
+                raise bad_field(name, f"{fields[name]} is no confirmed address of the account.")
+        for flag, needed in _NEEDED_WITH.items():
+            for name in needed:
+                if fields.get(flag) and not fields.get(name):
+                    raise absent_field(name)
+        lists = [row["id"] for row in fields.get("sent_to_contact_lists", [])]
+        if lists:
+            self.contacts.check_lists(lists)
+        for other in self.campaigns.values():
+            if other.name == fields["name"] and not other.deleted and other.id != besides:
+                raise Refusal(409, f"A campaign named {fields['name']} is there already.")

@@ -1,0 +1,196 @@
+"""Contact lists, and the contacts that belong to them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from ccv2_async.sandbox.problems import Refusal, bad_field, missing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_LISTS = 1000
+_ADDRESS = re.compile(r"[^@\s,;:<>()\[\]\"\\]+@[^@\s.,;:<>()\[\]\"\\]+(\.[^@\s.,;:<>()\[\]\"\\]+)+")
+_ADDRESS_LENGTH = 80
+
+
+def is_address(text: str) -> bool:
+    """Whether a text can be an e-mail address."""
+    return len(text) <= _ADDRESS_LENGTH and _ADDRESS.fullmatch(text) is not None
+
+
+def address_problem(text: str) -> Refusal:
+    """400: this is no e-mail address."""
+    return Refusal(400, f"{text[:100]} is not an e-mail address.", "json.email.invalid")
+
+
+@attrs.define
+class ContactList:
+    """A contact list; `members` are the ids of its contacts, in the order in which they came."""
+
+    id: str
+    name: str
+    status: str
+    created: float
+    modified: float
+    members: dict[str, None] = attrs.field(factory=dict)
+
+
+@attrs.define
+class Contact:
+    """A contact. `fields` are those that a client sets, apart from address and lists."""
+
+    id: str
+    email: str
+    status: str
+    source: str
+    opt_in_source: str
+    opt_in: float
+    created: float
+    modified: float
+    opt_out: float = 0.0
+    lists: dict[str, float] = attrs.field(factory=dict)
+    fields: dict[str, Any] = attrs.field(factory=dict)
+
+
+def _first_lists() -> dict[str, ContactList]:
+    return {"1": ContactList("1", "General Interest", "ACTIVE", 0.0, 0.0)}
+
+
+def _no_contacts() -> dict[str, Contact]:
+    return {}
+
+
+@attrs.define
+class Contacts:
+    """All lists and contacts of the account; each contact's address occurs once.
+
+    Attributes:
+        lists: Lists by id.
+        contacts: Contacts by id.
+    """
+
+    lists: dict[str, ContactList] = attrs.field(factory=_first_lists)
+    contacts: dict[str, Contact] = attrs.field(factory=_no_contacts)
+    _ids: dict[str, str] = attrs.field(factory=dict)
+    _next_list: int = 2
+    _next_contact: int = 1
+
+    def contact_list(self, list_id: str) -> ContactList:
+        """The list, or a refusal: 404."""
+        if list_id not in self.lists:
+            raise missing(f"List {list_id}")
+        return self.lists[list_id]
+
+    def contact(self, contact_id: str) -> Contact:
+        """The contact, or a refusal: 404."""
+        if contact_id not in self.contacts:
+            raise missing(f"Contact {contact_id}")
+        return self.contacts[contact_id]
+
+    def by_email(self, email: str) -> Contact | None:
+        """The contact with this address, in any case."""
+        contact_id = self._ids.get(email.casefold())
+        return None if contact_id is None else self.contacts[contact_id]
+
+    def members(self, list_id: str) -> Iterable[Contact]:
+        """The contacts of a list, or a refusal: 404."""
+        return [self.contacts[contact_id] for contact_id in self.contact_list(list_id).members]
+
+    def create_list(self, name: str, status: str, now: float) -> ContactList:
+        """A new list, or a refusal: 400 or 409."""
+        self._check_name(name)
+        if len(self.lists) >= MAX_LISTS:
+            raise Refusal(400, f"An account has at most {MAX_LISTS} lists.")
+        made = ContactList(str(self._next_list), name, status, now, now)
+        self._next_list += 1
+        self.lists[made.id] = made
+        return made
+
+    def change_list(self, list_id: str, name: str, status: str, now: float) -> ContactList:
+        """A list with another name and status, or a refusal: 400, 404 or 409."""
+        changed = self.contact_list(list_id)
+        self._check_name(name, besides=list_id)
+        changed.name, changed.status, changed.modified = name, status, now
+        return changed
+
+    def delete_list(self, list_id: str, now: float) -> None:
+        """Delete a list; its contacts stay, those of no other list as REMOVED."""
+        self.clear(list_id, now)
+        del self.lists[list_id]
+
+    def clear(self, list_id: str, now: float) -> int:
+        """Take all contacts off a list; how many there were."""
+        members = list(self.contact_list(list_id).members)
+        for contact_id in members:
+            self.leave(self.contacts[contact_id], [list_id], now)
+        return len(members)
+
+    def check_lists(self, list_ids: Iterable[str]) -> list[str]:
+        """The ids of existing lists, each once, or a refusal: 400."""
+        checked = list(dict.fromkeys(list_ids))
+        if not checked:
+            raise bad_field("lists", "at least one list is expected.")
+        for list_id in checked:
+            if list_id not in self.lists:
+                raise bad_field("lists", f"there is no list {list_id}.")
+        return checked
+
+    def add(self, email: str, source: str, opt_in_source: str, now: float) -> Contact:
+        """A contact with this address: a new one, or the stored one, back from its opt-out."""
+        contact = self.by_email(email)
+        if contact is None:
+            contact_id = str(self._next_contact)
+            self._next_contact += 1
+            contact = Contact(
+                contact_id, email, "ACTIVE", source, opt_in_source, now, created=now, modified=now
+            )
+            self.contacts[contact_id] = contact
+            self._ids[email.casefold()] = contact_id
+        elif contact.status != "ACTIVE":
+            contact.status, contact.opt_in, contact.opt_out = "ACTIVE", now, 0.0
+            contact.opt_in_source = opt_in_source
+        contact.modified = now
+        return contact
+
+    def readdress(self, contact: Contact, email: str) -> None:
+        """Give a contact another address, or a refusal: 400."""
+        holder = self.by_email(email)
+        if holder is not None and holder is not contact:
+            raise Refusal(400, f"Another contact has the address {email}.", "json.email.invalid")
+        del self._ids[contact.email.casefold()]
+        contact.email = email
+        self._ids[email.casefold()] = contact.id
+
+    def join(self, contact: Contact, list_ids: Iterable[str], now: float) -> None:
+        """Put a contact on lists, where it is not on them already."""
+        for list_id in list_ids:
+            if list_id not in contact.lists:
+                contact.lists[list_id] = now
+                self.lists[list_id].members[contact.id] = None
+
+    def leave(self, contact: Contact, list_ids: Iterable[str], now: float) -> None:
+        """Take a contact off lists; on none, it counts as REMOVED."""
+        for list_id in list(list_ids):
+            if contact.lists.pop(list_id, None) is not None:
+                self.lists[list_id].members.pop(contact.id, None)
+                contact.modified = now
+        if not contact.lists and contact.status == "ACTIVE":
+            contact.status = "REMOVED"
+
+    def opt_out(self, contact: Contact, now: float) -> None:
+        """Unsubscribe a contact from everything."""
+        if contact.status != "OPTOUT":
+            contact.status, contact.opt_out = "OPTOUT", now
+            self.leave(contact, contact.lists, now)
+            contact.modified = now
+
+    def _check_name(self, name: str, besides: str | None = None) -> None:
+        if not name.strip():
+            raise bad_field("name", "it must not be empty.")
+        for other in self.lists.values():
+            if other.id != besides and other.name.casefold() == name.casefold():
+                raise Refusal(409, f"A list named {name} is there already.")

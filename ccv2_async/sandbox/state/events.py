@@ -1,0 +1,187 @@
+"""Events, and what belongs to each: fees, items with attributes, promocodes, registrants."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import random
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from ccv2_async.sandbox.clock import read_stamp, utc_stamp
+from ccv2_async.sandbox.problems import Refusal, absent_field, bad_field, missing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ccv2_async.sandbox.settings import Settings
+
+Row = dict[str, Any]
+_MOVES = {("DRAFT", "ACTIVE"), ("ACTIVE", "CANCELLED")}
+_NEEDED_WITH_PAYMENT = {
+    "CHECK": ("payable_to", "payment_address"),
+    "PAYPAL": ("paypal_account_email",),
+}
+_NAMES = ("Ada Lovelace", "Grace Hopper", "Alan Turing", "Edsger Dijkstra", "Barbara Liskov")
+
+
+@attrs.define
+class Event:
+    """An event. `fields` are those that a client sets; the rest are rows, each with an id."""
+
+    id: str
+    fields: Row
+    created: float
+    modified: float
+    status: str = "DRAFT"
+    active: float | None = None
+    cancelled: float | None = None
+    fees: list[Row] = attrs.field(factory=list)
+    items: list[Row] = attrs.field(factory=list)
+    promocodes: list[Row] = attrs.field(factory=list)
+    registrants: list[Row] = attrs.field(factory=list)
+
+
+def find(rows: list[Row], row_id: str, what: str) -> Row:
+    """The row with this id, or a refusal: 404."""
+    for row in rows:
+        if row["id"] == row_id:
+            return row
+    raise missing(f"{what} {row_id}")
+
+
+def _no_events() -> dict[str, Event]:
+    return {}
+
+
+@attrs.define
+class Events:
+    """All events of the account.
+
+    Attributes:
+        settings: How many registrants a published event finds, and the seed they come from.
+        events: Events by id.
+    """
+
+    settings: Settings
+    events: dict[str, Event] = attrs.field(factory=_no_events)
+    _made: int = 0
+
+    def event(self, event_id: str) -> Event:
+        """The event, or a refusal: 404."""
+        if event_id not in self.events:
+            raise missing(f"Event {event_id}")
+        return self.events[event_id]
+
+    def create(self, fields: Row, now: float) -> Event:
+        """A new draft, or a refusal: 400 or 409."""
+        check_event(fields)
+        if "GOOGLE_CHECKOUT" in fields.get("payment_options", []):
+            raise bad_field("payment_options", "GOOGLE_CHECKOUT is no longer accepted.")
+        for other in self.events.values():
+            if other.fields["name"] == fields["name"]:
+                raise Refusal(409, f"An event named {fields['name']} is there already.")
+        self._made += 1
+        event_id = f"a07e8{self._digest('event')[:14]}"
+        made = Event(event_id, fields, now, now)
+        self.events[event_id] = made
+        return made
+
+    def change(self, event_id: str, fields: Row, now: float) -> Event:
+        """An event, replaced, or a refusal: 400 or 404."""
+        changed = self.event(event_id)
+        check_event(fields)
+        changed.fields, changed.modified = fields, now
+        return changed
+
+    def set_status(self, event_id: str, status: str, now: float) -> Event:
+        """Publish or cancel an event, or a refusal: 400 or 404."""
+        event = self.event(event_id)
+        if (event.status, status) not in _MOVES:
+            raise Refusal(400, f"An event cannot go from {event.status} to {status}.")
+        event.status, event.modified = status, now
+        if status == "CANCELLED":
+            event.cancelled = now
+        else:
+            event.active = now
+            self._register(event, now)
+        return event
+
+    def new_id(self) -> str:
+        """An id as fees, items, attributes and promocodes have it: 43 characters of base64url."""
+        self._made += 1
+        digest = hashlib.sha256(self._digest("row").encode()).digest()
+        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+    def _digest(self, kind: str) -> str:
+        return hashlib.sha256(f"{self.settings.seed}:{kind}:{self._made}".encode()).hexdigest()
+
+    def _register(self, event: Event, now: float) -> None:
+        """Let people sign up; the API has no call for it."""
+        draw = random.Random(f"{self.settings.seed}:{event.id}")  # noqa: S311 - made-up people
+        for number in range(self.settings.registrants):
+            self._made += 1
+            registrant_id = self._digest("registrant")[:20]
+            name = _NAMES[number % len(_NAMES)]
+            event.registrants.append(
+                _registrant(event, registrant_id, f"{name} {number + 1}", draw, now)
+            )
+
+
+def check_event(fields: Mapping[str, Any]) -> None:
+    """Raise a refusal, 400, where fields of an event do not go together."""
+    for name in ("name", "title", "time_zone_id"):
+        if not fields[name].strip():
+            raise bad_field(name, "it must not be empty.")
+    if read_stamp(fields["end_date"]) < read_stamp(fields["start_date"]):
+        raise bad_field("end_date", "it lies before start_date.")
+    for option in fields.get("payment_options", []):
+        for name in _NEEDED_WITH_PAYMENT.get(option, ()):
+            if not fields.get(name):
+                raise absent_field(name)
+    if fields.get("is_virtual_event") and not fields.get("online_meeting", {}).get("url"):
+        raise absent_field("online_meeting")
+
+
+def _registrant(
+    event: Event, registrant_id: str, name: str, draw: random.Random, now: float
+) -> Row:
+    first, _, last = name.partition(" ")
+    fees = [
+        {
+            "id": fee["id"],
+            "name": fee["label"],
+            "type": "FEE",
+            "fee_period_type": "FEE",
+            "promo_type": "NONE",
+            "quantity": 1,
+            "amount": fee["fee"],
+        }
+        for fee in event.fees[:1]
+    ]
+    items = [
+        {
+            "id": item["id"],
+            "name": item["name"],
+            "type": "ITEM",
+            "fee_period_type": "NONE",
+            "promo_type": "NONE",
+            "quantity": 1,
+            "amount": item["price"],
+        }
+        for item in event.items
+        if draw.random() < 0.5
+    ]
+    return {
+        "id": registrant_id,
+        "first_name": first,
+        "last_name": last,
+        "email": f"{first}.{last.replace(' ', '.')}@example.com".lower(),
+        "ticket_id": f"{registrant_id[:8]}-1",
+        "date": utc_stamp(now),
+        "paid": draw.choice(("CHECK", "DOOR")),
+        "order_id": registrant_id[:12],
+        "fees": fees,
+        "items": items,
+    }
