@@ -16,7 +16,7 @@ from ccv2_async import errors
 from ccv2_async.cli.exits import exit_of_item, heaviest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
 
     from ccv2_async.cli.exits import Exit
     from ccv2_async.cli.output import Output
@@ -60,8 +60,8 @@ class JobItem:
         size: Bytes to be sent; 0 where nothing is.
         stage: Where it stands.
         sent: Bytes sent in this attempt.
-        attempt: Which attempt at sending it is.
-        began: When sending began, on the monotonic clock.
+        attempt: Which attempt at sending it is; 0 before the first.
+        began: When that began, on the monotonic clock.
         status: The service's last word, or None.
         poller: What follows it, once the service has accepted it.
         result: What it gave.
@@ -72,7 +72,7 @@ class JobItem:
     size: int = 0
     stage: Stage = Stage.WAITING
     sent: int = 0
-    attempt: int = 1
+    attempt: int = 0
     began: float = 0.0
     status: str | None = None
     poller: UploadPoller | ActivityPoller | None = None
@@ -90,10 +90,17 @@ class JobItem:
         return self.poller is not None and not self.poller.done
 
     @property
+    def wholly_sent(self) -> bool:
+        """Whether all of it has gone, in this attempt."""
+        return self.attempt > 0 and self.sent >= self.size
+
+    @property
     def word(self) -> str:
         """Its state in a word or two."""
         if self.stage is Stage.SENDING:
-            if self.sent >= self.size:
+            if self.attempt == 0:
+                return "waiting"
+            if self.wholly_sent:
                 return "sent"
             return "sending" if self.attempt == 1 else "sending again"
         if self.stage is Stage.AT_SERVICE:
@@ -135,7 +142,11 @@ async def follow(item: JobItem, display: Display) -> None:
 
 
 async def follow_all(
-    items: Iterable[JobItem], display: Display, told: Callable[[JobItem], None]
+    items: Iterable[JobItem],
+    display: Display,
+    *,
+    told: Callable[[JobItem], None],
+    interrupted: Callable[[], None],
 ) -> None:
     """Wait until all these jobs have ended, through the one sweep of their client.
 
@@ -143,6 +154,7 @@ async def follow_all(
         items: Jobs that the service has accepted.
         display: What shows them.
         told: Called with each that has ended, as soon as it has.
+        interrupted: Called when the wait is cancelled, before anything is closed.
     """
 
     async def one(item: JobItem) -> None:
@@ -150,18 +162,32 @@ async def follow_all(
         await follow(item, display)
         told(item)
 
-    await all_of([asyncio.create_task(one(item)) for item in items])
+    await all_of((one(item) for item in items), interrupted=interrupted)
 
 
-async def all_of(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Wait for all tasks; when one of them fails or the wait is cancelled, none is left behind."""
-    listed = list(tasks)
+async def all_of(
+    works: Iterable[Coroutine[Any, Any, None]], *, interrupted: Callable[[], None]
+) -> None:
+    """Carry out all works at once; when one raises or the wait is cancelled, none is left behind.
+
+    Args:
+        works: What is to be done.
+        interrupted: Called when the wait is cancelled, before anything is closed: closing may
+            take a while, and what the user has to know must not wait for it.
+    """
+    tasks = [asyncio.create_task(work) for work in works]
     try:
-        await asyncio.gather(*listed)
+        if tasks:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+    except asyncio.CancelledError:
+        interrupted()
+        raise
     finally:
-        for task in listed:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*listed, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def exit_of_items(items: Iterable[JobItem]) -> Exit:

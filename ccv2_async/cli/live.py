@@ -40,6 +40,7 @@ STYLES = {
     Stage.DONE: "green",
     Stage.FAILED: "red",
 }
+_UNTOLD = frozenset({"waiting", "sent"})
 _SENT = (Stage.AT_SERVICE, Stage.DONE)
 _FRAMES = 10.0
 _WINDOW = 5.0
@@ -100,14 +101,14 @@ class Lines:
 
     def changed(self, item: JobItem) -> None:
         """Say so, unless it is only more of the same."""
-        if item.stage is Stage.WAITING or self._told.get(item) == item.word:
+        if item.word in _UNTOLD or self._told.get(item) == item.word:
             return
         self._told[item] = item.word
         if item.ended:
             del self._told[item]
         if item.stage is Stage.FAILED and item.error is not None:
             _complain(self._output, item)
-        elif item.word != "sent":
+        else:
             self._output.say(f"{item.label}: {item.word}")
 
 
@@ -152,8 +153,9 @@ class Board:
         if item.stage is Stage.SENDING:
             self._sending[item] = None
             return
-        if self._sending.pop(item, self) is not self or item not in self._at_service:
+        if item in self._sending or item not in self._at_service:
             self._settled_bytes += item.size
+        self._sending.pop(item, None)
         if item.stage is Stage.AT_SERVICE:
             self._at_service[item] = None
             return
@@ -189,7 +191,7 @@ class Board:
         sending = item.stage is Stage.SENDING
         amount = in_bytes(item.size) if item.size else ""
         speed = ""
-        if sending and item.sent < item.size:
+        if sending and 0 < item.sent < item.size:
             amount = f"{in_bytes(item.sent)} of {amount}"
             speed = f"{in_bytes(item.sent / max(0.001, self._clock() - item.began))}/s"
         return _cells(
@@ -219,7 +221,11 @@ class Board:
         whole, part = (self._bytes, sent) if self._bytes else (self._count, ended)
         stage = Stage.DONE if ended == self._count else Stage.SENDING
         line = Text(" · ".join(words), style="bold", no_wrap=True, overflow="ellipsis")
-        return Group(_bar(part, whole, stage), line)
+        lines = Table.grid(expand=True)
+        lines.add_column(ratio=1)
+        lines.add_row(_bar(part, whole, stage))
+        lines.add_row(line)
+        return lines
 
     def _speed(self, sent: int) -> float:
         """Bytes a second over the last seconds."""

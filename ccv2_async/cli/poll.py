@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -68,14 +67,15 @@ class _Wait:
             for token in dict.fromkeys(tokens):
                 refused += not self._take(client, token)
             items = list(self.tokens)
-            try:
-                async with shown(
-                    items, self.output, remaining_today=lambda: client.remaining_today
-                ) as display:
-                    await follow_all(items, display, self._tell_result)
-            except asyncio.CancelledError:
-                self._interrupted(items)
-                raise
+            async with shown(
+                items, self.output, remaining_today=lambda: client.remaining_today
+            ) as display:
+                await follow_all(
+                    items,
+                    display,
+                    told=self._tell_result,
+                    interrupted=lambda: self._interrupted(items),
+                )
         tell_unfinished(items, self.output, sandbox=self.service.sandbox)
         if items and not self.output.as_json:
             self.output.show(_table(items))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["in_bytes", "linked", "moment", "table"]
 
-_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+_UNITS = ("B", "kB", "MB", "GB", "TB")
 _FOLDED = frozenset({"file", "name", "url"})
 """Columns that may take several lines; the others keep their width."""
 

@@ -27,6 +27,7 @@ from ccv2_async.cli.output import Output, clean
 from ccv2_async.cli.running import run
 from ccv2_async.cli.service import Service, open_client
 from ccv2_async.cli.tables import in_bytes, linked, table
+from ccv2_async.transport.budget import Lane
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -103,14 +104,10 @@ class _Batch:
             for refusal in refused:
                 self._refuse(refusal)
             self.items = [JobItem(file.path, file.size) for file in found]
-            try:
-                async with shown(
-                    self.items, self.output, remaining_today=lambda: client.remaining_today
-                ) as display:
-                    await self._send_all(client, display)
-            except asyncio.CancelledError:
-                self._interrupted()
-                raise
+            async with shown(
+                self.items, self.output, remaining_today=lambda: client.remaining_today
+            ) as display:
+                await self._send_all(client, display)
         self._conclude()
         codes = [exit_of_items(self.items)]
         return heaviest([*codes, Exit.SOME_FAILED] if refused else codes)
@@ -126,7 +123,7 @@ class _Batch:
                 await follow(item, display)
             self._tell_result(item)
 
-        await all_of([asyncio.create_task(one(item)) for item in self.items])
+        await all_of((one(item) for item in self.items), interrupted=self._interrupted)
 
     async def _send(self, item: JobItem, client: ConstantContact, display: Display) -> None:
         """Send one item; it is at the service afterwards, or has failed."""
@@ -134,15 +131,20 @@ class _Batch:
         def note(progress: Progress) -> None:
             if progress.attempt != item.attempt:
                 item.attempt, item.began = progress.attempt, time.monotonic()
+                display.changed(item)
             item.sent = progress.sent
 
         try:
             if self.hopeless is not None:
                 raise self.hopeless
-            item.stage, item.began = Stage.SENDING, time.monotonic()
+            item.stage = Stage.SENDING
             display.changed(item)
             item.poller = await client.library.begin_upload(
-                item.label, folder_id=self.folder, description=self.description, on_progress=note
+                item.label,
+                folder_id=self.folder,
+                description=self.description,
+                on_progress=note,
+                lane=Lane.BULK,
             )
             item.stage = Stage.AT_SERVICE
         except errors.ConstantContactError as error:
@@ -165,7 +167,7 @@ class _Batch:
 
     def _interrupted(self) -> None:
         """Say at once what was not finished, and how to go on."""
-        unknown = [i for i in self.items if i.stage is Stage.SENDING and i.sent >= i.size]
+        unknown = [i for i in self.items if i.stage is Stage.SENDING and i.wholly_sent]
         unsent = [i for i in self.items if not i.ended and i.poller is None and i not in unknown]
         if unsent:
             self.output.say(f"Interrupted: {counted(len(unsent), 'file')} not sent.")
