@@ -283,7 +283,11 @@ def _written(source: _Source, s: Shape, v: str, key: str) -> str:
             source.names[name] = source.converter.get_unstructure_hook(s.kind)
         return f"({v} if {v}.__class__ is str else {name}({v}))" if s.text_too else f"{name}({v})"
     if s.kind is not object and issubclass(s.kind, StrEnum):
-        return f"str({v})"
+        # A word of the user's in another case goes out as the service spells it.
+        words = {word: str(member) for word, member in reading.spellings(s.kind).items()}
+        source.names[f"words_{s.kind.__name__}"] = words
+        get = f"words_{s.kind.__name__}.get"
+        return f"{get}({v}) or {get}(str({v}).casefold(), str({v}))"
     return v
 
 

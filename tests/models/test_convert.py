@@ -424,3 +424,12 @@ def test_what_is_written_is_read_back_the_same(file: LibraryFile) -> None:
     again = decode(LibraryFile, encode(file))
     assert encode(again) == encode(file)
     assert attrs.evolve(again, extra={}) == attrs.evolve(file, extra={})
+
+
+@pytest.mark.parametrize("word", ["mycomputer", "MYCOMPUTER", "MyComputer"])
+def test_a_word_in_any_case_is_written_as_the_service_spells_it(word: str) -> None:
+    assert unstructure(LibraryFile("7", name="menu.pdf", source=word))["source"] == "MyComputer"
+
+
+def test_a_word_that_no_enumeration_knows_is_written_as_it_is() -> None:
+    assert unstructure(LibraryFile("7", name="menu.pdf", source="Fax"))["source"] == "Fax"
