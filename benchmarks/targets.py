@@ -63,6 +63,7 @@ class Target:
         return all(known) if known else None
 
 
+QUOTA_LOADS = tuple(f"{files:,} files at {rate}/s" for files in (1000, 3000) for rate in (4, 10))
 FILES, FORM = "httpx files=", "aiohttp FormData"
 
 TARGETS: dict[str, Target] = {
@@ -139,6 +140,33 @@ TARGETS: dict[str, Target] = {
             "memory",
             "ours at most",
             {"one file of 1 GB": Bound(8.0, 4.0), "32 uploads at once": Bound(64.0, 32.0)},
+        ),
+        Target(
+            "P9",
+            "calls of the API for each file, upload to Active (simulated time)",
+            "calls",
+            "quota",
+            "ours at most",
+            {name: Bound(1.10, 1.04) for name in QUOTA_LOADS}
+            # What is left of a day's 10,000 calls decides this one.
+            | {"9,400 files at 4/s in one day": Bound(10_000 / 9_400, 1.04)},
+        ),
+        Target(
+            "P10",
+            "time until the last Active is known, over an oracle (simulated time)",
+            "s",
+            "quota",
+            "ratio at most",
+            {name: Bound(1.15, 1.05) for name in QUOTA_LOADS},
+        ),
+        Target(
+            "P11",
+            "completion noticed after it happened (simulated time)",
+            "s",
+            "quota",
+            "ours at most",
+            {f"{name}, median": Bound(4.0, 2.5) for name in QUOTA_LOADS}
+            | {f"{name}, p95": Bound(8.0, 5.0) for name in QUOTA_LOADS},
         ),
         Target(
             "P12",

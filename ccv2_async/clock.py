@@ -51,3 +51,32 @@ class SystemClock:
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
         """A block that raises `TimeoutError` when it takes longer."""
         return asyncio.timeout(seconds)
+
+
+class LoopClock:
+    """The time of the running event loop, counted from a moment that is passed in.
+
+    With a loop whose time is simulated, hours pass in seconds and every run is the same.
+
+    Args:
+        start: Seconds since 1970 at the loop's time 0.
+    """
+
+    def __init__(self, start: float = 0.0) -> None:
+        self._start = start
+
+    def monotonic(self) -> float:
+        """Seconds of the loop."""
+        return asyncio.get_running_loop().time()
+
+    def time(self) -> float:
+        """Seconds since 1970 (UTC)."""
+        return self._start + asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Return when the loop's time has moved on by `seconds`."""
+        await asyncio.sleep(max(0.0, seconds))
+
+    def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
+        """A block that raises `TimeoutError` when it takes longer."""
+        return asyncio.timeout(seconds)

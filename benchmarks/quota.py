@@ -1,0 +1,274 @@
+"""P9 to P11: thousands of uploads under a quota of a few calls a second, in simulated time.
+
+Client and sandbox run in one process on a loop whose time is simulated, with a network that takes
+80 ms there and back, so that an hour passes in seconds and a seed gives the same run each time.
+The sandbox keeps the same quota and refuses what is above it.
+
+- *ours*: `upload_many`, whose files share one status request.
+- *per file*: each file polls for itself, as clients do: after 1 s, then 1.5 times as long each
+  time up to 10 s, through the same budget, polls before uploads.
+- *oracle*: is told when each file is done and reads no status: a bound that nobody reaches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import statistics
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+import httpx
+
+from benchmarks import virtual_time
+from benchmarks.results import Case, Series
+from ccv2_async import ConstantContact
+from ccv2_async.bulk import FileToUpload
+from ccv2_async.clock import LoopClock
+from ccv2_async.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from benchmarks.results import Plan
+
+RESULTS = Path(__file__).parent / "results"
+START = 1_767_225_600.0  # 2026-01-01: any day will do
+ROUND_TRIP = 0.08
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(1000)
+AT_ONCE = 8
+
+
+DAYS_QUOTA = 10_000
+
+
+@attrs.frozen
+class Load:
+    """How many files, under which quota, by which seed."""
+
+    files: int
+    per_second: int
+    per_day: int | None = None
+    seed: int = 1
+
+    @property
+    def name(self) -> str:
+        day = " in one day" if self.per_day else ""
+        return f"{self.files:,} files at {self.per_second}/s{day}"
+
+
+@attrs.frozen
+class Outcome:
+    """What a run came to: calls of the API, seconds until all was known, lateness of each file."""
+
+    calls: int
+    seconds: float
+    late: tuple[float, ...]
+    refused: int
+
+    def calls_per_file(self, load: Load) -> float:
+        return self.calls / load.files
+
+    def percentile(self, share: float) -> float:
+        return sorted(self.late)[min(len(self.late) - 1, int(share * len(self.late)))]
+
+
+class _Wire(httpx.AsyncBaseTransport):
+    """The sandbox, in process, behind a network that takes its time."""
+
+    def __init__(self, sandbox: Sandbox, seed: int) -> None:
+        self._inner = httpx.ASGITransport(app=sandbox.app)
+        self._random = random.Random(seed)
+        self.refused = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(ROUND_TRIP / 2 * self._random.uniform(0.8, 1.2))
+        response = await self._inner.handle_async_request(request)
+        self.refused += response.status_code == 403
+        await asyncio.sleep(ROUND_TRIP / 2 * self._random.uniform(0.8, 1.2))
+        return response
+
+
+@attrs.define
+class _World:
+    client: ConstantContact
+    sandbox: Sandbox
+    wire: _Wire
+    known_at: dict[str, float] = attrs.field(factory=dict)
+
+    def known(self, file_id: str) -> None:
+        """Note that a file is now known to be Active."""
+        self.known_at[file_id] = asyncio.get_running_loop().time()
+
+    def really_done(self) -> dict[str, float]:
+        """When each file became Active at the service, on the loop's clock."""
+        files = self.sandbox._world.library.files.values()  # noqa: SLF001  # no API tells the future
+        return {file.id: (file.plan.due() or START) - START for file in files}
+
+
+async def _play(load: Load, way: Callable[[_World, Load], Awaitable[None]]) -> Outcome:
+    clock = LoopClock(START)
+    sandbox = Sandbox(
+        clock=clock,
+        mode="lognormal",
+        seconds=8.0,
+        sigma=0.6,
+        seed=load.seed,
+        per_second=load.per_second,
+        per_day=load.per_day,
+        keep_content=0,
+    )
+    wire = _Wire(sandbox, load.seed)
+    async with (
+        httpx.AsyncClient(transport=wire) as http,
+        ConstantContact(
+            api_key="sandbox-key",
+            access_token="sandbox-token",
+            base_url="http://sandbox/v2",
+            http_client=http,
+            per_second=load.per_second,
+            per_day=load.per_day,
+            clock=clock,
+        ) as client,
+    ):
+        random.seed(load.seed)
+        world = _World(client, sandbox, wire)
+        await way(world, load)
+        done = world.really_done()
+        if len(done) != load.files:
+            raise AssertionError(f"{len(done)} files arrived instead of {load.files}")
+        late = tuple(world.known_at[id_] - done[id_] for id_ in done)
+        return Outcome(
+            calls=client.budget.used_today,
+            seconds=max(world.known_at.values()),
+            late=late,
+            refused=wire.refused,
+        )
+
+
+def _files(load: Load) -> Iterator[FileToUpload]:
+    return (FileToUpload(PICTURE, name=f"{n}.png") for n in range(load.files))
+
+
+async def ours(world: _World, load: Load) -> None:
+    """`upload_many`, as anybody would call it."""
+    async for result in world.client.upload_many(_files(load), concurrency=AT_ONCE):
+        world.known(result.id)
+
+
+async def oracle(world: _World, load: Load) -> None:
+    """The same uploads, with every completion known the moment it happens."""
+    bulk = world.client.upload_many(_files(load), concurrency=AT_ONCE, wait=False)
+    async for _ in bulk:
+        pass
+    world.known_at.update(world.really_done())
+
+
+async def per_file(world: _World, load: Load) -> None:
+    """Each file polls for itself, as an ordinary client does it."""
+    client = world.client
+
+    async def follow(file_id: str) -> None:
+        wait = 1.0
+        while True:
+            await asyncio.sleep(wait)
+            rows = await client.library.upload_status(file_id)
+            if rows and rows[0].status == "Active":
+                world.known(file_id)
+                return
+            wait = min(wait * 1.5, 10.0)
+
+    async def accepted() -> AsyncIterator[str]:
+        async for result in client.upload_many(_files(load), concurrency=AT_ONCE, wait=False):
+            yield result.id
+
+    async with asyncio.TaskGroup() as group:
+        async for file_id in accepted():
+            group.create_task(follow(file_id))
+
+
+WAYS = {"ours": ours, "per file": per_file, "oracle": oracle}
+
+
+def simulate(load: Load, way: str) -> Outcome:
+    """One run, in simulated time."""
+    gc.collect()
+    return virtual_time.run(_play(load, WAYS[way]))
+
+
+TARGET_LOADS = (Load(1000, 4), Load(3000, 4), Load(1000, 10), Load(3000, 10))
+ONE_DAY = Load(9400, 4, per_day=DAYS_QUOTA)
+GROWTH = (100, 300, 1000, 3000, 10_000)
+
+
+async def measure(wanted: frozenset[str], plan: Plan) -> dict[str, list[Case]]:
+    """The cases of P9, P10 and P11, and the picture of how calls and time grow."""
+    loads = [Load(200, 4)] if plan.quick else TARGET_LOADS
+    cases: dict[str, list[Case]] = {id_: [] for id_ in ("P9", "P10", "P11")}
+    for load in loads:
+        plan.tell(f"simulating {load.name}")
+        runs = {way: await asyncio.to_thread(simulate, load, way) for way in WAYS}
+        for id_, made in _cases(load, runs).items():
+            cases[id_] += made
+    if not plan.quick:
+        plan.tell(f"simulating {ONE_DAY.name}")
+        day = await asyncio.to_thread(simulate, ONE_DAY, "ours")
+        calls = Series((day.calls_per_file(ONE_DAY),))
+        cases["P9"].append(Case(ONE_DAY.name, calls))
+        plan.tell("simulating how calls and time grow, up to 10,000 files")
+        await asyncio.to_thread(draw_growth)
+    return {id_: cases[id_] for id_ in wanted}
+
+
+def draw_growth() -> None:
+    """Calls and minutes from 100 to 10,000 files at 4/s, ours beside the others, as a PNG."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, (calls, minutes) = plt.subplots(1, 2, figsize=(10, 4))
+    for way in WAYS:
+        runs = [simulate(Load(files, 4), way) for files in GROWTH]
+        calls.plot(GROWTH, [run.calls for run in runs], marker="o", label=way)
+        minutes.plot(GROWTH, [run.seconds / 60 for run in runs], marker="o", label=way)
+    calls.axhline(DAYS_QUOTA, color="grey", linestyle=":", label="a day's quota")
+    calls.set_title("calls of the API")
+    minutes.set_title("minutes until the last file is known to be Active")
+    for axes in (calls, minutes):
+        axes.set(xscale="log", yscale="log", xlabel="files, at 4 calls a second")
+        axes.grid(visible=True, alpha=0.3)
+        axes.legend()
+    figure.tight_layout()
+    figure.savefig(RESULTS / "growth.png", dpi=110)
+    plt.close(figure)
+
+
+def _cases(load: Load, runs: dict[str, Outcome]) -> dict[str, list[Case]]:
+    own, peer, bound = runs["ours"], runs["per file"], runs["oracle"]
+
+    def case(name: str, ours_: float, theirs: float, whom: str) -> Case:
+        return Case(name, Series((ours_,)), Series((theirs,)), whom)
+
+    return {
+        "P9": [
+            case(load.name, own.calls_per_file(load), peer.calls_per_file(load), "per-file polling")
+        ],
+        "P10": [
+            case(load.name, own.seconds, bound.seconds, "oracle"),
+            case(f"{load.name}, per file", peer.seconds, bound.seconds, "oracle"),
+        ],
+        "P11": [
+            case(
+                f"{load.name}, median",
+                statistics.median(own.late),
+                statistics.median(peer.late),
+                "per-file polling",
+            ),
+            case(
+                f"{load.name}, p95", own.percentile(0.95), peer.percentile(0.95), "per-file polling"
+            ),
+        ],
+    }
