@@ -407,17 +407,25 @@ class Library(Resource):
         if name is None and parent_id is None:
             raise InvalidField("name", None, "give a name or a parent_id to change")
         folder = await self.get_folder(folder_id)
-        changed = attrs.evolve(
-            folder,
-            name=folder.name if name is None else name,
-            parent_id=folder.parent_id if parent_id is None else parent_id,
+        return await self.replace_folder(
+            attrs.evolve(
+                folder,
+                name=folder.name if name is None else name,
+                parent_id=folder.parent_id if parent_id is None else parent_id,
+            )
         )
+
+    async def replace_folder(self, folder: LibraryFolder) -> LibraryFolder:
+        """The folder as the service keeps it after taking the whole record that is given.
+
+        Source: "Folder resource", PUT, of the service's documentation.
+        """
         answer = await self._write(
             "PUT",
-            path_to("/library/folders/{}", folder_id),
-            changed,
+            path_to("/library/folders/{}", folder.id),
+            folder,
             effect=Effect.IDEMPOTENT,
-            what=f"update of library folder {folder_id}",
+            what=f"update of library folder {folder.id}",
             query={"include_payload": _flag(True)},
         )
         return answer.read(LibraryFolder)
