@@ -6,8 +6,8 @@ here by the very object that is sent, so that no way of writing a URL can take c
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qsl
 
 import anyio
@@ -17,7 +17,7 @@ import httpx
 from ccv2_async import errors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
     from ccv2_async.clock import Clock
     from ccv2_async.transport.connections import Engine
@@ -112,7 +112,8 @@ async def stream_unsigned(
     response = await _head(engine, request, what, clock)
     try:
         _require_success(response, what)
-        yield _pieces(response, what)
+        async with aclosing(_pieces(response, what)) as pieces:
+            yield pieces
     finally:
         with anyio.CancelScope(shield=True):
             await response.aclose()
@@ -148,7 +149,7 @@ def _require_success(response: httpx.Response, what: str) -> None:
     )
 
 
-async def _pieces(response: httpx.Response, what: str) -> AsyncIterator[bytes]:
+async def _pieces(response: httpx.Response, what: str) -> AsyncGenerator[bytes, None]:
     if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise errors.DecodeError(
             f"{what}: the file came in an encoding that was not asked for.",
@@ -156,8 +157,10 @@ async def _pieces(response: httpx.Response, what: str) -> AsyncIterator[bytes]:
         )
     failed: errors.TransportError | None = None
     try:
-        async for piece in response.aiter_raw():
-            yield piece
+        raw = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
+        async with aclosing(raw) as received:
+            async for piece in received:
+                yield piece
     except (httpx.HTTPError, TimeoutError, OSError) as error:
         failed = _broken(what, response.request.url.host, error)
     if failed is not None:

@@ -253,7 +253,8 @@ class Session:
         """
         response = await self._carry_out(call, _left_open)
         try:
-            yield self._pieces(call, response)
+            async with aclosing(self._pieces(call, response)) as pieces:
+                yield pieces
         finally:
             with anyio.CancelScope(shield=True):
                 await response.aclose()
@@ -438,7 +439,7 @@ class Session:
             flaw=flaw,
         )
 
-    async def _pieces(self, call: Call, response: httpx.Response) -> AsyncIterator[bytes]:
+    async def _pieces(self, call: Call, response: httpx.Response) -> AsyncGenerator[bytes, None]:
         failure: Exception | None = None
         try:
             async with aclosing(_unpacked(response, None, call.what)) as pieces:
