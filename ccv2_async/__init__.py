@@ -1,10 +1,91 @@
 """Asyncio client library for the Constant Contact v2 REST API.
 
 Uploads are streamed from disk, long-running jobs are awaited through pollers, and a local sandbox
-of the service stands in for it in tests. Start with `ConstantContact`.
+of the service stands in for it in tests. Start with `ConstantContact`; exceptions are also in
+`ccv2_async.errors`, the resources' classes in `ccv2_async.models`, the sandbox in
+`ccv2_async.sandbox`.
+
+Names are imported when they are first used, so importing the package costs nothing.
 """
 
-from ccv2_async.client import ConstantContact
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from ccv2_async.version import __version__
 
-__all__ = ["ConstantContact", "__version__"]
+if TYPE_CHECKING:
+    from ccv2_async import errors, models
+    from ccv2_async.bulk.items import FileToUpload
+    from ccv2_async.bulk.results import BulkProgress, BulkState, UploadResult
+    from ccv2_async.bulk.uploads import BulkUpload
+    from ccv2_async.client import ConstantContact
+    from ccv2_async.errors import ConstantContactError
+    from ccv2_async.observe import Event
+    from ccv2_async.polling.jobs import State, Update
+    from ccv2_async.polling.poller import ActivityPoller, Poller, UploadPoller
+    from ccv2_async.resources.listing import Listing
+    from ccv2_async.transport.budget import Budget, Lane
+    from ccv2_async.transport.progress import Progress
+    from ccv2_async.transport.session import Timeouts
+
+__all__ = [
+    "ActivityPoller",
+    "Budget",
+    "BulkProgress",
+    "BulkState",
+    "BulkUpload",
+    "ConstantContact",
+    "ConstantContactError",
+    "Event",
+    "FileToUpload",
+    "Lane",
+    "Listing",
+    "Poller",
+    "Progress",
+    "State",
+    "Timeouts",
+    "Update",
+    "UploadPoller",
+    "UploadResult",
+    "__version__",
+    "errors",
+    "models",
+]
+
+_HOMES = {
+    "ActivityPoller": "polling.poller",
+    "Budget": "transport.budget",
+    "BulkProgress": "bulk.results",
+    "BulkState": "bulk.results",
+    "BulkUpload": "bulk.uploads",
+    "ConstantContact": "client",
+    "ConstantContactError": "errors",
+    "Event": "observe",
+    "FileToUpload": "bulk.items",
+    "Lane": "transport.budget",
+    "Listing": "resources.listing",
+    "Poller": "polling.poller",
+    "Progress": "transport.progress",
+    "State": "polling.jobs",
+    "Timeouts": "transport.session",
+    "Update": "polling.jobs",
+    "UploadPoller": "polling.poller",
+    "UploadResult": "bulk.results",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in ("errors", "models"):
+        return import_module(f"ccv2_async.{name}")
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"ccv2_async.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

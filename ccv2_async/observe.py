@@ -1,0 +1,190 @@
+"""What a client tells of its work: one hook, `on_event`, and the events that it is given.
+
+Events are plain data, made as things happen and given to the hook on the event loop, so the hook
+should be quick. They hold no key, token, header or body; `what` and `label` may hold file names.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TypeAlias
+
+import attrs
+
+__all__ = [
+    "CallEnded",
+    "CallRetried",
+    "CallSent",
+    "Event",
+    "Hook",
+    "JobEnded",
+    "OnEvent",
+    "Polled",
+    "StatusChanged",
+    "Throttled",
+]
+
+logger = logging.getLogger("ccv2_async")
+
+
+@attrs.frozen
+class CallSent:
+    """An attempt at a call goes out.
+
+    Attributes:
+        call: A number that all attempts of one call share, unique in its client.
+        what: What is asked, such as "upload of menu.pdf".
+        method: The HTTP method.
+        path: Below the base URL, without the query.
+        lane: "interactive", "poll" or "bulk".
+        attempt: 1 for the first.
+    """
+
+    call: int
+    what: str
+    method: str
+    path: str
+    lane: str
+    attempt: int
+
+
+@attrs.frozen
+class CallEnded:
+    """An attempt at a call came to its end.
+
+    Attributes:
+        call: As in `CallSent`.
+        what: What was asked.
+        method: The HTTP method.
+        path: Below the base URL, without the query.
+        attempt: 1 for the first.
+        seconds: From sending to the whole answer, or to the accident.
+        status: The HTTP status; None when there was no answer.
+        outcome: "ok", what happened in the words of the retry table, or the name of the exception.
+    """
+
+    call: int
+    what: str
+    method: str
+    path: str
+    attempt: int
+    seconds: float
+    status: int | None
+    outcome: str
+
+
+@attrs.frozen
+class CallRetried:
+    """A call will be sent again.
+
+    Attributes:
+        call: As in `CallSent`.
+        what: What is asked.
+        outcome: What happened, in the words of the retry table.
+        delay: Seconds until then.
+    """
+
+    call: int
+    what: str
+    outcome: str
+    delay: float
+
+
+@attrs.frozen
+class Throttled:
+    """A call had to wait for the quota.
+
+    Attributes:
+        what: What is asked.
+        lane: "interactive", "poll" or "bulk".
+        seconds: How long it waited.
+    """
+
+    what: str
+    lane: str
+    seconds: float
+
+
+@attrs.frozen
+class Polled:
+    """The status of jobs was read in one look.
+
+    Attributes:
+        kind: "upload" or "activity".
+        jobs: How many were asked for.
+        known: How many the service knew.
+        seconds: How long it took.
+    """
+
+    kind: str
+    jobs: int
+    known: int
+    seconds: float
+
+
+@attrs.frozen
+class StatusChanged:
+    """A job's status is another one than before.
+
+    Attributes:
+        kind: "upload" or "activity".
+        id: The job's id.
+        label: The file's name, or the id.
+        status: The service's word; None when it does not know the job.
+        state: "pending", "succeeded", "failed" or "lost".
+    """
+
+    kind: str
+    id: str
+    label: str
+    status: str | None
+    state: str
+
+
+@attrs.frozen
+class JobEnded:
+    """A job has come to its end, as far as is known here; it follows its last `StatusChanged`.
+
+    Attributes:
+        kind: "upload" or "activity".
+        id: The job's id.
+        label: The file's name, or the id.
+        status: The service's last word.
+        state: "succeeded", "failed" or "lost".
+        seconds: From its start to the look that saw the end.
+    """
+
+    kind: str
+    id: str
+    label: str
+    status: str | None
+    state: str
+    seconds: float
+
+
+Event: TypeAlias = (
+    CallSent | CallEnded | CallRetried | Throttled | Polled | StatusChanged | JobEnded
+)
+OnEvent: TypeAlias = Callable[[Event], object]
+"""A plain function that is told of each event."""
+
+
+class Hook:
+    """The user's hook, or none; what it raises is logged once and does not disturb the call."""
+
+    __slots__ = ("_on_event", "active")
+
+    def __init__(self, on_event: OnEvent | None = None) -> None:
+        self._on_event = on_event
+        self.active: bool = on_event is not None
+
+    def __call__(self, event: Event) -> None:
+        """Tell of one event."""
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception:
+            logger.exception("on_event failed and is not called again; the work goes on")
+            self._on_event, self.active = None, False

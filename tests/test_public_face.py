@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import ccv2_async
+from ccv2_async import errors
+
+
+@pytest.mark.parametrize("name", ccv2_async.__all__)
+def test_every_public_name_can_be_imported(name: str) -> None:
+    assert getattr(ccv2_async, name) is not None
+
+
+def test_every_exception_of_the_tree_is_exported_and_drawn() -> None:
+    defined = {
+        name
+        for name, thing in vars(errors).items()
+        if isinstance(thing, type) and issubclass(thing, errors.ConstantContactError)
+    }
+    assert defined <= set(errors.__all__)
+    assert errors.__doc__ is not None
+    assert {
+        name for name in defined if f" {name} " not in errors.__doc__.replace("\n", " ")
+    } == set()
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="nothing_like_this"):
+        _ = ccv2_async.nothing_like_this
+
+
+def test_importing_the_package_imports_no_http_library() -> None:
+    code = "import sys, ccv2_async; print(sorted({'httpx', 'cattrs', 'anyio'} & set(sys.modules)))"
+    done = subprocess.run(  # noqa: S603  # our own interpreter
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
