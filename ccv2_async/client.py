@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ccv2_async.clock import Clock
     from ccv2_async.polling.jobs import Job, JobKind, Update
     from ccv2_async.resources.account import Account
+    from ccv2_async.resources.activities import Activities
     from ccv2_async.resources.base import Resource
     from ccv2_async.resources.campaigns import Campaigns
     from ccv2_async.resources.contacts import Contacts
@@ -205,6 +206,14 @@ class ConstantContact:
         return self._open_parts.library
 
     # The groups below are imported when they are first used: importing the package stays quick.
+
+    @property
+    def activities(self) -> Activities:
+        """Bulk activities: import, remove and export contacts, empty lists."""
+        from ccv2_async.resources.activities import Activities  # noqa: PLC0415  # when first used
+
+        parts = self._open_parts
+        return parts.group(Activities, parts.sweep, parts.threads)
 
     @property
     def lists(self) -> Lists:
@@ -474,13 +483,13 @@ class _Parts:
         self.sweep = Sweep(session)
         self.uploader = Uploader(session, self.threads)
         self.library = Library(session, self.sweep, self.uploader)
-        self._groups: dict[type[Resource], Resource] = {}
+        self._groups: dict[Callable[..., Resource], Resource] = {}
 
-    def group(self, kind: type[R]) -> R:
-        """The one instance of a resource group that needs nothing but the session."""
+    def group(self, kind: Callable[..., R], *others: object) -> R:
+        """The one instance of a resource group; `others` is what it needs besides the session."""
         found = self._groups.get(kind)
         if found is None:
-            found = self._groups[kind] = kind(self.session)
+            found = self._groups[kind] = kind(self.session, *others)
         return cast("R", found)
 
 

@@ -11,6 +11,7 @@ import attrs
 from ccv2_async.errors import FileChanged, FileRefused
 from ccv2_async.polling.row_errors import Lines
 from ccv2_async.resources.imports import BELOW_BYTES, Unfit, part_name, survey
+from ccv2_async.resources.starts import Portion
 from ccv2_async.transport.body import MultipartBody
 from ccv2_async.transport.files import open_and_read
 from ccv2_async.transport.multipart import FilePart, boundary_from, lay_out
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ccv2_async.resources.imports import Purpose, Span, Survey
-    from ccv2_async.transport.body import Body
     from ccv2_async.transport.files import CheckedFile, FileState, Opened
     from ccv2_async.transport.sources import OpenSource, Source
     from ccv2_async.transport.threads import FileThreads
@@ -34,19 +34,6 @@ _SPREADSHEETS = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 _BLOCK = 1024 * 1024
-
-
-@attrs.frozen
-class Portion:
-    """What one activity is started with.
-
-    Attributes:
-        body: What is sent.
-        lines: Where its lines stand in the whole.
-    """
-
-    body: Body
-    lines: Lines = Lines()  # noqa: RUF009  # it is frozen
 
 
 async def portions_of(
@@ -79,7 +66,7 @@ async def portions_of(
         layout = _Form(lists, _SPREADSHEETS[extension])
         body = layout.around(source, name, threads)
         _require_small(source.name, await source.prepare(threads))
-        return name, [Portion(body)]
+        return name, [Portion(body, Lines())]
     if extension not in _TEXT:
         raise FileRefused(source.name, "contacts are sent as CSV, TXT, XLS or XLSX")
     found, state = await _surveyed(source, purpose, extension == "txt", threads)

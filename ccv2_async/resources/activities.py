@@ -1,0 +1,486 @@
+"""Bulk activities: jobs on many contacts that the service carries out by itself."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, TypeAlias
+
+from ccv2_async.errors import InvalidField
+from ccv2_async.models import (
+    Activity,
+    ActivityStatus,
+    ActivityType,
+    ClearListsRequest,
+    ExportContactsRequest,
+    ExportSortBy,
+)
+from ccv2_async.models.convert import encode
+from ccv2_async.models.rules import check
+from ccv2_async.polling.row_errors import Lines
+from ccv2_async.resources.base import Resource, checked_id, one_of, path_to, query_of
+from ccv2_async.resources.contact_files import portions_of
+from ccv2_async.resources.contact_rows import import_requests, removal_requests
+from ccv2_async.resources.exports import DOWNLOAD_DEADLINE, Exports
+from ccv2_async.resources.imports import Purpose
+from ccv2_async.resources.starts import Portion, Start, Starter
+from ccv2_async.transport.body import BytesBody
+from ccv2_async.transport.budget import Lane
+from ccv2_async.transport.retry import Effect
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from ccv2_async.polling.split import BulkPoller
+    from ccv2_async.polling.sweep import Sweep
+    from ccv2_async.resources.contact_files import ContactFile
+    from ccv2_async.resources.contact_rows import ContactRow, RowsRequest
+    from ccv2_async.resources.exports import ExportTarget
+    from ccv2_async.transport.session import Session
+    from ccv2_async.transport.threads import FileThreads
+
+ContactsInput: TypeAlias = "ContactFile | Iterable[ContactRow]"
+"""The path of a file, or contacts (`ImportData`, or an address as text)."""
+
+_Activities: TypeAlias = list[Activity]  # in the class below, `list` is a method
+
+# CANCELLED is a status that activities may have and the filter does not know.
+_STATUS_FILTERS = (
+    "ALL",
+    *(status for status in ActivityStatus if status is not ActivityStatus.CANCELLED),
+)
+
+
+class Activities(Resource):
+    """`client.activities`: import, remove and export contacts in bulk, and empty lists.
+
+    Each `begin_x` returns a poller once the service has accepted the job; the plain name waits
+    for its end too. What is too large for one activity (4 MB or 20,000 addresses) is sent as
+    several, and is still one poller and one result. Nothing promises that the service carries out
+    activities in the order in which they were started: wait for one before you start another that
+    depends on it, and do not add to a list that is being cleared.
+    """
+
+    def __init__(self, session: Session, sweep: Sweep, threads: FileThreads) -> None:
+        super().__init__(session)
+        self._threads = threads
+        self._starter = Starter(session, sweep)
+        self._exports = Exports(session, threads)
+
+    async def list(
+        self,
+        *,
+        status: ActivityStatus | str | None = None,
+        type: ActivityType | str | None = None,  # noqa: A002  # the service's own word
+    ) -> _Activities:
+        """The last 50 activities, without the errors of their rows.
+
+        Args:
+            status: Only those with this status; CANCELLED cannot be asked for.
+            type: Only those of this type.
+
+        Source: "Bulk activities summary report" page of the service's documentation.
+        """
+        query = {
+            "status": one_of("status", status, _STATUS_FILTERS),
+            "type": one_of("type", type, ActivityType),
+        }
+        return await self._get(_Activities, "/activities", what="activities", query=query)
+
+    async def get(self, activity_id: str) -> Activity:
+        """One activity, with the errors of its rows.
+
+        Raises:
+            NotFound: There is none with that id, or it is older than 14 days.
+
+        Source: "Bulk activities status report" page of the service's documentation.
+        """
+        return await self._get(
+            Activity, path_to("/activities/{}", activity_id), what=f"activity {activity_id}"
+        )
+
+    async def add_contacts(
+        self,
+        contacts: ContactsInput,
+        *,
+        lists: Iterable[str],
+        column_names: Sequence[str] | None = None,
+        blanks_enabled: bool = False,
+        file_name: str | None = None,
+        strict: bool = False,
+        lane: Lane = Lane.INTERACTIVE,
+    ) -> Activity:
+        """The activity that added or updated the contacts, once it is COMPLETE.
+
+        The arguments and errors are those of `begin_add_contacts`; waiting takes 24 hours at most.
+
+        Raises:
+            JobError: It failed, or is still at work; `token` resumes it.
+            ConstantContactError: As `begin_add_contacts`.
+
+        Source: "Import contacts" pages of the service's documentation.
+        """
+        poller = await self.begin_add_contacts(
+            contacts,
+            lists=lists,
+            column_names=column_names,
+            blanks_enabled=blanks_enabled,
+            file_name=file_name,
+            strict=strict,
+            lane=lane,
+        )
+        return await poller
+
+    async def begin_add_contacts(
+        self,
+        contacts: ContactsInput,
+        *,
+        lists: Iterable[str],
+        column_names: Sequence[str] | None = None,
+        blanks_enabled: bool = False,
+        file_name: str | None = None,
+        strict: bool = False,
+        lane: Lane = Lane.INTERACTIVE,
+    ) -> BulkPoller:
+        """A poller for adding contacts to lists; those that exist are updated, not replaced.
+
+        A file is read through before anything of it is sent. CSV and TXT are UTF-8, with a header
+        row that names the columns, an e-mail column among them; XLS and XLSX go as they are. Rows
+        that the service cannot take are in the result's `errors`, with their lines in the file.
+
+        An answer that is lost after all was sent leads to one repeat: adding a contact twice is
+        adding it once.
+
+        Args:
+            contacts: The path of a CSV, TXT, XLS or XLSX file; or contacts, each an `ImportData`
+                or an address.
+            lists: Ids of the lists to add them to.
+            column_names: For contacts that are no file: the columns to use, EMAIL among them;
+                `[]` imports addresses only. Unless given, the columns of all properties that any
+                of the contacts has. Properties that are not named are ignored by the service.
+            blanks_enabled: Whether empty values erase what is stored.
+            file_name: What the service calls the file; its own name unless given.
+            strict: Whether awaiting raises `PartialFailure` when rows failed.
+            lane: Who goes first when calls wait for the quota.
+
+        Raises:
+            UsageError: A value or a file that cannot be sent; names the row or the line. Nothing
+                was sent.
+            FileChanged: The file changed after it was read through. Safe to try again: yes.
+            QuotaExceeded: Too many activities at once. Safe to try again: later.
+            ConstantContactError: See `errors`. Safe to try again: yes, also when parts of it were
+                started, which the message says.
+
+        Source: "Import contacts" pages of the service's documentation.
+        """
+        ids = _list_ids(lists)
+        query = query_of({"blanks_enabled": blanks_enabled or None})
+        if isinstance(contacts, str | os.PathLike):
+            if column_names is not None:
+                raise InvalidField(
+                    "column_names", column_names, "left out: a file names its columns itself"
+                )
+            label, portions = await portions_of(
+                contacts,
+                Purpose.IMPORT,
+                lists=",".join(ids),
+                file_name=file_name,
+                threads=self._threads,
+            )
+        else:
+            rows = _rows(contacts, file_name)
+            requests = await self._threads.run(import_requests, rows, ids, column_names)
+            label, portions = f"{len(rows):,} contacts", _as_portions(requests)
+        return await self._starter.start(
+            Start(
+                "/activities/addcontacts",
+                Effect.CONVERGENT,
+                "import of",
+                label,
+                portions,
+                lane,
+                query=query,
+                strict=strict,
+            )
+        )
+
+    async def remove_contacts(
+        self,
+        contacts: ContactsInput,
+        *,
+        lists: Iterable[str],
+        file_name: str | None = None,
+        strict: bool = False,
+        lane: Lane = Lane.INTERACTIVE,
+    ) -> Activity:
+        """The activity that took the contacts off the lists, once it is COMPLETE.
+
+        The arguments and errors are those of `begin_remove_contacts`; waiting takes 24 hours at
+        most.
+
+        Raises:
+            JobError: It failed, or is still at work; `token` resumes it.
+            ConstantContactError: As `begin_remove_contacts`.
+
+        Source: "Remove contacts from lists" pages of the service's documentation.
+        """
+        poller = await self.begin_remove_contacts(
+            contacts, lists=lists, file_name=file_name, strict=strict, lane=lane
+        )
+        return await poller
+
+    async def begin_remove_contacts(
+        self,
+        contacts: ContactsInput,
+        *,
+        lists: Iterable[str],
+        file_name: str | None = None,
+        strict: bool = False,
+        lane: Lane = Lane.INTERACTIVE,
+    ) -> BulkPoller:
+        """A poller for taking contacts off lists; the contacts themselves stay in the account.
+
+        A file is read through before anything of it is sent. CSV and TXT are UTF-8 and hold an
+        address in each row, no header row and no other column; XLS and XLSX go as they are.
+
+        An answer that is lost after all was sent leads to one repeat, which changes nothing more.
+
+        Args:
+            contacts: The path of a CSV, TXT, XLS or XLSX file; or addresses.
+            lists: Ids of the lists to take them off.
+            file_name: What the service calls the file; its own name unless given.
+            strict: Whether awaiting raises `PartialFailure` when rows failed.
+            lane: Who goes first when calls wait for the quota.
+
+        Raises:
+            UsageError: A value or a file that cannot be sent; names the row or the line. Nothing
+                was sent.
+            FileChanged: The file changed after it was read through. Safe to try again: yes.
+            QuotaExceeded: Too many activities at once. Safe to try again: later.
+            ConstantContactError: See `errors`. Safe to try again: yes, also when parts of it were
+                started, which the message says.
+
+        Source: "Remove contacts from lists" pages of the service's documentation.
+        """
+        ids = _list_ids(lists)
+        if isinstance(contacts, str | os.PathLike):
+            label, portions = await portions_of(
+                contacts,
+                Purpose.REMOVAL,
+                lists=",".join(ids),
+                file_name=file_name,
+                threads=self._threads,
+            )
+        else:
+            rows = _rows(contacts, file_name)
+            requests = await self._threads.run(removal_requests, rows, ids)
+            label, portions = f"{len(rows):,} contacts", _as_portions(requests)
+        return await self._starter.start(
+            Start(
+                "/activities/removefromlists",
+                Effect.CONVERGENT,
+                "removal of",
+                label,
+                portions,
+                lane,
+                strict=strict,
+            )
+        )
+
+    async def clear_lists(
+        self, lists: Iterable[str], *, strict: bool = False, lane: Lane = Lane.INTERACTIVE
+    ) -> Activity:
+        """The activity that emptied the lists, once it is COMPLETE; see `begin_clear_lists`.
+
+        Raises:
+            JobError: It failed, or is still at work; `token` resumes it.
+            ConstantContactError: As `begin_clear_lists`.
+
+        Source: "Clear contact lists" page of the service's documentation.
+        """
+        return await (await self.begin_clear_lists(lists, strict=strict, lane=lane))
+
+    async def begin_clear_lists(
+        self, lists: Iterable[str], *, strict: bool = False, lane: Lane = Lane.INTERACTIVE
+    ) -> BulkPoller:
+        """A poller for taking every contact off the lists; neither lists nor contacts go away.
+
+        Do not add to a list before the poller is done.
+
+        Args:
+            lists: Ids of the lists.
+            strict: Whether awaiting raises `PartialFailure` when rows failed.
+            lane: Who goes first when calls wait for the quota.
+
+        Raises:
+            InvalidField: There is no list, or one that is no id. Nothing was sent.
+            ConstantContactError: See `errors`. Safe to try again: yes.
+
+        Source: "Clear contact lists" page of the service's documentation.
+        """
+        ids = _list_ids(lists)
+        request = ClearListsRequest(ids)
+        return await self._starter.start(
+            Start(
+                "/activities/clearlists",
+                Effect.IDEMPOTENT,
+                "clearing of",
+                f"lists {', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}",
+                [Portion(BytesBody(encode(request)), Lines())],
+                lane,
+                strict=strict,
+            )
+        )
+
+    async def export_contacts(
+        self,
+        list_id: str,
+        *,
+        column_names: Sequence[str] = ("Email Address",),
+        sort_by: ExportSortBy | str = ExportSortBy.EMAIL_ADDRESS,
+        export_date_added: bool = True,
+        export_added_by: bool = True,
+        lane: Lane = Lane.INTERACTIVE,
+    ) -> Activity:
+        """The activity that exported a list, once its file is there for `download_export`.
+
+        The arguments and errors are those of `begin_export_contacts`; waiting takes 24 hours at
+        most.
+
+        Raises:
+            JobError: It failed, or is still at work; `token` resumes it.
+            ConstantContactError: As `begin_export_contacts`.
+
+        Source: "Export contacts" page of the service's documentation.
+        """
+        poller = await self.begin_export_contacts(
+            list_id,
+            column_names=column_names,
+            sort_by=sort_by,
+            export_date_added=export_date_added,
+            export_added_by=export_added_by,
+            lane=lane,
+        )
+        return await poller
+
+    async def begin_export_contacts(
+        self,
+        list_id: str,
+        *,
+        column_names: Sequence[str] = ("Email Address",),
+        sort_by: ExportSortBy | str = ExportSortBy.EMAIL_ADDRESS,
+        export_date_added: bool = True,
+        export_added_by: bool = True,
+        lane: Lane = Lane.INTERACTIVE,
+    ) -> BulkPoller:
+        """A poller for writing the contacts of one list into a CSV file at the service.
+
+        An answer that is lost after all was sent leads to one repeat: the account is not changed
+        by an export, and a second file beside the first does no harm.
+
+        Args:
+            list_id: The list; or `active`, `opted-out` or `removed`.
+            column_names: The columns of the file, "Email Address" among them.
+            sort_by: EMAIL_ADDRESS or DATE_DESC.
+            export_date_added: Whether there is a column with the date of each contact.
+            export_added_by: Whether there is a column with who added each contact.
+            lane: Who goes first when calls wait for the quota.
+
+        Raises:
+            InvalidField: A value the service would refuse. Nothing was sent.
+            ConstantContactError: See `errors`. Safe to try again: yes.
+
+        Source: "Export contacts" page of the service's documentation.
+        """
+        request = ExportContactsRequest(
+            lists=(checked_id(list_id, "list_id"),),
+            column_names=tuple(column_names),
+            sort_by=sort_by,
+            export_date_added=export_date_added,
+            export_added_by=export_added_by,
+        )
+        check(request)
+        return await self._starter.start(
+            Start(
+                "/activities/exportcontacts",
+                Effect.CONVERGENT,
+                "export of",
+                f"list {list_id}",
+                [Portion(BytesBody(encode(request)), Lines())],
+                lane,
+            )
+        )
+
+    async def download_export(
+        self,
+        activity: Activity | str,
+        to: ExportTarget,
+        *,
+        deadline: float | None = DOWNLOAD_DEADLINE,
+    ) -> int:
+        """How many bytes were written of the file of an export that is COMPLETE.
+
+        The file is never held in memory. A path gets it when it is whole: it is written to a
+        hidden file beside it, which then takes its place, and a download that breaks is begun
+        anew, three times in all. An async writer gets it piece by piece, and once.
+
+        Args:
+            activity: What awaiting the poller of the export gave, or its id.
+            to: A path, or an object with an async `write(bytes)`.
+            deadline: Seconds for all of it; None for no limit.
+
+        Raises:
+            UsageError: It is no export that is COMPLETE, or the path cannot be written.
+            DecodeError: The service gave no link that can be followed, or no CSV.
+            ConstantContactError: As any read. Safe to try again: yes.
+
+        Source: "Export contacts" page of the service's documentation.
+        """
+        return await self._exports.save(await self._read(activity), to, deadline=deadline)
+
+    def open_export(self, activity: Activity) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The file of an export that is COMPLETE, in pieces of any size.
+
+        Use it so::
+
+            async with client.activities.open_export(activity) as pieces:
+                async for piece in pieces: ...
+
+        Args:
+            activity: What awaiting the poller of the export gave.
+
+        Raises:
+            InvalidField: On entering: it is no export that is COMPLETE. Nothing was sent.
+            DecodeError: The service gave no link that can be followed, or no CSV.
+            ConstantContactError: As any read, also between pieces. Safe to try again: yes.
+
+        Source: "Export contacts" page of the service's documentation.
+        """
+        return self._exports.open(activity)
+
+    async def _read(self, activity: Activity | str) -> Activity:
+        return await self.get(activity) if isinstance(activity, str) else activity
+
+
+def _list_ids(lists: Iterable[str]) -> tuple[str, ...]:
+    given = (lists,) if isinstance(lists, str) else tuple(lists)
+    ids = tuple(checked_id(id_, "lists") for id_ in given)
+    if not ids:
+        raise InvalidField("lists", ids, "the id of at least one list")
+    if any("," in id_ for id_ in ids):
+        raise InvalidField("lists", ids, "ids without commas, one by one")
+    return ids
+
+
+def _rows(contacts: Iterable[ContactRow], file_name: str | None) -> list[ContactRow]:
+    if file_name is not None:
+        raise InvalidField("file_name", file_name, "left out: contacts that are no file have none")
+    try:
+        return list(contacts)
+    except TypeError:
+        rule = "the path of a file, or a list of ImportData or addresses"
+        raise InvalidField("contacts", contacts, rule) from None
+
+
+def _as_portions(requests: Iterable[RowsRequest]) -> list[Portion]:
+    return [Portion(BytesBody(part.content), Lines(first=part.first)) for part in requests]
