@@ -18,6 +18,8 @@ from tests.support.clocks import ManualClock, SkippingClock
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
+    from ccv2_async.transport.session import Session
+
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,3 +79,14 @@ async def client(connect: Callable[..., Any], sandbox: Sandbox) -> ConstantConta
     """A client of the sandbox."""
     cc: ConstantContact = await connect(sandbox)
     return cc
+
+
+@pytest.fixture
+async def open_session(connect: Callable[..., Any]) -> Callable[..., Any]:
+    """Opens clients as `connect` does, and gives the session below each."""
+
+    async def open_one(where: object = None, **options: Any) -> Session:
+        cc: ConstantContact = await connect(where, **options)
+        return cc._open_parts.session
+
+    return open_one

@@ -126,7 +126,7 @@ def refusal(
         sent: How many times it has been sent.
     """
     kind = _BY_STATUS.get(status, errors.ServerError if status >= 500 else errors.BadRequest)
-    if any(key == OVER_RATE_KEY for key, _ in found):
+    if status == 403 and any(key == OVER_RATE_KEY for key, _ in found):
         kind = errors.QuotaExceeded
     said = "; ".join(f"{key}: {text}" if key and text else key or text for key, text in found[:3])
     reason = f"{status} ({said})" if said else f"{status} without a reason"

@@ -264,12 +264,43 @@ def _aiohttp_transport(context: ssl.SSLContext, proxy: str | None) -> httpx.Asyn
         raise UsageError(
             "engine='aiohttp' needs the extra: pip install 'ccv2-async[aiohttp]'. Nothing was sent."
         ) from None
+    import aiohttp
+
+    def make() -> aiohttp.ClientSession:
+        session = aiohttp.ClientSession(
+            # 0 lifts aiohttp's own limit: the session bounds what is in flight.
+            connector=aiohttp.TCPConnector(
+                limit=0, keepalive_timeout=KEEPALIVE_EXPIRY, ssl=context
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        if hasattr(session, "_retry_connection"):
+            # It would send reads and replacements again by itself, past the quota's count.
+            session._retry_connection = False  # noqa: SLF001  # there is no public switch
+        return session
+
     return AiohttpTransport(
-        verify=context,
-        proxy=httpx.Proxy(proxy) if proxy else None,
-        # 0 lifts aiohttp's own limit: the session bounds what is in flight.
-        limits=httpx.Limits(max_connections=0, keepalive_expiry=KEEPALIVE_EXPIRY),
+        verify=context, proxy=httpx.Proxy(proxy) if proxy else None, client=make
     )
+
+
+_CONNECTING = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+_CONNECTING_OF_AIOHTTP = frozenset(
+    {"ClientConnectorError", "ClientHttpProxyError", "ConnectionTimeoutError"}
+)
+
+
+def never_connected(failure: BaseException) -> bool:
+    """Whether an engine's error says that no connection was made.
+
+    httpx-aiohttp calls every accident of a connection a connect time-out; what it was is its cause.
+    """
+    if not isinstance(failure, _CONNECTING):
+        return False
+    cause = type(failure.__cause__)
+    if not cause.__module__.startswith("aiohttp"):
+        return True
+    return any(kind.__name__ in _CONNECTING_OF_AIOHTTP for kind in cause.__mro__)
 
 
 def shows_visible_url(client: httpx.AsyncClient) -> bool:

@@ -20,7 +20,7 @@ from ccv2_async import errors
 from ccv2_async.models.convert import decode
 from ccv2_async.transport import answers
 from ccv2_async.transport.budget import Lane
-from ccv2_async.transport.connections import SealedURL
+from ccv2_async.transport.connections import SealedURL, never_connected
 from ccv2_async.transport.elsewhere import stream_unsigned, target_of
 from ccv2_async.transport.retry import (
     LONGEST_HINT,
@@ -500,7 +500,7 @@ class Session:
         connect time-out), so a failed connect counts as such only while nothing was sent.
         """
         sent: errors.SentState = "wholly" if attempt is None else attempt.sent
-        connecting = isinstance(failure, _CONNECTING) and (attempt is None or sent == "nothing")
+        connecting = never_connected(failure) and (attempt is None or sent == "nothing")
         if connecting or sent == "nothing":
             happening = Happening.NEVER_CONNECTED
         elif sent == "partly":
@@ -631,7 +631,6 @@ class Session:
         )
 
 
-_CONNECTING = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _DONE: dict[errors.SentState, str] = {
     "nothing": "nothing of the body was sent, and the connection was lost",
     "partly": "the connection was lost while the body was being sent",

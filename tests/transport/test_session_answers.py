@@ -1,0 +1,319 @@
+"""What comes back: sizes, encodings, types, and answers that break off."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ccv2_async import ConstantContact, errors
+from ccv2_async.transport.retry import Effect
+from ccv2_async.transport.session import UNPACK_BLOCK, Answer, Call
+from tests.support.bodies import PiecesBody
+from tests.support.probes import nothing_left
+from tests.support.servers import RawServer, Request, Wire, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ccv2_async.sandbox import Sandbox
+
+MIB = 1024 * 1024
+
+
+def read(**options: Any) -> Call:
+    return Call("GET", "/x", Effect.SAFE, "the thing", **options)
+
+
+def gzipped(packed: bytes, *headers: str) -> Any:
+    async def answer(wire: Wire, _: Request) -> None:
+        await wire.answer("200 OK", packed, "Content-Encoding: gzip", *headers)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "size", [0, 1, 10_000, UNPACK_BLOCK - 1, UNPACK_BLOCK, UNPACK_BLOCK + 1, 3 * UNPACK_BLOCK]
+)
+@pytest.mark.parametrize("filler", [b"a", b"ab\n", None])
+async def test_a_compressed_answer_is_unpacked_to_its_last_byte(
+    open_session: Callable[..., Any], size: int, filler: bytes | None
+) -> None:
+    content = os.urandom(size) if filler is None else (filler * size)[:size]
+    async with serving(gzipped(gzip.compress(content))) as server:
+        session = await open_session(server)
+        assert (await session.send(read())).content == content
+
+
+async def test_a_gzip_bomb_is_not_unpacked_beyond_the_limit(sandbox: Sandbox, engine: str) -> None:
+    sandbox.admin.fault("gzip_bomb", size=64 * MIB)
+    async with nothing_left(), ConstantContact(**sandbox.client_options(), engine=engine) as cc:
+        with pytest.raises(errors.DecodeError, match=r"larger than 16,777,216 byte") as caught:
+            await cc._open_parts.session.send(read())
+    assert caught.value.status == 200
+
+
+@pytest.mark.parametrize("limit", [1, 999, 1000])
+async def test_an_answer_is_read_to_its_limit_and_not_beyond(
+    open_session: Callable[..., Any], limit: int
+) -> None:
+    async def long(wire: Wire, _: Request) -> None:
+        await wire.answer(body=b"x" * 1000)
+
+    async with serving(long) as server:
+        session = await open_session(server)
+        if limit < 1000:
+            with pytest.raises(errors.DecodeError, match=f"larger than {limit} bytes"):
+                await session.send(read(max_answer=limit))
+        else:
+            assert len((await session.send(read(max_answer=limit))).content) == 1000
+
+
+async def test_an_endless_answer_is_broken_off(
+    open_session: Callable[..., Any], engine: str
+) -> None:
+    async def endless(wire: Wire) -> None:
+        await wire.request()
+        await wire.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            await wire.write(b"10000\r\n" + b" " * 65536 + b"\r\n")
+
+    async with RawServer(endless) as server:
+        session = await open_session(server, engine=engine)
+        async with nothing_left():
+            with pytest.raises(errors.DecodeError, match="larger than"):
+                await session.send(read(max_answer=MIB))
+
+
+GOOD = gzip.compress(b'"fine"')
+BROKEN = {
+    "cut short": GOOD[:-4],
+    "no gzip": b"<html>not compressed</html>",
+    "damaged": GOOD[:12] + b"\xff\xff" + GOOD[14:],
+    "wrong checksum": GOOD[:-8] + b"\0" * 8,
+    "raw deflate": zlib.compress(b'"fine"'),
+    "followed by more": GOOD + b"x" * 100,
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+async def test_a_compressed_answer_that_is_not_whole_is_no_answer(
+    open_session: Callable[..., Any], kind: str
+) -> None:
+    async def in_bytes(wire: Wire, _: Request) -> None:
+        packed = BROKEN[kind]
+        lines = [f"Content-Length: {len(packed)}", "Content-Encoding: gzip"]
+        await wire.write("\r\n".join(["HTTP/1.1 200 OK", *lines, "", ""]).encode())
+        for byte in packed:
+            await wire.write(bytes([byte]))
+
+    async with serving(in_bytes) as server:
+        session = await open_session(server)
+        if kind == "followed by more":
+            # One piece on the wire or many: what follows the end is dropped or refused, never kept.
+            try:
+                assert (await session.send(read())).content == b'"fine"'
+            except errors.DecodeError:
+                pass
+            return
+        with pytest.raises(errors.DecodeError, match="gzip"):
+            await session.send(read())
+
+
+async def test_what_follows_a_compressed_answer_is_not_kept_in_memory(
+    open_session: Callable[..., Any],
+) -> None:
+    async def endless(wire: Wire) -> None:
+        await wire.request()
+        await wire.write(
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        await wire.write(b"%x\r\n%s\r\n" % (len(GOOD), GOOD))
+        while True:
+            await wire.write(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+
+    async with RawServer(endless) as server:
+        session = await open_session(server)
+        with pytest.raises(errors.DecodeError, match="gzip"):
+            await session.send(read())
+
+
+async def test_an_encoding_that_was_not_asked_for_is_refused(
+    open_session: Callable[..., Any],
+) -> None:
+    async def strange(wire: Wire, _: Request) -> None:
+        await wire.answer("200 OK", b"[]", "Content-Encoding: br")
+
+    async with serving(strange) as server:
+        session = await open_session(server)
+        with pytest.raises(errors.DecodeError, match="not asked for"):
+            await session.send(read())
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "message"),
+    [
+        ("text/html", b"<html>sandbox-token</html>", r"'text/html' instead of JSON: '<html>\[hid"),
+        ("text/html", b"x" * 75 + b"sandbox-token", r"instead of JSON: 'x{75}\[hidd'"),
+        ("application/octet-stream", b"\xff\xfe\0", "octet-stream' instead of JSON"),
+        ("application/json", b"\0\xff{", "the thing"),
+        ("application/json", b"", "the thing"),
+        ("application/json", b"[" * 100_000, "the thing"),
+        ("application/json", b"1" * 100_000, "the thing"),
+        ("application/json", b"null", "the thing"),
+        ("application/json", b"[1, 2]", "the thing"),
+    ],
+)
+async def test_a_body_that_is_not_what_was_asked_for_is_a_decode_error_with_status_and_excerpt(
+    open_session: Callable[..., Any], kind: str, content: bytes, message: str
+) -> None:
+    async def answer(wire: Wire, _: Request) -> None:
+        await wire.answer("203 Well", content, f"Content-Type: {kind}", json=False)
+
+    async with serving(answer) as server:
+        session = await open_session(server)
+        reply = await session.send(read())
+        with pytest.raises(errors.DecodeError, match=message) as caught:
+            reply.read(str)
+    assert caught.value.status == 203
+    assert len(caught.value.excerpt) <= 80
+    assert len(caught.value.message) < 400
+    assert "sandb" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json;charset=utf-8", "text/json", "application/hal+JSON"]
+)
+async def test_json_by_any_of_its_names_is_read(
+    open_session: Callable[..., Any], kind: str
+) -> None:
+    async def answer(wire: Wire, _: Request) -> None:
+        await wire.answer("200 OK", b'"yes"', f"Content-Type: {kind}", json=False)
+
+    async def untyped(wire: Wire, _: Request) -> None:
+        await wire.answer("200 OK", b'"yes"', json=False)
+
+    async with serving(answer, untyped) as server:
+        session = await open_session(server)
+        for _ in range(2):
+            assert (await session.send(read())).read(str) == "yes"
+
+
+async def broken_off(wire: Wire) -> None:
+    await wire.request()
+    await wire.write(b"HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\n{")
+    wire.writer.close()
+
+
+async def unreadable(wire: Wire) -> None:
+    await wire.request()
+    await wire.answer("201 Created", b"no gzip", "Content-Encoding: gzip")
+
+
+@pytest.mark.parametrize("effect", [Effect.ADDITIVE, Effect.CONVERGENT])
+@pytest.mark.parametrize(
+    ("script", "told"), [(broken_off, "broke off"), (unreadable, "cannot be read")]
+)
+async def test_a_success_whose_answer_is_lost_was_carried_out_and_is_not_repeated(
+    open_session: Callable[..., Any], engine: str, effect: Effect, script: Any, told: str
+) -> None:
+    async with RawServer(script) as server:
+        session = await open_session(server, engine=engine)
+        body = PiecesBody(b"{}")
+        answer: Answer = await session.send(Call("POST", "/x", effect, "the thing", body=body))
+        assert len(body.attempts) == 1
+        assert answer.status == 201
+        with pytest.raises(errors.OutcomeUnknown, match=f"answered 201, .* answer {told}"):
+            answer.read(str)
+
+
+async def test_a_read_whose_answer_breaks_off_is_repeated(
+    open_session: Callable[..., Any], engine: str
+) -> None:
+    turns = [broken_off]
+
+    async def script(wire: Wire) -> None:
+        if turns:
+            await turns.pop()(wire)
+            return
+        await wire.request()
+        await wire.answer(body=b'"whole"')
+
+    async with RawServer(script) as server:
+        session = await open_session(server, engine=engine)
+        assert (await session.send(read())).read(str) == "whole"
+
+
+@pytest.mark.parametrize("answer", [b"nonsense\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"", b"\0" * 500])
+async def test_what_is_no_http_is_a_lost_connection(
+    open_session: Callable[..., Any], engine: str, answer: bytes
+) -> None:
+    async def script(wire: Wire) -> None:
+        await wire.request()
+        await wire.write(answer)
+        wire.writer.close()
+
+    async with RawServer(script) as server:
+        session = await open_session(server, engine=engine)
+        with pytest.raises(errors.ConnectionLost, match="no whole answer came"):
+            await session.send(read())
+        assert server.connections == 3
+
+
+async def test_a_stream_gives_the_answer_in_pieces_unpacked(
+    open_session: Callable[..., Any], engine: str
+) -> None:
+    content = os.urandom(700_000)
+    async with serving(gzipped(gzip.compress(content))) as server:
+        session = await open_session(server, engine=engine)
+        async with session.stream(read()) as pieces:
+            assert b"".join([piece async for piece in pieces]) == content
+
+
+async def test_a_stream_that_is_left_early_or_broken_by_its_reader_leaves_nothing(
+    open_session: Callable[..., Any], engine: str
+) -> None:
+    async def long(wire: Wire, _: Request) -> None:
+        await wire.answer(body=b"x" * 5_000_000)
+
+    async with serving(long) as server:
+        session = await open_session(server, engine=engine)
+        async with nothing_left():
+            async with session.stream(read()) as pieces:
+                async for _ in pieces:
+                    break
+            with pytest.raises(ZeroDivisionError):
+                async with session.stream(read()) as pieces:
+                    async for _ in pieces:
+                        raise ZeroDivisionError
+            async with session.stream(read()):
+                pass
+
+
+async def test_a_stream_that_breaks_is_a_lost_connection_and_one_that_is_refused_an_error(
+    open_session: Callable[..., Any], engine: str
+) -> None:
+    async with RawServer(broken_off) as server:
+        session = await open_session(server, engine=engine)
+        async with session.stream(read()) as pieces:
+            with pytest.raises(errors.ConnectionLost, match="while the answer was read"):
+                async for _ in pieces:
+                    pass
+
+    async def refuse(wire: Wire, _: Request) -> None:
+        await wire.answer("404 Not Found", b"")
+
+    async with serving(refuse) as server:
+        session = await open_session(server, engine=engine)
+        with pytest.raises(errors.NotFound):
+            async with session.stream(read()):
+                raise AssertionError
+    async with serving(gzipped(b"no gzip")) as server:
+        session = await open_session(server, engine=engine)
+        async with session.stream(read()) as pieces:
+            with pytest.raises(errors.DecodeError):
+                async for _ in pieces:
+                    pass

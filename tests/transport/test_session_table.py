@@ -1,0 +1,188 @@
+"""The decision table, on real sockets and with both engines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ccv2_async import errors
+from ccv2_async.transport.retry import ATTEMPTS, RATE_WAITS, TABLE, Effect, Happening, Verdict
+from ccv2_async.transport.session import Call
+from tests.support.bodies import PiecesBody
+from tests.support.servers import RawServer, Request, Wire, unused_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.clocks import SkippingClock
+
+PIECES = [b"x" * 65_536] * 160
+KEYED = b'[{"error_key": "mashery.not.authorized.%s", "error_message": "m"}]'
+
+
+async def partly(wire: Wire) -> None:
+    await wire.head()
+    await wire.reader.read(1000)
+    wire.reset()
+
+
+async def unanswered(wire: Wire) -> None:
+    await wire.request()
+    wire.reset()
+
+
+def answering(status: str, body: bytes = b"", *headers: str) -> Any:
+    async def answer(wire: Wire) -> None:
+        await wire.request()
+        await wire.answer(status, body, *headers)
+
+    return answer
+
+
+ACCIDENTS: dict[Happening, Any] = {
+    Happening.PARTLY_SENT: partly,
+    Happening.UNANSWERED: unanswered,
+    Happening.OVER_RATE: answering("403 Forbidden", KEYED % b"over.qps"),
+    Happening.OVER_DAY: answering("403 Forbidden", KEYED % b"over.ratelimit"),
+    Happening.SERVER_BUSY: answering("503 Busy", b"", "Retry-After: 2"),
+    Happening.SERVER_FAILED: answering("500 Oops", b"<html>"),
+    Happening.UNAUTHORIZED: answering("401 Unauthorized", b"[]"),
+    Happening.REDIRECTED: answering("307 Away", b"", "Location: http://127.0.0.1:1/v2/x"),
+    Happening.REFUSED: answering("409 Conflict", b'{"error_key": "k", "error_message": "m"}'),
+}
+RAISED: dict[Happening, type[errors.ConstantContactError]] = {
+    Happening.PARTLY_SENT: errors.ConnectionLost,
+    Happening.UNANSWERED: errors.ConnectionLost,
+    Happening.OVER_RATE: errors.QuotaExceeded,
+    Happening.OVER_DAY: errors.DailyQuotaExceeded,
+    Happening.SERVER_BUSY: errors.ServerError,
+    Happening.SERVER_FAILED: errors.ServerError,
+    Happening.UNAUTHORIZED: errors.AuthenticationFailed,
+    Happening.REDIRECTED: errors.UnexpectedRedirect,
+    Happening.REFUSED: errors.Conflict,
+}
+SENDS = {
+    Verdict.RETRY: ATTEMPTS,
+    Verdict.RETRY_ONCE: 2,
+    Verdict.WAIT: 1 + RATE_WAITS,
+    Verdict.REFRESH: 2,
+    Verdict.LOOK: 1,
+    Verdict.RAISE: 1,
+}
+CELLS = [(happening, effect) for happening in ACCIDENTS for effect in Effect]
+
+
+def accident(happening: Happening, times: int) -> RawServer:
+    """A server on which it happens so many times; then all goes well."""
+    left = [times]
+
+    async def script(wire: Wire) -> None:
+        while True:
+            if left[0]:
+                left[0] -= 1
+                await ACCIDENTS[happening](wire)
+            else:
+                await wire.request()
+                await wire.answer(body=b'"done"')
+
+    return RawServer(script)
+
+
+def call(effect: Effect, happening: Happening = Happening.PARTLY_SENT) -> Call:
+    pieces = PIECES if happening is Happening.PARTLY_SENT else PIECES[:2]
+    return Call("POST", "/thing", effect, "the thing", body=PiecesBody(*pieces))
+
+
+def attempts(call: Call) -> int:
+    assert isinstance(call.body, PiecesBody)
+    assert all(attempt.closed for attempt in call.body.attempts)
+    return len(call.body.attempts)
+
+
+@pytest.mark.parametrize(("happening", "effect"), CELLS)
+async def test_what_happens_once_is_overcome_where_the_table_says_so(
+    open_session: Callable[..., Any], engine: str, happening: Happening, effect: Effect
+) -> None:
+    verdict = TABLE[happening][effect]
+    one = call(effect, happening)
+    async with accident(happening, 1) as server:
+        session = await open_session(server, engine=engine, refresh_token=lambda: "fresh")
+        if verdict is Verdict.LOOK:
+            with pytest.raises(errors.OutcomeUnknown, match=r"not sent again; look before"):
+                await session.send(one)
+        elif verdict is Verdict.RAISE:
+            with pytest.raises(RAISED[happening]):
+                await session.send(one)
+        else:
+            assert (await session.send(one)).read(str) == "done"
+    assert attempts(one) == (1 if verdict in (Verdict.LOOK, Verdict.RAISE) else 2)
+
+
+@pytest.mark.parametrize(("happening", "effect"), CELLS)
+async def test_what_goes_on_happening_is_told_after_the_attempts_of_the_table(
+    open_session: Callable[..., Any], engine: str, happening: Happening, effect: Effect
+) -> None:
+    verdict = TABLE[happening][effect]
+    one = call(effect, happening)
+    expected = errors.OutcomeUnknown if verdict is Verdict.LOOK else RAISED[happening]
+    async with accident(happening, 100) as server:
+        session = await open_session(server, engine=engine, refresh_token=lambda: "fresh")
+        with pytest.raises(expected) as caught:
+            await session.send(one)
+    assert type(caught.value) is expected
+    assert attempts(one) == SENDS[verdict]
+    assert caught.value.message.startswith("the thing: ")
+    if isinstance(caught.value, errors.ConnectionLost):
+        assert caught.value.sent == ("partly" if happening is Happening.PARTLY_SENT else "wholly")
+
+
+@pytest.mark.parametrize("effect", Effect)
+async def test_without_a_connection_every_call_is_tried_three_times(
+    open_session: Callable[..., Any], engine: str, effect: Effect, clock: SkippingClock
+) -> None:
+    session = await open_session(
+        engine=engine, base_url=f"http://127.0.0.1:{await unused_port()}/v2"
+    )
+    one = call(effect)
+    with pytest.raises(errors.ConnectFailed, match="Nothing was sent") as caught:
+        await session.send(one)
+    assert caught.value.sent == "nothing"
+    assert attempts(one) == 3
+    assert len(clock.slept) == 2
+
+
+@pytest.mark.parametrize(
+    "happening", [Happening.PARTLY_SENT, Happening.OVER_RATE, Happening.UNAUTHORIZED]
+)
+async def test_a_body_that_cannot_be_repeated_is_not(
+    open_session: Callable[..., Any], happening: Happening
+) -> None:
+    body = PiecesBody(*PIECES, repeatable=False)
+    async with accident(happening, 1) as server:
+        session = await open_session(server, refresh_token=lambda: "fresh")
+        with pytest.raises(RAISED[happening]):
+            await session.send(Call("POST", "/thing", Effect.SAFE, "the thing", body=body))
+    assert len(body.attempts) == 1
+
+
+async def test_a_stale_connection_makes_no_difference_to_a_call_that_may_be_repeated(
+    open_session: Callable[..., Any], engine: str
+) -> None:
+    """aiohttp repeats a PUT by itself then, though its body has been handed over."""
+    seen: list[Request] = []
+
+    async def script(wire: Wire) -> None:
+        seen.append(await wire.request())
+        await wire.answer(body=b"1")
+        seen.append(await wire.request())
+        if len(seen) > 2:
+            await wire.answer(body=b"3")
+
+    async with RawServer(script) as server:
+        session = await open_session(server, engine=engine)
+        for _ in range(2):
+            body = PiecesBody(b"abc", b"def")
+            answer = await session.send(Call("PUT", "/x", Effect.IDEMPOTENT, "it", body=body))
+            assert answer.content in (b"1", b"3")
+    assert {request.body for request in seen} == {b"abcdef"}

@@ -1,0 +1,467 @@
+"""Deadlines, hints, the quota, the retry allowance and fresh tokens."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ccv2_async import errors
+from ccv2_async.transport.budget import Budget, Lane
+from ccv2_async.transport.retry import Effect
+from ccv2_async.transport.session import Call, Timeouts
+from tests.support.bodies import PiecesBody
+from tests.support.clocks import ManualClock, settle
+from tests.support.probes import nothing_left
+from tests.support.servers import RawServer, Request, Wire, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ccv2_async.sandbox import Sandbox
+    from tests.support.clocks import SkippingClock
+
+QPS = b'[{"error_key": "mashery.not.authorized.over.qps", "error_message": "m"}]'
+
+
+def read(**options: Any) -> Call:
+    return Call("GET", "/x", Effect.SAFE, "the thing", **options)
+
+
+def add(body: Any = None, **options: Any) -> Call:
+    return Call(
+        "POST", "/x", Effect.ADDITIVE, "the thing", body=body or PiecesBody(b"{}"), **options
+    )
+
+
+def answer(status: str, body: bytes = b"[]", *headers: str) -> Any:
+    async def say(wire: Wire, _: Request) -> None:
+        await wire.answer(status, body, *headers)
+
+    return say
+
+
+fine = answer("200 OK", b'"fine"')
+
+
+class Stages:
+    """A server that stops at a stage of the answer and says when it got there."""
+
+    def __init__(self, *writes: bytes, read_body: bool = True) -> None:
+        self.writes = writes
+        self.read_body = read_body
+        self.reached = asyncio.Event()
+
+    async def __call__(self, wire: Wire) -> None:
+        await (wire.request() if self.read_body else wire.head())
+        for data in self.writes:
+            await wire.write(data)
+        self.reached.set()
+        while await wire.reader.read(65536):
+            pass
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+BAD_HEAD = b"HTTP/1.1 500 Oops\r\nContent-Length: 1000\r\n\r\n"
+TRICKLES = {
+    "nothing at all": (),
+    "half a head": (HEAD[:20],),
+    "a head": (HEAD,),
+    "half a body": (HEAD, b"x" * 500),
+    "half an error": (BAD_HEAD, b"x" * 500),
+}
+
+
+@pytest.mark.parametrize("stage", TRICKLES)
+async def test_the_deadline_ends_an_answer_that_does_not_come_to_an_end(
+    open_session: Callable[..., Any], engine: str, manual_clock: ManualClock, stage: str
+) -> None:
+    script = Stages(*TRICKLES[stage])
+    async with RawServer(script) as server, nothing_left():
+        session = await open_session(server, engine=engine, clock=manual_clock)
+        task = asyncio.create_task(session.send(read(deadline=30)))
+        await script.reached.wait()
+        await manual_clock.advance(29.9)
+        assert not task.done()
+        await manual_clock.advance(0.2)
+        with pytest.raises(errors.DeadlineExceeded, match=r"no whole answer came within 30 s"):
+            await task
+        assert server.connections == 1
+        await session.aclose()
+
+
+@pytest.mark.parametrize(
+    ("read_body", "pieces", "sent"), [(True, 2, "wholly"), (False, 400, "partly")]
+)
+async def test_an_adding_call_whose_time_is_up_says_how_far_it_got(
+    open_session: Callable[..., Any],
+    engine: str,
+    manual_clock: ManualClock,
+    read_body: bool,
+    pieces: int,
+    sent: str,
+) -> None:
+    reached = asyncio.Event()
+
+    async def script(wire: Wire) -> None:
+        await (wire.request() if read_body else wire.head())
+        reached.set()
+        await asyncio.Event().wait()
+
+    async with RawServer(script) as server:
+        session = await open_session(server, engine=engine, clock=manual_clock)
+        body = PiecesBody(*[b"x" * 65536] * pieces)
+        task = asyncio.create_task(session.send(add(body, deadline=30)))
+        await reached.wait()
+        await manual_clock.advance(31)
+        expected = errors.OutcomeUnknown if sent == "wholly" else errors.DeadlineExceeded
+        with pytest.raises(expected, match="within 30 s") as caught:
+            await task
+        if isinstance(caught.value, errors.DeadlineExceeded):
+            assert caught.value.sent == sent
+            assert isinstance(caught.value, TimeoutError)
+        assert body.attempts[0].closed
+
+
+async def test_a_step_that_takes_too_long_is_an_accident_like_others(
+    open_session: Callable[..., Any], engine: str
+) -> None:
+    async with RawServer(Stages()) as server:
+        session = await open_session(server, engine=engine, timeouts=Timeouts(read=0.02))
+        with pytest.raises(errors.ConnectionLost, match=r"no whole answer came \(ReadTimeout"):
+            await session.send(read())
+        assert server.connections == 3
+
+
+async def test_waiting_for_the_quota_before_the_first_attempt_is_not_counted(
+    open_session: Callable[..., Any], manual_clock: ManualClock
+) -> None:
+    budget = Budget(1, clock=manual_clock)
+    async with serving(fine) as server:
+        session = await open_session(server, clock=manual_clock, budget=budget)
+        await budget.acquire(Lane.BULK)
+        budget.pause(500)
+        task = asyncio.create_task(session.send(read(deadline=10)))
+        await settle()
+        await manual_clock.advance(501)
+        assert (await task).read(str) == "fine"
+
+
+@pytest.mark.parametrize("effect", [Effect.SAFE, Effect.ADDITIVE])
+async def test_waiting_for_the_quota_before_another_attempt_is_counted(
+    open_session: Callable[..., Any], manual_clock: ManualClock, effect: Effect
+) -> None:
+    budget = Budget(4, clock=manual_clock)
+    asked = asyncio.Event()
+
+    async def refuse(wire: Wire, _: Request) -> None:
+        budget.pause(500)
+        await wire.answer("403 Forbidden", QPS)
+        asked.set()
+
+    async with serving(refuse) as server:
+        session = await open_session(server, clock=manual_clock, budget=budget)
+        call = Call("POST", "/x", effect, "the thing", body=PiecesBody(b"1"), deadline=10)
+        task = asyncio.create_task(session.send(call))
+        await asked.wait()
+        while not budget._queue:  # the answer is on its way over the socket
+            await asyncio.sleep(0.001)
+        await manual_clock.advance(11)
+        with pytest.raises(
+            errors.DeadlineExceeded, match="no time left to send it again"
+        ) as caught:
+            await task
+        assert caught.value.sent == "nothing"
+
+
+@pytest.mark.parametrize(
+    ("hint", "waited"), [("0", 0.0), ("7", 7.0), ("1.5", 1.5), ("120", 120.0), ("soon", 0.0)]
+)
+@pytest.mark.parametrize("status", ["503 Busy", "500 Oops"])
+async def test_a_hint_is_waited_for(
+    open_session: Callable[..., Any], clock: SkippingClock, hint: str, waited: float, status: str
+) -> None:
+    async with serving(answer(status, b"", f"Retry-After: {hint}"), fine) as server:
+        session = await open_session(server)
+        assert (await session.send(read(deadline=None))).read(str) == "fine"
+    assert waited <= clock.slept[-1] <= max(waited, 1.0)
+
+
+@pytest.mark.parametrize("hint", ["121", "1e9", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
+@pytest.mark.parametrize("status", ["503 Busy", "403 Forbidden", "429 Slow down"])
+async def test_a_hint_beyond_two_minutes_is_an_error_at_once(
+    open_session: Callable[..., Any], clock: SkippingClock, hint: str, status: str
+) -> None:
+    if hint == "1e9":
+        hint = "1000000000"
+    async with serving(answer(status, QPS, f"Retry-After: {hint}")) as server:
+        session = await open_session(server)
+        with pytest.raises(errors.APIError) as caught:
+            await session.send(read(deadline=None))
+        assert server.connections == 1
+    assert clock.slept == []
+    if isinstance(caught.value, errors.QuotaExceeded):
+        assert caught.value.retry_after
+        assert caught.value.retry_after > 120
+
+
+async def test_a_hint_beyond_the_deadline_is_an_error_at_once(
+    open_session: Callable[..., Any], clock: SkippingClock
+) -> None:
+    async with serving(answer("503 Busy", b"", "Retry-After: 100")) as server:
+        session = await open_session(server)
+        with pytest.raises(errors.ServerError, match="answered 503"):
+            await session.send(read(deadline=90))
+    assert clock.slept == []
+
+
+async def test_over_the_calls_per_second_every_call_of_the_client_waits(
+    open_session: Callable[..., Any], manual_clock: ManualClock
+) -> None:
+    refused = asyncio.Event()
+    served: list[float] = []
+
+    async def refuse(wire: Wire, _: Request) -> None:
+        await wire.answer("403 Forbidden", QPS, "Retry-After: 3")
+        refused.set()
+
+    async def serve(wire: Wire, _: Request) -> None:
+        served.append(manual_clock.now)
+        await wire.answer(body=b'"fine"')
+
+    async with serving(refuse, serve) as server:
+        session = await open_session(server, clock=manual_clock)
+        first = asyncio.create_task(session.send(read()))
+        await refused.wait()
+        while session.budget._paused_until == 0.0:
+            await asyncio.sleep(0.001)
+        second = asyncio.create_task(session.send(read(lane=Lane.BULK)))
+        await manual_clock.advance(2.9)
+        assert served == []
+        await manual_clock.advance(0.2)
+        await asyncio.gather(first, second)
+        assert served == [1003.0, 1003.0]
+
+
+async def test_over_the_days_calls_nothing_more_is_sent(
+    open_session: Callable[..., Any], sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("over_ratelimit")
+    session = await open_session(sandbox)
+    with pytest.raises(errors.DailyQuotaExceeded) as caught:
+        await session.send(read())
+    assert caught.value.status == 403
+    assert caught.value.error_key == "mashery.not.authorized.over.ratelimit"
+    assert caught.value.resets_at == session.budget.resets_at
+    with pytest.raises(errors.DailyQuotaExceeded) as caught:
+        await session.send(read())
+    assert caught.value.status is None
+    assert len(sandbox.admin.requests()) == 1
+
+
+@pytest.mark.parametrize("headers", [True, False])
+async def test_a_quota_that_the_sandbox_keeps_is_met_by_waiting(
+    connect: Callable[..., Any], sandbox: Sandbox, headers: bool, clock: SkippingClock
+) -> None:
+    sandbox.admin.configure(quota_headers=headers)
+    sandbox.admin.fault("over_qps", times=3)
+    cc = await connect(sandbox)
+    assert await cc.library.files().collect() == []
+    assert len(sandbox.admin.requests()) == 4
+
+
+async def test_an_outage_does_not_multiply_traffic(open_session: Callable[..., Any]) -> None:
+    requests = 0
+
+    async def fail(wire: Wire, _: Request) -> None:
+        nonlocal requests
+        requests += 1
+        await wire.answer("500 Oops", b"")
+
+    async with serving(fail) as server:
+        session = await open_session(server)
+        for _ in range(200):
+            with pytest.raises(errors.ServerError):
+                await session.send(read())
+    assert requests == 200 + 100
+
+
+async def test_no_more_calls_of_a_lane_are_on_the_wire_than_allowed(
+    open_session: Callable[..., Any],
+) -> None:
+    gate, inside, most = asyncio.Event(), 0, 0
+
+    async def slow(wire: Wire, _: Request) -> None:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        await gate.wait()
+        inside -= 1
+        await wire.answer(body=b'"fine"')
+
+    async with serving(slow) as server:
+        session = await open_session(server, max_in_flight=3)
+        tasks = [asyncio.create_task(session.send(read(lane=Lane.BULK))) for _ in range(10)]
+        while inside < 3:
+            await asyncio.sleep(0.001)
+        poll = asyncio.create_task(session.send(read(lane=Lane.POLL)))
+        while inside < 4:  # a full lane does not keep the others waiting
+            await asyncio.sleep(0.001)
+        gate.set()
+        await asyncio.gather(poll, *tasks)
+    assert most == 4
+
+
+class Tokens:
+    """A service that accepts one token only, and a hook that gives it."""
+
+    def __init__(self, *given: Any) -> None:
+        self.given = list(given)
+        self.calls = 0
+        self.seen: list[str] = []
+
+    async def serve(self, wire: Wire, request: Request) -> None:
+        token = request.headers["authorization"].removeprefix("Bearer ")
+        self.seen.append(token)
+        ok = token == "fresh-token"
+        await wire.answer("200 OK" if ok else "401 No", b'"fine"' if ok else b"[]")
+
+    def sync(self) -> str:
+        self.calls += 1
+        token = self.given.pop(0) if len(self.given) > 1 else self.given[0]
+        if isinstance(token, Exception):
+            raise token
+        return token  # type: ignore[no-any-return]  # whatever the test gives
+
+    async def slowly(self) -> str:
+        await asyncio.sleep(0.01)
+        return self.sync()
+
+
+@pytest.mark.parametrize("kind", ["sync", "slowly"])
+async def test_a_fresh_token_is_asked_for_once_and_used_from_then_on(
+    open_session: Callable[..., Any], engine: str, kind: str
+) -> None:
+    tokens = Tokens("fresh-token")
+    async with serving(tokens.serve) as server:
+        session = await open_session(server, engine=engine, refresh_token=getattr(tokens, kind))
+        for _ in range(3):
+            assert (await session.send(read())).read(str) == "fine"
+    assert tokens.calls == 1
+    assert tokens.seen == ["sandbox-token"] + ["fresh-token"] * 3
+
+
+async def test_many_calls_that_are_refused_together_ask_for_one_token(
+    open_session: Callable[..., Any],
+) -> None:
+    tokens = Tokens("fresh-token")
+    async with serving(tokens.serve) as server:
+        session = await open_session(server, refresh_token=tokens.slowly)
+        answers = await asyncio.gather(*(session.send(read()) for _ in range(10)))
+        assert {answer.read(str) for answer in answers} == {"fine"}
+    assert tokens.calls == 1
+
+
+async def test_a_caller_that_is_cancelled_while_it_asks_leaves_it_to_the_next(
+    open_session: Callable[..., Any],
+) -> None:
+    tokens, asked, gate = Tokens("fresh-token"), asyncio.Event(), asyncio.Event()
+
+    async def hook() -> str:
+        asked.set()
+        await gate.wait()
+        return tokens.sync()
+
+    async with serving(tokens.serve) as server:
+        session = await open_session(server, refresh_token=hook)
+        tasks = [asyncio.create_task(session.send(read())) for _ in range(3)]
+        await asked.wait()
+        tasks[0].cancel()
+        gate.set()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    cancelled = [result for result in results if isinstance(result, asyncio.CancelledError)]
+    assert len(cancelled) == 1
+    assert tokens.calls == 1
+
+
+async def test_a_hook_that_hangs_is_ended_by_the_deadline(
+    open_session: Callable[..., Any], manual_clock: ManualClock
+) -> None:
+    tokens, asked = Tokens("x"), asyncio.Event()
+
+    async def hook() -> str:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with serving(tokens.serve) as server:
+        session = await open_session(server, refresh_token=hook, clock=manual_clock)
+        task = asyncio.create_task(session.send(read(deadline=30)))
+        await asked.wait()
+        await manual_clock.advance(31)
+        with pytest.raises(errors.DeadlineExceeded):
+            await task
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        RuntimeError("no account fresh"),
+        "",
+        "two\nlines",
+        None,
+        5,
+        errors.ConstantContactError("x."),
+    ],
+)
+async def test_a_hook_that_fails_is_told_with_the_refusal(
+    open_session: Callable[..., Any], given: Any
+) -> None:
+    tokens = Tokens(given)
+    async with serving(tokens.serve) as server:
+        session = await open_session(server, refresh_token=tokens.sync)
+        with pytest.raises(errors.AuthenticationFailed, match="refresh_token .* failed") as caught:
+            await session.send(read())
+    assert caught.value.status == 401
+    assert tokens.seen == ["sandbox-token"]
+
+
+async def test_a_fresh_token_that_is_refused_too_is_the_end(
+    open_session: Callable[..., Any],
+) -> None:
+    tokens = Tokens("stale-token")
+    async with serving(tokens.serve) as server:
+        session = await open_session(server, refresh_token=tokens.sync)
+        with pytest.raises(errors.AuthenticationFailed, match="get a new one"):
+            await session.send(read())
+    assert tokens.seen == ["sandbox-token", "stale-token"]
+
+
+async def test_without_a_hook_a_refused_token_is_told_at_once(
+    open_session: Callable[..., Any], sandbox: Sandbox
+) -> None:
+    session = await open_session(sandbox, access_token="another-token")
+    with pytest.raises(errors.AuthenticationFailed):
+        await session.send(Call("GET", "/library/info", Effect.SAFE, "info"))
+    assert len(sandbox.admin.requests()) == 1
+
+
+async def test_after_the_client_is_closed_nothing_is_sent(
+    connect: Callable[..., Any], sandbox: Sandbox, manual_clock: ManualClock
+) -> None:
+    cc = await connect(sandbox, clock=manual_clock)
+    library, session = cc.library, cc._open_parts.session
+    sandbox.admin.fault("unavailable", headers={"retry-after": "5"})
+    retrying = asyncio.create_task(library.info())
+    while not manual_clock.slept:
+        await asyncio.sleep(0.001)
+    await cc.aclose()
+    await manual_clock.advance(6)
+    with pytest.raises(errors.ClientClosed):
+        await retrying
+    with pytest.raises(errors.ClientClosed, match="It was not sent"):
+        await library.info()
+    with pytest.raises(errors.ClientClosed):
+        await session.send(read())
+    assert len(sandbox.admin.requests()) == 1
