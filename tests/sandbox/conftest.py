@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from openapi_schema_validator import OAS31Validator
 
 from ccv2_async.sandbox import Sandbox
+from ccv2_async.sandbox.openapi import openapi_document
+from ccv2_async.sandbox.table import OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,9 +33,42 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
+DOCUMENT = openapi_document(OPERATIONS)
+
+
+def check_against_document(answer: httpx.Response) -> None:
+    """Hold an answer against the sandbox's own OpenAPI document."""
+    path = answer.request.url.path.removeprefix("/v2").rstrip("/")
+    method = answer.request.method.lower()
+    described = next(
+        (
+            methods[method]
+            for template, methods in DOCUMENT["paths"].items()
+            if method in methods and re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path)
+        ),
+        None,
+    )
+    if described is None:
+        return
+    expected = described["responses"].get(str(answer.status_code))
+    assert expected is not None, f"{method} {path} answered {answer.status_code}"
+    answer.read()
+    if "content" not in expected:
+        assert answer.content == b""
+        return
+    schema = expected["content"]["application/json"]["schema"]
+    OAS31Validator({**schema, "components": DOCUMENT["components"]}).validate(answer.json())
+
+
 @pytest.fixture
 def api(sandbox: Sandbox) -> Iterator[httpx.Client]:
-    with httpx.Client(**credentials(sandbox), trust_env=False) as client:
+    def check(answer: httpx.Response) -> None:
+        if answer.request.url.path.startswith("/v2") and not sandbox.admin.requests()[-1].fault:
+            check_against_document(answer)
+
+    with httpx.Client(
+        **credentials(sandbox), trust_env=False, event_hooks={"response": [check]}
+    ) as client:
         yield client
 
 

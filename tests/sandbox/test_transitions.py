@@ -83,8 +83,7 @@ def test_processing_times_are_drawn_around_the_median_and_repeat_with_the_seed()
 
     def drawn(settings: Settings) -> list[float]:
         plans = [
-            plan_job(settings, Script("Active"), first="Uploaded", key=str(number), now=0.0)
-            for number in range(2000)
+            plan_job(settings, Script("Active"), key=str(number), now=0.0) for number in range(2000)
         ]
         return [plan.seconds or 0.0 for plan in plans]
 
@@ -96,13 +95,9 @@ def test_processing_times_are_drawn_around_the_median_and_repeat_with_the_seed()
 
 
 def test_a_plan_knows_when_it_is_due() -> None:
-    by_time = plan_job(
-        Settings(mode="seconds", seconds=8), Script("Active"), first="Uploaded", key="1", now=100.0
-    )
+    by_time = plan_job(Settings(mode="seconds", seconds=8), Script("Active"), key="1", now=100.0)
     assert by_time.due() == 108.0
-    by_looks = plan_job(
-        Settings(mode="looks"), Script("Active"), first="Uploaded", key="1", now=100.0
-    )
+    by_looks = plan_job(Settings(mode="looks"), Script("Active"), key="1", now=100.0)
     assert by_looks.due() is None
 
 

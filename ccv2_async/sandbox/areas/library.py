@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ccv2_async.sandbox.areas.rows import CREATE, DELETE_ONE, READ, READ_ONE, UPDATE, limit
 from ccv2_async.sandbox.clock import offset_stamp, utc_stamp
 from ccv2_async.sandbox.fields import Field
 from ccv2_async.sandbox.operations import Answer, FormBody, JsonBody, Operation, Shape
@@ -268,7 +269,7 @@ def upload_status(call: Call) -> Answer:
     return Answer(200, rows)
 
 
-_LIMIT = (Field("integer", minimum=1, maximum=1000), 50)
+_LIMIT = limit(1000, 50)
 _FILE_SORT = (
     Field("string", allowed=tuple(n + end for n in _FILE_ORDERS for end in ("", "_DESC"))),
     "CREATED_DATE_DESC",
@@ -299,20 +300,16 @@ _FILES = Shape("page", schemas.LIBRARY_FILE)
 _ONE_FILE = Shape("one", schemas.LIBRARY_FILE)
 _ONE_FOLDER = Shape("one", schemas.LIBRARY_FOLDER)
 
-_READ = (200, 401, 406, 500)
-_READ_ONE = (200, 401, 404, 406, 500)
-_DELETE_ONE = (204, 401, 404, 500)
-
 OPERATIONS = (
     Operation(
-        "library_info_get", "GET", "/library/info", info, _READ, Shape("info", schemas.LIBRARY_INFO)
+        "library_info_get", "GET", "/library/info", info, READ, Shape("info", schemas.LIBRARY_INFO)
     ),
     Operation(
         "library_folders_list",
         "GET",
         "/library/folders",
         folders_list,
-        _READ,
+        READ,
         Shape("page", schemas.LIBRARY_FOLDER),
         query={"limit": _LIMIT, "sort_by": _FOLDER_SORT},
     ),
@@ -321,7 +318,7 @@ OPERATIONS = (
         "POST",
         "/library/folders",
         folder_create,
-        (201, 400, 401, 406, 409, 415, 500),
+        CREATE,
         _ONE_FOLDER,
         body=JsonBody.of(schemas.LIBRARY_FOLDER_WRITE),
     ),
@@ -330,7 +327,7 @@ OPERATIONS = (
         "GET",
         "/library/folders/trash/files",
         trash_list,
-        _READ,
+        READ,
         _FILES,
         query=_TRASH_QUERY,
     ),
@@ -346,7 +343,7 @@ OPERATIONS = (
         "GET",
         "/library/folders/{folderId}",
         folder_get,
-        _READ_ONE,
+        READ_ONE,
         _ONE_FOLDER,
     ),
     Operation(
@@ -354,7 +351,7 @@ OPERATIONS = (
         "PUT",
         "/library/folders/{folderId}",
         folder_update,
-        (200, 204, 400, 401, 404, 406, 409, 415, 500),
+        (*UPDATE, 204, 409),
         _ONE_FOLDER,
         query=_PAYLOAD,
         body=JsonBody.of(schemas.LIBRARY_FOLDER_WRITE),
@@ -364,14 +361,14 @@ OPERATIONS = (
         "DELETE",
         "/library/folders/{folderId}",
         folder_delete,
-        _DELETE_ONE,
+        (*DELETE_ONE, 400),
     ),
     Operation(
         "library_files_by_folder",
         "GET",
         "/library/folders/{folderId}/files",
         files_by_folder,
-        _READ_ONE,
+        READ_ONE,
         _FILES,
         query=_FILE_QUERY,
     ),
@@ -380,7 +377,7 @@ OPERATIONS = (
         "PUT",
         "/library/folders/{folderId}/files",
         files_move,
-        (200, 400, 401, 404, 406, 415, 500),
+        UPDATE,
         Shape("array", schemas.MOVE_RESULT),
         body=JsonBody.array(Field("id", required=True)),
     ),
@@ -389,7 +386,7 @@ OPERATIONS = (
         "GET",
         "/library/files",
         files_list,
-        _READ,
+        READ,
         _FILES,
         query=_FILE_QUERY,
     ),
@@ -406,17 +403,17 @@ OPERATIONS = (
         "GET",
         "/library/files/uploadstatus/{fileId}",
         upload_status,
-        _READ_ONE,
-        Shape("array", schemas.FILE_UPLOAD_STATUS),
+        READ_ONE,
+        Shape("array_or_null", schemas.FILE_UPLOAD_STATUS),
         listed=True,
     ),
-    Operation("library_file_get", "GET", "/library/files/{fileId}", file_get, _READ_ONE, _ONE_FILE),
+    Operation("library_file_get", "GET", "/library/files/{fileId}", file_get, READ_ONE, _ONE_FILE),
     Operation(
         "library_file_update",
         "PUT",
         "/library/files/{fileId}",
         file_update,
-        (200, 204, 400, 401, 404, 406, 415, 500),
+        (*UPDATE, 204),
         _ONE_FILE,
         query=_PAYLOAD,
         body=JsonBody.of(schemas.LIBRARY_FILE_UPDATE),
@@ -426,7 +423,7 @@ OPERATIONS = (
         "DELETE",
         "/library/files/{fileId}",
         files_delete,
-        _DELETE_ONE,
+        DELETE_ONE,
         listed=True,
     ),
 )

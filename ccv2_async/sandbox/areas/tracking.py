@@ -108,7 +108,7 @@ def _show(deed: Deed, *, of_campaign: bool) -> dict[str, Any]:
 def _page(call: Call, deeds: Iterable[Deed]) -> Answer:
     since = call.query["created_since"]
     after = float("-inf") if since is None else read_stamp(since)
-    chosen = [deed for deed in deeds if deed.at >= after]
+    chosen = sorted((deed for deed in deeds if deed.at >= after), key=lambda deed: deed.at)
     of_campaign = "campaignId" in call.ids
     return page(call, chosen[::-1], lambda deed: _show(deed, of_campaign=of_campaign))
 

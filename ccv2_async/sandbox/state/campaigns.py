@@ -126,9 +126,10 @@ class Campaigns:
             raise Refusal(409, f"A campaign cannot be scheduled while it is {campaign.status}.")
         if not campaign.fields.get("sent_to_contact_lists"):
             raise bad_field("sent_to_contact_lists", "the campaign goes to no list.")
+        moment = self._moment(at, now)
         schedule_id = str(campaign.next_schedule)
         campaign.next_schedule += 1
-        campaign.schedules[schedule_id] = self._moment(at, now)
+        campaign.schedules[schedule_id] = moment
         campaign.status, campaign.modified = "SCHEDULED", now
         return schedule_id
 
