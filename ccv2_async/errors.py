@@ -26,6 +26,7 @@
     │   ├── Forbidden                 403 that is not about the quota
     │   ├── NotFound                  404
     │   ├── Conflict                  409
+    │   ├── GrantRefused              the OAuth2 server, or the account's owner, gave no access
     │   ├── ServerError               5xx, after the attempts that are allowed
     │   └── QuotaExceeded             over the calls per second, or too many jobs (429)
     │       └── DailyQuotaExceeded      over the calls per day; `resets_at` says until when
@@ -67,6 +68,7 @@ __all__ = [
     "FileChanged",
     "FileRefused",
     "Forbidden",
+    "GrantRefused",
     "InvalidField",
     "JobError",
     "JobNotFound",
@@ -333,6 +335,14 @@ class NotFound(APIError):
 
 class Conflict(APIError):
     """Something of the same name or address exists already (409)."""
+
+
+class GrantRefused(APIError):
+    """No access was granted, or a grant was not what it should be. Begin anew at `authorize_url`.
+
+    `error_key` is the OAuth2 server's word, such as `access_denied`; it is `state_mismatch`, with
+    a `status` of None, when the answer to a request for access belongs to none of ours.
+    """
 
 
 class ServerError(APIError):

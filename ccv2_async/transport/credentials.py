@@ -105,16 +105,19 @@ class Credentials:
     def _remember(self, secrets: Iterable[str]) -> None:
         forms = set(self._secrets)
         for secret in secrets:
-            forms |= {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
+            forms |= forms_of(secret)
         # The longest first, so that no form is cut short by one that it contains.
         self._secrets = sorted(forms, key=len, reverse=True)
 
 
+def forms_of(secret: str) -> set[str]:
+    """The ways in which a secret may stand in a URL, a form, JSON, or plain text."""
+    return {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
+
+
 def _checked(value: str, what: str, argument: str, variable: str) -> str:
     if not value:
-        raise MissingCredentials(
-            f"No {what}: give {argument} or set {variable}. Nothing was sent."
-        )
+        raise MissingCredentials(f"No {what}: give {argument} or set {variable}. Nothing was sent.")
     if not (value.isascii() and value.isprintable()) or " " in value:
         raise MissingCredentials(
             f"The {what} holds a blank, a line end or a character outside ASCII, "

@@ -1,0 +1,264 @@
+"""The OAuth2 server flow: how an account's owner lets an application act for the account.
+
+It stands beside the client and needs none. `authorize_url` is where the owner's browser is sent;
+the service sends it back to `redirect_uri` with a code, and `exchange_code` turns that into the
+access token the client is opened with. A token lasts about ten years and cannot be refreshed.
+
+Source: "OAuth2 server flow" page of the service's documentation.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlencode
+
+import anyio
+import attrs
+import httpx
+
+from ccv2_async import errors
+from ccv2_async.models.convert import decode
+from ccv2_async.models.oauth import AccessToken, TokenInfo
+from ccv2_async.transport import answers
+from ccv2_async.transport.connections import UsersEngine, open_engine
+from ccv2_async.transport.credentials import HIDDEN, forms_of
+from ccv2_async.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ccv2_async.transport.connections import Engine
+
+T = TypeVar("T")
+
+BASE_URL = "https://oauth2.constantcontact.com/oauth2"
+
+_MAX_ANSWER = 64 * 1024
+_STEP_SECONDS = {"connect": 10.0, "read": 30.0, "write": 30.0, "pool": 10.0}
+_DEADLINE = 60.0
+
+
+def new_state() -> str:
+    """A `state` that nobody can guess: keep it in the owner's session until the redirect."""
+    return secrets.token_urlsafe(32)
+
+
+@attrs.frozen
+class OAuthFlow:
+    """The server flow of one application.
+
+    Args:
+        client_id: The application's API key.
+        client_secret: Its secret; kept out of `repr` and of every message.
+        redirect_uri: Where the owner's browser is sent back to, as registered for the key.
+        base_url: Where the OAuth2 server lives.
+        http_client: Your own `httpx.AsyncClient` to send through; it is not closed.
+    """
+
+    client_id: str = attrs.field(repr=False)
+    client_secret: str = attrs.field(repr=False)
+    redirect_uri: str
+    base_url: str = attrs.field(default=BASE_URL, kw_only=True)
+    http_client: httpx.AsyncClient | None = attrs.field(default=None, repr=False, kw_only=True)
+
+    def authorize_url(self, *, state: str, sign_up: bool = False, new_user: bool = False) -> str:
+        """Where to send the browser of the account's owner. Makes no request.
+
+        Args:
+            state: What `new_state` gave; the redirect brings it back.
+            sign_up: Whether the page offers to open an account.
+            new_user: Whether the page for opening an account comes first.
+
+        Raises:
+            InvalidField: `state` is empty.
+        """
+        if not state:
+            raise errors.InvalidField("state", state, "a text that nobody can guess: new_state()")
+        query = {
+            "response_type": "code",
+            "client_id": self.client_id,
+            "redirect_uri": self.redirect_uri,
+            "state": state,
+        }
+        if sign_up:
+            query["oauthSignup"] = "true"
+        if new_user:
+            query["newUser"] = "true"
+        return f"{self.base_url}/oauth/siteowner/authorize?{urlencode(query)}"
+
+    async def exchange_code(self, redirect: Mapping[str, str], *, state: str) -> AccessToken:
+        """The access token for the code that a redirect brought; a code is good for one try.
+
+        Args:
+            redirect: The query parameters of the redirect: `code` and `state`, or `error`.
+            state: The state that was kept for this owner; compared in constant time.
+
+        Raises:
+            GrantRefused: The state is another one, the owner refused, or the code is not good.
+                Safe to try again: no; begin anew at `authorize_url`.
+            OutcomeUnknown: No clear answer came, and the code may be used up. Safe to try again:
+                no; begin anew at `authorize_url`.
+            ConnectFailed: Nothing was sent. Safe to try again: yes, with the same code.
+            DecodeError: The answer holds no token.
+        """
+        _require_state(redirect.get("state", ""), state)
+        code = redirect.get("code", "")
+        if not code:
+            raise _refusal(
+                "authorization",
+                None,
+                redirect.get("error", ""),
+                redirect.get("error_description", ""),
+            )
+        form = _Form(
+            "exchange of the code",
+            {
+                "grant_type": "authorization_code",
+                "client_id": self.client_id,
+                "client_secret": self.client_secret,
+                "code": code,
+                "redirect_uri": self.redirect_uri,
+            },
+            (self.client_secret, code),
+            once=True,
+        )
+        del code
+        return await self._ask("/oauth/token", form, AccessToken)
+
+    async def token_info(self, access_token: str) -> TokenInfo:
+        """Whose token it is, and the seconds it is still good for.
+
+        Raises:
+            GrantRefused: The token is not good.
+            TransportError: No whole answer came. Safe to try again: yes.
+            DecodeError: The answer is not what it should be. Safe to try again: yes.
+        """
+        form = _Form("token information", {"access_token": access_token}, (access_token,))
+        del access_token
+        return await self._ask("/tokeninfo.htm", form, TokenInfo)
+
+    async def _ask(self, path: str, form: _Form, model: type[T]) -> T:
+        response, content = await self._post(path, form)
+        status = response.status_code
+        if not 200 <= status < 300:
+            found = answers.parse_errors(content, response.headers, form.redact)
+            key, said = found[0] if found else ("", "")
+            if status >= 500 and form.once:
+                raise _unanswered(form, self.base_url, f"status {status}")
+            raise _refusal(form.what, status, key, said)
+        try:
+            return decode(model, content, what=form.what, redact=form.redact)
+        except errors.DecodeError as error:
+            failed = error
+        failed.status = status
+        raise failed.with_traceback(None)  # the frames below hold the answer as it came
+
+    async def _post(self, path: str, form: _Form) -> tuple[httpx.Response, bytes]:
+        """The answer, whole. What goes wrong leaves without the frames that hold the form."""
+        url = httpx.URL(self.base_url + path)
+        engine: Engine = (
+            open_engine("httpx", origin=url)
+            if self.http_client is None
+            else UsersEngine(self.http_client)
+        )
+        request = httpx.Request(
+            "POST",
+            url,
+            content=urlencode(form.fields).encode("ascii"),
+            headers={
+                "Content-Type": "application/x-www-form-urlencoded",
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                "User-Agent": f"ccv2_async/{__version__}",
+            },
+            extensions={"timeout": _STEP_SECONDS},
+        )
+        failed: errors.ConstantContactError
+        try:
+            with anyio.fail_after(_DEADLINE):
+                return await _exchange(engine, request)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            failed = errors.ConnectFailed(
+                f"{form.what}: no connection to {url.host} ({type(error).__name__}). "
+                "Nothing was sent; try again."
+            )
+        except (httpx.HTTPError, TimeoutError, OSError) as error:
+            failed = _unanswered(form, url.host, type(error).__name__)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await engine.aclose()
+        raise failed
+
+
+@attrs.frozen
+class _Form:
+    """What is sent; shows nothing of it, as tracebacks with local variables show every `repr`."""
+
+    what: str
+    fields: Mapping[str, str] = attrs.field(repr=False)
+    secrets: tuple[str, ...] = attrs.field(repr=False)
+    once: bool = False
+
+    def redact(self, text: str) -> str:
+        forms = {form for secret in self.secrets if secret for form in forms_of(secret)}
+        for form in sorted(forms, key=len, reverse=True):
+            text = text.replace(form, HIDDEN)
+        return text
+
+
+def _require_state(given: str, kept: str) -> None:
+    if not kept:
+        raise errors.InvalidField("state", kept, "the state that was kept for this owner")
+    if not hmac.compare_digest(given.encode(), kept.encode()):
+        raise errors.GrantRefused(
+            "authorization: the redirect brought another state than the one that was kept for "
+            "this owner, so it may be forged. Nothing was sent; begin anew at authorize_url.",
+            status=None,
+            errors=[("state_mismatch", "")],
+        )
+
+
+def _refusal(what: str, status: int | None, key: str, said: str) -> errors.ConstantContactError:
+    reason = ": ".join(part for part in (key, said) if part) or "without a reason"
+    if status is not None and status >= 500:
+        return errors.ServerError(
+            f"{what}: the OAuth2 server answered {status} ({reason}). Try again later.",
+            status=status,
+            errors=[(key, said)],
+        )
+    if status is not None and 300 <= status < 400:
+        return errors.UnexpectedRedirect(
+            f"{what}: the OAuth2 server answered {status}, a redirect. It was not followed.",
+            status=status,
+        )
+    answered = "was not granted" if status is None else f"was refused with {status}"
+    return errors.GrantRefused(
+        f"{what} {answered} ({reason}). Begin anew at authorize_url.",
+        status=status,
+        errors=[(key or "no_code", said)],
+    )
+
+
+def _unanswered(form: _Form, host: str, reason: str) -> errors.ConstantContactError:
+    told = f"{form.what}: no clear answer came from {host} ({reason})."
+    if form.once:
+        return errors.OutcomeUnknown(
+            f"{told} The code may be used up; begin anew at authorize_url."
+        )
+    return errors.ConnectionLost(f"{told} Ask again.", sent="wholly")
+
+
+async def _exchange(engine: Engine, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+    response = await engine.send(request)
+    content = b""
+    try:
+        async for piece in response.aiter_raw():
+            content += piece
+            if len(content) > _MAX_ANSWER:
+                break
+    finally:
+        with anyio.CancelScope(shield=True):
+            await response.aclose()
+    return response, content
