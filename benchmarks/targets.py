@@ -190,7 +190,11 @@ TARGETS: dict[str, Target] = {
             "ms",
             "startup",
             "ours at most",
-            {"import ccv2_async": Bound(250.0, 120.0)},
+            {
+                # The package loads what is asked of it: the second line is what a program pays.
+                "import ccv2_async": Bound(250.0, 120.0),
+                "from ccv2_async import ConstantContact": Bound(250.0, 120.0),
+            },
         ),
     )
 }
