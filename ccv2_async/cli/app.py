@@ -9,7 +9,7 @@ from cyclopts import App, CycloptsError
 
 from ccv2_async.cli.exits import Exit, exit_of
 from ccv2_async.cli.library import files, folders
-from ccv2_async.cli.output import Output
+from ccv2_async.cli.output import Output, OutputClosedError
 from ccv2_async.cli.poll import poll
 from ccv2_async.cli.sandbox import sandbox
 from ccv2_async.cli.upload import upload
@@ -46,7 +46,7 @@ def run(arguments: Sequence[str] | None = None) -> Exit:
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     output = Output()
     try:
-        code = app(tokens, exit_on_error=False, print_error=False)
+        code = app(tokens, console=output.help, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         output.complain(" ".join(str(error).split()))
         output.say("See 'ccv2 --help', or --help after a command.")
@@ -54,6 +54,8 @@ def run(arguments: Sequence[str] | None = None) -> Exit:
     except ConstantContactError as error:
         output.complain(error.message)
         return exit_of(error)
+    except OutputClosedError:
+        return Exit.CLOSED
     except KeyboardInterrupt:
         output.say("Interrupted; nothing was sent.")
         return Exit.INTERRUPTED

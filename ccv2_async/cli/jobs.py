@@ -14,6 +14,7 @@ import attrs
 
 from ccv2_async import errors
 from ccv2_async.cli.exits import exit_of_item, heaviest
+from ccv2_async.cli.output import OutputClosedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -154,7 +155,7 @@ async def follow_all(
         items: Jobs that the service has accepted.
         display: What shows them.
         told: Called with each that has ended, as soon as it has.
-        interrupted: Called when the wait is cancelled, before anything is closed.
+        interrupted: Called when the wait ends before its time, before anything is closed.
     """
 
     async def one(item: JobItem) -> None:
@@ -172,8 +173,9 @@ async def all_of(
 
     Args:
         works: What is to be done.
-        interrupted: Called when the wait is cancelled, before anything is closed: closing may
-            take a while, and what the user has to know must not wait for it.
+        interrupted: Called when the wait is cancelled or nobody reads its results any more,
+            before anything is closed: that may take a while, and what the user has to know must
+            not wait for it.
     """
     tasks = [asyncio.create_task(work) for work in works]
     try:
@@ -181,7 +183,7 @@ async def all_of(
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
             for task in done:
                 task.result()
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, OutputClosedError):
         interrupted()
         raise
     finally:

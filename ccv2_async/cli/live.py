@@ -11,8 +11,9 @@ import contextlib
 import time
 from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -135,7 +136,7 @@ class Board:
         self._remaining_today = remaining_today
         self._count = len(items)
         self._bytes = sum(item.size for item in items)
-        self._longest = max((len(clean(item.label)) for item in items), default=0)
+        self._longest = max((cell_len(clean(item.label)) for item in items), default=0)
         self._begun: dict[JobItem, None] = {}
         self._sending: dict[JobItem, None] = {}
         self._at_service: dict[JobItem, None] = {}
@@ -171,7 +172,7 @@ class Board:
         width, height = self._output.err.size
         room = max(1, height - 4)
         listed, hidden = self._chosen(room)
-        table = _grid(width, self._longest)
+        table = _grid(width, _name_width(width, self._longest))
         for item in listed:
             table.add_row(*self._row(item, width))
         parts: list[RenderableType] = [table]
@@ -196,7 +197,7 @@ class Board:
             speed = f"{in_bytes(item.sent / max(0.001, self._clock() - item.began))}/s"
         return _cells(
             width,
-            name=Text(clean(item.label)),
+            name=Text(_tail(clean(item.label), _name_width(width, self._longest))),
             bar=_bar(item.size if item.stage in _SENT else item.sent, item.size, item.stage),
             amount=Text(amount),
             speed=Text(speed),
@@ -253,22 +254,36 @@ def _bar(part: int, whole: int, stage: Stage) -> ProgressBar:
     )
 
 
-def _grid(width: int, longest: int) -> Table:
+def _name_width(width: int, longest: int) -> int:
+    """Columns for the names, on a terminal of this width."""
+    most = width // 3 if width >= _NARROW else width - _STATE_WIDTH - 1
+    return max(8, min(longest, most))
+
+
+def _tail(text: str, width: int) -> str:
+    """The end of a path, which tells most of it, in so many columns."""
+    if cell_len(text) <= width:
+        return text
+    kept, room = len(text), width - 1
+    while room > 0:
+        room -= cell_len(text[kept - 1])
+        kept -= room >= 0
+    return "…" + text[kept:]
+
+
+def _grid(width: int, name_width: int) -> Table:
     """The columns that fit a terminal of this width."""
-    table = Table.grid(padding=(0, 1), expand=True)
-    name_width = max(8, min(longest, width // 3)) if width >= _NARROW else None
-    columns: list[dict[str, object]] = [
-        {"width": name_width, "ratio": None if name_width else 1},
+    columns: list[tuple[int, dict[str, Any]]] = [
+        (0, {"width": name_width}),
+        (_NARROW, {"ratio": 1}),
+        (_MIDDLE, {"width": _AMOUNT_WIDTH, "justify": "right"}),
+        (_WIDE, {"width": _SPEED_WIDTH, "justify": "right"}),
+        (0, {"width": _STATE_WIDTH}),
     ]
-    if width >= _NARROW:
-        columns.append({"ratio": 1})
-    if width >= _MIDDLE:
-        columns.append({"width": _AMOUNT_WIDTH, "justify": "right"})
-    if width >= _WIDE:
-        columns.append({"width": _SPEED_WIDTH, "justify": "right"})
-    columns.append({"width": _STATE_WIDTH})
-    for column in columns:
-        table.add_column(no_wrap=True, overflow="ellipsis", **column)  # type: ignore[arg-type]  # options by name
+    table = Table.grid(padding=(0, 1), expand=True)
+    for least, options in columns:
+        if width >= least:
+            table.add_column(no_wrap=True, overflow="ellipsis", **options)
     return table
 
 

@@ -72,7 +72,7 @@ class Output:
             if isinstance(stream, io.TextIOWrapper):
                 # A terminal of another encoding must not end a run half way.
                 stream.reconfigure(errors="backslashreplace")
-        self.err = _console(self._stderr)
+        self.err = _plain(_ErrorConsole, self._stderr)
         self.live = self._stderr.isatty() and not self.err.is_dumb_terminal
 
     def say(self, sentence: str, *, style: str | Style = "") -> None:
@@ -105,7 +105,7 @@ class Output:
         Raises:
             OutputClosedError: Nobody reads it.
         """
-        console = _console(self._stdout)
+        console = _plain(Console, self._stdout)
         if not console.is_terminal:
             console.width = _UNBROKEN
         with console.capture() as captured:
@@ -114,9 +114,9 @@ class Output:
             self._write(line.rstrip() + "\n")
 
     @property
-    def to_terminal(self) -> bool:
-        """Whether results are shown to a person."""
-        return self._stdout.isatty()
+    def help(self) -> Console:
+        """A console for the help of commands."""
+        return _HelpConsole(self, self._stdout)
 
     def hush(self) -> None:
         """Let Python's own flush at exit find a stream that takes everything."""
@@ -134,13 +134,26 @@ class Output:
             raise OutputClosedError from None
 
 
-class _Console(Console):
-    """A console whose reader may go away."""
+class _ErrorConsole(Console):
+    """A console on stderr."""
 
     def on_broken_pipe(self) -> None:
-        """Say nothing more; the run itself goes on."""
+        """Say nothing more when nobody listens; the run itself goes on."""
         self.quiet = True
 
 
-def _console(stream: TextIO) -> Console:
-    return _Console(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=False)
+class _HelpConsole(Console):
+    """A console on stdout, for what is printed without an `Output`."""
+
+    def __init__(self, output: Output, stream: TextIO) -> None:
+        super().__init__(file=stream)
+        self._output = output
+
+    def on_broken_pipe(self) -> None:
+        """End the run, as `Output` does."""
+        self._output.hush()
+        raise OutputClosedError
+
+
+def _plain(kind: type[Console], stream: TextIO) -> Console:
+    return kind(file=stream, markup=False, highlight=False, emoji=False)

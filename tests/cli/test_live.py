@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import io
+import os
+import pty
+import select
+import subprocess
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rich.console import Console
+from rich.text import Text
+
+from ccv2_async import errors
+from ccv2_async.cli.jobs import JobItem, Stage
+from ccv2_async.cli.live import Board
+from ccv2_async.cli.output import Output
+from tests.cli.conftest import PNG, environment_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ccv2_async.sandbox import Sandbox
+
+
+class Screen:
+    """A board on a terminal of a given size, at a moment that the test sets."""
+
+    def __init__(self, items: list[JobItem], *, width: int = 100, height: int = 20) -> None:
+        self.output = Output(stdout=io.StringIO(), stderr=io.StringIO())
+        self.output.err = Console(
+            file=io.StringIO(), width=width, height=height, force_terminal=True
+        )
+        self.now = 0.0
+        self.left: int | None = None
+        self.board = Board(
+            items,
+            self.output,
+            remaining_today=lambda: self.left,
+            clock=lambda: self.now,
+        )
+        self.lines()
+
+    def lines(self) -> list[str]:
+        console = self.output.err
+        with console.capture() as captured:
+            console.print(self.board.draw())
+        return [Text.from_ansi(line).plain.rstrip() for line in captured.get().splitlines()]
+
+    def set(self, item: JobItem, stage: Stage, **fields: Any) -> None:
+        for name, value in fields.items():
+            setattr(item, name, value)
+        item.stage = stage
+        self.board.changed(item)
+
+
+def test_each_item_in_flight_has_a_line_and_all_have_one() -> None:
+    items = [JobItem(f"{name}.png", 1_000_000) for name in "abcd"]
+    screen = Screen(items)
+    screen.now = 2.0
+    screen.set(items[0], Stage.SENDING, attempt=1, sent=500_000, began=0.0)
+    screen.set(items[1], Stage.SENDING, attempt=1, sent=1_000_000)
+    screen.set(items[1], Stage.AT_SERVICE, status="Processing")
+    screen.set(items[2], Stage.SENDING)
+    first, second, third, bar, words = screen.lines()
+    assert first.split()[0] == "a.png"
+    assert first.endswith("500 kB of 1.0 MB   250 kB/s sending")
+    assert second.endswith("Processing")
+    assert third.endswith("waiting")
+    assert set(bar) <= set("━╸╺")
+    assert words == "0 of 4 ended · 1.5 MB of 4.0 MB · 750 kB/s · 3 s to go"
+
+
+def test_the_line_of_all_counts_what_ended_what_failed_and_what_is_left_today() -> None:
+    items = [JobItem(f"{name}.png", 1_000) for name in "abc"]
+    screen = Screen(items)
+    screen.left = 9_993
+    screen.set(items[0], Stage.SENDING)
+    screen.set(items[0], Stage.AT_SERVICE)
+    screen.set(items[0], Stage.AT_SERVICE, status="Processing")
+    screen.set(items[0], Stage.DONE, status="Active")
+    items[1].fail(errors.NotFound("no such folder", status=404))
+    screen.set(items[1], Stage.FAILED)
+    words = screen.lines()[-1]
+    assert words == "2 of 3 ended · 1 failed · 2.0 kB of 3.0 kB · 9,993 calls left today"
+
+
+def test_an_error_is_told_above_the_board_with_the_files_name() -> None:
+    item = JobItem("a.png", 10)
+    screen = Screen([item])
+    item.fail(errors.NotFound("no such folder", status=404))
+    screen.set(item, Stage.FAILED)
+    assert isinstance(screen.output.err.file, io.StringIO)
+    assert "a.png: no such folder" in screen.output.err.file.getvalue()
+
+
+def test_ten_thousand_items_take_no_more_lines_than_the_screen_has() -> None:
+    items = [JobItem(f"{number}.png", 10) for number in range(10_000)]
+    screen = Screen(items, height=12)
+    for item in items[:-3]:
+        screen.set(item, Stage.SENDING)
+        screen.set(item, Stage.AT_SERVICE, status="Processing")
+    for item in items[-3:]:
+        screen.set(item, Stage.SENDING, attempt=1)
+    lines = screen.lines()
+    assert len(lines) <= 12
+    assert [line.split()[0] for line in lines[:3]] == ["9997.png", "9998.png", "9999.png"]
+    assert lines[-3] == "and 9,993 more at the service"
+
+
+@pytest.mark.parametrize("width", [20, 36, 44, 60, 84, 120])
+def test_every_line_fits_the_terminal_and_shows_name_and_state(width: int) -> None:
+    items = [JobItem("a/very/long/path/to/a/picture/of/日本/menu.png", 10**9), JobItem("b.png", 1)]
+    screen = Screen(items, width=width)
+    screen.set(items[0], Stage.SENDING, attempt=1, sent=10**8)
+    screen.set(items[1], Stage.AT_SERVICE, status="VirusFound")
+    lines = screen.lines()
+    assert all(Text(line).cell_len <= width for line in lines)
+    name, *_, state = lines[0].split()
+    assert name.startswith("…")
+    assert name.endswith("u.png")
+    assert state == "sending"
+    assert lines[1].startswith("b.png")
+    assert lines[1].endswith("VirusFound")
+
+
+def test_jobs_without_a_size_are_counted_instead() -> None:
+    items = [JobItem(f"upload {number}", stage=Stage.AT_SERVICE) for number in range(2)]
+    screen = Screen(items)
+    screen.set(items[0], Stage.AT_SERVICE)
+    screen.set(items[0], Stage.DONE, status="Active")
+    assert screen.lines()[-1] == "1 of 2 ended"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(9.0, "9 s"), (180.0, "3 min"), (7_500.0, "2 h 5 min")]
+)
+def test_the_time_to_go_is_told_in_round_words(seconds: float, shown: str) -> None:
+    item = JobItem("a.png", 1_000_000)
+    screen = Screen([item])
+    screen.now = 1.0
+    screen.set(item, Stage.SENDING, attempt=1, sent=round(1_000_000 / (seconds + 1.0)))
+    assert f"{shown} to go" in screen.lines()[-1]
+
+
+def test_on_a_real_terminal_the_bars_are_drawn_and_the_table_is_what_stays(
+    service: Sandbox, tmp_path: Path, picture: Callable[..., Path]
+) -> None:
+    service.admin.configure(mode="looks", looks=1)
+    picture("in/[bold]a.png")
+    picture("in/virus.gif", PNG)
+    main, side = pty.openpty()
+    environment = {**os.environ, **environment_of(service), "TERM": "xterm", "COLUMNS": "100"}
+    environment.pop("NO_COLOR", None)
+    command = [sys.executable, "-m", "ccv2_async.cli", "upload", str(tmp_path / "in")]
+    with subprocess.Popen(  # noqa: S603  # our own
+        command, stdin=side, stdout=side, stderr=side, env=environment
+    ) as process:
+        os.close(side)
+        seen = b""
+        with closing(os.fdopen(main, "rb", buffering=0)) as terminal:
+            while select.select([terminal], [], [], 20.0)[0]:
+                try:
+                    block = terminal.read(65_536)
+                except OSError:  # how Linux says that the other side was closed
+                    break
+                if not block:
+                    break
+                seen += block
+        assert process.wait(timeout=20) == 1
+    text = seen.decode()
+    assert "━" in text
+    assert "\x1b[?25l" in text
+    assert text.index("\x1b[?25l") < text.rindex("\x1b[?25h")
+    board, _, rest = text.rpartition("\x1b[?25h")
+    assert "of 2 ended" in board
+    assert "[bold]a.png" in board
+    assert "[bold]a.png" in rest
+    assert "Active" in rest
+    assert "VirusFound" in rest
+    assert "1 of 2 files Active" in rest

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import io
+import json
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.text import Text
+
+from ccv2_async.cli.output import Output, clean
+from ccv2_async.cli.tables import in_bytes, linked, moment, table
+
+
+class Terminal(io.StringIO):
+    """A terminal that remembers what was written to it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@given(st.text())
+def test_nothing_that_steers_a_terminal_is_left_in_a_text(text: str) -> None:
+    shown = clean(text)
+    categories = {unicodedata.category(char) for char in shown if char not in "\u200c\u200d"}
+    assert not categories & {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    assert len(shown.splitlines()) <= 1
+
+
+@pytest.mark.parametrize("text", ["plain", "menü.pdf", "日本語", "👩\u200d🍳.png", "[red]x[/]"])
+def test_what_people_write_is_shown_as_it_is(text: str) -> None:
+    assert clean(text) == text
+
+
+def test_a_name_that_no_encoding_explains_is_shown_and_printed() -> None:
+    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
+    output = Output(stdout=out, stderr=err)
+    output.line("caf\udce9.png")
+    output.record({"path": "caf\udce9.png"})
+    out.seek(0)
+    assert out.read().splitlines() == ["caf\\udce9.png", '{"path": "caf\\udce9.png"}']
+
+
+def test_a_terminal_without_unicode_gets_escapes_not_an_error() -> None:
+    out, err = io.TextIOWrapper(io.BytesIO(), "ascii"), io.TextIOWrapper(io.BytesIO(), "ascii")
+    output = Output(stdout=out, stderr=err)
+    rows = table("name")
+    rows.add_row(Text("menü…"))
+    output.show(rows)
+    output.say("menü")
+    out.seek(0)
+    assert out.read().splitlines() == ["name", "men\\xfc\\u2026"]
+
+
+@given(st.dictionaries(st.text(), st.text() | st.none() | st.integers()))
+def test_json_lines_read_back_and_hold_nothing_but_ascii(fields: dict[str, object]) -> None:
+    out = io.StringIO()
+    Output(as_json=True, stdout=out, stderr=io.StringIO()).record(fields)
+    (line,) = out.getvalue().splitlines()
+    assert json.loads(line) == fields
+    assert line.isascii()
+    assert line.isprintable()
+
+
+def test_long_lines_stay_whole_where_no_terminal_sets_a_width() -> None:
+    out = io.StringIO()
+    output = Output(stdout=out, stderr=io.StringIO())
+    rows = table("name", "url")
+    rows.add_row("n" * 150, linked("https://example.com/" + "u" * 300))
+    output.show(rows)
+    assert len(out.getvalue().splitlines()) == 2
+
+
+def test_a_narrow_terminal_gets_tables_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    monkeypatch.setenv("TERM", "xterm")
+    out = Terminal()
+    output = Output(stdout=out, stderr=io.StringIO())
+    rows = table("file", "id", "size", "state", "url")
+    rows.add_row("folder/" * 6, "123456", "1.2 MB", "Active", "https://example.com/" + "u" * 60)
+    output.show(rows)
+    lines = [Text.from_ansi(line).plain for line in out.getvalue().splitlines()]
+    assert all(len(line) <= 50 for line in lines)
+    assert any("123456" in line and "1.2 MB" in line and "Active" in line for line in lines)
+
+
+def test_only_whole_web_addresses_become_links() -> None:
+    assert linked("https://example.com/a").style == "link https://example.com/a"
+    assert linked("javascript:alert(1)").style == ""
+    assert linked("https://example.com/\x1b]8;;").style == ""
+    assert linked(None).plain == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (None, ""),
+        (0, "0 B"),
+        (999, "999 B"),
+        (1_000, "1.0 kB"),
+        (99_940, "99.9 kB"),
+        (123_456, "123 kB"),
+        (999_999, "1.0 MB"),
+        (4_223_224, "4.2 MB"),
+        (5e15, "5000 TB"),
+    ],
+)
+def test_amounts_have_two_or_three_digits_and_a_unit(number: float | None, shown: str) -> None:
+    assert in_bytes(number) == shown
+
+
+def test_a_date_that_is_not_there_is_blank() -> None:
+    assert moment(None) == ""
+
+
+def test_a_reader_of_messages_that_goes_away_does_not_end_the_run() -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    output = Output(stdout=io.StringIO(), stderr=Gone())
+    output.say("nobody hears this")
+    output.line("still here")

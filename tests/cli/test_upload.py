@@ -1,0 +1,328 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ccv2_async.cli.exits import Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ccv2_async.sandbox import Sandbox
+    from tests.cli.conftest import Ran
+
+
+def posts(sandbox: Sandbox) -> int:
+    return len(sandbox.admin.requests("POST", "/library/files"))
+
+
+def test_a_folder_is_uploaded_file_by_file_and_a_table_closes_the_run(
+    ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path], tmp_path: Path
+) -> None:
+    picture("in/b.png")
+    picture("in/a.jpg", b"x" * 2_000)
+    picture("in/below/c.gif")
+    picture("in/.hidden.png")
+    picture("in/.git/d.png")
+    ran = ccv2("upload", tmp_path / "in")
+    assert ran.code == Exit.OK
+    header, *rows = ran.out.splitlines()
+    assert header.split() == ["file", "id", "size", "state", "url"]
+    names = [row.split()[0] for row in rows]
+    assert names == [str(tmp_path / "in" / name) for name in ("a.jpg", "b.png", "below/c.gif")]
+    assert all(" Active " in row and "http://" in row for row in rows)
+    assert "2.0 kB" in rows[0]
+    assert "3 of 3 files Active" in ran.err
+    assert {file["name"] for file in service.admin.files()} == {"a.jpg", "b.png", "c.gif"}
+
+
+def test_each_change_of_state_is_a_line_where_there_is_no_terminal(
+    ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
+) -> None:
+    service.admin.configure(mode="looks", looks=2)
+    path = picture("a.png")
+    ran = ccv2("upload", path)
+    states = [line.removeprefix(f"{path}: ") for line in ran.err.splitlines()[:-1]]
+    assert states == ["sending", "accepted", "Uploaded", "Processing", "Active"]
+
+
+def test_json_is_one_object_a_line_and_nothing_else_on_stdout(
+    ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
+) -> None:
+    good, bad, virus = picture("a.png"), picture("a.txt"), picture("virus.png")
+    ran = ccv2("upload", good, bad, virus, "--json")
+    assert ran.code == Exit.SOME_FAILED
+    rows = {row["path"]: row for row in ran.rows}
+    (stored, _) = service.admin.files()
+    assert rows[str(good)]["id"] == stored["id"]
+    assert rows[str(good)]["status"] == "Active"
+    assert rows[str(good)]["url"].startswith("http://")
+    assert rows[str(good)]["token"].startswith("ccv2p1.")
+    assert "error" not in rows[str(good)]
+    assert rows[str(bad)] == {
+        "path": str(bad),
+        "id": None,
+        "status": None,
+        "url": None,
+        "error": rows[str(bad)]["error"],
+    }
+    assert "does not take this type" in rows[str(bad)]["error"]
+    assert rows[str(virus)]["status"] == "VirusFound"
+    assert "virus" in rows[str(virus)]["error"]
+
+
+def test_what_cannot_be_sent_is_told_for_each_path_and_the_others_go_on(
+    ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path], tmp_path: Path
+) -> None:
+    service.admin.configure(max_upload_size=1_000)
+    good = picture("good.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "nothing").mkdir()
+    expected = {
+        tmp_path / "missing.png": "there is no such file",
+        tmp_path / "nothing": "there are no files in this folder",
+        picture("notes.txt"): "the library does not take this type",
+        picture("empty.png", b""): "it is empty",
+        picture("large.png", b"x" * 1_001): "1,001 bytes, and the account takes 1,000 at most",
+        tmp_path / "pipe.png": "it is a named pipe, not a file",
+        tmp_path / "loop.png": "its symbolic links go round in a circle",
+        picture(f"{'n' * 77}.png"): "its name is not a file name of 1 to 80 characters",
+    }
+    ran = ccv2("upload", *expected, good)
+    assert ran.code == Exit.SOME_FAILED
+    lines = ran.err.splitlines()
+    for path, reason in expected.items():
+        (line,) = [line for line in lines if line.startswith(f"{path}: not sent: ")]
+        assert reason in line
+    told_last = max(index for index, line in enumerate(lines) if ": not sent: " in line)
+    sent_first = min(index for index, line in enumerate(lines) if line.startswith(f"{good}: "))
+    assert told_last < sent_first
+    assert [file["name"] for file in service.admin.files()] == ["good.png"]
+
+
+def test_nothing_is_asked_of_the_service_when_no_file_can_be_sent(
+    ccv2: Callable[..., Ran], service: Sandbox, tmp_path: Path
+) -> None:
+    assert ccv2("upload", tmp_path / "missing.png").code == Exit.SOME_FAILED
+    assert service.admin.requests() == []
+
+
+def test_an_unreadable_folder_is_told_and_the_rest_goes_on(
+    ccv2: Callable[..., Ran],
+    service: Sandbox,
+    picture: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    picture("in/a.png")
+    picture("in/shut/b.png")
+    scan = os.scandir
+
+    def refusing(path: str) -> Any:
+        if os.fspath(path).endswith("shut"):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    ran = ccv2("upload", tmp_path / "in")
+    assert ran.code == Exit.SOME_FAILED
+    assert (
+        f"{tmp_path}/in/shut: not sent: this folder cannot be read (Permission denied)" in ran.err
+    )
+    assert posts(service) == 1
+
+
+def test_a_file_that_is_named_twice_is_sent_once(
+    ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = picture("in/a.png")
+    assert ccv2("upload", path, tmp_path / "in", path.parent / ".." / "in" / "a.png").code == 0
+    assert posts(service) == 1
+
+
+def test_folder_and_description_are_those_that_were_asked_for(
+    ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
+) -> None:
+    assert ccv2("upload", picture("a.png"), "--folder", "-2", "--description", "Menu").code == 0
+    (file,) = service.admin.files()
+    assert (file["folder_id"], file["description"]) == ("-2", "Menu")
+
+
+def test_a_folder_that_does_not_exist_is_told_before_anything_is_sent(
+    ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
+) -> None:
+    ran = ccv2("upload", picture("a.png"), "--folder", "-99")
+    assert ran.code == Exit.SOME_FAILED
+    assert "folder -99" in ran.err
+    assert posts(service) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--jobs", "0"), "--jobs"),
+        (("--jobs", "101"), "--jobs"),
+        (("--jobs", "many"), "jobs"),
+        (("--rate", "fast"), "--rate"),
+        (("--rate", "-1"), "--rate"),
+        (("--description", "d" * 101), "description"),
+        (("--folder", "a b"), "folder_id"),
+        (("--colour", "red"), "--colour"),
+    ],
+)
+def test_a_wrong_option_is_wrong_usage_and_nothing_is_sent(
+    ccv2: Callable[..., Ran],
+    service: Sandbox,
+    picture: Callable[..., Path],
+    options: tuple[str, ...],
+    said: str,
+) -> None:
+    ran = ccv2("upload", picture("a.png"), *options)
+    assert ran.code == Exit.USAGE
+    assert said in ran.err
+    assert "Traceback" not in ran.err
+    assert service.admin.requests() == []
+
+
+def test_no_path_at_all_is_wrong_usage(ccv2: Callable[..., Ran], service: Sandbox) -> None:
+    assert ccv2("upload").code == Exit.USAGE
+
+
+def test_no_wait_prints_a_token_for_each_file_and_poll_goes_on_with_them(
+    ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
+) -> None:
+    ran = ccv2("upload", picture("a.png"), picture("b.png"), "--no-wait")
+    assert ran.code == Exit.OK
+    tokens = ran.out.split()
+    assert len(tokens) == 2
+    assert service.admin.requests("GET", "/library/files/uploadstatus/*") == []
+    waited = ccv2("poll", *tokens, "--json")
+    assert waited.code == Exit.OK
+    assert [row["status"] for row in waited.rows] == ["Active", "Active"]
+
+
+def test_no_more_files_are_sent_at_once_than_asked_for(
+    ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
+) -> None:
+    service.admin.fault("delay_answer", "POST", "/library/files", times=None, seconds=0.02)
+    paths = [picture(f"{number}.png") for number in range(9)]
+    assert ccv2("upload", *paths, "--jobs", "3", "--no-wait").code == Exit.OK
+    assert service.admin.state()["requests"]["most_running"] == 3
+
+
+def test_an_answer_that_stays_lost_is_ambiguous_and_outranks_other_failures(
+    ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
+) -> None:
+    service.admin.fault("server_error", "POST", "/library/files", times=2)
+    lost, virus = picture("lost.png"), picture("virus.png")
+    ran = ccv2("upload", lost, virus, "--jobs", "1", "--json")
+    assert ran.code == Exit.AMBIGUOUS
+    rows = {row["path"]: row for row in ran.rows}
+    assert "look there" in rows[str(lost)]["error"]
+    assert rows[str(virus)]["status"] == "VirusFound"
+
+
+def test_a_used_up_day_stops_the_rest_and_tells_what_to_go_on_with(
+    ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
+) -> None:
+    service.admin.configure(per_day=3, mode="looks", looks=5)
+    paths = [picture(f"{number}.png") for number in range(6)]
+    ran = ccv2("upload", *paths, "--jobs", "1", "--json")
+    assert ran.code == Exit.QUOTA
+    assert len(ran.rows) == 6
+    accepted = [row for row in ran.rows if "token" in row]
+    assert 1 <= len(accepted) <= 2
+    assert all("calls" in row["error"] for row in ran.rows)
+    assert "ccv2p1." in ran.err
+    assert posts(service) <= 3
+
+
+def test_refused_credentials_end_the_run_with_one_sentence(
+    ccv2: Callable[..., Ran],
+    service: Sandbox,
+    picture: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CCV2_ACCESS_TOKEN", "revoked-token")
+    ran = ccv2("upload", picture("a.png"))
+    assert ran.code == Exit.SOME_FAILED
+    assert len(ran.err.splitlines()) == 1
+    assert "revoked-token" not in ran.err
+
+
+def test_missing_credentials_are_wrong_usage(
+    ccv2: Callable[..., Ran], picture: Callable[..., Path]
+) -> None:
+    ran = ccv2("upload", picture("a.png"))
+    assert ran.code == Exit.USAGE
+    assert "CCV2_API_KEY" in ran.err
+
+
+def test_the_embedded_sandbox_needs_no_credentials_and_has_no_quota(
+    ccv2: Callable[..., Ran], picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CCV2_RATE", "0.001")
+    ran = ccv2("upload", *(picture(f"{number}.png") for number in range(4)), "--sandbox")
+    assert ran.code == Exit.OK
+    assert ran.out.count("Active") == 4
+
+
+def test_a_rate_paces_the_calls_to_the_embedded_sandbox_too(
+    ccv2: Callable[..., Ran], picture: Callable[..., Path]
+) -> None:
+    assert ccv2("upload", picture("a.png"), "--sandbox", "--rate", "8").code == Exit.OK
+
+
+def test_a_rate_of_zero_lifts_the_environments(
+    ccv2: Callable[..., Ran],
+    service: Sandbox,
+    picture: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CCV2_RATE", "nonsense")
+    assert ccv2("upload", picture("a.png")).code == Exit.USAGE
+    monkeypatch.setenv("CCV2_RATE", "0.001")
+    assert ccv2("upload", picture("a.png"), "--rate", "0").code == Exit.OK
+
+
+def test_names_are_shown_as_they_are_never_as_markup_or_escapes(
+    ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
+) -> None:
+    ran = ccv2("upload", picture("[bold]x[-bold].png"), picture("\x1b[31mred\u202e.png"))
+    assert "[bold]x[-bold].png" in ran.out
+    assert "\\x1b[31mred\\u202e.png" in ran.err
+    assert "\x1b" not in ran.err + ran.out
+
+
+def test_an_attempt_that_has_to_begin_anew_says_so(
+    ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
+) -> None:
+    service.admin.fault("reset", "POST", "/library/files", after_bytes=1)
+    path = picture("a.png", PNG_LARGE)
+    ran = ccv2("upload", path)
+    assert ran.code == Exit.OK
+    assert f"{path}: sending again" in ran.err
+
+
+def test_a_warning_of_the_library_is_a_message_of_the_command(
+    ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
+) -> None:
+    service.admin.configure(mode="looks", looks=2)
+    service.admin.fault(
+        "answer",
+        "GET",
+        "/library/files/uploadstatus/*",
+        status=200,
+        headers={"content-type": "application/json"},
+        body='[{"file_id": "1001", "status": "Reticulating", "description": ""}]',
+    )
+    ran = ccv2("upload", picture("a.png"))
+    assert ran.code == Exit.OK
+    assert "'Reticulating', which this version does not know" in ran.err
+
+
+PNG_LARGE = b"\x89PNG\r\n\x1a\n" + bytes(3_000_000)
