@@ -1,0 +1,137 @@
+"""Campaigns and their schedules."""
+
+from __future__ import annotations
+
+from ccv2_async import models
+from ccv2_async.models import Page
+from tests.contract.operation import (
+    CREATE,
+    CREATE_BELOW,
+    DELETE,
+    READ,
+    READ_ONE,
+    REPLACE,
+    Operation,
+)
+from tests.contract.samples import LATER, SINCE, campaign, new_campaign
+
+OPERATIONS = (
+    Operation(
+        "campaigns_list",
+        "GET",
+        "/emailmarketing/campaigns",
+        READ,
+        "campaigns.all",
+        lambda c, _: c.campaigns.all(status="draft", modified_since=SINCE, limit=7),
+        answer=Page[models.CampaignSummary],
+        query={"status": "DRAFT", "modified_since": "2013-01-02T03:04:05.678Z", "limit": "7"},
+        needs=("campaignId",),
+    ),
+    Operation(
+        "campaign_create",
+        "POST",
+        "/emailmarketing/campaigns",
+        CREATE,
+        "campaigns.create",
+        lambda c, at: c.campaigns.create(new_campaign("Spring menu", at["listId"])),
+        answer=models.Campaign,
+        body="json",
+        needs=("listId",),
+    ),
+    Operation(
+        "campaign_get",
+        "GET",
+        "/emailmarketing/campaigns/{campaignId}",
+        READ_ONE,
+        "campaigns.get",
+        lambda c, at: c.campaigns.get(at["campaignId"], update_summary=True),
+        answer=models.Campaign,
+        query={"updateSummary": "true"},
+    ),
+    Operation(
+        "campaign_update",
+        "PUT",
+        "/emailmarketing/campaigns/{campaignId}",
+        (200, 400, 401, 404, 406, 409, 415, 500),
+        "campaigns.replace",
+        lambda c, at: c.campaigns.replace(campaign(at["campaignId"])),
+        answer=models.Campaign,
+        body="json",
+    ),
+    Operation(
+        "campaign_delete",
+        "DELETE",
+        "/emailmarketing/campaigns/{campaignId}",
+        DELETE,
+        "campaigns.delete",
+        lambda c, at: c.campaigns.delete(at["campaignId"]),
+    ),
+    Operation(
+        "campaign_preview",
+        "GET",
+        "/emailmarketing/campaigns/{campaignId}/preview",
+        READ_ONE,
+        "campaigns.preview",
+        lambda c, at: c.campaigns.preview(at["campaignId"]),
+        answer=models.CampaignPreview,
+    ),
+    Operation(
+        "campaign_test_send",
+        "POST",
+        "/emailmarketing/campaigns/{campaignId}/tests",
+        REPLACE,
+        "campaigns.send_test",
+        lambda c, at: c.campaigns.send_test(
+            at["campaignId"], ["owner@example.com"], format="text", personal_message="Look."
+        ),
+        answer=models.TestSend,
+        body="json",
+    ),
+    Operation(
+        "schedules_list",
+        "GET",
+        "/emailmarketing/campaigns/{campaignId}/schedules",
+        READ_ONE,
+        "campaigns.schedules",
+        lambda c, at: c.campaigns.schedules(at["campaignId"]),
+        answer=list[models.Schedule],
+        needs=("scheduleId",),
+    ),
+    Operation(
+        "schedule_create",
+        "POST",
+        "/emailmarketing/campaigns/{campaignId}/schedules",
+        CREATE_BELOW,
+        "campaigns.create_schedule",
+        lambda c, at: c.campaigns.create_schedule(at["campaignId"], LATER),
+        answer=models.Schedule,
+        body="json",
+    ),
+    Operation(
+        "schedule_get",
+        "GET",
+        "/emailmarketing/campaigns/{campaignId}/schedules/{scheduleId}",
+        READ_ONE,
+        "campaigns.get_schedule",
+        lambda c, at: c.campaigns.get_schedule(at["campaignId"], at["scheduleId"]),
+        answer=models.Schedule,
+    ),
+    Operation(
+        "schedule_update",
+        "PUT",
+        "/emailmarketing/campaigns/{campaignId}/schedules/{scheduleId}",
+        REPLACE,
+        "campaigns.update_schedule",
+        lambda c, at: c.campaigns.update_schedule(at["campaignId"], at["scheduleId"], LATER),
+        answer=models.Schedule,
+        body="json",
+    ),
+    Operation(
+        "schedule_delete",
+        "DELETE",
+        "/emailmarketing/campaigns/{campaignId}/schedules/{scheduleId}",
+        DELETE,
+        "campaigns.delete_schedule",
+        lambda c, at: c.campaigns.delete_schedule(at["campaignId"], at["scheduleId"]),
+    ),
+)

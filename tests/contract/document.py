@@ -1,0 +1,96 @@
+"""Writes `docs/operations.md` from the contract: `python -m tests.contract.document`."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.contract.operations import COUNTS, MADE_OF_OTHERS, OPERATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tests.contract.operation import Operation
+
+PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+
+STARS = {"VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}
+
+INTRODUCTION = """\
+# Every operation, and the method that makes it
+
+A table of all {count} operations of the API, by the group of the client that offers them. Made from
+the contract in `tests/contract`, against which client and sandbox are tested; to write it anew:
+`python -m tests.contract.document`.
+
+- Arguments with `=` may be left out.
+- What gives a `Listing` is iterated, `async for row in client.contacts.all(): ...`, and follows
+  the pages by itself; it also has `.pages()`, `.first()` and `.collect(limit=)`. Everything else
+  is awaited.
+- `replace` sends a whole resource, and the service erases what that leaves out. `update` reads
+  first and changes only what it is given.
+- Besides the codes below, any call may be answered 403 (quota, inactive key, or a missing
+  privilege), 429 or 503.
+"""
+
+
+def group_class(group: str) -> type[Any]:
+    """The class behind `client.<group>`."""
+    found: type[Any] = getattr(import_module(f"ccv2_async.resources.{group}"), group.capitalize())
+    return found
+
+
+def page() -> str:
+    """The whole document."""
+    parts = [INTRODUCTION.format(count=len(OPERATIONS))]
+    for group, count in COUNTS.items():
+        rows = [row for row in OPERATIONS if row.area == group]
+        parts.append(f"## `client.{group}`: {count} operations\n")
+        parts.append("\n".join(table(rows)))
+        others = sorted(name for name in MADE_OF_OTHERS if name.startswith(f"{group}."))
+        if others:
+            parts.append("Made of those:\n")
+            parts.append("\n".join(f"- {call_of(name)}: {first_line(name)}" for name in others))
+    return "\n".join(f"{part}\n" if not part.endswith("\n") else part for part in parts)
+
+
+def table(rows: Iterable[Operation]) -> Iterator[str]:
+    """The rows of one group as a table."""
+    yield "| method | gives | request | answers |"
+    yield "| --- | --- | --- | --- |"
+    for row in rows:
+        gives = method_of(row.calls).__annotations__["return"].replace(" | ", " or ")
+        body = f", {row.body} body" if row.body != "none" else ""
+        codes = ", ".join(str(code) for code in row.codes)
+        yield (
+            f"| {call_of(row.calls)}<br>{first_line(row.calls)} | `{gives}` "
+            f"| `{row.method} {row.path}`{body} | {codes} |"
+        )
+
+
+def method_of(name: str) -> Any:
+    """The function behind `group.method`."""
+    group, _, method = name.partition(".")
+    return inspect.unwrap(getattr(group_class(group), method))
+
+
+def call_of(name: str) -> str:
+    """How the method is called, in short."""
+    parameters = list(inspect.signature(method_of(name)).parameters.values())[1:]
+    shown = (
+        STARS.get(p.kind.name, "") + p.name + ("=" if p.default is not p.empty else "")
+        for p in parameters
+    )
+    return f"`{name.partition('.')[2]}({', '.join(shown)})`"
+
+
+def first_line(name: str) -> str:
+    """What one gets, as the method's docstring says it."""
+    return (inspect.getdoc(method_of(name)) or "").partition("\n")[0]
+
+
+if __name__ == "__main__":
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import pytest
+
+from ccv2_async import errors
+from ccv2_async.models import Page, decode, unstructure
+from ccv2_async.polling.poller import Poller
+from ccv2_async.resources.base import Resource
+from ccv2_async.resources.listing import Listing
+from ccv2_async.sandbox import Sandbox
+from ccv2_async.sandbox.table import OPERATIONS as SERVED
+from tests.contract.ear import Ear
+from tests.contract.losses import lost
+from tests.contract.operations import COUNTS, MADE_OF_OTHERS, OPERATIONS
+from tests.contract.stock import Stock, send_a_campaign
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ccv2_async import ConstantContact
+    from ccv2_async.sandbox.log import Entry
+    from ccv2_async.transport.session import Answer
+    from tests.contract.operation import Operation
+
+KINDS = {"none": None, "json": "application/json", "multipart": "multipart/form-data"}
+
+REPORTS = {
+    "sends": "EMAIL_SEND",
+    "opens": "EMAIL_OPEN",
+    "clicks": "EMAIL_CLICK",
+    "forwards": "EMAIL_FORWARD",
+    "bounces": "EMAIL_BOUNCE",
+    "unsubscribes": "EMAIL_UNSUBSCRIBE",
+}
+
+PAGED = [row for row in OPERATIONS if getattr(row.answer, "__origin__", None) is Page]
+WITH_IDS = [
+    row
+    for row in OPERATIONS
+    if row.ids and 404 in row.codes and row.name != "library_upload_status"
+]
+
+
+@pytest.fixture(scope="module")
+def readers() -> Iterator[tuple[Sandbox, dict[str, dict[str, str]]]]:
+    """A sandbox in which a campaign was sent, and what its reports are asked for."""
+    with Sandbox(mode="at_once") as sandbox, ThreadPoolExecutor(1) as thread:
+        # A fixture of a module outlives the loops of its tests, so it needs one of its own.
+        yield sandbox, thread.submit(asyncio.run, send_a_campaign(sandbox)).result()
+
+
+async def prepared(
+    operation: Operation, request: pytest.FixtureRequest, connect: Any
+) -> tuple[Sandbox, ConstantContact, Stock]:
+    """A sandbox in which everything is there that the operation's sample needs."""
+    if operation.area == "tracking":
+        sandbox, ids = request.getfixturevalue("readers")
+        word = next((w for w in REPORTS if f"/{w}" in operation.path), "clicks")
+        cc = await connect(sandbox)
+        return sandbox, cc, Stock(cc, ids[REPORTS[word]])
+    sandbox = request.getfixturevalue("sandbox")
+    cc = await connect(sandbox)
+    stock = Stock(cc)
+    await stock.bring((*operation.ids, *operation.needs))
+    return sandbox, cc, stock
+
+
+async def carried_out(made: Any) -> Any:
+    """What a method gives, the first page of it if it comes in pages."""
+    if isinstance(made, Listing):
+        async for rows in made.pages():
+            return rows
+    return await made
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+async def test_client_and_sandbox_agree_on_an_operation_and_nothing_is_lost_between_them(
+    operation: Operation,
+    request: pytest.FixtureRequest,
+    connect: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sandbox, cc, stock = await prepared(operation, request, connect)
+    ear = Ear.at(cc, monkeypatch)
+    before = len(sandbox.admin.requests())
+
+    result = await carried_out(operation.sample(cc, stock))
+
+    (entry,) = sandbox.admin.requests()[before:]
+    (answer,) = ear.answers
+    assert entry.method == operation.method
+    assert unquote(entry.path) == "/v2" + operation.path.format(**stock)
+    assert entry.query == operation.query
+    assert_body_is(operation, entry)
+    assert entry.status in operation.codes
+    assert_nothing_is_lost(operation, answer, result)
+
+
+def assert_body_is(operation: Operation, entry: Entry) -> None:
+    assert bool(entry.received) == (operation.body != "none")
+    if operation.body != "none":
+        kind = entry.headers["content-type"].partition(";")[0]
+        assert kind == KINDS[operation.body]
+    assert entry.parts == operation.parts
+
+
+def assert_nothing_is_lost(operation: Operation, answer: Answer, result: Any) -> None:
+    if operation.answer is None:
+        assert answer.content == b""
+        return
+    came = json.loads(answer.content)
+    read = decode(operation.answer, answer.content)
+    if isinstance(read, Page):
+        came, read = came["results"], read.results
+    assert came, "an empty answer would show nothing"
+    assert lost(came, unstructure(read)) == []
+    if not isinstance(result, Poller):
+        assert result in (read, *(read if isinstance(read, list) else ()))
+
+
+def page_with(link: str) -> bytes:
+    pagination = {"next_link": link} if link else {}
+    return json.dumps({"meta": {"pagination": pagination}, "results": []}).encode()
+
+
+@pytest.mark.parametrize("operation", PAGED, ids=lambda operation: operation.name)
+async def test_row_43_of_a_link_to_the_next_page_only_the_cursor_is_used(
+    operation: Operation, sandbox: Sandbox, client: ConstantContact
+) -> None:
+    headers = {"content-type": "application/json"}
+    for link in ("/v2/elsewhere/of/another?next=b2Zmc2V0&limit=3", ""):
+        sandbox.admin.fault("answer", status=200, headers=headers, body=page_with(link))
+    at = dict.fromkeys(operation.ids, "7")
+    assert await operation.sample(client, at).collect() == []
+    first, second = sandbox.admin.requests()
+    assert first.query == operation.query
+    assert second.path == first.path
+    assert second.query == {"next": "b2Zmc2V0"}
+
+
+@pytest.mark.parametrize("operation", WITH_IDS, ids=lambda operation: operation.name)
+async def test_an_unknown_id_is_not_found_and_costs_one_call(
+    operation: Operation,
+    client: ConstantContact,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ear = Ear.at(client, monkeypatch)
+    at = dict.fromkeys((*operation.ids, *operation.needs), "No-such_id=")
+    with pytest.raises(errors.NotFound) as caught:
+        await carried_out(operation.sample(client, at))
+    assert caught.value.status == 404
+    (call,) = ear.calls
+    assert call.path == operation.path.format(**dict.fromkeys(operation.ids, "No-such_id%3D"))
+
+
+def test_the_table_holds_all_hundred_operations_once() -> None:
+    assert Counter(operation.area for operation in OPERATIONS) == COUNTS
+    assert len({operation.name for operation in OPERATIONS}) == sum(COUNTS.values()) == 100
+    rows = {(operation.method, operation.path, operation.body) for operation in OPERATIONS}
+    assert len(rows) == 100
+
+
+def test_the_sandbox_serves_what_the_table_says_and_nothing_else() -> None:
+    served = {(row.name, row.method, row.path) for row in SERVED}
+    assert served == {(row.name, row.method, row.path) for row in OPERATIONS}
+
+
+def test_the_sandbox_reads_the_query_parameters_of_the_table() -> None:
+    served = {row.name: {name for name in row.query if name != "next"} for row in SERVED}
+    assert served == {row.name: set(row.query) for row in OPERATIONS}
+
+
+async def test_the_client_offers_what_the_table_says_and_nothing_else(connect: Any) -> None:
+    cc = await connect()
+    offered = {
+        f"{group}.{name}"
+        for group in COUNTS
+        for name, _ in inspect.getmembers(type(getattr(cc, group)), inspect.isfunction)
+        if not name.startswith("_")
+    }
+    assert offered == {row.calls for row in OPERATIONS} | MADE_OF_OTHERS
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+def test_a_row_names_the_method_that_its_sample_calls(operation: Operation) -> None:
+    assert set(operation.calls.split(".")) <= set(operation.sample.__code__.co_names)
+
+
+async def test_every_group_is_a_resource_and_the_same_each_time(connect: Any) -> None:
+    cc = await connect()
+    for group in COUNTS:
+        assert isinstance(getattr(cc, group), Resource)
+        assert getattr(cc, group) is getattr(cc, group)
