@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from ccv2_async.errors import InvalidField
 from ccv2_async.models import ActionBy, Contact, ContactStatus, ContactWrite, SignupForm
 from ccv2_async.resources.base import Resource, checked_changes, one_of, path_to
 
@@ -84,6 +85,7 @@ class Contacts(Resource):
 
         Source: "Contacts collection", POST, of the service's documentation.
         """
+        _check_addresses(contact)
         return await self._create(
             Contact,
             "/contacts",
@@ -128,6 +130,7 @@ class Contacts(Resource):
 
         Source: "Contacts resource", PUT, of the service's documentation.
         """
+        _check_addresses(contact)
         return await self._replace(
             Contact,
             path_to("/contacts/{}", contact.id),
@@ -190,3 +193,18 @@ class Contacts(Resource):
             form,
             what="creation of a sign-up form",
         )
+
+
+def _check_addresses(contact: Contact | ContactWrite) -> None:
+    """Refuse a second address of a type; the service takes one PERSONAL and one BUSINESS.
+
+    Raises:
+        InvalidField: There are two of a type. Nothing was sent.
+    """
+    seen: set[str] = set()
+    for index, address in enumerate(contact.addresses):
+        kind = str(address.address_type).upper()
+        if kind in seen:
+            field = f"addresses[{index}].address_type"
+            raise InvalidField(field, kind, "one PERSONAL and one BUSINESS address at most")
+        seen.add(kind)

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from ccv2_async import errors, models
+from tests.contract import samples
+
+if TYPE_CHECKING:
+    from ccv2_async import ConstantContact
+    from ccv2_async.sandbox import Sandbox
+    from tests.contract.ear import Ear
+    from tests.contract.stock import Stock
+
+
+async def test_a_contact_is_found_by_its_address(client: ConstantContact, stock: Stock) -> None:
+    await stock.bring(["contactId"])
+    found = await client.contacts.all(email="ann@example.com").first()
+    assert found is not None
+    assert found.id == stock["contactId"]
+    assert await client.contacts.all(email="nobody@example.com").first() is None
+
+
+async def test_an_address_with_a_plus_arrives_as_it_is(
+    client: ConstantContact, stock: Stock, sandbox: Sandbox
+) -> None:
+    list_id = await stock.id("listId")
+    await client.contacts.create(samples.new_contact("ann+menu@example.com", list_id))
+    found = await client.contacts.all(email="ann+menu@example.com").first()
+    assert found is not None
+    assert found.email == "ann+menu@example.com"
+
+
+async def test_every_page_is_followed(client: ConstantContact, stock: Stock, ear: Ear) -> None:
+    list_id = await stock.id("listId")
+    for number in range(7):
+        await client.contacts.create(samples.new_contact(f"{number}@example.com", list_id))
+    ear.calls.clear()
+    assert len({contact.id async for contact in client.contacts.all(limit=3)}) == 7
+    assert len(ear.calls) == 3
+
+
+async def test_all_is_a_status_to_ask_for(client: ConstantContact, stock: Stock) -> None:
+    gone = await stock.id("contactId")
+    await client.contacts.opt_out(gone)
+    assert [c.id async for c in client.contacts.all(status="all")] == [gone]
+    assert await client.contacts.all(status=models.ContactStatus.ACTIVE).collect() == []
+
+
+async def test_a_status_that_nobody_knows_is_refused_before_anything_is_sent(
+    client: ConstantContact, ear: Ear
+) -> None:
+    with pytest.raises(errors.InvalidField, match="one of ALL, ACTIVE, UNCONFIRMED"):
+        client.contacts.all(status="SLEEPING")
+    assert ear.calls == []
+
+
+async def test_the_uuid_of_a_contact_comes_when_it_is_asked_for(
+    client: ConstantContact, stock: Stock
+) -> None:
+    await stock.bring(["contactId"])
+    with_id = await client.contacts.all(include_contact_id=True).first()
+    without = await client.contacts.all().first()
+    assert with_id is not None
+    assert without is not None
+    assert with_id.contact_id
+    assert without.contact_id is None
+
+
+async def test_a_contact_that_signed_up_itself_says_so(
+    client: ConstantContact, stock: Stock
+) -> None:
+    written = samples.new_contact("ann@example.com", await stock.id("listId"))
+    made = await client.contacts.create(written, action_by=models.ActionBy.ACTION_BY_VISITOR)
+    assert made.email_addresses[0].opt_in_source is models.ActionBy.ACTION_BY_VISITOR
+
+
+async def test_an_active_contact_of_that_address_is_a_conflict(
+    client: ConstantContact, stock: Stock
+) -> None:
+    await stock.bring(["contactId"])
+    with pytest.raises(errors.Conflict):
+        await client.contacts.create(samples.new_contact("ann@example.com", stock["listId"]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"email_addresses": ()}, "email_addresses"),
+        ({"lists": ()}, "lists"),
+        ({"email_addresses": (models.EmailAddress("a@b.c"),) * 2}, "email_addresses"),
+        ({"email_addresses": (models.EmailAddress("x" * 81),)}, "email_addresses[0].email_address"),
+        ({"work_phone": "5" * 51}, "work_phone"),
+        ({"custom_fields": (models.CustomField("CustomField1", "x"),) * 16}, "custom_fields"),
+        ({"addresses": (models.Address(address_type="HOME"),)}, "addresses[0].address_type"),
+        (
+            {"addresses": (models.Address(address_type="BUSINESS"),) * 2},
+            "addresses[1].address_type",
+        ),
+    ],
+)
+async def test_what_the_service_would_refuse_is_not_sent(
+    client: ConstantContact, ear: Ear, changes: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(errors.InvalidField) as caught:
+        await client.contacts.create(
+            attrs.evolve(samples.new_contact("ann@example.com", "1"), **changes)
+        )
+    assert caught.value.field == field
+    assert ear.calls == []
+
+
+async def test_row_46_changing_one_field_erases_none_of_the_others(
+    client: ConstantContact, stock: Stock, ear: Ear
+) -> None:
+    contact_id = await stock.id("contactId")
+    before = await client.contacts.get(contact_id)
+    ear.calls.clear()
+    after = await client.contacts.update(contact_id, first_name="Anna")
+    assert ear.requests == [f"GET /contacts/{contact_id}", f"PUT /contacts/{contact_id}"]
+    assert after == attrs.evolve(before, first_name="Anna", modified_date=after.modified_date)
+
+
+async def test_none_erases_what_it_is_given_for(client: ConstantContact, stock: Stock) -> None:
+    contact_id = await stock.id("contactId")
+    changed = await client.contacts.update(contact_id, last_name=None)
+    assert not changed.last_name
+    assert changed.first_name == "Ann"
+
+
+async def test_row_46_a_replacement_erases_what_it_leaves_out(
+    client: ConstantContact, stock: Stock
+) -> None:
+    await stock.bring(["contactId"])
+    replaced = await client.contacts.replace(samples.contact(stock["contactId"], stock["listId"]))
+    assert replaced.first_name == "Anna"
+    assert not replaced.last_name
+    assert replaced.addresses == ()
+
+
+async def test_a_list_is_as_good_as_a_tuple(client: ConstantContact, stock: Stock) -> None:
+    contact_id, other = await stock.id("contactId"), await client.lists.create("B")
+    changed = await client.contacts.update(contact_id, lists=[models.ContactListRef(other.id)])
+    assert [ref.id for ref in changed.lists] == [other.id]
+
+
+async def test_row_36_the_service_opts_out_whom_others_would_delete(
+    client: ConstantContact, stock: Stock, ear: Ear
+) -> None:
+    contact_id = await stock.id("contactId")
+    await client.contacts.opt_out(contact_id)
+    assert ear.requests[-1] == f"DELETE /contacts/{contact_id}"
+    assert (await client.contacts.get(contact_id)).status is models.ContactStatus.OPTOUT
+    assert not hasattr(client.contacts, "delete")
+
+
+async def test_a_contact_is_taken_off_one_list_or_all(
+    client: ConstantContact, stock: Stock
+) -> None:
+    lists = [await client.lists.create(name) for name in "ABC"]
+    written = samples.new_contact("ann@example.com", *(row.id for row in lists))
+    made = await client.contacts.create(written)
+    await client.contacts.remove_from_list(made.id, lists[1].id)
+    left = {ref.id for ref in (await client.contacts.get(made.id)).lists}
+    assert left == {lists[0].id, lists[2].id}
+    await client.contacts.remove_from_lists(made.id)
+    assert (await client.contacts.get(made.id)).lists == ()
+
+
+async def test_row_37_a_custom_field_keeps_the_name_that_contacts_have_for_it(
+    client: ConstantContact, stock: Stock
+) -> None:
+    made = await client.contacts.get(await stock.id("contactId"))
+    assert [field.name for field in made.custom_fields] == ["CustomField1"]
+
+
+async def test_a_signup_form_says_where_people_sign_up(
+    client: ConstantContact, stock: Stock
+) -> None:
+    lists = (await stock.id("listId"),)
+    form = await client.contacts.create_signup_form(models.SignupFormWrite(contact_lists=lists))
+    assert (form.signup_form_url or "").startswith("http")
+
+
+async def test_a_lost_answer_to_a_new_contact_leads_to_no_second_one(
+    client: ConstantContact, stock: Stock, sandbox: Sandbox
+) -> None:
+    list_id = await stock.id("listId")
+    sandbox.admin.fault("lose_answer", method="POST", path="/contacts")
+    with pytest.raises(errors.OutcomeUnknown):
+        await client.contacts.create(samples.new_contact("ann@example.com", list_id))
+    assert len(sandbox.admin.requests("POST", "/contacts")) == 1
+    assert await client.contacts.all(email="ann@example.com").first() is not None
+
+
+async def test_a_lost_answer_to_a_replacement_leads_to_the_same_once_more(
+    client: ConstantContact, stock: Stock, sandbox: Sandbox
+) -> None:
+    await stock.bring(["contactId"])
+    sandbox.admin.fault("lose_answer", method="PUT")
+    written = samples.contact(stock["contactId"], stock["listId"])
+    assert (await client.contacts.replace(written)).first_name == "Anna"
+    assert len(sandbox.admin.requests("PUT")) == 2

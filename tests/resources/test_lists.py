@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from ccv2_async import errors, models
+from ccv2_async.resources import changes
+from tests.contract import samples
+
+if TYPE_CHECKING:
+    from ccv2_async import ConstantContact
+    from ccv2_async.sandbox import Sandbox
+    from tests.contract.ear import Ear
+
+JSON = {"content-type": "application/json"}
+
+
+async def test_lists_come_as_a_list_in_one_call(client: ConstantContact, ear: Ear) -> None:
+    for name in ("Guests", "Friends"):
+        await client.lists.create(name)
+    ear.calls.clear()
+    assert {row.name for row in await client.lists.all()} >= {"Guests", "Friends"}
+    assert ear.requests == ["GET /lists"]
+
+
+async def test_a_flag_that_is_not_wanted_is_not_sent(client: ConstantContact, ear: Ear) -> None:
+    await client.lists.all()
+    assert ear.calls[-1].query == ()
+
+
+async def test_a_date_without_a_time_zone_is_refused_before_anything_is_sent(
+    client: ConstantContact, ear: Ear
+) -> None:
+    with pytest.raises(errors.InvalidField, match="time zone"):
+        await client.lists.all(modified_since=datetime(2024, 1, 1))  # noqa: DTZ001  # the mistake
+    assert ear.calls == []
+
+
+async def test_a_status_is_taken_as_a_member_or_in_any_case(
+    client: ConstantContact, ear: Ear
+) -> None:
+    first = await client.lists.create("A", status=models.ContactListStatus.HIDDEN)
+    second = await client.lists.create("B", status="hidden")
+    assert first.status is second.status is models.ContactListStatus.HIDDEN
+    assert ear.sent["status"] == "HIDDEN"
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "field"), [("x" * 256, "ACTIVE", "name"), ("x", "GONE", "status")]
+)
+async def test_what_the_service_would_refuse_is_not_sent(
+    client: ConstantContact, ear: Ear, name: str, status: str, field: str
+) -> None:
+    with pytest.raises(errors.InvalidField) as caught:
+        await client.lists.create(name, status=status)
+    assert caught.value.field == field
+    assert ear.calls == []
+
+
+async def test_row_31_a_list_can_be_created_as_removed(client: ConstantContact) -> None:
+    made = await client.lists.create("Old", status="REMOVED")
+    assert made.status is models.ContactListStatus.REMOVED
+
+
+async def test_a_second_list_of_a_name_is_a_conflict(client: ConstantContact) -> None:
+    await client.lists.create("Guests")
+    with pytest.raises(errors.Conflict):
+        await client.lists.create("Guests")
+
+
+async def test_row_46_changing_one_field_erases_none_of_the_others(
+    client: ConstantContact, ear: Ear
+) -> None:
+    made = await client.lists.create("Guests", status="HIDDEN")
+    ear.calls.clear()
+    changed = await client.lists.update(made.id, name="Regulars")
+    assert (changed.name, changed.status) == ("Regulars", "HIDDEN")
+    assert ear.requests == [f"GET /lists/{made.id}", f"PUT /lists/{made.id}"]
+
+
+async def test_what_the_service_sent_beyond_the_reference_goes_back(
+    sandbox: Sandbox, client: ConstantContact, ear: Ear
+) -> None:
+    row = {"id": 7, "name": "Guests", "status": "ACTIVE", "colour": "green"}
+    for _ in range(2):
+        sandbox.admin.fault("answer", status=200, headers=JSON, body=json.dumps(row))
+    await client.lists.update("7", name="Friends")
+    assert ear.sent == row | {"id": "7", "name": "Friends"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "rule"),
+    [
+        ({}, "at least one of name, status"),
+        ({"colour": "red"}, "cannot be changed"),
+        ({"contact_count": 3}, "cannot be changed"),
+        ({"name": None}, "requires"),
+        ({"name": "x" * 256}, "255"),
+        ({"status": "GONE"}, "ACTIVE"),
+    ],
+)
+async def test_a_change_that_cannot_be_made_costs_no_call(
+    client: ConstantContact, ear: Ear, wrong: dict[str, Any], rule: str
+) -> None:
+    with pytest.raises(errors.InvalidField, match=rule):
+        await client.lists.update("7", **wrong)
+    assert ear.calls == []
+
+
+async def test_row_30_a_numeric_id_is_the_same_id(
+    sandbox: Sandbox, client: ConstantContact
+) -> None:
+    row = {"id": 7, "name": "Guests", "status": "ACTIVE"}
+    sandbox.admin.fault("answer", status=200, headers=JSON, body=json.dumps([row]))
+    (found,) = await client.lists.all()
+    assert found.id == "7"
+
+
+async def test_the_members_of_a_list_are_those_that_were_put_on_it(
+    client: ConstantContact,
+) -> None:
+    first, second = await client.lists.create("A"), await client.lists.create("B")
+    await client.contacts.create(samples.new_contact("ann@example.com", first.id))
+    await client.contacts.create(samples.new_contact("bob@example.com", first.id, second.id))
+    on_first = await client.lists.contacts(first.id).collect()
+    on_second = await client.lists.contacts(second.id).collect()
+    assert {contact.email for contact in on_first} == {"ann@example.com", "bob@example.com"}
+    assert {contact.email for contact in on_second} == {"bob@example.com"}
+    assert (await client.lists.get(first.id)).contact_count == 2
+
+
+async def test_members_are_narrowed_to_those_that_changed(
+    sandbox: Sandbox, client: ConstantContact
+) -> None:
+    made = await client.lists.create("A")
+    await client.contacts.create(samples.new_contact("ann@example.com", made.id))
+    sandbox.admin.advance(3600)
+    since = datetime.fromtimestamp(sandbox.admin.time() - 60, UTC)
+    await client.contacts.create(samples.new_contact("bob@example.com", made.id))
+    recent = await client.lists.contacts(made.id, modified_since=since).collect()
+    assert [contact.email for contact in recent] == ["bob@example.com"]
+
+
+async def test_row_48_a_page_may_hold_a_row_more_than_was_asked(
+    sandbox: Sandbox, client: ConstantContact
+) -> None:
+    rows = [{"id": str(number)} for number in range(3)]
+    body = json.dumps({"meta": {"pagination": {}}, "results": rows})
+    sandbox.admin.fault("answer", status=200, headers=JSON, body=body)
+    assert len(await client.lists.contacts("7", limit=2).collect()) == 3
+
+
+@pytest.mark.parametrize("limit", [0, 501])
+async def test_a_page_is_of_1_to_500_rows(client: ConstantContact, limit: int) -> None:
+    with pytest.raises(errors.InvalidField, match="from 1 to 500"):
+        client.lists.contacts("7", limit=limit)
+
+
+async def test_a_deleted_list_is_gone(client: ConstantContact) -> None:
+    made = await client.lists.create("Guests")
+    await client.lists.delete(made.id)
+    with pytest.raises(errors.NotFound):
+        await client.lists.get(made.id)
+
+
+WRITABLE = {
+    changes.ListChanges: models.ContactListWrite,
+    changes.ContactChanges: models.ContactWrite,
+    changes.CampaignChanges: models.CampaignWrite,
+    changes.EventChanges: models.EventWrite,
+    changes.FeeChanges: models.FeeWrite,
+    changes.ItemChanges: models.ItemWrite,
+    changes.ItemAttributeChanges: models.ItemAttributeWrite,
+    changes.PromocodeChanges: models.PromocodeWrite,
+    changes.AccountChanges: models.AccountInfo,
+}
+
+
+@pytest.mark.parametrize(("typed", "written"), WRITABLE.items())
+def test_what_update_takes_is_what_its_model_writes(
+    typed: type[Any], written: type[attrs.AttrsInstance]
+) -> None:
+    names = {field.name for field in attrs.fields(written)} - {"extra"}
+    assert set(typed.__annotations__) == names
