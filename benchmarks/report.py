@@ -101,7 +101,7 @@ def _row(target: Target, case: Case) -> list[str]:
         case.name,
         target.unit,
         _spread(case.ours),
-        "" if case.peer_name == case.name and not case.peer else peer,
+        peer,
         "" if case.ratio is None else f"{case.ratio:.2f}x",
         *([sign.format(limit, target.unit) for limit in limits] or ["", ""]),
         _VERDICTS[_verdict(target, case, "must")],

@@ -8,7 +8,7 @@ import attrs
 
 from benchmarks.arena import Arena, BytesDifferError
 from benchmarks.results import Case, Series
-from benchmarks.samples import MB, cycle, make
+from benchmarks.samples import KB, MB, cycle, make
 from benchmarks.targets import FILES
 
 if TYPE_CHECKING:
@@ -54,10 +54,11 @@ async def _case(arena: Arena, scene: Scene, samples: Sequence[Sample], plan: Pla
     slow = {"slow_directory": str(plan.directory), "read_seconds": scene.read_seconds}
     options = slow if scene.read_seconds else {}
     contestants = [await arena.admit("ours", **options), await arena.admit(FILES, **options)]
+    warm_up = make(plan.directory, 1, 20 * KB)
     for contestant in contestants:
         # Imports and the first connection are no part of what follows.
-        await contestant.call("benchmarks.sending:send", paths=_paths(samples[:1]), in_flight=1)
-        await arena.verify(samples[:1])
+        await contestant.call("benchmarks.sending:send", paths=_paths(warm_up), in_flight=1)
+        await arena.verify(warm_up)
     sent = cycle(samples, UPLOADS * plan.either(*scene.times))
     lags: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
     for _ in range(plan.either(*scene.rounds)):
