@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
 
     F = TypeVar("F", Fee, FeeWrite)
+    S = TypeVar("S", bound=str | None)
 
 EVENT = "/eventspot/events/{}"
 FEES = EVENT + "/fees"
@@ -86,6 +87,8 @@ class EventSales(Resource):
 
         Source: "Event fee resource", PUT, of the service's documentation.
         """
+        if "fee_scope" in changes:
+            changes["fee_scope"] = _scope(changes["fee_scope"])
         checked = checked_changes(changes, FeeWrite)
         fee = await self.get_fee(event_id, fee_id)
         return await self.replace_fee(event_id, attrs.evolve(fee, **checked))
@@ -363,7 +366,10 @@ class EventSales(Resource):
 
 
 def _sendable(fee: F) -> F:
-    """The fee, with REGISTRANTS where it came as REGISTRANT: both are read, one is sent."""
-    if str(fee.fee_scope).upper() != FeeScope.REGISTRANT:
-        return fee
-    return attrs.evolve(fee, fee_scope=FeeScope.REGISTRANTS)
+    """The fee in the words that the service takes."""
+    return attrs.evolve(fee, fee_scope=_scope(fee.fee_scope))
+
+
+def _scope(scope: S) -> S | FeeScope:
+    """REGISTRANTS for REGISTRANT: both are read, one is sent."""
+    return FeeScope.REGISTRANTS if str(scope).upper() == FeeScope.REGISTRANT else scope
