@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 _TURNS = 200
 
@@ -51,3 +51,9 @@ def chained(error: BaseException) -> Iterator[BaseException]:
         todo += [one.__cause__, one.__context__]
         if isinstance(one, BaseExceptionGroup):
             todo += one.exceptions
+
+
+async def until(true: Callable[[], object]) -> None:
+    """Return once `true()` is: for what comes over a real socket, in its own time."""
+    while not true():  # noqa: ASYNC110  # what is waited for has no event of its own
+        await asyncio.sleep(0.001)

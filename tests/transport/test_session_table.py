@@ -10,12 +10,13 @@ from ccv2_async import errors
 from ccv2_async.transport.retry import ATTEMPTS, RATE_WAITS, TABLE, Effect, Happening, Verdict
 from ccv2_async.transport.session import Call
 from tests.support.bodies import PiecesBody
-from tests.support.servers import RawServer, Request, Wire, unused_port
+from tests.support.servers import RawServer, unused_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.support.clocks import SkippingClock
+    from tests.support.servers import Request, Wire
 
 PIECES = [b"x" * 65_536] * 160
 KEYED = b'[{"error_key": "mashery.not.authorized.%s", "error_message": "m"}]'

@@ -12,15 +12,16 @@ from ccv2_async.transport.budget import Budget, Lane
 from ccv2_async.transport.retry import Effect
 from ccv2_async.transport.session import Call, Timeouts
 from tests.support.bodies import PiecesBody
-from tests.support.clocks import ManualClock, settle
-from tests.support.probes import nothing_left
-from tests.support.servers import RawServer, Request, Wire, serving
+from tests.support.clocks import settle
+from tests.support.probes import nothing_left, until
+from tests.support.servers import RawServer, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ccv2_async.sandbox import Sandbox
-    from tests.support.clocks import SkippingClock
+    from tests.support.clocks import ManualClock, SkippingClock
+    from tests.support.servers import Request, Wire
 
 QPS = b'[{"error_key": "mashery.not.authorized.over.qps", "error_message": "m"}]'
 
@@ -91,17 +92,11 @@ async def test_the_deadline_ends_an_answer_that_does_not_come_to_an_end(
         await session.aclose()
 
 
-@pytest.mark.parametrize(
-    ("read_body", "pieces", "sent"), [(True, 2, "wholly"), (False, 400, "partly")]
-)
+@pytest.mark.parametrize("sent", ["wholly", "partly"])
 async def test_an_adding_call_whose_time_is_up_says_how_far_it_got(
-    open_session: Callable[..., Any],
-    engine: str,
-    manual_clock: ManualClock,
-    read_body: bool,
-    pieces: int,
-    sent: str,
+    open_session: Callable[..., Any], engine: str, manual_clock: ManualClock, sent: str
 ) -> None:
+    read_body, pieces = (True, 2) if sent == "wholly" else (False, 400)
     reached = asyncio.Event()
 
     async def script(wire: Wire) -> None:
@@ -165,8 +160,7 @@ async def test_waiting_for_the_quota_before_another_attempt_is_counted(
         call = Call("POST", "/x", effect, "the thing", body=PiecesBody(b"1"), deadline=10)
         task = asyncio.create_task(session.send(call))
         await asked.wait()
-        while not budget._queue:  # the answer is on its way over the socket
-            await asyncio.sleep(0.001)
+        await until(lambda: budget._queue)  # the answer is on its way over the socket
         await manual_clock.advance(11)
         with pytest.raises(
             errors.DeadlineExceeded, match="no time left to send it again"
@@ -234,8 +228,7 @@ async def test_over_the_calls_per_second_every_call_of_the_client_waits(
         session = await open_session(server, clock=manual_clock)
         first = asyncio.create_task(session.send(read()))
         await refused.wait()
-        while session.budget._paused_until == 0.0:
-            await asyncio.sleep(0.001)
+        await until(lambda: session.budget._paused_until)
         second = asyncio.create_task(session.send(read(lane=Lane.BULK)))
         await manual_clock.advance(2.9)
         assert served == []
@@ -303,11 +296,9 @@ async def test_no_more_calls_of_a_lane_are_on_the_wire_than_allowed(
     async with serving(slow) as server:
         session = await open_session(server, max_in_flight=3)
         tasks = [asyncio.create_task(session.send(read(lane=Lane.BULK))) for _ in range(10)]
-        while inside < 3:
-            await asyncio.sleep(0.001)
+        await until(lambda: inside >= 3)
         poll = asyncio.create_task(session.send(read(lane=Lane.POLL)))
-        while inside < 4:  # a full lane does not keep the others waiting
-            await asyncio.sleep(0.001)
+        await until(lambda: inside >= 4)  # a full lane does not keep the others waiting
         gate.set()
         await asyncio.gather(poll, *tasks)
     assert most == 4
@@ -421,7 +412,7 @@ async def test_a_hook_that_fails_is_told_with_the_refusal(
     tokens = Tokens(given)
     async with serving(tokens.serve) as server:
         session = await open_session(server, refresh_token=tokens.sync)
-        with pytest.raises(errors.AuthenticationFailed, match="refresh_token .* failed") as caught:
+        with pytest.raises(errors.AuthenticationFailed, match=r"refresh_token .* failed") as caught:
             await session.send(read())
     assert caught.value.status == 401
     assert tokens.seen == ["sandbox-token"]
@@ -454,8 +445,7 @@ async def test_after_the_client_is_closed_nothing_is_sent(
     library, session = cc.library, cc._open_parts.session
     sandbox.admin.fault("unavailable", headers={"retry-after": "5"})
     retrying = asyncio.create_task(library.info())
-    while not manual_clock.slept:
-        await asyncio.sleep(0.001)
+    await until(lambda: manual_clock.slept)
     await cc.aclose()
     await manual_clock.advance(6)
     with pytest.raises(errors.ClientClosed):

@@ -1,0 +1,64 @@
+"""A storm of cancellations, on our connections and on stock httpx beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from ccv2_async import ConstantContact
+from tests.support.probes import nothing_left
+from tests.support.servers import serving
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.support.servers import RawServer, Request, Wire
+
+ROUNDS, CALLERS, WITHIN, AFTERWARDS = 20, 30, 0.020, 10
+
+
+async def answer(wire: Wire, _: Request) -> None:
+    await wire.answer(body=b'{"image_root": "x"}')
+
+
+def server() -> RawServer:
+    return serving(answer)
+
+
+async def storm(call: Callable[[], Awaitable[Any]]) -> int:
+    """Cancel 20 times 30 calls at random within 20 ms; how many of 10 calls then succeed."""
+    chance = random.Random(7)  # noqa: S311  # when to cancel
+    loop = asyncio.get_running_loop()
+    for _ in range(ROUNDS):
+        tasks = [asyncio.ensure_future(call()) for _ in range(CALLERS)]
+        for task in tasks:
+            loop.call_later(chance.random() * WITHIN, task.cancel)
+        await asyncio.gather(*tasks, return_exceptions=True)
+    results = await asyncio.gather(*(call() for _ in range(AFTERWARDS)), return_exceptions=True)
+    return sum(not isinstance(result, BaseException) for result in results)
+
+
+@pytest.mark.parametrize("engine", ["httpx", "aiohttp"])
+async def test_after_a_storm_of_cancellations_every_call_succeeds(engine: Any) -> None:
+    async with server() as wire, nothing_left(), ConstantContact(
+        api_key="k", access_token="t", base_url=wire.base_url, engine=engine,
+        per_second=None, per_day=None,
+    ) as cc:  # fmt: skip
+        assert await storm(cc.library.info) == AFTERWARDS
+
+
+async def test_after_the_same_storm_stock_httpx_has_no_connection_left_to_give() -> None:
+    """The reason why there is a free list; should httpx learn it, this test will say so."""
+    limits = httpx.Limits(max_connections=5)
+    async with server() as wire:
+        client = httpx.AsyncClient(limits=limits, timeout=httpx.Timeout(5.0, pool=0.2))
+        async with client:
+            for _ in range(3):  # a slot is lost when a request is cancelled in the right moment
+                succeeded = await storm(lambda: client.get(wire.base_url))
+                if not succeeded:
+                    break
+    assert succeeded == 0
