@@ -36,11 +36,12 @@ class Field:
         required: It has to be sent.
         read_only: The service sets it; what a client sends is ignored.
         max_length: Characters at most.
+        min_length: Characters at least.
         allowed: The values that are accepted; empty for any.
         any_case: Whether `allowed` is compared without case.
         pattern: A regular expression that text has to match from end to end.
-        minimum: Least number.
-        maximum: Greatest number.
+        minimum: Least number; of an array, how many items at least.
+        maximum: Greatest number; of an array, how many items at most.
         items: What an array holds.
         model: What an object is.
     """
@@ -49,6 +50,7 @@ class Field:
     required: bool = False
     read_only: bool = False
     max_length: int | None = None
+    min_length: int | None = None
     allowed: tuple[str, ...] = ()
     any_case: bool = False
     pattern: str | None = None
@@ -80,13 +82,24 @@ class Field:
             "type": types,
             "items": self.items and attrs.evolve(self.items, required=True).schema(),
             "maxLength": self.max_length,
-            "pattern": self.pattern and f"^{self.pattern}$",
+            "minLength": self.min_length,
+            "pattern": self._pattern(),
+            "format": "date-time" if self.kind == "datetime" else None,
             "enum": list(self.allowed) if exact else None,
-            "minimum": self.minimum,
-            "maximum": self.maximum,
+            "minItems" if self.kind == "array" else "minimum": self.minimum,
+            "maxItems" if self.kind == "array" else "maximum": self.maximum,
             "readOnly": self.read_only or None,
         }
         return {name: value for name, value in keywords.items() if value is not None}
+
+    def _pattern(self) -> str | None:
+        if self.allowed and self.any_case:
+            letters = "|".join(
+                "".join(f"[{letter.upper()}{letter.lower()}]" for letter in value)
+                for value in self.allowed
+            )
+            return f"^({letters})$"
+        return None if self.pattern is None else f"^{self.pattern}$"
 
     def read(self, name: str, value: Any) -> Any:
         """The value, checked and made uniform; `name` is what an error calls it."""
@@ -141,6 +154,8 @@ def _read_text(field: Field, name: str, value: Any) -> str:
         raise bad_field(name, "text is expected.")
     if field.max_length is not None and len(value) > field.max_length:
         raise bad_field(name, f"at most {field.max_length} characters are accepted.")
+    if field.min_length is not None and len(value.strip()) < field.min_length:
+        raise bad_field(name, "it must not be empty.")
     if field.pattern is not None and not re.fullmatch(field.pattern, value):
         raise bad_field(name, f"text of the form {field.pattern} is expected.")
     if not field.allowed or value in field.allowed:
@@ -163,6 +178,8 @@ def _read_moment(_field: Field, name: str, value: Any) -> str:
 
 def _read_number(field: Field, name: str, value: Any) -> float:
     whole = field.kind == "integer"
+    if whole and isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
         raise bad_field(name, "a number is expected.")
     number = value
@@ -190,6 +207,10 @@ def _read_object(field: Field, name: str, value: Any) -> dict[str, Any]:
 def _read_array(field: Field, name: str, value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise bad_field(name, "an array is expected.")
+    if field.minimum is not None and len(value) < field.minimum:
+        raise bad_field(name, f"at least {field.minimum:g} are expected.")
+    if field.maximum is not None and len(value) > field.maximum:
+        raise bad_field(name, f"at most {field.maximum:g} are expected.")
     if field.items is None:
         return value
     return [field.items.read(name, item) for item in value]

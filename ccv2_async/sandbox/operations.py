@@ -87,9 +87,10 @@ class JsonBody:
         return cls(Field("object", required=True, model=model), bulk)
 
     @classmethod
-    def array(cls, items: Field) -> JsonBody:
-        """An array."""
-        return cls(Field("array", required=True, items=items))
+    def array(cls, items: Field, *, exactly: int | None = None) -> JsonBody:
+        """An array, of any length or of exactly so many items."""
+        field = Field("array", required=True, items=items, minimum=exactly, maximum=exactly)
+        return cls(field)
 
 
 @attrs.frozen

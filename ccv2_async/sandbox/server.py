@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _BACKLOG = 1024
 _GRACE = 0.2
+_PATIENCE = 30.0
 _HOST = "127.0.0.1"
 
 
@@ -265,4 +266,4 @@ class Sandbox:
                 outcome.set_exception(error)
 
         loop.call_soon_threadsafe(call)
-        return outcome.result()
+        return outcome.result(_PATIENCE)

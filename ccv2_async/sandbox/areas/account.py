@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ccv2_async.sandbox.areas.rows import READ
 from ccv2_async.sandbox.fields import Field
 from ccv2_async.sandbox.operations import Answer, JsonBody, Operation, Shape
-from ccv2_async.sandbox.problems import Refusal, absent_field, bad_field
+from ccv2_async.sandbox.problems import Refusal, absent_field
 from ccv2_async.sandbox.schemas import account as schemas
 from ccv2_async.sandbox.state.contacts import address_problem, is_address
 
@@ -44,8 +44,6 @@ def verified_list(call: Call) -> Answer:
 
 def verified_create(call: Call) -> Answer:
     """An address to be confirmed; one that waits for it gets another mail."""
-    if len(call.body) != 1:
-        raise bad_field("email_address", "an array with one address is expected.")
     email = call.body[0]["email_address"]
     if not is_address(email):
         raise address_problem(email)
@@ -92,7 +90,8 @@ OPERATIONS = (
         (200, 201, 400, 401, 405, 406, 409, 500),
         _ADDRESSES,
         body=JsonBody.array(
-            Field("object", required=True, model=schemas.VERIFIED_EMAIL_ADDRESS_WRITE)
+            Field("object", required=True, model=schemas.VERIFIED_EMAIL_ADDRESS_WRITE),
+            exactly=1,
         ),
     ),
 )

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.state.contacts import Contact
 
 PAGE_LIMIT = limit(500, 50)
-_MAX_CUSTOM_FIELDS = 15
 _TEXTS = (
     "prefix_name",
     "first_name",
@@ -96,8 +95,6 @@ def contacts_list(call: Call) -> Answer:
 def _checked(call: Call) -> tuple[str, list[str], dict[str, Any]]:
     body: dict[str, Any] = dict(call.body)
     addresses = body.pop("email_addresses")
-    if len(addresses) != 1:
-        raise bad_field("email_addresses", "exactly one address is expected.")
     email = addresses[0]["email_address"]
     if not is_address(email):
         raise address_problem(email)
@@ -105,8 +102,6 @@ def _checked(call: Call) -> tuple[str, list[str], dict[str, Any]]:
     kinds = [row.get("address_type") for row in body.get("addresses", [])]
     if len(kinds) > len(set(kinds)):
         raise bad_field("addresses", "one PERSONAL and one BUSINESS address are accepted.")
-    if len(body.get("custom_fields", [])) > _MAX_CUSTOM_FIELDS:
-        raise bad_field("custom_fields", f"at most {_MAX_CUSTOM_FIELDS} are accepted.")
     for number, note in enumerate(body.get("notes", []), 1):
         note.setdefault("id", str(number))
         note.setdefault("created_date", utc_stamp(call.now))

@@ -11,7 +11,6 @@ from ccv2_async.sandbox.clock import utc_stamp
 from ccv2_async.sandbox.fields import Field
 from ccv2_async.sandbox.operations import Answer, JsonBody, Operation, Shape
 from ccv2_async.sandbox.paging import page
-from ccv2_async.sandbox.problems import Refusal
 from ccv2_async.sandbox.schemas import events as schemas
 
 if TYPE_CHECKING:
@@ -92,9 +91,6 @@ def event_update(call: Call) -> Answer:
 
 def event_set_status(call: Call) -> Answer:
     """An event, published or cancelled."""
-    call.world.events.event(call.ids["eventId"])
-    if len(call.body) != 1:
-        raise Refusal(400, "An array with one operation is expected.")
     status = call.body[0]["value"]
     return Answer(200, _show(call.world.events.set_status(call.ids["eventId"], status, call.now)))
 
@@ -124,7 +120,9 @@ OPERATIONS = (
         event_set_status,
         UPDATE,
         _ONE,
-        body=JsonBody.array(Field("object", required=True, model=schemas.EVENT_STATUS_PATCH)),
+        body=JsonBody.array(
+            Field("object", required=True, model=schemas.EVENT_STATUS_PATCH), exactly=1
+        ),
     ),
     *PART_OPERATIONS,
     *REGISTRANT_OPERATIONS,

@@ -86,8 +86,10 @@ IMPORT_DATA = Model(
 ADD_CONTACTS_REQUEST = Model(
     "AddContactsRequest",
     {
-        "import_data": Field("array", required=True, items=Field("object", model=IMPORT_DATA)),
-        "lists": Field("array", required=True, items=Field("id")),
+        "import_data": Field(
+            "array", required=True, minimum=1, items=Field("object", model=IMPORT_DATA)
+        ),
+        "lists": Field("array", required=True, minimum=1, items=Field("id")),
         "column_names": Field("array", required=True, items=Field("string")),
     },
 )
@@ -102,15 +104,17 @@ REMOVAL = Model(
 REMOVE_CONTACTS_REQUEST = Model(
     "RemoveContactsRequest",
     {
-        "import_data": Field("array", required=True, items=Field("object", model=REMOVAL)),
-        "lists": Field("array", required=True, items=Field("id")),
+        "import_data": Field(
+            "array", required=True, minimum=1, items=Field("object", model=REMOVAL)
+        ),
+        "lists": Field("array", required=True, minimum=1, items=Field("id")),
     },
 )
 
 CLEAR_LISTS_REQUEST = Model(
     "ClearListsRequest",
     {
-        "lists": Field("array", required=True, items=Field("id")),
+        "lists": Field("array", required=True, minimum=1, items=Field("id")),
     },
 )
 
@@ -121,7 +125,7 @@ EXPORT_CONTACTS_REQUEST = Model(
         "sort_by": Field("string", required=True, allowed=("EMAIL_ADDRESS", "DATE_DESC")),
         "export_date_added": Field("boolean", required=True),
         "export_added_by": Field("boolean", required=True),
-        "lists": Field("array", required=True, items=Field("id")),
-        "column_names": Field("array", required=True, items=Field("string")),
+        "lists": Field("array", required=True, minimum=1, maximum=1, items=Field("id")),
+        "column_names": Field("array", required=True, minimum=1, items=Field("string")),
     },
 )

@@ -92,13 +92,13 @@ CAMPAIGN = Model(
 CAMPAIGN_WRITE = Model(
     "CampaignWrite",
     {
-        "name": Field("string", required=True, max_length=80),
-        "subject": Field("string", required=True, max_length=200),
-        "from_name": Field("string", required=True, max_length=100),
+        "name": Field("string", required=True, min_length=1, max_length=80),
+        "subject": Field("string", required=True, min_length=1, max_length=200),
+        "from_name": Field("string", required=True, min_length=1, max_length=100),
         "from_email": Field("string", required=True, max_length=80),
         "reply_to_email": Field("string", required=True, max_length=80),
-        "email_content": Field("string", required=True, max_length=930000),
-        "text_content": Field("string", required=True, max_length=930000),
+        "email_content": Field("string", required=True, min_length=1, max_length=930000),
+        "text_content": Field("string", required=True, min_length=1, max_length=930000),
         "email_content_format": Field("string", allowed=("HTML", "XHTML")),
         "style_sheet": Field("string"),
         "is_permission_reminder_enabled": Field("boolean"),
@@ -145,7 +145,9 @@ SCHEDULE_WRITE = Model(
 TEST_SEND = Model(
     "TestSend",
     {
-        "email_addresses": Field("array", required=True, items=Field("string")),
+        "email_addresses": Field(
+            "array", required=True, minimum=1, maximum=5, items=Field("string")
+        ),
         "format": Field("string", required=True, allowed=("HTML", "TEXT", "HTML_AND_TEXT")),
         "personal_message": Field("string"),
     },

@@ -103,10 +103,16 @@ CONTACT_WRITE = Model(
         "fax": Field("string", max_length=50),
         "addresses": Field("array", items=Field("object", model=ADDRESS)),
         "email_addresses": Field(
-            "array", required=True, items=Field("object", model=EMAIL_ADDRESS)
+            "array",
+            required=True,
+            minimum=1,
+            maximum=1,
+            items=Field("object", model=EMAIL_ADDRESS),
         ),
-        "lists": Field("array", required=True, items=Field("object", model=CONTACT_LIST_REF)),
-        "custom_fields": Field("array", items=Field("object", model=CUSTOM_FIELD)),
+        "lists": Field(
+            "array", required=True, minimum=1, items=Field("object", model=CONTACT_LIST_REF)
+        ),
+        "custom_fields": Field("array", maximum=15, items=Field("object", model=CUSTOM_FIELD)),
         "notes": Field("array", items=Field("object", model=NOTE)),
         "source_details": Field("string"),
     },
@@ -115,7 +121,7 @@ CONTACT_WRITE = Model(
 SIGNUP_FORM_WRITE = Model(
     "SignupFormWrite",
     {
-        "contact_lists": Field("array", required=True),
+        "contact_lists": Field("array", required=True, minimum=1),
         "list_name": Field("string"),
         "source": Field("string"),
     },

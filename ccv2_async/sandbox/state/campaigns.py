@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.state.contacts import Contact, Contacts
     from ccv2_async.sandbox.state.tracking import Link
 
-MAX_TEST_ADDRESSES = 5
 MAX_UNVERIFIED_TESTS = 50
 _DAY = 86_400
 _WINDOW = 300.0
