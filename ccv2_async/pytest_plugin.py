@@ -17,7 +17,6 @@ left for the next. Async tests may be run by pytest-asyncio, in either mode, or 
 
 from __future__ import annotations
 
-import asyncio
 import time
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -122,8 +121,12 @@ class _HastyClock:
 
     async def sleep(self, seconds: float) -> None:
         """Return when a tenth of `seconds` has passed."""
+        import asyncio  # noqa: PLC0415  # costs nothing until it is used
+
         await asyncio.sleep(max(0.0, seconds / _HASTE))
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
         """A block that raises `TimeoutError` when it takes longer than a tenth of `seconds`."""
+        import asyncio  # noqa: PLC0415  # costs nothing until it is used
+
         return asyncio.timeout(None if seconds is None else seconds / _HASTE)

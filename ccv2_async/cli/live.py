@@ -257,7 +257,7 @@ def _bar(part: int, whole: int, stage: Stage) -> ProgressBar:
 def _name_width(width: int, longest: int) -> int:
     """Columns for the names, on a terminal of this width."""
     most = width // 3 if width >= _NARROW else width - _STATE_WIDTH - 1
-    return max(8, min(longest, most))
+    return max(4, min(longest, most))
 
 
 def _tail(text: str, width: int) -> str:

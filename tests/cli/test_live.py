@@ -155,9 +155,9 @@ def test_on_a_real_terminal_the_bars_are_drawn_and_the_table_is_what_stays(
     main, side = pty.openpty()
     environment = {**os.environ, **environment_of(service), "TERM": "xterm", "COLUMNS": "100"}
     environment.pop("NO_COLOR", None)
-    command = [sys.executable, "-m", "ccv2_async.cli", "upload", str(tmp_path / "in")]
+    command = [sys.executable, "-m", "ccv2_async.cli", "upload", "in"]
     with subprocess.Popen(  # noqa: S603  # our own
-        command, stdin=side, stdout=side, stderr=side, env=environment
+        command, stdin=side, stdout=side, stderr=side, env=environment, cwd=tmp_path
     ) as process:
         os.close(side)
         seen = b""

@@ -1,0 +1,188 @@
+"""The fixtures as users' test runs meet them: each run here is a pytest of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+USE = """
+    async def use(client, tmp_path):
+        path = tmp_path / "menu.png"
+        path.write_bytes(b"content")
+        file = await client.library.upload(path)
+        assert file.status == "Active"
+        assert [found.id async for found in client.library.files()] == [file.id]
+        return file
+"""
+STRICT = (
+    "-W",
+    "error",
+    "-p",
+    "no:cacheprovider",
+    "-o",
+    "asyncio_default_fixture_loop_scope=function",
+)
+
+
+@pytest.fixture
+def users(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A user's project, whose warnings are errors."""
+    pytester.makepyfile(use=USE)
+    pytester.syspathinsert()
+    return pytester
+
+
+def run(project: pytest.Pytester, *options: str) -> pytest.RunResult:
+    return project.runpytest_subprocess(*STRICT, *options)
+
+
+def test_a_test_of_pytest_asyncio_in_strict_mode_gets_an_open_client(
+    users: pytest.Pytester,
+) -> None:
+    users.makepyfile(
+        """
+        import pytest
+        import pytest_asyncio
+        from use import use
+
+        @pytest_asyncio.fixture
+        async def uploaded(ccv2_client, tmp_path):
+            yield await use(ccv2_client, tmp_path)
+            assert await ccv2_client.library.files().first()
+
+        @pytest.mark.asyncio
+        async def test_it(ccv2_client, uploaded):
+            assert (await ccv2_client.library.get_file(uploaded.id)).name == "menu.png"
+        """
+    )
+    run(users, "-o", "asyncio_mode=strict").assert_outcomes(passed=1)
+
+
+def test_a_test_of_pytest_asyncio_in_auto_mode_gets_an_open_client(users: pytest.Pytester) -> None:
+    users.makepyfile(
+        """
+        from use import use
+
+        async def test_it(ccv2_client, tmp_path):
+            await use(ccv2_client, tmp_path)
+        """
+    )
+    run(users, "-o", "asyncio_mode=auto").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("options", [(), ("-p", "no:asyncio")])
+def test_a_test_of_anyios_plugin_gets_an_open_client(
+    users: pytest.Pytester, options: tuple[str, ...]
+) -> None:
+    users.makepyfile(
+        """
+        import pytest
+        from use import use
+
+        pytestmark = pytest.mark.anyio
+
+        @pytest.fixture
+        def anyio_backend():
+            return "asyncio"
+
+        @pytest.fixture
+        async def uploaded(ccv2_client, tmp_path):
+            return await use(ccv2_client, tmp_path)
+
+        async def test_it(ccv2_client, uploaded):
+            assert (await ccv2_client.library.get_file(uploaded.id)).name == "menu.png"
+        """
+    )
+    given = [option for option in STRICT if not (options and option.startswith("asyncio_"))]
+    if options:
+        given.remove("-o")
+    users.runpytest_subprocess(*given, *options).assert_outcomes(passed=1)
+
+
+def test_a_sync_test_opens_the_client_in_a_loop_of_its_own(users: pytest.Pytester) -> None:
+    users.makepyfile(
+        """
+        import asyncio
+        from use import use
+
+        def test_it(ccv2_client, tmp_path):
+            async def main():
+                async with ccv2_client as client:
+                    await use(client, tmp_path)
+
+            asyncio.run(main())
+        """
+    )
+    run(users).assert_outcomes(passed=1)
+
+
+def test_nothing_of_one_test_is_left_for_the_next(users: pytest.Pytester) -> None:
+    users.makepyfile(
+        """
+        import pytest
+        from use import use
+
+        @pytest.mark.parametrize("turn", [1, 2])
+        async def test_it(ccv2_client, ccv2_sandbox, tmp_path, turn):
+            assert ccv2_sandbox.admin.files() == []
+            assert ccv2_sandbox.admin.settings()["mode"] == "at_once"
+            await use(ccv2_client, tmp_path)
+            ccv2_sandbox.admin.configure(mode="looks", looks=9)
+            ccv2_sandbox.admin.fault("hang", times=None)
+        """
+    )
+    run(users, "-o", "asyncio_mode=auto").assert_outcomes(passed=2)
+
+
+def test_slow_jobs_and_faults_do_not_slow_the_users_tests_down(users: pytest.Pytester) -> None:
+    users.makepyfile(
+        """
+        from use import use
+
+        async def test_it(ccv2_client, ccv2_sandbox, tmp_path):
+            ccv2_sandbox.admin.configure(mode="looks", looks=3)
+            ccv2_sandbox.admin.fault("unavailable", "GET")
+            await use(ccv2_client, tmp_path)
+        """
+    )
+    run(users, "-o", "asyncio_mode=auto", "--timeout", "10").assert_outcomes(passed=1)
+
+
+def test_the_fixtures_are_listed_with_what_they_are(users: pytest.Pytester) -> None:
+    result = run(users, "--fixtures")
+    result.stdout.fnmatch_lines(
+        ["*ccv2_sandbox*", "*A running sandbox*", "*ccv2_client*", "*A client of*"]
+    )
+
+
+def test_loading_the_plugin_imports_neither_the_client_nor_the_sandbox() -> None:
+    code = """
+import sys
+import pytest
+import ccv2_async.pytest_plugin
+for name in ("httpx", "anyio", "aiofiles", "orjson", "starlette", "uvicorn"):
+    assert name not in sys.modules, name
+print(sorted(name for name in sys.modules if name.startswith("ccv2_async")))
+"""
+    ran = subprocess.run(  # noqa: S603  # our own
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "ccv2_async.client" not in ran.stdout
+
+
+def test_a_run_that_uses_no_fixture_of_ours_starts_no_sandbox(users: pytest.Pytester) -> None:
+    users.makepyfile(
+        """
+        import sys
+
+        def test_it():
+            for name in ("starlette", "uvicorn", "ccv2_async.sandbox"):
+                assert name not in sys.modules
+        """
+    )
+    run(users).assert_outcomes(passed=1)
