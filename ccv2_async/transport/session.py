@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 import logging
 import random
-import zlib
 from contextlib import aclosing, asynccontextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from urllib.parse import quote
 
 import anyio
@@ -18,7 +18,9 @@ import httpx
 
 from ccv2_async import errors
 from ccv2_async.models.convert import decode
+from ccv2_async.observe import Hook, Throttled
 from ccv2_async.transport import answers
+from ccv2_async.transport.accounts import CallAccount
 from ccv2_async.transport.budget import Lane
 from ccv2_async.transport.connections import SealedURL, never_connected
 from ccv2_async.transport.elsewhere import stream_unsigned, target_of
@@ -32,6 +34,7 @@ from ccv2_async.transport.retry import (
     backoff,
     parse_retry_after,
 )
+from ccv2_async.transport.unpacking import read_bounded, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -39,7 +42,6 @@ if TYPE_CHECKING:
         AsyncIterator,
         Awaitable,
         Callable,
-        Iterator,
         Mapping,
     )
 
@@ -60,7 +62,7 @@ MAX_ANSWER = 16 * 1024 * 1024
 CALL_DEADLINE = 120.0
 UPLOAD_DEADLINE = 900.0
 PAUSE_OVER_RATE = 1.0
-UNPACK_BLOCK = 256 * 1024
+TELL_OF_WAITS_FROM = 0.001
 LONGEST_EXCERPT = 4096
 
 
@@ -192,6 +194,7 @@ class Session:
         user_agent: What the client calls itself.
         refresh_token: Gives a fresh access token after a 401, or raises.
         visible_url: Whether the engine reads the visible URL; see `shows_visible_url`.
+        hook: Told of calls, retries and waits for the quota.
         jitter: A source of numbers from 0 to 1.
     """
 
@@ -208,8 +211,11 @@ class Session:
         user_agent: str,
         refresh_token: RefreshToken | None = None,
         visible_url: bool = False,
+        hook: Hook | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        self.hook = hook or Hook()
+        self._numbers = itertools.count(1)
         self.budget = budget
         self.clock = clock
         self.credentials = credentials
@@ -310,16 +316,27 @@ class Session:
     ) -> T:
         self._require_open(call.what)
         async with self._gates[call.lane]:
-            await self.budget.acquire(call.lane, call.what)
+            await self._take_turn(call)
             tries = Tries()
             ends = self._ends(call)
+            account = CallAccount(self.hook, self.clock, call, next(self._numbers))
             while True:
                 self._require_open(call.what)
-                outcome = await self._attempt(call, tries.number, ends, finish)
+                with account.attempt(tries.number):
+                    outcome = await self._attempt(call, tries.number, ends, finish, account)
                 if not isinstance(outcome, _Failed):
                     self._allowance.succeeded(tries.repeats)
                     return outcome
-                await self._prepare_retry(call, outcome, tries, ends)
+                await self._prepare_retry(call, outcome, tries, ends, account)
+
+    async def _take_turn(self, call: Call) -> None:
+        """Wait for the quota, and tell of it when it took time."""
+        since = self.clock.monotonic()
+        await self.budget.acquire(call.lane, call.what)
+        if self.hook.active:
+            waited = self.clock.monotonic() - since
+            if waited >= TELL_OF_WAITS_FROM:
+                self.hook(Throttled(call.what, call.lane.name.lower(), waited))
 
     def _require_open(self, what: str) -> None:
         if self._closed:
@@ -331,14 +348,14 @@ class Session:
         number: int,
         ends: float | None,
         finish: Callable[[Call, httpx.Response], Awaitable[T]],
+        account: CallAccount,
     ) -> T | _Failed:
         """One time over the wire. What goes wrong comes back as data, free of foreign frames.
 
         The frames of the HTTP library hold the signed request, so no exception that passed
         through them leaves with its traceback, nor as anybody's context.
         """
-        started = self.clock.monotonic()
-        left = None if ends is None else ends - started
+        left = None if ends is None else ends - self.clock.monotonic()
         token = self.credentials.generation
         attempt: BodyAttempt | None = None
         response: httpx.Response | None = None
@@ -346,6 +363,7 @@ class Session:
             async with self.clock.timeout(left):
                 attempt = await call.body.attempt() if call.body is not None else None
                 response = await self._engine.send(self._request(call, attempt))
+                account.status = response.status_code
                 outcome: T | _Failed
                 if 200 <= response.status_code < 300:
                     outcome = await finish(call, response)
@@ -357,7 +375,7 @@ class Session:
         except asyncio.CancelledError as error:
             failure = error
         else:
-            self._log(call, number, started, outcome)
+            account.ended(outcome.happening.value if isinstance(outcome, _Failed) else "ok")
             return outcome
         finally:
             await _close(response, attempt)
@@ -369,7 +387,7 @@ class Session:
             failed = self._broken(call, attempt, failure, overdue=overdue)
         finally:
             del failure  # it and this frame would keep each other, and the request, alive
-        self._log(call, number, started, failed)
+        account.ended(failed.happening.value)
         return failed
 
     @staticmethod
@@ -423,7 +441,7 @@ class Session:
     async def _read_whole(self, call: Call, response: httpx.Response) -> Answer:
         content, flaw = b"", ""
         try:
-            content = await _read_bounded(response, call)
+            content = await read_bounded(response, call.max_answer, call.what)
         except (httpx.HTTPError, OSError, errors.DecodeError) as broken:
             if call.effect in (Effect.SAFE, Effect.IDEMPOTENT):
                 raise
@@ -442,7 +460,7 @@ class Session:
     async def _pieces(self, call: Call, response: httpx.Response) -> AsyncGenerator[bytes, None]:
         failure: Exception | None = None
         try:
-            async with aclosing(_unpacked(response, None, call.what)) as pieces:
+            async with aclosing(unpacked(response, None, call.what)) as pieces:
                 async for piece in pieces:
                     yield piece
         except errors.ConstantContactError:
@@ -463,7 +481,7 @@ class Session:
         status = response.status_code
         headers = response.headers
         try:
-            content = await _read_bounded(response, call)
+            content = await read_bounded(response, call.max_answer, call.what)
         except (httpx.HTTPError, OSError, errors.DecodeError):
             content = b""  # the status alone says enough
         finally:
@@ -528,7 +546,12 @@ class Session:
         return f"{type(failure).__name__}: {text}" if text else type(failure).__name__
 
     async def _prepare_retry(
-        self, call: Call, failed: _Failed, tries: Tries, ends: float | None
+        self,
+        call: Call,
+        failed: _Failed,
+        tries: Tries,
+        ends: float | None,
+        account: CallAccount,
     ) -> None:
         """Wait as the table says, or raise."""
         verdict = tries.decide(failed.happening, call.effect)
@@ -541,7 +564,7 @@ class Session:
             raise failed.error
         if verdict is Verdict.REFRESH:
             await self._in_time(self._refresh(failed), call, failed, ends)
-            await self._in_time(self.budget.acquire(call.lane, call.what), call, failed, ends)
+            await self._in_time(self._take_turn(call), call, failed, ends)
             return
         hint = failed.hint
         delay = (
@@ -554,16 +577,10 @@ class Session:
             raise failed.error
         if verdict is not Verdict.WAIT and not self._allowance.take():
             raise failed.error
-        logger.info(
-            "%s: %s; again in %.2f s",
-            call.what,
-            failed.happening.value,
-            delay,
-            extra={"ccv2_event": "retry", "ccv2_path": call.path, "ccv2_delay": delay},
-        )
+        account.again(failed.happening.value, delay)
         if verdict is not Verdict.WAIT:  # a wait for the quota is the budget's pause
             await self.clock.sleep(delay)
-        await self._in_time(self.budget.acquire(call.lane, call.what), call, failed, ends)
+        await self._in_time(self._take_turn(call), call, failed, ends)
 
     async def _in_time(
         self, work: Awaitable[None], call: Call, failed: _Failed, ends: float | None
@@ -615,21 +632,6 @@ class Session:
     def _ends(self, call: Call) -> float | None:
         return None if call.deadline is None else self.clock.monotonic() + call.deadline
 
-    def _log(self, call: Call, number: int, started: float, outcome: object) -> None:
-        if not logger.isEnabledFor(logging.DEBUG):
-            return
-        elapsed = self.clock.monotonic() - started
-        ended = outcome.happening.value if isinstance(outcome, _Failed) else "ok"
-        logger.debug(
-            "%s %s: %s (attempt %d, %.3f s)",
-            call.method,
-            call.path,
-            ended,
-            number,
-            elapsed,
-            extra={"ccv2_event": "call", "ccv2_path": call.path, "ccv2_attempt": number},
-        )
-
 
 _DONE: dict[errors.SentState, str] = {
     "nothing": "nothing of the body was sent, and the connection was lost",
@@ -657,72 +659,3 @@ async def _close(response: httpx.Response | None, attempt: BodyAttempt | None) -
         finally:
             if attempt is not None:
                 await attempt.aclose()
-
-
-async def _read_bounded(response: httpx.Response, call: Call) -> bytes:
-    async with aclosing(_unpacked(response, call.max_answer, call.what)) as unpacked:
-        pieces = [piece async for piece in unpacked]
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-async def _unpacked(
-    response: httpx.Response, limit: int | None, what: str
-) -> AsyncGenerator[bytes, None]:
-    """The answer's body, unpacked piece by piece so that a small one cannot grow without bound."""
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("identity", "gzip", "x-gzip", ""):
-        raise errors.DecodeError(
-            f"{what}: the answer came in an encoding that was not asked for.",
-            status=response.status_code,
-        )
-    unpacker = _Unpacker() if "gzip" in encoding else None
-    size = 0
-    async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_raw())) as packed:
-        async for raw in packed:
-            for piece in unpacker.feed(raw) if unpacker is not None else (raw,):
-                size += len(piece)
-                if limit is not None and size > limit:
-                    raise errors.DecodeError(
-                        f"{what}: the answer is larger than {limit:,} bytes; it was not read on.",
-                        status=response.status_code,
-                    )
-                yield piece
-            if unpacker is not None and unpacker.broken:
-                break
-    if unpacker is not None and not unpacker.whole:
-        raise errors.DecodeError(
-            f"{what}: the answer says it is gzip, and is not, or not whole.",
-            status=response.status_code,
-        )
-
-
-class _Unpacker:
-    """Gzip, unpacked in blocks of bounded size."""
-
-    def __init__(self) -> None:
-        self._zlib = zlib.decompressobj(wbits=31)
-        self._fed = False
-        self.broken = False
-
-    @property
-    def whole(self) -> bool:
-        """Whether the data has come to its own end, or there was none at all."""
-        return not self.broken and (self._zlib.eof or not self._fed)
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """What the next piece of the packed data holds."""
-        self._fed = self._fed or bool(data)
-        if self._zlib.eof and data:
-            self.broken = True  # something follows the end; zlib would keep it in memory
-        while not (self.broken or self._zlib.eof):
-            try:
-                piece = self._zlib.decompress(data, UNPACK_BLOCK)
-            except zlib.error:
-                self.broken = True
-                return
-            data = self._zlib.unconsumed_tail
-            if piece:
-                yield piece
-            # A full block may leave more inside of zlib, even when all input was taken.
-            if not data and len(piece) < UNPACK_BLOCK:
-                return

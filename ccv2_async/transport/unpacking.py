@@ -1,0 +1,93 @@
+"""Reading the body of an answer, bounded in size whatever it is packed in."""
+
+from __future__ import annotations
+
+import zlib
+from contextlib import aclosing
+from typing import TYPE_CHECKING, cast
+
+from ccv2_async import errors
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator
+
+    import httpx
+
+UNPACK_BLOCK = 256 * 1024
+
+
+async def read_bounded(response: httpx.Response, limit: int, what: str) -> bytes:
+    """The whole body, unpacked, of at most `limit` bytes.
+
+    Raises:
+        DecodeError: It is larger, packed in a way that was not asked for, or damaged.
+    """
+    async with aclosing(unpacked(response, limit, what)) as stream:
+        pieces = [piece async for piece in stream]
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def unpacked(
+    response: httpx.Response, limit: int | None, what: str
+) -> AsyncGenerator[bytes, None]:
+    """The answer's body, unpacked piece by piece so that a small one cannot grow without bound."""
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip", "x-gzip", ""):
+        raise errors.DecodeError(
+            f"{what}: the answer came in an encoding that was not asked for.",
+            status=response.status_code,
+        )
+    # A user's event hook or stand-in transport may have read, and unpacked, it already.
+    is_read = response.is_stream_consumed
+    unpacker = _Unpacker() if "gzip" in encoding and not is_read else None
+    source = response.aiter_bytes() if is_read else response.aiter_raw()
+    size = 0
+    async with aclosing(cast("AsyncGenerator[bytes, None]", source)) as packed:
+        async for raw in packed:
+            for piece in unpacker.feed(raw) if unpacker is not None else (raw,):
+                size += len(piece)
+                if limit is not None and size > limit:
+                    raise errors.DecodeError(
+                        f"{what}: the answer is larger than {limit:,} bytes; it was not read on.",
+                        status=response.status_code,
+                    )
+                yield piece
+            if unpacker is not None and unpacker.broken:
+                break
+    if unpacker is not None and not unpacker.whole:
+        raise errors.DecodeError(
+            f"{what}: the answer says it is gzip, and is not, or not whole.",
+            status=response.status_code,
+        )
+
+
+class _Unpacker:
+    """Gzip, unpacked in blocks of bounded size."""
+
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj(wbits=31)
+        self._fed = False
+        self.broken = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether the data has come to its own end, or there was none at all."""
+        return not self.broken and (self._zlib.eof or not self._fed)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """What the next piece of the packed data holds."""
+        self._fed = self._fed or bool(data)
+        if self._zlib.eof and data:
+            self.broken = True  # something follows the end; zlib would keep it in memory
+        while not (self.broken or self._zlib.eof):
+            try:
+                piece = self._zlib.decompress(data, UNPACK_BLOCK)
+            except zlib.error:
+                self.broken = True
+                return
+            data = self._zlib.unconsumed_tail
+            if piece:
+                yield piece
+            # A full block may leave more inside of zlib, even when all input was taken.
+            if not data and len(piece) < UNPACK_BLOCK:
+                return
