@@ -179,6 +179,12 @@ async def test_row_39_an_attribute_is_changed_under_its_own_address(
     assert ear.calls[-1].path == "/eventspot/events/{}/items/{}/attributes/{}".format(*at)
 
 
+async def test_an_item_keeps_what_is_not_changed(client: ConstantContact, stock: Stock) -> None:
+    await stock.bring(["itemId"])
+    changed = await client.events.update_item(stock["eventId"], stock["itemId"], price=0.0)
+    assert (changed.price, changed.name, changed.per_registrant_limit) == (0.0, "Apron", 2)
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ccv2_async import errors
+from ccv2_async.models import ContactStatus
+from ccv2_async.resources.base import joined_ids, one_of, path_to, query_of, text_of
+
+if TYPE_CHECKING:
+    from ccv2_async import ConstantContact
+    from ccv2_async.sandbox import Sandbox
+    from tests.contract.ear import Ear
+
+JSON = {"content-type": "application/json"}
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+def arm(sandbox: Sandbox, *pages: tuple[list[str], str | None]) -> None:
+    """Let the sandbox answer with these pages: the ids of their rows and the link to the next."""
+    for ids, link in pages:
+        pagination: dict[str, Any] = {} if link is None else {"next_link": link}
+        document = {"meta": {"pagination": pagination}, "results": [{"id": id_} for id_ in ids]}
+        sandbox.admin.fault("answer", status=200, headers=JSON, body=json.dumps(document))
+
+
+async def test_no_page_is_asked_for_before_it_is_needed(
+    client: ConstantContact, sandbox: Sandbox, ear: Ear
+) -> None:
+    arm(sandbox, (["1", "2"], "/v2/contacts?next=b"), (["3", "4"], "/v2/contacts?next=c"))
+    listing = client.contacts.all()
+    assert ear.calls == []
+    assert [row.id for row in await listing.collect(limit=2)] == ["1", "2"]
+    assert len(ear.calls) == 1
+    assert await listing.collect(limit=0) == []
+    assert len(ear.calls) == 1
+
+
+async def test_the_first_row_may_lie_behind_an_empty_page(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    arm(sandbox, ([], "/v2/contacts?next=b"), (["3"], None))
+    first = await client.contacts.all().first()
+    assert first is not None
+    assert first.id == "3"
+
+
+async def test_pages_come_as_they_are(client: ConstantContact, sandbox: Sandbox) -> None:
+    arm(sandbox, (["1", "2"], "/v2/contacts?next=b"), (["3"], None))
+    pages = [[row.id for row in page] async for page in client.contacts.all().pages()]
+    assert pages == [["1", "2"], ["3"]]
+
+
+async def test_a_listing_begins_anew_each_time(client: ConstantContact, sandbox: Sandbox) -> None:
+    listing = client.contacts.all(email="ann@example.com")
+    for _ in range(2):
+        arm(sandbox, (["1"], "/v2/contacts?next=b"), (["2"], None))
+        assert [row.id async for row in listing] == ["1", "2"]
+    assert [entry.query.get("email") for entry in sandbox.admin.requests()] == [
+        "ann@example.com",
+        None,
+    ] * 2
+
+
+async def test_cursors_that_go_round_in_a_circle_end_the_iteration(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    arm(sandbox, (["1"], "/v2/contacts?next=b"), (["2"], "/v2/contacts?next=b"))
+    rows = aiter(client.contacts.all())
+    assert [(await anext(rows)).id, (await anext(rows)).id] == ["1", "2"]
+    with pytest.raises(errors.PaginationError, match="same cursor twice"):
+        await anext(rows)
+
+
+async def test_a_link_without_a_cursor_is_no_end(client: ConstantContact, sandbox: Sandbox) -> None:
+    arm(sandbox, (["1"], "/v2/contacts?page=2"))
+    with pytest.raises(errors.PaginationError, match="no cursor"):
+        await client.contacts.all().collect()
+
+
+async def test_a_listing_says_what_it_lists(client: ConstantContact) -> None:
+    assert repr(client.lists.contacts("7")) == "<Listing of contacts of list 7>"
+
+
+def test_ids_in_a_path_cannot_leave_their_place() -> None:
+    assert path_to("/lists/{}", "a/b?c#d%") == "/lists/a%2Fb%3Fc%23d%25"
+    assert path_to("/events/{}", "Ab-_=") == "/events/Ab-_%3D"
+    for wrong in ("", ".", "..", "7\n", "7 8", "x" * 201):
+        with pytest.raises(errors.InvalidField):
+            path_to("/lists/{}", wrong)
+
+
+def test_several_ids_are_joined_by_commas() -> None:
+    assert joined_ids(["1", "2"]) == "1,2"
+    assert joined_ids("12") == "12"
+    for wrong in ([], ["1"] * 101, ["1,2"]):
+        with pytest.raises(errors.InvalidField):
+            joined_ids(wrong)
+
+
+def test_values_are_written_as_the_service_writes_them() -> None:
+    east = timezone(timedelta(hours=-4))
+    values = {
+        "a": None,
+        "b": True,
+        "c": False,
+        "d": datetime(2013, 6, 24, 13, 12, 10, 7_999, tzinfo=east),
+        "e": ContactStatus.ACTIVE,
+        "f": 7,
+        "g": Colour.RED,
+    }
+    assert query_of(values) == (
+        ("b", "true"),
+        ("c", "false"),
+        ("d", "2013-06-24T17:12:10.007Z"),
+        ("e", "ACTIVE"),
+        ("f", "7"),
+        ("g", "red"),
+    )
+    assert query_of(None) == ()
+
+
+@given(st.datetimes(min_value=datetime(1900, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001  # hypothesis wants it naive
+def test_a_date_in_a_query_is_the_same_moment_to_the_millisecond(moment: datetime) -> None:
+    read = datetime.fromisoformat(text_of(moment))
+    assert timedelta(0) <= moment - read < timedelta(milliseconds=1)
+
+
+@pytest.mark.parametrize("word", ["ACTIVE", "active", "Active", ContactStatus.ACTIVE])
+def test_a_word_is_one_of_those_that_are_allowed_in_any_case(word: str) -> None:
+    assert one_of("status", word, ContactStatus) == "ACTIVE"
+    with pytest.raises(errors.InvalidField, match="status is 'x': one of ACTIVE, UNCONFIRMED"):
+        one_of("status", "x", ContactStatus)
