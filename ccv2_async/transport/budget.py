@@ -131,8 +131,7 @@ class Budget:
         """
         if self.remaining_today == 0:
             raise self.day_exceeded(what)
-        if not self._queue and self._delay() <= 0.0:
-            self._count()
+        if self._take_at_once():
             return
         place = _Place(lane, self._arrivals)
         self._arrivals += 1
@@ -155,6 +154,13 @@ class Budget:
         self._day_is_over = True
         self._refuse_all()
 
+    def _take_at_once(self) -> bool:
+        """Whether a call may go without waiting; it is counted then."""
+        if self._queue or self._delay() > 0.0:
+            return False
+        self._count()
+        return True
+
     async def _step(self) -> None:
         delay = self._delay()
         if delay > 0.0:
@@ -164,11 +170,15 @@ class Budget:
             if self.remaining_today == 0:
                 self._refuse_all()
                 return
-            place = heapq.heappop(self._queue)
-            if not place.left:
-                self._count()
-                place.granted = True
-                self._baton.finish(place)
+            self._grant_first()
+
+    def _grant_first(self) -> None:
+        """Let the first of those who wait go."""
+        place = heapq.heappop(self._queue)
+        if not place.left:
+            self._count()
+            place.granted = True
+            self._baton.finish(place)
 
     async def _rest(self, seconds: float) -> None:
         """Sleep, unless the day ends meanwhile: whoever leads has to hear of that as well."""
