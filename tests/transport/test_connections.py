@@ -1,0 +1,452 @@
+"""Engines, the user's own clients, proxies, TLS, and the free list."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import ssl
+import sys
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+import trustme
+from httpx_aiohttp import AiohttpTransport
+
+from ccv2_async import ConstantContact, errors
+from ccv2_async.sandbox import Sandbox
+from ccv2_async.transport import connections
+from ccv2_async.transport.connections import FreeListTransport, shows_visible_url
+from tests.support.probes import nothing_left, until
+from tests.support.servers import Proxy, RawServer, serving, unused_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.servers import Request, Wire
+
+SECRETS = ("sandbox-key", "sandbox-token")
+
+
+@pytest.fixture
+async def proxy() -> Any:
+    async with Proxy() as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def tls_sandbox(authority: trustme.CA) -> Any:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with Sandbox(mode="at_once", tls=context) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+async def use(cc: ConstantContact) -> None:
+    """An upload of two blocks, a listing and a refusal."""
+    content = os.urandom(1_500_000)
+    file = await cc.library.upload(content, name="menu.pdf")
+    assert file.size == len(content)
+    assert [row.id async for row in cc.library.files()] == [file.id]
+    with pytest.raises(errors.NotFound):
+        await cc.library.get_file("404404")
+
+
+async def test_either_engine_speaks_to_the_service(
+    connect: Callable[..., Any], sandbox: Sandbox, engine: str
+) -> None:
+    await use(await connect(sandbox, engine=engine))
+
+
+async def test_either_engine_speaks_tls(
+    connect: Callable[..., Any], tls_sandbox: Sandbox, trusting: ssl.SSLContext, engine: str
+) -> None:
+    await use(await connect(tls_sandbox, engine=engine, verify=trusting))
+
+
+async def test_a_certificate_of_nobody_we_know_is_no_connection(
+    connect: Callable[..., Any], tls_sandbox: Sandbox, engine: str
+) -> None:
+    cc = await connect(tls_sandbox, engine=engine)
+    with pytest.raises(errors.ConnectFailed, match=r"(?i)certificate"):
+        await cc.library.info()
+    await use(await connect(tls_sandbox, engine=engine, verify=False))
+
+
+@pytest.mark.parametrize("engine", ["curl", "", "HTTPX"])
+async def test_an_engine_that_is_not_known_is_refused(
+    connect: Callable[..., Any], engine: str
+) -> None:
+    with pytest.raises(errors.UsageError, match="must be 'httpx' or 'aiohttp'"):
+        await connect(engine=engine)
+
+
+async def test_without_the_extra_the_aiohttp_engine_says_what_to_install(
+    connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "httpx_aiohttp", None)
+    with pytest.raises(errors.UsageError, match=r"pip install 'ccv2-async\[aiohttp\]'"):
+        await connect(engine="aiohttp")
+
+
+# --- requests as they stand on the wire
+
+
+@pytest.fixture
+async def seen(connect: Callable[..., Any], engine: str) -> list[Request]:
+    seen: list[Request] = []
+
+    async def note(wire: Wire, request: Request) -> None:
+        seen.append(request)
+        await wire.answer(body=b'{"id": "1", "name": "x"}')
+
+    async with serving(note) as server:
+        cc = await connect(server, engine=engine, api_key="k/e&y+1")
+        await cc.library.get_file("a~b c"[:3])
+        await cc.library.create_folder("x")
+        await cc.library.delete_files("1", "2")
+    return seen
+
+
+async def test_a_request_is_signed_typed_and_never_chunked(seen: list[Request]) -> None:
+    for request in seen:
+        assert request.headers["authorization"] == "Bearer sandbox-token"
+        assert request.headers["accept"] == "application/json"
+        assert request.headers["content-type"] == "application/json"
+        assert request.headers["user-agent"].startswith("ccv2_async/")
+        assert request.headers["x-ctct-request-source"] == "sdk.python.ccv2_async"
+        assert "transfer-encoding" not in request.headers
+        assert httpx.URL(request.target).params["api_key"] == "k/e&y+1"
+    assert seen[1].body == b'{"name":"x"}'
+    assert seen[2].target.startswith("/v2/library/files/1,2?")
+
+
+async def test_cookies_of_the_service_are_not_kept(
+    connect: Callable[..., Any], engine: str
+) -> None:
+    cookies: list[str | None] = []
+
+    async def note(wire: Wire, request: Request) -> None:
+        cookies.append(request.headers.get("cookie"))
+        await wire.answer("200 OK", b"{}", "Set-Cookie: session=another-account")
+
+    async with serving(note) as server:
+        cc = await connect(server, engine=engine)
+        await cc.library.info()
+        await cc.library.info()
+    assert cookies == [None, None]
+
+
+# --- redirects
+
+
+@pytest.mark.parametrize("mine", [False, True])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 304])
+async def test_a_redirect_is_never_followed(
+    connect: Callable[..., Any], sandbox: Sandbox, status: int, mine: bool
+) -> None:
+    async with httpx.AsyncClient(follow_redirects=True, trust_env=False) as own:
+        cc = await connect(sandbox, **({"http_client": own} if mine else {}))
+        to = f"{sandbox.base_url}/library/files/1?api_key=sandbox-key"
+        sandbox.admin.fault("answer", status=status, headers={"location": to})
+        with pytest.raises(errors.UnexpectedRedirect, match="It was not followed") as caught:
+            await cc.library.info()
+    assert caught.value.status == status
+    assert len(sandbox.admin.requests()) == 1
+
+
+# --- the free list
+
+
+async def test_connections_are_used_again_and_closed_with_the_client(sandbox: Sandbox) -> None:
+    client = ConstantContact(**sandbox.client_options(), per_second=None)
+    async with nothing_left(), client as cc:
+        for _ in range(5):
+            await cc.library.info()
+        await asyncio.gather(*(cc.library.info() for _ in range(8)))
+        for _ in range(5):
+            await cc.library.info()
+    ports = [entry.client for entry in sandbox.admin.requests()]
+    assert len(set(ports[:5])) == 1
+    assert len(set(ports)) <= 8
+
+
+async def test_a_connection_is_not_used_again_unless_its_answer_was_read_to_the_end() -> None:
+    async def long(wire: Wire, _: Request) -> None:
+        await wire.answer(body=b"x" * 100_000)
+
+    def make() -> httpx.AsyncBaseTransport:
+        return httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=1))
+
+    async with serving(long) as server, nothing_left():
+        transport = FreeListTransport(make)
+        for read in (False, True, True):
+            request = httpx.Request("GET", server.origin)
+            response = await transport.handle_async_request(request)
+            if read:
+                await response.aread()
+            await response.aclose()
+            await response.aclose()
+            assert len(transport._idle) == read
+        assert server.connections == 2
+        await transport.aclose()
+        assert transport._idle == []
+
+
+async def test_what_comes_back_after_the_end_or_beyond_the_limit_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    closed: list[object] = []
+
+    class Transport(httpx.AsyncBaseTransport):
+        async def aclose(self) -> None:
+            closed.append(self)
+            raise OSError("it was broken anyway")
+
+    monkeypatch.setattr(connections, "MAX_IDLE", 1)
+    transport = FreeListTransport(Transport)
+    kept, surplus, late = Transport(), Transport(), Transport()
+    await transport.give_back(kept, clean=True)
+    await transport.give_back(surplus, clean=True)
+    assert closed == [surplus]
+    await transport.aclose()
+    assert closed == [surplus, kept]
+    await transport.give_back(late, clean=True)
+    assert closed == [surplus, kept, late]
+
+
+async def test_a_server_that_hangs_up_between_two_calls_is_connected_to_again(
+    connect: Callable[..., Any], engine: str
+) -> None:
+    async def once(wire: Wire) -> None:
+        await wire.request()
+        await wire.answer(body=b"{}")
+
+    async with RawServer(once) as server:
+        cc = await connect(server, engine=engine)
+        for _ in range(3):
+            await cc.library.info()
+            await until(lambda: not server.open)
+        assert server.connections == 3
+
+
+async def test_closing_a_client_ends_the_upload_that_is_under_way(
+    connect: Callable[..., Any], engine: str
+) -> None:
+    reached = asyncio.Event()
+
+    async def silent(wire: Wire) -> None:
+        await wire.head()
+        reached.set()
+        while await wire.reader.read(65536):
+            pass
+
+    async with RawServer(silent) as server, nothing_left():
+        cc = await connect(server, engine=engine, timeouts=None)
+        task = asyncio.create_task(cc.library.begin_upload(b"abc", name="a.png"))
+        await reached.wait()
+        await cc.aclose()
+        task.cancel()
+        await asyncio.wait([task])
+
+
+# --- the user's own client
+
+
+def assert_no_secret_in(caplog: pytest.LogCaptureFixture) -> None:
+    # The server's own log of requests is not the client's.
+    records = [r for r in caplog.records if not r.name.startswith("uvicorn")]
+    told = "\n".join(record.getMessage() for record in records)
+    assert "HTTP Request: POST" in told
+    assert all(secret not in told for secret in SECRETS)
+
+
+class Hooks:
+    """What a user's event hooks and loggers get to see."""
+
+    def __init__(self) -> None:
+        self.urls: list[str] = []
+
+    async def request(self, request: httpx.Request) -> None:
+        self.urls += [str(request.url), repr(request.url), repr(request)]
+
+    async def response(self, response: httpx.Response) -> None:
+        self.urls += [str(response.url), str(response.request.url), repr(response)]
+
+
+async def test_the_users_own_client_is_used_as_it_is_and_not_closed(
+    connect: Callable[..., Any], sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    hooks = Hooks()
+    async with httpx.AsyncClient(
+        trust_env=False,
+        auth=("user", "word"),
+        params={"mine": "1"},
+        headers={"x-mine": "1"},
+        event_hooks={"request": [hooks.request], "response": [hooks.response]},
+    ) as own:
+        cc = await connect(sandbox, http_client=own)
+        await use(cc)
+        await cc.aclose()
+        assert not own.is_closed
+    assert len(hooks.urls) > 20
+    assert all(secret not in url for url in hooks.urls for secret in SECRETS)
+    assert_no_secret_in(caplog)
+
+
+async def test_the_users_own_client_may_have_a_transport_that_reads_the_visible_url(
+    connect: Callable[..., Any], sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with httpx.AsyncClient(transport=AiohttpTransport()) as own:
+        await use(await connect(sandbox, http_client=own))
+    assert_no_secret_in(caplog)
+
+
+async def test_the_users_own_client_may_answer_by_itself(connect: Callable[..., Any]) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.params["api_key"] == "sandbox-key"
+        return httpx.Response(200, json={"image_root": request.url.path})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as own:
+        cc = await connect(http_client=own, base_url="https://service.example/v2")
+        assert (await cc.library.info()).image_root == "/v2/library/info"
+
+
+async def test_the_users_own_hooks_may_read_the_answer(
+    connect: Callable[..., Any], sandbox: Sandbox
+) -> None:
+    async def hook(response: httpx.Response) -> None:
+        await response.aread()
+
+    async with httpx.AsyncClient(event_hooks={"response": [hook]}, trust_env=False) as own:
+        sandbox.admin.fault("gzip", times=None)
+        await use(await connect(sandbox, http_client=own))
+
+
+async def test_a_client_of_the_users_that_is_closed_is_an_accident_that_is_told(
+    connect: Callable[..., Any], sandbox: Sandbox
+) -> None:
+    own = httpx.AsyncClient()
+    await own.aclose()
+    cc = await connect(sandbox, http_client=own)
+    with pytest.raises(errors.TransportError, match="closed"):
+        await cc.library.info()
+
+
+@pytest.mark.parametrize(
+    "more", [{"engine": "aiohttp"}, {"proxy": "http://127.0.0.1:1"}, {"verify": False}]
+)
+async def test_options_that_the_users_own_client_decides_are_refused(more: Any) -> None:
+    async with httpx.AsyncClient() as own:
+        with pytest.raises(errors.UsageError, match="http_client brings its own"):
+            ConstantContact(api_key="k", access_token="t", http_client=own, **more)
+
+
+async def test_transports_that_read_the_visible_url_are_told_from_those_that_do_not() -> None:
+    async with httpx.AsyncClient(trust_env=False) as plain:
+        assert not shows_visible_url(plain)
+    async with httpx.AsyncClient(mounts={"http://": AiohttpTransport()}) as mounted:
+        assert shows_visible_url(mounted)
+
+
+# --- proxies
+
+
+async def test_a_proxy_that_is_given_is_used(
+    connect: Callable[..., Any], sandbox: Sandbox, proxy: Proxy, engine: str
+) -> None:
+    await use(await connect(sandbox, engine=engine, proxy=proxy.origin))
+    assert any(line.startswith(f"POST {sandbox.base_url}/library/files?") for line in proxy.seen)
+
+
+async def test_tls_goes_through_a_proxy_unseen(
+    connect: Callable[..., Any],
+    tls_sandbox: Sandbox,
+    trusting: ssl.SSLContext,
+    proxy: Proxy,
+    engine: str,
+) -> None:
+    await use(await connect(tls_sandbox, engine=engine, proxy=proxy.origin, verify=trusting))
+    assert {line.split(" ")[0] for line in proxy.seen} == {"CONNECT"}
+
+
+@pytest.mark.parametrize(
+    ("variable", "no_proxy", "used"),
+    [
+        ("HTTP_PROXY", "", True),
+        ("http_proxy", "elsewhere.example", True),
+        ("all_proxy", "", True),
+        ("https_proxy", "", False),
+        ("http_proxy", "127.0.0.1", False),
+        ("http_proxy", "*", False),
+        ("http_proxy", "a.example, 127.0.0.1", False),
+    ],
+)
+@pytest.mark.parametrize("with_scheme", [True, False])
+async def test_the_environments_proxies_are_used_as_httpx_users_expect(  # noqa: PLR0917  # fixtures
+    connect: Callable[..., Any],
+    sandbox: Sandbox,
+    proxy: Proxy,
+    engine: str,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    no_proxy: str,
+    used: bool,
+    with_scheme: bool,
+) -> None:
+    where = proxy.origin if with_scheme else proxy.origin.removeprefix("http://")
+    if variable == "HTTP_PROXY" and "REQUEST_METHOD" in os.environ:
+        pytest.skip("a CGI script is never given HTTP_PROXY")
+    monkeypatch.setenv(variable, where)
+    monkeypatch.setenv("no_proxy", no_proxy)
+    await (await connect(sandbox, engine=engine)).library.info()
+    assert bool(proxy.seen) is used
+    async with httpx.AsyncClient() as peer:
+        proxy.seen.clear()
+        await peer.get(sandbox.base_url)
+        assert bool(proxy.seen) is used, "as httpx itself does"
+
+
+async def test_the_environments_proxies_can_be_left_out(
+    connect: Callable[..., Any],
+    sandbox: Sandbox,
+    proxy: Proxy,
+    engine: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("http_proxy", proxy.origin)
+    await (await connect(sandbox, engine=engine, trust_env=False)).library.info()
+    assert proxy.seen == []
+
+
+async def test_a_proxy_that_is_not_there_or_refuses_is_no_connection(
+    connect: Callable[..., Any], sandbox: Sandbox, tls_sandbox: Sandbox, engine: str
+) -> None:
+    nowhere = f"http://127.0.0.1:{await unused_port()}"
+    cc = await connect(sandbox, engine=engine, proxy=nowhere)
+    with pytest.raises(errors.ConnectFailed):
+        await cc.library.info()
+
+    async def refuse(wire: Wire) -> None:
+        await wire.head()
+        await wire.answer("407 Proxy Authentication Required", b"")
+
+    async with RawServer(refuse) as server:
+        cc = await connect(tls_sandbox, engine=engine, proxy=server.origin)
+        with pytest.raises(errors.ConnectFailed):
+            await cc.library.create_folder("once")
