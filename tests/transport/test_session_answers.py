@@ -12,7 +12,8 @@ import pytest
 
 from ccv2_async import ConstantContact, errors
 from ccv2_async.transport.retry import Effect
-from ccv2_async.transport.session import UNPACK_BLOCK, Call
+from ccv2_async.transport.session import Call
+from ccv2_async.transport.unpacking import UNPACK_BLOCK
 from tests.support.bodies import PiecesBody
 from tests.support.probes import nothing_left
 from tests.support.servers import RawServer, serving
