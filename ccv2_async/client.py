@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from ccv2_async.bulk.uploads import BulkUpload, Options, Surroundings
 from ccv2_async.clock import SystemClock
 from ccv2_async.errors import ClientClosed, InvalidField, JobError, UsageError
+from ccv2_async.observe import Hook
 from ccv2_async.polling.activities import ACTIVITY
 from ccv2_async.polling.poller import ActivityPoller, Poller, UploadPoller
 from ccv2_async.polling.sweep import Sweep, Until
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ccv2_async.bulk.items import Items
     from ccv2_async.bulk.results import OnBulkProgress
     from ccv2_async.clock import Clock
+    from ccv2_async.observe import OnEvent
     from ccv2_async.polling.jobs import Job, JobKind, Update
     from ccv2_async.resources.account import Account
     from ccv2_async.resources.activities import Activities
@@ -89,6 +91,8 @@ class ConstantContact:
         max_in_flight: Calls of one lane that are on the wire at once.
         refresh_token: A function or coroutine function that gives a fresh access token; asked
             once when the service answers 401.
+        on_event: A plain function that is told of calls, retries, waits for the quota, looks and
+            changes of status; see `ccv2_async.observe`.
         clock: The time that waits run on.
 
     Raises:
@@ -114,6 +118,7 @@ class ConstantContact:
         timeouts: Timeouts | None = None,
         max_in_flight: int = 100,
         refresh_token: RefreshToken | None = None,
+        on_event: OnEvent | None = None,
         clock: Clock | None = None,
     ) -> None:
         if max_in_flight < 1:
@@ -134,6 +139,7 @@ class ConstantContact:
         self._timeouts = timeouts or Timeouts()
         self._max_in_flight = max_in_flight
         self._refresh_token = refresh_token
+        self._hook = Hook(on_event)
         self._parts: _Parts | None = None
         self._was_closed = False
 
@@ -468,6 +474,7 @@ class ConstantContact:
             user_agent=f"ccv2_async/{__version__}",
             refresh_token=self._refresh_token,
             visible_url=visible,
+            hook=self._hook,
         )
         return _Parts(session)
 
