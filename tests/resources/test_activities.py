@@ -1,0 +1,523 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ccv2_async import errors, models
+from ccv2_async.models import ImportAddress, ImportCustomField, ImportData
+from ccv2_async.polling.activities import ACTIVITY
+from ccv2_async.polling.poller import ActivityPoller
+from ccv2_async.polling.row_errors import row_error
+from ccv2_async.resources.contact_files import portions_of
+from ccv2_async.resources.imports import BELOW_BYTES, Purpose
+from ccv2_async.transport.body import MultipartBody
+from ccv2_async.transport.threads import FileThreads
+from tests.support.servers import serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from ccv2_async import ConstantContact
+    from ccv2_async.sandbox import Sandbox
+    from tests.contract.ear import Ear
+    from tests.support.servers import Request, Wire
+
+GUESTS = b"Email,First Name\r\nann@example.com,Ann\r\nbob@example.com,Bob\r\n"
+
+
+@pytest.fixture
+def guests(tmp_path: Path) -> Path:
+    path = tmp_path / "guests.csv"
+    path.write_bytes(GUESTS)
+    return path
+
+
+@pytest.fixture
+async def threads() -> AsyncIterator[FileThreads]:
+    threads = FileThreads()
+    yield threads
+    await threads.aclose()
+
+
+async def members(client: ConstantContact, list_id: str) -> list[str]:
+    rows = await client.lists.contacts(list_id).collect()
+    return sorted(row.email_addresses[0].email_address for row in rows)
+
+
+async def content_of(body: object) -> bytes:
+    assert isinstance(body, MultipartBody)
+    attempt = await body.attempt()
+    try:
+        return b"".join([piece async for piece in attempt])
+    finally:
+        await attempt.aclose()
+
+
+async def test_a_file_of_contacts_is_imported_and_the_poller_gives_the_activity(
+    client: ConstantContact, sandbox: Sandbox, guests: Path
+) -> None:
+    made = await client.lists.create("Guests")
+
+    poller = await client.activities.begin_add_contacts(guests, lists=[made.id, "1"])
+    activity = await poller
+
+    assert isinstance(poller, ActivityPoller)
+    assert poller.ids == (poller.id,)
+    assert activity.id == poller.id
+    assert activity.type is models.ActivityType.ADD_CONTACTS
+    assert (activity.status, activity.contact_count, activity.error_count) == ("COMPLETE", 2, 0)
+    assert activity.file_name == "guests.csv"
+    assert await members(client, made.id) == ["ann@example.com", "bob@example.com"]
+    (sent,) = sandbox.admin.requests("POST", "/activities/addcontacts")
+    assert sent.parts == ("file_name", "lists", "data")
+    assert sent.query == {}
+
+
+async def test_the_form_carries_the_name_the_lists_and_the_bytes_of_the_file(
+    guests: Path, threads: FileThreads
+) -> None:
+    name, (portion,) = await portions_of(
+        guests, Purpose.IMPORT, lists="4,6", file_name="new.csv", threads=threads
+    )
+
+    content = await content_of(portion.body)
+
+    assert name == "new.csv"
+    assert b'name="file_name"\r\n\r\nnew.csv\r\n' in content
+    assert b'name="lists"\r\n\r\n4,6\r\n' in content
+    assert b'filename="new.csv"\r\nContent-Type: text/csv\r\n\r\n' + GUESTS + b"\r\n" in content
+
+
+async def test_a_byte_order_mark_stays_at_home(tmp_path: Path, threads: FileThreads) -> None:
+    path = tmp_path / "guests.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + GUESTS)
+
+    _, (portion,) = await portions_of(
+        path, Purpose.IMPORT, lists="1", file_name=None, threads=threads
+    )
+
+    content = await content_of(portion.body)
+    assert GUESTS in content
+    assert b"\xef\xbb\xbf" not in content
+
+
+async def test_rows_that_fail_are_told_with_their_lines_and_the_rest_is_done(
+    client: ConstantContact, tmp_path: Path
+) -> None:
+    path = tmp_path / "mixed.csv"
+    path.write_text("Email,Name\nann@example.com,Ann\nnobody,No\nbob@example.com,Bob\n")
+
+    activity = await client.activities.add_contacts(path, lists="1")
+
+    assert activity.status == "COMPLETE"
+    (row,) = map(row_error, activity.errors)
+    assert (row.line_number, row.email_address) == (3, "nobody")
+    assert "bob@example.com" in await members(client, "1")
+
+
+@pytest.mark.parametrize("errors_as_text", [False, True])
+async def test_strict_turns_failed_rows_into_an_exception_that_holds_the_activity(
+    client: ConstantContact, sandbox: Sandbox, tmp_path: Path, errors_as_text: bool
+) -> None:
+    sandbox.admin.configure(errors_as_text=errors_as_text)
+    path = tmp_path / "mixed.csv"
+    path.write_text("Email\nann@example.com\nnobody\n")
+
+    poller = await client.activities.begin_add_contacts(path, lists=["1"], strict=True)
+    with pytest.raises(errors.PartialFailure) as caught:
+        await poller
+
+    assert row_error(caught.value.activity.errors[0]).line_number == 3
+    assert "line 3" in caught.value.message
+    assert "1 of 2 rows failed" in caught.value.message
+    assert caught.value.token
+    assert poller.status == "COMPLETE"
+
+
+async def test_strict_is_content_with_an_activity_without_failed_rows(
+    client: ConstantContact, guests: Path
+) -> None:
+    activity = await client.activities.add_contacts(guests, lists=["1"], strict=True)
+    assert activity.error_count == 0
+
+
+async def test_blanks_erase_only_when_they_are_told_to(
+    client: ConstantContact, tmp_path: Path, guests: Path
+) -> None:
+    await client.activities.add_contacts(guests, lists=["1"])
+    blank = tmp_path / "blank.csv"
+    blank.write_text("Email,First Name\nann@example.com,\n")
+
+    async def first_name() -> str | None:
+        (found,) = await client.contacts.all(email="ann@example.com").collect()
+        return found.first_name
+
+    await client.activities.add_contacts(blank, lists=["1"])
+    assert await first_name() == "Ann"
+    await client.activities.add_contacts(blank, lists=["1"], blanks_enabled=True)
+    assert not await first_name()
+
+
+async def test_contacts_go_as_json_with_the_columns_of_what_they_have(
+    client: ConstantContact, ear: Ear
+) -> None:
+    ann = ImportData(
+        ("ann@example.com",),
+        first_name="Ann",
+        birthday_month="1",
+        addresses=(ImportAddress(line1="1 Main St", state_code="NH", postal_code="02145"),),
+        custom_fields=(ImportCustomField("custom_field_6", "Blue Jeans"),),
+    )
+
+    activity = await client.activities.add_contacts([ann, "bob@example.com"], lists=("1",))
+
+    sent = next(call for call in ear.calls if call.method == "POST")
+    assert sent.path == "/activities/addcontacts"
+    ear.calls[:] = [sent]
+    assert ear.sent == {
+        "import_data": [
+            {
+                "email_addresses": ["ann@example.com"],
+                "first_name": "Ann",
+                "birthday_month": "1",
+                "addresses": [{"line1": "1 Main St", "state_code": "NH", "postal_code": "02145"}],
+                "custom_fields": [{"name": "custom_field_6", "value": "Blue Jeans"}],
+            },
+            {"email_addresses": ["bob@example.com"]},
+        ],
+        "lists": ["1"],
+        "column_names": [
+            "EMAIL",
+            "FIRST NAME",
+            "BIRTHDAY_MONTH",
+            "ADDRESS LINE 1",
+            "STATE",
+            "US STATE/CA PROVINCE",
+            "ZIP/POSTAL CODE",
+            "CUSTOM FIELD 6",
+        ],
+    }
+    assert activity.contact_count == 2
+    (found,) = await client.contacts.all(email="ann@example.com").collect()
+    assert found.first_name == "Ann"
+
+
+async def test_no_columns_at_all_import_addresses_only(client: ConstantContact) -> None:
+    ann = ImportData(("ann@example.com",), first_name="Ann")
+
+    await client.activities.add_contacts([ann], lists=["1"], column_names=[])
+
+    (found,) = await client.contacts.all(email="ann@example.com").collect()
+    assert not found.first_name
+
+
+@pytest.mark.parametrize(
+    ("contacts", "options", "field"),
+    [
+        (["ann@example.com"], {"column_names": ["FIRST NAME"]}, "column_names"),
+        (["nobody", "ann@example.com"], {}, "import_data[0].email_addresses"),
+        ([ImportData(())], {}, "import_data[0].email_addresses"),
+        (["a@example.com", ImportData(("b@b.cc", "c@c.cc"))], {}, "import_data[1].email_addresses"),
+        (["ann@example.com", ""], {}, "import_data[1]"),
+        (["ann@example.com", None], {}, "import_data[1]"),
+        ([], {}, "import_data"),
+        (7, {}, "contacts"),
+        (["ann@example.com"], {"file_name": "x.csv"}, "file_name"),
+        (["ann@example.com"], {"lists": []}, "lists"),
+        (["ann@example.com"], {"lists": ["1,2"]}, "lists"),
+        (["ann@example.com"], {"lists": ["1", ""]}, "lists"),
+    ],
+)
+async def test_contacts_that_the_service_would_refuse_are_not_sent(
+    client: ConstantContact, ear: Ear, contacts: Any, options: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(errors.InvalidField) as caught:
+        await client.activities.begin_add_contacts(contacts, **{"lists": ["1"], **options})
+    assert caught.value.field == field
+    assert ear.calls == []
+
+
+async def test_columns_cannot_be_named_beside_a_file_that_names_its_own(
+    client: ConstantContact, ear: Ear, guests: Path
+) -> None:
+    with pytest.raises(errors.InvalidField, match="column_names"):
+        await client.activities.begin_add_contacts(guests, lists=["1"], column_names=["EMAIL"])
+    assert ear.calls == []
+
+
+async def test_the_addresses_of_a_file_are_taken_off_the_lists(
+    client: ConstantContact, guests: Path, tmp_path: Path
+) -> None:
+    await client.activities.add_contacts(guests, lists=["1"])
+    gone = tmp_path / "gone.txt"
+    gone.write_text("ann@example.com\n")
+
+    activity = await client.activities.remove_contacts(str(gone), lists=["1"])
+
+    assert activity.type == "REMOVE_CONTACTS_FROM_LISTS"
+    assert (activity.contact_count, activity.error_count) == (1, 0)
+    assert await members(client, "1") == ["bob@example.com"]
+
+
+async def test_addresses_go_as_json_and_nothing_else_of_a_contact(
+    client: ConstantContact, ear: Ear
+) -> None:
+    ann = ImportData(("ann@example.com",), first_name="Ann")
+
+    await client.activities.begin_remove_contacts([ann, "bob@example.com"], lists=["1"])
+
+    assert ear.requests == ["POST /activities/removefromlists"]
+    assert ear.sent == {
+        "import_data": [
+            {"email_addresses": ["ann@example.com"]},
+            {"email_addresses": ["bob@example.com"]},
+        ],
+        "lists": ["1"],
+    }
+
+
+async def test_lists_are_emptied_and_stay(client: ConstantContact, guests: Path, ear: Ear) -> None:
+    await client.activities.add_contacts(guests, lists=["1"])
+    ear.calls.clear()
+
+    activity = await client.activities.clear_lists(["1"])
+
+    assert ear.requests[0] == "POST /activities/clearlists"
+    ear.calls[1:] = []
+    assert ear.sent == {"lists": ["1"]}
+    assert activity.type == "CLEAR_CONTACTS_FROM_LISTS"
+    assert await members(client, "1") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("absent.csv", None, "there is no such file"),
+        ("guests.dat", b"ann@example.com", "CSV, TXT, XLS or XLSX"),
+        ("guests", b"ann@example.com", "CSV, TXT, XLS or XLSX"),
+        ("guests.csv", b"Email\nann@example.com\n", "line 1: 'Email' is no e-mail address"),
+        ("guests.txt", b"ann@example.com\nann\n", "line 2: 'ann' is no e-mail address"),
+        ("guests.csv", b"", "no contacts"),
+        ("guests.xls", b"", "it is empty"),
+        ("guests.XLSX", b"x" * BELOW_BYTES, "save it as CSV"),
+    ],
+)
+async def test_a_removal_file_that_cannot_be_sent_is_refused_before_anything_is(  # noqa: PLR0917  # fixtures and parameters come by name
+    client: ConstantContact,
+    sandbox: Sandbox,
+    tmp_path: Path,
+    name: str,
+    content: bytes | None,
+    reason: str,
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(errors.FileRefused) as caught:
+        await client.activities.begin_remove_contacts(path, lists=["1"])
+
+    assert reason in caught.value.message
+    assert str(path) in caught.value.message
+    assert sandbox.admin.requests() == []
+
+
+async def test_an_import_without_an_e_mail_column_is_refused(
+    client: ConstantContact, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    path = tmp_path / "guests.csv"
+    path.write_text("First Name\nAnn\n")
+    with pytest.raises(errors.FileRefused, match=r"line 1: .*e-mail column"):
+        await client.activities.begin_add_contacts(path, lists=["1"])
+    assert sandbox.admin.requests() == []
+
+
+async def test_a_directory_is_refused(client: ConstantContact, tmp_path: Path) -> None:
+    path = tmp_path / "folder.csv"
+    path.mkdir()
+    with pytest.raises(errors.FileRefused, match="directory"):
+        await client.activities.begin_add_contacts(path, lists=["1"])
+
+
+@pytest.mark.parametrize("change", ["written", "shorter", "gone"])
+@pytest.mark.parametrize("rows", [2, 100_000])
+async def test_a_file_that_changes_after_it_was_read_through_is_not_sent(
+    tmp_path: Path, threads: FileThreads, change: str, rows: int
+) -> None:
+    path = tmp_path / "gone.txt"
+    path.write_bytes(b"ann@example.com\n" * rows)
+    _, portions = await portions_of(
+        path, Purpose.REMOVAL, lists="1", file_name=None, threads=threads
+    )
+
+    if change == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(b"bob@example.com\n" * (rows if change == "written" else 1))
+
+    with pytest.raises(errors.FileChanged):
+        await content_of(portions[-1].body)
+
+
+async def test_a_spreadsheet_goes_as_it_is(tmp_path: Path, threads: FileThreads) -> None:
+    path = tmp_path / "guests.XLSX"
+    path.write_bytes(b"PK\x03\x04 not looked into")
+
+    _, (portion,) = await portions_of(
+        path, Purpose.IMPORT, lists="1", file_name=None, threads=threads
+    )
+
+    content = await content_of(portion.body)
+    assert b"PK\x03\x04 not looked into" in content
+    assert b"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" in content
+
+
+@pytest.mark.parametrize("kind", ["lose_answer", "unavailable"])
+async def test_an_import_that_goes_unanswered_is_sent_once_more(
+    client: ConstantContact, sandbox: Sandbox, guests: Path, kind: str
+) -> None:
+    sandbox.admin.fault(kind, "POST", "/activities/*")
+
+    activity = await client.activities.add_contacts(guests, lists=["1"])
+
+    assert activity.status == "COMPLETE"
+    assert len(sandbox.admin.requests("POST", "/activities/*")) == 2
+
+
+@pytest.mark.parametrize(
+    ("begin", "attempts"),
+    [
+        (lambda activities: activities.begin_remove_contacts(["a@example.com"], lists=["1"]), 2),
+        (lambda activities: activities.begin_export_contacts("1"), 2),
+        (lambda activities: activities.begin_clear_lists(["1"]), 3),
+    ],
+    ids=["removal", "export", "clearing"],
+)
+async def test_how_often_a_lost_answer_is_asked_for_again_depends_on_what_a_repeat_does(
+    client: ConstantContact, sandbox: Sandbox, begin: Callable[..., Any], attempts: int
+) -> None:
+    sandbox.admin.fault("lose_answer", "POST", "/activities/*", times=None)
+    with pytest.raises(errors.ConnectionLost) as caught:
+        await begin(client.activities)
+    assert caught.value.sent == "wholly"
+    assert len(sandbox.admin.requests("POST", "/activities/*")) == attempts
+
+
+async def test_too_many_jobs_at_once_are_waited_for(
+    client: ConstantContact, sandbox: Sandbox, guests: Path
+) -> None:
+    sandbox.admin.fault("too_many_requests", "POST", "/activities/*", times=2)
+    activity = await client.activities.add_contacts(guests, lists=["1"])
+    assert activity.status == "COMPLETE"
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "named"),
+    [
+        (b'{"id": "a07e1"}', ["Location: https://x.example/v2/activities/other"], "a07e1"),
+        (b"", ["Location: https://x.example/v2/activities/a07e1?x=1"], "a07e1"),
+        (b'{"type": "CLEAR_CONTACTS_FROM_LISTS"}', ["Location: /v2/activities/a07e1/"], "a07e1"),
+        (b'{"id": "../x"}', ["Location: /v2/activities/a07e1"], "a07e1"),
+        (b"<html>", ["Location: /v2/activities/a07e1"], "a07e1"),
+    ],
+)
+async def test_the_id_is_the_bodys_and_else_the_locations(
+    connect: Callable[..., Any], body: bytes, headers: list[str], named: str
+) -> None:
+    async def accept(wire: Wire, _request: Request) -> None:
+        await wire.answer("201 Created", body, *headers)
+
+    async with serving(accept) as server:
+        cc = await connect(server)
+        poller = await cc.activities.begin_clear_lists(["1"])
+        assert poller.id == named
+        assert poller.location == f"{server.base_url}/activities/{named}"
+        await cc.aclose()
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"null", b'{"id": ""}'])
+async def test_an_answer_that_names_no_activity_is_told_and_not_sent_again(
+    connect: Callable[..., Any], body: bytes
+) -> None:
+    seen = []
+
+    async def accept(wire: Wire, request: Request) -> None:
+        seen.append(request.line)
+        await wire.answer("201 Created", body)
+
+    async with serving(accept) as server:
+        cc = await connect(server)
+        with pytest.raises(errors.OutcomeUnknown, match="named no id"):
+            await cc.activities.begin_clear_lists(["1"])
+        await cc.aclose()
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "status"), [("fail.csv", "ERROR"), ("cancelled.csv", "CANCELLED")]
+)
+async def test_an_activity_that_ends_badly_raises_with_its_status_and_token(
+    client: ConstantContact, tmp_path: Path, name: str, status: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(GUESTS)
+
+    poller = await client.activities.begin_add_contacts(path, lists=["1"])
+    with pytest.raises(errors.ActivityFailed) as caught:
+        await poller
+
+    assert caught.value.status == status
+    assert name in caught.value.message
+    assert client.resume(caught.value.token).id == poller.id
+
+
+async def test_a_poller_of_one_activity_has_one_token(
+    client: ConstantContact, guests: Path
+) -> None:
+    poller = await client.activities.begin_add_contacts(guests, lists=["1"])
+    (token,) = poller.tokens()
+    assert client.resume(token).id == client.resume(poller.token()).id == poller.id
+    assert (await client.resume(token)) == await poller
+
+
+async def test_activities_are_listed_by_status_and_type(
+    client: ConstantContact, ear: Ear, guests: Path
+) -> None:
+    done = await client.activities.add_contacts(guests, lists=["1"])
+    await client.activities.clear_lists(["1"])
+    ear.calls.clear()
+
+    assert len(await client.activities.list()) == 2
+    (row,) = await client.activities.list(status="complete", type="add_contacts")
+
+    assert row.id == done.id
+    assert [call.query for call in ear.calls] == [
+        (),
+        (("status", "COMPLETE"), ("type", "ADD_CONTACTS")),
+    ]
+    assert await client.activities.list(status="ALL") == await client.activities.list()
+
+
+@pytest.mark.parametrize("query", [{"status": "CANCELLED"}, {"status": "DONE"}, {"type": "SEND"}])
+async def test_a_filter_that_the_service_does_not_know_is_not_sent(
+    client: ConstantContact, ear: Ear, query: dict[str, Any]
+) -> None:
+    with pytest.raises(errors.InvalidField):
+        await client.activities.list(**query)
+    assert ear.calls == []
+
+
+async def test_one_activity_is_read_with_the_errors_of_its_rows(client: ConstantContact) -> None:
+    begun = await client.activities.add_contacts(["a@example.com", "b"], lists=["1"])
+
+    activity = await client.activities.get(begun.id)
+
+    assert [row_error(row).line_number for row in activity.errors] == [2]
+    with pytest.raises(errors.NotFound):
+        await client.activities.get("unknown")
+
+
+def test_waiting_for_an_activity_ends_after_a_day_by_itself() -> None:
+    assert ACTIVITY.deadline == 24 * 3600
