@@ -58,7 +58,8 @@ def read_stamp(text: str) -> float:
     if stamp.tzinfo is None:
         stamp = stamp.replace(tzinfo=UTC)
     try:
-        return stamp.timestamp()
+        # The edges of the calendar fall off it once they are moved to UTC.
+        return stamp.astimezone(UTC).timestamp()
     except OverflowError as error:
         raise ValueError(text) from error
 
@@ -66,10 +67,9 @@ def read_stamp(text: str) -> float:
 def utc_stamp(moment: float) -> str:
     """`2013-01-23T13:48:44.108Z`, as most of the service writes dates."""
     stamp = datetime.fromtimestamp(moment, UTC)
-    return f"{stamp:%Y-%m-%dT%H:%M:%S}.{stamp.microsecond // 1000:03d}Z"
+    return stamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def offset_stamp(moment: float) -> str:
     """`2013-06-19T11:36:43.000-04:00`, as the library writes dates."""
-    stamp = datetime.fromtimestamp(moment, _LIBRARY_OFFSET)
-    return f"{stamp:%Y-%m-%dT%H:%M:%S}.{stamp.microsecond // 1000:03d}-04:00"
+    return datetime.fromtimestamp(moment, _LIBRARY_OFFSET).isoformat(timespec="milliseconds")

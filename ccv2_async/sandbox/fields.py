@@ -148,8 +148,8 @@ class Model:
 
 
 def _read_text(field: Field, name: str, value: Any) -> str:
-    if field.kind == "id" and isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
+    if field.kind == "id" and isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(int(value)) if value == int(value) else value
     if not isinstance(value, str):
         raise bad_field(name, "text is expected.")
     if field.max_length is not None and len(value) > field.max_length:

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import contextlib
+import math
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ccv2_async.sandbox.clock import offset_stamp, read_stamp, utc_stamp
+from ccv2_async.sandbox.fields import Field, Model
+from ccv2_async.sandbox.paging import read_cursor, write_cursor
+from ccv2_async.sandbox.problems import Refusal
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_a_stamp_is_read_as_it_was_written(moment: datetime) -> None:
+    written = utc_stamp(moment.timestamp())
+    assert written.endswith("Z")
+    assert len(written) == 24
+    assert math.isclose(read_stamp(written), moment.timestamp(), abs_tol=0.002)
+
+
+@given(st.integers(0, 2**33))
+def test_the_library_writes_the_same_moment_with_an_offset(moment: int) -> None:
+    assert read_stamp(offset_stamp(moment)) == read_stamp(utc_stamp(moment)) == moment
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2018-06-04T13:07:30.00Z", 1528117650.0),
+        ("2018-06-04T13:07:30", 1528117650.0),
+        ("2018-06-04T09:07:30.500-04:00", 1528117650.5),
+    ],
+)
+def test_dates_are_read_in_the_forms_that_clients_send(text: str, moment: float) -> None:
+    assert read_stamp(text) == moment
+
+
+@pytest.mark.parametrize(
+    ("field", "given_value", "read"),
+    [
+        (Field("id"), 7, "7"),
+        (Field("id"), 7.0, "7"),
+        (Field("integer"), 7.0, 7),
+        (Field("number"), 7, 7.0),
+        (Field("string", allowed=("MyComputer",), any_case=True), "MYCOMPUTER", "MyComputer"),
+        (Field("any"), [1], [1]),
+        (Field("object"), {"a": 1}, {"a": 1}),
+        (Field("array"), [1, "a"], [1, "a"]),
+    ],
+)
+def test_values_are_made_uniform(field: Field, given_value: Any, read: Any) -> None:
+    found = field.read("x", given_value)
+    assert found == read
+    assert type(found) is type(read)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        (Field("id"), 7.5),
+        (Field("id"), True),
+        (Field("string"), 7),
+        (Field("string", max_length=2), "abc"),
+        (Field("string", min_length=1), " "),
+        (Field("string", pattern="[a-z]+"), "abc1"),
+        (Field("string", allowed=("A",)), "a"),
+        (Field("integer"), 7.5),
+        (Field("integer", minimum=1), 0),
+        (Field("number", maximum=1), 1.5),
+        (Field("number"), "1"),
+        (Field("boolean"), 1),
+        (Field("datetime"), 5),
+        (Field("datetime"), ""),
+        (Field("datetime"), "soon"),
+        (Field("datetime"), "0001-01-01T00:00:00+14:00"),
+        (Field("datetime"), "2018-13-01T00:00:00Z"),
+        (Field("object"), []),
+        (Field("array"), {}),
+        (Field("array", minimum=1), []),
+        (Field("array", maximum=1), [1, 2]),
+        (Field("array", items=Field("integer")), [1, "2"]),
+    ],
+)
+def test_values_that_break_a_rule_are_refused_by_name(field: Field, value: Any) -> None:
+    with pytest.raises(Refusal, match=r"^x: ") as caught:
+        field.read("x", value)
+    assert (caught.value.status, caught.value.key) == (400, "json.field.x.value.invalid")
+
+
+def test_a_model_takes_what_may_be_set_and_nothing_else() -> None:
+    model = Model(
+        "Thing",
+        {
+            "id": Field("id", read_only=True),
+            "name": Field("string", required=True),
+            "date": Field("datetime"),
+        },
+    )
+    sent = {"id": [], "name": "x", "date": "", "unknown": 1}
+    assert model.read(sent) == {"name": "x"}
+    with pytest.raises(Refusal, match="name is required"):
+        model.read({"name": None})
+
+
+@given(st.integers(0, 10**9), st.dictionaries(st.sampled_from("abc"), st.text()))
+def test_a_cursor_is_read_as_it_was_written(offset: int, query: dict[str, str]) -> None:
+    cursor = write_cursor(offset, query)
+    assert read_cursor(cursor) == (offset, query)
+    assert "=" not in cursor
+
+
+@given(st.text())
+def test_any_other_cursor_is_refused_or_a_place_to_go_on(cursor: str) -> None:
+    with contextlib.suppress(Refusal):
+        offset, _ = read_cursor(cursor)
+        assert offset >= 0
