@@ -11,6 +11,7 @@ import attrs
 from ccv2_async.models.outcomes import Outcome
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from ccv2_async.errors import JobError
@@ -160,6 +161,7 @@ class Job:
         unknown: Looks in a row at which the service did not know it.
         detail: The resource as last read, when a look gave it.
         result: What `fetch` gave.
+        fetching: Held by whoever gets the result; None until somebody does.
         label: What messages call it: the file's name, or its id.
     """
 
@@ -177,6 +179,7 @@ class Job:
     unknown: int = 0
     detail: Any = None
     result: Any = None
+    fetching: asyncio.Lock | None = None
 
     @property
     def status(self) -> str | None:

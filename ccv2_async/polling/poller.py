@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
-
-import anyio
 
 from ccv2_async import errors
 from ccv2_async.models import LibraryFile
@@ -31,11 +31,13 @@ class Poller(Generic[Result_co]):
     it; cancelling one of them loses nothing, and awaiting it again gives the same result.
     """
 
+    # Thousands of them may wait at once.
+    __slots__ = ("__weakref__", "_job", "_session", "_sweep")
+
     def __init__(self, session: Session, sweep: Sweep, job: Job) -> None:
         self._session = session
         self._sweep = sweep
         self._job = job
-        self._fetching = anyio.Lock()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.status or 'not looked at yet'}>"
@@ -127,7 +129,8 @@ class Poller(Generic[Result_co]):
     async def poll_once(self) -> Update | None:
         """Look once, now, and give the last known status: for workers that do not want to wait.
 
-        None when the service does not know the job yet. `next_delay` says when to come again.
+        A job that is known to have ended is not asked for again. None when the service does not
+        know the job yet. `next_delay` says when to come again.
 
         Raises:
             ConstantContactError: The look failed. Looking again is safe if `safe_to_retry` says.
@@ -161,13 +164,25 @@ class Poller(Generic[Result_co]):
         job = self._job
         match job.state:
             case State.SUCCEEDED:
-                async with self._fetching:
-                    if job.result is None:
-                        job.result = await job.kind.fetch(self._session, job)
+                if job.result is None:
+                    await self._fetch()
                 result: Result_co = job.result
                 return result
             case _:
                 raise self.failure()
+
+    async def _fetch(self) -> None:
+        """Get the result, once for all who wait; when one of them is cancelled, another does."""
+        job = self._job
+        async with self._fetching:
+            if job.result is None:
+                job.result = await job.kind.fetch(self._session, job)
+
+    @property
+    def _fetching(self) -> asyncio.Lock:
+        if self._job.fetching is None:
+            self._job.fetching = asyncio.Lock()
+        return self._job.fetching
 
     def failure(self) -> errors.JobError:
         """The exception for a job that ended other than well."""
@@ -202,6 +217,8 @@ class UploadPoller(Poller[LibraryFile]):
     Source: "File upload status" page of the service's documentation.
     """
 
+    __slots__ = ()
+
 
 class ActivityPoller(Poller[Activity]):
     """A bulk activity: an import, a removal, the clearing of lists, or an export.
@@ -211,3 +228,18 @@ class ActivityPoller(Poller[Activity]):
 
     Source: "Bulk activities" pages of the service's documentation.
     """
+
+    __slots__ = ()
+
+    async def _outcome(self) -> Activity:
+        if self._job.state is State.FAILED:
+            await self._explain()
+        return await super()._outcome()
+
+    async def _explain(self) -> None:
+        """Read the errors of its rows: the summary list, where several are watched, has none."""
+        job = self._job
+        async with self._fetching:
+            if job.detail is None:
+                with contextlib.suppress(errors.ConstantContactError):
+                    job.detail = await job.kind.fetch(self._session, job)

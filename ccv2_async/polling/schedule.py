@@ -4,8 +4,8 @@ The service gives no interval, only a quota of 4 calls a second per key. So look
 jobs are likely to be done:
 
 - A job is looked at first when half of the recent jobs of its kind were done (after a second, as
-  long as nothing is known), then each time it has grown older by a quarter, with jitter: from about a
-  second to about ten between two looks.
+  long as nothing is known), then each time it has grown older by a quarter, with jitter: from about
+  a second to about ten between two looks.
 - One request serves all jobs that wait, so requests keep a distance (`spacing`). While other calls
   wait for the quota, status requests leave them 95 % of it: one in 4.8 s at 4 calls a second. That
   share is the trade between calls and latency: with 4 % a thousand files take a dozen calls less,

@@ -40,6 +40,8 @@ _GOING_ON = (
     ActivityStatus.UNCONFIRMED,
 )
 
+_WORDS = {str(status): status for status in ActivityStatus}
+
 # The service's summary gives the last 50 activities in one request; any other costs its own.
 ASKED_AT_ONCE = 50
 
@@ -140,7 +142,7 @@ class _Split:
         return SplitActivity(
             id=self.id,
             type=next((part.type for part in parts), None),
-            status=status,
+            status=_WORDS.get(status or "", status),
             created_date=_earliest(part.created_date for part in parts),
             start_date=_earliest(part.start_date for part in parts),
             finish_date=_latest(part.finish_date for part in parts),
@@ -303,12 +305,6 @@ class BulkPoller(ActivityPoller):
             id=self.id,
             status=self.status,
         )
-
-    async def _outcome(self) -> Activity:
-        if self._split is not None and self._job.state is State.FAILED:
-            async with self._fetching:
-                await self._job.kind.fetch(self._session, self._job)
-        return await super()._outcome()
 
     def _partial(self, activity: Activity, failed: int) -> errors.PartialFailure:
         of = f" of {activity.contact_count:,}" if activity.contact_count else ""

@@ -49,18 +49,33 @@ class Until(enum.Enum):
 
     CHANGE = "the next change of status"
     END = "the final status"
-    LOOK = "the next look, whatever it says"
+    LOOK = "the next look, whatever it says; a job that has ended is not looked at again"
 
 
 class Watcher(Waiter):
-    """One caller that waits for one or more jobs."""
+    """One caller that waits for a job."""
 
-    __slots__ = ("fired", "trouble")
+    __slots__ = ("trouble",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trouble: errors.ConstantContactError | None = None
+
+    def fire(self, job: Job) -> None:
+        """Note for which job it is that what is waited for has come."""
+
+
+class _WatcherOfMany(Watcher):
+    """One caller that waits for several jobs."""
+
+    __slots__ = ("fired",)
 
     def __init__(self) -> None:
         super().__init__()
         self.fired: deque[Job] = deque()
-        self.trouble: errors.ConstantContactError | None = None
+
+    def fire(self, job: Job) -> None:
+        self.fired.append(job)
 
 
 class WatchedJobs:
@@ -69,7 +84,7 @@ class WatchedJobs:
     def __init__(self, sweep: Sweep, until: Until) -> None:
         self._sweep = sweep
         self._until = until
-        self._watcher = Watcher()
+        self._watcher = _WatcherOfMany()
         self._jobs: set[Job] = set()
 
     def __len__(self) -> int:
@@ -215,13 +230,13 @@ class Sweep:
 
     def watch(self, watcher: Watcher, job: Job, until: Until) -> None:
         """Let the watcher know of the job what `until` says."""
+        if job.state.is_final:
+            watcher.fire(job)
+            self._baton.finish(watcher)
+            return
         if until is Until.LOOK:
             job.due = self._clock.monotonic()
             self._urgent.add(job)
-        elif job.state.is_final:
-            watcher.fired.append(job)
-            self._baton.finish(watcher)
-            return
         self._watched.setdefault(job, []).append((watcher, until))
         self._schedule(job)
 
@@ -234,6 +249,9 @@ class Sweep:
         if not watches:
             del self._watched[job]
             self._urgent.discard(job)
+            if not self._watched:
+                for due in self._due.values():
+                    due.clear()  # stale entries would keep jobs that nobody holds any more
 
     def _schedule(self, job: Job) -> None:
         self._entries += 1
@@ -334,7 +352,8 @@ class Sweep:
             wait = max(1.0, error.resets_at.timestamp() - self._clock.time())
         else:
             self._trouble_in_a_row += 1
-            wait = next_look(2.0**self._trouble_in_a_row, self._jitter())
+            # An outage may last for hours: the power is bounded before a float is not.
+            wait = next_look(2.0 ** min(self._trouble_in_a_row, 10), self._jitter())
         for job in jobs:
             passing = error.safe_to_retry and wait < job.kind.deadline
             job.due = now + wait
@@ -385,7 +404,7 @@ class Sweep:
     def _tell(self, job: Job, *, changed: bool) -> None:
         for watcher, until in tuple(self._watched.get(job, ())):
             if until is Until.LOOK or job.state.is_final or (changed and until is Until.CHANGE):
-                watcher.fired.append(job)
+                watcher.fire(job)
                 self._baton.finish(watcher)
         if job.state.is_final:
             self._watched.pop(job, None)

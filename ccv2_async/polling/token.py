@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 VERSION = "ccv2p1"
 MAX_LENGTH = 400
+LONGEST_STATUS = 40
 _KINDS = frozenset(get_args(JobKindName))
 
 
@@ -52,7 +53,7 @@ class TokenData:
 
 
 def encode(data: TokenData, checksum: Callable[[bytes], str]) -> str:
-    """The token for `data`.
+    """The token for `data`, of at most `MAX_LENGTH` characters.
 
     Args:
         data: What it is to say.
@@ -67,7 +68,10 @@ def encode(data: TokenData, checksum: Callable[[bytes], str]) -> str:
         "n": data.not_before,
     }
     if data.status is not None:
-        document["t"] = data.status[:40]
+        shown = orjson.dumps(data.status[:LONGEST_STATUS])
+        # A status that no documentation knows may be of any letters; a token is of bounded length.
+        if len(shown) <= LONGEST_STATUS + 2:
+            document["t"] = data.status[:LONGEST_STATUS]
     payload = base64.urlsafe_b64encode(orjson.dumps(document)).rstrip(b"=")
     return f"{VERSION}.{payload.decode('ascii')}.{checksum(payload)}"
 
@@ -104,7 +108,8 @@ def decode(text: str, *, account: str, now: float, checksum: Callable[[bytes], s
             "The resume token belongs to other credentials; resume it with the API key and access "
             "token that started the job."
         )
-    if not hmac.compare_digest(given.encode(), checksum(payload.encode("ascii")).encode()):
+    expected = checksum(payload.encode("ascii"))
+    if not hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode()):
         raise TokenError("The resume token was altered; copy it again, whole.")
     data = _read(cast("dict[str, Any]", document))
     if now > data.expires:
