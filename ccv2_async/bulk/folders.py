@@ -17,6 +17,18 @@ MOST_LEVELS = 3
 ROOT = "0"
 
 
+def check_depth(names: tuple[str, ...], level: int = 0) -> None:
+    """See that folders of these names, below one of this level, are not too deep. Pure.
+
+    Raises:
+        InvalidField: They are.
+    """
+    if level + len(names) > MOST_LEVELS:
+        raise errors.InvalidField(
+            "folders", "/".join(names), f"at most {MOST_LEVELS} levels of folders"
+        )
+
+
 class FolderMap:
     """The folders of a library, read once, and created as they are needed.
 
@@ -43,16 +55,13 @@ class FolderMap:
                 await self._read()
             levels = self._levels or {}
             level = 0 if base_id in ROOT_FOLDER_IDS else levels.get(base_id, 1)
-            if level + len(names) > MOST_LEVELS:
-                raise errors.InvalidField(
-                    "folders", "/".join(names), f"at most {MOST_LEVELS} levels of folders"
-                )
+            check_depth(names, level)
             parent = ROOT if base_id in ROOT_FOLDER_IDS else base_id
             for name in names:
                 parent = await self._child(parent, name)
             return parent
 
-    async def _child(self, parent: str, name: str) -> str:
+    async def _child(self, parent: str, name: str, *, again: bool = True) -> str:
         known = self._ids.get((parent, name))
         if known is not None:
             return known
@@ -62,19 +71,27 @@ class FolderMap:
         except (errors.Conflict, errors.OutcomeUnknown) as error:
             # Somebody else was faster, or our own answer was lost: it is there, or it is not.
             await self._read()
+            if isinstance(error, errors.Conflict):
+                self._adopt_likeness(parent, name)
             if (parent, name) not in self._ids:
-                if isinstance(error, errors.Conflict):
+                if isinstance(error, errors.Conflict) or not again:
                     raise
-                folder = await self._library.create_folder(name, parent_id=parent)
-                self._note(folder, parent, self._level_of(parent) + 1)
+                return await self._child(parent, name, again=False)
         return self._ids[parent, name]
+
+    def _adopt_likeness(self, parent: str, name: str) -> None:
+        """Take a folder whose name differs in case alone, where the service says it is the same."""
+        for (above, known), folder_id in tuple(self._ids.items()):
+            if above == parent and known.casefold() == name.casefold():
+                self._ids.setdefault((parent, name), folder_id)
 
     def _level_of(self, folder_id: str) -> int:
         return (self._levels or {}).get(folder_id, 0)
 
     async def _read(self) -> None:
+        found = [folder async for folder in self._library.folders(limit=1000)]
         self._levels = {}
-        async for folder in self._library.folders(limit=1000):
+        for folder in found:
             self._note(folder, ROOT, 1)
 
     def _note(self, folder: LibraryFolder, parent: str, level: int) -> None:

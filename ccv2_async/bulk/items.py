@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, Iterable, Sized
+from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
@@ -11,7 +12,7 @@ import attrs
 from ccv2_async.errors import FileRefused, InvalidField
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from ccv2_async.transport.sources import FileInput
     from ccv2_async.transport.threads import FileThreads
@@ -58,7 +59,7 @@ Items: TypeAlias = "Iterable[Item] | AsyncIterable[Item]"
 
 async def each_file(
     items: Items, threads: FileThreads, *, keep_folders: bool
-) -> AsyncIterator[FileToUpload | FileRefused]:
+) -> AsyncGenerator[FileToUpload | FileRefused, None]:
     """Every file of `items`; a folder stands for the files below it.
 
     Nothing is read ahead: of a million paths, one is held. Folders are read in a thread, one at a
@@ -71,14 +72,20 @@ async def each_file(
     """
     if isinstance(items, str | bytes | os.PathLike):
         raise InvalidField("files", items, "a list or another iterable of files, not a single one")
+    async with aclosing(_each(items)) as each:
+        async for item in each:
+            async with aclosing(_expanded(item, threads, keep_folders)) as files:
+                async for file in files:
+                    yield file
+
+
+async def _each(items: Items) -> AsyncGenerator[Item, None]:
     if isinstance(items, AsyncIterable):
         async for item in items:
-            async for file in _expanded(item, threads, keep_folders):
-                yield file
+            yield item
     else:
         for item in items:
-            async for file in _expanded(item, threads, keep_folders):
-                yield file
+            yield item
 
 
 async def count_files(items: Items, threads: FileThreads) -> int | None:
@@ -106,26 +113,27 @@ def _count_below(folder: str) -> int:
 
 async def _expanded(
     item: Item, threads: FileThreads, keep_folders: bool
-) -> AsyncIterator[FileToUpload | FileRefused]:
+) -> AsyncGenerator[FileToUpload | FileRefused, None]:
     given = item if isinstance(item, FileToUpload) else FileToUpload(item)
     if given.path is None or not await threads.run(os.path.isdir, given.path):
         yield given
         return
     found = False
-    async for path, folders in _walk(os.fspath(given.file), (), threads):  # type: ignore[arg-type]  # it has a path
-        found = True
-        if isinstance(path, FileRefused):
-            yield path
-        else:
-            below = (*given.folders, *folders) if keep_folders else given.folders
-            yield attrs.evolve(given, file=path, folders=below, name=None)
+    async with aclosing(_walk(os.fspath(given.file), (), threads)) as walk:  # type: ignore[arg-type]  # it has a path
+        async for path, folders in walk:
+            found = True
+            if isinstance(path, FileRefused):
+                yield path
+            else:
+                below = (*given.folders, *folders) if keep_folders else given.folders
+                yield attrs.evolve(given, file=path, folders=below, name=None)
     if not found:
         yield FileRefused(given.label, "there is no file in this folder")
 
 
 async def _walk(
     folder: str, names: tuple[str, ...], threads: FileThreads
-) -> AsyncIterator[tuple[str | FileRefused, tuple[str, ...]]]:
+) -> AsyncGenerator[tuple[str | FileRefused, tuple[str, ...]], None]:
     try:
         files, folders = await threads.run(_entries, folder)
     except OSError as error:
@@ -134,8 +142,10 @@ async def _walk(
     for name in files:
         yield os.path.join(folder, name), names  # noqa: PTH118  # as the user wrote it
     for name in folders:
-        async for found in _walk(os.path.join(folder, name), (*names, name), threads):  # noqa: PTH118
-            yield found
+        below = _walk(os.path.join(folder, name), (*names, name), threads)  # noqa: PTH118
+        async with aclosing(below) as walk:
+            async for found in walk:
+                yield found
 
 
 def _entries(folder: str) -> tuple[list[str], list[str]]:

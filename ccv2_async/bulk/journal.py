@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 from typing import TYPE_CHECKING, Protocol, Self
+from urllib.parse import quote
 
 import attrs
 
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
 
 VERSION = "1"
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS files (
+_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
+_SCHEMA = (
+    "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    """
+CREATE TABLE files (
   path TEXT NOT NULL,
   folder TEXT NOT NULL,
   name TEXT NOT NULL,
@@ -43,8 +46,13 @@ CREATE TABLE IF NOT EXISTS files (
   error TEXT NOT NULL DEFAULT '',
   updated REAL NOT NULL,
   PRIMARY KEY (path, folder, name)
-) WITHOUT ROWID;
-"""
+) WITHOUT ROWID
+""",
+)
+
+
+class JournalError(UsageError):
+    """The journal of a bulk upload cannot be written, so the upload was ended."""
 
 
 @attrs.frozen
@@ -83,6 +91,11 @@ class Entry:
     error: str = ""
     updated: float = 0.0
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells one file of a bulk upload from the others."""
+        return self.path, self.folder, self.name
+
 
 _COLUMNS = tuple(field.name for field in attrs.fields(Entry))
 _UPSERT = (
@@ -114,8 +127,8 @@ def action_for(known: Entry | None, size: int, written_ns: int) -> Action:
 class Memory(Protocol):
     """What a bulk upload remembers of its files."""
 
-    async def find(self, path: str, folder: str, name: str) -> Entry | None:
-        """The row of a file, or None."""
+    async def find(self, entry: Entry) -> Entry | None:
+        """The row that is kept of the same file, or None."""
         ...
 
     async def write(self, entry: Entry) -> None:
@@ -134,7 +147,7 @@ class Memory(Protocol):
 class NoJournal:
     """What a bulk upload without a journal remembers: nothing."""
 
-    async def find(self, path: str, folder: str, name: str) -> Entry | None:  # noqa: ARG002  # as every memory
+    async def find(self, entry: Entry) -> Entry | None:  # noqa: ARG002  # as every memory
         """None."""
         return None
 
@@ -155,7 +168,10 @@ class Journal:
     Use `Journal.open`.
     """
 
-    def __init__(self, database: aiosqlite.Connection, lock: int, now: Callable[[], float]) -> None:
+    def __init__(
+        self, path: str, database: aiosqlite.Connection, lock: int, now: Callable[[], float]
+    ) -> None:
+        self._path = path
         self._database = database
         self._lock = lock
         self._now = now
@@ -189,30 +205,36 @@ class Journal:
         except BaseException:
             os.close(lock)
             raise
-        journal = cls(database, lock, now)
+        journal = cls(path, database, lock, now)
         try:
-            await journal._check(
-                path, {"version": VERSION, "account": account, "service": base_url}
-            )
+            await journal._check({"version": VERSION, "account": account, "service": base_url})
         except BaseException:
             await journal.aclose()
             raise
         return journal
 
-    async def _check(self, path: str, about: dict[str, str]) -> None:
+    async def _check(self, about: dict[str, str]) -> None:
+        """Make an empty file a journal, and see that any other is one, and ours."""
         import sqlite3  # noqa: PLC0415  # only with a journal
 
+        path = self._path
         try:
-            await self._database.executescript(_SCHEMA)
-            async with self._database.execute("SELECT name, value FROM about") as rows:
-                kept = {str(name): str(value) async for name, value in rows}
+            tables = {name for (name,) in await self._database.execute_fetchall(_TABLES)}
+            if tables and not tables >= {"about", "files"}:
+                raise UsageError(
+                    f"{path}: this database is of something else. Choose another file; nothing "
+                    "was sent."
+                )
+            await self._database.execute("PRAGMA journal_mode=WAL")
+            await self._database.execute("PRAGMA synchronous=FULL")
+            if not tables:
+                await self._make(about)
+            rows = await self._database.execute_fetchall("SELECT name, value FROM about")
         except sqlite3.DatabaseError as error:
             raise UsageError(
                 f"{path}: this is no journal ({error}). Choose another file; nothing was sent."
             ) from None
-        if not kept:
-            await self._database.executemany("INSERT INTO about VALUES (?, ?)", about.items())
-            return
+        kept = {str(name): str(value) for name, value in rows}
         for name, value in about.items():
             if kept.get(name) != value:
                 shown = f" ({kept.get(name)})" if name != "account" else ""
@@ -221,17 +243,38 @@ class Journal:
                     "that nothing is sent twice or to the wrong place; nothing was sent."
                 )
 
-    async def find(self, path: str, folder: str, name: str) -> Entry | None:
-        """The row of a file, or None."""
+    async def _make(self, about: dict[str, str]) -> None:
+        # In one transaction: a process that is killed here leaves an empty file or a journal.
+        await self._database.execute("BEGIN IMMEDIATE")
+        for table in _SCHEMA:
+            await self._database.execute(table)
+        await self._database.executemany("INSERT INTO about VALUES (?, ?)", about.items())
+        await self._database.execute("COMMIT")
+
+    async def find(self, entry: Entry) -> Entry | None:
+        """The row that is kept of the same file, or None."""
         query = f"SELECT {', '.join(_COLUMNS)} FROM files WHERE path=? AND folder=? AND name=?"  # noqa: S608  # our own names
-        async with self._database.execute(query, (path, folder, name)) as rows:
+        async with self._database.execute(query, entry.key) as rows:
             row = await rows.fetchone()
         return Entry(*row) if row is not None else None
 
     async def write(self, entry: Entry) -> None:
-        """Return once the row is on disk."""
-        values = attrs.astuple(attrs.evolve(entry, updated=self._now()))
-        await self._database.execute(_UPSERT, values)
+        """Return once the row is on disk; it gets there also when the caller is cancelled.
+
+        Raises:
+            JournalError: It cannot be written.
+        """
+        import sqlite3  # noqa: PLC0415  # only with a journal
+
+        error = entry.error.encode("utf-8", "backslashreplace").decode("utf-8")
+        kept = attrs.evolve(entry, updated=self._now(), error=error)
+        try:
+            await self._database.execute(_UPSERT, attrs.astuple(kept))
+        except sqlite3.Error as trouble:
+            raise JournalError(
+                f"{self._path}: the journal cannot be written ({trouble}), so the upload was "
+                "ended. Mend that and run it again: what was being sent is looked for first."
+            ) from None
 
     async def file_ids(self) -> list[str]:
         """The ids of all files that were accepted."""
@@ -259,7 +302,7 @@ async def entries(path: str) -> AsyncIterator[Entry]:
 
     try:
         async with (
-            aiosqlite.connect(f"file:{path}?mode=ro", uri=True) as database,
+            aiosqlite.connect(f"file:{quote(os.fsencode(path))}?mode=ro", uri=True) as database,
             database.execute(f"SELECT {', '.join(_COLUMNS)} FROM files ORDER BY path") as rows,  # noqa: S608  # our own names
         ):
             async for row in rows:
@@ -274,24 +317,24 @@ async def _connect(path: str) -> aiosqlite.Connection:
     import aiosqlite  # noqa: PLC0415  # only with a journal
 
     try:
-        database = await aiosqlite.connect(path, isolation_level=None)
+        return await aiosqlite.connect(path, isolation_level=None)
     except sqlite3.Error as error:
         raise UsageError(f"{path}: the journal cannot be opened ({error}).") from None
-    try:
-        await database.execute("PRAGMA journal_mode=WAL")
-        await database.execute("PRAGMA synchronous=FULL")
-    except sqlite3.DatabaseError as error:
-        await database.close()
-        raise UsageError(f"{path}: this is no journal ({error}). Choose another file.") from None
-    return database
+
+
+def storable(path: str) -> str:
+    """The path as text that a database takes, another one for each path, whatever its bytes."""
+    escaped = path.replace("\\", "\\\\")
+    return escaped.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _take_lock(path: str) -> int:
     """A lock that the system lets go of when the process ends, however it ends."""
     try:
         lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise UsageError(f"{path}: the journal cannot be opened ({error.strerror}).") from None
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"{path}: the journal cannot be opened ({why}).") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

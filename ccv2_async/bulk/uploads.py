@@ -6,16 +6,24 @@ import asyncio
 import inspect
 import logging
 import os
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import anyio
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.bulk.folders import FolderMap
+from ccv2_async.bulk.folders import FolderMap, check_depth
 from ccv2_async.bulk.items import count_files, each_file
-from ccv2_async.bulk.journal import Entry, Journal, NoJournal, action_for
+from ccv2_async.bulk.journal import (
+    Entry,
+    Journal,
+    JournalError,
+    NoJournal,
+    action_for,
+    storable,
+)
 from ccv2_async.bulk.results import Action, BulkProgress, BulkState, UploadResult
 from ccv2_async.polling.jobs import State
 from ccv2_async.polling.poller import UploadPoller
@@ -25,7 +33,7 @@ from ccv2_async.resources.uploads import Unsettled, prepare
 from ccv2_async.transport.budget import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable
 
     from ccv2_async.bulk.items import FileToUpload, Items
     from ccv2_async.bulk.journal import Memory
@@ -51,6 +59,7 @@ _FATAL = (
     errors.DailyQuotaExceeded,
     errors.Forbidden,
     errors.UnexpectedRedirect,
+    JournalError,
 )
 
 
@@ -78,6 +87,15 @@ class Options:
     fail_fast: bool = False
     dry_run: bool = False
     wait: bool = True
+
+
+@attrs.frozen
+class _Followed:
+    """An accepted file that the service is at work on; until when, on the monotonic clock."""
+
+    entry: Entry
+    file: FileToUpload
+    ends: float
 
 
 class BulkUpload:
@@ -128,16 +146,22 @@ class _Run:
         self._memory: Memory = NoJournal()
         self._folders = FolderMap(surroundings.library)
         self._watched = self._sweep.watching(Until.END)
-        self._waiting: dict[Job, tuple[Entry, FileToUpload]] = {}
+        # In the order in which they were taken up, so that the first is the first to be overdue.
+        self._waiting: dict[Job, _Followed] = {}
+        self._any_waiting = asyncio.Event()
+        # Files of the journal that are under way, each with those that are the same one again.
+        self._under_way: dict[tuple[str, str, str], list[FileToUpload]] = {}
+        self._namesakes: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._slots = asyncio.Semaphore(options.concurrency)
         self._results: asyncio.Queue[UploadResult | BaseException | None] = asyncio.Queue()
         self._room = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
         self._fed = False
+        self._failing = False
         self._started = self._clock.monotonic()
         self._calls_before = self._session.budget.used_today
         self._told_at = float("-inf")
-        self._progress = BulkProgress()
+        self._progress = self._told = BulkProgress()
 
     @property
     def progress(self) -> BulkProgress:
@@ -154,7 +178,7 @@ class _Run:
         """Each file's result, as it ends."""
         async with self._running():
             while True:
-                outcome = await self._results.get()
+                outcome = await self._next()
                 self._room.set()
                 if outcome is None:
                     await self._tell(last=True)
@@ -165,6 +189,17 @@ class _Run:
                 yield outcome
                 if self._options.fail_fast and outcome.error is not None:
                     raise outcome.error
+
+    async def _next(self) -> UploadResult | BaseException | None:
+        """What comes out next; progress is told of meanwhile."""
+        if self._options.on_progress is None:
+            return await self._results.get()
+        while True:
+            try:
+                async with self._clock.timeout(PROGRESS_EVERY):
+                    return await self._results.get()
+            except TimeoutError:
+                await self._tell()
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
@@ -186,13 +221,12 @@ class _Run:
             yield
         finally:
             with anyio.CancelScope(shield=True):
-                everything = [*tasks, *self._sending]
-                for task in everything:
-                    task.cancel()
-                if everything:
-                    await asyncio.wait(everything)
-                self._watched.close()
-                await self._memory.aclose()
+                try:
+                    await _ended(tasks)
+                    await _ended(self._sending)
+                finally:
+                    self._watched.close()
+                    await self._memory.aclose()
 
     async def _guard(self, work: Awaitable[None]) -> None:
         """What ends a part ends the whole, and reaches whoever iterates."""
@@ -203,21 +237,27 @@ class _Run:
 
     async def _feed(self) -> None:
         self._progress = BulkProgress(total=await count_files(self._items, self._threads))
-        files = each_file(self._items, self._threads, keep_folders=self._options.keep_folders)
-        async for file in files:
-            while self._results.qsize() >= MOST_UNREAD:
-                self._room.clear()
-                await self._room.wait()
-            self._count(seen=1)
-            if isinstance(file, errors.FileRefused):
-                self._end(_refused(file.path, file))
-                continue
-            await self._slots.acquire()
-            task = asyncio.create_task(self._guard(self._take_up(file)), name="ccv2 bulk: file")
-            self._sending.add(task)
-            task.add_done_callback(self._sent)
+        found = each_file(self._items, self._threads, keep_folders=self._options.keep_folders)
+        async with aclosing(found) as files:
+            async for file in files:
+                while self._results.qsize() >= MOST_UNREAD:
+                    self._room.clear()
+                    await self._room.wait()
+                self._count(seen=1)
+                if isinstance(file, errors.FileRefused):
+                    self._end(_refused(file.path, file))
+                else:
+                    await self._slots.acquire()
+                    self._begin(file)
+                if self._failing:
+                    break
         self._fed = True
         self._end_if_done()
+
+    def _begin(self, file: FileToUpload) -> None:
+        task = asyncio.create_task(self._guard(self._take_up(file)), name="ccv2 bulk: file")
+        self._sending.add(task)
+        task.add_done_callback(self._sent)
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sending.discard(task)
@@ -230,20 +270,30 @@ class _Run:
 
     async def _take_up(self, file: FileToUpload) -> None:
         """One file, as far as the service's acceptance."""
+        entry: Entry | None = None
         try:
-            upload, entry, known = await self._compare(file)
+            upload, entry = await self._describe(file)
+            if self._options.journal is not None:
+                same = self._under_way.get(entry.key)
+                if same is not None:
+                    entry = None
+                    same.append(file)  # it ends as the first one does
+                    return
+                self._under_way[entry.key] = []
+            known = await self._memory.find(entry)
             action = action_for(known, entry.size, entry.written_ns)
             if self._options.dry_run:
-                self._end(_planned(file, upload, entry, action))
+                self._end(_planned(file, upload, entry, action), entry)
                 return
             await self._act(action, file, upload, known or entry, entry)
         except _FATAL:
             raise
         except errors.ConstantContactError as error:
-            self._end(_refused(file.label, error))
+            self._end(_refused(file.label, error), entry)
 
-    async def _compare(self, file: FileToUpload) -> tuple[Upload, Entry, Entry | None]:
-        """The upload, its row as it would be now, and the row that the journal has."""
+    async def _describe(self, file: FileToUpload) -> tuple[Upload, Entry]:
+        """The upload, and its row as it would be now."""
+        check_depth(file.folders)
         upload = attrs.evolve(
             prepare(
                 file.file,
@@ -263,20 +313,20 @@ class _Run:
         size = await upload.source.prepare(self._threads)
         written_ns = 0 if path is None else await self._threads.run(_written_ns, path)
         entry = Entry(
-            path=_storable(file.path or file.label),
-            folder="/".join((upload.folder_id, *file.folders)),
+            path=storable(file.path or file.label),
+            folder=storable("/".join((upload.folder_id, *file.folders))),
             name=upload.name,
             size=size,
             written_ns=written_ns,
         )
-        return upload, entry, await self._memory.find(entry.path, entry.folder, entry.name)
+        return upload, entry
 
     async def _act(
         self, action: Action, file: FileToUpload, upload: Upload, known: Entry, entry: Entry
     ) -> None:
         match action:
             case Action.SKIP | Action.REPORT:
-                self._end(_from_earlier(file, known))
+                self._end(_from_earlier(file, known), entry)
             case Action.REFUSE:
                 self._end(
                     _refused(
@@ -287,7 +337,8 @@ class _Run:
                             f"{' with id ' + known.file_id if known.file_id else ''}, and it has "
                             "changed since; upload it with another journal to have both",
                         ),
-                    )
+                    ),
+                    entry,
                 )
             case Action.FOLLOW:
                 await self._resume(file, known)
@@ -307,21 +358,36 @@ class _Run:
             not_before=submitted,
             status=known.status,
         )
-        await self._accepted(file, known, job)
+        job.label = known.name
+        self._accepted(file, known, job)
 
     async def _send(
         self, file: FileToUpload, upload: Upload, entry: Entry, unsettled: Unsettled | None
     ) -> None:
         folder_id = await self._folders.resolve(upload.folder_id, file.folders)
         upload = attrs.evolve(upload, folder_id=folder_id)
+        # Of files that get the same name in the same folder, one at most stands at "sending": what
+        # is then found in the folder, once this process has ended, can be no other's.
+        key = (folder_id, upload.name)
+        lock = self._namesakes.get(key)
+        if lock is None:
+            lock = self._namesakes[key] = asyncio.Lock()
+        async with lock:
+            await self._send_alone(file, upload, entry, unsettled)
+
+    async def _send_alone(
+        self, file: FileToUpload, upload: Upload, entry: Entry, unsettled: Unsettled | None
+    ) -> None:
         since = unsettled.since if unsettled is not None else self._clock.time()
-        entry = attrs.evolve(entry, state=BulkState.SENDING, since=since, folder_id=folder_id)
+        entry = attrs.evolve(
+            entry, state=BulkState.SENDING, since=since, folder_id=upload.folder_id
+        )
         await self._memory.write(entry)
         self._count(sending=1)
         try:
             file_id = await self._uploader.send(upload, unsettled=unsettled)
         except errors.AmbiguousUpload as error:
-            await self._failed(file, entry, error, BulkState.AMBIGUOUS)
+            await self._ambiguous(file, entry, error)
         except _FATAL:
             # Nothing was added: the next run sends it as if for the first time.
             await self._memory.write(attrs.evolve(entry, state=BulkState.PENDING))
@@ -333,21 +399,33 @@ class _Run:
             entry = attrs.evolve(
                 entry, state=BulkState.ACCEPTED, file_id=file_id, token=self._poller(job).token()
             )
-            # It is in the library now: that is written down even when we are being cancelled.
-            with anyio.CancelScope(shield=True):
-                await self._memory.write(entry)
+            await self._memory.write(entry)
             self._count(bytes_sent=entry.size)
-            await self._accepted(file, entry, job)
+            self._accepted(file, entry, job)
         finally:
             self._count(sending=-1)
 
-    async def _accepted(self, file: FileToUpload, entry: Entry, job: Job) -> None:
+    def _accepted(self, file: FileToUpload, entry: Entry, job: Job) -> None:
         if not self._options.wait:
-            self._end(_result(file, entry, BulkState.ACCEPTED))
+            self._end(_result(file, entry, BulkState.ACCEPTED), entry)
             return
-        self._waiting[job] = (entry, file)
+        ends = self._clock.monotonic() + UPLOAD.deadline
+        self._waiting[job] = _Followed(entry, file, ends)
+        self._any_waiting.set()
         self._count(processing=1)
         self._watched.add(job)
+
+    async def _ambiguous(
+        self, file: FileToUpload, entry: Entry, error: errors.AmbiguousUpload
+    ) -> None:
+        trouble = error.__cause__
+        if trouble is None:
+            await self._failed(file, entry, error, BulkState.AMBIGUOUS)
+            return
+        # It could not be looked for. The journal keeps it at "sending": the next run looks again.
+        self._end(_result(file, entry, BulkState.AMBIGUOUS, error), entry)
+        if isinstance(trouble, _FATAL):
+            raise trouble
 
     async def _failed(
         self,
@@ -359,49 +437,58 @@ class _Run:
         final = state is BulkState.AMBIGUOUS or isinstance(error, errors.UploadFailed)
         entry = attrs.evolve(entry, state=state, error=error.message, final=final)
         await self._memory.write(entry)
-        self._end(_result(file, entry, state, error))
+        self._end(_result(file, entry, state, error), entry)
 
     async def _follow(self) -> None:
         """Settle each accepted file as the service comes to its end."""
         while True:
-            oldest = next(iter(self._waiting), None)
-            limit = None
-            if oldest is not None:
-                limit = max(0.0, UPLOAD.deadline - (self._clock.time() - oldest.submitted))
+            while not self._waiting:
+                self._any_waiting.clear()
+                await self._any_waiting.wait()
+            oldest = next(iter(self._waiting))
+            left = self._waiting[oldest].ends - self._clock.monotonic()
             try:
-                async with self._clock.timeout(limit):
+                async with self._clock.timeout(max(0.0, left)):
                     job = await self._watched.next()
             except errors.ConstantContactError:
                 raise
             except TimeoutError:
-                if oldest in self._waiting:
-                    await self._settle(oldest, timed_out=True)
-                continue
+                job = oldest
             await self._settle(job)
 
-    async def _settle(self, job: Job, *, timed_out: bool = False) -> None:
-        entry, file = self._waiting.pop(job)
-        self._count(processing=-1)
-        entry = attrs.evolve(entry, status=job.status)
+    async def _settle(self, job: Job) -> None:
+        """Write down how a job ended, or that it did not in time, and only then let go of it."""
+        followed = self._waiting[job]
+        file, entry = followed.file, attrs.evolve(followed.entry, status=job.status)
         poller = self._poller(job)
-        if timed_out:
-            self._watched.discard(job)
-            self._end(_result(file, entry, BulkState.FAILED, poller.timed_out(UPLOAD.deadline)))
-        elif job.state is State.SUCCEEDED:
+        error: errors.JobError | None = None
+        if job.state is State.SUCCEEDED:
             entry = attrs.evolve(entry, state=BulkState.DONE, error="")
             await self._memory.write(entry)
-            self._end(_result(file, entry, BulkState.DONE))
+        elif job.state is State.PENDING:
+            error = poller.timed_out(UPLOAD.deadline)
         else:
             error = poller.failure()
             entry = attrs.evolve(entry, state=BulkState.FAILED, error=error.message, final=True)
             await self._memory.write(entry)
-            self._end(_result(file, entry, BulkState.FAILED, error))
+        self._watched.discard(job)
+        self._count(processing=-1)
+        self._end(_result(file, entry, BulkState.FAILED if error else BulkState.DONE, error), entry)
+        del self._waiting[job]
         self._end_if_done()
 
     def _poller(self, job: Job) -> UploadPoller:
         return UploadPoller(self._session, self._sweep, job)
 
-    def _end(self, result: UploadResult) -> None:
+    def _end(self, result: UploadResult, entry: Entry | None = None) -> None:
+        """Give a file's result; `entry` is the row of one that was compared with the journal."""
+        self._failing = self._failing or (self._options.fail_fast and result.error is not None)
+        self._give(result)
+        if entry is not None:
+            for same in self._under_way.pop(entry.key, ()):
+                self._give(attrs.evolve(result, path=same.label))
+
+    def _give(self, result: UploadResult) -> None:
         counted = {
             BulkState.DONE: "done",
             BulkState.ACCEPTED: "done",
@@ -418,9 +505,10 @@ class _Run:
     async def _tell(self, *, last: bool = False) -> None:
         callback = self._options.on_progress
         now = self._clock.monotonic()
-        if callback is None or (not last and now - self._told_at < PROGRESS_EVERY):
+        early = now - self._told_at < PROGRESS_EVERY or self._progress is self._told
+        if callback is None or (early and not last):
             return
-        self._told_at = now
+        self._told_at, self._told = now, self._progress
         try:
             answer: Any = callback(self.progress)
             if inspect.isawaitable(answer):
@@ -479,6 +567,16 @@ def _written_ns(path: str) -> int:
         raise errors.FileRefused(path, f"it is gone ({error.strerror})") from None
 
 
-def _storable(path: str) -> str:
-    """The path as text that a database takes, whatever bytes its name is made of."""
-    return path.encode("utf-8", "backslashreplace").decode("utf-8")
+async def _ended(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel these and return when all have ended, however often the caller is cancelled too."""
+    left = set(tasks)
+    for task in left:
+        task.cancel()
+    cancelled = False
+    while left := {task for task in left if not task.done()}:
+        try:
+            await asyncio.wait(left)
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError

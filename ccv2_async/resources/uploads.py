@@ -307,7 +307,7 @@ class Uploader:
             except errors.ConstantContactError as trouble:
                 raise self._ambiguous(
                     upload, lost, (), f"and looking for it failed: {trouble.message.rstrip('.')}"
-                ) from None
+                ) from trouble  # the cause tells callers that another look may settle it
             if found:
                 break
         if len(found) > 1:
