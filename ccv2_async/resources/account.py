@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
-
 from ccv2_async.errors import DecodeError
 from ccv2_async.models import AccountInfo, VerifiedEmailAddress, VerifiedEmailStatus
-from ccv2_async.resources.base import Resource, checked_changes, one_of
+from ccv2_async.resources.base import Resource, one_of
 from ccv2_async.transport.retry import Effect
 
 if TYPE_CHECKING:
@@ -39,8 +37,8 @@ class Account(Resource):
 
         Source: "Account summary information", PUT, of the service's documentation.
         """
-        checked = checked_changes(changes, AccountInfo)
-        return await self.replace_info(attrs.evolve(await self.info(), **checked))
+        what = "account information"
+        return await self._update(AccountInfo, "/account/info", changes, AccountInfo, what=what)
 
     async def replace_info(self, info: AccountInfo) -> AccountInfo:
         """The information as the service keeps it after taking the whole that is given.
@@ -51,7 +49,7 @@ class Account(Resource):
             AccountInfo,
             "/account/info",
             info,
-            what="update of the account information",
+            what="update of account information",
         )
 
     async def verified_emails(

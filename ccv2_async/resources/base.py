@@ -18,7 +18,7 @@ from ccv2_async.transport.retry import Effect
 from ccv2_async.transport.session import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ccv2_async.transport.session import Answer, Session
 
@@ -57,6 +57,7 @@ class Resource:
         effect: Effect,
         what: str,
         query: Mapping[str, object] | None = None,
+        checked: bool = False,
     ) -> Answer:
         """A call that changes something; `body` is a model or plain JSON, checked before it goes.
 
@@ -64,7 +65,7 @@ class Resource:
             InvalidField: The service would refuse a value. Nothing was sent.
         """
         for part in body if isinstance(body, list) else (body,):
-            if attrs.has(type(part)):
+            if attrs.has(type(part)) and not checked:
                 check(part)
         return await self._session.send(
             Call(
@@ -104,6 +105,39 @@ class Resource:
         """What a PUT left behind; the service takes the body for the whole."""
         answer = await self._write(
             "PUT", path, body, effect=Effect.IDEMPOTENT, what=what, query=query
+        )
+        return answer.read(model)
+
+    async def _update(
+        self,
+        model: type[T],
+        path: str,
+        changes: Mapping[str, Any],
+        writable: type[Any],
+        *,
+        what: str,
+        query: Mapping[str, object] | None = None,
+        adapt: Callable[[T], T] | None = None,
+    ) -> T:
+        """What a PUT left behind that changes a few fields and sends the others as they were read.
+
+        Only the changes are checked: what the service itself gave, it may have back, be it a word
+        that no enumeration knows.
+
+        Raises:
+            InvalidField: See `checked_changes`. Nothing was sent.
+        """
+        checked = checked_changes(changes, writable)
+        before: Any = await self._get(model, path, what=what)
+        after: T = attrs.evolve(before, **checked)
+        answer = await self._write(
+            "PUT",
+            path,
+            adapt(after) if adapt else after,
+            effect=Effect.IDEMPOTENT,
+            what=f"update of {what}",
+            query=query,
+            checked=True,
         )
         return answer.read(model)
 

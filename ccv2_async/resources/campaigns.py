@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
-
 from ccv2_async.models import (
     Campaign,
     CampaignPreview,
@@ -18,7 +16,7 @@ from ccv2_async.models import (
     TestSendFormat,
     check,
 )
-from ccv2_async.resources.base import Resource, checked_changes, one_of, path_to
+from ccv2_async.resources.base import Resource, one_of, path_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -114,8 +112,9 @@ class Campaigns(Resource):
 
         Source: "E-mail campaign resource", PUT, of the service's documentation.
         """
-        checked = checked_changes(changes, CampaignWrite)
-        return await self.replace(attrs.evolve(await self.get(campaign_id), **checked))
+        path = path_to("/emailmarketing/campaigns/{}", campaign_id)
+        what = f"campaign {campaign_id}"
+        return await self._update(Campaign, path, changes, CampaignWrite, what=what)
 
     async def replace(self, campaign: Campaign) -> Campaign:
         """The campaign as the service keeps it after taking the whole that is given.

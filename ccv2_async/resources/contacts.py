@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
-
 from ccv2_async.errors import InvalidField
 from ccv2_async.models import ActionBy, Contact, ContactStatus, ContactWrite, SignupForm
-from ccv2_async.resources.base import Resource, checked_changes, one_of, path_to
+from ccv2_async.resources.base import Resource, one_of, path_to
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
     from typing import Unpack
 
-    from ccv2_async.models import SignupFormWrite
+    from ccv2_async.models import Address, SignupFormWrite
     from ccv2_async.resources.changes import ContactChanges
     from ccv2_async.resources.listing import Listing
 
@@ -85,7 +84,7 @@ class Contacts(Resource):
 
         Source: "Contacts collection", POST, of the service's documentation.
         """
-        _check_addresses(contact)
+        _check_addresses(contact.addresses)
         return await self._create(
             Contact,
             "/contacts",
@@ -113,9 +112,15 @@ class Contacts(Resource):
 
         Source: "Contacts resource", PUT, of the service's documentation.
         """
-        checked = checked_changes(changes, ContactWrite)
-        contact = attrs.evolve(await self.get(contact_id), **checked)
-        return await self.replace(contact, action_by=action_by)
+        _check_addresses(changes.get("addresses") or ())
+        return await self._update(
+            Contact,
+            path_to("/contacts/{}", contact_id),
+            changes,
+            ContactWrite,
+            what=f"contact {contact_id}",
+            query={"action_by": one_of("action_by", action_by, ActionBy)},
+        )
 
     async def replace(
         self, contact: Contact, *, action_by: ActionBy | str | None = None
@@ -130,7 +135,7 @@ class Contacts(Resource):
 
         Source: "Contacts resource", PUT, of the service's documentation.
         """
-        _check_addresses(contact)
+        _check_addresses(contact.addresses)
         return await self._replace(
             Contact,
             path_to("/contacts/{}", contact.id),
@@ -195,14 +200,14 @@ class Contacts(Resource):
         )
 
 
-def _check_addresses(contact: Contact | ContactWrite) -> None:
+def _check_addresses(addresses: Iterable[Address]) -> None:
     """Refuse a second address of a type; the service takes one PERSONAL and one BUSINESS.
 
     Raises:
         InvalidField: There are two of a type. Nothing was sent.
     """
     seen: set[str] = set()
-    for index, address in enumerate(contact.addresses):
+    for index, address in enumerate(addresses):
         kind = str(address.address_type).upper()
         if kind in seen:
             field = f"addresses[{index}].address_type"

@@ -17,7 +17,7 @@ from ccv2_async.models import (
     Promocode,
     PromocodeWrite,
 )
-from ccv2_async.resources.base import Resource, checked_changes, path_to
+from ccv2_async.resources.base import Resource, path_to
 
 if TYPE_CHECKING:
     from typing import TypeVar, Unpack
@@ -89,9 +89,9 @@ class EventSales(Resource):
         """
         if "fee_scope" in changes:
             changes["fee_scope"] = _scope(changes["fee_scope"])
-        checked = checked_changes(changes, FeeWrite)
-        fee = await self.get_fee(event_id, fee_id)
-        return await self.replace_fee(event_id, attrs.evolve(fee, **checked))
+        path = path_to(FEES + "/{}", event_id, fee_id)
+        what = f"fee {fee_id} of event {event_id}"
+        return await self._update(Fee, path, changes, FeeWrite, what=what, adapt=_sendable)
 
     async def replace_fee(self, event_id: str, fee: Fee) -> Fee:
         """The fee as the service keeps it after taking the whole that is given.
@@ -161,9 +161,9 @@ class EventSales(Resource):
 
         Source: "Event item resource", PUT, of the service's documentation.
         """
-        checked = checked_changes(changes, ItemWrite)
-        item = await self.get_item(event_id, item_id)
-        return await self.replace_item(event_id, attrs.evolve(item, **checked))
+        path = path_to(ITEMS + "/{}", event_id, item_id)
+        what = f"item {item_id} of event {event_id}"
+        return await self._update(Item, path, changes, ItemWrite, what=what)
 
     async def replace_item(self, event_id: str, item: Item) -> Item:
         """The item as the service keeps it after taking the whole that is given.
@@ -246,11 +246,9 @@ class EventSales(Resource):
 
         Source: "Item attribute resource", PUT, of the service's documentation.
         """
-        checked = checked_changes(changes, ItemAttributeWrite)
-        attribute = await self.get_item_attribute(event_id, item_id, attribute_id)
-        return await self.replace_item_attribute(
-            event_id, item_id, attrs.evolve(attribute, **checked)
-        )
+        path = path_to(ATTRIBUTES + "/{}", event_id, item_id, attribute_id)
+        what = f"attribute {attribute_id} of item {item_id}"
+        return await self._update(ItemAttribute, path, changes, ItemAttributeWrite, what=what)
 
     async def replace_item_attribute(
         self, event_id: str, item_id: str, attribute: ItemAttribute
@@ -332,9 +330,9 @@ class EventSales(Resource):
 
         Source: "Promotion code resource", PUT, of the service's documentation.
         """
-        checked = checked_changes(changes, PromocodeWrite)
-        promocode = await self.get_promocode(event_id, promocode_id)
-        return await self.replace_promocode(event_id, attrs.evolve(promocode, **checked))
+        path = path_to(PROMOCODES + "/{}", event_id, promocode_id)
+        what = f"promotion code {promocode_id} of event {event_id}"
+        return await self._update(Promocode, path, changes, PromocodeWrite, what=what)
 
     async def replace_promocode(self, event_id: str, promocode: Promocode) -> Promocode:
         """The promotion code as the service keeps it after taking the whole that is given.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
-
 from ccv2_async.models import (
     Event,
     EventStatus,
@@ -15,7 +13,7 @@ from ccv2_async.models import (
     Registrant,
     RegistrantDetail,
 )
-from ccv2_async.resources.base import checked_changes, one_of, path_to
+from ccv2_async.resources.base import one_of, path_to
 from ccv2_async.resources.event_sales import EVENT, EventSales
 from ccv2_async.transport.retry import Effect
 
@@ -79,8 +77,8 @@ class Events(EventSales):
 
         Source: "Individual events", PUT, of the service's documentation.
         """
-        checked = checked_changes(changes, EventWrite)
-        return await self.replace(attrs.evolve(await self.get(event_id), **checked))
+        path = path_to(EVENT, event_id)
+        return await self._update(Event, path, changes, EventWrite, what=f"event {event_id}")
 
     async def replace(self, event: Event) -> Event:
         """The event as the service keeps it after taking the whole that is given.

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
-
 from ccv2_async.models import Contact, ContactList, ContactListStatus, ContactListWrite
-from ccv2_async.resources.base import Resource, checked_changes, path_to
+from ccv2_async.resources.base import Resource, path_to
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -77,8 +75,8 @@ class Lists(Resource):
 
         Source: "Contact list resource", PUT, of the service's documentation.
         """
-        checked = checked_changes(changes, ContactListWrite)
-        return await self.replace(attrs.evolve(await self.get(list_id), **checked))
+        path, what = path_to("/lists/{}", list_id), f"contact list {list_id}"
+        return await self._update(ContactList, path, changes, ContactListWrite, what=what)
 
     async def replace(self, contact_list: ContactList) -> ContactList:
         """The list as the service keeps it after taking the whole that is given.

@@ -111,6 +111,18 @@ async def test_a_change_that_cannot_be_made_costs_no_call(
     assert ear.calls == []
 
 
+async def test_a_word_of_the_services_own_goes_back_as_it_came(
+    sandbox: Sandbox, client: ConstantContact, ear: Ear
+) -> None:
+    row = {"id": "7", "name": "Guests", "status": "FROZEN"}
+    for _ in range(2):
+        sandbox.admin.fault("answer", status=200, headers=JSON, body=json.dumps(row))
+    await client.lists.update("7", name="Friends")
+    assert ear.sent == {"id": "7", "name": "Friends", "status": "FROZEN"}
+    with pytest.raises(errors.InvalidField, match="accepted are ACTIVE"):
+        await client.lists.replace(models.ContactList("7", name="Friends", status="FROZEN"))
+
+
 async def test_row_30_a_numeric_id_is_the_same_id(
     sandbox: Sandbox, client: ConstantContact
 ) -> None:
