@@ -121,6 +121,18 @@ class ConstantContact:
         on_event: OnEvent | None = None,
         clock: Clock | None = None,
     ) -> None:
+        self._parts: _Parts | None = None
+        self._base_url = ""
+        try:
+            self._credentials = Credentials(api_key, access_token)
+        except UsageError as error:
+            refused: UsageError | None = error.with_traceback(None)
+        else:
+            refused = None
+        # A traceback that shows local variables must not show them.
+        del api_key, access_token
+        if refused is not None:
+            raise refused
         if max_in_flight < 1:
             raise InvalidField("max_in_flight", max_in_flight, "a whole number of 1 or more")
         if http_client is not None and (engine != "httpx" or proxy or verify is not True):
@@ -128,7 +140,6 @@ class ConstantContact:
                 "http_client brings its own engine, proxy and verify; set them there, not here."
             )
         self._clock: Clock = clock or SystemClock()
-        self._credentials = Credentials(api_key, access_token)
         self._base_url = _checked_url(base_url)
         self._budget = budget or Budget(per_second, per_day, clock=self._clock)
         self._http_client = http_client
@@ -140,7 +151,6 @@ class ConstantContact:
         self._max_in_flight = max_in_flight
         self._refresh_token = refresh_token
         self._hook = Hook(on_event)
-        self._parts: _Parts | None = None
         self._was_closed = False
 
     @classmethod
@@ -154,17 +164,13 @@ class ConstantContact:
             MissingCredentials: A key or token is missing.
             InvalidField: `CCV2_RATE` is no number.
         """
-        given: dict[str, Any] = {
-            "api_key": os.environ.get("CCV2_API_KEY", ""),
-            "access_token": os.environ.get("CCV2_ACCESS_TOKEN", ""),
-        }
-        if os.environ.get("CCV2_BASE_URL"):
-            given["base_url"] = os.environ["CCV2_BASE_URL"]
-        if os.environ.get("CCV2_RATE"):
-            given["per_second"] = rate_of(os.environ["CCV2_RATE"], "CCV2_RATE")
-            if given["per_second"] is None:
-                given["per_day"] = None
-        return cls(**{**given, **options})
+        try:
+            return cls(**_from_environment(options))
+        except UsageError as error:
+            refused = error
+        # A traceback that shows local variables must not show the credentials.
+        options.clear()
+        raise refused.with_traceback(None)
 
     def __repr__(self) -> str:
         state = "open" if self._parts else "closed"
@@ -505,6 +511,25 @@ def _poller_of(parts: _Parts, job: Job) -> UploadPoller | ActivityPoller:
         UploadPoller if job.kind is UPLOAD else ActivityPoller
     )
     return kind(parts.session, parts.sweep, job)
+
+
+def _from_environment(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The client's options, those that are not given taken from the environment.
+
+    Raises:
+        InvalidField: `CCV2_RATE` is no number.
+    """
+    given: dict[str, Any] = {
+        "api_key": os.environ.get("CCV2_API_KEY", ""),
+        "access_token": os.environ.get("CCV2_ACCESS_TOKEN", ""),
+    }
+    if os.environ.get("CCV2_BASE_URL"):
+        given["base_url"] = os.environ["CCV2_BASE_URL"]
+    if os.environ.get("CCV2_RATE"):
+        given["per_second"] = rate_of(os.environ["CCV2_RATE"], "CCV2_RATE")
+        if given["per_second"] is None:
+            given["per_day"] = None
+    return {**given, **options}
 
 
 def rate_of(text: str, where: str) -> float | None:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
 import logging
+import re
 import weakref
-from typing import TYPE_CHECKING
-from urllib.parse import quote, quote_plus
+from html.entities import codepoint2name
+from urllib.parse import quote
 
 from ccv2_async.errors import MissingCredentials
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 HIDDEN = "[hidden]"
 
@@ -47,6 +44,7 @@ class Credentials:
         "_access_token",
         "_api_key",
         "_checksum_key",
+        "_redacting",
         "_secrets",
         "fingerprint",
         "generation",
@@ -57,8 +55,8 @@ class Credentials:
         self._access_token = _checked(
             access_token, "access token", "access_token=", "CCV2_ACCESS_TOKEN"
         )
-        self._secrets: list[str] = []
-        self._remember((self._api_key, self._access_token))
+        self._secrets: set[str] = set()
+        self._remember(self._api_key, self._access_token)
         self.generation = 0
         """Rises with each fresh token, so that a call can see that another has renewed it."""
         self._checksum_key = hmac.digest(
@@ -87,7 +85,7 @@ class Credentials:
         self._access_token = _checked(
             access_token, "fresh access token", "refresh_token=", "CCV2_ACCESS_TOKEN"
         )
-        self._remember((access_token,))
+        self._remember(access_token)
         self.generation += 1
 
     def checksum(self, data: bytes) -> str:
@@ -97,22 +95,37 @@ class Credentials:
 
     def redact(self, text: str) -> str:
         """`text` with every form of the key and of any token it had taken out."""
-        for secret in self._secrets:
-            if secret in text:
-                text = text.replace(secret, HIDDEN)
-        return text
+        return self._redacting.sub(HIDDEN, text)
 
-    def _remember(self, secrets: Iterable[str]) -> None:
-        forms = set(self._secrets)
-        for secret in secrets:
-            forms |= forms_of(secret)
+    def _remember(self, *secrets: str) -> None:
+        self._secrets.update(secrets)
         # The longest first, so that no form is cut short by one that it contains.
-        self._secrets = sorted(forms, key=len, reverse=True)
+        ordered = sorted(self._secrets, key=len, reverse=True)
+        self._redacting = re.compile("|".join(_in_every_form(secret) for secret in ordered))
 
 
-def forms_of(secret: str) -> set[str]:
-    """The ways in which a secret may stand in a URL, a form, JSON, or plain text."""
-    return {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
+def _in_every_form(secret: str) -> str:
+    """A pattern for a secret as it stands, percent-encoded, or escaped in JSON, HTML or a repr.
+
+    What has to be encoded differs from one encoder to the next, so each character may be or not.
+    """
+    return "".join(map(_in_any_form, secret))
+
+
+def _in_any_form(char: str) -> str:
+    if char.isalnum():
+        return char
+    digits = "".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in f"{ord(char):02x}")
+    forms = [
+        r"\\+" if char == "\\" else r"\\*" + re.escape(char),
+        f"%(?:25)*{digits}",
+        rf"\\+(?:u00|x){digits}",
+        f"&#0*{ord(char)};|&#[xX]0*{digits};",
+    ]
+    name = codepoint2name.get(ord(char), "apos" if char == "'" else "")
+    if name:
+        forms.append(f"&{name};")
+    return f"(?:{'|'.join(reversed(forms))})"
 
 
 def _checked(value: str, what: str, argument: str, variable: str) -> str:

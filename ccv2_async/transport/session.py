@@ -153,7 +153,8 @@ class Answer:
         except errors.DecodeError as error:
             failed = error
         failed.status = self.status
-        raise failed.with_traceback(None)  # the frames below hold the answer as it came
+        failed.__context__ = None  # it and the frames below hold the answer as it came
+        raise failed.with_traceback(None)
 
     def _not_json(self) -> errors.DecodeError | None:
         kind = self.headers.get("content-type", "")

@@ -1,0 +1,362 @@
+"""Neither key nor token is found anywhere, whatever is logged, raised, shown or echoed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import traceback
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus
+
+import attrs
+import httpx
+import pytest
+from httpx_aiohttp import AiohttpTransport
+
+from ccv2_async import ConstantContact, errors
+from ccv2_async.sandbox import Sandbox
+from ccv2_async.transport.retry import Effect
+from ccv2_async.transport.session import Call, Timeouts
+from tests.support.clocks import SkippingClock
+from tests.support.probes import chained, until
+from tests.support.servers import RawServer, serving, unused_port
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Iterator
+
+    from ccv2_async.transport.session import Answer
+    from tests.support.servers import Request, Wire
+
+KEY = 'k3y/"of"+the&app%'
+TOKEN = "t0ken~of\\the/account=="
+FRESH = "fr3sh-t0ken/of+it"
+HERE = str(Path(__file__).parent)
+
+
+def forms(secret: str) -> set[str]:
+    """How a secret can stand in a text."""
+    encoded = {quote(secret, safe=""), quote(secret), quote_plus(secret)}
+    lower = {"".join(map(str, _lower(text))) for text in encoded}
+    return {secret, *encoded, *lower, json.dumps(secret)[1:-1], repr(secret)[1:-1]}
+
+
+def _lower(text: str) -> Iterator[str]:
+    escaped = 0
+    for char in text:
+        escaped = 2 if char == "%" else escaped
+        yield char.lower() if escaped else char
+        escaped -= bool(escaped and char != "%")
+
+
+SECRETS = [form for secret in (KEY, TOKEN, FRESH) for form in forms(secret)]
+
+
+def assert_clean(text: str, what: str) -> None:
+    for secret in SECRETS:
+        assert secret not in text, f"{secret} in {what}"
+
+
+def shown(value: object, depth: int = 3) -> Iterator[str]:
+    """A value and what it holds, in every way that it can be shown."""
+    yield repr(value)
+    yield str(value)
+    if depth:
+        held = list(getattr(value, "__dict__", {}).values())
+        if attrs.has(type(value)) and not isinstance(value, type):
+            kind: Any = type(value)
+            fields = [a.name for a in attrs.fields(kind) if a.repr]
+            held += [getattr(value, name, None) for name in fields]
+        if isinstance(value, dict):
+            held += [*value, *value.values()]
+        elif isinstance(value, list | tuple | set | frozenset):
+            held += list(value)
+        for one in held:
+            yield from shown(one, depth - 1)
+
+
+def texts_of(error: BaseException) -> Iterator[str]:
+    """Everything that an exception can tell, with the local variables of all our frames."""
+    for one in chained(error):
+        yield from (repr(one), str(one), repr(one.args), *one.__dict__.get("__notes__", ()))
+        for value in vars(one).values():
+            yield from shown(value, 1)
+        yield "".join(traceback.format_exception(one))
+        told = traceback.TracebackException.from_exception(one, capture_locals=True)
+        for frame in told.stack:
+            if not frame.filename.startswith(HERE):  # the test's own frames hold them, of course
+                yield f"{frame.name}: {frame.locals}"
+
+
+class Watch:
+    """What was logged and raised, and which progress was told."""
+
+    def __init__(self) -> None:
+        self.records: list[logging.LogRecord] = []
+        self.raised: list[BaseException] = []
+        self.progress: list[Any] = []
+
+    async def failing(self, work: Awaitable[Any], *kinds: type[BaseException]) -> BaseException:
+        """Await what has to fail, and keep how."""
+        with pytest.raises(kinds or errors.ConstantContactError) as caught:
+            await work
+        self.raised.append(caught.value)
+        return caught.value
+
+    def check(self) -> None:
+        formatter = logging.Formatter("%(name)s %(message)s")
+        for record in self.records:
+            text = f"{formatter.format(record)} {record.args}"
+            extra = {k: v for k, v in vars(record).items() if k.startswith("ccv2_")}
+            assert_clean(f"{text} {extra}", f"a log record of {record.name}")
+        for error in self.raised:
+            for text in texts_of(error):
+                assert_clean(text, f"{type(error).__name__}: {text[:2000]}")
+        for event in self.progress:
+            assert_clean(repr(event), "a progress event")
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
+    """Every logger there is turned to DEBUG, the root's included."""
+    watch = Watch()
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if not record.name.startswith("uvicorn"):  # the server's log of requests is its own
+                watch.records.append(record)
+
+    handler = Keep(logging.DEBUG)
+    names = [*logging.root.manager.loggerDict]
+    loggers = [logging.root, *(logging.getLogger(name) for name in names)]
+    before = [(logger, logger.level) for logger in loggers]
+    logging.root.addHandler(handler)
+    for logger in loggers:
+        logger.setLevel(logging.DEBUG)
+    try:
+        yield watch
+    finally:
+        logging.root.removeHandler(handler)
+        for logger, level in before:
+            logger.setLevel(level)
+    watch.check()
+    assert watch.records, "something was logged"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(mode="at_once", api_key=KEY, access_token=TOKEN) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(params=["httpx", "aiohttp", "own httpx", "own aiohttp"])
+async def options(request: pytest.FixtureRequest) -> AsyncIterator[dict[str, Any]]:
+    """Both engines, and a user's client of either kind."""
+    given: dict[str, Any] = {"clock": SkippingClock(), "per_second": None, "per_day": None}
+    if request.param in ("httpx", "aiohttp"):
+        yield given | {"engine": request.param}
+        return
+    transport = AiohttpTransport() if request.param == "own aiohttp" else None
+    async with httpx.AsyncClient(transport=transport, trust_env=False) as own:
+        yield given | {"http_client": own}
+
+
+def client(where: Any, options: dict[str, Any], **more: Any) -> ConstantContact:
+    return ConstantContact(
+        api_key=KEY, access_token=TOKEN, base_url=where.base_url, **options | more
+    )
+
+
+async def test_when_all_goes_well(watch: Watch, sandbox: Sandbox, options: dict[str, Any]) -> None:
+    asyncio.get_running_loop().set_debug(True)
+    async with client(sandbox, options) as cc:
+        poller = await cc.library.begin_upload(
+            b"x" * 1_300_000, name="a.pdf", on_progress=watch.progress.append
+        )
+        assert_clean(poller.token(), "a resume token")
+        file = await poller
+        resumed = cc.resume(poller.token())
+        updates = [update async for update in resumed]
+        listing = cc.library.files()
+        rows = await listing.collect()
+        every = [cc, poller, resumed, file, updates, listing, rows, cc.budget, cc.library]
+        for thing in (*every, cc._credentials, cc._open_parts.session, poller.location):
+            for text in shown(thing, 1):
+                assert_clean(text, repr(thing))
+    assert_clean(repr(cc), "a closed client")
+    assert watch.progress
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 409, 413, 429, 500, 503])
+async def test_when_the_service_echoes_them(
+    watch: Watch, sandbox: Sandbox, options: dict[str, Any], status: int
+) -> None:
+    sandbox.admin.fault("echo", status=status, times=None)
+
+    def fail() -> str:
+        raise RuntimeError("no fresh token for " + KEY)
+
+    async with client(sandbox, options, refresh_token=fail) as cc:
+        await watch.failing(cc.library.info())
+        await watch.failing(cc.library.begin_upload(b"abc", name="a.pdf"))
+        await watch.failing(cc.library.create_folder("x"))
+        await watch.failing(cc.library.files().collect())
+
+
+ECHO = f"{KEY} {TOKEN} {quote(KEY, safe='')} {quote(TOKEN, safe='').lower()}"
+ODD_ANSWERS: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
+    "html": ("200 OK", f"<p>{ECHO}".encode(), (f"Content-Type: text/html; {ECHO}",)),
+    "prose": ("418 Teapot", ECHO.encode(), ("Content-Type: text/plain",)),
+    "cut": ("200 OK", b"x" * 70 + ECHO.encode(), ("Content-Type: text/plain",)),
+    "wrong shape": ("200 OK", json.dumps([ECHO]).encode(), (f"X-Echo: {ECHO}",)),
+    "wrong field": ("200 OK", json.dumps({"id": [ECHO], ECHO: ECHO}).encode(), ()),
+    "no json": ("200 OK", b"{" + ECHO.encode(), ("Content-Type: application/json",)),
+    "encoding": ("200 OK", b"x", (f"Content-Encoding: {ECHO}",)),
+    "oauth": ("400 No", json.dumps({"error": KEY, "error_description": TOKEN}).encode(), ()),
+    "deep": ("400 No", json.dumps([{"error_key": {"x": [ECHO]}}]).encode(), ()),
+    "location": ("202 OK", b"", (f"Location: /v2/library/files/?api_key={quote(KEY)}",)),
+    "redirect": ("302 Away", b"", (f"Location: https://x.example/?k={ECHO}",)),
+    "reason": (f"500 {ECHO}", b"", ()),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_ANSWERS)
+async def test_when_an_odd_answer_holds_them(
+    watch: Watch, options: dict[str, Any], kind: str
+) -> None:
+    status, body, headers = ODD_ANSWERS[kind]
+
+    async def answer(wire: Wire, _: Request) -> None:
+        await wire.answer(status, body, *headers, json=False)
+
+    async with serving(answer) as server, client(server, options) as cc:
+        await watch.failing(cc.library.get_file("1"))
+        await watch.failing(cc.library.begin_upload(b"abc", name="a.pdf"))
+        await watch.failing(cc.library.files().collect())
+
+
+async def test_when_the_connection_fails(watch: Watch, options: dict[str, Any]) -> None:
+    nowhere = SimpleNamespace(base_url=f"http://127.0.0.1:{await unused_port()}/v2")
+    async with client(nowhere, options) as cc:
+        await watch.failing(cc.library.info(), errors.TransportError)
+        await watch.failing(cc.library.begin_upload(b"abc", name="a.pdf"), errors.TransportError)
+
+    async def hang_up(wire: Wire) -> None:
+        request = await wire.request()
+        await wire.write(f"{request.target} {request.headers['authorization']}\r\n\r\n".encode())
+        wire.reset()
+
+    async with RawServer(hang_up) as server, client(server, options) as cc:
+        await watch.failing(cc.library.info(), errors.TransportError)
+        await watch.failing(cc.library.begin_upload(b"abc", name="a.pdf"))
+
+
+async def test_when_time_runs_out_or_the_caller_leaves(
+    watch: Watch, options: dict[str, Any]
+) -> None:
+    async def silent(wire: Wire) -> None:
+        await wire.request()
+        await wire.reader.read()
+
+    async with RawServer(silent) as server:
+        async with client(server, options, timeouts=Timeouts(read=0.02)) as cc:
+            await watch.failing(cc.library.info(), errors.TransportError)
+        async with client(server, options) as cc:
+            task = asyncio.create_task(cc.library.begin_upload(b"abc", name="a.pdf"))
+            before = server.connections
+            await until(lambda: server.connections > before)
+            task.cancel()
+            await watch.failing(task, asyncio.CancelledError)
+
+
+async def test_when_jobs_fail(watch: Watch, sandbox: Sandbox, options: dict[str, Any]) -> None:
+    async with client(sandbox, options) as cc:
+        for name in ("virus.png", "fail.pdf"):
+            await watch.failing(cc.library.upload(b"abc", name=name), errors.JobError)
+        poller = await cc.library.begin_upload(b"abc", name="b.pdf")
+        sandbox.admin.fault("echo", status=400, times=None)
+        await watch.failing(poller.wait())
+
+
+async def test_when_the_source_of_the_bytes_fails(
+    watch: Watch, sandbox: Sandbox, options: dict[str, Any]
+) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"x" * 1000
+        raise ZeroDivisionError("in the user's own stream")
+
+    async with client(sandbox, options) as cc:
+        error = await watch.failing(
+            cc.library.begin_upload(lambda: broken(), name="a.pdf", length=5000),  # noqa: PLW0108  # a function
+            ZeroDivisionError,
+        )
+    frames = traceback.extract_tb(error.__traceback__)
+    assert frames[-1].name == "broken", "the user sees where"
+    assert not [frame for frame in frames if "site-packages" in frame.filename]
+
+
+async def test_when_a_fresh_token_comes(watch: Watch, options: dict[str, Any]) -> None:
+    async def echo(wire: Wire, request: Request) -> None:
+        body = json.dumps([{"error_key": "x", "error_message": request.headers["authorization"]}])
+        status = "400 No" if FRESH in request.headers["authorization"] else "401 No"
+        await wire.answer(status, body.encode())
+
+    async with serving(echo) as server:
+        async with client(server, options, refresh_token=lambda: FRESH) as cc:
+            error = await watch.failing(cc.library.info(), errors.BadRequest)
+            assert "Bearer [hidden]" in str(error)
+        async with client(server, options, refresh_token=lambda: f"{FRESH} \n") as cc:
+            await watch.failing(cc.library.info(), errors.AuthenticationFailed)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"api_key": f"{KEY} x"},
+        {"access_token": f"{TOKEN}\n"},
+        {"base_url": "ftp://x"},
+        {"max_in_flight": 0},
+        {"per_second": -1},
+        {"http_client": object(), "proxy": "http://x"},
+    ],
+)
+@pytest.mark.parametrize("from_env", [False, True])
+async def test_when_an_option_is_wrong(
+    watch: Watch, wrong: dict[str, Any], from_env: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logging.getLogger("ccv2_async").debug("nothing else is logged here")
+
+    async def make() -> None:
+        if from_env:
+            monkeypatch.setenv("CCV2_API_KEY", KEY)
+            monkeypatch.setenv("CCV2_ACCESS_TOKEN", TOKEN)
+            ConstantContact.from_env(**wrong)
+        ConstantContact(**{"api_key": KEY, "access_token": TOKEN} | wrong)
+
+    await watch.failing(make(), errors.UsageError)
+
+
+async def test_when_the_rate_of_the_environment_is_wrong(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logging.getLogger("ccv2_async").debug("nothing else is logged here")
+    monkeypatch.setenv("CCV2_API_KEY", KEY)
+    monkeypatch.setenv("CCV2_ACCESS_TOKEN", TOKEN)
+    monkeypatch.setenv("CCV2_RATE", "fast")
+
+    async def make() -> None:
+        ConstantContact.from_env()
+
+    await watch.failing(make(), errors.InvalidField)
+
+
+async def test_in_an_answer_that_is_held(options: dict[str, Any]) -> None:
+    async def echo(wire: Wire, _: Request) -> None:
+        await wire.answer("200 OK", ECHO.encode(), f"X-Echo: {ECHO}")
+
+    async with serving(echo) as server, client(server, options) as cc:
+        answer: Answer = await cc._open_parts.session.send(Call("GET", "/x", Effect.SAFE, "it"))
+    assert KEY in answer.headers["x-echo"]
+    assert_clean(repr(answer), "an answer")
