@@ -18,6 +18,7 @@ from ccv2_async.resources.base import Resource
 from ccv2_async.resources.listing import Listing
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.sandbox.table import OPERATIONS as SERVED
+from ccv2_async.transport.retry import Effect
 from tests.contract.ear import Ear
 from tests.contract.losses import lost
 from tests.contract.operations import COUNTS, MADE_OF_OTHERS, OPERATIONS
@@ -32,6 +33,23 @@ if TYPE_CHECKING:
     from tests.contract.operation import Operation
 
 KINDS = {"none": None, "json": "application/json", "multipart": "multipart/form-data"}
+
+EFFECTS = {
+    "GET": Effect.SAFE,
+    "PUT": Effect.IDEMPOTENT,
+    "PATCH": Effect.IDEMPOTENT,
+    "DELETE": Effect.IDEMPOTENT,
+    "POST": Effect.ADDITIVE,
+}
+# What a repeat of an activity does is settled with it: the same again, or nothing more.
+SETTLED = {
+    "activity_add_contacts": Effect.CONVERGENT,
+    "activity_add_contacts_multipart": Effect.CONVERGENT,
+    "activity_remove_contacts": Effect.CONVERGENT,
+    "activity_remove_contacts_multipart": Effect.CONVERGENT,
+    "activity_clear_lists": Effect.IDEMPOTENT,
+    "activity_export_contacts": Effect.CONVERGENT,
+}
 
 REPORTS = {
     "sends": "EMAIL_SEND",
@@ -100,6 +118,7 @@ async def test_client_and_sandbox_agree_on_an_operation_and_nothing_is_lost_betw
     assert entry.query == operation.query
     assert_body_is(operation, entry)
     assert entry.status in operation.codes
+    assert ear.calls[0].effect is SETTLED.get(operation.name, EFFECTS[operation.method])
     assert_nothing_is_lost(operation, answer, result)
 
 
@@ -181,6 +200,12 @@ def test_the_table_holds_all_hundred_operations_once() -> None:
 def test_the_sandbox_serves_what_the_table_says_and_nothing_else() -> None:
     served = {(row.name, row.method, row.path) for row in SERVED}
     assert served == {(row.name, row.method, row.path) for row in OPERATIONS}
+
+
+def test_the_sandbox_knows_every_refusal_that_is_documented() -> None:
+    served = {row.name: set(row.codes) for row in SERVED}
+    for row in OPERATIONS:
+        assert {code for code in row.codes if code >= 400} <= served[row.name], row.name
 
 
 def test_the_sandbox_reads_the_query_parameters_of_the_table() -> None:
