@@ -123,12 +123,15 @@ class Display(Protocol):
         """An item has changed its stage or status."""
         ...
 
+    def stop(self) -> None:
+        """Leave the terminal to others. Doing it again changes nothing."""
+        ...
+
 
 async def follow(item: JobItem, display: Display) -> None:
     """Wait until the item's job has ended; its result or its error is in the item then."""
     poller = item.poller
-    if poller is None:
-        return
+    assert poller is not None, item.label  # noqa: S101  # whoever follows it was told that it is there
     try:
         async for update in poller:
             item.status = update.status

@@ -56,41 +56,30 @@ _WIDE, _MIDDLE, _NARROW = 84, 60, 44
 
 @contextlib.asynccontextmanager
 async def shown(
-    items: list[JobItem], output: Output, *, remaining_today: Callable[[], int | None]
+    items: list[JobItem],
+    output: Output,
+    *,
+    results_come: bool,
+    remaining_today: Callable[[], int | None],
 ) -> AsyncIterator[Display]:
     """What shows the items, for as long as the block lasts.
 
     Args:
         items: All that will be in the run.
         output: Where to.
+        results_come: Whether lines are written to stdout meanwhile; where that is a terminal too,
+            they and the bars would overwrite each other.
         remaining_today: How many calls are left today; None for no limit.
     """
-    if not output.live:
+    if not output.live or (results_come and output.to_terminal):
         yield Lines(output)
         return
     board = Board(items, output, remaining_today=remaining_today)
-    live = Live(
-        console=output.err,
-        get_renderable=board.draw,
-        auto_refresh=False,
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=False,
-        vertical_overflow="crop",
-    )
-    live.start(refresh=True)
-    redrawing = asyncio.create_task(_redraw(live))
+    board.start()
     try:
         yield board
     finally:
-        redrawing.cancel()
-        live.stop()
-
-
-async def _redraw(live: Live) -> None:
-    while True:
-        await asyncio.sleep(1.0 / _FRAMES)
-        live.refresh()
+        board.stop()
 
 
 class Lines:
@@ -107,14 +96,17 @@ class Lines:
         self._told[item] = item.word
         if item.ended:
             del self._told[item]
-        if item.stage is Stage.FAILED and item.error is not None:
+        if item.stage is Stage.FAILED:
             _complain(self._output, item)
         else:
             self._output.say(f"{item.label}: {item.word}")
 
+    def stop(self) -> None:
+        """There is nothing to clear away."""
+
 
 class Board:
-    """The lines that are redrawn; see the module.
+    """The lines that are redrawn, from `start` to `stop`; see the module.
 
     Args:
         items: All that will be in the run.
@@ -144,13 +136,37 @@ class Board:
         self._failed = 0
         self._settled_bytes = 0
         self._samples: deque[tuple[float, int]] = deque()
+        self._redrawing: asyncio.Task[None] | None = None
+        self._live = Live(
+            console=output.err,
+            get_renderable=self.draw,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            vertical_overflow="crop",
+        )
+
+    def start(self) -> None:
+        """Draw it, ten times a second from now on."""
+        self._live.start(refresh=True)
+        self._redrawing = asyncio.create_task(self._redraw())
+
+    def stop(self) -> None:
+        """Clear it away; what is written next stands in its place."""
+        if self._redrawing is not None:
+            self._redrawing.cancel()
+            self._redrawing = None
+            self._live.stop()
+
+    async def _redraw(self) -> None:
+        while True:
+            await asyncio.sleep(1.0 / _FRAMES)
+            self._live.refresh()
 
     def changed(self, item: JobItem) -> None:
-        """Move the item to where it belongs."""
-        if item.stage is Stage.WAITING:
-            return
-        if item not in self._begun:
-            self._begun[item] = None
+        """Move the item to where it belongs; it has left the stage WAITING."""
+        self._begun[item] = None
         if item.stage is Stage.SENDING:
             self._sending[item] = None
             return
@@ -178,7 +194,7 @@ class Board:
         parts: list[RenderableType] = [table]
         if hidden:
             parts.append(Text(f"and {hidden:,} more at the service", style="dim"))
-        return Group(*parts, self._overall())
+        return Group(*parts, self._overall(width))
 
     def _chosen(self, room: int) -> tuple[list[JobItem], int]:
         """The items that are shown, and how many at the service are not."""
@@ -204,7 +220,7 @@ class Board:
             state=Text(clean(item.word), style=STYLES[item.stage]),
         )
 
-    def _overall(self) -> RenderableType:
+    def _overall(self, width: int) -> RenderableType:
         sent = self._settled_bytes + sum(item.sent for item in self._sending)
         ended = self._done + self._failed
         speed = self._speed(sent)
@@ -221,12 +237,13 @@ class Board:
             words.append(f"{left:,} calls left today")
         whole, part = (self._bytes, sent) if self._bytes else (self._count, ended)
         stage = Stage.DONE if ended == self._count else Stage.SENDING
-        line = Text(" · ".join(words), style="bold", no_wrap=True, overflow="ellipsis")
-        lines = Table.grid(expand=True)
-        lines.add_column(ratio=1)
-        lines.add_row(_bar(part, whole, stage))
-        lines.add_row(line)
-        return lines
+        bar = Table.grid(expand=True)
+        bar.add_column(ratio=1)
+        bar.add_row(_bar(part, whole, stage))
+        line = Text(" · ".join(words), style="bold")
+        # Room for the ^C that a terminal echoes: were the line full, it would begin another one.
+        line.truncate(max(1, width - 3), overflow="ellipsis")
+        return Group(bar, line)
 
     def _speed(self, sent: int) -> float:
         """Bytes a second over the last seconds."""
@@ -239,9 +256,7 @@ class Board:
 
 
 def _complain(output: Output, item: JobItem) -> None:
-    if item.error is None:
-        return
-    message = item.error.message
+    message = item.error.message if item.error else item.word
     output.complain(message if item.label in message else f"{item.label}: {message}")
 
 

@@ -114,6 +114,11 @@ class Output:
             self._write(line.rstrip() + "\n")
 
     @property
+    def to_terminal(self) -> bool:
+        """Whether results are shown to a person."""
+        return self._stdout.isatty()
+
+    @property
     def help(self) -> Console:
         """A console for the help of commands."""
         return _HelpConsole(self, self._stdout)

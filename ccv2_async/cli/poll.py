@@ -25,6 +25,7 @@ from ccv2_async.cli.tables import linked, table
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from ccv2_async.cli.jobs import Display
     from ccv2_async.client import ConstantContact
 
 __all__ = ["poll"]
@@ -68,13 +69,16 @@ class _Wait:
                 refused += not self._take(client, token)
             items = list(self.tokens)
             async with shown(
-                items, self.output, remaining_today=lambda: client.remaining_today
+                items,
+                self.output,
+                results_come=self.output.as_json,
+                remaining_today=lambda: client.remaining_today,
             ) as display:
                 await follow_all(
                     items,
                     display,
                     told=self._tell_result,
-                    interrupted=lambda: self._interrupted(items),
+                    interrupted=lambda: self._interrupted(items, display),
                 )
         tell_unfinished(items, self.output, sandbox=self.service.sandbox)
         if items and not self.output.as_json:
@@ -100,7 +104,8 @@ class _Wait:
         if self.output.as_json:
             self.output.record(_fields_of(item))
 
-    def _interrupted(self, items: list[JobItem]) -> None:
+    def _interrupted(self, items: list[JobItem], display: Display) -> None:
+        display.stop()
         left = [item for item in items if not item.ended]
         tell_unfinished(left, self.output, sandbox=self.service.sandbox)
         for item in left:

@@ -90,6 +90,7 @@ class _Batch:
     jobs: int
     wait: bool
     items: list[JobItem] = attrs.field(factory=list, init=False)
+    told: set[JobItem] = attrs.field(factory=set, init=False)
     hopeless: errors.ConstantContactError | None = attrs.field(default=None, init=False)
 
     async def carry_out(self, found: list[intake.Found], refused: list[intake.Refused]) -> Exit:
@@ -105,7 +106,10 @@ class _Batch:
                 self._refuse(refusal)
             self.items = [JobItem(file.path, file.size) for file in found]
             async with shown(
-                self.items, self.output, remaining_today=lambda: client.remaining_today
+                self.items,
+                self.output,
+                results_come=self.output.as_json or not self.wait,
+                remaining_today=lambda: client.remaining_today,
             ) as display:
                 await self._send_all(client, display)
         self._conclude()
@@ -123,7 +127,9 @@ class _Batch:
                 await follow(item, display)
             self._tell_result(item)
 
-        await all_of((one(item) for item in self.items), interrupted=self._interrupted)
+        await all_of(
+            (one(item) for item in self.items), interrupted=lambda: self._interrupted(display)
+        )
 
     async def _send(self, item: JobItem, client: ConstantContact, display: Display) -> None:
         """Send one item; it is at the service afterwards, or has failed."""
@@ -160,40 +166,50 @@ class _Batch:
 
     def _tell_result(self, item: JobItem) -> None:
         """The item's line on stdout, as soon as it is known."""
+        self.told.add(item)
         if self.output.as_json:
             self.output.record(_fields_of(item))
         elif not self.wait and item.poller is not None:
             self.output.line(item.poller.token())
 
-    def _interrupted(self) -> None:
+    def _interrupted(self, display: Display) -> None:
         """Say at once what was not finished, and how to go on."""
-        unknown = [i for i in self.items if i.stage is Stage.SENDING and i.wholly_sent]
-        unsent = [i for i in self.items if not i.ended and i.poller is None and i not in unknown]
-        if unsent:
-            self.output.say(f"Interrupted: {counted(len(unsent), 'file')} not sent.")
-        for item in unknown:
-            item.error = errors.OutcomeUnknown(
-                f"{item.label}: interrupted when it was sent and not yet answered. It may have "
-                "arrived: look at 'ccv2 files' before sending it again."
-            )
-            self.output.complain(item.error.message)
-        tell_unfinished(self.items, self.output, sandbox=self.service.sandbox)
-        if self.output.as_json:
-            for item in self.items:
-                if not item.ended:
-                    if item.poller is None and item.error is None:
-                        item.error = errors.UsageError("Interrupted: not sent.")
-                    self.output.record(_fields_of(item))
+        display.stop()
+        left = [item for item in self.items if item not in self.told]
+        for item in left:
+            if item.stage is Stage.SENDING and item.wholly_sent:
+                item.error = errors.OutcomeUnknown(
+                    f"{item.label}: interrupted when it was sent and not yet answered. It may "
+                    "have arrived: look at 'ccv2 files' before sending it again."
+                )
+                self.output.complain(item.error.message)
+            elif item.poller is None and item.error is None:
+                item.error = errors.UsageError("Interrupted: not sent.")
+        tell_unfinished(left, self.output, sandbox=self.service.sandbox)
+        for item in left:
+            if self.output.as_json:
+                self.output.record(_fields_of(item))
+        self._sum_up()
 
     def _conclude(self) -> None:
         if self.wait:
             tell_unfinished(self.items, self.output, sandbox=self.service.sandbox)
-        if self.output.as_json or not self.wait or not self.items:
-            return
-        self.output.show(_table(self.items))
-        done = [item for item in self.items if item.stage is Stage.DONE]
-        amount = in_bytes(sum(item.size for item in done))
-        self.output.say(f"{len(done):,} of {counted(len(self.items), 'file')} Active, {amount}.")
+        if self.items:
+            self._sum_up()
+
+    def _sum_up(self) -> None:
+        """The closing table of what was begun, unless there are lines of it already."""
+        begun = [item for item in self.items if item.stage is not Stage.WAITING]
+        if begun and self.wait and not self.output.as_json:
+            self.output.show(_table(begun))
+        whole = counted(len(self.items), "file")
+        accepted = [item for item in self.items if item.poller is not None]
+        done = [item for item in accepted if item.stage is Stage.DONE]
+        amount = in_bytes(sum(item.size for item in (done if self.wait else accepted)))
+        if self.wait:
+            self.output.say(f"{len(done):,} of {whole} Active, {amount}.")
+        else:
+            self.output.say(f"{len(accepted):,} of {whole} accepted, {amount}.")
 
 
 def _fields(path: str, **more: Any) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def test_an_interrupted_file_without_an_answer_is_said_to_be_uncertain(
     out, err = process.communicate(timeout=20)
     assert process.returncode == Exit.INTERRUPTED
     assert "It may have arrived" in err
-    assert "1 file not sent" in err
+    assert "0 of 2 files Active" in err
     rows = {row["path"]: row for row in map(json.loads, out.splitlines())}
     assert "It may have arrived" in rows[str(asked)]["error"]
     assert rows[str(waiting)]["error"] == "Interrupted: not sent."

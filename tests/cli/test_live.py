@@ -1,23 +1,25 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
-from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 from rich.console import Console
 from rich.text import Text
 
 from ccv2_async import errors
+from ccv2_async.cli.exits import Exit
 from ccv2_async.cli.jobs import JobItem, Stage
 from ccv2_async.cli.live import Board
 from ccv2_async.cli.output import Output
-from tests.cli.conftest import PNG, environment_of
+from tests.cli.conftest import environment_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,35 +148,57 @@ def test_the_time_to_go_is_told_in_round_words(seconds: float, shown: str) -> No
     assert f"{shown} to go" in screen.lines()[-1]
 
 
+class Terminal:
+    """The command on a terminal of its own."""
+
+    def __init__(self, service: Sandbox, cwd: Path, *arguments: str) -> None:
+        main, side = pty.openpty()
+        environment = {**os.environ, **environment_of(service), "TERM": "xterm", "COLUMNS": "100"}
+        environment.pop("NO_COLOR", None)
+        self.process = subprocess.Popen(  # noqa: S603  # our own
+            [sys.executable, "-m", "ccv2_async.cli", *arguments],
+            stdin=side,
+            stdout=side,
+            stderr=side,
+            env=environment,
+            cwd=cwd,
+        )
+        os.close(side)
+        self._main = os.fdopen(main, "rb", buffering=0)
+        self._seen = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._main.close()
+
+    def read(self, until: str | None = None) -> str:
+        """What was written, up to `until` or to the end."""
+        while until is None or until.encode() not in self._seen:
+            assert select.select([self._main], [], [], 20.0)[0], self._seen.decode()
+            try:
+                block = self._main.read(65_536)
+            except OSError:  # how Linux says that the other side was closed
+                block = b""
+            if not block:
+                break
+            self._seen += block
+        return self._seen.decode(errors="replace")
+
+
 def test_on_a_real_terminal_the_bars_are_drawn_and_the_table_is_what_stays(
     service: Sandbox, tmp_path: Path, picture: Callable[..., Path]
 ) -> None:
     service.admin.configure(mode="looks", looks=1)
     picture("in/[bold]a.png")
-    picture("in/virus.gif", PNG)
-    main, side = pty.openpty()
-    environment = {**os.environ, **environment_of(service), "TERM": "xterm", "COLUMNS": "100"}
-    environment.pop("NO_COLOR", None)
-    command = [sys.executable, "-m", "ccv2_async.cli", "upload", "in"]
-    with subprocess.Popen(  # noqa: S603  # our own
-        command, stdin=side, stdout=side, stderr=side, env=environment, cwd=tmp_path
-    ) as process:
-        os.close(side)
-        seen = b""
-        with closing(os.fdopen(main, "rb", buffering=0)) as terminal:
-            while select.select([terminal], [], [], 20.0)[0]:
-                try:
-                    block = terminal.read(65_536)
-                except OSError:  # how Linux says that the other side was closed
-                    break
-                if not block:
-                    break
-                seen += block
-        assert process.wait(timeout=20) == 1
-    text = seen.decode()
-    assert "━" in text
-    assert "\x1b[?25l" in text
-    assert text.index("\x1b[?25l") < text.rindex("\x1b[?25h")
+    picture("in/virus.gif")
+    with Terminal(service, tmp_path, "upload", "in") as terminal:
+        text = terminal.read()
+        assert terminal.process.wait(timeout=20) == Exit.SOME_FAILED
+    assert text.index("\x1b[?25l") < text.index("━")
     board, _, rest = text.rpartition("\x1b[?25h")
     assert "of 2 ended" in board
     assert "[bold]a.png" in board
@@ -182,3 +206,31 @@ def test_on_a_real_terminal_the_bars_are_drawn_and_the_table_is_what_stays(
     assert "Active" in rest
     assert "VirusFound" in rest
     assert "1 of 2 files Active" in rest
+
+
+def test_an_interrupted_run_gives_the_terminal_back_with_tokens_and_table(
+    service: Sandbox, tmp_path: Path, picture: Callable[..., Path]
+) -> None:
+    picture("in/stuck.gif")
+    with Terminal(service, tmp_path, "upload", "in") as terminal:
+        terminal.read(until="Uploaded")
+        terminal.process.send_signal(signal.SIGINT)
+        text = terminal.read()
+        assert terminal.process.wait(timeout=20) == Exit.INTERRUPTED
+    _, _, rest = text.rpartition("\x1b[?25h")
+    assert rest.index("1 job of this run goes on at the service") < rest.index("ccv2p1.")
+    assert rest.index("ccv2p1.") < rest.index("Uploaded") < rest.index("0 of 1 file Active")
+    assert "━" not in rest
+
+
+def test_bars_give_way_to_lines_where_results_come_on_the_same_terminal(
+    service: Sandbox, tmp_path: Path, picture: Callable[..., Path]
+) -> None:
+    picture("in/a.gif")
+    with Terminal(service, tmp_path, "upload", "in", "--json") as terminal:
+        text = terminal.read()
+        assert terminal.process.wait(timeout=20) == Exit.OK
+    assert "━" not in text
+    assert "in/a.gif: Active" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("{")]
+    assert json.loads(line)["status"] == "Active"
