@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["string", "id", "integer", "number", "boolean", "datetime", "object", "array", "any"]
 
+# The service's integers are Java's.
+_LARGEST = 2**31 - 1
 _SCHEMA_TYPES: dict[Kind, str] = {
     "string": "string",
     "id": "string",
@@ -86,11 +88,15 @@ class Field:
             "pattern": self._pattern(),
             "format": "date-time" if self.kind == "datetime" else None,
             "enum": list(self.allowed) if exact else None,
-            "minItems" if self.kind == "array" else "minimum": self.minimum,
-            "maxItems" if self.kind == "array" else "maximum": self.maximum,
+            **self._bounds(),
             "readOnly": self.read_only or None,
         }
         return {name: value for name, value in keywords.items() if value is not None}
+
+    def _bounds(self) -> dict[str, float | None]:
+        if self.kind == "array":
+            return {"minItems": self.minimum, "maxItems": self.maximum}
+        return {"minimum": self.minimum, "maximum": self.maximum}
 
     def _pattern(self) -> str | None:
         if self.allowed and self.any_case:
@@ -182,6 +188,8 @@ def _read_number(field: Field, name: str, value: Any) -> float:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
         raise bad_field(name, "a number is expected.")
+    if whole and abs(value) > _LARGEST:
+        raise bad_field(name, "a smaller number is expected.")
     number = value
     if field.minimum is not None and number < field.minimum:
         raise bad_field(name, f"at least {field.minimum} is expected.")

@@ -73,6 +73,8 @@ def test_values_are_made_uniform(field: Field, given_value: Any, read: Any) -> N
         (Field("string", pattern="[a-z]+"), "abc1"),
         (Field("string", allowed=("A",)), "a"),
         (Field("integer"), 7.5),
+        (Field("integer"), 1e30),
+        (Field("integer"), -(2**31)),
         (Field("integer", minimum=1), 0),
         (Field("number", maximum=1), 1.5),
         (Field("number"), "1"),

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -20,7 +21,6 @@ from ccv2_async.sandbox.__main__ import main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 def auth(options: Any) -> dict[str, Any]:
@@ -200,3 +200,14 @@ def test_the_command_says_that_a_port_is_taken(capsys: pytest.CaptureFixture[str
         assert main(["--port", str(port)]) == 2
     assert "cannot listen" in capsys.readouterr().err
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+
+
+def test_a_storm_of_sandboxes_leaves_no_thread_and_no_descriptor() -> None:
+    with Sandbox():
+        pass
+    descriptors = Path("/proc/self/fd")
+    before = threads(), len(list(descriptors.iterdir()))
+    for _ in range(20):
+        with Sandbox() as sandbox, httpx.Client(**auth(sandbox.client_options())) as client:
+            assert client.get("/library/info").status_code == 200
+    assert (threads(), len(list(descriptors.iterdir()))) == before
