@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ccv2_async import errors
+from ccv2_async.transport.answers import (
+    MAX_ERRORS,
+    MAX_TEXT,
+    OVER_DAY_KEY,
+    OVER_RATE_KEY,
+    happening_of,
+    parse_errors,
+    refusal,
+    without_advice,
+)
+from ccv2_async.transport.retry import Happening
+
+GATEWAY = "x-mashery-error-code"
+
+
+def parsed(content: bytes, **headers: str) -> tuple[tuple[str, str], ...]:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return parse_errors(content, named, lambda text: text.replace("secret", "***"))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b'[{"error_key": "k", "error_message": "m"}]', (("k", "m"),)),
+        (
+            b'[{"error_key": "a", "error_message": "1"}, {"error_key": "b"}]',
+            (("a", "1"), ("b", "")),
+        ),
+        (b'{"error_key": "k", "error_message": "m"}', (("k", "m"),)),
+        (
+            b'{"error": "invalid_grant", "error_description": "Expired"}',
+            (("invalid_grant", "Expired"),),
+        ),
+        (b'{"error_code": "E1", "error_message": "m"}', (("E1", "m"),)),
+        (b'[{"error_message": "only"}]', (("", "only"),)),
+        (b'["just text"]', (("", "just text"),)),
+        (b'"just text"', (("", "just text"),)),
+        (b"plain\n  prose\r\n", (("", "plain prose"),)),
+        (b"<html><body>no</body></html>", (("", "an HTML page"),)),
+        (b"  <?xml?>", (("", "an HTML page"),)),
+        (b"", ()),
+        (b"   ", ()),
+        (b"null", ()),
+        (b"42", ()),
+        (b"[]", ()),
+        (b"{}", ()),
+        (b"[[], 3, null, {}]", ()),
+        (b'[{"error_key": 5, "error_message": ["x"]}]', (("5", "['x']"),)),
+        (b'[{"error_key": null, "error_message": null}]', ()),
+        (b"\xff\xfe\x00", (("", "\ufffd\ufffd\x00"),)),
+        (b'[{"error_key": "a secret", "error_message": "secret"}]', (("a ***", "***"),)),
+    ],
+)
+def test_an_error_is_read_in_every_shape(
+    content: bytes, expected: tuple[tuple[str, str], ...]
+) -> None:
+    assert parsed(content) == expected
+
+
+@given(st.binary() | st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(
+        st.sampled_from(["error_key", "error_message", "error", "x"]), inner),
+).map(lambda value: json.dumps(value).encode()))  # fmt: skip
+def test_whatever_stands_in_an_error_is_survived_and_kept_short(content: bytes) -> None:
+    found = parsed(content)
+    assert len(found) <= MAX_ERRORS
+    assert all(len(key) <= MAX_TEXT and len(text) <= MAX_TEXT for key, text in found)
+
+
+def test_very_many_and_very_long_errors_are_cut() -> None:
+    rows = [{"error_key": "k" * 1000, "error_message": "m" * 100_000}] * 1000
+    found = parsed(json.dumps(rows).encode())
+    assert len(found) == MAX_ERRORS
+    assert found[0] == ("k" * MAX_TEXT, "m" * MAX_TEXT)
+    assert parsed(b"[" * 200_000)
+
+
+@pytest.mark.parametrize(
+    ("code", "key"),
+    [
+        ("ERR_403_DEVELOPER_OVER_QPS", OVER_RATE_KEY),
+        ("ERR_403_DEVELOPER_OVER_RATE", OVER_DAY_KEY),
+    ],
+)
+def test_the_gateways_header_says_it_where_the_body_does_not(code: str, key: str) -> None:
+    assert parsed(b"<h1>", x_mashery_error_code=code)[0] == (key, "")
+    same = json.dumps([{"error_key": key, "error_message": "m"}]).encode()
+    assert parsed(same, x_mashery_error_code=code) == ((key, "m"),)
+    assert parsed(b"", x_mashery_error_code="ERR_OTHER") == ()
+
+
+RATE, DAY, OTHER = ((OVER_RATE_KEY, ""),), ((OVER_DAY_KEY, ""),), (("json.invalid", ""),)
+
+
+@pytest.mark.parametrize(
+    ("status", "found", "hinted", "expected"),
+    [
+        (301, (), False, Happening.REDIRECTED),
+        (399, RATE, True, Happening.REDIRECTED),
+        (400, RATE, False, Happening.REFUSED),
+        (401, (), False, Happening.UNAUTHORIZED),
+        (403, (), False, Happening.REFUSED),
+        (403, OTHER, True, Happening.REFUSED),
+        (403, RATE, False, Happening.OVER_RATE),
+        (403, OTHER + RATE, False, Happening.OVER_RATE),
+        (403, DAY, False, Happening.OVER_DAY),
+        (403, RATE + DAY, False, Happening.OVER_DAY),
+        (404, (), False, Happening.REFUSED),
+        (413, (), True, Happening.REFUSED),
+        (429, (), False, Happening.OVER_RATE),
+        (429, DAY, False, Happening.OVER_DAY),
+        (500, RATE, True, Happening.SERVER_FAILED),
+        (502, (), False, Happening.SERVER_FAILED),
+        (503, (), False, Happening.SERVER_FAILED),
+        (503, (), True, Happening.SERVER_BUSY),
+        (504, (), True, Happening.SERVER_FAILED),
+        (599, (), False, Happening.SERVER_FAILED),
+    ],
+)
+def test_an_answer_is_judged_by_its_status_and_its_keys(
+    status: int, found: tuple[tuple[str, str], ...], hinted: bool, expected: Happening
+) -> None:
+    assert happening_of(status, found, hinted=hinted) is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "advice"),
+    [
+        (400, errors.BadRequest, "Correct the request"),
+        (401, errors.AuthenticationFailed, "get a new one"),
+        (402, errors.BadRequest, "Correct the request"),
+        (403, errors.Forbidden, "lacks the privilege"),
+        (404, errors.NotFound, "nothing under that id"),
+        (405, errors.BadRequest, "does not offer this method"),
+        (406, errors.BadRequest, "not answer in JSON"),
+        (409, errors.Conflict, "exists already"),
+        (413, errors.BadRequest, "larger than the service accepts"),
+        (415, errors.BadRequest, "type of content"),
+        (429, errors.QuotaExceeded, "wait and try again"),
+        (500, errors.ServerError, "The service failed. Try again later."),
+        (599, errors.ServerError, "Try again later."),
+    ],
+)
+def test_a_refusal_is_of_its_class_and_says_what_to_do(
+    status: int, kind: type[errors.APIError], advice: str
+) -> None:
+    error = refusal(status, (("k", "m"), ("", "n"), ("o", "")), "the thing")
+    assert type(error) is kind
+    assert error.message.startswith(f"the thing: the service answered {status} (k: m; n; o). ")
+    assert advice in error.message
+    assert (error.status, error.error_key) == (status, "k")
+    assert error.errors == (("k", "m"), ("", "n"), ("o", ""))
+
+
+def test_a_refusal_without_a_reason_says_so_and_one_of_many_sends_says_how_many() -> None:
+    assert "answered 400 without a reason." in refusal(400, (), "the thing").message
+    assert refusal(400, (), "the thing").error_key == ""
+    error = refusal(502, (), "the thing", sent=3)
+    assert "It was sent 3 times. Try again later." in error.message
+    assert without_advice(error).endswith("It was sent 3 times.")
+
+
+def test_over_the_rate_is_a_quota_whatever_the_status_is_called() -> None:
+    assert type(refusal(403, RATE, "it")) is errors.QuotaExceeded
+    assert "wait and try again" in refusal(403, RATE, "it").message
+    assert type(refusal(500, RATE, "it")) is errors.ServerError

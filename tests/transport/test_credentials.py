@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import gc
+import html
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ccv2_async.errors import MissingCredentials
+from ccv2_async.transport import credentials as module
+from ccv2_async.transport.credentials import HIDDEN, Credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+secrets = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=6)
+ENCODERS: list[Callable[[str], str]] = [
+    str,
+    repr,
+    lambda text: repr(repr(text)),
+    lambda text: repr(text.encode()),
+    json.dumps,
+    lambda text: json.dumps(json.dumps(text)),
+    quote,
+    quote_plus,
+    lambda text: quote(text, safe=""),
+    lambda text: quote(text, safe="/=+~"),
+    lambda text: quote(quote(text, safe=""), safe=""),
+    html.escape,
+    lambda text: "".join(c if c.isalnum() else f"%{ord(c):02x}" for c in text),
+    lambda text: "".join(c if c.isalnum() else f"\\u{ord(c):04x}" for c in text),
+    lambda text: "".join(c if c.isalnum() else f"&#{ord(c)};" for c in text),
+]
+
+
+@given(secrets, secrets, st.text(), st.text(), st.sampled_from(ENCODERS))
+def test_a_secret_is_taken_out_of_any_text_in_any_encoding(
+    key: str, token: str, before: str, after: str, encode: Callable[[str], str]
+) -> None:
+    credentials = Credentials(key, token)
+    for secret in (key, token):
+        cleaned = credentials.redact(f"{before}{encode(secret)}{after}")
+        assert HIDDEN in cleaned
+        assert secret not in cleaned.replace(HIDDEN, "")
+
+
+def test_other_text_stays_as_it_is() -> None:
+    credentials = Credentials("the-key", "the-token")
+    for text in ("", "the key and the token", "thekey", "THE-KEY"):
+        assert credentials.redact(text) == text
+    assert credentials.redact("the-key=the-token") == f"{HIDDEN}={HIDDEN}"
+
+
+def test_a_secret_that_holds_another_is_taken_out_whole() -> None:
+    assert Credentials("secret", "secret-and-more").redact("secret-and-more") == HIDDEN
+
+
+@given(secrets, st.sampled_from([b"/v2/x", b"/v2/x?a=1", b"/v2/x?a=%26&b="]))
+def test_the_key_is_added_to_the_query_and_read_back_as_it_is(key: str, target: bytes) -> None:
+    signed = Credentials(key, "token").sign(target).decode("ascii")
+    query = signed.partition("?")[2]
+    assert parse_qsl(query, keep_blank_values=True)[-1] == ("api_key", key)
+    assert signed.startswith(target.decode())
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", " ", "with blank", "line\n", "tab\t", "nul\0", "\u00fcmlaut", "\ud800"]
+)
+@pytest.mark.parametrize("which", ["API key", "access token"])
+def test_what_no_header_can_carry_is_refused_without_being_shown(wrong: str, which: str) -> None:
+    pair = (wrong, "token") if which == "API key" else ("key", wrong)
+    with pytest.raises(MissingCredentials, match=which) as caught:
+        Credentials(*pair)
+    if wrong.strip():
+        assert wrong not in str(caught.value)
+
+
+def test_a_fresh_token_is_used_and_all_tokens_stay_hidden() -> None:
+    credentials = Credentials("the-key", "the-token")
+    before = (credentials.fingerprint, credentials.checksum(b"x"))
+    credentials.renew("fresh-token")
+    assert credentials.bearer == b"Bearer fresh-token"
+    assert credentials.generation == 1
+    assert (credentials.fingerprint, credentials.checksum(b"x")) == before
+    assert credentials.redact("the-token fresh-token") == f"{HIDDEN} {HIDDEN}"
+    with pytest.raises(MissingCredentials):
+        credentials.renew("")
+    assert credentials.generation == 1
+
+
+def test_accounts_are_told_apart_and_nothing_is_told_of_their_secrets() -> None:
+    pairs = [("key", "token"), ("key", "other"), ("other", "token"), ("keyt", "oken")]
+    prints = {Credentials(*pair).fingerprint for pair in pairs}
+    assert len(prints) == 4
+    assert Credentials("key", "token").fingerprint in prints
+    assert repr(Credentials("abc", "def")).count(HIDDEN) == 2
+
+
+@pytest.mark.parametrize("name", module._FOREIGN_LOGGERS)
+def test_records_of_the_http_libraries_are_rewritten_while_a_client_lives(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    gc.collect()  # those of other tests
+    caplog.set_level(logging.DEBUG, logger=name)
+    credentials = Credentials("the-living-key", "the-living-token")
+    logger = logging.getLogger(name)
+    logger.info("GET %s", "/v2?api_key=the-living-key")
+    logger.info("nothing %s", "special")
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == ["GET /v2?api_key=[hidden]", "nothing special"]
+    assert caplog.records[1].args == ("special",)
+    del credentials
+    gc.collect()
+    assert not [alive for alive in module._alive if alive.redact("the-living-key") == HIDDEN]
+
+
+def test_a_secret_cannot_be_had_by_copying_attributes() -> None:
+    credentials: Any = Credentials("the-key", "the-token")
+    assert not hasattr(credentials, "__dict__")
