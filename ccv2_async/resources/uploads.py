@@ -433,6 +433,6 @@ def same_name(sent: str, found: str) -> bool:
     """
     if found == sent:
         return True
-    stem, dot, extension = sent.rpartition(".")
+    stem, dot, extension = sent.rpartition(".") if "." in sent else (sent, "", "")
     pattern = re.escape(stem) + r" ?\(\d{1,4}\)" + re.escape(dot + extension)
     return re.fullmatch(pattern, found) is not None

@@ -1,0 +1,510 @@
+"""Looking before repeating: an upload whose answer was lost is found, sent again or reported."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ccv2_async import errors
+from ccv2_async.resources.uploads import LOOK_PAGES, same_name
+from tests.support.probes import nothing_left, until
+from tests.support.servers import RawServer, serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from ccv2_async import ConstantContact
+    from ccv2_async.sandbox import Sandbox
+    from tests.support.clocks import ManualClock, SkippingClock
+    from tests.support.servers import Request, Wire
+
+
+@pytest.fixture
+async def cc(connect: Callable[..., Any], sandbox: Sandbox, clock: SkippingClock) -> Any:
+    # The service's clock and ours agree in these tests: its listings are judged by its own.
+    return await connect(sandbox)
+
+
+def sends(sandbox: Sandbox) -> int:
+    return len(sandbox.admin.requests("POST", "/library/files"))
+
+
+def looks(sandbox: Sandbox) -> int:
+    return len(sandbox.admin.requests("GET", "/library/files")) + len(
+        sandbox.admin.requests("GET", "/library/folders/*/files")
+    )
+
+
+@pytest.mark.parametrize("kind", ["lose_answer", "cut_answer"])
+async def test_an_upload_that_arrived_is_adopted(
+    connect: Callable[..., Any], sandbox: Sandbox, engine: str, kind: str
+) -> None:
+    cc = await connect(sandbox, engine=engine)
+    sandbox.admin.fault(kind, "POST")
+    file = await cc.library.upload(b"abc", name="menu.pdf")
+    [stored] = sandbox.admin.files()
+    assert file.id == stored["id"]
+    assert sends(sandbox) == 1
+
+
+@pytest.mark.parametrize("kind", ["lose_answer", "server_error", "unavailable", "html"])
+async def test_an_upload_into_a_folder_is_settled_there(
+    cc: ConstantContact, sandbox: Sandbox, kind: str
+) -> None:
+    folder = await cc.library.create_folder("Menus")
+    sandbox.admin.fault(kind, "POST")
+    file = await cc.library.upload(b"abc", name="menu.pdf", folder_id=folder.id)
+    assert file.folder_id == folder.id
+    assert len(sandbox.admin.files()) == 1
+    arrived = kind == "lose_answer"
+    assert sends(sandbox) == (1 if arrived else 2)
+    assert looks(sandbox) == (1 if arrived else 2)
+
+
+async def test_an_upload_that_did_not_arrive_is_looked_for_twice_and_sent_once_more(
+    cc: ConstantContact, sandbox: Sandbox, engine: str, clock: SkippingClock
+) -> None:
+    sandbox.admin.fault("reset", "POST", after_bytes=10_000_000)
+    file = await cc.library.upload(b"abc", name="menu.pdf")
+    assert [stored["id"] for stored in sandbox.admin.files()] == [file.id]
+    assert sends(sandbox) == 2
+    assert looks(sandbox) == 2
+    assert 2.0 in clock.slept, "the listing may lag behind"
+
+
+async def test_an_upload_that_is_never_answered_is_sent_twice_at_most(
+    cc: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("reset", "POST", after_bytes=10_000_000, times=None)
+    with pytest.raises(errors.AmbiguousUpload) as caught:
+        await cc.library.upload(b"abc", name="menu.pdf")
+    error = caught.value
+    assert (error.file_name, error.folder_id, error.candidates) == ("menu.pdf", "0", ())
+    assert error.message.startswith("upload of menu.pdf: the body was sent in full, and no whole")
+    assert "It may be in folder 0. Not sent again" in error.message
+    assert not error.safe_to_retry
+    assert sends(sandbox) == 2
+    assert looks(sandbox) == 4
+    assert sandbox.admin.files() == []
+
+
+async def test_a_second_attempt_whose_answer_is_lost_is_looked_for_as_well(
+    cc: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("reset", "POST", after_bytes=10_000_000)
+    sandbox.admin.fault("lose_answer", "POST")
+    file = await cc.library.upload(b"abc", name="menu.pdf")
+    assert [stored["id"] for stored in sandbox.admin.files()] == [file.id]
+    assert sends(sandbox) == 2
+
+
+async def test_asked_to_raise_it_neither_looks_nor_sends_again(
+    cc: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("lose_answer", "POST")
+    with pytest.raises(errors.AmbiguousUpload, match="menu.pdf"):
+        await cc.library.upload(b"abc", name="menu.pdf", on_ambiguous="raise")
+    assert (sends(sandbox), looks(sandbox)) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "kind", ["unavailable", "garbage", "null", "unauthorized", "over_ratelimit"]
+)
+async def test_when_looking_fails_the_upload_is_ambiguous(
+    cc: ConstantContact, sandbox: Sandbox, kind: str
+) -> None:
+    sandbox.admin.fault("lose_answer", "POST")
+    sandbox.admin.fault(kind, "GET", times=None)
+    with pytest.raises(errors.AmbiguousUpload, match=r"and looking for it failed: ") as caught:
+        await cc.library.upload(b"abc", name="menu.pdf")
+    assert ".." not in caught.value.message
+    assert sends(sandbox) == 1
+
+
+async def test_a_stream_that_cannot_be_repeated_is_not(
+    cc: ConstantContact, sandbox: Sandbox
+) -> None:
+    async def once() -> AsyncIterator[bytes]:
+        yield b"abc"
+
+    sandbox.admin.fault("reset", "POST", after_bytes=10_000_000)
+    with pytest.raises(errors.AmbiguousUpload):
+        await cc.library.upload(once(), name="menu.pdf", length=3)
+    assert sends(sandbox) == 1
+
+
+async def test_a_file_that_was_there_before_is_not_taken_for_it(
+    cc: ConstantContact, sandbox: Sandbox
+) -> None:
+    older = await cc.library.upload(b"abc", name="menu.pdf")
+    sandbox.admin.fault("reset", "POST", after_bytes=10_000_000)
+    newer = await cc.library.upload(b"abc", name="menu.pdf")
+    assert newer.id != older.id
+    assert len(sandbox.admin.files()) == 2
+
+
+async def test_another_file_that_looks_the_same_makes_it_ambiguous(
+    connect: Callable[..., Any], sandbox: Sandbox
+) -> None:
+    """Somebody else's upload of the same name and size, at the same time."""
+    cc, other = await connect(sandbox), await connect(sandbox)
+    sandbox.admin.fault("lose_answer", "POST")
+    sandbox.admin.fault("delay", "GET", path="/library/files", seconds=0.05)
+    mine = asyncio.create_task(cc.library.upload(b"abc", name="menu.pdf"))
+    await until(lambda: looks(sandbox))
+    await other.library.begin_upload(b"xyz", name="menu.pdf")
+    with pytest.raises(errors.AmbiguousUpload, match=r"\(2 candidates: \d+, \d+\)") as caught:
+        await mine
+    assert set(caught.value.candidates) == {stored["id"] for stored in sandbox.admin.files()}
+    assert sends(sandbox) == 2
+
+
+async def test_twins_do_not_adopt_each_others_files(cc: ConstantContact, sandbox: Sandbox) -> None:
+    sandbox.admin.fault("lose_answer", "POST", times=4)
+    twins = [cc.library.upload(b"abc", name="menu.pdf") for _ in range(8)]
+    files = await asyncio.gather(*twins)
+    assert len({file.id for file in files}) == len(sandbox.admin.files()) == 8
+
+
+async def test_many_unanswered_uploads_are_each_settled_once(
+    cc: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("lose_answer", "POST", times=None, chance=0.3)
+    sandbox.admin.fault("server_error", "POST", times=None, chance=0.2)
+    results = await asyncio.gather(
+        *(cc.library.begin_upload(b"%d" % n, name=f"{n}.pdf") for n in range(60)),
+        return_exceptions=True,
+    )
+    found = [r.id for r in results if not isinstance(r, BaseException)]
+    assert {type(r) for r in results if isinstance(r, BaseException)} <= {errors.AmbiguousUpload}
+    stored = [file["name"] for file in sandbox.admin.files()]
+    assert len(stored) == len(set(stored)), "none is there twice"
+    assert len(found) == len(set(found)) >= 50
+
+
+# --- listings that only a service could give
+
+
+class Listings:
+    """A service that loses every upload's answer and shows what the test says."""
+
+    def __init__(self, *pages: list[dict[str, Any]], date: float | None = None) -> None:
+        self.pages = pages
+        self.date = date
+        self.posts = 0
+        self.gets: list[str] = []
+
+    async def serve(self, wire: Wire, request: Request) -> None:
+        if request.method == "POST":
+            self.posts += 1
+            wire.reset()
+            return
+        self.gets.append(request.target)
+        number = int(request.target.partition("next=")[2].partition("&")[0] or 0)
+        more = {"next_link": f"/v2/library/files?next={number + 1}"}
+        last = number + 1 >= len(self.pages)
+        meta = {"pagination": {} if last else more}
+        body = json.dumps({"meta": meta, "results": self.pages[number]}).encode()
+        headers = [] if self.date is None else [f"Date: {formatdate(self.date, usegmt=True)}"]
+        await wire.answer("200 OK", body, *headers)
+
+
+def stamp(seconds: float) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def row(id_: str, created: float | None, **fields: Any) -> dict[str, Any]:
+    given = {"id": id_, "name": "menu.pdf", "size": 3, "folder_id": "0", **fields}
+    return given if created is None else {**given, "created_date": stamp(created)}
+
+
+async def settled(connect: Callable[..., Any], service: Listings, **options: Any) -> str:
+    async with serving(service.serve) as server:
+        cc = await connect(server, **options)
+        return str((await cc.library.begin_upload(b"abc", name="menu.pdf")).id)
+
+
+async def test_the_services_clock_may_be_hours_from_ours(
+    connect: Callable[..., Any], clock: SkippingClock
+) -> None:
+    for skew in (-7200.0, 7200.0):
+        now = clock.time() + skew
+        service = Listings([row("5", now), row("4", now - 60), row("3", now + 60)], date=now)
+        assert await settled(connect, service) == "5"
+
+
+async def test_without_the_services_clock_two_minutes_are_allowed_for(
+    connect: Callable[..., Any], clock: SkippingClock
+) -> None:
+    now = clock.time()
+    assert await settled(connect, Listings([row("5", now - 100), row("4", now - 200)])) == "5"
+
+
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({}, True),
+        ({"size": None}, True),
+        ({"size": 4}, False),
+        ({"name": "menu(1).pdf"}, True),
+        ({"name": "menus.pdf"}, False),
+        ({"folder_id": None}, True),
+        ({"folder_id": ""}, True),
+        ({"folder_id": "-5"}, False),
+    ],
+)
+async def test_what_can_be_the_upload_is_told_by_name_size_and_folder(
+    connect: Callable[..., Any], clock: SkippingClock, fields: dict[str, Any], found: bool
+) -> None:
+    service = Listings([row("5", clock.time(), **fields)])
+    if found:
+        assert await settled(connect, service) == "5"
+        assert service.posts == 1
+    else:
+        with pytest.raises(errors.AmbiguousUpload):
+            await settled(connect, service)
+        assert service.posts == 2
+
+
+async def test_a_file_without_a_date_can_be_the_upload(connect: Callable[..., Any]) -> None:
+    assert await settled(connect, Listings([row("5", None)])) == "5"
+
+
+async def test_newer_files_in_the_way_are_paged_through(
+    connect: Callable[..., Any], clock: SkippingClock
+) -> None:
+    now = clock.time()
+    newer = [row(str(n), now, name=f"{n}.pdf") for n in range(50)]
+    service = Listings(newer, newer, [row("5", now)], [row("4", now)])
+    with pytest.raises(errors.AmbiguousUpload) as caught:
+        await settled(connect, service)
+    assert caught.value.candidates == ("5", "4")
+    assert "sort_by=CREATED_DATE_DESC" in service.gets[0]
+    older = [row("1", now - 500, name="old.pdf")]
+    service = Listings(newer, [row("5", now), *older], [row("4", now)])
+    assert await settled(connect, service) == "5"
+    assert len(service.gets) == 2, "what is older than the upload is not asked for"
+
+
+async def test_newer_files_without_end_leave_it_ambiguous(
+    connect: Callable[..., Any], clock: SkippingClock
+) -> None:
+    newer = [row("7", clock.time(), name="other.pdf")]
+    service = Listings(*[newer] * (LOOK_PAGES + 5))
+    with pytest.raises(errors.AmbiguousUpload, match="newer files are in the way"):
+        await settled(connect, service)
+    assert service.posts == 1
+
+
+async def test_a_page_link_without_a_cursor_leaves_it_ambiguous(
+    connect: Callable[..., Any],
+) -> None:
+    async def serve(wire: Wire, request: Request) -> None:
+        if request.method == "POST":
+            wire.reset()
+            return
+        meta = {"pagination": {"next_link": "/v2/library/files"}}
+        await wire.answer(body=json.dumps({"meta": meta, "results": []}).encode())
+
+    async with serving(serve) as server:
+        cc = await connect(server)
+        with pytest.raises(errors.AmbiguousUpload, match="no cursor"):
+            await cc.library.begin_upload(b"abc", name="menu.pdf")
+
+
+async def test_the_deadline_holds_for_both_attempts_together(
+    connect: Callable[..., Any], manual_clock: ManualClock
+) -> None:
+    service, stalled = Listings([]), asyncio.Event()
+
+    async def serve(wire: Wire, request: Request) -> None:
+        if request.method == "POST":
+            service.posts += 1
+            stalled.set()
+            await asyncio.Event().wait()
+        await service.serve(wire, request)
+
+    async with serving(serve) as server:
+        cc = await connect(server, clock=manual_clock)
+        task = asyncio.create_task(cc.library.begin_upload(b"abc", name="menu.pdf", deadline=100))
+        await stalled.wait()
+        await manual_clock.advance(100)
+        await until(lambda: manual_clock.slept)
+        await manual_clock.advance(3)
+        with pytest.raises(errors.AmbiguousUpload, match="within 100 s"):
+            await task
+    assert service.posts == 1, "there was no time left for a second"
+
+
+# --- what the service answers with 202
+
+
+@pytest.mark.parametrize(
+    "variant",
+    ["id_only", "location_only", "relative", "other_host", "query", "status_form",
+     "trailing_slash", "absurd"],
+)  # fmt: skip
+async def test_the_id_is_read_from_whatever_the_answer_names(
+    cc: ConstantContact, sandbox: Sandbox, variant: str
+) -> None:
+    sandbox.admin.fault("location", "POST", variant=variant)
+    poller = await cc.library.begin_upload(b"abc", name="menu.pdf")
+    assert [stored["id"] for stored in sandbox.admin.files()] == [poller.id]
+    assert poller.location == f"{sandbox.base_url}/library/files/uploadstatus/{poller.id}"
+    assert looks(sandbox) == 0
+    assert (await poller).id == poller.id
+    assert all(r.headers["host"] in sandbox.origin for r in sandbox.admin.requests())
+
+
+async def test_a_location_that_the_id_contradicts_goes_first(
+    cc: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("location", "POST", variant="contradicted")
+    poller = await cc.library.begin_upload(b"abc", name="menu.pdf")
+    assert poller.id == f"{sandbox.admin.files()[0]['id']}9999"
+
+
+async def test_an_accepted_upload_without_an_id_is_looked_for_and_never_sent_again(
+    cc: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("location", "POST", variant="missing", times=2)
+    file = await cc.library.upload(b"abc", name="menu.pdf")
+    assert sandbox.admin.files()[0]["id"] == file.id
+    sandbox.admin.fault("answer", "GET", path="/library/files", times=None, status=200,
+                        headers={"content-type": "application/json"},
+                        body='{"meta": {"pagination": {}}, "results": []}')  # fmt: skip
+    with pytest.raises(errors.AmbiguousUpload, match=r"accepted it \(202\) but named no id"):
+        await cc.library.upload(b"abcd", name="lost.pdf")
+    assert sends(sandbox) == 2
+
+
+@pytest.mark.parametrize("status", ["200 OK", "201 Created", "202 Accepted"])
+async def test_any_success_is_taken(connect: Callable[..., Any], status: str) -> None:
+    async def serve(wire: Wire, _: Request) -> None:
+        await wire.answer(status, b"", "Id: 77", json=False)
+
+    async with serving(serve) as server:
+        cc = await connect(server)
+        assert (await cc.library.begin_upload(b"abc", name="menu.pdf")).id == "77"
+
+
+async def test_a_success_whose_body_breaks_off_is_taken_by_its_head(
+    connect: Callable[..., Any], engine: str
+) -> None:
+    async def script(wire: Wire) -> None:
+        await wire.request()
+        await wire.write(b"HTTP/1.1 202 Accepted\r\nId: 77\r\nContent-Length: 9\r\n\r\n{")
+        wire.writer.close()
+
+    async with RawServer(script) as server:
+        cc = await connect(server, engine=engine)
+        assert (await cc.library.begin_upload(b"abc", name="menu.pdf")).id == "77"
+        assert server.connections == 1
+
+
+# --- refused, killed
+
+
+async def test_a_413_before_the_body_is_read_is_told_at_once(
+    connect: Callable[..., Any], sandbox: Sandbox, engine: str
+) -> None:
+    sandbox.admin.fault("too_large_early", "POST")
+    cc = await connect(sandbox, engine=engine)
+    with pytest.raises(errors.BadRequest, match="larger than the service accepts") as caught:
+        await cc.library.begin_upload(b"x" * 5_000_000, name="menu.pdf")
+    assert caught.value.status == 413
+    assert sends(sandbox) == 1
+
+
+async def test_a_413_from_a_server_that_reads_nothing_and_hangs_up_is_told_too(
+    connect: Callable[..., Any], engine: str
+) -> None:
+    async def script(wire: Wire) -> None:
+        await wire.head()
+        await wire.answer("413 Too Large", b"", "Connection: close")
+        wire.writer.write_eof()
+        await wire.reader.read(200_000)
+        await asyncio.sleep(0.01)
+
+    async with RawServer(script) as server, nothing_left():
+        cc = await connect(server, engine=engine)
+        with pytest.raises((errors.BadRequest, errors.ConnectionLost)) as caught:
+            await cc.library.begin_upload(b"x" * 20_000_000, name="menu.pdf")
+        assert getattr(caught.value, "status", 413) == 413
+        assert server.connections <= 2, "a lost connection in the middle is tried once more"
+        await cc.aclose()
+
+
+async def test_a_file_larger_than_the_service_accepts_is_refused_by_it(
+    cc: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.configure(max_upload_size=1000)
+    with pytest.raises(errors.BadRequest) as caught:
+        await cc.library.begin_upload(b"x" * 2000, name="menu.pdf")
+    assert caught.value.status == 413
+
+
+async def test_a_service_that_is_killed_in_the_middle_of_an_upload(
+    connect: Callable[..., Any], engine: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "large.pdf"
+    path.write_bytes(os.urandom(4_000_000))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ccv2_async.sandbox", "--port", "0", "--json",
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        options = json.loads(await process.stdout.readline())
+        cc = await connect(**options, engine=engine)
+        await cc.library.info()
+
+        async def slowly() -> AsyncIterator[bytes]:
+            content = path.read_bytes()
+            yield content[:2_000_000]
+            process.kill()
+            await process.wait()
+            for start in range(2_000_000, len(content), 100_000):
+                yield content[start : start + 100_000]
+                await asyncio.sleep(0)
+
+        with pytest.raises(errors.TransportError) as caught:
+            await cc.library.upload(lambda: slowly(), name="large.pdf", length=4_000_000)  # noqa: PLW0108  # a function
+        assert caught.value.safe_to_retry
+        assert isinstance(caught.value, errors.ConnectFailed), "the second attempt found nobody"
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        process._transport.close()  # type: ignore[attr-defined]  # asyncio leaves its pipe open
+
+
+@pytest.mark.parametrize(
+    ("sent", "found", "same"),
+    [
+        ("a.pdf", "a.pdf", True),
+        ("a.pdf", "a(1).pdf", True),
+        ("a.pdf", "a (12).pdf", True),
+        ("a(1).pdf", "a(1)(2).pdf", True),
+        ("a.pdf", "a(12345).pdf", False),
+        ("a.pdf", "a().pdf", False),
+        ("a.pdf", "A.pdf", False),
+        ("a.pdf", "axpdf", False),
+        ("a.b.pdf", "a.b(1).pdf", True),
+        ("a+b.pdf", "aab.pdf", False),
+        ("noextension", "noextension(1)", True),
+        ("noextension", "(1)noextension", False),
+    ],
+)
+def test_a_name_may_have_been_numbered_by_the_service(sent: str, found: str, same: bool) -> None:
+    assert same_name(sent, found) is same
