@@ -103,6 +103,23 @@ async def test_a_byte_order_mark_stays_at_home(tmp_path: Path, threads: FileThre
     assert b"\xef\xbb\xbf" not in content
 
 
+async def test_4_mb_with_20_000_rows_are_one_activity(
+    client: ConstantContact, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    heading = "Email,First Name,City\n"
+    rows = [f'person{number:05}@example.com,Ann,"{{}}"\n' for number in range(20_000)]
+    room = (BELOW_BYTES - 1 - len(heading) - sum(map(len, rows))) // len(rows) + 2
+    path = tmp_path / "many.csv"
+    path.write_text(heading + "".join(row.format("x" * room) for row in rows))
+    assert BELOW_BYTES - 20_000 <= path.stat().st_size < BELOW_BYTES
+
+    activity = await client.activities.add_contacts(path, lists=["1"])
+
+    assert (activity.contact_count, activity.error_count) == (20_000, 0)
+    assert len(sandbox.admin.requests("POST")) == 1
+    assert (await client.lists.get("1")).contact_count == 20_000
+
+
 async def test_rows_that_fail_are_told_with_their_lines_and_the_rest_is_done(
     client: ConstantContact, tmp_path: Path
 ) -> None:
