@@ -15,9 +15,10 @@ import attrs
 from ccv2_async import errors
 from ccv2_async.cli.exits import exit_of_item, heaviest
 from ccv2_async.cli.output import OutputClosedError
+from ccv2_async.polling.jobs import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
     from ccv2_async.cli.exits import Exit
     from ccv2_async.cli.output import Output
@@ -128,8 +129,20 @@ class Display(Protocol):
         ...
 
 
-async def follow(item: JobItem, display: Display) -> None:
-    """Wait until the item's job has ended; its result or its error is in the item then."""
+async def follow(
+    item: JobItem,
+    display: Display,
+    *,
+    result_of: Callable[[Any], Awaitable[Any]] | None = None,
+) -> None:
+    """Wait until the item's job has ended; its result or its error is in the item then.
+
+    Args:
+        item: What the service has accepted.
+        display: What shows it.
+        result_of: Gives the result of a poller whose job has succeeded; the poller itself does
+            unless given.
+    """
     poller = item.poller
     assert poller is not None, item.label  # noqa: S101  # whoever follows it was told that it is there
     try:
@@ -137,7 +150,8 @@ async def follow(item: JobItem, display: Display) -> None:
             item.status = update.status
             if not update.is_final:
                 display.changed(item)
-        item.result = await poller
+        succeeded = poller.state is State.SUCCEEDED
+        item.result = await (result_of(poller) if succeeded and result_of else poller)
         item.stage = Stage.DONE
     except errors.ConstantContactError as error:
         item.status = poller.status

@@ -24,6 +24,7 @@ from ccv2_async.cli.jobs import (
 )
 from ccv2_async.cli.live import STYLES, shown
 from ccv2_async.cli.output import Output, clean
+from ccv2_async.cli.records import Records
 from ccv2_async.cli.running import run
 from ccv2_async.cli.service import Service, open_client
 from ccv2_async.cli.tables import in_bytes, linked, table
@@ -124,12 +125,13 @@ class _Batch:
             async with places:
                 await self._send(item, client, display)
             if item.error is None and self.wait:
-                await follow(item, display)
+                await follow(item, display, result_of=records.of)
             self._tell_result(item)
 
-        await all_of(
-            (one(item) for item in self.items), interrupted=lambda: self._interrupted(display)
-        )
+        async with Records(client, expected=len(self.items)) as records:
+            await all_of(
+                (one(item) for item in self.items), interrupted=lambda: self._interrupted(display)
+            )
 
     async def _send(self, item: JobItem, client: ConstantContact, display: Display) -> None:
         """Send one item; it is at the service afterwards, or has failed."""

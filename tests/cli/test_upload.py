@@ -325,4 +325,40 @@ def test_a_warning_of_the_library_is_a_message_of_the_command(
     assert "'Reticulating', which this version does not know" in ran.err
 
 
+def test_the_urls_of_many_files_cost_a_few_requests_not_one_each(
+    ccv2: Callable[..., Ran],
+    service: Sandbox,
+    picture: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ccv2_async.cli.records._SECONDS", 0.05)
+    paths = [picture(f"{number}.png") for number in range(60)]
+    ran = ccv2("upload", *paths, picture("virus.png"), "--json", "--jobs", "100")
+    assert ran.code == Exit.SOME_FAILED
+    ids = {file["id"]: file["name"] for file in service.admin.files()}
+    rows = [row for row in ran.rows if row["status"] == "Active"]
+    assert len(rows) == 60
+    for row in rows:
+        assert row["url"].endswith(f"/{row['id']}/content")
+        assert row["path"].endswith(f"/{ids[row['id']]}")
+    asked = service.admin.requests("GET", "/library/files/10*")
+    listed = service.admin.requests("GET", "/library/files")
+    assert len(asked) + len(listed) <= 20
+
+
+def test_what_a_listing_does_not_tell_is_asked_for_by_itself(
+    ccv2: Callable[..., Ran],
+    service: Sandbox,
+    picture: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ccv2_async.cli.records._SECONDS", 0.0)
+    service.admin.fault("inactive", "GET", "/library/files", times=None)
+    paths = [picture(f"{number}.png") for number in range(30)]
+    ran = ccv2("upload", *paths, "--json", "--jobs", "100")
+    assert ran.code == Exit.OK
+    assert all(row["url"] for row in ran.rows)
+    assert len(service.admin.requests("GET", "/library/files/10*")) == 30
+
+
 PNG_LARGE = b"\x89PNG\r\n\x1a\n" + bytes(3_000_000)
