@@ -9,9 +9,13 @@ import logging
 import re
 import weakref
 from html.entities import codepoint2name
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ccv2_async.errors import MissingCredentials
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 HIDDEN = "[hidden]"
 
@@ -99,9 +103,14 @@ class Credentials:
 
     def _remember(self, *secrets: str) -> None:
         self._secrets.update(secrets)
-        # The longest first, so that no form is cut short by one that it contains.
-        ordered = sorted(self._secrets, key=len, reverse=True)
-        self._redacting = re.compile("|".join(_in_every_form(secret) for secret in ordered))
+        self._redacting = any_of(self._secrets)
+
+
+def any_of(secrets: Iterable[str]) -> re.Pattern[str]:
+    """A pattern for each of some secrets, none of them empty, in every form."""
+    # The longest first, so that no form is cut short by one that it contains.
+    ordered = sorted(secrets, key=len, reverse=True)
+    return re.compile("|".join(_in_every_form(secret) for secret in ordered))
 
 
 def _in_every_form(secret: str) -> str:
