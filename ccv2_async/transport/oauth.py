@@ -124,7 +124,7 @@ class OAuthFlow:
             (self.client_secret, code),
             once=True,
         )
-        del code
+        del code, redirect
         return await self._ask("/oauth/token", form, AccessToken)
 
     async def token_info(self, access_token: str) -> TokenInfo:
@@ -140,22 +140,23 @@ class OAuthFlow:
         return await self._ask("/tokeninfo.htm", form, TokenInfo)
 
     async def _ask(self, path: str, form: _Form, model: type[T]) -> T:
-        response, content = await self._post(path, form)
-        status = response.status_code
+        answer = await self._post(path, form)
+        status = answer.status
         if not 200 <= status < 300:
-            found = answers.parse_errors(content, response.headers, form.redact)
+            found = answers.parse_errors(answer.content, answer.headers, form.redact)
             key, said = found[0] if found else ("", "")
             if status >= 500 and form.once:
                 raise _unanswered(form, self.base_url, f"status {status}")
             raise _refusal(form.what, status, key, said)
         try:
-            return decode(model, content, what=form.what, redact=form.redact)
+            return decode(model, answer.content, what=form.what, redact=form.redact)
         except errors.DecodeError as error:
             failed = error
         failed.status = status
-        raise failed.with_traceback(None)  # the frames below hold the answer as it came
+        failed.__context__ = None  # its frames, and those below, hold the answer as it came
+        raise failed.with_traceback(None)
 
-    async def _post(self, path: str, form: _Form) -> tuple[httpx.Response, bytes]:
+    async def _post(self, path: str, form: _Form) -> _Answer:
         """The answer, whole. What goes wrong leaves without the frames that hold the form."""
         url = httpx.URL(self.base_url + path)
         engine: Engine = (
@@ -206,6 +207,15 @@ class _Form:
         return any_of(filter(None, self.secrets)).sub(HIDDEN, text)
 
 
+@attrs.frozen
+class _Answer:
+    """What came back; shows nothing of it, for the same reason."""
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    content: bytes = attrs.field(repr=False)
+
+
 def _require_state(given: str, kept: str) -> None:
     if not kept:
         raise errors.InvalidField("state", kept, "the state that was kept for this owner")
@@ -248,9 +258,9 @@ def _unanswered(form: _Form, host: str, reason: str) -> errors.ConstantContactEr
     return errors.ConnectionLost(f"{told} Ask again.", sent="wholly")
 
 
-async def _exchange(engine: Engine, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+async def _exchange(engine: Engine, request: httpx.Request) -> _Answer:
     response = await engine.send(request)
-    content = b""
+    content = bytearray()
     try:
         async for piece in response.aiter_raw():
             content += piece
@@ -259,4 +269,4 @@ async def _exchange(engine: Engine, request: httpx.Request) -> tuple[httpx.Respo
     finally:
         with anyio.CancelScope(shield=True):
             await response.aclose()
-    return response, content
+    return _Answer(response.status_code, response.headers, bytes(content))

@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import traceback
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from ccv2_async import errors
+from ccv2_async.transport.oauth import BASE_URL, OAuthFlow, new_state
+from tests.support.probes import chained, nothing_left
+from tests.support.servers import serving, unused_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.servers import RawServer, Request, Wire
+
+SECRET, CODE, TOKEN = "client-secret/1", "code+42", "token-7"
+REDIRECT = "https://app.example.com/back?from=ctct"
+
+
+def flow_at(where: RawServer | str, **options: Any) -> OAuthFlow:
+    base = where if isinstance(where, str) else where.origin
+    return OAuthFlow("the-key", SECRET, REDIRECT, base_url=base, **options)
+
+
+def answering(
+    status: str, body: object, seen: list[Request] | None = None
+) -> Callable[[Wire, Request], Any]:
+    async def answer(wire: Wire, request: Request) -> None:
+        if seen is not None:
+            seen.append(request)
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        await wire.answer(status, content, "Location: https://elsewhere.example.com/")
+
+    return answer
+
+
+def redirected(**fields: str) -> dict[str, str]:
+    return {"code": CODE, "state": "kept", "username": "owner", **fields}
+
+
+def test_the_owner_is_sent_to_the_services_page_with_all_it_needs() -> None:
+    flow = OAuthFlow("the-key", SECRET, REDIRECT)
+
+    url = flow.authorize_url(state="a state&more")
+
+    assert url.startswith(f"{BASE_URL}/oauth/siteowner/authorize?")
+    assert BASE_URL == "https://oauth2.constantcontact.com/oauth2"
+    assert parse_qs(urlsplit(url).query) == {
+        "response_type": ["code"],
+        "client_id": ["the-key"],
+        "redirect_uri": [REDIRECT],
+        "state": ["a state&more"],
+    }
+
+
+def test_the_page_offers_or_opens_an_account_when_asked() -> None:
+    flow = OAuthFlow("the-key", SECRET, REDIRECT)
+    query = urlsplit(flow.authorize_url(state="x", sign_up=True, new_user=True)).query
+    assert parse_qs(query)["oauthSignup"] == parse_qs(query)["newUser"] == ["true"]
+
+
+def test_states_are_long_and_never_the_same() -> None:
+    states = {new_state() for _ in range(100)}
+    assert len(states) == 100
+    assert min(map(len, states)) >= 32
+
+
+def test_access_is_not_asked_for_without_a_state() -> None:
+    with pytest.raises(errors.InvalidField, match="state"):
+        OAuthFlow("the-key", SECRET, REDIRECT).authorize_url(state="")
+
+
+def test_nothing_shows_the_secret() -> None:
+    flow = OAuthFlow("the-key", SECRET, REDIRECT)
+    assert SECRET not in repr(flow)
+    assert "the-key" not in repr(flow)
+    assert SECRET not in flow.authorize_url(state="x")
+
+
+@pytest.mark.parametrize("expires_in", ["315359999", 315359999])
+async def test_a_code_becomes_a_token(expires_in: object) -> None:
+    seen: list[Request] = []
+    answer = {"access_token": TOKEN, "token_type": "Bearer", "expires_in": expires_in}
+    async with serving(answering("200 OK", answer, seen)) as server:
+        token = await flow_at(server).exchange_code(redirected(), state="kept")
+    assert (token.access_token, token.token_type, token.expires_in) == (TOKEN, "Bearer", 315359999)
+    assert TOKEN not in repr(token)
+    (request,) = seen
+    assert request.line == "POST /oauth/token HTTP/1.1"
+    assert request.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert parse_qs(request.body.decode()) == {
+        "grant_type": ["authorization_code"],
+        "client_id": ["the-key"],
+        "client_secret": [SECRET],
+        "code": [CODE],
+        "redirect_uri": [REDIRECT],
+    }
+
+
+async def test_a_token_can_be_asked_about() -> None:
+    seen: list[Request] = []
+    answer = {"client_id": "the-key", "user_name": "owner", "expires_in": "42"}
+    async with serving(answering("200 OK", answer, seen)) as server:
+        info = await flow_at(server).token_info(TOKEN)
+    assert (info.client_id, info.user_name, info.expires_in) == ("the-key", "owner", 42)
+    assert seen[0].line == "POST /tokeninfo.htm HTTP/1.1"
+    assert parse_qs(seen[0].body.decode()) == {"access_token": [TOKEN]}
+
+
+async def test_a_users_own_client_is_used_and_stays_open() -> None:
+    answer = answering("200 OK", {"client_id": "the-key"})
+    async with serving(answer) as server, httpx.AsyncClient() as mine:
+        await flow_at(server, http_client=mine).token_info(TOKEN)
+        assert not mine.is_closed
+
+
+@pytest.mark.parametrize("fields", [{"state": "forged"}, {"state": ""}, {"state": "kept "}])
+async def test_a_redirect_with_another_state_is_refused_and_nothing_is_sent(
+    fields: dict[str, str],
+) -> None:
+    async with serving(answering("200 OK", {})) as server:
+        with pytest.raises(errors.GrantRefused) as caught:
+            await flow_at(server).exchange_code(redirected(**fields), state="kept")
+        without = {"code": CODE}
+        with pytest.raises(errors.GrantRefused):
+            await flow_at(server).exchange_code(without, state="kept")
+        assert server.connections == 0
+    assert (caught.value.error_key, caught.value.status) == ("state_mismatch", None)
+    assert not caught.value.safe_to_retry
+    assert "kept" not in caught.value.message.replace("that was kept", "")
+    assert "forged" not in caught.value.message.replace("may be forged", "")
+
+
+async def test_an_empty_state_matches_nothing() -> None:
+    with pytest.raises(errors.InvalidField, match="state"):
+        await flow_at("http://127.0.0.1:1").exchange_code(redirected(state=""), state="")
+
+
+async def test_an_owner_who_refuses_is_told_in_the_services_words() -> None:
+    redirect = {
+        "state": "kept",
+        "error": "access_denied",
+        "error_description": "The owner said no",
+    }
+    with pytest.raises(errors.GrantRefused, match="access_denied: The owner said no") as caught:
+        await flow_at("http://127.0.0.1:1").exchange_code(redirect, state="kept")
+    assert caught.value.error_key == "access_denied"
+    with pytest.raises(errors.GrantRefused) as caught:
+        await flow_at("http://127.0.0.1:1").exchange_code({"state": "kept"}, state="kept")
+    assert caught.value.error_key == "no_code"
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "401 Unauthorized", "403 Forbidden"])
+async def test_a_code_that_is_not_good_is_refused_without_showing_any_secret(status: str) -> None:
+    body = {
+        "error": "invalid_grant",
+        "error_description": f"{CODE} {SECRET} client-secret%2F1 code%2B42 are not good",
+    }
+    async with serving(answering(status, body)) as server:
+        with pytest.raises(errors.GrantRefused) as caught:
+            await flow_at(server).exchange_code(redirected(), state="kept")
+    assert caught.value.error_key == "invalid_grant"
+    assert caught.value.status == int(status[:3])
+    assert "[hidden] [hidden] [hidden] [hidden] are not good" in caught.value.message
+    assert "authorize_url" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        ("500 Internal Server Error", b"<html>", errors.OutcomeUnknown),
+        ("302 Found", b"", errors.UnexpectedRedirect),
+        ("200 OK", b"<html>", errors.DecodeError),
+        ("200 OK", b"", errors.DecodeError),
+        ("200 OK", b"{}", errors.DecodeError),
+        ("200 OK", b'{"access_token": "token-7", "filler": "' + b"x" * 100_000, errors.DecodeError),
+    ],
+)
+async def test_an_answer_that_is_no_token_is_an_error_of_ours(
+    status: str, body: bytes, kind: type[errors.ConstantContactError]
+) -> None:
+    async with serving(answering(status, body)) as server:
+        with pytest.raises(kind) as caught:
+            await flow_at(server).exchange_code(redirected(), state="kept")
+    assert not caught.value.safe_to_retry
+
+
+async def test_a_code_that_may_be_used_up_is_not_sent_again_and_a_question_can_be_asked_again() -> (
+    None
+):
+    async def reset(wire: Wire, _request: Request) -> None:
+        wire.reset()
+
+    async with serving(reset) as server:
+        with pytest.raises(errors.OutcomeUnknown, match="code may be used up"):
+            await flow_at(server).exchange_code(redirected(), state="kept")
+        assert server.connections == 1
+        with pytest.raises(errors.ConnectionLost) as caught:
+            await flow_at(server).token_info(TOKEN)
+    assert caught.value.safe_to_retry
+    async with serving(answering("503 Service Unavailable", b"")) as server:
+        with pytest.raises(errors.ServerError):
+            await flow_at(server).token_info(TOKEN)
+
+
+async def test_without_a_connection_the_code_is_still_good() -> None:
+    flow = flow_at(f"http://127.0.0.1:{await unused_port()}")
+    with pytest.raises(errors.ConnectFailed, match="Nothing was sent") as caught:
+        await flow.exchange_code(redirected(), state="kept")
+    assert caught.value.safe_to_retry
+
+
+async def test_no_log_and_no_traceback_shows_a_secret(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    async def cut(wire: Wire, _request: Request) -> None:
+        await wire.write(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n" + TOKEN.encode())
+        wire.reset()
+
+    echo = answering("200 OK", {"access_token": [TOKEN], "echo": [CODE, SECRET]})
+    for script in (cut, echo, answering("400 Bad Request", {"error": SECRET})):
+        async with serving(script) as server:
+            with pytest.raises(errors.ConstantContactError) as caught:
+                await flow_at(server).exchange_code(redirected(), state="kept")
+        for one in chained(caught.value):
+            ours = traceback.TracebackException.from_exception(one, capture_locals=True)
+            shown = [frame for frame in ours.stack if "ccv2_async" in frame.filename]
+            text = f"{one!s} {one!r} {[frame.locals for frame in shown]}"
+            assert not any(secret in text for secret in (SECRET, CODE, TOKEN)), text
+    assert not any(secret in caplog.text for secret in (SECRET, CODE, TOKEN, "client-secret"))
+
+
+async def test_cancelling_leaves_nothing_open() -> None:
+    async def silent(wire: Wire, _request: Request) -> None:
+        await wire.reader.read()
+
+    async with serving(silent) as server, nothing_left():
+        asking = asyncio.create_task(flow_at(server).token_info(TOKEN))
+        while not server.open:  # noqa: ASYNC110  # the server has no event for it
+            await asyncio.sleep(0.001)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking

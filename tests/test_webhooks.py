@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ccv2_async.webhooks import SIGNATURE_HEADER, verify_webhook
+
+SECRET = "1f2e3d"
+
+
+def digest(body: bytes, secret: str = SECRET) -> bytes:
+    return hmac.new(secret.encode(), body, hashlib.sha256).digest()
+
+
+@given(st.binary())
+def test_the_services_own_signature_is_taken_in_each_way_of_writing_it(body: bytes) -> None:
+    signature = digest(body)
+    assert verify_webhook(body, base64.b64encode(signature).decode(), SECRET)
+    assert verify_webhook(body, signature.hex(), SECRET)
+    assert verify_webhook(body, signature.hex().upper(), SECRET)
+    assert verify_webhook(body, f" {base64.encodebytes(signature).decode()}", SECRET)
+
+
+@given(st.binary(), st.binary())
+def test_the_signature_of_another_body_or_secret_is_not(body: bytes, other: bytes) -> None:
+    assert verify_webhook(body, digest(other).hex(), SECRET) == (body == other)
+    assert not verify_webhook(body, digest(body, "other").hex(), SECRET)
+
+
+@given(st.text() | st.text("0123456789abcdef", min_size=64, max_size=64))
+def test_what_is_no_signature_is_no_error_either(signature: str) -> None:
+    assert not verify_webhook(b"body", signature, SECRET)
+
+
+def test_a_known_signature_is_checked_as_others_make_it() -> None:
+    # printf '{}' | openssl dgst -sha256 -hmac 1f2e3d
+    assert verify_webhook(
+        b"{}", "3de9eb32297f6d8ea72da8b5e8d5c78128e9af736fea1a29499f14fd2f04a58b", SECRET
+    )
+
+
+@pytest.mark.parametrize("signature", ["", "x"])
+def test_an_empty_secret_is_refused_because_anybody_could_sign_with_it(signature: str) -> None:
+    with pytest.raises(ValueError, match="client_secret is empty"):
+        verify_webhook(b"{}", signature, "")
+
+
+def test_the_header_is_named_as_the_service_names_it() -> None:
+    assert SIGNATURE_HEADER == "x-ctct-hmac-sha256"
