@@ -59,10 +59,10 @@ def sandbox(
                 output.line(f"export CCV2_API_KEY={options['api_key']}")
                 output.line(f"export CCV2_ACCESS_TOKEN={options['access_token']}")
                 output.say(f"OpenAPI document: {made.origin}/openapi.json")
-            await asyncio.Event().wait()
+            told_to_end: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+            return await told_to_end  # it never is: a signal cancels this
         finally:
             made.stop()
-        return Exit.OK
 
     ended = run(serve, output)
     return Exit.OK if ended in (Exit.INTERRUPTED, Exit.TERMINATED) else ended

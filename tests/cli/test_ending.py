@@ -108,6 +108,18 @@ def test_poll_can_be_interrupted_and_prints_the_tokens_again(
     assert json.loads(out)["token"] in err
 
 
+def test_jobs_of_the_embedded_sandbox_are_not_said_to_go_on(
+    start: Callable[..., subprocess.Popen[str]], picture: Callable[..., Path]
+) -> None:
+    process = start("upload", picture("stuck.png"), "--sandbox")
+    read_until(process, ": Uploaded")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == Exit.INTERRUPTED
+    assert "The sandbox has ended, and 1 job with it" in err
+    assert "Uploaded" in out
+
+
 def test_an_interrupt_before_anything_is_open_is_one_sentence(
     ccv2: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, picture: Callable[..., Path]
 ) -> None:

@@ -148,6 +148,15 @@ def test_the_time_to_go_is_told_in_round_words(seconds: float, shown: str) -> No
     assert f"{shown} to go" in screen.lines()[-1]
 
 
+def test_the_speed_is_that_of_the_last_seconds() -> None:
+    item = JobItem("a.png", 10_000_000)
+    screen = Screen([item])
+    screen.set(item, Stage.SENDING, attempt=1, sent=0)
+    for screen.now, item.sent in ((10.0, 1_000_000), (12.0, 2_000_000), (14.0, 3_000_000)):
+        words = screen.lines()[-1]
+    assert "500 kB/s" in words
+
+
 class Terminal:
     """The command on a terminal of its own."""
 
