@@ -7,9 +7,10 @@ its tasks, and so that cancelling those cannot reach it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 import attrs
@@ -117,6 +118,8 @@ class Sandbox:
         self._tls = tls
         self._port: int | None = None
         self._thread: threading.Thread | None = None
+        self._started: Future[None] = Future()
+        self._ended: Future[None] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: _Server | None = None
         self.app: Starlette = make_app(self._world)
@@ -158,7 +161,11 @@ class Sandbox:
             RuntimeError: It is running already.
             OSError: The port cannot be had.
         """
-        self._launch().result()
+        try:
+            self._launch().result()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def stop(self) -> None:
@@ -166,6 +173,7 @@ class Sandbox:
         thread, self._thread = self._thread, None
         if thread is None:
             return
+        wait([self._started])
         self._signal_stop()
         thread.join()
         self._port = None
@@ -182,7 +190,12 @@ class Sandbox:
         self.stop()
 
     async def __aenter__(self) -> Self:
-        await asyncio.wrap_future(self._launch())
+        started = self._launch()
+        try:
+            await asyncio.shield(asyncio.wrap_future(started))
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     async def __aexit__(
@@ -191,20 +204,24 @@ class Sandbox:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # It ends within its grace time; a cancellation must not leave the thread behind.
-        self.stop()
+        self._signal_stop()
+        try:
+            await asyncio.shield(asyncio.wrap_future(self._ended))
+        finally:
+            # Cancelled or not, the thread is not left behind.
+            self.stop()
 
     def _launch(self) -> Future[None]:
         if self._thread is not None:
             raise RuntimeError("The sandbox is running already.")
         sock = self._listen()
         self._port = sock.getsockname()[1]
-        started: Future[None] = Future()
+        self._started, self._ended = Future(), Future()
         self._thread = threading.Thread(
-            target=self._serve, args=(sock, started), name="ccv2-sandbox", daemon=True
+            target=self._serve, args=(sock,), name="ccv2-sandbox", daemon=True
         )
         self._thread.start()
-        return started
+        return self._started
 
     def _listen(self) -> socket.socket:
         # Named as TCP, since asyncio switches Nagle's algorithm off for no other protocol, and
@@ -219,18 +236,19 @@ class Sandbox:
             raise
         return sock
 
-    def _serve(self, sock: socket.socket, started: Future[None]) -> None:
+    def _serve(self, sock: socket.socket) -> None:
         try:
-            asyncio.run(self._main(sock, started))
+            asyncio.run(self._main(sock))
         except BaseException as error:
-            if started.done():
+            if self._started.done():
                 raise
-            started.set_exception(error)
+            self._started.set_exception(error)
         finally:
             self._loop = self._server = None
             sock.close()
+            self._ended.set_result(None)
 
-    async def _main(self, sock: socket.socket, started: Future[None]) -> None:
+    async def _main(self, sock: socket.socket) -> None:
         tls = self._tls
         config = uvicorn.Config(
             self.app,
@@ -246,12 +264,14 @@ class Sandbox:
         )
         self._loop = asyncio.get_running_loop()
         self._server = _Server(config, sock)
-        await self._server.run_until_stopped(lambda: started.set_result(None))
+        await self._server.run_until_stopped(lambda: self._started.set_result(None))
 
     def _signal_stop(self) -> None:
         loop, server = self._loop, self._server
         if loop is not None and server is not None:
-            loop.call_soon_threadsafe(server.stop)
+            # Told twice, it may have closed its loop already.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(server.stop)
 
     def _run(self, action: Callable[[], Any]) -> Any:
         loop = self._loop

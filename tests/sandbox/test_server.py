@@ -62,6 +62,32 @@ def test_it_cannot_be_started_twice() -> None:
         sandbox.start()
 
 
+def test_a_start_that_fails_says_why_and_leaves_no_thread() -> None:
+    before = threads()
+    broken: Any = "no TLS context"
+    sandbox = Sandbox(tls=broken)
+    with pytest.raises(TypeError, match="ssl"):
+        sandbox.start()
+    assert threads() == before
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = sandbox.base_url
+
+
+async def test_a_cancelled_start_leaves_no_thread() -> None:
+    before = threads()
+
+    async def use() -> None:
+        async with Sandbox():
+            pytest.fail("it was cancelled before")
+
+    task = asyncio.create_task(use())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert threads() == before
+
+
 def test_a_port_that_is_taken_is_an_error_and_leaves_no_thread() -> None:
     with Sandbox() as sandbox:
         before = threads()
