@@ -19,6 +19,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from ccv2_async import errors
+from ccv2_async.observe import JobEnded, Polled, StatusChanged
 from ccv2_async.polling.jobs import Job, State
 from ccv2_async.polling.schedule import (
     BatchSize,
@@ -136,6 +137,7 @@ class Sweep:
     def __init__(self, session: Session, *, jitter: Callable[[], float] = random.random) -> None:
         self._session = session
         self._clock = session.clock
+        self._hook = session.hook
         self._jitter = jitter
         self._jobs: weakref.WeakValueDictionary[tuple[str, str], Job] = (
             weakref.WeakValueDictionary()
@@ -151,6 +153,7 @@ class Sweep:
         self._trouble_in_a_row = 0
         self._urgent: set[Job] = set()
         self._last_look: dict[JobKindName, float] = {}
+        self._full: set[JobKindName] = set()
 
     def started(self, kind: JobKind, id: str, *, label: str = "") -> Job:  # noqa: A002  # the service's own word
         """The job that a call has just started."""
@@ -284,12 +287,15 @@ class Sweep:
     def _when(self, job: Job) -> float:
         """When to ask: when the job is due, but not too soon after the last request."""
         last = self._last_look.get(job.kind.name)
-        if last is None or job in self._urgent:
+        contended = self._session.budget.contended
+        # A full request may have left some behind that are due: with quota to spare, go on.
+        more = job.kind.name in self._full and not contended
+        if last is None or job in self._urgent or more:
             return job.due
         apart = spacing(
             typical=self._typical_of(job.kind).seconds,
             per_second=self._session.budget.per_second,
-            contended=self._session.budget.contended,
+            contended=contended,
         )
         return max(job.due, last + apart)
 
@@ -317,7 +323,11 @@ class Sweep:
 
     async def _look(self, kind: JobKind) -> None:
         jobs = self._batch(kind)
-        self._last_look[kind.name] = self._clock.monotonic()
+        began = self._last_look[kind.name] = self._clock.monotonic()
+        if len(jobs) == self._batch_of(kind).size:
+            self._full.add(kind.name)
+        else:
+            self._full.discard(kind.name)
         asked = False
         try:
             rows = await kind.ask(self._session, [job.id for job in jobs])
@@ -335,6 +345,9 @@ class Sweep:
         if asked:
             self._trouble_in_a_row = 0
             self._batch_of(kind).accepted(len(jobs))
+            if self._hook.active:
+                took = self._clock.monotonic() - began
+                self._hook(Polled(kind.name, len(jobs), len(rows), took))
             self._learn(jobs, rows)
 
     def _refused(self, jobs: list[Job], error: errors.APIError) -> None:
@@ -372,6 +385,8 @@ class Sweep:
             job.last_look = now
             row = rows.get(job.id)
             changed = self._known(job, row) if row is not None else self._not_known(job)
+            if changed and self._hook.active:
+                self._tell_hook(job)
             if job.state.is_final:
                 self._remember_duration(job, before, now)
             else:
@@ -400,6 +415,12 @@ class Sweep:
         if job.submitted_here is not None and job.state is State.SUCCEEDED:
             earliest = before if before is not None else job.submitted_here
             self._typical_of(job.kind).add((earliest + now) / 2.0 - job.submitted_here)
+
+    def _tell_hook(self, job: Job) -> None:
+        kind, state = job.kind.name, job.state.value
+        self._hook(StatusChanged(kind, job.id, job.label, job.status, state))
+        if job.state.is_final:
+            self._hook(JobEnded(kind, job.id, job.label, job.status, state, self._age(job)))
 
     def _tell(self, job: Job, *, changed: bool) -> None:
         for watcher, until in tuple(self._watched.get(job, ())):

@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 ContactsInput: TypeAlias = "ContactFile | Iterable[ContactRow]"
 """The path of a file, or contacts (`ImportData`, or an address as text)."""
 
-_Activities: TypeAlias = list[Activity]  # in the class below, `list` is a method
-
 # CANCELLED is a status that activities may have and the filter does not know.
 _STATUS_FILTERS = (
     "ALL",
@@ -67,12 +65,12 @@ class Activities(Resource):
         self._starter = Starter(session, sweep)
         self._exports = Exports(session, threads)
 
-    async def list(
+    async def all(
         self,
         *,
         status: ActivityStatus | str | None = None,
         type: ActivityType | str | None = None,  # noqa: A002  # the service's own word
-    ) -> _Activities:
+    ) -> list[Activity]:
         """The last 50 activities, without the errors of their rows.
 
         Args:
@@ -85,7 +83,7 @@ class Activities(Resource):
             "status": one_of("status", status, _STATUS_FILTERS),
             "type": one_of("type", type, ActivityType),
         }
-        return await self._get(_Activities, "/activities", what="activities", query=query)
+        return await self._get(list[Activity], "/activities", what="activities", query=query)
 
     async def get(self, activity_id: str) -> Activity:
         """One activity, with the errors of its rows.

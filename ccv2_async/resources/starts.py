@@ -149,7 +149,7 @@ def started_id(answer: Answer) -> str:
     if from_location is None:
         raise errors.OutcomeUnknown(
             f"{answer.what}: the service accepted it ({answer.status}) but named no id. It is "
-            "among activities.list(), the newest first; it was not sent again."
+            "among activities.all(), the newest first; it was not sent again."
         )
     return from_location
 

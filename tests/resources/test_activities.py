@@ -506,15 +506,15 @@ async def test_activities_are_listed_by_status_and_type(
     await client.activities.clear_lists(["1"])
     ear.calls.clear()
 
-    assert len(await client.activities.list()) == 2
-    (row,) = await client.activities.list(status="complete", type="add_contacts")
+    assert len(await client.activities.all()) == 2
+    (row,) = await client.activities.all(status="complete", type="add_contacts")
 
     assert row.id == done.id
     assert [call.query for call in ear.calls] == [
         (),
         (("status", "COMPLETE"), ("type", "ADD_CONTACTS")),
     ]
-    assert await client.activities.list(status="ALL") == await client.activities.list()
+    assert await client.activities.all(status="ALL") == await client.activities.list()
 
 
 @pytest.mark.parametrize("query", [{"status": "CANCELLED"}, {"status": "DONE"}, {"type": "SEND"}])
@@ -522,7 +522,7 @@ async def test_a_filter_that_the_service_does_not_know_is_not_sent(
     client: ConstantContact, ear: Ear, query: dict[str, Any]
 ) -> None:
     with pytest.raises(errors.InvalidField):
-        await client.activities.list(**query)
+        await client.activities.all(**query)
     assert ear.calls == []
 
 

@@ -318,7 +318,7 @@ async def test_an_error_on_the_way_tells_what_was_started_before_it(
     with pytest.raises(errors.AuthenticationFailed) as caught:
         await client.activities.begin_remove_contacts(gone, lists=["1"])
 
-    (started,) = await client.activities.list()
+    (started,) = await client.activities.all()
     assert f"1 of 3 activities were started ({started.id})" in caught.value.message
     assert "part 2 of 3" in caught.value.message
     assert str(caught.value) == caught.value.message
@@ -337,7 +337,7 @@ async def test_a_file_that_changes_between_two_parts_ends_the_call(
     client._open_parts.session.budget.pause = changed  # type: ignore[method-assign]  # to know when
     with pytest.raises(errors.FileChanged, match="1 of 3 activities were started"):
         await client.activities.begin_remove_contacts(gone, lists=["1"])
-    assert len(await client.activities.list()) == 1
+    assert len(await client.activities.all()) == 1
 
 
 async def test_cancelling_leaves_nothing_open(connect: Callable[..., Any], gone: Path) -> None:
