@@ -514,7 +514,7 @@ async def test_activities_are_listed_by_status_and_type(
         (),
         (("status", "COMPLETE"), ("type", "ADD_CONTACTS")),
     ]
-    assert await client.activities.all(status="ALL") == await client.activities.list()
+    assert await client.activities.all(status="ALL") == await client.activities.all()
 
 
 @pytest.mark.parametrize("query", [{"status": "CANCELLED"}, {"status": "DONE"}, {"type": "SEND"}])
