@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import nox
 
 nox.options.default_venv_backend = "venv"
@@ -49,7 +47,7 @@ def types(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure against the peers: `nox -s bench -- --only P1,P2 --quick`."""
     session.install(".[bench]")
-    arguments = session.posargs or ["--json", os.path.join("benchmarks", "results", "latest.json")]
+    arguments = session.posargs or ["--json", "benchmarks/results/all.json"]
     session.run("python", "-m", "benchmarks", *arguments)
 
 
