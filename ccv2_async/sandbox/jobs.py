@@ -18,7 +18,7 @@ from ccv2_async.sandbox.columns import (
     json_columns,
     read_column,
 )
-from ccv2_async.sandbox.state.activities import Fault, Outcome
+from ccv2_async.sandbox.state.activities import Outcome, RowProblem
 from ccv2_async.sandbox.state.contacts import is_address
 from ccv2_async.sandbox.tables import UnreadableFile, read_table
 
@@ -92,11 +92,11 @@ def add_contacts(
         count += 1
         problem = _problem(entry, year)
         if problem is not None:
-            errors.append(Fault(problem, entry.line, entry.email))
+            errors.append(RowProblem(problem, entry.line, entry.email))
             continue
         stored = contacts.by_email(entry.email)
         if stored is not None and stored.status == "OPTOUT":
-            warnings.append(Fault("The contact has opted out.", entry.line, entry.email))
+            warnings.append(RowProblem("The contact has opted out.", entry.line, entry.email))
             continue
         contact = contacts.add(entry.email, "API Bulk Import", "ACTION_BY_OWNER", now)
         apply_columns(contact, entry.columns, blanks=blanks)
@@ -120,9 +120,9 @@ def remove_contacts(
         count += 1
         contact = contacts.by_email(entry.email)
         if not is_address(entry.email):
-            errors.append(Fault("The e-mail address is not valid.", entry.line, entry.email))
+            errors.append(RowProblem("The e-mail address is not valid.", entry.line, entry.email))
         elif contact is None:
-            errors.append(Fault("There is no such contact.", entry.line, entry.email))
+            errors.append(RowProblem("There is no such contact.", entry.line, entry.email))
         else:
             contacts.leave(contact, lists, now)
     return Outcome(count, errors)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -44,10 +44,6 @@ class Entry:
     parts: tuple[str, ...] = ()
     fault: str | None = None
     ended: float | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """As the admin path shows it."""
-        return attrs.asdict(self)
 
 
 @attrs.define

@@ -123,6 +123,15 @@ def test_the_quota_a_day_refuses_until_the_next_day_and_its_headers_can_be_left_
     assert api.get("/library/info").status_code == 200
 
 
+def test_a_refusal_for_the_day_says_when_the_next_one_begins(
+    sandbox: Sandbox, api: httpx.Client
+) -> None:
+    sandbox.admin.configure(per_day=0)
+    refused = api.get("/library/info")
+    assert refused.headers["x-mashery-error-code"] == "ERR_403_DEVELOPER_OVER_RATE"
+    assert 0 < int(refused.headers["retry-after"]) <= DAY
+
+
 def test_calls_paced_at_exactly_the_quota_all_pass() -> None:
     quota = Quota(10, None)
     assert [quota.refusal(1000 + number * 0.1) for number in range(200)] == [None] * 200

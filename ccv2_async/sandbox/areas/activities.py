@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from ccv2_async.sandbox.operations import Call
-    from ccv2_async.sandbox.state.activities import Activity, Fault
+    from ccv2_async.sandbox.state.activities import Activity, RowProblem
     from ccv2_async.sandbox.world import World
 
 _STATUSES = ("UNCONFIRMED", "PENDING", "QUEUED", "RUNNING", "COMPLETE", "ERROR")
@@ -31,10 +31,10 @@ OPEN_EXPORTS = "/__sandbox__/exports"
 EXPORTS = "/v2/exports"
 
 
-def _show_fault(call: Call, fault: Fault) -> Any:
+def _show_problem(call: Call, problem: RowProblem) -> Any:
     if call.world.settings.errors_as_text:
-        return f"Line {fault.line}: {fault.message}" if fault.line else fault.message
-    return {"message": fault.message, "line_number": fault.line, "email_address": fault.email}
+        return f"Line {problem.line}: {problem.message}" if problem.line else problem.message
+    return {"message": problem.message, "line_number": problem.line, "email_address": problem.email}
 
 
 def _show(activity: Activity, status: str) -> dict[str, Any]:
@@ -72,8 +72,8 @@ def activity_get(call: Call) -> Answer:
     activity = call.world.activities.activity(call.ids["activityId"])
     row = _show(activity, call.world.activities.look(activity, call.now))
     outcome = activity.outcome
-    row["errors"] = [_show_fault(call, fault) for fault in outcome.errors]
-    row["warnings"] = [_show_fault(call, fault) for fault in outcome.warnings]
+    row["errors"] = [_show_problem(call, problem) for problem in outcome.errors]
+    row["warnings"] = [_show_problem(call, problem) for problem in outcome.warnings]
     row["file_name"] = activity.file_name if outcome.file_name is None else outcome.file_name
     return Answer(200, row)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ccv2_async.sandbox.areas.rows import READ_ONE, limit
 from ccv2_async.sandbox.operations import Answer, Operation, Shape
 from ccv2_async.sandbox.paging import page
-from ccv2_async.sandbox.schemas import events as schemas
+from ccv2_async.sandbox.schemas import registrants as schemas
 from ccv2_async.sandbox.state.events import find
 
 if TYPE_CHECKING:

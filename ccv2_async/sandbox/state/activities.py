@@ -24,7 +24,7 @@ CLEAR, EXPORT = "CLEAR_CONTACTS_FROM_LISTS", "EXPORT_CONTACTS"
 
 
 @attrs.frozen
-class Fault:
+class RowProblem:
     """Something wrong with one row of a job."""
 
     message: str
@@ -44,8 +44,8 @@ class Outcome:
     """
 
     count: int
-    errors: list[Fault] = attrs.field(factory=list)
-    warnings: list[Fault] = attrs.field(factory=list)
+    errors: list[RowProblem] = attrs.field(factory=list)
+    warnings: list[RowProblem] = attrs.field(factory=list)
     file_name: str | None = None
 
 
@@ -138,9 +138,9 @@ class Activities:
         activity.work = None
         if activity.end != "COMPLETE" or work is None:
             message = f"The activity ended as {activity.end}."
-            activity.outcome = Outcome(0, [Fault(message)])
+            activity.outcome = Outcome(0, [RowProblem(message)])
             return
         try:
             activity.outcome = work(activity.finished)
         except UnreadableFile as error:
-            activity.end, activity.outcome = "ERROR", Outcome(0, [Fault(str(error))])
+            activity.end, activity.outcome = "ERROR", Outcome(0, [RowProblem(str(error))])
