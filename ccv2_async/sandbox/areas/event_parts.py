@@ -101,7 +101,7 @@ def _check_item(_call: Call, fields: Row) -> None:
 
 
 def _shown_item(row: Row) -> Row:
-    shown = {"description": "", **row, "attributes": row.get("attributes", [])}
+    shown: Row = {"description": "", **row, "attributes": row.get("attributes", [])}
     if shown["attributes"]:
         quantities = [attribute["quantity_total"] for attribute in shown["attributes"]]
         shown["default_quantity_total"] = sum(quantities)
