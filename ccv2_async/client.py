@@ -19,9 +19,9 @@ from ccv2_async.resources.library import Library
 from ccv2_async.resources.uploads import Uploader
 from ccv2_async.transport.budget import Budget
 from ccv2_async.transport.connections import (
-    UsersEngine,
     open_engine,
     shows_visible_url,
+    users_engine,
 )
 from ccv2_async.transport.credentials import Credentials
 from ccv2_async.transport.session import Session, Timeouts
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
     from types import TracebackType
-
-    import httpx
 
     from ccv2_async.bulk.items import Items
     from ccv2_async.bulk.results import OnBulkProgress
@@ -52,6 +50,7 @@ if TYPE_CHECKING:
     from ccv2_async.transport.connections import (
         Engine,
         EngineName,
+        UsersClient,
     )
     from ccv2_async.transport.session import RefreshToken
 
@@ -82,8 +81,9 @@ class ConstantContact:
         budget: A `Budget` to share with other clients of the same key; `per_second` and `per_day`
             are then its own.
         engine: "httpx", or "aiohttp" (extra `[aiohttp]`) for more small uploads a second.
-        http_client: Your own `httpx.AsyncClient` to send through; it is not closed. Its limits
-            and proxies count then, and `engine`, `proxy` and `verify` must be left out.
+        http_client: Your own `httpx.AsyncClient` (or `httpx2.AsyncClient`) to send through; it is
+            not closed. Its limits and proxies count then, and `engine`, `proxy` and `verify` must
+            be left out.
         proxy: A proxy URL; the environment's proxies are used unless `trust_env` is False.
         verify: An `ssl.SSLContext`; False verifies nothing, which is for tests only.
         trust_env: Whether the environment's proxies are used.
@@ -111,7 +111,7 @@ class ConstantContact:
         per_day: int | None = PER_DAY,
         budget: Budget | None = None,
         engine: EngineName = "httpx",
-        http_client: httpx.AsyncClient | None = None,
+        http_client: UsersClient | None = None,
         proxy: str | None = None,
         verify: ssl.SSLContext | bool = True,
         trust_env: bool = True,
@@ -459,7 +459,7 @@ class ConstantContact:
         visible = False
         engine: Engine
         if self._http_client is not None:
-            engine = UsersEngine(self._http_client)
+            engine = users_engine(self._http_client)
             visible = shows_visible_url(self._http_client)
         else:
             engine = open_engine(

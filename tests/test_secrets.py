@@ -151,12 +151,17 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-@pytest.fixture(params=["httpx", "aiohttp", "own httpx", "own aiohttp"])
+@pytest.fixture(params=["httpx", "aiohttp", "own httpx", "own aiohttp", "own httpx2"])
 async def options(request: pytest.FixtureRequest) -> AsyncIterator[dict[str, Any]]:
     """Both engines, and a user's client of either kind."""
     given: dict[str, Any] = {"clock": SkippingClock(), "per_second": None, "per_day": None}
     if request.param in ("httpx", "aiohttp"):
         yield given | {"engine": request.param}
+        return
+    if request.param == "own httpx2":
+        library = pytest.importorskip("httpx2")
+        async with library.AsyncClient(trust_env=False) as own:
+            yield given | {"http_client": own}
         return
     transport = AiohttpTransport() if request.param == "own aiohttp" else None
     async with httpx.AsyncClient(transport=transport, trust_env=False) as own:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import logging
 import ssl
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 import anyio
 import httpx
 
 from ccv2_async.errors import UsageError
+from ccv2_async.transport.httpx2_clients import Httpx2Engine, is_httpx2
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -197,6 +198,23 @@ class _SigningTransport(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
+class UsersClient(Protocol):
+    """An `httpx.AsyncClient`, or an `httpx2.AsyncClient`."""
+
+    async def send(
+        self, request: Any, *, stream: bool = ..., auth: Any = ..., follow_redirects: Any = ...
+    ) -> Any:
+        """The answer to a prepared request."""
+        ...
+
+
+def users_engine(client: UsersClient) -> Engine:
+    """The engine that sends through a user's own client."""
+    if is_httpx2(client):
+        return Httpx2Engine(client)
+    return UsersEngine(cast("httpx.AsyncClient", client))
+
+
 def open_engine(
     name: EngineName,
     *,
@@ -303,7 +321,7 @@ def never_connected(failure: BaseException) -> bool:
     return any(kind.__name__ in _CONNECTING_OF_AIOHTTP for kind in cause.__mro__)
 
 
-def shows_visible_url(client: httpx.AsyncClient) -> bool:
+def shows_visible_url(client: UsersClient) -> bool:
     """Whether a user's client has a transport that may read the visible URL instead of the target.
 
     httpx's own transports write `raw_path`; others, such as httpx-aiohttp's, read `str(url)`, and
@@ -313,7 +331,12 @@ def shows_visible_url(client: httpx.AsyncClient) -> bool:
         getattr(client, "_transport", None),
         *getattr(client, "_mounts", {}).values(),
     ]
-    return not all(
-        transport is None or isinstance(transport, httpx.AsyncHTTPTransport)
-        for transport in transports
+    return not all(transport is None or _writes_raw_target(transport) for transport in transports)
+
+
+def _writes_raw_target(transport: object) -> bool:
+    return any(
+        kind.__name__ == "AsyncHTTPTransport"
+        and kind.__module__.partition(".")[0] in ("httpx", "httpx2")
+        for kind in type(transport).__mro__
     )

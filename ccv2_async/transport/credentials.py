@@ -27,6 +27,12 @@ _FOREIGN_LOGGERS = (
     "httpcore.http2",
     "httpcore.proxy",
     "httpcore.socks",
+    "httpx2",
+    "httpcore2.connection",
+    "httpcore2.http11",
+    "httpcore2.http2",
+    "httpcore2.proxy",
+    "httpcore2.socks",
     "aiohttp.client",
 )
 _alive: weakref.WeakSet[Credentials] = weakref.WeakSet()
