@@ -153,7 +153,10 @@ async def test_an_owner_who_refuses_is_told_in_the_services_words() -> None:
         await flow_at("http://127.0.0.1:1").exchange_code(redirect, state="kept")
     assert caught.value.error_key == "access_denied"
     with pytest.raises(errors.GrantRefused) as caught:
-        await flow_at("http://127.0.0.1:1").exchange_code({"state": "kept"}, state="kept")
+        await flow_at("http://127.0.0.1:1").exchange_code(
+            {"state": "kept", "error_description": "x" * 10_000}, state="kept"
+        )
+    assert len(caught.value.message) < 500
     assert caught.value.error_key == "no_code"
 
 
@@ -180,6 +183,7 @@ async def test_a_code_that_is_not_good_is_refused_without_showing_any_secret(sta
         ("200 OK", b"<html>", errors.DecodeError),
         ("200 OK", b"", errors.DecodeError),
         ("200 OK", b"{}", errors.DecodeError),
+        ("200 OK", b'{"access_token": "", "token_type": "x", "expires_in": 1}', errors.DecodeError),
         ("200 OK", b'{"access_token": "token-7", "filler": "' + b"x" * 100_000, errors.DecodeError),
     ],
 )

@@ -38,6 +38,7 @@ BASE_URL = "https://oauth2.constantcontact.com/oauth2"
 _MAX_ANSWER = 64 * 1024
 _STEP_SECONDS = {"connect": 10.0, "read": 30.0, "write": 30.0, "pool": 10.0}
 _DEADLINE = 60.0
+_LONGEST_REASON = 300
 
 
 def new_state() -> str:
@@ -109,8 +110,8 @@ class OAuthFlow:
             raise _refusal(
                 "authorization",
                 None,
-                redirect.get("error", ""),
-                redirect.get("error_description", ""),
+                redirect.get("error", "")[:_LONGEST_REASON],
+                redirect.get("error_description", "")[:_LONGEST_REASON],
             )
         form = _Form(
             "exchange of the code",
@@ -125,7 +126,12 @@ class OAuthFlow:
             once=True,
         )
         del code, redirect
-        return await self._ask("/oauth/token", form, AccessToken)
+        token = await self._ask("/oauth/token", form, AccessToken)
+        if not token.access_token:
+            raise errors.DecodeError(
+                f"{form.what}: the answer holds an empty token. Begin anew at authorize_url."
+            )
+        return token
 
     async def token_info(self, access_token: str) -> TokenInfo:
         """Whose token it is, and the seconds it is still good for.
