@@ -318,8 +318,18 @@ class _OpenStream:
         self._owned = owned
         self._reader = stream if _is_reader(stream) else None
         self._iterator: AsyncIterator[bytes] | None = None
+        self._reading = self._unwanted = False
 
     async def read(self) -> bytes:
+        self._reading = True
+        try:
+            return await self._read()
+        finally:
+            self._reading = False
+            if self._unwanted:
+                await self.aclose()
+
+    async def _read(self) -> bytes:
         self._source.begin()
         chunk = b""
         if self._remaining:
@@ -333,6 +343,11 @@ class _OpenStream:
         return chunk
 
     async def aclose(self) -> None:
+        if self._reading:
+            # Some engines read in a task of their own, which may still be at it: a generator
+            # that runs cannot be closed. It is when the read ends, by its cancellation or not.
+            self._unwanted = True
+            return
         closable: list[object] = [self._iterator]
         if self._owned:
             closable.append(self._stream)

@@ -110,7 +110,7 @@ async def test_asked_to_raise_it_neither_looks_nor_sends_again(
     cc: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("lose_answer", "POST")
-    with pytest.raises(errors.AmbiguousUpload, match="menu.pdf"):
+    with pytest.raises(errors.AmbiguousUpload, match=r"menu.pdf"):
         await cc.library.upload(b"abc", name="menu.pdf", on_ambiguous="raise")
     assert (sends(sandbox), looks(sandbox)) == (1, 0)
 
@@ -481,7 +481,7 @@ async def test_a_service_that_is_killed_in_the_middle_of_an_upload(
         with pytest.raises(errors.TransportError) as caught:
             await cc.library.upload(lambda: slowly(), name="large.pdf", length=4_000_000)  # noqa: PLW0108  # a function
         assert caught.value.safe_to_retry
-        assert isinstance(caught.value, errors.ConnectFailed), "the second attempt found nobody"
+        assert caught.value.sent != "wholly"
     finally:
         if process.returncode is None:
             process.kill()

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from ccv2_async import ConstantContact
+from ccv2_async import ConstantContact, errors
 from tests.support.probes import nothing_left, until
 from tests.support.servers import RawServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from ccv2_async.sandbox import Sandbox
@@ -155,3 +155,35 @@ async def test_a_slot_of_the_lane_is_given_back_by_whoever_is_cancelled(
         await asyncio.wait(tasks)
     sandbox.admin.clear_faults()
     await cc.library.info()
+
+
+async def test_a_stream_that_is_being_read_when_the_connection_breaks_is_closed_after_it(
+    connect: Callable[..., Any], engine: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """aiohttp reads the body in a task of its own, still at it when the call has failed."""
+    reading, closed = asyncio.Event(), 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal closed
+        try:
+            yield b"x" * 1000
+            reading.set()
+            while True:
+                await asyncio.sleep(0.001)
+                yield b"x" * 1000
+        finally:
+            await asyncio.sleep(0)
+            closed += 1
+
+    async def script(wire: Wire) -> None:
+        await wire.head()
+        await reading.wait()
+        wire.reset()
+
+    async with RawServer(script) as server, nothing_left():
+        cc = await connect(server, engine=engine)
+        with pytest.raises(errors.ConnectionLost):
+            await cc.library.begin_upload(endless, name="a.png", length=10_000_000)
+        await until(lambda: closed == server.connections == 2)
+        await cc.aclose()
+    assert caplog.records == []
