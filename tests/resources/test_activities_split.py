@@ -115,18 +115,18 @@ async def test_errors_of_an_import_name_the_lines_of_the_whole_file(
     client: ConstantContact, sandbox: Sandbox, tmp_path: Path, errors_as_text: bool
 ) -> None:
     sandbox.admin.configure(errors_as_text=errors_as_text)
-    lines = ["Email,Note", *(f"{address},x" for address in addresses(20_010))]
-    for line in (2, 20_001, 20_002, 20_011):
-        lines[line - 1] = f"wrong{line},x"
+    rows = [f'{address},"x\ny"' for address in addresses(20_010)]
+    for row in (0, 19_999, 20_000, 20_009):
+        rows[row] = f'wrong{row},"x\ny"'
     path = tmp_path / "guests.csv"
-    path.write_text("\n".join(lines))
+    path.write_text("\n".join(["Email,Note", *rows]))
 
     activity = await client.activities.add_contacts(path, lists=["1"])
 
     assert isinstance(activity, SplitActivity)
     assert len(activity.parts) == 2
-    assert [row_error(row).line_number for row in activity.errors] == [2, 20_001, 20_002, 20_011]
-    assert [row_error(row).line_number for row in activity.parts[1].errors] == [2, 11]
+    assert [row_error(row).line_number for row in activity.errors] == [2, 40_000, 40_002, 40_020]
+    assert [row_error(row).line_number for row in activity.parts[1].errors] == [2, 20]
     assert isinstance(activity.errors[0], str) is errors_as_text
 
 
