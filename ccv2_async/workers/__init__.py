@@ -1,0 +1,13 @@
+"""Jobs on a task queue: workers that send files and start activities, and never wait for one.
+
+Start with `Workers`. Without any setting all of it lives in this process; with `CCV2_REDIS_URL`
+set, the same code runs on any number of machines.
+"""
+
+from ccv2_async.bulk.results import BulkState
+from ccv2_async.workers.application import Asked, Workers
+from ccv2_async.workers.records import JobRecord
+from ccv2_async.workers.settings import WorkerSettings
+from ccv2_async.workers.store import StoreUnavailable
+
+__all__ = ["Asked", "BulkState", "JobRecord", "StoreUnavailable", "WorkerSettings", "Workers"]

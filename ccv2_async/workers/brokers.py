@@ -1,0 +1,99 @@
+"""The queue between those who ask for jobs and the workers: in this process, or in Redis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from taskiq import InMemoryBroker
+from taskiq.serializers import JSONSerializer
+
+from ccv2_async.errors import UsageError
+
+if TYPE_CHECKING:
+    from taskiq import AsyncBroker
+
+    from ccv2_async.workers.settings import WorkerSettings
+
+RESULTS_KEPT = 86_400
+_CLAIM_SECONDS = 10.0
+
+
+def make_broker(settings: WorkerSettings) -> AsyncBroker:
+    """The broker that the settings ask for; messages and results are JSON.
+
+    Raises:
+        UsageError: The URL is not one of Redis, or the extra is not installed.
+    """
+    if settings.redis_url is None:
+        broker: AsyncBroker = InMemoryBroker(max_stored_results=10_000)
+    else:
+        broker = _redis_broker(settings, settings.redis_url)
+    broker.serializer = JSONSerializer()
+    return broker
+
+
+def _redis_broker(settings: WorkerSettings, url: str) -> AsyncBroker:
+    try:
+        from taskiq_redis import (  # noqa: PLC0415  # only with Redis
+            RedisAsyncResultBackend,
+            RedisStreamBroker,
+        )
+    except ImportError as error:
+        raise UsageError(
+            "Workers over Redis need the extra: pip install 'ccv2-async[workers]' "
+            f"({error.name} is missing)."
+        ) from None
+    try:
+        return RedisStreamBroker(
+            url,
+            queue_name=stream_of(settings),
+            consumer_group_name=settings.namespace,
+            # From the beginning: what was asked for before the first worker ever ran counts too.
+            consumer_id="0",
+            # A worker takes no more than it can begin with; the rest is there for the others.
+            xread_count=settings.concurrency,
+            xread_block=1000,
+            idle_timeout=int(settings.redeliver_seconds * 1000),
+            # Whoever dies while it claims messages must not keep the others from doing so.
+            unacknowledged_lock_timeout=_CLAIM_SECONDS,
+        ).with_result_backend(
+            RedisAsyncResultBackend(
+                url,
+                serializer=JSONSerializer(),
+                result_ex_time=RESULTS_KEPT,
+                prefix_str=f"{settings.namespace}:result",
+            )
+        )
+    except ValueError:
+        raise UsageError(
+            "The URL of Redis is none: write redis://HOST:PORT/0, rediss:// or unix://."
+        ) from None
+
+
+def stream_of(settings: WorkerSettings) -> str:
+    """The name of the stream in Redis that holds the messages."""
+    return f"{settings.namespace}:queue"
+
+
+async def trim(settings: WorkerSettings) -> None:
+    """Take out of the stream what every worker has acknowledged: Redis keeps it otherwise."""
+    from redis.asyncio import Redis  # noqa: PLC0415  # only with Redis
+
+    if settings.redis_url is None:
+        return
+    stream = stream_of(settings)
+    async with Redis.from_url(settings.redis_url, socket_timeout=5.0) as redis:
+        groups = await redis.xinfo_groups(stream)
+        oldest = [group["last-delivered-id"] for group in groups]
+        for group in groups:
+            pending = await redis.xpending(stream, group["name"])
+            if pending["min"] is not None:
+                oldest.append(pending["min"])
+        if oldest:
+            await redis.xtrim(stream, minid=min(oldest, key=_order), approximate=True)
+
+
+def _order(message_id: bytes | str) -> tuple[int, int]:
+    text = message_id.decode() if isinstance(message_id, bytes) else message_id
+    milliseconds, _, number = text.partition("-")
+    return int(milliseconds), int(number or 0)

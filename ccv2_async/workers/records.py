@@ -1,0 +1,208 @@
+"""One job of the workers on record, and what follows from it. Pure.
+
+The states and the rules are those of a bulk upload's journal: what is being sent when a worker
+dies is looked for before anything is sent again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import attrs
+import orjson
+
+from ccv2_async import errors
+from ccv2_async.bulk.journal import Entry, action_for
+from ccv2_async.bulk.results import Action, BulkState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Line: TypeAlias = Literal["send", "follow", "settled"]
+"""What a job waits for: to be sent, to be followed, or nothing any more."""
+
+UPLOAD_TASK = "upload"
+MOST_ATTEMPTS = 5
+FIRST_BACKOFF = 5.0
+LONGEST_BACKOFF = 300.0
+
+_LINES: Mapping[BulkState, Line] = {
+    BulkState.PENDING: "send",
+    BulkState.SENDING: "send",
+    BulkState.ACCEPTED: "follow",
+}
+
+
+def _texts(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(values)
+
+
+@attrs.frozen
+class JobRecord:
+    """What is known of one job; the same in every store.
+
+    Attributes:
+        key: Names the job: the same key is never sent twice.
+        task: "upload", or the activity: "add_contacts", "remove_contacts", "clear_lists" or
+            "export_contacts".
+        arguments: What it was asked for with, as JSON has it.
+        lock: What is held while it is sent: jobs that could be taken for one another share it.
+        state: Where it stands.
+        name: What messages call it: a file's name in the library.
+        folder_id: The library folder of an upload, or "".
+        size: Bytes of the file when it was taken up; -1 before.
+        written_ns: When the file was last written then, in nanoseconds since 1970.
+        since: When it was first sent, in seconds since 1970; None before.
+        file_id: The library's id of an upload, or "".
+        tokens: Its resume tokens: one, or several for an activity that was split.
+        accepted: When the service accepted it, in seconds since 1970; None before.
+        status: The service's last word, or None.
+        unknown: Looks in a row at which the service did not know it.
+        looks: Looks so far.
+        attempts: Times that it was tried and may be tried again.
+        attend_at: When somebody should look after it, in seconds since 1970.
+        result: What came out of an activity: its counts.
+        error: Why it failed, or what went wrong last.
+        error_type: The name of that exception, or "".
+        final: Whether a failure is one that sending it again will not mend.
+        created: When it was put on record, in seconds since 1970.
+        updated: When this was written, in seconds since 1970.
+    """
+
+    key: str
+    task: str
+    arguments: dict[str, Any]
+    lock: str
+    state: BulkState = attrs.field(default=BulkState.PENDING, converter=BulkState)
+    name: str = ""
+    folder_id: str = ""
+    size: int = -1
+    written_ns: int = 0
+    since: float | None = None
+    file_id: str = ""
+    tokens: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    accepted: float | None = None
+    status: str | None = None
+    unknown: int = 0
+    looks: int = 0
+    attempts: int = 0
+    attend_at: float = 0.0
+    result: dict[str, Any] = attrs.field(factory=dict)
+    error: str = ""
+    error_type: str = ""
+    final: bool = False
+    created: float = 0.0
+    updated: float = 0.0
+
+    @property
+    def line(self) -> Line:
+        """What it waits for."""
+        return _LINES.get(self.state, "settled")
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more happens to it by itself."""
+        return self.line == "settled"
+
+    @property
+    def token(self) -> str:
+        """The resume token of the job, or the first of several; "" before it was accepted."""
+        return self.tokens[0] if self.tokens else ""
+
+    def to_json(self) -> bytes:
+        """The record as a store keeps it."""
+        return orjson.dumps(attrs.asdict(self))
+
+    @classmethod
+    def from_json(cls, document: bytes | str) -> JobRecord:
+        """The record that a store kept; fields of other versions are left out."""
+        known = {field.name for field in attrs.fields(cls)}
+        found = orjson.loads(document)
+        return cls(**{name: value for name, value in found.items() if name in known})
+
+    def answer(self) -> dict[str, Any]:
+        """What a task returns: plain JSON."""
+        return {
+            "key": self.key,
+            "state": str(self.state),
+            "id": self.file_id,
+            "token": self.token,
+            "tokens": list(self.tokens),
+            "status": self.status,
+            "error": self.error,
+        }
+
+
+def key_of_upload(path: str, folder_id: str, name: str) -> str:
+    """The key of an upload that was given none: the same file to the same place is the same job."""
+    return _digest("upload", path, folder_id, name)
+
+
+def lock_of_upload(folder_id: str, name: str) -> str:
+    """What is held while a file is sent.
+
+    Files of one name in one folder exclude each other: while one is under way, a look for the
+    other could take it for its own.
+    """
+    return _digest("twins", folder_id, name)
+
+
+def _digest(*words: str) -> str:
+    text = "\0".join(words).encode("utf-8", "backslashreplace")
+    return hashlib.sha256(text).hexdigest()[:32]
+
+
+def action_of(record: JobRecord, size: int, written_ns: int) -> Action:
+    """What to do about a file, by its record and what it is now: the journal's own rules."""
+    if record.size < 0:  # it was put on record without a look at the file
+        return Action.SEND
+    entry = Entry(
+        path="",
+        folder=record.folder_id,
+        name=record.name,
+        size=record.size,
+        written_ns=record.written_ns,
+        state=record.state,
+        final=record.final,
+    )
+    return action_for(entry, size, written_ns)
+
+
+def after_failure(
+    record: JobRecord,
+    error: errors.ConstantContactError,
+    now: float,
+    jitter: float,
+    *,
+    sent: bool,
+) -> JobRecord:
+    """The record once sending it has failed.
+
+    Args:
+        record: As it was.
+        error: What went wrong.
+        now: Seconds since 1970.
+        jitter: A number from 0 to 1, drawn by the caller.
+        sent: Whether anything of it was sent this time; else it was only looked for.
+    """
+    told = attrs.evolve(record, error=error.message, error_type=type(error).__name__)
+    tries_left = record.attempts + 1 < MOST_ATTEMPTS
+    wait = min(FIRST_BACKOFF * 2.0**record.attempts, LONGEST_BACKOFF) * (0.5 + jitter / 2.0)
+    if isinstance(error, errors.AmbiguousUpload):
+        if not sent and not error.candidates and tries_left:  # the look itself failed
+            return attrs.evolve(told, attempts=record.attempts + 1, attend_at=now + wait)
+        return attrs.evolve(told, state=BulkState.AMBIGUOUS, final=True)
+    if isinstance(error, errors.DailyQuotaExceeded):
+        resets = error.resets_at.timestamp() + 60.0 * jitter
+        return attrs.evolve(told, state=BulkState.PENDING, since=None, attend_at=resets)
+    passing = error.safe_to_retry or isinstance(error, errors.ClientClosed)
+    if passing and tries_left:
+        return attrs.evolve(
+            told,
+            state=BulkState.PENDING,
+            since=None,
+            attempts=record.attempts + 1,
+            attend_at=now + wait,
+        )
+    return attrs.evolve(told, state=BulkState.FAILED, attempts=record.attempts + 1)

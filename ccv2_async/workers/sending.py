@@ -1,0 +1,297 @@
+"""Sending one job: an upload, or what starts an activity, and its record before and after.
+
+Delivered twice, or left behind by a worker that was killed, a job is sent once: whoever sends
+holds its lock, its record says "sending" before the first byte can leave, and what stands at
+"sending" is looked for at the service before anything is sent again.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import attrs
+
+from ccv2_async import errors
+from ccv2_async.bulk.results import Action, BulkState
+from ccv2_async.polling.poller import UploadPoller
+from ccv2_async.polling.schedule import first_look
+from ccv2_async.polling.uploads import UPLOAD
+from ccv2_async.resources.uploads import Unsettled, prepare
+from ccv2_async.transport.budget import Lane
+from ccv2_async.workers.leases import Lease, LeaseLost
+from ccv2_async.workers.records import UPLOAD_TASK, action_of, after_failure
+from ccv2_async.workers.store import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ccv2_async.client import ConstantContact
+    from ccv2_async.clock import Clock
+    from ccv2_async.polling.split import BulkPoller
+    from ccv2_async.resources.uploads import Upload
+    from ccv2_async.transport.sources import OpenSource, Source
+    from ccv2_async.transport.threads import FileThreads
+    from ccv2_async.workers.records import JobRecord
+    from ccv2_async.workers.store import JobStore
+
+ACTIVITIES = ("add_contacts", "clear_lists", "export_contacts", "remove_contacts")
+KEEPING_ATTEMPTS = 8
+COME_AGAIN = 5.0
+
+
+@attrs.frozen
+class Sender:
+    """Sends jobs, each while its lock is held.
+
+    Attributes:
+        store: Where the records are.
+        client: What sends.
+        clock: The time.
+        lease_seconds: For how long a job is left alone when its worker dies.
+        jitter: A source of numbers from 0 to 1.
+    """
+
+    store: JobStore
+    client: ConstantContact
+    clock: Clock
+    lease_seconds: float
+    jitter: Callable[[], float]
+
+    async def send(self, record: JobRecord, holder: str) -> JobRecord:
+        """The record of the job once it was sent, or as it is when there is nothing to do.
+
+        Args:
+            record: As it is, or as it is to be if its key is new.
+            holder: Tells this delivery apart from any other.
+
+        Raises:
+            StoreUnavailable: Nothing can be put on record. What stands at "sending" is settled
+                later.
+        """
+        await self.store.add(record)
+        lease = Lease(self.store, record.lock, holder, seconds=self.lease_seconds, clock=self.clock)
+
+        async def work() -> JobRecord | None:
+            return await self._held(await self._known(record), holder)
+
+        try:
+            sent = await lease.run(work, None)
+        except LeaseLost:
+            return await self._known(record)
+        return sent or await self._put_off(record)
+
+    async def _known(self, record: JobRecord) -> JobRecord:
+        return await self.store.find(record.key) or record
+
+    async def _put_off(self, record: JobRecord) -> JobRecord:
+        """Somebody else is at it, or at its twin: see to it that it is looked at again soon."""
+        known = await self._known(record)
+        if known.state is BulkState.PENDING:
+            await self.store.schedule(known.key, "send", self.clock.time() + COME_AGAIN)
+        return known
+
+    async def _held(self, known: JobRecord, holder: str) -> JobRecord:
+        if known.state in (BulkState.ACCEPTED, BulkState.DONE, BulkState.AMBIGUOUS):
+            return known
+        if known.state is BulkState.FAILED and known.final:
+            return known
+        try:
+            if known.task == UPLOAD_TASK:
+                return await self._upload(known, holder)
+            return await self._start_activity(known, holder)
+        except (LeaseLost, StoreUnavailable):
+            raise
+        except errors.ConstantContactError as error:
+            # What is on record now: when it was sent, that has been written since.
+            latest = await self._known(known)
+            failed = after_failure(
+                latest,
+                error,
+                self.clock.time(),
+                self.jitter(),
+                sent=latest.updated != known.updated,
+            )
+            return await self._keep(failed, holder)
+
+    async def _upload(self, known: JobRecord, holder: str) -> JobRecord:
+        parts = self.client._open_parts  # noqa: SLF001  # the client is ours
+        upload = _upload_of(known)
+        known = attrs.evolve(known, name=upload.name, folder_id=upload.folder_id)
+        unsettled = None
+        if known.state is BulkState.SENDING and known.since is not None:
+            unsettled = Unsettled(since=known.since, size=known.size)
+            # Files that other jobs have got are not this one, however alike they look.
+            parts.uploader.claim(await self.store.file_ids(known.lock))
+        size, written_ns = await self._measure(upload, known, parts.threads)
+        if action_of(known, size, written_ns) is Action.REFUSE:
+            return await self._refuse(known, holder)
+        sending = attrs.evolve(
+            known,
+            state=BulkState.SENDING,
+            size=size,
+            written_ns=written_ns,
+            attend_at=self.clock.time() + self.lease_seconds + COME_AGAIN,
+        )
+
+        async def announce() -> None:
+            nonlocal sending
+            if sending.since is None:
+                sending = attrs.evolve(sending, since=self.clock.time())
+            await self._keep(sending, holder)
+
+        source = AnnouncedSource(upload.source, announce)
+        file_id = await parts.uploader.send(
+            attrs.evolve(upload, source=source), unsettled=unsettled
+        )
+        job = parts.sweep.started(UPLOAD, file_id, label=upload.name)
+        token = UploadPoller(parts.session, parts.sweep, job).token()
+        return await self._accepted(sending, holder, (token,), file_id=file_id)
+
+    async def _measure(
+        self, upload: Upload, known: JobRecord, threads: FileThreads
+    ) -> tuple[int, int]:
+        """Size and time of the file; those on record if it is gone and may have been sent."""
+        try:
+            size = await upload.source.prepare(threads)
+            return size, await threads.run(_written_ns, known.arguments["path"])
+        except errors.FileRefused:
+            if known.state is BulkState.SENDING:
+                return known.size, known.written_ns
+            raise
+
+    async def _refuse(self, known: JobRecord, holder: str) -> JobRecord:
+        """It was being sent, nobody knows whether it arrived, and it is another file now."""
+        error = (
+            f"{known.name}: it was being sent when its worker ended, and has changed since, so it "
+            f"cannot be looked for. It may be in folder {known.folder_id}; look there, then upload "
+            "it with another key if it is missing."
+        )
+        refused = attrs.evolve(
+            known,
+            state=BulkState.AMBIGUOUS,
+            error=error,
+            error_type=errors.FileChanged.__name__,
+            final=True,
+        )
+        return await self._keep(refused, holder)
+
+    async def _start_activity(self, known: JobRecord, holder: str) -> JobRecord:
+        """Start it, also when an earlier worker may have done so: twice changes nothing more."""
+        sending = attrs.evolve(
+            known,
+            state=BulkState.SENDING,
+            since=self.clock.time(),
+            attend_at=self.clock.time() + self.lease_seconds + COME_AGAIN,
+        )
+        await self._keep(sending, holder)
+        begin: Any = getattr(self.client.activities, f"begin_{known.task}")
+        try:
+            poller: BulkPoller = await begin(**known.arguments, lane=Lane.BULK)
+        except TypeError as error:
+            raise errors.InvalidField("arguments", known.arguments, str(error)) from None
+        return await self._accepted(sending, holder, tuple(poller.tokens()))
+
+    async def _accepted(
+        self, sending: JobRecord, holder: str, tokens: tuple[str, ...], *, file_id: str = ""
+    ) -> JobRecord:
+        now = self.clock.time()
+        accepted = attrs.evolve(
+            sending,
+            state=BulkState.ACCEPTED,
+            tokens=tokens,
+            file_id=file_id,
+            accepted=now,
+            attend_at=now + first_look(None),
+            error="",
+            error_type="",
+        )
+        # It is at the service now: that is put on record whatever happens around us. A store that
+        # is away for a moment is waited for; the record says "sending" until then.
+        with anyio.CancelScope(shield=True):
+            for attempt in range(1, KEEPING_ATTEMPTS + 1):
+                try:
+                    return await self._keep(accepted, holder)
+                except StoreUnavailable:
+                    if attempt == KEEPING_ATTEMPTS:
+                        raise
+                await self.clock.sleep(0.1 * 2.0**attempt)
+        raise AssertionError  # pragma: no cover
+
+    async def _keep(self, record: JobRecord, holder: str) -> JobRecord:
+        """Put it on record.
+
+        Raises:
+            LeaseLost: Another worker has taken the job over.
+        """
+        if not await self.store.save(record, holder=holder):
+            raise LeaseLost(f"{record.name or record.task}: another worker has taken it over.")
+        return record
+
+
+class AnnouncedSource:
+    """A file that tells when it is opened to be sent, and is not opened if that fails.
+
+    The quota's slot has been got by then, and nothing has been sent: the right moment for the
+    record to say "sending", since what says so has to be looked for when its worker dies.
+
+    Args:
+        source: The file.
+        announce: Awaited each time before the file is handed out.
+    """
+
+    def __init__(self, source: Source, announce: Callable[[], Awaitable[None]]) -> None:
+        self._source = source
+        self._announce = announce
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self._source.name
+
+    @property
+    def filename(self) -> str | None:
+        """The file's own name."""
+        return self._source.filename
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it can be opened (once more)."""
+        return self._source.repeatable
+
+    async def prepare(self, threads: FileThreads) -> int:
+        """Its exact length in bytes."""
+        return await self._source.prepare(threads)
+
+    async def open(self, threads: FileThreads) -> OpenSource:
+        """Open it, once that is on record."""
+        opened = await self._source.open(threads)
+        try:
+            await self._announce()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await opened.aclose()
+            raise
+        return opened
+
+
+def _upload_of(record: JobRecord) -> Upload:
+    given = record.arguments
+    upload = prepare(
+        given["path"],
+        folder_id=given.get("folder_id", "0"),
+        name=given.get("name"),
+        description=given.get("description", ""),
+        source="MyComputer",
+        file_type=None,
+        length=None,
+    )
+    return attrs.evolve(upload, lane=Lane.BULK)
+
+
+def _written_ns(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns  # noqa: PTH116  # a plain string
+    except OSError as error:
+        raise errors.FileRefused(path, f"it is gone ({error.strerror})") from None
