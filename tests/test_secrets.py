@@ -97,6 +97,7 @@ class Watch:
         self.records: list[logging.LogRecord] = []
         self.raised: list[BaseException] = []
         self.progress: list[Any] = []
+        self.events: list[Any] = []
 
     async def failing(self, work: Awaitable[Any], *kinds: type[BaseException]) -> BaseException:
         """Await what has to fail, and keep how."""
@@ -114,8 +115,9 @@ class Watch:
         for error in self.raised:
             for text in texts_of(error):
                 assert_clean(text, f"{type(error).__name__}: {text[:2000]}")
-        for event in self.progress:
-            assert_clean(repr(event), "a progress event")
+        for event in (*self.progress, *self.events):
+            for text in shown(event):
+                assert_clean(text, "an event")
 
 
 @pytest.fixture
@@ -152,9 +154,10 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(params=["httpx", "aiohttp", "own httpx", "own aiohttp", "own httpx2"])
-async def options(request: pytest.FixtureRequest) -> AsyncIterator[dict[str, Any]]:
+async def options(request: pytest.FixtureRequest, watch: Watch) -> AsyncIterator[dict[str, Any]]:
     """Both engines, and a user's client of either kind."""
     given: dict[str, Any] = {"clock": SkippingClock(), "per_second": None, "per_day": None}
+    given["on_event"] = watch.events.append
     if request.param in ("httpx", "aiohttp"):
         yield given | {"engine": request.param}
         return
@@ -192,6 +195,7 @@ async def test_when_all_goes_well(watch: Watch, sandbox: Sandbox, options: dict[
                 assert_clean(text, repr(thing))
     assert_clean(repr(cc), "a closed client")
     assert watch.progress
+    assert watch.events
 
 
 @pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 409, 413, 429, 500, 503])
