@@ -84,6 +84,8 @@ async def test_the_form_carries_the_name_the_lists_and_the_bytes_of_the_file(
 
     content = await content_of(portion.body)
 
+    assert isinstance(portion.body, MultipartBody)
+    assert await portion.body.prepare() == len(content)
     assert name == "new.csv"
     assert b'name="file_name"\r\n\r\nnew.csv\r\n' in content
     assert b'name="lists"\r\n\r\n4,6\r\n' in content
@@ -295,6 +297,24 @@ async def test_addresses_go_as_json_and_nothing_else_of_a_contact(
     }
 
 
+@pytest.mark.parametrize(
+    ("contacts", "field"),
+    [
+        ([], "contacts"),
+        (["x" * BELOW_BYTES], "import_data[0]"),
+        ([ImportData(())], "import_data[0]"),
+    ],
+)
+async def test_a_removal_that_the_service_would_refuse_is_not_sent(
+    client: ConstantContact, ear: Ear, contacts: list[str | ImportData], field: str
+) -> None:
+    with pytest.raises(errors.InvalidField) as caught:
+        await client.activities.begin_remove_contacts(contacts, lists=["1"])
+    assert caught.value.field.startswith(field)
+    assert len(caught.value.message) < 300
+    assert ear.calls == []
+
+
 async def test_lists_are_emptied_and_stay(client: ConstantContact, guests: Path, ear: Ear) -> None:
     await client.activities.add_contacts(guests, lists=["1"])
     ear.calls.clear()
@@ -487,6 +507,13 @@ async def test_an_activity_that_ends_badly_raises_with_its_status_and_token(
 
     assert caught.value.status == status
     assert name in caught.value.message
+    assert client.resume(caught.value.token).id == poller.id
+
+
+async def test_a_wait_that_ends_early_leaves_a_token(client: ConstantContact, guests: Path) -> None:
+    poller = await client.activities.begin_add_contacts(guests, lists=["1"])
+    with pytest.raises(errors.PollTimeout) as caught:
+        await poller.wait(timeout=0.0)
     assert client.resume(caught.value.token).id == poller.id
 
 

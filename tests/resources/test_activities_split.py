@@ -101,8 +101,8 @@ async def test_45_000_removals_are_split_awaited_as_one_and_summed(
     assert (activity.contact_count, activity.error_count) == (45_000, 44_999)
     assert activity.status is ActivityStatus.COMPLETE
     assert activity.type == "REMOVE_CONTACTS_FROM_LISTS"
-    assert activity.created_date == min(part.created_date for part in activity.parts)
-    assert activity.finish_date == max(part.finish_date for part in activity.parts)
+    assert activity.created_date == min(filter(None, (p.created_date for p in activity.parts)))
+    assert activity.finish_date == max(filter(None, (p.finish_date for p in activity.parts)))
     found = {row_error(row).line_number: row_error(row).email_address for row in activity.errors}
     assert set(range(1, 45_001)) - set(found) == {44_999}
     assert all(email == f"person{line}@example.com" for line, email in found.items())
@@ -308,6 +308,18 @@ async def test_with_too_many_jobs_at_once_the_next_waits_for_one_to_end(
         activity = await poller
         assert activity.contact_count == 45_000
         await cc.aclose()
+
+
+@pytest.mark.parametrize("kind", ["too_many_requests", "over_ratelimit"])
+async def test_without_a_job_to_wait_for_or_quota_for_the_day_the_refusal_is_told(
+    client: ConstantContact, sandbox: Sandbox, gone: Path, kind: str
+) -> None:
+    skip = 1 if kind == "over_ratelimit" else 0
+    sandbox.admin.fault(kind, "POST", "/activities/*", skip=skip, times=None)
+    with pytest.raises(errors.QuotaExceeded) as caught:
+        await client.activities.begin_remove_contacts(gone, lists=["1"])
+    assert isinstance(caught.value, errors.DailyQuotaExceeded) is bool(skip)
+    assert ("1 of 3 activities were started" in caught.value.message) is bool(skip)
 
 
 async def test_an_error_on_the_way_tells_what_was_started_before_it(
