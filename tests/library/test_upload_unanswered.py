@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import errors
-from ccv2_async.resources.uploads import LOOK_PAGES, same_name
+from ccv2_async.resources import uploads
+from ccv2_async.resources.uploads import LOOK_PAGES, Unsettled, prepare, same_name
 from tests.support.probes import nothing_left, until
 from tests.support.servers import RawServer, serving
 
@@ -188,6 +189,56 @@ async def test_many_unanswered_uploads_are_each_settled_once(
     stored = [file["name"] for file in sandbox.admin.files()]
     assert len(stored) == len(set(stored)), "none is there twice"
     assert len(found) == len(set(found)) >= 50
+
+
+# --- what an earlier process left unsettled
+
+
+async def settle_earlier(
+    cc: ConstantContact, clock: SkippingClock, *, size: int = 3, claimed: str = ""
+) -> str:
+    """As the journal of many files does: it was being sent ten seconds ago."""
+    uploader = cc.library._uploader
+    uploader.claim([claimed] if claimed else [])
+    upload = prepare(
+        b"abc", folder_id="0", name="menu.pdf", description="", source="MyComputer",
+        file_type=None, length=None,
+    )  # fmt: skip
+    return await uploader.send(upload, unsettled=Unsettled(since=clock.time() - 10, size=size))
+
+
+async def test_what_an_earlier_process_sent_is_adopted_if_it_is_there(
+    connect: Callable[..., Any], clock: SkippingClock
+) -> None:
+    now = clock.time()
+    service = Listings([row("5", now - 9), row("4", now - 60)], date=now)
+    async with serving(service.serve) as server:
+        assert await settle_earlier(await connect(server), clock) == "5"
+    assert service.posts == 0
+
+
+@pytest.mark.parametrize("options", [{"size": 4}, {"claimed": "5"}])
+async def test_what_an_earlier_process_did_not_get_through_is_sent_once(
+    connect: Callable[..., Any], clock: SkippingClock, options: dict[str, Any]
+) -> None:
+    service = Listings([row("5", clock.time() - 9)])
+    async with serving(service.serve) as server:
+        cc = await connect(server)
+        if "claimed" in options:
+            with pytest.raises(errors.AmbiguousUpload):
+                await settle_earlier(cc, clock, **options)
+        else:  # of another size than the file has now, which is sent, arrives, and is found
+            assert await settle_earlier(cc, clock, **options) == "5"
+    assert service.posts == 1
+
+
+async def test_the_ids_that_are_spoken_for_are_remembered_up_to_a_number(
+    cc: ConstantContact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "CLAIMED_IDS", 2)
+    uploader = cc.library._uploader
+    uploader.claim(["1", "2", "3"])
+    assert list(uploader._claimed) == ["2", "3"]
 
 
 # --- listings that only a service could give
