@@ -18,32 +18,40 @@ from ccv2_async.version import __version__
 if TYPE_CHECKING:
     from ccv2_async import errors, models
     from ccv2_async.bulk.items import FileToUpload
-    from ccv2_async.bulk.results import BulkProgress, BulkState, UploadResult
+    from ccv2_async.bulk.results import BulkProgress, BulkState, FileProgress, UploadResult
     from ccv2_async.bulk.uploads import BulkUpload
     from ccv2_async.client import ConstantContact
     from ccv2_async.errors import ConstantContactError
     from ccv2_async.observe import Event
     from ccv2_async.polling.jobs import State, Update
     from ccv2_async.polling.poller import ActivityPoller, Poller, UploadPoller
+    from ccv2_async.polling.row_errors import row_error
+    from ccv2_async.polling.split import BulkPoller, SplitActivity
     from ccv2_async.resources.listing import Listing
     from ccv2_async.transport.budget import Budget, Lane
+    from ccv2_async.transport.oauth import OAuthFlow, new_state
     from ccv2_async.transport.progress import Progress
     from ccv2_async.transport.session import Timeouts
+    from ccv2_async.webhooks import verify_webhook
 
 __all__ = [
     "ActivityPoller",
     "Budget",
+    "BulkPoller",
     "BulkProgress",
     "BulkState",
     "BulkUpload",
     "ConstantContact",
     "ConstantContactError",
     "Event",
+    "FileProgress",
     "FileToUpload",
     "Lane",
     "Listing",
+    "OAuthFlow",
     "Poller",
     "Progress",
+    "SplitActivity",
     "State",
     "Timeouts",
     "Update",
@@ -52,27 +60,37 @@ __all__ = [
     "__version__",
     "errors",
     "models",
+    "new_state",
+    "row_error",
+    "verify_webhook",
 ]
 
 _HOMES = {
     "ActivityPoller": "polling.poller",
     "Budget": "transport.budget",
+    "BulkPoller": "polling.split",
     "BulkProgress": "bulk.results",
     "BulkState": "bulk.results",
     "BulkUpload": "bulk.uploads",
     "ConstantContact": "client",
     "ConstantContactError": "errors",
     "Event": "observe",
+    "FileProgress": "bulk.results",
     "FileToUpload": "bulk.items",
     "Lane": "transport.budget",
     "Listing": "resources.listing",
+    "OAuthFlow": "transport.oauth",
     "Poller": "polling.poller",
     "Progress": "transport.progress",
+    "SplitActivity": "polling.split",
     "State": "polling.jobs",
     "Timeouts": "transport.session",
     "Update": "polling.jobs",
     "UploadPoller": "polling.poller",
     "UploadResult": "bulk.results",
+    "new_state": "transport.oauth",
+    "row_error": "polling.row_errors",
+    "verify_webhook": "webhooks",
 }
 
 
