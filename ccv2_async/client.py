@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ccv2_async.bulk.items import Items
-    from ccv2_async.bulk.results import OnBulkProgress
+    from ccv2_async.bulk.results import OnBulkProgress, OnFileProgress
     from ccv2_async.clock import Clock
     from ccv2_async.observe import OnEvent
     from ccv2_async.polling.jobs import Job, JobKind, Update
@@ -318,6 +318,7 @@ class ConstantContact:
         concurrency: int = 8,
         journal: str | os.PathLike[str] | None = None,
         on_progress: OnBulkProgress | None = None,
+        on_file: OnFileProgress | None = None,
         on_ambiguous: OnAmbiguous = "look",
         fail_fast: bool = False,
         dry_run: bool = False,
@@ -341,6 +342,8 @@ class ConstantContact:
             journal: A file that keeps one row for each file, before and after each effect.
             on_progress: A function or coroutine function that is told of each `BulkProgress`, ten
                 times a second at most.
+            on_file: A plain function that is told of each `FileProgress`: a file that is being
+                sent, was accepted, or has another status. How it ended is in its result.
             on_ambiguous: As for `library.begin_upload`.
             fail_fast: Raise the first failure instead of going on.
             dry_run: Send nothing; each result says what would be done.
@@ -358,6 +361,7 @@ class ConstantContact:
             concurrency=concurrency,
             journal=os.fspath(journal) if journal is not None else None,
             on_progress=on_progress,
+            on_file=on_file,
             on_ambiguous=on_ambiguous,
             fail_fast=fail_fast,
             dry_run=dry_run,

@@ -1,7 +1,14 @@
 """Many files at once: `upload_many`, its journal, and folder trees."""
 
 from ccv2_async.bulk.items import FileToUpload
-from ccv2_async.bulk.results import BulkProgress, BulkState, UploadResult
+from ccv2_async.bulk.results import BulkProgress, BulkState, FileProgress, UploadResult
 from ccv2_async.bulk.uploads import BulkUpload
 
-__all__ = ["BulkProgress", "BulkState", "BulkUpload", "FileToUpload", "UploadResult"]
+__all__ = [
+    "BulkProgress",
+    "BulkState",
+    "BulkUpload",
+    "FileProgress",
+    "FileToUpload",
+    "UploadResult",
+]

@@ -122,5 +122,31 @@ class BulkProgress:
         return max(0, self.total - self.settled) / self.per_second
 
 
+@attrs.frozen
+class FileProgress:
+    """One file of a bulk upload at one moment, before it has a result.
+
+    Attributes:
+        path: The file, as it was given.
+        state: SENDING; or ACCEPTED, once the service has it.
+        size: Bytes of the file.
+        sent: Bytes sent in this attempt.
+        attempt: Which attempt at sending it is; 0 while it waits for its turn.
+        status: The service's last word on it, or None.
+        token: A resume token, once the service has it; "" before.
+    """
+
+    path: str
+    state: BulkState
+    size: int
+    sent: int = 0
+    attempt: int = 0
+    status: str | None = None
+    token: str = ""
+
+
+OnFileProgress: TypeAlias = "Callable[[FileProgress], object]"
+"""A plain function that is told of each `FileProgress`."""
+
 OnBulkProgress: TypeAlias = "Callable[[BulkProgress], Awaitable[object] | object]"
 """A function, or a coroutine function, that is told of each `BulkProgress`."""

@@ -24,7 +24,7 @@ from ccv2_async.bulk.journal import (
     action_for,
     storable,
 )
-from ccv2_async.bulk.results import Action, BulkProgress, BulkState, UploadResult
+from ccv2_async.bulk.results import Action, BulkProgress, BulkState, FileProgress, UploadResult
 from ccv2_async.polling.jobs import State
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.polling.sweep import Until
@@ -37,11 +37,12 @@ if TYPE_CHECKING:
 
     from ccv2_async.bulk.items import FileToUpload, Items
     from ccv2_async.bulk.journal import Memory
-    from ccv2_async.bulk.results import OnBulkProgress
+    from ccv2_async.bulk.results import OnBulkProgress, OnFileProgress
     from ccv2_async.polling.jobs import Job
     from ccv2_async.polling.sweep import Sweep
     from ccv2_async.resources.library import Library
     from ccv2_async.resources.uploads import OnAmbiguous, Upload, Uploader
+    from ccv2_async.transport.progress import Progress
     from ccv2_async.transport.session import Session
     from ccv2_async.transport.threads import FileThreads
 
@@ -83,6 +84,7 @@ class Options:
     concurrency: int = 8
     journal: str | None = None
     on_progress: OnBulkProgress | None = None
+    on_file: OnFileProgress | None = None
     on_ambiguous: OnAmbiguous = "look"
     fail_fast: bool = False
     dry_run: bool = False
@@ -145,7 +147,7 @@ class _Run:
         self._clock = self._session.clock
         self._memory: Memory = NoJournal()
         self._folders = FolderMap(surroundings.library)
-        self._watched = self._sweep.watching(Until.END)
+        self._watched = self._sweep.watching(Until.END if options.on_file is None else Until.CHANGE)
         # In the order in which they were taken up, so that the first is the first to be overdue.
         self._waiting: dict[Job, _Followed] = {}
         self._any_waiting = asyncio.Event()
@@ -385,6 +387,7 @@ class _Run:
         await self._memory.write(entry)
         self._count(sending=1)
         try:
+            upload = self._telling(upload, file, entry)
             file_id = await self._uploader.send(upload, unsettled=unsettled)
         except errors.AmbiguousUpload as error:
             await self._ambiguous(file, entry, error)
@@ -413,6 +416,7 @@ class _Run:
         self._waiting[job] = _Followed(entry, file, ends)
         self._any_waiting.set()
         self._count(processing=1)
+        self._tell_of_job(job)
         self._watched.add(job)
 
     async def _ambiguous(
@@ -454,6 +458,11 @@ class _Run:
                 raise
             except TimeoutError:
                 job = oldest
+            else:
+                if not job.state.is_final:
+                    self._watched.add(job)
+                    self._tell_of_job(job)
+                    continue
             await self._settle(job)
 
     async def _settle(self, job: Job) -> None:
@@ -501,6 +510,47 @@ class _Run:
     def _count(self, **changes: int) -> None:
         now = {name: getattr(self._progress, name) + by for name, by in changes.items()}
         self._progress = attrs.evolve(self._progress, **now)
+
+    def _telling(self, upload: Upload, file: FileToUpload, entry: Entry) -> Upload:
+        """The upload, which tells of each of its steps if somebody wants to know."""
+        if self._options.on_file is None:
+            return upload
+
+        def note(progress: Progress) -> None:
+            self._tell_of(
+                FileProgress(
+                    file.label,
+                    BulkState.SENDING,
+                    progress.total,
+                    sent=progress.sent,
+                    attempt=progress.attempt,
+                )
+            )
+
+        self._tell_of(FileProgress(file.label, BulkState.SENDING, entry.size))
+        return attrs.evolve(upload, on_progress=note)
+
+    def _tell_of_job(self, job: Job) -> None:
+        if self._options.on_file is None:
+            return
+        file, entry = self._waiting[job].file, self._waiting[job].entry
+        self._tell_of(
+            FileProgress(
+                file.label,
+                BulkState.ACCEPTED,
+                entry.size,
+                sent=entry.size,
+                status=job.status,
+                token=self._poller(job).token(),
+            )
+        )
+
+    def _tell_of(self, progress: FileProgress) -> None:
+        if self._options.on_file is not None:
+            try:
+                self._options.on_file(progress)
+            except Exception:
+                logger.exception("on_file of a bulk upload failed; the upload goes on")
 
     async def _tell(self, *, last: bool = False) -> None:
         callback = self._options.on_progress
