@@ -1,10 +1,10 @@
 """httpx connections that survive cancellation and scale: one connection a pool, our own free list.
 
 httpx 0.28's pool loses slots for good when a request is cancelled while it connects, and its cost
-grows with the square of its connections. So each connection here is an `AsyncHTTPTransport` of
-its own that holds at most one; what ends by anything but a fully read answer is closed and thrown
-away, never used again. The caller bounds how many requests are in flight, so nothing ever waits
-inside httpx.
+grows with the square of its connections. So each connection here is a transport of its own (see
+`direct`; httpx's own where there is a proxy) that holds at most one; what ends by anything but a
+fully read answer is closed and thrown away, never used again. The caller bounds how many requests
+are in flight, so nothing ever waits inside httpx.
 """
 
 from __future__ import annotations
@@ -241,16 +241,21 @@ def open_engine(
         return OwnEngine(_SigningTransport(_aiohttp_transport(context, proxy)))
     if name != "httpx":
         raise UsageError(f"engine is {name!r}: it must be 'httpx' or 'aiohttp'. Nothing was sent.")
+    return OwnEngine(FreeListTransport(_one_connection(context, proxy)))
+
+
+def _one_connection(
+    context: ssl.SSLContext, proxy: str | None
+) -> Callable[[], httpx.AsyncBaseTransport]:
+    """Makes transports that hold at most one connection each."""
+    if proxy is None:
+        from ccv2_async.transport.direct import DirectTransport  # noqa: PLC0415  # slow
+
+        return lambda: DirectTransport(context, KEEPALIVE_EXPIRY)
     limits = httpx.Limits(
         max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_EXPIRY
     )
-
-    def make() -> httpx.AsyncBaseTransport:
-        return httpx.AsyncHTTPTransport(
-            verify=context, limits=limits, proxy=proxy, trust_env=trust_env
-        )
-
-    return OwnEngine(FreeListTransport(make))
+    return lambda: httpx.AsyncHTTPTransport(verify=context, limits=limits, proxy=proxy)
 
 
 _contexts: dict[bool, ssl.SSLContext] = {}
