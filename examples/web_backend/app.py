@@ -1,0 +1,189 @@
+"""The application: one client for all requests, one request for each file, one stream of news.
+
+Run it with `python -m examples.web_backend --sandbox`, or give `create_app` to a server of your
+own.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import attrs
+from fastapi import Cookie, Depends, FastAPI, HTTPException, Query
+from fastapi import Request  # noqa: TC002  # FastAPI reads the annotations
+from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.requests import ClientDisconnect
+
+from ccv2_async import ConstantContact, errors
+
+from .board import Board
+from .incoming import TooLarge, drain, incoming
+from .live import Live
+from .uploads import Phase, Store, Upload
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from ccv2_async import Progress
+
+STATIC = Path(__file__).parent / "static"
+COOKIE = "visitor"
+LARGEST = 5 * 1024 * 1024
+
+logger = logging.getLogger("web_backend")
+
+_SAFE = {
+    # Whatever a file is called, the page loads and runs nothing that is not ours.
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+@attrs.frozen
+class Backend:
+    """What all requests share.
+
+    Attributes:
+        client: The one client.
+        board: Where news of uploads go.
+        largest: Bytes of the largest file that is taken.
+    """
+
+    client: ConstantContact
+    board: Board
+    largest: int
+
+
+def create_app(
+    open_client: Callable[[], ConstantContact] = ConstantContact.from_env,
+    *,
+    database: str | Path = "uploads.db",
+    largest: int = LARGEST,
+) -> FastAPI:
+    """The application.
+
+    Args:
+        open_client: Makes the client when the server starts.
+        database: The SQLite file that keeps the uploads' tokens.
+        largest: Bytes of the largest file that is taken; `library.info()` says what the account
+            allows.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_client() as client, Store.opened(database) as store:
+            app.state.backend = Backend(client, Board(store), largest)
+            yield
+
+    app = FastAPI(title="Upload to MyLibrary", lifespan=lifespan)
+    app.add_api_route("/", page, response_class=FileResponse, include_in_schema=False)
+    app.add_api_route("/uploads", send_on, methods=["POST"])
+    app.add_api_route("/uploads", live, methods=["GET"], response_class=Response)
+    app.mount("/static", StaticFiles(directory=STATIC))
+    return app
+
+
+def backend_of(request: Request) -> Backend:
+    """What all requests share."""
+    backend: Backend = request.app.state.backend
+    return backend
+
+
+def visitor_of(visitor: Annotated[str, Cookie()] = "") -> str:
+    """Who asks. A real application has its own log-in here."""
+    if not visitor:
+        raise HTTPException(403, "Open the page first: it sets the cookie that tells you apart.")
+    return visitor
+
+
+async def page(visitor: Annotated[str, Cookie()] = "") -> FileResponse:
+    """The page, and a cookie that makes the visitor's uploads theirs."""
+    response = FileResponse(STATIC / "index.html", headers=_SAFE)
+    response.set_cookie(
+        COOKIE,
+        visitor or secrets.token_urlsafe(),
+        max_age=30 * 86_400,
+        httponly=True,
+        samesite="strict",
+    )
+    return response
+
+
+async def live(
+    backend: Annotated[Backend, Depends(backend_of)], visitor: Annotated[str, Depends(visitor_of)]
+) -> Live:
+    """The visitor's uploads and all news of them, as server-sent events."""
+    return Live(backend.client, backend.board, visitor)
+
+
+async def send_on(
+    request: Request,
+    name: Annotated[str, Query(min_length=1, max_length=255)],
+    backend: Annotated[Backend, Depends(backend_of)],
+    visitor: Annotated[str, Depends(visitor_of)],
+) -> Response:
+    """Pass the body of this request on to the library while it comes in.
+
+    Answers as soon as the library has accepted the file; how it goes on, the stream of news
+    tells. When the browser goes away in the middle, the upload to the library is broken off, and
+    the library keeps nothing of it.
+    """
+    upload = Upload(owner=visitor, name=name, size=int(request.headers.get("content-length", 0)))
+    board = backend.board
+    await board.put(upload)
+    try:
+        accepted = await _passed_on(request, backend, upload)
+    except ClientDisconnect:
+        gone = "Broken off: the browser went away before the whole file was here."
+        await board.put(attrs.evolve(upload, phase=Phase.BROKEN, message=gone))
+        return Response(status_code=499)  # nobody reads it; the log does
+    except TooLarge:
+        status, message = 413, f"Larger than {backend.largest / 2**20:g} MB."
+    except errors.UsageError as error:
+        status, message = 422, str(error)
+    except errors.ConstantContactError as error:
+        logger.warning("%s could not be sent on: %s", upload.name, error)
+        status, message = 502, str(error)
+    else:
+        await board.put(accepted)
+        return JSONResponse(accepted.shown(), 202)
+    await board.put(attrs.evolve(upload, phase=Phase.REFUSED, message=message))
+    if status != 413:
+        await drain(request)
+    return JSONResponse({"detail": message}, status)
+
+
+async def _passed_on(request: Request, backend: Backend, upload: Upload) -> Upload:
+    """The upload, once the library has accepted it."""
+
+    def progress(now: Progress) -> None:
+        backend.board.show(attrs.evolve(upload, sent=now.sent, size=now.total))
+
+    async with incoming(request, largest=backend.largest) as body:
+        poller = await backend.client.library.begin_upload(
+            body.source, name=upload.name, length=body.length, on_progress=progress
+        )
+    return attrs.evolve(
+        upload,
+        size=body.length,
+        sent=body.length,
+        phase=Phase.PROCESSING,
+        token=poller.token(),
+    )
+
+
+def stop_streams(app: Any) -> None:
+    """End the streams of all open pages; call it in the event loop when the server is to stop.
+
+    Args:
+        app: What `create_app` made; before it has started up there is nothing to end.
+    """
+    backend: Backend | None = getattr(app.state, "backend", None)
+    if backend is not None:
+        backend.board.close()
