@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-_TURNS = 200
+_TURNS = 1000
 
 
 def descriptors() -> dict[str, str]:
