@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from ccv2_async import errors
 from ccv2_async.models.activities import ACTIVITY_OUTCOMES, Activity
+from ccv2_async.models.outcomes import Outcome
 from ccv2_async.polling.jobs import JobKind, Row
+from ccv2_async.polling.row_errors import told
 from ccv2_async.transport.budget import Lane
 from ccv2_async.transport.links import segment
 from ccv2_async.transport.retry import Effect
@@ -53,7 +55,9 @@ async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
         )
         wanted = frozenset(ids)
         for activity in answer.read(list[Activity]):
-            if activity.id in wanted and activity.status:
+            # One that failed is asked for by itself: only that tells which rows were wrong.
+            failed = activity.outcome is Outcome.FAILURE
+            if activity.id in wanted and activity.status and not failed:
                 rows[activity.id] = Row(status=str(activity.status))
     for id_ in ids:
         if id_ not in rows:
@@ -77,7 +81,7 @@ def failure(job: Job, token: str) -> errors.JobError:
     """The exception for an activity that ended in ERROR or CANCELLED."""
     activity = job.detail if isinstance(job.detail, Activity) else None
     rows = activity.errors if activity is not None else ()
-    first = f" First error: {rows[0]}." if rows else ""
+    first = f" First error: {told(rows[0]).rstrip('.')}." if rows else ""
     return errors.ActivityFailed(
         f"activity {job.label} (id {job.id}) ended with the status {job.status}.{first} "
         "Correct what it complains of and start it anew.",
