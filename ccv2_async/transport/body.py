@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from ccv2_async.transport.sources import OpenSource, Source
     from ccv2_async.transport.threads import FileThreads
 
+# To copy a block of this size takes less time than to send a piece more.
+_JOINED_UP_TO = 128 * 1024
+
 __all__ = ["Body", "BodyAttempt", "BytesBody", "MultipartBody"]
 
 
@@ -215,24 +218,31 @@ class _MultipartAttempt(BodyAttempt):
         self._opened = opened
         self._reporter = reporter
         self._remaining = opened.length
+        self._pieces: list[bytes] = []
 
     async def aclose(self) -> None:
         """Close the file."""
         await self._opened.aclose()
 
     async def _next(self) -> bytes:
+        if not self._pieces:
+            await self._read()
+        return self._pieces.pop()
+
+    async def _read(self) -> None:
+        """Have the next pieces ready, the last one first."""
         if self._reporter is not None:
             await self._report(self._reporter)
         block = await self._opened.read()
         pieces = [block]
         if self.sent == "nothing":
-            pieces.insert(0, self._layout.head)
+            pieces.append(self._layout.head)
         self._remaining -= len(block)
         # The source has made sure by now that nothing follows: a changed file raised above, and
         # a service that never sees the final boundary cannot take a wrong file for a whole one.
         if self._remaining == 0:
-            pieces.append(self._layout.tail)
-        return b"".join(pieces)
+            pieces.insert(0, self._layout.tail)
+        self._pieces = pieces if len(block) > _JOINED_UP_TO else [b"".join(reversed(pieces))]
 
     async def _finish(self) -> None:
         await self.aclose()

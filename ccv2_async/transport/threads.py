@@ -30,8 +30,9 @@ WHOLE_FILE_LIMIT = 1024 * _KIB
 _SMALLEST_BLOCK = 256 * _KIB
 _LARGEST_BLOCK = 1024 * _KIB
 # Each upload in flight holds up to three blocks: one on its way out, one in the socket's buffer,
-# one read ahead. 8 MiB of blocks therefore means 24 MiB of memory, however many share it.
-_BLOCKS_IN_ALL = 8 * 1024 * _KIB
+# one read ahead. 4 MiB of blocks therefore means 12 MiB of memory, however many share it up to 16;
+# and the event loop hands all of them to the kernel within a few milliseconds.
+_BLOCKS_IN_ALL = 4 * 1024 * _KIB
 
 
 class _Executor(ThreadPoolExecutor):
