@@ -101,8 +101,6 @@ def _new_client(sandbox: Sandbox) -> ConstantContact:
 
     return ConstantContact(
         **sandbox.client_options(),
-        per_second=None,
-        per_day=None,
         trust_env=False,
         clock=_HastyClock(),
     )

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _BACKLOG = 1024
 _GRACE = 0.2
+# A connection accepted in the moment of stopping has its transport a few turns of the loop later.
+_TURNS = 5
 _PATIENCE = 30.0
 _HOST = "127.0.0.1"
 
@@ -43,6 +45,8 @@ class ClientOptions(TypedDict):
     api_key: str
     access_token: str
     base_url: str
+    per_second: float | None
+    per_day: int | None
 
 
 class _Server(uvicorn.Server):
@@ -67,6 +71,8 @@ class _Server(uvicorn.Server):
     async def _shut(self) -> None:
         for server in self.servers:
             server.close()
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         state = self.server_state
         for connection in list(state.connections):
             connection.shutdown()
@@ -145,13 +151,22 @@ class Sandbox:
             raise RuntimeError("The sandbox is not running: use `with`, or call start().")
         return f"{'https' if self._tls else 'http'}://{_HOST}:{self._port}"
 
-    def client_options(self) -> ClientOptions:
-        """Keyword arguments for a client of this sandbox: key, token and base URL."""
+    def client_options(
+        self, *, per_second: float | None = None, per_day: int | None = None
+    ) -> ClientOptions:
+        """Keyword arguments for a client of this sandbox: key, token, base URL and quota.
+
+        Args:
+            per_second: Calls a second that the client keeps to; None for no limit.
+            per_day: Calls a day that the client keeps to; None for no limit.
+        """
         settings = self._world.settings
         return {
             "api_key": settings.api_key,
             "access_token": settings.access_token,
             "base_url": self.base_url,
+            "per_second": per_second,
+            "per_day": per_day,
         }
 
     def start(self) -> Self:

@@ -130,7 +130,7 @@ MAKERS: dict[str, Callable[[Stock], Awaitable[str]]] = {
 async def send_a_campaign(sandbox: Sandbox) -> dict[str, dict[str, str]]:
     """Ids for reports, by kind of activity: a campaign, a reader who did that, and a link."""
     options = sandbox.client_options()
-    async with ConstantContact(**options, per_second=None, per_day=None) as cc:
+    async with ConstantContact(**options) as cc:
         stock = Stock(cc)
         list_id = await stock.id("listId")
         addresses = [f"reader{number}@example.com" for number in range(READERS)]

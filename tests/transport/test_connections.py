@@ -172,7 +172,7 @@ async def test_a_redirect_is_never_followed(
 
 
 async def test_connections_are_used_again_and_closed_with_the_client(sandbox: Sandbox) -> None:
-    client = ConstantContact(**sandbox.client_options(), per_second=None)
+    client = ConstantContact(**sandbox.client_options())
     async with nothing_left(), client as cc:
         for _ in range(5):
             await cc.library.info()
