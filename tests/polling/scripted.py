@@ -1,0 +1,160 @@
+"""Jobs whose every status request is answered by the test, without a socket."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from ccv2_async import errors
+from ccv2_async.models import FileStatus
+from ccv2_async.models.activities import ACTIVITY_OUTCOMES, ActivityStatus
+from ccv2_async.models.library import FILE_OUTCOMES
+from ccv2_async.observe import Hook
+from ccv2_async.polling.jobs import JobKind, Row
+from ccv2_async.polling.poller import Poller
+from ccv2_async.polling.sweep import Sweep
+from ccv2_async.transport.credentials import Credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ccv2_async.polling.jobs import Job
+    from tests.support.clocks import ManualClock
+
+DAY = 86_400.0
+
+
+@attrs.define
+class FakeBudget:
+    """What the sweep reads of a budget."""
+
+    per_second: float | None = None
+    contended: bool = False
+
+
+@attrs.define(eq=False)
+class FakeSession:
+    """What the sweep and its pollers read of a session."""
+
+    clock: ManualClock
+    budget: FakeBudget = attrs.field(factory=FakeBudget)
+    credentials: Credentials = attrs.field(factory=lambda: Credentials("key", "token"))
+    base_url: str = "http://service/v2"
+    hook: Hook = attrs.field(factory=Hook)
+
+
+@attrs.define(eq=False)
+class Request:
+    """A status request that is on its way."""
+
+    kind: str
+    ids: tuple[str, ...]
+    answer: asyncio.Future[Mapping[str, Row]]
+
+
+class Service:
+    """A service that answers when the test says so.
+
+    Attributes:
+        statuses: The true status of each job; None for one that is not known.
+        on_their_way: The requests that have no answer yet.
+        requests: Every request there was: kind and ids.
+        fetched: The ids whose result was got.
+        busiest: The most requests of one kind that were on their way at a time.
+        by_itself: Whether requests are answered at once.
+    """
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.session = FakeSession(clock)
+        self.sweep = Sweep(self.session, jitter=lambda: 0.5)  # type: ignore[arg-type]  # enough of one
+        self.statuses: dict[str, str | None] = {}
+        self.on_their_way: list[Request] = []
+        self.requests: list[tuple[str, tuple[str, ...]]] = []
+        self.fetched: list[str] = []
+        self.busiest = 0
+        self.by_itself = False
+        self.kinds = {
+            "upload": self._kind("upload", FILE_OUTCOMES, 100, 900.0, errors.UploadFailed),
+            "activity": self._kind("activity", ACTIVITY_OUTCOMES, 50, DAY, errors.ActivityFailed),
+        }
+
+    def _kind(
+        self,
+        name: Any,
+        outcomes: Mapping[Any, Any],
+        most: int,
+        deadline: float,
+        failed: type[errors.JobError],
+    ) -> JobKind:
+        async def ask(session: Any, ids: Sequence[str]) -> Mapping[str, Row]:
+            return await self._ask(name, tuple(ids))
+
+        async def fetch(session: Any, job: Job) -> str:
+            self.fetched.append(job.id)
+            await asyncio.sleep(0)
+            return f"result of {job.id}"
+
+        def failure(job: Job, token: str) -> errors.JobError:
+            return failed(f"{job.id} failed", id=job.id, status=job.status, token=token)
+
+        return JobKind(
+            name=name,
+            noun=name,
+            path=f"/{name}/{{}}",
+            outcomes=outcomes,
+            most=most,
+            deadline=deadline,
+            kept=14 * DAY,
+            ask=ask,
+            fetch=fetch,
+            failure=failure,
+        )
+
+    async def _ask(self, kind: str, ids: tuple[str, ...]) -> Mapping[str, Row]:
+        self.requests.append((kind, ids))
+        if self.by_itself:
+            await asyncio.sleep(0)
+            return self.rows(ids)
+        request = Request(kind, ids, asyncio.get_running_loop().create_future())
+        self.on_their_way.append(request)
+        same = sum(other.kind == kind for other in self.on_their_way)
+        self.busiest = max(self.busiest, same)
+        try:
+            return await request.answer
+        finally:
+            self.on_their_way.remove(request)
+
+    def rows(self, ids: Sequence[str]) -> dict[str, Row]:
+        """What the service would say of these, foreign rows included."""
+        found = {id_: Row(status) for id_ in ids if (status := self.statuses.get(id_)) is not None}
+        return {"foreign": Row("Active"), **found}
+
+    def answer(self) -> None:
+        """Answer what is on its way."""
+        for request in self.on_their_way:
+            if not request.answer.done():
+                request.answer.set_result(self.rows(request.ids))
+
+    def fail(self, error: errors.ConstantContactError) -> None:
+        """Let what is on its way fail."""
+        for request in self.on_their_way:
+            if not request.answer.done():
+                request.answer.set_exception(error)
+
+    def start(self, kind: str, id_: str) -> Poller[str]:
+        """A poller of a new job."""
+        first = FileStatus.UPLOADED if kind == "upload" else ActivityStatus.PENDING
+        self.statuses[id_] = str(first)
+        return self.poller(self.sweep.started(self.kinds[kind], id_))
+
+    def poller(self, job: Job) -> Poller[str]:
+        """Another poller of a job."""
+        return Poller(self.session, self.sweep, job)  # type: ignore[arg-type]  # enough of one
+
+
+def refusal(status: int) -> errors.APIError:
+    """The exception for a status request that was refused as a whole."""
+    kind = errors.NotFound if status == 404 else errors.BadRequest
+    return kind(f"refused with {status}", status=status)

@@ -1,0 +1,651 @@
+"""Pollers of uploads against the sandbox, over a socket; no wait takes any time."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ccv2_async import errors
+from ccv2_async.client import ConstantContact
+from ccv2_async.polling import jobs
+from ccv2_async.polling.jobs import State
+from ccv2_async.polling.poller import UploadPoller
+from ccv2_async.polling.uploads import UPLOAD
+from ccv2_async.sandbox import Sandbox
+from tests.support.clocks import ManualClock, settle
+from tests.support.probes import nothing_left
+from tests.support.servers import serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.support.clocks import SkippingClock
+    from tests.support.servers import Request, Wire
+
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(100)
+STATUS = "/library/files/uploadstatus/*"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A sandbox in which a job ends at the third look."""
+    with Sandbox(mode="looks", looks=2) as sandbox:
+        yield sandbox
+
+
+async def begin(client: ConstantContact, name: str = "menu.png") -> UploadPoller:
+    return await client.library.begin_upload(PICTURE, name=name)
+
+
+async def begin_many(client: ConstantContact, number: int) -> list[UploadPoller]:
+    return await asyncio.gather(*(begin(client, f"{n}.png") for n in range(number)))
+
+
+def looks(sandbox: Sandbox) -> list[list[str]]:
+    """The ids of each status request."""
+    return [
+        entry.path.rpartition("/")[2].split(",") for entry in sandbox.admin.requests("GET", STATUS)
+    ]
+
+
+# One poller
+
+
+async def test_awaiting_a_poller_gives_the_file(client: ConstantContact) -> None:
+    poller = await begin(client)
+
+    file = await poller
+
+    assert file.id == poller.id
+    assert file.name == "menu.png"
+    assert file.status == "Active"
+    assert (poller.status, poller.state, poller.done) == ("Active", State.SUCCEEDED, True)
+
+
+async def test_nothing_is_asked_until_somebody_waits(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    poller = await begin(client)
+    await settle()
+
+    assert (poller.status, poller.done) == (None, False)
+    assert not looks(sandbox)
+
+
+async def test_awaiting_again_asks_nothing_again(client: ConstantContact, sandbox: Sandbox) -> None:
+    poller = await begin(client)
+    file = await poller
+    asked = len(sandbox.admin.requests())
+
+    assert await poller is file
+    assert await poller.wait(timeout=0) is file
+    assert (await poller.poll_once()) is not None
+    assert poller.next_delay == 0
+    assert len(sandbox.admin.requests()) == asked
+
+
+async def test_two_awaiters_share_looks_and_result(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    poller = await begin(client)
+
+    first, second = await asyncio.gather(poller.wait(), poller.wait())
+
+    assert first is second
+    assert len(looks(sandbox)) == 3
+    assert len(sandbox.admin.requests("GET", f"/library/files/{poller.id}")) == 1
+
+
+@pytest.mark.parametrize("who", [0, 1])
+async def test_cancelling_an_awaiter_leaves_the_other_its_result(
+    client: ConstantContact, sandbox: Sandbox, who: int
+) -> None:
+    sandbox.admin.fault("delay", "GET", STATUS, seconds=0.05)
+    poller = await begin(client)
+    waiters = [asyncio.create_task(poller.wait()) for _ in range(2)]
+    while not looks(sandbox):  # noqa: ASYNC110  # the sandbox runs in another thread
+        await asyncio.sleep(0)
+    waiters[who].cancel()
+
+    assert (await waiters[1 - who]).id == poller.id
+    assert waiters[who].cancelled()
+
+
+async def test_the_result_is_got_by_another_when_the_first_to_get_it_is_cancelled(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("hang", "GET", "/library/files/1*")
+    poller = await begin(client)
+    first, second = (asyncio.create_task(poller.wait()) for _ in range(2))
+    while not sandbox.admin.requests("GET", f"/library/files/{poller.id}"):  # noqa: ASYNC110  # another thread
+        await asyncio.sleep(0)
+    (first if not first.done() else second).cancel()
+
+    results = await asyncio.gather(first, second, return_exceptions=True)
+
+    assert [getattr(result, "id", None) for result in results].count(poller.id) == 1
+
+
+async def test_iterating_gives_every_change_the_last_one_included(client: ConstantContact) -> None:
+    poller = await begin(client)
+
+    updates = [update async for update in poller]
+
+    assert [update.status for update in updates] == ["Uploaded", "Processing", "Active"]
+    assert [update.is_final for update in updates] == [False, False, True]
+    assert {update.id for update in updates} == {poller.id}
+
+
+async def test_iterating_ends_without_an_error_when_the_job_failed(client: ConstantContact) -> None:
+    poller = await begin(client, "virus.png")
+
+    updates = [update async for update in poller]
+
+    assert (updates[-1].status, updates[-1].state) == ("VirusFound", State.FAILED)
+
+
+async def test_iterating_late_gives_the_changes_so_far_first(client: ConstantContact) -> None:
+    poller = await begin(client)
+    await poller
+
+    assert [update.status async for update in poller] == ["Uploaded", "Processing", "Active"]
+
+
+async def test_a_wait_that_is_too_short_leaves_poller_and_token_usable(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    poller = await begin(client)
+    sandbox.admin.set_status(poller.id, "Processing")
+
+    with pytest.raises(errors.PollTimeout, match=r"still .+ after 5 s of waiting. It goes on") as e:
+        await poller.wait(timeout=5)
+    sandbox.admin.set_status(poller.id, None)
+
+    assert isinstance(e.value, TimeoutError)
+    assert e.value.safe_to_retry
+    assert e.value.id == poller.id
+    assert client.resume(e.value.token).id == poller.id
+    assert (await poller).id == poller.id
+
+
+async def test_an_upload_is_given_up_after_fifteen_minutes(
+    connect: Callable[..., Any], sandbox: Sandbox, clock: SkippingClock
+) -> None:
+    client = await connect(sandbox)
+    poller = await begin(client, "stuck.png")
+    waiter = asyncio.create_task(poller.wait())
+    update = await poller.poll_once()
+    assert update is not None
+    assert update.status == "Uploaded"
+    begun = clock.now
+    while not waiter.done():
+        await clock.advance(1)
+        await asyncio.sleep(0.001)
+
+    with pytest.raises(errors.PollTimeout, match="after 900 s"):
+        await waiter
+    assert clock.now - begun >= 800
+
+
+async def test_iterating_is_given_up_when_nothing_changes_for_fifteen_minutes(
+    connect: Callable[..., Any], sandbox: Sandbox, clock: SkippingClock
+) -> None:
+    poller = await begin(await connect(sandbox), "stuck.png")
+    seen = []
+
+    async def iterate() -> None:
+        async for update in poller:
+            seen.append(update.status)  # noqa: PERF401  # what came before the error counts
+
+    iterator = asyncio.create_task(iterate())
+    while not iterator.done():
+        await clock.advance(5)
+        await asyncio.sleep(0.001)
+
+    with pytest.raises(errors.PollTimeout, match="after 900 s"):
+        await iterator
+    assert seen == ["Uploaded"]
+
+
+async def test_poll_once_looks_once_and_says_when_to_come_again(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    poller = await begin(client)
+
+    update = await poller.poll_once()
+
+    assert update is not None
+    assert update.status == "Uploaded"
+    assert len(looks(sandbox)) == 1
+    assert 0 < poller.next_delay <= 10
+    assert (await poller.poll_once()) is not None
+    assert len(looks(sandbox)) == 2
+
+
+async def test_poll_once_tells_of_a_failed_look_at_once(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    poller = await begin(client)
+    sandbox.admin.fault("server_error", "GET", STATUS, times=3)
+
+    with pytest.raises(errors.ServerError) as caught:
+        await poller.poll_once()
+
+    assert caught.value.safe_to_retry
+    assert (await poller.poll_once()) is not None
+
+
+async def test_poll_once_gives_none_for_what_is_not_known_yet(client: ConstantContact) -> None:
+    poller = await begin(client, "late.png")
+
+    assert await poller.poll_once() is None
+    assert poller.status is None
+
+
+async def test_what_a_poller_says_of_itself_needs_no_request_and_shows_no_key(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    poller = await begin(client)
+    asked = len(sandbox.admin.requests())
+
+    assert poller.kind == "upload"
+    assert poller.location == f"{sandbox.base_url}/library/files/uploadstatus/{poller.id}"
+    assert repr(poller) == f"<UploadPoller {poller.id} not looked at yet>"
+    for text in (poller.location, repr(poller), poller.token()):
+        assert "sandbox-key" not in text
+        assert "sandbox-token" not in text
+    assert len(sandbox.admin.requests()) == asked
+
+
+# Failures
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "status"),
+    [
+        ("virus.png", errors.VirusFound, "VirusFound"),
+        ("fail.png", errors.UploadFailed, "Failed"),
+        ("deleted.png", errors.UploadFailed, "Deleted"),
+    ],
+)
+async def test_a_failed_upload_raises_with_its_status_and_token(
+    client: ConstantContact, name: str, kind: type[errors.JobError], status: str
+) -> None:
+    poller = await begin(client, name)
+
+    for _ in range(2):
+        with pytest.raises(kind, match=rf"upload of {name} \(id {poller.id}\)") as caught:
+            await poller
+        assert caught.value.status == status
+        assert caught.value.id == poller.id
+        assert client.resume(caught.value.token).id == poller.id
+
+
+async def test_an_unknown_status_is_pending_shown_raw_and_warned_of_once(
+    client: ConstantContact, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_warned", set())
+    first, second = await begin(client, "strange-1.png"), await begin(client, "strange-2.png")
+
+    with caplog.at_level(logging.WARNING, "ccv2_async.polling"):
+        statuses = [update.status async for update in first]
+        await second
+
+    assert statuses == ["Uploaded", "Quarantined", "Active"]
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "The service gave an upload the status 'Quarantined', which this version does not know; "
+        "it is taken as pending."
+    )
+
+
+async def test_a_file_that_is_not_known_at_first_is_waited_for(client: ConstantContact) -> None:
+    assert (await (await begin(client, "late.png"))).name == "late.png"
+
+
+@pytest.mark.parametrize("as_null", [False, True], ids=["[]", "null"])
+async def test_a_file_that_never_becomes_known_is_lost_after_a_while(
+    connect: Callable[..., Any], clock: SkippingClock, as_null: bool
+) -> None:
+    with Sandbox(mode="at_once", unknown_as_null=as_null) as sandbox:
+        client = await connect(sandbox)
+        poller = await begin(client)
+        sandbox.admin.reset()
+        before = clock.now
+
+        with pytest.raises(errors.JobNotFound, match=f"does not know the id {poller.id}") as e:
+            await poller
+
+        assert clock.now - before > 100
+        assert len(looks(sandbox)) >= 3
+        assert (e.value.status, poller.state) == (None, State.LOST)
+        assert client.resume(e.value.token).id == poller.id
+        assert [update.state async for update in poller] == [State.LOST]
+
+
+def status_server(*bodies: bytes | int) -> Any:
+    """A server that accepts an upload with id 7 and then answers these to status requests."""
+    left = list(bodies)
+
+    async def answer(wire: Wire, request: Request) -> None:
+        if request.method == "POST":
+            await wire.answer("202 Accepted", b"", "Location: /v2/library/files/7", json=False)
+        elif "uploadstatus" in request.target:
+            body = left.pop(0) if len(left) > 1 else left[0]
+            if isinstance(body, int):
+                await wire.answer(f"{body} Refused", b"[]")
+            else:
+                await wire.answer(body=body)
+        else:
+            await wire.answer(body=b'{"id": "7", "name": "menu.png", "status": "Active"}')
+
+    return serving(answer)
+
+
+ACTIVE = b'[{"file_id": "7", "status": "Active", "description": "Active"}]'
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        (b'[{"file_id": 7, "status": "Active", "description": null}]',),
+        (b'[{"file_id": "8", "status": "Failed"}, {"file_id": "7", "status": "Active"}]',),
+        (b'[{"file_id": "8", "status": "Failed"}]', ACTIVE),
+        (b"null", ACTIVE),
+        (b"[]", ACTIVE),
+        (b"", ACTIVE),
+        (404, 404, ACTIVE),
+        (b'[{"file_id": "7", "status": "processing"}]', ACTIVE.replace(b"Active", b"ACTIVE")),
+    ],
+    ids=["number", "foreign row", "only foreign", "null", "[]", "nothing", "404", "other case"],
+)
+async def test_a_status_is_found_whatever_form_the_answer_has(
+    connect: Callable[..., Any], answers: tuple[bytes | int, ...]
+) -> None:
+    async with status_server(*answers) as server:
+        client = await connect(server)
+        file = await client.library.upload(PICTURE, name="menu.png")
+
+    assert file.id == "7"
+
+
+async def test_a_description_that_says_more_is_told(connect: Callable[..., Any]) -> None:
+    row = b'[{"file_id": "7", "status": "Failed", "description": "not a picture"}]'
+    async with status_server(row) as server:
+        client = await connect(server)
+        with pytest.raises(errors.UploadFailed, match=r"status Failed \(not a picture\)"):
+            await client.library.upload(PICTURE, name="menu.png")
+
+
+async def test_a_file_that_goes_away_while_it_is_waited_for_is_lost(
+    connect: Callable[..., Any], clock: SkippingClock
+) -> None:
+    row = b'[{"file_id": "7", "status": "Processing"}]'
+    async with status_server(row, 404) as server:
+        client = await connect(server)
+        poller = await begin(client)
+        assert (await poller.poll_once()) is not None
+
+        with pytest.raises(errors.JobNotFound) as caught:
+            await poller
+    assert caught.value.status is None
+
+
+async def test_a_refused_look_reaches_every_awaiter_and_waiting_again_is_possible(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    poller = await begin(client)
+    sandbox.admin.fault("inactive", "GET", STATUS)
+
+    results = await asyncio.gather(*(poller.wait() for _ in range(3)), return_exceptions=True)
+
+    assert [type(result) for result in results] == [errors.Forbidden] * 3
+    assert len(set(map(id, results))) == 3
+    assert (await poller).id == poller.id
+
+
+async def test_failing_looks_are_repeated_while_there_is_time(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("server_error", "GET", STATUS, times=14)
+    sandbox.admin.fault("lose_answer", "GET", STATUS, times=7)
+
+    assert (await (await begin(client))).status == "Active"
+
+
+# Tokens
+
+
+async def test_a_token_is_picked_up_by_another_client(
+    connect: Callable[..., Any], sandbox: Sandbox
+) -> None:
+    first = await connect(sandbox)
+    poller = await begin(first)
+    await poller.poll_once()
+    token = poller.token()
+    await first.aclose()
+    asked = len(sandbox.admin.requests())
+
+    second = await connect(sandbox)
+    resumed = second.resume(token)
+
+    assert len(sandbox.admin.requests()) == asked
+    assert (resumed.id, resumed.kind, resumed.status) == (poller.id, "upload", "Uploaded")
+    assert len(token) <= 400
+    assert (await resumed).name == "menu.png"
+
+
+async def test_a_token_made_after_the_end_is_asked_for_once_more(
+    connect: Callable[..., Any], sandbox: Sandbox
+) -> None:
+    first, second = await connect(sandbox), await connect(sandbox)
+    poller = await begin(first)
+    await poller
+    before = len(looks(sandbox))
+
+    resumed = second.resume(poller.token())
+
+    assert (resumed.status, resumed.done) == ("Active", False)
+    assert (await resumed).id == poller.id
+    assert len(looks(sandbox)) == before + 1
+
+
+async def test_pollers_of_one_job_in_one_client_share_what_is_known(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    poller = await begin(client)
+    resumed = client.resume(poller.token())
+
+    assert await poller is await resumed
+    assert len(looks(sandbox)) == 3
+
+
+async def test_a_token_of_other_credentials_is_refused(
+    connect: Callable[..., Any], client: ConstantContact, sandbox: Sandbox
+) -> None:
+    other = await connect(sandbox, access_token="somebody-else's")
+
+    with pytest.raises(errors.TokenError, match="other credentials"):
+        other.resume((await begin(client)).token())
+
+
+# Many
+
+
+async def test_many_pollers_share_their_looks(client: ConstantContact, sandbox: Sandbox) -> None:
+    pollers = await begin_many(client, 40)
+
+    files = await asyncio.gather(*pollers)
+
+    assert [file.id for file in files] == [poller.id for poller in pollers]
+    assert len(looks(sandbox)) <= 6
+
+
+async def test_as_completed_gives_pollers_in_the_order_in_which_they_end(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    slow, virus, quick = [await begin(client, f"{n}.png") for n in ("slow", "virus", "quick")]
+    sandbox.admin.set_status(quick.id, "Active")
+
+    ended = [poller async for poller in client.as_completed([slow, virus, quick])]
+
+    assert ended == [quick, virus, slow]
+
+
+async def test_as_completed_gives_each_poller_of_a_job_that_was_named_twice(
+    client: ConstantContact,
+) -> None:
+    poller = await begin(client)
+    other = client.resume(poller.token())
+
+    assert [one async for one in client.as_completed([poller, other])] == [poller, other]
+    assert [one async for one in client.as_completed([poller])] == [poller]
+    assert [one async for one in client.as_completed(list[UploadPoller]())] == []
+
+
+async def test_wait_all_gives_the_results_in_the_order_of_the_pollers(
+    client: ConstantContact,
+) -> None:
+    pollers = [await begin(client, f"{name}.png") for name in ("slow", "a", "b")]
+
+    files = await client.wait_all(pollers)
+
+    assert [file.name for file in files] == ["slow.png", "a.png", "b.png"]
+
+
+async def test_wait_all_raises_the_first_failure_once_all_have_ended(
+    client: ConstantContact,
+) -> None:
+    pollers = [await begin(client, f"{name}.png") for name in ("slow", "virus", "fail")]
+
+    with pytest.raises(errors.VirusFound):
+        await client.wait_all(pollers)
+
+    assert all(poller.done for poller in pollers)
+
+
+async def test_wait_all_puts_failures_in_their_places_when_asked_to(
+    client: ConstantContact,
+) -> None:
+    pollers = [await begin(client, f"{name}.png") for name in ("virus", "a")]
+
+    virus, file = await client.wait_all(pollers, return_errors=True)
+
+    assert isinstance(virus, errors.VirusFound)
+    assert not isinstance(file, errors.JobError)
+    assert file.name == "a.png"
+
+
+async def test_sweep_asks_for_up_to_a_hundred_in_a_request(
+    connect: Callable[..., Any], client: ConstantContact, sandbox: Sandbox
+) -> None:
+    pollers = await begin_many(client, 260)
+    sandbox.admin.set_status(pollers[0].id, "VirusFound")
+    tokens = [poller.token() for poller in pollers]
+    other = await connect(sandbox)
+
+    updates = await other.sweep(tokens)
+
+    assert [len(ids) for ids in looks(sandbox)] == [50, 100, 100, 10]
+    assert {id_ for ids in looks(sandbox) for id_ in ids} == {poller.id for poller in pollers}
+    found = [update for update in updates.values() if update is not None]
+    assert [update.status for update in found] == ["VirusFound"] + ["Uploaded"] * 259
+
+
+async def test_sweep_gives_none_for_what_is_not_known_and_waits_for_nothing(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    late, known = await begin(client, "late.png"), await begin(client)
+
+    updates = await client.sweep([late.token(), known.token(), known.token()])
+
+    assert updates[late.token()] is None
+    assert len(looks(sandbox)) == 1
+    assert await client.sweep([]) == {}
+
+
+async def test_sweep_asks_nothing_when_one_of_the_tokens_cannot_be_used(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    token = (await begin(client)).token()
+
+    with pytest.raises(errors.TokenError):
+        await client.sweep([token, "ccv2p1.nonsense"])
+
+    assert not looks(sandbox)
+
+
+@pytest.mark.parametrize("status", [400, 404, 413, 414])
+async def test_a_request_that_is_refused_as_a_whole_is_halved(
+    client: ConstantContact, sandbox: Sandbox, status: int
+) -> None:
+    pollers = await begin_many(client, 8)
+    refused: dict[str, Any] = {"status": status, "headers": {}, "body": "[]"}
+    sandbox.admin.fault(
+        "answer", "GET", "/library/files/uploadstatus/*,*,*,*", times=None, **refused
+    )
+
+    files = await asyncio.gather(*pollers)
+
+    assert [file.id for file in files] == [poller.id for poller in pollers]
+    assert [len(ids) for ids in looks(sandbox)][:3] == [8, 4, 2]
+
+
+async def test_one_id_that_the_service_chokes_on_does_not_hold_up_the_others(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    pollers = await begin_many(client, 9)
+    refused: dict[str, Any] = {"status": 400, "headers": {}, "body": "[]"}
+    sandbox.admin.fault("answer", "GET", f"*{pollers[4].id}*", times=None, **refused)
+
+    results = await asyncio.gather(*pollers, return_exceptions=True)
+
+    assert isinstance(results.pop(4), errors.BadRequest)
+    assert all(getattr(result, "status", None) == "Active" for result in results)
+
+
+# Thousands
+
+
+async def test_ten_thousand_pollers_wait_and_are_cancelled_without_a_trace() -> None:
+    clock = ManualClock()
+    with Sandbox(mode="looks", looks=10**6) as sandbox:
+        async with ConstantContact(
+            clock=clock, **sandbox.client_options()
+        ) as client:
+            first = await begin(client)
+            await first.poll_once()
+            sweep = client._open_parts.sweep
+            jobs_before = len(sweep._jobs)
+            async with nothing_left():
+                pollers = [_poller_of(client, str(5000 + n)) for n in range(10_000)]
+                tasks = [asyncio.create_task(poller.wait()) for poller in pollers]
+                await settle()
+                assert len(sweep._watched) == 10_000
+                await clock.advance(1.5)
+                while len(looks(sandbox)) < 2:  # noqa: ASYNC110  # another thread
+                    await asyncio.sleep(0)
+
+                for task in tasks:
+                    task.cancel()
+                ended = await asyncio.gather(*tasks, return_exceptions=True)
+
+            assert all(isinstance(one, asyncio.CancelledError) for one in ended)
+            assert not sweep._watched
+            assert not any(sweep._due.values())
+            assert not sweep._baton._followers
+            assert sweep._baton._leader is None
+            del pollers, tasks, ended
+            clock._due.clear()  # the clock's own memory of time-outs that are over
+            await settle()
+            gc.collect()
+            assert len(sweep._jobs) == jobs_before
+
+
+def _poller_of(client: ConstantContact, id_: str) -> UploadPoller:
+    parts = client._open_parts
+    return UploadPoller(parts.session, parts.sweep, parts.sweep.started(UPLOAD, id_))

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from statistics import median
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ccv2_async.polling.schedule import (
+    GRACE,
+    LONGEST_IDLE_SPACING,
+    LONGEST_WAIT,
+    LOOKS_BEFORE_LOST,
+    POLL_SHARE,
+    SHORTEST_SPACING,
+    BatchSize,
+    Typical,
+    first_look,
+    is_lost,
+    next_look,
+    spacing,
+)
+
+seconds = st.floats(0, 1e7, allow_nan=False)
+shares = st.floats(0, 1, exclude_max=True)
+typicals = st.none() | seconds
+
+
+@given(seconds, shares)
+def test_looks_are_about_one_to_ten_seconds_apart(age: float, jitter: float) -> None:
+    assert 0.9 <= next_look(age, jitter) <= 11.0
+
+
+@given(seconds, seconds, shares)
+def test_the_older_a_job_the_longer_until_the_next_look(
+    age: float, more: float, jitter: float
+) -> None:
+    assert next_look(age, jitter) <= next_look(age + more, jitter)
+
+
+def test_jitter_spreads_looks_by_a_tenth_to_either_side() -> None:
+    assert next_look(20.0, 0.0) == 5.0 * 0.9
+    assert next_look(20.0, 0.5) == 5.0
+    assert next_look(20.0, 1.0) == 5.0 * 1.1
+
+
+@given(typicals)
+def test_the_first_look_comes_when_recent_jobs_were_done(typical: float | None) -> None:
+    wait = first_look(typical)
+
+    if typical is None:
+        assert wait == 1.0
+    else:
+        assert wait == min(max(typical, SHORTEST_SPACING), LONGEST_WAIT)
+
+
+@given(typicals, st.floats(0.01, 1000))
+def test_status_requests_leave_waiting_calls_their_share(
+    typical: float | None, per_second: float
+) -> None:
+    alone = spacing(typical=typical, per_second=per_second, contended=False)
+    beside_others = spacing(typical=typical, per_second=per_second, contended=True)
+
+    assert SHORTEST_SPACING <= alone <= LONGEST_IDLE_SPACING
+    assert alone <= beside_others <= LONGEST_WAIT
+    assert beside_others >= min(1.0 / (POLL_SHARE * per_second), LONGEST_WAIT)
+
+
+@given(typicals, st.booleans())
+def test_without_a_quota_nobody_has_to_be_left_a_share(
+    typical: float | None, contended: bool
+) -> None:
+    without = spacing(typical=typical, per_second=None, contended=contended)
+
+    assert without == spacing(typical=typical, per_second=4, contended=False)
+
+
+@given(seconds, st.integers(0, 100))
+def test_a_job_is_given_up_only_after_its_grace_and_several_looks(age: float, looks: int) -> None:
+    assert is_lost(age, looks) == (age > GRACE and looks >= LOOKS_BEFORE_LOST)
+
+
+@given(st.lists(seconds, max_size=80))
+def test_what_is_typical_is_the_median_of_the_last_fifty(durations: list[float]) -> None:
+    typical = Typical()
+    for duration in durations:
+        typical.add(duration)
+
+    assert typical.seconds == (median(durations[-50:]) if durations else None)
+
+
+@given(st.integers(1, 200), st.lists(st.tuples(st.booleans(), st.integers(1, 200)), max_size=50))
+def test_a_batch_stays_between_one_and_what_the_service_takes(
+    most: int, outcomes: list[tuple[bool, int]]
+) -> None:
+    batch = BatchSize(most)
+    assert batch.size == min(50, most)
+    for fine, wanted in outcomes:
+        asked = min(wanted, batch.size)
+        if fine:
+            batch.accepted(asked)
+        else:
+            before = batch.size
+            assert batch.refused(asked) == (asked > 1)
+            assert batch.size <= before
+        assert 1 <= batch.size <= most
+
+
+def test_a_batch_grows_to_a_hundred_once_fifty_went_well() -> None:
+    batch = BatchSize(100)
+    batch.accepted(49)
+    assert batch.size == 50
+    batch.accepted(50)
+    assert batch.size == 100
+    batch.accepted(100)
+    assert batch.size == 100
+
+
+def test_a_refused_batch_is_halved_down_to_a_single_job() -> None:
+    batch = BatchSize(100)
+    sizes = []
+    while batch.refused(batch.size):
+        sizes.append(batch.size)
+
+    assert sizes == [25, 12, 6, 3, 1]
