@@ -128,7 +128,8 @@ class FileProgress:
 
     Attributes:
         path: The file, as it was given.
-        state: SENDING; or ACCEPTED, once the service has it.
+        state: SENDING; ACCEPTED, once the service has it; PENDING, when it was refused for a
+            reason that ends the whole upload.
         size: Bytes of the file.
         sent: Bytes sent in this attempt.
         attempt: Which attempt at sending it is; 0 while it waits for its turn.

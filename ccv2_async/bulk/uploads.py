@@ -394,6 +394,7 @@ class _Run:
         except _FATAL:
             # Nothing was added: the next run sends it as if for the first time.
             await self._memory.write(attrs.evolve(entry, state=BulkState.PENDING))
+            self._tell_of(FileProgress(file.label, BulkState.PENDING, entry.size))
             raise
         except errors.ConstantContactError as error:
             await self._failed(file, entry, error, BulkState.FAILED)

@@ -6,11 +6,13 @@ Nothing is sent here, and the event loop is not needed: it runs before anything 
 from __future__ import annotations
 
 import os
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import attrs
 
 from ccv2_async import errors
+from ccv2_async.bulk.folders import check_depth
 from ccv2_async.models import FileSource
 from ccv2_async.resources.uploads import prepare
 from ccv2_async.transport.files import measure
@@ -23,10 +25,17 @@ __all__ = ["Found", "Refused", "collect", "too_large"]
 
 @attrs.frozen
 class Found:
-    """A file that can be sent: its path as it will be shown, and its size in bytes."""
+    """A file that can be sent.
+
+    Attributes:
+        path: Its path as it will be shown.
+        size: Bytes.
+        folders: Names of library folders that it goes to, below the one of all.
+    """
 
     path: str
     size: int
+    folders: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -40,11 +49,12 @@ class Refused:
 _WORDS = {
     "file_type": "the library does not take this type ({rule})",
     "name": "its name is not {rule}",
+    "folders": "it lies too deep: the library takes {rule}",
 }
 
 
 def collect(
-    paths: Iterable[str], *, folder_id: str, description: str
+    paths: Iterable[str], *, folder_id: str, description: str, tree: bool = False
 ) -> tuple[list[Found], list[Refused]]:
     """The files behind the paths, in order, each once; and what cannot be sent.
 
@@ -55,6 +65,7 @@ def collect(
         paths: Files and folders.
         folder_id: The folder of the library they go to.
         description: The description they get.
+        tree: Whether the folders below a given one become library folders.
 
     Raises:
         InvalidField: The folder id or the description cannot be sent with any file.
@@ -69,7 +80,7 @@ def collect(
             if where in seen:
                 continue
             seen.add(where)
-            judged = entry if isinstance(entry, Refused) else _judge(entry.path, description)
+            judged = entry if isinstance(entry, Refused) else _judge(entry, description, tree)
             (found if isinstance(judged, Found) else refused).append(judged)  # type: ignore[arg-type]  # one list for each class
     return found, refused
 
@@ -105,15 +116,19 @@ def _expand(path: str) -> Iterator[Found | Refused]:
         for name in sorted(names):
             if not name.startswith("."):
                 empty = False
-                yield Found(os.path.join(folder, name), 0)  # noqa: PTH118  # keeps the path as given
+                folders = PurePath(os.path.relpath(folder, path)).parts  # () for the folder itself
+                yield Found(os.path.join(folder, name), 0, folders)  # noqa: PTH118  # keeps the path as given
     yield from troubles
     if empty and not troubles:
         yield Refused(path, "there are no files in this folder")
 
 
-def _judge(path: str, description: str) -> Found | Refused:
+def _judge(entry: Found, description: str, tree: bool) -> Found | Refused:
+    path = entry.path
+    folders = entry.folders if tree else ()
     try:
         _check(path, "0", description)
+        check_depth(folders)
         size = measure(path, path)
     except errors.InvalidField as error:
         return Refused(path, _WORDS.get(error.field, "{rule}").format(rule=error.rule))
@@ -121,7 +136,7 @@ def _judge(path: str, description: str) -> Found | Refused:
         return Refused(path, error.reason)
     if size == 0:
         return Refused(path, "it is empty")
-    return Found(path, size)
+    return Found(path, size, folders)
 
 
 def _check(path: str, folder_id: str, description: str) -> None:

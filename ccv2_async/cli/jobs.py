@@ -16,6 +16,7 @@ from ccv2_async import errors
 from ccv2_async.cli.exits import exit_of_item, heaviest
 from ccv2_async.cli.output import OutputClosedError
 from ccv2_async.polling.jobs import State
+from ccv2_async.polling.split import BulkPoller
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
@@ -60,6 +61,7 @@ class JobItem:
     Attributes:
         label: What messages call it: the path, or the token.
         size: Bytes to be sent; 0 where nothing is.
+        id: The service's id; "" before it has one.
         stage: Where it stands.
         sent: Bytes sent in this attempt.
         attempt: Which attempt at sending it is; 0 before the first.
@@ -68,10 +70,12 @@ class JobItem:
         poller: What follows it, once the service has accepted it.
         result: What it gave.
         error: Why it failed.
+        earlier: Whether an earlier run had settled it already.
     """
 
     label: str
     size: int = 0
+    id: str = ""
     stage: Stage = Stage.WAITING
     sent: int = 0
     attempt: int = 0
@@ -80,6 +84,7 @@ class JobItem:
     poller: UploadPoller | ActivityPoller | None = None
     result: Any = None
     error: errors.ConstantContactError | None = None
+    earlier: bool = False
 
     @property
     def ended(self) -> bool:
@@ -89,7 +94,7 @@ class JobItem:
     @property
     def goes_on(self) -> bool:
         """Whether the service is still at work on it, as far as is known."""
-        return self.poller is not None and not self.poller.done
+        return self.stage is not Stage.DONE and self.poller is not None and not self.poller.done
 
     @property
     def wholly_sent(self) -> bool:
@@ -99,17 +104,33 @@ class JobItem:
     @property
     def word(self) -> str:
         """Its state in a word or two."""
-        if self.stage is Stage.SENDING:
-            if self.attempt == 0:
-                return "waiting"
-            if self.wholly_sent:
-                return "sent"
-            return "sending" if self.attempt == 1 else "sending again"
-        if self.stage is Stage.AT_SERVICE:
-            return self.status or "accepted"
-        if self.stage is Stage.FAILED:
-            return "not sent" if self.poller is None else self.status or "unknown"
+        match self.stage:
+            case Stage.SENDING:
+                return self._sending_word
+            case Stage.AT_SERVICE:
+                return self.status or "accepted"
+            case Stage.FAILED if isinstance(self.error, errors.OutcomeUnknown):
+                return "uncertain"
+            case Stage.FAILED:
+                return self.status or ("not sent" if self.poller is None else "unknown")
         return self.status or self.stage.value
+
+    @property
+    def _sending_word(self) -> str:
+        if self.attempt == 0:
+            return "waiting"
+        if self.wholly_sent:
+            return "sent"
+        return "sending" if self.attempt == 1 else "sending again"
+
+    @property
+    def tokens(self) -> list[str]:
+        """What its jobs are resumed by; a call that was split has a token for each part."""
+        if self.poller is None:
+            return []
+        return (
+            self.poller.tokens() if isinstance(self.poller, BulkPoller) else [self.poller.token()]
+        )
 
     def fail(self, error: errors.ConstantContactError) -> None:
         """Take note that it ended with an error."""
@@ -220,16 +241,16 @@ def tell_unfinished(items: Iterable[JobItem], output: Output, *, sandbox: bool) 
     if not open_items:
         return
     if sandbox:
-        output.say(f"The sandbox has ended, and {counted(len(open_items), 'job')} with it:")
-    else:
-        output.say(
-            f"{counted(len(open_items), 'job')} of this run "
-            f"{'goes' if len(open_items) == 1 else 'go'} on at the service. "
-            "Go on waiting with 'ccv2 poll' and:"
-        )
+        output.say(f"The sandbox has ended, and {counted(len(open_items), 'job')} with it.")
+        return
+    output.say(
+        f"{counted(len(open_items), 'job')} of this run "
+        f"{'goes' if len(open_items) == 1 else 'go'} on at the service. "
+        "Go on waiting with 'ccv2 poll' and:"
+    )
     for item in open_items:
-        assert item.poller is not None  # noqa: S101  # goes_on says so
-        output.say(f"  {item.poller.token()}  {item.label}")
+        for token in item.tokens:
+            output.say(f"  {token}  {item.label}")
 
 
 def counted(number: int, noun: str) -> str:

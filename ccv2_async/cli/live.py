@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +30,9 @@ if TYPE_CHECKING:
 
     from ccv2_async.cli.jobs import Display, JobItem
     from ccv2_async.cli.output import Output
+    from ccv2_async.cli.totals import Totals
 
-__all__ = ["STYLES", "Board", "Lines", "shown"]
+__all__ = ["STYLES", "Board", "Lines", "Sums", "shown"]
 
 STYLES = {
     Stage.WAITING: "dim",
@@ -44,8 +44,10 @@ STYLES = {
 _UNTOLD = frozenset({"waiting", "sent"})
 _SENT = (Stage.AT_SERVICE, Stage.DONE)
 _FRAMES = 10.0
-_WINDOW = 5.0
-"""Seconds over which the speed of all is taken."""
+_STYLED = ("bold", "")
+_SECONDS_BETWEEN = 10.0
+_MANY = 50
+"""Items in a run above which logs get no line for each change."""
 
 _STATE_WIDTH = 13
 _AMOUNT_WIDTH = 18
@@ -56,30 +58,29 @@ _WIDE, _MIDDLE, _NARROW = 84, 60, 44
 
 @contextlib.asynccontextmanager
 async def shown(
-    items: list[JobItem],
-    output: Output,
-    *,
-    results_come: bool,
-    remaining_today: Callable[[], int | None],
+    items: list[JobItem], output: Output, totals: Totals, *, results_come: bool
 ) -> AsyncIterator[Display]:
     """What shows the items, for as long as the block lasts.
 
     Args:
         items: All that will be in the run.
         output: Where to.
+        totals: What they come to.
         results_come: Whether lines are written to stdout meanwhile; where that is a terminal too,
             they and the bars would overwrite each other.
-        remaining_today: How many calls are left today; None for no limit.
     """
-    if not output.live or (results_come and output.to_terminal):
-        yield Lines(output)
-        return
-    board = Board(items, output, remaining_today=remaining_today)
-    board.start()
+    display: Board | Sums | Lines
+    if output.live and not (results_come and output.to_terminal):
+        display = Board(items, output, totals)
+    elif len(items) > _MANY:
+        display = Sums(output, totals)
+    else:
+        display = Lines(output)
+    display.start()
     try:
-        yield board
+        yield display
     finally:
-        board.stop()
+        display.stop()
 
 
 class Lines:
@@ -89,9 +90,16 @@ class Lines:
         self._output = output
         self._told: dict[JobItem, str] = {}
 
+    def start(self) -> None:
+        """There is nothing to prepare."""
+
     def changed(self, item: JobItem) -> None:
         """Say so, unless it is only more of the same."""
-        if item.word in _UNTOLD or self._told.get(item) == item.word:
+        if (
+            (item.earlier and item.error is None)
+            or item.word in _UNTOLD
+            or self._told.get(item) == item.word
+        ):
             return
         self._told[item] = item.word
         if item.ended:
@@ -105,37 +113,64 @@ class Lines:
         """There is nothing to clear away."""
 
 
+class Sums:
+    """A line for each failure, and one for all of them now and then; for long logs.
+
+    Args:
+        output: Where to.
+        totals: What is summed up.
+    """
+
+    def __init__(self, output: Output, totals: Totals) -> None:
+        self._output = output
+        self._totals = totals
+        self._telling: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Tell how it goes, every ten seconds from now on."""
+        self._telling = asyncio.create_task(self._tell())
+
+    async def _tell(self) -> None:
+        while True:
+            await asyncio.sleep(_SECONDS_BETWEEN)
+            self._output.say(" · ".join(self._totals.lines()))
+
+    def changed(self, item: JobItem) -> None:
+        """Count it, and say so if it failed."""
+        self._totals.changed(item)
+        if item.stage is Stage.FAILED:
+            _complain(self._output, item)
+
+    def stop(self) -> None:
+        """Tell no more."""
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+
+
 class Board:
     """The lines that are redrawn, from `start` to `stop`; see the module.
 
     Args:
         items: All that will be in the run.
         output: Where errors are told, above the board.
-        remaining_today: How many calls are left today; None for no limit.
+        totals: What is summed up.
         clock: The time that speeds are taken on.
     """
 
     def __init__(
         self,
-        items: list[JobItem],
+        items: Iterable[JobItem],
         output: Output,
+        totals: Totals,
         *,
-        remaining_today: Callable[[], int | None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._output = output
+        self._totals = totals
         self._clock = clock
-        self._remaining_today = remaining_today
-        self._count = len(items)
-        self._bytes = sum(item.size for item in items)
         self._longest = max((cell_len(clean(item.label)) for item in items), default=0)
         self._begun: dict[JobItem, None] = {}
-        self._sending: dict[JobItem, None] = {}
-        self._at_service: dict[JobItem, None] = {}
-        self._done = 0
-        self._failed = 0
-        self._settled_bytes = 0
-        self._samples: deque[tuple[float, int]] = deque()
         self._redrawing: asyncio.Task[None] | None = None
         self._live = Live(
             console=output.err,
@@ -167,26 +202,14 @@ class Board:
     def changed(self, item: JobItem) -> None:
         """Move the item to where it belongs; it has left the stage WAITING."""
         self._begun[item] = None
-        if item.stage is Stage.SENDING:
-            self._sending[item] = None
-            return
-        if item in self._sending or item not in self._at_service:
-            self._settled_bytes += item.size
-        self._sending.pop(item, None)
-        if item.stage is Stage.AT_SERVICE:
-            self._at_service[item] = None
-            return
-        self._at_service.pop(item, None)
-        if item.stage is Stage.DONE:
-            self._done += 1
-        else:
-            self._failed += 1
+        self._totals.changed(item)
+        if item.stage is Stage.FAILED:
             _complain(self._output, item)
 
     def draw(self) -> RenderableType:
         """The board as it is now."""
         width, height = self._output.err.size
-        room = max(1, height - 4)
+        room = max(1, height - 5)
         listed, hidden = self._chosen(room)
         table = _grid(width, _name_width(width, self._longest))
         for item in listed:
@@ -194,15 +217,16 @@ class Board:
         parts: list[RenderableType] = [table]
         if hidden:
             parts.append(Text(f"and {hidden:,} more at the service", style="dim"))
-        return Group(*parts, self._overall(width))
+        return Group(*parts, *self._overall(width))
 
     def _chosen(self, room: int) -> tuple[list[JobItem], int]:
         """The items that are shown, and how many at the service are not."""
         if len(self._begun) <= room:
             return list(self._begun), 0
-        sending = list(islice(self._sending, room))
-        at_service = list(islice(self._at_service, max(0, room - 1 - len(sending))))
-        return [*sending, *at_service], len(self._at_service) - len(at_service)
+        at_service = self._totals.at_service
+        sending = list(islice(self._totals.sending, room))
+        shown = list(islice(at_service, max(0, room - 1 - len(sending))))
+        return [*sending, *shown], len(at_service) - len(shown)
 
     def _row(self, item: JobItem, width: int) -> list[RenderableType]:
         sending = item.stage is Stage.SENDING
@@ -220,39 +244,21 @@ class Board:
             state=Text(clean(item.word), style=STYLES[item.stage]),
         )
 
-    def _overall(self, width: int) -> RenderableType:
-        sent = self._settled_bytes + sum(item.sent for item in self._sending)
-        ended = self._done + self._failed
-        speed = self._speed(sent)
-        words = [f"{ended:,} of {self._count:,} ended"]
-        if self._failed:
-            words.append(f"{self._failed:,} failed")
-        if self._bytes:
-            words.append(f"{in_bytes(sent)} of {in_bytes(self._bytes)}")
-            if speed and sent < self._bytes:
-                words.append(f"{in_bytes(speed)}/s")
-                words.append(f"{_duration((self._bytes - sent) / speed)} to go")
-        left = self._remaining_today()
-        if left is not None:
-            words.append(f"{left:,} calls left today")
-        whole, part = (self._bytes, sent) if self._bytes else (self._count, ended)
-        stage = Stage.DONE if ended == self._count else Stage.SENDING
+    def _overall(self, width: int) -> list[RenderableType]:
+        totals = self._totals
+        part, whole = totals.part
         bar = Table.grid(expand=True)
         bar.add_column(ratio=1)
-        bar.add_row(_bar(part, whole, stage))
-        line = Text(" · ".join(words), style="bold")
-        # Room for the ^C that a terminal echoes: were the line full, it would begin another one.
-        line.truncate(max(1, width - 3), overflow="ellipsis")
-        return Group(bar, line)
-
-    def _speed(self, sent: int) -> float:
-        """Bytes a second over the last seconds."""
-        now = self._clock()
-        self._samples.append((now, sent))
-        while self._samples[0][0] < now - _WINDOW:
-            self._samples.popleft()
-        since, before = self._samples[0]
-        return (sent - before) / (now - since) if now > since else 0.0
+        bar.add_row(
+            _bar(part, whole, Stage.DONE if totals.ended == totals.count else Stage.SENDING)
+        )
+        words = [
+            Text(line, style=style) for line, style in zip(totals.lines(), _STYLED, strict=False)
+        ]
+        for line in words:
+            # Room for the ^C that a terminal echoes: a full line would begin another one.
+            line.truncate(max(1, width - 3), overflow="ellipsis")
+        return [bar, *words]
 
 
 def _complain(output: Output, item: JobItem) -> None:
@@ -313,11 +319,3 @@ def _cells(
         (0, state),
     )
     return [cell for least, cell in cells if width >= least]
-
-
-def _duration(seconds: float) -> str:
-    """A time to wait: 9 s, 3 min, 2 h 5 min."""
-    minutes = round(seconds / 60.0)
-    if seconds < 60:
-        return f"{max(1, round(seconds))} s"
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

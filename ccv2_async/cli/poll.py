@@ -21,6 +21,7 @@ from ccv2_async.cli.output import Output, clean
 from ccv2_async.cli.running import run
 from ccv2_async.cli.service import Service, open_client
 from ccv2_async.cli.tables import linked, table
+from ccv2_async.cli.totals import Totals
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -71,8 +72,8 @@ class _Wait:
             async with shown(
                 items,
                 self.output,
+                Totals(items, client.budget),
                 results_come=self.output.as_json,
-                remaining_today=lambda: client.remaining_today,
             ) as display:
                 await follow_all(
                     items,

@@ -12,13 +12,13 @@ from ccv2_async.cli.output import clean
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["in_bytes", "linked", "moment", "table"]
+__all__ = ["in_bytes", "lasting", "linked", "moment", "table"]
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
-_FOLDED = frozenset({"file", "name", "url"})
+_FOLDED = frozenset({"file", "name", "result", "url"})
 """Columns that may take several lines; the others keep their width."""
 
-_RIGHT = frozenset({"size"})
+_RIGHT = frozenset({"size", "contacts", "errors", "files"})
 
 
 def table(*columns: str) -> Table:
@@ -56,3 +56,11 @@ def in_bytes(number: float | None) -> str:
         unit += 1
     digits = 1 if unit and number < 99.95 else 0
     return f"{number:.{digits}f} {_UNITS[unit]}"
+
+
+def lasting(seconds: float) -> str:
+    """A length of time in round words: 9 s, 3 min, 2 h 5 min."""
+    if seconds < 59.5:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60.0)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

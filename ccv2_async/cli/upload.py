@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Annotated
 
 import attrs
 from cyclopts import Parameter
-from rich.text import Text
 
 from ccv2_async import errors
+from ccv2_async.bulk.items import FileToUpload
+from ccv2_async.bulk.results import BulkState
 from ccv2_async.cli import intake
+from ccv2_async.cli.closing import MOST_ROWS, fields_of, refused_fields, show_table, tell_sum
 from ccv2_async.cli.exits import Exit, heaviest
 from ccv2_async.cli.jobs import (
     JobItem,
@@ -19,30 +24,27 @@ from ccv2_async.cli.jobs import (
     all_of,
     counted,
     exit_of_items,
-    follow,
     tell_unfinished,
 )
-from ccv2_async.cli.live import STYLES, shown
-from ccv2_async.cli.output import Output, clean
+from ccv2_async.cli.live import shown
+from ccv2_async.cli.output import Output
+from ccv2_async.cli.plan import show_plan
 from ccv2_async.cli.records import Records
 from ccv2_async.cli.running import run
 from ccv2_async.cli.service import Service, open_client
-from ccv2_async.cli.tables import in_bytes, linked, table
-from ccv2_async.transport.budget import Lane
+from ccv2_async.cli.totals import Totals
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from collections.abc import Sequence
 
+    from ccv2_async.bulk.results import FileProgress, UploadResult
+    from ccv2_async.bulk.uploads import BulkUpload
     from ccv2_async.cli.jobs import Display
     from ccv2_async.client import ConstantContact
-    from ccv2_async.transport.progress import Progress
 
 __all__ = ["upload"]
 
 _MOST_JOBS = 100
-
-# The service will not take the next file either.
-_HOPELESS = (errors.DailyQuotaExceeded, errors.AuthenticationFailed, errors.Forbidden)
 
 
 def upload(
@@ -50,8 +52,11 @@ def upload(
     /,
     *,
     folder: Annotated[str, Parameter(allow_leading_hyphen=True)] = "0",
+    tree: Annotated[bool, Parameter(negative=())] = False,
     description: str = "",
     jobs: int = 8,
+    journal: str | None = None,
+    dry_run: Annotated[bool, Parameter(negative=())] = False,
     no_wait: Annotated[bool, Parameter(negative=())] = False,
     service: Service = Service(),  # noqa: B008  # it is frozen
 ) -> Exit:
@@ -61,23 +66,42 @@ def upload(
     What cannot be sent is told before anything is sent, and the others go on. Ctrl-C ends at once
     and prints a token for every file that the service has accepted.
 
+    With --journal, the same command goes on where it was stopped, by whatever: nothing is lost,
+    nothing is sent twice.
+
     Args:
         paths: Files and folders.
         folder: Id of the library folder they go to; see 'ccv2 folders'.
+        tree: Keep the folders below a given one: they are created in the library where they are
+            missing, three levels at most.
         description: Description they get, at most 100 characters.
         jobs: Files that are being sent at once, from 1 to 100; what the service has accepted
             and is still processing does not count.
+        journal: A file that remembers what became of each file; see 'ccv2 journal'.
+        dry_run: Send nothing; say what would be done about each file.
         no_wait: Print a token for each accepted file, for 'ccv2 poll', and do not wait.
         service: Options of every command that talks to the service.
     """
     output = Output(as_json=service.json)
     if not 1 <= jobs <= _MOST_JOBS:
         raise errors.InvalidField("--jobs", jobs, f"files at once, from 1 to {_MOST_JOBS}")
-    found, refused = intake.collect(paths, folder_id=folder, description=description)
+    if service.sandbox and journal is not None and _has_content(journal):
+        raise errors.UsageError(
+            f"{journal}: this journal is of another service, as each sandbox that starts with the "
+            "command is a new one. Choose another file. To see an upload go on where it stopped, "
+            "run 'ccv2 sandbox' beside it, set what that prints, and leave --sandbox out."
+        )
+    found, refused = intake.collect(paths, folder_id=folder, description=description, tree=tree)
     batch = _Batch(
-        output, service, folder=folder, description=description, jobs=jobs, wait=not no_wait
+        output,
+        service,
+        folder=folder,
+        description=description,
+        jobs=jobs,
+        journal=journal,
+        wait=not no_wait,
     )
-    return run(lambda: batch.carry_out(found, refused), output)
+    return run(lambda: batch.carry_out(found, refused, dry_run=dry_run), output)
 
 
 @attrs.define
@@ -89,13 +113,17 @@ class _Batch:
     folder: str
     description: str
     jobs: int
+    journal: str | None
     wait: bool
-    items: list[JobItem] = attrs.field(factory=list, init=False)
+    items: dict[str, JobItem] = attrs.field(factory=dict, init=False)
     told: set[JobItem] = attrs.field(factory=set, init=False)
-    hopeless: errors.ConstantContactError | None = attrs.field(default=None, init=False)
+    cost: str = attrs.field(default="", init=False)
 
-    async def carry_out(self, found: list[intake.Found], refused: list[intake.Refused]) -> Exit:
+    async def carry_out(
+        self, found: list[intake.Found], refused: list[intake.Refused], *, dry_run: bool
+    ) -> Exit:
         """Send what was found, and say what became of everything."""
+        possible = True
         async with open_client(self.service) as client:
             if found:
                 limit = (await client.library.info()).max_upload_size_limit
@@ -105,140 +133,205 @@ class _Batch:
                 await client.library.get_folder(self.folder)
             for refusal in refused:
                 self._refuse(refusal)
-            self.items = [JobItem(file.path, file.size) for file in found]
-            async with shown(
-                self.items,
-                self.output,
-                results_come=self.output.as_json or not self.wait,
-                remaining_today=lambda: client.remaining_today,
-            ) as display:
-                await self._send_all(client, display)
-        self._conclude()
-        codes = [exit_of_items(self.items)]
-        return heaviest([*codes, Exit.SOME_FAILED] if refused else codes)
+            if dry_run:
+                possible = await self._plan(client, found)
+            elif found:
+                await self._upload(client, found)
+        codes = [exit_of_items(self.items.values())]
+        return heaviest(codes if possible and not refused else [*codes, Exit.SOME_FAILED])
 
-    async def _send_all(self, client: ConstantContact, display: Display) -> None:
-        """Send every item, so many at once; one that was accepted gives its place to the next."""
-        places = asyncio.Semaphore(self.jobs)
+    async def _plan(self, client: ConstantContact, found: Sequence[intake.Found]) -> bool:
+        # A journal that is not there yet has nothing to say, and a dry run leaves no file behind.
+        journal = self.journal if self.journal and _has_content(self.journal) else None
+        plan = client.upload_many(
+            self._files(found), folder_id=self.folder, journal=journal, dry_run=True
+        )
+        async with aclosing(aiter(plan)) as results:
+            return await show_plan(results, self.output)
 
-        async def one(item: JobItem) -> None:
-            async with places:
-                await self._send(item, client, display)
-            if item.error is None and self.wait:
-                await follow(item, display, result_of=records.of)
-            self._tell_result(item)
-
-        async with Records(client, expected=len(self.items)) as records:
-            await all_of(
-                (one(item) for item in self.items), interrupted=lambda: self._interrupted(display)
-            )
-
-    async def _send(self, item: JobItem, client: ConstantContact, display: Display) -> None:
-        """Send one item; it is at the service afterwards, or has failed."""
-
-        def note(progress: Progress) -> None:
-            if progress.attempt != item.attempt:
-                item.attempt, item.began = progress.attempt, time.monotonic()
-                display.changed(item)
-            item.sent = progress.sent
-
-        try:
-            if self.hopeless is not None:
-                raise self.hopeless
-            item.stage = Stage.SENDING
-            display.changed(item)
-            item.poller = await client.library.begin_upload(
-                item.label,
+    async def _upload(self, client: ConstantContact, found: Sequence[intake.Found]) -> None:
+        self.items = {file.path: JobItem(file.path, file.size) for file in found}
+        items = list(self.items.values())
+        totals = Totals(items, client.budget)
+        results_come = self.output.as_json or not self.wait
+        async with shown(items, self.output, totals, results_come=results_come) as display:
+            under_way = _Run(self, client, display, totals)
+            bulk = client.upload_many(
+                self._files(found),
                 folder_id=self.folder,
-                description=self.description,
-                on_progress=note,
-                lane=Lane.BULK,
+                concurrency=self.jobs,
+                journal=self.journal,
+                on_file=under_way.note,
+                wait=self.wait,
             )
-            item.stage = Stage.AT_SERVICE
-        except errors.ConstantContactError as error:
-            if isinstance(error, _HOPELESS):
-                self.hopeless = self.hopeless or error
-            item.fail(error)
-        display.changed(item)
+            async with Records(client, expected=len(items)) as records:
+                await all_of([under_way.receive(bulk, records)], interrupted=under_way.interrupted)
+        if self.wait:
+            self.tell_unfinished(items)
+        self.sum_up(totals)
+
+    def _files(self, found: Sequence[intake.Found]) -> list[FileToUpload]:
+        return [
+            FileToUpload(file.path, folders=file.folders, description=self.description)
+            for file in found
+        ]
+
+    @property
+    def wants_urls(self) -> bool:
+        """Whether anybody will see the URLs: looking them up costs calls."""
+        return self.wait and (self.output.as_json or len(self.items) <= MOST_ROWS)
 
     def _refuse(self, refusal: intake.Refused) -> None:
         self.output.complain(f"{refusal.path}: not sent: {refusal.reason}.")
         if self.output.as_json:
-            self.output.record(_fields(refusal.path, error=f"Not sent: {refusal.reason}."))
+            self.output.record(refused_fields(refusal.path, error=f"Not sent: {refusal.reason}."))
 
-    def _tell_result(self, item: JobItem) -> None:
+    def tell_result(self, item: JobItem) -> None:
         """The item's line on stdout, as soon as it is known."""
         self.told.add(item)
         if self.output.as_json:
-            self.output.record(_fields_of(item))
+            self.output.record(fields_of(item))
         elif not self.wait and item.poller is not None:
             self.output.line(item.poller.token())
 
-    def _interrupted(self, display: Display) -> None:
-        """Say at once what was not finished, and how to go on."""
-        display.stop()
-        left = [item for item in self.items if item not in self.told]
+    def tell_unfinished(self, items: Sequence[JobItem]) -> None:
+        """How to go on with what was not finished."""
+        if self.journal is None or self.service.sandbox:
+            tell_unfinished(items, self.output, sandbox=self.service.sandbox)
+            return
+        left = [item for item in items if not item.ended or item.goes_on]
+        if left:
+            self.output.say(
+                f"{counted(len(left), 'file')} not finished: run the same command again, and "
+                f"{self.journal} tells it where to go on."
+            )
+
+    def sum_up(self, totals: Totals) -> None:
+        """The closing table, unless there are lines of it already, and a sentence."""
+        items = list(self.items.values())
+        if self.wait and not self.output.as_json:
+            show_table(items, self.output)
+        tell_sum(items, self.output, waited=self.wait, cost=totals.summary())
+
+
+@attrs.define
+class _Run:
+    """What comes back while the files are sent: of each file its steps, then its result."""
+
+    batch: _Batch
+    client: ConstantContact
+    display: Display
+    totals: Totals
+
+    def note(self, event: FileProgress) -> None:
+        """One step of one file."""
+        item = self.batch.items[event.path]
+        if event.state is BulkState.ACCEPTED:
+            self._follow(item, event.token)
+            item.stage, item.status = Stage.AT_SERVICE, event.status
+            self.display.changed(item)
+        elif event.state is BulkState.PENDING:
+            item.stage = Stage.WAITING
+        else:
+            item.sent = event.sent
+            if item.stage is Stage.WAITING or event.attempt != item.attempt:
+                item.stage, item.attempt = Stage.SENDING, event.attempt
+                item.began = time.monotonic()
+                self.display.changed(item)
+
+    def _follow(self, item: JobItem, token: str) -> None:
+        if item.poller is None:
+            # A token of an earlier run may have expired; it is of no use then.
+            with contextlib.suppress(errors.TokenError):
+                item.poller = self.client.resume(token)
+                item.id = item.poller.id
+
+    async def receive(self, bulk: BulkUpload, records: Records) -> None:
+        """Take every result, and look up the URLs that somebody will see."""
+        try:
+            async with aclosing(aiter(bulk)) as results, asyncio.TaskGroup() as finishing:
+                async for result in results:
+                    item = self._settle(result)
+                    if self.batch.wants_urls and item.stage is Stage.DONE and item.poller:
+                        finishing.create_task(self._finish(item, records))
+                    else:
+                        self.batch.tell_result(item)
+        except BaseExceptionGroup as group:
+            error = group.exceptions[0]
+            if not isinstance(error, errors.ConstantContactError):
+                raise error from None
+            self._give_up(error)
+
+    def _settle(self, result: UploadResult) -> JobItem:
+        item = self.batch.items[result.path]
+        item.id, item.status = result.id or item.id, result.status or item.status
+        item.earlier = result.earlier
+        if result.error is not None:
+            item.fail(result.error)
+        else:
+            item.stage = Stage.DONE if result.state is BulkState.DONE else Stage.AT_SERVICE
+            if not item.earlier:
+                self._follow(item, result.token)
+        self.display.changed(item)
+        return item
+
+    async def _finish(self, item: JobItem, records: Records) -> None:
+        try:
+            item.result = await records.of(item.poller)
+        except errors.ConstantContactError as error:
+            item.error = error
+            self.batch.output.complain(
+                f"{item.label} is Active, but its URL is not known: {error.message}"
+            )
+        self.batch.tell_result(item)
+
+    def _give_up(self, error: errors.ConstantContactError) -> None:
+        """Take note of an error that ended everything."""
+        items = self.batch.items.values()
+        if isinstance(error, errors.UsageError) and all(
+            item.stage is Stage.WAITING for item in items
+        ):
+            raise error
+        self.display.stop()
+        self.batch.output.complain(error.message)
+        self._leave(error, accepted_too=True)
+
+    def _leave(self, error: errors.ConstantContactError, *, accepted_too: bool) -> None:
+        """Say of each file that was not finished why, and what is known of it."""
+        left = [item for item in self.batch.items.values() if item not in self.batch.told]
         for item in left:
             if item.stage is Stage.SENDING and item.wholly_sent:
-                item.error = errors.OutcomeUnknown(
-                    f"{item.label}: interrupted when it was sent and not yet answered. It may "
-                    "have arrived: look at 'ccv2 files' before sending it again."
-                )
-                self.output.complain(item.error.message)
-            elif item.poller is None and item.error is None:
-                item.error = errors.UsageError("Interrupted: not sent.")
-        tell_unfinished(left, self.output, sandbox=self.service.sandbox)
+                item.error = self._uncertain(item)
+                self.batch.output.complain(item.error.message)
+            elif item.error is None and (item.poller is None or accepted_too):
+                item.error = error
         for item in left:
-            if self.output.as_json:
-                self.output.record(_fields_of(item))
-        self._sum_up()
+            if self.batch.output.as_json:
+                self.batch.tell_result(item)
 
-    def _conclude(self) -> None:
-        if self.wait:
-            tell_unfinished(self.items, self.output, sandbox=self.service.sandbox)
-        if self.items:
-            self._sum_up()
-
-    def _sum_up(self) -> None:
-        """The closing table of what was begun, unless there are lines of it already."""
-        begun = [item for item in self.items if item.stage is not Stage.WAITING]
-        if begun and self.wait and not self.output.as_json:
-            self.output.show(_table(begun))
-        whole = counted(len(self.items), "file")
-        accepted = [item for item in self.items if item.poller is not None]
-        done = [item for item in accepted if item.stage is Stage.DONE]
-        amount = in_bytes(sum(item.size for item in (done if self.wait else accepted)))
-        if self.wait:
-            self.output.say(f"{len(done):,} of {whole} Active, {amount}.")
-        else:
-            self.output.say(f"{len(accepted):,} of {whole} accepted, {amount}.")
-
-
-def _fields(path: str, **more: Any) -> dict[str, Any]:
-    return {"path": path, "id": None, "status": None, "url": None, **more}
-
-
-def _fields_of(item: JobItem) -> dict[str, Any]:
-    """What is told of an item in JSON: its token once it was accepted, its error if it failed."""
-    fields = _fields(item.label, status=item.status)
-    if item.poller is not None:
-        fields |= {"id": item.poller.id, "token": item.poller.token()}
-    if item.result is not None:
-        fields["url"] = item.result.url
-    if item.error is not None:
-        fields["error"] = item.error.message
-    return fields
-
-
-def _table(items: list[JobItem]) -> Table:
-    """The closing table."""
-    closing = table("file", "id", "size", "state", "url")
-    for item in items:
-        closing.add_row(
-            Text(clean(item.label)),
-            item.poller.id if item.poller else "",
-            in_bytes(item.size),
-            Text(clean(item.word), style=STYLES[item.stage]),
-            linked(item.result.url if item.result else None),
+    def _uncertain(self, item: JobItem) -> errors.OutcomeUnknown:
+        advice = (
+            "look at 'ccv2 files' before sending it again"
+            if self.batch.journal is None
+            else "the next run with the same journal looks for it before it sends it again"
         )
-    return closing
+        return errors.OutcomeUnknown(
+            f"{item.label}: interrupted when it was sent and not yet answered. It may have "
+            f"arrived: {advice}."
+        )
+
+    def interrupted(self) -> None:
+        """Say at once what was not finished, and how to go on."""
+        self.display.stop()
+        self.batch.tell_unfinished(
+            [item for item in self.batch.items.values() if item not in self.batch.told]
+        )
+        self._leave(errors.UsageError("Interrupted: not sent."), accepted_too=False)
+        self.batch.sum_up(self.totals)
+
+
+def _has_content(path: str) -> bool:
+    try:
+        return os.stat(path).st_size > 0  # noqa: PTH116  # a plain string
+    except (OSError, ValueError):
+        return False

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
+import attrs
 import pytest
 from rich.console import Console
 from rich.text import Text
@@ -19,6 +20,7 @@ from ccv2_async.cli.exits import Exit
 from ccv2_async.cli.jobs import JobItem, Stage
 from ccv2_async.cli.live import Board
 from ccv2_async.cli.output import Output
+from ccv2_async.cli.totals import Totals
 from tests.cli.conftest import environment_of
 
 if TYPE_CHECKING:
@@ -26,6 +28,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ccv2_async.sandbox import Sandbox
+
+
+@attrs.define
+class Counted:
+    """A quota as the test says."""
+
+    used_today: int = 5
+    remaining_today: int | None = None
 
 
 class Screen:
@@ -37,13 +47,9 @@ class Screen:
             file=io.StringIO(), width=width, height=height, force_terminal=True
         )
         self.now = 0.0
-        self.left: int | None = None
-        self.board = Board(
-            items,
-            self.output,
-            remaining_today=lambda: self.left,
-            clock=lambda: self.now,
-        )
+        self.quota = Counted()
+        totals = Totals(items, self.quota, clock=lambda: self.now)
+        self.board = Board(items, self.output, totals, clock=lambda: self.now)
         self.lines()
 
     def lines(self) -> list[str]:
@@ -67,27 +73,29 @@ def test_each_item_in_flight_has_a_line_and_all_have_one() -> None:
     screen.set(items[1], Stage.SENDING, attempt=1, sent=1_000_000)
     screen.set(items[1], Stage.AT_SERVICE, status="Processing")
     screen.set(items[2], Stage.SENDING)
-    first, second, third, bar, words = screen.lines()
+    first, second, third, bar, words, speeds = screen.lines()
     assert first.split()[0] == "a.png"
     assert first.endswith("500 kB of 1.0 MB   250 kB/s sending")
     assert second.endswith("Processing")
     assert third.endswith("waiting")
     assert set(bar) <= set("━╸╺")
-    assert words == "0 of 4 ended · 1.5 MB of 4.0 MB · 750 kB/s · 3 s to go"
+    assert words == "0 of 4 done · 1.5 MB of 4.0 MB · 6 s to go"
+    assert speeds == "0.5 files/s · 750 kB/s · 0 calls · no daily quota"
 
 
 def test_the_line_of_all_counts_what_ended_what_failed_and_what_is_left_today() -> None:
     items = [JobItem(f"{name}.png", 1_000) for name in "abc"]
     screen = Screen(items)
-    screen.left = 9_993
+    screen.quota.used_today, screen.quota.remaining_today = 12, 9_988
     screen.set(items[0], Stage.SENDING)
     screen.set(items[0], Stage.AT_SERVICE)
     screen.set(items[0], Stage.AT_SERVICE, status="Processing")
     screen.set(items[0], Stage.DONE, status="Active")
     items[1].fail(errors.NotFound("no such folder", status=404))
     screen.set(items[1], Stage.FAILED)
-    words = screen.lines()[-1]
-    assert words == "2 of 3 ended · 1 failed · 2.0 kB of 3.0 kB · 9,993 calls left today"
+    words, speeds = screen.lines()[-2:]
+    assert words == "1 of 3 done · 1 failed · 2.0 kB of 3.0 kB"
+    assert speeds == "7 calls · 9,988 left today"
 
 
 def test_an_error_is_told_above_the_board_with_the_files_name() -> None:
@@ -110,7 +118,7 @@ def test_ten_thousand_items_take_no_more_lines_than_the_screen_has() -> None:
     lines = screen.lines()
     assert len(lines) <= 12
     assert [line.split()[0] for line in lines[:3]] == ["9997.png", "9998.png", "9999.png"]
-    assert lines[-3] == "and 9,993 more at the service"
+    assert lines[-4] == "and 9,994 more at the service"
 
 
 @pytest.mark.parametrize("width", [20, 36, 44, 60, 84, 120])
@@ -134,7 +142,7 @@ def test_jobs_without_a_size_are_counted_instead() -> None:
     screen = Screen(items)
     screen.set(items[0], Stage.AT_SERVICE)
     screen.set(items[0], Stage.DONE, status="Active")
-    assert screen.lines()[-1] == "1 of 2 ended"
+    assert screen.lines()[-1] == "1 of 2 done · 0 calls · no daily quota"
 
 
 @pytest.mark.parametrize(
@@ -145,7 +153,7 @@ def test_the_time_to_go_is_told_in_round_words(seconds: float, shown: str) -> No
     screen = Screen([item])
     screen.now = 1.0
     screen.set(item, Stage.SENDING, attempt=1, sent=round(1_000_000 / (seconds + 1.0)))
-    assert f"{shown} to go" in screen.lines()[-1]
+    assert f"{shown} to go" in screen.lines()[-2]
 
 
 def test_the_speed_is_that_of_the_last_seconds() -> None:
@@ -209,7 +217,7 @@ def test_on_a_real_terminal_the_bars_are_drawn_and_the_table_is_what_stays(
         assert terminal.process.wait(timeout=20) == Exit.SOME_FAILED
     assert text.index("\x1b[?25l") < text.index("━")
     board, _, rest = text.rpartition("\x1b[?25h")
-    assert "of 2 ended" in board
+    assert "of 2 done" in board
     assert "[bold]a.png" in board
     assert "[bold]a.png" in rest
     assert "Active" in rest

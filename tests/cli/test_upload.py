@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async.cli.exits import Exit
+from ccv2_async.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -266,14 +267,16 @@ def test_the_embedded_sandbox_needs_no_credentials_and_has_no_quota(
     ccv2: Callable[..., Ran], picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CCV2_RATE", "0.001")
+    monkeypatch.setattr("ccv2_async.client.SystemClock", SystemClock)
     ran = ccv2("upload", *(picture(f"{number}.png") for number in range(4)), "--sandbox")
     assert ran.code == Exit.OK
     assert ran.out.count("Active") == 4
 
 
 def test_a_rate_paces_the_calls_to_the_embedded_sandbox_too(
-    ccv2: Callable[..., Ran], picture: Callable[..., Path]
+    ccv2: Callable[..., Ran], picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("ccv2_async.client.SystemClock", SystemClock)
     assert ccv2("upload", picture("a.png"), "--sandbox", "--rate", "8").code == Exit.OK
 
 

@@ -1,0 +1,87 @@
+"""What is said of uploads once a run has ended, in text and in JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from ccv2_async.cli.jobs import Stage, counted
+from ccv2_async.cli.live import STYLES
+from ccv2_async.cli.output import clean
+from ccv2_async.cli.tables import in_bytes, linked, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from ccv2_async.cli.jobs import JobItem
+    from ccv2_async.cli.output import Output
+
+__all__ = ["MOST_ROWS", "fields_of", "refused_fields", "show_table", "tell_sum"]
+
+MOST_ROWS = 50
+"""Rows of a closing table; of more files than this, only those are in it that did not end well."""
+
+
+def refused_fields(path: str, **more: Any) -> dict[str, Any]:
+    """What is told in JSON of a file that never became a job."""
+    return {"path": path, "id": None, "status": None, "url": None, **more}
+
+
+def fields_of(item: JobItem) -> dict[str, Any]:
+    """What is told of an item in JSON: its token once it was accepted, its error if it failed."""
+    fields = refused_fields(item.label, id=item.id or None, status=item.status)
+    if item.poller is not None:
+        fields["token"] = item.poller.token()
+    if item.result is not None:
+        fields["url"] = item.result.url
+    if item.earlier:
+        fields["earlier"] = True
+    if item.error is not None:
+        fields["error"] = item.error.message
+    return fields
+
+
+def show_table(items: Sequence[JobItem], output: Output) -> None:
+    """The closing table of what was begun; of many files, those alone that did not end well."""
+    rows = [item for item in items if item.stage is not Stage.WAITING]
+    if len(rows) > MOST_ROWS:
+        rows = [item for item in rows if item.stage is not Stage.DONE]
+    if rows:
+        output.show(_table(rows[:MOST_ROWS]))
+    if len(rows) > MOST_ROWS:
+        output.line(f"and {counted(len(rows) - MOST_ROWS, 'file')} more that did not end well")
+
+
+def _table(items: Sequence[JobItem]) -> Table:
+    closing = table("file", "id", "size", "state", "url")
+    for item in items:
+        closing.add_row(
+            Text(clean(item.label)),
+            clean(item.id),
+            in_bytes(item.size),
+            Text(clean(item.word), style=STYLES[item.stage]),
+            linked(item.result.url if item.result else None),
+        )
+    return closing
+
+
+def tell_sum(items: Sequence[JobItem], output: Output, *, waited: bool, cost: str) -> None:
+    """How many files went well, in a sentence.
+
+    Args:
+        items: All files of the run.
+        output: Where it is said.
+        waited: Whether they were followed until they became Active.
+        cost: How long it took and what it cost, in words.
+    """
+    good = (Stage.DONE,) if waited else (Stage.DONE, Stage.AT_SERVICE)
+    well = [item for item in items if item.stage in good]
+    earlier = sum(item.earlier for item in well)
+    words = [f"{len(well):,} of {counted(len(items), 'file')} {'Active' if waited else 'accepted'}"]
+    if earlier:
+        words.append(f"{earlier:,} of them by an earlier run")
+    words += [in_bytes(sum(item.size for item in well)), cost]
+    output.say(f"{', '.join(words)}.")
