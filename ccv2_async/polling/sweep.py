@@ -250,11 +250,15 @@ class Sweep:
             return
         watches[:] = [watch for watch in watches if watch[0] is not watcher]
         if not watches:
-            del self._watched[job]
-            self._urgent.discard(job)
-            if not self._watched:
-                for due in self._due.values():
-                    due.clear()  # stale entries would keep jobs that nobody holds any more
+            self._let_go(job)
+
+    def _let_go(self, job: Job) -> None:
+        """Watch a job no longer."""
+        del self._watched[job]
+        self._urgent.discard(job)
+        if not self._watched:
+            for due in self._due.values():
+                due.clear()  # stale entries would keep jobs that nobody holds any more
 
     def _schedule(self, job: Job) -> None:
         self._entries += 1
@@ -427,5 +431,5 @@ class Sweep:
             if until is Until.LOOK or job.state.is_final or (changed and until is Until.CHANGE):
                 watcher.fire(job)
                 self._baton.finish(watcher)
-        if job.state.is_final:
-            self._watched.pop(job, None)
+        if job.state.is_final and job in self._watched:
+            self._let_go(job)

@@ -614,9 +614,7 @@ async def test_one_id_that_the_service_chokes_on_does_not_hold_up_the_others(
 async def test_ten_thousand_pollers_wait_and_are_cancelled_without_a_trace() -> None:
     clock = ManualClock()
     with Sandbox(mode="looks", looks=10**6) as sandbox:
-        async with ConstantContact(
-            clock=clock, **sandbox.client_options()
-        ) as client:
+        async with ConstantContact(clock=clock, **sandbox.client_options()) as client:
             first = await begin(client)
             await first.poll_once()
             sweep = client._open_parts.sweep
@@ -639,7 +637,7 @@ async def test_ten_thousand_pollers_wait_and_are_cancelled_without_a_trace() -> 
             assert not any(sweep._due.values())
             assert not sweep._baton._followers
             assert sweep._baton._leader is None
-            del pollers, tasks, ended
+            del pollers, tasks, ended, task
             clock._due.clear()  # the clock's own memory of time-outs that are over
             await settle()
             gc.collect()
