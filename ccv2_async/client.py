@@ -15,6 +15,7 @@ from ccv2_async.polling.poller import ActivityPoller, Poller, UploadPoller
 from ccv2_async.polling.sweep import Sweep, Until
 from ccv2_async.polling.token import decode
 from ccv2_async.polling.uploads import UPLOAD
+from ccv2_async.resources.base import checked_id
 from ccv2_async.resources.library import Library
 from ccv2_async.resources.uploads import Uploader
 from ccv2_async.transport.budget import Budget
@@ -308,6 +309,26 @@ class ConstantContact:
             status=data.status,
         )
         return _poller_of(parts, job)
+
+    def resume_activity(self, activity_id: str) -> ActivityPoller:
+        """The poller of a bulk activity that is known by its id alone. Makes no request.
+
+        Args:
+            activity_id: As `activities.all()` lists it; the service keeps them for 14 days.
+
+        Raises:
+            InvalidField: It is no id.
+        """
+        parts = self._open_parts
+        now = self._clock.time()
+        job = parts.sweep.resumed(
+            ACTIVITY,
+            checked_id(activity_id, "activity_id"),
+            submitted=now,
+            not_before=now,
+            status=None,
+        )
+        return ActivityPoller(parts.session, parts.sweep, job)
 
     def upload_many(
         self,
