@@ -13,8 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
-from fastapi import Cookie, Depends, FastAPI, HTTPException, Query
-from fastapi import Request  # noqa: TC002  # FastAPI reads the annotations
+from fastapi import (
+    Cookie,
+    Depends,
+    FastAPI,
+    HTTPException,
+    Query,
+    Request,  # noqa: TC002  # FastAPI reads the annotations
+)
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.requests import ClientDisconnect
@@ -89,13 +95,13 @@ def create_app(
     return app
 
 
-def backend_of(request: Request) -> Backend:
-    """What all requests share."""
+async def backend_of(request: Request) -> Backend:
+    """What all requests share. Async, since FastAPI calls what is not in a thread."""
     backend: Backend = request.app.state.backend
     return backend
 
 
-def visitor_of(visitor: Annotated[str, Cookie()] = "") -> str:
+async def visitor_of(visitor: Annotated[str, Cookie()] = "") -> str:
     """Who asks. A real application has its own log-in here."""
     if not visitor:
         raise HTTPException(403, "Open the page first: it sets the cookie that tells you apart.")
@@ -154,8 +160,7 @@ async def send_on(
         await board.put(accepted)
         return JSONResponse(accepted.shown(), 202)
     await board.put(attrs.evolve(upload, phase=Phase.REFUSED, message=message))
-    if status != 413:
-        await drain(request)
+    await drain(request, most=2 * backend.largest)
     return JSONResponse({"detail": message}, status)
 
 

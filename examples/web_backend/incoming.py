@@ -67,11 +67,16 @@ async def incoming(request: Request, *, largest: int) -> AsyncIterator[Incoming]
         yield Incoming(spool.opened, spool.size)
 
 
-async def drain(request: Request) -> None:
-    """Read what is left of a body: a browser that still sends does not see the answer."""
+async def drain(request: Request, *, most: int) -> None:
+    """Read what is left of a body: a browser that still sends does not see the answer.
+
+    After `most` bytes more, it is not worth it.
+    """
     try:
-        async for _ in request.stream():
-            pass
+        async for block in request.stream():
+            most -= len(block)
+            if most < 0:
+                return
     except (ClientDisconnect, RuntimeError):  # it has gone, or everything was read
         return
 

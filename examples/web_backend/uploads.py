@@ -11,8 +11,8 @@ import aiosqlite
 import attrs
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 
 class Phase(enum.StrEnum):
