@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import re
 from collections import OrderedDict
 from email.utils import parsedate_to_datetime
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
 from weakref import WeakValueDictionary
 
@@ -125,9 +127,15 @@ def prepare(
         name=shown,
         folder_id=checked_id(folder_id, "folder_id"),
         description=description,
-        file_source=one_of("source", source, FileSource) or FileSource.MY_COMPUTER,
+        file_source=_file_source(source),
         file_type=_type_of(shown, file_type),
     )
+
+
+def _file_source(source: FileSource | str) -> str:
+    if isinstance(source, FileSource):
+        return source.value
+    return one_of("source", source, FileSource) or FileSource.MY_COMPUTER
 
 
 def _is_path(file: object) -> bool:
@@ -172,6 +180,8 @@ class Uploader:
     def __init__(self, session: Session, threads: FileThreads) -> None:
         self._session = session
         self._threads = threads
+        self._secret = os.urandom(32)
+        self._numbers = itertools.count()
         # Ids that are spoken for: no other upload may take one of them for its own.
         self._claimed: OrderedDict[str, None] = OrderedDict()
         self._twins: WeakValueDictionary[tuple[str, str], anyio.Lock] = WeakValueDictionary()
@@ -194,7 +204,7 @@ class Uploader:
         key = (upload.folder_id, upload.name)
         lock = self._twins.get(key)
         if lock is None:
-            lock = self._twins[key] = anyio.Lock()
+            lock = self._twins[key] = anyio.Lock(fast_acquire=True)
         async with lock:
             return self._claim(await self._send_or_adopt(upload, unsettled))
 
@@ -248,7 +258,7 @@ class Uploader:
                 ("file_type", upload.file_type.value),
                 FilePart("data", filename=upload.name, content_type=media_type),
             ],
-            boundary=boundary_from(os.urandom(16)),
+            boundary=self._boundary(),
         )
 
         clock = self._session.clock
@@ -282,6 +292,15 @@ class Uploader:
             lane=upload.lane,
             deadline=upload.deadline,
         )
+
+    def _boundary(self) -> str:
+        """A boundary that nobody can foresee.
+
+        Asking the system for each one would give the interpreter's lock away to the threads that
+        read files, and wait to get it back.
+        """
+        number = next(self._numbers).to_bytes(16, "big")
+        return boundary_from(blake2b(number, key=self._secret, digest_size=16).digest())
 
     async def _send(self, call: Call, upload: Upload) -> str:
         answer = await self._session.send(call)

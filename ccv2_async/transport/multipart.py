@@ -17,6 +17,7 @@ Values are sent as they are; only the boundary could end one, and a value that h
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import attrs
@@ -33,6 +34,7 @@ _MEDIA_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _SEPARATOR = re.compile(r"[/\\]")
 
+_PLAIN = re.compile(r"[ !#-\[\]-~]*")  # ASCII that no name has to have escaped
 _UNSAFE = ['"', "\\", "\u2028", "\u2029", *map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0))]
 _ESCAPES = str.maketrans(
     {char: "".join(f"%{byte:02X}" for byte in char.encode()) for char in _UNSAFE}
@@ -83,7 +85,7 @@ def boundary_from(random_bytes: bytes) -> str:
 
 def escape_name(name: str) -> str:
     """A field or file name as it stands between the quotes of a Content-Disposition."""
-    return _scalar(name).translate(_ESCAPES)
+    return name if _PLAIN.fullmatch(name) else _scalar(name).translate(_ESCAPES)
 
 
 def lay_out(fields: Iterable[tuple[str, str] | FilePart], *, boundary: str) -> MultipartLayout:
@@ -124,9 +126,10 @@ def lay_out(fields: Iterable[tuple[str, str] | FilePart], *, boundary: str) -> M
 
 def _scalar(text: str) -> str:
     """The text with each lone surrogate, which UTF-8 cannot hold, as U+FFFD."""
-    return _SURROGATE.sub("\ufffd", text)
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
+@lru_cache(maxsize=64)
 def _disposition(name: str) -> str:
     if not name:
         raise InvalidField("name", name, "a form field needs a name")
@@ -140,6 +143,11 @@ def _text_part(field: tuple[str, str], boundary: str) -> str:
     return f"{_disposition(name)}\r\n\r\n{_scalar(value)}"
 
 
+@lru_cache(maxsize=64)
+def _is_media_type(text: str) -> bool:
+    return _MEDIA_TYPE.fullmatch(text) is not None
+
+
 def _file_head(part: FilePart) -> str:
     head = _disposition(part.name)
     if part.filename is not None:
@@ -148,7 +156,7 @@ def _file_head(part: FilePart) -> str:
             raise InvalidField("file_name", part.filename, "a file name, not a directory")
         head += f'; filename="{escape_name(filename)}"'
     if part.content_type is not None:
-        if not _MEDIA_TYPE.fullmatch(part.content_type):
+        if not _is_media_type(part.content_type):
             raise InvalidField("content_type", part.content_type, "a media type, as image/png")
         head += f"\r\nContent-Type: {part.content_type}"
     return head

@@ -64,6 +64,7 @@ UPLOAD_DEADLINE = 900.0
 PAUSE_OVER_RATE = 1.0
 TELL_OF_WAITS_FROM = 0.001
 LONGEST_EXCERPT = 4096
+_NO_URL = httpx.URL("")  # a text would be parsed for each request
 
 
 @attrs.frozen
@@ -417,7 +418,7 @@ class Session:
             headers.append((b"Content-Type", b"application/json"))
         request = httpx.Request(
             call.method,
-            "",
+            _NO_URL,
             headers=headers,
             stream=attempt if attempt is not None else httpx.ByteStream(b""),
             extensions={"timeout": self._extensions},

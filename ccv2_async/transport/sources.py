@@ -148,7 +148,7 @@ class PathSource:
     def __init__(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
         self.path = os.fspath(path)
         self.name = _printable(name or self.path)
-        self.filename: str | None = Path(self.path).name
+        self.filename: str | None = _last_part(self.path)
         self._first_seen: FileState | None = None
 
     async def prepare(self, threads: FileThreads) -> int:
@@ -412,8 +412,15 @@ def _is_stream(thing: object) -> TypeGuard[StreamInput]:
     return _is_reader(thing) or isinstance(thing, AsyncIterable)
 
 
+def _last_part(path: str) -> str:
+    last = os.path.basename(path)  # noqa: PTH119  # making a Path takes ten times as long
+    return last if last not in {"", "."} else Path(path).name
+
+
 def _printable(name: str) -> str:
     """The name with whatever could forge a line of a log or upset a terminal written out."""
+    if name.isprintable():
+        return name
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in name
     )

@@ -22,6 +22,9 @@ async def read_bounded(response: httpx.Response, limit: int, what: str) -> bytes
     Raises:
         DecodeError: It is larger, packed in a way that was not asked for, or damaged.
     """
+    if response.headers.get("content-length") == "0" and not response.is_stream_consumed:
+        # Most accepted calls are answered so; the connection still has to see the end of it.
+        return await response.aread()
     async with aclosing(unpacked(response, limit, what)) as stream:
         pieces = [piece async for piece in stream]
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
