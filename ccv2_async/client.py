@@ -353,7 +353,7 @@ class ConstantContact:
         twice.
 
         Args:
-            files: Any iterable or async iterable of paths or `FileToUpload`s; a folder stands for
+            files: Any iterable or async iterable of paths or `FileToUpload`; a folder stands for
                 the files below it. A plain iterable is iterated on the event loop: give an async
                 one if finding the next file takes time.
             folder_id: The library folder they go to; "0" is the root.
