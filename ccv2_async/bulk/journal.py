@@ -18,7 +18,7 @@ from ccv2_async.bulk.results import Action, BulkState
 from ccv2_async.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
 
     import aiosqlite
 
@@ -290,7 +290,7 @@ class Journal:
             os.close(self._lock)
 
 
-async def entries(path: str) -> AsyncIterator[Entry]:
+async def entries(path: str) -> AsyncGenerator[Entry, None]:
     """The rows of a journal, also while an upload is using it; the file is not changed.
 
     Raises:

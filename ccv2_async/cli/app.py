@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App, CycloptsError
 
+from ccv2_async.cli.activities import activities
+from ccv2_async.cli.contacts import contacts
 from ccv2_async.cli.exits import Exit, exit_of
-from ccv2_async.cli.library import files, folders
+from ccv2_async.cli.files import files
+from ccv2_async.cli.folders import folders
+from ccv2_async.cli.journal import journal
+from ccv2_async.cli.listings import account, campaigns, lists
 from ccv2_async.cli.output import Output, OutputClosedError
 from ccv2_async.cli.poll import poll
 from ccv2_async.cli.sandbox import sandbox
@@ -17,7 +22,7 @@ from ccv2_async.errors import ConstantContactError
 from ccv2_async.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["app", "run"]
 
@@ -30,14 +35,27 @@ _EPILOGUE = (
 
 app = App(
     name="ccv2",
-    help="Constant Contact from the command line: uploads, and a sandbox to try them on.",
+    help="Constant Contact from the command line, and a sandbox to try it on.",
     help_epilogue=_EPILOGUE,
     help_format="markdown",
     version=__version__,
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for _command in (upload, poll, files, folders, sandbox):
+_COMMANDS: tuple[App | Callable[..., Exit], ...] = (
+    upload,
+    poll,
+    journal,
+    files,
+    folders,
+    contacts,
+    lists,
+    activities,
+    campaigns,
+    account,
+    sandbox,
+)
+for _command in _COMMANDS:
     app.command(_command)
 
 

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.cli.exits import exit_of_item, heaviest
+from ccv2_async.cli.exits import Exit, exit_of_item, heaviest
 from ccv2_async.cli.output import OutputClosedError
+from ccv2_async.models import Activity
 from ccv2_async.polling.jobs import State
+from ccv2_async.polling.row_errors import failed_rows
 from ccv2_async.polling.split import BulkPoller
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 
-    from ccv2_async.cli.exits import Exit
     from ccv2_async.cli.output import Output
     from ccv2_async.polling.poller import ActivityPoller, UploadPoller
 
@@ -132,6 +133,11 @@ class JobItem:
             self.poller.tokens() if isinstance(self.poller, BulkPoller) else [self.poller.token()]
         )
 
+    @property
+    def failed_rows(self) -> int:
+        """Rows of a bulk activity that failed, although the activity itself went well."""
+        return failed_rows(self.result) if isinstance(self.result, Activity) else 0
+
     def fail(self, error: errors.ConstantContactError) -> None:
         """Take note that it ended with an error."""
         self.error = error
@@ -232,7 +238,14 @@ async def all_of(
 
 def exit_of_items(items: Iterable[JobItem]) -> Exit:
     """The exit code of a run with these items, all of which have ended."""
-    return heaviest(exit_of_item(item.error) for item in items if item.error is not None)
+    return heaviest(code for item in items for code in _codes_of(item))
+
+
+def _codes_of(item: JobItem) -> Iterator[Exit]:
+    if item.error is not None:
+        yield exit_of_item(item.error)
+    if item.failed_rows:
+        yield Exit.SOME_FAILED
 
 
 def tell_unfinished(items: Iterable[JobItem], output: Output, *, sandbox: bool) -> None:
@@ -253,6 +266,6 @@ def tell_unfinished(items: Iterable[JobItem], output: Output, *, sandbox: bool) 
             output.say(f"  {token}  {item.label}")
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, plural: str = "") -> str:
     """A number with its noun: 1 file, 2 files."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -79,6 +79,15 @@ class Output:
         """One message on stderr."""
         self.err.print(Text(clean(sentence), style=style), soft_wrap=True)
 
+    @property
+    def asks(self) -> bool:
+        """Whether somebody sees what is asked."""
+        return self._stderr.isatty()
+
+    def ask(self, question: str) -> None:
+        """A question on stderr; the answer comes on the same line."""
+        self.err.print(Text(clean(question)), soft_wrap=True, end="")
+
     def complain(self, sentence: str) -> None:
         """One message on stderr about something that went wrong."""
         self.say(sentence, style="red")

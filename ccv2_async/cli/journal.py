@@ -1,0 +1,66 @@
+"""`ccv2 journal`: what the journal of an upload says."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated
+
+import attrs
+from cyclopts import App, Parameter
+
+from ccv2_async.bulk.journal import entries
+from ccv2_async.bulk.results import BulkState
+from ccv2_async.cli.exits import Exit
+from ccv2_async.cli.jobs import counted
+from ccv2_async.cli.output import Output
+from ccv2_async.cli.running import run
+
+if TYPE_CHECKING:
+    from ccv2_async.bulk.journal import Entry
+
+__all__ = ["journal"]
+
+journal = App(name="journal", help="Look into the journal of an upload.")
+
+
+@journal.command
+def show(
+    file: str,
+    /,
+    *,
+    state: BulkState | None = None,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> Exit:
+    """Show what became of each file, also while an upload is writing the journal.
+
+    Args:
+        file: What was given to 'ccv2 upload' as --journal.
+        state: Only the files that stand so.
+        json: Print one JSON object a line on stdout, and nothing else there.
+    """
+    output = Output(as_json=json)
+
+    async def shown() -> Exit:
+        states: Counter[BulkState] = Counter()
+        async with contextlib.aclosing(entries(file)) as rows:
+            async for row in rows:
+                states[row.state] += 1
+                if state in (None, row.state):
+                    _tell(row, output)
+        output.say(f"{counted(states.total(), 'file')}.")
+        for known in BulkState:
+            if states[known]:
+                output.say(f"  {states[known]:,} {known.value}")
+        return Exit.OK
+
+    return run(shown, output)
+
+
+def _tell(row: Entry, output: Output) -> None:
+    if output.as_json:
+        output.record({**attrs.asdict(row), "state": row.state.value})
+        return
+    word = row.status if row.status and row.state is not BulkState.DONE else ""
+    about = " ".join(part for part in (row.file_id, word, row.error) if part)
+    output.line(f"{row.state.value:<9}  {row.path}" + (f"  {about}" if about else ""))
