@@ -1,0 +1,54 @@
+"""The program that the kill test kills: it uploads a folder, with a journal, as often as it is run.
+
+Usage: uploading.py BASE_URL FOLDER JOURNAL
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from ccv2_async.client import ConstantContact
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+SPEED = 20.0
+
+
+class FastClock:
+    """Waits take a twentieth of their time; dates are true, as the service compares them."""
+
+    def monotonic(self) -> float:
+        return time.monotonic() * SPEED
+
+    def time(self) -> float:
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(max(0.0, seconds) / SPEED)
+
+    def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
+        return asyncio.timeout(None if seconds is None else seconds / SPEED)
+
+
+async def main(base_url: str, folder: str, journal: str) -> None:
+    async with ConstantContact(
+        api_key="sandbox-key",
+        access_token="sandbox-token",
+        base_url=base_url,
+        per_second=4,
+        per_day=None,
+        clock=FastClock(),
+    ) as client:
+        print("begun", flush=True)
+        uploads = client.upload_many([folder], keep_folders=True, concurrency=6, journal=journal)
+        async for result in uploads:
+            print(result.state.value, result.path, result.id, result.error, flush=True)
+    print("ended", flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
