@@ -1,0 +1,213 @@
+"""OpenTelemetry spans of a client's work, from its events. Needs the extra `[otel]`.
+
+::
+
+    cc = ConstantContact.from_env(on_event=Tracing())
+
+======================  ==========================================================================
+span                    what it covers
+======================  ==========================================================================
+``POST /library/files`` one attempt at a call: method and path, with `{id}` for every id
+``wait for the quota``  what a call waited before it could be sent
+``back-off``            the wait before a call is sent again, with the reason
+``poll``                one look at the status of jobs, up to a hundred of them
+``upload``, ``activity``  a job's whole life, from its start to the look that saw its end; made by
+                        the process that saw it, with every change of status that it saw
+======================  ==========================================================================
+
+Spans stand in the trace of the task in which they happen. A job may be started in one process and
+end in another, hours later, so its spans are in several traces; what joins them is the job. Each
+span of a job has the attributes `ccv2.job.kind` and `ccv2.job.id`, and a link to a span context
+that is derived from these two (`job_context`), the same in every process that holds the job's
+token. No key, token or header is in any of it; `ccv2.what` and `ccv2.job.label` may hold names of
+files.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import OrderedDict
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.trace import (
+    Link,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    get_tracer,
+)
+
+from ccv2_async.observe import (
+    CallEnded,
+    CallRetried,
+    CallSent,
+    JobEnded,
+    Polled,
+    StatusChanged,
+    Throttled,
+)
+from ccv2_async.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from opentelemetry.trace import Span, TracerProvider
+
+    from ccv2_async.observe import (
+        Event,
+    )
+
+__all__ = ["Tracing", "job_context"]
+
+MOST_JOBS = 10_000
+"""Jobs whose changes of status are remembered until they end; the oldest go first."""
+
+_ID = re.compile(r"(?<=/)[^/]*\d[^/]*")
+
+
+def job_context(kind: str, id: str) -> SpanContext:  # noqa: A002  # the service's own word
+    """What every span of a job links to, in whichever process it is made.
+
+    Args:
+        kind: "upload" or "activity", as `poller.kind`.
+        id: The job's id, as `poller.id`.
+    """
+    digest = sha256(f"ccv2_async {kind} {id}".encode()).digest()
+    return SpanContext(
+        # Zero would be no id at all.
+        trace_id=int.from_bytes(digest[:16]) or 1,
+        span_id=int.from_bytes(digest[16:24]) or 1,
+        is_remote=True,
+        trace_flags=TraceFlags(TraceFlags.SAMPLED),
+    )
+
+
+class Tracing:
+    """An `on_event` hook that makes spans. Each client needs one of its own.
+
+    Args:
+        tracer_provider: Where spans go; the global one unless given.
+    """
+
+    def __init__(self, tracer_provider: TracerProvider | None = None) -> None:
+        self._tracer = get_tracer("ccv2_async", __version__, tracer_provider)
+        self._attempts: dict[int, Span] = {}
+        self._changes: OrderedDict[tuple[str, str], list[tuple[int, str]]] = OrderedDict()
+        self._handlers: Mapping[type, Callable[[Any], None]] = {
+            CallSent: self._sent,
+            CallEnded: self._ended,
+            CallRetried: self._retried,
+            Throttled: self._throttled,
+            Polled: self._polled,
+            StatusChanged: self._changed,
+            JobEnded: self._job_ended,
+        }
+
+    def __call__(self, event: Event) -> None:
+        """Take one event into account."""
+        handle = self._handlers.get(type(event))
+        if handle is not None:
+            handle(event)
+
+    def _sent(self, event: CallSent) -> None:
+        route = _ID.sub("{id}", event.path)
+        attributes: dict[str, str | int] = {
+            "http.request.method": event.method,
+            "url.template": route,
+            "ccv2.what": event.what,
+            "ccv2.lane": event.lane,
+        }
+        if event.attempt > 1:
+            attributes["http.request.resend_count"] = event.attempt - 1
+        self._attempts[event.call] = self._tracer.start_span(
+            f"{event.method} {route}", kind=SpanKind.CLIENT, attributes=attributes
+        )
+
+    def _ended(self, event: CallEnded) -> None:
+        span = self._attempts.pop(event.call, None)
+        if span is None:
+            return
+        if event.status is not None:
+            span.set_attribute("http.response.status_code", event.status)
+        if event.outcome != "ok":
+            span.set_attribute("error.type", str(event.status or event.outcome))
+            span.set_status(Status(StatusCode.ERROR, event.outcome))
+        span.end()
+
+    def _retried(self, event: CallRetried) -> None:
+        now = time.time_ns()
+        self._span(
+            "back-off",
+            now,
+            now + _nanoseconds(event.delay),
+            {"ccv2.what": event.what, "ccv2.outcome": event.outcome},
+        )
+
+    def _throttled(self, event: Throttled) -> None:
+        now = time.time_ns()
+        self._span(
+            "wait for the quota",
+            now - _nanoseconds(event.seconds),
+            now,
+            {"ccv2.what": event.what, "ccv2.lane": event.lane},
+        )
+
+    def _polled(self, event: Polled) -> None:
+        now = time.time_ns()
+        self._span(
+            "poll",
+            now - _nanoseconds(event.seconds),
+            now,
+            {
+                "ccv2.job.kind": event.kind,
+                "ccv2.poll.jobs": event.jobs,
+                "ccv2.poll.known": event.known,
+            },
+        )
+
+    def _changed(self, event: StatusChanged) -> None:
+        changes = self._changes.setdefault((event.kind, event.id), [])
+        changes.append((time.time_ns(), event.status or "unknown"))
+        if len(self._changes) > MOST_JOBS:
+            self._changes.popitem(last=False)
+
+    def _job_ended(self, event: JobEnded) -> None:
+        now = time.time_ns()
+        start = now - _nanoseconds(event.seconds)
+        span = self._tracer.start_span(
+            event.kind,
+            start_time=start,
+            attributes={
+                **_job(event.kind, event.id),
+                "ccv2.job.label": event.label,
+                "ccv2.job.status": event.status or "unknown",
+                "ccv2.job.state": event.state,
+            },
+            links=[Link(job_context(event.kind, event.id))],
+        )
+        for when, status in self._changes.pop((event.kind, event.id), ()):
+            span.add_event(status, timestamp=max(start, when))
+        if event.state != "succeeded":
+            span.set_attribute("error.type", event.status or event.state)
+            span.set_status(Status(StatusCode.ERROR, event.state))
+        span.end(end_time=now)
+
+    def _span(
+        self, name: str, start: int, end: int, attributes: Mapping[str, str | int | float]
+    ) -> None:
+        """A span of something whose beginning and end are both known."""
+        self._tracer.start_span(name, start_time=start, attributes=dict(attributes)).end(
+            end_time=end
+        )
+
+
+def _job(kind: str, id: str) -> dict[str, str]:  # noqa: A002  # the service's own word
+    return {"ccv2.job.kind": kind, "ccv2.job.id": id}
+
+
+def _nanoseconds(seconds: float) -> int:
+    return int(seconds * 1e9)
