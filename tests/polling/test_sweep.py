@@ -1,0 +1,293 @@
+"""When the sweep looks, for whom, and what it does when looks fail; the test is the service."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ccv2_async import errors
+from ccv2_async.polling.sweep import Until
+from tests.polling.scripted import Service, refusal
+from tests.support.clocks import settle
+
+if TYPE_CHECKING:
+    from tests.support.clocks import ManualClock
+
+
+@pytest.fixture
+def service(manual_clock: ManualClock) -> Service:
+    """A service that answers every status request at once."""
+    service = Service(manual_clock)
+    service.by_itself = True
+    return service
+
+
+def down() -> errors.ServerError:
+    return errors.ServerError("the service failed", status=503)
+
+
+async def finish(clock: ManualClock, service: Service, *tasks: asyncio.Task[str]) -> None:
+    """Let every job end well, and whoever waits hear of it."""
+    for id_ in service.statuses:
+        service.statuses[id_] = "Active"
+    await clock.advance(60)
+    await asyncio.gather(*tasks)
+
+
+async def test_a_first_look_comes_after_a_second_when_nothing_is_known(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    poller = service.start("upload", "1")
+    waiter = asyncio.create_task(poller.wait())
+
+    assert poller.next_delay == 1.0
+    await manual_clock.advance(0.9)
+    assert not service.requests
+    await manual_clock.advance(0.2)
+    assert service.requests == [("upload", ("1",))]
+    await finish(manual_clock, service, waiter)
+
+
+async def test_later_jobs_are_looked_at_when_earlier_ones_were_done(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    first = asyncio.create_task(service.start("upload", "1").wait())
+    await manual_clock.advance(6.9)
+    service.statuses["1"] = "Active"
+    await manual_clock.advance(5)
+    await first
+
+    assert 5 < service.start("upload", "2").next_delay < 9
+    assert service.start("activity", "a").next_delay == 1.0
+
+
+async def test_a_look_that_is_asked_for_is_made_although_the_leader_sleeps(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    old = asyncio.create_task(service.start("upload", "old").wait())
+    await manual_clock.advance(300)
+    asked = len(service.requests)
+
+    look = asyncio.create_task(service.start("upload", "new").poll_once())
+    await settle()
+
+    assert look.done()
+    assert "new" in service.requests[asked][1]
+    await finish(manual_clock, service, old)
+
+
+async def test_a_new_job_is_looked_at_in_time_although_the_leader_sleeps_for_longer(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    old = asyncio.create_task(service.start("upload", "old").wait())
+    await manual_clock.advance(300)
+    due = min(entry[0] for entry in service.sweep._due[service.kinds["upload"]])
+    assert due - manual_clock.now > 1.5, "the leader sleeps for longer than the new job can wait"
+    asked = len(service.requests)
+
+    new = asyncio.create_task(service.start("upload", "new").wait())
+    await manual_clock.advance(1.1)
+
+    assert len(service.requests) == asked + 1
+    await finish(manual_clock, service, old, new)
+
+
+async def test_jobs_that_are_nearly_due_ride_along(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    waiters = []
+    for number in range(10):
+        waiters.append(asyncio.create_task(service.start("upload", str(number)).wait()))
+        await manual_clock.advance(0.05)
+    await manual_clock.advance(1)
+
+    assert len(service.requests[0][1]) == 10
+    await finish(manual_clock, service, *waiters)
+
+
+async def test_both_kinds_are_asked_for_each_in_its_own_request(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    upload = asyncio.create_task(service.start("upload", "u").wait())
+    activity = asyncio.create_task(service.start("activity", "a").wait())
+    await manual_clock.advance(1.1)
+
+    assert sorted(service.requests) == [("activity", ("a",)), ("upload", ("u",))]
+    service.statuses.update(u="Active", a="COMPLETE")
+    await manual_clock.advance(20)
+    assert await upload == "result of u"
+    assert await activity == "result of a"
+
+
+async def test_nobody_looks_once_nobody_waits(service: Service, manual_clock: ManualClock) -> None:
+    waiter = asyncio.create_task(service.start("upload", "1").wait())
+    await manual_clock.advance(5)
+    waiter.cancel()
+    await settle()
+    asked = len(service.requests)
+
+    await manual_clock.advance(1000)
+
+    assert len(service.requests) == asked
+
+
+async def test_an_outage_of_hours_is_survived(service: Service, manual_clock: ManualClock) -> None:
+    service.by_itself = False
+    poller = service.start("activity", "1")
+    waiter = asyncio.create_task(poller.wait())
+    for _ in range(1200):
+        await manual_clock.advance(11)
+        service.fail(down())
+    service.by_itself = True
+    service.statuses["1"] = "COMPLETE"
+    service.answer()
+    await manual_clock.advance(11)
+
+    assert await waiter == "result of 1"
+    assert manual_clock.now > 3 * 3600
+
+
+async def test_failing_looks_come_less_and_less_often(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    service.by_itself = False
+    waiter = asyncio.create_task(service.start("upload", "1").wait())
+    looked = []
+    for _ in range(600):
+        await manual_clock.advance(0.1)
+        if service.on_their_way:
+            looked.append(manual_clock.now)
+            service.fail(down())
+    apart = [round(later - earlier, 3) for earlier, later in itertools.pairwise(looked)]
+
+    assert apart == sorted(apart)
+    assert apart[-1] == pytest.approx(10, abs=0.2)
+    service.by_itself = True
+    await finish(manual_clock, service, waiter)
+
+
+async def test_looks_wait_for_the_next_day_when_it_is_near_enough(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    service.by_itself = False
+    waiter = asyncio.create_task(service.start("upload", "1").wait())
+    await manual_clock.advance(1.1)
+    resets = datetime.fromtimestamp(manual_clock.time() + 600, UTC)
+    service.fail(errors.DailyQuotaExceeded("the day is over", status=403, resets_at=resets))
+    service.by_itself = True
+    service.statuses["1"] = "Active"
+
+    await manual_clock.advance(599)
+    assert len(service.requests) == 1
+    await manual_clock.advance(2)
+
+    assert await waiter == "result of 1"
+
+
+async def test_the_end_of_the_day_is_told_when_waiting_for_the_next_would_take_too_long(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    service.by_itself = False
+    upload = asyncio.create_task(service.start("upload", "1").wait())
+    activity = asyncio.create_task(service.start("activity", "2").wait())
+    for _ in range(2):
+        await manual_clock.advance(1.1)
+        resets = datetime.fromtimestamp(manual_clock.time() + 3600, UTC)
+        service.fail(errors.DailyQuotaExceeded("the day is over", status=403, resets_at=resets))
+    await settle()
+
+    with pytest.raises(errors.DailyQuotaExceeded):
+        await upload
+    assert not activity.done(), "an activity can wait for a day"
+    activity.cancel()
+
+
+async def test_an_unknown_id_among_many_is_found_by_halving(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    service.by_itself = False
+    waiters = [
+        asyncio.create_task(service.start("upload", str(number)).wait()) for number in range(60)
+    ]
+    await manual_clock.advance(1.1)
+    sizes = []
+    while service.on_their_way:
+        (request,) = service.on_their_way
+        sizes.append(len(request.ids))
+        if "7" in request.ids and len(sizes) < 40:
+            service.fail(refusal(404))
+        else:
+            for id_ in request.ids:
+                service.statuses[id_] = "Active"
+            service.answer()
+        await settle()
+        await manual_clock.advance(0.3)
+
+    assert sizes[:3] == [50, 25, 12]
+    service.by_itself = True
+    await finish(manual_clock, service, *waiters)
+
+
+async def test_jobs_may_be_added_to_a_set_that_is_waited_for(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    watched = service.sweep.watching(Until.END)
+    watched.add(service.start("upload", "1")._job)
+    coming = asyncio.create_task(watched.next())
+    await manual_clock.advance(3)
+    service.statuses["2"] = "Active"
+    watched.add(service.start("upload", "2")._job)
+    service.statuses["2"] = "Active"
+    await manual_clock.advance(3)
+
+    assert (await coming).id == "2"
+    assert len(watched) == 1
+    watched.close()
+    assert not service.sweep._watched
+
+
+async def test_a_refusal_reaches_a_set_and_asking_again_is_possible(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    service.by_itself = False
+    watched = service.sweep.watching(Until.END)
+    watched.add(service.start("upload", "1")._job)
+    coming = asyncio.create_task(watched.next())
+    await manual_clock.advance(1.1)
+    service.fail(errors.Forbidden("the key is not active", status=403))
+    with pytest.raises(errors.Forbidden):
+        await coming
+
+    again = asyncio.create_task(watched.next())
+    await settle()
+    service.by_itself = True
+    service.statuses["1"] = "Active"
+    await manual_clock.advance(30)
+
+    assert (await again).id == "1"
+
+
+async def test_a_job_resumed_before_it_is_due_is_not_looked_at_too_early(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    service.statuses["9"] = "Active"
+    job = service.sweep.resumed(
+        service.kinds["upload"],
+        "9",
+        submitted=manual_clock.time(),
+        not_before=manual_clock.time() + 500,
+        status="Processing",
+    )
+    poller = service.poller(job)
+    assert poller.status == "Processing"
+    assert poller.next_delay == 10.0, "however late a token says to come"
+    waiter = asyncio.create_task(poller.wait())
+    await manual_clock.advance(9.9)
+    assert not service.requests
+    await manual_clock.advance(0.2)
+
+    assert await waiter == "result of 9"
