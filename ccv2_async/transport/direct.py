@@ -69,7 +69,12 @@ class DirectTransport(httpx.AsyncBaseTransport):
         origin = url.origin
         try:
             connection = self._connection
-            if connection is None or self._origin != origin or connection.has_expired():
+            if (
+                connection is None
+                or self._origin != origin
+                or not connection.is_idle()
+                or connection.has_expired()
+            ):
                 timeout = request.extensions.get("timeout", {}).get("connect")
                 connection = await self._connect(origin, timeout)
             answer = await connection.handle_async_request(

@@ -11,7 +11,6 @@ rest is noticed before anything is sent into it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 from collections import deque
 from itertools import chain, zip_longest
@@ -34,6 +33,8 @@ _PIECES_AT_ONCE = 64  # far below any system's IOV_MAX
 _READ_SIZE = 64 * 1024
 _READ_AHEAD = 256 * 1024
 _NEXT_ADDRESS_AFTER = 0.25  # seconds, as RFC 8305 recommends
+# Not on Windows, whose event loop cannot watch sockets either.
+_CAN_GATHER = hasattr(socket.socket, "sendmsg")
 
 _AGAIN = (BlockingIOError, InterruptedError)
 
@@ -273,7 +274,7 @@ async def connect(host: str, port: int, timeout: float | None) -> httpcore.Async
         httpcore.ConnectError: No address took it. Safe to try again: yes.
         httpcore.ConnectTimeout: None did in time. Safe to try again: yes.
     """
-    if not hasattr(socket.socket, "sendmsg"):  # Windows, whose loop cannot watch sockets either
+    if not _CAN_GATHER:
         return await httpcore.AnyIOBackend().connect_tcp(host, port, timeout)
     try:
         async with asyncio.timeout(timeout):
@@ -291,22 +292,23 @@ async def connect(host: str, port: int, timeout: float | None) -> httpcore.Async
 
 
 async def _dial(host: str, port: int) -> socket.socket:
-    for family, address in ((socket.AF_INET, (host, port)), (socket.AF_INET6, (host, port, 0, 0))):
-        with contextlib.suppress(OSError):
-            socket.inet_pton(family, host)
-            break
-    else:
-        return await _dial_name(host, port)
-    return await _dial_address(family, address)
-
-
-async def _dial_name(host: str, port: int) -> socket.socket:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        if _is_address(family, host):
+            return await _dial_address(family, (host, port))
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = list(_interleaved((family, address) for family, _, _, _, address in found))
     if len(addresses) == 1:
         return await _dial_address(*addresses[0])
     return await _dial_in_turn(addresses)
+
+
+def _is_address(family: int, host: str) -> bool:
+    try:
+        socket.inet_pton(family, host)
+    except OSError:
+        return False
+    return True
 
 
 def _interleaved(addresses: Iterable[tuple[int, Any]]) -> Iterable[tuple[int, Any]]:
