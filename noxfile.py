@@ -52,6 +52,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHON)
+def docs(session: nox.Session) -> None:
+    """Build the documentation into docs/_build/html; a warning is an error."""
+    session.install("-e", ".[all,docs]")
+    session.run("sphinx-build", "-W", "-b", "html", "docs", "docs/_build/html")
+
+
+@nox.session(python=PYTHON)
 def demo(session: nox.Session) -> None:
     """Upload the example files to the embedded sandbox and follow them to Active."""
     session.install(".[all]")
