@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING, Protocol, Self
 from urllib.parse import quote
 
+import anyio
 import attrs
 
 from ccv2_async.bulk.results import Action, BulkState
@@ -301,14 +302,19 @@ async def entries(path: str) -> AsyncGenerator[Entry, None]:
     import aiosqlite  # noqa: PLC0415  # only with a journal
 
     try:
+        # A connection that cannot be opened would leave its thread behind for a moment, and that
+        # thread complains when the loop has been closed meanwhile.
+        async with await anyio.open_file(path, "rb"):
+            pass
         async with (
             aiosqlite.connect(f"file:{quote(os.fsencode(path))}?mode=ro", uri=True) as database,
             database.execute(f"SELECT {', '.join(_COLUMNS)} FROM files ORDER BY path") as rows,  # noqa: S608  # our own names
         ):
             async for row in rows:
                 yield Entry(*row)
-    except (sqlite3.DatabaseError, ValueError) as error:
-        raise UsageError(f"{path}: no journal can be read here ({error}).") from None
+    except (sqlite3.DatabaseError, OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"{path}: no journal can be read here ({why}).") from None
 
 
 async def _connect(path: str) -> aiosqlite.Connection:
@@ -331,6 +337,8 @@ def storable(path: str) -> str:
 def _take_lock(path: str) -> int:
     """A lock that the system lets go of when the process ends, however it ends."""
     try:
+        # The journal itself too, so that what cannot be opened is found out here.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error

@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("ccv2_async.bulk")
 
 PROGRESS_EVERY = 0.1
+LANDING = 10.0
+"""Seconds in which files may still be answered when the whole upload ends."""
+
 MOST_UNREAD = 1000
 """Results that wait to be read before no further file is taken up."""
 
@@ -186,11 +189,25 @@ class _Run:
                     await self._tell(last=True)
                     return
                 if isinstance(outcome, BaseException):
+                    for landed in await self._land():
+                        yield landed
                     raise outcome
                 await self._tell()
                 yield outcome
                 if self._options.fail_fast and outcome.error is not None:
                     raise outcome.error
+
+    async def _land(self) -> list[UploadResult]:
+        """What becomes of the files that are on their way when the whole upload ends.
+
+        The day's last calls are still out when the next one is refused. To break them off would
+        leave it open whether they arrived.
+        """
+        self._failing = True
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=LANDING)
+        outcomes = [self._results.get_nowait() for _ in range(self._results.qsize())]
+        return [outcome for outcome in outcomes if isinstance(outcome, UploadResult)]
 
     async def _next(self) -> UploadResult | BaseException | None:
         """What comes out next; progress is told of meanwhile."""
@@ -223,12 +240,12 @@ class _Run:
             yield
         finally:
             with anyio.CancelScope(shield=True):
-                try:
-                    await _ended(tasks)
-                    await _ended(self._sending)
-                finally:
-                    self._watched.close()
-                    await self._memory.aclose()
+                cancelled = await _ended(tasks)
+                cancelled = await _ended(self._sending) or cancelled
+                self._watched.close()
+                await self._memory.aclose()
+            if cancelled:
+                raise asyncio.CancelledError
 
     async def _guard(self, work: Awaitable[None]) -> None:
         """What ends a part ends the whole, and reaches whoever iterates."""
@@ -250,6 +267,8 @@ class _Run:
                     self._end(_refused(file.path, file))
                 else:
                     await self._slots.acquire()
+                    if self._failing:
+                        break
                     self._begin(file)
                 if self._failing:
                     break
@@ -618,8 +637,8 @@ def _written_ns(path: str) -> int:
         raise errors.FileRefused(path, f"it is gone ({error.strerror})") from None
 
 
-async def _ended(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel these and return when all have ended, however often the caller is cancelled too."""
+async def _ended(tasks: Iterable[asyncio.Task[None]]) -> bool:
+    """Cancel these and return when all have ended; whether the caller was cancelled meanwhile."""
     left = set(tasks)
     for task in left:
         task.cancel()
@@ -629,5 +648,4 @@ async def _ended(tasks: Iterable[asyncio.Task[None]]) -> None:
             await asyncio.wait(left)
         except asyncio.CancelledError:
             cancelled = True
-    if cancelled:
-        raise asyncio.CancelledError
+    return cancelled
