@@ -15,19 +15,15 @@ script that Redis runs as a whole:
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from typing import TYPE_CHECKING
 
 import attrs
 from limits import RateLimitItemPerDay, RateLimitItemPerSecond
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
-from redis.asyncio import ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+from ccv2_async.transport.redis_client import open_redis
 
 NAMESPACE = "ccv2"
 SEEN_SECONDS = 60
@@ -179,6 +175,9 @@ class PacedWindow(MovingWindowRateLimiter):
         per_day: Calls in a day; None for no limit.
         settle: Seconds for which nobody calls after Redis came back empty.
         timeout: Seconds that Redis may take.
+
+    Raises:
+        UsageError: The URL is not one of Redis.
     """
 
     def __init__(
@@ -193,60 +192,56 @@ class PacedWindow(MovingWindowRateLimiter):
         settle: float,
         timeout: float,
     ) -> None:
-        self._pool: ConnectionPool = ConnectionPool.from_url(
-            url,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._redis = open_redis(url, connect_timeout=timeout)
         storage = RedisStorage(
             f"async+{url}",
             implementation="redispy",
             key_prefix=NAMESPACE,
-            connection_pool=self._pool,  # type: ignore[arg-type]  # documented, and typed too narrowly
+            connection_pool=self._redis.connection_pool,  # type: ignore[arg-type]  # documented, and typed too narrowly
         )
         super().__init__(storage)
         self._storage = storage
-        self._script: Callable[[list[str], list[object]], Awaitable[list[bytes]]] = (
-            storage.bridge.get_connection().register_script(_SCRIPT)
-        )
+        self._script = self._redis.register_script(_SCRIPT)
         digest = hashlib.sha256(b"ccv2_async shared quota 1\n" + api_key.encode()).hexdigest()
         self._key = f"{{{digest[:24]}}}"  # in braces, so that a Redis cluster keeps it together
         self._second = RateLimitItemPerSecond(max(1, burst), namespace="quota")
         self._day = RateLimitItemPerDay(per_day or 1, namespace="quota")
         self._me = me
         gap = window / burst if burst else 0.0
-        self._limits: tuple[object, ...] = (burst, window, gap, per_day or 0)
+        self._limits: tuple[float, ...] = (burst, window, gap, per_day or 0)
         self._settle = settle
+        self._timeout = timeout
 
     async def ask(self, question: Question) -> Verdict:
         """Whether a call may be sent now; it is counted then.
 
         Raises:
             RedisError: Redis is away, or is no Redis.
+            TimeoutError: It does not answer in time.
         """
         names = (
             self._second.key_for(self._key),
             self._day.key_for(self._key, str(question.day)),
             *(f"quota/{self._key}/{name}" for name in ("state", "seen", "lane/0", "lane/1")),
         )
-        word, wait, used, seen, epoch = await self._script(
-            [self._storage.bridge.prefixed_key(name) for name in names],
-            [
-                self._me,
-                question.lane,
-                *self._limits,
-                question.pause,
-                int(question.day_is_over),
-                question.unreported,
-                question.epoch,
-                self._settle,
-                CLAIM_SECONDS,
-                SEEN_SECONDS,
-            ],
-        )
+        keys = [self._storage.bridge.prefixed_key(name) for name in names]
+        arguments = [
+            self._me,
+            question.lane,
+            *self._limits,
+            question.pause,
+            int(question.day_is_over),
+            question.unreported,
+            question.epoch,
+            self._settle,
+            CLAIM_SECONDS,
+            SEEN_SECONDS,
+        ]
+        async with asyncio.timeout(self._timeout):
+            word, wait, used, seen, epoch = await self._script(keys, arguments)
         return Verdict(word.decode(), float(wait), int(used), int(seen), epoch.decode())
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._pool.aclose()
+        await self._redis.connection_pool.aclose()
+        await self._redis.aclose()

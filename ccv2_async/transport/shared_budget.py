@@ -271,9 +271,4 @@ def _connect(url: str, **options: Any) -> PacedWindow:
             f"A shared quota needs the extra: pip install 'ccv2-async[redis]' ({error.name} is "
             "missing)."
         ) from None
-    try:
-        return PacedWindow(url, **options)
-    except ValueError:
-        raise UsageError(
-            "The URL of Redis is none: write redis://HOST:PORT/0, rediss:// or unix://."
-        ) from None
+    return PacedWindow(url, **options)

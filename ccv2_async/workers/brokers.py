@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from taskiq import InMemoryBroker
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 RESULTS_KEPT = 86_400
 _CLAIM_SECONDS = 10.0
+_TRIM_SECONDS = 2.0
 
 
 def make_broker(settings: WorkerSettings) -> AsyncBroker:
@@ -77,12 +79,15 @@ def stream_of(settings: WorkerSettings) -> str:
 
 async def trim(settings: WorkerSettings) -> None:
     """Take out of the stream what every worker has acknowledged: Redis keeps it otherwise."""
-    from redis.asyncio import Redis  # noqa: PLC0415  # only with Redis
+    from ccv2_async.transport.redis_client import open_redis  # noqa: PLC0415  # only with Redis
 
     if settings.redis_url is None:
         return
     stream = stream_of(settings)
-    async with Redis.from_url(settings.redis_url, socket_timeout=5.0) as redis:
+    async with (
+        open_redis(settings.redis_url, connect_timeout=_TRIM_SECONDS) as redis,
+        asyncio.timeout(_TRIM_SECONDS),
+    ):
         groups = await redis.xinfo_groups(stream)
         oldest = [group["last-delivered-id"] for group in groups]
         for group in groups:

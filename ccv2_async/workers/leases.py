@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, TypeVar
 
+import anyio
+
 from ccv2_async import errors
 from ccv2_async.workers.store import StoreUnavailable
 
@@ -52,23 +54,29 @@ class Lease:
         """
         if not await self._store.hold(self.lock, self.holder, self._seconds):
             return otherwise
+        over = asyncio.Event()
         working = asyncio.create_task(work(), name="ccv2 workers: job")
-        renewing = asyncio.create_task(self._renew(), name="ccv2 workers: lease")
+        renewing = asyncio.create_task(self._renew(over), name="ccv2 workers: lease")
         try:
             await asyncio.wait({working, renewing}, return_when=asyncio.FIRST_COMPLETED)
             if working.done():
                 return working.result()
             raise LeaseLost("The lock was lost while the job was under way. It was broken off.")
         finally:
-            await _end(working, renewing)
+            over.set()
+            working.cancel()
+            await _ended(working, renewing)
             with contextlib.suppress(StoreUnavailable):
                 await self._store.release(self.lock, self.holder)
 
-    async def _renew(self) -> None:
+    async def _renew(self, over: asyncio.Event) -> None:
         """Renew the lease again and again; return when it is lost, or may be soon."""
         held_until = self._clock.monotonic() + self._seconds
         while self._clock.monotonic() < held_until - self._seconds / 3:
-            await self._clock.sleep(self._seconds / 6)
+            with contextlib.suppress(TimeoutError):
+                async with self._clock.timeout(self._seconds / 6):
+                    await over.wait()
+                return
             asked = self._clock.monotonic()
             try:
                 if not await self._store.renew(self.lock, self.holder, self._seconds):
@@ -78,19 +86,10 @@ class Lease:
             held_until = asked + self._seconds
 
 
-async def _end(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel the tasks and wait for their end, also while we are being cancelled ourselves."""
-    for task in tasks:
-        task.cancel()
-    waiting = asyncio.ensure_future(asyncio.wait(tasks))
-    cancelled = False
-    while not waiting.done():
-        try:
-            await asyncio.shield(waiting)
-        except asyncio.CancelledError:
-            cancelled = True
+async def _ended(*tasks: asyncio.Task[Any]) -> None:
+    """Return when the tasks have ended, also while we are being cancelled ourselves."""
+    with anyio.CancelScope(shield=True):
+        await asyncio.wait(tasks)
     for task in tasks:
         if not task.cancelled():
             task.exception()  # it was heard of, or comes too late to be
-    if cancelled:
-        raise asyncio.CancelledError

@@ -5,24 +5,23 @@ Switch on Redis's append-only file (`appendonly yes`): what Redis forgets, the w
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from ccv2_async.bulk.results import BulkState
-from ccv2_async.errors import UsageError
+from ccv2_async.transport.redis_client import open_redis
 from ccv2_async.workers.records import JobRecord
 from ccv2_async.workers.store import JobStore, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from redis.asyncio import Redis
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from ccv2_async.workers.records import Line
 
-_TIMEOUT = 5.0
+_TIMEOUT = 2.0
 
 # Everything about a record is written by one script, so that no death leaves half of it.
 _SAVE = """
@@ -83,16 +82,7 @@ class RedisStore(JobStore):
     def __init__(
         self, url: str, *, namespace: str, now: Callable[[], float], keep: float | None
     ) -> None:
-        from redis.asyncio import Redis  # noqa: PLC0415  # the extra
-
-        try:
-            self._redis: Redis = Redis.from_url(
-                url, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT
-            )
-        except ValueError:
-            raise UsageError(
-                "The URL of Redis is none: write redis://HOST:PORT/0, rediss:// or unix://."
-            ) from None
+        self._redis = open_redis(url, connect_timeout=_TIMEOUT)
         self._namespace = namespace
         self._now = now
         self._keep = keep
@@ -109,7 +99,7 @@ class RedisStore(JobStore):
 
     async def find(self, key: str) -> JobRecord | None:
         """The record of a job, or None."""
-        with _explained():
+        async with _explained():
             document = await self._redis.get(self._name("job", key))
         return JobRecord.from_json(document) if document is not None else None
 
@@ -146,17 +136,17 @@ class RedisStore(JobStore):
             int(only_new),
             *states,
         ]
-        with _explained():
+        async with _explained():
             return bool(await self._save_script(keys, arguments))
 
     async def schedule(self, key: str, line: Line, at: float) -> None:
         """Let a job want attention at another time, if it is still in this line."""
-        with _explained():
+        async with _explained():
             await self._redis.zadd(self._name("line", line), {key: at}, xx=True)
 
     async def upcoming(self, line: Line, most: int) -> list[JobRecord]:
         """The jobs of a line that want attention first."""
-        with _explained():
+        async with _explained():
             found: list[Any] = await self._redis.zrange(
                 self._name("line", line), 0, most - 1, withscores=True
             )
@@ -167,46 +157,45 @@ class RedisStore(JobStore):
     async def listed(self, state: BulkState, most: int) -> list[JobRecord]:
         """The jobs in a state, the last changed first."""
         name = self._name("state", str(state))
-        with _explained():
+        async with _explained():
             keys = await self._redis.zrange(name, 0, most - 1, desc=True)
         return await self._records(keys)
 
     async def counts(self) -> dict[BulkState, int]:
         """How many jobs are in each state."""
-        with _explained():
-            async with self._redis.pipeline(transaction=True) as pipe:
-                for state in BulkState:
-                    pipe.zcard(self._name("state", str(state)))
-                counts = await pipe.execute()
+        async with _explained(), self._redis.pipeline(transaction=True) as pipe:
+            for state in BulkState:
+                pipe.zcard(self._name("state", str(state)))
+            counts = await pipe.execute()
         return {state: int(n) for state, n in zip(BulkState, counts, strict=True) if n}
 
     async def file_ids(self, lock: str) -> Sequence[str]:
         """The library's ids of all uploads that shared a lock."""
-        with _explained():
+        async with _explained():
             found = await self._redis.smembers(self._name("ids", lock))
         return [_text(member) for member in found]
 
     async def hold(self, lock: str, holder: str, seconds: float) -> bool:
         """Take the lock for so long, if nobody has it."""
         name, milliseconds = self._name("lock", lock), int(seconds * 1000)
-        with _explained():
+        async with _explained():
             return bool(await self._redis.set(name, holder, nx=True, px=milliseconds))
 
     async def renew(self, lock: str, holder: str, seconds: float) -> bool:
         """Hold it so long from now on; False when it was lost meanwhile."""
-        with _explained():
+        async with _explained():
             return bool(
                 await self._renew_script([self._name("lock", lock)], [holder, int(seconds * 1000)])
             )
 
     async def release(self, lock: str, holder: str) -> None:
         """Let go of the lock, if it is still held."""
-        with _explained():
+        async with _explained():
             await self._release_script([self._name("lock", lock)], [holder])
 
     async def is_held(self, lock: str) -> bool:
         """Whether anybody holds the lock."""
-        with _explained():
+        async with _explained():
             return bool(await self._redis.exists(self._name("lock", lock)))
 
     def _name(self, *parts: str) -> str:
@@ -216,7 +205,7 @@ class RedisStore(JobStore):
         if not keys:
             return []
         names = [self._name("job", _text(key)) for key in keys]
-        with _explained():
+        async with _explained():
             documents = await self._redis.mget(names)
         return [JobRecord.from_json(document) for document in documents if document is not None]
 
@@ -225,12 +214,13 @@ def _text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-@contextmanager
-def _explained() -> Iterator[None]:
+@asynccontextmanager
+async def _explained() -> AsyncIterator[None]:
     from redis.exceptions import RedisError  # noqa: PLC0415  # the extra
 
     try:
-        yield
+        async with asyncio.timeout(_TIMEOUT):
+            yield
     except (RedisError, OSError, TimeoutError) as error:
         raise StoreUnavailable(
             f"Redis does not answer ({type(error).__name__}). What was not written was not done; "
