@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, Iterable, Sized
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sized
 from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -12,8 +12,6 @@ import attrs
 from ccv2_async.errors import FileRefused, InvalidField
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     from ccv2_async.transport.sources import FileInput
     from ccv2_async.transport.threads import FileThreads
 
@@ -81,8 +79,12 @@ async def each_file(
 
 async def _each(items: Items) -> AsyncGenerator[Item, None]:
     if isinstance(items, AsyncIterable):
-        async for item in items:
-            yield item
+        try:
+            async for item in items:
+                yield item
+        finally:
+            if isinstance(items, AsyncGenerator):
+                await items.aclose()  # nobody else will, and it may hold what has to be closed
     else:
         for item in items:
             yield item

@@ -1,0 +1,571 @@
+"""`upload_many` without a journal, against the sandbox, over a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pytest
+
+from ccv2_async import errors
+from ccv2_async.bulk import BulkState, FileToUpload
+from ccv2_async.bulk.results import Action, BulkProgress
+from ccv2_async.client import ConstantContact
+from ccv2_async.sandbox import Sandbox
+from tests.support.clocks import settle
+from tests.support.probes import nothing_left
+from tests.support.servers import serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
+
+    from ccv2_async.bulk import BulkUpload, UploadResult
+    from tests.support.clocks import SkippingClock
+    from tests.support.servers import Request, Wire
+
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(100)
+Pictures: TypeAlias = "Callable[..., list[Path]]"
+POSTS = ("POST", "/library/files")
+
+
+@contextlib.asynccontextmanager
+async def no_task_left() -> AsyncIterator[None]:
+    """A block after which no more tasks run than before; the client keeps its connections."""
+    before = asyncio.all_tasks()
+    yield
+    await settle(200)
+    assert not {task for task in asyncio.all_tasks() - before if not task.done()}
+
+
+async def results_of(upload: BulkUpload) -> list[UploadResult]:
+    return [result async for result in upload]
+
+
+async def read_into(seen: list[UploadResult], upload: BulkUpload) -> None:
+    """Keep what comes before an error."""
+    async for result in upload:
+        seen.append(result)  # noqa: PERF401  # a comprehension would lose it
+
+
+def by_state(results: list[UploadResult]) -> dict[str, BulkState]:
+    return {result.name: result.state for result in results}
+
+
+def pieces(*names: str) -> list[FileToUpload]:
+    return [FileToUpload(PICTURE, name=name) for name in names]
+
+
+# What goes in
+
+
+async def test_every_file_is_uploaded_and_told_of_once(
+    client: ConstantContact, sandbox: Sandbox, pictures: Pictures
+) -> None:
+    paths = pictures(*(f"{n}.png" for n in range(20)))
+
+    results = await results_of(client.upload_many(paths))
+
+    assert sorted(result.path for result in results) == sorted(map(str, paths))
+    assert {result.state for result in results} == {BulkState.DONE}
+    stored = {file["id"]: file["name"] for file in sandbox.admin.files()}
+    assert stored == {result.id: result.name for result in results}
+    assert all(result.status == "Active" and client.resume(result.token) for result in results)
+
+
+async def test_an_async_iterable_is_taken_as_well(client: ConstantContact) -> None:
+    async def found() -> AsyncIterator[FileToUpload]:
+        for file in pieces("a.png", "b.png"):
+            await asyncio.sleep(0)
+            yield file
+
+    assert len(await results_of(client.upload_many(found()))) == 2
+
+
+async def test_nothing_to_upload_is_no_error(client: ConstantContact, sandbox: Sandbox) -> None:
+    assert await results_of(client.upload_many([])) == []
+    assert not sandbox.admin.requests()
+
+
+async def test_what_can_be_said_of_one_file_is_sent(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    folder = await client.library.create_folder("Menus")
+    file = FileToUpload(PICTURE, folder_id=folder.id, name="a.png", description="our menu")
+
+    (result,) = await results_of(client.upload_many([file], folder_id="-2"))
+
+    (stored,) = sandbox.admin.files()
+    assert (stored["folder_id"], stored["description"]) == (folder.id, "our menu")
+    assert result.folder_id == folder.id
+
+
+async def test_a_stream_is_uploaded_too(client: ConstantContact, sandbox: Sandbox) -> None:
+    async def stream() -> AsyncIterator[bytes]:
+        yield PICTURE
+
+    file = FileToUpload(stream, name="a.png", length=len(PICTURE))
+
+    (result,) = await results_of(client.upload_many([file]))
+
+    assert (result.path, result.state) == ("a.png", BulkState.DONE)
+
+
+@pytest.mark.parametrize("files", ["menu.png", b"bytes"])
+async def test_a_single_file_is_no_list_of_files(client: ConstantContact, files: Any) -> None:
+    with pytest.raises(errors.InvalidField, match="not a single one"):
+        await results_of(client.upload_many(files))
+
+
+async def test_a_concurrency_of_none_is_refused(client: ConstantContact) -> None:
+    with pytest.raises(errors.InvalidField, match="concurrency"):
+        client.upload_many([], concurrency=0)
+
+
+async def test_an_upload_is_iterated_once(client: ConstantContact) -> None:
+    upload = client.upload_many([])
+    await results_of(upload)
+
+    with pytest.raises(errors.UsageError, match="iterated once"):
+        await results_of(upload)
+
+
+async def test_what_the_iterable_raises_comes_out(client: ConstantContact) -> None:
+    def broken() -> Iterator[FileToUpload]:
+        yield pieces("a.png")[0]
+        raise LookupError("no more pictures")
+
+    async with no_task_left():
+        with pytest.raises(LookupError, match="no more pictures"):
+            await results_of(client.upload_many(broken()))
+
+
+# How many at once
+
+
+async def test_files_are_not_taken_up_before_there_is_room_for_them(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    taken = 0
+
+    def found() -> Iterator[FileToUpload]:
+        nonlocal taken
+        for file in pieces(*(f"{n}.png" for n in range(40))):
+            taken += 1
+            yield file
+
+    sandbox.admin.fault("hang", *POSTS, times=None)
+    upload = client.upload_many(found(), concurrency=3)
+    async with no_task_left():
+        results = asyncio.create_task(results_of(upload))
+        while len(sandbox.admin.requests(*POSTS)) < 3:  # noqa: ASYNC110  # another thread
+            await asyncio.sleep(0.001)
+        await settle()
+
+        assert taken == 4, "three are being sent, and one waits for its turn"
+        assert upload.progress.sending == 3
+        results.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await results
+
+
+async def test_no_more_than_concurrency_are_sent_at_once(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("delay", *POSTS, times=None, seconds=0.02)
+
+    await results_of(client.upload_many(pieces(*(f"{n}.png" for n in range(30))), concurrency=5))
+
+    posts = sandbox.admin.requests(*POSTS)
+    most = max(
+        sum(other.time <= post.time < (other.ended or 0.0) for other in posts) for post in posts
+    )
+    assert most == 5
+
+
+async def test_what_the_service_is_at_work_on_holds_no_place(
+    connect: Callable[..., Any], clock: SkippingClock
+) -> None:
+    with Sandbox(mode="looks", looks=2) as sandbox:
+        client = await connect(sandbox)
+        names = [*(f"stuck-{n}.png" for n in range(10)), "last.png"]
+        upload = client.upload_many(pieces(*names), concurrency=2)
+
+        async for result in upload:
+            assert result.name == "last.png"
+            break
+
+        assert len(sandbox.admin.files()) == 11
+
+
+async def test_results_come_as_files_end(connect: Callable[..., Any]) -> None:
+    with Sandbox(mode="looks", looks=3) as sandbox:
+        client = await connect(sandbox)
+        results = await results_of(client.upload_many(pieces("slow.png", "a.png", "b.png")))
+
+    assert [result.name for result in results][-1] == "slow.png"
+
+
+async def test_a_reader_who_stands_still_is_not_run_over(
+    client: ConstantContact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ccv2_async.bulk.uploads.MOST_UNREAD", 5)
+    files = pieces(*(f"{n}.png" for n in range(60)))
+    upload = client.upload_many(files, concurrency=4, wait=False)
+    results = aiter(upload)
+
+    await anext(results)
+    for _ in range(50):
+        await asyncio.sleep(0.005)
+
+    assert upload.progress.settled <= 5 + 4 + 2
+    assert len([result async for result in results]) == 59
+
+
+# Failures
+
+
+async def test_one_failure_does_not_stop_the_others(
+    client: ConstantContact, sandbox: Sandbox, pictures: Pictures
+) -> None:
+    gone, fine = pictures("gone.png", "fine.png")
+    gone.unlink()
+    files: list[Any] = [gone, *pieces("refused.png"), FileToUpload(b"", name="empty.png")]
+    sandbox.admin.fault("answer", *POSTS, status=400, body="[]")
+
+    results = await results_of(client.upload_many([*files, fine], concurrency=1))
+
+    assert [type(result.error) for result in results if result.error is not None] == [
+        errors.FileRefused,
+        errors.BadRequest,
+        errors.FileRefused,
+    ]
+    assert [result.name for result in results if result.error is None] == ["fine.png"]
+
+
+async def test_a_virus_is_told_with_the_files_name(client: ConstantContact) -> None:
+    (result,) = await results_of(client.upload_many(pieces("virus.png")))
+
+    assert isinstance(result.error, errors.VirusFound)
+    assert result.error.message.startswith("upload of virus.png")
+    assert (result.state, result.status) == (BulkState.FAILED, "VirusFound")
+
+
+async def test_a_file_that_never_gets_ready_is_given_up_and_its_token_kept(
+    connect: Callable[..., Any], clock: SkippingClock
+) -> None:
+    with Sandbox(mode="looks") as sandbox:
+        client = await connect(sandbox)
+        results = asyncio.create_task(results_of(client.upload_many(pieces("stuck.png"))))
+        while not results.done():
+            await clock.advance(10)
+            await asyncio.sleep(0.001)
+        (result,) = await results
+
+        assert isinstance(result.error, errors.PollTimeout)
+        assert client.resume(result.token).id == result.id
+
+
+async def test_a_later_file_gets_its_whole_time(
+    connect: Callable[..., Any], clock: SkippingClock
+) -> None:
+    release = asyncio.Event()
+
+    async def found() -> AsyncIterator[FileToUpload]:
+        yield pieces("stuck-1.png")[0]
+        await release.wait()
+        yield pieces("stuck-2.png")[0]
+
+    with Sandbox(mode="looks") as sandbox:
+        client = await connect(sandbox)
+        upload = client.upload_many(found())
+        begun = clock.now
+        ended = {}
+
+        async def read() -> None:
+            async for result in upload:
+                ended[result.name] = clock.now - begun
+
+        reader = asyncio.create_task(read())
+        while not reader.done():
+            if clock.now - begun > 500:
+                release.set()
+            await clock.advance(10)
+            await asyncio.sleep(0.001)
+
+    assert 900 <= ended["stuck-1.png"] < 1100
+    assert ended["stuck-2.png"] >= 1400
+
+
+async def test_fail_fast_raises_the_first_failure_and_takes_up_no_more(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("answer", *POSTS, status=400, body="[]", skip=2)
+    names = [f"{n}.png" for n in range(50)]
+    seen: list[UploadResult] = []
+    async with no_task_left():
+        with pytest.raises(errors.BadRequest):
+            await read_into(seen, client.upload_many(pieces(*names), concurrency=1, fail_fast=True))
+
+    assert seen[-1].error is not None
+    assert len(sandbox.admin.requests(*POSTS)) <= 4
+
+
+async def test_a_lost_answer_is_settled_by_a_look_and_nothing_is_sent_twice(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("lose_answer", *POSTS, times=None, chance=0.3)
+
+    results = await results_of(client.upload_many(pieces(*(f"{n}.png" for n in range(40)))))
+
+    assert {result.state for result in results} == {BulkState.DONE}
+    assert sorted(file["name"] for file in sandbox.admin.files()) == sorted(
+        f"{n}.png" for n in range(40)
+    )
+
+
+async def test_a_lost_answer_that_is_not_to_be_looked_for_is_ambiguous(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("lose_answer", *POSTS)
+
+    upload = client.upload_many(pieces("a.png"), on_ambiguous="raise")
+    (result,) = await results_of(upload)
+
+    assert result.state is BulkState.AMBIGUOUS
+    assert isinstance(result.error, errors.AmbiguousUpload)
+    assert (upload.progress.ambiguous, upload.progress.settled) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ("unauthorized", errors.AuthenticationFailed),
+        ("inactive", errors.Forbidden),
+        ("over_ratelimit", errors.DailyQuotaExceeded),
+        ("redirect", errors.UnexpectedRedirect),
+    ],
+)
+async def test_what_would_befall_every_file_ends_it_all(
+    client: ConstantContact, sandbox: Sandbox, fault: str, kind: type[Exception]
+) -> None:
+    sandbox.admin.fault(fault, *POSTS, times=None, skip=5)
+    async with no_task_left():
+        with pytest.raises(kind):
+            await results_of(
+                client.upload_many(pieces(*(f"{n}.png" for n in range(50))), concurrency=2)
+            )
+
+    assert len(sandbox.admin.requests(*POSTS)) <= 9
+
+
+async def test_a_refused_status_request_ends_it_all(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("inactive", "GET", "/library/files/uploadstatus/*")
+    async with no_task_left():
+        with pytest.raises(errors.Forbidden):
+            await results_of(client.upload_many(pieces("a.png")))
+
+
+async def test_a_look_that_the_days_quota_forbids_ends_it_all_and_tells_of_the_file(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("lose_answer", *POSTS)
+    sandbox.admin.fault("over_ratelimit", "GET")
+    seen: list[UploadResult] = []
+
+    with pytest.raises(errors.DailyQuotaExceeded):
+        await read_into(seen, client.upload_many(pieces("a.png")))
+
+    assert [result.state for result in seen] == [BulkState.AMBIGUOUS]
+
+
+# Leaving
+
+
+async def test_leaving_early_leaves_nothing_behind(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("hang", *POSTS, times=None, skip=3)
+    async with no_task_left():
+        async for _ in client.upload_many(pieces(*(f"{n}.png" for n in range(30)))):
+            break
+
+
+@pytest.mark.parametrize("times", range(1, 9))
+async def test_being_cancelled_again_while_cleaning_up_leaves_nothing_behind(
+    clock: SkippingClock, sandbox: Sandbox, tmp_path: Path, pictures: Pictures, times: int
+) -> None:
+    sandbox.admin.fault("hang", *POSTS, times=None)
+    paths = pictures(*(f"{n}.png" for n in range(8)))
+    journal = tmp_path / "j.db"
+    async with (
+        nothing_left(),
+        ConstantContact(clock=clock, **sandbox.client_options()) as client,
+    ):
+        upload = client.upload_many(paths, journal=journal)
+        reader = asyncio.create_task(results_of(upload))
+        while upload.progress.sending < 8:  # noqa: ASYNC110  # another thread
+            await asyncio.sleep(0.001)
+        for _ in range(times):
+            reader.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await reader
+        again = client.upload_many(paths, journal=journal, dry_run=True)
+        assert {result.action for result in await results_of(again)} == {Action.LOOK}
+
+
+async def test_the_users_generator_is_not_left_running(client: ConstantContact) -> None:
+    closed = False
+
+    async def found() -> AsyncIterator[FileToUpload]:
+        nonlocal closed
+        try:
+            while True:
+                yield pieces("a.png")[0]
+        finally:
+            closed = True
+
+    async with no_task_left():
+        async for _ in client.upload_many(found(), concurrency=1):
+            break
+
+    assert closed
+
+
+# Without waiting, without sending
+
+
+async def test_without_waiting_results_come_when_files_are_accepted(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    upload = client.upload_many(pieces("a.png", "b.png"), wait=False)
+
+    results = await results_of(upload)
+
+    assert {result.state for result in results} == {BulkState.ACCEPTED}
+    assert not sandbox.admin.requests("GET")
+    assert upload.progress.done == 2
+    statuses = await client.sweep(result.token for result in results)
+    assert {update.status for update in statuses.values() if update} == {"Active"}
+
+
+async def test_a_dry_run_sends_nothing_and_says_what_would_be_done(
+    client: ConstantContact, sandbox: Sandbox, pictures: Pictures
+) -> None:
+    paths = pictures("tree/a.png", "tree/below/b.png", "tree/notes.txt")
+    folder = paths[0].parent
+
+    results = await results_of(client.upload_many([folder], keep_folders=True, dry_run=True))
+
+    planned = {result.name: result for result in results if result.error is None}
+    assert planned["a.png"].action is Action.SEND
+    assert planned["a.png"].state is BulkState.PENDING
+    assert planned["b.png"].folder_id == "0/below"
+    (refused,) = [result for result in results if result.error is not None]
+    assert refused.path.endswith("notes.txt")
+    assert not sandbox.admin.requests()
+
+
+# Progress
+
+
+async def test_progress_is_told_and_ends_complete(client: ConstantContact) -> None:
+    told: list[BulkProgress] = []
+    files = [*pieces("a.png", "virus.png"), FileToUpload(PICTURE, name="notes.txt")]
+
+    upload = client.upload_many(files, on_progress=told.append)
+    await results_of(upload)
+
+    last = told[-1]
+    assert (last.seen, last.total, last.done, last.failed) == (3, 3, 1, 2)
+    assert (last.sending, last.processing, last.settled) == (0, 0, 3)
+    assert last.bytes_sent == 2 * len(PICTURE)
+    assert last.calls == 3
+    assert last.seconds_left == 0
+    assert all(one.settled <= two.settled for one, two in itertools.pairwise(told))
+    assert upload.progress.settled == 3
+
+
+async def test_progress_is_told_while_no_result_comes(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("hang", *POSTS, times=None)
+    sending = asyncio.Event()
+
+    async def note(progress: BulkProgress) -> None:
+        if progress.sending:
+            sending.set()
+
+    upload = client.upload_many(pieces("a.png"), on_progress=note)
+    reader = asyncio.create_task(results_of(upload))
+
+    await asyncio.wait_for(sending.wait(), 10)
+    reader.cancel()
+    await asyncio.gather(reader, return_exceptions=True)
+
+
+async def test_a_callback_that_fails_does_not_disturb_the_upload(
+    client: ConstantContact, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: BulkProgress) -> None:
+        raise LookupError("nobody listens")
+
+    with caplog.at_level(logging.ERROR, "ccv2_async.bulk"):
+        (result,) = await results_of(client.upload_many(pieces("a.png"), on_progress=fail))
+
+    assert result.state is BulkState.DONE
+    assert "the upload goes on" in caplog.records[0].getMessage()
+
+
+async def test_before_it_is_iterated_nothing_has_been_done(client: ConstantContact) -> None:
+    progress = client.upload_many(pieces("a.png")).progress
+
+    assert progress == BulkProgress()
+    assert (progress.per_second, progress.seconds_left) == (0.0, None)
+
+
+async def test_the_quota_left_is_told(connect: Callable[..., Any], sandbox: Sandbox) -> None:
+    client = await connect(sandbox, per_day=100)
+
+    upload = client.upload_many(pieces("a.png", "b.png"))
+    await results_of(upload)
+
+    assert upload.progress.remaining_today == 100 - upload.progress.calls
+
+
+async def test_the_day_ends_while_files_are_being_processed(
+    connect: Callable[..., Any], clock: SkippingClock
+) -> None:
+    with Sandbox(mode="looks", looks=50) as sandbox:
+        client = await connect(sandbox, per_day=6)
+
+        with pytest.raises(errors.DailyQuotaExceeded):
+            await results_of(client.upload_many(pieces("a.png")))
+
+
+async def test_a_lost_answer_at_the_very_end_is_not_lost_to_the_reader(
+    connect: Callable[..., Any],
+) -> None:
+    """The last file to end and the last one to be refused come in the same moment."""
+
+    async def answer(wire: Wire, request: Request) -> None:
+        if request.method == "GET":
+            await wire.answer(body=b'[{"file_id": "7", "status": "Active"}]')
+        elif b"good.png" in request.body:
+            await wire.answer("202 Accepted", b"", "Location: /v2/library/files/7", json=False)
+        else:
+            await wire.answer("400 Bad Request")
+
+    async with serving(answer) as server:
+        client = await connect(server)
+        for _ in range(20):
+            files = pieces("good.png", "bad.png")
+            results = await results_of(client.upload_many(files))
+            assert by_state(results)["good.png"] is BulkState.DONE
+            assert len(results) == 2
