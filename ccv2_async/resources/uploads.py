@@ -348,27 +348,28 @@ class Uploader:
             ("limit", str(LOOK_ROWS)),
             ("sort_by", "CREATED_DATE_DESC"),
         )
-        found: list[LibraryFile] = []
+        # By id: files that arrive while we look push a row from one page onto the next as well.
+        found: dict[str, LibraryFile] = {}
         for _ in range(LOOK_PAGES):
             answer = await self._session.send(
                 Call("GET", path, Effect.SAFE, what, query=query, lane=upload.lane)
             )
             page = answer.read(Page[LibraryFile])
             earliest, latest = self._window(answer, opened)
-            found += [
-                file
+            found |= {
+                file.id: file
                 for file in page.results
                 if file.id not in self._claimed
                 and (not at_root or file.folder_id in ROOT_FOLDER_IDS)
                 and same_name(upload.name, file.name)
                 and file.size in (opened.size, None)
                 and _between(earliest, file, latest)
-            ]
+            }
             # Newest first: once a row is older than the upload, so are all that follow.
             older = page.results and not _between(earliest, page.results[-1], math.inf)
             following = None if older else self._cursor(page)
             if following is None:
-                return found
+                return list(found.values())
             query = (("next", following),)
         raise errors.PaginationError(
             f"{what}: {LOOK_PAGES * LOOK_ROWS} newer files are in the way. Look there yourself."
