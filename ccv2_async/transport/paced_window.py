@@ -225,7 +225,7 @@ class PacedWindow(MovingWindowRateLimiter):
             *(f"quota/{self._key}/{name}" for name in ("state", "seen", "lane/0", "lane/1")),
         )
         keys = [self._storage.bridge.prefixed_key(name) for name in names]
-        arguments = [
+        arguments: list[str | float] = [
             self._me,
             question.lane,
             *self._limits,

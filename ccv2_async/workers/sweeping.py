@@ -181,9 +181,11 @@ class Sweeper:
         for record in await self.store.upcoming("send", LEFT_BEHIND_IN_A_ROUND):
             if record.attend_at > now:
                 break
-            again = now + patience(record, now, self.redeliver_seconds)
-            await self.store.schedule(record.key, "send", again)
-            if not await self.store.is_held(record.lock):
+            held = await self.store.is_held(record.lock)
+            # While somebody is at it, another copy would only be sent away again.
+            wait = self.redeliver_seconds if held else patience(record, now, self.redeliver_seconds)
+            await self.store.schedule(record.key, "send", now + wait)
+            if not held:
                 await self.hand_out(record)
                 handed_out += 1
         return handed_out
