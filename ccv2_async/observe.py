@@ -19,6 +19,7 @@ __all__ = [
     "Event",
     "Hook",
     "JobEnded",
+    "JobStarted",
     "OnEvent",
     "Polled",
     "StatusChanged",
@@ -107,17 +108,34 @@ class Throttled:
 
 
 @attrs.frozen
+class JobStarted:
+    """The service has accepted a job; told in the task that started it.
+
+    Attributes:
+        kind: "upload" or "activity".
+        id: The job's id.
+        label: The file's name, or the id.
+    """
+
+    kind: str
+    id: str
+    label: str
+
+
+@attrs.frozen
 class Polled:
     """The status of jobs was read in one look.
 
     Attributes:
         kind: "upload" or "activity".
+        ids: Which were asked for.
         jobs: How many were asked for.
         known: How many the service knew.
         seconds: How long it took.
     """
 
     kind: str
+    ids: tuple[str, ...]
     jobs: int
     known: int
     seconds: float
@@ -164,7 +182,7 @@ class JobEnded:
 
 
 Event: TypeAlias = (
-    CallSent | CallEnded | CallRetried | Throttled | Polled | StatusChanged | JobEnded
+    CallSent | CallEnded | CallRetried | Throttled | JobStarted | Polled | StatusChanged | JobEnded
 )
 OnEvent: TypeAlias = Callable[[Event], object]
 """A plain function that is told of each event."""

@@ -10,17 +10,18 @@ span                    what it covers
 ``POST /library/files`` one attempt at a call: method and path, with `{id}` for every id
 ``wait for the quota``  what a call waited before it could be sent
 ``back-off``            the wait before a call is sent again, with the reason
+``begin upload``        from the first attempt to the service's acceptance; ``begin activity``
 ``poll``                one look at the status of jobs, up to a hundred of them
 ``upload``, ``activity``  a job's whole life, from its start to the look that saw its end; made by
                         the process that saw it, with every change of status that it saw
 ======================  ==========================================================================
 
 Spans stand in the trace of the task in which they happen. A job may be started in one process and
-end in another, hours later, so its spans are in several traces; what joins them is the job. Each
-span of a job has the attributes `ccv2.job.kind` and `ccv2.job.id`, and a link to a span context
-that is derived from these two (`job_context`), the same in every process that holds the job's
-token. No key, token or header is in any of it; `ccv2.what` and `ccv2.job.label` may hold names of
-files.
+end in another, hours later, so its spans are in several traces; what joins them is the job. The
+spans of its beginning, its looks and its end name it (`ccv2.job.kind` and `ccv2.job.id`, or
+`ccv2.job.ids` of a look) and link to a span context that is derived from these two
+(`job_context`), the same in every process that holds the job's token. No key, token or header is
+in any of it; `ccv2.what` and `ccv2.job.label` may hold names of files.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ from __future__ import annotations
 import re
 import time
 from collections import OrderedDict
+from contextvars import ContextVar
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+import attrs
 from opentelemetry.trace import (
     Link,
     SpanContext,
@@ -46,6 +49,7 @@ from ccv2_async.observe import (
     CallRetried,
     CallSent,
     JobEnded,
+    JobStarted,
     Polled,
     StatusChanged,
     Throttled,
@@ -64,7 +68,10 @@ if TYPE_CHECKING:
 __all__ = ["Tracing", "job_context"]
 
 MOST_JOBS = 10_000
-"""Jobs whose changes of status are remembered until they end; the oldest go first."""
+"""Jobs that are remembered until they end; the oldest go first."""
+
+_posted: ContextVar[int | None] = ContextVar("ccv2_async_posted", default=None)
+"""When the task's last call that may start a job first went out."""
 
 _ID = re.compile(r"(?<=/)[^/]*\d[^/]*")
 
@@ -86,6 +93,14 @@ def job_context(kind: str, id: str) -> SpanContext:  # noqa: A002  # the service
     )
 
 
+@attrs.define
+class _Known:
+    """What this process knows of a job that has not ended."""
+
+    begun: SpanContext | None = None
+    changes: list[tuple[int, str]] = attrs.field(factory=list)
+
+
 class Tracing:
     """An `on_event` hook that makes spans. Each client needs one of its own.
 
@@ -96,12 +111,13 @@ class Tracing:
     def __init__(self, tracer_provider: TracerProvider | None = None) -> None:
         self._tracer = get_tracer("ccv2_async", __version__, tracer_provider)
         self._attempts: dict[int, Span] = {}
-        self._changes: OrderedDict[tuple[str, str], list[tuple[int, str]]] = OrderedDict()
+        self._jobs: OrderedDict[tuple[str, str], _Known] = OrderedDict()
         self._handlers: Mapping[type, Callable[[Any], None]] = {
             CallSent: self._sent,
             CallEnded: self._ended,
             CallRetried: self._retried,
             Throttled: self._throttled,
+            JobStarted: self._job_started,
             Polled: self._polled,
             StatusChanged: self._changed,
             JobEnded: self._job_ended,
@@ -115,6 +131,8 @@ class Tracing:
 
     def _sent(self, event: CallSent) -> None:
         route = _ID.sub("{id}", event.path)
+        if event.method == "POST" and event.attempt == 1:
+            _posted.set(time.time_ns())
         attributes: dict[str, str | int] = {
             "http.request.method": event.method,
             "url.template": route,
@@ -156,28 +174,50 @@ class Tracing:
             {"ccv2.what": event.what, "ccv2.lane": event.lane},
         )
 
+    def _job_started(self, event: JobStarted) -> None:
+        now = time.time_ns()
+        span = self._tracer.start_span(
+            f"begin {event.kind}",
+            start_time=_posted.get() or now,
+            kind=SpanKind.PRODUCER,
+            attributes={**_job(event.kind, event.id), "ccv2.job.label": event.label},
+            links=[Link(job_context(event.kind, event.id))],
+        )
+        span.end(end_time=now)
+        _posted.set(None)
+        self._known(event.kind, event.id).begun = span.get_span_context()
+
+    def _known(self, kind: str, id: str) -> _Known:  # noqa: A002  # the service's own word
+        known = self._jobs.setdefault((kind, id), _Known())
+        if len(self._jobs) > MOST_JOBS:
+            self._jobs.popitem(last=False)
+        return known
+
     def _polled(self, event: Polled) -> None:
         now = time.time_ns()
-        self._span(
+        self._tracer.start_span(
             "poll",
-            now - _nanoseconds(event.seconds),
-            now,
-            {
+            start_time=now - _nanoseconds(event.seconds),
+            attributes={
                 "ccv2.job.kind": event.kind,
+                "ccv2.job.ids": event.ids,
                 "ccv2.poll.jobs": event.jobs,
                 "ccv2.poll.known": event.known,
             },
-        )
+            links=[Link(job_context(event.kind, id)) for id in event.ids],  # noqa: A001  # the service's own word
+        ).end(end_time=now)
 
     def _changed(self, event: StatusChanged) -> None:
-        changes = self._changes.setdefault((event.kind, event.id), [])
-        changes.append((time.time_ns(), event.status or "unknown"))
-        if len(self._changes) > MOST_JOBS:
-            self._changes.popitem(last=False)
+        known = self._known(event.kind, event.id)
+        known.changes.append((time.time_ns(), event.status or "unknown"))
 
     def _job_ended(self, event: JobEnded) -> None:
         now = time.time_ns()
         start = now - _nanoseconds(event.seconds)
+        known = self._jobs.pop((event.kind, event.id), _Known())
+        links = [job_context(event.kind, event.id)]
+        if known.begun is not None:
+            links.append(known.begun)
         span = self._tracer.start_span(
             event.kind,
             start_time=start,
@@ -187,9 +227,9 @@ class Tracing:
                 "ccv2.job.status": event.status or "unknown",
                 "ccv2.job.state": event.state,
             },
-            links=[Link(job_context(event.kind, event.id))],
+            links=[Link(context) for context in links],
         )
-        for when, status in self._changes.pop((event.kind, event.id), ()):
+        for when, status in known.changes:
             span.add_event(status, timestamp=max(start, when))
         if event.state != "succeeded":
             span.set_attribute("error.type", event.status or event.state)

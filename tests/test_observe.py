@@ -17,6 +17,7 @@ from ccv2_async.observe import (
     CallSent,
     Hook,
     JobEnded,
+    JobStarted,
     Polled,
     StatusChanged,
     Throttled,
@@ -61,7 +62,11 @@ async def test_an_upload_is_told_of_in_order(
 ) -> None:
     sandbox.admin.configure(mode="looks", looks=1)
     poller = await observed.library.begin_upload(b"abc", name="menu.pdf")
-    sent, ended = told.of(CallSent, CallEnded)
+    assert told.kinds == ["CallSent", "CallEnded", "JobStarted"]
+    sent, ended, started = told
+    assert started == JobStarted("upload", poller.id, "menu.pdf")
+    assert isinstance(sent, CallSent)
+    assert isinstance(ended, CallEnded)
     assert sent == CallSent(
         call=sent.call,
         what="upload of menu.pdf",
@@ -122,6 +127,7 @@ async def test_one_look_at_many_jobs_is_one_event(
     ]
     (look,) = told.of(Polled)
     assert (look.jobs, look.known) == (5, 5)
+    assert len(set(look.ids)) == 5
 
 
 async def test_a_retry_is_told_of_between_its_attempts(

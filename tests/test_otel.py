@@ -84,6 +84,7 @@ async def test_an_upload_is_traced_from_the_call_to_active(
     assert len(looks) == len(traced.named("poll")) == 3
     assert attributes(traced.named("poll")[0]) == {
         "ccv2.job.kind": "upload",
+        "ccv2.job.ids": (poller.id,),
         "ccv2.poll.jobs": 1,
         "ccv2.poll.known": 1,
     }
@@ -98,7 +99,7 @@ async def test_an_upload_is_traced_from_the_call_to_active(
     assert [event.name for event in job.events] == ["Uploaded", "Processing", "Active"]
     assert job.status.status_code is StatusCode.UNSET
     assert traced.tracing._attempts == {}
-    assert not traced.tracing._changes
+    assert not traced.tracing._jobs
 
 
 async def test_a_job_that_ends_in_another_process_is_joined_by_its_token(
@@ -114,8 +115,11 @@ async def test_a_job_that_ends_in_another_process_is_joined_by_its_token(
     resumed = there.resume(token)
     await resumed
     job = elsewhere.one("upload")
-    assert [link.context for link in job.links] == [job_context(resumed.kind, resumed.id)]
-    assert attributes(job)["ccv2.job.id"] == poller.id
+    begin, look = traced.one("begin upload"), elsewhere.named("poll")[0]
+    assert attributes(begin)["ccv2.job.id"] == attributes(job)["ccv2.job.id"] == poller.id
+    shared = [job_context(resumed.kind, resumed.id)]
+    for span in (begin, look, job):
+        assert [link.context for link in span.links] == shared
     assert traced.named("upload") == []
 
 
@@ -128,6 +132,28 @@ async def test_jobs_have_contexts_of_their_own() -> None:
     assert len(contexts) == 200
     assert job_context("upload", "1") == job_context("upload", "1")
     assert job_context("upload", "1").is_valid
+
+
+async def test_the_beginning_of_a_job_stands_in_the_trace_of_whoever_began_it(
+    traced: Traced, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("server_error", "POST", times=1)
+    cc = await traced.client(sandbox)
+    with traced.provider.get_tracer("app").start_as_current_span("a web request") as request:
+        poller = await cc.library.begin_upload(b"abc", name="a.pdf")
+    begin = traced.one("begin upload")
+    assert begin.parent == request.get_span_context()
+    assert attributes(begin) == {
+        "ccv2.job.kind": "upload",
+        "ccv2.job.id": poller.id,
+        "ccv2.job.label": "a.pdf",
+    }
+    last = traced.named("POST /library/files")[-1]
+    assert begin.start_time is not None
+    assert last.start_time is not None
+    assert begin.start_time <= last.start_time
+    await poller
+    assert begin.context in [link.context for link in traced.one("upload").links]
 
 
 async def test_spans_stand_in_the_trace_of_the_task_that_asked(
@@ -204,7 +230,9 @@ async def test_a_failed_job_is_an_error(traced: Traced, sandbox: Sandbox, name: 
 
 async def test_an_activity_is_a_job_of_its_own_kind(traced: Traced, sandbox: Sandbox) -> None:
     cc = await traced.client(sandbox)
-    await (await cc.activities.begin_clear_lists(["1"]))
+    poller = await cc.activities.begin_clear_lists(["1"])
+    await poller
+    assert attributes(traced.one("begin activity"))["ccv2.job.id"] == poller.id
     assert attributes(traced.one("activity"))["ccv2.job.status"] == "COMPLETE"
 
 
@@ -226,7 +254,7 @@ async def test_jobs_that_never_end_are_forgotten(
     monkeypatch.setattr(otel, "MOST_JOBS", 3)
     for number in range(10):
         traced.tracing(StatusChanged("upload", str(number), "a.pdf", "Processing", "pending"))
-    assert list(traced.tracing._changes) == [("upload", str(number)) for number in (7, 8, 9)]
+    assert list(traced.tracing._jobs) == [("upload", str(number)) for number in (7, 8, 9)]
     traced.tracing(JobEnded("upload", "1", "a.pdf", None, "lost", 3.0))
     assert attributes(traced.one("upload"))["ccv2.job.status"] == "unknown"
     assert traced.one("upload").status.status_code is StatusCode.ERROR

@@ -19,7 +19,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from ccv2_async import errors
-from ccv2_async.observe import JobEnded, Polled, StatusChanged
+from ccv2_async.observe import JobEnded, JobStarted, Polled, StatusChanged
 from ccv2_async.polling.jobs import Job, State
 from ccv2_async.polling.schedule import (
     BatchSize,
@@ -169,6 +169,8 @@ class Sweep:
                 label=label or id,
             )
             self._jobs[kind.name, id] = job
+            if self._hook.active:
+                self._hook(JobStarted(kind.name, id, job.label))
         return job
 
     def resumed(
@@ -351,7 +353,8 @@ class Sweep:
             self._batch_of(kind).accepted(len(jobs))
             if self._hook.active:
                 took = self._clock.monotonic() - began
-                self._hook(Polled(kind.name, len(jobs), len(rows), took))
+                ids = tuple(job.id for job in jobs)
+                self._hook(Polled(kind.name, ids, len(ids), len(rows), took))
             self._learn(jobs, rows)
 
     def _refused(self, jobs: list[Job], error: errors.APIError) -> None:
