@@ -202,7 +202,7 @@ class Journal:
         """
         lock = await threads.run(_take_lock, path, undo=os.close)
         try:
-            database = await _connect(path)
+            database = await _connect(path, threads)
         except BaseException:
             os.close(lock)
             raise
@@ -317,15 +317,24 @@ async def entries(path: str) -> AsyncGenerator[Entry, None]:
         raise UsageError(f"{path}: no journal can be read here ({why}).") from None
 
 
-async def _connect(path: str) -> aiosqlite.Connection:
+async def _connect(path: str, threads: FileThreads) -> aiosqlite.Connection:
     import sqlite3  # noqa: PLC0415  # only with a journal
 
     import aiosqlite  # noqa: PLC0415  # only with a journal
 
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+
     try:
-        return await aiosqlite.connect(path, isolation_level=None)
+        connection = await threads.run(connect, undo=sqlite3.Connection.close)
     except sqlite3.Error as error:
         raise UsageError(f"{path}: the journal cannot be opened ({error}).") from None
+    try:
+        # aiosqlite forgets a connection that it is opening when it is cancelled: it gets ours.
+        return await aiosqlite.Connection(lambda: connection, iter_chunk_size=64)
+    except BaseException:
+        connection.close()
+        raise
 
 
 def storable(path: str) -> str:

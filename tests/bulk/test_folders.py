@@ -1,0 +1,211 @@
+"""Folder trees of a bulk upload: found or created once, whoever else creates them too."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pytest
+
+from ccv2_async import errors
+from ccv2_async.bulk import BulkState, FileToUpload
+from ccv2_async.bulk.folders import FolderMap, check_depth
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ccv2_async.bulk import UploadResult
+    from ccv2_async.client import ConstantContact
+    from ccv2_async.sandbox import Sandbox
+
+Pictures: TypeAlias = "Callable[..., list[Path]]"
+CREATE = ("POST", "/library/folders")
+PICTURE = b"\x89PNG\r\n\x1a\n"
+
+
+def places(sandbox: Sandbox) -> dict[str, str]:
+    """Where each file is: the names of its folders."""
+    state = sandbox.admin.state()
+    folders = {folder["id"]: folder for folder in state["folders"]}
+
+    def path(folder_id: str | None) -> str:
+        if folder_id is None:
+            return ""
+        folder = folders[folder_id]
+        above = path(folder["parent_id"])
+        return f"{above}/{folder['name']}" if above else str(folder["name"])
+
+    return {file["name"]: path(file["folder_id"]) for file in state["files"]}
+
+
+def below(number: int, *folders: str) -> list[FileToUpload]:
+    return [FileToUpload(PICTURE, name=f"{n}.png", folders=folders) for n in range(number)]
+
+
+async def upload(client: ConstantContact, files: Any, **options: Any) -> list[UploadResult]:
+    return [result async for result in client.upload_many(files, **options)]
+
+
+async def test_a_tree_is_kept_three_levels_deep(
+    client: ConstantContact, sandbox: Sandbox, pictures: Pictures, tmp_path: Path
+) -> None:
+    pictures("a.png", "x/b.png", "x/y/c.png", "x/y/z/d.png", "w/y/e.png", "x/y/z/v/f.png")
+
+    results = await upload(client, [tmp_path / "pictures"], keep_folders=True)
+
+    assert places(sandbox) == {
+        "a.png": "",
+        "b.png": "x",
+        "c.png": "x/y",
+        "d.png": "x/y/z",
+        "e.png": "w/y",
+    }
+    (deep,) = [result for result in results if result.error is not None]
+    assert isinstance(deep.error, errors.InvalidField)
+    assert "at most 3 levels" in deep.error.message
+    assert deep.path.endswith("f.png")
+    assert len(sandbox.admin.requests(*CREATE)) == 5
+
+
+async def test_without_keeping_folders_all_files_go_to_one(
+    client: ConstantContact, sandbox: Sandbox, pictures: Pictures, tmp_path: Path
+) -> None:
+    pictures("a.png", "x/b.png")
+    folder = await client.library.create_folder("All")
+
+    await upload(client, [tmp_path / "pictures"], folder_id=folder.id)
+
+    assert places(sandbox) == {"a.png": "All", "b.png": "All"}
+
+
+async def test_a_folder_that_many_files_need_at_once_is_created_once(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    await upload(client, below(30, "Spring", "Tulips"), concurrency=10)
+
+    assert set(places(sandbox).values()) == {"Spring/Tulips"}
+    assert len(sandbox.admin.requests(*CREATE)) == 2
+
+
+async def test_folders_that_are_there_are_used(client: ConstantContact, sandbox: Sandbox) -> None:
+    spring = await client.library.create_folder("Spring")
+    await client.library.create_folder("Tulips", parent_id=spring.id)
+
+    await upload(client, below(3, "Spring", "Tulips"))
+
+    assert set(places(sandbox).values()) == {"Spring/Tulips"}
+    assert len(sandbox.admin.requests(*CREATE)) == 2
+
+
+async def test_a_tree_may_begin_in_any_folder_and_its_level_counts(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    top = await client.library.create_folder("Top")
+    second = await client.library.create_folder("Second", parent_id=top.id)
+    files = [
+        FileToUpload(PICTURE, name="fits.png", folder_id=second.id, folders=("Third",)),
+        FileToUpload(PICTURE, name="deep.png", folder_id=second.id, folders=("Third", "Fourth")),
+        FileToUpload(PICTURE, name="images.png", folder_id="-2", folders=("Ours",)),
+    ]
+
+    results = {result.name: result for result in await upload(client, files)}
+
+    assert places(sandbox) == {"fits.png": "Top/Second/Third", "images.png": "Images/Ours"}
+    (deep,) = [result for result in results.values() if result.error is not None]
+    assert isinstance(deep.error, errors.InvalidField)
+
+
+async def test_a_folder_that_somebody_else_creates_meanwhile_is_used(
+    connect: Callable[..., Any], sandbox: Sandbox
+) -> None:
+    clients = [await connect(sandbox) for _ in range(4)]
+
+    results = await asyncio.gather(
+        *(upload(client, below(5, "Spring", "Tulips")) for client in clients)
+    )
+
+    assert {result.state for some in results for result in some} == {BulkState.DONE}
+    names = [folder["name"] for folder in sandbox.admin.state()["folders"]]
+    assert sorted(names) == ["Documents", "Images", "Spring", "Tulips"]
+
+
+@pytest.mark.parametrize("fault", ["lose_answer", "server_error", "cut_answer"])
+async def test_a_folder_whose_answer_was_lost_is_not_created_twice(
+    client: ConstantContact, sandbox: Sandbox, fault: str
+) -> None:
+    sandbox.admin.fault(fault, *CREATE)
+
+    results = await upload(client, below(5, "Spring"))
+
+    assert {result.state for result in results} == {BulkState.DONE}
+    assert set(places(sandbox).values()) == {"Spring"}
+
+
+async def test_a_name_that_the_service_takes_for_the_same_leads_to_the_same_folder(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    files = [
+        FileToUpload(PICTURE, name="1.png", folders=("Spring",)),
+        FileToUpload(PICTURE, name="2.png", folders=("SPRING",)),
+        FileToUpload(PICTURE, name="3.png", folders=("SPRING", "x")),
+    ]
+
+    results = await upload(client, files, concurrency=1)
+
+    assert {result.state for result in results} == {BulkState.DONE}
+    assert len(sandbox.admin.state()["folders"]) == 4
+
+
+async def test_a_conflict_that_nothing_explains_fails_the_file_alone(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("answer", *CREATE, status=409, body="[]", times=1)
+
+    results = await upload(client, [*below(1, "Spring"), *below(1)], concurrency=1)
+
+    assert [type(result.error) for result in results] == [errors.Conflict, type(None)]
+
+
+async def test_a_folder_that_never_answers_fails_its_files_alone(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("server_error", *CREATE, times=2)
+
+    results = await upload(client, [*below(1, "Spring"), *below(1)], concurrency=1)
+
+    assert [type(result.error) for result in results] == [errors.OutcomeUnknown, type(None)]
+
+
+async def test_folders_that_could_not_be_read_are_read_again(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    await client.library.create_folder("Spring")
+    sandbox.admin.fault("server_error", "GET", "/library/folders", times=3)
+
+    results = await upload(client, below(2, "Spring"), concurrency=1)
+
+    assert [type(result.error) for result in results] == [errors.ServerError, type(None)]
+    assert len(sandbox.admin.requests(*CREATE)) == 1
+
+
+async def test_a_name_that_no_folder_can_have_fails_its_file(client: ConstantContact) -> None:
+    results = await upload(client, [*below(1, "\u65e5\u672c"), *below(1)])
+
+    assert sorted(result.state for result in results) == [BulkState.DONE, BulkState.FAILED]
+
+
+async def test_where_no_folders_are_named_none_are_read(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    assert await FolderMap(client.library).resolve("-7", ()) == "-7"
+    assert not sandbox.admin.requests()
+
+
+def test_four_levels_are_too_deep_wherever_they_begin() -> None:
+    check_depth(("a", "b", "c"))
+    check_depth(("c",), 2)
+    with pytest.raises(errors.InvalidField):
+        check_depth(("a", "b", "c", "d"))
+    with pytest.raises(errors.InvalidField):
+        check_depth(("c", "d"), 2)
