@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 from urllib.parse import urlsplit
 
-from ccv2_async.bulk.uploads import BulkUpload, Options, Surroundings
 from ccv2_async.clock import SystemClock
 from ccv2_async.errors import ClientClosed, InvalidField, JobError, UsageError
 from ccv2_async.observe import Hook
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
     from ccv2_async.bulk.items import Items
     from ccv2_async.bulk.results import OnBulkProgress, OnFileProgress
+    from ccv2_async.bulk.uploads import BulkUpload
     from ccv2_async.clock import Clock
     from ccv2_async.observe import OnEvent
     from ccv2_async.polling.jobs import Job, JobKind, Update
@@ -373,10 +373,12 @@ class ConstantContact:
         Raises:
             InvalidField: An option is wrong. What iterating raises, see `BulkUpload`.
         """
+        from ccv2_async.bulk import uploads as bulk  # noqa: PLC0415  # when first used
+
         if concurrency < 1:
             raise InvalidField("concurrency", concurrency, "a whole number of 1 or more")
         parts = self._open_parts
-        options = Options(
+        options = bulk.Options(
             folder_id=folder_id,
             keep_folders=keep_folders,
             concurrency=concurrency,
@@ -388,14 +390,14 @@ class ConstantContact:
             dry_run=dry_run,
             wait=wait,
         )
-        surroundings = Surroundings(
+        surroundings = bulk.Surroundings(
             session=parts.session,
             threads=parts.threads,
             sweep=parts.sweep,
             library=parts.library,
             uploader=parts.uploader,
         )
-        return BulkUpload(surroundings, files, options)
+        return bulk.BulkUpload(surroundings, files, options)
 
     async def as_completed(self, pollers: Iterable[P]) -> AsyncIterator[P]:
         """The pollers in the order in which their jobs end, well or not; await each for the rest.

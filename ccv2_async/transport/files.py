@@ -215,7 +215,9 @@ def open_and_read(path: str, label: str, threads: FileThreads) -> Opened:
     descriptor, state = _open_regular(path, label)
     if state.length > WHOLE_FILE_LIMIT:
         file = CheckedFile(descriptor, state, label)
-        return Opened(state=state, first=file.read(threads.block_size), file=file)
+        # No more than that: sending begins the sooner, and the next block is read meanwhile.
+        first = file.read(min(threads.block_size, WHOLE_FILE_LIMIT))
+        return Opened(state=state, first=first, file=file)
     # Without a file object: for a small file, making one costs as much as all the rest.
     try:
         return Opened(

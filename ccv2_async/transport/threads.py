@@ -28,7 +28,7 @@ WHOLE_FILE_LIMIT = 1024 * _KIB
 """Bytes up to which a file is read in one go and sent as one piece."""
 
 _SMALLEST_BLOCK = 256 * _KIB
-_LARGEST_BLOCK = 1024 * _KIB
+_LARGEST_BLOCK = 1536 * _KIB
 # Each upload in flight holds up to three blocks: one on its way out, one in the socket's buffer,
 # one read ahead. 4 MiB of blocks therefore means 12 MiB of memory, however many share it up to 16;
 # and the event loop hands all of them to the kernel within a few milliseconds.
@@ -63,7 +63,7 @@ class FileThreads:
 
     @property
     def block_size(self) -> int:
-        """Bytes to read at a time: 1 MiB while few files are streamed, 256 KiB when many are."""
+        """Bytes to read at a time: 1.5 MiB while few files are streamed, 256 KiB when many are."""
         share = _BLOCKS_IN_ALL // max(1, self.streaming)
         return max(_SMALLEST_BLOCK, min(_LARGEST_BLOCK, share))
 

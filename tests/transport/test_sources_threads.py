@@ -24,7 +24,7 @@ def file_threads() -> list[str]:
 
 @pytest.mark.parametrize(
     ("streaming", "block"),
-    [(0, 1024), (1, 1024), (4, 1024), (5, 819), (8, 512), (16, 256), (100, 256)],
+    [(0, 1536), (2, 1536), (3, 1365), (4, 1024), (8, 512), (16, 256), (100, 256)],
 )
 def test_blocks_shrink_as_uploads_grow_in_number(streaming: int, block: int) -> None:
     threads = FileThreads()
