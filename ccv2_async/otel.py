@@ -4,17 +4,17 @@
 
     cc = ConstantContact.from_env(on_event=Tracing())
 
-======================  ==========================================================================
-span                    what it covers
-======================  ==========================================================================
-``POST /library/files`` one attempt at a call: method and path, with `{id}` for every id
-``wait for the quota``  what a call waited before it could be sent
-``back-off``            the wait before a call is sent again, with the reason
-``begin upload``        from the first attempt to the service's acceptance; ``begin activity``
-``poll``                one look at the status of jobs, up to a hundred of them
+========================  ==========================================================================
+span                      what it covers
+========================  ==========================================================================
+``POST /library/files``   one attempt at a call: method and path, with `{id}` for every id
+``wait for the quota``    what a call waited before it could be sent
+``back-off``              the wait before a call is sent again, with the reason
+``begin upload``          from the first attempt to the service's acceptance; ``begin activity``
+``poll``                  one look at the status of jobs, up to a hundred of them
 ``upload``, ``activity``  a job's whole life, from its start to the look that saw its end; made by
-                        the process that saw it, with every change of status that it saw
-======================  ==========================================================================
+                          the process that saw it, with every change of status that it saw
+========================  ==========================================================================
 
 Spans stand in the trace of the task in which they happen. A job may be started in one process and
 end in another, hours later, so its spans are in several traces; what joins them is the job. The
