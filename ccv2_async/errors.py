@@ -144,7 +144,7 @@ class InvalidField(UsageError):
     def __init__(self, field: str, value: object, rule: str) -> None:
         shown = repr(value)
         self.field = field
-        self.value = shown if len(shown) <= 80 else shown[:77] + "..."
+        self.value: str = shown if len(shown) <= 80 else shown[:77] + "..."
         self.rule = rule
         super().__init__(f"{field} is {self.value}: {rule}. Nothing was sent.")
 
@@ -249,7 +249,7 @@ class AmbiguousUpload(OutcomeUnknown):
     ) -> None:
         self.file_name = file_name
         self.folder_id = folder_id
-        self.candidates = tuple(candidates)
+        self.candidates: tuple[str, ...] = tuple(candidates)
         super().__init__(message)
 
 
@@ -308,7 +308,7 @@ class APIError(ConstantContactError):
         errors: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.status = status
-        self.errors = tuple(errors)
+        self.errors: tuple[tuple[str, str], ...] = tuple(errors)
         super().__init__(message)
 
     @property

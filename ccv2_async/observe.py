@@ -26,7 +26,7 @@ __all__ = [
     "Throttled",
 ]
 
-logger = logging.getLogger("ccv2_async")
+logger: logging.Logger = logging.getLogger("ccv2_async")
 
 
 @attrs.frozen

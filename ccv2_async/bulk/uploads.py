@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from ccv2_async.transport.threads import FileThreads
 
 
-logger = logging.getLogger("ccv2_async.bulk")
+logger: logging.Logger = logging.getLogger("ccv2_async.bulk")
 
 PROGRESS_EVERY = 0.1
 LANDING = 10.0

@@ -19,7 +19,7 @@ from ccv2_async.models import (
 
 __all__ = ["activities"]
 
-activities = App(name="activities", help="List bulk activities, or wait for them.")
+activities: App = App(name="activities", help="List bulk activities, or wait for them.")
 
 
 @activities.default

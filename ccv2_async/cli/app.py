@@ -33,7 +33,7 @@ _EPILOGUE = (
     "repeating), 4 quota used up, 130 interrupted."
 )
 
-app = App(
+app: App = App(
     name="ccv2",
     help="Constant Contact from the command line, and a sandbox to try it on.",
     help_epilogue=_EPILOGUE,

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["contacts"]
 
-contacts = App(name="contacts", help="Import, remove and export contacts in bulk.")
+contacts: App = App(name="contacts", help="Import, remove and export contacts in bulk.")
 
 _Lists = Annotated[list[str], Parameter(name="--list", consume_multiple=True)]
 _NoWait = Annotated[bool, Parameter(negative=())]

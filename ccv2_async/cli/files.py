@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["files"]
 
-files = App(name="files", help="List, move and delete files of the library.")
+files: App = App(name="files", help="List, move and delete files of the library.")
 
 _PAGE = 1000
 _AT_ONCE = 100

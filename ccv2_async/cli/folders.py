@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["folders"]
 
-folders = App(name="folders", help="Show, create, rename and delete folders of the library.")
+folders: App = App(name="folders", help="Show, create, rename and delete folders of the library.")
 
 _PAGE = 1000
 _Id = Annotated[str, Parameter(allow_leading_hyphen=True)]

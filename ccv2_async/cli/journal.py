@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["journal"]
 
-journal = App(name="journal", help="Look into the journal of an upload.")
+journal: App = App(name="journal", help="Look into the journal of an upload.")
 
 
 @journal.command

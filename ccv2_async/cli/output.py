@@ -72,8 +72,8 @@ class Output:
             if isinstance(stream, io.TextIOWrapper):
                 # A terminal of another encoding must not end a run half way.
                 stream.reconfigure(errors="backslashreplace")
-        self.err = _plain(_ErrorConsole, self._stderr)
-        self.live = self._stderr.isatty() and not self.err.is_dumb_terminal
+        self.err: Console = _plain(_ErrorConsole, self._stderr)
+        self.live: bool = self._stderr.isatty() and not self.err.is_dumb_terminal
 
     def say(self, sentence: str, *, style: str | Style = "") -> None:
         """One message on stderr."""

@@ -59,12 +59,12 @@ class Totals:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         sizes = [item.size for item in items]
-        self.count = len(sizes)
+        self.count: int = len(sizes)
         self.sending: dict[JobItem, None] = {}
         self.at_service: dict[JobItem, None] = {}
-        self.done = 0
-        self.failed = 0
-        self.earlier = 0
+        self.done: int = 0
+        self.failed: int = 0
+        self.earlier: int = 0
         self._quota = quota
         self._used_before = quota.used_today
         self._clock = clock

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ccv2_async.transport.links import JobKindName
     from ccv2_async.transport.session import Session
 
-logger = logging.getLogger("ccv2_async.polling")
+logger: logging.Logger = logging.getLogger("ccv2_async.polling")
 
 
 class State(enum.Enum):

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ccv2_async.transport.links import JobKindName
     from ccv2_async.transport.session import Session
 
-logger = logging.getLogger("ccv2_async.polling")
+logger: logging.Logger = logging.getLogger("ccv2_async.polling")
 
 # A refusal of the whole request, not of one job: ask for fewer.
 _TOO_MANY = frozenset({400, 404, 413, 414})

@@ -469,7 +469,7 @@ class Library(Resource):
             what="emptying of the trash",
         )
 
-    def _files(
+    def _files(  # noqa: PLR0917  # what a listing of files is narrowed by
         self,
         path: str,
         what: str,

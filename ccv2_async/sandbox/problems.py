@@ -42,8 +42,8 @@ class Refusal(Exception):  # noqa: N818 - an answer on its way out, not a fault 
         super().__init__(message)
         self.status = status
         self.message = message
-        self.key = key or _STATUS_KEYS.get(status, "http.status.error")
-        self.headers = headers or {}
+        self.key: str = key or _STATUS_KEYS.get(status, "http.status.error")
+        self.headers: dict[str, str] = headers or {}
 
     def body(self) -> list[dict[str, str]]:
         """The JSON body: an array with one error."""

@@ -129,7 +129,7 @@ class Sandbox:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: _Server | None = None
         self.app: Starlette = make_app(self._world)
-        self.admin = Admin(self._world, self._run)
+        self.admin: Admin = Admin(self._world, self._run)
 
     @property
     def base_url(self) -> str:

@@ -44,25 +44,25 @@ class World:
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings = settings
-        self.clock = ShiftedClock() if clock is None else ShiftedClock(clock)
+        self.clock: ShiftedClock = ShiftedClock() if clock is None else ShiftedClock(clock)
         self.reset()
 
     def reset(self) -> None:
         """Forget everything but the settings and the clock."""
-        self.library = Library(self.settings)
-        self.account = Account()
-        self.contacts = Contacts()
-        self.campaigns = Campaigns(self.settings, self.account, self.contacts)
-        self.events = Events(self.settings)
-        self.activities = Activities(self.settings)
+        self.library: Library = Library(self.settings)
+        self.account: Account = Account()
+        self.contacts: Contacts = Contacts()
+        self.campaigns: Campaigns = Campaigns(self.settings, self.account, self.contacts)
+        self.events: Events = Events(self.settings)
+        self.activities: Activities = Activities(self.settings)
         self.exports: dict[str, Export] = {}
-        self.quota = Quota(self.settings.per_second, self.settings.per_day)
-        self.faults = Faults(random.Random(self.settings.seed))  # noqa: S311 - simulated faults
-        self.log = Log(self.settings.log_size)
+        self.quota: Quota = Quota(self.settings.per_second, self.settings.per_day)
+        self.faults: Faults = Faults(random.Random(self.settings.seed))  # noqa: S311 - simulated faults
+        self.log: Log = Log(self.settings.log_size)
 
     def configure(self, changes: dict[str, Any]) -> None:
         """Change settings from now on; what has begun keeps its plan."""
-        self.settings = attrs.evolve(self.settings, **changes)
+        self.settings: Settings = attrs.evolve(self.settings, **changes)
         self.library.settings = self.settings
         self.campaigns.settings = self.settings
         self.events.settings = self.settings

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ccv2_async.observe import Hook
     from ccv2_async.transport.session import Call
 
-logger = logging.getLogger("ccv2_async.transport")
+logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
 
 class CallAccount:

@@ -90,7 +90,9 @@ def _prose(content: bytes) -> str:
     return " ".join(text.split())
 
 
-def happening_of(status: int, found: tuple[tuple[str, str], ...], *, hinted: bool) -> Happening:
+def happening_of(  # noqa: PLR0911  # one for each row of the retry table
+    status: int, found: tuple[tuple[str, str], ...], *, hinted: bool
+) -> Happening:
     """How an answer that is not a success is to be judged.
 
     Args:

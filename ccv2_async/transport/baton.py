@@ -20,7 +20,7 @@ class Waiter:
     __slots__ = ("_future", "done")
 
     def __init__(self) -> None:
-        self.done = False
+        self.done: bool = False
         self._future: asyncio.Future[None] | None = None
 
     def wake(self) -> None:

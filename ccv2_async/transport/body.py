@@ -51,7 +51,7 @@ class BodyAttempt(httpx.AsyncByteStream):
 
     def __init__(self, length: int) -> None:
         self.length = length
-        self.bytes_sent = 0
+        self.bytes_sent: int = 0
         self.sent: SentState = "nothing"
         self.failure: Exception | None = None
         self.trace: TracebackType | None = None
@@ -152,8 +152,8 @@ class MultipartBody:
         clock: Clock | None = None,
         check: Callable[[int], object] | None = None,
     ) -> None:
-        self.content_type = layout.content_type
-        self.name = source.name
+        self.content_type: str = layout.content_type
+        self.name: str = source.name
         self._layout = layout
         self._source = source
         self._threads = threads

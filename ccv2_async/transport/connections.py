@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ccv2_async.transport.credentials import Credentials
 
-logger = logging.getLogger("ccv2_async.transport")
+logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
 EngineName = Literal["httpx", "aiohttp"]
 
@@ -269,7 +269,7 @@ def _context(verify: bool) -> ssl.SSLContext:
 
 
 def _environment_proxy(origin: httpx.URL) -> str | None:
-    from urllib.request import getproxies, proxy_bypass
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415  # slow to import
 
     if proxy_bypass(origin.host):
         return None
@@ -282,12 +282,12 @@ def _environment_proxy(origin: httpx.URL) -> str | None:
 
 def _aiohttp_transport(context: ssl.SSLContext, proxy: str | None) -> httpx.AsyncBaseTransport:
     try:
-        from httpx_aiohttp import AiohttpTransport
+        from httpx_aiohttp import AiohttpTransport  # noqa: PLC0415  # the extra
     except ImportError:
         raise UsageError(
             "engine='aiohttp' needs the extra: pip install 'ccv2-async[aiohttp]'. Nothing was sent."
         ) from None
-    import aiohttp
+    import aiohttp  # noqa: PLC0415  # the extra
 
     def make() -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(

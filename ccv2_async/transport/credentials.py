@@ -67,12 +67,12 @@ class Credentials:
         )
         self._secrets: set[str] = set()
         self._remember(self._api_key, self._access_token)
-        self.generation = 0
+        self.generation: int = 0
         """Rises with each fresh token, so that a call can see that another has renewed it."""
         self._checksum_key = hmac.digest(
             f"{api_key}\n{access_token}".encode(), b"ccv2_async checksum key 1", hashlib.sha256
         )
-        self.fingerprint = self.checksum(b"account")
+        self.fingerprint: str = self.checksum(b"account")
         """Tells two accounts apart without telling anything about their secrets."""
         _alive.add(self)
         _guard_foreign_loggers()

@@ -99,7 +99,7 @@ class CheckedFile(io.FileIO):
         self._unwanted = False
         self._state = state
         self._label = label
-        self.remaining = state.length
+        self.remaining: int = state.length
         super().__init__(descriptor, "rb")
 
     def read(self, size: int | None = -1, /) -> bytes:
@@ -148,7 +148,7 @@ class OpenFile:
     """
 
     def __init__(self, opened: Opened, threads: FileThreads) -> None:
-        self.length = opened.state.length
+        self.length: int = opened.state.length
         self._first = opened.first
         self._file = opened.file
         self._threads = threads

@@ -56,7 +56,7 @@ T = TypeVar("T")
 RefreshToken: TypeAlias = "Callable[[], Awaitable[str] | str]"
 """A function or coroutine function that gives a fresh access token, or raises."""
 
-logger = logging.getLogger("ccv2_async.transport")
+logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
 MAX_ANSWER = 16 * 1024 * 1024
 CALL_DEADLINE = 120.0
@@ -216,7 +216,7 @@ class Session:
         hook: Hook | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self.hook = hook or Hook()
+        self.hook: Hook = hook or Hook()
         self._numbers = itertools.count(1)
         self.budget = budget
         self.clock = clock

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ccv2_async.transport.budget import Lane
     from ccv2_async.transport.paced_window import PacedWindow, Question
 
-logger = logging.getLogger("ccv2_async.transport")
+logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
 MARGIN = 0.05
 PROBE_SECONDS = 1.0

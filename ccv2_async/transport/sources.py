@@ -124,7 +124,7 @@ class BytesSource:
 
     def __init__(self, content: bytes, *, name: str | None = None) -> None:
         self.content = content
-        self.name = _printable(name or f"{len(content)} bytes")
+        self.name: str = _printable(name or f"{len(content)} bytes")
 
     async def prepare(self, threads: FileThreads) -> int:  # noqa: ARG002  # no file work here
         """The number of bytes."""
@@ -146,8 +146,8 @@ class PathSource:
     repeatable = True
 
     def __init__(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
-        self.path = os.fspath(path)
-        self.name = _printable(name or self.path)
+        self.path: str = os.fspath(path)
+        self.name: str = _printable(name or self.path)
         self.filename: str | None = _last_part(self.path)
         self._first_seen: FileState | None = None
 
@@ -208,7 +208,7 @@ class StreamSource:
         name: str | None = None,
     ) -> None:
         self.length = length
-        self.name = _printable(name or "stream")
+        self.name: str = _printable(name or "stream")
         self._factory: StreamFactory | None = None
         self._stream: StreamInput | None = None
         self._begun = False

@@ -6,9 +6,14 @@ settings.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ccv2_async.workers.application import Workers
+
+if TYPE_CHECKING:
+    from taskiq import AsyncBroker
 
 __all__ = ["broker", "workers"]
 
-workers = Workers()
-broker = workers.broker
+workers: Workers = Workers()
+broker: AsyncBroker = workers.broker

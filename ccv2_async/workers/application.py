@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 
     from ccv2_async.clock import Clock
     from ccv2_async.workers.store import JobStore
-    from ccv2_async.workers.tasks import Answer
+    from ccv2_async.workers.tasks import Answer, Tasks
 
-logger = logging.getLogger("ccv2_async.workers")
+logger: logging.Logger = logging.getLogger("ccv2_async.workers")
 
 SWEEP_LOCK = "sweep"
 TICK_LOCK = "tick"
@@ -94,7 +94,7 @@ class Workers:
         clock: Clock | None = None,
         **client_options: Any,
     ) -> None:
-        self.settings = settings or WorkerSettings.from_env()
+        self.settings: WorkerSettings = settings or WorkerSettings.from_env()
         self.broker: AsyncBroker = make_broker(self.settings)
         self._clock: Clock = clock or SystemClock()
         self._client_options = client_options
@@ -105,7 +105,7 @@ class Workers:
         self._budget: Budget | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._closing = False
-        self.tasks = register(self.broker, _Work(self))
+        self.tasks: Tasks = register(self.broker, _Work(self))
         self.broker.add_event_handler(TaskiqEvents.CLIENT_STARTUP, self._open_store)
         self.broker.add_event_handler(TaskiqEvents.CLIENT_SHUTDOWN, self._close_store)
         self.broker.add_event_handler(TaskiqEvents.WORKER_STARTUP, self._start_working)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     AnyPoller: TypeAlias = UploadPoller | ActivityPoller
 
-logger = logging.getLogger("ccv2_async.workers")
+logger: logging.Logger = logging.getLogger("ccv2_async.workers")
 
 IN_A_REQUEST = 100
 MOST_IN_A_ROUND = 1000
