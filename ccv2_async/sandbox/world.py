@@ -43,7 +43,7 @@ class World:
     """
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
-        self.settings = settings
+        self.settings: Settings = settings
         self.clock: ShiftedClock = ShiftedClock() if clock is None else ShiftedClock(clock)
         self.reset()
 
@@ -62,7 +62,7 @@ class World:
 
     def configure(self, changes: dict[str, Any]) -> None:
         """Change settings from now on; what has begun keeps its plan."""
-        self.settings: Settings = attrs.evolve(self.settings, **changes)
+        self.settings = attrs.evolve(self.settings, **changes)
         self.library.settings = self.settings
         self.campaigns.settings = self.settings
         self.events.settings = self.settings
