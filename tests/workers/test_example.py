@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from tests.workers.crew import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_the_example_needs_one_command_and_no_server(tmp_path: Path) -> None:
+    (tmp_path / "virus.png").write_bytes(b"not really")
+    done = subprocess.run(  # noqa: S603  # our own interpreter and script
+        [sys.executable, "-W", "error", "examples/worker/run.py", "examples/files/logo.gif"]
+        + [str(tmp_path / "virus.png")],
+        cwd=ROOT,
+        env={**os.environ, "CCV2_RATE": "0"},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert "logo.gif: Active" in done.stdout, done.stderr
+    assert "virus.png: VirusFound" in done.stdout
+    assert done.returncode == 1, "one of them failed"
+    assert not done.stderr
