@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -20,16 +21,20 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from ccv2_async.sandbox import Sandbox
     from tests.docs.blocks import Block
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+HASTY = Path(__file__).parent / "hasty"
 PATIENCE = 30.0
 SHOWN_ORIGIN = "http://127.0.0.1:8765"
 """Where the pages say that the sandbox is."""
+
+SHOWN_REDIS = "redis://localhost:6379/0"
+"""Where the pages say that Redis is."""
 
 SET_UP = re.compile(
     r"(git clone|cd ccv2_async|python3\.11 -m venv|(\.venv/bin/)?pip install|source "
@@ -40,6 +45,10 @@ SET_UP = re.compile(
 ENDLESS: Mapping[str, str] = {"ccv2 sandbox": "--port 0"}
 """Commands that serve until Ctrl-C, and what makes them take a free port."""
 
+BACKGROUND = ("taskiq worker",)
+"""Commands that a reader leaves running in a terminal of their own."""
+
+_seen: dict[str, str] = {}
 _LIKE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -48,6 +57,7 @@ def make_files(folder: Path) -> None:
     samples = ROOT / "examples" / "files"
     shutil.copytree(samples, folder / "examples" / "files")
     shutil.copy(samples / "brochure" / "walks.pdf", folder / "menu.pdf")
+    shutil.copytree(ROOT / "examples" / "worker", folder / "examples" / "worker")
     pictures = folder / "pictures"
     (pictures / "summer").mkdir(parents=True)
     shutil.copy(samples / "logo.gif", pictures / "logo.gif")
@@ -70,12 +80,18 @@ class Reader:
         sandbox: What their environment points at.
         names: What their Python session knows.
         saved: Files that the page told them to save and that nothing has used yet.
+        haste: Whether waits pass ten times as fast in their programs.
+        redis_url: Where their Redis is; None when they have none.
+        left_running: What they left running.
     """
 
     folder: Path
     sandbox: Sandbox
     names: dict[str, Any] = attrs.field(factory=dict)
     saved: set[str] = attrs.field(factory=set)
+    haste: bool = True
+    redis_url: str | None = None
+    left_running: list[subprocess.Popen[bytes]] = attrs.field(factory=list)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -87,12 +103,17 @@ class Reader:
             "CCV2_API_KEY": options["api_key"],
             "CCV2_ACCESS_TOKEN": options["access_token"],
             "CCV2_BASE_URL": options["base_url"],
+            "CCV2_SWEEP_SECONDS": "0.2",
+            **({"PYTHONPATH": str(HASTY)} if self.haste else {}),
             "COLUMNS": "100",
         }
 
     async def follow(self, block: Block) -> None:
         """Do what a block says, and see what the page says one sees."""
         code = block.code.replace(SHOWN_ORIGIN, self.sandbox.origin)
+        if SHOWN_REDIS in code:
+            assert self.redis_url is not None
+            code = code.replace(SHOWN_REDIS, self.redis_url)
         if block.language == "sh":
             printed = await self._shell(block, code)
         elif block.file_name is not None:
@@ -138,15 +159,50 @@ class Reader:
 
     async def _shell(self, block: Block, code: str) -> str:
         self.saved -= {name for name in self.saved if name in code}
-        printed = ""
+        printed, exported = "", ""
         for line in code.replace("\\\n", " ").splitlines():
             steps = [step.strip() for step in line.split(" && ")]
             left = " && ".join(step for step in steps if not SET_UP.match(step))
-            if left in ENDLESS:
+            if left.startswith("export "):
+                exported += f"{left} && "
+            elif left.startswith(BACKGROUND):
+                self._leave_running(exported + left)
+            elif left.endswith(" --sandbox"):
+                # It brings a service of its own: the first page that shows it runs it for all.
+                command = left.removeprefix(".venv/bin/")
+                if command not in _seen:
+                    _seen[command] = await self._run(block, command)
+                printed += _seen[command]
+            elif left in ENDLESS:
                 printed += await asyncio.to_thread(self._served, f"{left} {ENDLESS[left]}")
             elif left:
-                printed += await self._run(block, left)
+                printed += await self._run(block, exported + left)
         return printed
+
+    def _leave_running(self, command: str) -> None:
+        before, _, last = command.rpartition(" && ")
+        shell = ("bash", "-euc", f"{before or ':'} && exec {last}")
+        self.left_running.append(
+            subprocess.Popen(  # noqa: S603  # a command of our own pages
+                shell,
+                cwd=self.folder,
+                env=self.environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        )
+
+    def leave(self) -> None:
+        """End what was left running."""
+        for process in self.left_running:
+            process.terminate()
+        for process in self.left_running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     async def _run(self, where: object, command: str) -> str:
         shell = ("bash", "-euo", "pipefail", "-c", command)
@@ -184,6 +240,26 @@ class Reader:
             server.send_signal(signal.SIGINT)
             assert server.wait(PATIENCE) == 0, lines
         return re.sub(r"127\.0\.0\.1:\d+", SHOWN_ORIGIN.removeprefix("http://"), "".join(lines))
+
+
+@contextlib.contextmanager
+def redis_server(folder: Path) -> Iterator[str | None]:
+    """The URL of a private Redis server; None where there is no such program."""
+    program = shutil.which("redis-server")
+    if program is None:
+        yield None
+        return
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = (program, "--bind", "127.0.0.1", "--port", str(port), "--save", "")
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603  # found on the path
+        try:
+            assert server.stdout is not None
+            said = next((line for line in server.stdout if "eady to accept" in line), None)
+            assert said is not None, f"redis-server does not start on port {port}"
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            server.terminate()
 
 
 def _names_a_test(code: str) -> bool:
