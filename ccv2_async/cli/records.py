@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Records"]
 
-_SECONDS = 5.0
+_SECONDS, _MOST_SECONDS = 5.0, 60.0
+_FILES_A_SECOND = 100
+"""Of more files than so many for each second, each waits longer: a look costs a call."""
+
 _WORTHWHILE = 4
 """Files that have to wait together before the listing is asked for."""
 
@@ -43,6 +46,7 @@ class Records:
     def __init__(self, client: ConstantContact, *, expected: int) -> None:
         self._client = client
         self._together = expected >= _MANY
+        self._seconds = min(_MOST_SECONDS, max(_SECONDS, expected / _FILES_A_SECOND))
         self._wanted: dict[str, asyncio.Future[LibraryFile | None]] = {}
         self._asked = asyncio.Event()
         self._collecting: asyncio.Task[None] | None = None
@@ -80,7 +84,7 @@ class Records:
     async def _collect(self) -> None:
         while True:
             await self._asked.wait()
-            await asyncio.sleep(_SECONDS)
+            await asyncio.sleep(self._seconds)
             self._asked.clear()
             wanted, self._wanted = self._wanted, {}
             if len(wanted) >= _WORTHWHILE:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -18,7 +19,7 @@ from rich.text import Text
 from ccv2_async import errors
 from ccv2_async.cli.exits import Exit
 from ccv2_async.cli.jobs import JobItem, Stage
-from ccv2_async.cli.live import Board
+from ccv2_async.cli.live import Board, shown
 from ccv2_async.cli.output import Output
 from ccv2_async.cli.totals import Totals
 from tests.cli.conftest import environment_of
@@ -163,6 +164,50 @@ def test_the_speed_is_that_of_the_last_seconds() -> None:
     for screen.now, item.sent in ((10.0, 1_000_000), (12.0, 2_000_000), (14.0, 3_000_000)):
         words = screen.lines()[-1]
     assert "500 kB/s" in words
+
+
+def test_what_an_earlier_run_settled_counts_as_done_but_not_for_the_speed() -> None:
+    items = [JobItem(f"{number}.png", 1_000, earlier=number < 2) for number in range(4)]
+    screen = Screen(items)
+    for item in items[:2]:
+        screen.set(item, Stage.DONE, status="Active")
+    screen.now = 2.0
+    screen.set(items[2], Stage.SENDING)
+    screen.set(items[2], Stage.DONE, status="Active")
+    words, speeds = screen.lines()[-2:]
+    assert words == "3 of 4 done · 2 by an earlier run · 1.0 kB of 2.0 kB · 2 s to go"
+    assert speeds == "0.5 files/s · 500 B/s · 0 calls · no daily quota"
+
+
+def test_when_all_is_sent_the_service_is_waited_for() -> None:
+    item = JobItem("a.png", 1_000)
+    screen = Screen([item])
+    screen.set(item, Stage.AT_SERVICE)
+    assert screen.lines()[-2] == "0 of 1 done · 1.0 kB of 1.0 kB · waiting for 1"
+    screen.set(item, Stage.DONE)
+    assert screen.lines()[-2] == "1 of 1 done · 1.0 kB of 1.0 kB"
+
+
+async def test_long_logs_get_failures_and_a_sum_now_and_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ccv2_async.cli.live._SECONDS_BETWEEN", 0.0)
+    items = [JobItem(f"{number}.png", 10) for number in range(60)]
+    stderr = io.StringIO()
+    output = Output(stdout=io.StringIO(), stderr=stderr)
+    totals = Totals(items, Counted(), clock=lambda: 0.0)
+    async with shown(items, output, totals, results_come=True) as display:
+        for item in items[:5]:
+            item.stage = Stage.DONE
+            display.changed(item)
+        items[5].fail(errors.NotFound("no such folder", status=404))
+        display.changed(items[5])
+        while "5 of 60 done" not in stderr.getvalue():
+            await asyncio.sleep(0)
+        display.stop()
+    said = stderr.getvalue().splitlines()
+    assert said[0] == "5.png: no such folder"
+    assert set(said[1:]) == {"5 of 60 done · 1 failed · 60 B of 600 B · 0 calls · no daily quota"}
 
 
 class Terminal:
