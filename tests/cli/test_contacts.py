@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from ccv2_async.cli.exits import Exit
+from ccv2_async.clock import SystemClock
 
 if TYPE_CHECKING:
     import subprocess
@@ -99,6 +100,18 @@ def test_a_large_import_is_one_job_made_of_several(
     assert (fields["status"], fields["contact_count"]) == ("COMPLETE", 20_001)
     assert len(fields["tokens"]) == 2
     assert count(service) == 20_001
+
+
+def test_a_file_as_large_as_the_service_takes_goes_through_the_embedded_sandbox(
+    ccv2: Callable[..., Ran], people: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ccv2_async.client.SystemClock", SystemClock)
+    rows = (f"person{number:05}@example.com,{'x' * 170}" for number in range(20_000))
+    path = people(*rows, header="EMAIL,CUSTOM FIELD 1")
+    assert 3_900_000 < path.stat().st_size < 4_000_000
+    ran = ccv2("contacts", "import", path, "--list", "1", "--sandbox")
+    assert ran.code == Exit.OK
+    assert "COMPLETE  20,000 contacts" in ran.out
 
 
 def test_a_removal_takes_contacts_off_the_list(

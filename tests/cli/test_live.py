@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import os
@@ -23,6 +22,7 @@ from ccv2_async.cli.live import Board, shown
 from ccv2_async.cli.output import Output
 from ccv2_async.cli.totals import Totals
 from tests.cli.conftest import environment_of
+from tests.support.probes import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,8 +202,7 @@ async def test_long_logs_get_failures_and_a_sum_now_and_then(
             display.changed(item)
         items[5].fail(errors.NotFound("no such folder", status=404))
         display.changed(items[5])
-        while "5 of 60 done" not in stderr.getvalue():
-            await asyncio.sleep(0)
+        await until(lambda: "5 of 60 done" in stderr.getvalue())
         display.stop()
     said = stderr.getvalue().splitlines()
     assert said[0] == "5.png: no such folder"
