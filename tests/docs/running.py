@@ -196,12 +196,7 @@ class Reader:
     def leave(self) -> None:
         """End what was left running."""
         for process in self.left_running:
-            process.terminate()
-        for process in self.left_running:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(PATIENCE)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
     async def _run(self, where: object, command: str) -> str:

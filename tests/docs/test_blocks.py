@@ -19,6 +19,7 @@ PAGES_WITH_BLOCKS = [page for page in PAGES if "_build" not in page.parts and bl
 MOST_NOT_RUN = 6
 
 
+@pytest.mark.timeout(150)  # a page starts a dozen programs, on a machine that may be busy
 @pytest.mark.parametrize("page", PAGES_WITH_BLOCKS, ids=lambda page: page.stem)
 async def test_a_reader_can_follow_the_page_from_top_to_end(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
