@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ccv2_async import errors
-from ccv2_async.models.activities import ACTIVITY_OUTCOMES, Activity
+from ccv2_async.models.activities import ACTIVITY_OUTCOMES, Activity, activity_outcome
 from ccv2_async.models.outcomes import Outcome
-from ccv2_async.polling.jobs import JobKind, Row
+from ccv2_async.polling.jobs import UNTOLD, JobKind, Row
 from ccv2_async.polling.row_errors import told
 from ccv2_async.transport.budget import Lane
 from ccv2_async.transport.links import segment
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ccv2_async.transport.session import Session
 
 STATUS_PATH = "/activities/{}"
+MOST_TROUBLES = 3
 DAY = 86_400.0
 
 
@@ -55,18 +56,38 @@ async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
         )
         wanted = frozenset(ids)
         for activity in answer.read(list[Activity]):
-            # One that failed is asked for by itself: only that tells which rows were wrong.
-            failed = activity.outcome is Outcome.FAILURE
-            if activity.id in wanted and activity.status and not failed:
+            if activity.id in wanted and activity.status:
                 rows[activity.id] = Row(status=str(activity.status))
+    return rows | await _each(session, [id_ for id_ in ids if _unexplained(rows.get(id_))], rows)
+
+
+def _unexplained(row: Row | None) -> bool:
+    """Whether the activity has to be asked for by itself: which rows were wrong only that tells."""
+    return row is None or activity_outcome(row.status) is Outcome.FAILURE
+
+
+async def _each(
+    session: Session, ids: Sequence[str], known: Mapping[str, Row]
+) -> dict[str, Row]:
+    """The rows of activities that are asked for one by one; `known` is what was learned before."""
+    rows: dict[str, Row] = {}
+    troubles: list[errors.ConstantContactError] = []
     for id_ in ids:
-        if id_ not in rows:
-            try:
-                activity = await _get(session, id_, Lane.POLL)
-            except errors.NotFound:
-                continue
+        # One that cannot be read holds up no other; several are an outage.
+        rows[id_] = known.get(id_, UNTOLD)
+        if len(troubles) == MOST_TROUBLES:
+            continue
+        try:
+            activity = await _get(session, id_, Lane.POLL)
+        except errors.NotFound:
+            del rows[id_]
+        except (errors.ServerError, errors.TransportError, errors.DecodeError) as trouble:
+            troubles.append(trouble)
+        else:
             if activity.status:
                 rows[id_] = Row(status=str(activity.status), detail=activity)
+    if troubles and not known and all(row is UNTOLD for row in rows.values()):
+        raise troubles[-1]
     return rows
 
 

@@ -64,6 +64,10 @@ class Row:
     detail: Any = None
 
 
+UNTOLD = Row(status="")
+"""The row of a job that could not be asked for this time, while others could: nothing is new."""
+
+
 @attrs.frozen(eq=False)
 class JobKind:
     """How jobs of one kind are asked for and judged.
@@ -76,7 +80,8 @@ class JobKind:
         most: How many ids fit into one status request.
         deadline: Seconds that a wait takes at most, unless the caller says otherwise.
         kept: Seconds for which the service answers for a job; tokens expire then.
-        ask: Gives the rows of the jobs with these ids; one it does not know has no row.
+        ask: Gives the rows of the jobs with these ids; one it does not know has no row, and one
+            of which nothing could be learned has `UNTOLD`.
         fetch: The result of a job that succeeded.
         failure: The exception for a job that failed.
     """

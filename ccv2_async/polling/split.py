@@ -15,7 +15,7 @@ import attrs
 from ccv2_async import errors
 from ccv2_async.models.activities import Activity, ActivityStatus
 from ccv2_async.polling.activities import ACTIVITY
-from ccv2_async.polling.jobs import Row, State
+from ccv2_async.polling.jobs import UNTOLD, Row, State
 from ccv2_async.polling.poller import ActivityPoller
 from ccv2_async.polling.row_errors import Lines, failed_rows, moved, told
 from ccv2_async.polling.schedule import is_lost
@@ -116,6 +116,8 @@ class _Split:
     def learn(self, asked: Iterable[str], rows: Mapping[str, Row], now: float) -> None:
         for id_ in asked:
             row = rows.get(id_)
+            if row is UNTOLD:
+                continue
             if row is not None:
                 self.statuses[id_] = ACTIVITY.read(row.status)[0]
                 if isinstance(row.detail, Activity) and self.statuses[id_] in _ENDED:

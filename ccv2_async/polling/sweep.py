@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from ccv2_async import errors
 from ccv2_async.observe import JobEnded, JobStarted, Polled, StatusChanged
-from ccv2_async.polling.jobs import Job, State
+from ccv2_async.polling.jobs import UNTOLD, Job, State
 from ccv2_async.polling.schedule import (
     BatchSize,
     Typical,
@@ -391,7 +391,10 @@ class Sweep:
             job.looks += 1
             job.last_look = now
             row = rows.get(job.id)
-            changed = self._known(job, row) if row is not None else self._not_known(job)
+            if row is UNTOLD:
+                changed = False
+            else:
+                changed = self._known(job, row) if row is not None else self._not_known(job)
             if changed and self._hook.active:
                 self._tell_hook(job)
             if job.state.is_final:

@@ -179,3 +179,32 @@ async def test_uploads_and_activities_are_waited_for_together(
 
     assert sorted(ended) == sorted([activity.id, file.id])
     assert [update.status for update in updates.values() if update] == ["COMPLETE", "Active"]
+
+
+async def test_an_activity_that_cannot_be_read_holds_up_no_other(
+    client: ConstantContact, sandbox: Sandbox, begin: Begin
+) -> None:
+    pollers = [await begin(client) for _ in range(53)]
+    unreadable, *readable = pollers[:3]
+    sandbox.admin.fault("server_error", "GET", f"/activities/{unreadable.id}", times=None)
+    waiter = asyncio.create_task(unreadable.wait())
+
+    activities = await asyncio.gather(*readable)
+
+    assert [activity.status for activity in activities] == ["COMPLETE", "COMPLETE"]
+    assert not waiter.done()
+    sandbox.admin.clear_faults()
+    assert (await waiter).id == unreadable.id
+
+
+async def test_an_outage_is_found_out_by_a_few_calls(
+    client: ConstantContact, sandbox: Sandbox, begin: Begin
+) -> None:
+    pollers = [await begin(client) for _ in range(70)][:10]
+    sandbox.admin.fault("server_error", "GET", "/activities/*", times=None)
+    sandbox.admin.fault("answer", "GET", "/activities", status=200, body="[]", times=None)
+
+    with pytest.raises(errors.ServerError):
+        await client.sweep(poller.token() for poller in pollers)
+
+    assert len(asked(sandbox)) == 1 + 3 * 3
