@@ -382,10 +382,12 @@ class Session:
         finally:
             await _close(response, attempt)
         try:
-            self._raise_what_is_no_accident(failure, attempt)
             overdue = isinstance(failure, TimeoutError) and (
                 ends is not None and self.clock.monotonic() >= ends
             )
+            self._raise_what_is_no_accident(failure, attempt)
+            if call.body is not None and attempt is None and not overdue:
+                raise failure  # the user's source, which could not be opened; nothing was sent
             failed = self._broken(call, attempt, failure, overdue=overdue)
         finally:
             del failure  # it and this frame would keep each other, and the request, alive
@@ -519,7 +521,9 @@ class Session:
         Engines call the same accident by different names (one of them calls a lost answer a
         connect time-out), so a failed connect counts as such only while nothing was sent.
         """
-        sent: errors.SentState = "wholly" if attempt is None else attempt.sent
+        sent: errors.SentState = "wholly"
+        if call.body is not None:
+            sent = "nothing" if attempt is None else attempt.sent
         connecting = never_connected(failure) and (attempt is None or sent == "nothing")
         if connecting or sent == "nothing":
             happening = Happening.NEVER_CONNECTED
@@ -529,7 +533,7 @@ class Session:
             happening = Happening.UNANSWERED
         told = self._told(failure)
         if overdue:
-            done = _DONE[sent] if attempt is not None else "no whole answer came"
+            done = _DONE[sent] if call.body is not None else "no whole answer came"
             error: errors.TransportError = errors.DeadlineExceeded(
                 f"{call.what}: {done} within {call.deadline:g} s.", sent=sent
             )
@@ -539,7 +543,7 @@ class Session:
                 "Nothing was sent; check the network and base_url, then try again."
             )
         else:
-            done = _DONE[sent] if attempt is not None else "no whole answer came"
+            done = _DONE[sent] if call.body is not None else "no whole answer came"
             error = errors.ConnectionLost(f"{call.what}: {done} ({told}).", sent=sent)
         return _Failed(happening, error, final=overdue)
 

@@ -1,0 +1,97 @@
+"""A source of bytes that cannot be opened, or breaks: nothing arrived, and only its file fails."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ccv2_async import errors
+from ccv2_async.bulk import BulkState, FileToUpload
+from ccv2_async.observe import CallSent
+from tests.support.clocks import settle
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from ccv2_async.sandbox import Sandbox
+    from tests.support.clocks import SkippingClock
+
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(100)
+
+
+class BucketGoneError(Exception):
+    pass
+
+
+def gone() -> AsyncIterator[bytes]:
+    raise BucketGoneError("no such object")
+
+
+async def gone_later() -> AsyncIterator[bytes]:
+    raise BucketGoneError("no such object")
+
+
+async def broken() -> AsyncIterator[bytes]:
+    yield PICTURE[:10]
+    raise BucketGoneError("the other side hung up")
+
+
+@pytest.mark.parametrize("source", [gone, gone_later, broken])
+async def test_what_a_users_source_raises_comes_out_as_it_is_and_nothing_is_looked_for(
+    connect: Callable[..., Any], sandbox: Sandbox, source: Any
+) -> None:
+    sent: list[str] = []
+
+    def note(event: object) -> None:
+        if isinstance(event, CallSent):
+            sent.append(event.what)
+
+    client = await connect(sandbox, on_event=note)
+    with pytest.raises(BucketGoneError):
+        await client.library.begin_upload(source, name="a.png", length=len(PICTURE))
+    assert sent == ["upload of a.png"]
+
+
+async def test_a_source_that_takes_too_long_to_open_sent_nothing(
+    connect: Callable[..., Any], sandbox: Sandbox, clock: SkippingClock
+) -> None:
+    opened = asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        opened.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    client = await connect(sandbox)
+    upload = asyncio.create_task(
+        client.library.begin_upload(slow, name="a.png", length=len(PICTURE))
+    )
+    await opened.wait()
+    await clock.advance(1000.0)
+    await settle()
+    with pytest.raises(errors.DeadlineExceeded, match="nothing of the body was sent") as raised:
+        await upload
+    assert raised.value.sent == "nothing"
+
+
+@pytest.mark.parametrize("source", [gone, gone_later, broken])
+async def test_a_source_that_fails_is_one_failed_file_of_many(
+    connect: Callable[..., Any], sandbox: Sandbox, source: Any
+) -> None:
+    client = await connect(sandbox)
+    files = [
+        FileToUpload(PICTURE, name="before.png"),
+        FileToUpload(source, name="broken.png", length=len(PICTURE)),
+        FileToUpload(PICTURE, name="after.png"),
+    ]
+
+    results = {done.name: done async for done in client.upload_many(files, concurrency=1)}
+
+    assert results["before.png"].state is results["after.png"].state is BulkState.DONE
+    failed = results["broken.png"]
+    assert failed.state is BulkState.FAILED
+    assert isinstance(failed.error, errors.FileChanged)
+    assert "broken.png: it could not be read (BucketGoneError: " in failed.error.message
+    assert isinstance(failed.error.__cause__, BucketGoneError)
