@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 import anyio
@@ -41,6 +42,7 @@ class FolderMap:
         self._lock = anyio.Lock()
         self._ids: dict[tuple[str, str], str] = {}
         self._levels: dict[str, int] | None = None
+        self._refused: dict[tuple[str, str], errors.APIError] = {}
 
     async def resolve(self, base_id: str, names: tuple[str, ...]) -> str:
         """The id of the folder that `names` lead to from `base_id`.
@@ -65,6 +67,9 @@ class FolderMap:
         known = self._ids.get((parent, name))
         if known is not None:
             return known
+        refused = self._refused.get((parent, name))
+        if refused is not None:
+            raise copy.copy(refused)  # asked once: each file in it would cost a call of the day's
         try:
             folder = await self._library.create_folder(name, parent_id=parent)
             self._note(folder, parent, self._level_of(parent) + 1)
@@ -74,9 +79,15 @@ class FolderMap:
             if isinstance(error, errors.Conflict):
                 self._adopt_likeness(parent, name)
             if (parent, name) not in self._ids:
-                if isinstance(error, errors.Conflict) or not again:
+                if isinstance(error, errors.Conflict):
+                    self._refused[parent, name] = error
+                    raise
+                if not again:
                     raise
                 return await self._child(parent, name, again=False)
+        except (errors.BadRequest, errors.NotFound) as error:
+            self._refused[parent, name] = error
+            raise
         return self._ids[parent, name]
 
     def _adopt_likeness(self, parent: str, name: str) -> None:

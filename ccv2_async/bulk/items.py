@@ -157,5 +157,13 @@ def _entries(folder: str) -> tuple[list[str], list[str]]:
             key=lambda entry: entry.name,
         )
         folders = [entry.name for entry in shown if entry.is_dir(follow_symlinks=False)]
-        files = [entry.name for entry in shown if not entry.is_dir()]
+        files = [entry.name for entry in shown if not _leads_to_folder(entry)]
     return files, folders
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or a link to one; a link that cannot be followed is no folder."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

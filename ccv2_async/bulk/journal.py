@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import quote
 
 import anyio
@@ -19,7 +19,7 @@ from ccv2_async.bulk.results import Action, BulkState
 from ccv2_async.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Iterable
 
     import aiosqlite
 
@@ -53,7 +53,7 @@ CREATE TABLE files (
 
 
 class JournalError(UsageError):
-    """The journal of a bulk upload cannot be written, so the upload was ended."""
+    """The journal of a bulk upload cannot be written or read, so the upload was ended."""
 
 
 @attrs.frozen
@@ -137,7 +137,7 @@ class Memory(Protocol):
         ...
 
     async def file_ids(self) -> list[str]:
-        """The ids of all files that were accepted."""
+        """The ids of all files that were accepted, the latest last."""
         ...
 
     async def aclose(self) -> None:
@@ -253,11 +253,17 @@ class Journal:
         await self._database.execute("COMMIT")
 
     async def find(self, entry: Entry) -> Entry | None:
-        """The row that is kept of the same file, or None."""
+        """The row that is kept of the same file, or None.
+
+        Raises:
+            JournalError: It cannot be read, or says what no journal of this version does.
+        """
         query = f"SELECT {', '.join(_COLUMNS)} FROM files WHERE path=? AND folder=? AND name=?"  # noqa: S608  # our own names
-        async with self._database.execute(query, entry.key) as rows:
-            row = await rows.fetchone()
-        return Entry(*row) if row is not None else None
+        rows = await self._read(query, entry.key)
+        try:
+            return Entry(*rows[0]) if rows else None
+        except ValueError as trouble:
+            raise self._unreadable(trouble) from None
 
     async def write(self, entry: Entry) -> None:
         """Return once the row is on disk; it gets there also when the caller is cancelled.
@@ -278,10 +284,28 @@ class Journal:
             ) from None
 
     async def file_ids(self) -> list[str]:
-        """The ids of all files that were accepted."""
-        query = "SELECT file_id FROM files WHERE file_id != ''"
-        async with self._database.execute(query) as rows:
-            return [row[0] async for row in rows]
+        """The ids of all files that were accepted, the latest last.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+        query = "SELECT file_id FROM files WHERE file_id != '' ORDER BY since"
+        return [row[0] for row in await self._read(query)]
+
+    async def _read(self, query: str, values: Iterable[str] = ()) -> list[Any]:
+        import sqlite3  # noqa: PLC0415  # only with a journal
+
+        try:
+            return list(await self._database.execute_fetchall(query, values))
+        except sqlite3.Error as trouble:
+            raise self._unreadable(trouble) from None
+
+    def _unreadable(self, trouble: Exception) -> JournalError:
+        return JournalError(
+            f"{self._path}: the journal cannot be read ({trouble}), so the upload was ended. Mend "
+            "it or restore it from a copy, then run it again; do not start with an empty one, "
+            "which does not know what was sent."
+        )
 
     async def aclose(self) -> None:
         """Close the database, then let other processes in."""

@@ -29,8 +29,9 @@ from ccv2_async.polling.jobs import State
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.polling.sweep import Until
 from ccv2_async.polling.uploads import UPLOAD
-from ccv2_async.resources.uploads import Unsettled, prepare
+from ccv2_async.resources.uploads import Unsettled, empty, prepare
 from ccv2_async.transport.budget import Lane
+from ccv2_async.transport.sources import StreamSource
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable
@@ -52,6 +53,9 @@ logger: logging.Logger = logging.getLogger("ccv2_async.bulk")
 PROGRESS_EVERY = 0.1
 LANDING = 10.0
 """Seconds in which files may still be answered when the whole upload ends."""
+
+MOST_TROUBLES = 5
+"""Looks in a row that fail in a way that is not expected to pass, before the upload ends."""
 
 MOST_UNREAD = 1000
 """Results that wait to be read before no further file is taken up."""
@@ -164,7 +168,7 @@ class _Run:
         self._fed = False
         self._failing = False
         self._started = self._clock.monotonic()
-        self._calls_before = self._session.budget.used_today
+        self._calls_before = self._session.budget.used
         self._told_at = float("-inf")
         self._progress = self._told = BulkProgress()
 
@@ -175,7 +179,7 @@ class _Run:
         return attrs.evolve(
             self._progress,
             elapsed=self._clock.monotonic() - self._started,
-            calls=budget.used_today - self._calls_before,
+            calls=budget.used - self._calls_before,
             remaining_today=budget.remaining_today,
         )
 
@@ -332,6 +336,8 @@ class _Run:
         if path is None and self._options.journal is not None:
             raise errors.InvalidField("file", file.label, "a path, as a journal is kept")
         size = await upload.source.prepare(self._threads)
+        if size == 0:
+            raise empty(upload.source.name)  # before it costs a call, and in a dry run too
         written_ns = 0 if path is None else await self._threads.run(_written_ns, path)
         entry = Entry(
             path=storable(file.path or file.label),
@@ -417,6 +423,11 @@ class _Run:
             raise
         except errors.ConstantContactError as error:
             await self._failed(file, entry, error, BulkState.FAILED)
+        except Exception as error:
+            if not isinstance(upload.source, StreamSource):
+                raise
+            # The user's own stream: it is the trouble of this file, not of the others.
+            await self._failed(file, entry, self._unreadable(file, error), BulkState.FAILED)
         else:
             job = self._sweep.started(UPLOAD, file_id, label=upload.name)
             entry = attrs.evolve(
@@ -427,6 +438,13 @@ class _Run:
             self._accepted(file, entry, job)
         finally:
             self._count(sending=-1)
+
+    def _unreadable(self, file: FileToUpload, error: Exception) -> errors.FileChanged:
+        """That a stream raised; it did so before its last byte was out, so nothing was added."""
+        told = self._session.credentials.redact(f"{type(error).__name__}: {error}")[:200]
+        failed = errors.FileChanged(file.label, f"it could not be read ({told})")
+        failed.__cause__ = error
+        return failed
 
     def _accepted(self, file: FileToUpload, entry: Entry, job: Job) -> None:
         if not self._options.wait:
@@ -465,6 +483,7 @@ class _Run:
 
     async def _follow(self) -> None:
         """Settle each accepted file as the service comes to its end."""
+        troubles = 0
         while True:
             while not self._waiting:
                 self._any_waiting.clear()
@@ -474,11 +493,15 @@ class _Run:
             try:
                 async with self._clock.timeout(max(0.0, left)):
                     job = await self._watched.next()
-            except errors.ConstantContactError:
-                raise
+            except errors.ConstantContactError as trouble:
+                troubles += 1
+                if isinstance(trouble, _FATAL) or troubles >= MOST_TROUBLES:
+                    raise
+                continue  # one answer that was none is no reason to leave all files unfollowed
             except TimeoutError:
                 job = oldest
             else:
+                troubles = 0
                 if not job.state.is_final:
                     self._watched.add(job)
                     self._tell_of_job(job)

@@ -132,6 +132,11 @@ def prepare(
     )
 
 
+def empty(path: str) -> errors.FileRefused:
+    """The exception for a file without a byte in it."""
+    return errors.FileRefused(path, "it is empty, which no type the library accepts can be")
+
+
 def _file_source(source: FileSource | str) -> str:
     if isinstance(source, FileSource):
         return source.value
@@ -265,9 +270,7 @@ class Uploader:
 
         def note(length: int) -> None:
             if length == 0:
-                raise errors.FileRefused(
-                    upload.source.name, "it is empty, which no type the library accepts can be"
-                )
+                raise empty(upload.source.name)
             # Noted here and not before: a call may wait for hours until the quota lets it through.
             if opened.since is None:
                 opened.since = clock.time()

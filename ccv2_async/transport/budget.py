@@ -93,6 +93,7 @@ class Budget:
         self._paused_until = 0.0
         self._day = self._today()
         self._used_today = 0
+        self._used_before_today = 0
         self._day_is_over = False
 
     @property
@@ -112,6 +113,11 @@ class Budget:
         """Calls made today (UTC) through this budget."""
         self._turn_day()
         return self._used_today
+
+    @property
+    def used(self) -> int:
+        """Calls made through this budget since it was made, whatever the day."""
+        return self._used_before_today + self._used_today
 
     @property
     def resets_at(self) -> datetime:
@@ -231,4 +237,5 @@ class Budget:
     def _turn_day(self) -> None:
         today = self._today()
         if today != self._day:
+            self._used_before_today += self._used_today
             self._day, self._used_today, self._day_is_over = today, 0, False
