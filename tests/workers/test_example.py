@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 def test_the_example_needs_one_command_and_no_server(tmp_path: Path) -> None:
     (tmp_path / "virus.png").write_bytes(b"not really")
+    files = ["examples/files/logo.gif", str(tmp_path / "virus.png")]
     done = subprocess.run(  # noqa: S603  # our own interpreter and script
-        [sys.executable, "-W", "error", "examples/worker/run.py", "examples/files/logo.gif"]
-        + [str(tmp_path / "virus.png")],
+        [sys.executable, "-W", "error", "examples/worker/run.py", *files],
         cwd=ROOT,
         env={**os.environ, "CCV2_RATE": "0"},
         capture_output=True,

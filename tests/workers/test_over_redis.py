@@ -1,0 +1,102 @@
+"""Asking and working in different places, with nothing between them but Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+from taskiq.receiver import Receiver
+
+from ccv2_async.errors import UsageError
+from ccv2_async.workers import BulkState, Workers, WorkerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from ccv2_async.sandbox import Sandbox
+    from tests.workers.redis_server import RedisServer
+
+
+def settings_for(sandbox: Sandbox, server: RedisServer, **more: Any) -> WorkerSettings:
+    options: dict[str, Any] = {**sandbox.client_options(), "redis_url": server.url, **more}
+    return WorkerSettings(**options)
+
+
+@asynccontextmanager
+async def working(settings: WorkerSettings) -> AsyncIterator[Workers]:
+    """A worker as `taskiq worker` runs it, in this process."""
+    workers = Workers(settings)
+    workers.broker.is_worker_process = True
+    end = asyncio.Event()
+    with ThreadPoolExecutor(1) as executor:
+        receiver = Receiver(workers.broker, executor, max_async_tasks=10)
+        listening = asyncio.create_task(receiver.listen(end))
+        try:
+            yield workers
+        finally:
+            end.set()
+            await listening
+            await workers.broker.shutdown()
+
+
+def everything_in(server: RedisServer) -> dict[bytes, Any]:
+    reads: dict[bytes, Any] = {
+        b"string": lambda client, key: client.get(key),
+        b"list": lambda client, key: client.lrange(key, 0, -1),
+        b"set": lambda client, key: client.smembers(key),
+        b"zset": lambda client, key: client.zrange(key, 0, -1),
+        b"hash": lambda client, key: client.hgetall(key),
+        b"stream": lambda client, key: client.xrange(key),
+    }
+    with redis.Redis(port=server.port) as client:
+        return {key: reads[client.type(key)](client, key) for key in client.scan_iter()}
+
+
+async def test_what_is_asked_for_here_is_done_there_and_known_here(
+    redis_server: RedisServer, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    path = tmp_path / "picture.png"
+    path.write_bytes(b"x" * 100)
+    settings = settings_for(sandbox, redis_server, sweep_seconds=0.2, per_second=50)
+    async with Workers(settings) as office:
+        asked = await office.ask_upload(path)  # before any worker has ever run
+        async with working(settings):
+            result = await asked.task.wait_result(check_interval=0.02, timeout=20)
+            told = [record async for record in office.settled([asked.key], every=0.05)]
+        assert result.return_value["token"].startswith("ccv2p1.")
+        assert [record.state for record in told] == [BulkState.DONE]
+        assert await office.counts() == {BulkState.DONE: 1}
+    held = everything_in(redis_server)
+    options = sandbox.client_options()
+    assert options["api_key"] not in str(held)
+    assert options["access_token"] not in str(held)
+    results = [value for key, value in held.items() if key.startswith(b"ccv2:result")]
+    assert results
+    for value in results:
+        json.loads(value)
+
+
+async def test_messages_that_were_acknowledged_are_taken_out_of_redis(
+    redis_server: RedisServer, sandbox: Sandbox
+) -> None:
+    settings = settings_for(sandbox, redis_server, sweep_seconds=3600, per_second=None)
+    async with Workers(settings) as office:
+        with redis.Redis(port=redis_server.port) as client:
+            async with working(settings):
+                for _ in range(300):
+                    task = await office.tasks.sweep.kiq()
+                await task.wait_result(check_interval=0.02, timeout=20)
+                await (await office.tasks.sweep.kiq()).wait_result(timeout=20)
+            assert int(client.xlen("ccv2:queue")) < 150
+
+
+def test_a_url_of_redis_that_is_none_is_refused_without_being_shown() -> None:
+    with pytest.raises(UsageError, match="redis://") as caught:
+        Workers(WorkerSettings(redis_url="somewhere:geheim"))
+    assert "geheim" not in str(caught.value)

@@ -1,0 +1,557 @@
+# ruff: noqa: ASYNC240  # files of a few bytes hold up no loop
+"""Workers in one process, against the sandbox: deliveries, deaths, deadlines and outcomes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from taskiq import InMemoryBroker
+
+from ccv2_async.client import ConstantContact
+from ccv2_async.clock import SystemClock
+from ccv2_async.errors import InvalidField
+from ccv2_async.polling.activities import ACTIVITY
+from ccv2_async.polling.uploads import UPLOAD
+from ccv2_async.workers import BulkState, JobRecord, Workers, WorkerSettings
+from ccv2_async.workers.leases import Lease, LeaseLost
+from ccv2_async.workers.records import MOST_ATTEMPTS
+from ccv2_async.workers.sweeping import patience, worth_asking
+from tests.support.probes import nothing_left
+from tests.support.servers import unused_port
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from ccv2_async.sandbox import Sandbox
+
+
+HOURS = 3600.0
+
+
+class ShiftedClock(SystemClock):
+    """The machine's time, moved by as much as the test says; back-off takes no time."""
+
+    def __init__(self) -> None:
+        self.shift = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.shift
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(min(seconds, 0.01) if seconds < HOURS / 10 else seconds)
+
+
+@pytest.fixture
+def time_of_workers() -> ShiftedClock:
+    return ShiftedClock()
+
+
+@pytest.fixture
+async def start(
+    sandbox: Sandbox, time_of_workers: ShiftedClock
+) -> AsyncIterator[Callable[..., Any]]:
+    """Starts workers of the sandbox that make no rounds of their own, and ends them."""
+    async with AsyncExitStack() as stack:
+
+        async def start_one(**settings: Any) -> Workers:
+            given = {
+                **sandbox.client_options(),
+                "per_second": None,
+                "per_day": None,
+                "sweep_seconds": HOURS,
+                **settings,
+            }
+            workers = Workers(WorkerSettings(**given), clock=time_of_workers)
+            return await stack.enter_async_context(workers)
+
+        yield start_one
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "picture.png"
+    path.write_bytes(b"\x89PNG" + bytes(5000))
+    return path
+
+
+async def answer_of(asked: Any) -> dict[str, Any]:
+    result = await asked.task.wait_result(check_interval=0.01, timeout=20)
+    assert not result.is_err, result.error
+    value: dict[str, Any] = result.return_value
+    return value
+
+
+async def record_of(workers: Workers, key: str) -> JobRecord:
+    record = await workers.record(key)
+    assert record is not None
+    return record
+
+
+async def test_a_task_gives_the_token_at_once_and_a_round_records_the_outcome(
+    start: Callable[..., Any], sandbox: Sandbox, picture: Path
+) -> None:
+    sandbox.admin.configure(mode="looks", looks=1)
+    workers = await start()
+    asked = await workers.ask_upload(picture)
+    answer = await answer_of(asked)
+    assert answer["state"] == "accepted"
+    assert answer["token"].startswith("ccv2p1.")
+    assert not sandbox.admin.requests("GET"), "nobody has waited for it"
+    workers._clock.shift += 60
+    assert (await workers.sweep()).settled == 0
+    assert (await record_of(workers, asked.key)).status == "Uploaded"
+    workers._clock.shift += 60
+    assert (await workers.sweep()).settled == 1
+    record = await record_of(workers, asked.key)
+    assert (record.state, record.status, record.file_id) == (BulkState.DONE, "Active", answer["id"])
+
+
+async def test_what_a_task_returns_is_plain_json(start: Callable[..., Any], picture: Path) -> None:
+    answer = await answer_of(await (await start()).ask_upload(picture))
+    assert json.loads(json.dumps(answer)) == answer
+
+
+async def test_a_job_that_is_delivered_again_and_again_is_sent_once(
+    start: Callable[..., Any], sandbox: Sandbox, picture: Path
+) -> None:
+    sandbox.admin.fault("delay_answer", "POST", seconds=0.2)
+    workers = await start()
+    asked = await asyncio.gather(*(workers.ask_upload(picture) for _ in range(5)))
+    await asyncio.gather(*(answer_of(one) for one in asked))
+    again = await answer_of(await workers.ask_upload(picture))
+    assert again["state"] == "accepted"
+    await workers.sweep()
+    assert (await answer_of(await workers.ask_upload(picture)))["state"] in ("accepted", "done")
+    assert len(sandbox.admin.requests("POST")) == 1
+
+
+async def test_a_file_that_is_gone_after_it_was_sent_does_not_matter(
+    start: Callable[..., Any], picture: Path
+) -> None:
+    workers = await start()
+    first = await answer_of(await workers.ask_upload(picture))
+    picture.unlink()
+    assert await answer_of(await workers.ask_upload(picture)) == first
+
+
+async def test_another_key_is_another_job(
+    start: Callable[..., Any], sandbox: Sandbox, picture: Path
+) -> None:
+    workers = await start()
+    for key in ("monday", "tuesday"):
+        await answer_of(await workers.ask_upload(picture, key=key))
+    assert len(sandbox.admin.files()) == 2
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+async def test_a_job_whose_worker_died_while_sending_is_looked_for_and_sent_once(
+    start: Callable[..., Any], sandbox: Sandbox, picture: Path, arrived: bool
+) -> None:
+    workers = await start()
+    record = workers.upload_record(str(picture), "0", None, "", None)
+    now = workers._clock.time()
+    await workers._store.save(
+        attrs.evolve(
+            record,
+            state=BulkState.SENDING,
+            size=picture.stat().st_size,
+            written_ns=picture.stat().st_mtime_ns,
+            since=now,
+            attend_at=now - 1,
+        )
+    )
+    if arrived:
+        async with ConstantContact(**sandbox.client_options()) as dead:
+            await dead.library.begin_upload(picture)
+    assert (await workers.sweep()).sent_again == 1
+    await workers.broker.wait_all()
+    settled = await record_of(workers, record.key)
+    assert settled.state is BulkState.ACCEPTED
+    assert [file["id"] for file in sandbox.admin.files()] == [settled.file_id]
+
+
+async def test_a_job_that_was_being_sent_and_changed_since_is_left_to_its_owner(
+    start: Callable[..., Any], sandbox: Sandbox, picture: Path
+) -> None:
+    workers = await start()
+    record = workers.upload_record(str(picture), "0", None, "", None)
+    await workers._store.save(attrs.evolve(record, state=BulkState.SENDING, size=1, since=1.0))
+    answer = await answer_of(await workers.ask_upload(picture))
+    assert answer["state"] == "ambiguous"
+    assert "picture.png" in answer["error"]
+    assert not sandbox.admin.requests()
+
+
+async def test_twins_are_not_taken_for_each_other(
+    start: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    paths = [tmp_path / side / "twin.png" for side in ("left", "right")]
+    for number, path in enumerate(paths):
+        path.parent.mkdir()
+        path.write_bytes(bytes([number]) * 100)
+    workers = await start()
+    left = await answer_of(await workers.ask_upload(paths[0]))
+    record = workers.upload_record(str(paths[1]), "0", None, "", None)
+    stat = paths[1].stat()
+    now = workers._clock.time()
+    await workers._store.save(
+        attrs.evolve(
+            record,
+            state=BulkState.SENDING,
+            size=stat.st_size,
+            written_ns=stat.st_mtime_ns,
+            since=now,
+        )
+    )
+    right = await answer_of(await workers.ask_upload(paths[1]))
+    assert left["id"] != right["id"]
+    assert len(sandbox.admin.files()) == 2
+
+
+async def test_while_a_twin_is_under_way_the_other_is_put_off(
+    start: Callable[..., Any], sandbox: Sandbox, picture: Path
+) -> None:
+    workers = await start()
+    record = workers.upload_record(str(picture), "0", None, "", None)
+    assert await workers._store.hold(record.lock, "somebody", 60)
+    answer = await answer_of(await workers.ask_upload(picture))
+    assert answer["state"] == "pending"
+    assert not sandbox.admin.requests()
+    await workers._store.release(record.lock, "somebody")
+    workers._clock.shift += 10
+    assert (await workers.sweep()).sent_again == 1
+    await workers.broker.wait_all()
+    assert (await record_of(workers, record.key)).state is BulkState.ACCEPTED
+
+
+async def test_what_may_pass_is_tried_again_later_and_not_for_ever(
+    start: Callable[..., Any], picture: Path
+) -> None:
+    workers = await start(base_url=f"http://127.0.0.1:{await unused_port()}/v2")
+    asked = await workers.ask_upload(picture)
+    await answer_of(asked)
+    states = []
+    for _ in range(MOST_ATTEMPTS):
+        record = await record_of(workers, asked.key)
+        states.append(record.state)
+        workers._clock.shift += HOURS
+        await workers.sweep()
+        await workers.broker.wait_all()
+    assert states == [BulkState.PENDING] * (MOST_ATTEMPTS - 1) + [BulkState.FAILED]
+    assert record.error_type == "ConnectFailed"
+
+
+async def test_a_job_that_ran_out_of_the_days_calls_goes_on_tomorrow(
+    start: Callable[..., Any], sandbox: Sandbox, picture: Path
+) -> None:
+    sandbox.admin.fault("over_ratelimit", "POST")
+    workers = await start()
+    asked = await workers.ask_upload(picture)
+    assert (await answer_of(asked))["state"] == "pending"
+    assert (await workers.sweep()).sent_again == 0
+    workers._clock.shift += 25 * HOURS
+    assert (await workers.sweep()).sent_again == 1
+    await workers.broker.wait_all()
+    assert (await record_of(workers, asked.key)).state is BulkState.ACCEPTED
+
+
+async def test_a_refusal_is_on_record_with_its_reason(
+    start: Callable[..., Any], sandbox: Sandbox, picture: Path
+) -> None:
+    sandbox.admin.fault("inactive", "POST")
+    workers = await start()
+    asked = await workers.ask_upload(picture)
+    answer = await answer_of(asked)
+    assert answer["state"] == "failed"
+    assert (await record_of(workers, asked.key)).error_type == "Forbidden"
+    assert [record.key for record in await workers.records(BulkState.FAILED)] == [asked.key]
+
+
+async def test_a_file_that_is_not_there_fails_alone(start: Callable[..., Any]) -> None:
+    workers = await start()
+    answer = await answer_of(await workers.ask_upload("/nowhere/x.png"))
+    assert answer["state"] == "failed"
+    assert "/nowhere/x.png" in answer["error"]
+
+
+async def test_what_the_service_would_refuse_is_refused_before_it_is_on_record(
+    start: Callable[..., Any],
+) -> None:
+    workers = await start()
+    with pytest.raises(InvalidField):
+        await workers.ask_upload("/x/notes.txt")
+    with pytest.raises(InvalidField):
+        await workers.ask_activity("launch_rockets")
+    with pytest.raises(InvalidField):
+        await workers.ask_activity("clear_lists", lists=["1"], lane=0)
+    assert await workers.counts() == {}
+
+
+async def test_a_stuck_job_ends_at_its_deadline_with_an_error_on_record(
+    start: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    path = tmp_path / "stuck.png"
+    path.write_bytes(b"x" * 10)
+    workers = await start()
+    asked = await workers.ask_upload(path)
+    await answer_of(asked)
+    workers._clock.shift += UPLOAD.deadline - 1
+    assert (await workers.sweep()).settled == 0
+    workers._clock.shift += 60
+    assert (await workers.sweep()).settled == 1
+    record = await record_of(workers, asked.key)
+    assert (record.state, record.error_type) == (BulkState.FAILED, "PollTimeout")
+    assert "still Processing" in record.error or "still Uploaded" in record.error
+    assert workers._client.resume(record.token).id == record.file_id
+
+
+async def test_while_the_service_cannot_be_asked_nothing_is_given_up_too_early(
+    start: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    path = tmp_path / "stuck.png"
+    path.write_bytes(b"x" * 10)
+    workers = await start()
+    asked = await workers.ask_upload(path)
+    await answer_of(asked)
+    sandbox.admin.fault("unavailable", "GET", times=None)
+    workers._clock.shift += UPLOAD.deadline + 1
+    assert (await workers.sweep()).settled == 0
+    workers._clock.shift += UPLOAD.deadline
+    assert (await workers.sweep()).settled == 1
+    assert (await record_of(workers, asked.key)).state is BulkState.FAILED
+
+
+async def test_a_virus_is_recorded_as_what_it_is(start: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "virus.png"
+    path.write_bytes(b"x" * 10)
+    workers = await start()
+    asked = await workers.ask_upload(path)
+    await answer_of(asked)
+    workers._clock.shift += 60
+    await workers.sweep()
+    record = await record_of(workers, asked.key)
+    assert (record.state, record.error_type, record.final) == (
+        BulkState.FAILED,
+        "VirusFound",
+        True,
+    )
+
+
+async def test_a_file_that_the_service_forgets_is_given_up_after_some_looks(
+    start: Callable[..., Any], sandbox: Sandbox, picture: Path
+) -> None:
+    workers = await start()
+    asked = await workers.ask_upload(picture)
+    await answer_of(asked)
+    sandbox.admin.reset()
+    for _ in range(3):
+        assert (await record_of(workers, asked.key)).state is BulkState.ACCEPTED
+        workers._clock.shift += 50
+        await workers.sweep()
+    assert (await record_of(workers, asked.key)).error_type == "JobNotFound"
+
+
+async def test_a_token_of_other_credentials_ends_with_an_error_and_stops_nobody(
+    start: Callable[..., Any], picture: Path
+) -> None:
+    workers = await start()
+    asked = await workers.ask_upload(picture)
+    await answer_of(asked)
+    foreign = attrs.evolve(
+        workers.upload_record(str(picture), "0", None, "", "foreign"),
+        state=BulkState.ACCEPTED,
+        tokens=("ccv2p1.e30.x",),
+        attend_at=0.0,
+    )
+    await workers._store.save(foreign)
+    workers._clock.shift += 60
+    assert (await workers.sweep()).settled == 2
+    assert (await record_of(workers, "foreign")).error_type == "TokenError"
+    assert (await record_of(workers, asked.key)).state is BulkState.DONE
+
+
+async def test_two_hundred_open_jobs_cost_two_or_three_requests(
+    start: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    workers = await start(concurrency=20)
+    asked = []
+    for number in range(200):
+        path = tmp_path / f"{number}.png"
+        path.write_bytes(b"x" * 10)
+        asked.append(await workers.ask_upload(path))
+    await workers.broker.wait_all()
+    workers._clock.shift += 60
+    assert (await workers.sweep()).settled == 200
+    assert len(sandbox.admin.requests("GET")) <= 3
+    assert await workers.counts() == {"done": 200}
+
+
+async def test_one_round_is_made_at_a_time(start: Callable[..., Any], picture: Path) -> None:
+    workers = await start()
+    await answer_of(await workers.ask_upload(picture))
+    workers._clock.shift += 60
+    assert await workers._store.hold("sweep", "another worker", 60)
+    assert (await workers.sweep()).looked_at == 0
+
+
+async def test_activities_are_started_once_and_their_counts_are_recorded(
+    start: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    contacts = tmp_path / "new.csv"
+    contacts.write_text("EMAIL\na@example.com\nb@example.com\n")
+    workers = await start()
+    answers = [
+        await answer_of(
+            await workers.ask_activity(
+                "add_contacts", key="import", contacts=str(contacts), lists=["1"]
+            )
+        )
+        for _ in range(2)
+    ]
+    assert answers[1]["tokens"] == answers[0]["tokens"]
+    assert len(sandbox.admin.requests("POST")) == 1
+    workers._clock.shift += 60
+    await workers.sweep()
+    record = await record_of(workers, "import")
+    assert (record.state, record.status) == (BulkState.DONE, "COMPLETE")
+    assert record.result["contact_count"] == 2
+
+
+async def test_an_activity_whose_arguments_are_wrong_fails_with_their_names(
+    start: Callable[..., Any], sandbox: Sandbox
+) -> None:
+    workers = await start()
+    answer = await answer_of(await workers.ask_activity("clear_lists", list="1"))
+    assert answer["state"] == "failed"
+    assert "list" in answer["error"]
+    assert not sandbox.admin.requests()
+
+
+async def test_a_stuck_activity_ends_at_its_own_deadline(
+    start: Callable[..., Any], tmp_path: Path
+) -> None:
+    contacts = tmp_path / "stuck.csv"
+    contacts.write_text("EMAIL\na@example.com\n")
+    workers = await start()
+    asked = await workers.ask_activity("add_contacts", contacts=str(contacts), lists=["1"])
+    await answer_of(asked)
+    workers._clock.shift += ACTIVITY.deadline + 1
+    assert (await workers.sweep()).settled == 1
+    assert (await record_of(workers, asked.key)).error_type == "PollTimeout"
+
+
+async def test_jobs_in_a_file_go_on_in_the_next_process(
+    sandbox: Sandbox, picture: Path, tmp_path: Path
+) -> None:
+    settings = WorkerSettings(**sandbox.client_options(), store=str(tmp_path / "jobs.db"))
+    async with Workers(settings) as workers:
+        record = workers.upload_record(str(picture), "0", None, "", None)
+        await workers._store.add(record)  # and the process ends before its queue comes to it
+    async with Workers(settings) as workers:
+        assert isinstance(workers.broker, InMemoryBroker)
+        await workers.broker.wait_all()
+        assert (await record_of(workers, record.key)).state is BulkState.ACCEPTED
+
+
+async def test_settled_jobs_are_told_as_they_end(sandbox: Sandbox, picture: Path) -> None:
+    settings = WorkerSettings(**sandbox.client_options(), sweep_seconds=0.1)
+    async with Workers(settings) as workers:
+        asked = await workers.ask_upload(picture)
+        told = [record async for record in workers.settled([asked.key, "unheard of"], every=0.05)]
+    assert [record.state for record in told] == [BulkState.DONE]
+
+
+async def test_workers_leave_nothing_behind(sandbox: Sandbox, picture: Path) -> None:
+    async with nothing_left(), Workers(WorkerSettings(**sandbox.client_options())) as workers:
+        await answer_of(await workers.ask_upload(picture))
+
+
+async def test_a_job_that_loses_its_lock_is_broken_off(start: Callable[..., Any]) -> None:
+    workers = await start()
+    store = workers._store
+    lease = Lease(store, "lock", "me", seconds=0.3, clock=SystemClock())
+    broken_off = asyncio.Event()
+
+    async def work() -> None:
+        await store.release("lock", "me")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            broken_off.set()
+
+    with pytest.raises(LeaseLost):
+        await lease.run(work, None)
+    assert broken_off.is_set()
+
+
+async def test_a_lock_is_kept_for_as_long_as_its_work_takes(start: Callable[..., Any]) -> None:
+    workers = await start()
+    store = workers._store
+    lease = Lease(store, "lock", "me", seconds=0.2, clock=SystemClock())
+
+    async def work() -> bool:
+        await asyncio.sleep(0.5)
+        held: bool = await store.is_held("lock")
+        return held
+
+    assert await lease.run(work, otherwise=False)
+    assert not await store.is_held("lock")
+
+
+def job(key: str, at: float, tokens: int = 1) -> JobRecord:
+    return JobRecord(
+        key=key, task="upload", arguments={}, lock="", attend_at=at, tokens=("t",) * tokens
+    )
+
+
+def test_jobs_that_are_not_due_ride_along_in_a_request_that_is_made_anyway() -> None:
+    jobs = [job(str(n), float(n)) for n in range(300)]
+    assert worth_asking(jobs, -1.0) == []
+    assert len(worth_asking(jobs, 0.0)) == 100
+    assert len(worth_asking(jobs, 120.0)) == 200
+    assert len(worth_asking(jobs, 1000.0)) == 300
+
+
+def test_a_job_in_a_long_queue_is_handed_out_anew_ever_more_rarely() -> None:
+    fresh = job("a", 0.0)
+    waits = [patience(attrs.evolve(fresh, created=0.0), now, 60.0) for now in (1.0, 600.0, 6000.0)]
+    assert waits == [300.0, 600.0, 6000.0]
+    assert patience(attrs.evolve(fresh, state=BulkState.SENDING), 600.0, 60.0) == 60.0
+
+
+def test_the_environment_sets_everything() -> None:
+    settings = WorkerSettings.from_env(
+        {
+            "CCV2_API_KEY": "key",
+            "CCV2_ACCESS_TOKEN": "token",
+            "CCV2_RATE": "10",
+            "CCV2_RATE_PER_DAY": "250000",
+            "CCV2_WORKER_CONCURRENCY": "3",
+            "CCV2_SWEEP_SECONDS": "2.5",
+            "CCV2_WORKER_STORE": "/x/jobs.db",
+        },
+        namespace="mine",
+    )
+    assert (settings.per_second, settings.per_day, settings.concurrency) == (10.0, 250_000, 3)
+    assert (settings.sweep_seconds, settings.store, settings.namespace) == (
+        2.5,
+        "/x/jobs.db",
+        "mine",
+    )
+    assert "key" not in repr(settings).replace("keep", "")
+    assert WorkerSettings.from_env({"CCV2_RATE": "0"}).per_day is None
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"CCV2_SWEEP_SECONDS": "soon"}, {"CCV2_LEASE_SECONDS": "0"}, {"CCV2_RATE_PER_DAY": "1.5"}],
+)
+def test_a_setting_that_makes_no_sense_is_refused(variables: dict[str, str]) -> None:
+    with pytest.raises(InvalidField):
+        WorkerSettings.from_env(variables)
