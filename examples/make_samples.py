@@ -5,7 +5,7 @@ Pillow, which the package itself does not: `pip install pillow`, then
 `python examples/make_samples.py`. The same files come out each time with the same Pillow.
 """
 
-# ruff: noqa: INP001, S311  # a script on its own, whose pictures are no secrets
+# ruff: noqa: S311  # a script on its own, whose pictures are no secrets
 
 from __future__ import annotations
 

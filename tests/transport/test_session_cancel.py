@@ -78,7 +78,7 @@ async def test_at_whatever_turn_of_the_loop_an_upload_is_cancelled_nothing_is_le
     turns = random.Random(3).sample(range(TURNS), 20)  # noqa: S311  # which instants to try
     in_time = 0
     async with nothing_left():
-        options = sandbox.client_options() | OPTIONS
+        options: dict[str, Any] = {**sandbox.client_options(), **OPTIONS}
         async with ConstantContact(**options, engine=engine) as cc:
             for turn in turns:
                 in_time += await way(cc, file, turn)
