@@ -10,6 +10,7 @@ from ccv2_async.cli.jobs import Stage, counted
 from ccv2_async.cli.live import STYLES
 from ccv2_async.cli.output import clean
 from ccv2_async.cli.tables import in_bytes, linked, table
+from ccv2_async.errors import OutcomeUnknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +49,11 @@ def show_table(items: Sequence[JobItem], output: Output) -> None:
     """The closing table of what was begun; of many files, those alone that did not end well."""
     rows = [item for item in items if item.stage is not Stage.WAITING]
     if len(rows) > MOST_ROWS:
-        rows = [item for item in rows if item.stage is not Stage.DONE]
+        rows = [
+            item
+            for item in rows
+            if isinstance(item.error, OutcomeUnknown) or item.stage is Stage.FAILED
+        ]
     if rows:
         output.show(_table(rows[:MOST_ROWS]))
     if len(rows) > MOST_ROWS:

@@ -105,13 +105,13 @@ class JobItem:
     @property
     def word(self) -> str:
         """Its state in a word or two."""
+        if isinstance(self.error, errors.OutcomeUnknown):
+            return "uncertain"
         match self.stage:
             case Stage.SENDING:
                 return self._sending_word
             case Stage.AT_SERVICE:
                 return self.status or "accepted"
-            case Stage.FAILED if isinstance(self.error, errors.OutcomeUnknown):
-                return "uncertain"
             case Stage.FAILED:
                 return self.status or ("not sent" if self.poller is None else "unknown")
         return self.status or self.stage.value

@@ -70,8 +70,10 @@ class Totals:
         self._clock = clock
         self._began = clock()
         self._bytes = sum(sizes)
+        self._sized = self._bytes > 0
         self._bytes_handed = 0
         self._handed = 0
+        self._not_sent = 0
         self._samples: deque[tuple[float, int, int]] = deque([(self._began, 0, 0)])
 
     @property
@@ -100,12 +102,14 @@ class Totals:
         self.failed += item.stage is Stage.FAILED
 
     def _hand_over(self, item: JobItem) -> None:
-        if item.earlier:
-            self.earlier += 1
-            self._bytes -= item.size
-        else:
+        self.earlier += item.earlier
+        if item.attempt:
             self._handed += 1
             self._bytes_handed += item.size
+        else:
+            # Nothing of it was sent by this run: an earlier one did, or it was refused before.
+            self._not_sent += 1
+            self._bytes -= item.size
 
     @property
     def _bytes_sent(self) -> int:
@@ -118,7 +122,7 @@ class Totals:
             counts.append(f"{self.earlier:,} by an earlier run")
         if self.failed:
             counts.append(f"{self.failed:,} failed")
-        if not self._bytes:
+        if not self._sized:
             return [" · ".join([*counts, *self._calls()])]
         counts.append(f"{in_bytes(self._bytes_sent)} of {in_bytes(self._bytes)}")
         files, amount = self._speeds()
@@ -153,7 +157,7 @@ class Totals:
 
     def _time_left(self, files: float, amount: float) -> str:
         """How long it takes to send the rest: as long as its number or its bytes need."""
-        waiting = self.count - self.earlier - self._handed
+        waiting = self.count - self._not_sent - self._handed
         if not waiting:
             return f"waiting for {len(self.at_service):,}" if self.at_service else ""
         rests = ((waiting, files), (self._bytes - self._bytes_sent, amount))

@@ -88,14 +88,14 @@ def test_the_line_of_all_counts_what_ended_what_failed_and_what_is_left_today() 
     items = [JobItem(f"{name}.png", 1_000) for name in "abc"]
     screen = Screen(items)
     screen.quota.used_today, screen.quota.remaining_today = 12, 9_988
-    screen.set(items[0], Stage.SENDING)
+    screen.set(items[0], Stage.SENDING, attempt=1)
     screen.set(items[0], Stage.AT_SERVICE)
     screen.set(items[0], Stage.AT_SERVICE, status="Processing")
     screen.set(items[0], Stage.DONE, status="Active")
     items[1].fail(errors.NotFound("no such folder", status=404))
     screen.set(items[1], Stage.FAILED)
     words, speeds = screen.lines()[-2:]
-    assert words == "1 of 3 done · 1 failed · 2.0 kB of 3.0 kB"
+    assert words == "1 of 3 done · 1 failed · 1.0 kB of 2.0 kB"
     assert speeds == "7 calls · 9,988 left today"
 
 
@@ -172,7 +172,7 @@ def test_what_an_earlier_run_settled_counts_as_done_but_not_for_the_speed() -> N
     for item in items[:2]:
         screen.set(item, Stage.DONE, status="Active")
     screen.now = 2.0
-    screen.set(items[2], Stage.SENDING)
+    screen.set(items[2], Stage.SENDING, attempt=1)
     screen.set(items[2], Stage.DONE, status="Active")
     words, speeds = screen.lines()[-2:]
     assert words == "3 of 4 done · 2 by an earlier run · 1.0 kB of 2.0 kB · 2 s to go"
@@ -182,6 +182,7 @@ def test_what_an_earlier_run_settled_counts_as_done_but_not_for_the_speed() -> N
 def test_when_all_is_sent_the_service_is_waited_for() -> None:
     item = JobItem("a.png", 1_000)
     screen = Screen([item])
+    screen.set(item, Stage.SENDING, attempt=1)
     screen.set(item, Stage.AT_SERVICE)
     assert screen.lines()[-2] == "0 of 1 done · 1.0 kB of 1.0 kB · waiting for 1"
     screen.set(item, Stage.DONE)
@@ -206,7 +207,7 @@ async def test_long_logs_get_failures_and_a_sum_now_and_then(
         display.stop()
     said = stderr.getvalue().splitlines()
     assert said[0] == "5.png: no such folder"
-    assert set(said[1:]) == {"5 of 60 done · 1 failed · 60 B of 600 B · 0 calls · no daily quota"}
+    assert set(said[1:]) == {"5 of 60 done · 1 failed · 0 B of 540 B · 0 calls · no daily quota"}
 
 
 class Terminal:
