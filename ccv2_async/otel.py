@@ -34,15 +34,24 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from opentelemetry.trace import (
-    Link,
-    SpanContext,
-    SpanKind,
-    Status,
-    StatusCode,
-    TraceFlags,
-    get_tracer,
-)
+
+try:
+    from opentelemetry.trace import (
+        Link,
+        SpanContext,
+        SpanKind,
+        Status,
+        StatusCode,
+        TraceFlags,
+        get_tracer,
+    )
+except ModuleNotFoundError as error:
+    if error.name not in {"opentelemetry", "opentelemetry.trace"}:
+        raise
+    raise ModuleNotFoundError(
+        "Tracing needs a part that is not installed: pip install 'ccv2-async[otel]'",
+        name=error.name,
+    ) from None
 
 from ccv2_async.observe import (
     CallEnded,

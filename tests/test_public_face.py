@@ -27,6 +27,26 @@ def test_every_exception_of_the_tree_is_exported_and_drawn() -> None:
     } == set()
 
 
+@pytest.mark.parametrize(
+    ("module", "missing", "extra"),
+    [
+        ("ccv2_async.sandbox", "starlette", "sandbox"),
+        ("ccv2_async.sandbox", "uvicorn", "sandbox"),
+        ("ccv2_async.workers", "taskiq", "workers"),
+        ("ccv2_async.otel", "opentelemetry", "otel"),
+    ],
+)
+def test_a_missing_extra_is_named_where_its_part_is_imported(
+    module: str, missing: str, extra: str
+) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; import {module}"
+    done = subprocess.run(  # noqa: S603  # our own interpreter
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert f"pip install 'ccv2-async[{extra}]'" in done.stderr.splitlines()[-1]
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="nothing_like_this"):
         _ = ccv2_async.nothing_like_this

@@ -6,10 +6,20 @@ so that each honestly tests the other.
 
 from __future__ import annotations
 
-from ccv2_async.sandbox.admin import Admin
-from ccv2_async.sandbox.clock import Clock
-from ccv2_async.sandbox.log import Entry
-from ccv2_async.sandbox.server import ClientOptions, Sandbox
-from ccv2_async.sandbox.settings import Settings
+try:
+    from ccv2_async.sandbox.admin import Admin
+    from ccv2_async.sandbox.clock import Clock
+    from ccv2_async.sandbox.log import Entry
+    from ccv2_async.sandbox.server import ClientOptions, Sandbox
+    from ccv2_async.sandbox.settings import Settings
+except ModuleNotFoundError as error:
+    missing = (error.name or "").partition(".")[0]
+    if missing not in {"python_multipart", "starlette", "uvicorn"}:
+        raise
+    raise ModuleNotFoundError(
+        f"The sandbox needs parts that are not installed ({missing} is missing): "
+        "pip install 'ccv2-async[sandbox]'",
+        name=error.name,
+    ) from None
 
 __all__ = ["Admin", "ClientOptions", "Clock", "Entry", "Sandbox", "Settings"]

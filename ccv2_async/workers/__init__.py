@@ -5,9 +5,20 @@ set, the same code runs on any number of machines.
 """
 
 from ccv2_async.bulk.results import BulkState
-from ccv2_async.workers.application import Asked, Workers
-from ccv2_async.workers.records import JobRecord
-from ccv2_async.workers.settings import WorkerSettings
-from ccv2_async.workers.store import StoreUnavailable
+
+try:
+    from ccv2_async.workers.application import Asked, Workers
+    from ccv2_async.workers.records import JobRecord
+    from ccv2_async.workers.settings import WorkerSettings
+    from ccv2_async.workers.store import StoreUnavailable
+except ModuleNotFoundError as error:
+    missing = (error.name or "").partition(".")[0]
+    if missing not in {"limits", "redis", "taskiq", "taskiq_redis"}:
+        raise
+    raise ModuleNotFoundError(
+        f"Workers need parts that are not installed ({missing} is missing): "
+        "pip install 'ccv2-async[workers]'",
+        name=error.name,
+    ) from None
 
 __all__ = ["Asked", "BulkState", "JobRecord", "StoreUnavailable", "WorkerSettings", "Workers"]
