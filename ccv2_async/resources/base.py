@@ -173,13 +173,14 @@ def path_to(template: str, *ids: str) -> str:
     return template.format(*(segment(checked_id(id_)) for id_ in ids))
 
 
-def checked_id(id_: str, field: str = "id") -> str:
+def checked_id(id_: object, field: str = "id") -> str:
     """The id as text; numbers are taken too, as some of the service's answers give them.
 
     Raises:
-        InvalidField: It is empty, or of dots only, or holds a control character or a blank.
+        InvalidField: It is neither, or is empty, or of dots only, or holds a control character or
+            a blank.
     """
-    text = str(id_)
+    text = str(id_) if isinstance(id_, str | int) and not isinstance(id_, bool) else ""
     if not text or set(text) <= {"."} or not text.isprintable() or " " in text or len(text) > 200:
         raise InvalidField(field, id_, "an id as the service gave it")
     return text
@@ -204,15 +205,19 @@ def joined_ids(ids: Iterable[str], field: str = "ids") -> str:
 def query_of(values: Mapping[str, object] | None) -> tuple[tuple[str, str], ...]:
     """Query parameters as text; what is None is left out."""
     return tuple(
-        (name, text_of(value)) for name, value in (values or {}).items() if value is not None
+        (name, text_of(value, name)) for name, value in (values or {}).items() if value is not None
     )
 
 
-def text_of(value: Any) -> str:
-    """One value as the service writes it in queries: dates in UTC with milliseconds and Z."""
+def text_of(value: Any, field: str = "date") -> str:
+    """One value as the service writes it in queries: dates in UTC with milliseconds and Z.
+
+    Raises:
+        InvalidField: It is a date without a time zone; names `field`.
+    """
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise InvalidField("date", value, "a datetime with a time zone")
+            raise InvalidField(field, value.isoformat(), "a datetime with a time zone")
         moment = value.astimezone(UTC)
         return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
     if isinstance(value, Enum):

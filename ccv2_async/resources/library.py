@@ -140,6 +140,7 @@ class Library(Resource):
 
         Source: "Add files using multipart/form-data POST" page of the service's documentation.
         """
+        one_of("on_ambiguous", on_ambiguous, ("look", "raise"))
         upload = attrs.evolve(
             prepare(
                 file,

@@ -64,6 +64,8 @@ async def test_a_file_from_disk_gets_its_own_name_type_and_description(
         ({"folder_id": ""}, "folder_id"),
         ({"folder_id": ".."}, "folder_id"),
         ({"folder_id": "a b"}, "folder_id"),
+        ({"folder_id": None}, "folder_id"),
+        ({"on_ambiguous": "lok"}, "on_ambiguous"),
         ({"length": 3}, "length"),
     ],
 )
