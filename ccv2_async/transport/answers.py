@@ -35,7 +35,7 @@ _ADVICE = {
     400: "Correct the request before sending it again.",
     401: "The access token is invalid or revoked; get a new one.",
     403: "The API key is not active, or lacks the privilege for this call.",
-    404: "There is nothing under that id.",
+    404: "There is nothing under that id, or base_url is not where the API lives.",
     405: "The service does not offer this method here.",
     406: "The service would not answer in JSON.",
     409: "Something of that name or address exists already.",
