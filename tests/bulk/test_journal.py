@@ -490,7 +490,8 @@ async def test_a_file_that_is_no_journal_is_left_as_it_is(
     client: ConstantContact, journal: Path, pictures: Pictures, content: bytes
 ) -> None:
     journal.write_bytes(content)
-    await client._open_parts.threads.run(int)  # its first thread
+    client._open_parts.threads._limit = 1
+    await client._open_parts.threads.run(int)  # its only thread
     async with nothing_left():
         with pytest.raises(errors.UsageError, match="no journal"):
             await run(client, pictures("a.png"), journal)
@@ -516,7 +517,8 @@ async def test_a_database_of_something_else_is_left_as_it_is(
 async def test_a_journal_that_cannot_be_opened_is_told(
     client: ConstantContact, tmp_path: Path, pictures: Pictures, where: str
 ) -> None:
-    await client._open_parts.threads.run(int)  # its first thread
+    client._open_parts.threads._limit = 1
+    await client._open_parts.threads.run(int)  # its only thread
     async with nothing_left():
         with pytest.raises(errors.UsageError, match="journal cannot be opened"):
             await run(client, pictures("a.png"), Path(f"{tmp_path}/{where}"))
