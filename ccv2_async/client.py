@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 from urllib.parse import urlsplit
 
 from ccv2_async.clock import SystemClock
-from ccv2_async.errors import ClientClosed, InvalidField, JobError, UsageError
+from ccv2_async.errors import (
+    ClientClosed,
+    ConstantContactError,
+    InvalidField,
+    JobError,
+    UsageError,
+)
 from ccv2_async.observe import Hook
 from ccv2_async.polling.activities import ACTIVITY
 from ccv2_async.polling.poller import ActivityPoller, Poller, UploadPoller
@@ -30,13 +37,14 @@ from ccv2_async.version import __version__
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
     from types import TracebackType
 
     from ccv2_async.bulk.items import Items
     from ccv2_async.bulk.results import OnBulkProgress, OnFileProgress
     from ccv2_async.bulk.uploads import BulkUpload
     from ccv2_async.clock import Clock
+    from ccv2_async.errors import PollTimeout
     from ccv2_async.observe import OnEvent
     from ccv2_async.polling.jobs import Job, JobKind, Update
     from ccv2_async.resources.account import Account
@@ -201,9 +209,11 @@ class ConstantContact:
             self._parts = self._assemble()
 
     async def aclose(self) -> None:
-        """Close connections and threads; calls that are under way end with an error.
+        """Close connections and threads.
 
-        Jobs at the service go on; keep their tokens.
+        A call that is on its way may still be answered, and its connection is closed then. What
+        waits for its turn, would be sent again or still has to read its file ends with
+        `ClientClosed`, once its time has come. Jobs at the service go on; keep their tokens.
         """
         parts, self._parts = self._parts, None
         self._was_closed = True
@@ -377,9 +387,11 @@ class ConstantContact:
 
         if concurrency < 1:
             raise InvalidField("concurrency", concurrency, "a whole number of 1 or more")
+        if on_ambiguous not in ("look", "raise"):
+            raise InvalidField("on_ambiguous", on_ambiguous, '"look" or "raise"')
         parts = self._open_parts
         options = bulk.Options(
-            folder_id=folder_id,
+            folder_id=checked_id(folder_id, "folder_id"),
             keep_folders=keep_folders,
             concurrency=concurrency,
             journal=os.fspath(journal) if journal is not None else None,
@@ -403,18 +415,46 @@ class ConstantContact:
         """The pollers in the order in which their jobs end, well or not; await each for the rest.
 
         Raises:
+            PollTimeout: A job did not end within 15 minutes (uploads) or 24 hours (activities). It
+                goes on, and waiting again is safe.
             ConstantContactError: The service refuses to be asked; nothing is lost, call it again.
         """
+        async with aclosing(self._as_they_end(pollers)) as ended:
+            async for poller, overdue in ended:
+                if overdue is not None:
+                    raise overdue
+                yield poller
+
+    async def _as_they_end(
+        self, pollers: Iterable[P]
+    ) -> AsyncGenerator[tuple[P, PollTimeout | None], None]:
+        """Each poller once its job has ended, or its time was up."""
         by_job: dict[Job, list[P]] = {}
         for poller in pollers:
             by_job.setdefault(poller._job, []).append(poller)  # noqa: SLF001  # both are ours
+        began = self._clock.monotonic()
+        # Those that are overdue first come last.
+        slowest = sorted(by_job, key=lambda job: -job.kind.deadline)
         watched = self._open_parts.sweep.watching(Until.END)
         try:
             for job in by_job:
                 watched.add(job)
             while watched:
-                for poller in by_job[await watched.next()]:
-                    yield poller
+                while slowest[-1] not in watched:
+                    slowest.pop()
+                limit = slowest[-1].kind.deadline
+                overdue = False
+                try:
+                    left = began + limit - self._clock.monotonic()
+                    async with self._clock.timeout(max(0.0, left)):
+                        job = await watched.next()
+                except ConstantContactError:
+                    raise
+                except TimeoutError:
+                    overdue, job = True, slowest[-1]
+                    watched.discard(job)
+                for poller in by_job[job]:
+                    yield poller, poller.timed_out(limit) if overdue else None
         finally:
             watched.close()
 
@@ -435,14 +475,17 @@ class ConstantContact:
                 the first one once all have ended.
 
         Raises:
-            JobError: A job failed; the others have ended too, and awaiting them is free.
+            JobError: A job failed, or had not ended after 15 minutes (uploads) or 24 hours
+                (activities); the others have ended too, and awaiting them is free.
         """
         listed = list(pollers)
-        async for _ in self.as_completed(listed):
-            pass
+        async with aclosing(self._as_they_end(listed)) as ended:
+            late = {poller: overdue async for poller, overdue in ended if overdue is not None}
         results: list[T | JobError] = []
         for poller in listed:
             try:
+                if poller in late:
+                    raise late[poller]
                 results.append(await poller)
             except JobError as error:
                 if not return_errors:
@@ -594,6 +637,13 @@ def _checked_url(url: str) -> str:
         or parts.query
         or parts.fragment
         or not url.isprintable()
+        or " " in url
     ):
         raise InvalidField("base_url", parts._replace(netloc=parts.hostname or "").geturl(), rule)
+    import httpx  # noqa: PLC0415  # when a client is made
+
+    try:
+        _ = httpx.URL(url).host  # which knows more of names of hosts
+    except (httpx.InvalidURL, ValueError):
+        raise InvalidField("base_url", url, rule) from None
     return url.rstrip("/")

@@ -91,6 +91,9 @@ class WatchedJobs:
     def __len__(self) -> int:
         return len(self._jobs)
 
+    def __contains__(self, job: Job) -> bool:
+        return job in self._jobs
+
     def add(self, job: Job) -> None:
         """Wait for this one too."""
         self._jobs.add(job)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ccv2_async.polling.row_errors import Lines
-    from ccv2_async.polling.sweep import Sweep
+    from ccv2_async.polling.sweep import Sweep, WatchedJobs
     from ccv2_async.transport.body import Body
     from ccv2_async.transport.budget import Lane
     from ccv2_async.transport.retry import Effect
@@ -125,12 +125,28 @@ class Starter:
                     return await self._session.send(call)
                 except errors.DailyQuotaExceeded:
                     raise
-                except errors.QuotaExceeded:
+                except errors.QuotaExceeded as error:
                     if not len(waiting):
                         raise
-                await waiting.next()
+                    refused = error
+                await self._one_of(waiting, refused)
         finally:
             waiting.close()
+
+    async def _one_of(self, waiting: WatchedJobs, refused: errors.QuotaExceeded) -> None:
+        """Return when one of the jobs has ended, or raise what was refused for want of its place.
+
+        Each wait for a job ends, this one as well.
+        """
+        try:
+            async with self._session.clock.timeout(ACTIVITY.deadline):
+                await waiting.next()
+                return
+        except errors.ConstantContactError:
+            raise
+        except TimeoutError:
+            pass
+        raise refused
 
 
 def started_id(answer: Answer) -> str:

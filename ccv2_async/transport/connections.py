@@ -233,10 +233,12 @@ def open_engine(
         origin: Where the calls go, to find the environment's proxy for it.
 
     Raises:
-        UsageError: The extra is not installed, or the name is not known.
+        UsageError: The extra is not installed, the name is not known, or the proxy cannot be used.
     """
     context = verify if isinstance(verify, ssl.SSLContext) else _context(verify)
     proxy = proxy or (_environment_proxy(origin) if trust_env else None)
+    if proxy is not None:
+        _require_proxy(proxy)
     if name == "aiohttp":
         return OwnEngine(_SigningTransport(_aiohttp_transport(context, proxy)))
     if name != "httpx":
@@ -278,6 +280,26 @@ def _environment_proxy(origin: httpx.URL) -> str | None:
     if not found:
         return None
     return found if "://" in found else f"http://{found}"
+
+
+def _require_proxy(proxy: str) -> None:
+    """See that requests can be sent through it, as far as can be told without doing so.
+
+    Raises:
+        UsageError: They cannot; without the URL, which may hold a password.
+    """
+    try:
+        httpx.AsyncHTTPTransport(proxy=proxy, verify=_context(verify=True))
+    except ImportError:
+        why = "a SOCKS proxy needs httpx's own extra: pip install 'httpx[socks]'"
+    except (httpx.InvalidURL, ValueError):
+        why = "it must be a URL such as http://proxy.example:3128"
+    else:
+        return
+    raise UsageError(
+        f"The proxy, given as proxy= or by the environment, cannot be used: {why}. Nothing was "
+        "sent."
+    )
 
 
 def _aiohttp_transport(context: ssl.SSLContext, proxy: str | None) -> httpx.AsyncBaseTransport:

@@ -309,7 +309,7 @@ class Session:
             yield pieces
 
     async def aclose(self) -> None:
-        """Close the connections; calls that wait or would be sent again end with an error."""
+        """Close the connections; calls that wait or would be sent again end with `ClientClosed`."""
         self._closed = True
         await self._engine.aclose()
 
