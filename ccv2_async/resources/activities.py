@@ -53,10 +53,11 @@ class Activities(Resource):
     """`client.activities`: import, remove and export contacts in bulk, and empty lists.
 
     Each `begin_x` returns a poller once the service has accepted the job; the plain name waits
-    for its end too. What is too large for one activity (4 MB or 20,000 addresses) is sent as
-    several, and is still one poller and one result. Nothing promises that the service carries out
-    activities in the order in which they were started: wait for one before you start another that
-    depends on it, and do not add to a list that is being cleared.
+    for its end too. What is too large for one activity (4 MB; 20,000 addresses, which is documented
+    for removals and kept to in imports) is sent as several, and is still one poller and one result.
+    Nothing promises that the service carries out activities in the order in which they were
+    started: wait for one before you start another that depends on it, and do not add to a list that
+    is being cleared.
     """
 
     def __init__(self, session: Session, sweep: Sweep, threads: FileThreads) -> None:

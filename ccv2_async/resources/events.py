@@ -36,7 +36,7 @@ class Events(EventSales):
         Args:
             limit: Rows in a page, from 1 to 50; the service gives 50 unless asked.
 
-        Source: "Events collection", GET, of the service's documentation.
+        Source: "Events collection", GET, of the service's documentation; an SDK for the limit.
         """
         return self._list(
             EventSummary, "/eventspot/events", what="events", limit=limit, most=MOST_ROWS

@@ -33,6 +33,8 @@ the contract in `tests/contract`, against which client and sandbox are tested; t
   first and changes only what it is given.
 - Besides the codes below, any call may be answered 403 (quota, inactive key, or a missing
   privilege), 429 or 503.
+- Not every page of the service's documentation shows its codes: some are those of its sibling pages
+  or of the official SDKs.
 """
 
 
