@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from ccv2_async.cli.activities import activities
 from ccv2_async.cli.contacts import contacts
@@ -66,7 +66,7 @@ def run(arguments: Sequence[str] | None = None) -> Exit:
     try:
         code = app(tokens, console=output.help, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        output.complain(" ".join(str(error).split()))
+        output.complain(_told(error))
         output.say("See 'ccv2 --help', or --help after a command.")
         return Exit.USAGE
     except ConstantContactError as error:
@@ -78,3 +78,10 @@ def run(arguments: Sequence[str] | None = None) -> Exit:
         output.say("Interrupted; nothing was sent.")
         return Exit.INTERRUPTED
     return code if isinstance(code, Exit) else Exit.OK
+
+
+def _told(error: CycloptsError) -> str:
+    """What is wrong with the command line, on one line."""
+    if isinstance(error, UnusedCliTokensError):
+        return f"More arguments than this command takes: {' '.join(error.unused_tokens or ())}"
+    return " ".join(str(error).split())

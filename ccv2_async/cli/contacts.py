@@ -42,7 +42,7 @@ __all__ = ["contacts"]
 
 contacts: App = App(name="contacts", help="Import, remove and export contacts in bulk.")
 
-_Lists = Annotated[list[str], Parameter(name="--list", consume_multiple=True)]
+_Lists = Annotated[list[str], Parameter(name="--list", consume_multiple=True, negative=())]
 _NoWait = Annotated[bool, Parameter(negative=())]
 
 
@@ -106,7 +106,7 @@ def export(
     *,
     to: str,
     list: str | None = None,  # noqa: A002  # as it is typed
-    columns: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    columns: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
     job: str | None = None,
     service: Service = Service(),  # noqa: B008  # it is frozen
 ) -> Exit:

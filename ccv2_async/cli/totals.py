@@ -135,13 +135,13 @@ class Totals:
     def summary(self) -> str:
         """How long it took, and what it cost."""
         calls = max(0, self._quota.used_today - self._used_before)
-        return f"{lasting(self._clock() - self._began)}, {calls:,} calls"
+        return f"{lasting(self._clock() - self._began)}, {_in_calls(calls)}"
 
     def _calls(self) -> list[str]:
         used = max(0, self._quota.used_today - self._used_before)
         left = self._quota.remaining_today
         limit = "no daily quota" if left is None else f"{left:,} left today"
-        return [f"{used:,} calls", limit]
+        return [_in_calls(used), limit]
 
     def _speeds(self) -> tuple[float, float]:
         """Files and bytes that were sent a second, over the last seconds."""
@@ -163,3 +163,7 @@ class Totals:
         rests = ((waiting, files), (self._bytes - self._bytes_sent, amount))
         needs = [rest / rate for rest, rate in rests if rate]
         return f"{lasting(max(needs))} to go" if needs else ""
+
+
+def _in_calls(calls: int) -> str:
+    return "1 call" if calls == 1 else f"{calls:,} calls"

@@ -60,6 +60,12 @@ def test_an_unknown_command_is_wrong_usage(ccv2: Callable[..., Ran]) -> None:
     assert "uplaod" in ran.err
 
 
+def test_an_argument_too_many_is_named(ccv2: Callable[..., Ran]) -> None:
+    ran = ccv2("lists", "7")
+    assert (ran.code, ran.out) == (Exit.USAGE, "")
+    assert "More arguments than this command takes: 7" in ran.err
+
+
 def test_files_are_listed_with_what_a_person_wants_to_know(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
 ) -> None:
