@@ -69,10 +69,13 @@ class _Server(uvicorn.Server):
         self._stop.set()
 
     async def _shut(self) -> None:
-        for server in self.servers:
-            server.close()
+        # Accept nothing more, and let what was accepted get its transport before the server closes:
+        # asyncio would leave such a connection open, in nobody's hands.
+        asyncio.get_running_loop().remove_reader(self._sock)
         for _ in range(_TURNS):
             await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
         state = self.server_state
         for connection in list(state.connections):
             connection.shutdown()
