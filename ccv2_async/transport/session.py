@@ -317,6 +317,8 @@ class Session:
         self, call: Call, finish: Callable[[Call, httpx.Response], Awaitable[T]]
     ) -> T:
         self._require_open(call.what)
+        if call.lane not in self._gates:
+            raise errors.InvalidField("lane", call.lane, "a Lane, such as Lane.BULK")
         async with self._gates[call.lane]:
             await self._take_turn(call)
             tries = Tries()

@@ -66,6 +66,7 @@ async def test_a_file_from_disk_gets_its_own_name_type_and_description(
         ({"folder_id": "a b"}, "folder_id"),
         ({"folder_id": None}, "folder_id"),
         ({"on_ambiguous": "lok"}, "on_ambiguous"),
+        ({"lane": "bulk"}, "lane"),
         ({"length": 3}, "length"),
     ],
 )
