@@ -10,6 +10,7 @@
     │   ├── FileRefused               not a readable regular file, too large, a type not accepted
     │   ├── SourceConsumed            a stream that can be read once was needed again
     │   └── TokenError                a resume token that is altered, expired or another account's
+    ├── JournalError                the journal of a bulk upload cannot be read or written
     ├── FileChanged                 the file grew, shrank or went away while it was sent
     ├── TransportError              no complete answer came
     │   ├── ConnectFailed             no connection was made; nothing was sent
@@ -72,6 +73,7 @@ __all__ = [
     "InvalidField",
     "JobError",
     "JobNotFound",
+    "JournalError",
     "MissingCredentials",
     "NotFound",
     "OutcomeUnknown",
@@ -172,6 +174,16 @@ class SourceConsumed(UsageError):
 
 class TokenError(UsageError):
     """A resume token that is altered, expired, of an unknown version or another account's."""
+
+
+class JournalError(ConstantContactError):
+    """The journal of a bulk upload cannot be read or written any more, so the upload was ended.
+
+    What was sent before stands in it. Safe to try again: yes, once the journal's disk is mended;
+    the same call goes on where it stopped.
+    """
+
+    safe_to_retry = True
 
 
 class FileChanged(ConstantContactError):

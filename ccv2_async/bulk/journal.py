@@ -16,7 +16,7 @@ import anyio
 import attrs
 
 from ccv2_async.bulk.results import Action, BulkState
-from ccv2_async.errors import UsageError
+from ccv2_async.errors import JournalError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
@@ -50,10 +50,6 @@ CREATE TABLE files (
 ) WITHOUT ROWID
 """,
 )
-
-
-class JournalError(UsageError):
-    """The journal of a bulk upload cannot be written or read, so the upload was ended."""
 
 
 @attrs.frozen

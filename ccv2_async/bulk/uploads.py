@@ -19,7 +19,6 @@ from ccv2_async.bulk.items import count_files, each_file
 from ccv2_async.bulk.journal import (
     Entry,
     Journal,
-    JournalError,
     NoJournal,
     action_for,
     storable,
@@ -67,7 +66,7 @@ _FATAL = (
     errors.DailyQuotaExceeded,
     errors.Forbidden,
     errors.UnexpectedRedirect,
-    JournalError,
+    errors.JournalError,
 )
 
 

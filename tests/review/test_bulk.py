@@ -13,7 +13,7 @@ import pytest
 from ccv2_async import errors
 from ccv2_async.bulk import BulkState, FileToUpload
 from ccv2_async.bulk.folders import FolderMap
-from ccv2_async.bulk.journal import JournalError
+from ccv2_async.errors import JournalError
 from tests.support.servers import serving
 
 if TYPE_CHECKING:
