@@ -533,7 +533,7 @@ async def test_a_journal_that_can_no_longer_be_written_ends_the_upload(
 ) -> None:
     monkeypatch.setattr("ccv2_async.bulk.journal._UPSERT", "INSERT INTO nowhere VALUES (1)")
 
-    with pytest.raises(errors.UsageError, match=r"upload.db: the journal cannot be written"):
+    with pytest.raises(errors.JournalError, match=r"upload.db: the journal cannot be written"):
         await run(client, pictures("a.png", "b.png"), journal)
 
     assert not sandbox.admin.requests(*POSTS)
