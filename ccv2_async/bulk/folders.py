@@ -73,7 +73,7 @@ class FolderMap:
         try:
             folder = await self._library.create_folder(name, parent_id=parent)
             self._note(folder, parent, self._level_of(parent) + 1)
-        except (errors.Conflict, errors.OutcomeUnknown) as error:
+        except (errors.Conflict, errors.OutcomeUnknown, errors.DecodeError) as error:
             # Somebody else was faster, or our own answer was lost: it is there, or it is not.
             await self._read()
             if isinstance(error, errors.Conflict):

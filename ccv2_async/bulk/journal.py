@@ -111,12 +111,11 @@ _ACTIONS = {
 
 def action_for(known: Entry | None, size: int, written_ns: int) -> Action:
     """What to do about a file, by what the journal knows of it and what it is now. Pure."""
-    if known is None or (known.state is BulkState.FAILED and not known.final):
+    changed = known is not None and (known.size, known.written_ns) != (size, written_ns)
+    # The service kept nothing of a file that failed: what was mended since is a file like any.
+    if known is None or (known.state is BulkState.FAILED and (changed or not known.final)):
         return Action.SEND
-    if known.state is not BulkState.PENDING and (known.size, known.written_ns) != (
-        size,
-        written_ns,
-    ):
+    if changed and known.state is not BulkState.PENDING:
         return Action.REFUSE
     return _ACTIONS.get(known.state, Action.REPORT)
 

@@ -198,6 +198,8 @@ class _Run:
                 await self._tell()
                 yield outcome
                 if self._options.fail_fast and outcome.error is not None:
+                    for landed in await self._land():
+                        yield landed
                     raise outcome.error
 
     async def _land(self) -> list[UploadResult]:

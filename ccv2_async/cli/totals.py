@@ -24,8 +24,8 @@ class Quota(Protocol):
     """The part of a client's budget that is shown."""
 
     @property
-    def used_today(self) -> int:
-        """Calls made today."""
+    def used(self) -> int:
+        """Calls made so far, whatever the day."""
         ...
 
     @property
@@ -66,7 +66,7 @@ class Totals:
         self.failed: int = 0
         self.earlier: int = 0
         self._quota = quota
-        self._used_before = quota.used_today
+        self._used_before = quota.used
         self._clock = clock
         self._began = clock()
         self._bytes = sum(sizes)
@@ -134,11 +134,11 @@ class Totals:
 
     def summary(self) -> str:
         """How long it took, and what it cost."""
-        calls = max(0, self._quota.used_today - self._used_before)
+        calls = max(0, self._quota.used - self._used_before)
         return f"{lasting(self._clock() - self._began)}, {_in_calls(calls)}"
 
     def _calls(self) -> list[str]:
-        used = max(0, self._quota.used_today - self._used_before)
+        used = max(0, self._quota.used - self._used_before)
         left = self._quota.remaining_today
         limit = "no daily quota" if left is None else f"{left:,} left today"
         return [_in_calls(used), limit]

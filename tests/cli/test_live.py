@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class Counted:
     """A quota as the test says."""
 
-    used_today: int = 5
+    used: int = 5
     remaining_today: int | None = None
 
 
@@ -87,7 +87,7 @@ def test_each_item_in_flight_has_a_line_and_all_have_one() -> None:
 def test_the_line_of_all_counts_what_ended_what_failed_and_what_is_left_today() -> None:
     items = [JobItem(f"{name}.png", 1_000) for name in "abc"]
     screen = Screen(items)
-    screen.quota.used_today, screen.quota.remaining_today = 12, 9_988
+    screen.quota.used, screen.quota.remaining_today = 12, 9_988
     screen.set(items[0], Stage.SENDING, attempt=1)
     screen.set(items[0], Stage.AT_SERVICE)
     screen.set(items[0], Stage.AT_SERVICE, status="Processing")
