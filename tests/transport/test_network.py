@@ -451,6 +451,9 @@ async def test_connecting_can_be_cancelled_at_every_turn(
                 await task.result().aclose()
                 connected += 1
         assert 0 < connected < 12
+        # Once the last one in the queue was served, so were all before it.
+        assert await say_hello(server.port, HOST) == b"hello"
+        await until(lambda: not server.open)
 
 
 async def test_where_the_system_cannot_gather_pieces_httpcores_own_backend_is_used(
