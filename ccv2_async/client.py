@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
-from urllib.parse import urlsplit
 
 from ccv2_async.clock import SystemClock
 from ccv2_async.errors import (
@@ -31,6 +30,7 @@ from ccv2_async.transport.connections import (
     users_engine,
 )
 from ccv2_async.transport.credentials import Credentials
+from ccv2_async.transport.origin import checked_origin
 from ccv2_async.transport.session import Session, Timeouts
 from ccv2_async.transport.threads import FileThreads
 from ccv2_async.version import __version__
@@ -149,7 +149,7 @@ class ConstantContact:
                 "http_client brings its own engine, proxy and verify; set them there, not here."
             )
         self._clock: Clock = clock or SystemClock()
-        self._base_url = _checked_url(base_url)
+        self._base_url = checked_origin(base_url)
         self._budget = budget or Budget(per_second, per_day, clock=self._clock)
         self._http_client = http_client
         self._engine_name: EngineName = engine
@@ -615,35 +615,3 @@ def rate_of(text: str, where: str) -> float | None:
     if not 0 <= rate < float("inf"):
         raise InvalidField(where, text, "calls a second, as a number of 0 or more (0: no limit)")
     return rate or None
-
-
-def _checked_url(url: str) -> str:
-    """The base URL without a trailing slash.
-
-    Raises:
-        InvalidField: It is no http or https URL, or holds credentials, a query or a fragment.
-    """
-    rule = "a URL such as https://api.constantcontact.com/v2, without user, query or fragment"
-    try:
-        parts = urlsplit(url)
-        port_is_fine = parts.port is None or parts.port > 0
-    except ValueError:
-        raise InvalidField("base_url", url, rule) from None
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or not port_is_fine
-        or "@" in parts.netloc
-        or parts.query
-        or parts.fragment
-        or not url.isprintable()
-        or " " in url
-    ):
-        raise InvalidField("base_url", parts._replace(netloc=parts.hostname or "").geturl(), rule)
-    import httpx  # noqa: PLC0415  # when a client is made
-
-    try:
-        _ = httpx.URL(url).host  # which knows more of names of hosts
-    except (httpx.InvalidURL, ValueError):
-        raise InvalidField("base_url", url, rule) from None
-    return url.rstrip("/")
