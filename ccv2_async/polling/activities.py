@@ -66,9 +66,7 @@ def _unexplained(row: Row | None) -> bool:
     return row is None or activity_outcome(row.status) is Outcome.FAILURE
 
 
-async def _each(
-    session: Session, ids: Sequence[str], known: Mapping[str, Row]
-) -> dict[str, Row]:
+async def _each(session: Session, ids: Sequence[str], known: Mapping[str, Row]) -> dict[str, Row]:
     """The rows of activities that are asked for one by one; `known` is what was learned before."""
     rows: dict[str, Row] = {}
     troubles: list[errors.ConstantContactError] = []
