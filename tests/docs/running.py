@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from ccv2_async.sandbox import Sandbox
     from tests.docs.blocks import Block
@@ -42,8 +42,8 @@ SET_UP = re.compile(
 )
 """What sets a machine up: CI does that itself, on a clean checkout."""
 
-ENDLESS: Mapping[str, str] = {"ccv2 sandbox": "--port 0"}
-"""Commands that serve until Ctrl-C, and what makes them take a free port."""
+ENDLESS = ("ccv2 sandbox",)
+"""Commands that serve until Ctrl-C, on the port that they are given."""
 
 BACKGROUND = ("taskiq worker",)
 """Commands that a reader leaves running in a terminal of their own."""
@@ -173,8 +173,8 @@ class Reader:
                 if command not in _seen:
                     _seen[command] = await self._run(block, command)
                 printed += _seen[command]
-            elif left in ENDLESS:
-                printed += await asyncio.to_thread(self._served, f"{left} {ENDLESS[left]}")
+            elif left.startswith(ENDLESS):
+                printed += await asyncio.to_thread(self._served, f"{left} --port 0")
             elif left:
                 printed += await self._run(block, exported + left)
         return printed

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 
 from ccv2_async import ConstantContact
+from ccv2_async.observe import Event
 from ccv2_async.pytest_plugin import _HastyClock
 from ccv2_async.sandbox import Sandbox
 from tests.docs.blocks import Block, blocks_of
@@ -64,6 +65,12 @@ def test_few_blocks_are_not_run() -> None:
 
 def test_the_pages_hold_code_at_all() -> None:
     assert {"README", "first-ten-minutes"} <= {page.stem for page in PAGES_WITH_BLOCKS}
+
+
+def test_the_page_on_events_tells_of_each() -> None:
+    page = (ROOT / "docs" / "howto" / "observe.md").read_text("utf-8")
+    told = {event.__name__ for event in get_args(Event)}
+    assert {name for name in told if f"observe.{name}`" not in page} == set()
 
 
 def test_a_block_knows_its_line_its_output_and_why_it_is_not_run(tmp_path: Path) -> None:
