@@ -193,8 +193,10 @@ class PacedWindow(MovingWindowRateLimiter):
         timeout: float,
     ) -> None:
         self._redis = open_redis(url, connect_timeout=timeout)
+        # limits keeps plain unix:// for another server.
+        scheme = "async+redis+" if url.startswith("unix://") else "async+"
         storage = RedisStorage(
-            f"async+{url}",
+            f"{scheme}{url}",
             implementation="redispy",
             key_prefix=NAMESPACE,
             connection_pool=self._redis.connection_pool,  # type: ignore[arg-type]  # documented, and typed too narrowly

@@ -26,12 +26,14 @@ class RedisServer:
 
     Attributes:
         url: Where it listens.
+        socket: The Unix socket on which it listens too.
     """
 
     def __init__(self, folder: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.socket = folder / "redis.sock"
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -47,6 +49,7 @@ class RedisServer:
         options = {
             "--port": str(self.port),
             "--bind": "127.0.0.1",
+            "--unixsocket": str(self.socket),
             "--dir": str(self._folder),
             "--save": "",
             "--appendonly": "yes",

@@ -60,6 +60,16 @@ async def test_processes_share_one_window(
     assert sum(budget.used_today for budget in budgets) == 51
 
 
+async def test_redis_may_listen_on_a_unix_socket(redis_server: RedisServer) -> None:
+    budget = SharedBudget(f"unix://{redis_server.socket}", api_key=KEY, per_second=0.01, per_day=5)
+    try:
+        await budget.acquire(Lane.INTERACTIVE)
+        assert not budget.degraded
+        assert budget.remaining_today == 4
+    finally:
+        await budget.aclose()
+
+
 async def test_a_slow_rate_is_kept_over_processes(
     redis_server: RedisServer, share: Callable[..., SharedBudget]
 ) -> None:
