@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 HIDDEN = "[hidden]"
 
+SHORTEST_TELLING = 6
+"""Characters; a shorter secret, as only tests have it, would take letters out of every record."""
+
 # Loggers below us that write whole URLs or response headers, which a server may fill with echoes.
 _FOREIGN_LOGGERS = (
     "httpx",
@@ -54,6 +57,7 @@ class Credentials:
         "_access_token",
         "_api_key",
         "_checksum_key",
+        "_elsewhere",
         "_redacting",
         "_secrets",
         "fingerprint",
@@ -107,9 +111,15 @@ class Credentials:
         """`text` with every form of the key and of any token it had taken out."""
         return self._redacting.sub(HIDDEN, text)
 
+    def redact_elsewhere(self, text: str) -> str:
+        """The same for the records of others, where a few letters may stand by chance."""
+        return text if self._elsewhere is None else self._elsewhere.sub(HIDDEN, text)
+
     def _remember(self, *secrets: str) -> None:
         self._secrets.update(secrets)
         self._redacting = any_of(self._secrets)
+        telling = [secret for secret in self._secrets if len(secret) >= SHORTEST_TELLING]
+        self._elsewhere = any_of(telling) if telling else None
 
 
 def any_of(secrets: Iterable[str]) -> re.Pattern[str]:
@@ -161,7 +171,7 @@ class _RedactingFilter(logging.Filter):
         message = record.getMessage()
         cleaned = message
         for credentials in list(_alive):
-            cleaned = credentials.redact(cleaned)
+            cleaned = credentials.redact_elsewhere(cleaned)
         if cleaned != message:
             record.msg, record.args = cleaned, None
         return True

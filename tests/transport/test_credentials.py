@@ -122,3 +122,13 @@ def test_records_of_the_http_libraries_are_rewritten_while_a_client_lives(
 def test_a_secret_cannot_be_had_by_copying_attributes() -> None:
     credentials: Any = Credentials("the-key", "the-token")
     assert not hasattr(credentials, "__dict__")
+
+
+def test_a_secret_of_a_few_letters_leaves_the_records_of_others_readable() -> None:
+    alive = Credentials("k", "t")
+    record = logging.LogRecord("httpx", logging.INFO, "", 0, "talking to %s", ("the host",), None)
+
+    logging.getLogger("httpx").filter(record)
+
+    assert record.getMessage() == "talking to the host"
+    assert alive.redact("tik") == "[hidden]i[hidden]"
