@@ -212,7 +212,7 @@ async def test_results_come_as_files_end(connect: Callable[..., Any]) -> None:
 async def test_a_reader_who_stands_still_is_not_run_over(
     client: ConstantContact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ccv2_async.bulk.uploads.MOST_UNREAD", 5)
+    monkeypatch.setattr("ccv2_async.bulk.run.MOST_UNREAD", 5)
     files = pieces(*(f"{n}.png" for n in range(60)))
     upload = client.upload_many(files, concurrency=4, wait=False)
     results = aiter(upload)

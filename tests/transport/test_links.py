@@ -18,7 +18,7 @@ HOST = "https://api.constantcontact.com"
         f"{HOST}/v2/library/files/uploadstatus/1001///",
         f"{HOST}/v2/library/files/1001?api_key=x&next=/library/files/7",
         f"{HOST}/v2/library/files/1001#/library/files/7",
-        "https://elsewhere.example:8443/other/root/library/files/1001",
+        "https://elsewhere.example:8443/other/base/library/files/1001",
         "https://user:word@elsewhere.example/v2/library/files/1001",
         "/v2/library/files/1001",
         "library/files/1001",

@@ -1,0 +1,606 @@
+"""One run of `upload_many`: a feeder, a task for each file being sent, and a follower."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+import anyio
+import attrs
+
+from ccv2_async import errors
+from ccv2_async.bulk.folders import FolderMap, check_depth
+from ccv2_async.bulk.items import count_files, each_file
+from ccv2_async.bulk.journal import (
+    Entry,
+    Journal,
+    NoJournal,
+    action_for,
+    storable,
+)
+from ccv2_async.bulk.outcomes import (
+    earlier_result,
+    planned_result,
+    refused_result,
+    result_of,
+)
+from ccv2_async.bulk.results import Action, BulkProgress, BulkState, FileProgress, UploadResult
+from ccv2_async.polling.jobs import State
+from ccv2_async.polling.poller import UploadPoller
+from ccv2_async.polling.sweep import Until
+from ccv2_async.polling.uploads import UPLOAD
+from ccv2_async.resources.uploads import Unsettled, empty, prepare
+from ccv2_async.transport.budget import Lane
+from ccv2_async.transport.sources import StreamSource
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable
+
+    from ccv2_async.bulk.items import FileToUpload, Items
+    from ccv2_async.bulk.journal import Memory
+    from ccv2_async.bulk.results import OnBulkProgress, OnFileProgress
+    from ccv2_async.polling.jobs import Job
+    from ccv2_async.polling.sweep import Sweep
+    from ccv2_async.resources.library import Library
+    from ccv2_async.resources.uploads import OnAmbiguous, Upload, Uploader
+    from ccv2_async.transport.progress import Progress
+    from ccv2_async.transport.session import Session
+    from ccv2_async.transport.threads import FileThreads
+
+
+logger: logging.Logger = logging.getLogger("ccv2_async.bulk")
+
+PROGRESS_EVERY = 0.1
+LANDING = 10.0
+"""Seconds in which files may still be answered when the whole upload ends."""
+
+MOST_TROUBLES = 5
+"""Looks in a row that fail in a way that is not expected to pass, before the upload ends."""
+
+MOST_UNREAD = 1000
+"""Results that wait to be read before no further file is taken up."""
+
+# What would befall every other file as well: the whole upload ends with it.
+_FATAL = (
+    errors.AuthenticationFailed,
+    errors.ClientClosed,
+    errors.DailyQuotaExceeded,
+    errors.Forbidden,
+    errors.UnexpectedRedirect,
+    errors.JournalError,
+)
+
+
+@attrs.frozen
+class Surroundings:
+    """The parts of the client that a bulk upload uses."""
+
+    session: Session
+    threads: FileThreads
+    sweep: Sweep
+    library: Library
+    uploader: Uploader
+
+
+@attrs.frozen
+class Options:
+    """How a bulk upload is to go; see `ConstantContact.upload_many`."""
+
+    folder_id: str = "0"
+    keep_folders: bool = False
+    concurrency: int = 8
+    journal: str | None = None
+    on_progress: OnBulkProgress | None = None
+    on_file: OnFileProgress | None = None
+    on_ambiguous: OnAmbiguous = "look"
+    fail_fast: bool = False
+    dry_run: bool = False
+    wait: bool = True
+
+
+@attrs.frozen
+class _Followed:
+    """An accepted file that the service is at work on; until when, on the monotonic clock."""
+
+    entry: Entry
+    file: FileToUpload
+    ends: float
+
+
+class Run:
+    """One run over all files: a feeder, a task for each file being sent, and a follower."""
+
+    def __init__(self, surroundings: Surroundings, items: Items, options: Options) -> None:
+        self._session = surroundings.session
+        self._threads = surroundings.threads
+        self._sweep = surroundings.sweep
+        self._uploader = surroundings.uploader
+        self._items = items
+        self._options = options
+        self._clock = self._session.clock
+        self._memory: Memory = NoJournal()
+        self._folders = FolderMap(surroundings.library)
+        self._watched = self._sweep.watching(Until.END if options.on_file is None else Until.CHANGE)
+        # In the order in which they were taken up, so that the first is the first to be overdue.
+        self._waiting: dict[Job, _Followed] = {}
+        self._any_waiting = asyncio.Event()
+        # Files of the journal that are under way, each with those that are the same one again.
+        self._under_way: dict[tuple[str, str, str], list[FileToUpload]] = {}
+        self._namesakes: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._slots = asyncio.Semaphore(options.concurrency)
+        self._results: asyncio.Queue[UploadResult | BaseException | None] = asyncio.Queue()
+        self._room = asyncio.Event()
+        self._sending: set[asyncio.Task[None]] = set()
+        self._fed = False
+        self._failing = False
+        self._started = self._clock.monotonic()
+        self._calls_before = self._session.budget.used
+        self._told_at = float("-inf")
+        self._progress = self._told = BulkProgress()
+
+    @property
+    def progress(self) -> BulkProgress:
+        """Where it stands now."""
+        budget = self._session.budget
+        return attrs.evolve(
+            self._progress,
+            elapsed=self._clock.monotonic() - self._started,
+            calls=budget.used - self._calls_before,
+            remaining_today=budget.remaining_today,
+        )
+
+    async def results(self) -> AsyncGenerator[UploadResult, None]:
+        """Each file's result, as it ends."""
+        async with self._running():
+            while True:
+                outcome = await self._next()
+                self._room.set()
+                if outcome is None:
+                    await self._tell(last=True)
+                    return
+                if isinstance(outcome, BaseException):
+                    for landed in await self._land():
+                        yield landed
+                    raise outcome
+                await self._tell()
+                yield outcome
+                if self._options.fail_fast and outcome.error is not None:
+                    for landed in await self._land():
+                        yield landed
+                    raise outcome.error
+
+    async def _land(self) -> list[UploadResult]:
+        """What becomes of the files that are on their way when the whole upload ends.
+
+        The day's last calls are still out when the next one is refused. To break them off would
+        leave it open whether they arrived.
+        """
+        self._failing = True
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=LANDING)
+        outcomes = [self._results.get_nowait() for _ in range(self._results.qsize())]
+        return [outcome for outcome in outcomes if isinstance(outcome, UploadResult)]
+
+    async def _next(self) -> UploadResult | BaseException | None:
+        """What comes out next; progress is told of meanwhile."""
+        if self._options.on_progress is None:
+            return await self._results.get()
+        while True:
+            try:
+                async with self._clock.timeout(PROGRESS_EVERY):
+                    return await self._results.get()
+            except TimeoutError:
+                await self._tell()
+
+    @asynccontextmanager
+    async def _running(self) -> AsyncIterator[None]:
+        if self._options.journal is not None:
+            self._memory = await Journal.open(
+                self._options.journal,
+                self._threads,
+                account=self._session.credentials.fingerprint,
+                base_url=self._session.base_url,
+                now=self._clock.time,
+            )
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            self._uploader.claim(await self._memory.file_ids())
+            tasks = [
+                asyncio.create_task(self._guard(self._feed()), name="ccv2 bulk: feeder"),
+                asyncio.create_task(self._guard(self._follow()), name="ccv2 bulk: follower"),
+            ]
+            yield
+        finally:
+            with anyio.CancelScope(shield=True):
+                cancelled = await _ended(tasks)
+                cancelled = await _ended(self._sending) or cancelled
+                self._watched.close()
+                await self._memory.aclose()
+            if cancelled:
+                raise asyncio.CancelledError
+
+    async def _guard(self, work: Awaitable[None]) -> None:
+        """What ends a part ends the whole, and reaches whoever iterates."""
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001  # it is raised again where it is iterated
+            self._results.put_nowait(error)
+
+    async def _feed(self) -> None:
+        self._progress = BulkProgress(total=await count_files(self._items, self._threads))
+        found = each_file(self._items, self._threads, keep_folders=self._options.keep_folders)
+        async with aclosing(found) as files:
+            async for file in files:
+                while self._results.qsize() >= MOST_UNREAD:
+                    self._room.clear()
+                    await self._room.wait()
+                self._count(seen=1)
+                if isinstance(file, errors.FileRefused):
+                    self._end(refused_result(file.path, file))
+                else:
+                    await self._slots.acquire()
+                    if self._failing:
+                        break
+                    self._begin(file)
+                if self._failing:
+                    break
+        self._fed = True
+        self._end_if_done()
+
+    def _begin(self, file: FileToUpload) -> None:
+        task = asyncio.create_task(self._guard(self._take_up(file)), name="ccv2 bulk: file")
+        self._sending.add(task)
+        task.add_done_callback(self._sent)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        self._slots.release()
+        self._end_if_done()
+
+    def _end_if_done(self) -> None:
+        if self._fed and not self._sending and not self._waiting:
+            self._results.put_nowait(None)
+
+    async def _take_up(self, file: FileToUpload) -> None:
+        """One file, as far as the service's acceptance."""
+        entry: Entry | None = None
+        try:
+            upload, entry = await self._describe(file)
+            if self._options.journal is not None:
+                same = self._under_way.get(entry.key)
+                if same is not None:
+                    entry = None
+                    same.append(file)  # it ends as the first one does
+                    return
+                self._under_way[entry.key] = []
+            known = await self._memory.find(entry)
+            action = action_for(known, entry.size, entry.written_ns)
+            if self._options.dry_run:
+                self._end(planned_result(file, upload, entry, action), entry)
+                return
+            await self._act(action, file, upload, known or entry, entry)
+        except _FATAL:
+            raise
+        except errors.ConstantContactError as error:
+            self._end(refused_result(file.label, error), entry)
+
+    async def _describe(self, file: FileToUpload) -> tuple[Upload, Entry]:
+        """The upload, and its row as it would be now."""
+        check_depth(file.folders)
+        upload = attrs.evolve(
+            prepare(
+                file.file,
+                folder_id=file.folder_id or self._options.folder_id,
+                name=file.name,
+                description=file.description,
+                source="MyComputer",
+                file_type=None,
+                length=file.length,
+            ),
+            on_ambiguous=self._options.on_ambiguous,
+            lane=Lane.BULK,
+        )
+        path = file.path
+        if path is None and self._options.journal is not None:
+            raise errors.InvalidField("file", file.label, "a path, as a journal is kept")
+        size = await upload.source.prepare(self._threads)
+        if size == 0:
+            raise empty(upload.source.name)  # before it costs a call, and in a dry run too
+        written_ns = 0 if path is None else await self._threads.run(_written_ns, path)
+        entry = Entry(
+            path=storable(file.path or file.label),
+            folder=storable("/".join((upload.folder_id, *file.folders))),
+            name=upload.name,
+            size=size,
+            written_ns=written_ns,
+        )
+        return upload, entry
+
+    async def _act(
+        self, action: Action, file: FileToUpload, upload: Upload, known: Entry, entry: Entry
+    ) -> None:
+        match action:
+            case Action.SKIP | Action.REPORT:
+                self._end(earlier_result(file, known), entry)
+            case Action.REFUSE:
+                self._end(
+                    refused_result(
+                        file.label,
+                        errors.FileRefused(
+                            file.label,
+                            f"the journal has it as {known.state.value}"
+                            f"{' with id ' + known.file_id if known.file_id else ''}, and it has "
+                            "changed since; upload it with another journal to have both",
+                        ),
+                    ),
+                    entry,
+                )
+            case Action.FOLLOW:
+                await self._resume(file, known)
+            case Action.SEND:
+                await self._send(file, upload, entry, None)
+            case Action.LOOK:
+                since = known.since if known.since is not None else known.updated
+                unsettled = Unsettled(since=since, size=known.size)
+                await self._send(file, upload, known, unsettled)
+
+    async def _resume(self, file: FileToUpload, known: Entry) -> None:
+        submitted = known.since or known.updated
+        job = self._sweep.resumed(
+            UPLOAD,
+            known.file_id,
+            submitted=submitted,
+            not_before=submitted,
+            status=known.status,
+        )
+        job.label = known.name
+        self._accepted(file, known, job)
+
+    async def _send(
+        self, file: FileToUpload, upload: Upload, entry: Entry, unsettled: Unsettled | None
+    ) -> None:
+        folder_id = await self._folders.resolve(upload.folder_id, file.folders)
+        upload = attrs.evolve(upload, folder_id=folder_id)
+        # Of files that get the same name in the same folder, one at most stands at "sending": what
+        # is then found in the folder, once this process has ended, can be no other's.
+        key = (folder_id, upload.name)
+        lock = self._namesakes.get(key)
+        if lock is None:
+            lock = self._namesakes[key] = asyncio.Lock()
+        async with lock:
+            await self._send_alone(file, upload, entry, unsettled)
+
+    async def _send_alone(
+        self, file: FileToUpload, upload: Upload, entry: Entry, unsettled: Unsettled | None
+    ) -> None:
+        since = unsettled.since if unsettled is not None else self._clock.time()
+        entry = attrs.evolve(
+            entry, state=BulkState.SENDING, since=since, folder_id=upload.folder_id
+        )
+        await self._memory.write(entry)
+        self._count(sending=1)
+        try:
+            upload = self._telling(upload, file, entry)
+            file_id = await self._uploader.send(upload, unsettled=unsettled)
+        except errors.AmbiguousUpload as error:
+            await self._ambiguous(file, entry, error)
+        except _FATAL:
+            # Nothing was added: the next run sends it as if for the first time.
+            await self._memory.write(attrs.evolve(entry, state=BulkState.PENDING))
+            self._tell_of(FileProgress(file.label, BulkState.PENDING, entry.size))
+            raise
+        except errors.ConstantContactError as error:
+            await self._failed(file, entry, error, BulkState.FAILED)
+        except Exception as error:
+            if not isinstance(upload.source, StreamSource):
+                raise
+            # The user's own stream: it is the trouble of this file, not of the others.
+            await self._failed(file, entry, self._unreadable(file, error), BulkState.FAILED)
+        else:
+            job = self._sweep.started(UPLOAD, file_id, label=upload.name)
+            entry = attrs.evolve(
+                entry, state=BulkState.ACCEPTED, file_id=file_id, token=self._poller(job).token()
+            )
+            await self._memory.write(entry)
+            self._count(bytes_sent=entry.size)
+            self._accepted(file, entry, job)
+        finally:
+            self._count(sending=-1)
+
+    def _unreadable(self, file: FileToUpload, error: Exception) -> errors.FileChanged:
+        """That a stream raised; it did so before its last byte was out, so nothing was added."""
+        told = self._session.credentials.redact(f"{type(error).__name__}: {error}")[:200]
+        failed = errors.FileChanged(file.label, f"it could not be read ({told})")
+        failed.__cause__ = error
+        return failed
+
+    def _accepted(self, file: FileToUpload, entry: Entry, job: Job) -> None:
+        if not self._options.wait:
+            self._end(result_of(file, entry, BulkState.ACCEPTED), entry)
+            return
+        ends = self._clock.monotonic() + UPLOAD.deadline
+        self._waiting[job] = _Followed(entry, file, ends)
+        self._any_waiting.set()
+        self._count(processing=1)
+        self._tell_of_job(job)
+        self._watched.add(job)
+
+    async def _ambiguous(
+        self, file: FileToUpload, entry: Entry, error: errors.AmbiguousUpload
+    ) -> None:
+        trouble = error.__cause__
+        if trouble is None:
+            await self._failed(file, entry, error, BulkState.AMBIGUOUS)
+            return
+        # It could not be looked for. The journal keeps it at "sending": the next run looks again.
+        self._end(result_of(file, entry, BulkState.AMBIGUOUS, error), entry)
+        if isinstance(trouble, _FATAL):
+            raise trouble
+
+    async def _failed(
+        self,
+        file: FileToUpload,
+        entry: Entry,
+        error: errors.ConstantContactError,
+        state: BulkState,
+    ) -> None:
+        final = state is BulkState.AMBIGUOUS or isinstance(error, errors.UploadFailed)
+        entry = attrs.evolve(entry, state=state, error=error.message, final=final)
+        await self._memory.write(entry)
+        self._end(result_of(file, entry, state, error), entry)
+
+    async def _follow(self) -> None:
+        """Settle each accepted file as the service comes to its end."""
+        troubles = 0
+        while True:
+            while not self._waiting:
+                self._any_waiting.clear()
+                await self._any_waiting.wait()
+            oldest = next(iter(self._waiting))
+            left = self._waiting[oldest].ends - self._clock.monotonic()
+            try:
+                async with self._clock.timeout(max(0.0, left)):
+                    job = await self._watched.next()
+            except errors.ConstantContactError as trouble:
+                troubles += 1
+                if isinstance(trouble, _FATAL) or troubles >= MOST_TROUBLES:
+                    raise
+                continue  # one answer that was none is no reason to leave all files unfollowed
+            except TimeoutError:
+                job = oldest
+            else:
+                troubles = 0
+                if not job.state.is_final:
+                    self._watched.add(job)
+                    self._tell_of_job(job)
+                    continue
+            await self._settle(job)
+
+    async def _settle(self, job: Job) -> None:
+        """Write down how a job ended, or that it did not in time, and only then let go of it."""
+        followed = self._waiting[job]
+        file, entry = followed.file, attrs.evolve(followed.entry, status=job.status)
+        poller = self._poller(job)
+        error: errors.JobError | None = None
+        if job.state is State.SUCCEEDED:
+            entry = attrs.evolve(entry, state=BulkState.DONE, error="")
+            await self._memory.write(entry)
+        elif job.state is State.PENDING:
+            error = poller.timed_out(UPLOAD.deadline)
+        else:
+            error = poller.failure()
+            entry = attrs.evolve(entry, state=BulkState.FAILED, error=error.message, final=True)
+            await self._memory.write(entry)
+        self._watched.discard(job)
+        self._count(processing=-1)
+        self._end(
+            result_of(file, entry, BulkState.FAILED if error else BulkState.DONE, error), entry
+        )
+        del self._waiting[job]
+        self._end_if_done()
+
+    def _poller(self, job: Job) -> UploadPoller:
+        return UploadPoller(self._session, self._sweep, job)
+
+    def _end(self, result: UploadResult, entry: Entry | None = None) -> None:
+        """Give a file's result; `entry` is the row of one that was compared with the journal."""
+        self._failing = self._failing or (self._options.fail_fast and result.error is not None)
+        self._give(result)
+        if entry is not None:
+            for same in self._under_way.pop(entry.key, ()):
+                self._give(attrs.evolve(result, path=same.label))
+
+    def _give(self, result: UploadResult) -> None:
+        counted = {
+            BulkState.DONE: "done",
+            BulkState.ACCEPTED: "done",
+            BulkState.PENDING: "done",
+            BulkState.AMBIGUOUS: "ambiguous",
+        }
+        self._count(**{counted.get(result.state, "failed"): 1, "earlier": int(result.earlier)})
+        self._results.put_nowait(result)
+
+    def _count(self, **changes: int) -> None:
+        now = {name: getattr(self._progress, name) + by for name, by in changes.items()}
+        self._progress = attrs.evolve(self._progress, **now)
+
+    def _telling(self, upload: Upload, file: FileToUpload, entry: Entry) -> Upload:
+        """The upload, which tells of each of its steps if somebody wants to know."""
+        if self._options.on_file is None:
+            return upload
+
+        def note(progress: Progress) -> None:
+            self._tell_of(
+                FileProgress(
+                    file.label,
+                    BulkState.SENDING,
+                    progress.total,
+                    sent=progress.sent,
+                    attempt=progress.attempt,
+                )
+            )
+
+        self._tell_of(FileProgress(file.label, BulkState.SENDING, entry.size))
+        return attrs.evolve(upload, on_progress=note)
+
+    def _tell_of_job(self, job: Job) -> None:
+        if self._options.on_file is None:
+            return
+        file, entry = self._waiting[job].file, self._waiting[job].entry
+        self._tell_of(
+            FileProgress(
+                file.label,
+                BulkState.ACCEPTED,
+                entry.size,
+                sent=entry.size,
+                status=job.status,
+                token=self._poller(job).token(),
+            )
+        )
+
+    def _tell_of(self, progress: FileProgress) -> None:
+        if self._options.on_file is not None:
+            try:
+                self._options.on_file(progress)
+            except Exception:
+                logger.exception("on_file of a bulk upload failed; the upload goes on")
+
+    async def _tell(self, *, last: bool = False) -> None:
+        callback = self._options.on_progress
+        now = self._clock.monotonic()
+        early = now - self._told_at < PROGRESS_EVERY or self._progress is self._told
+        if callback is None or (early and not last):
+            return
+        self._told_at, self._told = now, self._progress
+        try:
+            answer: Any = callback(self.progress)
+            if inspect.isawaitable(answer):
+                await answer
+        except Exception:
+            logger.exception("on_progress of a bulk upload failed; the upload goes on")
+
+
+def _written_ns(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns  # noqa: PTH116  # a plain string
+    except OSError as error:
+        raise errors.FileRefused(path, f"it is gone ({error.strerror})") from None
+
+
+async def _ended(tasks: Iterable[asyncio.Task[None]]) -> bool:
+    """Cancel these and return when all have ended; whether the caller was cancelled meanwhile."""
+    left = set(tasks)
+    for task in left:
+        task.cancel()
+    cancelled = False
+    while left := {task for task in left if not task.done()}:
+        try:
+            await asyncio.wait(left)
+        except asyncio.CancelledError:
+            cancelled = True
+    return cancelled
