@@ -45,12 +45,12 @@ try:
         TraceFlags,
         get_tracer,
     )
-except ModuleNotFoundError as error:
-    if error.name not in {"opentelemetry", "opentelemetry.trace"}:
+except ModuleNotFoundError as _error:
+    if _error.name not in {"opentelemetry", "opentelemetry.trace"}:
         raise
     raise ModuleNotFoundError(
         "Tracing needs a part that is not installed: pip install 'ccv2-async[otel]'",
-        name=error.name,
+        name=_error.name,
     ) from None
 
 from ccv2_async.observe import (

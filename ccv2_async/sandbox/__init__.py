@@ -12,14 +12,14 @@ try:
     from ccv2_async.sandbox.log import Entry
     from ccv2_async.sandbox.server import ClientOptions, Sandbox
     from ccv2_async.sandbox.settings import Settings
-except ModuleNotFoundError as error:
-    missing = (error.name or "").partition(".")[0]
-    if missing not in {"python_multipart", "starlette", "uvicorn"}:
+except ModuleNotFoundError as _error:
+    _missing = (_error.name or "").partition(".")[0]
+    if _missing not in {"python_multipart", "starlette", "uvicorn"}:
         raise
     raise ModuleNotFoundError(
-        f"The sandbox needs parts that are not installed ({missing} is missing): "
+        f"The sandbox needs parts that are not installed ({_missing} is missing): "
         "pip install 'ccv2-async[sandbox]'",
-        name=error.name,
+        name=_error.name,
     ) from None
 
 __all__ = ["Admin", "ClientOptions", "Clock", "Entry", "Sandbox", "Settings"]

@@ -11,14 +11,14 @@ try:
     from ccv2_async.workers.records import JobRecord
     from ccv2_async.workers.settings import WorkerSettings
     from ccv2_async.workers.store import StoreUnavailable
-except ModuleNotFoundError as error:
-    missing = (error.name or "").partition(".")[0]
-    if missing not in {"limits", "redis", "taskiq", "taskiq_redis"}:
+except ModuleNotFoundError as _error:
+    _missing = (_error.name or "").partition(".")[0]
+    if _missing not in {"limits", "redis", "taskiq", "taskiq_redis"}:
         raise
     raise ModuleNotFoundError(
-        f"Workers need parts that are not installed ({missing} is missing): "
+        f"Workers need parts that are not installed ({_missing} is missing): "
         "pip install 'ccv2-async[workers]'",
-        name=error.name,
+        name=_error.name,
     ) from None
 
 __all__ = ["Asked", "BulkState", "JobRecord", "StoreUnavailable", "WorkerSettings", "Workers"]
