@@ -310,7 +310,8 @@ async def test_fail_fast_raises_the_first_failure_and_takes_up_no_more(
         with pytest.raises(errors.BadRequest):
             await read_into(seen, client.upload_many(pieces(*names), concurrency=1, fail_fast=True))
 
-    assert seen[-1].error is not None
+    # What had been accepted before may still end after it, so it need not come last.
+    assert [type(result.error) for result in seen if result.error] == [errors.BadRequest]
     assert len(sandbox.admin.requests(*POSTS)) <= 4
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import os
 import re
 import shutil
@@ -23,6 +25,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 if TYPE_CHECKING:
+    from asyncio import StreamReader, StreamWriter
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
 
@@ -118,11 +121,45 @@ async def slow_down(page: Page, bytes_a_second: int) -> None:
     )
 
 
-async def begin_slowly(page: Page, tmp_path: Path, name: str) -> None:
-    """Begin an upload that takes minutes, and see that its first bytes have gone on."""
-    await slow_down(page, 400_000)
-    await page.set_input_files("#files", copied(tmp_path, name, LARGE))
-    await expect(row(page, name).locator(".more")).to_have_text(re.compile(r"· [1-9]\d? %"))
+class Line:
+    """A way to the backend that lets only so many bytes of a connection reach it.
+
+    A browser that is slowed down does not do for files that break off: its brake ends with the
+    page, and what is left of the file is then sent in a moment.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.most: float = math.inf
+
+    async def __call__(self, browser: StreamReader, answer: StreamWriter) -> None:
+        backend, request = await asyncio.open_connection("127.0.0.1", self._port)
+        answers = asyncio.create_task(self._pass_on(backend, answer, lambda: math.inf))
+        await self._pass_on(browser, request, lambda: self.most)
+        await answers
+
+    async def _pass_on(
+        self, reader: StreamReader, writer: StreamWriter, most: Callable[[], float]
+    ) -> None:
+        passed = 0
+        with contextlib.suppress(ConnectionError):
+            while block := await reader.read(2**16):
+                if passed + len(block) <= most():
+                    passed += len(block)
+                    writer.write(block)
+                    await writer.drain()
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+@pytest.fixture
+async def line(site: Site) -> AsyncIterator[tuple[Line, str]]:
+    """Such a way, and its URL."""
+    line = Line(site.port)
+    server = await asyncio.start_server(line, "127.0.0.1", 0)
+    async with server:
+        yield line, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 async def test_chosen_files_become_active_while_one_watches(
@@ -212,15 +249,18 @@ async def test_every_open_page_of_a_visitor_is_told_and_no_other(
 
 @pytest.mark.parametrize("leaving", ["close the page", "reload it", "press the button"])
 async def test_leaving_in_the_middle_breaks_the_upload_off(
-    site: Site, visitor: Visitor, tmp_path: Path, leaving: str
+    site: Site, line: tuple[Line, str], visitor: Visitor, tmp_path: Path, leaving: str
 ) -> None:
-    page = await visitor.open(site.url)
+    way, url = line
+    page = await visitor.open(url)
     tasks = asyncio.all_tasks()
-    await begin_slowly(page, tmp_path, "half.pdf")
+    way.most = len(LARGE) / 2
+    await page.set_input_files("#files", copied(tmp_path, "half.pdf", LARGE))
+    await expect(row(page, "half.pdf").locator(".more")).to_have_text(re.compile(r"· [1-9]\d? %"))
     match leaving:
         case "close the page":
             await page.close()
-            page = await visitor.open(site.url)
+            page = await visitor.open(url)
         case "reload it":
             await page.reload()
         case _:
@@ -230,7 +270,7 @@ async def test_leaving_in_the_middle_breaks_the_upload_off(
     assert site.uploads() == []
     posts = [task for task in asyncio.all_tasks() - tasks if "begin_upload" in str(task.get_coro())]
     assert posts == []
-    await slow_down(page, -1)
+    way.most = math.inf
     await page.set_input_files("#files", FILES / "logo.gif")
     await shows(page, "logo.gif", "Active")
 
