@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 from ccv2_async import models
 from ccv2_async.models import Page, decode, encode
+from tests.contract.losses import lost
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "api" / "samples"
 
@@ -50,39 +50,6 @@ MODELS: dict[str, Any] = {
     "test_send_response": models.TestSend,
     "verified_email_addresses_response": list[models.VerifiedEmailAddress],
 }
-
-
-def lost(before: Any, after: Any, where: str = "$") -> list[str]:
-    """The places at which `after` lacks something of `before`.
-
-    Absent stands for null, an id as text for one as a number, and a date for the same instant.
-    """
-    if isinstance(before, dict):
-        if not isinstance(after, dict):
-            return [where]
-        return [
-            place
-            for key, value in before.items()
-            if value is not None
-            for place in lost(value, after.get(key), f"{where}.{key}")
-        ]
-    if isinstance(before, list):
-        if not isinstance(after, list) or len(after) != len(before):
-            return [where]
-        return [
-            place
-            for index, pair in enumerate(zip(before, after, strict=True))
-            for place in lost(*pair, f"{where}[{index}]")
-        ]
-    same = before == after or str(before) == str(after) or instant(before) == instant(after)
-    return [] if same else [where]
-
-
-def instant(value: Any) -> Any:
-    try:
-        return datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        return value
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))

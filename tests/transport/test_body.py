@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -18,11 +17,13 @@ from ccv2_async.transport.multipart import FilePart, lay_out
 from ccv2_async.transport.progress import Progress, ProgressReporter
 from ccv2_async.transport.sources import BytesSource, PathSource, StreamSource
 from ccv2_async.transport.threads import WHOLE_FILE_LIMIT, FileThreads
+from tests.support.disk import open_below, write
 from tests.support.probes import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
     from ccv2_async.transport.body import BodyAttempt
 
@@ -33,31 +34,6 @@ LAYOUT = lay_out(
     [("file_name", "a.png"), FilePart("data", "a.png", "image/png"), ("folder_id", "0")],
     boundary=BOUNDARY,
 )
-
-
-@pytest.fixture
-async def threads() -> AsyncIterator[FileThreads]:
-    threads = FileThreads()
-    yield threads
-    await threads.aclose()
-    assert threads.streaming == 0
-
-
-def open_below(directory: Path) -> list[str]:
-    """The files in the directory that this process has open."""
-    targets = []
-    for descriptor in Path("/proc/self/fd").iterdir():
-        try:
-            targets.append(str(descriptor.readlink()))
-        except FileNotFoundError:
-            continue
-    return [target for target in targets if target.startswith(str(directory))]
-
-
-def write(path: Path, size: int) -> bytes:
-    content = (os.urandom(4096) * (size // 4096 + 1))[:size]
-    path.write_bytes(content)
-    return content
 
 
 async def handed_over(attempt: BodyAttempt) -> list[bytes]:

@@ -28,6 +28,7 @@ from ccv2_async.transport.sources import (
     as_source,
 )
 from ccv2_async.transport.threads import WHOLE_FILE_LIMIT, FileThreads
+from tests.support.disk import open_below, write
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -35,31 +36,6 @@ if TYPE_CHECKING:
     from ccv2_async.transport.sources import OpenSource, Source
 
 LARGE = WHOLE_FILE_LIMIT + 1_500_000
-
-
-@pytest.fixture
-async def threads() -> AsyncIterator[FileThreads]:
-    threads = FileThreads()
-    yield threads
-    await threads.aclose()
-    assert threads.streaming == 0
-
-
-def open_below(directory: Path) -> list[str]:
-    """The files in the directory that this process has open."""
-    targets = []
-    for descriptor in Path("/proc/self/fd").iterdir():
-        try:
-            targets.append(str(descriptor.readlink()))
-        except FileNotFoundError:
-            continue
-    return [target for target in targets if target.startswith(str(directory))]
-
-
-def write(path: Path, size: int) -> bytes:
-    content = (os.urandom(4096) * (size // 4096 + 1))[:size]
-    path.write_bytes(content)
-    return content
 
 
 async def read_all(source: Source, threads: FileThreads) -> list[bytes]:
