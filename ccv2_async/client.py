@@ -7,17 +7,12 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
 from ccv2_async.clock import SystemClock
-from ccv2_async.errors import (
-    ClientClosed,
-    ConstantContactError,
-    InvalidField,
-    JobError,
-    UsageError,
-)
+from ccv2_async.errors import ClientClosed, InvalidField, UsageError
 from ccv2_async.observe import Hook
 from ccv2_async.polling.activities import ACTIVITY
 from ccv2_async.polling.poller import ActivityPoller, Poller, UploadPoller
-from ccv2_async.polling.sweep import Sweep, Until
+from ccv2_async.polling.sweep import Sweep
+from ccv2_async.polling.together import as_they_end, outcomes, statuses
 from ccv2_async.polling.token import decode
 from ccv2_async.polling.uploads import UPLOAD
 from ccv2_async.resources.base import checked_id
@@ -37,14 +32,14 @@ from ccv2_async.version import __version__
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
     from types import TracebackType
 
     from ccv2_async.bulk.items import Items
     from ccv2_async.bulk.results import OnBulkProgress, OnFileProgress
     from ccv2_async.bulk.uploads import BulkUpload
     from ccv2_async.clock import Clock
-    from ccv2_async.errors import PollTimeout
+    from ccv2_async.errors import JobError
     from ccv2_async.observe import OnEvent
     from ccv2_async.polling.jobs import Job, JobKind, Update
     from ccv2_async.resources.account import Account
@@ -419,44 +414,12 @@ class ConstantContact:
                 goes on, and waiting again is safe.
             ConstantContactError: The service refuses to be asked; nothing is lost, call it again.
         """
-        async with aclosing(self._as_they_end(pollers)) as ended:
+        parts = self._open_parts
+        async with aclosing(as_they_end(pollers, parts.sweep, self._clock)) as ended:
             async for poller, overdue in ended:
                 if overdue is not None:
                     raise overdue
                 yield poller
-
-    async def _as_they_end(
-        self, pollers: Iterable[P]
-    ) -> AsyncGenerator[tuple[P, PollTimeout | None], None]:
-        """Each poller once its job has ended, or its time was up."""
-        by_job: dict[Job, list[P]] = {}
-        for poller in pollers:
-            by_job.setdefault(poller._job, []).append(poller)  # noqa: SLF001  # both are ours
-        began = self._clock.monotonic()
-        # Those that are overdue first come last.
-        slowest = sorted(by_job, key=lambda job: -job.kind.deadline)
-        watched = self._open_parts.sweep.watching(Until.END)
-        try:
-            for job in by_job:
-                watched.add(job)
-            while watched:
-                while slowest[-1] not in watched:
-                    slowest.pop()
-                limit = slowest[-1].kind.deadline
-                overdue = False
-                try:
-                    left = began + limit - self._clock.monotonic()
-                    async with self._clock.timeout(max(0.0, left)):
-                        job = await watched.next()
-                except ConstantContactError:
-                    raise
-                except TimeoutError:
-                    overdue, job = True, slowest[-1]
-                    watched.discard(job)
-                for poller in by_job[job]:
-                    yield poller, poller.timed_out(limit) if overdue else None
-        finally:
-            watched.close()
 
     @overload
     async def wait_all(self, pollers: Iterable[Poller[T]]) -> list[T]: ...
@@ -478,20 +441,8 @@ class ConstantContact:
             JobError: A job failed, or had not ended after 15 minutes (uploads) or 24 hours
                 (activities); the others have ended too, and awaiting them is free.
         """
-        listed = list(pollers)
-        async with aclosing(self._as_they_end(listed)) as ended:
-            late = {poller: overdue async for poller, overdue in ended if overdue is not None}
-        results: list[T | JobError] = []
-        for poller in listed:
-            try:
-                if poller in late:
-                    raise late[poller]
-                results.append(await poller)
-            except JobError as error:
-                if not return_errors:
-                    raise
-                results.append(error)
-        return results
+        parts = self._open_parts
+        return await outcomes(pollers, parts.sweep, self._clock, return_errors=return_errors)
 
     async def sweep(self, tokens: Iterable[str]) -> dict[str, Update | None]:
         """The status of any number of jobs, by token: up to a hundred of them in a request.
@@ -503,15 +454,7 @@ class ConstantContact:
         """
         parts = self._open_parts
         jobs = {token: cast("Any", self.resume(token))._job for token in tokens}  # noqa: SLF001  # both are ours
-        watched = parts.sweep.watching(Until.LOOK)
-        try:
-            for job in jobs.values():
-                watched.add(job)
-            while watched:
-                await watched.next()
-        finally:
-            watched.close()
-        return {token: job.history[-1] if job.history else None for token, job in jobs.items()}
+        return await statuses(jobs, parts.sweep)
 
     @property
     def _open_parts(self) -> _Parts:
