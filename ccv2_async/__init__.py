@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from ccv2_async.polling.split import BulkPoller, SplitActivity
     from ccv2_async.resources.listing import Listing
     from ccv2_async.transport.budget import Budget, Lane
+    from ccv2_async.transport.calls import Timeouts
     from ccv2_async.transport.oauth import OAuthFlow, new_state
     from ccv2_async.transport.progress import Progress
-    from ccv2_async.transport.session import Timeouts
     from ccv2_async.webhooks import verify_webhook
 
 __all__ = [
@@ -84,7 +84,7 @@ _HOMES = {
     "Progress": "transport.progress",
     "SplitActivity": "polling.split",
     "State": "polling.jobs",
-    "Timeouts": "transport.session",
+    "Timeouts": "transport.calls",
     "Update": "polling.jobs",
     "UploadPoller": "polling.poller",
     "UploadResult": "bulk.results",

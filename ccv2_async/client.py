@@ -19,6 +19,7 @@ from ccv2_async.resources.base import checked_id
 from ccv2_async.resources.library import Library
 from ccv2_async.resources.uploads import Uploader
 from ccv2_async.transport.budget import Budget
+from ccv2_async.transport.calls import Timeouts
 from ccv2_async.transport.connections import (
     open_engine,
     shows_visible_url,
@@ -26,7 +27,7 @@ from ccv2_async.transport.connections import (
 )
 from ccv2_async.transport.credentials import Credentials
 from ccv2_async.transport.origin import checked_origin
-from ccv2_async.transport.session import Session, Timeouts
+from ccv2_async.transport.session import Session
 from ccv2_async.transport.threads import FileThreads
 from ccv2_async.version import __version__
 

@@ -10,9 +10,9 @@ from ccv2_async.models.outcomes import Outcome
 from ccv2_async.polling.jobs import UNTOLD, JobKind, Row
 from ccv2_async.polling.row_errors import told
 from ccv2_async.transport.budget import Lane
+from ccv2_async.transport.calls import Call
 from ccv2_async.transport.links import segment
 from ccv2_async.transport.retry import Effect
-from ccv2_async.transport.session import Call
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,9 +9,9 @@ from ccv2_async.models import FileUploadStatus, LibraryFile
 from ccv2_async.models.library import FILE_OUTCOMES
 from ccv2_async.polling.jobs import JobKind, Row
 from ccv2_async.transport.budget import Lane
+from ccv2_async.transport.calls import Call
 from ccv2_async.transport.links import segment
 from ccv2_async.transport.retry import Effect
-from ccv2_async.transport.session import Call
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,14 +13,15 @@ from ccv2_async.models.convert import encode
 from ccv2_async.models.rules import check, rules_of
 from ccv2_async.resources.listing import Listing
 from ccv2_async.transport.body import BytesBody
+from ccv2_async.transport.calls import Call
 from ccv2_async.transport.links import segment
 from ccv2_async.transport.retry import Effect
-from ccv2_async.transport.session import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from ccv2_async.transport.session import Answer, Session
+    from ccv2_async.transport.calls import Answer
+    from ccv2_async.transport.session import Session
 
 T = TypeVar("T")
 

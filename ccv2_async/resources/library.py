@@ -30,9 +30,9 @@ from ccv2_async.resources.base import (
 )
 from ccv2_async.resources.uploads import prepare
 from ccv2_async.transport.budget import Lane
+from ccv2_async.transport.calls import UPLOAD_DEADLINE, Call
 from ccv2_async.transport.links import segment
 from ccv2_async.transport.retry import Effect
-from ccv2_async.transport.session import UPLOAD_DEADLINE, Call
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

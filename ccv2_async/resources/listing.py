@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from ccv2_async.errors import PaginationError
 from ccv2_async.models.pages import Page
+from ccv2_async.transport.calls import Call
 from ccv2_async.transport.links import cursor
 from ccv2_async.transport.retry import Effect
-from ccv2_async.transport.session import Call
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

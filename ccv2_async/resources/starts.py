@@ -11,8 +11,8 @@ from ccv2_async.models import Activity
 from ccv2_async.polling.activities import ACTIVITY
 from ccv2_async.polling.split import BulkPoller, Part, SplitJobs
 from ccv2_async.polling.sweep import Until
+from ccv2_async.transport.calls import UPLOAD_DEADLINE, Call
 from ccv2_async.transport.links import is_id, job_id
-from ccv2_async.transport.session import UPLOAD_DEADLINE, Call
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from ccv2_async.polling.sweep import Sweep, WatchedJobs
     from ccv2_async.transport.body import Body
     from ccv2_async.transport.budget import Lane
+    from ccv2_async.transport.calls import Answer
     from ccv2_async.transport.retry import Effect
-    from ccv2_async.transport.session import Answer, Session
+    from ccv2_async.transport.session import Session
 
 
 @attrs.frozen

@@ -21,17 +21,18 @@ from ccv2_async.models.library import ROOT_FOLDER_IDS
 from ccv2_async.resources.base import checked_id, one_of
 from ccv2_async.transport.body import MultipartBody
 from ccv2_async.transport.budget import Lane
+from ccv2_async.transport.calls import UPLOAD_DEADLINE, Call
 from ccv2_async.transport.links import cursor, job_id, segment
 from ccv2_async.transport.multipart import FilePart, boundary_from, lay_out
 from ccv2_async.transport.retry import Effect
-from ccv2_async.transport.session import UPLOAD_DEADLINE, Call
 from ccv2_async.transport.sources import as_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ccv2_async.transport.calls import Answer
     from ccv2_async.transport.progress import ProgressCallback
-    from ccv2_async.transport.session import Answer, Session
+    from ccv2_async.transport.session import Session
     from ccv2_async.transport.sources import FileInput, Source
     from ccv2_async.transport.threads import FileThreads
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ccv2_async.clock import Clock
     from ccv2_async.observe import Hook
-    from ccv2_async.transport.session import Call
+    from ccv2_async.transport.calls import Call
 
 logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 

@@ -107,7 +107,7 @@ async def stream_unsigned(
         "GET",
         url,
         headers={"User-Agent": user_agent, "Accept": "*/*", "Accept-Encoding": "identity"},
-        extensions={"timeout": dict(extensions)},
+        extensions=dict(extensions),
     )
     response = await _head(engine, request, what, clock)
     try:

@@ -8,31 +8,32 @@ import itertools
 import logging
 import random
 from contextlib import aclosing, asynccontextmanager
-from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
-from urllib.parse import quote
 
 import anyio
-import attrs
 import httpx
 
 from ccv2_async import errors
-from ccv2_async.models.convert import decode
 from ccv2_async.observe import Hook, Throttled
 from ccv2_async.transport import answers
 from ccv2_async.transport.accounts import CallAccount
 from ccv2_async.transport.budget import Lane
-from ccv2_async.transport.connections import SealedURL, never_connected
+from ccv2_async.transport.calls import Answer, Call
 from ccv2_async.transport.elsewhere import stream_unsigned, target_of
+from ccv2_async.transport.failures import (
+    PAUSE_OVER_RATE,
+    Failed,
+    Judge,
+    raise_what_is_no_accident,
+)
+from ccv2_async.transport.requests import RequestMaker
 from ccv2_async.transport.retry import (
     LONGEST_HINT,
     Effect,
-    Happening,
     RetryAllowance,
     Tries,
     Verdict,
     backoff,
-    parse_retry_after,
 )
 from ccv2_async.transport.unpacking import read_bounded, unpacked
 
@@ -42,12 +43,12 @@ if TYPE_CHECKING:
         AsyncIterator,
         Awaitable,
         Callable,
-        Mapping,
     )
 
     from ccv2_async.clock import Clock
-    from ccv2_async.transport.body import Body, BodyAttempt
+    from ccv2_async.transport.body import BodyAttempt
     from ccv2_async.transport.budget import Budget
+    from ccv2_async.transport.calls import Timeouts
     from ccv2_async.transport.connections import Engine
     from ccv2_async.transport.credentials import Credentials
 
@@ -58,128 +59,7 @@ RefreshToken: TypeAlias = "Callable[[], Awaitable[str] | str]"
 
 logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
-MAX_ANSWER = 16 * 1024 * 1024
-CALL_DEADLINE = 120.0
-UPLOAD_DEADLINE = 900.0
-PAUSE_OVER_RATE = 1.0
 TELL_OF_WAITS_FROM = 0.001
-LONGEST_EXCERPT = 4096
-_NO_URL = httpx.URL("")  # a text would be parsed for each request
-
-
-@attrs.frozen
-class Timeouts:
-    """How long a single step of a call may take, in seconds; None for no limit.
-
-    Attributes:
-        connect: Until a connection is made, TLS included.
-        read: Between two pieces of an answer.
-        write: Until the connection takes the next block.
-    """
-
-    connect: float | None = 10.0
-    read: float | None = 60.0
-    write: float | None = 60.0
-
-    def as_extension(self) -> dict[str, float | None]:
-        """What httpx transports read from a request."""
-        return {
-            "connect": self.connect,
-            "read": self.read,
-            "write": self.write,
-            "pool": self.connect,
-        }
-
-
-@attrs.frozen
-class Call:
-    """One call of the API, before it is signed.
-
-    Attributes:
-        method: The HTTP method.
-        path: Below the base URL, percent-encoded, such as `/library/files/7`.
-        effect: What it does to the account; decides what may be repeated.
-        what: What is asked, for messages: "upload of menu.pdf".
-        query: Names and values, not yet encoded.
-        body: What is sent, or None.
-        lane: Who goes first when calls wait for the quota.
-        deadline: Seconds from the first attempt to the whole answer, retries included; waiting
-            for the quota before the first attempt does not count.
-        max_answer: The largest answer in bytes, unpacked.
-        accept: The media types that are asked for.
-        from_root: Whether the path begins at the host instead of the base URL.
-    """
-
-    method: str
-    path: str
-    effect: Effect
-    what: str
-    query: tuple[tuple[str, str], ...] = ()
-    body: Body | None = None
-    lane: Lane = Lane.INTERACTIVE
-    deadline: float | None = CALL_DEADLINE
-    max_answer: int = MAX_ANSWER
-    accept: str = "application/json"
-    from_root: bool = False
-
-
-@attrs.frozen
-class Answer:
-    """A whole answer that the service gave with success."""
-
-    status: int
-    # A server may echo the key anywhere, and tracebacks with local variables show every `repr`.
-    headers: Mapping[str, str] = attrs.field(repr=False)
-    content: bytes = attrs.field(repr=False)
-    what: str
-    redact: Callable[[str], str] = attrs.field(repr=False, eq=False)
-    flaw: str = ""
-
-    def read(self, model: type[T]) -> T:
-        """The body as a model.
-
-        Raises:
-            DecodeError: It is not what the model says; the message names the place.
-        """
-        if self.flaw:
-            raise errors.OutcomeUnknown(
-                f"{self.what}: the service answered {self.status}, so it was carried out, but the "
-                f"answer {self.flaw}. It was not sent again; read the result from the account."
-            )
-        refused = self._not_json()
-        if refused is not None:
-            raise refused
-        try:
-            return decode(model, self.content, what=self.what, redact=self.redact)
-        except errors.DecodeError as error:
-            failed = error
-        failed.status = self.status
-        failed.__context__ = None  # it and the frames below hold the answer as it came
-        raise failed.with_traceback(None)
-
-    def _not_json(self) -> errors.DecodeError | None:
-        kind = self.headers.get("content-type", "")
-        if not self.content or not kind or "json" in kind.lower():
-            return None
-        text = self.content[:LONGEST_EXCERPT].decode("utf-8", "replace")
-        excerpt = self.redact(text)[:80]
-        return errors.DecodeError(
-            f"{self.what}: the service answered {self.status} with "
-            f"{self.redact(kind)[:80]!r} instead of JSON: {excerpt!r}.",
-            excerpt=excerpt,
-            status=self.status,
-        )
-
-
-@attrs.frozen
-class _Failed:
-    """How an attempt ended other than well, and what to raise when nothing more is tried."""
-
-    happening: Happening
-    error: errors.ConstantContactError
-    hint: float | None = None
-    token: int = 0
-    final: bool = False
 
 
 class Session:
@@ -223,24 +103,20 @@ class Session:
         self.credentials = credentials
         self.base_url = base_url
         self._engine = engine
-        self._visible_url = visible_url
-        self._extensions = timeouts.as_extension()
+        self._requests = RequestMaker(
+            base_url=base_url,
+            credentials=credentials,
+            timeouts=timeouts,
+            user_agent=user_agent,
+            visible_url=visible_url,
+        )
+        self._judge = Judge(credentials, budget, clock, base_url)
         self._gates = {lane: asyncio.Semaphore(max_in_flight) for lane in Lane}
         self._allowance = RetryAllowance()
         self._refresh_token = refresh_token
         self._refreshing = asyncio.Lock()
         self._jitter = jitter
         self._closed = False
-        self._url = lru_cache(maxsize=64)(self._make_url)
-        self._user_agent = user_agent
-        origin = httpx.URL(base_url)
-        self._root = f"{origin.scheme}://{origin.netloc.decode('ascii')}"
-        self._headers = [
-            (b"Host", origin.netloc),
-            (b"User-Agent", user_agent.encode("ascii")),
-            (b"Accept-Encoding", b"gzip"),
-            (b"X-Ctct-Request-Source", b"sdk.python.ccv2_async"),
-        ]
 
     async def send(self, call: Call) -> Answer:
         """The answer of the service, whole, once it is a success.
@@ -301,8 +177,8 @@ class Session:
                 self._engine,
                 target.url,
                 what=what,
-                user_agent=self._user_agent,
-                extensions=self._extensions,
+                user_agent=self._requests.user_agent,
+                extensions=self._requests.extensions,
                 clock=self.clock,
             )
         async with stream as pieces:
@@ -328,7 +204,7 @@ class Session:
                 self._require_open(call.what)
                 with account.attempt(tries.number):
                     outcome = await self._attempt(call, tries.number, ends, finish, account)
-                if not isinstance(outcome, _Failed):
+                if not isinstance(outcome, Failed):
                     self._allowance.succeeded(tries.repeats)
                     return outcome
                 await self._prepare_retry(call, outcome, tries, ends, account)
@@ -353,7 +229,7 @@ class Session:
         ends: float | None,
         finish: Callable[[Call, httpx.Response], Awaitable[T]],
         account: CallAccount,
-    ) -> T | _Failed:
+    ) -> T | Failed:
         """One time over the wire. What goes wrong comes back as data, free of foreign frames.
 
         The frames of the HTTP library hold the signed request, so no exception that passed
@@ -366,20 +242,20 @@ class Session:
         try:
             async with self.clock.timeout(left):
                 attempt = await call.body.attempt() if call.body is not None else None
-                response = await self._engine.send(self._request(call, attempt))
+                response = await self._engine.send(self._requests.make(call, attempt))
                 account.status = response.status_code
-                outcome: T | _Failed
+                outcome: T | Failed
                 if 200 <= response.status_code < 300:
                     outcome = await finish(call, response)
                 else:
-                    outcome = await self._judge(call, response, token, number)
+                    outcome = await self._refused(call, response, token, number)
                 response = None
         except Exception as error:  # noqa: BLE001  # engines raise more than they document
             failure: BaseException = error
         except asyncio.CancelledError as error:
             failure = error
         else:
-            account.ended(outcome.happening.value if isinstance(outcome, _Failed) else "ok")
+            account.ended(outcome.happening.value if isinstance(outcome, Failed) else "ok")
             return outcome
         finally:
             await _close(response, attempt)
@@ -387,62 +263,14 @@ class Session:
             overdue = isinstance(failure, TimeoutError) and (
                 ends is not None and self.clock.monotonic() >= ends
             )
-            self._raise_what_is_no_accident(failure, attempt)
+            raise_what_is_no_accident(failure, attempt)
             if call.body is not None and attempt is None and not overdue:
                 raise failure  # the user's source, which could not be opened; nothing was sent
-            failed = self._broken(call, attempt, failure, overdue=overdue)
+            failed = self._judge.broken(call, attempt, failure, overdue=overdue)
         finally:
             del failure  # it and this frame would keep each other, and the request, alive
         account.ended(failed.happening.value)
         return failed
-
-    @staticmethod
-    def _raise_what_is_no_accident(failure: BaseException, attempt: BodyAttempt | None) -> None:
-        """Raise a cancellation, our own errors, and what the user's source of bytes raised.
-
-        Some engines hide the last behind an error of the connection, and one starts a body again
-        by itself, which `SourceConsumed` refuses.
-        """
-        if attempt is not None and not isinstance(failure, asyncio.CancelledError):
-            if attempt.failure is not None:
-                raise attempt.failure.with_traceback(attempt.trace)
-            if isinstance(failure, errors.SourceConsumed):
-                return
-        if isinstance(failure, (errors.ConstantContactError, asyncio.CancelledError)):
-            failure.__context__ = None
-            raise failure.with_traceback(None)
-
-    def _request(self, call: Call, attempt: BodyAttempt | None) -> httpx.Request:
-        headers = [*self._headers, (b"Accept", call.accept.encode("ascii"))]
-        headers.append((b"Authorization", self.credentials.bearer))
-        if attempt is not None and call.body is not None:
-            headers.append((b"Content-Type", call.body.content_type.encode("ascii")))
-            headers.append((b"Content-Length", str(attempt.length).encode("ascii")))
-        elif call.method in ("GET", "DELETE"):
-            headers.append((b"Content-Type", b"application/json"))
-        request = httpx.Request(
-            call.method,
-            _NO_URL,
-            headers=headers,
-            stream=attempt if attempt is not None else httpx.ByteStream(b""),
-            extensions={"timeout": self._extensions},
-        )
-        if attempt is None:
-            request.read()  # engines that see an unread body send it in chunks
-        request.url = self._url(call.path, call.query, call.from_root)
-        return request
-
-    def _make_url(
-        self, path: str, query: tuple[tuple[str, str], ...], from_root: bool
-    ) -> httpx.URL:
-        pairs = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query)
-        base = self._root if from_root else self.base_url
-        url = httpx.URL(f"{base}{path}{'?' if pairs else ''}{pairs}")
-        sealed = SealedURL(url, self.credentials)
-        if self._visible_url:
-            # The transport below reads the visible URL; the filter on httpx's logger hides the key.
-            return url.copy_with(raw_path=sealed.raw_path)
-        return sealed
 
     async def _read_whole(self, call: Call, response: httpx.Response) -> Answer:
         content, flaw = b"", ""
@@ -476,87 +304,28 @@ class Session:
         if failure is not None:
             raise errors.ConnectionLost(
                 f"{call.what}: the connection broke while the answer was read "
-                f"({self._told(failure)}). Ask for it again.",
+                f"({self._judge.told(failure)}). Ask for it again.",
                 sent="wholly",
             )
 
-    async def _judge(
+    async def _refused(
         self, call: Call, response: httpx.Response, token: int, number: int
-    ) -> _Failed:
+    ) -> Failed:
         """What an answer that is not a success means for this call and for the others."""
-        status = response.status_code
-        headers = response.headers
         try:
             content = await read_bounded(response, call.max_answer, call.what)
         except (httpx.HTTPError, OSError, errors.DecodeError):
             content = b""  # the status alone says enough
         finally:
             await _close(response, None)
-        found = answers.parse_errors(content, headers, self.credentials.redact)
-        hint = parse_retry_after(headers.get("retry-after"), self.clock.time())
-        happening = answers.happening_of(status, found, hinted=hint is not None)
-        error: errors.ConstantContactError
-        match happening:
-            case Happening.REDIRECTED:
-                error = errors.UnexpectedRedirect(
-                    f"{call.what}: the service answered {status}, a redirect. It was not followed, "
-                    "so that the credentials go nowhere else; check base_url.",
-                    status=status,
-                )
-            case Happening.OVER_DAY:
-                self.budget.end_day()
-                error = self.budget.day_exceeded(call.what, status=status, found=found)
-            case Happening.OVER_RATE:
-                self.budget.pause(min(max(hint or 0.0, PAUSE_OVER_RATE), LONGEST_HINT))
-                error = answers.refusal(status, found, call.what, sent=number)
-                if isinstance(error, errors.QuotaExceeded):
-                    error.retry_after = hint
-            case _:
-                error = answers.refusal(status, found, call.what, sent=number)
-        return _Failed(happening, error, hint, token=token)
-
-    def _broken(
-        self, call: Call, attempt: BodyAttempt | None, failure: BaseException, *, overdue: bool
-    ) -> _Failed:
-        """What a connection that failed means, by how far the body got and not by its name.
-
-        Engines call the same accident by different names (one of them calls a lost answer a
-        connect time-out), so a failed connect counts as such only while nothing was sent.
-        """
-        sent: errors.SentState = "wholly"
-        if call.body is not None:
-            sent = "nothing" if attempt is None else attempt.sent
-        connecting = never_connected(failure) and (attempt is None or sent == "nothing")
-        if connecting or sent == "nothing":
-            happening = Happening.NEVER_CONNECTED
-        elif sent == "partly":
-            happening = Happening.PARTLY_SENT
-        else:
-            happening = Happening.UNANSWERED
-        told = self._told(failure)
-        if overdue:
-            done = _DONE[sent] if call.body is not None else "no whole answer came"
-            error: errors.TransportError = errors.DeadlineExceeded(
-                f"{call.what}: {done} within {call.deadline:g} s.", sent=sent
-            )
-        elif connecting:
-            error = errors.ConnectFailed(
-                f"{call.what}: no connection to {httpx.URL(self.base_url).host} ({told}). "
-                "Nothing was sent; check the network and base_url, then try again."
-            )
-        else:
-            done = _DONE[sent] if call.body is not None else "no whole answer came"
-            error = errors.ConnectionLost(f"{call.what}: {done} ({told}).", sent=sent)
-        return _Failed(happening, error, final=overdue)
-
-    def _told(self, failure: BaseException) -> str:
-        text = self.credentials.redact(str(failure))[:200]
-        return f"{type(failure).__name__}: {text}" if text else type(failure).__name__
+        return self._judge.refused(
+            call, response.status_code, response.headers, content, token=token, number=number
+        )
 
     async def _prepare_retry(
         self,
         call: Call,
-        failed: _Failed,
+        failed: Failed,
         tries: Tries,
         ends: float | None,
         account: CallAccount,
@@ -591,7 +360,7 @@ class Session:
         await self._in_time(self._take_turn(call), call, failed, ends)
 
     async def _in_time(
-        self, work: Awaitable[None], call: Call, failed: _Failed, ends: float | None
+        self, work: Awaitable[None], call: Call, failed: Failed, ends: float | None
     ) -> None:
         """Do what comes before another attempt, or raise once the call's time is up."""
         left = None if ends is None else ends - self.clock.monotonic()
@@ -609,7 +378,7 @@ class Session:
                 sent=getattr(failed.error, "sent", "nothing"),
             )
 
-    async def _refresh(self, failed: _Failed) -> None:
+    async def _refresh(self, failed: Failed) -> None:
         if self._refresh_token is None:
             raise failed.error
         async with self._refreshing:
@@ -634,18 +403,11 @@ class Session:
         except errors.ConstantContactError as error:
             return self.credentials.redact(error.message)
         except Exception as error:  # noqa: BLE001  # the user's own code
-            return self._told(error)
+            return self._judge.told(error)
         return ""
 
     def _ends(self, call: Call) -> float | None:
         return None if call.deadline is None else self.clock.monotonic() + call.deadline
-
-
-_DONE: dict[errors.SentState, str] = {
-    "nothing": "nothing of the body was sent, and the connection was lost",
-    "partly": "the connection was lost while the body was being sent",
-    "wholly": "the body was sent in full, and no whole answer came",
-}
 
 
 def _repeatable(call: Call) -> bool:

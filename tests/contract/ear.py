@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pytest
 
     from ccv2_async import ConstantContact
-    from ccv2_async.transport.session import Answer, Call
+    from ccv2_async.transport.calls import Answer, Call
 
 
 @attrs.frozen

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ccv2_async import ConstantContact
     from ccv2_async.sandbox.log import Entry
-    from ccv2_async.transport.session import Answer
+    from ccv2_async.transport.calls import Answer
     from tests.contract.operation import Operation
 
 KINDS = {"none": None, "json": "application/json", "multipart": "multipart/form-data"}
