@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-import logging
-import os
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import anyio
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.bulk.folders import FolderMap, check_depth
+from ccv2_async.bulk.descriptions import describe
+from ccv2_async.bulk.folders import FolderMap
 from ccv2_async.bulk.items import count_files, each_file
 from ccv2_async.bulk.journal import (
-    Entry,
     Journal,
     NoJournal,
     action_for,
-    storable,
 )
 from ccv2_async.bulk.outcomes import (
     earlier_result,
@@ -29,33 +25,25 @@ from ccv2_async.bulk.outcomes import (
     refused_result,
     result_of,
 )
-from ccv2_async.bulk.results import Action, BulkProgress, BulkState, FileProgress, UploadResult
+from ccv2_async.bulk.results import Action, BulkState, UploadResult
+from ccv2_async.bulk.telling import Telling
 from ccv2_async.polling.jobs import State
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.polling.sweep import Until
 from ccv2_async.polling.uploads import UPLOAD
-from ccv2_async.resources.uploads import Unsettled, empty, prepare
-from ccv2_async.transport.budget import Lane
+from ccv2_async.resources.uploads import Unsettled
 from ccv2_async.transport.sources import StreamSource
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable
 
     from ccv2_async.bulk.items import FileToUpload, Items
-    from ccv2_async.bulk.journal import Memory
-    from ccv2_async.bulk.results import OnBulkProgress, OnFileProgress
+    from ccv2_async.bulk.journal import Entry, Memory
+    from ccv2_async.bulk.options import Options, Surroundings
+    from ccv2_async.bulk.results import BulkProgress
     from ccv2_async.polling.jobs import Job
-    from ccv2_async.polling.sweep import Sweep
-    from ccv2_async.resources.library import Library
-    from ccv2_async.resources.uploads import OnAmbiguous, Upload, Uploader
-    from ccv2_async.transport.progress import Progress
-    from ccv2_async.transport.session import Session
-    from ccv2_async.transport.threads import FileThreads
+    from ccv2_async.resources.uploads import Upload
 
-
-logger: logging.Logger = logging.getLogger("ccv2_async.bulk")
-
-PROGRESS_EVERY = 0.1
 LANDING = 10.0
 """Seconds in which files may still be answered when the whole upload ends."""
 
@@ -74,33 +62,6 @@ _FATAL = (
     errors.UnexpectedRedirect,
     errors.JournalError,
 )
-
-
-@attrs.frozen
-class Surroundings:
-    """The parts of the client that a bulk upload uses."""
-
-    session: Session
-    threads: FileThreads
-    sweep: Sweep
-    library: Library
-    uploader: Uploader
-
-
-@attrs.frozen
-class Options:
-    """How a bulk upload is to go; see `ConstantContact.upload_many`."""
-
-    folder_id: str = "0"
-    keep_folders: bool = False
-    concurrency: int = 8
-    journal: str | None = None
-    on_progress: OnBulkProgress | None = None
-    on_file: OnFileProgress | None = None
-    on_ambiguous: OnAmbiguous = "look"
-    fail_fast: bool = False
-    dry_run: bool = False
-    wait: bool = True
 
 
 @attrs.frozen
@@ -138,36 +99,27 @@ class Run:
         self._sending: set[asyncio.Task[None]] = set()
         self._fed = False
         self._failing = False
-        self._started = self._clock.monotonic()
-        self._calls_before = self._session.budget.used
-        self._told_at = float("-inf")
-        self._progress = self._told = BulkProgress()
+        self._telling = Telling(self._session, options.on_progress, options.on_file)
 
     @property
     def progress(self) -> BulkProgress:
         """Where it stands now."""
-        budget = self._session.budget
-        return attrs.evolve(
-            self._progress,
-            elapsed=self._clock.monotonic() - self._started,
-            calls=budget.used - self._calls_before,
-            remaining_today=budget.remaining_today,
-        )
+        return self._telling.progress
 
     async def results(self) -> AsyncGenerator[UploadResult, None]:
         """Each file's result, as it ends."""
         async with self._running():
             while True:
-                outcome = await self._next()
+                outcome = await self._telling.meanwhile(self._results.get)
                 self._room.set()
                 if outcome is None:
-                    await self._tell(last=True)
+                    await self._telling.tell(last=True)
                     return
                 if isinstance(outcome, BaseException):
                     for landed in await self._land():
                         yield landed
                     raise outcome
-                await self._tell()
+                await self._telling.tell()
                 yield outcome
                 if self._options.fail_fast and outcome.error is not None:
                     for landed in await self._land():
@@ -185,17 +137,6 @@ class Run:
             await asyncio.wait(self._sending, timeout=LANDING)
         outcomes = [self._results.get_nowait() for _ in range(self._results.qsize())]
         return [outcome for outcome in outcomes if isinstance(outcome, UploadResult)]
-
-    async def _next(self) -> UploadResult | BaseException | None:
-        """What comes out next; progress is told of meanwhile."""
-        if self._options.on_progress is None:
-            return await self._results.get()
-        while True:
-            try:
-                async with self._clock.timeout(PROGRESS_EVERY):
-                    return await self._results.get()
-            except TimeoutError:
-                await self._tell()
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
@@ -232,14 +173,14 @@ class Run:
             self._results.put_nowait(error)
 
     async def _feed(self) -> None:
-        self._progress = BulkProgress(total=await count_files(self._items, self._threads))
+        self._telling.expect(await count_files(self._items, self._threads))
         found = each_file(self._items, self._threads, keep_folders=self._options.keep_folders)
         async with aclosing(found) as files:
             async for file in files:
                 while self._results.qsize() >= MOST_UNREAD:
                     self._room.clear()
                     await self._room.wait()
-                self._count(seen=1)
+                self._telling.count(seen=1)
                 if isinstance(file, errors.FileRefused):
                     self._end(refused_result(file.path, file))
                 else:
@@ -270,7 +211,7 @@ class Run:
         """One file, as far as the service's acceptance."""
         entry: Entry | None = None
         try:
-            upload, entry = await self._describe(file)
+            upload, entry = await describe(file, self._options, self._threads)
             if self._options.journal is not None:
                 same = self._under_way.get(entry.key)
                 if same is not None:
@@ -288,38 +229,6 @@ class Run:
             raise
         except errors.ConstantContactError as error:
             self._end(refused_result(file.label, error), entry)
-
-    async def _describe(self, file: FileToUpload) -> tuple[Upload, Entry]:
-        """The upload, and its row as it would be now."""
-        check_depth(file.folders)
-        upload = attrs.evolve(
-            prepare(
-                file.file,
-                folder_id=file.folder_id or self._options.folder_id,
-                name=file.name,
-                description=file.description,
-                source="MyComputer",
-                file_type=None,
-                length=file.length,
-            ),
-            on_ambiguous=self._options.on_ambiguous,
-            lane=Lane.BULK,
-        )
-        path = file.path
-        if path is None and self._options.journal is not None:
-            raise errors.InvalidField("file", file.label, "a path, as a journal is kept")
-        size = await upload.source.prepare(self._threads)
-        if size == 0:
-            raise empty(upload.source.name)  # before it costs a call, and in a dry run too
-        written_ns = 0 if path is None else await self._threads.run(_written_ns, path)
-        entry = Entry(
-            path=storable(file.path or file.label),
-            folder=storable("/".join((upload.folder_id, *file.folders))),
-            name=upload.name,
-            size=size,
-            written_ns=written_ns,
-        )
-        return upload, entry
 
     async def _act(
         self, action: Action, file: FileToUpload, upload: Upload, known: Entry, entry: Entry
@@ -383,16 +292,16 @@ class Run:
             entry, state=BulkState.SENDING, since=since, folder_id=upload.folder_id
         )
         await self._memory.write(entry)
-        self._count(sending=1)
+        self._telling.count(sending=1)
         try:
-            upload = self._telling(upload, file, entry)
+            upload = self._telling.of_sending(upload, file, entry)
             file_id = await self._uploader.send(upload, unsettled=unsettled)
         except errors.AmbiguousUpload as error:
             await self._ambiguous(file, entry, error)
         except _FATAL:
             # Nothing was added: the next run sends it as if for the first time.
             await self._memory.write(attrs.evolve(entry, state=BulkState.PENDING))
-            self._tell_of(FileProgress(file.label, BulkState.PENDING, entry.size))
+            self._telling.of_refusal(file, entry)
             raise
         except errors.ConstantContactError as error:
             await self._failed(file, entry, error, BulkState.FAILED)
@@ -407,10 +316,10 @@ class Run:
                 entry, state=BulkState.ACCEPTED, file_id=file_id, token=self._poller(job).token()
             )
             await self._memory.write(entry)
-            self._count(bytes_sent=entry.size)
+            self._telling.count(bytes_sent=entry.size)
             self._accepted(file, entry, job)
         finally:
-            self._count(sending=-1)
+            self._telling.count(sending=-1)
 
     def _unreadable(self, file: FileToUpload, error: Exception) -> errors.FileChanged:
         """That a stream raised; it did so before its last byte was out, so nothing was added."""
@@ -426,8 +335,8 @@ class Run:
         ends = self._clock.monotonic() + UPLOAD.deadline
         self._waiting[job] = _Followed(entry, file, ends)
         self._any_waiting.set()
-        self._count(processing=1)
-        self._tell_of_job(job)
+        self._telling.count(processing=1)
+        self._telling.of_acceptance(file, entry, self._poller(job))
         self._watched.add(job)
 
     async def _ambiguous(
@@ -477,7 +386,8 @@ class Run:
                 troubles = 0
                 if not job.state.is_final:
                     self._watched.add(job)
-                    self._tell_of_job(job)
+                    followed = self._waiting[job]
+                    self._telling.of_acceptance(followed.file, followed.entry, self._poller(job))
                     continue
             await self._settle(job)
 
@@ -497,7 +407,7 @@ class Run:
             entry = attrs.evolve(entry, state=BulkState.FAILED, error=error.message, final=True)
             await self._memory.write(entry)
         self._watched.discard(job)
-        self._count(processing=-1)
+        self._telling.count(processing=-1)
         self._end(
             result_of(file, entry, BulkState.FAILED if error else BulkState.DONE, error), entry
         )
@@ -516,80 +426,8 @@ class Run:
                 self._give(attrs.evolve(result, path=same.label))
 
     def _give(self, result: UploadResult) -> None:
-        counted = {
-            BulkState.DONE: "done",
-            BulkState.ACCEPTED: "done",
-            BulkState.PENDING: "done",
-            BulkState.AMBIGUOUS: "ambiguous",
-        }
-        self._count(**{counted.get(result.state, "failed"): 1, "earlier": int(result.earlier)})
+        self._telling.count_result(result)
         self._results.put_nowait(result)
-
-    def _count(self, **changes: int) -> None:
-        now = {name: getattr(self._progress, name) + by for name, by in changes.items()}
-        self._progress = attrs.evolve(self._progress, **now)
-
-    def _telling(self, upload: Upload, file: FileToUpload, entry: Entry) -> Upload:
-        """The upload, which tells of each of its steps if somebody wants to know."""
-        if self._options.on_file is None:
-            return upload
-
-        def note(progress: Progress) -> None:
-            self._tell_of(
-                FileProgress(
-                    file.label,
-                    BulkState.SENDING,
-                    progress.total,
-                    sent=progress.sent,
-                    attempt=progress.attempt,
-                )
-            )
-
-        self._tell_of(FileProgress(file.label, BulkState.SENDING, entry.size))
-        return attrs.evolve(upload, on_progress=note)
-
-    def _tell_of_job(self, job: Job) -> None:
-        if self._options.on_file is None:
-            return
-        file, entry = self._waiting[job].file, self._waiting[job].entry
-        self._tell_of(
-            FileProgress(
-                file.label,
-                BulkState.ACCEPTED,
-                entry.size,
-                sent=entry.size,
-                status=job.status,
-                token=self._poller(job).token(),
-            )
-        )
-
-    def _tell_of(self, progress: FileProgress) -> None:
-        if self._options.on_file is not None:
-            try:
-                self._options.on_file(progress)
-            except Exception:
-                logger.exception("on_file of a bulk upload failed; the upload goes on")
-
-    async def _tell(self, *, last: bool = False) -> None:
-        callback = self._options.on_progress
-        now = self._clock.monotonic()
-        early = now - self._told_at < PROGRESS_EVERY or self._progress is self._told
-        if callback is None or (early and not last):
-            return
-        self._told_at, self._told = now, self._progress
-        try:
-            answer: Any = callback(self.progress)
-            if inspect.isawaitable(answer):
-                await answer
-        except Exception:
-            logger.exception("on_progress of a bulk upload failed; the upload goes on")
-
-
-def _written_ns(path: str) -> int:
-    try:
-        return os.stat(path).st_mtime_ns  # noqa: PTH116  # a plain string
-    except OSError as error:
-        raise errors.FileRefused(path, f"it is gone ({error.strerror})") from None
 
 
 async def _ended(tasks: Iterable[asyncio.Task[None]]) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ccv2_async import errors
+from ccv2_async.bulk.options import Options, Surroundings
 from ccv2_async.bulk.results import BulkProgress
-from ccv2_async.bulk.run import Options, Run, Surroundings
+from ccv2_async.bulk.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
