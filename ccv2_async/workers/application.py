@@ -17,9 +17,10 @@ from taskiq import InMemoryBroker, TaskiqEvents
 from ccv2_async.bulk.results import BulkState
 from ccv2_async.client import ConstantContact
 from ccv2_async.clock import SystemClock
-from ccv2_async.errors import InvalidField
+from ccv2_async.errors import InvalidField, MissingCredentials
 from ccv2_async.resources.uploads import prepare
 from ccv2_async.transport.budget import Budget
+from ccv2_async.transport.credentials import Credentials
 from ccv2_async.transport.shared_budget import SharedBudget
 from ccv2_async.workers.brokers import make_broker, trim
 from ccv2_async.workers.leases import Lease, LeaseLost
@@ -80,6 +81,8 @@ class Workers:
 
     Raises:
         UsageError: A setting is wrong, or an extra is missing.
+        MissingCredentials: Raised by `async with`, by those who only ask for jobs too: without
+            a key no worker that reads the same settings could begin.
 
     Attributes:
         settings: How they are set up.
@@ -320,7 +323,22 @@ class Workers:
         assert self._client is not None  # noqa: S101  # tasks run after the worker's start
         return self._client
 
+    def _check_credentials(self) -> None:
+        """Refuse settings without credentials, also where nothing but asking is done.
+
+        Workers with the same settings do not start, and whoever asked would wait for ever.
+        """
+        try:
+            Credentials(self.settings.api_key, self.settings.access_token)
+        except MissingCredentials as error:
+            refused = error
+        else:
+            return
+        # A traceback that shows local variables must not show the one that was given.
+        raise refused.with_traceback(None)
+
     async def _open_store(self, _: TaskiqState) -> None:
+        self._check_credentials()
         await self._store.open()
 
     async def _close_store(self, _: TaskiqState) -> None:
@@ -328,6 +346,7 @@ class Workers:
 
     async def _start_working(self, _: TaskiqState) -> None:
         settings = self.settings
+        self._check_credentials()
         await self._store.open()
         self._budget = self._make_budget()
         self._client = ConstantContact(

@@ -91,7 +91,9 @@ class RedisStore(JobStore):
         self._release_script = self._redis.register_script(_RELEASE)
 
     async def open(self) -> None:
-        """Nothing: connections are made when they are needed."""
+        """See that Redis answers; connections are made when they are needed."""
+        async with _explained():
+            await self._redis.ping()
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ccv2_async.errors import ConstantContactError
 from ccv2_async.workers import BulkState, Workers, WorkerSettings
 
 if TYPE_CHECKING:
@@ -23,9 +24,9 @@ SAMPLES = Path(__file__).parents[1] / "files"
 
 
 def settings_of(stack: contextlib.ExitStack) -> WorkerSettings:
-    """The settings of the environment; those of an embedded sandbox where there is no key."""
+    """The settings of the environment; those of an embedded sandbox where there are none."""
     settings = WorkerSettings.from_env()
-    if settings.api_key:
+    if settings.api_key or settings.redis_url:  # workers elsewhere know no sandbox of ours
         return settings
     from ccv2_async.sandbox import Sandbox  # noqa: PLC0415  # only without a key
 
@@ -51,7 +52,11 @@ def main(arguments: Sequence[str]) -> int:
     paths = [Path(argument) for argument in arguments]
     paths = paths or sorted(path for path in SAMPLES.rglob("*") if path.is_file())
     with contextlib.ExitStack() as stack:
-        return 0 if asyncio.run(upload(settings_of(stack), paths)) else 1
+        try:
+            return 0 if asyncio.run(upload(settings_of(stack), paths)) else 1
+        except ConstantContactError as error:
+            sys.stderr.write(f"{error}\n")
+            return 2
 
 
 if __name__ == "__main__":

@@ -27,3 +27,17 @@ def test_the_example_needs_one_command_and_no_server(tmp_path: Path) -> None:
     assert "virus.png: VirusFound" in done.stdout
     assert done.returncode == 1, "one of them failed"
     assert not done.stderr
+
+
+def test_the_example_without_credentials_says_what_is_missing_instead_of_waiting() -> None:
+    done = subprocess.run(  # our own interpreter and script
+        [sys.executable, "-W", "error", "examples/worker/run.py"],
+        cwd=ROOT,
+        env={**os.environ, "CCV2_REDIS_URL": "redis://127.0.0.1:1/0"},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "No API key: give api_key= or set CCV2_API_KEY. Nothing was sent.\n"

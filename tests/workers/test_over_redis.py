@@ -12,8 +12,9 @@ import pytest
 import redis
 from taskiq.receiver import Receiver
 
-from ccv2_async.errors import UsageError
-from ccv2_async.workers import BulkState, Workers, WorkerSettings
+from ccv2_async.errors import MissingCredentials, UsageError
+from ccv2_async.workers import BulkState, StoreUnavailable, Workers, WorkerSettings
+from tests.support.probes import nothing_left
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,9 +30,9 @@ def settings_for(sandbox: Sandbox, server: RedisServer, **more: Any) -> WorkerSe
 
 
 @asynccontextmanager
-async def working(settings: WorkerSettings) -> AsyncIterator[Workers]:
+async def working(settings: WorkerSettings, **options: Any) -> AsyncIterator[Workers]:
     """A worker as `taskiq worker` runs it, in this process."""
-    workers = Workers(settings)
+    workers = Workers(settings, **options)
     workers.broker.is_worker_process = True
     end = asyncio.Event()
     with ThreadPoolExecutor(1) as executor:
@@ -100,3 +101,29 @@ def test_a_url_of_redis_that_is_none_is_refused_without_being_shown() -> None:
     with pytest.raises(UsageError, match="redis://") as caught:
         Workers(WorkerSettings(redis_url="somewhere:geheim"))
     assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [({}, "CCV2_API_KEY"), ({"api_key": "geheim"}, "CCV2_ACCESS_TOKEN")],
+    ids=["nothing", "key alone"],
+)
+async def test_whoever_asks_without_credentials_is_refused_at_once(
+    redis_server: RedisServer, given: dict[str, str], missing: str
+) -> None:
+    async with nothing_left():
+        office = Workers(WorkerSettings(redis_url=redis_server.url, **given))  # type: ignore[arg-type]  # texts all
+        with pytest.raises(MissingCredentials, match=missing) as caught:
+            await office.__aenter__()
+    assert "geheim" not in str(caught.value)
+    assert everything_in(redis_server) == {}
+
+
+async def test_whoever_asks_while_redis_is_away_is_told_so(
+    unused_port_url: str, sandbox: Sandbox
+) -> None:
+    options = sandbox.client_options()
+    office = Workers(WorkerSettings(**options, redis_url=unused_port_url))
+    async with nothing_left():
+        with pytest.raises(StoreUnavailable, match="Redis does not answer"):
+            await office.__aenter__()
