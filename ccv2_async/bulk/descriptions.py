@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import attrs
@@ -12,11 +11,13 @@ from ccv2_async.bulk.folders import check_depth
 from ccv2_async.bulk.journal import Entry, storable
 from ccv2_async.resources.uploads import empty, prepare
 from ccv2_async.transport.budget import Lane
+from ccv2_async.transport.sources import PathSource
 
 if TYPE_CHECKING:
     from ccv2_async.bulk.items import FileToUpload
     from ccv2_async.bulk.options import Options
     from ccv2_async.resources.uploads import Upload
+    from ccv2_async.transport.sources import Source
     from ccv2_async.transport.threads import FileThreads
 
 
@@ -46,10 +47,9 @@ async def describe(
     path = file.path
     if path is None and options.journal is not None:
         raise errors.InvalidField("file", file.label, "a path, as a journal is kept")
-    size = await upload.source.prepare(threads)
+    size, written_ns = await _state(upload.source, threads)
     if size == 0:
         raise empty(upload.source.name)  # before it costs a call, and in a dry run too
-    written_ns = 0 if path is None else await threads.run(_written_ns, path)
     entry = Entry(
         path=storable(path or file.label),
         folder=storable("/".join((upload.folder_id, *file.folders))),
@@ -60,8 +60,9 @@ async def describe(
     return upload, entry
 
 
-def _written_ns(path: str) -> int:
-    try:
-        return os.stat(path).st_mtime_ns  # noqa: PTH116  # a plain string
-    except OSError as error:
-        raise errors.FileRefused(path, f"it is gone ({error.strerror})") from None
+async def _state(source: Source, threads: FileThreads) -> tuple[int, int]:
+    """Bytes, and when they were last written; a file is sent as it is now or not at all."""
+    if not isinstance(source, PathSource):
+        return await source.prepare(threads), 0
+    state = await source.hold(threads)
+    return state.length, state.written_ns

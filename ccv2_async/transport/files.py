@@ -25,7 +25,7 @@ from ccv2_async.transport.threads import WHOLE_FILE_LIMIT
 if TYPE_CHECKING:
     from ccv2_async.transport.threads import FileThreads
 
-__all__ = ["CheckedFile", "FileState", "OpenFile", "Opened", "measure", "open_and_read"]
+__all__ = ["CheckedFile", "FileState", "OpenFile", "Opened", "measure", "open_and_read", "state_of"]
 
 # How long a cancelled upload waits for its file to be closed; a disk that hangs is left behind.
 _CLOSING_SECONDS = 1.0
@@ -195,9 +195,18 @@ def measure(path: str, label: str) -> int:
     Raises:
         FileRefused: It is no readable regular file. Nothing was sent.
     """
+    return state_of(path, label).length
+
+
+def state_of(path: str, label: str) -> FileState:
+    """What a file that can be opened for reading is now.
+
+    Raises:
+        FileRefused: It is no readable regular file. Nothing was sent.
+    """
     descriptor, state = _open_regular(path, label)
     os.close(descriptor)
-    return state.length
+    return state
 
 
 def open_and_read(path: str, label: str, threads: FileThreads) -> Opened:

@@ -22,7 +22,7 @@ from ccv2_async.errors import (
     SourceConsumed,
     UsageError,
 )
-from ccv2_async.transport.files import OpenFile, measure, open_and_read
+from ccv2_async.transport.files import OpenFile, measure, open_and_read, state_of
 from ccv2_async.transport.threads import WHOLE_FILE_LIMIT
 
 if TYPE_CHECKING:
@@ -159,12 +159,22 @@ class PathSource:
         """
         return await threads.run(measure, self.path, self.name)
 
+    async def hold(self, threads: FileThreads) -> FileState:
+        """What the file is now; from here on it is sent as that, or refused with `FileChanged`.
+
+        Raises:
+            FileRefused: It is no readable regular file. Nothing was sent.
+        """
+        self._first_seen = await threads.run(state_of, self.path, self.name)
+        return self._first_seen
+
     async def open(self, threads: FileThreads) -> OpenSource:
         """The file from its beginning, with its first block (a small file: all of it) read.
 
         Raises:
             FileRefused: It is no readable regular file. Nothing was sent.
-            FileChanged: It is not what an earlier attempt found. Safe to try again: yes.
+            FileChanged: It is not what an earlier attempt, or `hold`, found. Safe to try again:
+                yes.
         """
         found: Opened | None = None
         # Counted from here, so that uploads which all begin at once all read small first blocks.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 import os
 import sqlite3
@@ -339,6 +340,66 @@ async def test_a_file_that_was_only_touched_counts_as_changed(
     (result,) = await run(client, [path], journal)
 
     assert isinstance(result.error, errors.FileRefused)
+
+
+@pytest.mark.parametrize("content", [b"a longer picture", b"x", None], ids=str)
+async def test_a_file_that_changes_after_its_row_was_written_is_not_sent_under_that_row(
+    *,
+    client: ConstantContact,
+    sandbox: Sandbox,
+    journal: Path,
+    pictures: Pictures,
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes | None,
+) -> None:
+    (path,) = pictures("a.png")
+    before = path.read_bytes()
+    write = Journal.write
+
+    async def changing(self: Journal, entry: Entry) -> None:
+        await write(self, entry)
+        if entry.state is BulkState.SENDING and path.read_bytes() == before:
+            path.write_bytes(before[::-1] if content is None else content)
+            os.utime(path, ns=(1, 1))
+
+    monkeypatch.setattr(Journal, "write", changing)
+
+    (result,) = await run(client, [path], journal)
+    assert isinstance(result.error, errors.FileChanged)
+    assert not sandbox.admin.files()
+    row = (await rows_of(journal))["a.png"]
+    assert (row.state, row.final, row.size) == (BulkState.FAILED, False, len(before))
+
+    (result,) = await run(client, [path], journal)
+    assert result.state is BulkState.DONE
+    (stored,) = sandbox.admin.files()
+    row = (await rows_of(journal))["a.png"]
+    now = path.stat()
+    assert (row.size, row.written_ns) == (now.st_size, now.st_mtime_ns)
+    assert stored["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+async def test_a_file_that_goes_away_after_its_row_was_written_fails_alone(
+    client: ConstantContact,
+    sandbox: Sandbox,
+    journal: Path,
+    pictures: Pictures,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gone, fine = pictures("a.png", "b.png")
+    write = Journal.write
+
+    async def removing(self: Journal, entry: Entry) -> None:
+        await write(self, entry)
+        if entry.state is BulkState.SENDING:
+            gone.unlink(missing_ok=True)
+
+    monkeypatch.setattr(Journal, "write", removing)
+
+    results = await run(client, [gone, fine], journal, concurrency=1)
+
+    assert [type(result.error) for result in results] == [errors.FileChanged, type(None)]
+    assert [file["name"] for file in sandbox.admin.files()] == ["b.png"]
 
 
 async def test_one_file_to_two_folders_is_two_files(
