@@ -161,11 +161,11 @@ class NoJournal:
 class Journal:
     """A journal that is open for one bulk upload; no other process can use it meanwhile.
 
-    Use `Journal.open`.
+    Use `Journal.open`, or `Journal.read` for a dry run.
     """
 
     def __init__(
-        self, path: str, database: aiosqlite.Connection, lock: int, now: Callable[[], float]
+        self, path: str, database: aiosqlite.Connection, lock: int | None, now: Callable[[], float]
     ) -> None:
         self._path = path
         self._database = database
@@ -203,14 +203,48 @@ class Journal:
             raise
         journal = cls(path, database, lock, now)
         try:
-            await journal._check({"version": VERSION, "account": account, "service": base_url})
+            await journal._check(_about(account, base_url), make=True)
         except BaseException:
             await journal.aclose()
             raise
         return journal
 
-    async def _check(self, about: dict[str, str]) -> None:
-        """Make an empty file a journal, and see that any other is one, and ours."""
+    @classmethod
+    async def read(
+        cls,
+        path: str,
+        threads: FileThreads,
+        *,
+        account: str,
+        base_url: str,
+        now: Callable[[], float],
+    ) -> Self | NoJournal:
+        """What the file `path` says for a dry run: it is not made, not changed and not locked.
+
+        Args:
+            path: The file.
+            threads: Where the file is opened.
+            account: The fingerprint of the credentials.
+            base_url: Where the uploads would go.
+            now: Seconds since 1970.
+
+        Raises:
+            UsageError: It is no journal, belongs to another account or service, or could not be
+                made there.
+        """
+        if not await threads.run(_has_content, path):
+            return NoJournal()
+        journal = cls(path, await _connect(path, threads), None, now)
+        ours = False
+        try:
+            ours = await journal._check(_about(account, base_url), make=False)
+        finally:
+            if not ours:
+                await journal.aclose()
+        return journal if ours else NoJournal()
+
+    async def _check(self, about: dict[str, str], *, make: bool) -> bool:
+        """Whether it is a journal now, and ours; an empty file is made one on demand."""
         import sqlite3  # noqa: PLC0415  # only with a journal
 
         path = self._path
@@ -221,9 +255,12 @@ class Journal:
                     f"{path}: this database is of something else. Choose another file; nothing "
                     "was sent."
                 )
-            await self._database.execute("PRAGMA journal_mode=WAL")
-            await self._database.execute("PRAGMA synchronous=FULL")
+            if make:
+                await self._database.execute("PRAGMA journal_mode=WAL")
+                await self._database.execute("PRAGMA synchronous=FULL")
             if not tables:
+                if not make:
+                    return False
                 await self._make(about)
             rows = await self._database.execute_fetchall("SELECT name, value FROM about")
         except sqlite3.DatabaseError as error:
@@ -238,6 +275,7 @@ class Journal:
                     f"{path}: this journal is of another {name}{shown}. Choose another file, so "
                     "that nothing is sent twice or to the wrong place; nothing was sent."
                 )
+        return True
 
     async def _make(self, about: dict[str, str]) -> None:
         # In one transaction: a process that is killed here leaves an empty file or a journal.
@@ -307,7 +345,8 @@ class Journal:
         try:
             await self._database.close()
         finally:
-            os.close(self._lock)
+            if self._lock is not None:
+                os.close(self._lock)
 
 
 async def entries(path: str) -> AsyncGenerator[Entry, None]:
@@ -326,7 +365,7 @@ async def entries(path: str) -> AsyncGenerator[Entry, None]:
         async with await anyio.open_file(path, "rb"):
             pass
         async with (
-            aiosqlite.connect(f"file:{quote(os.fsencode(path))}?mode=ro", uri=True) as database,
+            aiosqlite.connect(_address(path, "ro"), uri=True) as database,
             database.execute(f"SELECT {', '.join(_COLUMNS)} FROM files ORDER BY path") as rows,  # noqa: S608  # our own names
         ):
             async for row in rows:
@@ -341,19 +380,31 @@ async def _connect(path: str, threads: FileThreads) -> aiosqlite.Connection:
 
     import aiosqlite  # noqa: PLC0415  # only with a journal
 
+    # It is there by now. Made anew here, it would be one that nobody asked for.
+    place = _address(path, "rw")
+
     def connect() -> sqlite3.Connection:
-        return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        return sqlite3.connect(place, uri=True, isolation_level=None, check_same_thread=False)
 
     try:
         connection = await threads.run(connect, undo=sqlite3.Connection.close)
     except sqlite3.Error as error:
-        raise UsageError(f"{path}: the journal cannot be opened ({error}).") from None
+        raise _unopened(path, error) from None
     try:
         # aiosqlite forgets a connection that it is opening when it is cancelled: it gets ours.
         return await aiosqlite.Connection(lambda: connection, iter_chunk_size=64)
     except BaseException:
         connection.close()
         raise
+
+
+def _address(path: str, mode: str) -> str:
+    """The file as SQLite is told of it; one that is called ":memory:" is a file too."""
+    return f"file://{quote(os.fsencode(os.path.abspath(path)))}?mode={mode}"  # noqa: PTH100  # no I/O
+
+
+def _about(account: str, base_url: str) -> dict[str, str]:
+    return {"version": VERSION, "account": account, "service": base_url}
 
 
 def storable(path: str) -> str:
@@ -369,8 +420,7 @@ def _take_lock(path: str) -> int:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"{path}: the journal cannot be opened ({why}).") from None
+        raise _unopened(path, error) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -379,3 +429,20 @@ def _take_lock(path: str) -> int:
             f"{path}: another process is uploading with this journal. Wait for it to end."
         ) from None
     return lock
+
+
+def _has_content(path: str) -> bool:
+    """Whether there is anything in the file; False too where it could be made."""
+    try:
+        return os.stat(path).st_size > 0  # noqa: PTH116  # a plain string
+    except FileNotFoundError as error:
+        if os.path.isdir(os.path.dirname(path) or "."):  # noqa: PTH112, PTH120  # a plain string
+            return False
+        raise _unopened(path, error) from None
+    except (OSError, ValueError) as error:
+        raise _unopened(path, error) from None
+
+
+def _unopened(path: str, error: Exception) -> UsageError:
+    why = error.strerror if isinstance(error, OSError) else error
+    return UsageError(f"{path}: the journal cannot be opened ({why}).")

@@ -141,7 +141,8 @@ class Run:
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
         if self._options.journal is not None:
-            self._memory = await Journal.open(
+            opening = Journal.read if self._options.dry_run else Journal.open
+            self._memory = await opening(
                 self._options.journal,
                 self._threads,
                 account=self._session.credentials.fingerprint,

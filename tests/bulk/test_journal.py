@@ -478,6 +478,24 @@ async def test_names_of_any_bytes_are_kept_apart(
     assert len(await rows_of(odd)) == 4
 
 
+@pytest.mark.parametrize("name", [":memory:", "file:x?mode=memory", "j.db"])
+async def test_a_journal_of_any_name_is_a_file(
+    client: ConstantContact,
+    tmp_path: Path,
+    pictures: Pictures,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    paths = pictures("a.png")
+    monkeypatch.chdir(tmp_path)
+
+    await run(client, paths, Path(name))
+
+    assert [row.state async for row in entries(name)] == [BulkState.DONE]
+    (result,) = await run(client, paths, Path(name))
+    assert result.earlier
+
+
 async def test_an_error_that_names_an_odd_path_can_be_kept(
     client: ConstantContact, sandbox: Sandbox, journal: Path, tmp_path: Path
 ) -> None:
@@ -492,6 +510,88 @@ async def test_an_error_that_names_an_odd_path_can_be_kept(
 
     assert isinstance(result.error, errors.BadRequest)
     assert (await rows_of(journal))["a.png"].error
+
+
+# Dry runs
+
+
+def around(journal: Path) -> dict[str, bytes]:
+    """Every file beside the journal, itself among them."""
+    return {path.name: path.read_bytes() for path in journal.parent.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("content", [None, b""], ids=["missing", "empty"])
+async def test_a_dry_run_makes_no_journal(
+    client: ConstantContact, journal: Path, pictures: Pictures, content: bytes | None
+) -> None:
+    if content is not None:
+        journal.write_bytes(content)
+    before = around(journal)
+
+    (planned,) = await run(client, pictures("a.png"), journal, dry_run=True)
+
+    assert (planned.state, planned.action) == (BulkState.PENDING, Action.SEND)
+    assert around(journal) == before
+
+
+async def test_a_dry_run_reads_the_journal_and_leaves_it_as_it_is(
+    client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures
+) -> None:
+    paths = pictures("a.png", "b.png", "c.png")
+    await run(client, paths[:2], journal)
+    set_row(journal, "b.png", state="sending", file_id="", token="", status=None)
+    before, asked = around(journal), len(sandbox.admin.requests())
+
+    planned = await run(client, paths, journal, dry_run=True)
+
+    assert {result.name: result.action for result in planned} == {
+        "a.png": Action.SKIP,
+        "b.png": Action.LOOK,
+        "c.png": Action.SEND,
+    }
+    assert around(journal) == before
+    assert len(sandbox.admin.requests()) == asked
+
+
+async def test_a_dry_run_may_look_into_a_journal_that_is_in_use(
+    client: ConstantContact, journal: Path, pictures: Pictures
+) -> None:
+    paths = pictures("a.png", "b.png", "c.png")
+    first = aiter(client.upload_many(paths, journal=journal, concurrency=1))
+    done = await anext(first)
+
+    planned = await run(client, paths, journal, dry_run=True)
+
+    assert {result.path: result.action for result in planned}[done.path] is Action.SKIP
+    assert len([result async for result in first]) == 2
+
+
+async def test_a_dry_run_tells_of_a_journal_that_a_run_could_not_use(
+    connect: Callable[..., Any], sandbox: Sandbox, journal: Path, pictures: Pictures
+) -> None:
+    client = await connect(sandbox)
+    with pytest.raises(errors.UsageError, match="journal cannot be opened"):
+        await run(client, pictures("a.png"), journal.parent / "missing" / "j.db", dry_run=True)
+    with pytest.raises(errors.UsageError, match="journal cannot be opened"):
+        await run(client, pictures("a.png"), Path("a\0b"), dry_run=True)
+    await run(client, pictures("a.png"), journal)
+    sandbox.admin.configure(access_token="another")
+    other = await connect(sandbox)
+    with pytest.raises(errors.UsageError, match="of another account"):
+        await run(other, pictures("a.png"), journal, dry_run=True)
+
+
+@pytest.mark.parametrize("content", [b"not a database at all" * 100, b"SQLite format 3\0" * 20])
+async def test_a_dry_run_leaves_a_file_that_is_no_journal_as_it_is(
+    client: ConstantContact, journal: Path, pictures: Pictures, content: bytes
+) -> None:
+    journal.write_bytes(content)
+    before = around(journal)
+
+    with pytest.raises(errors.UsageError, match="no journal"):
+        await run(client, pictures("a.png"), journal, dry_run=True)
+
+    assert around(journal) == before
 
 
 # Who is let in
