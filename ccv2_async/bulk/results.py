@@ -82,11 +82,16 @@ class BulkProgress:
         sending: Files being sent.
         processing: Files the service is at work on.
         done: Files that are Active.
+        accepted: Files that the service has accepted, where they are not waited for.
+        planned: Files of a dry run that could be sent.
         failed: Files that failed.
         ambiguous: Files of which it is not known whether they arrived.
-        earlier: Of the last three, those that an earlier run had settled.
+        earlier: Of those that are done, failed or ambiguous, the ones that an earlier run had
+            settled.
         bytes_sent: Bytes of accepted files.
         elapsed: Seconds since the start.
+        seconds_left: Seconds until all are settled, at the pace at which the last hundred files
+            were sent; None while that is not known, as in the first moments.
         calls: Calls of the API, since the start, by this client's budget.
         remaining_today: Calls left today, or None without a limit.
     """
@@ -96,30 +101,26 @@ class BulkProgress:
     sending: int = 0
     processing: int = 0
     done: int = 0
+    accepted: int = 0
+    planned: int = 0
     failed: int = 0
     ambiguous: int = 0
     earlier: int = 0
     bytes_sent: int = 0
     elapsed: float = 0.0
+    seconds_left: float | None = None
     calls: int = 0
     remaining_today: int | None = None
 
     @property
     def settled(self) -> int:
-        """Files of which nothing more is expected."""
-        return self.done + self.failed + self.ambiguous
+        """Files of which nothing more is expected: each has its result."""
+        return self.done + self.accepted + self.planned + self.failed + self.ambiguous
 
     @property
     def per_second(self) -> float:
-        """Files settled a second by this run."""
+        """Files settled a second by this run, since its start."""
         return (self.settled - self.earlier) / self.elapsed if self.elapsed > 0 else 0.0
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Seconds until all are settled at the present rate, or None when that is not known."""
-        if self.total is None or self.per_second <= 0:
-            return None
-        return max(0, self.total - self.settled) / self.per_second
 
 
 @attrs.frozen

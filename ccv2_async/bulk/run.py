@@ -283,17 +283,17 @@ class Run:
         if lock is None:
             lock = self._namesakes[key] = asyncio.Lock()
         async with lock:
-            await self._send_alone(file, upload, entry, unsettled)
+            since = unsettled.since if unsettled is not None else self._clock.time()
+            entry = attrs.evolve(
+                entry, state=BulkState.SENDING, since=since, folder_id=upload.folder_id
+            )
+            await self._memory.write(entry)
+            with self._telling.sending():
+                await self._send_alone(file, upload, entry, unsettled)
 
     async def _send_alone(
         self, file: FileToUpload, upload: Upload, entry: Entry, unsettled: Unsettled | None
     ) -> None:
-        since = unsettled.since if unsettled is not None else self._clock.time()
-        entry = attrs.evolve(
-            entry, state=BulkState.SENDING, since=since, folder_id=upload.folder_id
-        )
-        await self._memory.write(entry)
-        self._telling.count(sending=1)
         try:
             upload = self._telling.of_sending(upload, file, entry)
             file_id = await self._uploader.send(upload, unsettled=unsettled)
@@ -319,8 +319,6 @@ class Run:
             await self._memory.write(entry)
             self._telling.count(bytes_sent=entry.size)
             self._accepted(file, entry, job)
-        finally:
-            self._telling.count(sending=-1)
 
     def _unreadable(self, file: FileToUpload, error: Exception) -> errors.FileChanged:
         """That a stream raised; it did so before its last byte was out, so nothing was added."""

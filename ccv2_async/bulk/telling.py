@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import inspect
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
+from ccv2_async.bulk.pace import Pace
 from ccv2_async.bulk.results import BulkProgress, BulkState, FileProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from ccv2_async.bulk.items import FileToUpload
     from ccv2_async.bulk.journal import Entry
@@ -29,11 +31,12 @@ PROGRESS_EVERY = 0.1
 
 _COUNTED = {
     BulkState.DONE: "done",
-    BulkState.ACCEPTED: "done",
-    BulkState.PENDING: "done",
+    BulkState.ACCEPTED: "accepted",
+    BulkState.PENDING: "planned",
     BulkState.AMBIGUOUS: "ambiguous",
     BulkState.FAILED: "failed",
 }
+"""By the state of a file's result, where it is counted."""
 
 
 class Telling:
@@ -57,15 +60,18 @@ class Telling:
         self._on_file = on_file
         self._started = self._clock.monotonic()
         self._calls_before = self._budget.used
+        self._pace = Pace()
         self._told_at = float("-inf")
         self._counts = self._told = BulkProgress()
 
     @property
     def progress(self) -> BulkProgress:
         """Where it stands now."""
+        now = self._clock.monotonic()
+        counts = attrs.evolve(self._counts, elapsed=now - self._started)
         return attrs.evolve(
-            self._counts,
-            elapsed=self._clock.monotonic() - self._started,
+            counts,
+            seconds_left=self._pace.seconds_left(counts, now),
             calls=self._budget.used - self._calls_before,
             remaining_today=self._budget.remaining_today,
         )
@@ -78,6 +84,17 @@ class Telling:
         """Add to the counts of these names."""
         now = {name: getattr(self._counts, name) + by for name, by in changes.items()}
         self._counts = attrs.evolve(self._counts, **now)
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """While a file is being sent; it was, unless an exception comes out."""
+        self._pace.begin(self._clock.monotonic())
+        self.count(sending=1)
+        try:
+            yield
+            self._pace.sent(self._clock.monotonic())
+        finally:
+            self.count(sending=-1)
 
     def count_result(self, result: UploadResult) -> None:
         """Add one file that has ended."""

@@ -16,7 +16,7 @@ from ccv2_async.bulk.results import Action, BulkProgress
 from ccv2_async.client import ConstantContact
 from ccv2_async.sandbox import Sandbox
 from tests.support.clocks import settle
-from tests.support.probes import nothing_left
+from tests.support.probes import nothing_left, until
 from tests.support.servers import serving
 
 if TYPE_CHECKING:
@@ -451,7 +451,7 @@ async def test_without_waiting_results_come_when_files_are_accepted(
 
     assert {result.state for result in results} == {BulkState.ACCEPTED}
     assert not sandbox.admin.requests("GET")
-    assert upload.progress.done == 2
+    assert (upload.progress.accepted, upload.progress.done, upload.progress.settled) == (2, 0, 2)
     statuses = await client.sweep(result.token for result in results)
     assert {update.status for update in statuses.values() if update} == {"Active"}
 
@@ -462,8 +462,11 @@ async def test_a_dry_run_sends_nothing_and_says_what_would_be_done(
     paths = pictures("tree/a.png", "tree/below/b.png", "tree/notes.txt")
     folder = paths[0].parent
 
-    results = await results_of(client.upload_many([folder], keep_folders=True, dry_run=True))
+    upload = client.upload_many([folder], keep_folders=True, dry_run=True)
+    results = await results_of(upload)
 
+    progress = upload.progress
+    assert (progress.planned, progress.failed, progress.done, progress.settled) == (2, 1, 0, 3)
     planned = {result.name: result for result in results if result.error is None}
     assert planned["a.png"].action is Action.SEND
     assert planned["a.png"].state is BulkState.PENDING
@@ -493,6 +496,23 @@ async def test_progress_is_told_and_ends_complete(
     assert last.seconds_left == 0
     assert all(one.settled <= two.settled for one, two in itertools.pairwise(told))
     assert upload.progress.settled == 3
+
+
+async def test_the_time_left_is_told_before_any_file_has_ended(
+    connect: Callable[..., Any], clock: SkippingClock
+) -> None:
+    told: list[BulkProgress] = []
+    with Sandbox(mode="looks") as sandbox:
+        client = await connect(sandbox)
+        files = pieces(*(f"stuck-{n}.png" for n in range(40)))
+        upload = client.upload_many(files, concurrency=1, on_progress=told.append)
+        reader = asyncio.create_task(results_of(upload))
+
+        await until(lambda: any(progress.seconds_left for progress in told))
+        reader.cancel()
+        await asyncio.gather(reader, return_exceptions=True)
+
+    assert next(progress for progress in told if progress.seconds_left).settled == 0
 
 
 async def test_progress_is_told_while_no_result_comes(

@@ -1,0 +1,127 @@
+"""How long a bulk upload will still take, from the first seconds on."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ccv2_async.bulk.pace import Pace
+from ccv2_async.bulk.results import BulkProgress
+
+PROCESSING = 8.0
+
+
+@attrs.frozen
+class Course:
+    """Files that are sent at an even pace and end `PROCESSING` seconds after they were sent.
+
+    Attributes:
+        total: How many.
+        per_second: How many are sent a second.
+        begins: When the first one begins to be sent.
+        earlier: How many of the total were settled before that.
+        sending: How many are being sent at once.
+    """
+
+    total: int
+    per_second: float
+    begins: float = 0.0
+    earlier: int = 0
+    sending: int = 8
+
+    @property
+    def ends(self) -> float:
+        return self.begins + (self.total - self.earlier) / self.per_second + PROCESSING
+
+    def left_at(self, moment: float) -> float | None:
+        """What is told at a moment."""
+        pace = Pace()
+        to_send = self.total - self.earlier
+        sent = min(to_send, int((moment - self.begins) * self.per_second + 1e-9))
+        pace.begin(self.begins)
+        for number in range(1, sent + 1):
+            pace.sent(self.begins + number / self.per_second)
+        ended = max(0, min(to_send, int((moment - PROCESSING - self.begins) * self.per_second)))
+        progress = BulkProgress(
+            seen=self.total,
+            total=self.total,
+            sending=min(self.sending, to_send - sent),
+            processing=sent - ended,
+            done=self.earlier + ended,
+            earlier=self.earlier,
+            elapsed=moment,
+        )
+        return pace.seconds_left(progress, moment)
+
+
+@given(
+    st.builds(
+        Course,
+        total=st.integers(300, 3000),
+        per_second=st.floats(2.0, 50.0),
+        begins=st.floats(0.0, 30.0),
+        earlier=st.integers(0, 250),
+        sending=st.integers(1, 16),
+    ),
+    st.floats(0.0, 0.9),
+)
+def test_it_is_about_right_as_soon_as_it_is_told(course: Course, part: float) -> None:
+    first = course.begins + (course.sending + 1) / course.per_second
+    moment = first + part * (course.ends - PROCESSING - first)
+
+    left = course.left_at(moment)
+
+    assert left is not None
+    # At first, nobody knows how long the service will be at work on the last ones.
+    assert left == pytest.approx(course.ends - moment, rel=0.1, abs=PROCESSING + 1.0)
+
+
+def test_before_as_many_were_sent_as_are_being_sent_nothing_is_told() -> None:
+    course = Course(total=1000, per_second=4.0, sending=8)
+
+    assert course.left_at(1.75) is None
+    assert course.left_at(2.0) == pytest.approx(250.0, rel=0.1)
+
+
+def test_what_was_fast_at_first_is_forgotten() -> None:
+    pace = Pace()
+    pace.begin(0.0)
+    for number in range(1000):
+        pace.sent(number * 0.01)
+    for number in range(100):
+        pace.sent(10.0 + number)
+
+    left = pace.seconds_left(BulkProgress(total=2100, done=1100), 109.0)
+
+    assert left == pytest.approx(1000.0, rel=0.05)
+
+
+def test_a_pause_makes_it_longer() -> None:
+    pace = Pace()
+    pace.begin(0.0)
+    for number in range(1, 11):
+        pace.sent(float(number))
+    progress = BulkProgress(total=20, done=10)
+
+    assert pace.seconds_left(progress, 10.0) == pytest.approx(10.0)
+    assert pace.seconds_left(progress, 40.0) == pytest.approx(40.0)
+
+
+def test_where_nothing_is_sent_files_count_as_they_are_settled() -> None:
+    pace = Pace()
+    followed = BulkProgress(total=30, done=12, earlier=2, processing=18, elapsed=5.0)
+
+    assert pace.seconds_left(followed, 5.0) == pytest.approx(9.0)
+
+
+def test_it_is_not_known_without_a_total_and_nothing_at_the_end() -> None:
+    pace = Pace()
+    pace.begin(0.0)
+    pace.sent(1.0)
+
+    assert pace.seconds_left(BulkProgress(done=1), 1.0) is None
+    assert pace.seconds_left(BulkProgress(total=1, done=1), 1.0) == 0.0
+    assert Pace().seconds_left(BulkProgress(total=0), 0.0) == 0.0
+    assert Pace().seconds_left(BulkProgress(total=1), 1.0) is None
