@@ -18,6 +18,7 @@ import httpx
 
 from ccv2_async.errors import UsageError
 from ccv2_async.transport.httpx2_clients import Httpx2Engine, is_httpx2
+from ccv2_async.transport.network import CAN_GATHER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -77,7 +78,7 @@ class FreeListTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send on an idle connection, or on a new one."""
         # The last one back is the warmest; the others age towards their expiry and are replaced
-        # inside httpcore when they are used after it.
+        # when they are used after it.
         transport = self._idle.pop() if self._idle else self._make()
         try:
             response = await transport.handle_async_request(request)
@@ -115,12 +116,18 @@ class _Lease(httpx.AsyncByteStream):
         self._owner = owner
         self._transport: httpx.AsyncBaseTransport | None = transport
         self._stream = stream
+        self._pieces = aiter(stream)
         self._read_to_end = False
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._stream:
-            yield chunk
-        self._read_to_end = True
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await anext(self._pieces)
+        except StopAsyncIteration:
+            self._read_to_end = True
+            raise
 
     async def aclose(self) -> None:
         transport, self._transport = self._transport, None
@@ -250,7 +257,7 @@ def _one_connection(
     context: ssl.SSLContext, proxy: str | None
 ) -> Callable[[], httpx.AsyncBaseTransport]:
     """Makes transports that hold at most one connection each."""
-    if proxy is None:
+    if proxy is None and CAN_GATHER:
         from ccv2_async.transport.direct import DirectTransport  # noqa: PLC0415  # slow
 
         return lambda: DirectTransport(context, KEEPALIVE_EXPIRY)

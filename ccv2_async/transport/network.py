@@ -1,7 +1,7 @@
 """Sockets as uploads need them: pieces leave together and uncopied, and answers are always heard.
 
 asyncio's own transports copy what the kernel does not take at once, twice on Python 3.11, and
-httpcore's default backend goes through several layers for each piece. A `Wire` is one
+httpcore's backend goes through several layers for each piece. A `Wire` is one
 non-blocking socket: it hands the pieces of a request to the kernel as they are, and takes what
 arrives from the moment it is connected, also while a body is on its way. So an early refusal is
 not lost when the service hangs up on the rest, and a service that hangs up on a connection at
@@ -17,14 +17,16 @@ from itertools import chain, zip_longest
 from typing import TYPE_CHECKING
 
 import anyio
-import httpcore
+import httpx
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable
     from typing import Any
 
-__all__ = ["Wire", "connect"]
+    from ccv2_async.transport.tls import SealedWire
+
+__all__ = ["CAN_GATHER", "Wire", "connect"]
 
 # What is smaller waits, until the event loop's next turn at most, for what may follow at once: the
 # head of a request leaves together with the beginning of its body.
@@ -33,13 +35,13 @@ _PIECES_AT_ONCE = 64  # far below any system's IOV_MAX
 _READ_SIZE = 64 * 1024
 _READ_AHEAD = 256 * 1024
 _NEXT_ADDRESS_AFTER = 0.25  # seconds, as RFC 8305 recommends
-# Not on Windows, whose event loop cannot watch sockets either.
-_CAN_GATHER = hasattr(socket.socket, "sendmsg")
+CAN_GATHER = hasattr(socket.socket, "sendmsg")
+"""Whether a `Wire` works here: not on Windows, whose event loop cannot watch sockets either."""
 
 _AGAIN = (BlockingIOError, InterruptedError)
 
 
-class Wire(httpcore.AsyncNetworkStream):
+class Wire:
     """A connected socket, used by one request at a time.
 
     Args:
@@ -74,8 +76,8 @@ class Wire(httpcore.AsyncNetworkStream):
         """Give the kernel these bytes; a few are held back for the rest of the loop's turn.
 
         Raises:
-            httpcore.WriteError: The connection is broken; an answer may have arrived all the same.
-            httpcore.WriteTimeout: The kernel did not take them in time.
+            httpx.WriteError: The connection is broken; an answer may have arrived all the same.
+            httpx.WriteTimeout: The kernel did not take them in time.
         """
         if self._hung_up and not self._arrived and self._write_failure is None:
             # No answer can come any more: whoever asks later shall know that no more was sent.
@@ -90,15 +92,15 @@ class Wire(httpcore.AsyncNetworkStream):
         elif self._bytes_leaving and self._turn is None and not self._pushing:
             self._turn = self._loop.call_soon(self._push)
         if self._write_failure is not None:
-            raise httpcore.WriteError(_told(self._write_failure)) from self._write_failure
+            raise httpx.WriteError(_told(self._write_failure)) from self._write_failure
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """What has arrived, once something has; b"" when the other side has hung up.
 
         Raises:
-            httpcore.ReadError: The connection is broken.
-            httpcore.ReadTimeout: Nothing arrived in time.
-            httpcore.WriteTimeout: The kernel did not take the end of the request in time.
+            httpx.ReadError: The connection is broken.
+            httpx.ReadTimeout: Nothing arrived in time.
+            httpx.WriteTimeout: The kernel did not take the end of the request in time.
         """
         if self._bytes_leaving:
             self._push()
@@ -107,7 +109,7 @@ class Wire(httpcore.AsyncNetworkStream):
             await self._until_arrived(timeout)
         if not self._arrived:
             if self._read_failure is not None:
-                raise httpcore.ReadError(_told(self._read_failure)) from self._read_failure
+                raise httpx.ReadError(_told(self._read_failure)) from self._read_failure
             return b""
         piece = self._arrived.popleft()
         if len(piece) > max_bytes:
@@ -117,10 +119,6 @@ class Wire(httpcore.AsyncNetworkStream):
         if not self._listening and self._bytes_arrived < _READ_AHEAD and not self._hung_up:
             self._listen()
         return piece
-
-    async def aclose(self) -> None:
-        """Close the socket."""
-        self.close()
 
     def close(self) -> None:
         """Close the socket at once; whoever waits for it gets an error."""
@@ -139,12 +137,12 @@ class Wire(httpcore.AsyncNetworkStream):
         ssl_context: ssl.SSLContext,
         server_hostname: str | None = None,
         timeout: float | None = None,
-    ) -> httpcore.AsyncNetworkStream:
+    ) -> SealedWire:
         """The same connection, encrypted; it is closed if that fails.
 
         Raises:
-            httpcore.ConnectError: The other side is not who it should be, or speaks no TLS.
-            httpcore.ConnectTimeout: That took too long.
+            httpx.ConnectError: The other side is not who it should be, or speaks no TLS.
+            httpx.ConnectTimeout: That took too long.
         """
         from ccv2_async.transport.tls import SealedWire  # noqa: PLC0415  # it imports this one
 
@@ -152,15 +150,11 @@ class Wire(httpcore.AsyncNetworkStream):
         await sealed.shake_hands(timeout)
         return sealed
 
-    def get_extra_info(self, info: str) -> Any:
-        """`is_readable` (of a connection at rest: whether it is of no more use), `socket`."""
-        if info == "is_readable":
-            return self._hung_up or bool(self._arrived) or self._is_readable()
-        return self._sock if info == "socket" else None
-
-    def _is_readable(self) -> bool:
-        # The loop may not have had the time to notice yet.
-        try:
+    def is_stale(self) -> bool:
+        """Whether a connection at rest is of no more use: hung up on, or spoken to unasked."""
+        if self._hung_up or self._arrived:
+            return True
+        try:  # the loop may not have had the time to notice yet
             self._sock.recv(1, socket.MSG_PEEK)
         except _AGAIN:
             return False
@@ -250,19 +244,19 @@ class Wire(httpcore.AsyncNetworkStream):
             return
         self._writer = self._loop.create_future()
         try:
-            await _in_time(self._writer, self._write_timeout, httpcore.WriteTimeout)
+            await _in_time(self._writer, self._write_timeout, httpx.WriteTimeout)
         finally:
             self._writer = None
 
     async def _until_arrived(self, timeout: float | None) -> None:
         self._reader = self._loop.create_future()
         try:
-            await _in_time(self._reader, timeout, httpcore.ReadTimeout)
+            await _in_time(self._reader, timeout, httpx.ReadTimeout)
         finally:
             self._reader = None
 
 
-async def connect(host: str, port: int, timeout: float | None) -> httpcore.AsyncNetworkStream:
+async def connect(host: str, port: int, timeout: float | None) -> Wire:
     """A connection to the first address of a host that takes one.
 
     Args:
@@ -271,19 +265,17 @@ async def connect(host: str, port: int, timeout: float | None) -> httpcore.Async
         timeout: Seconds for all of it; None for no limit.
 
     Raises:
-        httpcore.ConnectError: No address took it. Safe to try again: yes.
-        httpcore.ConnectTimeout: None did in time. Safe to try again: yes.
+        httpx.ConnectError: No address took it. Safe to try again: yes.
+        httpx.ConnectTimeout: None did in time. Safe to try again: yes.
     """
-    if not _CAN_GATHER:
-        return await httpcore.AnyIOBackend().connect_tcp(host, port, timeout)
     try:
         async with asyncio.timeout(timeout):
             sock = await _dial(host, port)
     except TimeoutError as error:
         # The kernel's own time-out is one of these too.
-        raise httpcore.ConnectTimeout(str(error)) from error
+        raise httpx.ConnectTimeout(str(error)) from error
     except (OSError, UnicodeError) as error:
-        raise httpcore.ConnectError(_told(error)) from error
+        raise httpx.ConnectError(_told(error)) from error
     try:
         return Wire(sock)
     except BaseException:
@@ -383,7 +375,7 @@ async def _in_time(
 
 def _expire(waiter: asyncio.Future[None], late: type[Exception]) -> None:
     if not waiter.done():
-        waiter.set_exception(late())
+        waiter.set_exception(late(""))
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:

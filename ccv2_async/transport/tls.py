@@ -6,11 +6,10 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING, TypeVar
 
-import httpcore
+import httpx
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from ccv2_async.transport.network import Wire
 
@@ -23,7 +22,7 @@ _SEALED_AT_ONCE = 256 * 1024
 _READ_SIZE = 64 * 1024
 
 
-class SealedWire(httpcore.AsyncNetworkStream):
+class SealedWire:
     """A connection under TLS, used by one request at a time.
 
     Args:
@@ -42,18 +41,18 @@ class SealedWire(httpcore.AsyncNetworkStream):
         """Agree on keys and check the other side's certificate, or close the connection.
 
         Raises:
-            httpcore.ConnectError: The other side is not who it should be, or speaks no TLS.
-            httpcore.ConnectTimeout: That took too long.
+            httpx.ConnectError: The other side is not who it should be, or speaks no TLS.
+            httpx.ConnectTimeout: That took too long.
         """
         try:
             async with asyncio.timeout(timeout):
                 await self._carry_out(None, self._tls.do_handshake)
         except TimeoutError as error:
             self._wire.close()
-            raise httpcore.ConnectTimeout from error
-        except (ssl.SSLError, httpcore.NetworkError) as error:
+            raise httpx.ConnectTimeout("") from error
+        except (ssl.SSLError, httpx.NetworkError) as error:
             self._wire.close()
-            raise httpcore.ConnectError(str(error)) from error
+            raise httpx.ConnectError(str(error)) from error
         except BaseException:
             self._wire.close()
             raise
@@ -62,15 +61,15 @@ class SealedWire(httpcore.AsyncNetworkStream):
         """Encrypt and send; as `Wire.write`.
 
         Raises:
-            httpcore.WriteError: The connection is broken; an answer may have arrived all the same.
-            httpcore.WriteTimeout: The kernel did not take them in time.
+            httpx.WriteError: The connection is broken; an answer may have arrived all the same.
+            httpx.WriteTimeout: The kernel did not take them in time.
         """
         view = memoryview(buffer)
         try:
             for at in range(0, len(view), _SEALED_AT_ONCE):
                 await self._carry_out(timeout, self._tls.write, view[at : at + _SEALED_AT_ONCE])
         except ssl.SSLError as error:
-            raise httpcore.WriteError(str(error)) from error
+            raise httpx.WriteError(str(error)) from error
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """What has arrived, decrypted; b"" when the other side has hung up.
@@ -78,23 +77,23 @@ class SealedWire(httpcore.AsyncNetworkStream):
         The length that the answer announced tells whether it is whole, as without TLS.
 
         Raises:
-            httpcore.ReadError: The connection is broken.
-            httpcore.ReadTimeout: Nothing arrived in time.
+            httpx.ReadError: The connection is broken.
+            httpx.ReadTimeout: Nothing arrived in time.
         """
         try:
             return await self._carry_out(timeout, self._tls.read, max_bytes)
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return b""
         except ssl.SSLError as error:
-            raise httpcore.ReadError(str(error)) from error
+            raise httpx.ReadError(str(error)) from error
 
-    async def aclose(self) -> None:
-        """Close the connection."""
+    def is_stale(self) -> bool:
+        """Whether a connection at rest is of no more use."""
+        return self._wire.is_stale()
+
+    def close(self) -> None:
+        """Close the connection at once."""
         self._wire.close()
-
-    def get_extra_info(self, info: str) -> Any:
-        """`ssl_object`, and what the connection below knows."""
-        return self._tls if info == "ssl_object" else self._wire.get_extra_info(info)
 
     async def _carry_out(self, timeout: float | None, step: Callable[..., T], *args: object) -> T:
         """A step of TLS, with what it has to send and to receive for it.

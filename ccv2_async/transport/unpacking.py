@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from ccv2_async import errors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 
     import httpx
 
@@ -24,7 +24,10 @@ async def read_bounded(response: httpx.Response, limit: int, what: str) -> bytes
     """
     if response.headers.get("content-length") == "0" and not response.is_stream_consumed:
         # Most accepted calls are answered so; the connection still has to see the end of it.
-        return await response.aread()
+        async for _ in cast("AsyncIterable[bytes]", response.stream):
+            pass
+        await response.aclose()
+        return b""
     async with aclosing(unpacked(response, limit, what)) as stream:
         pieces = [piece async for piece in stream]
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)

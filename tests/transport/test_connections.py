@@ -77,6 +77,17 @@ async def test_either_engine_speaks_tls(
     await use(await connect(tls_sandbox, engine=engine, verify=trusting))
 
 
+async def test_where_our_own_sockets_do_not_work_httpxs_are_used(
+    connect: Callable[..., Any], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("our own transport was made")
+
+    monkeypatch.setattr(connections, "CAN_GATHER", False)
+    monkeypatch.setattr("ccv2_async.transport.direct.DirectTransport", refuse)
+    await use(await connect(sandbox))
+
+
 async def test_a_certificate_of_nobody_we_know_is_no_connection(
     connect: Callable[..., Any], tls_sandbox: Sandbox, engine: str
 ) -> None:

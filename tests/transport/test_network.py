@@ -8,7 +8,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any
 
-import httpcore
+import httpx
 import pytest
 
 from ccv2_async.transport import network
@@ -37,8 +37,8 @@ async def pair() -> AsyncIterator[tuple[Wire, socket.socket]]:
             try:
                 yield wire, theirs
             finally:
-                await wire.aclose()
-                await wire.aclose()
+                wire.close()
+                wire.close()
 
 
 async def take(theirs: socket.socket, size: int) -> bytes:
@@ -89,7 +89,7 @@ async def test_whatever_its_pieces_everything_arrives_in_order() -> None:
         taking = asyncio.create_task(take(theirs, sum(map(len, pieces))))
         for piece in pieces:
             await wire.write(piece, 10)
-        with pytest.raises(httpcore.ReadTimeout):
+        with pytest.raises(httpx.ReadTimeout):
             await wire.read(1, 0.001)
         assert await taking == b"".join(pieces)
 
@@ -116,15 +116,15 @@ async def test_writing_waits_until_the_other_side_takes_it() -> None:
 
 async def test_a_write_that_is_not_taken_in_time_is_late() -> None:
     async with pair() as (wire, _):
-        with pytest.raises(httpcore.WriteTimeout):
+        with pytest.raises(httpx.WriteTimeout):
             await wire.write(b"x" * MANY, 0.01)
 
 
 async def test_the_end_of_a_request_that_is_not_taken_in_time_is_late_when_its_answer_is() -> None:
     async with pair() as (wire, theirs):
-        with pytest.raises(httpcore.WriteTimeout):
+        with pytest.raises(httpx.WriteTimeout):
             await wire.write(b"x" * MANY, 0.01)
-        with pytest.raises(httpcore.WriteTimeout):
+        with pytest.raises(httpx.WriteTimeout):
             await wire.read(1, 30)
         assert theirs.recv(1) == b"x"
 
@@ -145,15 +145,15 @@ async def test_closing_drops_what_has_not_left(size: int) -> None:
     async with pair() as (wire, theirs):
         writing = asyncio.create_task(wire.write(b"x" * size, 30))
         await asyncio.sleep(0)
-        await wire.aclose()
+        wire.close()
         if size == MANY:
-            with pytest.raises(httpcore.WriteError, match="closed"):
+            with pytest.raises(httpx.WriteError, match="closed"):
                 await writing
         else:
             await writing
-        with pytest.raises(httpcore.WriteError, match="closed"):
+        with pytest.raises(httpx.WriteError, match="closed"):
             await wire.write(b"more")
-        with pytest.raises(httpcore.ReadError, match="closed"):
+        with pytest.raises(httpx.ReadError, match="closed"):
             await wire.read(1)
         left = 0
         with contextlib.suppress(ConnectionError):
@@ -166,8 +166,8 @@ async def test_closing_wakes_who_waits_for_an_answer() -> None:
     async with pair() as (wire, _):
         reading = asyncio.create_task(wire.read(1))
         await asyncio.sleep(0)
-        await wire.aclose()
-        with pytest.raises(httpcore.ReadError, match="closed"):
+        wire.close()
+        with pytest.raises(httpx.ReadError, match="closed"):
             await reading
 
 
@@ -201,7 +201,7 @@ async def test_more_than_is_read_stays_with_the_sender() -> None:
 
 async def test_an_answer_that_does_not_come_in_time_is_late() -> None:
     async with pair() as (wire, theirs):
-        with pytest.raises(httpcore.ReadTimeout):
+        with pytest.raises(httpx.ReadTimeout):
             await wire.read(1, 0.001)
         theirs.send(b"late")
         assert await wire.read(10) == b"late"
@@ -223,15 +223,15 @@ async def test_a_refusal_is_heard_after_the_service_broke_the_connection() -> No
         await until(lambda: wire._arrived)
         heard.set()
         await until(lambda: wire._hung_up)
-        with pytest.raises(httpcore.WriteError):
+        with pytest.raises(httpx.WriteError):
             await write_on(wire)
         assert await wire.read(100, 5) == b"413"
-        with pytest.raises(httpcore.ReadError):
+        with pytest.raises(httpx.ReadError):
             await wire.read(100, 5)
-        await wire.aclose()
+        wire.close()
 
 
-async def write_on(wire: httpcore.AsyncNetworkStream) -> None:
+async def write_on(wire: Wire) -> None:
     for _ in range(100):
         await wire.write(b"x" * 1_000_000, 5)
 
@@ -244,11 +244,11 @@ async def test_a_connection_that_breaks_before_the_answer_is_an_error() -> None:
     async with RawServer(vanish) as server, nothing_left():
         wire = await connect(HOST, server.port, 5)
         await wire.write(b"body")
-        with pytest.raises(httpcore.ReadError, match="reset"):
+        with pytest.raises(httpx.ReadError, match="reset"):
             await wire.read(100, 5)
-        with pytest.raises(httpcore.WriteError, match="hung up"):
+        with pytest.raises(httpx.WriteError, match="hung up"):
             await wire.write(b"more")
-        await wire.aclose()
+        wire.close()
 
 
 # --- at rest
@@ -259,11 +259,11 @@ async def test_a_connection_at_rest_is_of_use_until_the_other_side_hangs_up_or_s
         async with pair() as (wire, theirs):
             hung_up: list[bool] = []
             wire.on_hang_up = lambda: hung_up.append(True)  # noqa: B023  # used in this turn
-            assert wire.get_extra_info("is_readable") is False
+            assert wire.is_stale() is False
             end(theirs)
-            assert wire.get_extra_info("is_readable") is True, "before the loop has noticed"
+            assert wire.is_stale() is True, "before the loop has noticed"
             await asyncio.sleep(0.001)
-            assert wire.get_extra_info("is_readable") is True
+            assert wire.is_stale() is True
             assert bool(hung_up) is (theirs.fileno() < 0)
 
 
@@ -276,16 +276,10 @@ async def test_nothing_is_sent_to_who_has_hung_up_without_an_answer() -> None:
     async with pair() as (wire, theirs):
         theirs.shutdown(socket.SHUT_WR)
         await until(lambda: wire._hung_up)
-        with pytest.raises(httpcore.WriteError, match="hung up"):
+        with pytest.raises(httpx.WriteError, match="hung up"):
             await wire.write(b"x" * 20_000)
         with pytest.raises(BlockingIOError):
             theirs.recv(1)
-
-
-async def test_the_socket_can_be_asked_for() -> None:
-    async with pair() as (wire, _):
-        assert wire.get_extra_info("socket").fileno() == wire._descriptor
-        assert wire.get_extra_info("server_addr") is None
 
 
 # --- finding an address
@@ -318,18 +312,18 @@ async def say_hello(port: int, host: str = "service.example", timeout: float | N
     wire = await connect(host, port, timeout)
     try:
         assert isinstance(wire, Wire)
-        sock = wire.get_extra_info("socket")
+        sock = wire._sock
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         await wire.write(b"hello")
         return await wire.read(100, 5)
     finally:
-        await wire.aclose()
+        wire.close()
 
 
 async def test_an_address_needs_no_name_server(resolver: Resolver) -> None:
     async with RawServer(echo) as server, nothing_left():
         assert await say_hello(server.port, HOST, None) == b"hello"
-    with pytest.raises(httpcore.ConnectError):
+    with pytest.raises(httpx.ConnectError):
         await connect("::1", await unused_port(), 5)
 
 
@@ -408,17 +402,17 @@ async def test_a_host_without_an_address_that_answers_is_no_connection(
 ) -> None:
     closed = await unused_port()
     async with nothing_left():
-        with pytest.raises(httpcore.ConnectError, match="not known"):
+        with pytest.raises(httpx.ConnectError, match="not known"):
             await connect("nowhere.example", closed, 5)
         resolver.answers = [(socket.AF_INET, (HOST, closed)), (socket.AF_INET, (HOST, closed))]
-        with pytest.raises(httpcore.ConnectError, match=r"refused|failed"):
+        with pytest.raises(httpx.ConnectError, match=r"refused|failed"):
             await connect("service.example", closed, 5)
-        with pytest.raises(httpcore.ConnectError, match=r"refused|failed"):
+        with pytest.raises(httpx.ConnectError, match=r"refused|failed"):
             await connect(HOST, closed, 5)
 
 
 async def test_a_name_that_cannot_be_one_is_no_connection() -> None:
-    with pytest.raises(httpcore.ConnectError):
+    with pytest.raises(httpx.ConnectError):
         await connect("a" * 64 + ".example", 80, 5)
 
 
@@ -430,7 +424,7 @@ async def test_connecting_takes_no_longer_than_it_may(
     hold_up(monkeypatch, port, asyncio.Event().wait)
     resolver.answers = [(socket.AF_INET, (HOST, port))] * addresses
     async with nothing_left():
-        with pytest.raises(httpcore.ConnectTimeout):
+        with pytest.raises(httpx.ConnectTimeout):
             await connect("service.example", port, 0.01)
 
 
@@ -448,21 +442,9 @@ async def test_connecting_can_be_cancelled_at_every_turn(
             task.cancel()
             await asyncio.wait([task])
             if not task.cancelled():
-                await task.result().aclose()
+                task.result().close()
                 connected += 1
         assert 0 < connected < 12
         # Once the last one in the queue was served, so were all before it.
         assert await say_hello(server.port, HOST) == b"hello"
         await until(lambda: not server.open)
-
-
-async def test_where_the_system_cannot_gather_pieces_httpcores_own_backend_is_used(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(network, "_CAN_GATHER", False)
-    async with RawServer(echo) as server, nothing_left():
-        stream = await connect(HOST, server.port, 5)
-        assert not isinstance(stream, Wire)
-        await stream.write(b"hello", 5)
-        assert await stream.read(100, 5) == b"hello"
-        await stream.aclose()

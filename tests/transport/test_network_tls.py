@@ -7,7 +7,7 @@ import contextlib
 import ssl
 from typing import TYPE_CHECKING, Any
 
-import httpcore
+import httpx
 import pytest
 import trustme
 
@@ -18,6 +18,7 @@ from tests.support.servers import HOST, RawServer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from ccv2_async.transport.tls import SealedWire
     from tests.support.servers import Wire as Served
 
 MUCH = bytes(range(256)) * 8192  # two megabytes
@@ -65,14 +66,12 @@ async def serving(
         await server.wait_closed()
 
 
-async def sealed(
-    port: int, context: ssl.SSLContext, timeout: float | None = 5
-) -> httpcore.AsyncNetworkStream:
+async def sealed(port: int, context: ssl.SSLContext, timeout: float | None = 5) -> SealedWire:
     wire = await connect(HOST, port, timeout)
     return await wire.start_tls(context, HOST, timeout)
 
 
-async def read_all(stream: httpcore.AsyncNetworkStream) -> bytes:
+async def read_all(stream: SealedWire) -> bytes:
     pieces = []
     while piece := await stream.read(65536, 5):
         pieces.append(piece)
@@ -96,8 +95,8 @@ async def test_much_goes_there_and_back(
         await stream.write(MUCH, 5)
         assert await read_all(stream) == b"head" + MUCH
         assert await stream.read(1, 5) == b""
-        assert stream.get_extra_info("ssl_object").version().replace(".", "_") == version.name
-        await stream.aclose()
+        assert (stream._tls.version() or "").replace(".", "_") == version.name
+        stream.close()
 
 
 async def test_a_connection_at_rest_is_of_no_use_once_the_other_side_says_farewell(
@@ -112,10 +111,10 @@ async def test_a_connection_at_rest_is_of_no_use_once_the_other_side_says_farewe
     async with nothing_left(), serving(say_farewell, theirs) as port:
         stream = await sealed(port, ours)
         assert await stream.read(10, 5) == b"hello"
-        assert stream.get_extra_info("is_readable") is False
+        assert stream.is_stale() is False
         part.set()
-        await until(lambda: stream.get_extra_info("is_readable"))
-        await stream.aclose()
+        await until(stream.is_stale)
+        stream.close()
 
 
 async def test_an_end_without_a_farewell_is_an_end(
@@ -129,7 +128,7 @@ async def test_an_end_without_a_farewell_is_an_end(
     async with nothing_left(), serving(vanish, theirs) as port:
         stream = await sealed(port, ours)
         assert await read_all(stream) == b"partial"
-        await stream.aclose()
+        stream.close()
 
 
 async def test_a_stranger_is_no_connection(theirs: ssl.SSLContext, ours: ssl.SSLContext) -> None:
@@ -137,10 +136,10 @@ async def test_a_stranger_is_no_connection(theirs: ssl.SSLContext, ours: ssl.SSL
         await reader.read()
 
     async with nothing_left(), serving(nothing, theirs) as port:
-        with pytest.raises(httpcore.ConnectError, match=r"(?i)certificate verify failed"):
+        with pytest.raises(httpx.ConnectError, match=r"(?i)certificate verify failed"):
             await sealed(port, ssl.create_default_context())
         wire = await connect(HOST, port, 5)
-        with pytest.raises(httpcore.ConnectError, match=r"(?i)hostname mismatch"):
+        with pytest.raises(httpx.ConnectError, match=r"(?i)hostname mismatch"):
             await wire.start_tls(ours, "elsewhere.example", 5)
 
 
@@ -162,7 +161,7 @@ async def reset(served: Served) -> None:
 @pytest.mark.parametrize("script", [answer_in_plain_text, hang_up, reset])
 async def test_who_speaks_no_tls_is_no_connection(script: Any, ours: ssl.SSLContext) -> None:
     async with RawServer(script) as server, nothing_left():
-        with pytest.raises(httpcore.ConnectError):
+        with pytest.raises(httpx.ConnectError):
             await sealed(server.port, ours)
 
 
@@ -172,7 +171,7 @@ async def say_nothing(served: Served) -> None:
 
 async def test_a_handshake_that_stalls_is_late(ours: ssl.SSLContext) -> None:
     async with RawServer(say_nothing) as server, nothing_left():
-        with pytest.raises(httpcore.ConnectTimeout):
+        with pytest.raises(httpx.ConnectTimeout):
             await sealed(server.port, ours, 0.05)
 
 
@@ -192,7 +191,7 @@ async def test_a_handshake_can_be_cancelled_at_every_turn(
             await asyncio.wait([task])
             outcomes.add(task.cancelled())
             if not task.cancelled():
-                await task.result().aclose()
+                task.result().close()
     assert outcomes == {True, False}
 
 
@@ -208,11 +207,11 @@ async def test_no_answer_in_time_is_late_and_no_harm(
 
     async with nothing_left(), serving(wait, theirs) as port:
         stream = await sealed(port, ours)
-        with pytest.raises(httpcore.ReadTimeout):
+        with pytest.raises(httpx.ReadTimeout):
             await stream.read(1, 0.01)
         asked.set()
         assert await stream.read(10, 5) == b"here"
-        await stream.aclose()
+        stream.close()
 
 
 async def test_what_is_no_tls_in_the_middle_of_it_breaks_the_connection(
@@ -224,18 +223,16 @@ async def test_what_is_no_tls_in_the_middle_of_it_breaks_the_connection(
 
     async with RawServer(garble) as server, nothing_left():
         stream = await plain_behind_tls(server.port, ours)
-        with pytest.raises(httpcore.ReadError):
+        with pytest.raises(httpx.ReadError):
             await stream.read(1, 5)
-        await stream.aclose()
+        stream.close()
 
 
-async def plain_behind_tls(port: int, context: ssl.SSLContext) -> httpcore.AsyncNetworkStream:
+async def plain_behind_tls(port: int, context: ssl.SSLContext) -> SealedWire:
     """A connection of which our side believes that the handshake is still to come."""
-    from ccv2_async.transport.network import Wire
     from ccv2_async.transport.tls import SealedWire
 
     wire = await connect(HOST, port, 5)
-    assert isinstance(wire, Wire)
     return SealedWire(wire, context, HOST)
 
 
@@ -246,6 +243,6 @@ async def test_after_a_failure_nothing_more_is_sent(ours: ssl.SSLContext) -> Non
 
     async with RawServer(garble) as server, nothing_left():
         stream = await plain_behind_tls(server.port, ours)
-        with pytest.raises(httpcore.WriteError):
+        with pytest.raises(httpx.WriteError):
             await stream.write(b"secret", 5)
-        await stream.aclose()
+        stream.close()
