@@ -77,7 +77,7 @@ async def serving(sandbox: Sandbox, database: Path, **options: Any) -> AsyncIter
         )
 
     app = create_app(open_client, database=database, **options)
-    config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5)
+    config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=30)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as sock:
         task = asyncio.create_task(server.serve([sock]))

@@ -29,19 +29,21 @@ if TYPE_CHECKING:
 COOKIES = {"visitor": "me"}
 PDF = os.urandom(300_000)
 LARGE = os.urandom(1_000_000)
+PATIENCE = 50.0
+"""Seconds; only a hang takes so long, on a busy machine too."""
 
 
 @contextlib.asynccontextmanager
 async def visitor(site: Site, name: str = "me") -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(
-        base_url=site.url, cookies={"visitor": name}, trust_env=False
+        base_url=site.url, cookies={"visitor": name}, trust_env=False, timeout=PATIENCE
     ) as http:
         yield http
 
 
 async def events(http: httpx.AsyncClient) -> AsyncGenerator[tuple[str, Any], None]:
     """The news, until the stream is closed or the caller has enough."""
-    async with http.stream("GET", "/uploads", timeout=30) as answer:
+    async with http.stream("GET", "/uploads", timeout=PATIENCE) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         kind = ""
         async for line in answer.aiter_lines():
@@ -281,7 +283,7 @@ async def test_open_streams_do_not_keep_the_server_from_stopping(serve: Serve) -
         await http.post("/uploads", params={"name": "stuck.pdf"}, content=PDF)
         reading = asyncio.create_task(phases_until(http, "active"))
         await until(lambda: site.app.state.backend.board._mailboxes)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             stopping = site.app.state.backend.board
             stopping.close()
             seen = await reading

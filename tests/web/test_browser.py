@@ -16,13 +16,19 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from tests.support.lasting_ports import lasting_port
+from tests.support.probes import until
+
 playwright = pytest.importorskip(
     "playwright.async_api", reason="browser tests need Playwright: pip install playwright"
 )
 CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="browser tests need Chromium: apt-get install chromium"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="browser tests need Chromium: apt-get install chromium"
+    ),
+    pytest.mark.timeout(240),  # a browser and servers take their time on a busy machine
+]
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
@@ -48,7 +54,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = 20_000  # milliseconds
+PATIENCE = 60_000  # milliseconds; only a hang takes so long, on a busy machine too
 LARGE = os.urandom(4_000_000)
 
 expect: Any = playwright.expect
@@ -69,6 +75,7 @@ class Visitor:
     asked: list[str] = attrs.field(factory=list)
 
     async def open(self, url: str) -> Page:
+        self.context.set_default_timeout(PATIENCE)
         page = await self.context.new_page()
         page.on("console", lambda message: self.complaints.append(message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -82,7 +89,9 @@ class Visitor:
 async def browser() -> AsyncIterator[Browser]:
     expect.set_options(timeout=PATIENCE)
     async with playwright.async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = await driver.chromium.launch(
+            executable_path=CHROMIUM, args=ARGUMENTS, timeout=PATIENCE
+        )
         yield browser
         await browser.close()
 
@@ -268,8 +277,11 @@ async def test_leaving_in_the_middle_breaks_the_upload_off(
     await shows(page, "half.pdf", "Broken off")
     await expect(row(page, "half.pdf").locator(".more")).to_contain_text("went away")
     assert site.uploads() == []
-    posts = [task for task in asyncio.all_tasks() - tasks if "begin_upload" in str(task.get_coro())]
-    assert posts == []
+    await until(
+        lambda: (
+            not any("begin_upload" in str(task.get_coro()) for task in asyncio.all_tasks() - tasks)
+        )
+    )
     way.most = math.inf
     await page.set_input_files("#files", FILES / "logo.gif")
     await shows(page, "logo.gif", "Active")
@@ -310,12 +322,12 @@ async def test_uploads_go_on_after_the_server_was_killed_and_started_again(
 ) -> None:
     database = tmp_path / "uploads.db"
     stuck = copied(tmp_path, "stuck.pdf")
-    async with process(sandbox, database, 0) as (_, url):
+    port = lasting_port()
+    async with process(sandbox, database, port) as (_, url):
         page = await visitor.open(url)
         await page.set_input_files("#files", stuck)
         await shows(page, "stuck.pdf", "Uploaded")
     await expect(page.locator("#link")).to_have_text("reconnecting")
-    port = int(url.rstrip("/").rpartition(":")[2])
     async with process(sandbox, database, port) as (_, url):
         await expect(page.locator("#link")).to_have_text("live")
         await shows(page, "stuck.pdf", "Uploaded")

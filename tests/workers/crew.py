@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[2]
-_PATIENCE = 20.0
+_PATIENCE = 60.0
+"""Seconds; only a hang takes so long, on a busy machine too."""
 
 
 class Crew:
@@ -69,12 +70,12 @@ class Crew:
 
     @property
     def pids(self) -> list[int]:
-        """The worker processes that are alive."""
+        """The worker processes that are alive; those that were killed stay listed for a while."""
         assert self._boss is not None
         boss = self._boss.pid
         assert self._boss.poll() is None, self.said()
         children = Path(f"/proc/{boss}/task/{boss}/children").read_text(encoding="ascii")
-        return [int(pid) for pid in children.split()]
+        return [pid for pid in map(int, children.split()) if pid not in self.killed]
 
     def kill(self, pid: int) -> None:
         """End one worker at once, as an out-of-memory killer does."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import time
 from typing import TYPE_CHECKING, Self
 
 import redis
+
+from tests.support.lasting_ports import lasting_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,7 @@ WHY_NOT = (
     "no redis-server on this machine: quota and workers over Redis are not tested "
     "(Debian: apt-get install redis-server)"
 )
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 
 
 class RedisServer:
@@ -30,8 +31,7 @@ class RedisServer:
     """
 
     def __init__(self, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port: int = lasting_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.socket = folder / "redis.sock"
         self._folder = folder

@@ -68,7 +68,7 @@ async def test_what_is_asked_for_here_is_done_there_and_known_here(
     async with Workers(settings) as office:
         asked = await office.ask_upload(path)  # before any worker has ever run
         async with working(settings):
-            result = await asked.task.wait_result(check_interval=0.02, timeout=20)
+            result = await asked.task.wait_result(check_interval=0.02, timeout=50)
             told = [record async for record in office.settled([asked.key], every=0.05)]
         assert result.return_value["token"].startswith("ccv2p1.")
         assert [record.state for record in told] == [BulkState.DONE]
@@ -92,8 +92,8 @@ async def test_messages_that_were_acknowledged_are_taken_out_of_redis(
             async with working(settings):
                 for _ in range(300):
                     task = await office.tasks.sweep.kiq()
-                await task.wait_result(check_interval=0.02, timeout=20)
-                await (await office.tasks.sweep.kiq()).wait_result(timeout=20)
+                await task.wait_result(check_interval=0.02, timeout=50)
+                await (await office.tasks.sweep.kiq()).wait_result(timeout=50)
             assert int(client.xlen("ccv2:queue")) < 150
 
 

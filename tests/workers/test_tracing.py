@@ -165,7 +165,7 @@ async def test_spans_of_workers_over_redis_are_joined_too_and_hold_no_secret(
     async with Workers(settings) as office:
         asked = await office.ask_upload(picture)
         async with working(settings, on_event=sender.tracing):
-            await asked.task.wait_result(check_interval=0.02, timeout=20)
+            await asked.task.wait_result(check_interval=0.02, timeout=50)
         settings = settings_for(guarded, redis_server, sweep_seconds=0.1, **given)
         async with working(settings, on_event=follower.tracing):
             (record,) = [one async for one in office.settled([asked.key], every=0.05)]

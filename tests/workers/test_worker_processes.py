@@ -51,7 +51,7 @@ def most_in_a_second(times: Sequence[float]) -> int:
     return most
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)  # a bound for hangs; a machine under load takes its time
 async def test_three_workers_that_get_killed_upload_every_file_once_within_one_quota(
     redis_server: RedisServer, tmp_path: Path
 ) -> None:
@@ -69,14 +69,17 @@ async def test_three_workers_that_get_killed_upload_every_file_once_within_one_q
             "CCV2_BASE_URL": options["base_url"],
             "CCV2_REDIS_URL": redis_server.url,
             "CCV2_RATE": str(QUOTA),
-            "CCV2_QUOTA_MARGIN": "0.25",
+            # A slot and its call may lie this far apart, however busy the machine is.
+            "CCV2_QUOTA_MARGIN": "0.6",
             "CCV2_SWEEP_SECONDS": "1",
-            "CCV2_LEASE_SECONDS": "3",
-            "CCV2_REDELIVER_SECONDS": "3",
+            # Longer than the service takes over what a dead worker had sent it.
+            "CCV2_LEASE_SECONDS": "5",
+            "CCV2_REDELIVER_SECONDS": "5",
         }
         settings = WorkerSettings.from_env(environment)
         with Crew(environment, 3, tmp_path / "workers.log") as crew:
             async with Workers(settings) as workers:
+                await asyncio.to_thread(crew.wait_for_workers)
                 asked = [await workers.ask_upload(path) for path in paths]
                 counts: Counter[Any] = Counter()
                 kills = list(KILL_AT)
@@ -84,9 +87,10 @@ async def test_three_workers_that_get_killed_upload_every_file_once_within_one_q
                     await asyncio.sleep(0.05)
                     counts = Counter(await workers.counts())
                     sent = FILES - counts[BulkState.PENDING]
-                    if kills and sent >= kills[0] and counts[BulkState.SENDING]:
+                    alive = crew.pids
+                    if kills and sent >= kills[0] and counts[BulkState.SENDING] and alive:
                         kills.pop(0)
-                        crew.kill(draw.choice(crew.pids))
+                        crew.kill(draw.choice(alive))
                     assert not counts[BulkState.FAILED], await workers.records(BulkState.FAILED)
                     assert not counts[BulkState.AMBIGUOUS], crew.said()
                 records = [await workers.record(one.key) for one in asked]

@@ -492,11 +492,21 @@ async def test_a_job_that_loses_its_lock_is_broken_off(start: Callable[..., Any]
 
 async def test_a_lock_is_kept_for_as_long_as_its_work_takes(start: Callable[..., Any]) -> None:
     workers = await start()
-    store = workers._store
-    lease = Lease(store, "lock", "me", seconds=0.2, clock=SystemClock())
+    store, seconds = workers._store, 6.0
+    lease = Lease(store, "lock", "me", seconds=seconds, clock=SystemClock())
+    begun, renewed, renew = workers._clock.time(), asyncio.Event(), store.renew
+
+    async def counted(*given: Any) -> bool:
+        kept: bool = await renew(*given)
+        renewed.set()
+        return kept
+
+    store.renew = counted
 
     async def work() -> bool:
-        await asyncio.sleep(0.5)
+        await renewed.wait()
+        # It would have run out by now, if it were still held as it was taken.
+        workers._clock.shift = begun + seconds + 0.1 - SystemClock().time()
         held: bool = await store.is_held("lock")
         return held
 
