@@ -89,6 +89,11 @@ class Entry:
     updated: float = 0.0
 
     @property
+    def begun(self) -> float:
+        """When it was first sent, at the latest, in seconds since 1970."""
+        return self.since if self.since is not None else self.updated
+
+    @property
     def key(self) -> tuple[str, str, str]:
         """What tells one file of a bulk upload from the others."""
         return self.path, self.folder, self.name
@@ -135,6 +140,10 @@ class Memory(Protocol):
         """The ids of all files that were accepted, the latest last."""
         ...
 
+    async def unsettled(self) -> list[Entry]:
+        """The rows of all files of which it is not known whether they arrived."""
+        ...
+
     async def aclose(self) -> None:
         """Let go of it."""
         ...
@@ -151,6 +160,10 @@ class NoJournal:
         """Nothing."""
 
     async def file_ids(self) -> list[str]:
+        """None."""
+        return []
+
+    async def unsettled(self) -> list[Entry]:
         """None."""
         return []
 
@@ -291,12 +304,8 @@ class Journal:
         Raises:
             JournalError: It cannot be read, or says what no journal of this version does.
         """
-        query = f"SELECT {', '.join(_COLUMNS)} FROM files WHERE path=? AND folder=? AND name=?"  # noqa: S608  # our own names
-        rows = await self._read(query, entry.key)
-        try:
-            return Entry(*rows[0]) if rows else None
-        except ValueError as trouble:
-            raise self._unreadable(trouble) from None
+        rows = await self._rows("path=? AND folder=? AND name=?", entry.key)
+        return rows[0] if rows else None
 
     async def write(self, entry: Entry) -> None:
         """Return once the row is on disk; it gets there also when the caller is cancelled.
@@ -324,6 +333,21 @@ class Journal:
         """
         query = "SELECT file_id FROM files WHERE file_id != '' ORDER BY since"
         return [row[0] for row in await self._read(query)]
+
+    async def unsettled(self) -> list[Entry]:
+        """The rows of all files of which it is not known whether they arrived.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+        return await self._rows("state IN (?, ?)", (BulkState.SENDING, BulkState.AMBIGUOUS))
+
+    async def _rows(self, which: str, values: Iterable[str]) -> list[Entry]:
+        query = f"SELECT {', '.join(_COLUMNS)} FROM files WHERE {which}"  # noqa: S608  # our own words
+        try:
+            return [Entry(*row) for row in await self._read(query, values)]
+        except ValueError as trouble:
+            raise self._unreadable(trouble) from None
 
     async def _read(self, query: str, values: Iterable[str] = ()) -> list[Any]:
         import sqlite3  # noqa: PLC0415  # only with a journal

@@ -35,7 +35,7 @@ from ccv2_async.resources.uploads import Unsettled
 from ccv2_async.transport.sources import StreamSource
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 
     from ccv2_async.bulk.items import FileToUpload, Items
     from ccv2_async.bulk.journal import Entry, Memory
@@ -92,6 +92,8 @@ class Run:
         self._any_waiting = asyncio.Event()
         # Files of the journal that are under way, each with those that are the same one again.
         self._under_way: dict[tuple[str, str, str], list[FileToUpload]] = {}
+        # What ends that a file which an earlier run left open is taken account of in looks.
+        self._expected: dict[tuple[str, str, str], Callable[[], None]] = {}
         self._namesakes: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._slots = asyncio.Semaphore(options.concurrency)
         self._results: asyncio.Queue[UploadResult | BaseException | None] = asyncio.Queue()
@@ -151,7 +153,7 @@ class Run:
             )
         tasks: list[asyncio.Task[None]] = []
         try:
-            self._uploader.claim(await self._memory.file_ids())
+            await self._recall()
             tasks = [
                 asyncio.create_task(self._guard(self._feed()), name="ccv2 bulk: feeder"),
                 asyncio.create_task(self._guard(self._follow()), name="ccv2 bulk: follower"),
@@ -162,9 +164,20 @@ class Run:
                 cancelled = await _ended(tasks)
                 cancelled = await _ended(self._sending) or cancelled
                 self._watched.close()
+                for forget in self._expected.values():
+                    forget()
                 await self._memory.aclose()
             if cancelled:
                 raise asyncio.CancelledError
+
+    async def _recall(self) -> None:
+        """See that no look takes a file of an earlier run for one of this run's."""
+        if self._options.dry_run:
+            return  # it looks at nothing
+        self._uploader.claim(await self._memory.file_ids())
+        for row in await self._memory.unsettled():
+            unsettled = Unsettled(since=row.begun, size=row.size)
+            self._expected[row.key] = self._uploader.expect(row.folder_id, row.name, unsettled)
 
     async def _guard(self, work: Awaitable[None]) -> None:
         """What ends a part ends the whole, and reaches whoever iterates."""
@@ -255,17 +268,14 @@ class Run:
             case Action.SEND:
                 await self._send(file, upload, entry, None)
             case Action.LOOK:
-                since = known.since if known.since is not None else known.updated
-                unsettled = Unsettled(since=since, size=known.size)
-                await self._send(file, upload, known, unsettled)
+                await self._send(file, upload, known, Unsettled(since=known.begun, size=known.size))
 
     async def _resume(self, file: FileToUpload, known: Entry) -> None:
-        submitted = known.since or known.updated
         job = self._sweep.resumed(
             UPLOAD,
             known.file_id,
-            submitted=submitted,
-            not_before=submitted,
+            submitted=known.begun,
+            not_before=known.begun,
             status=known.status,
         )
         job.label = known.name
@@ -296,6 +306,7 @@ class Run:
     ) -> None:
         try:
             upload = self._telling.of_sending(upload, file, entry)
+            self._expected.pop(entry.key, _nothing)()  # from here on, it speaks for itself
             file_id = await self._uploader.send(upload, unsettled=unsettled)
         except errors.AmbiguousUpload as error:
             await self._ambiguous(file, entry, error)
@@ -427,6 +438,10 @@ class Run:
     def _give(self, result: UploadResult) -> None:
         self._telling.count_result(result)
         self._results.put_nowait(result)
+
+
+def _nothing() -> None:
+    """What there is to do where nothing was expected."""
 
 
 async def _ended(tasks: Iterable[asyncio.Task[None]]) -> bool:

@@ -1,0 +1,207 @@
+"""Files whose names differ by the service's numbering alone, and whose answers are lost.
+
+What is found in the folder under such a name may be the one or the other: it must never be taken
+for a file that did not arrive, and no id may be given to two files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sqlite3
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from ccv2_async import errors
+from ccv2_async.bulk import BulkState, FileToUpload
+from tests.support.servers import serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ccv2_async.bulk import UploadResult
+    from ccv2_async.client import ConstantContact
+    from tests.support.servers import Request, Wire
+
+ONE, TWO = "a.png", "a(1).png"
+SIZE = 100
+
+
+@attrs.define
+class Folder:
+    """A service that loses what it is told to lose.
+
+    Attributes:
+        lost: Names whose first upload goes unanswered, and whether it arrives all the same.
+        held: Uploads that arrive at once and are answered once the folder was looked at.
+        arrived: Names of the files that are there; the id of each is its place, from 1.
+        pages: On how many pages it is listed; the last one comes when an upload is followed.
+        looks: How often the folder was looked at.
+    """
+
+    lost: dict[str, bool] = attrs.field(factory=dict)
+    held: set[str] = attrs.field(factory=set)
+    arrived: list[str] = attrs.field(factory=list)
+    posts: Counter[str] = attrs.field(factory=Counter)
+    pages: int = 1
+    looks: int = 0
+    followed: asyncio.Event = attrs.field(factory=asyncio.Event)
+    looked: asyncio.Event = attrs.field(factory=asyncio.Event)
+    stored: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+    async def answer(self, wire: Wire, request: Request) -> None:
+        if request.method == "POST":
+            found = re.search(rb'name="file_name"\r\n\r\n([^\r]*)', request.body)
+            assert found is not None
+            await self._upload(wire, found[1].decode())
+        elif "uploadstatus" in request.target:
+            ids = request.target.partition("uploadstatus/")[2].partition("?")[0]
+            self.followed.set()
+            rows = [{"file_id": id_, "status": "Active"} for id_ in re.findall(r"\d+", ids)]
+            await wire.answer(body=json.dumps(rows).encode())
+        else:
+            if self.held:
+                await self.stored.wait()
+            self.looks += 1
+            self.looked.set()
+            await self._list(wire, request)
+
+    async def _upload(self, wire: Wire, name: str) -> None:
+        self.posts[name] += 1
+        first = self.posts[name] == 1
+        if not first or self.lost.get(name, True):
+            self.arrived.append(name)
+        id_ = len(self.arrived)
+        if name in self.held:
+            self.stored.set()
+            await self.looked.wait()
+        if first and name in self.lost:
+            wire.reset()
+        else:
+            await wire.answer("202 Accepted", b"", f"Location: /v2/library/files/{id_}")
+
+    async def _list(self, wire: Wire, request: Request) -> None:
+        rows = [
+            {"id": str(number), "name": name, "size": SIZE, "folder_id": None}
+            for number, name in enumerate(self.arrived, 1)
+        ]
+        first = "next=" not in request.target
+        following = {"next_link": "/v2/library/files?next=x"} if first and self.pages > 1 else {}
+        page = {"meta": {"pagination": following}, "results": rows[::-1]}
+        if not first:
+            await self.followed.wait()
+            page["results"] = []
+        await wire.answer(body=json.dumps(page).encode())
+
+
+async def upload(
+    client: ConstantContact, files: list[Any], **options: Any
+) -> dict[str, UploadResult]:
+    return {result.name: result async for result in client.upload_many(files, **options)}
+
+
+def both(size: int = SIZE) -> list[FileToUpload]:
+    return [FileToUpload(bytes(SIZE), name=ONE), FileToUpload(bytes(size), name=TWO)]
+
+
+def check(results: dict[str, UploadResult], folder: Folder) -> None:
+    """No id is two files', and what is called done did arrive under its own name."""
+    ids = [result.id for result in results.values() if result.id]
+    assert len(ids) == len(set(ids))
+    for result in results.values():
+        if result.state is BulkState.DONE:
+            assert folder.arrived[int(result.id) - 1] == result.name
+    assert max(Counter(folder.arrived).values(), default=0) <= 1
+
+
+async def test_a_lost_file_does_not_take_one_that_is_just_arriving(
+    connect: Callable[..., Any],
+) -> None:
+    folder = Folder(lost={ONE: False}, held={TWO})
+    async with serving(folder.answer) as server:
+        results = await upload(await connect(server), both())
+
+    check(results, folder)
+    assert results[TWO].state is BulkState.DONE
+    error = results[ONE].error
+    assert isinstance(error, errors.AmbiguousUpload)
+    assert error.candidates == ("1",)
+    assert f"what is there may be the upload of {TWO} as well" in error.message
+    assert "(1 candidate: 1)" in error.message
+
+
+async def test_what_could_not_be_told_apart_is_looked_for_again_by_the_next_run(
+    connect: Callable[..., Any], tmp_path: Path
+) -> None:
+    paths, journal = [tmp_path / ONE, tmp_path / TWO], tmp_path / "upload.db"
+    for path in paths:
+        path.write_bytes(bytes(SIZE))
+    folder = Folder(lost={ONE: False}, held={TWO})
+    async with serving(folder.answer) as server:
+        results = await upload(await connect(server), paths, journal=journal)
+        assert results[ONE].state is BulkState.AMBIGUOUS
+
+        results = await upload(await connect(server), paths, journal=journal)
+
+    assert {result.state for result in results.values()} == {BulkState.DONE}
+    assert folder.arrived == [TWO, ONE]
+
+
+async def test_of_two_that_are_lost_neither_takes_the_one_that_is_found(
+    connect: Callable[..., Any],
+) -> None:
+    folder = Folder(lost={ONE: False, TWO: True})
+    async with serving(folder.answer) as server:
+        results = await upload(await connect(server), both())
+
+    check(results, folder)
+    assert results[ONE].state is BulkState.AMBIGUOUS
+
+
+@pytest.mark.parametrize("order", [(ONE, TWO), (TWO, ONE)], ids=str)
+async def test_of_two_that_stand_at_sending_neither_takes_the_one_that_is_found(
+    connect: Callable[..., Any], tmp_path: Path, order: tuple[str, str]
+) -> None:
+    for name in order:
+        (tmp_path / name).write_bytes(bytes(SIZE))
+    paths, journal = [tmp_path / name for name in order], tmp_path / "upload.db"
+    folder = Folder()
+    async with serving(folder.answer) as server:
+        await upload(await connect(server), paths, journal=journal)
+        with sqlite3.connect(journal) as database:
+            database.execute("UPDATE files SET state = 'sending', file_id = '', token = ''")
+        database.close()
+        folder.arrived = [TWO]
+
+        results = await upload(await connect(server), paths, journal=journal, concurrency=1)
+
+    check(results, folder)
+    assert results[ONE].state is BulkState.AMBIGUOUS
+
+
+async def test_an_id_that_is_given_out_while_pages_are_read_is_not_adopted(
+    connect: Callable[..., Any],
+) -> None:
+    """The other upload has its answer, and is no rival any more, before the last page comes."""
+    folder = Folder(lost={ONE: False}, held={TWO}, pages=2)
+    async with serving(folder.answer) as server:
+        results = await upload(await connect(server), both())
+
+    check(results, folder)
+    assert {result.state for result in results.values()} == {BulkState.DONE}
+    assert folder.arrived == [TWO, ONE]
+
+
+async def test_a_lost_file_is_adopted_beside_one_that_it_cannot_be(
+    connect: Callable[..., Any],
+) -> None:
+    folder = Folder(lost={TWO: True})
+    async with serving(folder.answer) as server:
+        results = await upload(await connect(server), both(SIZE + 1)[::-1])
+
+    assert {result.state for result in results.values()} == {BulkState.DONE}
