@@ -15,7 +15,7 @@ from ccv2_async.polling.sweep import Sweep
 from ccv2_async.polling.together import as_they_end, outcomes, statuses
 from ccv2_async.polling.token import decode
 from ccv2_async.polling.uploads import UPLOAD
-from ccv2_async.resources.base import checked_id
+from ccv2_async.resources.arguments import checked_id
 from ccv2_async.resources.library import Library
 from ccv2_async.resources.uploads import Uploader
 from ccv2_async.transport.budget import Budget

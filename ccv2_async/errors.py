@@ -144,11 +144,18 @@ class InvalidField(UsageError):
     """
 
     def __init__(self, field: str, value: object, rule: str) -> None:
-        shown = repr(value)
+        shown = _shown(value)
         self.field = field
         self.value: str = shown if len(shown) <= 80 else shown[:77] + "..."
         self.rule = rule
         super().__init__(f"{field} is {self.value}: {rule}. Nothing was sent.")
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001  # the user's own class; or a number too long to be written
+        return f"<{type(value).__name__}>"
 
 
 class FileRefused(UsageError):

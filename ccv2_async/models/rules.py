@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ccv2_async import errors
+from ccv2_async.models.kinds import check_kinds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -165,7 +166,7 @@ def rules_of(model: type[Any]) -> dict[str, Rule]:
 
 
 def check(values: object, rules: Rules | None = None, *, prefix: str = "") -> None:
-    """Nothing, when the service would accept the values.
+    """Nothing, when the service would accept the values and a model's are of the right kinds.
 
     Args:
         values: A model, or a mapping of names to values (for arguments of a call).
@@ -182,6 +183,7 @@ def check(values: object, rules: Rules | None = None, *, prefix: str = "") -> No
         model: type[Any] = type(values)
         given = {a.name: getattr(values, a.name) for a in attrs.fields(model)}
         limits = rules_of(model) if rules is None else rules
+        check_kinds(given, model, prefix)
     _check_fields(given, limits, prefix)
     for need in getattr(values, "__needs__", ()):
         demand = need.broken_by(given)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from ccv2_async.errors import DecodeError
 from ccv2_async.models import AccountInfo, VerifiedEmailAddress, VerifiedEmailStatus
-from ccv2_async.resources.base import Resource, one_of
+from ccv2_async.resources.arguments import checked_model, checked_text, one_of
+from ccv2_async.resources.base import Resource, result_of
 from ccv2_async.transport.retry import Effect
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Account(Resource):
         return await self._replace(
             AccountInfo,
             "/account/info",
-            info,
+            checked_model(info, AccountInfo, "info"),
             what="update of account information",
         )
 
@@ -85,11 +86,11 @@ class Account(Resource):
         answer = await self._write(
             "POST",
             "/account/verifiedemailaddresses",
-            [VerifiedEmailAddress(email_address)],
+            [VerifiedEmailAddress(checked_text(email_address, "email_address"))],
             effect=Effect.ADDITIVE,
             what=f"verification of {email_address}",
         )
-        rows = answer.read(list[VerifiedEmailAddress])
+        rows = result_of(answer, list[VerifiedEmailAddress])
         if not rows:
             raise DecodeError(
                 f"{answer.what}: the service answered {answer.status} without the address. It was "

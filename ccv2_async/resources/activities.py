@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 from ccv2_async.errors import InvalidField
@@ -17,7 +18,19 @@ from ccv2_async.models import (
 from ccv2_async.models.convert import encode
 from ccv2_async.models.rules import check
 from ccv2_async.polling.row_errors import Lines
-from ccv2_async.resources.base import Resource, checked_id, one_of, path_to, query_of
+from ccv2_async.resources.arguments import (
+    checked_flag,
+    checked_id,
+    checked_ids,
+    checked_lane,
+    checked_model,
+    checked_seconds,
+    checked_text,
+    checked_texts,
+    one_of,
+    query_of,
+)
+from ccv2_async.resources.base import Resource, path_to
 from ccv2_async.resources.contact_files import portions_of
 from ccv2_async.resources.contact_rows import import_requests, removal_requests
 from ccv2_async.resources.exports import DOWNLOAD_DEADLINE, Exports
@@ -28,7 +41,7 @@ from ccv2_async.transport.budget import Lane
 from ccv2_async.transport.retry import Effect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from ccv2_async.polling.split import BulkPoller
@@ -172,8 +185,11 @@ class Activities(Resource):
 
         Source: "Import contacts" pages of the service's documentation.
         """
-        ids = _list_ids(lists)
-        query = query_of({"blanks_enabled": blanks_enabled or None})
+        ids = checked_ids(lists, "lists")
+        query = query_of({"blanks_enabled": blanks_enabled})
+        _check_options(file_name=file_name, strict=strict, lane=lane)
+        if column_names is not None:
+            column_names = checked_texts(column_names, "column_names")
         if isinstance(contacts, str | os.PathLike):
             if column_names is not None:
                 raise InvalidField(
@@ -261,7 +277,8 @@ class Activities(Resource):
 
         Source: "Remove contacts from lists" pages of the service's documentation.
         """
-        ids = _list_ids(lists)
+        ids = checked_ids(lists, "lists")
+        _check_options(file_name=file_name, strict=strict, lane=lane)
         if isinstance(contacts, str | os.PathLike):
             label, portions = await portions_of(
                 contacts,
@@ -317,7 +334,8 @@ class Activities(Resource):
 
         Source: "Clear contact lists" page of the service's documentation.
         """
-        ids = _list_ids(lists)
+        ids = checked_ids(lists, "lists")
+        _check_options(strict=strict, lane=lane)
         request = ClearListsRequest(ids)
         return await self._starter.start(
             Start(
@@ -391,9 +409,10 @@ class Activities(Resource):
 
         Source: "Export contacts" page of the service's documentation.
         """
+        _check_options(lane=lane)
         request = ExportContactsRequest(
             lists=(checked_id(list_id, "list_id"),),
-            column_names=tuple(column_names),
+            column_names=checked_texts(column_names, "column_names"),
             sort_by=sort_by,
             export_date_added=export_date_added,
             export_added_by=export_added_by,
@@ -435,7 +454,8 @@ class Activities(Resource):
 
         Source: "Export contacts" page of the service's documentation.
         """
-        return await self._exports.save(await self._read(activity), to, deadline=deadline)
+        limit = checked_seconds(deadline, "deadline")
+        return await self._exports.save(await self._read(activity), to, deadline=limit)
 
     def open_export(self, activity: Activity) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The file of an export that is COMPLETE, in pieces of any size.
@@ -455,30 +475,35 @@ class Activities(Resource):
 
         Source: "Export contacts" page of the service's documentation.
         """
-        return self._exports.open(activity)
+        return self._exports.open(checked_model(activity, Activity, "activity"))
 
     async def _read(self, activity: Activity | str) -> Activity:
-        return await self.get(activity) if isinstance(activity, str) else activity
+        if isinstance(activity, str):
+            return await self.get(activity)
+        return checked_model(activity, Activity, "activity")
 
 
-def _list_ids(lists: Iterable[str]) -> tuple[str, ...]:
-    given = (lists,) if isinstance(lists, str) else tuple(lists)
-    ids = tuple(checked_id(id_, "lists") for id_ in given)
-    if not ids:
-        raise InvalidField("lists", ids, "the id of at least one list")
-    if any("," in id_ for id_ in ids):
-        raise InvalidField("lists", ids, "ids without commas, one by one")
-    return ids
+def _check_options(
+    *, file_name: str | None = None, strict: bool = False, lane: Lane = Lane.INTERACTIVE
+) -> None:
+    """Refuse options of a wrong kind; what is not given passes.
+
+    Raises:
+        InvalidField: Names the option. Nothing was sent.
+    """
+    if file_name is not None:
+        checked_text(file_name, "file_name")
+    checked_flag(strict, "strict")
+    checked_lane(lane)
 
 
 def _rows(contacts: Iterable[ContactRow], file_name: str | None) -> list[ContactRow]:
     if file_name is not None:
         raise InvalidField("file_name", file_name, "left out: contacts that are no file have none")
-    try:
-        return list(contacts)
-    except TypeError:
+    if isinstance(contacts, bytes | Mapping) or not isinstance(contacts, Iterable):
         rule = "the path of a file, or a list of ImportData or addresses"
-        raise InvalidField("contacts", contacts, rule) from None
+        raise InvalidField("contacts", contacts, rule)
+    return list(contacts)
 
 
 def _as_portions(requests: Iterable[RowsRequest]) -> list[Portion]:

@@ -16,7 +16,8 @@ from ccv2_async.models import (
     TestSendFormat,
     check,
 )
-from ccv2_async.resources.base import Resource, one_of, path_to
+from ccv2_async.resources.arguments import checked_model, checked_texts, one_of
+from ccv2_async.resources.base import Resource, path_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -77,7 +78,7 @@ class Campaigns(Resource):
             Campaign,
             path_to("/emailmarketing/campaigns/{}", campaign_id),
             what=f"campaign {campaign_id}",
-            query={"updateSummary": update_summary or None},
+            query={"updateSummary": update_summary},
         )
 
     async def create(self, campaign: CampaignWrite) -> Campaign:
@@ -93,6 +94,7 @@ class Campaigns(Resource):
 
         Source: "E-mail campaign collection", POST, of the service's documentation.
         """
+        checked_model(campaign, CampaignWrite, "campaign")
         return await self._create(
             Campaign,
             "/emailmarketing/campaigns",
@@ -124,6 +126,7 @@ class Campaigns(Resource):
 
         Source: "E-mail campaign resource", PUT, of the service's documentation.
         """
+        checked_model(campaign, Campaign, "campaign")
         return await self._replace(
             Campaign,
             path_to("/emailmarketing/campaigns/{}", campaign.id),
@@ -180,11 +183,13 @@ class Campaigns(Resource):
 
         Source: "E-mail campaign test send" page of the service's documentation.
         """
-        addresses = (email_addresses,) if isinstance(email_addresses, str) else email_addresses
+        if isinstance(email_addresses, str):
+            email_addresses = (email_addresses,)
+        addresses = checked_texts(email_addresses, "email_addresses")
         return await self._create(
             TestSend,
             path_to("/emailmarketing/campaigns/{}/tests", campaign_id),
-            TestSend(tuple(addresses), format, personal_message),
+            TestSend(addresses, format, personal_message),
             what=f"test of campaign {campaign_id}",
         )
 

@@ -5,15 +5,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ccv2_async.errors import InvalidField
-from ccv2_async.models import ActionBy, Contact, ContactStatus, ContactWrite, SignupForm
-from ccv2_async.resources.base import Resource, one_of, path_to
+from ccv2_async.models import (
+    ActionBy,
+    Contact,
+    ContactStatus,
+    ContactWrite,
+    SignupForm,
+    SignupFormWrite,
+)
+from ccv2_async.resources.arguments import (
+    checked_changes,
+    checked_model,
+    checked_text,
+    one_of,
+)
+from ccv2_async.resources.base import Resource, path_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
     from typing import Unpack
 
-    from ccv2_async.models import Address, SignupFormWrite
+    from ccv2_async.models import Address
     from ccv2_async.resources.changes import ContactChanges
     from ccv2_async.resources.listing import Listing
 
@@ -51,7 +64,7 @@ class Contacts(Resource):
                 "email": email,
                 "status": one_of("status", status, ("ALL", *ContactStatus)),
                 "modified_since": modified_since,
-                "include_contact_id": include_contact_id or None,
+                "include_contact_id": include_contact_id,
             },
         )
 
@@ -84,7 +97,7 @@ class Contacts(Resource):
 
         Source: "Contacts collection", POST, of the service's documentation.
         """
-        _check_addresses(contact.addresses)
+        _check_addresses(checked_model(contact, ContactWrite, "contact").addresses or ())
         return await self._create(
             Contact,
             "/contacts",
@@ -112,7 +125,7 @@ class Contacts(Resource):
 
         Source: "Contacts resource", PUT, of the service's documentation.
         """
-        _check_addresses(changes.get("addresses") or ())
+        _check_addresses(checked_changes(changes, ContactWrite).get("addresses") or ())
         return await self._update(
             Contact,
             path_to("/contacts/{}", contact_id),
@@ -135,7 +148,7 @@ class Contacts(Resource):
 
         Source: "Contacts resource", PUT, of the service's documentation.
         """
-        _check_addresses(contact.addresses)
+        _check_addresses(checked_model(contact, Contact, "contact").addresses or ())
         return await self._replace(
             Contact,
             path_to("/contacts/{}", contact.id),
@@ -195,7 +208,7 @@ class Contacts(Resource):
         return await self._create(
             SignupForm,
             "/signupform",
-            form,
+            checked_model(form, SignupFormWrite, "form"),
             what="creation of a sign-up form",
         )
 
@@ -208,7 +221,7 @@ def _check_addresses(addresses: Iterable[Address]) -> None:
     """
     seen: set[str] = set()
     for index, address in enumerate(addresses):
-        kind = str(address.address_type).upper()
+        kind = str(checked_text(address.address_type, f"addresses[{index}].address_type")).upper()
         if kind in seen:
             field = f"addresses[{index}].address_type"
             raise InvalidField(field, kind, "one PERSONAL and one BUSINESS address at most")

@@ -17,6 +17,7 @@ from ccv2_async.models import (
     Promocode,
     PromocodeWrite,
 )
+from ccv2_async.resources.arguments import checked_model
 from ccv2_async.resources.base import Resource, path_to
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class EventSales(Resource):
 
         Source: "Event fee collection", POST, of the service's documentation.
         """
+        checked_model(fee, FeeWrite, "fee")
         path = path_to(FEES, event_id)
         return await self._create(
             Fee, path, _sendable(fee), what=f"creation of a fee of event {event_id}"
@@ -100,6 +102,7 @@ class EventSales(Resource):
 
         Source: "Event fee resource", PUT, of the service's documentation.
         """
+        checked_model(fee, Fee, "fee")
         path = path_to(FEES + "/{}", event_id, fee.id)
         return await self._replace(
             Fee, path, _sendable(fee), what=f"update of fee {fee.id} of event {event_id}"
@@ -148,6 +151,7 @@ class EventSales(Resource):
 
         Source: "Event item collection", POST, of the service's documentation.
         """
+        checked_model(item, ItemWrite, "item")
         path = path_to(ITEMS, event_id)
         return await self._create(Item, path, item, what=f"creation of an item of event {event_id}")
 
@@ -173,6 +177,7 @@ class EventSales(Resource):
 
         Source: "Event item resource", PUT, of the service's documentation.
         """
+        checked_model(item, Item, "item")
         path = path_to(ITEMS + "/{}", event_id, item.id)
         return await self._replace(
             Item, path, item, what=f"update of item {item.id} of event {event_id}"
@@ -227,6 +232,7 @@ class EventSales(Resource):
 
         Source: "Item attribute collection", POST, of the service's documentation.
         """
+        checked_model(attribute, ItemAttributeWrite, "attribute")
         path = path_to(ATTRIBUTES, event_id, item_id)
         return await self._create(
             ItemAttribute, path, attribute, what=f"creation of an attribute of item {item_id}"
@@ -260,6 +266,7 @@ class EventSales(Resource):
 
         Source: "Item attribute resource", PUT, of the service's documentation.
         """
+        checked_model(attribute, ItemAttribute, "attribute")
         path = path_to(ATTRIBUTES + "/{}", event_id, item_id, attribute.id)
         return await self._replace(
             ItemAttribute,
@@ -315,6 +322,7 @@ class EventSales(Resource):
 
         Source: "Promotion code collection", POST, of the service's documentation.
         """
+        checked_model(promocode, PromocodeWrite, "promocode")
         path = path_to(PROMOCODES, event_id)
         return await self._create(
             Promocode, path, promocode, what=f"creation of a promotion code of event {event_id}"
@@ -341,6 +349,7 @@ class EventSales(Resource):
 
         Source: "Promotion code resource", PUT, of the service's documentation.
         """
+        checked_model(promocode, Promocode, "promocode")
         path = path_to(PROMOCODES + "/{}", event_id, promocode.id)
         return await self._replace(
             Promocode,
@@ -370,4 +379,5 @@ def _sendable(fee: F) -> F:
 
 def _scope(scope: S) -> S | FeeScope:
     """REGISTRANTS for REGISTRANT: both are read, one is sent."""
-    return FeeScope.REGISTRANTS if str(scope).upper() == FeeScope.REGISTRANT else scope
+    spelled = scope.upper() if isinstance(scope, str) else scope
+    return FeeScope.REGISTRANTS if spelled == FeeScope.REGISTRANT else scope

@@ -13,7 +13,8 @@ from ccv2_async.models import (
     Registrant,
     RegistrantDetail,
 )
-from ccv2_async.resources.base import one_of, path_to
+from ccv2_async.resources.arguments import checked_model, one_of
+from ccv2_async.resources.base import path_to, result_of
 from ccv2_async.resources.event_sales import EVENT, EventSales
 from ccv2_async.transport.retry import Effect
 
@@ -61,6 +62,7 @@ class Events(EventSales):
 
         Source: "Events collection", POST, of the service's documentation.
         """
+        checked_model(event, EventWrite, "event")
         return await self._create(
             Event, "/eventspot/events", event, what=f"creation of event {event.name}"
         )
@@ -87,6 +89,7 @@ class Events(EventSales):
 
         Source: "Individual events", PUT, of the service's documentation.
         """
+        checked_model(event, Event, "event")
         return await self._replace(
             Event, path_to(EVENT, event.id), event, what=f"update of event {event.id}"
         )
@@ -112,7 +115,7 @@ class Events(EventSales):
             effect=Effect.IDEMPOTENT,
             what=f"change of event {event_id} to {word}",
         )
-        return answer.read(Event)
+        return result_of(answer, Event)
 
     async def publish(self, event_id: str) -> Event:
         """The event, once it is ACTIVE and open for registration; it was a DRAFT."""

@@ -84,7 +84,7 @@ class Exports:
         try:
             async with self._session.clock.timeout(deadline):
                 if isinstance(to, str | os.PathLike):
-                    return await self._to_path(activity, os.fspath(to))
+                    return await self._to_path(activity, _checked_path(to))
                 return await self._to_writer(activity, _checked_writer(to))
         except errors.ConstantContactError:
             raise
@@ -240,6 +240,16 @@ def link_of(activity: Activity) -> str:
     else:
         return activity.file_name
     raise errors.InvalidField("activity", activity.id, rule)
+
+
+def _checked_path(to: str | os.PathLike[str]) -> str:
+    try:
+        path = os.fsdecode(os.fsencode(to))
+    except UnicodeEncodeError:
+        path = ""
+    if not path or "\0" in path:
+        raise errors.InvalidField("to", to, "a path that the system can take")
+    return path
 
 
 def _checked_writer(to: AsyncWriter) -> AsyncWriter:

@@ -14,6 +14,7 @@ from ccv2_async.models import (
     FileUploadStatus,
     FolderSortOrder,
     LibraryFile,
+    LibraryFileUpdate,
     LibraryFolder,
     LibraryFolderWrite,
     LibraryInfo,
@@ -21,13 +22,20 @@ from ccv2_async.models import (
 )
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.polling.uploads import UPLOAD
-from ccv2_async.resources.base import (
-    Resource,
+from ccv2_async.resources.arguments import (
+    checked_changes,
+    checked_flag,
+    checked_function,
     checked_id,
+    checked_ids,
+    checked_lane,
+    checked_model,
+    checked_seconds,
+    checked_text,
     joined_ids,
     one_of,
-    path_to,
 )
+from ccv2_async.resources.base import Resource, path_to, result_of
 from ccv2_async.resources.uploads import prepare
 from ccv2_async.transport.budget import Lane
 from ccv2_async.transport.calls import UPLOAD_DEADLINE, Call
@@ -140,7 +148,8 @@ class Library(Resource):
 
         Source: "Add files using multipart/form-data POST" page of the service's documentation.
         """
-        one_of("on_ambiguous", on_ambiguous, ("look", "raise"))
+        if on_ambiguous not in ("look", "raise"):
+            raise InvalidField("on_ambiguous", on_ambiguous, '"look" or "raise"')
         upload = attrs.evolve(
             prepare(
                 file,
@@ -151,10 +160,10 @@ class Library(Resource):
                 file_type=file_type,
                 length=length,
             ),
-            on_progress=on_progress,
+            on_progress=checked_function(on_progress, "on_progress"),
             on_ambiguous=on_ambiguous,
-            deadline=deadline,
-            lane=lane,
+            deadline=checked_seconds(deadline, "deadline"),
+            lane=checked_lane(lane),
         )
         file_id = await self._uploader.send(upload)
         job = self._sweep.started(UPLOAD, file_id, label=upload.name)
@@ -271,13 +280,11 @@ class Library(Resource):
         """
         if name is None and description is None and folder_id is None:
             raise InvalidField("name", None, "give a name, a description or a folder_id to change")
+        checked_flag(include_payload, "include_payload")
+        changes = _given(name=name, description=description, folder_id=folder_id)
+        checked = checked_changes(changes, LibraryFileUpdate)
         file = await self.get_file(file_id)
-        changed = attrs.evolve(
-            file,
-            name=file.name if name is None else name,
-            description=(file.description or "") if description is None else description,
-            folder_id=file.folder_id if folder_id is None else checked_id(folder_id, "folder_id"),
-        )
+        changed = attrs.evolve(file, **({"description": file.description or ""} | checked))
         if include_payload:
             return await self.replace_file(changed)
         await self.replace_file(changed, include_payload=False)
@@ -298,7 +305,8 @@ class Library(Resource):
 
         Source: "File resource", PUT, of the service's documentation.
         """
-        if file.description is None:
+        checked_flag(include_payload, "include_payload")
+        if checked_model(file, LibraryFile, "file").description is None:
             file = attrs.evolve(file, description="")
         answer = await self._write(
             "PUT",
@@ -308,7 +316,7 @@ class Library(Resource):
             what=f"update of library file {file.id}",
             query={"include_payload": _flag(include_payload)},
         )
-        return answer.read(LibraryFile) if include_payload and answer.status != 204 else None
+        return result_of(answer, LibraryFile) if include_payload and answer.status != 204 else None
 
     async def delete_files(self, *file_ids: str) -> None:
         """Move up to a hundred files to the trash.
@@ -331,9 +339,7 @@ class Library(Resource):
 
         Source: "Move files" page of the service's documentation.
         """
-        ids = [checked_id(file_id, "file_ids") for file_id in file_ids]
-        if not ids:
-            raise InvalidField("file_ids", ids, "at least one id")
+        ids = list(checked_ids(file_ids, "file_ids"))
         answer = await self._write(
             "PUT",
             path_to("/library/folders/{}/files", folder_id),
@@ -341,7 +347,7 @@ class Library(Resource):
             effect=Effect.IDEMPOTENT,
             what=f"move of {len(ids)} files to folder {folder_id}",
         )
-        return answer.read(list[MoveResult])
+        return result_of(answer, list[MoveResult])
 
     def folders(
         self, *, sort_by: FolderSortOrder | str | None = None, limit: int | None = None
@@ -394,9 +400,9 @@ class Library(Resource):
             "/library/folders",
             LibraryFolderWrite(name=name, parent_id=parent_id),
             effect=Effect.ADDITIVE,
-            what=f"creation of folder {name}",
+            what=f"creation of folder {checked_text(name, 'name')}",
         )
-        return answer.read(LibraryFolder)
+        return result_of(answer, LibraryFolder)
 
     async def update_folder(
         self, folder_id: str, *, name: str | None = None, parent_id: str | None = None
@@ -407,20 +413,16 @@ class Library(Resource):
         """
         if name is None and parent_id is None:
             raise InvalidField("name", None, "give a name or a parent_id to change")
+        checked = checked_changes(_given(name=name, parent_id=parent_id), LibraryFolderWrite)
         folder = await self.get_folder(folder_id)
-        return await self.replace_folder(
-            attrs.evolve(
-                folder,
-                name=folder.name if name is None else name,
-                parent_id=folder.parent_id if parent_id is None else parent_id,
-            )
-        )
+        return await self.replace_folder(attrs.evolve(folder, **checked))
 
     async def replace_folder(self, folder: LibraryFolder) -> LibraryFolder:
         """The folder as the service keeps it after taking the whole record that is given.
 
         Source: "Folder resource", PUT, of the service's documentation.
         """
+        checked_model(folder, LibraryFolder, "folder")
         answer = await self._write(
             "PUT",
             path_to("/library/folders/{}", folder.id),
@@ -429,7 +431,7 @@ class Library(Resource):
             what=f"update of library folder {folder.id}",
             query={"include_payload": _flag(True)},
         )
-        return answer.read(LibraryFolder)
+        return result_of(answer, LibraryFolder)
 
     async def delete_folder(self, folder_id: str) -> None:
         """Delete a folder.
@@ -479,7 +481,7 @@ class Library(Resource):
         sort_by: FileSortOrder | str | None,
         limit: int | None,
     ) -> Listing[LibraryFile]:
-        everything = source is not None and str(source).upper() == "ALL"
+        everything = isinstance(source, str) and source.upper() == "ALL"
         return self._list(
             LibraryFile,
             path,
@@ -492,6 +494,15 @@ class Library(Resource):
                 "sort_by": one_of("sort_by", sort_by, FileSortOrder),
             },
         )
+
+
+def _given(**changes: str | None) -> dict[str, str]:
+    """What is to be changed; ids are looked at here, as they go into paths elsewhere."""
+    return {
+        name: checked_id(value, name) if name.endswith("_id") else value
+        for name, value in changes.items()
+        if value is not None
+    }
 
 
 def _flag(value: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ccv2_async.models import Contact, ContactList, ContactListStatus, ContactListWrite
+from ccv2_async.resources.arguments import checked_model, checked_text
 from ccv2_async.resources.base import Resource, path_to
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Lists(Resource):
 
         Source: "Contact list collection", GET, of the service's documentation.
         """
-        query = {"modified_since": modified_since, "include_list_id": include_list_id or None}
+        query = {"modified_since": modified_since, "include_list_id": include_list_id}
         return await self._get(list[ContactList], "/lists", what="contact lists", query=query)
 
     async def get(self, list_id: str) -> ContactList:
@@ -64,7 +65,7 @@ class Lists(Resource):
             ContactList,
             "/lists",
             ContactListWrite(name, status),
-            what=f"creation of contact list {name}",
+            what=f"creation of contact list {checked_text(name, 'name')}",
         )
 
     async def update(self, list_id: str, **changes: Unpack[ListChanges]) -> ContactList:
@@ -85,6 +86,7 @@ class Lists(Resource):
 
         Source: "Contact list resource", PUT, of the service's documentation.
         """
+        checked_model(contact_list, ContactList, "contact_list")
         return await self._replace(
             ContactList,
             path_to("/lists/{}", contact_list.id),

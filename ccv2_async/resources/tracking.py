@@ -54,7 +54,7 @@ class Tracking(Resource):
             TrackingSummary,
             path_to(CAMPAIGN + "/reports/summary", campaign_id),
             what=f"tracking summary of campaign {campaign_id}",
-            query={"updateSummary": update_summary or None},
+            query={"updateSummary": update_summary},
         )
 
     def campaign_activities(
@@ -226,7 +226,7 @@ class Tracking(Resource):
             ContactTrackingSummary,
             path_to(CONTACT + "/reports/summary", contact_id),
             what=f"tracking summary of contact {contact_id}",
-            query={"updateSummary": update_summary or None},
+            query={"updateSummary": update_summary},
         )
 
     async def contact_summary_by_campaign(self, contact_id: str) -> list[ContactCampaignSummary]:

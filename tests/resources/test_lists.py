@@ -198,3 +198,34 @@ def test_what_update_takes_is_what_its_model_writes(
 ) -> None:
     names = {field.name for field in attrs.fields(written)} - {"extra"}
     assert set(typed.__annotations__) == names
+
+
+async def test_a_dict_where_a_model_belongs_is_refused_with_argument_and_model(
+    client: ConstantContact, ear: Ear
+) -> None:
+    given: Any = {"id": "7", "name": "Guests"}
+    with pytest.raises(errors.InvalidField, match=r"must be a ContactList, not dict") as caught:
+        await client.lists.replace(given)
+    assert caught.value.field == "contact_list"
+    assert ear.calls == []
+
+
+@pytest.mark.parametrize("body", ["<html>", "", '{"id": "7"', '{"name": 5}'])
+async def test_an_answer_that_cannot_be_read_does_not_hide_that_the_list_was_created(
+    client: ConstantContact, sandbox: Sandbox, ear: Ear, body: str
+) -> None:
+    sandbox.admin.fault("answer", status=201, headers=JSON, body=body)
+    with pytest.raises(errors.DecodeError, match="answered 201, so it was carried out") as caught:
+        await client.lists.create("Guests")
+    assert not caught.value.safe_to_retry
+    assert caught.value.status == 201
+    assert ear.requests == ["POST /lists"]
+
+
+async def test_an_answer_to_a_read_that_cannot_be_read_says_nothing_of_a_change(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("answer", status=200, headers=JSON, body="<html>")
+    with pytest.raises(errors.DecodeError) as caught:
+        await client.lists.get("7")
+    assert "carried out" not in str(caught.value)

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ccv2_async import errors, models
+from ccv2_async.models import check
+from ccv2_async.models.kinds import check_kinds
+from tests.contract import samples
+
+CONTACT = samples.new_contact("ann@example.com", "1")
+EVENT = samples.new_event("Tasting")
+ITEM = samples.new_item("Apron")
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters())
+    | st.binary()
+    | st.builds(object),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner),
+    max_leaves=5,
+)
+
+
+def refused(value: object) -> errors.InvalidField:
+    with pytest.raises(errors.InvalidField) as caught:
+        check(value)
+    return caught.value
+
+
+@pytest.mark.parametrize("model", [CONTACT, EVENT, ITEM])
+def test_values_of_the_right_kinds_pass(model: object) -> None:
+    check(model)
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "wrong", "rule"),
+    [
+        (CONTACT, "first_name", 5, "it must be text"),
+        (CONTACT, "first_name", b"Ann", "it must be text"),
+        (CONTACT, "first_name", "\ud800", "it must be text"),
+        (CONTACT, "lists", "1", "a list or tuple; of each entry: it must be a ContactListRef"),
+        (CONTACT, "extra", [1], "a dict of further fields by name"),
+        (CONTACT, "extra", {1: 2}, "a dict of further fields by name"),
+        (EVENT, "start_date", "2030-01-01", "a datetime with a time zone"),
+        (EVENT, "contact", {"name": "Ann"}, "it must be an EventContact"),
+        (EVENT, "is_map_displayed", "no", "True or False"),
+        (ITEM, "price", "9.50", "it must be a number"),
+        (ITEM, "price", float("nan"), "it must be a number"),
+        (ITEM, "per_registrant_limit", 1.0, "a whole number"),
+        (ITEM, "per_registrant_limit", True, "a whole number"),
+        (ITEM, "per_registrant_limit", 2**64, "64 bits"),
+    ],
+)
+def test_a_value_of_a_wrong_kind_is_told_with_its_field_and_what_it_must_be(
+    model: Any, field: str, wrong: object, rule: str
+) -> None:
+    problem = refused(attrs.evolve(model, **{field: wrong}))
+    assert problem.field == field
+    assert rule in problem.rule
+
+
+def test_the_place_of_a_wrong_entry_is_told() -> None:
+    wrong = attrs.evolve(CONTACT, lists=(models.ContactListRef("1"), {"id": "2"}))  # type: ignore[arg-type]  # the mistake
+    assert refused(wrong).field == "lists[1]"
+    deeper = attrs.evolve(CONTACT, lists=(models.ContactListRef("1", status=3),))  # type: ignore[arg-type]  # the mistake
+    assert refused(deeper).field == "lists[0].status"
+    further = attrs.evolve(CONTACT, extra={"why": object()})
+    assert refused(further).field == "extra['why']"
+
+
+def test_an_id_may_be_a_number_as_the_service_itself_gives_some() -> None:
+    check(attrs.evolve(CONTACT, lists=(models.ContactListRef(4),)))  # type: ignore[arg-type]  # taken all the same
+
+
+def test_what_json_can_hold_may_be_added_to_a_model() -> None:
+    extra = {"a": [1, {"b": None}], "when": datetime(2030, 1, 1, tzinfo=UTC), "ref": ITEM}
+    check(attrs.evolve(CONTACT, extra=extra))
+
+
+@given(value=ANYTHING, name=st.sampled_from([a.name for a in attrs.fields(models.Event)]))
+def test_whatever_passes_can_be_encoded(value: Any, name: str) -> None:
+    model = attrs.evolve(samples.event("7"), **{name: value})
+    try:
+        check_kinds(attrs.asdict(model, recurse=False), models.Event)
+    except errors.InvalidField:
+        return
+    models.encode(model)
