@@ -19,6 +19,7 @@ from ccv2_async import errors
 from ccv2_async.models import FileSource, FileType, LibraryFile, Page
 from ccv2_async.models.library import ROOT_FOLDER_IDS
 from ccv2_async.resources.arguments import checked_id, checked_text, one_of
+from ccv2_async.resources.rivals import Opened, Rivals
 from ccv2_async.transport.body import MultipartBody
 from ccv2_async.transport.budget import Lane
 from ccv2_async.transport.calls import UPLOAD_DEADLINE, Call
@@ -28,7 +29,7 @@ from ccv2_async.transport.retry import Effect
 from ccv2_async.transport.sources import as_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ccv2_async.transport.calls import Answer
     from ccv2_async.transport.progress import ProgressCallback
@@ -192,6 +193,7 @@ class Uploader:
         self._numbers = itertools.count()
         # Ids that are spoken for: no other upload may take one of them for its own.
         self._claimed: OrderedDict[str, None] = OrderedDict()
+        self._rivals = Rivals(session.clock.time, UNKNOWN_CLOCK_SLACK)
         self._twins: WeakValueDictionary[tuple[str, str], anyio.Lock] = WeakValueDictionary()
 
     async def send(self, upload: Upload, *, unsettled: Unsettled | None = None) -> str:
@@ -213,19 +215,31 @@ class Uploader:
         lock = self._twins.get(key)
         if lock is None:
             lock = self._twins[key] = anyio.Lock(fast_acquire=True)
-        async with lock:
-            return self._claim(await self._send_or_adopt(upload, unsettled))
+        opened = _opened(upload.folder_id, upload.name, unsettled)
+        with self._rivals.entered(opened):
+            async with lock:
+                return self._claim(await self._send_or_adopt(upload, opened, unsettled))
 
     def claim(self, file_ids: Iterable[str]) -> None:
         """Take it that these files are spoken for: no look may adopt one of them."""
         for file_id in file_ids:
             self._claim(file_id)
 
-    async def _send_or_adopt(self, upload: Upload, unsettled: Unsettled | None) -> str:
-        opened = _Opened()
+    def expect(self, folder_id: str, name: str, unsettled: Unsettled) -> Callable[[], None]:
+        """Take it that what a look finds may be this upload of an earlier process.
+
+        Returns:
+            What ends that; to be called once the upload is sent with `unsettled`, or let go of.
+        """
+        opened = _opened(folder_id, name, unsettled)
+        self._rivals.expect(opened)
+        return lambda: self._rivals.forget(opened)
+
+    async def _send_or_adopt(
+        self, upload: Upload, opened: Opened, unsettled: Unsettled | None
+    ) -> str:
         lost: errors.OutcomeUnknown | None = None
         if unsettled is not None:
-            opened.size, opened.since = unsettled.size, unsettled.since
             lost = errors.OutcomeUnknown(
                 f"{upload.what}: it was being sent when an earlier run ended."
             )
@@ -247,7 +261,7 @@ class Uploader:
             except errors.OutcomeUnknown as unknown:
                 lost = unknown
 
-    def _time_left(self, upload: Upload, opened: _Opened) -> float:
+    def _time_left(self, upload: Upload, opened: Opened) -> float:
         """Seconds of the caller's deadline that are left since the file was first opened."""
         if upload.deadline is None:
             return math.inf
@@ -255,7 +269,7 @@ class Uploader:
             return upload.deadline
         return upload.deadline - (self._session.clock.monotonic() - opened.since_here)
 
-    def _call(self, upload: Upload, opened: _Opened) -> Call:
+    def _call(self, upload: Upload, opened: Opened) -> Call:
         media_type = _MEDIA_TYPES[upload.file_type]
         layout = lay_out(
             [
@@ -318,7 +332,7 @@ class Uploader:
         return named
 
     async def _look_twice(
-        self, upload: Upload, opened: _Opened, lost: errors.OutcomeUnknown
+        self, upload: Upload, opened: Opened, lost: errors.OutcomeUnknown
     ) -> str | None:
         """The id of the one file that can be this upload; None when there is none."""
         if upload.on_ambiguous == "raise":
@@ -335,11 +349,16 @@ class Uploader:
                 ) from trouble  # the cause tells callers that another look may settle it
             if found:
                 break
+        ids = [file.id for file in found]
+        for rival in self._rivals.of(opened):
+            if any(_may_be(rival, file) for file in found):
+                why = f"and what is there may be the upload of {rival.name} as well"
+                raise self._ambiguous(upload, lost, ids, why) from lost  # another look may tell
         if len(found) > 1:
-            raise self._ambiguous(upload, lost, [file.id for file in found])
+            raise self._ambiguous(upload, lost, ids)
         return found[0].id if found else None
 
-    async def _candidates(self, upload: Upload, opened: _Opened) -> list[LibraryFile]:
+    async def _candidates(self, upload: Upload, opened: Opened) -> list[LibraryFile]:
         """Files of the folder, newest first, that could be this upload and are nobody else's.
 
         Raises:
@@ -365,17 +384,16 @@ class Uploader:
             found |= {
                 file.id: file
                 for file in page.results
-                if file.id not in self._claimed
-                and (not at_root or file.folder_id in ROOT_FOLDER_IDS)
-                and same_name(upload.name, file.name)
-                and file.size in (opened.size, None)
+                if (not at_root or file.folder_id in ROOT_FOLDER_IDS)
+                and _may_be(opened, file)
                 and _between(earliest, file, latest)
             }
             # Newest first: once a row is older than the upload, so are all that follow.
             older = page.results and not _between(earliest, page.results[-1], math.inf)
             following = None if older else self._cursor(page)
             if following is None:
-                return list(found.values())
+                # Asked last: another upload may have got its answer while the pages came.
+                return [file for file in found.values() if file.id not in self._claimed]
             query = (("next", following),)
         raise errors.PaginationError(
             f"{what}: {LOOK_PAGES * LOOK_ROWS} newer files are in the way. Look there yourself."
@@ -387,7 +405,7 @@ class Uploader:
         except ValueError:
             raise errors.PaginationError("the link to the next page holds no cursor.") from None
 
-    def _window(self, answer: Answer, opened: _Opened) -> tuple[float, float]:
+    def _window(self, answer: Answer, opened: Opened) -> tuple[float, float]:
         """When the service can have made the file, by its own clock."""
         skew, slack = self._clock_of(answer)
         now = self._session.clock.time()
@@ -417,7 +435,8 @@ class Uploader:
     ) -> errors.AmbiguousUpload:
         told = lost.message.partition(" It may have been carried out")[0].rstrip(".")
         reason = f", {why}" if why else ""
-        count = f" ({len(candidates)} candidates: {', '.join(candidates)})" if candidates else ""
+        noun = "candidate" if len(candidates) == 1 else "candidates"
+        count = f" ({len(candidates)} {noun}: {', '.join(candidates)})" if candidates else ""
         return errors.AmbiguousUpload(
             f"{told}{reason}. It may be in folder {upload.folder_id}{count}. Not sent again; look "
             "there, then upload it anew if it is missing.",
@@ -431,19 +450,15 @@ class _Unnamed(errors.OutcomeUnknown):
     """The service accepted the file, so it is never sent again, but its id has to be found."""
 
 
-@attrs.define
-class _Opened:
-    """What is known of the file once it has been opened to be sent.
+def _opened(folder_id: str, name: str, unsettled: Unsettled | None) -> Opened:
+    if unsettled is None:
+        return Opened(folder_id, name)
+    return Opened(folder_id, name, size=unsettled.size, since=unsettled.since)
 
-    Attributes:
-        size: Its length as it was last opened, in bytes.
-        since: When it was first opened to be sent, in seconds since 1970.
-        since_here: When that was in this process, on the monotonic clock.
-    """
 
-    size: int = -1
-    since: float | None = None
-    since_here: float | None = None
+def _may_be(sent: Opened, file: LibraryFile) -> bool:
+    """Whether a file of its folder can be what was sent, by name and size."""
+    return same_name(sent.name, file.name) and file.size in (sent.size, None)
 
 
 def _between(earliest: float, file: LibraryFile, latest: float) -> bool:
