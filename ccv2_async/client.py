@@ -26,6 +26,7 @@ from ccv2_async.transport.connections import (
     users_engine,
 )
 from ccv2_async.transport.credentials import Credentials
+from ccv2_async.transport.options import check_options
 from ccv2_async.transport.origin import checked_origin
 from ccv2_async.transport.session import Session
 from ccv2_async.transport.threads import FileThreads
@@ -138,8 +139,20 @@ class ConstantContact:
         del api_key, access_token
         if refused is not None:
             raise refused
-        if max_in_flight < 1:
-            raise InvalidField("max_in_flight", max_in_flight, "a whole number of 1 or more")
+        check_options(
+            base_url=base_url,
+            budget=budget,
+            engine=engine,
+            http_client=http_client,
+            proxy=proxy,
+            verify=verify,
+            trust_env=trust_env,
+            timeouts=timeouts,
+            max_in_flight=max_in_flight,
+            refresh_token=refresh_token,
+            on_event=on_event,
+            clock=clock,
+        )
         if http_client is not None and (engine != "httpx" or proxy or verify is not True):
             raise UsageError(
                 "http_client brings its own engine, proxy and verify; set them there, not here."
@@ -381,16 +394,12 @@ class ConstantContact:
         """
         from ccv2_async.bulk import uploads as bulk  # noqa: PLC0415  # when first used
 
-        if concurrency < 1:
-            raise InvalidField("concurrency", concurrency, "a whole number of 1 or more")
-        if on_ambiguous not in ("look", "raise"):
-            raise InvalidField("on_ambiguous", on_ambiguous, '"look" or "raise"')
         parts = self._open_parts
         options = bulk.Options(
             folder_id=checked_id(folder_id, "folder_id"),
             keep_folders=keep_folders,
             concurrency=concurrency,
-            journal=os.fspath(journal) if journal is not None else None,
+            journal=journal,
             on_progress=on_progress,
             on_file=on_file,
             on_ambiguous=on_ambiguous,

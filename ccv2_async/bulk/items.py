@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from ccv2_async.transport.threads import FileThreads
 
 
+def _names(folders: object) -> tuple[str, ...]:
+    # A lone text would be taken for folders of a letter each.
+    names = (
+        tuple(folders) if isinstance(folders, Iterable) and not isinstance(folders, str) else None
+    )
+    if names is None or not all(isinstance(name, str) for name in names):
+        rule = 'names of folders in a tuple, as ("Spring", "Tulips")'
+        raise InvalidField("folders", folders, rule)
+    return names
+
+
 @attrs.frozen
 class FileToUpload:
     """One file of a bulk upload, where it needs more than a path.
@@ -31,7 +42,7 @@ class FileToUpload:
 
     file: FileInput
     folder_id: str | None = None
-    folders: tuple[str, ...] = ()
+    folders: tuple[str, ...] = attrs.field(default=(), converter=_names)
     name: str | None = None
     description: str = ""
     length: int | None = None
@@ -55,6 +66,20 @@ Item: TypeAlias = "FileInput | FileToUpload"
 Items: TypeAlias = "Iterable[Item] | AsyncIterable[Item]"
 
 
+def checked_items(items: object) -> Items:
+    """The items, once they can be iterated over.
+
+    Raises:
+        InvalidField: It is a single file, or no iterable. Nothing was sent.
+    """
+    single = isinstance(items, str | bytes | bytearray | memoryview | os.PathLike | FileToUpload)
+    if single or hasattr(items, "read"):
+        raise InvalidField("files", items, "a list or another iterable of files, not a single one")
+    if not isinstance(items, Iterable | AsyncIterable):
+        raise InvalidField("files", items, "a list or another iterable of paths or FileToUpload")
+    return items
+
+
 async def each_file(
     items: Items, threads: FileThreads, *, keep_folders: bool
 ) -> AsyncGenerator[FileToUpload | FileRefused, None]:
@@ -68,8 +93,6 @@ async def each_file(
         threads: Where folders are read.
         keep_folders: Whether the folders below a given one become library folders.
     """
-    if isinstance(items, str | bytes | os.PathLike):
-        raise InvalidField("files", items, "a list or another iterable of files, not a single one")
     async with aclosing(_each(items)) as each:
         async for item in each:
             async with aclosing(_expanded(item, threads, keep_folders)) as files:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import inspect
+import os
+from typing import TYPE_CHECKING, Any
 
 import attrs
+
+from ccv2_async.errors import InvalidField
 
 if TYPE_CHECKING:
     from ccv2_async.bulk.results import OnBulkProgress, OnFileProgress
@@ -26,17 +30,66 @@ class Surroundings:
     uploader: Uploader
 
 
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_choice(value: object) -> bool:
+    return value in ("look", "raise")
+
+
+def _is_path(value: object) -> bool:
+    if not isinstance(value, str | os.PathLike):
+        return value is None
+    return isinstance(os.fspath(value), str) and bool(os.fspath(value))
+
+
+def _is_called(value: object) -> bool:
+    return value is None or callable(value)
+
+
+def _is_called_plainly(value: object) -> bool:
+    return _is_called(value) and not inspect.iscoroutinefunction(value)
+
+
+_RULES = {
+    "concurrency": (_is_count, "a whole number of 1 or more"),
+    "journal": (_is_path, "the path of a file, or None"),
+    "on_progress": (_is_called, "a function or coroutine function, or None"),
+    "on_file": (_is_called_plainly, "a plain function, or None"),
+    "on_ambiguous": (_is_choice, '"look" or "raise"'),
+    "keep_folders": (_is_flag, "True or False"),
+    "fail_fast": (_is_flag, "True or False"),
+    "dry_run": (_is_flag, "True or False"),
+    "wait": (_is_flag, "True or False"),
+}
+
+
+def _check(_: Options, field: attrs.Attribute[Any], value: object) -> None:
+    is_right, rule = _RULES[field.name]
+    if not is_right(value):
+        raise InvalidField(field.name, value, rule)
+
+
 @attrs.frozen
 class Options:
-    """How a bulk upload is to go; see `ConstantContact.upload_many`."""
+    """How a bulk upload is to go; see `ConstantContact.upload_many`.
+
+    Raises:
+        InvalidField: One of them is wrong.
+    """
 
     folder_id: str = "0"
-    keep_folders: bool = False
-    concurrency: int = 8
-    journal: str | None = None
-    on_progress: OnBulkProgress | None = None
-    on_file: OnFileProgress | None = None
-    on_ambiguous: OnAmbiguous = "look"
-    fail_fast: bool = False
-    dry_run: bool = False
-    wait: bool = True
+    keep_folders: bool = attrs.field(default=False, validator=_check)
+    concurrency: int = attrs.field(default=8, validator=_check)
+    journal: str | os.PathLike[str] | None = attrs.field(default=None, validator=_check)
+    on_progress: OnBulkProgress | None = attrs.field(default=None, validator=_check)
+    on_file: OnFileProgress | None = attrs.field(default=None, validator=_check)
+    on_ambiguous: OnAmbiguous = attrs.field(default="look", validator=_check)
+    fail_fast: bool = attrs.field(default=False, validator=_check)
+    dry_run: bool = attrs.field(default=False, validator=_check)
+    wait: bool = attrs.field(default=True, validator=_check)

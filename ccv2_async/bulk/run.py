@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -145,7 +146,7 @@ class Run:
         if self._options.journal is not None:
             opening = Journal.read if self._options.dry_run else Journal.open
             self._memory = await opening(
-                self._options.journal,
+                os.fspath(self._options.journal),
                 self._threads,
                 account=self._session.credentials.fingerprint,
                 base_url=self._session.base_url,

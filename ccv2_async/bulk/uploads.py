@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ccv2_async import errors
+from ccv2_async.bulk.items import checked_items
 from ccv2_async.bulk.options import Options, Surroundings
 from ccv2_async.bulk.results import BulkProgress
 from ccv2_async.bulk.run import Run
@@ -27,7 +28,7 @@ class BulkUpload:
 
     def __init__(self, surroundings: Surroundings, items: Items, options: Options) -> None:
         self._surroundings = surroundings
-        self._items = items
+        self._items = checked_items(items)
         self._options = options
         self._run: Run | None = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import itertools
 import logging
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -114,15 +115,69 @@ async def test_a_stream_is_uploaded_too(client: ConstantContact, sandbox: Sandbo
     assert (result.path, result.state) == ("a.png", BulkState.DONE)
 
 
-@pytest.mark.parametrize("files", ["menu.png", b"bytes"])
-async def test_a_single_file_is_no_list_of_files(client: ConstantContact, files: Any) -> None:
-    with pytest.raises(errors.InvalidField, match="not a single one"):
-        await results_of(client.upload_many(files))
+async def awaited(_: object) -> None:
+    """A coroutine function."""
 
 
-async def test_a_concurrency_of_none_is_refused(client: ConstantContact) -> None:
-    with pytest.raises(errors.InvalidField, match="concurrency"):
-        client.upload_many([], concurrency=0)
+@pytest.mark.parametrize(
+    ("field", "value", "rule"),
+    [
+        ("files", "menu.png", "not a single one"),
+        ("files", b"bytes", "not a single one"),
+        ("files", bytearray(b"ab"), "not a single one"),
+        ("files", FileToUpload("menu.png"), "not a single one"),
+        ("files", io.StringIO("menu.png\n"), "not a single one"),
+        ("files", None, "iterable of paths or FileToUpload"),
+        ("files", 5, "iterable of paths or FileToUpload"),
+        ("folder_id", "", "an id"),
+        ("folder_id", None, "an id"),
+        ("concurrency", 0, "a whole number of 1 or more"),
+        ("concurrency", True, "a whole number of 1 or more"),
+        ("concurrency", "8", "a whole number of 1 or more"),
+        ("concurrency", 2.5, "a whole number of 1 or more"),
+        ("journal", 5, "the path of a file, or None"),
+        ("journal", b"j.db", "the path of a file, or None"),
+        ("journal", "", "the path of a file, or None"),
+        ("on_ambiguous", "foo", '"look" or "raise"'),
+        ("on_ambiguous", None, '"look" or "raise"'),
+        ("on_progress", 5, "a function or coroutine function"),
+        ("on_file", "print", "a plain function"),
+        ("on_file", awaited, "a plain function"),
+        ("wait", 30, "True or False"),
+        ("dry_run", "no", "True or False"),
+        ("fail_fast", None, "True or False"),
+        ("keep_folders", 1, "True or False"),
+    ],
+)
+async def test_a_wrong_argument_is_told_at_the_call(
+    client: ConstantContact, sandbox: Sandbox, field: str, value: Any, rule: str
+) -> None:
+    arguments: dict[str, Any] = {"files": [], field: value}
+
+    with pytest.raises(errors.InvalidField) as caught:
+        client.upload_many(**arguments)
+
+    assert (caught.value.field, caught.value.value[:77]) == (field, repr(value)[:77])
+    assert rule in caught.value.rule
+    assert not sandbox.admin.requests()
+
+
+@pytest.mark.parametrize("folders", ["Spring", ("Spring", 5), 5], ids=str)
+def test_folders_that_are_no_names_are_told_at_once(folders: Any) -> None:
+    with pytest.raises(errors.InvalidField, match="names of folders in a tuple"):
+        FileToUpload("a.png", folders=folders)
+
+
+async def test_a_wrong_file_among_others_fails_alone(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    files: list[Any] = [None, *pieces("a.png"), 5]
+
+    results = await results_of(client.upload_many(files))
+
+    wrong = [result.error for result in results if result.error]
+    assert {str(error).partition(":")[0] for error in wrong} == {"file is None", "file is 5"}
+    assert len(sandbox.admin.files()) == 1
 
 
 async def test_an_upload_is_iterated_once(client: ConstantContact) -> None:
