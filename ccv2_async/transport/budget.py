@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from ccv2_async.clock import SystemClock
 from ccv2_async.errors import DailyQuotaExceeded, InvalidField
+from ccv2_async.models.kinds import is_number, is_whole
 from ccv2_async.transport.baton import Baton, Waiter
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Budget:
         clock: The time it runs on.
 
     Raises:
-        InvalidField: A limit that is not above zero.
+        InvalidField: A limit that is no number above zero.
     """
 
     def __init__(
@@ -74,10 +75,10 @@ class Budget:
         *,
         clock: Clock | None = None,
     ) -> None:
-        if per_second is not None and not 0 < per_second < float("inf"):
+        if per_second is not None and not (is_number(per_second) and per_second > 0):
             raise InvalidField("per_second", per_second, "a number above 0, or None for no limit")
-        if per_day is not None and per_day <= 0:
-            raise InvalidField("per_day", per_day, "a number above 0, or None for no limit")
+        if per_day is not None and not (is_whole(per_day) and per_day > 0):
+            raise InvalidField("per_day", per_day, "a whole number above 0, or None for no limit")
         self.per_second = per_second
         self.per_day = per_day
         self._clock: Clock = clock or SystemClock()

@@ -9,7 +9,7 @@ import logging
 import re
 import weakref
 from html.entities import codepoint2name
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ccv2_async.errors import MissingCredentials
@@ -153,7 +153,11 @@ def _in_any_form(char: str) -> str:
     return f"(?:{'|'.join(reversed(forms))})"
 
 
-def _checked(value: str, what: str, argument: str, variable: str) -> str:
+def _checked(value: Any, what: str, argument: str, variable: str) -> str:
+    if value and not isinstance(value, str):
+        raise MissingCredentials(
+            f"The {what} must be text, not {type(value).__name__}. Nothing was sent."
+        )
     if not value:
         raise MissingCredentials(f"No {what}: give {argument} or set {variable}. Nothing was sent.")
     if not (value.isascii() and value.isprintable()) or " " in value:
@@ -161,7 +165,7 @@ def _checked(value: str, what: str, argument: str, variable: str) -> str:
             f"The {what} holds a blank, a line end or a character outside ASCII, "
             "so it cannot be the one the service issued. Nothing was sent."
         )
-    return value
+    return str(value)
 
 
 class _RedactingFilter(logging.Filter):

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import ssl
+from itertools import product
+from typing import Any
+
+import httpx
+import pytest
+
+from ccv2_async import Budget, ConstantContact, errors
+from ccv2_async.transport.calls import Timeouts
+
+GIVEN: dict[str, Any] = {"api_key": "sandbox-key", "access_token": "sandbox-token"}
+
+
+def timeouts(read: Any) -> Timeouts:
+    return Timeouts(read=read)
+
+
+@pytest.mark.parametrize(
+    ("option", "wrong"),
+    [
+        *product(("per_second", "per_day"), ("5", True, 0, -1, [])),
+        ("per_second", float("nan")),
+        ("per_day", 2**64),
+        ("per_day", 2.5),
+        *product(["max_in_flight"], ("5", True, 0, None, 1.0)),
+        *product(["timeouts"], (3, "3", {"read": 3}, httpx.Timeout(3))),
+        *product(["timeouts"], map(timeouts, ("3", 0, -1, True))),
+        ("budget", 4),
+        *product(["engine"], ("aiohtp", "HTTPX", None, b"httpx", [])),
+        ("proxy", b"http://127.0.0.1"),
+        ("proxy", httpx.Proxy("http://127.0.0.1")),
+        *product(["verify"], ("ca.pem", None, 1)),
+        ("trust_env", "no"),
+        ("base_url", b"https://127.0.0.1/v2"),
+        ("base_url", None),
+        *product(("refresh_token", "on_event", "http_client", "clock"), ["f"]),
+        ("clock", 3.0),
+    ],
+)
+def test_an_option_of_a_wrong_kind_is_refused_by_name_when_the_client_is_made(
+    option: str, wrong: object
+) -> None:
+    with pytest.raises(errors.InvalidField) as caught:
+        ConstantContact(**GIVEN | {option: wrong})
+    assert caught.value.field == option
+
+
+def test_an_engine_that_is_none_is_told_with_those_that_there_are() -> None:
+    with pytest.raises(errors.InvalidField, match="'aiohtp': it must be 'httpx' or 'aiohttp'"):
+        ConstantContact(**GIVEN, engine="aiohtp")  # type: ignore[arg-type]  # the mistake
+
+
+def test_a_blocking_client_is_refused() -> None:
+    with (
+        httpx.Client() as blocking,
+        pytest.raises(errors.InvalidField, match=r"httpx\.AsyncClient"),
+    ):
+        ConstantContact(**GIVEN, http_client=blocking)  # type: ignore[arg-type]  # the mistake
+
+
+@pytest.mark.parametrize("option", ["api_key", "access_token"])
+@pytest.mark.parametrize("wrong", [b"a-secret", ["a-secret"], 5])
+def test_credentials_that_are_no_text_are_refused_without_being_shown(
+    option: str, wrong: object
+) -> None:
+    with pytest.raises(errors.MissingCredentials, match="must be text, not") as caught:
+        ConstantContact(**GIVEN | {option: wrong})
+    assert "a-secret" not in repr(caught.value)
+
+
+def test_a_proxy_that_is_refused_is_not_shown() -> None:
+    with pytest.raises(errors.InvalidField) as caught:
+        ConstantContact(**GIVEN, proxy=b"http://me:hush@127.0.0.1")  # type: ignore[arg-type]  # the mistake
+    assert "hush" not in repr(caught.value)
+
+
+async def test_options_of_the_right_kinds_are_taken() -> None:
+    async with httpx.AsyncClient() as theirs:
+        ConstantContact(**GIVEN, http_client=theirs, budget=Budget(0.5, None))
+    ConstantContact(
+        **GIVEN,
+        per_second=None,
+        per_day=None,
+        engine="aiohttp",
+        verify=ssl.create_default_context(),
+        proxy="http://127.0.0.1:3128",
+        timeouts=Timeouts(1, 2.5, None),
+        max_in_flight=1,
+        refresh_token=lambda: "fresh",
+        on_event=print,
+    )
