@@ -385,12 +385,18 @@ class ConstantContact:
             on_file: A plain function that is told of each `FileProgress`: a file that is being
                 sent, was accepted, or has another status. How it ended is in its result.
             on_ambiguous: As for `library.begin_upload`.
-            fail_fast: Raise the first failure instead of going on.
-            dry_run: Send nothing; each result says what would be done.
+            fail_fast: Raise the error of the first file that fails, or had failed for good in an
+                earlier run, instead of going on. Its result comes first, then those of the files
+                that were just being sent, which get ten seconds to be answered; then the error.
+                What the service has accepted by then goes on there, and with a journal the next
+                run follows it.
+            dry_run: Send nothing and change nothing, on disk neither: each result says what would
+                be done. A journal is read if there is one.
             wait: False gives each file's result when the service has accepted it.
 
         Raises:
-            InvalidField: An option is wrong. What iterating raises, see `BulkUpload`.
+            InvalidField: An argument is wrong; nothing was done. What iterating raises, see
+                `BulkUpload`.
         """
         from ccv2_async.bulk import uploads as bulk  # noqa: PLC0415  # when first used
 

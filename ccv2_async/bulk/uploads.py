@@ -45,7 +45,8 @@ class BulkUpload:
             DailyQuotaExceeded: The day's calls are used up; with a journal, the same call goes on
                 where it stopped.
             ConstantContactError: What would befall every file: a refused key or token. With
-                `fail_fast`, the first failure.
+                `fail_fast`, the error of the first file that failed, after its own result and
+                those of the files that were just being sent.
         """
         if self._run is not None:
             raise errors.UsageError("A bulk upload is iterated once; start another.")

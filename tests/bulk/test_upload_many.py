@@ -13,6 +13,7 @@ import pytest
 
 from ccv2_async import errors
 from ccv2_async.bulk import BulkState, FileToUpload
+from ccv2_async.bulk.journal import entries
 from ccv2_async.bulk.results import Action, BulkProgress
 from ccv2_async.client import ConstantContact
 from ccv2_async.sandbox import Sandbox
@@ -368,6 +369,72 @@ async def test_fail_fast_raises_the_first_failure_and_takes_up_no_more(
     # What had been accepted before may still end after it, so it need not come last.
     assert [type(result.error) for result in seen if result.error] == [errors.BadRequest]
     assert len(sandbox.admin.requests(*POSTS)) <= 4
+
+
+@pytest.mark.parametrize("wait", [False, True])
+async def test_fail_fast_gives_the_failed_result_then_what_lands_and_then_raises(
+    connect: Callable[..., Any], tmp_path: Path, wait: bool
+) -> None:
+    seen_failing = asyncio.Event()
+    sent: list[str] = []
+
+    async def answer(wire: Wire, request: Request) -> None:
+        if request.method == "GET":
+            await wire.answer(body=b"[]")
+            return
+        name = "bad.png" if b"bad.png" in request.body else "late.png"
+        sent.append(name)
+        if name == "bad.png":
+            await until(lambda: len(sent) == 2)
+            await wire.answer("400 Bad Request")
+        else:
+            await seen_failing.wait()
+            await wire.answer("202 Accepted", b"", "Location: /v2/library/files/7", json=False)
+
+    paths = [tmp_path / f"{name}.png" for name in ("bad", "late", "never")]
+    for path in paths:
+        path.write_bytes(PICTURE)
+    journal = tmp_path / "upload.db"
+    seen: list[UploadResult] = []
+
+    async def read(upload: BulkUpload) -> None:
+        async for result in upload:
+            seen.append(result)
+            seen_failing.set()
+
+    async with serving(answer) as server:
+        client = await connect(server)
+        with pytest.raises(errors.BadRequest) as caught:
+            await read(
+                client.upload_many(paths, concurrency=2, fail_fast=True, wait=wait, journal=journal)
+            )
+
+    assert caught.value is seen[0].error
+    landed = [] if wait else [("late.png", BulkState.ACCEPTED)]
+    assert [(result.name, result.state) for result in seen] == [
+        ("bad.png", BulkState.FAILED),
+        *landed,
+    ]
+    assert sorted(sent) == ["bad.png", "late.png"]
+    # What was accepted meanwhile is followed by the next run.
+    rows = {row.name: row.state async for row in entries(str(journal))}
+    assert rows == {"bad.png": BulkState.FAILED, "late.png": BulkState.ACCEPTED}
+
+
+async def test_fail_fast_takes_a_failure_of_an_earlier_run_for_one(
+    client: ConstantContact, pictures: Pictures, tmp_path: Path
+) -> None:
+    paths = pictures("virus.png", "a.png")
+    journal = tmp_path / "upload.db"
+    await results_of(client.upload_many(paths[:1], journal=journal))
+    seen: list[UploadResult] = []
+
+    with pytest.raises(errors.UploadFailed):
+        await read_into(
+            seen, client.upload_many(paths, journal=journal, fail_fast=True, concurrency=1)
+        )
+
+    assert seen[0].earlier
 
 
 async def test_a_lost_answer_is_settled_by_a_look_and_nothing_is_sent_twice(
