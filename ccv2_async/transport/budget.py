@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ccv2_async.clock import SystemClock
-from ccv2_async.errors import DailyQuotaExceeded, InvalidField
+from ccv2_async.errors import ClientClosed, DailyQuotaExceeded, InvalidField
 from ccv2_async.models.kinds import is_number, is_whole
 from ccv2_async.transport.baton import Baton, Waiter
 
@@ -43,13 +43,15 @@ class Lane(enum.IntEnum):
 class _Place(Waiter):
     """One call's place in the queue; ordered by lane, then by arrival."""
 
-    __slots__ = ("granted", "left", "order")
+    __slots__ = ("dismissed", "granted", "left", "order", "owner")
 
-    def __init__(self, lane: Lane, arrival: int) -> None:
+    def __init__(self, lane: Lane, arrival: int, owner: object) -> None:
         super().__init__()
         self.order = (lane, arrival)
+        self.owner = owner
         self.granted = False
         self.left = False
+        self.dismissed = False
 
     def __lt__(self, other: _Place) -> bool:
         return self.order < other.order
@@ -130,17 +132,23 @@ class Budget:
         """Whether calls are waiting for their turn."""
         return any(not place.left for place in self._queue)
 
-    async def acquire(self, lane: Lane, what: str = "call") -> None:
+    async def acquire(self, lane: Lane, what: str = "call", owner: object = None) -> None:
         """Return when a call of this lane may be sent now; it is then counted.
+
+        Args:
+            lane: Who goes first.
+            what: What messages call it.
+            owner: Whose call it is, for `dismiss`.
 
         Raises:
             DailyQuotaExceeded: The day's calls are used up. Nothing was sent.
+            ClientClosed: Its owner was dismissed while it waited. Nothing was sent.
         """
         if self.remaining_today == 0:
             raise self.day_exceeded(what)
         if self._take_at_once():
             return
-        place = _Place(lane, self._arrivals)
+        place = _Place(lane, self._arrivals, owner)
         self._arrivals += 1
         heapq.heappush(self._queue, place)
         try:
@@ -148,8 +156,32 @@ class Budget:
         finally:
             place.left = True
             self._drop_left()
+        if place.dismissed:
+            raise ClientClosed(
+                f"{what}: the client was closed while this waited for the quota. It was not sent."
+            )
         if not place.granted:
             raise self.day_exceeded(what)
+
+    def give_back(self) -> None:
+        """Take a turn that was not used off the day's count: nothing was sent after all.
+
+        Its place in the second is gone: who comes next has counted on it.
+        """
+        self._turn_day()
+        if self._used_today:
+            self._used_today -= 1
+        else:  # it was granted before midnight
+            self._used_before_today = max(0, self._used_before_today - 1)
+
+    def dismiss(self, owner: object) -> None:
+        """Let the calls of one owner wait no longer: each ends with `ClientClosed`, at once."""
+        for place in self._queue:
+            if place.owner is owner and not place.left:
+                place.left = place.dismissed = True
+                self._baton.finish(place)
+        self._drop_left()
+        self._stir()
 
     def pause(self, seconds: float) -> None:
         """Let no call through for so many seconds: the service refused one over the rate."""
@@ -188,7 +220,7 @@ class Budget:
             self._baton.finish(place)
 
     async def _rest(self, seconds: float) -> None:
-        """Sleep, unless the day ends meanwhile: whoever leads has to hear of that as well."""
+        """Sleep, unless stirred meanwhile: whoever leads has to hear of what changed as well."""
         self._resting = asyncio.Event()
         with contextlib.suppress(TimeoutError):
             async with self._clock.timeout(seconds):
@@ -198,6 +230,10 @@ class Budget:
         for place in self._queue:
             self._baton.finish(place)
         self._queue.clear()
+        self._stir()
+
+    def _stir(self) -> None:
+        """Let whoever leads look again at how long to rest, and whether to lead at all."""
         if self._resting is not None:
             self._resting.set()
 

@@ -187,6 +187,7 @@ class Session:
     async def aclose(self) -> None:
         """Close the connections; calls that wait or would be sent again end with `ClientClosed`."""
         self._closed = True
+        self.budget.dismiss(self)
         await self._engine.aclose()
 
     async def _carry_out(
@@ -212,7 +213,8 @@ class Session:
     async def _take_turn(self, call: Call) -> None:
         """Wait for the quota, and tell of it when it took time."""
         since = self.clock.monotonic()
-        await self.budget.acquire(call.lane, call.what)
+        self._require_open(call.what)
+        await self.budget.acquire(call.lane, call.what, self)
         if self.hook.active:
             waited = self.clock.monotonic() - since
             if waited >= TELL_OF_WAITS_FROM:
@@ -259,6 +261,8 @@ class Session:
             return outcome
         finally:
             await _close(response, attempt)
+        if call.body is not None and attempt is None:
+            self.budget.give_back()  # what was to be sent could not be opened
         try:
             overdue = isinstance(failure, TimeoutError) and (
                 ends is not None and self.clock.monotonic() >= ends

@@ -18,6 +18,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from ccv2_async.errors import InvalidField, UsageError
+from ccv2_async.models.kinds import is_number, is_whole
 from ccv2_async.transport.budget import DAY, SHORTEST_WAIT, Budget
 
 if TYPE_CHECKING:
@@ -71,9 +72,9 @@ class SharedBudget(Budget):
         timeout: float = TIMEOUT,
         clock: Clock | None = None,
     ) -> None:
-        if not 0 <= margin <= 10:
+        if not is_number(margin) or not 0 <= margin <= 10:
             raise InvalidField("margin", margin, "seconds, from 0 to 10")
-        if expected < 1:
+        if not is_whole(expected) or expected < 1:
             raise InvalidField("expected", expected, "a whole number of 1 or more")
         super().__init__(per_second, per_day, clock=clock)
         if per_second is not None:
@@ -125,15 +126,24 @@ class SharedBudget(Budget):
         self._untold_end = True
         super().end_day()
 
-    async def acquire(self, lane: Lane, what: str = "call") -> None:
+    async def acquire(self, lane: Lane, what: str = "call", owner: object = None) -> None:
         """Return when a call of this lane may be sent now; it is then counted for all.
+
+        Args:
+            lane: Who goes first.
+            what: What messages call it.
+            owner: Whose call it is, for `dismiss`.
 
         Raises:
             DailyQuotaExceeded: The day's calls are used up. Nothing was sent.
+            ClientClosed: Its owner was dismissed while it waited. Nothing was sent.
         """
         if self._untold_end and self._local is None:
             await self._ask(lane)
-        await super().acquire(lane, what)
+        await super().acquire(lane, what, owner)
+
+    def give_back(self) -> None:
+        """Leave it: at Redis the turn is spent, and the count of all may be too high by one."""
 
     async def aclose(self) -> None:
         """Close the connections to Redis."""

@@ -290,3 +290,19 @@ async def test_an_upload_in_a_debugging_loop_logs_nothing_slow(
         await asyncio.gather(*(cc.library.upload(path) for _ in range(4)))
         await cc.aclose()
     assert [record for record in caplog.records if record.name == "asyncio"] == []
+
+
+@pytest.mark.parametrize("content", [None, b""], ids=["missing", "empty"])
+async def test_a_file_that_cannot_be_sent_costs_nothing_of_the_days_quota(
+    connect: Any, sandbox: Sandbox, tmp_path: Path, content: bytes | None
+) -> None:
+    cc = await connect(sandbox, per_day=10)
+    path = tmp_path / "menu.pdf"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(errors.FileRefused):
+        await cc.library.begin_upload(path)
+    assert cc.remaining_today == 10
+    path.write_bytes(b"%PDF")
+    await cc.library.begin_upload(path)
+    assert cc.remaining_today == 9

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccv2_async.errors import DailyQuotaExceeded, InvalidField
+from ccv2_async.errors import ClientClosed, DailyQuotaExceeded, InvalidField
 from ccv2_async.transport.budget import Budget, Lane
 from tests.support.clocks import NOON, ManualClock, settle
 
@@ -28,7 +28,7 @@ class Callers:
         self.order: list[Any] = []
 
     async def call(self, name: Any = None, lane: Lane = Lane.INTERACTIVE) -> None:
-        await self.budget.acquire(lane, "call")
+        await self.budget.acquire(lane, "call", lane)
         self.times.append(self.clock.now)
         self.order.append(name)
 
@@ -214,9 +214,59 @@ def test_a_budget_runs_on_the_systems_clock_unless_told() -> None:
     assert (budget.per_second, budget.per_day, budget.remaining_today) == (4, 10_000, 10_000)
 
 
+async def test_a_turn_that_was_given_back_is_on_no_count_of_the_day(
+    manual_clock: ManualClock,
+) -> None:
+    desk = callers(manual_clock, 4, 2)
+    await desk.all(2)
+    assert desk.budget.remaining_today == 0
+    desk.budget.give_back()
+    assert (desk.budget.remaining_today, desk.budget.used_today, desk.budget.used) == (1, 1, 1)
+
+
+async def test_a_turn_that_is_given_back_after_midnight_is_on_no_count_at_all(
+    manual_clock: ManualClock,
+) -> None:
+    desk = callers(manual_clock, 4, 2)
+    await desk.all(1)
+    await manual_clock.advance(HALF_A_DAY)
+    desk.budget.give_back()
+    desk.budget.give_back()
+    assert (desk.budget.used_today, desk.budget.used) == (0, 0)
+
+
+async def test_the_calls_of_an_owner_that_is_dismissed_end_at_once_and_no_others(
+    manual_clock: ManualClock,
+) -> None:
+    budget = Budget(0.1, clock=manual_clock)
+    one, other = object(), object()
+    await budget.acquire(Lane.INTERACTIVE, "first", one)
+    waiting = [
+        asyncio.create_task(budget.acquire(lane, f"upload {n}", owner))
+        for n, (lane, owner) in enumerate(
+            [(Lane.INTERACTIVE, one), (Lane.POLL, other), (Lane.BULK, one), (Lane.BULK, other)]
+        )
+    ]
+    await settle()
+    began = manual_clock.now
+
+    budget.dismiss(one)
+    await settle()
+
+    assert [task.done() for task in waiting] == [True, False, True, False]
+    for task in (waiting[0], waiting[2]):
+        with pytest.raises(ClientClosed, match=r"upload \d: the client was closed while"):
+            await task
+    assert manual_clock.now == began
+    assert budget.used == 1
+    await manual_clock.advance(21)
+    await asyncio.gather(waiting[1], waiting[3])
+    assert not budget.contended
+
+
 plans = st.lists(
     st.tuples(
-        st.sampled_from(["call", "cancel", "advance", "pause", "turn", "end day"]),
+        st.sampled_from(["call", "cancel", "advance", "pause", "turn", "end day", "dismiss"]),
         st.integers(0, 40),
         st.sampled_from(Lane),
     ),
@@ -238,6 +288,8 @@ async def act(
             desk.budget.pause(number / 10)
         case "end day" if number == 0:
             desk.budget.end_day()
+        case "dismiss" if number < 10:
+            desk.budget.dismiss(lane)
         case _:
             await asyncio.sleep(0)
 
@@ -257,7 +309,9 @@ def test_any_interleaving_ends_with_every_caller_answered_and_no_second_over_the
         assert all(task.done() for task in tasks), "nobody is forgotten"
         results = await asyncio.gather(*tasks, return_exceptions=True)
         for result in results:
-            assert result is None or isinstance(result, asyncio.CancelledError | DailyQuotaExceeded)
+            assert result is None or isinstance(
+                result, asyncio.CancelledError | DailyQuotaExceeded | ClientClosed
+            )
         if desk.times:
             assert most_in_a_second(desk.times) <= max(1, int(rate))
         if per_day is not None:

@@ -143,6 +143,31 @@ async def test_waiting_for_the_quota_before_the_first_attempt_is_not_counted(
         assert (await task).read(str) == "fine"
 
 
+async def test_calls_that_wait_for_their_turn_end_at_once_when_their_client_is_closed(
+    open_session: Callable[..., Any], manual_clock: ManualClock
+) -> None:
+    budget = Budget(1, clock=manual_clock)
+    async with serving(fine) as server:
+        options = {"clock": manual_clock, "budget": budget}
+        session = await open_session(server, **options, max_in_flight=2)
+        other = await open_session(server, **options)
+        await budget.acquire(Lane.BULK)
+        budget.pause(500)
+        tasks = [asyncio.create_task(session.send(read(deadline=10))) for _ in range(5)]
+        theirs = asyncio.create_task(other.send(read(deadline=10)))
+        await settle()
+        await session.aclose()
+        await settle()
+        for task in tasks:
+            assert task.done()
+            with pytest.raises(errors.ClientClosed, match="not sent"):
+                await task
+        assert not theirs.done()
+        await manual_clock.advance(501)
+        assert (await theirs).read(str) == "fine"
+        assert server.connections == 1
+
+
 @pytest.mark.parametrize("effect", [Effect.SAFE, Effect.ADDITIVE])
 async def test_waiting_for_the_quota_before_another_attempt_is_counted(
     open_session: Callable[..., Any], manual_clock: ManualClock, effect: Effect
