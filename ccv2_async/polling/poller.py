@@ -115,16 +115,22 @@ class Poller(Generic[Result_co]):
             ConstantContactError: The service refused to be asked. Waiting again is safe.
         """
         limit = self._job.kind.deadline if timeout is None else timeout
-        expired = False
+        watcher = self._sweep.enter(self._job, Until.END, limit)
         try:
-            async with self._session.clock.timeout(limit):
-                await self._sweep.until(self._job, Until.END)
+            # Not by way of `until`: of ten thousand who wait, each would hold one frame more.
+            try:
+                while not watcher.done:
+                    await self._sweep.turn(watcher)
+            finally:
+                left = self._sweep.leave(watcher, self._job)
+            watcher.raise_trouble()
+            async with self._session.clock.timeout(left):
                 return await self._outcome()
         except errors.ConstantContactError:
             raise
         except TimeoutError:
-            expired = True
-        raise self.timed_out(limit) if expired else AssertionError
+            pass
+        raise self.timed_out(limit)
 
     async def poll_once(self) -> Update | None:
         """Look once, now, and give the last known status: for workers that do not want to wait.
@@ -153,8 +159,7 @@ class Poller(Generic[Result_co]):
                 if update.is_final:
                     return
             try:
-                async with self._session.clock.timeout(self._job.kind.deadline):
-                    await self._sweep.until(self._job, Until.CHANGE)
+                await self._sweep.until(self._job, Until.CHANGE, self._job.kind.deadline)
             except errors.ConstantContactError:
                 raise
             except TimeoutError:

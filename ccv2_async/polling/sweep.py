@@ -15,11 +15,12 @@ import heapq
 import logging
 import random
 import weakref
-from collections import deque
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING
 
 from ccv2_async import errors
 from ccv2_async.observe import JobEnded, JobStarted, Polled, StatusChanged
+from ccv2_async.polling.deadlines import Deadlines
 from ccv2_async.polling.jobs import UNTOLD, Job, State
 from ccv2_async.polling.schedule import (
     BatchSize,
@@ -32,7 +33,7 @@ from ccv2_async.polling.schedule import (
 from ccv2_async.transport.baton import Baton, Waiter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from ccv2_async.polling.jobs import JobKind, Row
     from ccv2_async.transport.links import JobKindName
@@ -54,16 +55,29 @@ class Until(enum.Enum):
 
 
 class Watcher(Waiter):
-    """One caller that waits for a job."""
+    """One caller that waits for a job.
 
-    __slots__ = ("trouble",)
+    Args:
+        until: What it waits for.
+        limit: Seconds that it waits at most; None for no limit.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("limit", "trouble", "until")
+
+    def __init__(self, until: Until, limit: float | None = None) -> None:
         super().__init__()
+        self.until = until
+        self.limit = limit
         self.trouble: errors.ConstantContactError | None = None
 
     def fire(self, job: Job) -> None:
         """Note for which job it is that what is waited for has come."""
+
+    def raise_trouble(self) -> None:
+        """Raise what the service answered instead, if it refused to be asked."""
+        trouble, self.trouble = self.trouble, None
+        if trouble is not None:
+            raise copy.copy(trouble)
 
 
 class _WatcherOfMany(Watcher):
@@ -71,8 +85,8 @@ class _WatcherOfMany(Watcher):
 
     __slots__ = ("fired",)
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, until: Until) -> None:
+        super().__init__(until)
         self.fired: deque[Job] = deque()
 
     def fire(self, job: Job) -> None:
@@ -84,8 +98,7 @@ class WatchedJobs:
 
     def __init__(self, sweep: Sweep, until: Until) -> None:
         self._sweep = sweep
-        self._until = until
-        self._watcher = _WatcherOfMany()
+        self._watcher = _WatcherOfMany(until)
         self._jobs: set[Job] = set()
 
     def __len__(self) -> int:
@@ -97,7 +110,7 @@ class WatchedJobs:
     def add(self, job: Job) -> None:
         """Wait for this one too."""
         self._jobs.add(job)
-        self._sweep.watch(self._watcher, job, self._until)
+        self._sweep.watch(self._watcher, job)
 
     def discard(self, job: Job) -> None:
         """Wait no longer for this one."""
@@ -117,9 +130,7 @@ class WatchedJobs:
                 if job in self._jobs:
                     self.discard(job)
                     return job
-            trouble, watcher.trouble = watcher.trouble, None
-            if trouble is not None:
-                raise copy.copy(trouble)
+            watcher.raise_trouble()
             watcher.done = False
             await self._sweep.drive(watcher)
 
@@ -142,13 +153,13 @@ class Sweep:
         self._clock = session.clock
         self._hook = session.hook
         self._jitter = jitter
-        self._jobs: weakref.WeakValueDictionary[tuple[str, str], Job] = (
-            weakref.WeakValueDictionary()
+        self._jobs: defaultdict[JobKindName, weakref.WeakValueDictionary[str, Job]] = defaultdict(
+            weakref.WeakValueDictionary
         )
-        self._watched: dict[Job, list[tuple[Watcher, Until]]] = {}
-        self._due: dict[JobKind, list[tuple[float, int, Job]]] = {}
-        self._entries = 0
+        self._watched: dict[Job, list[Watcher]] = {}
+        self._due: dict[JobKind, list[tuple[float, str]]] = {}
         self._baton = Baton()
+        self._deadlines = Deadlines(session.clock)
         self._poke = asyncio.Event()
         self._sleeping_until = 0.0
         self._typical: dict[JobKindName, Typical] = {}
@@ -161,7 +172,7 @@ class Sweep:
     def started(self, kind: JobKind, id: str, *, label: str = "") -> Job:  # noqa: A002  # the service's own word
         """The job that a call has just started."""
         now = self._clock.monotonic()
-        job = self._jobs.get((kind.name, id))
+        job = self._jobs[kind.name].get(id)
         if job is None:
             job = Job(
                 kind=kind,
@@ -171,7 +182,7 @@ class Sweep:
                 due=now + first_look(self._typical_of(kind).seconds),
                 label=label or id,
             )
-            self._jobs[kind.name, id] = job
+            self._jobs[kind.name][id] = job
             if self._hook.active:
                 self._hook(JobStarted(kind.name, id, job.label))
         return job
@@ -186,7 +197,7 @@ class Sweep:
         status: str | None,
     ) -> Job:
         """The job that a token names; the same one that other pollers of it share."""
-        job = self._jobs.get((kind.name, id))
+        job = self._jobs[kind.name].get(id)
         if job is None:
             wait = min(max(0.0, not_before - self._clock.time()), 10.0)
             job = Job(
@@ -201,24 +212,63 @@ class Sweep:
                 # A final status is asked for once more: the token may have been made long ago.
                 word, state = kind.read(status)
                 job.change(word, State.PENDING if state.is_final else state)
-            self._jobs[kind.name, id] = job
+            self._jobs[kind.name][id] = job
         return job
 
-    async def until(self, job: Job, until: Until) -> None:
+    async def until(self, job: Job, until: Until, limit: float | None = None) -> None:
         """Return when the job has changed, ended or been looked at, as `until` says.
 
         Raises:
             ConstantContactError: The service refuses to be asked; waiting again is safe.
+            TimeoutError: It took longer than `limit` seconds.
         """
-        watcher = Watcher()
-        self.watch(watcher, job, until)
+        watcher = self.enter(job, until, limit)
         try:
-            # Not by way of `drive`: of ten thousand who wait, each would hold one frame more.
-            await self._baton.drive(watcher, self._step)
+            while not watcher.done:
+                await self.turn(watcher)
         finally:
-            self.unwatch(watcher, job)
-        if watcher.trouble is not None:
-            raise copy.copy(watcher.trouble)
+            self.leave(watcher, job)
+        watcher.raise_trouble()
+
+    def enter(self, job: Job, until: Until, limit: float | None = None) -> Watcher:
+        """A new watcher of the job.
+
+        Until it is done, each `turn` is to be awaited; then, or when that raises, it is to `leave`,
+        and then to raise its trouble. It is what `until` does, for those who save its frame.
+        """
+        watcher = Watcher(until, limit)
+        if limit is not None:
+            self._deadlines.enter(watcher, limit)
+        self.watch(watcher, job)
+        return watcher
+
+    def turn(self, watcher: Watcher) -> Awaitable[None]:
+        """What the watcher awaits next.
+
+        Raises:
+            TimeoutError: Its time is up; awaiting the turn may raise it too.
+        """
+        limit = watcher.limit
+        if limit is None:
+            return self._baton.turn(watcher, self._step)
+        left = self._deadlines.left(watcher, limit)
+        if left <= 0.0 < limit:  # who was given no time at all still yields to the loop once
+            raise TimeoutError
+        if self._baton.is_led and not self._deadlines.is_first(watcher, limit):
+            return self._baton.turn(watcher, self._step)
+        return self._timed_turn(watcher, left)
+
+    async def _timed_turn(self, watcher: Watcher, seconds: float) -> None:
+        async with self._clock.timeout(seconds):
+            await self._baton.turn(watcher, self._step)
+
+    def leave(self, watcher: Watcher, job: Job) -> float | None:
+        """Let the watcher, done or not, wait no longer; the seconds it had left, if limited."""
+        self.unwatch(watcher, job)
+        limit = watcher.limit
+        left = None if limit is None else self._deadlines.leave(watcher, limit)
+        self._baton.leave(watcher)
+        return left
 
     def watching(self, until: Until) -> WatchedJobs:
         """An empty set of jobs to wait for together; close it when done with it."""
@@ -237,25 +287,29 @@ class Sweep:
         """Return when the watcher is done; it leads or follows until then."""
         await self._baton.drive(watcher, self._step)
 
-    def watch(self, watcher: Watcher, job: Job, until: Until) -> None:
-        """Let the watcher know of the job what `until` says."""
+    def watch(self, watcher: Watcher, job: Job) -> None:
+        """Let the watcher know of the job what it waits for."""
         if job.state.is_final:
             watcher.fire(job)
             self._baton.finish(watcher)
             return
-        if until is Until.LOOK:
+        if watcher.until is Until.LOOK:
             job.due = self._clock.monotonic()
             self._urgent.add(job)
-        self._watched.setdefault(job, []).append((watcher, until))
+        watchers = self._watched.get(job)
+        if watchers is None:
+            self._watched[job] = [watcher]  # a literal has no room to spare
+        else:
+            watchers.append(watcher)
         self._schedule(job)
 
     def unwatch(self, watcher: Watcher, job: Job) -> None:
         """Let the watcher not be told of the job any more."""
-        watches = self._watched.get(job)
-        if watches is None:
+        watchers = self._watched.get(job)
+        if watchers is None:
             return
-        watches[:] = [watch for watch in watches if watch[0] is not watcher]
-        if not watches:
+        watchers[:] = [other for other in watchers if other is not watcher]
+        if not watchers:
             self._let_go(job)
 
     def _let_go(self, job: Job) -> None:
@@ -264,11 +318,10 @@ class Sweep:
         self._urgent.discard(job)
         if not self._watched:
             for due in self._due.values():
-                due.clear()  # stale entries would keep jobs that nobody holds any more
+                due.clear()  # what is left is stale
 
     def _schedule(self, job: Job) -> None:
-        self._entries += 1
-        heapq.heappush(self._due.setdefault(job.kind, []), (job.due, self._entries, job))
+        heapq.heappush(self._due.setdefault(job.kind, []), (job.due, job.id))
         if job.due < self._sleeping_until:
             self._poke.set()
 
@@ -276,11 +329,16 @@ class Sweep:
         """The watched job that is due first; entries of others are stale and dropped."""
         due = self._due[kind]
         while due:
-            at, _, job = due[0]
-            if job in self._watched and job.due == at:
+            job = self._due_job(kind, *due[0])
+            if job is not None:
                 return job
             heapq.heappop(due)
         return None
+
+    def _due_job(self, kind: JobKind, at: float, id: str) -> Job | None:  # noqa: A002  # the service's own word
+        """The job of an entry, unless the entry is stale: nobody watches, or it is due later."""
+        job = self._jobs[kind.name].get(id)
+        return job if job in self._watched and job.due == at else None
 
     async def _step(self) -> None:
         now = self._clock.monotonic()
@@ -326,8 +384,8 @@ class Sweep:
         batch: dict[Job, None] = {}
         due = self._due[kind]
         while due and len(batch) < size:
-            at, _, job = heapq.heappop(due)
-            if job in self._watched and job.due == at:
+            job = self._due_job(kind, *heapq.heappop(due))
+            if job is not None:
                 batch[job] = None
         return list(batch)
 
@@ -381,8 +439,8 @@ class Sweep:
         for job in jobs:
             passing = error.safe_to_retry and wait < job.kind.deadline
             job.due = now + wait
-            for watcher, until in tuple(self._watched.get(job, ())):
-                if not passing or until is Until.LOOK:
+            for watcher in tuple(self._watched.get(job, ())):
+                if not passing or watcher.until is Until.LOOK:
                     watcher.trouble = error
                     self._baton.finish(watcher)
         logger.info("a status request for %d jobs failed: %s", len(jobs), error.message)
@@ -437,7 +495,8 @@ class Sweep:
             self._hook(JobEnded(kind, job.id, job.label, job.status, state, self._age(job)))
 
     def _tell(self, job: Job, *, changed: bool) -> None:
-        for watcher, until in tuple(self._watched.get(job, ())):
+        for watcher in tuple(self._watched.get(job, ())):
+            until = watcher.until
             if until is Until.LOOK or job.state.is_final or (changed and until is Until.CHANGE):
                 watcher.fire(job)
                 self._baton.finish(watcher)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from ccv2_async import errors
@@ -36,8 +37,9 @@ async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
     asked = frozenset(ids)
     # Answer order is not promised, and an empty body means the same as an empty array.
     rows = answer.read(list[FileUploadStatus]) if answer.content.strip() else []
+    # Thousands of rows say the same in as many copies; interned, all of them hold one.
     return {
-        row.file_id: Row(status=str(row.status), description=row.description or "")
+        row.file_id: Row(status=str(row.status), description=sys.intern(row.description or ""))
         for row in rows
         if row.file_id in asked
     }

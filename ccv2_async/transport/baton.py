@@ -23,18 +23,18 @@ class Waiter:
         self.done: bool = False
         self._future: asyncio.Future[None] | None = None
 
-    def wake(self) -> None:
-        """Let the caller look again whether it is done or should lead."""
-        if self._future is not None and not self._future.done():
-            self._future.set_result(None)
+    def wake(self) -> bool:
+        """Let the caller look again whether it is done or should lead; whether it was asleep."""
+        if self._future is None or self._future.done():
+            return False
+        self._future.set_result(None)
+        return True
 
-    async def sleep(self) -> None:
-        """Return when somebody calls `wake`."""
+    def sleep(self) -> asyncio.Future[None]:
+        """What to await until somebody calls `wake`."""
+        # Not a coroutine: of ten thousand who sleep, each would hold a frame more.
         self._future = asyncio.get_running_loop().create_future()
-        try:
-            await self._future
-        finally:
-            self._future = None
+        return self._future
 
 
 class Baton:
@@ -52,6 +52,11 @@ class Baton:
         self._followers.pop(waiter, None)
         waiter.wake()
 
+    @property
+    def is_led(self) -> bool:
+        """Whether somebody leads."""
+        return self._leader is not None
+
     async def drive(self, waiter: Waiter, step: Callable[[], Awaitable[None]]) -> None:
         """Return when `waiter.done`; meanwhile lead (run `step` again and again) or follow.
 
@@ -60,22 +65,37 @@ class Baton:
         """
         try:
             while not waiter.done:
-                if self._leader is None:
-                    self._leader = waiter
-                    try:
-                        while not waiter.done:
-                            await step()
-                    finally:
-                        self._leader = None
-                else:
-                    self._followers[waiter] = None
-                    await waiter.sleep()
+                await self.turn(waiter, step)
         finally:
-            self._followers.pop(waiter, None)
-            # Whoever leaves (done, failed, or cancelled between being woken and running) makes
-            # sure that somebody leads.
-            if self._leader is None:
-                self._hand_on()
+            self.leave(waiter)
+
+    def turn(self, waiter: Waiter, step: Callable[[], Awaitable[None]]) -> Awaitable[None]:
+        """What a waiter that is not done awaits next: its lead, or to be woken.
+
+        For those who save the frame of `drive`, and do as it does.
+        """
+        if self._leader is None:
+            return self._lead(waiter, step)
+        self._followers[waiter] = None
+        return waiter.sleep()
+
+    def leave(self, waiter: Waiter) -> None:
+        """Say that `waiter` waits no longer, for whatever reason.
+
+        Whoever leaves (done, failed, or cancelled between being woken and running) makes sure
+        that somebody leads.
+        """
+        self._followers.pop(waiter, None)
+        if self._leader is None:
+            self._hand_on()
+
+    async def _lead(self, waiter: Waiter, step: Callable[[], Awaitable[None]]) -> None:
+        self._leader = waiter
+        try:
+            while not waiter.done:
+                await step()
+        finally:
+            self._leader = None
 
     def _hand_on(self) -> None:
         for follower in self._followers:

@@ -227,6 +227,13 @@ class HandOver(RuleBasedStateMachine):
             assert not self.service.on_their_way
             assert not self.service.sweep._watched
             assert not any(self.service.sweep._due.values())
+            assert not len(self.service.sweep._deadlines)
+
+    @invariant()
+    def nobody_waits_for_longer_than_they_would(self) -> None:
+        for waiting in self.waiting:
+            if waiting.limit is not None and not waiting.task.done():
+                assert self.clock.now < waiting.began + waiting.limit + 1e-6
 
     @invariant()
     def whoever_ended_got_the_right_answer(self) -> None:

@@ -618,7 +618,7 @@ async def test_ten_thousand_pollers_wait_and_are_cancelled_without_a_trace() -> 
             first = await begin(client)
             await first.poll_once()
             sweep = client._open_parts.sweep
-            jobs_before = len(sweep._jobs)
+            jobs_before = len(sweep._jobs["upload"])
             async with nothing_left():
                 pollers = [_poller_of(client, str(5000 + n)) for n in range(10_000)]
                 tasks = [asyncio.create_task(poller.wait()) for poller in pollers]
@@ -641,7 +641,7 @@ async def test_ten_thousand_pollers_wait_and_are_cancelled_without_a_trace() -> 
             clock._due.clear()  # the clock's own memory of time-outs that are over
             await settle()
             gc.collect()
-            assert len(sweep._jobs) == jobs_before
+            assert len(sweep._jobs["upload"]) == jobs_before
 
 
 def _poller_of(client: ConstantContact, id_: str) -> UploadPoller:

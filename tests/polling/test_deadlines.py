@@ -1,0 +1,174 @@
+"""When waits are given up, though only the first of those who wait equally long holds a timer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ccv2_async import errors
+from tests.polling.scripted import Service
+from tests.support.clocks import settle
+
+if TYPE_CHECKING:
+    from tests.support.clocks import ManualClock
+
+
+@pytest.fixture
+def service(manual_clock: ManualClock) -> Service:
+    """A service that answers every status request at once."""
+    service = Service(manual_clock)
+    service.by_itself = True
+    return service
+
+
+class Waits:
+    """Tasks that wait for an upload each, and when each was given up."""
+
+    def __init__(self, service: Service, clock: ManualClock) -> None:
+        self._service = service
+        self._clock = clock
+        self.tasks: list[asyncio.Task[None]] = []
+        self.given_up: dict[int, float] = {}
+
+    def begin(self, *limits: float | None) -> None:
+        for limit in limits:
+            self.tasks.append(asyncio.create_task(self._wait(len(self.tasks), limit)))
+
+    async def _wait(self, number: int, limit: float | None) -> None:
+        try:
+            await self._service.start("upload", str(number)).wait(timeout=limit)
+        except errors.PollTimeout:
+            self.given_up[number] = self._clock.now
+
+    async def end(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        assert not len(self._service.sweep._deadlines)
+
+
+@pytest.fixture
+def waits(service: Service, manual_clock: ManualClock) -> Waits:
+    """No wait at first."""
+    return Waits(service, manual_clock)
+
+
+def timers(clock: ManualClock) -> int:
+    """How many timers end in a minute or later; the leader's next look is nearer."""
+    return sum(due > clock.now + 60 for due, *_ in clock._due)
+
+
+async def test_one_timer_serves_all_who_wait_equally_long(
+    waits: Waits, manual_clock: ManualClock
+) -> None:
+    waits.begin(*[None] * 50, *[300.0] * 50)
+    await settle()
+
+    assert timers(manual_clock) == 2
+    await waits.end()
+
+
+async def test_each_wait_is_given_up_at_its_own_time(
+    waits: Waits, manual_clock: ManualClock
+) -> None:
+    began = manual_clock.now
+    for _ in range(5):
+        waits.begin(30.0)
+        await manual_clock.advance(2)
+    await manual_clock.advance(60)
+
+    ended = [waits.given_up[number] - began for number in range(5)]
+    assert ended == pytest.approx([30, 32, 34, 36, 38])
+    await waits.end()
+
+
+async def test_a_short_wait_is_given_up_although_a_longer_one_began_before(
+    waits: Waits, manual_clock: ManualClock
+) -> None:
+    waits.begin(300.0, 5.0, 5.0)
+    await manual_clock.advance(5)
+
+    assert set(waits.given_up) == {1, 2}
+    await waits.end()
+
+
+async def test_a_crowd_whose_time_is_up_in_the_same_moment_is_given_up_in_that_moment(
+    waits: Waits, manual_clock: ManualClock
+) -> None:
+    waits.begin(*[30.0] * 500)
+    await manual_clock.advance(30)
+
+    assert len(waits.given_up) == 500
+    await waits.end()
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 40])
+async def test_who_is_cancelled_hands_the_timer_on(
+    waits: Waits, manual_clock: ManualClock, turns: int
+) -> None:
+    waits.begin(*[30.0] * 4)
+    await settle()
+    for number in (0, 1, 2):  # the first holds the timer and leads, too
+        waits.tasks[number].cancel()
+        await settle(turns)
+    await manual_clock.advance(30)
+
+    assert set(waits.given_up) == {3}
+    await waits.end()
+
+
+async def test_who_hears_of_the_end_hands_the_timer_on(
+    waits: Waits, service: Service, manual_clock: ManualClock
+) -> None:
+    waits.begin(*[30.0] * 4)
+    await manual_clock.advance(5)
+    service.statuses.update({"0": "Active", "1": "Active"})
+    await manual_clock.advance(25)
+
+    assert set(waits.given_up) == {2, 3}
+    await waits.end()
+
+
+async def test_a_leader_is_given_up_in_time_although_another_holds_the_timer(
+    waits: Waits, service: Service, manual_clock: ManualClock
+) -> None:
+    service.by_itself = False
+    waits.begin(300.0, 30.0)
+    await settle()
+    waits.tasks[0].cancel()
+    waits.begin(30.0)  # it takes the lead before the other, who is woken for it, runs
+    await manual_clock.advance(30)
+
+    assert service.sweep._baton._leader is None
+    assert set(waits.given_up) == {1, 2}
+    await waits.end()
+
+
+async def test_a_wait_that_is_given_no_time_lets_others_run(service: Service) -> None:
+    poller, turns = service.start("upload", "1"), 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counter = asyncio.create_task(count())
+    for _ in range(10):
+        with pytest.raises(errors.PollTimeout, match="after 0 s"):
+            await poller.wait(timeout=0)
+    counter.cancel()
+
+    assert turns >= 10
+
+
+async def test_a_limit_that_is_no_number_leaves_nothing_behind(service: Service) -> None:
+    poller = service.start("upload", "1")
+
+    with pytest.raises(TypeError):
+        await poller.wait(timeout="soon")  # type: ignore[arg-type]  # what is refused
+
+    assert not service.sweep._watched
+    assert not len(service.sweep._deadlines)
