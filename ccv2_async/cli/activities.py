@@ -19,7 +19,11 @@ from ccv2_async.models import (
 
 __all__ = ["activities"]
 
-activities: App = App(name="activities", help="List bulk activities, or wait for them.")
+activities: App = App(
+    name="activities",
+    usage="Usage: ccv2 activities [COMMAND] [OPTIONS]",
+    help="List bulk activities, or wait for them.",
+)
 
 
 @activities.default
@@ -61,7 +65,7 @@ def list_activities(
     return run(listed, output)
 
 
-@activities.command
+@activities.command(usage="Usage: ccv2 activities watch [OPTIONS] [JOBS]")
 def watch(
     jobs: list[str] | None = None,
     /,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from cyclopts import App, CycloptsError, UnusedCliTokensError
+from cyclopts import App, CycloptsError, Group, Parameter
 
 from ccv2_async.cli.activities import activities
 from ccv2_async.cli.contacts import contacts
@@ -18,6 +18,7 @@ from ccv2_async.cli.output import Output, OutputClosedError
 from ccv2_async.cli.poll import poll
 from ccv2_async.cli.sandbox import sandbox
 from ccv2_async.cli.upload import upload
+from ccv2_async.cli.wording import told, where_help_is, wrong_usage
 from ccv2_async.errors import ConstantContactError
 from ccv2_async.version import __version__
 
@@ -33,12 +34,20 @@ _EPILOGUE = (
     "repeating), 4 quota used up, 130 interrupted."
 )
 
+
+def _worth_showing(default: object) -> object:
+    """A default as help shows it; None for one that says nothing, such as a flag's."""
+    return None if default is False or default == "" else default
+
+
 app: App = App(
     name="ccv2",
     help="Constant Contact from the command line, and a sandbox to try it on.",
     help_epilogue=_EPILOGUE,
     help_format="markdown",
     version=__version__,
+    default_parameter=Parameter(show_default=_worth_showing),
+    group_parameters=Group("Options", sort_key=5),
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
@@ -66,11 +75,11 @@ def run(arguments: Sequence[str] | None = None) -> Exit:
     try:
         code = app(tokens, console=output.help, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        output.complain(_told(error))
-        output.say("See 'ccv2 --help', or --help after a command.")
+        output.complain(wrong_usage(error))
+        output.say(where_help_is(error))
         return Exit.USAGE
     except ConstantContactError as error:
-        output.complain(error.message)
+        output.complain(told(error))
         return exit_of(error)
     except OutputClosedError:
         return Exit.CLOSED
@@ -78,10 +87,3 @@ def run(arguments: Sequence[str] | None = None) -> Exit:
         output.say("Interrupted; nothing was sent.")
         return Exit.INTERRUPTED
     return code if isinstance(code, Exit) else Exit.OK
-
-
-def _told(error: CycloptsError) -> str:
-    """What is wrong with the command line, on one line."""
-    if isinstance(error, UnusedCliTokensError):
-        return f"More arguments than this command takes: {' '.join(error.unused_tokens or ())}"
-    return " ".join(str(error).split())

@@ -10,6 +10,7 @@ from ccv2_async.cli.jobs import Stage, counted
 from ccv2_async.cli.live import STYLES
 from ccv2_async.cli.output import clean
 from ccv2_async.cli.tables import in_bytes, linked, table
+from ccv2_async.cli.wording import told
 from ccv2_async.errors import OutcomeUnknown
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def fields_of(item: JobItem) -> dict[str, Any]:
     if item.earlier:
         fields["earlier"] = True
     if item.error is not None:
-        fields["error"] = item.error.message
+        fields["error"] = told(item.error)
     return fields
 
 

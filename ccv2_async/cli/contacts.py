@@ -26,6 +26,7 @@ from ccv2_async.cli.service import Service, open_client
 from ccv2_async.cli.tables import in_bytes
 from ccv2_async.cli.totals import Totals
 from ccv2_async.cli.waiting import TOKEN
+from ccv2_async.cli.wording import told
 from ccv2_async.errors import ConstantContactError, UsageError
 
 if TYPE_CHECKING:
@@ -221,7 +222,7 @@ class _Job:
                 item.error = error
                 self.output.complain(
                     f"{item.label} is {item.status} at the service, with the id {item.id}, but it "
-                    f"was not fetched: {error.message} Fetch it by --job {item.id}."
+                    f"was not fetched: {told(error)} Fetch it by --job {item.id}."
                 )
 
     def _tell_tokens(self) -> None:

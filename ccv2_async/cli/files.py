@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 
 __all__ = ["files"]
 
-files: App = App(name="files", help="List, move and delete files of the library.")
+files: App = App(
+    name="files",
+    usage="Usage: ccv2 files [COMMAND] [OPTIONS]",
+    help="List, move and delete files of the library.",
+)
 
 _PAGE = 1000
 _AT_ONCE = 100
@@ -72,7 +76,7 @@ def list_files(
             await _show(listing, output, limit=limit)
         return Exit.OK
 
-    return run(listed, output)
+    return run(listed, output, names={"id": "--folder"})
 
 
 @files.command
@@ -101,7 +105,7 @@ def move(
         output.say(f"{counted(len(results), 'file')} moved to folder {to}.")
         return Exit.OK
 
-    return run(moved, output)
+    return run(moved, output, names={"id": "--to", "ids": "IDS"})
 
 
 @files.command
@@ -131,7 +135,7 @@ def delete(
                 output.say(f"{counted(len(part), 'file')} moved to the trash.")
         return Exit.OK
 
-    return run(deleted, output)
+    return run(deleted, output, names={"id": "IDS", "ids": "IDS"})
 
 
 @files.command

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["folders"]
 
-folders: App = App(name="folders", help="Show, create, rename and delete folders of the library.")
+folders: App = App(
+    name="folders",
+    usage="Usage: ccv2 folders [COMMAND] [OPTIONS]",
+    help="Show, create, rename and delete folders of the library.",
+)
 
 _PAGE = 1000
 _Id = Annotated[str, Parameter(allow_leading_hyphen=True)]
@@ -106,7 +110,7 @@ def rename(
             _tell(await client.library.update_folder(folder, name=name), output)
         return Exit.OK
 
-    return run(renamed, output)
+    return run(renamed, output, names={"id": "FOLDER"})
 
 
 @folders.command
@@ -140,7 +144,7 @@ def delete(
             output.say(f"The folder {found.name} ({found.id}) is deleted.")
         return Exit.OK
 
-    return run(deleted, output)
+    return run(deleted, output, names={"id": "FOLDER"})
 
 
 def _tell(folder: LibraryFolder, output: Output) -> None:

@@ -13,6 +13,7 @@ import attrs
 
 from ccv2_async import errors
 from ccv2_async.bulk.folders import check_depth
+from ccv2_async.cli.wording import reworded
 from ccv2_async.models import FileSource
 from ccv2_async.resources.uploads import prepare
 from ccv2_async.transport.files import measure
@@ -131,7 +132,7 @@ def _judge(entry: Found, description: str, tree: bool) -> Found | Refused:
         check_depth(folders)
         size = measure(path, path)
     except errors.InvalidField as error:
-        return Refused(path, _WORDS.get(error.field, "{rule}").format(rule=error.rule))
+        return Refused(path, _WORDS.get(error.field, "{rule}").format(rule=reworded(error.rule)))
     except errors.FileRefused as error:
         return Refused(path, error.reason)
     if size == 0:

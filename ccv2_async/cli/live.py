@@ -22,6 +22,7 @@ from rich.text import Text
 from ccv2_async.cli.jobs import Stage
 from ccv2_async.cli.output import clean
 from ccv2_async.cli.tables import in_bytes
+from ccv2_async.cli.wording import told
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -262,7 +263,7 @@ class Board:
 
 
 def _complain(output: Output, item: JobItem) -> None:
-    message = item.error.message if item.error else item.word
+    message = told(item.error) if item.error else item.word
     output.complain(message if item.label in message else f"{item.label}: {message}")
 
 

@@ -15,7 +15,10 @@ import unicodedata
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
+
+from ccv2_async.cli.fitting import fitted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,8 +120,10 @@ class Output:
         console = _plain(Console, self._stdout)
         if not console.is_terminal:
             console.width = _UNBROKEN
+        if isinstance(renderable, Table):
+            renderable = fitted(renderable, console)
         with console.capture() as captured:
-            console.print(renderable)
+            console.print(renderable, crop=False)
         for line in captured.get().splitlines():
             self._write(line.rstrip() + "\n")
 

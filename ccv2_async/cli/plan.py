@@ -12,6 +12,7 @@ from ccv2_async.cli.closing import MOST_ROWS
 from ccv2_async.cli.jobs import counted
 from ccv2_async.cli.output import clean
 from ccv2_async.cli.tables import table
+from ccv2_async.cli.wording import told
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
@@ -46,11 +47,11 @@ async def show_plan(plan: AsyncIterable[UploadResult], output: Output) -> bool:
         possible = possible and result.error is None
         actions[word] += 1
         if result.error is not None:
-            output.complain(result.error.message)
+            output.complain(told(result.error))
         if output.as_json:
             action = result.action.name.lower() if result.error is None else None
             fields = {"path": result.path, "folder": result.folder_id, "action": action}
-            output.record(fields | ({"error": result.error.message} if result.error else {}))
+            output.record(fields | ({"error": told(result.error)} if result.error else {}))
         elif rows.row_count < MOST_ROWS:
             rows.add_row(Text(clean(result.path)), clean(result.folder_id), word)
     if rows.row_count:

@@ -10,8 +10,10 @@ from ccv2_async.cli.jobs import counted
 from ccv2_async.cli.live import STYLES
 from ccv2_async.cli.output import clean
 from ccv2_async.cli.tables import linked, table
+from ccv2_async.cli.wording import told
 from ccv2_async.models import Activity, unstructure
-from ccv2_async.polling.row_errors import row_error, told
+from ccv2_async.polling.row_errors import row_error
+from ccv2_async.polling.row_errors import told as told_of_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +47,7 @@ def job_fields(item: JobItem) -> dict[str, Any]:
             "errors": [unstructure(row_error(error)) for error in activity.errors],
         }
     if item.error is not None:
-        fields["error"] = item.error.message
+        fields["error"] = told(item.error)
     return fields
 
 
@@ -77,9 +79,9 @@ def tell_rows(item: JobItem, output: Output) -> None:
     if activity is None:
         return
     for error in activity.errors[:_MOST_ROWS]:
-        output.complain(f"{item.label}: {told(error)}")
+        output.complain(f"{item.label}: {told_of_row(error)}")
     for warning in activity.warnings[:_MOST_ROWS]:
-        output.say(f"{item.label}: warning: {told(warning)}", style="yellow")
+        output.say(f"{item.label}: warning: {told_of_row(warning)}", style="yellow")
     more = item.failed_rows - len(activity.errors[:_MOST_ROWS])
     if more > 0:
         output.complain(f"{item.label}: {counted(more, 'more row')} failed")

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from ccv2_async.cli.exits import Exit, exit_of
 from ccv2_async.cli.output import OutputClosedError
+from ccv2_async.cli.wording import reworded, told
 from ccv2_async.errors import ConstantContactError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
     from typing import Any
 
     from ccv2_async.cli.output import Output
@@ -26,7 +27,12 @@ _PATIENCE = 3.0
 """Seconds for closing everything after a signal; a disk that hangs is left behind then."""
 
 
-def run(command: Callable[[], Coroutine[Any, Any, Exit]], output: Output) -> Exit:
+def run(
+    command: Callable[[], Coroutine[Any, Any, Exit]],
+    output: Output,
+    *,
+    names: Mapping[str, str] | None = None,
+) -> Exit:
     """The exit code of a command that talks to the service.
 
     The first SIGINT or SIGTERM cancels it, so that it can say what goes on without it and close
@@ -35,6 +41,7 @@ def run(command: Callable[[], Coroutine[Any, Any, Exit]], output: Output) -> Exi
     Args:
         command: What is to be done.
         output: Where errors are told.
+        names: What this command calls arguments of the library; see `wording.told`.
     """
     teller = _Teller(output)
     logger = logging.getLogger("ccv2_async")
@@ -44,7 +51,7 @@ def run(command: Callable[[], Coroutine[Any, Any, Exit]], output: Output) -> Exi
     except OutputClosedError:
         return Exit.CLOSED
     except ConstantContactError as error:
-        output.complain(error.message)
+        output.complain(told(error, names))
         return exit_of(error)
     except OSError as error:
         output.complain(f"The system refused: {error}.")
@@ -89,4 +96,4 @@ class _Teller(logging.Handler):
         self._output = output
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._output.say(record.getMessage(), style="yellow")
+        self._output.say(reworded(record.getMessage()), style="yellow")

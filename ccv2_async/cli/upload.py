@@ -33,6 +33,7 @@ from ccv2_async.cli.records import Records
 from ccv2_async.cli.running import run
 from ccv2_async.cli.service import Service, open_client
 from ccv2_async.cli.totals import Totals
+from ccv2_async.cli.wording import told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -281,7 +282,7 @@ class _Run:
         except errors.ConstantContactError as error:
             item.error = error
             self.batch.output.complain(
-                f"{item.label} is Active, but its URL is not known: {error.message}"
+                f"{item.label} is Active, but its URL is not known: {told(error)}"
             )
         self.batch.tell_result(item)
 
@@ -293,7 +294,7 @@ class _Run:
         ):
             raise error
         self.display.stop()
-        self.batch.output.complain(error.message)
+        self.batch.output.complain(told(error))
         self._leave(error, accepted_too=True)
 
     def _leave(self, error: errors.ConstantContactError, *, accepted_too: bool) -> None:
@@ -302,7 +303,7 @@ class _Run:
         for item in left:
             if item.stage is Stage.SENDING and item.wholly_sent:
                 item.error = self._uncertain(item)
-                self.batch.output.complain(item.error.message)
+                self.batch.output.complain(told(item.error))
             elif item.error is None and (item.poller is None or accepted_too):
                 item.error = error
         for item in left:

@@ -13,6 +13,7 @@ from ccv2_async.cli.live import shown
 from ccv2_async.cli.reports import job_fields, job_table, tell_rows
 from ccv2_async.cli.service import open_client
 from ccv2_async.cli.totals import Totals
+from ccv2_async.cli.wording import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,12 +82,13 @@ class Wait:
         try:
             poller = await self._poller_of(client, name)
         except (errors.TokenError, errors.NotFound, errors.InvalidField) as error:
+            sentence = told(error)
             shown_name = f"{name[:_SHOWN]}..." if len(name) > _SHOWN else name
-            self.output.complain(f"{shown_name}: {error.message}")
+            self.output.complain(f"{shown_name}: {sentence}")
             if self.output.as_json:
                 key = "id" if self.ids_too and not name.startswith(TOKEN) else "token"
                 self.output.record(
-                    {"kind": None, "id": None, "status": None, key: name, "error": error.message}
+                    {"kind": None, "id": None, "status": None, key: name, "error": sentence}
                 )
             return False
         item = JobItem(f"{poller.kind} {poller.id}", stage=Stage.AT_SERVICE, status=poller.status)

@@ -172,7 +172,7 @@ def test_an_export_that_cannot_be_fetched_says_how_to_fetch_it(
     [
         (("import", "missing.csv", "--list", "1"), "there is no such file"),
         (("import", "missing.csv"), "--list"),
-        (("remove", "missing.csv", "--list", "a,b"), "lists"),
+        (("remove", "missing.csv", "--list", "a,b"), "--list"),
         (("export", "--to", "out.csv"), "either --list, or --job"),
         (("export", "--to", "out.csv", "--list", "1", "--job", "2"), "either --list, or --job"),
         (("export", "--to", "missing/out.csv", "--list", "1"), "no file can be written there"),

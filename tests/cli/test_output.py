@@ -79,10 +79,30 @@ def test_a_narrow_terminal_gets_tables_that_fit(monkeypatch: pytest.MonkeyPatch)
     output = Output(stdout=out, stderr=io.StringIO())
     rows = table("file", "id", "size", "state", "url")
     rows.add_row("folder/" * 6, "123456", "1.2 MB", "Active", "https://example.com/" + "u" * 60)
+    rows.add_row("short", "7", "1 B", "Failed", "")
     output.show(rows)
     lines = [Text.from_ansi(line).plain for line in out.getvalue().splitlines()]
-    assert all(len(line) <= 50 for line in lines)
-    assert any("123456" in line and "1.2 MB" in line and "Active" in line for line in lines)
+    # What is to be opened or copied stands whole, on a line of its own below its row.
+    (url,) = [line for line in lines if "http" in line]
+    assert url == "  https://example.com/" + "u" * 60
+    assert all(len(line) <= 50 for line in lines if line is not url)
+    assert lines[0].split() == ["file", "id", "size", "state"]
+    assert lines[1].split() == [("folder/" * 6)[:26], "123456", "1.2", "MB", "Active"]
+    assert lines.index(url) == len(lines) - 2
+    assert lines[-1].split() == ["short", "7", "1", "B", "Failed"]
+
+
+def test_a_terminal_on_which_rows_fit_shows_urls_beside_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    monkeypatch.setenv("TERM", "xterm")
+    out = Terminal()
+    rows = table("id", "url")
+    rows.add_row("7", linked("https://example.com/a"))
+    Output(stdout=out, stderr=io.StringIO()).show(rows)
+    lines = [Text.from_ansi(line).plain.split() for line in out.getvalue().splitlines()]
+    assert lines == [["id", "url"], ["7", "https://example.com/a"]]
 
 
 def test_only_whole_web_addresses_become_links() -> None:

@@ -57,7 +57,7 @@ def test_json_is_one_object_a_line_and_nothing_else_on_stdout(
     ran = ccv2("upload", good, bad, virus, "--json")
     assert ran.code == Exit.SOME_FAILED
     rows = {row["path"]: row for row in ran.rows}
-    (stored, _) = service.admin.files()
+    (stored,) = (file for file in service.admin.files() if file["name"] == "a.png")
     assert rows[str(good)]["id"] == stored["id"]
     assert rows[str(good)]["status"] == "Active"
     assert rows[str(good)]["url"].startswith("http://")
@@ -170,8 +170,8 @@ def test_a_folder_that_does_not_exist_is_told_before_anything_is_sent(
         (("--jobs", "many"), "jobs"),
         (("--rate", "fast"), "--rate"),
         (("--rate", "-1"), "--rate"),
-        (("--description", "d" * 101), "description"),
-        (("--folder", "a b"), "folder_id"),
+        (("--description", "d" * 101), "--description"),
+        (("--folder", "a b"), "--folder"),
         (("--colour", "red"), "--colour"),
     ],
 )

@@ -1,0 +1,98 @@
+"""Errors of the command: they name what was typed, not arguments of Python."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ccv2_async.cli.wording import reworded, told
+from ccv2_async.errors import InvalidField, MissingCredentials
+from ccv2_async.transport.credentials import Credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ccv2_async.sandbox import Sandbox
+    from tests.cli.conftest import Ran
+
+WORDS_OF_PYTHON = ("api_key=", "access_token=", "file_type", "folder_id", "base_url", "proxy=")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "begins"),
+    [
+        (["account"], "No API key: set CCV2_API_KEY (or try --sandbox)."),
+        (["upload", "{file}", "--folder", "a b", "--sandbox"], "--folder is 'a b': "),
+        (["upload", "{file}", "--description", "x" * 101, "--sandbox"], "--description is 'xx"),
+        (["upload", "{file}.exe", "--sandbox"], "{file}.exe: not sent: the library does not take"),
+        (["files", "--folder", "a b", "--sandbox"], "--folder is 'a b': "),
+        (["files", "move", "1", "--to", "", "--sandbox"], "--to is '': "),
+        (["folders", "create", "x" * 41, "--sandbox"], "NAME is 'xx"),
+        (["folders", "rename", "a b", "new", "--sandbox"], "FOLDER is 'a b': "),
+        (["contacts", "import", "{file}", "--list", "a b", "--sandbox"], "--list is 'a b': "),
+        (["contacts", "export", "--to", "{file}", "--list", "1", "--columns", "x", "--sandbox"],
+         "--columns is ('x',): "),
+        (["files", "move", "1", "--to", "77", "--sandbox"], "move of 1 files to folder 77: "),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_an_error_names_what_was_typed(
+    ccv2: Callable[..., Ran], tmp_path: Path, arguments: list[str], begins: str
+) -> None:
+    file = tmp_path / "given.csv"
+    file.write_text("EMAIL\nx@example.com\n")
+    if arguments[0] == "upload":
+        file = tmp_path / "given.png"
+        for name in ("given.png", "given.png.exe"):
+            (tmp_path / name).write_bytes(b"x")
+    ran = ccv2(*(word.format(file=file) for word in arguments))
+    assert ran.code in (1, 2)
+    assert [line for line in ran.err.splitlines() if line.startswith(begins.format(file=file))]
+    assert not [word for word in WORDS_OF_PYTHON if word in ran.err], ran.err
+
+
+def test_a_wrong_place_of_the_service_is_named_by_its_variable(
+    ccv2: Callable[..., Ran], service: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CCV2_BASE_URL", "ftp://nowhere")
+    assert ccv2("account").err.startswith("CCV2_BASE_URL is 'ftp://nowhere': a URL such as")
+    monkeypatch.setenv("CCV2_BASE_URL", "http://127.0.0.1:1/v2")
+    assert "check the network and CCV2_BASE_URL, then try again" in ccv2("account").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint", "page"),
+    [
+        (["upload"], "'ccv2 upload' needs PATHS.", "ccv2 upload"),
+        (["contacts", "import", "x.csv"], "'ccv2 contacts import' needs --list.",
+         "ccv2 contacts import"),
+        (["upload", "x.png", "--folder"], "--folder needs a value.", "ccv2 upload"),
+        (["files", "--limit", "x"], 'Invalid value "x" for --limit: not a whole number.',
+         "ccv2 files"),
+        (["sandbox", "--speed", "x"], 'Invalid value "x" for --speed: not a number.',
+         "ccv2 sandbox"),
+        (["lists", "more"], "More arguments than this command takes: more", "ccv2 lists"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_told_with_the_page_that_helps(
+    ccv2: Callable[..., Ran], arguments: list[str], complaint: str, page: str
+) -> None:
+    ran = ccv2(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.splitlines() == [complaint, f"See '{page} --help'."]
+
+
+def test_help_says_nothing_of_defaults_that_are_none(ccv2: Callable[..., Ran]) -> None:
+    shown = ccv2("upload", "--help").out
+    assert "[default: 8]" in shown
+    assert "False" not in shown
+
+
+def test_what_the_library_says_elsewhere_is_left_as_it_is() -> None:
+    with pytest.raises(MissingCredentials) as caught:
+        Credentials("", "t")
+    assert told(caught.value).startswith("No API key: set CCV2_API_KEY ")
+    assert told(InvalidField("id", "x", "y"), {"id": "IDS"}) == "IDS is 'x': y. Nothing was sent."
+    assert reworded("base_url.png: it is empty") == "base_url.png: it is empty"
