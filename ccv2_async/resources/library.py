@@ -150,8 +150,8 @@ class Library(Resource):
         """
         if on_ambiguous not in ("look", "raise"):
             raise InvalidField("on_ambiguous", on_ambiguous, '"look" or "raise"')
-        upload = attrs.evolve(
-            prepare(
+        try:
+            prepared = prepare(
                 file,
                 folder_id=folder_id,
                 name=name,
@@ -159,7 +159,18 @@ class Library(Resource):
                 source=source,
                 file_type=file_type,
                 length=length,
-            ),
+            )
+        except InvalidField as error:
+            refused: InvalidField | None = error
+        else:
+            refused = None
+        if refused is not None:
+            # A folder, or nothing at all, is no file of a wrong type or name.
+            if refused.field in {"file_type", "name"}:
+                await self._uploader.require(file)
+            raise refused
+        upload = attrs.evolve(
+            prepared,
             on_progress=checked_function(on_progress, "on_progress"),
             on_ambiguous=on_ambiguous,
             deadline=checked_seconds(deadline, "deadline"),

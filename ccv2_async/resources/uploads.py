@@ -220,6 +220,15 @@ class Uploader:
             async with lock:
                 return self._claim(await self._send_or_adopt(upload, opened, unsettled))
 
+    async def require(self, file: FileInput) -> None:
+        """Nothing, when a path is that of a file; what is no path passes.
+
+        Raises:
+            FileRefused: It is no readable regular file. Nothing was sent.
+        """
+        if _is_path(file):
+            await as_source(file).prepare(self._threads)
+
     def claim(self, file_ids: Iterable[str]) -> None:
         """Take it that these files are spoken for: no look may adopt one of them."""
         for file_id in file_ids:

@@ -306,3 +306,24 @@ async def test_a_file_that_cannot_be_sent_costs_nothing_of_the_days_quota(
     path.write_bytes(b"%PDF")
     await cc.library.begin_upload(path)
     assert cc.remaining_today == 9
+
+
+@pytest.mark.parametrize("name", ["pictures", "old.pictures", "pictures.png"])
+async def test_a_folder_or_nothing_is_told_of_before_its_type_and_name(
+    cc: ConstantContact, sandbox: Sandbox, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(errors.FileRefused, match="there is no such file"):
+        await cc.library.upload(tmp_path / name)
+    (tmp_path / name).mkdir()
+    with pytest.raises(errors.FileRefused, match="directory"):
+        await cc.library.begin_upload(tmp_path / name)
+    assert sandbox.admin.requests() == []
+
+
+async def test_a_file_of_a_type_that_the_library_does_not_take_is_told_of_as_such(
+    cc: ConstantContact, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(errors.InvalidField, match="the library accepts"):
+        await cc.library.begin_upload(tmp_path / "notes.txt")
+    assert sandbox.admin.requests() == []
