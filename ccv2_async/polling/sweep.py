@@ -156,7 +156,7 @@ class Sweep:
         self._jobs: defaultdict[JobKindName, weakref.WeakValueDictionary[str, Job]] = defaultdict(
             weakref.WeakValueDictionary
         )
-        self._watched: dict[Job, list[Watcher]] = {}
+        self._watched: dict[Job, tuple[Watcher, ...]] = {}
         self._due: dict[JobKind, list[tuple[float, str]]] = {}
         self._baton = Baton()
         self._deadlines = Deadlines(session.clock)
@@ -296,11 +296,7 @@ class Sweep:
         if watcher.until is Until.LOOK:
             job.due = self._clock.monotonic()
             self._urgent.add(job)
-        watchers = self._watched.get(job)
-        if watchers is None:
-            self._watched[job] = [watcher]  # a literal has no room to spare
-        else:
-            watchers.append(watcher)
+        self._watched[job] = (*self._watched.get(job, ()), watcher)
         self._schedule(job)
 
     def unwatch(self, watcher: Watcher, job: Job) -> None:
@@ -308,8 +304,10 @@ class Sweep:
         watchers = self._watched.get(job)
         if watchers is None:
             return
-        watchers[:] = [other for other in watchers if other is not watcher]
-        if not watchers:
+        others = tuple(other for other in watchers if other is not watcher)
+        if others:
+            self._watched[job] = others
+        else:
             self._let_go(job)
 
     def _let_go(self, job: Job) -> None:
@@ -439,7 +437,7 @@ class Sweep:
         for job in jobs:
             passing = error.safe_to_retry and wait < job.kind.deadline
             job.due = now + wait
-            for watcher in tuple(self._watched.get(job, ())):
+            for watcher in self._watched.get(job, ()):
                 if not passing or watcher.until is Until.LOOK:
                     watcher.trouble = error
                     self._baton.finish(watcher)
@@ -495,7 +493,7 @@ class Sweep:
             self._hook(JobEnded(kind, job.id, job.label, job.status, state, self._age(job)))
 
     def _tell(self, job: Job, *, changed: bool) -> None:
-        for watcher in tuple(self._watched.get(job, ())):
+        for watcher in self._watched.get(job, ()):
             until = watcher.until
             if until is Until.LOOK or job.state.is_final or (changed and until is Until.CHANGE):
                 watcher.fire(job)
