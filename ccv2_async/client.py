@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
@@ -34,7 +35,7 @@ from ccv2_async.version import __version__
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from types import TracebackType
 
     from ccv2_async.bulk.items import Items
@@ -426,12 +427,14 @@ class ConstantContact:
         """The pollers in the order in which their jobs end, well or not; await each for the rest.
 
         Raises:
+            InvalidField: One of them is no poller. Nothing was asked.
             PollTimeout: A job did not end within 15 minutes (uploads) or 24 hours (activities). It
                 goes on, and waiting again is safe.
             ConstantContactError: The service refuses to be asked; nothing is lost, call it again.
         """
         parts = self._open_parts
-        async with aclosing(as_they_end(pollers, parts.sweep, self._clock)) as ended:
+        listed = _listed(pollers)
+        async with aclosing(as_they_end(listed, parts.sweep, self._clock)) as ended:
             async for poller, overdue in ended:
                 if overdue is not None:
                     raise overdue
@@ -454,11 +457,14 @@ class ConstantContact:
                 the first one once all have ended.
 
         Raises:
+            InvalidField: One of them is no poller. Nothing was asked.
             JobError: A job failed, or had not ended after 15 minutes (uploads) or 24 hours
                 (activities); the others have ended too, and awaiting them is free.
         """
         parts = self._open_parts
-        return await outcomes(pollers, parts.sweep, self._clock, return_errors=return_errors)
+        return await outcomes(
+            _listed(pollers), parts.sweep, self._clock, return_errors=return_errors
+        )
 
     async def sweep(self, tokens: Iterable[str]) -> dict[str, Update | None]:
         """The status of any number of jobs, by token: up to a hundred of them in a request.
@@ -466,9 +472,12 @@ class ConstantContact:
         None for one that the service does not know (yet). Nothing is waited for.
 
         Raises:
+            InvalidField: They are no tokens in a row. Nothing was asked.
             TokenError: One of the tokens cannot be used; nothing was asked.
         """
         parts = self._open_parts
+        if isinstance(tokens, str | bytes) or not isinstance(tokens, Iterable):
+            raise InvalidField("tokens", type(tokens), "it must be a list of resume tokens")
         jobs = {token: cast("Any", self.resume(token))._job for token in tokens}  # noqa: SLF001  # both are ours
         return await statuses(jobs, parts.sweep)
 
@@ -533,6 +542,20 @@ class _Parts:
         if found is None:
             found = self._groups[kind] = kind(self.session, *others)
         return cast("R", found)
+
+
+def _listed(pollers: Any) -> list[Any]:
+    """The pollers, once it is known that they are.
+
+    Raises:
+        InvalidField: One of them is something else.
+    """
+    listed = list(pollers) if isinstance(pollers, Iterable) else [pollers]
+    for number, poller in enumerate(listed):
+        if not isinstance(poller, Poller):
+            rule = "it must be a poller, as begin_upload and resume give them"
+            raise InvalidField(f"pollers[{number}]", poller, rule)
+    return listed
 
 
 def _poller_of(parts: _Parts, job: Job) -> UploadPoller | ActivityPoller:

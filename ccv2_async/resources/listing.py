@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from ccv2_async.errors import PaginationError
+from ccv2_async.errors import InvalidField, PaginationError
+from ccv2_async.models.kinds import is_whole
 from ccv2_async.models.pages import Page
 from ccv2_async.transport.calls import Call
 from ccv2_async.transport.links import cursor
@@ -80,9 +81,16 @@ class Listing(Generic[T]):
         return None
 
     async def collect(self, *, limit: int | None = None) -> list[T]:
-        """The rows as a list, at most `limit` of them; no page is asked for beyond that."""
+        """The rows as a list, at most `limit` of them; no page is asked for beyond that.
+
+        Raises:
+            InvalidField: The limit is no whole number of 0 or more. Nothing was sent.
+            ConstantContactError: As iterating does.
+        """
         rows: list[T] = []
-        if limit is not None and limit <= 0:
+        if limit is not None and not (is_whole(limit) and limit >= 0):
+            raise InvalidField("limit", limit, "a whole number of 0 or more, or None for all")
+        if limit == 0:
             return rows
         async with aclosing(aiter(self)) as every:
             async for row in every:

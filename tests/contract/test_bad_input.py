@@ -237,3 +237,33 @@ async def test_bad_input_is_refused_by_an_error_of_the_package_or_goes_through(
             if label in NEVER_RIGHT and (told, label) not in TAKEN and not refused:
                 odd.append(f"{told} is {label}: not refused before it was sent")
     assert not odd, "\n".join(odd)
+
+
+@pytest.mark.parametrize("label", NEVER_RIGHT | SELDOM_RIGHT)
+async def test_what_is_no_poller_no_token_and_no_limit_is_refused_before_anything_is_asked(
+    label: str, connect: Any, refusing: Refusing
+) -> None:
+    wrong = (NEVER_RIGHT | SELDOM_RIGHT)[label]
+    cc: ConstantContact = await connect(refusing)
+    calls: dict[str, Callable[[Any], Any]] = {
+        "resume": cc.resume,
+        "resume_activity": cc.resume_activity,
+        "sweep": cc.sweep,
+        "sweep of one": lambda given: cc.sweep([given]),
+        "wait_all": cc.wait_all,
+        "wait_all of one": lambda given: cc.wait_all([given]),
+        "as_completed": cc.as_completed,
+        "collect": lambda given: cc.contacts.all().collect(limit=given),
+    }
+    for name, call in calls.items():
+        try:
+            made = call(wrong)
+            if inspect.isasyncgen(made):
+                assert [row async for row in made] == []
+            elif inspect.iscoroutine(made):
+                await made
+        except errors.UsageError:
+            assert refusing.requests == 0, name
+        except errors.NotFound:
+            assert name == "collect"
+            assert wrong is None
