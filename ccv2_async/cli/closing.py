@@ -48,7 +48,7 @@ def fields_of(item: JobItem) -> dict[str, Any]:
 
 def show_table(items: Sequence[JobItem], output: Output) -> None:
     """The closing table of what was begun; of many files, those alone that did not end well."""
-    rows = [item for item in items if item.stage is not Stage.WAITING]
+    rows = [item for item in items if item.word != Stage.WAITING.value]
     if len(rows) > MOST_ROWS:
         rows = [
             item

@@ -42,6 +42,10 @@ async def confirmed(question: str, output: Output, *, yes: bool) -> bool:
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), read)
     try:
         answer = await answered
+    except asyncio.CancelledError:
+        output.say("")  # the terminal's cursor stands behind the question
+        output.say("Nothing was done.")
+        raise
     finally:
         asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
     if answer.strip().casefold() in _YES:

@@ -63,6 +63,9 @@ def sandbox(
             return await told_to_end  # it never is: a signal cancels this
         finally:
             made.stop()
+            if output.asks:
+                output.say("")  # the terminal has shown ^C
+            output.say("The sandbox has ended, and all that it held is gone.")
 
     ended = run(serve, output)
     return Exit.OK if ended in (Exit.INTERRUPTED, Exit.TERMINATED) else ended

@@ -92,6 +92,25 @@ def test_a_narrow_terminal_gets_tables_that_fit(monkeypatch: pytest.MonkeyPatch)
     assert lines[-1].split() == ["short", "7", "1", "B", "Failed"]
 
 
+@pytest.mark.parametrize("columns", [40, 60])
+def test_ids_and_urls_are_whole_on_the_narrowest_terminal(
+    monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    out = Terminal()
+    rows = table("id", "type", "state", "created", "url")
+    rows.add_row("i" * 36, "ADD_CONTACTS", "COMPLETE", "2026-11-22 00:26", "https://x.example/y")
+    Output(stdout=out, stderr=io.StringIO()).show(rows)
+    lines = [Text.from_ansi(line).plain for line in out.getvalue().splitlines()]
+    assert "i" * 36 in lines
+    assert "  https://x.example/y" in lines
+    shown = "".join("".join(lines).split())
+    assert sorted(shown) == sorted(
+        "idtypestatecreated" + "i" * 36 + "ADD_CONTACTSCOMPLETE2026-11-2200:26https://x.example/y"
+    )
+
+
 def test_a_terminal_on_which_rows_fit_shows_urls_beside_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,0 +1,130 @@
+"""Writes `docs/command.md` from the `ccv2` command's own parser: `python -m tests.docs.command`."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ccv2_async.cli import app as command_line
+from ccv2_async.cli import exits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cyclopts import App
+
+PAGE = Path(__file__).parents[2] / "docs" / "command.md"
+
+INTRODUCTION = """\
+# The `ccv2` command
+
+Every command with its options, made from the command's own parser; to write this page anew:
+`python -m tests.docs.command`. `--help` after any command shows the same in a terminal. The extra
+is `[cli]`, and `[sandbox]` for `--sandbox` and `ccv2 sandbox`.
+
+Results go to stdout, everything else to stderr: `ccv2 files --json | jq .url` does what it says.
+Progress is redrawn on a terminal, and told in lines elsewhere. `NO_COLOR` takes the colours away.
+
+| variable | what it is for |
+| --- | --- |
+| `CCV2_API_KEY` | The application's key. |
+| `CCV2_ACCESS_TOKEN` | The account owner's grant. |
+| `CCV2_BASE_URL` | Another service than the true one, as a sandbox. |
+| `CCV2_RATE` | Calls a second; 0 lifts the limit. |
+"""
+
+OPTIONS_OF_ALL = """\
+## Options of every command that talks to the service
+
+"""
+
+
+def page() -> str:
+    """The whole document."""
+    commands = list(commands_of(command_line.app, ()))
+    parts = [INTRODUCTION, exit_codes()]
+    service = list(rows_of(command_line.app["lists"]))
+    parts.append(OPTIONS_OF_ALL + table(service))
+    parts += [section(chain, app, service) for chain, app in commands]
+    return "\n".join(parts)
+
+
+def commands_of(app: App, chain: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], App]]:
+    """Every command, by the words that name it, in alphabetic order."""
+    for name in sorted(name for name in app if not name.startswith("-")):
+        command = app[name]
+        words = (*chain, name)
+        if command.default_command is not None:
+            yield words, command
+        yield from commands_of(command, words)
+
+
+def section(chain: tuple[str, ...], app: App, service: list[str]) -> str:
+    """What is said of one command."""
+    name = " ".join(("ccv2", *chain))
+    text = inspect.getdoc(app.default_command) or ""
+    described = in_code(text.partition("\n\nArgs:\n")[0])
+    rows = list(rows_of(app))
+    if set(service) <= set(rows):
+        rows = [row for row in rows if row not in service]
+    closing = f"\n{table(rows)}" if rows else ""
+    return f"## `{name}`\n\n{described}\n{closing}"
+
+
+def rows_of(app: App) -> Iterator[str]:
+    """A line of the table for each argument and option."""
+    for argument in app.assemble_argument_collection(parse_docstring=True):
+        if not argument.show:
+            continue
+        yield f"| {names_of(argument)} | {meaning_of(argument)} |"
+
+
+def names_of(argument: Any) -> str:
+    """How it is typed."""
+    if argument.field_info.is_positional_only:
+        several = "..." if argument.field_info.annotation in (list[str], list[str] | None) else ""
+        return f"`{argument.name}{several}`"
+    flag = argument.hint is bool
+    return ", ".join(
+        f"`{name}`" if flag else f"`{name}` …" for name in argument.names if name.startswith("--")
+    )
+
+
+def meaning_of(argument: Any) -> str:
+    """Its help, what may be chosen, and what it is unless given."""
+    words = [" ".join((argument.parameter.help or "").split())]
+    choices = argument.get_choices()
+    if choices:
+        words.append("One of " + ", ".join(f"`{choice}`" for choice in choices) + ".")
+    default = argument.field_info.default
+    if argument.required:
+        words.append("Has to be given.")
+    elif default not in (None, False, "") and isinstance(default, str | int | float):
+        words.append(f"`{default}` unless given.")
+    return in_code(" ".join(words)).replace("|", "\\|")
+
+
+def in_code(text: str) -> str:
+    """Commands, options and variables as such: help has no mark-up."""
+    text = re.sub(r"'(ccv2[^']*)'", r"`\1`", text)
+    return re.sub(r"(?<![\w`-])(--[a-z][a-z-]*|CCV2_[A-Z_]+)(?!`)", r"`\1`", text)
+
+
+def table(rows: list[str]) -> str:
+    """A table of arguments."""
+    return "\n".join(["| argument | meaning |", "| --- | --- |", *rows]) + "\n"
+
+
+def exit_codes() -> str:
+    """The table of `ccv2_async.cli.exits`."""
+    lines = ["## Exit codes", "", "| code | when |", "| --- | --- |"]
+    found = re.findall(r"^(\d+) +([A-Z_]+) +(.+)$", exits.__doc__ or "", re.MULTILINE)
+    lines += [f"| {code} | {when.replace('|', chr(92) + '|')} |" for code, _, when in found]
+    assert len(found) == len(exits.Exit)
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
