@@ -10,13 +10,13 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = True
 
 PYTHON = "3.11"
-CODE = ("ccv2_async", "tests", "benchmarks", "examples", "noxfile.py")
+CODE = ("ccv2_async", "tests", "benchmarks", "examples", "docs", "noxfile.py")
 
 
 @nox.session(python=PYTHON)
 def tests(session: nox.Session) -> None:
     """Run the tests and measure branch coverage; arguments narrow them and skip the gate."""
-    session.install("-e", ".[test]")
+    session.install("-e", ".[test,bench]")
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     session.run("coverage", "combine", "-q")

@@ -14,11 +14,28 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from ccv2_async.client import ConstantContact
 from ccv2_async.sandbox import Sandbox
 from tests.support.clocks import ManualClock, SkippingClock
+from tests.support.skips import judged
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Generator, Iterator
 
     from ccv2_async.transport.session import Session
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where everything is installed, a test that is left out has failed; see `skips`."""
+    report = yield
+    judged(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a whole file of tests."""
+    report = yield
+    judged(report)
+    return report
 
 
 @pytest.fixture(autouse=True)
