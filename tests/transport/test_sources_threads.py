@@ -11,6 +11,7 @@ import pytest
 from ccv2_async.errors import ClientClosed
 from ccv2_async.transport.sources import PathSource
 from ccv2_async.transport.threads import FileThreads
+from tests.support.probes import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -200,6 +201,27 @@ async def test_a_failure_that_nobody_waits_for_is_not_reported(known_to_the_loop
 
     assert undone == []
     assert reported == []
+
+
+def test_work_that_outlives_its_loop_ends_in_silence(caplog: pytest.LogCaptureFixture) -> None:
+    threads = FileThreads()
+    begun, release = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        release.wait(10)
+
+    async def leave() -> None:
+        working = asyncio.create_task(threads.run(work))
+        await until(begun.is_set)
+        working.cancel()
+
+    asyncio.run(leave())
+    release.set()
+    threads.executor.shutdown(wait=True)
+
+    assert caplog.records == []
+    assert file_threads() == []
 
 
 async def test_work_to_be_disposed_of_is_done_even_when_the_threads_have_ended() -> None:
