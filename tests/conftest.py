@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -46,6 +47,22 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(f"{scheme.upper()}_PROXY", raising=False)
     for name in ("API_KEY", "ACCESS_TOKEN", "BASE_URL", "RATE"):
         monkeypatch.delenv(f"CCV2_{name}", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _loggers_as_they_were() -> Iterator[None]:
+    """A test that leaves a logger at another level decides what later tests see."""
+    before = _levels()
+    yield
+    after = _levels()
+    assert {name: level for name, level in after.items() if level != before.get(name, 0)} == {}
+
+
+def _levels() -> dict[str, int]:
+    """The level of the root logger, and of each of the package."""
+    known = logging.getLogger().manager.loggerDict
+    names = ["", *(name for name in known if name.partition(".")[0] == "ccv2_async")]
+    return {name: logging.getLogger(name or None).level for name in names}
 
 
 @pytest.fixture

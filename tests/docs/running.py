@@ -8,17 +8,19 @@ import contextlib
 import doctest
 import inspect
 import io
+import logging
 import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
+
+from tests.support.lasting_ports import lasting_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 HASTY = Path(__file__).parent / "hasty"
-PATIENCE = 30.0
+PATIENCE = 60.0
+"""Seconds for one command; only a hang takes so long, on a busy machine too."""
+
 SHOWN_ORIGIN = "http://127.0.0.1:8765"
 """Where the pages say that the sandbox is."""
 
@@ -238,14 +242,26 @@ class Reader:
 
 
 @contextlib.contextmanager
+def logging_as_it_was() -> Iterator[None]:
+    """A block after which the loggers are set up as before, whatever a page has told of them."""
+    root, ours = logging.getLogger(), logging.getLogger("ccv2_async")
+    handlers, levels = root.handlers[:], (root.level, ours.level)
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(levels[0])
+        ours.setLevel(levels[1])
+
+
+@contextlib.contextmanager
 def redis_server(folder: Path) -> Iterator[str | None]:
     """The URL of a private Redis server; None where there is no such program."""
     program = shutil.which("redis-server")
     if program is None:
         yield None
         return
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = lasting_port()
     command = (program, "--bind", "127.0.0.1", "--port", str(port), "--save", "")
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603  # found on the path
         try:

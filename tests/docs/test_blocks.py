@@ -10,7 +10,14 @@ from ccv2_async.observe import Event
 from ccv2_async.pytest_plugin import _HastyClock
 from ccv2_async.sandbox import Sandbox
 from tests.docs.blocks import Block, blocks_of
-from tests.docs.running import ROOT, SHOWN_REDIS, Reader, make_files, redis_server
+from tests.docs.running import (
+    ROOT,
+    SHOWN_REDIS,
+    Reader,
+    logging_as_it_was,
+    make_files,
+    redis_server,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +27,7 @@ PAGES_WITH_BLOCKS = [page for page in PAGES if "_build" not in page.parts and bl
 MOST_NOT_RUN = 6
 
 
-@pytest.mark.timeout(150)  # a page starts a dozen programs, on a machine that may be busy
+@pytest.mark.timeout(240)  # a page starts a dozen programs, on a machine that may be busy
 @pytest.mark.parametrize("page", PAGES_WITH_BLOCKS, ids=lambda page: page.stem)
 async def test_a_reader_can_follow_the_page_from_top_to_end(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -35,6 +42,7 @@ async def test_a_reader_can_follow_the_page_from_top_to_end(
     blocks = [block for block in blocks_of(page) if block.reason is None]
     needs_redis = [block for block in blocks if SHOWN_REDIS in block.code]
     with contextlib.ExitStack() as stack:
+        stack.enter_context(logging_as_it_was())
         sandbox = stack.enter_context(
             Sandbox(mode="looks", looks=2 if "Processing\n" in text else 0)
         )
