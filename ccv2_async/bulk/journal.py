@@ -262,20 +262,20 @@ class Journal:
 
         path = self._path
         try:
-            tables = {name for (name,) in await self._database.execute_fetchall(_TABLES)}
+            tables = {name for (name,) in await self._do(_TABLES)}
             if tables and not tables >= {"about", "files"}:
                 raise UsageError(
                     f"{path}: this database is of something else. Choose another file; nothing "
                     "was sent."
                 )
             if make:
-                await self._database.execute("PRAGMA journal_mode=WAL")
-                await self._database.execute("PRAGMA synchronous=FULL")
+                await self._do("PRAGMA journal_mode=WAL")
+                await self._do("PRAGMA synchronous=FULL")
             if not tables:
                 if not make:
                     return False
                 await self._make(about)
-            rows = await self._database.execute_fetchall("SELECT name, value FROM about")
+            rows = await self._do("SELECT name, value FROM about")
         except sqlite3.DatabaseError as error:
             raise UsageError(
                 f"{path}: this is no journal ({error}). Choose another file; nothing was sent."
@@ -292,11 +292,20 @@ class Journal:
 
     async def _make(self, about: dict[str, str]) -> None:
         # In one transaction: a process that is killed here leaves an empty file or a journal.
-        await self._database.execute("BEGIN IMMEDIATE")
+        await self._do("BEGIN IMMEDIATE")
         for table in _SCHEMA:
-            await self._database.execute(table)
-        await self._database.executemany("INSERT INTO about VALUES (?, ?)", about.items())
-        await self._database.execute("COMMIT")
+            await self._do(table)
+        for item in about.items():
+            await self._do("INSERT INTO about VALUES (?, ?)", item)
+        await self._do("COMMIT")
+
+    async def _do(self, statement: str, values: Iterable[object] = ()) -> list[Any]:
+        """The rows that come of a statement.
+
+        All of them at once: a cursor that got as far as a caller who is cancelled in that moment
+        would live on in his exception, and keep the database open although it was closed.
+        """
+        return list(await self._database.execute_fetchall(statement, values))
 
     async def find(self, entry: Entry) -> Entry | None:
         """The row that is kept of the same file, or None.
@@ -318,7 +327,7 @@ class Journal:
         error = entry.error.encode("utf-8", "backslashreplace").decode("utf-8")
         kept = attrs.evolve(entry, updated=self._now(), error=error)
         try:
-            await self._database.execute(_UPSERT, attrs.astuple(kept))
+            await self._do(_UPSERT, attrs.astuple(kept))
         except sqlite3.Error as trouble:
             raise JournalError(
                 f"{self._path}: the journal cannot be written ({trouble}), so the upload was "
@@ -353,7 +362,7 @@ class Journal:
         import sqlite3  # noqa: PLC0415  # only with a journal
 
         try:
-            return list(await self._database.execute_fetchall(query, values))
+            return await self._do(query, values)
         except sqlite3.Error as trouble:
             raise self._unreadable(trouble) from None
 

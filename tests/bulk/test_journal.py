@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import os
 import sqlite3
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -18,14 +19,15 @@ from hypothesis import strategies as st
 
 from ccv2_async import errors
 from ccv2_async.bulk import BulkState, FileToUpload
+from ccv2_async.bulk import journal as journal_module
 from ccv2_async.bulk.journal import Entry, Journal, action_for, entries, storable
 from ccv2_async.bulk.results import Action
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.transport.threads import FileThreads
-from tests.support.probes import nothing_left
+from tests.support.probes import nothing_left, until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 
     from ccv2_async.bulk import UploadResult
     from ccv2_async.client import ConstantContact
@@ -700,22 +702,102 @@ async def test_a_journal_that_can_no_longer_be_written_ends_the_upload(
     assert not sandbox.admin.requests(*POSTS)
 
 
-@pytest.mark.parametrize("step", range(12))
+@attrs.define
+class Cancelling:
+    """Cancels its task at the n-th point where `work` waits.
+
+    Attributes:
+        work: What is awaited.
+        point: Which point, from 1.
+        late: Whether to cancel when what was waited for has come and `work` does not know yet,
+            rather than as soon as it waits.
+        points: How many points `work` came to.
+    """
+
+    work: Awaitable[Any]
+    point: int
+    late: bool
+    points: int = 0
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        task = asyncio.current_task()
+        assert task is not None
+        steps = self.work.__await__()
+        try:
+            future = next(steps)
+            while True:
+                self.points += 1
+                if self.points == self.point and self.late:
+                    future.add_done_callback(lambda _: task.cancel())
+                elif self.points == self.point:
+                    task.cancel()
+                try:
+                    yield future
+                except asyncio.CancelledError as cancelled:
+                    future = steps.throw(cancelled)
+                else:
+                    future = next(steps)
+        except StopIteration as end:
+            return end.value
+
+    async def outcome(self) -> Any:
+        """What comes of `work`."""
+        return await self
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("opening", [Journal.open, Journal.read])
 async def test_opening_that_is_cancelled_leaves_nothing_open(
-    threads: FileThreads, journal: Path, step: int
+    threads: FileThreads, tmp_path: Path, opening: Callable[..., Any], late: bool
 ) -> None:
-    await threads.run(int)
+    about: dict[str, Any] = {"account": "a", "base_url": "b", "now": lambda: 0.0}
+    await threads.run(int)  # its only thread
+    for point in itertools.count(1):
+        path = str(tmp_path / f"{point}.db")
+        if opening == Journal.read:
+            await (await Journal.open(path, threads, **about)).aclose()
+        async with nothing_left():
+            cancelling = Cancelling(opening(path, threads, **about), point, late)
+            running = asyncio.create_task(cancelling.outcome())
+            await asyncio.wait([running])
+            # Kept until the end: what an exception holds on to must be nothing that is open.
+            cancelled = running.cancelled()
+            assert cancelled == (cancelling.points >= point)
+            if not cancelled:
+                await running.result().aclose()
+        again = await Journal.open(path, threads, **about)
+        await again.aclose()
+        if cancelling.points < point:
+            break
+    assert point > 5, "it waits for the file, the database and what is asked of it"
+
+
+@pytest.mark.parametrize("what", ["lock", "connect"])
+async def test_opening_that_is_cancelled_while_a_thread_is_at_it_leaves_nothing_open(
+    threads: FileThreads, journal: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    about: dict[str, Any] = {"account": "a", "base_url": "b", "now": lambda: 0.0}
+    at_it, go_on = threading.Event(), threading.Event()
+    owner, name = (journal_module, "_take_lock") if what == "lock" else (sqlite3, "connect")
+    work = getattr(owner, name)
+
+    def slow(*args: Any, **options: Any) -> Any:
+        at_it.set()
+        assert go_on.wait(30)
+        return work(*args, **options)
+
+    await threads.run(int)  # its only thread
     async with nothing_left():
-        opening = asyncio.create_task(
-            Journal.open(str(journal), threads, account="a", base_url="b", now=lambda: 0.0)
-        )
-        for _ in range(step):
-            await asyncio.sleep(0.0005)
-        opening.cancel()
-        (ended,) = await asyncio.gather(opening, return_exceptions=True)
-        if isinstance(ended, Journal):
-            await ended.aclose()
-    again = await Journal.open(str(journal), threads, account="a", base_url="b", now=lambda: 0.0)
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, slow)
+            opening = asyncio.create_task(Journal.open(str(journal), threads, **about))
+            await until(at_it.is_set)
+            opening.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await opening
+            go_on.set()
+        await threads.run(int)  # behind what was at it
+    again = await Journal.open(str(journal), threads, **about)
     await again.aclose()
 
 
