@@ -383,18 +383,21 @@ class Workers:
         )
 
     async def _tick(self) -> None:
-        """Have a round made every so often: one for all workers, whichever is first to ask."""
+        """Make a round every so often: one for all workers, whichever is first.
+
+        Not by way of the queue, where it would stand behind all that is still to be sent.
+        """
         troubled = False
         every = self.settings.sweep_seconds
         while True:
             await self._clock.sleep(every / 2)
             try:
                 if await self._store.hold(TICK_LOCK, self._name, every * 0.9):
-                    await self.tasks.sweep.kiq()
-            except Exception as error:  # noqa: BLE001  # the queue's own errors are many
+                    await self.sweep()
+            except Exception as error:  # noqa: BLE001  # those of the queue and of Redis are many
                 if not troubled:
                     logger.warning(
-                        "No round over the open jobs could be asked for (%s); it is tried again.",
+                        "No round over the open jobs could be made (%s); it is tried again.",
                         type(error).__name__,
                     )
                 troubled = True

@@ -83,6 +83,25 @@ async def test_what_is_asked_for_here_is_done_there_and_known_here(
         json.loads(value)
 
 
+async def test_outcomes_are_recorded_while_a_long_queue_is_still_being_sent(
+    redis_server: RedisServer, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.admin.fault("delay_answer", "POST", "/library/files", times=None, seconds=0.2)
+    given: dict[str, Any] = {"per_second": None, "per_day": None, "concurrency": 1}
+    settings = settings_for(sandbox, redis_server, sweep_seconds=0.2, **given)
+    async with Workers(settings) as office:
+        for number in range(60):
+            path = tmp_path / f"{number}.png"
+            path.write_bytes(b"x")
+            await office.ask_upload(path)
+        async with working(settings):
+            counts: dict[BulkState, int] = {}
+            while not counts.get(BulkState.DONE):
+                await asyncio.sleep(0.05)
+                counts = await office.counts()
+        assert counts[BulkState.PENDING] > 20, counts
+
+
 async def test_messages_that_were_acknowledged_are_taken_out_of_redis(
     redis_server: RedisServer, sandbox: Sandbox
 ) -> None:
