@@ -18,6 +18,7 @@ import pytest
 
 from ccv2_async import errors
 from ccv2_async.bulk import BulkState, FileToUpload
+from tests.support.probes import until
 from tests.support.servers import serving
 
 if TYPE_CHECKING:
@@ -38,10 +39,10 @@ class Folder:
 
     Attributes:
         lost: Names whose first upload goes unanswered, and whether it arrives all the same.
-        held: Uploads that arrive at once and are answered once the folder was looked at.
+        held: Uploads that arrive before the folder is listed, and are answered on `release`.
         arrived: Names of the files that are there; the id of each is its place, from 1.
-        pages: On how many pages it is listed; the last one comes when an upload is followed.
-        looks: How often the folder was looked at.
+        pages: On how many pages it is listed; to ask for the last one releases what is held, and
+            it comes when that is followed.
     """
 
     lost: dict[str, bool] = attrs.field(factory=dict)
@@ -49,9 +50,8 @@ class Folder:
     arrived: list[str] = attrs.field(factory=list)
     posts: Counter[str] = attrs.field(factory=Counter)
     pages: int = 1
-    looks: int = 0
     followed: asyncio.Event = attrs.field(factory=asyncio.Event)
-    looked: asyncio.Event = attrs.field(factory=asyncio.Event)
+    release: asyncio.Event = attrs.field(factory=asyncio.Event)
     stored: asyncio.Event = attrs.field(factory=asyncio.Event)
 
     async def answer(self, wire: Wire, request: Request) -> None:
@@ -67,8 +67,6 @@ class Folder:
         else:
             if self.held:
                 await self.stored.wait()
-            self.looks += 1
-            self.looked.set()
             await self._list(wire, request)
 
     async def _upload(self, wire: Wire, name: str) -> None:
@@ -79,8 +77,10 @@ class Folder:
         id_ = len(self.arrived)
         if name in self.held:
             self.stored.set()
-            await self.looked.wait()
+            await self.release.wait()
         if first and name in self.lost:
+            # Nobody looks before all that will be lost is on its way.
+            await until(lambda: all(self.posts[other] for other in self.lost))
             wire.reset()
         else:
             await wire.answer("202 Accepted", b"", f"Location: /v2/library/files/{id_}")
@@ -94,15 +94,20 @@ class Folder:
         following = {"next_link": "/v2/library/files?next=x"} if first and self.pages > 1 else {}
         page = {"meta": {"pagination": following}, "results": rows[::-1]}
         if not first:
+            self.release.set()
             await self.followed.wait()
             page["results"] = []
         await wire.answer(body=json.dumps(page).encode())
 
 
 async def upload(
-    client: ConstantContact, files: list[Any], **options: Any
+    client: ConstantContact, files: list[Any], folder: Folder, **options: Any
 ) -> dict[str, UploadResult]:
-    return {result.name: result async for result in client.upload_many(files, **options)}
+    results = {}
+    async for result in client.upload_many(files, **options):
+        results[result.name] = result
+        folder.release.set()
+    return results
 
 
 def both(size: int = SIZE) -> list[FileToUpload]:
@@ -124,7 +129,7 @@ async def test_a_lost_file_does_not_take_one_that_is_just_arriving(
 ) -> None:
     folder = Folder(lost={ONE: False}, held={TWO})
     async with serving(folder.answer) as server:
-        results = await upload(await connect(server), both())
+        results = await upload(await connect(server), both(), folder)
 
     check(results, folder)
     assert results[TWO].state is BulkState.DONE
@@ -143,10 +148,10 @@ async def test_what_could_not_be_told_apart_is_looked_for_again_by_the_next_run(
         path.write_bytes(bytes(SIZE))
     folder = Folder(lost={ONE: False}, held={TWO})
     async with serving(folder.answer) as server:
-        results = await upload(await connect(server), paths, journal=journal)
+        results = await upload(await connect(server), paths, folder, journal=journal)
         assert results[ONE].state is BulkState.AMBIGUOUS
 
-        results = await upload(await connect(server), paths, journal=journal)
+        results = await upload(await connect(server), paths, folder, journal=journal)
 
     assert {result.state for result in results.values()} == {BulkState.DONE}
     assert folder.arrived == [TWO, ONE]
@@ -157,7 +162,7 @@ async def test_of_two_that_are_lost_neither_takes_the_one_that_is_found(
 ) -> None:
     folder = Folder(lost={ONE: False, TWO: True})
     async with serving(folder.answer) as server:
-        results = await upload(await connect(server), both())
+        results = await upload(await connect(server), both(), folder)
 
     check(results, folder)
     assert results[ONE].state is BulkState.AMBIGUOUS
@@ -172,13 +177,13 @@ async def test_of_two_that_stand_at_sending_neither_takes_the_one_that_is_found(
     paths, journal = [tmp_path / name for name in order], tmp_path / "upload.db"
     folder = Folder()
     async with serving(folder.answer) as server:
-        await upload(await connect(server), paths, journal=journal)
+        await upload(await connect(server), paths, folder, journal=journal)
         with sqlite3.connect(journal) as database:
             database.execute("UPDATE files SET state = 'sending', file_id = '', token = ''")
         database.close()
         folder.arrived = [TWO]
 
-        results = await upload(await connect(server), paths, journal=journal, concurrency=1)
+        results = await upload(await connect(server), paths, folder, journal=journal, concurrency=1)
 
     check(results, folder)
     assert results[ONE].state is BulkState.AMBIGUOUS
@@ -190,7 +195,7 @@ async def test_an_id_that_is_given_out_while_pages_are_read_is_not_adopted(
     """The other upload has its answer, and is no rival any more, before the last page comes."""
     folder = Folder(lost={ONE: False}, held={TWO}, pages=2)
     async with serving(folder.answer) as server:
-        results = await upload(await connect(server), both())
+        results = await upload(await connect(server), both(), folder)
 
     check(results, folder)
     assert {result.state for result in results.values()} == {BulkState.DONE}
@@ -202,6 +207,6 @@ async def test_a_lost_file_is_adopted_beside_one_that_it_cannot_be(
 ) -> None:
     folder = Folder(lost={TWO: True})
     async with serving(folder.answer) as server:
-        results = await upload(await connect(server), both(SIZE + 1)[::-1])
+        results = await upload(await connect(server), both(SIZE + 1)[::-1], folder)
 
     assert {result.state for result in results.values()} == {BulkState.DONE}
