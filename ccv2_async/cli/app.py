@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["app", "run"]
 
 _EPILOGUE = (
-    "Credentials come from the environment: CCV2_API_KEY, CCV2_ACCESS_TOKEN and, for another "
-    "service than the true one, CCV2_BASE_URL.\n\n"
+    "Credentials come from the environment: CCV2_API_KEY, CCV2_ACCESS_TOKEN (and CCV2_BASE_URL "
+    "for another service). None are needed with --sandbox.\n\n"
     "Exit codes: 0 all went well, 1 some failed, 2 wrong usage, 3 ambiguous (look before "
     "repeating), 4 quota used up, 130 interrupted."
 )

@@ -31,7 +31,7 @@ def lists(
     *,
     service: Service = Service(),  # noqa: B008  # it is frozen
 ) -> Exit:
-    """List the contact lists, with their ids and how many contacts are on them.
+    """List the contact lists, with their ids and sizes.
 
     Args:
         service: Options of every command that talks to the service.
@@ -66,7 +66,9 @@ def campaigns(
     limit: int | None = None,
     service: Service = Service(),  # noqa: B008  # it is frozen
 ) -> Exit:
-    """List the e-mail campaigns; deleted ones only when they are asked for.
+    """List the e-mail campaigns.
+
+    Deleted ones are listed only when they are asked for.
 
     Args:
         status: Only those that stand so.

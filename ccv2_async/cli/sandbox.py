@@ -24,10 +24,11 @@ def sandbox(
     speed: float = 1.0,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> Exit:
-    """Serve a local stand-in for the service until Ctrl-C, which is its proper end (exit code 0).
+    """Serve a local stand-in for the service, until Ctrl-C.
 
-    It forgets everything when it ends. Uploads take about 8 seconds to become Active, as they may
-    at the true service. Names script them: virus.png, fail.pdf, slow.gif, stuck.png and more.
+    That is its proper end (exit code 0), and it forgets everything then. Uploads take about 8
+    seconds to become Active, as they may at the true service. Names script them: virus.png,
+    fail.pdf, slow.gif, stuck.png and more.
 
     Args:
         port: The port on 127.0.0.1; 0 for a free one.
