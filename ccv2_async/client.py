@@ -221,13 +221,15 @@ class ConstantContact:
     async def aclose(self) -> None:
         """Close connections and threads.
 
-        A call that is on its way may still be answered, and its connection is closed then. What
-        waits for its turn, would be sent again or still has to read its file ends with
-        `ClientClosed`, once its time has come. Jobs at the service go on; keep their tokens.
+        Who waits for the quota or for a job hears of it at once, by `ClientClosed`. A call that is
+        on its way may still be answered, and its connection is closed then; what would be sent
+        again or still has to read its file ends with `ClientClosed`, once its time has come. Jobs
+        at the service go on; keep their tokens.
         """
         parts, self._parts = self._parts, None
         self._was_closed = True
         if parts is not None:
+            parts.sweep.close()
             try:
                 await parts.session.aclose()
             finally:
@@ -469,7 +471,8 @@ class ConstantContact:
     async def sweep(self, tokens: Iterable[str]) -> dict[str, Update | None]:
         """The status of any number of jobs, by token: up to a hundred of them in a request.
 
-        None for one that the service does not know (yet). Nothing is waited for.
+        None for one that the service does not know (yet), whatever its token says; one that it has
+        not known for minutes is lost, and told of so. Nothing is waited for.
 
         Raises:
             InvalidField: They are no tokens in a row. Nothing was asked.

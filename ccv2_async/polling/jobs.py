@@ -191,6 +191,15 @@ class Job:
         """The last known status, or None before the first look."""
         return self.history[-1].status if self.history else None
 
+    @property
+    def told(self) -> Update | None:
+        """What the service told last; None while it does not know the job, whatever a token says.
+
+        Of one that is lost for good it is that.
+        """
+        known = self.history and (self.state.is_final or not self.unknown)
+        return self.history[-1] if known else None
+
     def change(self, status: str | None, state: State, description: str = "") -> bool:
         """Take a look's answer into account; whether anything is new."""
         if self.history and self.history[-1].status == status and self.state is state:

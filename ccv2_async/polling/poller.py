@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ccv2_async import errors
 from ccv2_async.models import LibraryFile
 from ccv2_async.models.activities import Activity
+from ccv2_async.models.kinds import is_number
 from ccv2_async.polling.jobs import State
 from ccv2_async.polling.sweep import Until
 from ccv2_async.polling.token import TokenData, encode
@@ -110,10 +112,15 @@ class Poller(Generic[Result_co]):
                 unless given.
 
         Raises:
+            InvalidField: The timeout is no number.
             PollTimeout: The time was up; the job goes on, and waiting again is safe.
             JobError: The job failed; the exception carries its last status and its token.
+            DailyQuotaExceeded: The next day's quota comes too late for this wait.
+            ClientClosed: The client was closed; resume the job by its token.
             ConstantContactError: The service refused to be asked. Waiting again is safe.
         """
+        if timeout is not None and not is_number(timeout) and timeout != math.inf:
+            raise errors.InvalidField("timeout", timeout, "it must be seconds, or None")
         limit = self._job.kind.deadline if timeout is None else timeout
         watcher = self._sweep.enter(self._job, Until.END, limit)
         try:
@@ -133,16 +140,16 @@ class Poller(Generic[Result_co]):
         raise self.timed_out(limit)
 
     async def poll_once(self) -> Update | None:
-        """Look once, now, and give the last known status: for workers that do not want to wait.
+        """Look once, now, and give the status: for workers that do not want to wait.
 
         A job that is known to have ended is not asked for again. None when the service does not
-        know the job yet. `next_delay` says when to come again.
+        know the job (yet), whatever its token says. `next_delay` says when to come again.
 
         Raises:
             ConstantContactError: The look failed. Looking again is safe if `safe_to_retry` says.
         """
         await self._sweep.until(self._job, Until.LOOK)
-        return self._job.history[-1] if self._job.history else None
+        return self._job.told
 
     async def __aiter__(self) -> AsyncIterator[Update]:
         """Every change of status from the first one known, the final one included.

@@ -168,6 +168,16 @@ class Sweep:
         self._urgent: set[Job] = set()
         self._last_look: dict[JobKindName, float] = {}
         self._full: set[JobKindName] = set()
+        self._parked_until = 0.0
+        self._closed = False
+
+    def close(self) -> None:
+        """End every wait with `ClientClosed`, at once; the jobs go on at the service."""
+        self._closed = True
+        for job, watchers in tuple(self._watched.items()):
+            for watcher in watchers:
+                self._tell_trouble(watcher, _closed(job))
+        self._poke.set()
 
     def started(self, kind: JobKind, id: str, *, label: str = "") -> Job:  # noqa: A002  # the service's own word
         """The job that a call has just started."""
@@ -293,8 +303,14 @@ class Sweep:
             watcher.fire(job)
             self._baton.finish(watcher)
             return
-        if watcher.until is Until.LOOK:
-            job.due = self._clock.monotonic()
+        if self._closed:
+            self._tell_trouble(watcher, _closed(job))
+            return
+        now = self._clock.monotonic()
+        # Others may have the time to wait for the next day's quota. For who comes now the job is
+        # asked for anew, which the budget refuses without a call, and it is decided for itself.
+        if watcher.until is Until.LOOK or now < self._parked_until <= job.due:
+            job.due = now
             self._urgent.add(job)
         self._watched[job] = (*self._watched.get(job, ()), watcher)
         self._schedule(job)
@@ -410,6 +426,7 @@ class Sweep:
                         self._schedule(job)
         if asked:
             self._trouble_in_a_row = 0
+            self._parked_until = 0.0
             self._batch_of(kind).accepted(len(jobs))
             if self._hook.active:
                 took = self._clock.monotonic() - began
@@ -430,6 +447,7 @@ class Sweep:
         now = self._clock.monotonic()
         if isinstance(error, errors.DailyQuotaExceeded):
             wait = max(1.0, error.resets_at.timestamp() - self._clock.time())
+            self._parked_until = now + wait
         else:
             self._trouble_in_a_row += 1
             # An outage may last for hours: the power is bounded before a float is not.
@@ -438,10 +456,20 @@ class Sweep:
             passing = error.safe_to_retry and wait < job.kind.deadline
             job.due = now + wait
             for watcher in self._watched.get(job, ()):
-                if not passing or watcher.until is Until.LOOK:
-                    watcher.trouble = error
-                    self._baton.finish(watcher)
+                if not passing or watcher.until is Until.LOOK or self._too_late(watcher):
+                    self._tell_trouble(watcher, error)
         logger.info("a status request for %d jobs failed: %s", len(jobs), error.message)
+
+    def _too_late(self, watcher: Watcher) -> bool:
+        """Whether the next day's quota comes when the watcher's time is up already."""
+        if watcher.limit is None:
+            return False
+        left = self._deadlines.left(watcher, watcher.limit)
+        return self._clock.monotonic() + left <= self._parked_until
+
+    def _tell_trouble(self, watcher: Watcher, trouble: errors.ConstantContactError) -> None:
+        watcher.trouble = trouble
+        self._baton.finish(watcher)
 
     def _learn(self, jobs: list[Job], rows: Mapping[str, Row]) -> None:
         now = self._clock.monotonic()
@@ -500,3 +528,10 @@ class Sweep:
                 self._baton.finish(watcher)
         if job.state.is_final and job in self._watched:
             self._let_go(job)
+
+
+def _closed(job: Job) -> errors.ClientClosed:
+    return errors.ClientClosed(
+        f"{job.kind.noun} {job.label}: the client was closed while this waited for it. It goes on "
+        "at the service; resume it by its token."
+    )

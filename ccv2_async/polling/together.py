@@ -88,4 +88,4 @@ async def statuses(jobs: Mapping[str, Job], sweep: Sweep) -> dict[str, Update | 
             await watched.next()
     finally:
         watched.close()
-    return {key: job.history[-1] if job.history else None for key, job in jobs.items()}
+    return {key: job.told for key, job in jobs.items()}

@@ -167,7 +167,7 @@ async def test_a_wait_that_is_given_no_time_lets_others_run(service: Service) ->
 async def test_a_limit_that_is_no_number_leaves_nothing_behind(service: Service) -> None:
     poller = service.start("upload", "1")
 
-    with pytest.raises(TypeError):
+    with pytest.raises(errors.InvalidField):
         await poller.wait(timeout="soon")  # type: ignore[arg-type]  # what is refused
 
     assert not service.sweep._watched
