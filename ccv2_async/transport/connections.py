@@ -2,9 +2,9 @@
 
 httpx 0.28's pool loses slots for good when a request is cancelled while it connects, and its cost
 grows with the square of its connections. So each connection here is a transport of its own (see
-`direct`; httpx's own where there is a proxy) that holds at most one; what ends by anything but a
-fully read answer is closed and thrown away, never used again. The caller bounds how many requests
-are in flight, so nothing ever waits inside httpx.
+`direct`; httpx's own where there is a proxy, or no gathering of pieces) that holds at most one;
+what ends by anything but a fully read answer is closed and thrown away, never used again. The
+caller bounds how many requests are in flight, so nothing ever waits inside httpx.
 """
 
 from __future__ import annotations

@@ -136,10 +136,10 @@ class Http1Connection:
         head = h11.Request(
             method=request.method, target=request.url.raw_path, headers=request.headers.raw
         )
-        sending = await self._write(head, timeout)
+        if not await self._write(head, timeout):
+            return  # the body is not touched: nothing of it was sent
         async for chunk in cast("AsyncIterable[bytes]", request.stream):
-            sending = sending and await self._write(h11.Data(data=chunk), timeout)
-            if not sending:
+            if not await self._write(h11.Data(data=chunk), timeout):
                 return
         await self._write(h11.EndOfMessage(), timeout)
 

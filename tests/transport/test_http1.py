@@ -9,8 +9,10 @@ import httpx
 import pytest
 
 from ccv2_async.transport.direct import DirectTransport
-from tests.support.probes import until
-from tests.support.servers import RawServer, serving
+from ccv2_async.transport.http1 import Http1Connection
+from ccv2_async.transport.network import connect
+from tests.support.probes import nothing_left, until
+from tests.support.servers import HOST, RawServer, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -348,3 +350,24 @@ async def test_an_answer_before_the_end_of_the_request_waits_for_it(
         assert (response.status_code, response.json()) == (413, "too large")
         assert (await ask(transport, request(server))).content == b"[]"
         assert (received, server.connections) == (200_000, 1)
+
+
+async def test_nothing_of_a_body_is_taken_for_a_service_that_has_hung_up() -> None:
+    taken = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal taken
+        taken += 1
+        yield b"body"
+
+    async def leave(wire: Wire) -> None:
+        wire.writer.close()
+
+    async with RawServer(leave) as server, nothing_left():
+        wire = await connect(HOST, server.port, 5)
+        await until(lambda: wire._hung_up)
+        connection = Http1Connection(wire, 60.0)
+        late = request(server, "POST", content=body(), headers={"Content-Length": "4"})
+        with pytest.raises(httpx.RemoteProtocolError, match="without sending"):
+            await connection.ask(late)
+    assert taken == 0
