@@ -197,6 +197,7 @@ async def test_another_request_does_not_wait_for_an_answer_that_nobody_reads(
     transport: DirectTransport,
 ) -> None:
     async with serving(ok) as server:
+        await ask(transport, request(server))
         unread = await transport.handle_async_request(request(server))
         assert (await ask(transport, request(server))).content == b"{}"
         assert server.connections == 2
