@@ -74,8 +74,11 @@ def test_it_is_about_right_as_soon_as_it_is_told(course: Course, part: float) ->
     left = course.left_at(moment)
 
     assert left is not None
-    # At first, nobody knows how long the service will be at work on the last ones.
-    assert left == pytest.approx(course.ends - moment, rel=0.1, abs=PROCESSING + 1.0)
+    # The next file may be as good as sent: of a few, that is much. And at first, nobody knows how
+    # long the service will be at work on the last ones.
+    counted = min(100.0, (moment - course.begins) * course.per_second - 1)
+    truth = course.ends - moment
+    assert abs(left - truth) <= truth * (1 / counted + 0.01) + PROCESSING + 1.0
 
 
 def test_before_as_many_were_sent_as_are_being_sent_nothing_is_told() -> None:
