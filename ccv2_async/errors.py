@@ -287,7 +287,8 @@ class UnexpectedRedirect(ConstantContactError):
 class DecodeError(ConstantContactError):
     """An answer that is not what its Content-Type or its model says, or is too large.
 
-    Safe to try again: reads yes, though the same answer is likely; an upload no.
+    Safe to try again: reads yes, though the same answer is likely; what changes something no, as it
+    was carried out, which the message says.
 
     Attributes:
         where: The place in the document, such as `results[3].size`; "" for the whole.

@@ -176,6 +176,9 @@ class Library(Resource):
             deadline=checked_seconds(deadline, "deadline"),
             lane=checked_lane(lane),
         )
+        if self._session.budget.contended:
+            # Its turn may be hours away: what cannot be sent is told of now.
+            await self._uploader.require(file)
         file_id = await self._uploader.send(upload)
         job = self._sweep.started(UPLOAD, file_id, label=upload.name)
         return UploadPoller(self._session, self._sweep, job)

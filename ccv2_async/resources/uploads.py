@@ -221,13 +221,15 @@ class Uploader:
                 return self._claim(await self._send_or_adopt(upload, opened, unsettled))
 
     async def require(self, file: FileInput) -> None:
-        """Nothing, when a path is that of a file; what is no path passes.
+        """Nothing, when a path is that of a file that can be sent; what is no path passes.
 
         Raises:
-            FileRefused: It is no readable regular file. Nothing was sent.
+            FileRefused: It is no readable regular file, or empty. Nothing was sent.
         """
         if _is_path(file):
-            await as_source(file).prepare(self._threads)
+            source = as_source(file)
+            if await source.prepare(self._threads) == 0:
+                raise empty(source.name)
 
     def claim(self, file_ids: Iterable[str]) -> None:
         """Take it that these files are spoken for: no look may adopt one of them."""

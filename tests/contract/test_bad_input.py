@@ -88,7 +88,9 @@ class Taker:
         return lambda *args, **kwargs: Sample(f"{self._name}.{name}", args, kwargs)
 
 
-EXPORT = models.Activity("7", type="EXPORT_CONTACTS", status="COMPLETE", file_name="https://x/y")
+EXPORT = models.Activity(
+    "7", type="EXPORT_CONTACTS", status="COMPLETE", file_name="/v2/exports/7.csv"
+)
 
 OTHERS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "library.upload": ((b"%PDF",), {"name": "a.pdf"}),
@@ -114,7 +116,7 @@ OTHERS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     ),
     "events.update_promocode": (
         ("7", "8"),
-        attrs.asdict(samples.new_promocode("x"), recurse=False),
+        attrs.asdict(samples.new_promocode("CAKE"), recurse=False),
     ),
     "account.update_info": ((), {"email": "a@b.c", "website": "https://x"}),
 }
@@ -219,6 +221,9 @@ async def test_bad_input_is_refused_by_an_error_of_the_package_or_goes_through(
     sample = SAMPLES[name]
     group, _, method = sample.name.partition(".")
     bound = getattr(getattr(cc, group), method)
+    with pytest.raises(errors.NotFound):
+        await carry_out(cc, sample)
+    assert refusing.requests, "without bad input it goes through"
     odd = []
     for label, wrong in (NEVER_RIGHT | SELDOM_RIGHT).items():
         for told, call in replaced(bound, sample, wrong):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import errors
+from tests.support.clocks import settle
 from tests.support.probes import nothing_left
 from tests.support.servers import serving
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from ccv2_async import ConstantContact
     from ccv2_async.sandbox import Sandbox
+    from tests.support.clocks import ManualClock
     from tests.support.servers import Request, Wire
 
 
@@ -327,3 +329,24 @@ async def test_a_file_of_a_type_that_the_library_does_not_take_is_told_of_as_suc
     with pytest.raises(errors.InvalidField, match="the library accepts"):
         await cc.library.begin_upload(tmp_path / "notes.txt")
     assert sandbox.admin.requests() == []
+
+
+@pytest.mark.parametrize("content", [None, b""], ids=["missing", "empty"])
+async def test_a_file_that_cannot_be_sent_is_told_of_before_its_turn_comes(
+    connect: Any,
+    sandbox: Sandbox,
+    manual_clock: ManualClock,
+    tmp_path: Path,
+    content: bytes | None,
+) -> None:
+    cc = await connect(sandbox, per_second=1, clock=manual_clock)
+    await cc.library.begin_upload(b"%PDF", name="first.pdf")
+    waiting = asyncio.create_task(cc.library.begin_upload(b"%PDF", name="second.pdf"))
+    await settle()
+    path = tmp_path / "menu.pdf"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(errors.FileRefused):
+        await cc.library.begin_upload(path)
+    assert not waiting.done()
+    waiting.cancel()
