@@ -45,7 +45,7 @@ class BodyAttempt(httpx.AsyncByteStream):
         bytes_sent: Bytes handed over so far.
         sent: "nothing", "partly", or "wholly" from the moment when the last byte, and with it
             the final boundary, is handed over.
-        closed: Whether nothing is left to close.
+        is_closed: Whether nothing is left to close.
         failure: What the source raised, or None; some engines do not let it through.
         trace: Where in the source that was, without the frames of the engine.
     """
@@ -54,7 +54,7 @@ class BodyAttempt(httpx.AsyncByteStream):
         self.length = length
         self.bytes_sent: int = 0
         self.sent: SentState = "nothing"
-        self.closed = False
+        self.is_closed = False
         self.failure: Exception | None = None
         self.trace: TracebackType | None = None
         self._iterated = False
@@ -92,7 +92,7 @@ class BodyAttempt(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         """Let go of the source."""
-        self.closed = True
+        self.is_closed = True
 
     async def _finish(self) -> None:
         """Called when the connection has taken the last byte."""
@@ -230,7 +230,7 @@ class _MultipartAttempt(BodyAttempt):
     async def aclose(self) -> None:
         """Close the file."""
         await self._opened.aclose()
-        self.closed = True
+        self.is_closed = True
 
     async def _next(self) -> bytes:
         if not self._pieces:

@@ -424,7 +424,7 @@ async def _left_open(_call: Call, response: httpx.Response) -> httpx.Response:
 
 async def _close(response: httpx.Response | None, attempt: BodyAttempt | None) -> None:
     """Close both, also while the caller is being cancelled; closing has nothing to say."""
-    if response is None and (attempt is None or attempt.closed):
+    if response is None and (attempt is None or attempt.is_closed):
         return
     with anyio.CancelScope(shield=True):
         try:
