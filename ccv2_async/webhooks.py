@@ -7,14 +7,16 @@ import binascii
 import hashlib
 import hmac
 
+from ccv2_async.errors import InvalidField
+
 SIGNATURE_HEADER = "x-ctct-hmac-sha256"
 """The header that carries the signature."""
 
 _HEX_LENGTH = hashlib.sha256().digest_size * 2
 
 
-def verify_webhook(body: bytes, signature: str, client_secret: str) -> bool:
-    """Whether the signature is the service's for exactly this body; False for a malformed one.
+def verify_webhook(body: bytes, signature: str | None, client_secret: str) -> bool:
+    """Whether the signature is the service's for exactly this body; False too when it is missing.
 
     The signature is an HMAC-SHA256 of the body with the application's secret. The documentation
     does not say how its 32 bytes are written, so base64 and hexadecimal are both read. The
@@ -22,18 +24,22 @@ def verify_webhook(body: bytes, signature: str, client_secret: str) -> bool:
 
     Args:
         body: The request body as it came, before anything parses it.
-        signature: The value of the header `x-ctct-hmac-sha256`; "" when it is missing.
+        signature: The value of the header `x-ctct-hmac-sha256`; None or "" when it is missing.
         client_secret: The application's secret.
 
     Raises:
-        ValueError: The secret is empty, which would make every signature forgeable.
+        InvalidField: The secret is empty, which would make every signature forgeable, or the body
+            is not bytes. Safe to try again: no.
 
     Source: the official SDKs' webhook support.
     """
-    if not client_secret:
-        raise ValueError("client_secret is empty: anybody could sign with it.")
+    if not isinstance(client_secret, str) or not client_secret:
+        told = "" if client_secret == "" else type(client_secret)
+        raise InvalidField("client_secret", told, "text, and not empty: anybody could sign then")
+    if not isinstance(body, bytes | bytearray | memoryview):
+        raise InvalidField("body", type(body), "the bytes of the request as they came")
     expected = hmac.digest(client_secret.encode(), body, hashlib.sha256)
-    return hmac.compare_digest(expected, _digest_of(signature.strip()))
+    return hmac.compare_digest(expected, _digest_of((signature or "").strip()))
 
 
 def _digest_of(signature: str) -> bytes:

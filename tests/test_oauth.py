@@ -45,6 +45,50 @@ def redirected(**fields: str) -> dict[str, str]:
     return {"code": CODE, "state": "kept", "username": "owner", **fields}
 
 
+@pytest.mark.parametrize("field", ["client_id", "client_secret"])
+@pytest.mark.parametrize("value", ["", None, 5, b"client-secret/1", {"s": "client-secret/1"}])
+def test_a_flow_without_key_or_secret_is_refused_when_it_is_made(field: str, value: Any) -> None:
+    given: Any = {"client_id": "the-key", "client_secret": SECRET, "redirect_uri": REDIRECT}
+
+    with pytest.raises(errors.MissingCredentials, match=r"client_id.*client_secret") as refused:
+        OAuthFlow(**{**given, field: value})
+
+    assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("redirect_uri", None),
+        ("redirect_uri", ""),
+        ("base_url", 5),
+        ("base_url", "oauth2.example.com"),
+        ("http_client", "a client"),
+        ("http_client", httpx.AsyncClient),
+        ("http_client", httpx.Client),
+    ],
+)
+def test_a_flow_with_an_address_that_is_none_is_refused_when_it_is_made(
+    field: str, value: Any
+) -> None:
+    given: Any = {"client_id": "the-key", "client_secret": SECRET, "redirect_uri": REDIRECT}
+
+    with pytest.raises(errors.InvalidField, match=f"{field} is .*Nothing was sent"):
+        OAuthFlow(**{**given, field: value})
+
+
+async def test_what_is_no_state_and_no_token_is_refused_before_anything_is_sent() -> None:
+    flow = OAuthFlow("the-key", SECRET, REDIRECT, base_url="http://127.0.0.1:9")
+    nothing: Any
+    for nothing in ("", None, 7):
+        with pytest.raises(errors.InvalidField, match="state is "):
+            flow.authorize_url(state=nothing)
+        with pytest.raises(errors.InvalidField, match="state is "):
+            await flow.exchange_code(redirected(), state=nothing)
+        with pytest.raises(errors.MissingCredentials, match="access_token is missing"):
+            await flow.token_info(nothing)
+
+
 def test_the_owner_is_sent_to_the_services_page_with_all_it_needs() -> None:
     flow = OAuthFlow("the-key", SECRET, REDIRECT)
 

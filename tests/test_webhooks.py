@@ -3,11 +3,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ccv2_async import errors
 from ccv2_async.webhooks import SIGNATURE_HEADER, verify_webhook
 
 SECRET = "1f2e3d"
@@ -45,9 +47,23 @@ def test_a_known_signature_is_checked_as_others_make_it() -> None:
 
 
 @pytest.mark.parametrize("signature", ["", "x"])
-def test_an_empty_secret_is_refused_because_anybody_could_sign_with_it(signature: str) -> None:
-    with pytest.raises(ValueError, match="client_secret is empty"):
-        verify_webhook(b"{}", signature, "")
+@pytest.mark.parametrize("secret", ["", None, b"1f2e3d"])
+def test_what_is_no_secret_is_refused_because_anybody_could_sign_with_it(
+    secret: Any, signature: str
+) -> None:
+    with pytest.raises(errors.InvalidField, match="client_secret is ") as refused:
+        verify_webhook(b"{}", signature, secret)
+    assert SECRET not in str(refused.value)
+
+
+def test_a_missing_signature_is_none_of_the_service() -> None:
+    assert not verify_webhook(b"{}", None, SECRET)
+
+
+def test_a_body_that_was_read_as_text_is_refused() -> None:
+    text: Any = "{}"
+    with pytest.raises(errors.InvalidField, match=r"body is .*the bytes of the request"):
+        verify_webhook(text, "x", SECRET)
 
 
 def test_the_header_is_named_as_the_service_names_it() -> None:

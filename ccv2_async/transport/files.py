@@ -270,7 +270,7 @@ def _open_regular(path: str, label: str) -> tuple[int, FileState]:
     except FileRefused:  # a ValueError itself
         raise
     except ValueError as error:
-        raise FileRefused(label, "its name holds a NUL character") from error
+        raise FileRefused(label, "its name holds a character that no file name can") from error
     except OSError as error:
         reason = _REASONS.get(error.errno or 0, f"it cannot be opened ({_strerror(error)})")
         raise FileRefused(label, reason) from error

@@ -20,10 +20,13 @@ import httpx
 
 from ccv2_async import errors
 from ccv2_async.models.convert import decode
+from ccv2_async.models.kinds import is_text
 from ccv2_async.models.oauth import AccessToken, TokenInfo
 from ccv2_async.transport import answers
 from ccv2_async.transport.connections import UsersEngine, open_engine
 from ccv2_async.transport.credentials import HIDDEN, any_of
+from ccv2_async.transport.options import check_options
+from ccv2_async.transport.origin import checked_origin
 from ccv2_async.version import __version__
 
 if TYPE_CHECKING:
@@ -46,6 +49,11 @@ def new_state() -> str:
     return secrets.token_urlsafe(32)
 
 
+def _base_of(url: str) -> str:
+    check_options(base_url=url)
+    return checked_origin(url)
+
+
 @attrs.frozen
 class OAuthFlow:
     """The server flow of one application.
@@ -56,13 +64,27 @@ class OAuthFlow:
         redirect_uri: Where the owner's browser is sent back to, as registered for the key.
         base_url: Where the OAuth2 server lives.
         http_client: Your own `httpx.AsyncClient` to send through; it is not closed.
+
+    Raises:
+        MissingCredentials: The key or the secret is missing.
+        InvalidField: An address is not one.
     """
 
     client_id: str = attrs.field(repr=False)
     client_secret: str = attrs.field(repr=False)
     redirect_uri: str
-    base_url: str = attrs.field(default=BASE_URL, kw_only=True)
+    base_url: str = attrs.field(default=BASE_URL, kw_only=True, converter=_base_of)
     http_client: httpx.AsyncClient | None = attrs.field(default=None, repr=False, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if not _is_word(self.client_id) or not _is_word(self.client_secret):
+            raise errors.MissingCredentials(
+                "The OAuth2 flow needs client_id, the application's API key, and client_secret, "
+                "both as text. Nothing was sent."
+            )
+        if not _is_word(self.redirect_uri):
+            raise errors.InvalidField("redirect_uri", self.redirect_uri, "the registered URL")
+        check_options(http_client=self.http_client)
 
     def authorize_url(self, *, state: str, sign_up: bool = False, new_user: bool = False) -> str:
         """Where to send the browser of the account's owner. Makes no request.
@@ -75,7 +97,7 @@ class OAuthFlow:
         Raises:
             InvalidField: `state` is empty.
         """
-        if not state:
+        if not _is_word(state):
             raise errors.InvalidField("state", state, "a text that nobody can guess: new_state()")
         query = {
             "response_type": "code",
@@ -137,10 +159,13 @@ class OAuthFlow:
         """Whose token it is, and the seconds it is still good for.
 
         Raises:
+            MissingCredentials: It is empty. Nothing was sent.
             GrantRefused: The token is not good.
             TransportError: No whole answer came. Safe to try again: yes.
             DecodeError: The answer is not what it should be. Safe to try again: yes.
         """
+        if not _is_word(access_token):
+            raise errors.MissingCredentials("access_token is missing. Nothing was sent.")
         form = _Form("token information", {"access_token": access_token}, (access_token,))
         del access_token
         return await self._ask("/tokeninfo.htm", form, TokenInfo)
@@ -222,8 +247,12 @@ class _Answer:
     content: bytes = attrs.field(repr=False)
 
 
+def _is_word(value: object) -> bool:
+    return is_text(value) and value != ""
+
+
 def _require_state(given: str, kept: str) -> None:
-    if not kept:
+    if not _is_word(kept):
         raise errors.InvalidField("state", kept, "the state that was kept for this owner")
     if not hmac.compare_digest(given.encode(), kept.encode()):
         raise errors.GrantRefused(

@@ -54,7 +54,8 @@ def _is_users_client(value: object) -> bool:
         kind.__name__ == "Client" and kind.__module__.partition(".")[0] in ("httpx", "httpx2")
         for kind in type(value).__mro__
     )
-    return value is None or (callable(getattr(value, "send", None)) and not blocking)
+    sends = callable(getattr(value, "send", None)) and not isinstance(value, type)
+    return value is None or (sends and not blocking)
 
 
 def _are_timeouts(value: object) -> bool:

@@ -101,7 +101,8 @@ async def test_what_is_no_regular_file_is_refused_at_once(
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("a\0b", "its name holds a NUL character"),
+        ("a\0b", "its name holds a character that no file name can"),
+        ("a\ud800b", "its name holds a character that no file name can"),
         ("n" * 300, "its name is too long"),
         ("/dev/null/x", "there is no such file"),
         ("/dev/zero", "it is a device, not a file"),
