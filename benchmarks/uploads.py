@@ -34,8 +34,9 @@ class Workload:
     by_bytes: bool = True
 
 
+# As many names as uploads: ours sends files of one name to one folder one after the other.
 SMALL = {
-    level: Workload((20 * KB,) * 2, 16, (100, 400), level, (2, 7), by_bytes=False)
+    level: Workload((20 * KB,) * 2, 400, (100, 400), level, (2, 7), by_bytes=False)
     for level in (8, 32, 100)
 }
 MEDIUM = Workload((4 * MB,) * 2, 8, (8, 32), 4, (2, 7))
