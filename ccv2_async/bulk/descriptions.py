@@ -8,7 +8,7 @@ import attrs
 
 from ccv2_async import errors
 from ccv2_async.bulk.folders import check_depth
-from ccv2_async.bulk.journal import Entry, storable
+from ccv2_async.bulk.rows import Entry, storable
 from ccv2_async.resources.uploads import empty, prepare
 from ccv2_async.transport.budget import Lane
 from ccv2_async.transport.sources import PathSource

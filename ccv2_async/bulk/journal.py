@@ -15,7 +15,8 @@ from urllib.parse import quote
 import anyio
 import attrs
 
-from ccv2_async.bulk.results import Action, BulkState
+from ccv2_async.bulk.results import BulkState
+from ccv2_async.bulk.rows import Entry, action_for, storable
 from ccv2_async.errors import JournalError, UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     import aiosqlite
 
     from ccv2_async.transport.threads import FileThreads
+
+__all__ = ["Entry", "Journal", "Memory", "NoJournal", "action_for", "entries", "storable"]
 
 VERSION = "1"
 
@@ -52,77 +55,11 @@ CREATE TABLE files (
 )
 
 
-@attrs.frozen
-class Entry:
-    """One row of the journal.
-
-    Attributes:
-        path: The file's absolute path.
-        folder: Where it goes: the folder's id, and names of folders below it.
-        name: Its name in the library.
-        size: Bytes, when it was taken up.
-        written_ns: When the file was last written, in nanoseconds since 1970.
-        state: Where it stands.
-        since: When it was first sent, in seconds since 1970; None before.
-        file_id: The library's id, or "".
-        folder_id: The library folder it went to, or "".
-        token: Its resume token, or "".
-        status: The service's last word, or None.
-        final: Whether a failure is one that sending it again will not mend.
-        error: Why it failed, or "".
-        updated: When the row was written, in seconds since 1970.
-    """
-
-    path: str
-    folder: str
-    name: str
-    size: int
-    written_ns: int
-    state: BulkState = attrs.field(default=BulkState.PENDING, converter=BulkState)
-    since: float | None = None
-    file_id: str = ""
-    folder_id: str = ""
-    token: str = ""
-    status: str | None = None
-    final: bool = attrs.field(default=False, converter=bool)
-    error: str = ""
-    updated: float = 0.0
-
-    @property
-    def begun(self) -> float:
-        """When it was first sent, at the latest, in seconds since 1970."""
-        return self.since if self.since is not None else self.updated
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """What tells one file of a bulk upload from the others."""
-        return self.path, self.folder, self.name
-
-
 _COLUMNS = tuple(field.name for field in attrs.fields(Entry))
 _UPSERT = (
     f"INSERT OR REPLACE INTO files ({', '.join(_COLUMNS)}) "  # noqa: S608  # our own names
     f"VALUES ({', '.join('?' * len(_COLUMNS))})"
 )
-
-_ACTIONS = {
-    BulkState.PENDING: Action.SEND,
-    BulkState.SENDING: Action.LOOK,
-    BulkState.ACCEPTED: Action.FOLLOW,
-    BulkState.DONE: Action.SKIP,
-    BulkState.AMBIGUOUS: Action.REPORT,
-}
-
-
-def action_for(known: Entry | None, size: int, written_ns: int) -> Action:
-    """What to do about a file, by what the journal knows of it and what it is now. Pure."""
-    changed = known is not None and (known.size, known.written_ns) != (size, written_ns)
-    # The service kept nothing of a file that failed: what was mended since is a file like any.
-    if known is None or (known.state is BulkState.FAILED and (changed or not known.final)):
-        return Action.SEND
-    if changed and known.state is not BulkState.PENDING:
-        return Action.REFUSE
-    return _ACTIONS.get(known.state, Action.REPORT)
 
 
 class Memory(Protocol):
@@ -438,12 +375,6 @@ def _address(path: str, mode: str) -> str:
 
 def _about(account: str, base_url: str) -> dict[str, str]:
     return {"version": VERSION, "account": account, "service": base_url}
-
-
-def storable(path: str) -> str:
-    """The path as text that a database takes, another one for each path, whatever its bytes."""
-    escaped = path.replace("\\", "\\\\")
-    return escaped.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _take_lock(path: str) -> int:

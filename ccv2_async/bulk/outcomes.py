@@ -11,8 +11,8 @@ from ccv2_async.bulk.results import BulkState, UploadResult
 
 if TYPE_CHECKING:
     from ccv2_async.bulk.items import FileToUpload
-    from ccv2_async.bulk.journal import Entry
     from ccv2_async.bulk.results import Action
+    from ccv2_async.bulk.rows import Entry
     from ccv2_async.resources.uploads import Upload
 
 

@@ -15,11 +15,7 @@ from ccv2_async import errors
 from ccv2_async.bulk.descriptions import describe
 from ccv2_async.bulk.folders import FolderMap
 from ccv2_async.bulk.items import count_files, each_file
-from ccv2_async.bulk.journal import (
-    Journal,
-    NoJournal,
-    action_for,
-)
+from ccv2_async.bulk.journal import Journal, NoJournal
 from ccv2_async.bulk.outcomes import (
     earlier_result,
     planned_result,
@@ -27,6 +23,7 @@ from ccv2_async.bulk.outcomes import (
     result_of,
 )
 from ccv2_async.bulk.results import Action, BulkState, UploadResult
+from ccv2_async.bulk.rows import action_for
 from ccv2_async.bulk.telling import Telling
 from ccv2_async.polling.jobs import State
 from ccv2_async.polling.poller import UploadPoller
@@ -39,9 +36,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 
     from ccv2_async.bulk.items import FileToUpload, Items
-    from ccv2_async.bulk.journal import Entry, Memory
+    from ccv2_async.bulk.journal import Memory
     from ccv2_async.bulk.options import Options, Surroundings
     from ccv2_async.bulk.results import BulkProgress
+    from ccv2_async.bulk.rows import Entry
     from ccv2_async.polling.jobs import Job
     from ccv2_async.resources.uploads import Upload
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from ccv2_async.bulk.items import FileToUpload
-    from ccv2_async.bulk.journal import Entry
     from ccv2_async.bulk.results import OnBulkProgress, OnFileProgress, UploadResult
+    from ccv2_async.bulk.rows import Entry
     from ccv2_async.polling.poller import UploadPoller
     from ccv2_async.resources.uploads import Upload
     from ccv2_async.transport.progress import Progress
