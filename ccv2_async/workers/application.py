@@ -385,7 +385,9 @@ class Workers:
     async def _tick(self) -> None:
         """Make a round every so often: one for all workers, whichever is first.
 
-        Not by way of the queue, where it would stand behind all that is still to be sent.
+        It does not stand in the queue alone, behind all that is still to be sent. It stands there
+        too: a worker takes over what another left unacknowledged, and leaves off listening, only
+        when a message comes.
         """
         troubled = False
         every = self.settings.sweep_seconds
@@ -393,6 +395,7 @@ class Workers:
             await self._clock.sleep(every / 2)
             try:
                 if await self._store.hold(TICK_LOCK, self._name, every * 0.9):
+                    await self.tasks.sweep.kiq()
                     await self.sweep()
             except Exception as error:  # noqa: BLE001  # those of the queue and of Redis are many
                 if not troubled:
