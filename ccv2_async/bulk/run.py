@@ -27,8 +27,8 @@ from ccv2_async.bulk.rows import action_for
 from ccv2_async.bulk.telling import Telling
 from ccv2_async.polling.jobs import State
 from ccv2_async.polling.poller import UploadPoller
-from ccv2_async.polling.sweep import Until
 from ccv2_async.polling.uploads import UPLOAD
+from ccv2_async.polling.watchers import Until
 from ccv2_async.resources.uploads import Unsettled
 from ccv2_async.transport.sources import StreamSource
 

@@ -12,8 +12,8 @@ from ccv2_async.models import LibraryFile
 from ccv2_async.models.activities import Activity
 from ccv2_async.models.kinds import is_number
 from ccv2_async.polling.jobs import State
-from ccv2_async.polling.sweep import Until
 from ccv2_async.polling.token import TokenData, encode
+from ccv2_async.polling.watchers import Until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator

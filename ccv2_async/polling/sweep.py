@@ -9,13 +9,11 @@ it is cancelled. So there is no background task, and at most one status request 
 from __future__ import annotations
 
 import asyncio
-import copy
-import enum
 import heapq
 import logging
 import random
 import weakref
-from collections import defaultdict, deque
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from ccv2_async import errors
@@ -30,7 +28,8 @@ from ccv2_async.polling.schedule import (
     next_look,
     spacing,
 )
-from ccv2_async.transport.baton import Baton, Waiter
+from ccv2_async.polling.watchers import Until, WatchedJobs, Watcher
+from ccv2_async.transport.baton import Baton
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -44,100 +43,6 @@ logger: logging.Logger = logging.getLogger("ccv2_async.polling")
 # A refusal of the whole request, not of one job: ask for fewer.
 _TOO_MANY = frozenset({400, 404, 413, 414})
 _FOREVER = 3600.0
-
-
-class Until(enum.Enum):
-    """What a watcher waits for."""
-
-    CHANGE = "the next change of status"
-    END = "the final status"
-    LOOK = "the next look, whatever it says; a job that has ended is not looked at again"
-
-
-class Watcher(Waiter):
-    """One caller that waits for a job.
-
-    Args:
-        until: What it waits for.
-        limit: Seconds that it waits at most; None for no limit.
-    """
-
-    __slots__ = ("limit", "trouble", "until")
-
-    def __init__(self, until: Until, limit: float | None = None) -> None:
-        super().__init__()
-        self.until = until
-        self.limit = limit
-        self.trouble: errors.ConstantContactError | None = None
-
-    def fire(self, job: Job) -> None:
-        """Note for which job it is that what is waited for has come."""
-
-    def raise_trouble(self) -> None:
-        """Raise what the service answered instead, if it refused to be asked."""
-        trouble, self.trouble = self.trouble, None
-        if trouble is not None:
-            raise copy.copy(trouble)
-
-
-class _WatcherOfMany(Watcher):
-    """One caller that waits for several jobs."""
-
-    __slots__ = ("fired",)
-
-    def __init__(self, until: Until) -> None:
-        super().__init__(until)
-        self.fired: deque[Job] = deque()
-
-    def fire(self, job: Job) -> None:
-        self.fired.append(job)
-
-
-class WatchedJobs:
-    """A set of jobs that one caller waits for together; jobs may be added at any time."""
-
-    def __init__(self, sweep: Sweep, until: Until) -> None:
-        self._sweep = sweep
-        self._watcher = _WatcherOfMany(until)
-        self._jobs: set[Job] = set()
-
-    def __len__(self) -> int:
-        return len(self._jobs)
-
-    def __contains__(self, job: Job) -> bool:
-        return job in self._jobs
-
-    def add(self, job: Job) -> None:
-        """Wait for this one too."""
-        self._jobs.add(job)
-        self._sweep.watch(self._watcher, job)
-
-    def discard(self, job: Job) -> None:
-        """Wait no longer for this one."""
-        self._jobs.discard(job)
-        self._sweep.unwatch(self._watcher, job)
-
-    async def next(self) -> Job:
-        """The next job for which what is waited for has come; it leaves the set.
-
-        Raises:
-            ConstantContactError: The service refuses to be asked; asking again is safe.
-        """
-        watcher = self._watcher
-        while True:
-            while watcher.fired:
-                job = watcher.fired.popleft()
-                if job in self._jobs:
-                    self.discard(job)
-                    return job
-            watcher.raise_trouble()
-            watcher.done = False
-            await self._sweep.drive(watcher)
-
-    def close(self) -> None:
-        """Wait for none of them any longer."""
-        while self._jobs:
-            self._sweep.unwatch(self._watcher, self._jobs.pop())
 
 
 class Sweep:

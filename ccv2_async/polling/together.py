@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ccv2_async.errors import ConstantContactError, JobError
 from ccv2_async.polling.poller import Poller
-from ccv2_async.polling.sweep import Until
+from ccv2_async.polling.watchers import Until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping

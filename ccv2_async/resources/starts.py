@@ -10,7 +10,7 @@ from ccv2_async import errors
 from ccv2_async.models import Activity
 from ccv2_async.polling.activities import ACTIVITY
 from ccv2_async.polling.split import BulkPoller, Part, SplitJobs
-from ccv2_async.polling.sweep import Until
+from ccv2_async.polling.watchers import Until
 from ccv2_async.transport.calls import UPLOAD_DEADLINE, Call
 from ccv2_async.transport.links import is_id, job_id
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ccv2_async.polling.row_errors import Lines
-    from ccv2_async.polling.sweep import Sweep, WatchedJobs
+    from ccv2_async.polling.sweep import Sweep
+    from ccv2_async.polling.watchers import WatchedJobs
     from ccv2_async.transport.body import Body
     from ccv2_async.transport.budget import Lane
     from ccv2_async.transport.calls import Answer

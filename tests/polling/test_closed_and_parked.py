@@ -10,7 +10,7 @@ import pytest
 
 from ccv2_async import errors
 from ccv2_async.client import ConstantContact
-from ccv2_async.polling.sweep import Until
+from ccv2_async.polling.watchers import Until
 from ccv2_async.sandbox import Sandbox
 from tests.polling.scripted import Service
 from tests.support.clocks import settle

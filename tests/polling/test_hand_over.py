@@ -14,7 +14,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 
 from ccv2_async import errors
 from ccv2_async.polling.jobs import State
-from ccv2_async.polling.sweep import Until
+from ccv2_async.polling.watchers import Until
 from tests.polling.scripted import Service, refusal
 from tests.support.clocks import ManualClock, settle
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ccv2_async import errors
-from ccv2_async.polling.sweep import Until
+from ccv2_async.polling.watchers import Until
 from tests.polling.scripted import Service, refusal
 from tests.support.clocks import settle
 
