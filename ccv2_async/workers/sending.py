@@ -7,8 +7,7 @@ holds its lock, its record says "sending" before the first byte can leave, and w
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import attrs
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from ccv2_async.clock import Clock
     from ccv2_async.polling.split import BulkPoller
     from ccv2_async.resources.uploads import Upload
-    from ccv2_async.transport.sources import OpenSource, Source
+    from ccv2_async.transport.sources import OpenSource, PathSource, Source
     from ccv2_async.transport.threads import FileThreads
     from ccv2_async.workers.records import JobRecord
     from ccv2_async.workers.store import JobStore
@@ -152,14 +151,19 @@ class Sender:
     async def _measure(
         self, upload: Upload, known: JobRecord, threads: FileThreads
     ) -> tuple[int, int]:
-        """Size and time of the file; those on record if it is gone and may have been sent."""
+        """Size and time of the file, which is sent as it is now or not at all.
+
+        Those on record if it is gone and may have been sent.
+        """
         try:
-            size = await upload.source.prepare(threads)
-            return size, await threads.run(_written_ns, known.arguments["path"])
+            state = await cast("PathSource", upload.source).hold(
+                threads
+            )  # the one that takes paths
         except errors.FileRefused:
             if known.state is BulkState.SENDING:
                 return known.size, known.written_ns
             raise
+        return state.length, state.written_ns
 
     async def _refuse(self, known: JobRecord, holder: str) -> JobRecord:
         """It was being sent, nobody knows whether it arrived, and it is another file now."""
@@ -288,10 +292,3 @@ def _upload_of(record: JobRecord) -> Upload:
         length=None,
     )
     return attrs.evolve(upload, lane=Lane.BULK)
-
-
-def _written_ns(path: str) -> int:
-    try:
-        return os.stat(path).st_mtime_ns  # noqa: PTH116  # a plain string
-    except OSError as error:
-        raise errors.FileRefused(path, f"it is gone ({error.strerror})") from None

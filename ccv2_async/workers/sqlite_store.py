@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -80,9 +81,9 @@ class SqliteStore(JobStore):
         except sqlite3.Error as error:
             raise UsageError(f"{self._path}: the jobs cannot be opened ({error}).") from None
         try:
-            await database.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
-            await database.execute("PRAGMA journal_mode=WAL")
-            await database.execute("PRAGMA synchronous=FULL")
+            await database.execute_fetchall(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+            await database.execute_fetchall("PRAGMA journal_mode=WAL")
+            await database.execute_fetchall("PRAGMA synchronous=FULL")
             await database.executescript(_SCHEMA)
         except sqlite3.DatabaseError as error:
             await database.close()
@@ -124,17 +125,15 @@ class SqliteStore(JobStore):
     async def schedule(self, key: str, line: Line, at: float) -> None:
         """Let a job want attention at another time, if it is still in this line."""
         async with self._transaction():
-            await self._open_database.execute(
-                "UPDATE jobs SET attend_at = ? WHERE key = ? AND line = ?", (at, key, line)
+            await self._do(
+                "UPDATE jobs SET attend_at = ? WHERE key = ? AND line = ?", at, key, line
             )
 
     async def upcoming(self, line: Line, most: int) -> list[JobRecord]:
         """The jobs of a line that want attention first."""
         query = "SELECT record, attend_at FROM jobs WHERE line = ? ORDER BY attend_at LIMIT ?"
-        async with self._open_database.execute(query, (line, most)) as rows:
-            return [
-                attrs.evolve(JobRecord.from_json(record), attend_at=at) async for record, at in rows
-            ]
+        rows = await self._do(query, line, most)
+        return [attrs.evolve(JobRecord.from_json(record), attend_at=at) for record, at in rows]
 
     async def listed(self, state: BulkState, most: int) -> list[JobRecord]:
         """The jobs in a state, the last changed first."""
@@ -143,10 +142,8 @@ class SqliteStore(JobStore):
 
     async def counts(self) -> dict[BulkState, int]:
         """How many jobs are in each state."""
-        async with self._open_database.execute(
-            "SELECT state, COUNT(*) FROM jobs GROUP BY state"
-        ) as rows:
-            return {BulkState(state): int(count) async for state, count in rows}
+        rows = await self._do("SELECT state, COUNT(*) FROM jobs GROUP BY state")
+        return {BulkState(state): int(count) for state, count in rows}
 
     async def file_ids(self, lock: str) -> Sequence[str]:
         """The library's ids of all uploads that shared a lock."""
@@ -158,8 +155,8 @@ class SqliteStore(JobStore):
         async with self._transaction():
             if await self._rows(_HELD, lock, now):
                 return False
-            await self._open_database.execute(
-                "INSERT OR REPLACE INTO locks VALUES (?, ?, ?)", (lock, holder, now + seconds)
+            await self._do(
+                "INSERT OR REPLACE INTO locks VALUES (?, ?, ?)", lock, holder, now + seconds
             )
             return True
 
@@ -169,17 +166,13 @@ class SqliteStore(JobStore):
         async with self._transaction():
             if not await self._rows(_HELD_BY, lock, now, holder):
                 return False
-            await self._open_database.execute(
-                "UPDATE locks SET until = ? WHERE name = ?", (now + seconds, lock)
-            )
+            await self._do("UPDATE locks SET until = ? WHERE name = ?", now + seconds, lock)
             return True
 
     async def release(self, lock: str, holder: str) -> None:
         """Let go of the lock, if it is still held."""
         async with self._transaction():
-            await self._open_database.execute(
-                "DELETE FROM locks WHERE name = ? AND holder = ?", (lock, holder)
-            )
+            await self._do("DELETE FROM locks WHERE name = ? AND holder = ?", lock, holder)
 
     async def is_held(self, lock: str) -> bool:
         """Whether anybody holds the lock."""
@@ -196,16 +189,18 @@ class SqliteStore(JobStore):
         """What is done inside is done as a whole, and on disk afterwards."""
         import sqlite3  # noqa: PLC0415  # with the database
 
-        database = self._open_database
         async with self._writing:
             try:
-                await database.execute("BEGIN IMMEDIATE")
                 try:
+                    await self._do("BEGIN IMMEDIATE")
                     yield
+                    await self._do("COMMIT")
                 except BaseException:
-                    await database.execute("ROLLBACK")
+                    # Who is cancelled does not know whether his last statement was carried out;
+                    # this one comes after it in any case.
+                    with contextlib.suppress(sqlite3.OperationalError):
+                        await self._do("ROLLBACK")
                     raise
-                await database.execute("COMMIT")
             except sqlite3.Error as error:
                 raise StoreUnavailable(
                     f"{self._path}: the jobs cannot be written ({error})."
@@ -214,24 +209,29 @@ class SqliteStore(JobStore):
     async def _write(self, record: JobRecord) -> None:
         now = self._now()
         record = attrs.evolve(record, updated=now)
-        await self._open_database.execute(
+        await self._do(
             "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                record.key,
-                record.line,
-                str(record.state),
-                record.attend_at,
-                now,
-                record.lock,
-                record.file_id,
-                record.to_json().decode(),
-            ),
+            record.key,
+            record.line,
+            str(record.state),
+            record.attend_at,
+            now,
+            record.lock,
+            record.file_id,
+            record.to_json().decode(),
         )
         if record.settled and self._keep is not None:
-            await self._open_database.execute(
-                "DELETE FROM jobs WHERE line = 'settled' AND updated < ?", (now - self._keep,)
+            await self._do(
+                "DELETE FROM jobs WHERE line = 'settled' AND updated < ?", now - self._keep
             )
 
     async def _rows(self, query: str, *values: object) -> list[str]:
-        async with self._open_database.execute(query, values) as rows:
-            return [row[0] async for row in rows]
+        return [row[0] for row in await self._do(query, *values)]
+
+    async def _do(self, statement: str, *values: object) -> list[Any]:
+        """The rows that come of a statement.
+
+        All of them at once: a cursor that got as far as a caller who is cancelled in that moment
+        would live on in his exception, and keep the database open although it was closed.
+        """
+        return list(await self._open_database.execute_fetchall(statement, values))

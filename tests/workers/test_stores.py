@@ -80,6 +80,19 @@ async def test_a_job_is_added_once(store: JobStore) -> None:
     assert found.name == "first"
 
 
+async def test_whoever_is_cancelled_at_any_moment_leaves_the_store_fit_for_the_next(
+    store: JobStore,
+) -> None:
+    for turns in range(20):
+        adding = asyncio.create_task(store.add(job(f"cancelled-{turns}")))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        adding.cancel()
+        await asyncio.wait([adding])
+        assert await store.add(job(f"next-{turns}"))
+    assert await store.find("next-19") is not None
+
+
 async def test_only_the_holder_of_the_lock_may_write_as_such(store: JobStore) -> None:
     assert not await store.save(job(), holder="me")
     assert await store.hold("lock", "me", 60)
