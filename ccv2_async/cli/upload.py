@@ -142,10 +142,8 @@ class _Batch:
         return heaviest(codes if possible and not refused else [*codes, Exit.SOME_FAILED])
 
     async def _plan(self, client: ConstantContact, found: Sequence[intake.Found]) -> bool:
-        # A journal that is not there yet has nothing to say, and a dry run leaves no file behind.
-        journal = self.journal if self.journal and _has_content(self.journal) else None
         plan = client.upload_many(
-            self._files(found), folder_id=self.folder, journal=journal, dry_run=True
+            self._files(found), folder_id=self.folder, journal=self.journal, dry_run=True
         )
         async with aclosing(aiter(plan)) as results:
             return await show_plan(results, self.output)
