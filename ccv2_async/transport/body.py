@@ -54,7 +54,7 @@ class BodyAttempt(httpx.AsyncByteStream):
         self.length = length
         self.bytes_sent: int = 0
         self.sent: SentState = "nothing"
-        self.is_closed = False
+        self.is_closed: bool = False
         self.failure: Exception | None = None
         self.trace: TracebackType | None = None
         self._iterated = False

@@ -57,7 +57,7 @@ class Http1Connection:
     """
 
     def __init__(self, stream: Stream, keepalive_expiry: float) -> None:
-        self.at_rest = False
+        self.at_rest: bool = False
         self._stream = stream
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
         self._keepalive_expiry = keepalive_expiry

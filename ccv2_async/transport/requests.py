@@ -43,7 +43,7 @@ class RequestMaker:
         visible_url: bool,
     ) -> None:
         self.user_agent = user_agent
-        self.extensions = {"timeout": timeouts.as_extension()}
+        self.extensions: dict[str, dict[str, float | None]] = {"timeout": timeouts.as_extension()}
         self._base_url = base_url
         self._credentials = credentials
         self._visible_url = visible_url

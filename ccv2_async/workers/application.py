@@ -386,8 +386,7 @@ class Workers:
         """Make a round every so often: one for all workers, whichever is first.
 
         It does not stand in the queue alone, behind all that is still to be sent. It stands there
-        too: a worker takes over what another left unacknowledged, and leaves off listening, only
-        when a message comes.
+        too: a worker takes over what another left unacknowledged only when a message comes.
         """
         troubled = False
         every = self.settings.sweep_seconds

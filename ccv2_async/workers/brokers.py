@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 from taskiq import InMemoryBroker
 from taskiq.serializers import JSONSerializer
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 RESULTS_KEPT = 86_400
 _CLAIM_SECONDS = 10.0
 _TRIM_SECONDS = 2.0
+# redis-py keeps a limit by `asyncio.wait_for`, which in Python 3.11 may swallow a cancellation
+# that comes just when a command has been sent: a worker that is told to stop would never do so.
+_LIMITS: dict[str, Any] = {"socket_keepalive": True}
+if sys.version_info < (3, 12):
+    _LIMITS["socket_timeout"] = None
 
 
 def make_broker(settings: WorkerSettings) -> AsyncBroker:
@@ -58,12 +64,14 @@ def _redis_broker(settings: WorkerSettings, url: str) -> AsyncBroker:
             idle_timeout=int(settings.redeliver_seconds * 1000),
             # Whoever dies while it claims messages must not keep the others from doing so.
             unacknowledged_lock_timeout=_CLAIM_SECONDS,
+            **_LIMITS,
         ).with_result_backend(
             RedisAsyncResultBackend(
                 url,
                 serializer=JSONSerializer(),
                 result_ex_time=RESULTS_KEPT,
                 prefix_str=f"{settings.namespace}:result",
+                **_LIMITS,
             )
         )
     except ValueError:

@@ -15,6 +15,7 @@ from taskiq.receiver import Receiver
 from ccv2_async.errors import MissingCredentials, UsageError
 from ccv2_async.workers import BulkState, StoreUnavailable, Workers, WorkerSettings
 from tests.support.probes import nothing_left
+from tests.workers.crew import Crew
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -146,3 +147,20 @@ async def test_whoever_asks_while_redis_is_away_is_told_so(
     async with nothing_left():
         with pytest.raises(StoreUnavailable, match="Redis does not answer"):
             await office.__aenter__()
+
+
+async def test_workers_with_nothing_to_do_stop_when_they_are_told_to(
+    redis_server: RedisServer, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    options = sandbox.client_options()
+    environment = {
+        "CCV2_API_KEY": options["api_key"],
+        "CCV2_ACCESS_TOKEN": options["access_token"],
+        "CCV2_BASE_URL": options["base_url"],
+        "CCV2_REDIS_URL": redis_server.url,
+        "CCV2_SWEEP_SECONDS": "3600",  # no message comes that would wake them
+    }
+    with Crew(environment, 2, tmp_path / "workers.log") as crew:
+        await asyncio.to_thread(crew.wait_for_workers)
+    assert crew.said().count("The runner is stopped") == 2, crew.said()
+    assert "Traceback" not in crew.said()
