@@ -8,6 +8,7 @@ import hashlib
 import hmac
 
 from ccv2_async.errors import InvalidField
+from ccv2_async.models.kinds import is_text
 
 SIGNATURE_HEADER = "x-ctct-hmac-sha256"
 """The header that carries the signature."""
@@ -15,7 +16,7 @@ SIGNATURE_HEADER = "x-ctct-hmac-sha256"
 _HEX_LENGTH = hashlib.sha256().digest_size * 2
 
 
-def verify_webhook(body: bytes, signature: str | None, client_secret: str) -> bool:
+def verify_webhook(body: bytes, signature: str | bytes | None, client_secret: str) -> bool:
     """Whether the signature is the service's for exactly this body; False too when it is missing.
 
     The signature is an HMAC-SHA256 of the body with the application's secret. The documentation
@@ -24,29 +25,36 @@ def verify_webhook(body: bytes, signature: str | None, client_secret: str) -> bo
 
     Args:
         body: The request body as it came, before anything parses it.
-        signature: The value of the header `x-ctct-hmac-sha256`; None or "" when it is missing.
+        signature: The value of the header `x-ctct-hmac-sha256`, as text or as the bytes that ASGI
+            gives; None or empty when it is missing.
         client_secret: The application's secret.
 
     Raises:
-        InvalidField: The secret is empty, which would make every signature forgeable, or the body
-            is not bytes. Safe to try again: no.
+        InvalidField: The secret is empty, which would make every signature forgeable, or no text;
+            or the body is not bytes, or the signature neither text nor bytes. Safe to try again:
+            no.
 
     Source: the official SDKs' webhook support.
     """
-    if not isinstance(client_secret, str) or not client_secret:
-        told = "" if client_secret == "" else type(client_secret)
-        raise InvalidField("client_secret", told, "text, and not empty: anybody could sign then")
+    if client_secret == "":
+        raise InvalidField("client_secret", "", "text, and not empty: anybody could sign then")
+    if not is_text(client_secret):
+        raise InvalidField("client_secret", type(client_secret), "text, without half a character")
     if not isinstance(body, bytes | bytearray | memoryview):
         raise InvalidField("body", type(body), "the bytes of the request as they came")
+    if signature is not None and not isinstance(signature, str | bytes):
+        raise InvalidField("signature", type(signature), "the value of the header, or None")
     expected = hmac.digest(client_secret.encode(), body, hashlib.sha256)
-    return hmac.compare_digest(expected, _digest_of((signature or "").strip()))
+    return hmac.compare_digest(expected, _digest_of(signature or ""))
 
 
-def _digest_of(signature: str) -> bytes:
+def _digest_of(signature: str | bytes) -> bytes:
     """The bytes a signature stands for; b"" when it stands for none."""
+    text = signature if isinstance(signature, str) else signature.decode("latin-1")
+    text = text.strip()
     try:
-        if len(signature) == _HEX_LENGTH:
-            return bytes.fromhex(signature)
-        return base64.b64decode(signature, validate=True)
+        if len(text) == _HEX_LENGTH:
+            return bytes.fromhex(text)
+        return base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error):
         return b""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from ccv2_async.errors import InvalidField
+from ccv2_async.models.kinds import is_flag, is_plain_function, is_whole
 
 if TYPE_CHECKING:
     from ccv2_async.bulk.results import OnBulkProgress, OnFileProgress
@@ -31,11 +31,7 @@ class Surroundings:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _is_flag(value: object) -> bool:
-    return isinstance(value, bool)
+    return is_whole(value) and value >= 1
 
 
 def _is_choice(value: object) -> bool:
@@ -53,7 +49,7 @@ def _is_called(value: object) -> bool:
 
 
 def _is_called_plainly(value: object) -> bool:
-    return _is_called(value) and not inspect.iscoroutinefunction(value)
+    return value is None or is_plain_function(value)
 
 
 _RULES = {
@@ -62,10 +58,10 @@ _RULES = {
     "on_progress": (_is_called, "a function or coroutine function, or None"),
     "on_file": (_is_called_plainly, "a plain function, or None"),
     "on_ambiguous": (_is_choice, '"look" or "raise"'),
-    "keep_folders": (_is_flag, "True or False"),
-    "fail_fast": (_is_flag, "True or False"),
-    "dry_run": (_is_flag, "True or False"),
-    "wait": (_is_flag, "True or False"),
+    "keep_folders": (is_flag, "True or False"),
+    "fail_fast": (is_flag, "True or False"),
+    "dry_run": (is_flag, "True or False"),
+    "wait": (is_flag, "True or False"),
 }
 
 

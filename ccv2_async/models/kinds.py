@@ -6,6 +6,7 @@ and the value, and not from inside the encoder or from the service.
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from collections.abc import Mapping
@@ -30,7 +31,6 @@ Problem = tuple[str, object, str]
 
 _ID = re.compile(r"(?:.*_)?ids?")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-_DEEPEST = DEPTH_LIMIT
 
 TEXT = "it must be text"
 WHOLE = "it must be a whole number of 64 bits at most"
@@ -77,6 +77,18 @@ def is_whole(value: object) -> TypeGuard[int]:
 def is_number(value: object) -> TypeGuard[float]:
     """Whether it is a number that has a value; True and NaN are none."""
     return (isinstance(value, float) and math.isfinite(value)) or is_whole(value)
+
+
+def is_flag(value: object) -> TypeGuard[bool]:
+    """Whether it is True or False; 1 and 0 are none."""
+    return isinstance(value, bool)
+
+
+def is_plain_function(value: object) -> bool:
+    """Whether it can be called with nothing to await: neither it nor its `__call__` is async."""
+    return callable(value) and not any(
+        inspect.iscoroutinefunction(called) for called in (value, type(value).__call__)
+    )
 
 
 def a_model(model: type[Any]) -> str:
@@ -130,7 +142,7 @@ _PLAIN: dict[Any, tuple[Callable[[Any], bool], str]] = {
     str: (is_text, TEXT),
     int: (is_whole, WHOLE),
     float: (is_number, NUMBER),
-    bool: ((lambda value: isinstance(value, bool)), FLAG),
+    bool: (is_flag, FLAG),
     datetime: ((lambda value: isinstance(value, datetime)), MOMENT),
 }
 
@@ -148,7 +160,7 @@ def _is_json(value: Any, level: int = 0) -> bool:
     """Whether JSON can hold it, models and dates included."""
     if value is None or isinstance(value, bool | datetime) or is_text(value) or is_number(value):
         return True
-    if level > _DEEPEST:
+    if level > DEPTH_LIMIT:
         return False
     if isinstance(value, Mapping):
         return all(is_text(key) for key in value) and _are_json(value.values(), level)

@@ -358,19 +358,23 @@ class Sweep:
             # An outage may last for hours: the power is bounded before a float is not.
             wait = next_look(2.0 ** min(self._trouble_in_a_row, 10), self._jitter())
         for job in jobs:
-            passing = error.safe_to_retry and wait < job.kind.deadline
             job.due = now + wait
             for watcher in self._watched.get(job, ()):
-                if not passing or watcher.until is Until.LOOK or self._too_late(watcher):
+                if not self._bears(watcher, job, error, wait):
                     self._tell_trouble(watcher, error)
         logger.info("a status request for %d jobs failed: %s", len(jobs), error.message)
 
-    def _too_late(self, watcher: Watcher) -> bool:
-        """Whether the next day's quota comes when the watcher's time is up already."""
-        if watcher.limit is None:
+    def _bears(
+        self, watcher: Watcher, job: Job, error: errors.ConstantContactError, wait: float
+    ) -> bool:
+        """Whether the watcher can wait so many seconds until it is tried again."""
+        if not error.safe_to_retry or watcher.until is Until.LOOK:
             return False
-        left = self._deadlines.left(watcher, watcher.limit)
-        return self._clock.monotonic() + left <= self._parked_until
+        if watcher.limit is None:
+            return wait < job.kind.deadline
+        if isinstance(error, errors.DailyQuotaExceeded):
+            return wait < self._deadlines.left(watcher, watcher.limit)
+        return True  # until its time is up
 
     def _tell_trouble(self, watcher: Watcher, trouble: errors.ConstantContactError) -> None:
         watcher.trouble = trouble

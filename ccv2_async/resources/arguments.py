@@ -16,6 +16,7 @@ from ccv2_async.models.kinds import (
     TEXT,
     a_model,
     check_kinds,
+    is_flag,
     is_number,
     is_text,
     is_whole,
@@ -35,10 +36,6 @@ LONGEST_ID = 200
 _NOT_IN_IDS = frozenset(" /\\")
 
 
-def _is_flag(value: object) -> bool:
-    return isinstance(value, bool)
-
-
 def _is_moment(value: object) -> bool:
     return isinstance(value, datetime)
 
@@ -49,10 +46,10 @@ _PARAMETERS: Mapping[str, tuple[str, Callable[[object], bool], str]] = {
     "email": ("email", is_text, TEXT),
     "modified_since": ("modified_since", _is_moment, MOMENT),
     "created_since": ("created_since", _is_moment, MOMENT),
-    "include_list_id": ("include_list_id", _is_flag, FLAG),
-    "include_contact_id": ("include_contact_id", _is_flag, FLAG),
-    "updateSummary": ("update_summary", _is_flag, FLAG),
-    "blanks_enabled": ("blanks_enabled", _is_flag, FLAG),
+    "include_list_id": ("include_list_id", is_flag, FLAG),
+    "include_contact_id": ("include_contact_id", is_flag, FLAG),
+    "updateSummary": ("update_summary", is_flag, FLAG),
+    "blanks_enabled": ("blanks_enabled", is_flag, FLAG),
 }
 
 
@@ -87,7 +84,7 @@ def checked_flag(value: object, field: str) -> bool:
     Raises:
         InvalidField: It is neither. Nothing was sent.
     """
-    if not isinstance(value, bool):
+    if not is_flag(value):
         raise InvalidField(field, value, FLAG)
     return value
 
@@ -171,12 +168,12 @@ def checked_id(id_: object, field: str = "id") -> str:
 
 
 def checked_ids(ids: object, field: str = "ids") -> tuple[str, ...]:
-    """Ids, one at least; one of them may be given as it is.
+    """Ids, one at least; a single one, text or number, may be given as it is.
 
     Raises:
         InvalidField: There is none, or one that is no id, or several in one text.
     """
-    if isinstance(ids, str):
+    if isinstance(ids, str) or is_whole(ids):
         ids = (ids,)
     if isinstance(ids, bytes | Mapping) or not isinstance(ids, Iterable):
         raise InvalidField(field, ids, "ids, one by one in a list")

@@ -20,6 +20,7 @@ from ccv2_async.models import (
     LibraryInfo,
     MoveResult,
 )
+from ccv2_async.models.library import ROOT_FOLDER_IDS
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.polling.uploads import UPLOAD
 from ccv2_async.resources.arguments import (
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
     from ccv2_async.transport.sources import FileInput
 
 MOST_ROWS = 1000
+
+_TOP = "0"
 
 
 class Library(Resource):
@@ -287,7 +290,7 @@ class Library(Resource):
             file_id: The file.
             name: Its new name, at most 80 characters.
             description: Its new description, at most 100 characters.
-            folder_id: The folder to move it to.
+            folder_id: The folder to move it to; "0" for the root.
             include_payload: False asks the service for no answer body, and gives None.
 
         Source: "File resource", PUT, of the service's documentation.
@@ -399,8 +402,8 @@ class Library(Resource):
 
         Args:
             name: At most 40 characters, all of ISO-8859-1.
-            parent_id: The folder it goes into; at the top unless given. Folders are three levels
-                deep at most.
+            parent_id: The folder it goes into; at the top unless given, or if "0" or "". Folders
+                are three levels deep at most.
 
         Raises:
             Conflict: There is a folder of that name already.
@@ -412,7 +415,7 @@ class Library(Resource):
         answer = await self._write(
             "POST",
             "/library/folders",
-            LibraryFolderWrite(name=name, parent_id=parent_id),
+            LibraryFolderWrite(name=name, parent_id=_TOP if parent_id == "" else parent_id),
             effect=Effect.ADDITIVE,
             what=f"creation of folder {checked_text(name, 'name')}",
         )
@@ -422,6 +425,11 @@ class Library(Resource):
         self, folder_id: str, *, name: str | None = None, parent_id: str | None = None
     ) -> LibraryFolder:
         """The changed folder; what is not given stays as it is (the folder is read first).
+
+        Args:
+            folder_id: The folder.
+            name: Its new name, at most 40 characters, all of ISO-8859-1.
+            parent_id: The folder to move it into; "0" or "", as answers say it, for the top.
 
         Source: "Folder resource", PUT, of the service's documentation.
         """
@@ -513,10 +521,16 @@ class Library(Resource):
 def _given(**changes: str | None) -> dict[str, str]:
     """What is to be changed; ids are looked at here, as they go into paths elsewhere."""
     return {
-        name: checked_id(value, name) if name.endswith("_id") else value
+        name: _place(value, name) if name.endswith("_id") else value
         for name, value in changes.items()
         if value is not None
     }
+
+
+def _place(folder_id: str, field: str) -> str:
+    """The folder's id as it is sent: answers spell the top in several ways, calls in one."""
+    at_top = isinstance(folder_id, str) and folder_id in ROOT_FOLDER_IDS
+    return _TOP if at_top else checked_id(folder_id, field)
 
 
 def _flag(value: bool) -> str:

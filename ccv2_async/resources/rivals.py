@@ -6,6 +6,7 @@ may be what was sent as a(1).png.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import deque
 from contextlib import contextmanager
@@ -60,13 +61,14 @@ class Rivals:
 
     @contextmanager
     def entered(self, opened: Opened) -> Iterator[None]:
-        """While an upload is under way; one that ends as ambiguous stays a rival."""
+        """While an upload is under way; one that ends with nobody knowing how stays a rival."""
         self._open[opened] = None
         try:
             yield
-        except AmbiguousUpload:
-            opened.until = self._now()
-            self._given_up.append(opened)
+        except (AmbiguousUpload, asyncio.CancelledError):
+            if opened.size is not None:  # as long as it was not opened, nothing of it was sent
+                opened.until = self._now()
+                self._given_up.append(opened)
             raise
         finally:
             self.forget(opened)

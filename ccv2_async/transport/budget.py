@@ -153,6 +153,10 @@ class Budget:
         heapq.heappush(self._queue, place)
         try:
             await self._baton.drive(place, self._step)
+        except BaseException:
+            if place.granted:  # and then the caller was cancelled
+                self.give_back()
+            raise
         finally:
             place.left = True
             self._drop_left()

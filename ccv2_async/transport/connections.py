@@ -233,7 +233,7 @@ def open_engine(
     """The engine of a client's own connections.
 
     Args:
-        name: "httpx", or "aiohttp" (extra `[aiohttp]`; about twice as fast on small uploads).
+        name: "httpx", or "aiohttp" (extra `[aiohttp]`), which sends through aiohttp.
         verify: An SSLContext, True for the default one, False to verify nothing.
         proxy: A proxy URL; None takes the environment's, as httpx does.
         trust_env: Whether the environment's proxies are used.

@@ -177,15 +177,17 @@ class _AnswerBody(httpx.AsyncByteStream):
     def __init__(self, connection: Http1Connection, timeout: float | None) -> None:
         self._connection: Http1Connection | None = connection
         self._timeout = timeout
+        self._at_end = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        if self._connection is None:
+        if self._connection is None or self._at_end:
             raise StopAsyncIteration
         piece = await self._connection.piece(self._timeout)
         if not piece:
+            self._at_end = True
             raise StopAsyncIteration
         return piece
 

@@ -111,11 +111,12 @@ class OAuthFlow:
             query["newUser"] = "true"
         return f"{self.base_url}/oauth/siteowner/authorize?{urlencode(query)}"
 
-    async def exchange_code(self, redirect: Mapping[str, str], *, state: str) -> AccessToken:
+    async def exchange_code(self, redirect: Mapping[str, str | None], *, state: str) -> AccessToken:
         """The access token for the code that a redirect brought; a code is good for one try.
 
         Args:
-            redirect: The query parameters of the redirect: `code` and `state`, or `error`.
+            redirect: The query parameters of the redirect: `code` and `state`, or `error`. What
+                is None or no text that can be sent counts as missing.
             state: The state that was kept for this owner; compared in constant time.
 
         Raises:
@@ -126,14 +127,14 @@ class OAuthFlow:
             ConnectFailed: Nothing was sent. Safe to try again: yes, with the same code.
             DecodeError: The answer holds no token.
         """
-        _require_state(redirect.get("state", ""), state)
-        code = redirect.get("code", "")
+        _require_state(_text_of(redirect, "state"), state)
+        code = _text_of(redirect, "code")
         if not code:
             raise _refusal(
                 "authorization",
                 None,
-                redirect.get("error", "")[:_LONGEST_REASON],
-                redirect.get("error_description", "")[:_LONGEST_REASON],
+                _text_of(redirect, "error")[:_LONGEST_REASON],
+                _text_of(redirect, "error_description")[:_LONGEST_REASON],
             )
         form = _Form(
             "exchange of the code",
@@ -249,6 +250,12 @@ class _Answer:
 
 def _is_word(value: object) -> bool:
     return is_text(value) and value != ""
+
+
+def _text_of(redirect: Mapping[str, str | None], name: str) -> str:
+    """A parameter of the redirect, which a stranger may have written; "" when it is none."""
+    value = redirect.get(name)
+    return value if is_text(value) else ""
 
 
 def _require_state(given: str, kept: str) -> None:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, get_args
 import attrs
 
 from ccv2_async.errors import InvalidField
-from ccv2_async.models.kinds import FLAG, TEXT, is_number, is_text, is_whole
+from ccv2_async.models.kinds import (
+    FLAG,
+    TEXT,
+    is_flag,
+    is_number,
+    is_plain_function,
+    is_text,
+    is_whole,
+)
 from ccv2_async.transport.budget import Budget
 from ccv2_async.transport.calls import Timeouts
 from ccv2_async.transport.connections import EngineName
@@ -18,15 +26,19 @@ if TYPE_CHECKING:
 
 _ENGINES: tuple[str, ...] = get_args(EngineName)
 _CLOCK = ("monotonic", "time", "sleep", "timeout")
-# They may hold a password.
-_NOT_SHOWN = frozenset({"base_url", "proxy", "http_client"})
+# Addresses may hold a password. Where an object is expected, text is a mistake, and often a secret
+# itself: a refresh token for its function, the address of the database for the budget.
+_NOT_SHOWN = frozenset(
+    {"base_url", "proxy", "http_client", "budget", "refresh_token", "on_event", "clock"}
+)
 
 
 def check_options(**options: object) -> None:
     """Nothing, when each option of a client is such as it takes.
 
     Raises:
-        InvalidField: Names the option, the value and what it must be. Nothing was sent.
+        InvalidField: Names the option, the value (or only its type, where it may hold a secret)
+            and what it must be. Nothing was sent.
     """
     for name, value in options.items():
         fits, rule = _OPTIONS[name]
@@ -34,10 +46,6 @@ def check_options(**options: object) -> None:
             if name in _NOT_SHOWN:
                 raise InvalidField(name, type(value), rule)
             raise InvalidField(name, value, rule)
-
-
-def _is_flag(value: object) -> bool:
-    return isinstance(value, bool)
 
 
 def _is_function(value: object) -> bool:
@@ -81,10 +89,10 @@ _OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "http_client": (_is_users_client, "it must be an httpx.AsyncClient, or None"),
     "proxy": (lambda value: value is None or is_text(value), f"{TEXT}, or None"),
     "verify": (
-        lambda value: _is_flag(value) or isinstance(value, ssl.SSLContext),
+        lambda value: is_flag(value) or isinstance(value, ssl.SSLContext),
         "it must be an ssl.SSLContext, or True or False",
     ),
-    "trust_env": (_is_flag, FLAG),
+    "trust_env": (is_flag, FLAG),
     "timeouts": (
         _are_timeouts,
         "it must be Timeouts, each of seconds above 0 or None",
@@ -94,6 +102,9 @@ _OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         "a whole number of 1 or more",
     ),
     "refresh_token": (_is_function, "it must be a function or coroutine function, or None"),
-    "on_event": (_is_function, "it must be a plain function, or None"),
+    "on_event": (
+        lambda value: value is None or is_plain_function(value),
+        "it must be a plain function, as nothing awaits it, or None",
+    ),
     "clock": (_is_clock, f"it must have the methods {', '.join(_CLOCK)}"),
 }

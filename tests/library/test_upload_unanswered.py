@@ -107,6 +107,25 @@ async def test_a_second_attempt_whose_answer_is_lost_is_looked_for_as_well(
     assert sends(sandbox) == 2
 
 
+async def test_a_lost_upload_does_not_take_the_file_of_one_that_its_caller_gave_up(
+    cc: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("delay_answer", "POST", seconds=30)
+    given_up = asyncio.create_task(cc.library.begin_upload(b"abc", name="menu.pdf"))
+    await until(sandbox.admin.files)
+    given_up.cancel()
+    await asyncio.wait([given_up])
+    sandbox.admin.fault("reset", "POST", after_bytes=10_000_000)
+
+    with pytest.raises(
+        errors.AmbiguousUpload, match=r"may be the upload of menu.pdf as well"
+    ) as caught:
+        await cc.library.begin_upload(b"xyz", name="menu.pdf")
+
+    assert caught.value.candidates == tuple(file["id"] for file in sandbox.admin.files())
+    assert sends(sandbox) == 2
+
+
 async def test_asked_to_raise_it_neither_looks_nor_sends_again(
     cc: ConstantContact, sandbox: Sandbox
 ) -> None:

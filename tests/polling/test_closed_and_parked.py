@@ -116,6 +116,26 @@ async def test_the_end_of_the_day_is_told_to_who_has_no_time_to_wait_for_the_nex
     assert await long == "result of 1"
 
 
+async def test_who_gave_it_the_time_waits_for_the_next_days_quota_with_an_upload_too(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    poller = service.start("upload", "1")
+    usual = asyncio.create_task(poller.wait())
+    patient = asyncio.create_task(poller.wait(timeout=2 * HOUR))
+    await manual_clock.advance(1.1)
+    service.fail(over(manual_clock, HOUR))
+    await settle()
+
+    assert usual.done()
+    with pytest.raises(errors.DailyQuotaExceeded):
+        await usual
+    assert not patient.done()
+    service.by_itself = True
+    service.statuses["1"] = "Active"
+    await manual_clock.advance(HOUR + 1)
+    assert await patient == "result of 1"
+
+
 async def test_the_end_of_the_day_is_told_to_who_comes_when_others_wait_for_the_next_already(
     service: Service, manual_clock: ManualClock
 ) -> None:

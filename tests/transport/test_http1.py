@@ -167,6 +167,17 @@ async def test_what_follows_an_answer_unasked_is_not_taken_for_the_next_one(
             assert server.connections == connections
 
 
+async def test_an_answer_that_was_read_to_its_end_stays_at_its_end(
+    transport: DirectTransport,
+) -> None:
+    async with serving(ok) as server:
+        response = await transport.handle_async_request(request(server))
+        pieces = aiter(response.stream)  # type: ignore[arg-type]  # what async transports give
+        assert [piece async for piece in pieces] == [b"{}"]
+        assert await anext(pieces, b"the end") == b"the end"
+        await response.aclose()
+
+
 async def test_an_answer_that_is_given_up_closes_its_connection(transport: DirectTransport) -> None:
     endless = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"
     async with serving(saying(endless, b"x" * 1000), ok) as server:
