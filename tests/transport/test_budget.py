@@ -224,6 +224,26 @@ async def test_a_turn_that_was_given_back_is_on_no_count_of_the_day(
     assert (desk.budget.remaining_today, desk.budget.used_today, desk.budget.used) == (1, 1, 1)
 
 
+async def test_the_turn_of_a_caller_that_is_cancelled_as_it_is_granted_is_on_no_count(
+    manual_clock: ManualClock,
+) -> None:
+    budget = Budget(2, 10, clock=manual_clock)
+
+    async def call_and_cancel_the_next() -> None:
+        await budget.acquire(Lane.BULK)
+        second.cancel()  # both were granted at once, and the other has not run since
+
+    for _ in range(2):
+        await budget.acquire(Lane.BULK)
+    first = asyncio.create_task(call_and_cancel_the_next())
+    second = asyncio.create_task(budget.acquire(Lane.BULK))
+    await manual_clock.advance(2)
+
+    assert first.done()
+    assert second.cancelled()
+    assert (budget.used, budget.remaining_today) == (3, 7)
+
+
 async def test_a_turn_that_is_given_back_after_midnight_is_on_no_count_at_all(
     manual_clock: ManualClock,
 ) -> None:
