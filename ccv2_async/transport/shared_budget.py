@@ -17,7 +17,7 @@ import secrets
 import socket
 from typing import TYPE_CHECKING, Any
 
-from ccv2_async.errors import InvalidField, UsageError
+from ccv2_async.errors import ClientClosed, InvalidField, UsageError
 from ccv2_async.models.kinds import is_number, is_whole
 from ccv2_async.transport.budget import DAY, SHORTEST_WAIT, Budget
 
@@ -162,6 +162,11 @@ class SharedBudget(Budget):
         if self._day != day:
             self._used_by_all = 0
 
+    def _stir(self) -> None:
+        super()._stir()
+        if self._local is not None:
+            self._local.dismiss(self)  # whoever leads may wait there
+
     async def _step(self) -> None:
         """Bring the first of those who wait one step nearer to its turn."""
         delay = self._delay()
@@ -191,7 +196,10 @@ class SharedBudget(Budget):
 
     async def _take_share(self, lane: Lane) -> bool:
         assert self._local is not None  # noqa: S101  # `_may_ask` has looked
-        await self._local.acquire(lane)
+        try:
+            await self._local.acquire(lane, owner=self)
+        except ClientClosed:  # stirred: whoever waits now, and whether, may have changed
+            return False
         self._unreported += 1
         return True
 
@@ -266,6 +274,7 @@ class SharedBudget(Budget):
 
     def _recover(self) -> None:
         if self._local is not None:
+            self._local.dismiss(self)
             self._local = None
             logger.warning(
                 "Redis answers again: the quota is shared.",

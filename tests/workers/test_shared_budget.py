@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from ccv2_async.errors import DailyQuotaExceeded, InvalidField, UsageError
+from ccv2_async.errors import ClientClosed, DailyQuotaExceeded, InvalidField, UsageError
 from ccv2_async.transport.budget import Lane
 from ccv2_async.transport.shared_budget import SharedBudget
+from tests.support.clocks import ManualClock
+from tests.support.probes import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -240,6 +242,56 @@ async def test_without_redis_from_the_start_calls_go_out_in_a_share(
     assert budget.degraded
     assert sum("does not answer" in record.getMessage() for record in caplog.records) == 1
     await budget.aclose()
+
+
+@pytest.fixture
+async def poor(unused_port_url: str) -> AsyncIterator[tuple[SharedBudget, ManualClock]]:
+    """A budget without Redis that has used its share: the next comes when the clock is moved."""
+    clock = ManualClock()
+    budget = SharedBudget(unused_port_url, api_key=KEY, per_second=8, expected=16, clock=clock)
+    await budget.acquire(Lane.BULK)
+    yield budget, clock
+    await budget.aclose()
+
+
+async def waiting(budget: SharedBudget, *owners: object) -> list[asyncio.Task[None]]:
+    """Calls of these owners, once the first of them waits for its share."""
+    calls = [asyncio.create_task(budget.acquire(Lane.BULK, "call", owner)) for owner in owners]
+    await until(lambda: budget._local is not None and budget._local.contended)
+    return calls
+
+
+async def test_without_redis_too_a_wait_ends_at_once_with_its_client(
+    poor: tuple[SharedBudget, ManualClock],
+) -> None:
+    budget, clock = poor
+    owner, other = object(), object()
+    closed, goes_on = await waiting(budget, owner, other)
+
+    budget.dismiss(owner)
+    async with asyncio.timeout(5):
+        with pytest.raises(ClientClosed):
+            await closed
+    assert (budget.used_today, budget._unreported) == (1, 1), "what was not sent does not count"
+
+    while not goes_on.done():
+        await clock.advance(1.0)
+        await asyncio.sleep(0.001)
+    assert (budget.used_today, budget._unreported) == (2, 2)
+
+
+async def test_without_redis_too_the_end_of_the_day_is_told_at_once(
+    poor: tuple[SharedBudget, ManualClock],
+) -> None:
+    budget, _ = poor
+    calls = await waiting(budget, None, None)
+
+    budget.end_day()
+    async with asyncio.timeout(5):
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert [type(error) for error in ended] == [DailyQuotaExceeded] * 2
+    assert (budget.used_today, budget._unreported) == (1, 1)
 
 
 async def test_after_redis_came_back_empty_nobody_begins_before_all_have_found_back(
