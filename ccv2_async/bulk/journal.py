@@ -16,7 +16,7 @@ import anyio
 import attrs
 
 from ccv2_async.bulk.results import BulkState
-from ccv2_async.bulk.rows import Entry, action_for, storable
+from ccv2_async.bulk.rows import Entry
 from ccv2_async.errors import JournalError, UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ccv2_async.transport.threads import FileThreads
 
-__all__ = ["Entry", "Journal", "Memory", "NoJournal", "action_for", "entries", "storable"]
+__all__ = ["Journal", "Memory", "NoJournal", "entries"]
 
 VERSION = "1"
 

@@ -17,7 +17,7 @@ from ccv2_async.cli.output import Output
 from ccv2_async.cli.running import run
 
 if TYPE_CHECKING:
-    from ccv2_async.bulk.journal import Entry
+    from ccv2_async.bulk.rows import Entry
 
 __all__ = ["journal"]
 

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from ccv2_async import errors
 from ccv2_async.bulk import BulkState, FileToUpload
 from ccv2_async.bulk import journal as journal_module
-from ccv2_async.bulk.journal import Entry, Journal, action_for, entries, storable
+from ccv2_async.bulk.journal import Journal, entries
 from ccv2_async.bulk.results import Action
+from ccv2_async.bulk.rows import Entry, action_for, storable
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.transport.threads import FileThreads
 from tests.support.probes import nothing_left, until

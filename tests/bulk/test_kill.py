@@ -22,7 +22,7 @@ from tests.support.probes import until
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ccv2_async.bulk.journal import Entry
+    from ccv2_async.bulk.rows import Entry
 
 PROGRAM = Path(__file__).with_name("uploading.py")
 FILES = 300

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-    from ccv2_async.bulk.journal import Entry
+    from ccv2_async.bulk.rows import Entry
     from ccv2_async.sandbox import Sandbox
 
 
