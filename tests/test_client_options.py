@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ssl
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -45,6 +46,38 @@ def test_an_option_of_a_wrong_kind_is_refused_by_name_when_the_client_is_made(
     with pytest.raises(errors.InvalidField) as caught:
         ConstantContact(**GIVEN | {option: wrong})
     assert caught.value.field == option
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["base_url", "proxy", "http_client", "budget", "refresh_token", "on_event", "clock"],
+)
+def test_what_may_be_a_secret_in_the_wrong_place_is_refused_without_being_shown(
+    option: str,
+) -> None:
+    for wrong in (b"rt-hush", ["rt-hush"], {"token": "rt-hush"}, "rt-hush"):
+        if option in ("base_url", "proxy") and isinstance(wrong, str):
+            continue  # text is right there, and what it says is looked at elsewhere
+        with pytest.raises(errors.InvalidField) as caught:
+            ConstantContact(**GIVEN | {option: wrong})
+        assert caught.value.field == option
+        assert type(wrong).__name__ in caught.value.value
+        assert "hush" not in f"{caught.value!r} {caught.value} {vars(caught.value)}"
+
+
+async def hear(_: object) -> None:
+    """What nobody would await."""
+
+
+class Hearing:
+    async def __call__(self, _: object) -> None:
+        """Nor this."""
+
+
+@pytest.mark.parametrize("hook", [hear, partial(hear), Hearing()])
+def test_a_hook_for_events_that_would_have_to_be_awaited_is_refused(hook: Any) -> None:
+    with pytest.raises(errors.InvalidField, match=r"on_event is .*plain function"):
+        ConstantContact(**GIVEN, on_event=hook)
 
 
 def test_an_engine_that_is_none_is_told_with_those_that_there_are() -> None:
