@@ -182,6 +182,26 @@ async def test_a_redirect_with_another_state_is_refused_and_nothing_is_sent(
     assert "forged" not in caught.value.message.replace("may be forged", "")
 
 
+@pytest.mark.parametrize("state", [None, "kept\ud800", "\udcff", 5, b"kept", ["kept"]])
+async def test_a_state_that_is_no_text_is_another_state(state: Any) -> None:
+    with pytest.raises(errors.GrantRefused) as caught:
+        await flow_at("http://127.0.0.1:1").exchange_code(redirected(state=state), state="kept")
+    assert caught.value.error_key == "state_mismatch"
+
+
+@pytest.mark.parametrize("wrong", [None, "code+42\ud800", 5, b"code+42", ["code+42"]])
+async def test_what_is_no_text_in_a_redirect_counts_as_missing_and_shows_no_secret(
+    wrong: Any,
+) -> None:
+    redirect = redirected(code=wrong, error=wrong, error_description=wrong)
+    with pytest.raises(errors.GrantRefused, match="without a reason") as caught:
+        await flow_at("http://127.0.0.1:1").exchange_code(redirect, state="kept")
+    assert caught.value.error_key == "no_code"
+    for one in chained(caught.value):
+        told = traceback.TracebackException.from_exception(one, capture_locals=True)
+        assert SECRET not in f"{one} {[frame.locals for frame in told.stack[1:]]}"
+
+
 async def test_an_empty_state_matches_nothing() -> None:
     with pytest.raises(errors.InvalidField, match="state"):
         await flow_at("http://127.0.0.1:1").exchange_code(redirected(state=""), state="")
