@@ -39,7 +39,8 @@ def verify_webhook(body: bytes, signature: str | bytes | None, client_secret: st
     if client_secret == "":
         raise InvalidField("client_secret", "", "text, and not empty: anybody could sign then")
     if not is_text(client_secret):
-        raise InvalidField("client_secret", type(client_secret), "text, without half a character")
+        rule = "text, without half of a surrogate pair"
+        raise InvalidField("client_secret", type(client_secret), rule)
     if not isinstance(body, bytes | bytearray | memoryview):
         raise InvalidField("body", type(body), "the bytes of the request as they came")
     if signature is not None and not isinstance(signature, str | bytes):

@@ -26,6 +26,8 @@ def test_the_services_own_signature_is_taken_in_each_way_of_writing_it(body: byt
     assert verify_webhook(body, signature.hex(), SECRET)
     assert verify_webhook(body, signature.hex().upper(), SECRET)
     assert verify_webhook(body, f" {base64.encodebytes(signature).decode()}", SECRET)
+    assert verify_webhook(body, base64.b64encode(signature), SECRET)
+    assert verify_webhook(body, signature.hex().encode(), SECRET)
 
 
 @given(st.binary(), st.binary())
@@ -34,8 +36,14 @@ def test_the_signature_of_another_body_or_secret_is_not(body: bytes, other: byte
     assert not verify_webhook(body, digest(body, "other").hex(), SECRET)
 
 
-@given(st.text() | st.text("0123456789abcdef", min_size=64, max_size=64))
-def test_what_is_no_signature_is_no_error_either(signature: str) -> None:
+@given(
+    st.text()
+    | st.text("0123456789abcdef", min_size=64, max_size=64)
+    | st.text(st.characters(categories=["Cs"]), min_size=1)
+    | st.binary()
+    | st.binary(min_size=64, max_size=64)
+)
+def test_what_is_no_signature_is_no_error_either(signature: str | bytes) -> None:
     assert not verify_webhook(b"body", signature, SECRET)
 
 
@@ -56,7 +64,20 @@ def test_what_is_no_secret_is_refused_because_anybody_could_sign_with_it(
     assert SECRET not in str(refused.value)
 
 
+def test_a_secret_that_cannot_be_encoded_is_refused_without_being_shown() -> None:
+    with pytest.raises(errors.InvalidField, match=r"client_secret is .*surrogate") as refused:
+        verify_webhook(b"{}", "x", f"{SECRET}\udcff")
+    assert SECRET not in f"{refused.value} {vars(refused.value)}"
+
+
+@pytest.mark.parametrize("signature", [5, 0, [], ["3de9"], {"value": "3de9"}])
+def test_a_signature_that_no_header_can_hold_is_refused(signature: Any) -> None:
+    with pytest.raises(errors.InvalidField, match=r"signature is .*the value of the header"):
+        verify_webhook(b"{}", signature, SECRET)
+
+
 def test_a_missing_signature_is_none_of_the_service() -> None:
+    assert not verify_webhook(b"{}", b"", SECRET)
     assert not verify_webhook(b"{}", None, SECRET)
 
 
