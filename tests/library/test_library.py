@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import errors
+from ccv2_async.models.library import ROOT_FOLDER_IDS
+from tests.contract.ear import Ear
 from tests.support.clocks import settle
 from tests.support.probes import nothing_left
 from tests.support.servers import serving
@@ -222,6 +224,41 @@ async def test_folders_are_made_moved_into_and_deleted(cc: ConstantContact) -> N
     await cc.library.delete_folder(below.id)
     with pytest.raises(errors.NotFound):
         await cc.library.get_folder(below.id)
+
+
+@pytest.mark.parametrize("top", ["", "0"])
+async def test_the_top_is_a_place_for_folders_and_files_however_answers_spell_it(
+    cc: ConstantContact, monkeypatch: pytest.MonkeyPatch, top: str
+) -> None:
+    ear = Ear.at(cc, monkeypatch)
+    above = await cc.library.create_folder("Above", parent_id=top)
+    assert above.is_top
+    assert ear.sent["parent_id"] == "0"
+    below = await cc.library.create_folder("Below", parent_id=above.id)
+    [file_id] = await add(cc, 1, below.id)
+
+    assert (await cc.library.update_folder(below.id, parent_id=top)).is_top
+    assert ear.sent["parent_id"] == "0"
+    assert (await cc.library.update_file(file_id, folder_id=top)).folder_id in ROOT_FOLDER_IDS
+    assert ear.sent["folder_id"] == "0"
+
+
+async def test_a_folder_moves_into_no_place_that_is_none(
+    cc: ConstantContact, sandbox: Sandbox
+) -> None:
+    wrong: Any
+    for wrong in (" ", "..", "a/b", [], b""):
+        with pytest.raises(errors.InvalidField, match="parent_id is "):
+            await cc.library.update_folder("1", parent_id=wrong)
+    assert sandbox.admin.requests() == []
+
+
+async def test_one_id_may_be_given_as_it_is_be_it_text_or_a_number(cc: ConstantContact) -> None:
+    folder = await cc.library.create_folder("Menus")
+    for_text, for_number = await add(cc, 2)
+    number: Any = int(for_number)
+    assert [moved.id for moved in await cc.library.move_files(folder.id, for_text)] == [for_text]
+    assert [moved.id for moved in await cc.library.move_files(folder.id, number)] == [for_number]
 
 
 @pytest.mark.parametrize("count", [1, 30, 100])

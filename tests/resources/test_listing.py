@@ -103,7 +103,10 @@ def test_ids_in_a_path_cannot_leave_their_place() -> None:
 def test_several_ids_are_joined_by_commas() -> None:
     assert joined_ids(["1", "2"]) == "1,2"
     assert joined_ids("12") == "12"
-    for wrong in ([], ["1"] * 101, ["1,2"]):
+    number: Any = 12
+    assert joined_ids(number) == joined_ids([number]) == "12"
+    wrong: Any
+    for wrong in ([], ["1"] * 101, ["1,2"], True, 1.5, None, 2**64):
         with pytest.raises(errors.InvalidField):
             joined_ids(wrong)
 
