@@ -87,8 +87,8 @@ class ConstantContact:
         per_day: Calls a day (UTC): 10,000, or 250,000 for partner keys; None lifts the limit.
         budget: A `Budget` to share with other clients of the same key; `per_second` and `per_day`
             are then its own.
-        engine: "httpx", or "aiohttp" (extra `[aiohttp]`) to send through aiohttp: for those who use it
-            already, or find the other slower on their platform.
+        engine: "httpx", or "aiohttp" (extra `[aiohttp]`) to send through aiohttp: for those who
+            use it already, or whose platform is slower with "httpx".
         http_client: Your own `httpx.AsyncClient` (or `httpx2.AsyncClient`) to send through; it is
             not closed. Its limits and proxies count then, and `engine`, `proxy` and `verify` must
             be left out.
