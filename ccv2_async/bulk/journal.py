@@ -12,19 +12,17 @@ import os
 from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import quote
 
-import anyio
 import attrs
 
 from ccv2_async.bulk.results import BulkState
 from ccv2_async.bulk.rows import Entry
 from ccv2_async.errors import JournalError, UsageError
+from ccv2_async.transport.threads import FileThreads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
 
     import aiosqlite
-
-    from ccv2_async.transport.threads import FileThreads
 
 __all__ = ["Journal", "Memory", "NoJournal", "entries"]
 
@@ -59,6 +57,10 @@ _COLUMNS = tuple(field.name for field in attrs.fields(Entry))
 _UPSERT = (
     f"INSERT OR REPLACE INTO files ({', '.join(_COLUMNS)}) "  # noqa: S608  # our own names
     f"VALUES ({', '.join('?' * len(_COLUMNS))})"
+)
+_PORTION = (
+    f"SELECT {', '.join(_COLUMNS)} FROM files WHERE (path, folder, name) > (?, ?, ?) "  # noqa: S608  # our own names
+    "ORDER BY path, folder, name LIMIT 500"
 )
 
 
@@ -327,31 +329,41 @@ async def entries(path: str) -> AsyncGenerator[Entry, None]:
     """
     import sqlite3  # noqa: PLC0415  # only with a journal
 
-    import aiosqlite  # noqa: PLC0415  # only with a journal
-
+    threads = FileThreads(limit=1)
     try:
-        # A connection that cannot be opened would leave its thread behind for a moment, and that
-        # thread complains when the loop has been closed meanwhile.
-        async with await anyio.open_file(path, "rb"):
-            pass
-        async with (
-            aiosqlite.connect(_address(path, "ro"), uri=True) as database,
-            database.execute(f"SELECT {', '.join(_COLUMNS)} FROM files ORDER BY path") as rows,  # noqa: S608  # our own names
-        ):
-            async for row in rows:
-                yield Entry(*row)
+        await threads.run(_see, path)
+        database = await _connect(path, threads, mode="ro")
+        try:
+            await database.execute_fetchall("BEGIN")  # all rows as they stand at one moment
+            key = ("", "", "")
+            # In portions, as there may be a million, and no cursor: see `Journal._do`.
+            while rows := list(await database.execute_fetchall(_PORTION, key)):
+                for row in rows:
+                    entry = Entry(*row)
+                    yield entry
+                key = entry.key
+        finally:
+            await database.close()
     except (sqlite3.DatabaseError, OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise UsageError(f"{path}: no journal can be read here ({why}).") from None
+    finally:
+        await threads.aclose()
 
 
-async def _connect(path: str, threads: FileThreads) -> aiosqlite.Connection:
+def _see(path: str) -> None:
+    """See that there is a file, and say in the system's words why not: SQLite has fewer."""
+    with open(path, "rb"):  # noqa: PTH123  # a plain string
+        pass
+
+
+async def _connect(path: str, threads: FileThreads, *, mode: str = "rw") -> aiosqlite.Connection:
     import sqlite3  # noqa: PLC0415  # only with a journal
 
     import aiosqlite  # noqa: PLC0415  # only with a journal
 
     # It is there by now. Made anew here, it would be one that nobody asked for.
-    place = _address(path, "rw")
+    place = _address(path, mode)
 
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(place, uri=True, isolation_level=None, check_same_thread=False)

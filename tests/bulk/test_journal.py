@@ -815,6 +815,40 @@ async def test_a_journal_can_be_read_while_it_is_in_use(
         assert any(row.state is BulkState.DONE for row in rows.values())
 
 
+async def test_every_row_of_a_long_journal_is_read_once_and_in_order(
+    threads: FileThreads, journal: Path
+) -> None:
+    made = await Journal.open(str(journal), threads, account="a", base_url="b", now=lambda: 0.0)
+    await made.aclose()
+    # Names that differ alone, as well, where a portion ends.
+    written = sorted((f"/{n:04}.png", "0", name) for n in range(700) for name in ("a", "b", "c"))
+    with sqlite3.connect(journal) as database:
+        database.executemany(
+            "INSERT INTO files (path, folder, name, size, written_ns, state, updated) "
+            "VALUES (?, ?, ?, 1, 1, 'done', 0)",
+            written,
+        )
+    database.close()
+
+    assert [row.key async for row in entries(str(journal))] == written
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_reading_that_is_cancelled_leaves_nothing_open(
+    client: ConstantContact, journal: Path, pictures: Pictures, late: bool
+) -> None:
+    await run(client, pictures("a.png", "b.png"), journal)
+    for point in itertools.count(1):
+        async with nothing_left():
+            cancelling = Cancelling(rows_of(journal), point, late)
+            running = asyncio.create_task(cancelling.outcome())
+            await asyncio.wait([running])
+            assert running.cancelled() == (cancelling.points >= point)
+        if cancelling.points < point:
+            break
+    assert point > 4, "it waits for the file, the database and its rows"
+
+
 async def test_reading_does_not_change_the_journal(
     client: ConstantContact, journal: Path, pictures: Pictures
 ) -> None:
