@@ -131,30 +131,30 @@ class ConstantContact:
     ) -> None:
         self._parts: _Parts | None = None
         self._base_url = ""
+        refused: UsageError | None = None
         try:
             self._credentials = Credentials(api_key, access_token)
+            check_options(
+                base_url=base_url,
+                budget=budget,
+                engine=engine,
+                http_client=http_client,
+                proxy=proxy,
+                verify=verify,
+                trust_env=trust_env,
+                timeouts=timeouts,
+                max_in_flight=max_in_flight,
+                refresh_token=refresh_token,
+                on_event=on_event,
+                clock=clock,
+            )
         except UsageError as error:
-            refused: UsageError | None = error.with_traceback(None)
-        else:
-            refused = None
-        # A traceback that shows local variables must not show them.
+            refused = error.with_traceback(None)
+        # A traceback that shows local variables must not show secrets, nor what may be one.
         del api_key, access_token
         if refused is not None:
+            del base_url, proxy, refresh_token
             raise refused
-        check_options(
-            base_url=base_url,
-            budget=budget,
-            engine=engine,
-            http_client=http_client,
-            proxy=proxy,
-            verify=verify,
-            trust_env=trust_env,
-            timeouts=timeouts,
-            max_in_flight=max_in_flight,
-            refresh_token=refresh_token,
-            on_event=on_event,
-            clock=clock,
-        )
         if http_client is not None and (engine != "httpx" or proxy or verify is not True):
             raise UsageError(
                 "http_client brings its own engine, proxy and verify; set them there, not here."

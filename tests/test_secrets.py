@@ -329,6 +329,8 @@ async def test_when_a_fresh_token_comes(watch: Watch, options: dict[str, Any]) -
         {"max_in_flight": 0},
         {"per_second": -1},
         {"http_client": object(), "proxy": "http://x"},
+        {"refresh_token": FRESH},
+        {"refresh_token": FRESH.encode()},
     ],
 )
 @pytest.mark.parametrize("from_env", [False, True])
