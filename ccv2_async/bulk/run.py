@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -135,7 +135,9 @@ class Run:
         """
         self._failing = True
         if self._sending:
-            await asyncio.wait(self._sending, timeout=LANDING)
+            with suppress(TimeoutError):
+                async with self._clock.timeout(LANDING):
+                    await asyncio.wait(self._sending)
         outcomes = [self._results.get_nowait() for _ in range(self._results.qsize())]
         return [outcome for outcome in outcomes if isinstance(outcome, UploadResult)]
 

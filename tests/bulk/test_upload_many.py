@@ -18,9 +18,10 @@ from ccv2_async import errors
 from ccv2_async.bulk import BulkState, FileToUpload
 from ccv2_async.bulk.journal import entries
 from ccv2_async.bulk.results import Action, BulkProgress
+from ccv2_async.bulk.run import LANDING
 from ccv2_async.client import ConstantContact
 from ccv2_async.sandbox import Sandbox
-from tests.support.clocks import settle
+from tests.support.clocks import SkippingClock, settle
 from tests.support.probes import nothing_left, until
 from tests.support.servers import serving
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ccv2_async.bulk import BulkUpload, FileProgress, UploadResult
-    from tests.support.clocks import SkippingClock
     from tests.support.servers import Request, Wire
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(100)
@@ -469,6 +469,57 @@ async def test_fail_fast_gives_the_failed_result_then_what_lands_and_then_raises
     # What was accepted meanwhile is followed by the next run.
     rows = {row.name: row.state async for row in entries(str(journal))}
     assert rows == {"bad.png": BulkState.FAILED, "late.png": BulkState.ACCEPTED}
+
+
+async def test_what_does_not_land_in_time_by_the_clients_clock_holds_up_nobody(
+    connect: Callable[..., Any],
+) -> None:
+    seen_failing, landed, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    sent: list[str] = []
+
+    class Clock(SkippingClock):
+        """What is on its way gets as long as it takes one of two to land."""
+
+        def timeout(self, seconds: float | None) -> contextlib.AbstractAsyncContextManager[Any]:
+            return self._landing() if seconds == LANDING else super().timeout(seconds)
+
+        @contextlib.asynccontextmanager
+        async def _landing(self) -> AsyncIterator[None]:
+            seen_failing.set()
+            async with asyncio.timeout(None) as limit:
+                await landed.wait()
+                limit.reschedule(0.0)
+                yield
+
+    async def answer(wire: Wire, request: Request) -> None:
+        name = next(n for n in (b"bad", b"late", b"lost") if n + b".png" in request.body).decode()
+        sent.append(name)
+        await until(lambda: len(sent) == 3)
+        if name == "bad":
+            await wire.answer("400 Bad Request")
+            return
+        await (seen_failing if name == "late" else over).wait()
+        await wire.answer("202 Accepted", b"", "Location: /v2/library/files/7", json=False)
+
+    seen: list[UploadResult] = []
+    async with serving(answer) as server:
+        client = await connect(server, clock=Clock())
+        upload = client.upload_many(
+            pieces("bad.png", "late.png", "lost.png"), fail_fast=True, wait=False
+        )
+
+        async def land() -> None:
+            await until(lambda: upload.progress.accepted)
+            landed.set()
+
+        landing = asyncio.create_task(land())
+        async with asyncio.timeout(5):
+            with pytest.raises(errors.BadRequest):
+                await read_into(seen, upload)
+        await landing
+        over.set()
+
+    assert by_state(seen) == {"bad.png": BulkState.FAILED, "late.png": BulkState.ACCEPTED}
 
 
 async def test_fail_fast_takes_a_failure_of_an_earlier_run_for_one(
