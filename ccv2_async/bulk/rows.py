@@ -24,7 +24,7 @@ class Entry:
         token: Its resume token, or "".
         status: The service's last word, or None.
         final: Whether a failure is one that sending it again will not mend.
-        error: Why it failed, or "".
+        error: Why it failed, or ""; at "sending", why a look could not tell it from another file.
         updated: When the row was written, in seconds since 1970.
     """
 

@@ -313,7 +313,7 @@ class Run:
             await self._ambiguous(file, entry, error)
         except _FATAL:
             # Nothing was added: the next run sends it as if for the first time.
-            await self._memory.write(attrs.evolve(entry, state=BulkState.PENDING))
+            await self._memory.write(attrs.evolve(entry, state=BulkState.PENDING, error=""))
             self._telling.of_refusal(file, entry)
             raise
         except errors.ConstantContactError as error:
@@ -325,8 +325,9 @@ class Run:
             await self._failed(file, entry, self._unreadable(file, error), BulkState.FAILED)
         else:
             job = self._sweep.started(UPLOAD, file_id, label=upload.name)
+            token = self._poller(job).token()
             entry = attrs.evolve(
-                entry, state=BulkState.ACCEPTED, file_id=file_id, token=self._poller(job).token()
+                entry, state=BulkState.ACCEPTED, file_id=file_id, token=token, error=""
             )
             await self._memory.write(entry)
             self._telling.count(bytes_sent=entry.size)
@@ -354,10 +355,15 @@ class Run:
         self, file: FileToUpload, entry: Entry, error: errors.AmbiguousUpload
     ) -> None:
         trouble = error.__cause__
-        if trouble is None:
+        if trouble is None or (error.candidates and entry.error):
             await self._failed(file, entry, error, BulkState.AMBIGUOUS)
             return
-        # It could not be looked for. The journal keeps it at "sending": the next run looks again.
+        # The journal keeps it at "sending": the next run looks again. If it could not be looked
+        # for, any number of runs does. If what was found may be another's, one does, as the other
+        # may be settled by then; two that went unanswered alike would else wait for each other.
+        if error.candidates:
+            entry = attrs.evolve(entry, error=error.message)
+            await self._memory.write(entry)
         self._end(result_of(file, entry, BulkState.AMBIGUOUS, error), entry)
         if isinstance(trouble, _FATAL):
             raise trouble

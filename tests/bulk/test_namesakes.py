@@ -18,6 +18,7 @@ import pytest
 
 from ccv2_async import errors
 from ccv2_async.bulk import BulkState, FileToUpload
+from ccv2_async.bulk.journal import entries
 from tests.support.probes import until
 from tests.support.servers import serving
 
@@ -41,6 +42,7 @@ class Folder:
         lost: Names whose first upload goes unanswered, and whether it arrives all the same.
         held: Uploads that arrive before the folder is listed, and are answered on `release`.
         arrived: Names of the files that are there; the id of each is its place, from 1.
+        readable: Whether it can be listed.
         pages: On how many pages it is listed; to ask for the last one releases what is held, and
             it comes when that is followed.
     """
@@ -49,6 +51,7 @@ class Folder:
     held: set[str] = attrs.field(factory=set)
     arrived: list[str] = attrs.field(factory=list)
     posts: Counter[str] = attrs.field(factory=Counter)
+    readable: bool = True
     pages: int = 1
     followed: asyncio.Event = attrs.field(factory=asyncio.Event)
     release: asyncio.Event = attrs.field(factory=asyncio.Event)
@@ -64,6 +67,8 @@ class Folder:
             self.followed.set()
             rows = [{"file_id": id_, "status": "Active"} for id_ in re.findall(r"\d+", ids)]
             await wire.answer(body=json.dumps(rows).encode())
+        elif not self.readable:
+            await wire.answer("404 Not Found")
         else:
             if self.held:
                 await self.stored.wait()
@@ -187,6 +192,61 @@ async def test_of_two_that_stand_at_sending_neither_takes_the_one_that_is_found(
 
     check(results, folder)
     assert results[ONE].state is BulkState.AMBIGUOUS
+
+
+async def test_two_that_cannot_be_told_apart_by_two_runs_are_left_to_a_person(
+    connect: Callable[..., Any], tmp_path: Path
+) -> None:
+    paths, journal = [tmp_path / ONE, tmp_path / TWO], tmp_path / "upload.db"
+    for path in paths:
+        path.write_bytes(bytes(SIZE))
+    folder = Folder()
+    runs = []
+    async with serving(folder.answer) as server:
+        await upload(await connect(server), paths, folder, journal=journal)
+        with sqlite3.connect(journal) as database:
+            database.execute("UPDATE files SET state = 'sending', file_id = '', token = ''")
+        database.close()
+        folder.arrived = [TWO]
+        for _ in range(3):
+            client = await connect(server)
+            runs.append(await upload(client, paths, folder, journal=journal))
+            rows = [row async for row in entries(str(journal))]
+            states = {BulkState.SENDING if len(runs) == 1 else BulkState.AMBIGUOUS}
+            assert {row.state for row in rows} == states
+
+    for results in runs:
+        assert {result.state for result in results.values()} == {BulkState.AMBIGUOUS}
+        assert all("(1 candidate: 1)" in str(result.error) for result in results.values())
+    assert [{result.earlier for result in run.values()} for run in runs] == [
+        {False},
+        {False},
+        {True},
+    ]
+    assert folder.arrived == [TWO], "nothing was sent again"
+
+
+async def test_one_that_cannot_be_looked_for_is_looked_for_by_every_run(
+    connect: Callable[..., Any], tmp_path: Path
+) -> None:
+    path, journal = tmp_path / ONE, tmp_path / "upload.db"
+    path.write_bytes(bytes(SIZE))
+    folder = Folder()
+    async with serving(folder.answer) as server:
+        await upload(await connect(server), [path], folder, journal=journal)
+        with sqlite3.connect(journal) as database:
+            database.execute("UPDATE files SET state = 'sending', file_id = '', token = ''")
+        database.close()
+        folder.readable = False
+        for _ in range(3):
+            results = await upload(await connect(server), [path], folder, journal=journal)
+            assert results[ONE].state is BulkState.AMBIGUOUS
+        folder.readable = True
+
+        results = await upload(await connect(server), [path], folder, journal=journal)
+
+    assert results[ONE].state is BulkState.DONE
+    assert folder.arrived == [ONE]
 
 
 async def test_an_id_that_is_given_out_while_pages_are_read_is_not_adopted(
