@@ -14,8 +14,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ccv2_async.bulk.rows import Entry, action_for
 from ccv2_async.bulk.results import BulkState
+from ccv2_async.bulk.rows import Entry, action_for
 from ccv2_async.models.outcomes import Outcome
 from ccv2_async.polling import schedule
 from ccv2_async.polling.activities import ACTIVITY
