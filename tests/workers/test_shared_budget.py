@@ -213,8 +213,11 @@ async def test_without_redis_a_process_takes_its_share_says_so_once_and_recovers
     own_redis_server: RedisServer,
     share: Callable[..., SharedBudget],
     caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caplog.set_level(logging.INFO, "ccv2_async")
+    # A slot that a busy disk delays is given up, but Redis has counted it.
+    monkeypatch.setattr(SharedBudget, "_in_time", lambda *_: True)
     budget = share(own_redis_server, 40, per_day=1000, expected=4)
     await budget.acquire(Lane.BULK)
     own_redis_server.stop()
