@@ -16,9 +16,9 @@ import pytest
 
 from ccv2_async import errors
 from ccv2_async.bulk import BulkState, FileToUpload
+from ccv2_async.bulk import run as run_module
 from ccv2_async.bulk.journal import entries
 from ccv2_async.bulk.results import Action, BulkProgress
-from ccv2_async.bulk.run import LANDING
 from ccv2_async.client import ConstantContact
 from ccv2_async.sandbox import Sandbox
 from tests.support.clocks import SkippingClock, settle
@@ -481,7 +481,7 @@ async def test_what_does_not_land_in_time_by_the_clients_clock_holds_up_nobody(
         """What is on its way gets as long as it takes one of two to land."""
 
         def timeout(self, seconds: float | None) -> contextlib.AbstractAsyncContextManager[Any]:
-            return self._landing() if seconds == LANDING else super().timeout(seconds)
+            return self._landing() if seconds == run_module.LANDING else super().timeout(seconds)
 
         @contextlib.asynccontextmanager
         async def _landing(self) -> AsyncIterator[None]:
