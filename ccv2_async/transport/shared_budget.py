@@ -120,6 +120,7 @@ class SharedBudget(Budget):
         """Let no call of any process through for so many seconds."""
         super().pause(seconds)
         self._untold_pause = max(self._untold_pause, self._clock.monotonic() + seconds)
+        self._stir()
 
     def end_day(self) -> None:
         """Take it that today's calls are used up, for every process."""

@@ -283,6 +283,21 @@ async def test_without_redis_too_a_wait_ends_at_once_with_its_client(
     assert (budget.used_today, budget._unreported) == (2, 2)
 
 
+async def test_without_redis_too_a_pause_holds_who_waits_already(
+    poor: tuple[SharedBudget, ManualClock],
+) -> None:
+    budget, clock = poor
+    (call,) = await waiting(budget, None)
+    began = clock.now
+
+    budget.pause(60)
+    while not call.done():
+        await clock.advance(1.0)
+        await asyncio.sleep(0.001)
+
+    assert clock.now - began >= 60
+
+
 async def test_without_redis_too_the_end_of_the_day_is_told_at_once(
     poor: tuple[SharedBudget, ManualClock],
 ) -> None:
