@@ -1,4 +1,4 @@
-"""The outcome as a table for the terminal, a table for the README, and JSON."""
+"""The outcome as a table for the terminal, a table in Markdown, and JSON."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def show(outcome: Outcome) -> None:
 
 
 def as_markdown(outcome: Outcome) -> str:
-    """The table for the README, with what it was measured on."""
+    """The table in Markdown, with what it was measured on."""
     lines = [
         "| | workload | case | ours | peer | ratio | must | aim | met |",
         "|---|---|---|--:|--:|--:|--:|--:|---|",
