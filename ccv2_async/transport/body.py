@@ -7,6 +7,7 @@ whether nothing, a part or all of it was handed over. That is what the retry tab
 
 from __future__ import annotations
 
+import abc
 from typing import TYPE_CHECKING, Protocol
 
 import httpx
@@ -32,7 +33,7 @@ _JOINED_UP_TO = 128 * 1024
 __all__ = ["Body", "BodyAttempt", "BytesBody", "MultipartBody"]
 
 
-class BodyAttempt(httpx.AsyncByteStream):
+class BodyAttempt(httpx.AsyncByteStream, abc.ABC):
     """One try at sending a body: an async stream of bytes that can be iterated once.
 
     Whoever asked for the attempt closes it, however the call ended: httpx does not.
@@ -87,8 +88,9 @@ class BodyAttempt(httpx.AsyncByteStream):
         self.sent = "wholly" if self.bytes_sent == self.length else "partly"
         return chunk
 
+    @abc.abstractmethod
     async def _next(self) -> bytes:
-        raise NotImplementedError  # pragma: no cover
+        """The next bytes; asked for until all of them are handed over."""
 
     async def aclose(self) -> None:
         """Let go of the source."""
