@@ -76,7 +76,10 @@ class Upload:
         description: Its description.
         file_source: Where it is said to come from.
         file_type: Its type.
-        size: Bytes, noted each time the file is opened.
+        on_progress: Who is told of how far it is.
+        on_ambiguous: What to do when its answer was lost.
+        deadline: Seconds that sending it may take, or None.
+        lane: Who goes first when calls wait for the quota.
     """
 
     source: Source

@@ -121,8 +121,8 @@ class Judge:
         else:
             happening = Happening.UNANSWERED
         told = self.told(failure)
+        done = _DONE[sent] if call.body is not None else "no whole answer came"
         if overdue:
-            done = _DONE[sent] if call.body is not None else "no whole answer came"
             error: errors.TransportError = errors.DeadlineExceeded(
                 f"{call.what}: {done} within {call.deadline:g} s.", sent=sent
             )
@@ -132,7 +132,6 @@ class Judge:
                 "Nothing was sent; check the network and base_url, then try again."
             )
         else:
-            done = _DONE[sent] if call.body is not None else "no whole answer came"
             error = errors.ConnectionLost(f"{call.what}: {done} ({told}).", sent=sent)
         return Failed(happening, error, final=overdue)
 
