@@ -53,6 +53,53 @@ def test_an_upload_is_accepted_with_its_id_in_both_headers_and_no_body(
     assert answer.headers["location"] == f"{sandbox.base_url}/library/files/{answer.headers['id']}"
 
 
+def test_an_upload_gets_a_numbered_name_if_its_folder_has_that_name(
+    api: httpx.Client, upload: Upload
+) -> None:
+    made = folder(api, "wildflowers")
+
+    def stored_name(name: str, **fields: str) -> str:
+        answer = upload(name, b"data", **fields)
+        found: str = api.get(f"/library/files/{answer.headers['id']}").json()["name"]
+        return found
+
+    assert [stored_name("IMG_0300.JPG") for _ in range(3)] == [
+        "IMG_0300.JPG",
+        "IMG_0300(1).JPG",
+        "IMG_0300(2).JPG",
+    ]
+    assert stored_name("img_0300.jpg") == "img_0300(3).jpg"
+    assert stored_name("IMG_0300(1).JPG") == "IMG_0300(1)(1).JPG"
+    assert stored_name("IMG_0300.JPG", folder_id=made["id"]) == "IMG_0300.JPG"
+    assert stored_name("IMG_0300.JPG", folder_id=made["id"]) == "IMG_0300(1).JPG"
+    assert [stored_name("notes", file_type="PDF") for _ in range(2)] == ["notes", "notes(1)"]
+
+
+def test_a_name_is_free_again_when_its_file_was_deleted_moved_or_renamed(
+    api: httpx.Client, upload: Upload
+) -> None:
+    made = folder(api, "wildflowers")
+
+    def uploaded() -> dict[str, Any]:
+        answer = upload("a.png", b"data")
+        row: dict[str, Any] = api.get(f"/library/files/{answer.headers['id']}").json()
+        return row
+
+    first = uploaded()
+    assert api.delete(f"/library/files/{first['id']}").status_code == 204
+    second = uploaded()
+    assert second["name"] == "a.png"
+    api.put(f"/library/folders/{made['id']}/files", json=[second["id"]])
+    third = uploaded()
+    assert third["name"] == "a.png"
+    api.put(f"/library/files/{third['id']}", json={"name": "b.png", "description": ""})
+    assert uploaded()["name"] == "a.png"
+    fifth = uploaded()
+    assert fifth["name"] == "a(1).png"
+    api.delete(f"/library/files/{fifth['id']}")
+    assert uploaded()["name"] == "a(1).png"
+
+
 def test_the_received_bytes_can_be_verified(sandbox: Sandbox, upload: Upload) -> None:
     content = bytes(range(256)) * 500
     file_id = upload("menu.pdf", content).headers["id"]

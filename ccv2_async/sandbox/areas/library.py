@@ -234,7 +234,7 @@ def file_update(call: Call) -> Answer:
         if place not in ("", "0") and place not in library.folders:
             raise Refusal(400, f"There is no folder {place}.", "json.field.folder_id.value.invalid")
         library.move([stored.id], place, call.now)
-    stored.name = body.get("name", stored.name)
+    library.rename_file(stored, body.get("name", stored.name))
     stored.description = body["description"]
     stored.modified = call.now
     return _payload(call, _show_file(call, stored), f"/library/files/{stored.id}")

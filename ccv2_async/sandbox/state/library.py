@@ -87,6 +87,8 @@ class Library:
     settings: Settings
     folders: dict[str, Folder] = attrs.field(init=False)
     files: dict[str, StoredFile] = attrs.field(factory=_new_files)
+    _named: dict[str, list[StoredFile]] = attrs.field(factory=dict)
+    _last_numbers: dict[tuple[str, str], int] = attrs.field(factory=dict)
     _kept: dict[str, bytes] = attrs.field(factory=dict)
     _kept_bytes: int = 0
     _next_file: int = _FIRST_FILE_ID
@@ -151,7 +153,7 @@ class Library:
         del self.folders[folder_id]
 
     def add_file(self, texts: dict[str, str], content: Content, now: float) -> StoredFile:
-        """Take in an upload, or a refusal: 400."""
+        """Store an upload, under a numbered name if its name is taken, or refuse it with a 400."""
         folder_id = texts["folder_id"]
         place = None if folder_id in ROOT_IDS else folder_id
         if place is not None and place not in self.folders:
@@ -176,10 +178,18 @@ class Library:
             created=now,
             modified=now,
         )
+        stored.name = self._free_name(stored, now)
+        self._index_name(stored)
         self.files[file_id] = stored
         if content.data is not None:
             self._keep(file_id, content.data)
         return stored
+
+    def rename_file(self, stored: StoredFile, name: str) -> None:
+        """Give a file another name. Only uploads are numbered: a PUT may repeat a name."""
+        if name != stored.name:
+            stored.name = name
+            self._index_name(stored)
 
     def content(self, file_id: str) -> bytes | None:
         """A file's bytes, while they are still held."""
@@ -242,6 +252,32 @@ class Library:
             del self.files[stored.id]
             self._kept_bytes -= len(self._kept.pop(stored.id, b""))
 
+    def _free_name(self, stored: StoredFile, now: float) -> str:
+        """Return the name of a new file, numbered if its folder has that name already."""
+        place = home(stored)
+        if not self._is_taken(stored.name, place, now):
+            return stored.name
+        key = (place, stored.name.casefold())
+        # Go on behind the last number while that one is there, so that a thousand equal names
+        # take a thousand steps.
+        number = self._last_numbers.get(key, 0)
+        if not self._is_taken(_numbered(stored.name, number), place, now):
+            number = 0
+        while self._is_taken(_numbered(stored.name, number), place, now):
+            number += 1
+        self._last_numbers[key] = number
+        return _numbered(stored.name, number)
+
+    def _is_taken(self, name: str, place: str, now: float) -> bool:
+        key = name.casefold()
+        return any(
+            other.name.casefold() == key and home(other) == place and other.status(now) != "Deleted"
+            for other in self._named.get(key, ())
+        )
+
+    def _index_name(self, stored: StoredFile) -> None:
+        self._named.setdefault(stored.name.casefold(), []).append(stored)
+
     def _trash(self, stored: StoredFile, now: float) -> None:
         if not stored.trashed:
             stored.trashed, stored.modified = True, now
@@ -284,6 +320,13 @@ class Library:
         for sibling in self.children(parent):
             if sibling.id != besides and sibling.name.casefold() == name.casefold():
                 raise Refusal(409, f"A folder named {name} is there already.")
+
+
+def _numbered(name: str, number: int) -> str:
+    if not number:
+        return name
+    stem, dot, ending = name.rpartition(".")
+    return f"{stem}({number}){dot}{ending}" if stem else f"{name}({number})"
 
 
 def home(stored: StoredFile) -> str:
