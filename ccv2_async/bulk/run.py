@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -33,7 +33,7 @@ from ccv2_async.resources.uploads import Unsettled
 from ccv2_async.transport.sources import StreamSource
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 
     from ccv2_async.bulk.items import FileToUpload, Items
     from ccv2_async.bulk.journal import Memory
@@ -108,8 +108,18 @@ class Run:
         return self._telling.progress
 
     async def results(self) -> AsyncGenerator[UploadResult, None]:
-        """Each file's result, as it ends."""
-        async with self._running():
+        """Yield each file's result as it ends.
+
+        This is the only asynchronous generator that is suspended while the caller has a result.
+        When a loop shuts down, it closes all its generators at once, and one that is closing
+        another would then meet it closing already.
+        """
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            await self._open_journal()
+            await self._recall()
+            for name, work in (("feeder", self._feed), ("follower", self._follow)):
+                tasks.append(asyncio.create_task(self._guard(work), name=f"ccv2 bulk: {name}"))
             while True:
                 outcome = await self._telling.meanwhile(self._results.get)
                 self._room.set()
@@ -126,6 +136,8 @@ class Run:
                     for landed in await self._land():
                         yield landed
                     raise outcome.error
+        finally:
+            await self._end_all(tasks)
 
     async def _land(self) -> list[UploadResult]:
         """What becomes of the files that are on their way when the whole upload ends.
@@ -141,35 +153,29 @@ class Run:
         outcomes = [self._results.get_nowait() for _ in range(self._results.qsize())]
         return [outcome for outcome in outcomes if isinstance(outcome, UploadResult)]
 
-    @asynccontextmanager
-    async def _running(self) -> AsyncIterator[None]:
-        if self._options.journal is not None:
-            opening = Journal.read if self._options.dry_run else Journal.open
-            self._memory = await opening(
-                os.fspath(self._options.journal),
-                self._threads,
-                account=self._session.credentials.fingerprint,
-                base_url=self._session.base_url,
-                now=self._clock.time,
-            )
-        tasks: list[asyncio.Task[None]] = []
-        try:
-            await self._recall()
-            tasks = [
-                asyncio.create_task(self._guard(self._feed()), name="ccv2 bulk: feeder"),
-                asyncio.create_task(self._guard(self._follow()), name="ccv2 bulk: follower"),
-            ]
-            yield
-        finally:
-            with anyio.CancelScope(shield=True):
-                cancelled = await _ended(tasks)
-                cancelled = await _ended(self._sending) or cancelled
-                self._watched.close()
-                for forget in self._expected.values():
-                    forget()
-                await self._memory.aclose()
-            if cancelled:
-                raise asyncio.CancelledError
+    async def _open_journal(self) -> None:
+        if self._options.journal is None:
+            return
+        opening = Journal.read if self._options.dry_run else Journal.open
+        self._memory = await opening(
+            os.fspath(self._options.journal),
+            self._threads,
+            account=self._session.credentials.fingerprint,
+            base_url=self._session.base_url,
+            now=self._clock.time,
+        )
+
+    async def _end_all(self, tasks: Iterable[asyncio.Task[None]]) -> None:
+        """End every task of this run, then close the journal."""
+        with anyio.CancelScope(shield=True):
+            cancelled = await _ended(tasks)
+            cancelled = await _ended(self._sending) or cancelled
+            self._watched.close()
+            for forget in self._expected.values():
+                forget()
+            await self._memory.aclose()
+        if cancelled:
+            raise asyncio.CancelledError
 
     async def _recall(self) -> None:
         """See that no look takes a file of an earlier run for one of this run's."""
@@ -180,10 +186,14 @@ class Run:
             unsettled = Unsettled(since=row.begun, size=row.size)
             self._expected[row.key] = self._uploader.expect(row.folder_id, row.name, unsettled)
 
-    async def _guard(self, work: Awaitable[None]) -> None:
-        """What ends a part ends the whole, and reaches whoever iterates."""
+    async def _guard(self, work: Callable[..., Awaitable[None]], *args: object) -> None:
+        """Run `work` in a task; what it raises ends the whole run and reaches the caller.
+
+        `work` is called here, not before: a task that is cancelled before its first step would
+        leave a coroutine behind that was never awaited.
+        """
         try:
-            await work
+            await work(*args)
         except Exception as error:  # noqa: BLE001  # it is raised again where it is iterated
             self._results.put_nowait(error)
 
@@ -209,7 +219,7 @@ class Run:
         self._end_if_done()
 
     def _begin(self, file: FileToUpload) -> None:
-        task = asyncio.create_task(self._guard(self._take_up(file)), name="ccv2 bulk: file")
+        task = asyncio.create_task(self._guard(self._take_up, file), name="ccv2 bulk: file")
         self._sending.add(task)
         task.add_done_callback(self._sent)
 
