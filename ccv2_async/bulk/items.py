@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sized
 from contextlib import aclosing
+from enum import Enum, auto
 from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
@@ -12,6 +13,7 @@ import attrs
 from ccv2_async.errors import FileRefused, InvalidField
 
 if TYPE_CHECKING:
+    from ccv2_async.bulk.journal import JournalFiles
     from ccv2_async.transport.sources import FileInput
     from ccv2_async.transport.threads import FileThreads
 
@@ -81,7 +83,7 @@ def checked_items(items: object) -> Items:
 
 
 async def each_file(
-    items: Items, threads: FileThreads, *, keep_folders: bool
+    items: Items, threads: FileThreads, *, keep_folders: bool, own: JournalFiles
 ) -> AsyncGenerator[FileToUpload | FileRefused, None]:
     """Every file of `items`; a folder stands for the files below it.
 
@@ -92,10 +94,11 @@ async def each_file(
         items: Paths, or `FileToUpload`s.
         threads: Where folders are read.
         keep_folders: Whether the folders below a given one become library folders.
+        own: The files of the upload's journal, which are passed over.
     """
     async with aclosing(_each(items)) as each:
         async for item in each:
-            async with aclosing(_expanded(item, threads, keep_folders)) as files:
+            async with aclosing(_expanded(item, threads, keep_folders, own)) as files:
                 async for file in files:
                     yield file
 
@@ -113,75 +116,98 @@ async def _each(items: Items) -> AsyncGenerator[Item, None]:
             yield item
 
 
-async def count_files(items: Items, threads: FileThreads) -> int | None:
+async def count_files(items: Items, threads: FileThreads, own: JournalFiles) -> int | None:
     """How many files `items` stands for; None where only iterating would tell."""
     if not isinstance(items, Sized) or not isinstance(items, Iterable):
         return None
-    return await threads.run(_count, tuple(items))
+    return await threads.run(_count, tuple(items), own)
 
 
-def _count(items: tuple[Item, ...]) -> int:
+def _count(items: tuple[Item, ...], own: JournalFiles) -> int:
     total = 0
     for item in items:
         path = item.path if isinstance(item, FileToUpload) else FileToUpload(item).path
-        total += _count_below(path) if path is not None and os.path.isdir(path) else 1  # noqa: PTH112  # a plain string
+        kind = _Kind.FILE if path is None else _kind_of(path, own)
+        if path is not None and kind is _Kind.FOLDER:
+            total += _count_below(path, own)
+        else:
+            total += kind is _Kind.FILE
     return total
 
 
-def _count_below(folder: str) -> int:
+def _count_below(folder: str, own: JournalFiles) -> int:
     try:
-        files, folders = _entries(folder)
+        files, folders = _entries(folder, own)
     except OSError:
         return 1
-    return len(files) + sum(_count_below(os.path.join(folder, name)) for name in folders)  # noqa: PTH118
+    below = (_count_below(os.path.join(folder, name), own) for name in folders)  # noqa: PTH118
+    return len(files) + sum(below)
+
+
+class _Kind(Enum):
+    """What a given path names; a path that names nothing counts as a file."""
+
+    FILE = auto()
+    FOLDER = auto()
+    OWN = auto()
+
+
+def _kind_of(path: str, own: JournalFiles) -> _Kind:
+    if os.path.isdir(path):  # noqa: PTH112  # a plain string
+        return _Kind.FOLDER
+    return _Kind.FILE if own.removed_from([path]) else _Kind.OWN
 
 
 async def _expanded(
-    item: Item, threads: FileThreads, keep_folders: bool
+    item: Item, threads: FileThreads, keep_folders: bool, own: JournalFiles
 ) -> AsyncGenerator[FileToUpload | FileRefused, None]:
     given = item if isinstance(item, FileToUpload) else FileToUpload(item)
-    if given.path is None or not await threads.run(os.path.isdir, given.path):
-        yield given
+    path = given.path
+    kind = _Kind.FILE if path is None else await threads.run(_kind_of, path, own)
+    if kind is not _Kind.FOLDER:
+        if kind is _Kind.FILE:
+            yield given
         return
     found = False
-    async with aclosing(_walk(os.fspath(given.file), (), threads)) as walk:  # type: ignore[arg-type]  # it has a path
-        async for path, folders in walk:
+    async with aclosing(_walk(os.fspath(given.file), (), threads, own)) as walk:  # type: ignore[arg-type]  # it has a path
+        async for file, folders in walk:
             found = True
-            if isinstance(path, FileRefused):
-                yield path
+            if isinstance(file, FileRefused):
+                yield file
             else:
                 below = (*given.folders, *folders) if keep_folders else given.folders
-                yield attrs.evolve(given, file=path, folders=below, name=None)
+                yield attrs.evolve(given, file=file, folders=below, name=None)
     if not found:
         yield FileRefused(given.label, "there is no file in this folder")
 
 
 async def _walk(
-    folder: str, names: tuple[str, ...], threads: FileThreads
+    folder: str, names: tuple[str, ...], threads: FileThreads, own: JournalFiles
 ) -> AsyncGenerator[tuple[str | FileRefused, tuple[str, ...]], None]:
     try:
-        files, folders = await threads.run(_entries, folder)
+        files, folders = await threads.run(_entries, folder, own)
     except OSError as error:
         yield FileRefused(folder, f"the folder cannot be read ({error.strerror})"), names
         return
-    for name in files:
-        yield os.path.join(folder, name), names  # noqa: PTH118  # as the user wrote it
+    for path in files:
+        yield path, names
     for name in folders:
-        below = _walk(os.path.join(folder, name), (*names, name), threads)  # noqa: PTH118
+        below = _walk(os.path.join(folder, name), (*names, name), threads, own)  # noqa: PTH118
         async with aclosing(below) as walk:
             async for found in walk:
                 yield found
 
 
-def _entries(folder: str) -> tuple[list[str], list[str]]:
+def _entries(folder: str, own: JournalFiles) -> tuple[list[str], list[str]]:
+    """Return the paths of the files in a folder, and the names of the folders in it."""
     with os.scandir(folder) as entries:
         shown = sorted(
             (entry for entry in entries if not entry.name.startswith(".")),
             key=lambda entry: entry.name,
         )
         folders = [entry.name for entry in shown if entry.is_dir(follow_symlinks=False)]
-        files = [entry.name for entry in shown if not _leads_to_folder(entry)]
-    return files, folders
+        files = [entry.path for entry in shown if not _leads_to_folder(entry)]
+    return own.removed_from(files), folders
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:

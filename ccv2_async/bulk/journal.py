@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 
     import aiosqlite
 
-__all__ = ["Journal", "Memory", "NoJournal", "entries"]
+__all__ = ["SUFFIXES", "Journal", "JournalFiles", "Memory", "NoJournal", "entries"]
 
 VERSION = "1"
+
+SUFFIXES = ("", "-wal", "-shm", "-journal", ".lock")
+"""Endings of the names of the files that SQLite and `Journal` keep for one journal."""
 
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 _SCHEMA = (
@@ -62,6 +65,46 @@ _PORTION = (
     f"SELECT {', '.join(_COLUMNS)} FROM files WHERE (path, folder, name) > (?, ?, ?) "  # noqa: S608  # our own names
     "ORDER BY path, folder, name LIMIT 500"
 )
+
+
+class JournalFiles:
+    """The files that a journal consists of, which are never files to upload.
+
+    Args:
+        path: The journal's path, or None for an upload without a journal.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None) -> None:
+        self._path = None if path is None else os.path.abspath(os.fspath(path))  # noqa: PTH100  # no I/O but getcwd
+
+    def removed_from(self, paths: Iterable[str]) -> list[str]:
+        """Return `paths` without those that name one of the journal's files. Reads the disk.
+
+        A path names such a file by its name, through links, or as a hard link to it.
+        """
+        if self._path is None:
+            return list(paths)
+        # SQLite keeps its files beside what a link leads to, `Journal` beside the link.
+        names = {
+            f"{base}{end}"
+            for base in (self._path, os.path.realpath(self._path))
+            for end in SUFFIXES
+        }
+        own = {identity for name in names if (identity := _identity(name)) is not None}
+        return [
+            path
+            for path in paths
+            if os.path.abspath(path) not in names and _identity(path) not in own  # noqa: PTH100  # no I/O
+        ]
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return what is the same for all names of one file, or None where there is no file."""
+    try:
+        state = os.stat(path)  # noqa: PTH116  # a plain string
+    except (OSError, ValueError):
+        return None
+    return state.st_dev, state.st_ino
 
 
 class Memory(Protocol):

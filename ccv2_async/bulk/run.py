@@ -15,7 +15,7 @@ from ccv2_async import errors
 from ccv2_async.bulk.descriptions import describe
 from ccv2_async.bulk.folders import FolderMap
 from ccv2_async.bulk.items import count_files, each_file
-from ccv2_async.bulk.journal import Journal, NoJournal
+from ccv2_async.bulk.journal import Journal, JournalFiles, NoJournal
 from ccv2_async.bulk.outcomes import (
     earlier_result,
     planned_result,
@@ -198,8 +198,10 @@ class Run:
             self._results.put_nowait(error)
 
     async def _feed(self) -> None:
-        self._telling.expect(await count_files(self._items, self._threads))
-        found = each_file(self._items, self._threads, keep_folders=self._options.keep_folders)
+        own = JournalFiles(self._options.journal)
+        self._telling.expect(await count_files(self._items, self._threads, own))
+        keep_folders = self._options.keep_folders
+        found = each_file(self._items, self._threads, keep_folders=keep_folders, own=own)
         async with aclosing(found) as files:
             async for file in files:
                 while self._results.qsize() >= MOST_UNREAD:

@@ -13,6 +13,7 @@ import attrs
 
 from ccv2_async import errors
 from ccv2_async.bulk.folders import check_depth
+from ccv2_async.bulk.journal import JournalFiles
 from ccv2_async.cli.wording import reworded
 from ccv2_async.models import FileSource
 from ccv2_async.resources.uploads import prepare
@@ -55,7 +56,12 @@ _WORDS = {
 
 
 def collect(
-    paths: Iterable[str], *, folder_id: str, description: str, tree: bool = False
+    paths: Iterable[str],
+    *,
+    folder_id: str,
+    description: str,
+    tree: bool = False,
+    journal: str | None = None,
 ) -> tuple[list[Found], list[Refused]]:
     """The files behind the paths, in order, each once; and what cannot be sent.
 
@@ -67,22 +73,29 @@ def collect(
         folder_id: The folder of the library they go to.
         description: The description they get.
         tree: Whether the folders below a given one become library folders.
+        journal: The path of the upload's journal, whose files are passed over.
 
     Raises:
         InvalidField: The folder id or the description cannot be sent with any file.
+        UsageError: The paths name nothing but the journal.
     """
+    own = JournalFiles(journal)
     _check("any.png", folder_id, description)
     found: list[Found] = []
     refused: list[Refused] = []
     seen: set[str] = set()
     for path in paths:
-        for entry in _expand(path):
+        for entry in _expand(path, own):
             where = os.path.abspath(entry.path)  # noqa: PTH100  # Path would resolve no ".."
             if where in seen:
                 continue
             seen.add(where)
             judged = entry if isinstance(entry, Refused) else _judge(entry, description, tree)
             (found if isinstance(judged, Found) else refused).append(judged)  # type: ignore[arg-type]  # one list for each class
+    if not found and not refused:
+        raise errors.UsageError(
+            f"{journal}: there is nothing to upload but the journal itself. Name other files."
+        )
     return found, refused
 
 
@@ -99,10 +112,11 @@ def too_large(found: Iterable[Found], limit: int | None) -> tuple[list[Found], l
     return fits, refused
 
 
-def _expand(path: str) -> Iterator[Found | Refused]:
+def _expand(path: str, own: JournalFiles) -> Iterator[Found | Refused]:
     """The path itself, or what is in the folder that it names."""
     if not os.path.isdir(path):  # noqa: PTH112  # a name with a NUL character is no error here
-        yield Found(path, 0)
+        for file in own.removed_from([path]):
+            yield Found(file, 0)
         return
     troubles: list[Refused] = []
 
@@ -114,11 +128,11 @@ def _expand(path: str) -> Iterator[Found | Refused]:
     empty = True
     for folder, below, names in os.walk(path, onerror=note):
         below[:] = sorted(name for name in below if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith("."):
-                empty = False
-                folders = PurePath(os.path.relpath(folder, path)).parts  # () for the folder itself
-                yield Found(os.path.join(folder, name), 0, folders)  # noqa: PTH118  # keeps the path as given
+        shown = (name for name in sorted(names) if not name.startswith("."))
+        for file in own.removed_from(os.path.join(folder, name) for name in shown):  # noqa: PTH118  # keeps the path as given
+            empty = False
+            folders = PurePath(os.path.relpath(folder, path)).parts  # () for the folder itself
+            yield Found(file, 0, folders)
     yield from troubles
     if empty and not troubles:
         yield Refused(path, "there are no files in this folder")

@@ -92,7 +92,9 @@ def upload(
             "command is a new one. Choose another file. To see an upload go on where it stopped, "
             "run 'ccv2 sandbox' beside it, set what that prints, and leave --sandbox out."
         )
-    found, refused = intake.collect(paths, folder_id=folder, description=description, tree=tree)
+    found, refused = intake.collect(
+        paths, folder_id=folder, description=description, tree=tree, journal=journal
+    )
     batch = _Batch(
         output,
         service,

@@ -10,12 +10,16 @@ import pytest
 
 from ccv2_async.bulk import FileToUpload
 from ccv2_async.bulk.items import count_files, each_file
+from ccv2_async.bulk.journal import JournalFiles
 from ccv2_async.errors import FileRefused
 from ccv2_async.transport.threads import FileThreads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+
+NO_JOURNAL = JournalFiles(None)
 
 
 @pytest.fixture
@@ -41,7 +45,9 @@ def tree(tmp_path: Path) -> Path:
 
 
 async def found(items: Any, threads: FileThreads, *, keep_folders: bool = False) -> list[Any]:
-    return [file async for file in each_file(items, threads, keep_folders=keep_folders)]
+    return [
+        file async for file in each_file(items, threads, keep_folders=keep_folders, own=NO_JOURNAL)
+    ]
 
 
 async def test_a_folder_stands_for_the_files_below_it_in_order(
@@ -75,7 +81,7 @@ async def test_a_folder_that_cannot_be_read_is_told(threads: FileThreads, tree: 
     (tree / "x").chmod(0)
     try:
         refused = [one for one in await found([tree], threads) if isinstance(one, FileRefused)]
-        assert await count_files([tree], threads) == 4
+        assert await count_files([tree], threads, NO_JOURNAL) == 4
     finally:
         (tree / "x").chmod(0o700)
     assert "cannot be read" in refused[0].message
@@ -84,7 +90,7 @@ async def test_a_folder_that_cannot_be_read_is_told(threads: FileThreads, tree: 
 async def test_a_folder_that_goes_away_while_others_are_read_is_told(
     threads: FileThreads, tree: Path
 ) -> None:
-    files = each_file([tree], threads, keep_folders=False)
+    files = each_file([tree], threads, keep_folders=False, own=NO_JOURNAL)
     seen = [await anext(files) for _ in range(3)]
     (tree / "x").rename(tree / "z")
 
@@ -99,9 +105,14 @@ async def test_a_folder_that_goes_away_while_others_are_read_is_told(
 async def test_files_are_counted_where_that_needs_no_iterating(
     threads: FileThreads, tree: Path
 ) -> None:
-    assert await count_files([tree, tree / "a.png", FileToUpload(b"x", name="x.png")], threads) == 7
-    assert await count_files([tree / "missing"], threads) == 1
-    assert await count_files(iter([tree]), threads) is None
+    assert (
+        await count_files(
+            [tree, tree / "a.png", FileToUpload(b"x", name="x.png")], threads, NO_JOURNAL
+        )
+        == 7
+    )
+    assert await count_files([tree / "missing"], threads, NO_JOURNAL) == 1
+    assert await count_files(iter([tree]), threads, NO_JOURNAL) is None
 
 
 async def test_what_is_missing_is_left_to_the_upload_to_tell(

@@ -54,7 +54,7 @@ def run(sandbox: Sandbox, leave: Callable[[ConstantContact], Any]) -> list[str]:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: complaints.append(str(context)))
-        options = {**sandbox.client_options(), "clock": SkippingClock()}
+        options: dict[str, Any] = {**sandbox.client_options(), "clock": SkippingClock()}
         async with ConstantContact(**options) as client:
             await leave(client)
 

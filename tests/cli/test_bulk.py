@@ -353,3 +353,40 @@ def test_a_run_that_ends_early_tells_of_every_file_in_json(
     rows: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
     assert process.returncode == Exit.TERMINATED
     assert len({row["path"] for row in rows}) == 60
+
+
+# The journal is no file to upload
+
+
+@pytest.mark.parametrize("options", [".", ". --tree", "a.png upload.db upload.db.lock"])
+def test_a_journal_in_the_folder_changes_no_run(
+    service: Sandbox,
+    ccv2: Callable[..., Any],
+    picture: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    options: str,
+) -> None:
+    folder = picture("a.png").parent
+    monkeypatch.chdir(folder)
+    command = ("upload", *options.split(), "--journal", "upload.db")
+    first = ccv2(*command)
+    for suffix in ("-wal", "-shm", "-journal"):
+        (folder / f"upload.db{suffix}").touch()
+
+    runs = [first, ccv2(*command), ccv2(*command, "--dry-run")]
+
+    assert [ran.code for ran in runs] == [0, 0, 0]
+    assert not any("upload.db" in ran.err + ran.out for ran in runs)
+    assert len(service.admin.files()) == 1
+
+
+def test_an_upload_of_nothing_but_its_journal_is_refused(
+    service: Sandbox, ccv2: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    ran = ccv2("upload", "upload.png", "--journal", "upload.png")
+
+    assert ran.code == 2
+    assert "the journal itself" in ran.err
+    assert not service.admin.requests()
