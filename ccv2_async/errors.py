@@ -27,6 +27,7 @@
     │   ├── Forbidden                 403 that is not about the quota
     │   ├── NotFound                  404
     │   ├── Conflict                  409
+    │   ├── EndpointRetired           400 `http.status.gone`
     │   ├── GrantRefused              the OAuth2 server, or the account's owner, gave no access
     │   ├── ServerError               5xx, after the attempts that are allowed
     │   └── QuotaExceeded             over the calls per second, or too many jobs (429)
@@ -66,6 +67,7 @@ __all__ = [
     "DailyQuotaExceeded",
     "DeadlineExceeded",
     "DecodeError",
+    "EndpointRetired",
     "FileChanged",
     "FileRefused",
     "Forbidden",
@@ -354,7 +356,19 @@ class NotFound(APIError):
 
 
 class Conflict(APIError):
-    """Something of the same name or address exists already (409)."""
+    """The call conflicts with the current state of the account (409).
+
+    The message repeats the service's reason: a name or address that is taken, the last fee of an
+    event, a campaign that is scheduled.
+    """
+
+
+class EndpointRetired(APIError):
+    """The service has withdrawn the endpoint (400 `http.status.gone`).
+
+    Nothing in the request is wrong, and the call was not carried out. Safe to try again: no. The
+    service is reported to answer every call for events so since 2024.
+    """
 
 
 class GrantRefused(APIError):

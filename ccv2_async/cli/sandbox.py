@@ -22,6 +22,7 @@ def sandbox(
     *,
     port: int = _PORT,
     speed: float = 1.0,
+    retire: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> Exit:
     """Serve a local stand-in for the service, until Ctrl-C.
@@ -33,6 +34,8 @@ def sandbox(
     Args:
         port: The port on 127.0.0.1; 0 for a free one.
         speed: How many times as fast as the true service it works.
+        retire: A group of operations that the service has withdrawn, such as events; every call
+            for it is answered 400 http.status.gone. Repeat it for several.
         json: Print the client's options as one JSON object on stdout.
     """
     output = Output(as_json=json)
@@ -42,7 +45,10 @@ def sandbox(
         raise InvalidField("--speed", speed, "a number above 0")
 
     async def serve() -> Exit:
-        made = begin_sandbox(port, mode="lognormal", speed=speed)
+        try:
+            made = begin_sandbox(port, mode="lognormal", speed=speed, retired=retire)
+        except ValueError as error:
+            raise InvalidField("--retire", ", ".join(retire), str(error)) from None
         try:
             made.start()
         except OSError as error:

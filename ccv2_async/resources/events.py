@@ -29,7 +29,12 @@ PATCHABLE = (EventStatus.ACTIVE, EventStatus.CANCELLED)
 
 
 class Events(EventSales):
-    """`client.events`: events, what they sell, and who registered for them."""
+    """`client.events`: events, what they sell, and who registered for them.
+
+    The service is reported to have withdrawn these endpoints in 2024: it answers every call
+    with 400 `http.status.gone`, which raises `EndpointRetired`. The methods are kept for accounts
+    and stand-ins that still serve them.
+    """
 
     def all(self, *, limit: int | None = None) -> Listing[EventSummary]:
         """The events of the account, in brief; `get` has the rest.

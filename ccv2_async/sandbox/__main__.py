@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any, get_args
 
 from ccv2_async.sandbox.server import Sandbox
-from ccv2_async.sandbox.settings import Mode, Settings
+from ccv2_async.sandbox.settings import GROUPS, Mode, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +35,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--keep-content", type=int, default=known.keep_content)
     parser.add_argument("--per-second", type=int, help="calls a second; no limit by default")
     parser.add_argument("--per-day", type=int, help="calls a day; no limit by default")
+    parser.add_argument(
+        "--retire",
+        action="append",
+        default=[],
+        dest="retired",
+        metavar="GROUP",
+        choices=list(GROUPS),
+        help="answer this group as an endpoint that the service has withdrawn",
+    )
     parser.add_argument("--certfile", help="PEM file of a certificate chain: speak HTTPS")
     parser.add_argument("--keyfile", help="PEM file of its key")
     parser.add_argument("--json", action="store_true", help="print the options as one JSON line")

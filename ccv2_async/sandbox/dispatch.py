@@ -11,6 +11,7 @@ from ccv2_async.sandbox.gateway import API, ENTRY, QUERY
 from ccv2_async.sandbox.operations import Call, FormBody, JsonBody
 from ccv2_async.sandbox.paging import read_cursor
 from ccv2_async.sandbox.problems import Refusal, bad_query
+from ccv2_async.sandbox.settings import GROUPS
 from ccv2_async.sandbox.wire import refused, send_answer
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Endpoint:
         """Answer one request."""
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         try:
+            self._check_retired()
             operation = self._choose(scope["method"], headers)
             call = await self._read(operation, scope, receive, headers)
             self._world.settle()
@@ -57,6 +59,12 @@ class Endpoint:
         except ClientGone:
             return
         await send_answer(send, answer)
+
+    def _check_retired(self) -> None:
+        """Refuse an operation of a group that the service has withdrawn."""
+        area = self._operations[0].area
+        if any(GROUPS[group] == area for group in self._world.settings.retired):
+            raise Refusal(400, "This endpoint is no longer available.", "http.status.gone")
 
     def _choose(self, method: str, headers: dict[bytes, str]) -> Operation:
         offered = [operation for operation in self._operations if operation.method == method]

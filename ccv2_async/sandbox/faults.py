@@ -23,7 +23,8 @@ kind                what happens
 ==================  ==========================================================================
 
 Ready-made answers, by the same `kind`: ``over_qps``, ``over_ratelimit``, ``inactive``,
-``unavailable``, ``server_error``, ``too_many_requests``, ``unauthorized``, ``too_large_early``
+``unavailable``, ``server_error``, ``too_many_requests``, ``throttled`` and ``quota_exceeded``
+(429, the newer API's words for the second and the day), ``unauthorized``, ``too_large_early``
 (413, before the body is read, and the connection is closed), ``empty``, ``garbage``, ``html``,
 ``null``, ``redirect``.
 
@@ -105,6 +106,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "unavailable": _refused(503, "http.status.service_unavailable"),
     "server_error": _refused(500, "http.status.internal_server_error"),
     "too_many_requests": _refused(429, "http.status.too_many_requests"),
+    "throttled": _refused(429, "throttled"),
+    "quota_exceeded": _refused(429, "quota_exceeded"),
     "unauthorized": _refused(401, "http.status.authentication.invalid_token"),
     "too_large_early": _refused(
         413, "http.status.request_entity_too_large", read_body=False, close=True

@@ -25,14 +25,14 @@ _MEANINGS = {
     404: "There is no such thing.",
     405: "The method is not supported here.",
     406: "Accept has to be application/json.",
-    409: "It is there already.",
+    409: "It conflicts with what is there.",
     413: "The body is too large.",
     415: "The Content-Type is not supported.",
     429: "Too many jobs are in progress.",
     500: "The service failed.",
 }
-# The gateway answers these to any operation, whatever its own table says.
-_EVERYWHERE = frozenset({401, 403, 406})
+# Any operation may be answered so, whatever its own table says; 400 also says that it is retired.
+_EVERYWHERE = frozenset({400, 401, 403, 406})
 _PARAMETER = re.compile(r"{(\w+)}")
 _ERRORS = {"$ref": "#/components/schemas/Errors"}
 
@@ -134,8 +134,6 @@ def _content(body: JsonBody | FormBody) -> dict[str, Any]:
 
 def _responses(operation: Operation) -> dict[str, Any]:
     codes = set(operation.codes) | _EVERYWHERE
-    if operation.query or operation.body is not None:
-        codes.add(400)
     if operation.body is not None:
         codes |= {413, 415}
     return {str(code): _response(operation, code) for code in sorted(codes)}

@@ -9,6 +9,23 @@ import attrs
 Mode = Literal["at_once", "looks", "seconds", "lognormal"]
 ExportLink = Literal["absolute", "relative", "other_host"]
 
+GROUPS = {
+    "library": "library",
+    "activities": "activities",
+    "lists": "lists",
+    "contacts": "contacts",
+    "campaigns": "emailmarketing",
+    "events": "eventspot",
+    "account": "account",
+}
+"""The groups of operations that can be retired, each with the first word of its paths."""
+
+
+def _known_groups(_settings: object, _field: object, groups: tuple[str, ...]) -> None:
+    for group in groups:
+        if group not in GROUPS:
+            raise ValueError(f"{group!r} cannot be retired; choose from {', '.join(GROUPS)}.")
+
 
 @attrs.frozen
 class Settings:
@@ -41,6 +58,11 @@ class Settings:
         errors_as_text: Show an activity's errors as text (`Line 2: ...`), not as objects.
         export_link: How an export's `file_name` names its CSV: an `absolute` URL, one
             `relative` to the API's host, or on an `other_host` that takes no credentials.
+        retired: Groups of operations that the service has withdrawn, such as `("events",)`: every
+            call for them, whatever its method, gets 400 `http.status.gone`. The service announced
+            it for POST and PUT of events from 2024-04-01 and for GET from 2024-06-01. The sandbox
+            plays the state since then and has no dates; that PATCH and DELETE answer the same is
+            an assumption.
     """
 
     api_key: str = "sandbox-key"
@@ -65,3 +87,6 @@ class Settings:
     job_addresses: int = 20_000
     errors_as_text: bool = False
     export_link: ExportLink = "absolute"
+    retired: tuple[str, ...] = attrs.field(
+        default=(), converter=tuple[str, ...], validator=_known_groups
+    )

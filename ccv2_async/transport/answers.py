@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 OVER_RATE_KEY = "mashery.not.authorized.over.qps"
 OVER_DAY_KEY = "mashery.not.authorized.over.ratelimit"
 INACTIVE_KEY = "mashery.not.authorized.inactive"
+DAY_KEYS = frozenset({OVER_DAY_KEY, "quota_exceeded"})
+"""The keys that mean the end of the day's quota; `quota_exceeded` is the newer API's word."""
+RETIRED_KEY = "http.status.gone"
 
 # The gateway's header says the same where the body was lost or rewritten.
 _GATEWAY_CODES = {
@@ -38,7 +41,8 @@ _ADVICE = {
     404: "There is nothing under that id, or base_url is not where the API lives.",
     405: "The service does not offer this method here.",
     406: "The service would not answer in JSON.",
-    409: "Something of that name or address exists already.",
+    409: "The request conflicts with the current state of the account; look at it before you "
+    "send the request again.",
     413: "It is larger than the service accepts.",
     415: "The service does not accept this type of content.",
     429: "Too many calls or jobs at once; wait and try again.",
@@ -105,7 +109,7 @@ def happening_of(  # noqa: PLR0911  # one for each row of the retry table
         return Happening.REDIRECTED
     if status == 401:
         return Happening.UNAUTHORIZED
-    if status in (403, 429) and OVER_DAY_KEY in keys:
+    if status in (403, 429) and DAY_KEYS & keys:
         return Happening.OVER_DAY
     if status == 429 or (status == 403 and OVER_RATE_KEY in keys):
         return Happening.OVER_RATE
@@ -130,6 +134,8 @@ def refusal(
     kind = _BY_STATUS.get(status, errors.ServerError if status >= 500 else errors.BadRequest)
     if status == 403 and any(key == OVER_RATE_KEY for key, _ in found):
         kind = errors.QuotaExceeded
+    if 400 <= status < 500 and any(key == RETIRED_KEY for key, _ in found):
+        kind = errors.EndpointRetired
     said = "; ".join(f"{key}: {text}" if key and text else key or text for key, text in found[:3])
     reason = f"{status} ({said})" if said else f"{status} without a reason"
     if status >= 500:
@@ -139,6 +145,11 @@ def refusal(
         advice = _ADVICE.get(status, "Correct the request before sending it again.")
     if kind is errors.QuotaExceeded:
         advice = _ADVICE[429]
+    elif kind is errors.EndpointRetired:
+        advice = (
+            "It has withdrawn this endpoint. Nothing in the request is wrong, and sending it again "
+            "does not help."
+        )
     return kind(f"{what}: the service answered {reason}. {advice}", status=status, errors=found)
 
 

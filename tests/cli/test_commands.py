@@ -226,6 +226,25 @@ def test_the_sandbox_serves_until_it_is_told_to_end(
     assert process.returncode == Exit.OK
 
 
+def test_the_sandbox_plays_groups_that_are_retired(
+    start: Callable[..., subprocess.Popen[str]],
+) -> None:
+    process = start("sandbox", "--port", "0", "--retire", "events", "--retire", "library", "--json")
+    assert process.stdout is not None
+    options = json.loads(process.stdout.readline())
+    for path, status in (("eventspot/events", 400), ("library/info", 400), ("lists", 200)):
+        answer = httpx.get(
+            f"{options['base_url']}/{path}",
+            params={"api_key": options["api_key"]},
+            headers={"authorization": f"Bearer {options['access_token']}"},
+            trust_env=False,
+        )
+        assert answer.status_code == status
+        assert ("http.status.gone" in answer.text) == (status == 400)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+
+
 def test_what_the_sandbox_prints_can_be_given_to_a_shell(
     start: Callable[..., subprocess.Popen[str]],
 ) -> None:
@@ -250,7 +269,14 @@ def test_a_port_that_is_taken_is_wrong_usage(ccv2: Callable[..., Ran]) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [("--port", "70000"), ("--speed", "0"), ("--speed", "nan"), ("--speed", "inf")]
+    "options",
+    [
+        ("--port", "70000"),
+        ("--speed", "0"),
+        ("--speed", "nan"),
+        ("--speed", "inf"),
+        ("--retire", "event"),
+    ],
 )
 def test_a_sandbox_that_cannot_be_is_wrong_usage(
     ccv2: Callable[..., Ran], options: tuple[str, str]

@@ -38,6 +38,15 @@ the contract in `tests/contract`, against which client and sandbox are tested; t
 """
 
 
+NOTES = {
+    "events": """\
+The service has announced that it withdrew these endpoints: every POST and PUT since 2024-04-01, and
+every GET since 2024-06-01, is answered 400 `http.status.gone`, which raises
+{py:exc}`~ccv2_async.errors.EndpointRetired`. `ccv2 sandbox --retire events` plays it."""
+}
+"""What stands above the table of a group."""
+
+
 def group_class(group: str) -> type[Any]:
     """The class behind `client.<group>`."""
     found: type[Any] = getattr(import_module(f"ccv2_async.resources.{group}"), group.capitalize())
@@ -50,6 +59,8 @@ def page() -> str:
     for group, count in COUNTS.items():
         rows = [row for row in OPERATIONS if row.area == group]
         parts.append(f"## `client.{group}`: {count} operations\n")
+        if group in NOTES:
+            parts.append(f"{NOTES[group]}\n")
         parts.append("\n".join(table(rows)))
         others = sorted(name for name in MADE_OF_OTHERS if name.startswith(f"{group}."))
         if others:

@@ -17,6 +17,7 @@ from ccv2_async.polling.poller import Poller
 from ccv2_async.resources.base import Resource
 from ccv2_async.resources.listing import Listing
 from ccv2_async.sandbox import Sandbox
+from ccv2_async.sandbox.settings import GROUPS
 from ccv2_async.sandbox.table import OPERATIONS as SERVED
 from ccv2_async.transport.retry import Effect
 from tests.contract.ear import Ear
@@ -188,6 +189,52 @@ async def test_an_id_that_would_change_the_path_is_refused_before_anything_is_se
         with pytest.raises(errors.InvalidField):
             await carried_out(operation.sample(client, at))
     assert sandbox.admin.requests() == []
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [row for row in OPERATIONS if row.area == "events"],
+    ids=lambda operation: operation.name,
+)
+async def test_a_retired_operation_is_refused_once_and_says_so(
+    operation: Operation, client: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.configure(retired=("events",))
+    at = dict.fromkeys((*operation.ids, *operation.needs), "7")
+    with pytest.raises(errors.EndpointRetired, match="Nothing in the request is wrong") as caught:
+        await carried_out(operation.sample(client, at))
+    assert (caught.value.status, caught.value.error_key) == (400, "http.status.gone")
+    assert not caught.value.safe_to_retry
+    assert len(sandbox.admin.requests()) == 1
+
+
+@pytest.mark.parametrize("group", GROUPS)
+async def test_a_group_is_retired_alone(
+    group: str, client: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.configure(retired=(group,))
+    calls = {
+        "library": client.library.info(),
+        "activities": client.activities.all(),
+        "lists": client.lists.all(),
+        "contacts": client.contacts.all().first(),
+        "campaigns": client.campaigns.all().first(),
+        "events": client.events.all().first(),
+        "account": client.account.info(),
+    }
+    ended = await asyncio.gather(*calls.values(), return_exceptions=True)
+    retired = {
+        name
+        for name, end in zip(calls, ended, strict=True)
+        if isinstance(end, errors.EndpointRetired)
+    }
+    assert retired == {group}
+
+
+@pytest.mark.parametrize("group", ["", "event", "tracking"])
+def test_a_group_that_is_not_known_cannot_be_retired(group: str) -> None:
+    with pytest.raises(ValueError, match="cannot be retired; choose from library"):
+        Sandbox(retired=(group,))
 
 
 def test_the_table_holds_all_hundred_operations_once() -> None:

@@ -84,6 +84,8 @@ def test_faults_can_be_armed_and_disarmed_from_another_process(
         ("over_ratelimit", 403, "over.ratelimit"),
         ("inactive", 403, "inactive"),
         ("too_many_requests", 429, "too_many"),
+        ("throttled", 429, "throttled"),
+        ("quota_exceeded", 429, "quota_exceeded"),
         ("unauthorized", 401, "invalid_token"),
         ("server_error", 500, "internal"),
         ("empty", 200, ""),

@@ -119,6 +119,11 @@ RATE, DAY, OTHER = ((OVER_RATE_KEY, ""),), ((OVER_DAY_KEY, ""),), (("json.invali
         (413, (), True, Happening.REFUSED),
         (429, (), False, Happening.OVER_RATE),
         (429, DAY, False, Happening.OVER_DAY),
+        (429, (("quota_exceeded", "m"),), True, Happening.OVER_DAY),
+        (429, (*OTHER, ("quota_exceeded", "")), False, Happening.OVER_DAY),
+        (429, (("throttled", "m"),), False, Happening.OVER_RATE),
+        (429, OTHER, True, Happening.OVER_RATE),
+        (400, (("http.status.gone", ""),), True, Happening.REFUSED),
         (500, RATE, True, Happening.SERVER_FAILED),
         (502, (), False, Happening.SERVER_FAILED),
         (503, (), False, Happening.SERVER_FAILED),
@@ -143,7 +148,7 @@ def test_an_answer_is_judged_by_its_status_and_its_keys(
         (404, errors.NotFound, "nothing under that id"),
         (405, errors.BadRequest, "does not offer this method"),
         (406, errors.BadRequest, "not answer in JSON"),
-        (409, errors.Conflict, "exists already"),
+        (409, errors.Conflict, "conflicts with the current state"),
         (413, errors.BadRequest, "larger than the service accepts"),
         (415, errors.BadRequest, "type of content"),
         (429, errors.QuotaExceeded, "wait and try again"),
@@ -160,6 +165,24 @@ def test_a_refusal_is_of_its_class_and_says_what_to_do(
     assert advice in error.message
     assert (error.status, error.error_key) == (status, "k")
     assert error.errors == (("k", "m"), ("", "n"), ("o", ""))
+
+
+def test_a_conflict_repeats_what_the_service_said_and_names_no_other_reason() -> None:
+    said = (("http.status.conflict", "An event needs at least one fee."),)
+    message = refusal(409, said, "deletion of fee 7").message
+    assert "An event needs at least one fee." in message
+    assert "exists" not in message
+    assert "name" not in message
+
+
+def test_a_withdrawn_endpoint_has_an_error_of_its_own() -> None:
+    error = refusal(400, (("http.status.gone", "m"),), "events")
+    assert type(error) is errors.EndpointRetired
+    assert not error.safe_to_retry
+    assert error.message == (
+        "events: the service answered 400 (http.status.gone: m). It has withdrawn this endpoint. "
+        "Nothing in the request is wrong, and sending it again does not help."
+    )
 
 
 def test_a_refusal_without_a_reason_says_so_and_one_of_many_sends_says_how_many() -> None:

@@ -278,6 +278,29 @@ async def test_over_the_days_calls_nothing_more_is_sent(
     assert len(sandbox.admin.requests()) == 1
 
 
+async def test_quota_exceeded_ends_the_day_at_once(
+    open_session: Callable[..., Any], sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("quota_exceeded")
+    session = await open_session(sandbox)
+    with pytest.raises(errors.DailyQuotaExceeded) as caught:
+        await session.send(read())
+    assert (caught.value.status, caught.value.error_key) == (429, "quota_exceeded")
+    with pytest.raises(errors.DailyQuotaExceeded):
+        await session.send(read())
+    assert len(sandbox.admin.requests()) == 1
+
+
+@pytest.mark.parametrize("kind", ["throttled", "too_many_requests"])
+async def test_any_other_429_is_waited_for(
+    connect: Callable[..., Any], sandbox: Sandbox, clock: SkippingClock, kind: str
+) -> None:
+    sandbox.admin.fault(kind, times=2)
+    cc = await connect(sandbox)
+    await cc.library.info()
+    assert len(sandbox.admin.requests()) == 3
+
+
 @pytest.mark.parametrize("headers", [True, False])
 async def test_a_quota_that_the_sandbox_keeps_is_met_by_waiting(
     connect: Callable[..., Any], sandbox: Sandbox, headers: bool, clock: SkippingClock
