@@ -16,7 +16,7 @@ from ccv2_async.polling.sweep import Sweep
 from ccv2_async.polling.together import as_they_end, outcomes, statuses
 from ccv2_async.polling.token import decode
 from ccv2_async.polling.uploads import UPLOAD
-from ccv2_async.resources.arguments import checked_id
+from ccv2_async.resources.arguments import checked_id, checked_seconds
 from ccv2_async.resources.library import Library
 from ccv2_async.resources.uploads import Uploader
 from ccv2_async.transport.budget import Budget
@@ -36,6 +36,7 @@ from ccv2_async.version import __version__
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable, Mapping
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from ccv2_async.bulk.items import Items
@@ -98,7 +99,8 @@ class ConstantContact:
         timeouts: Limits on single steps of a call, in seconds.
         max_in_flight: Calls of one lane that are on the wire at once.
         refresh_token: A function or coroutine function that gives a fresh access token; asked
-            once when the service answers 401.
+            once when the service answers 401. It must not use this client: such a call raises
+            `UsageError` at once.
         on_event: A plain function that is told of calls, retries, waits for the quota, looks and
             changes of status; see `ccv2_async.observe`.
         clock: The time that waits run on.
@@ -308,6 +310,32 @@ class ConstantContact:
         """Calls left today by this process's own count; None without a daily limit."""
         return self._budget.remaining_today
 
+    def deadline(self, seconds: float | None) -> AbstractContextManager[None]:
+        """Limit the time of all calls in a `with` block, together.
+
+        Use it so::
+
+            with client.deadline(5):
+                contact = await client.contacts.get("17")
+
+        Whatever the client waits for counts: the quota, a place among the calls in flight,
+        `refresh_token`, the connection, the answer, the pauses before another attempt, the looks
+        after a lost answer, and the jobs of pollers. A call that would take longer raises
+        `DeadlineExceeded`, and a poller raises `PollTimeout`. A call that adds something and was
+        sent in full raises `OutcomeUnknown`. Your own code in the block is not interrupted.
+
+        Blocks nest, and the earliest deadline counts. Tasks that are created in the block have
+        the same deadline. A call without a block ends after its own limit, two minutes for most,
+        in which the wait for the quota does not count.
+
+        Args:
+            seconds: The time from now on; None adds no limit.
+
+        Raises:
+            InvalidField: It is no number above zero.
+        """
+        return self._open_parts.session.deadline(checked_seconds(seconds, "seconds"))
+
     def resume(self, token: str) -> UploadPoller | ActivityPoller:
         """The poller of a job that was started earlier, here or elsewhere. Makes no request.
 
@@ -437,7 +465,7 @@ class ConstantContact:
         """
         parts = self._open_parts
         listed = _listed(pollers)
-        async with aclosing(as_they_end(listed, parts.sweep, self._clock)) as ended:
+        async with aclosing(as_they_end(listed, parts.sweep, parts.session)) as ended:
             async for poller, overdue in ended:
                 if overdue is not None:
                     raise overdue
@@ -466,7 +494,7 @@ class ConstantContact:
         """
         parts = self._open_parts
         return await outcomes(
-            _listed(pollers), parts.sweep, self._clock, return_errors=return_errors
+            _listed(pollers), parts.sweep, parts.session, return_errors=return_errors
         )
 
     async def sweep(self, tokens: Iterable[str]) -> dict[str, Update | None]:
@@ -483,7 +511,7 @@ class ConstantContact:
         if isinstance(tokens, str | bytes) or not isinstance(tokens, Iterable):
             raise InvalidField("tokens", type(tokens), "it must be a list of resume tokens")
         jobs = {token: cast("Any", self.resume(token))._job for token in tokens}  # noqa: SLF001  # both are ours
-        return await statuses(jobs, parts.sweep)
+        return await statuses(jobs, parts.sweep, parts.session)
 
     @property
     def _open_parts(self) -> _Parts:

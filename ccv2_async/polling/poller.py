@@ -113,7 +113,8 @@ class Poller(Generic[Result_co]):
 
         Raises:
             InvalidField: The timeout is no number.
-            PollTimeout: The time was up; the job goes on, and waiting again is safe.
+            PollTimeout: The time, or a deadline of the client, was up; the job goes on, and waiting
+                again is safe.
             JobError: The job failed; the exception carries its last status and its token.
             DailyQuotaExceeded: The next day's quota comes too late for this wait.
             ClientClosed: The client was closed; resume the job by its token.
@@ -121,7 +122,7 @@ class Poller(Generic[Result_co]):
         """
         if timeout is not None and not is_number(timeout) and timeout != math.inf:
             raise errors.InvalidField("timeout", timeout, "it must be seconds, or None")
-        limit = self._job.kind.deadline if timeout is None else timeout
+        limit = self._limit(timeout)
         watcher = self._sweep.enter(self._job, Until.END, limit)
         try:
             # Not by way of `until`: of ten thousand who wait, each would hold one frame more.
@@ -131,8 +132,9 @@ class Poller(Generic[Result_co]):
             finally:
                 left = self._sweep.leave(watcher, self._job)
             watcher.raise_trouble()
-            async with self._session.clock.timeout(left):
-                return await self._outcome()
+            with self._session.no_deadline():  # `left` is of the deadline already
+                async with self._session.clock.timeout(left):
+                    return await self._outcome()
         except errors.ConstantContactError:
             raise
         except TimeoutError:
@@ -146,9 +148,16 @@ class Poller(Generic[Result_co]):
         know the job (yet), whatever its token says. `next_delay` says when to come again.
 
         Raises:
+            DeadlineExceeded: A deadline of the client passed first. Looking again is safe.
             ConstantContactError: The look failed. Looking again is safe if `safe_to_retry` says.
         """
-        await self._sweep.until(self._job, Until.LOOK)
+        limit = self._session.time_left
+        try:
+            await self._sweep.until(self._job, Until.LOOK, limit)
+        except errors.ConstantContactError:
+            raise
+        except TimeoutError:
+            raise too_late(f"status of {self._job.kind.noun} {self._job.label}") from None
         return self._job.told
 
     async def __aiter__(self) -> AsyncIterator[Update]:
@@ -165,12 +174,19 @@ class Poller(Generic[Result_co]):
                 yield update
                 if update.is_final:
                     return
+            limit = self._limit(None)
             try:
-                await self._sweep.until(self._job, Until.CHANGE, self._job.kind.deadline)
+                await self._sweep.until(self._job, Until.CHANGE, limit)
             except errors.ConstantContactError:
                 raise
             except TimeoutError:
-                raise self.timed_out(self._job.kind.deadline) from None
+                raise self.timed_out(limit) from None
+
+    def _limit(self, timeout: float | None) -> float:
+        """Return how many seconds to wait: what was asked for, within the client's deadline."""
+        limit = self._job.kind.deadline if timeout is None else timeout
+        left = self._session.time_left
+        return limit if left is None else min(limit, max(0.0, left))
 
     async def _outcome(self) -> Result_co:
         job = self._job
@@ -213,12 +229,21 @@ class Poller(Generic[Result_co]):
         """The exception for a wait of `limit` seconds that ended before the job did."""
         job = self._job
         return errors.PollTimeout(
-            f"{job.kind.noun} {job.label}: still {job.status or 'not reported'} after {limit:g} s "
-            "of waiting. It goes on at the service; wait again, or resume it by its token.",
+            f"{job.kind.noun} {job.label}: still {job.status or 'not reported'} after "
+            f"{round(limit, 1):g} s of waiting. It goes on at the service; wait again, or resume "
+            "it by its token.",
             id=job.id,
             status=job.status,
             token=self.token(),
         )
+
+
+def too_late(what: str) -> errors.DeadlineExceeded:
+    """Return the exception for a look that was not done within the client's deadline."""
+    return errors.DeadlineExceeded(
+        f"{what}: the service did not answer within the deadline. Look again with more time.",
+        sent="wholly",
+    )
 
 
 class UploadPoller(Poller[LibraryFile]):

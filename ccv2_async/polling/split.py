@@ -302,8 +302,8 @@ class BulkPoller(ActivityPoller):
             return super().timed_out(limit)
         return errors.PollTimeout(
             f"activities of {self._job.label}: still {self.status or 'not reported'} after "
-            f"{limit:g} s of waiting. They go on at the service; wait again, or resume each by "
-            "one of tokens().",
+            f"{round(limit, 1):g} s of waiting. They go on at the service; wait again, or resume "
+            "each by one of tokens().",
             id=self.id,
             status=self.status,
         )

@@ -317,7 +317,9 @@ class Sweep:
             self._full.discard(kind.name)
         asked = False
         try:
-            rows = await kind.ask(self._session, [job.id for job in jobs])
+            # Whoever leads looks for all, who may have more time.
+            with self._session.no_deadline():
+                rows = await kind.ask(self._session, [job.id for job in jobs])
             asked = True
         except (errors.NotFound, errors.BadRequest) as error:
             self._refused(jobs, error)

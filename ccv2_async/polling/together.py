@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ccv2_async.errors import ConstantContactError, JobError
-from ccv2_async.polling.poller import Poller
+from ccv2_async.polling.poller import Poller, too_late
 from ccv2_async.polling.watchers import Until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
 
-    from ccv2_async.clock import Clock
     from ccv2_async.errors import PollTimeout
     from ccv2_async.polling.jobs import Job, Update
     from ccv2_async.polling.sweep import Sweep
+    from ccv2_async.transport.session import Session
 
 P = TypeVar("P", bound=Poller[Any])
 T = TypeVar("T")
 
 
 async def as_they_end(
-    pollers: Iterable[P], sweep: Sweep, clock: Clock
+    pollers: Iterable[P], sweep: Sweep, session: Session
 ) -> AsyncGenerator[tuple[P, PollTimeout | None], None]:
-    """Each poller once its job has ended, or with the error that its time was up."""
+    """Yield each poller once its job has ended, or with the error that its time was up."""
+    clock = session.clock
     by_job: dict[Job, list[P]] = {}
     for poller in pollers:
         by_job.setdefault(poller._job, []).append(poller)  # noqa: SLF001  # both are ours
     began = clock.monotonic()
+    most = session.time_left
     # Those that are overdue first come last.
     slowest = sorted(by_job, key=lambda job: -job.kind.deadline)
     watched = sweep.watching(Until.END)
@@ -38,7 +41,7 @@ async def as_they_end(
         while watched:
             while slowest[-1] not in watched:
                 slowest.pop()
-            limit = slowest[-1].kind.deadline
+            limit = min(slowest[-1].kind.deadline, math.inf if most is None else max(0.0, most))
             overdue = False
             try:
                 async with clock.timeout(max(0.0, began + limit - clock.monotonic())):
@@ -55,7 +58,7 @@ async def as_they_end(
 
 
 async def outcomes(
-    pollers: Iterable[Poller[T]], sweep: Sweep, clock: Clock, *, return_errors: bool
+    pollers: Iterable[Poller[T]], sweep: Sweep, session: Session, *, return_errors: bool
 ) -> list[T | JobError]:
     """The results of all jobs in the order given, once all have ended.
 
@@ -63,7 +66,7 @@ async def outcomes(
         JobError: The first that did not end well, unless errors are to be returned.
     """
     listed = list(pollers)
-    async with aclosing(as_they_end(listed, sweep, clock)) as ended:
+    async with aclosing(as_they_end(listed, sweep, session)) as ended:
         late = {poller: overdue async for poller, overdue in ended if overdue is not None}
     results: list[T | JobError] = []
     for poller in listed:
@@ -78,14 +81,25 @@ async def outcomes(
     return results
 
 
-async def statuses(jobs: Mapping[str, Job], sweep: Sweep) -> dict[str, Update | None]:
-    """What one look tells of each job; None for one that the service does not know (yet)."""
+async def statuses(
+    jobs: Mapping[str, Job], sweep: Sweep, session: Session
+) -> dict[str, Update | None]:
+    """Return what one look tells of each job; None for one that the service does not know (yet).
+
+    Raises:
+        DeadlineExceeded: The client's deadline passed before all were looked at.
+    """
     watched = sweep.watching(Until.LOOK)
     try:
         for job in jobs.values():
             watched.add(job)
-        while watched:
-            await watched.next()
+        async with session.clock.timeout(session.time_left):
+            while watched:
+                await watched.next()
+    except ConstantContactError:
+        raise
+    except TimeoutError:
+        raise too_late(f"status of {len(jobs)} jobs") from None
     finally:
         watched.close()
     return {key: job.told for key, job in jobs.items()}

@@ -445,7 +445,8 @@ class Activities(Resource):
         Args:
             activity: What awaiting the poller of the export gave, or its id.
             to: A path, or an object with an async `write(bytes)`.
-            deadline: Seconds for all of it; None for no limit.
+            deadline: Seconds for all of it: reading the activity, waiting for the quota, and
+                writing the file. None for no limit.
 
         Raises:
             UsageError: It is no export that is COMPLETE, or the path cannot be written.
@@ -455,7 +456,8 @@ class Activities(Resource):
         Source: "Export contacts" page of the service's documentation.
         """
         limit = checked_seconds(deadline, "deadline")
-        return await self._exports.save(await self._read(activity), to, deadline=limit)
+        with self._session.deadline(limit):
+            return await self._exports.save(await self._read(activity), to)
 
     def open_export(self, activity: Activity) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The file of an export that is COMPLETE, in pieces of any size.

@@ -17,6 +17,7 @@ import anyio
 
 from ccv2_async import errors
 from ccv2_async.models import ActivityStatus, ActivityType
+from ccv2_async.transport.deadline import current
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -73,30 +74,29 @@ class Exports:
         ):
             yield checked
 
-    async def save(self, activity: Activity, to: ExportTarget, *, deadline: float | None) -> int:
-        """The number of bytes that were written.
+    async def save(self, activity: Activity, to: ExportTarget) -> int:
+        """Write the file within the session's deadline, and return the number of bytes.
 
         Raises:
-            DeadlineExceeded: It took longer than `deadline` seconds.
+            DeadlineExceeded: The deadline passed first.
             ConstantContactError: As `open`.
         """
         link_of(activity)
+        limit = current(self._session)
         try:
-            async with self._session.clock.timeout(deadline):
+            # The calls end by themselves in time; this ends what writes the file as well.
+            async with self._session.clock.timeout(limit.left if limit else None):
                 if isinstance(to, str | os.PathLike):
                     return await self._to_path(activity, _checked_path(to))
                 return await self._to_writer(activity, _checked_writer(to))
-        except errors.ConstantContactError:
-            raise
         except TimeoutError:
-            late = True
-        if late:
-            raise errors.DeadlineExceeded(
-                f"file of export {activity.id}: it was not whole within {deadline:g} s. Nothing of "
-                "it is at a path that was to take it; the service keeps it, ask for it again.",
-                sent="wholly",
-            )
-        raise AssertionError  # pragma: no cover
+            if limit is None or limit.left > 0.0:
+                raise  # a call's own limit
+        raise errors.DeadlineExceeded(
+            f"file of export {activity.id}: it was not complete within {limit.seconds:g} s. A path "
+            "that was to take it is as it was; the service keeps the file, ask for it again.",
+            sent="wholly",
+        )
 
     async def _to_writer(self, activity: Activity, writer: AsyncWriter) -> int:
         size = 0

@@ -140,8 +140,10 @@ class Starter:
 
         Each wait for a job ends, this one as well.
         """
+        left = self._session.time_left
+        seconds = ACTIVITY.deadline if left is None else min(left, ACTIVITY.deadline)
         try:
-            async with self._session.clock.timeout(ACTIVITY.deadline):
+            async with self._session.clock.timeout(seconds):
                 await waiting.next()
                 return
         except errors.ConstantContactError:

@@ -15,12 +15,14 @@ import attrs
 import httpx
 
 from ccv2_async import errors
+from ccv2_async.transport.deadline import in_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
     from ccv2_async.clock import Clock
     from ccv2_async.transport.connections import Engine
+    from ccv2_async.transport.deadline import Deadline
 
 _CREDENTIALS = frozenset({"api_key", "access_token"})
 _LONGEST_LINK = 4096
@@ -95,10 +97,12 @@ async def stream_unsigned(
     user_agent: str,
     extensions: Mapping[str, object],
     clock: Clock,
+    limit: Deadline | None = None,
 ) -> AsyncIterator[AsyncIterator[bytes]]:
     """The file at a URL on another host, in pieces; neither key nor token goes along.
 
     Raises:
+        DeadlineExceeded: The file was not complete when `limit` had passed.
         TransportError: It could not be reached, or broke off. Safe to try again: yes.
         APIError: The host refused.
         UnexpectedRedirect: It pointed elsewhere again.
@@ -109,20 +113,26 @@ async def stream_unsigned(
         headers={"User-Agent": user_agent, "Accept": "*/*", "Accept-Encoding": "identity"},
         extensions=dict(extensions),
     )
-    response = await _head(engine, request, what, clock)
+    response = await _head(engine, request, what, clock, limit)
     try:
         _require_success(response, what)
-        async with aclosing(_pieces(response, what)) as pieces:
-            yield pieces
+        async with (
+            aclosing(_pieces(response, what)) as pieces,
+            aclosing(in_time(pieces, limit, what)) as timely,
+        ):
+            yield timely
     finally:
         with anyio.CancelScope(shield=True):
             await response.aclose()
 
 
-async def _head(engine: Engine, request: httpx.Request, what: str, clock: Clock) -> httpx.Response:
+async def _head(
+    engine: Engine, request: httpx.Request, what: str, clock: Clock, limit: Deadline | None
+) -> httpx.Response:
     host = request.url.host
+    seconds = _FIRST_BYTE_SECONDS if limit is None else min(limit.left, _FIRST_BYTE_SECONDS)
     try:
-        async with clock.timeout(_FIRST_BYTE_SECONDS):
+        async with clock.timeout(seconds):
             return await engine.send(request)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
         failed: errors.TransportError = errors.ConnectFailed(
@@ -130,6 +140,8 @@ async def _head(engine: Engine, request: httpx.Request, what: str, clock: Clock)
         )
     except (httpx.HTTPError, TimeoutError, OSError) as error:
         failed = _broken(what, host, error)
+        if limit is not None and isinstance(error, TimeoutError) and limit.left <= 0.0:
+            failed = limit.exceeded(what)
     raise failed  # outside, so that no frame of the HTTP library is its context
 
 

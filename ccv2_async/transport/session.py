@@ -6,16 +6,19 @@ import asyncio
 import inspect
 import itertools
 import logging
+import math
 import random
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import anyio
+import attrs
 import httpx
 
 from ccv2_async import errors
 from ccv2_async.observe import Hook, Throttled
-from ccv2_async.transport import answers
+from ccv2_async.transport import answers, deadline
 from ccv2_async.transport.accounts import CallAccount
 from ccv2_async.transport.budget import Lane
 from ccv2_async.transport.calls import Answer, Call
@@ -43,7 +46,9 @@ if TYPE_CHECKING:
         AsyncIterator,
         Awaitable,
         Callable,
+        Coroutine,
     )
+    from contextlib import AbstractContextManager
 
     from ccv2_async.clock import Clock
     from ccv2_async.transport.body import BodyAttempt
@@ -51,6 +56,7 @@ if TYPE_CHECKING:
     from ccv2_async.transport.calls import Timeouts
     from ccv2_async.transport.connections import Engine
     from ccv2_async.transport.credentials import Credentials
+    from ccv2_async.transport.deadline import Deadline
 
 T = TypeVar("T")
 
@@ -60,6 +66,18 @@ RefreshToken: TypeAlias = "Callable[[], Awaitable[str] | str]"
 logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
 TELL_OF_WAITS_FROM = 0.001
+
+# Whether a `refresh_token` is running around this code, and for which session.
+_renewal: ContextVar[_Renewal | None] = ContextVar("ccv2_async_renewal", default=None)
+
+
+@attrs.define(eq=False)
+class _Renewal:
+    """A run of `refresh_token`; tasks that it creates see it too, so its end is noted in it."""
+
+    session: Session
+    outer: _Renewal | None
+    is_running: bool = True
 
 
 class Session:
@@ -118,6 +136,31 @@ class Session:
         self._jitter = jitter
         self._closed = False
 
+    def deadline(self, seconds: float | None) -> AbstractContextManager[None]:
+        """Give the calls of a `with` block `seconds` from now, all of them together.
+
+        Everything that a call waits for counts: the quota, a place among the calls in flight, a
+        fresh token, the connection, the answer and the pauses before it is sent again. Code
+        between the calls that waits by itself must ask for `time_left`. Blocks nest, and the
+        earliest deadline counts; None adds none.
+
+        Do not yield from inside the block: the code that iterates would be limited too.
+        """
+        return deadline.limited(self, seconds, self.clock)
+
+    def no_deadline(self) -> AbstractContextManager[None]:
+        """Lift the deadlines around a `with` block: what it does is for other callers as well."""
+        return deadline.unlimited(self)
+
+    @property
+    def time_left(self) -> float | None:
+        """The seconds left of the earliest `deadline` block around the caller; None for no limit.
+
+        Zero or less once the deadline has passed.
+        """
+        limit = deadline.current(self)
+        return None if limit is None else limit.left
+
     async def send(self, call: Call) -> Answer:
         """The answer of the service, whole, once it is a success.
 
@@ -131,14 +174,19 @@ class Session:
         """The body of a successful answer in pieces, for downloads of any length.
 
         What breaks before the first piece is retried as usual; after it, the caller decides.
+        The call's own deadline is for the first piece, one around the call is for all of them.
 
         Raises:
             ConstantContactError: As `send`, also while the pieces are read.
         """
+        limit = deadline.current(self)
         response = await self._carry_out(call, _left_open)
         try:
-            async with aclosing(self._pieces(call, response)) as pieces:
-                yield pieces
+            async with (
+                aclosing(self._pieces(call, response)) as pieces,
+                aclosing(deadline.in_time(pieces, limit, call.what)) as timely,
+            ):
+                yield timely
         finally:
             with anyio.CancelScope(shield=True):
                 await response.aclose()
@@ -180,6 +228,7 @@ class Session:
                 user_agent=self._requests.user_agent,
                 extensions=self._requests.extensions,
                 clock=self.clock,
+                limit=deadline.current(self),
             )
         async with stream as pieces:
             yield pieces
@@ -196,10 +245,14 @@ class Session:
         self._require_open(call.what)
         if call.lane not in self._gates:
             raise errors.InvalidField("lane", call.lane, "a Lane, such as Lane.BULK")
-        async with self._gates[call.lane]:
-            await self._take_turn(call)
+        self._refuse_reentry(call.what)
+        limit = deadline.current(self)
+        gate = self._gates[call.lane]
+        await self._begin_in_time(gate.acquire(), call, limit)
+        try:
+            await self._begin_in_time(self._take_turn(call), call, limit)
+            call, ends = self._limited(call, limit)
             tries = Tries()
-            ends = self._ends(call)
             account = CallAccount(self.hook, self.clock, call, next(self._numbers))
             while True:
                 self._require_open(call.what)
@@ -209,6 +262,49 @@ class Session:
                     self._allowance.succeeded(tries.repeats)
                     return outcome
                 await self._prepare_retry(call, outcome, tries, ends, account)
+        finally:
+            gate.release()
+
+    def _limited(self, call: Call, limit: Deadline | None) -> tuple[Call, float | None]:
+        """The call with the deadline that comes first, its own or `limit`, and when that is."""
+        own = math.inf if call.deadline is None else self.clock.monotonic() + call.deadline
+        if limit is not None and limit.ends < own:
+            return attrs.evolve(call, deadline=limit.seconds), limit.ends
+        return call, None if call.deadline is None else own
+
+    async def _begin_in_time(
+        self, work: Coroutine[Any, Any, Any], call: Call, limit: Deadline | None
+    ) -> None:
+        """Do what comes before the first attempt, or raise once the time is up."""
+        if limit is None:
+            await work
+            return
+        late = limit.left <= 0.0
+        if late:
+            work.close()
+        else:
+            try:
+                async with self.clock.timeout(limit.left):
+                    await work
+            except TimeoutError:
+                late = True
+        if late:
+            raise errors.DeadlineExceeded(
+                f"{call.what}: its turn did not come within {limit.seconds:g} s. Nothing was "
+                "sent; try again with more time."
+            )
+
+    def _refuse_reentry(self, what: str) -> None:
+        """Refuse a call that `refresh_token` makes through the client whose token it renews."""
+        renewal = _renewal.get()
+        while renewal is not None:
+            if renewal.session is self and renewal.is_running:
+                raise errors.UsageError(
+                    f"{what}: refresh_token made this call through the client that waits for "
+                    "refresh_token. Nothing was sent; get the token from your own store or "
+                    "through another client."
+                )
+            renewal = renewal.outer
 
     async def _take_turn(self, call: Call) -> None:
         """Wait for the quota, and tell of it when it took time."""
@@ -399,6 +495,9 @@ class Session:
     async def _renew(self) -> str:
         """Ask for a fresh token; what went wrong, or "". No frame of an error holds the token."""
         assert self._refresh_token is not None  # noqa: S101  # `_refresh` has looked
+        outer = _renewal.get()
+        renewal = _Renewal(self, outer)
+        _renewal.set(renewal)
         try:
             fresh = self._refresh_token()
             if inspect.isawaitable(fresh):
@@ -408,10 +507,10 @@ class Session:
             return self.credentials.redact(error.message)
         except Exception as error:  # noqa: BLE001  # the user's own code
             return self._judge.told(error)
+        finally:
+            renewal.is_running = False
+            _renewal.set(outer)
         return ""
-
-    def _ends(self, call: Call) -> float | None:
-        return None if call.deadline is None else self.clock.monotonic() + call.deadline
 
 
 def _repeatable(call: Call) -> bool:

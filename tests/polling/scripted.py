@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -19,6 +20,7 @@ from ccv2_async.transport.credentials import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from ccv2_async.polling.jobs import Job
     from tests.support.clocks import ManualClock
@@ -43,6 +45,10 @@ class FakeSession:
     credentials: Credentials = attrs.field(factory=lambda: Credentials("key", "token"))
     base_url: str = "http://service/v2"
     hook: Hook = attrs.field(factory=Hook)
+    time_left: float | None = None
+
+    def no_deadline(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 @attrs.define(eq=False)

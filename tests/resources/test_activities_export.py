@@ -293,7 +293,7 @@ async def test_a_download_ends_with_its_deadline(
 
     async with serving(trickle) as server:
         cc = await connect(server)
-        with pytest.raises(errors.DeadlineExceeded, match="not whole within 5 s"):
+        with pytest.raises(errors.DeadlineExceeded, match="not complete within 5 s"):
             await cc.activities.download_export(
                 exported("/x.csv"), tmp_path / "x.csv", deadline=5.0
             )

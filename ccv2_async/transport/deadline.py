@@ -1,0 +1,138 @@
+"""The deadline that the calls of a `with` block share.
+
+A deadline is a moment, not a length of time for each call: what the first call takes, the second
+one no longer has. Blocks nest, and the earliest deadline counts. Each task sees the blocks of its
+own code and those that surrounded the code that created it.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ccv2_async.errors import DeadlineExceeded
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator
+
+    from ccv2_async.clock import Clock
+
+
+@attrs.frozen
+class Deadline:
+    """A moment by which something must be done.
+
+    Attributes:
+        seconds: The length of time that was given, for messages.
+        ends: The moment, on the clock's monotonic scale.
+        clock: The clock.
+    """
+
+    seconds: float
+    ends: float
+    clock: Clock = attrs.field(repr=False)
+
+    @classmethod
+    def after(cls, seconds: float, clock: Clock) -> Deadline:
+        """Return the deadline that is `seconds` from now."""
+        return cls(seconds, clock.monotonic() + seconds, clock)
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left; zero or less once the deadline has passed."""
+        return self.ends - self.clock.monotonic()
+
+    def exceeded(self, what: str) -> DeadlineExceeded:
+        """Return the exception for an answer that was not complete in time."""
+        return DeadlineExceeded(
+            f"{what}: the answer was not complete within {self.seconds:g} s. "
+            "Ask for it again with more time.",
+            sent="wholly",
+        )
+
+
+@attrs.frozen
+class _Block:
+    owner: object
+    deadline: Deadline | None
+    outer: _Block | None
+
+
+_innermost: ContextVar[_Block | None] = ContextVar("ccv2_async_deadline", default=None)
+
+
+def current(owner: object) -> Deadline | None:
+    """Return the earliest deadline of the blocks around the running code, or None.
+
+    Args:
+        owner: Whose calls are limited.
+    """
+    block = _innermost.get()
+    while block is not None:
+        if block.owner is owner:
+            return block.deadline
+        block = block.outer
+    return None
+
+
+@contextmanager
+def limited(owner: object, seconds: float | None, clock: Clock) -> Iterator[None]:
+    """Limit the calls of the block to `seconds` from now; None adds no limit.
+
+    Do not yield from inside the block: the code that iterates would be limited too.
+    """
+    outer = current(owner)
+    added = None if seconds is None else Deadline.after(seconds, clock)
+    if added is None or (outer is not None and outer.ends <= added.ends):
+        yield
+        return
+    with _entered(owner, added):
+        yield
+
+
+@contextmanager
+def unlimited(owner: object) -> Iterator[None]:
+    """Lift the deadlines around the block, for work that one caller does for all of them."""
+    if current(owner) is None:
+        yield
+        return
+    with _entered(owner, None):
+        yield
+
+
+@contextmanager
+def _entered(owner: object, deadline: Deadline | None) -> Iterator[None]:
+    outer = _innermost.get()
+    _innermost.set(_Block(owner, deadline, outer))
+    try:
+        yield
+    finally:
+        # A fixture may leave the block in another context, where a token could not be reset.
+        _innermost.set(outer)
+
+
+def in_time(
+    pieces: AsyncGenerator[bytes, None], deadline: Deadline | None, what: str
+) -> AsyncGenerator[bytes, None]:
+    """Return the pieces, each of which raises `DeadlineExceeded` if it comes too late."""
+    return pieces if deadline is None else _in_time(pieces, deadline, what)
+
+
+async def _in_time(
+    pieces: AsyncGenerator[bytes, None], deadline: Deadline, what: str
+) -> AsyncGenerator[bytes, None]:
+    while True:
+        late = False
+        try:
+            async with deadline.clock.timeout(deadline.left):
+                piece = await anext(pieces)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            late = True
+        if late:  # outside, so that no frame of the HTTP library is its context
+            raise deadline.exceeded(what)
+        yield piece
