@@ -1,9 +1,10 @@
-"""The `ccv2` command. Its parts are imported when it runs, so that a missing extra can be told."""
+"""The `ccv2` command. It imports its parts when it runs, so that it can report a missing extra."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
+
+from ccv2_async.cli import process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,18 +15,26 @@ _EXTRA = frozenset({"cyclopts", "rich"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code of one run of the command; `exits` has the table.
+    """Run the command once and return its exit code; `exits` has the table.
 
     Args:
-        arguments: The command line without the program's name; the process's own unless given.
+        arguments: The command line without the program's name; by default the process's own.
     """
+    if arguments is not None:
+        return _run(arguments)
+    process.occupy_standard_streams()
+    process.end_quietly_on_signals()
+    code = _run(None)
+    process.end_at_once_on_signals(code)
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         from ccv2_async.cli.app import run  # noqa: PLC0415  # needs the extra
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in _EXTRA:
             raise
-        sys.stderr.write(
-            "The ccv2 command needs parts that are not installed: pip install 'ccv2-async[cli]'\n"
-        )
+        process.tell("The ccv2 command needs an extra: pip install 'ccv2-async[cli]'")
         return 2
     return int(run(arguments))

@@ -69,21 +69,21 @@ for _command in _COMMANDS:
 
 
 def run(arguments: Sequence[str] | None = None) -> Exit:
-    """Carry out one command line; the process's own unless given."""
+    """Run one command line, by default the process's own, and return the exit code."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
-    output = Output()
+    output = Output(as_json="--json" in tokens)
     try:
         code = app(tokens, console=output.help, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        output.complain(wrong_usage(error))
+        output.give_up(wrong_usage(error))
         output.say(where_help_is(error))
         return Exit.USAGE
     except ConstantContactError as error:
-        output.complain(told(error))
+        output.give_up(told(error))
         return exit_of(error)
     except OutputClosedError:
         return Exit.CLOSED
     except KeyboardInterrupt:
         output.say("Interrupted; nothing was sent.")
         return Exit.INTERRUPTED
-    return code if isinstance(code, Exit) else Exit.OK
+    return output.ended(code if isinstance(code, Exit) else Exit.OK)

@@ -186,6 +186,7 @@ class _Job:
                     [self._follow(client, begin, then, display, wait=wait)],
                     interrupted=lambda: self._interrupted(display),
                 )
+        self.output.carry_on = True
         if not wait:
             self._tell_tokens()
             return Exit.OK

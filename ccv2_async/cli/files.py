@@ -94,7 +94,7 @@ def move(
         to: Id of the folder.
         service: Options of every command that talks to the service.
     """
-    output = Output(as_json=service.json)
+    output = Output(as_json=service.json, carry_on=True)
 
     async def moved() -> Exit:
         async with open_client(service) as client:
@@ -121,7 +121,7 @@ def delete(
         ids: Their ids; see 'ccv2 files'.
         service: Options of every command that talks to the service.
     """
-    output = Output(as_json=service.json)
+    output = Output(as_json=service.json, carry_on=True)
 
     async def deleted() -> Exit:
         wanted = list(dict.fromkeys(ids))
@@ -152,7 +152,7 @@ def trash(
         yes: Do not ask.
         service: Options of every command that talks to the service.
     """
-    output = Output(as_json=service.json)
+    output = Output(as_json=service.json, carry_on=empty)
 
     async def done() -> Exit:
         async with open_client(service) as client:

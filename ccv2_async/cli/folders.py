@@ -77,7 +77,7 @@ def create(
         parent: Id of the folder it goes into; at the top unless given. Three levels at most.
         service: Options of every command that talks to the service.
     """
-    output = Output(as_json=service.json)
+    output = Output(as_json=service.json, carry_on=True)
 
     async def created() -> Exit:
         async with open_client(service) as client:
@@ -103,7 +103,7 @@ def rename(
         name: At most 40 characters.
         service: Options of every command that talks to the service.
     """
-    output = Output(as_json=service.json)
+    output = Output(as_json=service.json, carry_on=True)
 
     async def renamed() -> Exit:
         async with open_client(service) as client:
@@ -128,7 +128,7 @@ def delete(
         yes: Do not ask.
         service: Options of every command that talks to the service.
     """
-    output = Output(as_json=service.json)
+    output = Output(as_json=service.json, carry_on=True)
 
     async def deleted() -> Exit:
         async with open_client(service) as client:

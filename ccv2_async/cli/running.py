@@ -9,6 +9,7 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+from ccv2_async.cli import process
 from ccv2_async.cli.exits import Exit, exit_of
 from ccv2_async.cli.output import OutputClosedError
 from ccv2_async.cli.wording import reworded, told
@@ -26,6 +27,9 @@ _ENDINGS = {signal.SIGINT: Exit.INTERRUPTED, signal.SIGTERM: Exit.TERMINATED}
 _PATIENCE = 3.0
 """Seconds for closing everything after a signal; a disk that hangs is left behind then."""
 
+_REPORT = 0.2
+"""Seconds between a second signal and the end: the report of the first one is written by then."""
+
 
 def run(
     command: Callable[[], Coroutine[Any, Any, Exit]],
@@ -33,42 +37,55 @@ def run(
     *,
     names: Mapping[str, str] | None = None,
 ) -> Exit:
-    """The exit code of a command that talks to the service.
+    """Run a command that talks to the service and return its exit code.
 
-    The first SIGINT or SIGTERM cancels it, so that it can say what goes on without it and close
-    everything; a second one, or three seconds, end the process on the spot.
+    The first SIGINT or SIGTERM cancels the command, which then reports what goes on without it
+    and closes everything. A second signal ends the process as soon as that report is written;
+    three seconds after the first one it ends in any case.
 
     Args:
-        command: What is to be done.
-        output: Where errors are told.
+        command: The command.
+        output: Where errors are reported.
         names: What this command calls arguments of the library; see `wording.told`.
     """
     teller = _Teller(output)
     logger = logging.getLogger("ccv2_async")
     logger.addHandler(teller)
     try:
-        return asyncio.run(_guarded(command))
+        return _run(command, output)
     except OutputClosedError:
         return Exit.CLOSED
     except ConstantContactError as error:
-        output.complain(told(error, names))
+        output.give_up(told(error, names))
         return exit_of(error)
     except OSError as error:
-        output.complain(f"The system refused: {error}.")
+        output.give_up(f"The system refused: {error}.")
         return Exit.SOME_FAILED
     finally:
         logger.removeHandler(teller)
 
 
+def _run(command: Callable[[], Coroutine[Any, Any, Exit]], output: Output) -> Exit:
+    own_process = process.ends_quietly_on_signals()
+    ended = Exit.SOME_FAILED
+    try:
+        ended = output.ended(asyncio.run(_guarded(command)))
+    finally:
+        if own_process:
+            process.end_at_once_on_signals(ended)
+    return ended
+
+
 async def _guarded(command: Callable[[], Coroutine[Any, Any, Exit]]) -> Exit:
-    """The command's exit code, or that of the signal that ended it."""
+    """Return the command's exit code, or that of the signal that ended it."""
     ending: list[Exit] = []
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(command())
 
     def end(number: signal.Signals) -> None:
         if ending:
-            os._exit(ending[0])
+            loop.call_later(_REPORT, os._exit, ending[0])
+            return
         ending.append(_ENDINGS[number])
         task.cancel()
         loop.call_later(_PATIENCE, os._exit, ending[0])
@@ -83,9 +100,6 @@ async def _guarded(command: Callable[[], Coroutine[Any, Any, Exit]]) -> Exit:
         if not ending:
             raise
         return ending[0]
-    finally:
-        for number in _ENDINGS:
-            loop.remove_signal_handler(number)
 
 
 class _Teller(logging.Handler):

@@ -210,6 +210,7 @@ class _Batch:
     def sum_up(self, totals: Totals) -> None:
         """The closing table, unless there are lines of it already, and a sentence."""
         items = list(self.items.values())
+        self.output.carry_on = True
         if self.wait and not self.output.as_json:
             show_table(items, self.output)
         tell_sum(items, self.output, waited=self.wait, cost=totals.summary())

@@ -265,3 +265,63 @@ def test_another_missing_module_is_not_taken_for_the_extra() -> None:
 def test_it_can_be_started_as_a_module(start: Callable[..., subprocess.Popen[str]]) -> None:
     out, _ = start("--version").communicate(timeout=20)
     assert out.strip()[0].isdigit()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_interrupted_import_prints_tokens_and_no_traceback(
+    start: Callable[..., subprocess.Popen[str]],
+    service: Sandbox,
+    tmp_path: Path,
+    number: signal.Signals,
+    times: int,
+) -> None:
+    service.admin.configure(mode="looks", looks=1_000_000)
+    file = tmp_path / "contacts.csv"
+    file.write_text("Email Address\nann@example.com\n")
+    process = start("contacts", "import", file, "--list", "1")
+    read_until(process, ": accepted")
+    for _ in range(times):
+        process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 128 + number
+    assert "Traceback" not in err
+    assert "ccv2p1." in err
+
+
+def test_a_signal_while_the_command_is_loading_is_one_sentence() -> None:
+    code = """
+        import os, signal, sys
+        class Interrupts:
+            def find_spec(self, name, path=None, target=None):
+                if name == "ccv2_async.cli.app":
+                    os.kill(os.getpid(), signal.SIGINT)
+        sys.meta_path.insert(0, Interrupts())
+        from ccv2_async.cli import main
+        sys.argv[1:] = ["files"]
+        sys.exit(main())
+    """
+    with python(code) as process:
+        _, err = process.communicate(timeout=20)
+        assert process.returncode == Exit.INTERRUPTED
+        assert err == "Interrupted; nothing was sent.\n"
+
+
+def test_a_signal_after_the_report_does_not_change_it() -> None:
+    code = """
+        import os, signal, sys
+        from ccv2_async import cli
+        real = cli._run
+        def run(arguments):
+            real(arguments)
+            return 3
+        cli._run = run
+        sys.argv[1:] = ["--version"]
+        code = cli.main()
+        os.kill(os.getpid(), signal.SIGINT)
+        raise SystemExit("not reached")
+    """
+    with python(code) as process:
+        _, err = process.communicate(timeout=20)
+        assert process.returncode == Exit.AMBIGUOUS
+        assert err == ""
