@@ -177,14 +177,15 @@ class ConstantContact:
 
     @classmethod
     def from_env(cls, **options: Any) -> Self:
-        """A client with the credentials and the quota of the environment.
+        """Return a client with the credentials and the quota of the environment.
 
-        Reads `CCV2_API_KEY`, `CCV2_ACCESS_TOKEN`, `CCV2_BASE_URL` and `CCV2_RATE` (calls a
-        second; 0 lifts the limit). What is given as `options` goes before the environment.
+        Reads `CCV2_API_KEY`, `CCV2_ACCESS_TOKEN`, `CCV2_BASE_URL`, `CCV2_RATE` (calls a second;
+        0 lifts the limit) and `CCV2_TRUST_ENV` (0: do not use the environment's proxies). What is
+        given as `options` takes precedence over the environment.
 
         Raises:
             MissingCredentials: A key or token is missing.
-            InvalidField: `CCV2_RATE` is no number.
+            InvalidField: `CCV2_RATE` is not a number, or `CCV2_TRUST_ENV` is neither 0 nor 1.
         """
         try:
             return cls(**_from_environment(options))
@@ -601,7 +602,7 @@ def _from_environment(options: Mapping[str, Any]) -> dict[str, Any]:
     """The client's options, those that are not given taken from the environment.
 
     Raises:
-        InvalidField: `CCV2_RATE` is no number.
+        InvalidField: A variable has a value that it does not take.
     """
     given: dict[str, Any] = {
         "api_key": os.environ.get("CCV2_API_KEY", ""),
@@ -613,6 +614,8 @@ def _from_environment(options: Mapping[str, Any]) -> dict[str, Any]:
         given["per_second"] = rate_of(os.environ["CCV2_RATE"], "CCV2_RATE")
         if given["per_second"] is None:
             given["per_day"] = None
+    if os.environ.get("CCV2_TRUST_ENV"):
+        given["trust_env"] = flag_of(os.environ["CCV2_TRUST_ENV"], "CCV2_TRUST_ENV")
     return {**given, **options}
 
 
@@ -629,3 +632,18 @@ def rate_of(text: str, where: str) -> float | None:
     if not 0 <= rate < float("inf"):
         raise InvalidField(where, text, "calls a second, as a number of 0 or more (0: no limit)")
     return rate or None
+
+
+def flag_of(text: str, where: str) -> bool:
+    """Return the flag that a text stands for: 1, true or yes, or 0, false or no.
+
+    Raises:
+        InvalidField: It is none of them.
+    """
+    word = text.strip().lower()
+    if word not in _FLAGS:
+        raise InvalidField(where, text, "1 or 0")
+    return _FLAGS[word]
+
+
+_FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}

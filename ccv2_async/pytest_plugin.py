@@ -101,7 +101,6 @@ def _new_client(sandbox: Sandbox) -> ConstantContact:
 
     return ConstantContact(
         **sandbox.client_options(),
-        trust_env=False,
         clock=_HastyClock(),
     )
 

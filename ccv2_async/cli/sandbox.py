@@ -65,6 +65,7 @@ def sandbox(
                 output.line(f"export CCV2_BASE_URL={options['base_url']}")
                 output.line(f"export CCV2_API_KEY={options['api_key']}")
                 output.line(f"export CCV2_ACCESS_TOKEN={options['access_token']}")
+                output.line("export CCV2_TRUST_ENV=0")  # a proxy cannot reach this machine
                 output.say(f"OpenAPI document: {made.origin}/openapi.json")
             told_to_end: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
             return await told_to_end  # it never is: a signal cancels this

@@ -71,7 +71,7 @@ async def open_client(service: Service) -> AsyncIterator[ConstantContact]:
     unlimited = {"per_second": None, "per_day": None}
     async with begin_sandbox(mode="lognormal", seconds=1.5) as sandbox:
         options: dict[str, Any] = {**sandbox.client_options(), **unlimited, **limits}
-        async with ConstantContact(**options, trust_env=False) as client:
+        async with ConstantContact(**options) as client:
             yield client
 
 

@@ -21,6 +21,8 @@ POST    /addresses              confirms an address of the account: `{"email_add
 POST    /files/{id}/status      sets a file's status: `{"status": ..}`
 GET     /files/{id}/content     a file's bytes, while they are held
 ======  ======================  ===============================================================
+
+Bodies are JSON, and `Content-Type` says so; web pages are kept out, see `guard`.
 """
 
 from __future__ import annotations
@@ -280,4 +282,8 @@ async def _content(admin: Admin, request: Request) -> Response:
     data = admin.content(request.path_params["id"])
     if data is None:
         raise Refusal(404, "There is no such content, or it is no longer held.")
-    return Response(data, media_type="application/octet-stream")
+    return Response(
+        data,
+        media_type="application/octet-stream",
+        headers={"X-Content-Type-Options": "nosniff"},
+    )

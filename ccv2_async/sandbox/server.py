@@ -18,6 +18,7 @@ import uvicorn
 
 from ccv2_async.sandbox.admin import Admin
 from ccv2_async.sandbox.app import make_app
+from ccv2_async.sandbox.guard import Guard
 from ccv2_async.sandbox.settings import Settings
 from ccv2_async.sandbox.wire import Protocol
 from ccv2_async.sandbox.world import World
@@ -47,6 +48,7 @@ class ClientOptions(TypedDict):
     base_url: str
     per_second: float | None
     per_day: int | None
+    trust_env: bool
 
 
 class _Server(uvicorn.Server):
@@ -157,7 +159,10 @@ class Sandbox:
     def client_options(
         self, *, per_second: float | None = None, per_day: int | None = None
     ) -> ClientOptions:
-        """Keyword arguments for a client of this sandbox: key, token, base URL and quota.
+        """Return keyword arguments for a client of this sandbox.
+
+        These are its key, token, base URL and quota, and that the proxies of the environment are
+        not used: a proxy cannot reach 127.0.0.1 of this machine.
 
         Args:
             per_second: Calls a second that the client keeps to; None for no limit.
@@ -170,6 +175,7 @@ class Sandbox:
             "base_url": self.base_url,
             "per_second": per_second,
             "per_day": per_day,
+            "trust_env": False,
         }
 
     def start(self) -> Self:
@@ -269,7 +275,7 @@ class Sandbox:
     async def _main(self, sock: socket.socket) -> None:
         tls = self._tls
         config = uvicorn.Config(
-            self.app,
+            Guard(self.app),
             http=Protocol,
             ws="none",
             lifespan="off",

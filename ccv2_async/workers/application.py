@@ -355,7 +355,7 @@ class Workers:
             base_url=settings.base_url,
             budget=self._budget,
             clock=self._clock,
-            **self._client_options,
+            **{"trust_env": settings.trust_env, **self._client_options},
         )
         await self._client.open()
         self._ticker = asyncio.create_task(self._tick(), name="ccv2 workers: ticker")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ccv2_async.client import BASE_URL, PER_DAY, PER_SECOND, rate_of
+from ccv2_async.client import BASE_URL, PER_DAY, PER_SECOND, flag_of, rate_of
 from ccv2_async.errors import InvalidField
 from ccv2_async.polling.activities import ACTIVITY
 from ccv2_async.polling.uploads import UPLOAD
@@ -45,6 +45,7 @@ class WorkerSettings:
             accounts that use the same Redis need another one.
         per_second: `CCV2_RATE`: the key's calls a second, over all workers; 0 lifts the limit.
         per_day: `CCV2_RATE_PER_DAY`: the key's calls a day (UTC), over all workers; 0 lifts it.
+        trust_env: `CCV2_TRUST_ENV`: whether the environment's proxies are used; 0 for no.
         quota_margin: `CCV2_QUOTA_MARGIN`: seconds, see `SharedBudget`.
         concurrency: `CCV2_WORKER_CONCURRENCY`: files that one worker sends at once.
         sweep_seconds: `CCV2_SWEEP_SECONDS`: seconds from one round over all open jobs to the next.
@@ -65,6 +66,7 @@ class WorkerSettings:
     namespace: str = _env("ccv2", "CCV2_WORKER_NAMESPACE")
     per_second: float | None = _env(PER_SECOND, "CCV2_RATE")
     per_day: int | None = _env(PER_DAY, "CCV2_RATE_PER_DAY")
+    trust_env: bool = _env(True, "CCV2_TRUST_ENV")  # its default
     quota_margin: float = _env(MARGIN, "CCV2_QUOTA_MARGIN")
     concurrency: int = _env(8, "CCV2_WORKER_CONCURRENCY", validator=_above_zero)
     sweep_seconds: float = _env(5.0, "CCV2_SWEEP_SECONDS", validator=_above_zero)
@@ -119,6 +121,7 @@ def _whole(text: str, name: str) -> int:
 
 _READ: Mapping[str, Any] = {
     "per_second": rate_of,
+    "trust_env": flag_of,
     "per_day": lambda text, name: _whole(text, name) or None,
     "concurrency": _whole,
     **dict.fromkeys(

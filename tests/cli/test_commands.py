@@ -250,13 +250,14 @@ def test_what_the_sandbox_prints_can_be_given_to_a_shell(
 ) -> None:
     process = start("sandbox", "--port", "0")
     assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(3)]
+    lines = [process.stdout.readline() for _ in range(4)]
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert [line.partition("=")[0] for line in lines] == [
         "export CCV2_BASE_URL",
         "export CCV2_API_KEY",
         "export CCV2_ACCESS_TOKEN",
+        "export CCV2_TRUST_ENV",
     ]
     assert "/openapi.json" in err
 

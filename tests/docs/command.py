@@ -25,7 +25,10 @@ Every command with its options, made from the command's own parser; to write thi
 is `[cli]`, and `[sandbox]` for `--sandbox` and `ccv2 sandbox`.
 
 Results go to stdout, everything else to stderr: `ccv2 files --json | jq .url` does what it says.
-Progress is redrawn on a terminal, and told in lines elsewhere. `NO_COLOR` takes the colours away.
+Progress is redrawn on a terminal, and written in lines elsewhere. `NO_COLOR` turns colors off.
+
+If one of the two streams is closed or cannot be written, the other one gets what it would have
+shown. With `--json`, stdout then holds the error that ends the command as well, as `{"error": ..}`.
 
 | variable | what it is for |
 | --- | --- |
@@ -33,6 +36,7 @@ Progress is redrawn on a terminal, and told in lines elsewhere. `NO_COLOR` takes
 | `CCV2_ACCESS_TOKEN` | The account owner's grant. |
 | `CCV2_BASE_URL` | Another service than the true one, as a sandbox. |
 | `CCV2_RATE` | Calls a second; 0 lifts the limit. |
+| `CCV2_TRUST_ENV` | `0`: do not use the proxies that the environment names. |
 """
 
 OPTIONS_OF_ALL = """\

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Send = Callable[[bytes], tuple[int, dict[str, str], bytes]]
 
-HEAD = "Host: api.example\r\nAuthorization: Bearer sandbox-token\r\n"
+HEAD = "Host: api.constantcontact.com\r\nAuthorization: Bearer sandbox-token\r\n"
 BOUNDARY = "-----------RubyMultipartPost-0123"
 
 
@@ -121,7 +121,7 @@ def test_every_official_clients_upload_is_taken(
 ) -> None:
     status, headers, body = send(upload_request(*parts))
     assert (status, body) == (202, b"")
-    assert headers["location"] == f"http://api.example/v2/library/files/{headers['id']}"
+    assert headers["location"] == f"http://api.constantcontact.com/v2/library/files/{headers['id']}"
     assert sandbox.admin.content(headers["id"]) == b"\x89PNG raw \r\n--not the boundary"
     (stored,) = sandbox.admin.files()
     assert stored["name"] == "IMG.png"
