@@ -13,7 +13,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import attrs
 
@@ -95,8 +95,6 @@ class Held:
 class Ours(Held):
     """`ConstantContact.library.begin_upload`: the whole public path."""
 
-    engine: Literal["httpx", "aiohttp"] = "httpx"
-
     async def open(self) -> None:
         from ccv2_async import ConstantContact
 
@@ -105,7 +103,6 @@ class Ours(Held):
                 api_key=API_KEY,
                 access_token=ACCESS_TOKEN,
                 base_url=f"{self._site.origin}/v2",
-                engine=self.engine,
                 max_in_flight=MOST_IN_FLIGHT,
                 per_second=None,
                 per_day=None,
@@ -127,12 +124,6 @@ class Ours(Held):
     async def wait_all(self, pollers: Sequence[Poller[Any]]) -> None:
         """Wait for all of them in one task."""
         await self._cc.wait_all(pollers)
-
-
-class OursOnAiohttp(Ours):
-    """The same with the `[aiohttp]` extra."""
-
-    engine = "aiohttp"
 
 
 class HttpxFiles(Held):
@@ -256,7 +247,6 @@ class Entry:
 
 CLIENTS: dict[str, Entry] = {
     "ours": Entry(Ours, ("ccv2-async", "httpx")),
-    "ours[aiohttp]": Entry(OursOnAiohttp, ("httpx-aiohttp", "aiohttp")),
     "httpx files=": Entry(HttpxFiles, ("httpx",)),
     "aiohttp FormData": Entry(AiohttpForm, ("aiohttp",)),
     "requests + toolbelt": Entry(Toolbelt, ("requests", "requests-toolbelt")),

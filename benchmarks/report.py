@@ -65,7 +65,7 @@ def show(outcome: Outcome) -> None:
     for target_id, cases in outcome.items():
         target = TARGETS[target_id]
         table.add_section()
-        table.add_row(target_id, f"[bold]{target.title}[/bold]".replace("[aiohttp]", r"\[aiohttp]"))
+        table.add_row(target_id, f"[bold]{target.title}[/bold]")
         for case in cases:
             table.add_row("", *_row(target, case))
     if not console.is_terminal:

@@ -90,14 +90,6 @@ TARGETS: dict[str, Target] = {
             {f"{level} in flight": Bound(0.6, 1.0) for level in (8, 32, 100)},
         ),
         Target(
-            "P3",
-            "20 KB uploads a second with the [aiohttp] extra, against aiohttp FormData",
-            "uploads/s",
-            "uploads",
-            "ratio at least",
-            {f"{level} in flight": Bound(1.2, 2.0) for level in (8, 100)},
-        ),
-        Target(
             "P4",
             "4 MB uploads, 4 in flight",
             "MB/s",

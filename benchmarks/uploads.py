@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from benchmarks.arena import Contestant
     from benchmarks.results import Plan
 
-OURS, OURS_AIOHTTP, TOOLBELT, CURL = "ours", "ours[aiohttp]", "requests + toolbelt", "curl"
+OURS, TOOLBELT, CURL = "ours", "requests + toolbelt", "curl"
 
 
 @attrs.frozen
@@ -58,7 +58,6 @@ class Duel:
 DUELS = (
     *(Duel("P1", f"{level} in flight", SMALL[level], OURS, FILES) for level in SMALL),
     *(Duel("P2", f"{level} in flight", SMALL[level], OURS, FORM) for level in SMALL),
-    *(Duel("P3", f"{level} in flight", SMALL[level], OURS_AIOHTTP, FORM) for level in (8, 100)),
     *(Duel("P4", peer, MEDIUM, OURS, peer) for peer in (FILES, FORM, TOOLBELT)),
     *(Duel("P5", peer, LARGE, OURS, peer) for peer in (FILES, CURL)),
     Duel("P6", FILES, MEDIUM_TLS, OURS, FILES),

@@ -21,12 +21,9 @@ from ccv2_async.resources.library import Library
 from ccv2_async.resources.uploads import Uploader
 from ccv2_async.transport.budget import Budget
 from ccv2_async.transport.calls import Timeouts
-from ccv2_async.transport.connections import (
-    open_engine,
-    shows_visible_url,
-    users_engine,
-)
 from ccv2_async.transport.credentials import Credentials
+from ccv2_async.transport.http.clients import shows_visible_url, users_engine
+from ccv2_async.transport.http.engine import open_engine
 from ccv2_async.transport.options import check_options
 from ccv2_async.transport.origin import checked_origin
 from ccv2_async.transport.session import Session
@@ -55,11 +52,8 @@ if TYPE_CHECKING:
     from ccv2_async.resources.lists import Lists
     from ccv2_async.resources.tracking import Tracking
     from ccv2_async.resources.uploads import OnAmbiguous
-    from ccv2_async.transport.connections import (
-        Engine,
-        EngineName,
-        UsersClient,
-    )
+    from ccv2_async.transport.http.clients import UsersClient
+    from ccv2_async.transport.http.engine import Engine
     from ccv2_async.transport.session import RefreshToken
 
 P = TypeVar("P", bound=Poller[Any])
@@ -88,12 +82,12 @@ class ConstantContact:
         per_day: Calls a day (UTC): 10,000, or 250,000 for partner keys; None lifts the limit.
         budget: A `Budget` to share with other clients of the same key; `per_second` and `per_day`
             are then its own.
-        engine: "httpx", or "aiohttp" (extra `[aiohttp]`) to send through aiohttp: for those who
-            use it already, or whose platform is slower with "httpx".
+        engine: Removed; leave it out.
         http_client: Your own `httpx.AsyncClient` (or `httpx2.AsyncClient`) to send through; it is
-            not closed. Its limits and proxies count then, and `engine`, `proxy` and `verify` must
-            be left out.
-        proxy: A proxy URL; the environment's proxies are used unless `trust_env` is False.
+            not closed. Its limits and proxies count then, and `proxy` and `verify` must be left
+            out. Each HTTP/1.1 request gets a connection of its own.
+        proxy: A proxy URL; the environment's proxies are used unless `trust_env` is False. Each
+            request through a proxy gets a connection of its own.
         verify: An `ssl.SSLContext`; False verifies nothing, which is for tests only.
         trust_env: Whether the environment's proxies are used.
         timeouts: Limits on single steps of a call, in seconds.
@@ -120,7 +114,7 @@ class ConstantContact:
         per_second: float | None = PER_SECOND,
         per_day: int | None = PER_DAY,
         budget: Budget | None = None,
-        engine: EngineName = "httpx",
+        engine: None = None,
         http_client: UsersClient | None = None,
         proxy: str | None = None,
         verify: ssl.SSLContext | bool = True,
@@ -157,15 +151,14 @@ class ConstantContact:
         if refused is not None:
             del base_url, proxy, refresh_token
             raise refused
-        if http_client is not None and (engine != "httpx" or proxy or verify is not True):
+        if http_client is not None and (proxy or verify is not True):
             raise UsageError(
-                "http_client brings its own engine, proxy and verify; set them there, not here."
+                "http_client brings its own proxy and verify; set them there, not here."
             )
         self._clock: Clock = clock or SystemClock()
         self._base_url = checked_origin(base_url)
         self._budget = budget or Budget(per_second, per_day, clock=self._clock)
         self._http_client = http_client
-        self._engine_name: EngineName = engine
         self._proxy = proxy
         self._verify = verify
         self._trust_env = trust_env
@@ -534,7 +527,6 @@ class ConstantContact:
             visible = shows_visible_url(self._http_client)
         else:
             engine = open_engine(
-                self._engine_name,
                 verify=self._verify,
                 proxy=self._proxy,
                 trust_env=self._trust_env,

@@ -84,12 +84,6 @@ def clock() -> SkippingClock:
     return SkippingClock()
 
 
-@pytest.fixture(params=["httpx", "aiohttp"])
-def engine(request: pytest.FixtureRequest) -> str:
-    """Each of the two engines in turn."""
-    return str(request.param)
-
-
 @pytest.fixture
 async def connect(clock: SkippingClock) -> AsyncIterator[Callable[..., Any]]:
     """Opens clients, without a quota and on the skipping clock unless told, and closes them."""

@@ -29,7 +29,7 @@ def timeouts(read: Any) -> Timeouts:
         *product(["timeouts"], (3, "3", {"read": 3}, httpx.Timeout(3))),
         *product(["timeouts"], map(timeouts, ("3", 0, -1, True))),
         ("budget", 4),
-        *product(["engine"], ("aiohtp", "HTTPX", None, b"httpx", [])),
+        *product(["engine"], ("httpx", "aiohttp", b"httpx", [])),
         ("proxy", b"http://127.0.0.1"),
         ("proxy", httpx.Proxy("http://127.0.0.1")),
         *product(["verify"], ("ca.pem", None, 1)),
@@ -80,9 +80,12 @@ def test_a_hook_for_events_that_would_have_to_be_awaited_is_refused(hook: Any) -
         ConstantContact(**GIVEN, on_event=hook)
 
 
-def test_an_engine_that_is_none_is_told_with_those_that_there_are() -> None:
-    with pytest.raises(errors.InvalidField, match="'aiohtp': it must be 'httpx' or 'aiohttp'"):
-        ConstantContact(**GIVEN, engine="aiohtp")  # type: ignore[arg-type]  # the mistake
+def test_the_engine_option_says_that_it_was_removed() -> None:
+    with pytest.raises(
+        errors.InvalidField,
+        match=r"'aiohttp': this option was removed, and .* nothing in its place",
+    ):
+        ConstantContact(**GIVEN, engine="aiohttp")  # type: ignore[arg-type]  # the mistake
 
 
 def test_a_blocking_client_is_refused() -> None:
@@ -116,7 +119,6 @@ async def test_options_of_the_right_kinds_are_taken() -> None:
         **GIVEN,
         per_second=None,
         per_day=None,
-        engine="aiohttp",
         verify=ssl.create_default_context(),
         proxy="http://127.0.0.1:3128",
         timeouts=Timeouts(1, 2.5, None),

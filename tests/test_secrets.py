@@ -153,13 +153,13 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-@pytest.fixture(params=["httpx", "aiohttp", "own httpx", "own aiohttp", "own httpx2"])
+@pytest.fixture(params=["ours", "own httpx", "own aiohttp", "own httpx2"])
 async def options(request: pytest.FixtureRequest, watch: Watch) -> AsyncIterator[dict[str, Any]]:
-    """Both engines, and a user's client of either kind."""
+    """Our own connections, and a user's client of each kind."""
     given: dict[str, Any] = {"clock": SkippingClock(), "per_second": None, "per_day": None}
     given["on_event"] = watch.events.append
-    if request.param in ("httpx", "aiohttp"):
-        yield given | {"engine": request.param}
+    if request.param == "ours":
+        yield given
         return
     if request.param == "own httpx2":
         library = pytest.importorskip("httpx2")

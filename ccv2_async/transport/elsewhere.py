@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
     from ccv2_async.clock import Clock
-    from ccv2_async.transport.connections import Engine
     from ccv2_async.transport.deadline import Deadline
+    from ccv2_async.transport.http.engine import Engine
 
 _CREDENTIALS = frozenset({"api_key", "access_token"})
 _LONGEST_LINK = 4096

@@ -10,7 +10,8 @@ import httpx
 
 from ccv2_async import errors
 from ccv2_async.transport import answers
-from ccv2_async.transport.connections import never_connected
+from ccv2_async.transport.http.clients import never_connected
+from ccv2_async.transport.http.connection import NothingSent
 from ccv2_async.transport.retry import LONGEST_HINT, Happening, parse_retry_after
 
 if TYPE_CHECKING:
@@ -105,13 +106,16 @@ class Judge:
     def broken(
         self, call: Call, attempt: BodyAttempt | None, failure: BaseException, *, overdue: bool
     ) -> Failed:
-        """What a connection that failed means, by how far the body got and not by its name.
+        """Judge a connection that failed by how far the body got, not by the error's name.
 
-        Engines call the same accident by different names (one of them calls a lost answer a
-        connect time-out), so a failed connect counts as such only while nothing was sent.
+        Transports call the same accident by different names (one of them calls a lost answer a
+        connect time-out), so a failed connect counts as such only while nothing was handed over.
+        `NothingSent` is our own connection's word, which is certain.
         """
         sent: errors.SentState = "wholly"
-        if call.body is not None:
+        if isinstance(failure, NothingSent):
+            sent = "nothing"
+        elif call.body is not None:
             sent = "nothing" if attempt is None else attempt.sent
         connecting = never_connected(failure) and (attempt is None or sent == "nothing")
         if connecting or sent == "nothing":

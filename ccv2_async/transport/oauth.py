@@ -23,8 +23,10 @@ from ccv2_async.models.convert import decode
 from ccv2_async.models.kinds import is_text
 from ccv2_async.models.oauth import AccessToken, TokenInfo
 from ccv2_async.transport import answers
-from ccv2_async.transport.connections import UsersEngine, open_engine
 from ccv2_async.transport.credentials import HIDDEN, any_of
+from ccv2_async.transport.http.clients import UsersEngine
+from ccv2_async.transport.http.connection import NothingSent
+from ccv2_async.transport.http.engine import open_engine
 from ccv2_async.transport.options import check_options
 from ccv2_async.transport.origin import checked_origin
 from ccv2_async.version import __version__
@@ -32,7 +34,7 @@ from ccv2_async.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ccv2_async.transport.connections import Engine
+    from ccv2_async.transport.http.engine import Engine
 
 T = TypeVar("T")
 
@@ -192,9 +194,7 @@ class OAuthFlow:
         """The answer, whole. What goes wrong leaves without the frames that hold the form."""
         url = httpx.URL(self.base_url + path)
         engine: Engine = (
-            open_engine("httpx", origin=url)
-            if self.http_client is None
-            else UsersEngine(self.http_client)
+            open_engine(origin=url) if self.http_client is None else UsersEngine(self.http_client)
         )
         request = httpx.Request(
             "POST",
@@ -212,7 +212,7 @@ class OAuthFlow:
         try:
             with anyio.fail_after(_DEADLINE):
                 return await _exchange(engine, request)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, NothingSent) as error:
             failed = errors.ConnectFailed(
                 f"{form.what}: no connection to {url.host} ({type(error).__name__}). "
                 "Nothing was sent; try again."

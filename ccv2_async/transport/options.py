@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -19,12 +19,10 @@ from ccv2_async.models.kinds import (
 )
 from ccv2_async.transport.budget import Budget
 from ccv2_async.transport.calls import Timeouts
-from ccv2_async.transport.connections import EngineName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_ENGINES: tuple[str, ...] = get_args(EngineName)
 _CLOCK = ("monotonic", "time", "sleep", "timeout")
 # Addresses may hold a password. Where an object is expected, text is a mistake, and often a secret
 # itself: a refresh token for its function, the address of the database for the budget.
@@ -50,10 +48,6 @@ def check_options(**options: object) -> None:
 
 def _is_function(value: object) -> bool:
     return value is None or callable(value)
-
-
-def _is_engine(value: object) -> bool:
-    return isinstance(value, str) and value in _ENGINES
 
 
 def _is_users_client(value: object) -> bool:
@@ -85,7 +79,10 @@ _OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: value is None or isinstance(value, Budget),
         "it must be a Budget, or None",
     ),
-    "engine": (_is_engine, f"it must be {' or '.join(map(repr, _ENGINES))}"),
+    "engine": (
+        lambda value: value is None,
+        "this option was removed, and the built-in connections need nothing in its place",
+    ),
     "http_client": (_is_users_client, "it must be an httpx.AsyncClient, or None"),
     "proxy": (lambda value: value is None or is_text(value), f"{TEXT}, or None"),
     "verify": (

@@ -8,14 +8,28 @@ from urllib.parse import quote
 
 import httpx
 
-from ccv2_async.transport.connections import SealedURL
-
 if TYPE_CHECKING:
     from ccv2_async.transport.body import BodyAttempt
     from ccv2_async.transport.calls import Call, Timeouts
     from ccv2_async.transport.credentials import Credentials
 
 _NO_URL = httpx.URL("")  # a text would be parsed for each request
+
+
+class SealedURL(httpx.URL):
+    """A URL that shows no key: only the raw target, which transports write, is signed.
+
+    httpx logs, represents and attaches whole URLs; all of that goes through the visible parts.
+    """
+
+    def __init__(self, url: httpx.URL, credentials: Credentials) -> None:
+        super().__init__(url)
+        self._credentials = credentials
+
+    @property
+    def raw_path(self) -> bytes:
+        """Path and query with the key, as it goes over the wire."""
+        return self._credentials.sign(super().raw_path)
 
 
 class RequestMaker:
@@ -43,7 +57,8 @@ class RequestMaker:
         visible_url: bool,
     ) -> None:
         self.user_agent = user_agent
-        self.extensions: dict[str, dict[str, float | None]] = {"timeout": timeouts.as_extension()}
+        self.extensions: dict[str, object] = {"timeout": timeouts.as_extension()}
+        self._resend_extensions = {**self.extensions, "fresh_connection": True}
         self._base_url = base_url
         self._credentials = credentials
         self._visible_url = visible_url
@@ -57,8 +72,13 @@ class RequestMaker:
             (b"X-Ctct-Request-Source", b"sdk.python.ccv2_async"),
         ]
 
-    def make(self, call: Call, attempt: BodyAttempt | None) -> httpx.Request:
-        """The request for an attempt at a call, signed as of now."""
+    def make(
+        self, call: Call, attempt: BodyAttempt | None, *, resend: bool = False
+    ) -> httpx.Request:
+        """Return the request for an attempt at a call, signed as of now.
+
+        A resend asks for a fresh connection: idle ones may all have been closed by the server.
+        """
         headers = [*self._headers, (b"Accept", call.accept.encode("ascii"))]
         headers.append((b"Authorization", self._credentials.bearer))
         if attempt is not None and call.body is not None:
@@ -71,7 +91,7 @@ class RequestMaker:
             _NO_URL,
             headers=headers,
             stream=attempt if attempt is not None else httpx.ByteStream(b""),
-            extensions=self.extensions,
+            extensions=self._resend_extensions if resend else self.extensions,
         )
         if attempt is None:
             request.read()  # engines that see an unread body send it in chunks

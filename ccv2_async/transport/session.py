@@ -54,9 +54,9 @@ if TYPE_CHECKING:
     from ccv2_async.transport.body import BodyAttempt
     from ccv2_async.transport.budget import Budget
     from ccv2_async.transport.calls import Timeouts
-    from ccv2_async.transport.connections import Engine
     from ccv2_async.transport.credentials import Credentials
     from ccv2_async.transport.deadline import Deadline
+    from ccv2_async.transport.http.engine import Engine
 
 T = TypeVar("T")
 
@@ -340,7 +340,8 @@ class Session:
         try:
             async with self.clock.timeout(left):
                 attempt = await call.body.attempt() if call.body is not None else None
-                response = await self._engine.send(self._requests.make(call, attempt))
+                request = self._requests.make(call, attempt, resend=number > 1)
+                response = await self._engine.send(request)
                 account.status = response.status_code
                 outcome: T | Failed
                 if 200 <= response.status_code < 300:

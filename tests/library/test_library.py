@@ -315,7 +315,6 @@ async def test_the_librarys_limits_are_read_in_both_shapes(
 async def test_an_upload_in_a_debugging_loop_logs_nothing_slow(
     connect: Callable[..., Any],
     sandbox: Sandbox,
-    engine: str,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -325,7 +324,7 @@ async def test_an_upload_in_a_debugging_loop_logs_nothing_slow(
     loop.set_debug(True)
     loop.slow_callback_duration = 5.0
     async with nothing_left():
-        cc = await connect(sandbox, engine=engine)
+        cc = await connect(sandbox)
         await asyncio.gather(*(cc.library.upload(path) for _ in range(4)))
         await cc.aclose()
     assert [record for record in caplog.records if record.name == "asyncio"] == []

@@ -46,9 +46,9 @@ def looks(sandbox: Sandbox) -> int:
 
 @pytest.mark.parametrize("kind", ["lose_answer", "cut_answer"])
 async def test_an_upload_that_arrived_is_adopted(
-    connect: Callable[..., Any], sandbox: Sandbox, engine: str, kind: str
+    connect: Callable[..., Any], sandbox: Sandbox, kind: str
 ) -> None:
-    cc = await connect(sandbox, engine=engine)
+    cc = await connect(sandbox)
     sandbox.admin.fault(kind, "POST")
     file = await cc.library.upload(b"abc", name="menu.pdf")
     [stored] = sandbox.admin.files()
@@ -71,7 +71,7 @@ async def test_an_upload_into_a_folder_is_settled_there(
 
 
 async def test_an_upload_that_did_not_arrive_is_looked_for_twice_and_sent_once_more(
-    cc: ConstantContact, sandbox: Sandbox, engine: str, clock: SkippingClock
+    cc: ConstantContact, sandbox: Sandbox, clock: SkippingClock
 ) -> None:
     sandbox.admin.fault("reset", "POST", after_bytes=10_000_000)
     file = await cc.library.upload(b"abc", name="menu.pdf")
@@ -469,7 +469,7 @@ async def test_any_success_is_taken(connect: Callable[..., Any], status: str) ->
 
 
 async def test_a_success_whose_body_breaks_off_is_taken_by_its_head(
-    connect: Callable[..., Any], engine: str
+    connect: Callable[..., Any],
 ) -> None:
     async def script(wire: Wire) -> None:
         await wire.request()
@@ -477,7 +477,7 @@ async def test_a_success_whose_body_breaks_off_is_taken_by_its_head(
         wire.writer.close()
 
     async with RawServer(script) as server:
-        cc = await connect(server, engine=engine)
+        cc = await connect(server)
         assert (await cc.library.begin_upload(b"abc", name="menu.pdf")).id == "77"
         assert server.connections == 1
 
@@ -486,10 +486,10 @@ async def test_a_success_whose_body_breaks_off_is_taken_by_its_head(
 
 
 async def test_a_413_before_the_body_is_read_is_told_at_once(
-    connect: Callable[..., Any], sandbox: Sandbox, engine: str
+    connect: Callable[..., Any], sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("too_large_early", "POST")
-    cc = await connect(sandbox, engine=engine)
+    cc = await connect(sandbox)
     with pytest.raises(errors.BadRequest, match="larger than the service accepts") as caught:
         await cc.library.begin_upload(b"x" * 5_000_000, name="menu.pdf")
     assert caught.value.status == 413
@@ -497,7 +497,7 @@ async def test_a_413_before_the_body_is_read_is_told_at_once(
 
 
 async def test_a_413_from_a_server_that_reads_nothing_and_hangs_up_is_told_too(
-    connect: Callable[..., Any], engine: str
+    connect: Callable[..., Any],
 ) -> None:
     async def script(wire: Wire) -> None:
         await wire.head()
@@ -507,7 +507,7 @@ async def test_a_413_from_a_server_that_reads_nothing_and_hangs_up_is_told_too(
         await asyncio.sleep(0.01)
 
     async with RawServer(script) as server, nothing_left():
-        cc = await connect(server, engine=engine)
+        cc = await connect(server)
         with pytest.raises((errors.BadRequest, errors.ConnectionLost)) as caught:
             await cc.library.begin_upload(b"x" * 20_000_000, name="menu.pdf")
         assert getattr(caught.value, "status", 413) == 413
@@ -525,7 +525,7 @@ async def test_a_file_larger_than_the_service_accepts_is_refused_by_it(
 
 
 async def test_a_service_that_is_killed_in_the_middle_of_an_upload(
-    connect: Callable[..., Any], engine: str, tmp_path: Path
+    connect: Callable[..., Any], tmp_path: Path
 ) -> None:
     path = tmp_path / "large.pdf"
     path.write_bytes(os.urandom(4_000_000))
@@ -536,7 +536,7 @@ async def test_a_service_that_is_killed_in_the_middle_of_an_upload(
     try:
         assert process.stdout is not None
         options = json.loads(await process.stdout.readline())
-        cc = await connect(**options, engine=engine)
+        cc = await connect(**options)
         await cc.library.info()
 
         async def slowly() -> AsyncIterator[bytes]:

@@ -106,7 +106,7 @@ async def _file(wire: Wire, _request: Request) -> None:
 
 
 async def test_credentials_go_to_the_configured_origin_and_not_elsewhere(
-    open_session: Callable[..., Any], engine: str
+    open_session: Callable[..., Any],
 ) -> None:
     seen: dict[str, Request] = {}
 
@@ -120,7 +120,7 @@ async def test_credentials_go_to_the_configured_origin_and_not_elsewhere(
     async with AsyncExitStack() as stack:
         here = await stack.enter_async_context(serving(noting("here")))
         there = await stack.enter_async_context(serving(noting("there")))
-        session = await open_session(here, engine=engine)
+        session = await open_session(here)
         calls = session.budget.used_today
         own = await _read(session, "/exports/x.csv?part=1")
         assert session.budget.used_today == calls + 1
@@ -190,7 +190,7 @@ async def test_a_refusal_elsewhere_changes_nothing_for_the_api(
 
 
 async def test_what_breaks_elsewhere_is_told_without_the_link(
-    open_session: Callable[..., Any], engine: str
+    open_session: Callable[..., Any],
 ) -> None:
     async def cut(wire: Wire, _request: Request) -> None:
         await wire.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc")
@@ -199,7 +199,7 @@ async def test_what_breaks_elsewhere_is_told_without_the_link(
     async def silent(wire: Wire, _request: Request) -> None:
         wire.reset()
 
-    session = await open_session(base_url="http://127.0.0.1:1/v2", engine=engine)
+    session = await open_session(base_url="http://127.0.0.1:1/v2")
     for script in (cut, silent):
         async with serving(script) as there:
             # One of the engines takes a connection that was lost for one that never was.
@@ -234,7 +234,7 @@ async def test_a_link_of_the_service_that_cannot_be_followed_is_an_answer_in_err
 
 @pytest.mark.parametrize("other_host", [True, False])
 async def test_breaking_off_leaves_nothing_open(
-    open_session: Callable[..., Any], engine: str, other_host: bool
+    open_session: Callable[..., Any], other_host: bool
 ) -> None:
     async def endless(wire: Wire, _request: Request) -> None:
         await wire.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -243,7 +243,7 @@ async def test_breaking_off_leaves_nothing_open(
 
     async with serving(endless) as server, nothing_left():
         base = "http://127.0.0.1:1/v2" if other_host else server.base_url
-        session = await open_session(base_url=base, engine=engine)
+        session = await open_session(base_url=base)
         link = f"{server.origin}/x.csv"
         async with session.download(link, "file of export 7") as pieces:
             async for _ in pieces:

@@ -53,9 +53,9 @@ async def test_a_compressed_answer_is_unpacked_to_its_last_byte(
         assert (await session.send(read())).content == content
 
 
-async def test_a_gzip_bomb_is_not_unpacked_beyond_the_limit(sandbox: Sandbox, engine: Any) -> None:
+async def test_a_gzip_bomb_is_not_unpacked_beyond_the_limit(sandbox: Sandbox) -> None:
     sandbox.admin.fault("gzip_bomb", size=64 * MIB)
-    async with nothing_left(), ConstantContact(**sandbox.client_options(), engine=engine) as cc:
+    async with nothing_left(), ConstantContact(**sandbox.client_options()) as cc:
         with pytest.raises(errors.DecodeError, match=r"larger than 16,777,216 byte") as caught:
             await cc._open_parts.session.send(read())
     assert caught.value.status == 200
@@ -77,9 +77,7 @@ async def test_an_answer_is_read_to_its_limit_and_not_beyond(
             assert len((await session.send(read(max_answer=limit))).content) == 1000
 
 
-async def test_an_endless_answer_is_broken_off(
-    open_session: Callable[..., Any], engine: str
-) -> None:
+async def test_an_endless_answer_is_broken_off(open_session: Callable[..., Any]) -> None:
     async def endless(wire: Wire) -> None:
         await wire.request()
         await wire.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -87,7 +85,7 @@ async def test_an_endless_answer_is_broken_off(
             await wire.write(b"10000\r\n" + b" " * 65536 + b"\r\n")
 
     async with RawServer(endless) as server:
-        session = await open_session(server, engine=engine)
+        session = await open_session(server)
         async with nothing_left():
             with pytest.raises(errors.DecodeError, match="larger than"):
                 await session.send(read(max_answer=MIB))
@@ -219,10 +217,10 @@ async def unreadable(wire: Wire) -> None:
     ("script", "told"), [(broken_off, "broke off"), (unreadable, "cannot be read")]
 )
 async def test_a_success_whose_answer_is_lost_was_carried_out_and_is_not_repeated(
-    open_session: Callable[..., Any], engine: str, effect: Effect, script: Any, told: str
+    open_session: Callable[..., Any], effect: Effect, script: Any, told: str
 ) -> None:
     async with RawServer(script) as server:
-        session = await open_session(server, engine=engine)
+        session = await open_session(server)
         body = PiecesBody(b"{}")
         answer: Answer = await session.send(Call("POST", "/x", effect, "the thing", body=body))
         assert len(body.attempts) == 1
@@ -231,9 +229,7 @@ async def test_a_success_whose_answer_is_lost_was_carried_out_and_is_not_repeate
             answer.read(str)
 
 
-async def test_a_read_whose_answer_breaks_off_is_repeated(
-    open_session: Callable[..., Any], engine: str
-) -> None:
+async def test_a_read_whose_answer_breaks_off_is_repeated(open_session: Callable[..., Any]) -> None:
     turns = [broken_off]
 
     async def script(wire: Wire) -> None:
@@ -244,13 +240,13 @@ async def test_a_read_whose_answer_breaks_off_is_repeated(
         await wire.answer(body=b'"whole"')
 
     async with RawServer(script) as server:
-        session = await open_session(server, engine=engine)
+        session = await open_session(server)
         assert (await session.send(read())).read(str) == "whole"
 
 
 @pytest.mark.parametrize("answer", [b"nonsense\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"", b"\0" * 500])
 async def test_what_is_no_http_is_a_lost_connection(
-    open_session: Callable[..., Any], engine: str, answer: bytes
+    open_session: Callable[..., Any], answer: bytes
 ) -> None:
     async def script(wire: Wire) -> None:
         await wire.request()
@@ -258,18 +254,18 @@ async def test_what_is_no_http_is_a_lost_connection(
         wire.writer.close()
 
     async with RawServer(script) as server:
-        session = await open_session(server, engine=engine)
+        session = await open_session(server)
         with pytest.raises(errors.ConnectionLost, match="no whole answer came"):
             await session.send(read())
         assert server.connections == 3
 
 
 async def test_a_stream_gives_the_answer_in_pieces_unpacked(
-    open_session: Callable[..., Any], engine: str
+    open_session: Callable[..., Any],
 ) -> None:
     content = os.urandom(700_000)
     async with serving(gzipped(gzip.compress(content))) as server:
-        session = await open_session(server, engine=engine)
+        session = await open_session(server)
         async with session.stream(read()) as pieces:
             assert b"".join([piece async for piece in pieces]) == content
 
@@ -281,13 +277,13 @@ async def fail_in_the_middle(session: Session) -> None:
 
 
 async def test_a_stream_that_is_left_early_or_broken_by_its_reader_leaves_nothing(
-    open_session: Callable[..., Any], engine: str
+    open_session: Callable[..., Any],
 ) -> None:
     async def long(wire: Wire, _: Request) -> None:
         await wire.answer(body=b"x" * 5_000_000)
 
     async with serving(long) as server:
-        session = await open_session(server, engine=engine)
+        session = await open_session(server)
         async with nothing_left():
             async with session.stream(read()) as pieces:
                 async for _ in pieces:
@@ -299,10 +295,10 @@ async def test_a_stream_that_is_left_early_or_broken_by_its_reader_leaves_nothin
 
 
 async def test_a_stream_that_breaks_is_a_lost_connection_and_one_that_is_refused_an_error(
-    open_session: Callable[..., Any], engine: str
+    open_session: Callable[..., Any],
 ) -> None:
     async with RawServer(broken_off) as server:
-        session = await open_session(server, engine=engine)
+        session = await open_session(server)
         async with session.stream(read()) as pieces:
             with pytest.raises(errors.ConnectionLost, match="while the answer was read"):
                 async for _ in pieces:
@@ -312,12 +308,12 @@ async def test_a_stream_that_breaks_is_a_lost_connection_and_one_that_is_refused
         await wire.answer("404 Not Found", b"")
 
     async with serving(refuse) as server:
-        session = await open_session(server, engine=engine)
+        session = await open_session(server)
         with pytest.raises(errors.NotFound):
             async with session.stream(read()):
                 raise AssertionError
     async with serving(gzipped(b"no gzip")) as server:
-        session = await open_session(server, engine=engine)
+        session = await open_session(server)
         async with session.stream(read()) as pieces:
             with pytest.raises(errors.DecodeError):
                 async for _ in pieces:

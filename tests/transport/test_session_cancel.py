@@ -74,13 +74,13 @@ async def by_a_scope(cc: ConstantContact, file: Path, turns: int) -> bool:
 
 @pytest.mark.parametrize("way", [by_the_loop, twice, by_a_scope])
 async def test_at_whatever_turn_of_the_loop_an_upload_is_cancelled_nothing_is_left(
-    sandbox: Sandbox, engine: Any, file: Path, way: Callable[..., Any]
+    sandbox: Sandbox, file: Path, way: Callable[..., Any]
 ) -> None:
     turns = random.Random(3).sample(range(TURNS), 20)  # noqa: S311  # which instants to try
     in_time = 0
     async with nothing_left():
         options: dict[str, Any] = {**sandbox.client_options(), **OPTIONS}
-        async with ConstantContact(**options, engine=engine) as cc:
+        async with ConstantContact(**options) as cc:
             for turn in turns:
                 in_time += await way(cc, file, turn)
             assert (await (await cc.library.begin_upload(file))).size == 1_200_000
@@ -98,7 +98,7 @@ STAGES = {
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("way", ["loop", "scope"])
 async def test_a_call_that_waits_for_its_answer_can_be_cancelled(
-    connect: Callable[..., Any], engine: Any, stage: str, way: str
+    connect: Callable[..., Any], stage: str, way: str
 ) -> None:
     reached = asyncio.Event()
 
@@ -109,7 +109,7 @@ async def test_a_call_that_waits_for_its_answer_can_be_cancelled(
         assert await wire.reader.read() == b"", "the client hangs up"
 
     async with RawServer(script) as server, nothing_left():
-        cc = await connect(server, engine=engine)
+        cc = await connect(server)
         with anyio.CancelScope() as scope:
             upload = cc.library.begin_upload(b"abc", name="a.png")
             async with anyio.create_task_group() as group:
@@ -159,9 +159,8 @@ async def test_a_slot_of_the_lane_is_given_back_by_whoever_is_cancelled(
 
 
 async def test_a_stream_that_is_being_read_when_the_connection_breaks_is_closed_after_it(
-    connect: Callable[..., Any], engine: Any, caplog: pytest.LogCaptureFixture
+    connect: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """aiohttp reads the body in a task of its own, still at it when the call has failed."""
     reading, closed = asyncio.Event(), 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -182,7 +181,7 @@ async def test_a_stream_that_is_being_read_when_the_connection_breaks_is_closed_
         wire.reset()
 
     async with RawServer(script) as server, nothing_left():
-        cc = await connect(server, engine=engine)
+        cc = await connect(server)
         with pytest.raises(errors.ConnectionLost):
             await cc.library.begin_upload(endless, name="a.png", length=10_000_000)
         await until(lambda: closed == server.connections == 2)

@@ -1,4 +1,4 @@
-"""The decision table, on real sockets and with both engines."""
+"""The decision table, on real sockets."""
 
 from __future__ import annotations
 
@@ -103,12 +103,12 @@ def attempts(call: Call) -> int:
 
 @pytest.mark.parametrize(("happening", "effect"), CELLS)
 async def test_what_happens_once_is_overcome_where_the_table_says_so(
-    open_session: Callable[..., Any], engine: str, happening: Happening, effect: Effect
+    open_session: Callable[..., Any], happening: Happening, effect: Effect
 ) -> None:
     verdict = TABLE[happening][effect]
     one = call(effect, happening)
     async with accident(happening, 1) as server:
-        session = await open_session(server, engine=engine, refresh_token=lambda: "fresh")
+        session = await open_session(server, refresh_token=lambda: "fresh")
         if verdict is Verdict.LOOK:
             with pytest.raises(errors.OutcomeUnknown, match=r"not sent again; look before"):
                 await session.send(one)
@@ -122,13 +122,13 @@ async def test_what_happens_once_is_overcome_where_the_table_says_so(
 
 @pytest.mark.parametrize(("happening", "effect"), CELLS)
 async def test_what_goes_on_happening_is_told_after_the_attempts_of_the_table(
-    open_session: Callable[..., Any], engine: str, happening: Happening, effect: Effect
+    open_session: Callable[..., Any], happening: Happening, effect: Effect
 ) -> None:
     verdict = TABLE[happening][effect]
     one = call(effect, happening)
     expected = errors.OutcomeUnknown if verdict is Verdict.LOOK else RAISED[happening]
     async with accident(happening, 100) as server:
-        session = await open_session(server, engine=engine, refresh_token=lambda: "fresh")
+        session = await open_session(server, refresh_token=lambda: "fresh")
         with pytest.raises(expected) as caught:
             await session.send(one)
     assert type(caught.value) is expected
@@ -140,11 +140,9 @@ async def test_what_goes_on_happening_is_told_after_the_attempts_of_the_table(
 
 @pytest.mark.parametrize("effect", Effect)
 async def test_without_a_connection_every_call_is_tried_three_times(
-    open_session: Callable[..., Any], engine: str, effect: Effect, clock: SkippingClock
+    open_session: Callable[..., Any], effect: Effect, clock: SkippingClock
 ) -> None:
-    session = await open_session(
-        engine=engine, base_url=f"http://127.0.0.1:{await unused_port()}/v2"
-    )
+    session = await open_session(base_url=f"http://127.0.0.1:{await unused_port()}/v2")
     one = call(effect)
     with pytest.raises(errors.ConnectFailed, match="Nothing was sent") as caught:
         await session.send(one)
@@ -168,9 +166,8 @@ async def test_a_body_that_cannot_be_repeated_is_not(
 
 
 async def test_a_stale_connection_makes_no_difference_to_a_call_that_may_be_repeated(
-    open_session: Callable[..., Any], engine: str
+    open_session: Callable[..., Any],
 ) -> None:
-    """aiohttp repeats a PUT by itself then, though its body has been handed over."""
     seen: list[Request] = []
 
     async def script(wire: Wire) -> None:
@@ -181,7 +178,7 @@ async def test_a_stale_connection_makes_no_difference_to_a_call_that_may_be_repe
             await wire.answer(body=b"3")
 
     async with RawServer(script) as server:
-        session = await open_session(server, engine=engine)
+        session = await open_session(server)
         for _ in range(2):
             body = PiecesBody(b"abc", b"def")
             answer = await session.send(Call("PUT", "/x", Effect.IDEMPOTENT, "it", body=body))

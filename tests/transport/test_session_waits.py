@@ -76,11 +76,11 @@ TRICKLES = {
 
 @pytest.mark.parametrize("stage", TRICKLES)
 async def test_the_deadline_ends_an_answer_that_does_not_come_to_an_end(
-    open_session: Callable[..., Any], engine: str, manual_clock: ManualClock, stage: str
+    open_session: Callable[..., Any], manual_clock: ManualClock, stage: str
 ) -> None:
     script = Stages(*TRICKLES[stage])
     async with RawServer(script) as server, nothing_left():
-        session = await open_session(server, engine=engine, clock=manual_clock)
+        session = await open_session(server, clock=manual_clock)
         task = asyncio.create_task(session.send(read(deadline=30)))
         await script.reached.wait()
         await manual_clock.advance(29.9)
@@ -94,7 +94,7 @@ async def test_the_deadline_ends_an_answer_that_does_not_come_to_an_end(
 
 @pytest.mark.parametrize("sent", ["wholly", "partly"])
 async def test_an_adding_call_whose_time_is_up_says_how_far_it_got(
-    open_session: Callable[..., Any], engine: str, manual_clock: ManualClock, sent: str
+    open_session: Callable[..., Any], manual_clock: ManualClock, sent: str
 ) -> None:
     read_body, pieces = (True, 2) if sent == "wholly" else (False, 400)
     reached = asyncio.Event()
@@ -105,7 +105,7 @@ async def test_an_adding_call_whose_time_is_up_says_how_far_it_got(
         await asyncio.Event().wait()
 
     async with RawServer(script) as server:
-        session = await open_session(server, engine=engine, clock=manual_clock)
+        session = await open_session(server, clock=manual_clock)
         body = PiecesBody(*[b"x" * 65536] * pieces)
         task = asyncio.create_task(session.send(add(body, deadline=30)))
         await reached.wait()
@@ -120,10 +120,10 @@ async def test_an_adding_call_whose_time_is_up_says_how_far_it_got(
 
 
 async def test_a_step_that_takes_too_long_is_an_accident_like_others(
-    open_session: Callable[..., Any], engine: str
+    open_session: Callable[..., Any],
 ) -> None:
     async with RawServer(Stages()) as server:
-        session = await open_session(server, engine=engine, timeouts=Timeouts(read=0.02))
+        session = await open_session(server, timeouts=Timeouts(read=0.02))
         with pytest.raises(errors.ConnectionLost, match=r"no whole answer came \(ReadTimeout"):
             await session.send(read())
         assert server.connections == 3
@@ -380,11 +380,11 @@ class Tokens:
 
 @pytest.mark.parametrize("kind", ["sync", "slowly"])
 async def test_a_fresh_token_is_asked_for_once_and_used_from_then_on(
-    open_session: Callable[..., Any], engine: str, kind: str
+    open_session: Callable[..., Any], kind: str
 ) -> None:
     tokens = Tokens("fresh-token")
     async with serving(tokens.serve) as server:
-        session = await open_session(server, engine=engine, refresh_token=getattr(tokens, kind))
+        session = await open_session(server, refresh_token=getattr(tokens, kind))
         for _ in range(3):
             assert (await session.send(read())).read(str) == "fine"
     assert tokens.calls == 1

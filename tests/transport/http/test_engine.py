@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from ccv2_async.transport.connections import FreeListTransport, never_connected
-from ccv2_async.transport.direct import DirectTransport
+from ccv2_async.transport.http.clients import never_connected
+from ccv2_async.transport.http.engine import DirectEngine
 from tests.support.probes import descriptors, nothing_left, until
 from tests.support.servers import RawServer, serving, unused_port
 
@@ -23,15 +23,15 @@ TIMEOUT = {"connect": 5.0, "read": 5.0, "write": 5.0, "pool": 5.0}
 
 
 @pytest.fixture
-async def transport() -> AsyncIterator[DirectTransport]:
-    transport = DirectTransport(CONTEXT, 60.0)
-    yield transport
-    await transport.aclose()
-    await transport.aclose()
+async def engine() -> AsyncIterator[DirectEngine]:
+    engine = DirectEngine(CONTEXT, 60.0)
+    yield engine
+    await engine.aclose()
+    await engine.aclose()
 
 
 async def ask(
-    transport: httpx.AsyncBaseTransport,
+    engine: DirectEngine,
     url: str,
     content: Any = None,
     **timeouts: float,
@@ -43,7 +43,7 @@ async def ask(
         headers=None if content is None else {"Content-Length": "8000000"},
         extensions={"timeout": TIMEOUT | timeouts},
     )
-    response = await transport.handle_async_request(request)
+    response = await engine.send(request)
     try:
         await response.aread()
     finally:
@@ -59,27 +59,27 @@ def sockets() -> int:
     return sum(what.startswith("socket:") for what in descriptors().values())
 
 
-async def test_the_connection_is_used_again(transport: DirectTransport) -> None:
+async def test_the_connection_is_used_again(engine: DirectEngine) -> None:
     async with serving(ok) as server:
         for _ in range(3):
-            assert (await ask(transport, server.origin)).content == b"{}"
+            assert (await ask(engine, server.origin)).content == b"{}"
         assert server.connections == 1
 
 
-async def test_another_origin_gets_a_connection_of_its_own(transport: DirectTransport) -> None:
+async def test_another_origin_gets_a_connection_of_its_own(engine: DirectEngine) -> None:
     async with serving(ok) as one, serving(ok) as other:
         for server in (one, other, other, one):
-            await ask(transport, server.origin)
-        assert (one.connections, other.connections) == (2, 1)
+            await ask(engine, server.origin)
+        assert (one.connections, other.connections) == (1, 1)
 
 
 async def test_a_connection_that_rested_too_long_is_not_used_again() -> None:
     async with serving(ok) as server, nothing_left():
-        transport = DirectTransport(CONTEXT, -1.0)
+        engine = DirectEngine(CONTEXT, -1.0)
         for _ in range(3):
-            await ask(transport, server.origin)
+            await ask(engine, server.origin)
         assert server.connections == 3
-        await transport.aclose()
+        await engine.aclose()
 
 
 async def test_a_connection_whose_service_hung_up_is_closed_at_once_and_made_anew() -> None:
@@ -92,18 +92,18 @@ async def test_a_connection_whose_service_hung_up_is_closed_at_once_and_made_ane
 
     async with RawServer(once) as server, nothing_left():
         before = sockets()
-        transport = FreeListTransport(lambda: DirectTransport(CONTEXT, 60.0))
-        await asyncio.gather(*(ask(transport, server.origin) for _ in range(5)))
+        engine = DirectEngine(CONTEXT, 60.0)
+        await asyncio.gather(*(ask(engine, server.origin) for _ in range(5)))
         assert sockets() == before + 10
         hang_up.set()
         await until(lambda: sockets() == before)
-        await ask(transport, server.origin)
+        await ask(engine, server.origin)
         assert server.connections == 6
-        await transport.aclose()
+        await engine.aclose()
 
 
 async def test_a_connection_whose_service_hung_up_unnoticed_is_not_used_again(
-    transport: DirectTransport,
+    engine: DirectEngine,
 ) -> None:
     async def once(wire: Wire, _: Request) -> None:
         await wire.answer(body=b"{}")
@@ -111,12 +111,12 @@ async def test_a_connection_whose_service_hung_up_unnoticed_is_not_used_again(
 
     async with serving(once) as server:
         for _ in range(3):
-            await ask(transport, server.origin)
+            await ask(engine, server.origin)
         assert server.connections == 3
 
 
 async def test_an_early_answer_is_read_while_the_body_cannot_be_sent(
-    transport: DirectTransport,
+    engine: DirectEngine,
 ) -> None:
     taken = 0
 
@@ -132,7 +132,7 @@ async def test_an_early_answer_is_read_while_the_body_cannot_be_sent(
         wire.reset()
 
     async with RawServer(refuse) as server:
-        response = await ask(transport, server.origin, body())
+        response = await ask(engine, server.origin, body())
         assert (response.status_code, response.json()) == (413, "too large")
         assert taken < 80
 
@@ -178,18 +178,18 @@ async def reset(wire: Wire, _: Request) -> None:
     ],
 )
 async def test_what_breaks_has_the_name_that_httpx_gives_it(
-    transport: DirectTransport, script: Any, error: type[httpx.TransportError]
+    engine: DirectEngine, script: Any, error: type[httpx.TransportError]
 ) -> None:
     async with serving(script) as server:
         with pytest.raises(error) as caught:
-            await ask(transport, server.origin, read=0.05)
+            await ask(engine, server.origin, read=0.05)
         assert not never_connected(caught.value)
         with pytest.raises(error):
-            await ask(transport, server.origin, read=0.05)
+            await ask(engine, server.origin, read=0.05)
         assert server.connections == 2
 
 
-async def test_a_body_that_is_not_taken_is_a_write_that_is_late(transport: DirectTransport) -> None:
+async def test_a_body_that_is_not_taken_is_a_write_that_is_late(engine: DirectEngine) -> None:
     stop = asyncio.Event()
 
     async def take_nothing(wire: Wire) -> None:
@@ -198,23 +198,23 @@ async def test_a_body_that_is_not_taken_is_a_write_that_is_late(transport: Direc
 
     async with RawServer(take_nothing) as server:
         with pytest.raises(httpx.WriteTimeout):
-            await ask(transport, server.origin, b"x" * 8_000_000, write=0.05)
+            await ask(engine, server.origin, b"x" * 8_000_000, write=0.05)
         stop.set()
 
 
-async def test_a_request_that_is_none_is_the_callers_fault(transport: DirectTransport) -> None:
+async def test_a_request_that_is_none_is_the_callers_fault(engine: DirectEngine) -> None:
     async with serving(ok) as server:
         request = httpx.Request("GET", server.origin, headers=[(b"X", b"two\nlines")])
         with pytest.raises(httpx.LocalProtocolError):
-            await transport.handle_async_request(request)
+            await engine.send(request)
 
 
-async def test_nobody_there_is_no_connection(transport: DirectTransport) -> None:
+async def test_nobody_there_is_no_connection(engine: DirectEngine) -> None:
     with pytest.raises(httpx.ConnectError) as caught:
-        await ask(transport, f"http://127.0.0.1:{await unused_port()}")
+        await ask(engine, f"http://127.0.0.1:{await unused_port()}")
     assert never_connected(caught.value)
 
 
-async def test_only_http_is_spoken(transport: DirectTransport) -> None:
+async def test_only_http_is_spoken(engine: DirectEngine) -> None:
     with pytest.raises(httpx.UnsupportedProtocol, match="'ftp'"):
-        await ask(transport, "ftp://127.0.0.1/file")
+        await ask(engine, "ftp://127.0.0.1/file")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import errors
-from ccv2_async.transport.connections import shows_visible_url
+from ccv2_async.transport.http.clients import shows_visible_url
 from tests.support.probes import nothing_left, until
 from tests.support.servers import RawServer, serving, unused_port
 

@@ -1,12 +1,12 @@
-"""Engines, the user's own clients, proxies, TLS, and the free list."""
+"""The user's own clients, proxies, TLS, and which connections are used again."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import ssl
-import sys
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -16,13 +16,13 @@ from httpx_aiohttp import AiohttpTransport
 
 from ccv2_async import ConstantContact, errors
 from ccv2_async.sandbox import Sandbox
-from ccv2_async.transport import connections
-from ccv2_async.transport.connections import FreeListTransport, shows_visible_url
+from ccv2_async.transport.http.clients import shows_visible_url
+from ccv2_async.transport.http.engine import DirectEngine
 from tests.support.probes import nothing_left, until
 from tests.support.servers import Proxy, RawServer, serving, unused_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from tests.support.servers import Request, Wire
 
@@ -65,59 +65,30 @@ async def use(cc: ConstantContact) -> None:
         await cc.library.get_file("404404")
 
 
-async def test_either_engine_speaks_to_the_service(
-    connect: Callable[..., Any], sandbox: Sandbox, engine: str
-) -> None:
-    await use(await connect(sandbox, engine=engine))
-
-
-async def test_either_engine_speaks_tls(
-    connect: Callable[..., Any], tls_sandbox: Sandbox, trusting: ssl.SSLContext, engine: str
-) -> None:
-    await use(await connect(tls_sandbox, engine=engine, verify=trusting))
-
-
-async def test_where_our_own_sockets_do_not_work_httpxs_are_used(
-    connect: Callable[..., Any], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object) -> None:
-        raise AssertionError("our own transport was made")
-
-    monkeypatch.setattr(connections, "CAN_GATHER", False)
-    monkeypatch.setattr("ccv2_async.transport.direct.DirectTransport", refuse)
+async def test_the_service_is_spoken_to(connect: Callable[..., Any], sandbox: Sandbox) -> None:
     await use(await connect(sandbox))
 
 
-async def test_a_certificate_of_nobody_we_know_is_no_connection(
-    connect: Callable[..., Any], tls_sandbox: Sandbox, engine: str
+async def test_tls_is_spoken(
+    connect: Callable[..., Any], tls_sandbox: Sandbox, trusting: ssl.SSLContext
 ) -> None:
-    cc = await connect(tls_sandbox, engine=engine)
+    await use(await connect(tls_sandbox, verify=trusting))
+
+
+async def test_a_certificate_of_nobody_we_know_is_no_connection(
+    connect: Callable[..., Any], tls_sandbox: Sandbox
+) -> None:
+    cc = await connect(tls_sandbox)
     with pytest.raises(errors.ConnectFailed, match=r"(?i)certificate"):
         await cc.library.info()
-    await use(await connect(tls_sandbox, engine=engine, verify=False))
-
-
-@pytest.mark.parametrize("engine", ["curl", "", "HTTPX"])
-async def test_an_engine_that_is_not_known_is_refused(
-    connect: Callable[..., Any], engine: str
-) -> None:
-    with pytest.raises(errors.UsageError, match="must be 'httpx' or 'aiohttp'"):
-        await connect(engine=engine)
-
-
-async def test_without_the_extra_the_aiohttp_engine_says_what_to_install(
-    connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "httpx_aiohttp", None)
-    with pytest.raises(errors.UsageError, match=r"pip install 'ccv2-async\[aiohttp\]'"):
-        await connect(engine="aiohttp")
+    await use(await connect(tls_sandbox, verify=False))
 
 
 # --- requests as they stand on the wire
 
 
 @pytest.fixture
-async def seen(connect: Callable[..., Any], engine: str) -> list[Request]:
+async def seen(connect: Callable[..., Any]) -> list[Request]:
     seen: list[Request] = []
 
     async def note(wire: Wire, request: Request) -> None:
@@ -125,7 +96,7 @@ async def seen(connect: Callable[..., Any], engine: str) -> list[Request]:
         await wire.answer(body=b'{"id": "1", "name": "x"}')
 
     async with serving(note) as server:
-        cc = await connect(server, engine=engine, api_key="k/e&y+1")
+        cc = await connect(server, api_key="k/e&y+1")
         await cc.library.get_file("a~b c"[:3])
         await cc.library.create_folder("x")
         await cc.library.delete_files("1", "2")
@@ -145,9 +116,7 @@ async def test_a_request_is_signed_typed_and_never_chunked(seen: list[Request]) 
     assert seen[2].target.startswith("/v2/library/files/1,2?")
 
 
-async def test_cookies_of_the_service_are_not_kept(
-    connect: Callable[..., Any], engine: str
-) -> None:
+async def test_cookies_of_the_service_are_not_kept(connect: Callable[..., Any]) -> None:
     cookies: list[str | None] = []
 
     async def note(wire: Wire, request: Request) -> None:
@@ -155,7 +124,7 @@ async def test_cookies_of_the_service_are_not_kept(
         await wire.answer("200 OK", b"{}", "Set-Cookie: session=another-account")
 
     async with serving(note) as server:
-        cc = await connect(server, engine=engine)
+        cc = await connect(server)
         await cc.library.info()
         await cc.library.info()
     assert cookies == [None, None]
@@ -179,7 +148,7 @@ async def test_a_redirect_is_never_followed(
     assert len(sandbox.admin.requests()) == 1
 
 
-# --- the free list
+# --- which connections are used again
 
 
 async def test_connections_are_used_again_and_closed_with_the_client(sandbox: Sandbox) -> None:
@@ -199,55 +168,68 @@ async def test_a_connection_is_not_used_again_unless_its_answer_was_read_to_the_
     async def long(wire: Wire, _: Request) -> None:
         await wire.answer(body=b"x" * 100_000)
 
-    def make() -> httpx.AsyncBaseTransport:
-        return httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=1))
-
     async with serving(long) as server, nothing_left():
-        transport = FreeListTransport(make)
+        engine = DirectEngine(ssl.create_default_context())
         for read in (False, True, True):
-            request = httpx.Request("GET", server.origin)
-            response = await transport.handle_async_request(request)
+            response = await engine.send(httpx.Request("GET", server.origin))
             if read:
                 await response.aread()
             await response.aclose()
             await response.aclose()
-            assert len(transport._idle) == read
+            assert len(engine._idle) == read
         assert server.connections == 2
-        await transport.aclose()
-        assert transport._idle == []
+        await engine.aclose()
+        assert engine._idle == []
 
 
 async def test_what_comes_back_after_the_end_or_beyond_the_limit_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    closed: list[object] = []
+    async def short(wire: Wire, _: Request) -> None:
+        await wire.answer(body=b"{}")
 
-    class Transport(httpx.AsyncBaseTransport):
-        async def aclose(self) -> None:
-            closed.append(self)
-            raise OSError("it was broken anyway")
+    monkeypatch.setattr("ccv2_async.transport.http.engine.MAX_IDLE", 1)
+    async with serving(short) as server, nothing_left():
+        engine = DirectEngine(ssl.create_default_context())
+        asked = [httpx.Request("GET", server.origin) for _ in range(3)]
+        kept, surplus, late = [await engine.send(one) for one in asked]
+        await kept.aread()
+        await surplus.aread()
+        assert len(engine._idle) == 1
+        await until(lambda: server.open == 2)
+        await engine.aclose()
+        assert engine._idle == []
+        assert await late.aread() == b"{}"
+        assert engine._idle == []
+        await until(lambda: server.open == 0)
 
-    monkeypatch.setattr(connections, "MAX_IDLE", 1)
-    transport = FreeListTransport(Transport)
-    kept, surplus, late = Transport(), Transport(), Transport()
-    await transport.give_back(kept, clean=True)
-    await transport.give_back(surplus, clean=True)
-    assert closed == [surplus]
-    await transport.aclose()
-    assert closed == [surplus, kept]
-    await transport.give_back(late, clean=True)
-    assert closed == [surplus, kept, late]
+
+async def test_connections_that_rested_too_long_are_closed_by_the_next_call() -> None:
+    async def short(wire: Wire, _: Request) -> None:
+        await wire.answer(body=b"{}")
+
+    async with serving(short) as server, nothing_left():
+        engine = DirectEngine(ssl.create_default_context(), keepalive_expiry=60.0)
+        asked = [httpx.Request("GET", server.origin) for _ in range(5)]
+        for response in [await engine.send(one) for one in asked]:
+            await response.aread()
+        for _, connection in engine._idle[:-1]:
+            connection.expires_at = 0.0
+        await (await engine.send(asked[0])).aread()
+        await until(lambda: server.open == 1)
+        assert server.connections == 5
+        await engine.aclose()
 
 
 async def test_a_server_that_hangs_up_between_two_calls_is_connected_to_again(
-    connect: Callable[..., Any], engine: str
+    connect: Callable[..., Any],
 ) -> None:
     async def once(wire: Wire) -> None:
         await wire.request()
         await wire.answer(body=b"{}")
 
     async with RawServer(once) as server:
-        cc = await connect(server, engine=engine)
+        cc = await connect(server)
         for _ in range(3):
             await cc.library.info()
             await until(lambda: not server.open)
@@ -255,7 +237,7 @@ async def test_a_server_that_hangs_up_between_two_calls_is_connected_to_again(
 
 
 async def test_closing_a_client_ends_the_upload_that_is_under_way(
-    connect: Callable[..., Any], engine: str
+    connect: Callable[..., Any],
 ) -> None:
     reached = asyncio.Event()
 
@@ -266,7 +248,7 @@ async def test_closing_a_client_ends_the_upload_that_is_under_way(
             pass
 
     async with RawServer(silent) as server, nothing_left():
-        cc = await connect(server, engine=engine, timeouts=None)
+        cc = await connect(server, timeouts=None)
         task = asyncio.create_task(cc.library.begin_upload(b"abc", name="a.png"))
         await reached.wait()
         await cc.aclose()
@@ -359,9 +341,7 @@ async def test_a_client_of_the_users_that_is_closed_is_an_accident_that_is_told(
         await cc.library.info()
 
 
-@pytest.mark.parametrize(
-    "more", [{"engine": "aiohttp"}, {"proxy": "http://127.0.0.1:1"}, {"verify": False}]
-)
+@pytest.mark.parametrize("more", [{"proxy": "http://127.0.0.1:1"}, {"verify": False}])
 async def test_options_that_the_users_own_client_decides_are_refused(more: Any) -> None:
     async with httpx.AsyncClient() as own:
         with pytest.raises(errors.UsageError, match="http_client brings its own"):
@@ -379,9 +359,9 @@ async def test_transports_that_read_the_visible_url_are_told_from_those_that_do_
 
 
 async def test_a_proxy_that_is_given_is_used(
-    connect: Callable[..., Any], sandbox: Sandbox, proxy: Proxy, engine: str
+    connect: Callable[..., Any], sandbox: Sandbox, proxy: Proxy
 ) -> None:
-    await use(await connect(sandbox, engine=engine, proxy=proxy.origin))
+    await use(await connect(sandbox, proxy=proxy.origin))
     assert any(line.startswith(f"POST {sandbox.base_url}/library/files?") for line in proxy.seen)
 
 
@@ -390,9 +370,8 @@ async def test_tls_goes_through_a_proxy_unseen(
     tls_sandbox: Sandbox,
     trusting: ssl.SSLContext,
     proxy: Proxy,
-    engine: str,
 ) -> None:
-    await use(await connect(tls_sandbox, engine=engine, proxy=proxy.origin, verify=trusting))
+    await use(await connect(tls_sandbox, proxy=proxy.origin, verify=trusting))
     assert {line.split(" ")[0] for line in proxy.seen} == {"CONNECT"}
 
 
@@ -413,7 +392,6 @@ async def test_the_environments_proxies_are_used_as_httpx_users_expect(  # noqa:
     connect: Callable[..., Any],
     sandbox: Sandbox,
     proxy: Proxy,
-    engine: str,
     monkeypatch: pytest.MonkeyPatch,
     variable: str,
     no_proxy: str,
@@ -425,7 +403,7 @@ async def test_the_environments_proxies_are_used_as_httpx_users_expect(  # noqa:
         pytest.skip("a CGI script is never given HTTP_PROXY")
     monkeypatch.setenv(variable, where)
     monkeypatch.setenv("no_proxy", no_proxy)
-    await (await connect(sandbox, engine=engine)).library.info()
+    await (await connect(sandbox)).library.info()
     assert bool(proxy.seen) is used
     async with httpx.AsyncClient() as peer:
         proxy.seen.clear()
@@ -437,19 +415,18 @@ async def test_the_environments_proxies_can_be_left_out(
     connect: Callable[..., Any],
     sandbox: Sandbox,
     proxy: Proxy,
-    engine: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("http_proxy", proxy.origin)
-    await (await connect(sandbox, engine=engine, trust_env=False)).library.info()
+    await (await connect(sandbox, trust_env=False)).library.info()
     assert proxy.seen == []
 
 
 async def test_a_proxy_that_is_not_there_or_refuses_is_no_connection(
-    connect: Callable[..., Any], sandbox: Sandbox, tls_sandbox: Sandbox, engine: str
+    connect: Callable[..., Any], sandbox: Sandbox, tls_sandbox: Sandbox
 ) -> None:
     nowhere = f"http://127.0.0.1:{await unused_port()}"
-    cc = await connect(sandbox, engine=engine, proxy=nowhere)
+    cc = await connect(sandbox, proxy=nowhere)
     with pytest.raises(errors.ConnectFailed):
         await cc.library.info()
 
@@ -458,6 +435,93 @@ async def test_a_proxy_that_is_not_there_or_refuses_is_no_connection(
         await wire.answer("407 Proxy Authentication Required", b"")
 
     async with RawServer(refuse) as server:
-        cc = await connect(tls_sandbox, engine=engine, proxy=server.origin)
+        cc = await connect(tls_sandbox, proxy=server.origin)
         with pytest.raises(errors.ConnectFailed):
             await cc.library.create_folder("once")
+
+
+# --- what follows an answer unasked
+
+
+def id_of(number: int) -> bytes:
+    body = b'{"id": "%d", "name": "x"}' % number
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+@pytest.fixture
+async def smuggler() -> AsyncIterator[RawServer]:
+    """A server that sends another answer, with the id 666, behind each right one."""
+    numbers = iter(range(1001, 2000))
+
+    async def script(wire: Wire) -> None:
+        while True:
+            await wire.request()
+            await wire.write(id_of(next(numbers)) + id_of(666))
+
+    async with RawServer(script) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    "way",
+    ["ours", "proxy", "environment", "httpx", "httpx http2", "httpx proxy", "httpx2", "aiohttp"],
+)
+async def test_what_follows_an_answer_unasked_is_never_taken_for_the_next_answer(
+    connect: Callable[..., Any],
+    smuggler: RawServer,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    options: dict[str, Any] = {}
+    async with contextlib.AsyncExitStack() as stack:
+        if way == "proxy":
+            options = {"proxy": smuggler.origin}  # the proxy itself is the smuggler
+        elif way == "environment":
+            monkeypatch.setenv("http_proxy", smuggler.origin)
+            monkeypatch.setenv("no_proxy", "")
+        elif way != "ours":
+            kind, _, more = way.partition(" ")
+            given: dict[str, Any] = {"trust_env": False}
+            if more == "proxy":
+                given["proxy"] = smuggler.origin
+            if kind == "aiohttp":
+                kind, given["transport"] = "httpx", AiohttpTransport()
+            own = pytest.importorskip(kind).AsyncClient(**given)
+            options = {"http_client": await stack.enter_async_context(own)}
+        cc = await connect(smuggler, **options)
+        for number in range(1001, 1006):
+            assert (await cc.library.get_file("1")).id == str(number)
+    assert smuggler.connections == 5
+
+
+async def test_through_a_proxy_each_request_has_a_tunnel_of_its_own(
+    connect: Callable[..., Any],
+    tls_sandbox: Sandbox,
+    trusting: ssl.SSLContext,
+    proxy: Proxy,
+) -> None:
+    cc = await connect(tls_sandbox, proxy=proxy.origin, verify=trusting)
+    for _ in range(3):
+        await cc.library.info()
+    await until(lambda: not proxy.open)
+    assert proxy.connections == 3
+
+
+async def test_http2_is_not_asked_to_close_its_connection(
+    connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It forbids the header, and keeps answers apart by their streams."""
+    events: list[tuple[str, Any]] = []
+
+    async def send(self: httpx.AsyncClient, request: httpx.Request, **_: Any) -> httpx.Response:
+        events.extend([("headers", dict(request.headers)), ("trace", request.extensions["trace"])])
+        return httpx.Response(200, json={"image_root": "x"}, request=request)
+
+    monkeypatch.setattr(httpx.AsyncClient, "send", send)
+    async with httpx.AsyncClient(trust_env=False) as own:
+        cc = await connect(http_client=own, base_url="https://service.example/v2")
+        await cc.library.info()
+    assert "connection" not in dict(events)["headers"]
+    theirs = httpx.Request("GET", "https://service.example")
+    await dict(events)["trace"]("http2.send_request_headers.started", {"request": theirs})
+    assert "connection" not in theirs.headers

@@ -1,0 +1,1 @@
+"""How one request reaches a server and its answer comes back."""

@@ -1,0 +1,273 @@
+"""Engines on a user's own client, an `httpx.AsyncClient` or an `httpx2.AsyncClient`.
+
+httpx2 continues httpx under another name. Its clients take only its own requests and raise only
+its own errors, so both are translated here, and nothing else has to know.
+
+Both take what a server sends unasked after an answer for the answer to the next request on that
+connection. So each HTTP/1.1 request says `Connection: close`, and there is no next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import httpx
+
+from ccv2_async.transport.http.protocol import closed_properly
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+
+    from ccv2_async.transport.http.engine import Engine
+
+__all__ = ["ProvenBody", "UsersClient", "never_connected", "shows_visible_url", "users_engine"]
+
+_UNPACKED = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
+
+
+class UsersClient(Protocol):
+    """An `httpx.AsyncClient`, or an `httpx2.AsyncClient`."""
+
+    async def send(
+        self, request: Any, *, stream: bool = ..., auth: Any = ..., follow_redirects: Any = ...
+    ) -> Any:
+        """Return the answer to a prepared request."""
+        ...
+
+
+def users_engine(client: UsersClient) -> Engine:
+    """Return the engine that sends through a user's own client."""
+    if is_httpx2(client):
+        return Httpx2Engine(client)
+    return UsersEngine(cast("httpx.AsyncClient", client))
+
+
+class UsersEngine:
+    """The engine of a client that was given the user's own `httpx.AsyncClient`; never closes it."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+        self._closes_by_header = shows_visible_url(client)
+
+    async def send(self, request: httpx.Request) -> httpx.Response:
+        """Return the answer; its body is not yet read. Redirects are not followed."""
+        if self._closes_by_header:
+            request.headers["Connection"] = "close"
+        request.extensions = {**request.extensions, "trace": _close_afterwards}
+        response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
+        body = ProvenBody(response.stream, response, request.method)
+        if response.is_stream_consumed:  # by an event hook of the user's
+            body.check()
+        response.stream = body
+        return response
+
+    async def aclose(self) -> None:
+        """Leave the user's client open: it is not ours."""
+
+
+def is_httpx2(client: object) -> bool:
+    """Whether a client is one of httpx2's; httpx2 need not be installed to ask."""
+    return any(kind.__module__.partition(".")[0] == "httpx2" for kind in type(client).__mro__)
+
+
+class Httpx2Engine:
+    """The engine of a client that was given the user's own `httpx2.AsyncClient`."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        # Its user has imported it, or there would be no client of it.
+        self._library: Any = importlib.import_module("httpx2")
+        self._url, self._body = _types_of(self._library)
+
+    async def send(self, request: httpx.Request) -> httpx.Response:
+        """Return the answer; its body is not yet read. Redirects are not followed."""
+        if isinstance(request.stream, httpx.ByteStream):
+            stream = self._library.ByteStream(request.read())
+        else:
+            stream = self._body(request.stream)
+        theirs = self._library.Request(
+            request.method,
+            "",
+            headers=request.headers.raw,
+            stream=stream,
+            extensions={**request.extensions, "trace": _close_afterwards},
+        )
+        theirs.url = self._url(request.url)
+        if isinstance(request.stream, httpx.ByteStream):
+            theirs.read()
+        with _translated(self._library):
+            answer = await self._client.send(theirs, stream=True, auth=None, follow_redirects=False)
+        body = ProvenBody(_Answer(answer, self._library), answer, request.method)
+        headers = answer.headers.raw
+        if answer.is_stream_consumed:  # the user's own hook has read and unpacked it
+            body.check()
+            headers = [(name, value) for name, value in headers if name.lower() not in _UNPACKED]
+        return httpx.Response(
+            answer.status_code,
+            headers=headers,
+            stream=body,
+            request=request,
+        )
+
+    async def aclose(self) -> None:
+        """Leave the user's client open: it is not ours."""
+
+
+class _Answer(httpx.AsyncByteStream):
+    """The body of an httpx2 answer."""
+
+    def __init__(self, answer: Any, library: Any) -> None:
+        self._answer = answer
+        self._library = library
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        consumed = self._answer.is_stream_consumed
+        pieces = self._answer.aiter_bytes() if consumed else self._answer.aiter_raw()
+        with _translated(self._library):
+            async with contextlib.aclosing(pieces):
+                async for piece in pieces:
+                    yield piece
+
+    async def aclose(self) -> None:
+        await self._answer.aclose()
+
+
+def _types_of(library: Any) -> tuple[Any, Any]:
+    """A URL that shows no key, and a body, as subclasses of httpx2's own."""
+
+    class SealedURL(library.URL):  # type: ignore[misc]  # httpx2 is known at run time only
+        def __init__(self, url: httpx.URL) -> None:
+            super().__init__(str(url))
+            self._ours = url
+
+        @property
+        def raw_path(self) -> bytes:
+            return self._ours.raw_path
+
+    class ForwardedBody(library.AsyncByteStream):  # type: ignore[misc]  # as above
+        def __init__(self, stream: Any) -> None:
+            self._chunks = aiter(stream)
+
+        def __aiter__(self) -> AsyncIterator[bytes]:
+            return self  # httpcore2 asks more than once, which an attempt at sending refuses
+
+        async def __anext__(self) -> bytes:
+            return await anext(self._chunks)
+
+    return SealedURL, ForwardedBody
+
+
+@contextlib.contextmanager
+def _translated(library: Any) -> Iterator[None]:
+    """httpx2's errors of the connection as the httpx errors of the same names."""
+    try:
+        yield
+    except library.TransportError as error:
+        kind = getattr(httpx, type(error).__name__, httpx.TransportError)
+        raise kind(str(error)) from error
+
+
+async def _close_afterwards(event: str, info: Mapping[str, Any]) -> None:
+    """Ask for an end of the connection, as the `trace` extension of httpcore's HTTP/1.1.
+
+    HTTP/2 keeps answers apart by itself, and forbids the header.
+    """
+    if event == "http11.send_request_headers.started":
+        request = info["request"]
+        if request.method != b"CONNECT":
+            request.headers = [*request.headers, (b"Connection", b"close")]
+
+
+class ProvenBody(httpx.AsyncByteStream):
+    """The body of an answer of httpx's, which must not end early without being noticed.
+
+    An HTTP/1.1 answer without a length ends with its connection. Under TLS that proves nothing
+    unless the server said `close_notify`, and httpx does not look.
+
+    Args:
+        stream: The body.
+        response: The answer, httpx's or httpx2's.
+        method: Of the request.
+    """
+
+    def __init__(self, stream: Any, response: Any, method: str) -> None:
+        self._stream = stream
+        self._pieces: AsyncIterator[bytes] | None = None
+        self._tls: Any = None
+        headers, network = response.headers, response.extensions.get("network_stream")
+        has_length = "content-length" in headers or "transfer-encoding" in headers
+        has_no_body = method == "HEAD" or response.status_code in (204, 304)
+        is_http1 = response.extensions.get("http_version", b"").startswith(b"HTTP/1")
+        if network is not None and is_http1 and not (has_length or has_no_body):
+            self._tls = network.get_extra_info("ssl_object")
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        self._pieces = aiter(self._stream)
+        return self
+
+    async def __anext__(self) -> bytes:
+        assert self._pieces is not None  # noqa: S101  # `aiter` was called
+        try:
+            return await anext(self._pieces)
+        except StopAsyncIteration:
+            self.check()
+            raise
+
+    async def aclose(self) -> None:
+        """Close the body."""
+        await self._stream.aclose()
+
+    def check(self) -> None:
+        """Raise unless the answer, read to its end, is known to be whole.
+
+        Raises:
+            httpx.RemoteProtocolError: It may be cut off.
+        """
+        if self._tls is not None and not closed_properly(self._tls):
+            raise httpx.RemoteProtocolError(
+                "Server ended the TLS connection without close_notify, so the answer may be cut "
+                "off."
+            )
+
+
+_CONNECTING = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+_CONNECTING_OF_AIOHTTP = frozenset(
+    {"ClientConnectorError", "ClientHttpProxyError", "ConnectionTimeoutError"}
+)
+
+
+def never_connected(failure: BaseException) -> bool:
+    """Return whether an error says that no connection was made.
+
+    httpx-aiohttp, which a user's client may send through, calls every accident of a connection a
+    connect time-out; what it was is its cause.
+    """
+    if not isinstance(failure, _CONNECTING):
+        return False
+    cause = type(failure.__cause__)
+    if not cause.__module__.startswith("aiohttp"):
+        return True
+    return any(kind.__name__ in _CONNECTING_OF_AIOHTTP for kind in cause.__mro__)
+
+
+def shows_visible_url(client: UsersClient) -> bool:
+    """Return whether a user's client may have a transport that reads the visible URL.
+
+    httpx's own transports write `raw_path`; others, such as httpx-aiohttp's, read `str(url)`, and
+    need the key there.
+    """
+    transports = [
+        getattr(client, "_transport", None),
+        *getattr(client, "_mounts", {}).values(),
+    ]
+    return not all(transport is None or _writes_raw_target(transport) for transport in transports)
+
+
+def _writes_raw_target(transport: object) -> bool:
+    return any(
+        kind.__name__ == "AsyncHTTPTransport"
+        and kind.__module__.partition(".")[0] in ("httpx", "httpx2")
+        for kind in type(transport).__mro__
+    )

@@ -1,0 +1,276 @@
+"""HTTP/1.1 on one connection: h11 keeps the state of the protocol, `SocketStream` the bytes.
+
+One request at a time. An answer is listened for from the first byte of the request on: a refusal
+(or a connection that the other side closes) stops the sending at once, wherever it waits. Anything
+but an answer that was read to its end closes the connection.
+
+What arrives before the first byte of a request is written, or after an answer, was not asked for.
+It is never taken for an answer; it closes the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, cast
+
+import h11
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Callable
+
+    from ccv2_async.transport.http.protocol import SocketStream
+
+__all__ = ["Connection", "NothingSent"]
+
+_LONGEST_HEAD = 100 * 1024
+# The head of a request waits so many seconds for the first bytes of its body: most bodies are read
+# from disk within that time, and then both leave together.
+_HEAD_WAITS = 0.005
+_ERRORS: dict[type[BaseException], type[httpx.ProtocolError]] = {
+    h11.LocalProtocolError: httpx.LocalProtocolError,
+    h11.RemoteProtocolError: httpx.RemoteProtocolError,
+}
+
+
+class NothingSent(httpx.WriteError):
+    """The connection was of no use any more before the first byte of the request was written."""
+
+
+class Connection:
+    """One connection, used by one request at a time.
+
+    Args:
+        stream: The connected stream; closed with this object.
+        keepalive_expiry: Seconds after which an idle connection is not used again.
+        on_idle: Called when the connection waits for its next request.
+        on_close: Called when an idle connection closes.
+
+    Attributes:
+        is_idle: Whether it waits for its next request.
+        expires_at: When an idle connection must no longer be used, on `time.monotonic`.
+    """
+
+    def __init__(
+        self,
+        stream: SocketStream,
+        keepalive_expiry: float,
+        *,
+        on_idle: Callable[[Connection], object],
+        on_close: Callable[[Connection], object],
+    ) -> None:
+        self.is_idle: bool = False
+        self.expires_at: float = 0.0
+        self._stream = stream
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
+        self._keepalive_expiry = keepalive_expiry
+        self._on_idle = on_idle
+        self._on_close = on_close
+        self._head: bytes | None = None  # of the request, as long as it is not sent
+        self._answer: h11.Response | None = None
+        self._stopped = False
+        self._sending: asyncio.Timeout | None = None
+
+    async def is_usable(self) -> bool:
+        """Return whether another request may be sent; a connection that is not must be closed."""
+        await self._stream.settle()
+        return self.is_idle and time.monotonic() <= self.expires_at and not self._stream.is_stale()
+
+    async def ask(self, request: httpx.Request) -> httpx.Response:
+        """Send a request and return the head of the answer; its stream reads the body.
+
+        Raises:
+            NothingSent: The other side had closed the connection before, or had sent something
+                unasked. Safe to try again: yes.
+            httpx.TransportError: What broke. The connection is closed.
+        """
+        self.is_idle = False
+        timeouts = request.extensions.get("timeout", {})
+        read_timeout: float | None = timeouts.get("read")
+        try:
+            await self._send(request, timeouts.get("write"))
+            while (answer := self._answer) is None:
+                await self._feed(read_timeout)
+                self._look_for_answer()
+        except BaseException as error:
+            self._give_up(error)
+            raise
+        return httpx.Response(
+            answer.status_code,
+            headers=answer.headers.raw_items(),
+            stream=_AnswerBody(self, read_timeout),
+        )
+
+    async def piece(self, timeout: float | None) -> bytes:
+        """Return the next piece of the answer's body, or b"" at its end.
+
+        Raises:
+            httpx.TransportError: What broke. The connection is closed.
+        """
+        try:
+            while True:
+                event = self._http.next_event()
+                if event is h11.NEED_DATA:
+                    await self._feed(timeout)
+                elif not isinstance(event, h11.Data):
+                    return b""
+                elif event.data:
+                    return bytes(event.data)
+        except BaseException as error:
+            self._give_up(error)
+            raise
+
+    def finish(self) -> None:
+        """End the work on an answer: keep the connection if it was read to its end, else close."""
+        http = self._http
+        is_over = http.our_state is h11.DONE and http.their_state is h11.DONE
+        if not is_over or http.trailing_data[0] or self._stream.is_stale():
+            self.close()
+            return
+        http.start_next_cycle()
+        self._answer = None
+        self.expires_at = time.monotonic() + self._keepalive_expiry
+        self.is_idle = True
+        self._stream.on_event = self.close  # nothing may arrive now
+        self._on_idle(self)
+
+    def close(self) -> None:
+        """Close the connection at once."""
+        was_idle, self.is_idle = self.is_idle, False
+        self._stream.close()
+        if was_idle:
+            self._on_close(self)
+
+    async def _send(self, request: httpx.Request, timeout: float | None) -> None:
+        """Send the request, or as much of it as the other side wants.
+
+        A connection that breaks meanwhile may still have an answer to give.
+        """
+        self._head = self._http.send(
+            h11.Request(
+                method=request.method, target=request.url.raw_path, headers=request.headers.raw
+            )
+        )
+        self._stopped = False
+        await self._stream.settle()
+        timer = asyncio.get_running_loop().call_later(_HEAD_WAITS, self._begin)
+        try:
+            async with asyncio.timeout(None) as self._sending:
+                async for chunk in cast("AsyncIterable[bytes]", request.stream):
+                    await self._put(self._http.send(h11.Data(data=chunk)), timeout)
+                    if self._stopped:
+                        break
+                else:
+                    await self._put(self._http.send(h11.EndOfMessage()), timeout)
+        except httpx.WriteError:
+            # A success that was told before the service had the whole request is none.
+            if self._answer is not None and self._http.our_state is h11.SEND_BODY:
+                raise
+        except Exception:
+            # What the source of the body raises when it is interrupted is of no interest.
+            if not self._stopped:
+                raise
+        finally:
+            timer.cancel()
+            self._stream.on_event = None
+            self._sending = None
+        if self._head is not None:
+            raise NothingSent("The server closed the connection before the request was sent.")
+
+    async def _put(self, data: bytes | None, timeout: float | None) -> None:
+        """Send a part of the body, after the head if that is still to be sent."""
+        if self._head is not None:
+            self._begin(data or b"")
+            if not self._stopped:
+                await self._stream.drain(timeout)
+        elif data:
+            await self._stream.settle()  # listen before speaking: a refusal may have arrived
+            if not self._stopped:
+                await self._stream.write(data, timeout)
+
+    def _begin(self, data: bytes = b"") -> None:
+        """Write the head of the request, with the beginning of its body if that is at hand."""
+        head, self._head = cast("bytes", self._head), None
+        if self._stream.start(head, data):
+            self._stream.on_event = self._overhear
+        else:
+            self._head = head
+            self._stop_sending()
+
+    def _overhear(self) -> None:
+        """Take note of what arrives while the request is being sent."""
+        try:
+            while self._answer is None and (data := self._stream.take()):
+                self._http.receive_data(data)
+                self._look_for_answer()
+        except h11.RemoteProtocolError:
+            self._stop_sending()  # raised again when the answer is read
+        if self._answer is not None:
+            # A success may come early too, but then the rest of the body is still wanted.
+            if self._answer.status_code >= 300:
+                self._stop_sending()
+        elif self._stream.ended:
+            self._stop_sending()  # no answer can come any more
+
+    def _stop_sending(self) -> None:
+        """Interrupt the sending, wherever it waits: for the socket, or for the next bytes."""
+        if not self._stopped and self._sending is not None:
+            self._sending.reschedule(asyncio.get_running_loop().time())
+        self._stopped = True
+
+    def _look_for_answer(self) -> None:
+        """See whether the head of the answer is complete; skip what may come before it."""
+        while isinstance(event := self._http.next_event(), h11.InformationalResponse):
+            pass
+        if isinstance(event, h11.Response):
+            self._answer = event
+
+    async def _feed(self, timeout: float | None) -> None:
+        """Give h11 what arrives next."""
+        data = await self._stream.read(timeout)
+        if not data:
+            if self._http.their_state is h11.SEND_RESPONSE:
+                raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+            if self._stream.truncated:
+                raise httpx.RemoteProtocolError(
+                    "Server ended the TLS connection without close_notify, so the answer may be "
+                    "cut off."
+                )
+        self._http.receive_data(data)
+
+    def _give_up(self, error: BaseException) -> None:
+        """Close, and raise h11's errors under the names that httpx gives them."""
+        self.close()
+        named = _ERRORS.get(type(error))
+        if named is not None:
+            raise named(str(error)) from error
+
+
+class _AnswerBody(httpx.AsyncByteStream):
+    """The body of an answer; closing it ends the work on the answer.
+
+    A plain object and no generator: most answers have no body, and breaking off leaves nothing.
+    """
+
+    def __init__(self, connection: Connection, timeout: float | None) -> None:
+        self._connection: Connection | None = connection
+        self._timeout = timeout
+        self._at_end = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._connection is None or self._at_end:
+            raise StopAsyncIteration
+        piece = await self._connection.piece(self._timeout)
+        if not piece:
+            self._at_end = True
+            raise StopAsyncIteration
+        return piece
+
+    async def aclose(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.finish()

@@ -1,0 +1,263 @@
+"""Engines: what takes a prepared request and comes back with the head of an answer.
+
+httpx 0.28's pool loses slots for good when a request is cancelled while it connects, and its cost
+grows with the square of its connections. So a client's own connections are kept here, on a list
+of idle ones. The caller bounds how many requests are in flight, so nothing ever waits in here.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import time
+from typing import TYPE_CHECKING, Protocol
+
+import anyio
+import anyio.lowlevel
+import httpx
+
+from ccv2_async.errors import UsageError
+from ccv2_async.transport.http.clients import ProvenBody
+from ccv2_async.transport.http.connection import Connection
+from ccv2_async.transport.http.protocol import connect
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from typing import Any, TypeAlias
+
+    _Origin: TypeAlias = tuple[str, str, int]
+    _Options: TypeAlias = Mapping[str, Any]
+
+__all__ = ["DirectEngine", "Engine", "ProxyEngine", "open_engine"]
+
+logger: logging.Logger = logging.getLogger("ccv2_async.transport")
+
+# Below the five seconds after which common servers hang up, so that a connection is rarely used
+# in the very moment in which the other side closes it.
+KEEPALIVE_EXPIRY = 4.0
+MAX_IDLE = 100
+_PORTS = {"http": 80, "https": 443}
+
+
+class Engine(Protocol):
+    """Whatever takes a prepared request and comes back with the head of an answer.
+
+    A request's extensions may hold `timeout`, as in httpx; `fresh_connection`, if true, to
+    use no idle connection; and `check_address`, see `dial`. An engine that keeps no connections
+    of its own ignores the last two.
+    """
+
+    async def send(self, request: httpx.Request) -> httpx.Response:
+        """Return the answer; its body is not yet read."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection that is ours to close."""
+        ...
+
+
+class DirectEngine:
+    """Connections of our own, straight to the server, used again when an answer was read whole.
+
+    Args:
+        context: How to check the certificates of https servers.
+        keepalive_expiry: Seconds after which an idle connection is not used again.
+    """
+
+    def __init__(self, context: ssl.SSLContext, keepalive_expiry: float = KEEPALIVE_EXPIRY) -> None:
+        self._context = context
+        self._keepalive_expiry = keepalive_expiry
+        self._idle: list[tuple[_Origin, Connection]] = []  # the one that came back last is last
+        self._closed = False
+
+    async def send(self, request: httpx.Request) -> httpx.Response:
+        """Send on an idle connection, or on a new one, and return the head of the answer.
+
+        Raises:
+            httpx.TransportError: What broke; only `ConnectError`, `ConnectTimeout` and
+                `NothingSent` say that nothing was sent.
+        """
+        url = request.url
+        if url.scheme not in _PORTS:
+            raise httpx.UnsupportedProtocol(f"{url.scheme!r}: only http and https are supported")
+        origin = (url.scheme, url.raw_host.decode("ascii"), url.port or _PORTS[url.scheme])
+        options = request.extensions
+        connection = None
+        if not (options.get("fresh_connection") or options.get("check_address")):
+            connection = await self._take(origin)
+        if connection is None:
+            connection = await self._connect(origin, options)
+        response = await connection.ask(request)
+        response.request = request
+        return response
+
+    async def aclose(self) -> None:
+        """Close the idle connections; those in use are closed when they come back."""
+        self._closed = True
+        while self._idle:
+            self._idle[-1][1].close()
+        await anyio.lowlevel.checkpoint()  # asyncio closes the sockets in its next turn
+
+    async def _take(self, origin: _Origin) -> Connection | None:
+        """Return an idle connection that can still be used; close those that cannot."""
+        while self._idle and self._idle[0][1].expires_at < time.monotonic():
+            self._idle[0][1].close()
+        for entry in reversed(self._idle):
+            if entry[0] == origin:
+                self._idle.remove(entry)
+                if await entry[1].is_usable():
+                    return entry[1]
+                entry[1].close()
+        return None
+
+    async def _connect(self, origin: _Origin, options: _Options) -> Connection:
+        scheme, host, port = origin
+        self._context.set_alpn_protocols(["http/1.1"])  # each time: others may use it too
+        stream = await connect(
+            host,
+            port,
+            tls=self._context if scheme == "https" else None,
+            timeout=options.get("timeout", {}).get("connect"),
+            check_address=options.get("check_address"),
+        )
+
+        def keep(connection: Connection) -> None:
+            if self._closed or len(self._idle) >= MAX_IDLE:
+                connection.close()
+            else:
+                self._idle.append((origin, connection))
+
+        def forget(connection: Connection) -> None:
+            if (origin, connection) in self._idle:
+                self._idle.remove((origin, connection))
+
+        return Connection(stream, self._keepalive_expiry, on_idle=keep, on_close=forget)
+
+
+class ProxyEngine:
+    """Requests through a proxy, by httpx, on a new connection each.
+
+    httpx takes what a server sends unasked after an answer for the answer to the next request on
+    that connection. So there is no next one.
+
+    Args:
+        context: How to check the certificates of https servers.
+        proxy: The proxy's URL.
+    """
+
+    def __init__(self, context: ssl.SSLContext, proxy: str) -> None:
+        self._context = context
+        self._proxy = proxy
+
+    async def send(self, request: httpx.Request) -> httpx.Response:
+        """Return the answer; its body is not yet read."""
+        transport = httpx.AsyncHTTPTransport(
+            verify=self._context, proxy=self._proxy, limits=httpx.Limits(max_connections=1)
+        )
+        request.headers["Connection"] = "close"
+        try:
+            response = await transport.handle_async_request(request)
+        except BaseException:
+            await _close_quietly(transport)
+            raise
+        response.request = request
+        body = ProvenBody(response.stream, response, request.method)
+        response.stream = _LastAnswer(transport, body)
+        return response
+
+    async def aclose(self) -> None:
+        """Do nothing: each connection closes with its answer."""
+
+
+class _LastAnswer(httpx.AsyncByteStream):
+    """The body of the only answer of a transport; closing it closes the transport."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport, stream: httpx.AsyncByteStream) -> None:
+        self._transport = transport
+        self._stream = stream
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._stream)
+
+    async def aclose(self) -> None:
+        try:
+            await self._stream.aclose()
+        finally:
+            await _close_quietly(self._transport)
+
+
+async def _close_quietly(transport: httpx.AsyncBaseTransport) -> None:
+    """Close a transport even while the caller is being cancelled; never raise for it."""
+    with anyio.CancelScope(shield=True):
+        try:
+            await transport.aclose()
+        except Exception:  # noqa: BLE001  # it is thrown away; its closing has nothing to say
+            logger.debug("closing a discarded connection failed")
+
+
+def open_engine(
+    *,
+    verify: ssl.SSLContext | bool = True,
+    proxy: str | None = None,
+    trust_env: bool = True,
+    origin: httpx.URL,
+) -> Engine:
+    """Return the engine of a client's own connections.
+
+    Args:
+        verify: An SSLContext, True for the default one, False to verify nothing.
+        proxy: A proxy URL; None takes the environment's, as httpx does.
+        trust_env: Whether the environment's proxies are used.
+        origin: Where the calls go, to find the environment's proxy for it.
+
+    Raises:
+        UsageError: The proxy cannot be used.
+    """
+    context = verify if isinstance(verify, ssl.SSLContext) else _context(verify)
+    proxy = proxy or (_environment_proxy(origin) if trust_env else None)
+    if proxy is None:
+        return DirectEngine(context)
+    _require_proxy(proxy)
+    return ProxyEngine(context, proxy)
+
+
+_contexts: dict[bool, ssl.SSLContext] = {}
+
+
+def _context(verify: bool) -> ssl.SSLContext:
+    """Return one SSLContext for all clients: making one takes some 20 ms."""
+    if verify not in _contexts:
+        _contexts[verify] = httpx.create_ssl_context(verify=verify)
+    return _contexts[verify]
+
+
+def _environment_proxy(origin: httpx.URL) -> str | None:
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415  # slow to import
+
+    if proxy_bypass(origin.host):
+        return None
+    proxies = getproxies()
+    found = proxies.get(origin.scheme) or proxies.get("all")
+    if not found:
+        return None
+    return found if "://" in found else f"http://{found}"
+
+
+def _require_proxy(proxy: str) -> None:
+    """Validate a proxy's URL.
+
+    Raises:
+        UsageError: httpx cannot use it. The message leaves out the URL, which may hold a password.
+    """
+    try:
+        httpx.AsyncHTTPTransport(proxy=proxy, verify=_context(verify=True))
+    except ImportError:
+        why = "a SOCKS proxy needs httpx's own extra: pip install 'httpx[socks]'"
+    except (httpx.InvalidURL, ValueError):
+        why = "it must be a URL such as http://proxy.example:3128"
+    else:
+        return
+    raise UsageError(
+        f"The proxy, given as proxy= or by the environment, cannot be used: {why}. Nothing was "
+        "sent."
+    )

@@ -1,0 +1,314 @@
+"""The bytes of one connection: an `asyncio.Protocol` with reads, writes and time limits.
+
+asyncio does the sockets and TLS. This class reads from the moment the connection is made, also
+while a request is being sent, so that an early answer and a closed connection are noticed at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections import deque
+from typing import TYPE_CHECKING, cast
+
+import httpx
+
+from ccv2_async.transport.http.dial import dial, reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ccv2_async.transport.http.dial import CheckAddress
+
+__all__ = ["SocketStream", "closed_properly", "connect"]
+
+_READ_AHEAD = 256 * 1024
+# Encrypting takes the loop's own time: a fraction of a millisecond for this much.
+_WRITTEN_AT_ONCE = 256 * 1024
+_NO_LIMIT = 7 * 86_400.0  # asyncio's own limit on handshakes must never fire before ours
+
+
+class SocketStream(asyncio.Protocol):
+    """One connected socket, with or without TLS, used by one request at a time.
+
+    Args:
+        sock: The connected socket; asyncio's transport closes it.
+
+    Attributes:
+        on_event: Called when bytes arrived, or when the connection ended.
+        truncated: Whether a TLS connection ended without the `close_notify` that proves that
+            nothing was cut off.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.on_event: Callable[[], object] | None = None
+        self.truncated: bool = False
+        self._sock = sock
+        self._transport: asyncio.Transport | None = None
+        self._tls: ssl.SSLObject | None = None
+        self._arrived: deque[bytes] = deque()
+        self._bytes_arrived = 0
+        self._reading_paused = False
+        self._writing_paused = False
+        self._at_eof = False
+        self._failure: Exception | None = None  # set once the transport is gone
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
+
+    # --- what asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport; writes wait until it has passed on everything."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=1, low=0)
+        self._tls = transport.get_extra_info("ssl_object")
+
+    def data_received(self, data: bytes) -> None:
+        """Keep what arrived until it is read, up to a limit."""
+        self._arrived.append(data)
+        self._bytes_arrived += len(data)
+        if self._bytes_arrived >= _READ_AHEAD and not self._reading_paused:
+            self._reading_paused = True
+            self._open_transport.pause_reading()
+        self._notify(self._reader)
+
+    def eof_received(self) -> bool:
+        """Take note that the other side sends nothing more; it may still read."""
+        self._at_eof = True
+        self.truncated = self._tls is not None and not closed_properly(self._tls)
+        self._notify(self._reader)
+        return self._tls is None  # TLS has no half-closed connections
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wake everybody who waits."""
+        self._failure = self._failure or exc or ConnectionError("the connection was closed")
+        _wake(self._writer)
+        self._notify(self._reader)
+
+    def pause_writing(self) -> None:
+        """Make writes wait."""
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        """Let writes go on."""
+        self._writing_paused = False
+        _wake(self._writer)
+
+    # --- what a connection calls
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will arrive after the bytes that are still to be read."""
+        return self._at_eof or self._failure is not None
+
+    def start(self, *pieces: bytes) -> bool:
+        """Write the first bytes of a request, unless the connection is no longer of use.
+
+        Returns:
+            False if certainly not a single byte was sent: the other side had closed the
+            connection, or had sent something unasked, before the first byte was written.
+        """
+        if self.is_stale():
+            return False
+        transport = self._open_transport
+        transport.writelines(filter(None, pieces))
+        # A plain transport tries to send at once, and closes itself if the system refuses.
+        return not transport.is_closing()
+
+    async def write(self, data: bytes, timeout: float | None = None) -> None:
+        """Send bytes, and return when the operating system has taken them.
+
+        Raises:
+            httpx.WriteError: The connection is broken; an answer may have arrived all the same.
+            httpx.WriteTimeout: They were not taken in time.
+        """
+        view = memoryview(data)
+        for at in range(0, len(view), _WRITTEN_AT_ONCE):
+            await self.drain(timeout)
+            self._open_transport.write(view[at : at + _WRITTEN_AT_ONCE])
+        await self.drain(timeout)
+
+    async def drain(self, timeout: float | None = None) -> None:
+        """Return when everything written so far was taken.
+
+        Raises:
+            httpx.WriteError: The connection is broken.
+            httpx.WriteTimeout: It was not taken in time.
+        """
+        if self._writing_paused and self._failure is None:
+            self._writer = asyncio.get_running_loop().create_future()
+            try:
+                await _in_time(self._writer, timeout, httpx.WriteTimeout)
+            finally:
+                self._writer = None
+        if self._failure is not None:
+            raise httpx.WriteError(reason(self._failure)) from self._failure
+
+    def take(self) -> bytes:
+        """Return bytes that have arrived, or b"" if there are none."""
+        if not self._arrived:
+            return b""
+        piece = self._arrived.popleft()
+        self._bytes_arrived -= len(piece)
+        if self._reading_paused and self._bytes_arrived < _READ_AHEAD:
+            self._reading_paused = False
+            if self._failure is None:
+                self._open_transport.resume_reading()
+        return piece
+
+    async def read(self, timeout: float | None = None) -> bytes:
+        """Return bytes once some have arrived, or b"" if the other side has closed.
+
+        Raises:
+            httpx.ReadError: The connection is broken.
+            httpx.ReadTimeout: Nothing arrived in time.
+        """
+        if not self._arrived and not self.ended:
+            self._reader = asyncio.get_running_loop().create_future()
+            try:
+                await _in_time(self._reader, timeout, httpx.ReadTimeout)
+            finally:
+                self._reader = None
+        if not self._arrived and self._failure is not None and not self._at_eof:
+            raise httpx.ReadError(reason(self._failure)) from self._failure
+        return self.take()
+
+    async def settle(self) -> None:
+        """Let the event loop read what has arrived, if anything has."""
+        if self._peek() is not None:
+            await asyncio.sleep(0)  # the loop polls ...
+            await asyncio.sleep(0)  # ... and calls `data_received`
+
+    def is_stale(self) -> bool:
+        """Return whether the other side has closed, or has sent something that was not read."""
+        if self.ended or self._arrived:
+            return True
+        peeked = self._peek()
+        # Under TLS, what arrives may be a record that carries no data, such as a session ticket.
+        return peeked == b"" or (peeked is not None and self._tls is None)
+
+    def close(self) -> None:
+        """Close the connection at once; whoever waits for it gets an error."""
+        self.on_event = None
+        if self._transport is not None and self._failure is None:
+            self._transport.abort()
+            self.connection_lost(None)  # asyncio would say so in its next turn
+
+    def _peek(self) -> bytes | None:
+        """Return what the loop has not yet read: a byte, b"" at the end, None for nothing."""
+        try:
+            return self._sock.recv(1, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError:
+            return b""
+
+    @property
+    def _open_transport(self) -> asyncio.Transport:
+        assert self._transport is not None  # noqa: S101  # `connect` returns after that
+        return self._transport
+
+    def _notify(self, waiter: asyncio.Future[None] | None) -> None:
+        _wake(waiter)
+        if self.on_event is not None:
+            self.on_event()
+
+
+async def connect(
+    host: str,
+    port: int,
+    *,
+    tls: ssl.SSLContext | None = None,
+    timeout: float | None = None,
+    check_address: CheckAddress | None = None,
+) -> SocketStream:
+    """Connect to a host.
+
+    Args:
+        host: A host name or an IP address.
+        port: The port.
+        tls: How to check the other side's certificate; None for a connection without TLS.
+        timeout: Seconds for all of it, TLS included; None for no limit.
+        check_address: See `dial`.
+
+    Raises:
+        httpx.ConnectError: No address accepted the connection, or TLS failed. Nothing was sent.
+        httpx.ConnectTimeout: It took too long. Nothing was sent.
+    """
+    stream: SocketStream | None = None
+    try:
+        async with asyncio.timeout(timeout):
+            sock = await dial(host, port, check_address=check_address)
+            stream = SocketStream(sock)
+            await _hand_over(sock, stream, tls, host)
+    except TimeoutError as error:
+        # A time-out of the operating system is one of these too.
+        _close(stream)
+        raise httpx.ConnectTimeout(str(error)) from error
+    except (OSError, UnicodeError) as error:
+        _close(stream)
+        raise httpx.ConnectError(reason(error)) from error
+    except BaseException:
+        _close(stream)
+        raise
+    return stream
+
+
+async def _hand_over(
+    sock: socket.socket, stream: SocketStream, tls: ssl.SSLContext | None, host: str
+) -> None:
+    """Have asyncio make a transport for a connected socket."""
+    loop = asyncio.get_running_loop()
+    if tls is None:
+        await loop.create_connection(lambda: stream, sock=sock)
+        return
+    await loop.create_connection(
+        lambda: stream,
+        sock=sock,
+        ssl=tls,
+        server_hostname=host,
+        ssl_handshake_timeout=_NO_LIMIT,
+    )
+
+
+def _close(stream: SocketStream | None) -> None:
+    if stream is not None:
+        stream.close()
+
+
+def closed_properly(tls: ssl.SSLObject) -> bool:
+    """Return whether the other side has ended a TLS connection with `close_notify`.
+
+    Call it once the connection is at its end and everything was read.
+    """
+    try:
+        return tls.read(1) == b""
+    except ssl.SSLZeroReturnError:
+        return True
+    except ssl.SSLError:
+        return False
+
+
+async def _in_time(
+    waiter: asyncio.Future[None], timeout: float | None, late: type[Exception]
+) -> None:
+    """Wait for a future; much cheaper than `asyncio.timeout`, which interrupts the whole task."""
+    if timeout is None:
+        await waiter
+        return
+    timer = waiter.get_loop().call_later(timeout, _expire, waiter, late)
+    try:
+        await waiter
+    finally:
+        timer.cancel()
+
+
+def _expire(waiter: asyncio.Future[None], late: type[Exception]) -> None:
+    if not waiter.done():
+        waiter.set_exception(late(""))
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
