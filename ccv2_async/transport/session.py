@@ -340,8 +340,10 @@ class Session:
         try:
             async with self.clock.timeout(left):
                 attempt = await call.body.attempt() if call.body is not None else None
-                request = self._requests.make(call, attempt, resend=number > 1)
-                response = await self._engine.send(request)
+                # No local variable holds the request: tracebacks would show its signed URL.
+                response = await self._engine.send(
+                    self._requests.make(call, attempt, resend=number > 1)
+                )
                 account.status = response.status_code
                 outcome: T | Failed
                 if 200 <= response.status_code < 300:

@@ -102,10 +102,10 @@ async def test_waiting_for_a_place_among_the_calls_in_flight_counts(
 
 @pytest.mark.parametrize(("call", "kind"), [(READ, "DeadlineExceeded"), (ADD, "OutcomeUnknown")])
 async def test_a_server_that_never_answers_is_given_up(
-    open_session: Callable[..., Any], engine: str, manual_clock: ManualClock, call: Call, kind: str
+    open_session: Callable[..., Any], manual_clock: ManualClock, call: Call, kind: str
 ) -> None:
     async with Silent() as server, nothing_left():
-        session = await open_session(server, engine=engine, clock=manual_clock)
+        session = await open_session(server, clock=manual_clock)
         task = within(session, 5, call)
         await until(lambda: server.asked)
         await manual_clock.advance(5.1)
@@ -184,11 +184,11 @@ async def test_tasks_of_the_block_have_its_deadline_and_other_clients_have_not(
 
 @pytest.mark.parametrize("where", ["own", "elsewhere"])
 async def test_the_pieces_of_a_download_come_in_time(
-    open_session: Callable[..., Any], engine: str, manual_clock: ManualClock, where: str
+    open_session: Callable[..., Any], manual_clock: ManualClock, where: str
 ) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nContent-Type: text/csv\r\n\r\n"
     async with Silent(head + b"a,b\n") as server:
-        session = await open_session(server, engine=engine, clock=manual_clock)
+        session = await open_session(server, clock=manual_clock)
         link = "/x.csv" if where == "own" else f"http://localhost:{server.port}/x.csv"
 
         async def work() -> None:

@@ -403,7 +403,7 @@ async def test_the_environments_proxies_are_used_as_httpx_users_expect(  # noqa:
         pytest.skip("a CGI script is never given HTTP_PROXY")
     monkeypatch.setenv(variable, where)
     monkeypatch.setenv("no_proxy", no_proxy)
-    await (await connect(sandbox)).library.info()
+    await (await connect(sandbox, trust_env=True)).library.info()
     assert bool(proxy.seen) is used
     async with httpx.AsyncClient() as peer:
         proxy.seen.clear()
