@@ -1,9 +1,10 @@
-"""Generated functions that read one model from a dict and write it back.
+"""The functions that read one model from a dict and write it back.
 
-cattrs asks for a hook once a class; the hook made here is straight-line code: one look-up and
-one check of the common form a field, everything else in `reading`. It differs from the hook that
-cattrs would generate in what the service asks for: unknown fields are kept in `extra`, None is
-left out on writing, and a misread value knows its place without a second run.
+cattrs asks for such a hook once for each class. A hook made here goes through a table with one
+function for each field; `reading` handles every value that does not have its usual form. It
+differs from the hook that cattrs would generate in four ways: it keeps unknown fields in `extra`,
+reads null as absent, leaves None out on writing, and reports the place of a misread value without
+a second run.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import attrs
 
 from ccv2_async import errors
 from ccv2_async.models import reading
+from ccv2_async.models.reading import Misread
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -27,7 +29,15 @@ if TYPE_CHECKING:
 Reader = Callable[[Any, Any], Any]
 Writer = Callable[[Any], Any]
 
-_MISSING = {str: "text", int: "whole", float: "decimal", bool: "flag"}
+_FieldReader = Callable[[Any, dict[str, Any]], Any]
+"""Reads a value that is not None; what cannot be kept in the field goes into the dict."""
+
+_CONVERSIONS: dict[type, Callable[[Any, str], Any]] = {
+    str: reading.text,
+    int: reading.whole,
+    float: reading.decimal,
+    bool: reading.flag,
+}
 
 
 @attrs.frozen
@@ -77,163 +87,173 @@ def _fields(model: type[Any]) -> tuple[attrs.Attribute[Any], ...]:
     return attrs.fields(model)  # type: ignore[no-any-return]  # attrs types it per class
 
 
-class _Source:
-    """A function under construction for one model: its lines and the names they use."""
-
-    def __init__(self, model: type[Any], converter: Converter, **names: Any) -> None:
-        self.model = model
-        self.converter = converter
-        self.lines: list[str] = []
-        self.names: dict[str, Any] = names
-
-    def add(self, text: str, indent: int = 1) -> None:
-        self.lines.extend("    " * indent + line for line in text.splitlines())
-
-    def function(self, head: str, name: str) -> Any:
-        source = "\n".join([head, *self.lines])
-        exec(compile(source, f"<{name}>", "exec"), self.names)  # noqa: S102  # built from our own classes only
-        return self.names[name]
-
-
-def _twin(model: type[Any]) -> type[Any] | None:
-    """A bare class laid out like the frozen one, so that its slots can be set at full speed.
-
-    An instance becomes the real class by one assignment. None where the interpreter refuses that.
-    """
-    twin = type(model.__name__, (), {"__slots__": model.__slots__})
-    try:
-        twin().__class__ = model
-    except TypeError:
-        return None
-    return twin
-
-
 def make_reader(model: type[Any], converter: Converter) -> Reader:
-    """The hook that reads `model` from a dict."""
+    """Return the hook that reads `model` from a dict."""
     fields = [a for a in _fields(model) if a.name != "extra"]
     keeps_extra = len(fields) < len(_fields(model))
-    source = _Source(
-        model,
-        converter,
-        cls=model,
-        known=frozenset(a.name for a in fields),
-        fromisoformat=datetime.fromisoformat,
-        **{name: getattr(reading, name) for name in reading.READERS},
-    )
-    source.add("if data.__class__ is not dict:\n    raise Misread(None, 'an object', data)")
-    source.add("get = data.get\nextra = {}")
-    source.add("if not known.issuperset(data):")
-    source.add("    extra = {key: data[key] for key in data if key not in known}")
-    source.add("    bounded(extra, None)")
+    known = frozenset(a.name for a in fields)
+    aliases = [(a.name, alias) for a in fields for alias in a.metadata.get("aliases", ())]
     described = shapes(model)
-    for a in fields:
-        _read_field(source, a, described[a.name])
-    _build(source, model, [a.name for a in fields], keeps_extra)
-    read: Reader = source.function("def read(data, _):", "read")
-    source.names["read_" + model.__name__] = read
+
+    def read(data: Any, _: Any) -> Any:
+        if data.__class__ is not dict:
+            raise Misread(None, "an object", data)
+        extra: dict[str, Any] = {}
+        if not known.issuperset(data):
+            extra = {key: data[key] for key in data if key not in known}
+            reading.bounded(extra, None)
+            if aliases:
+                data = _with_aliases(data, extra, aliases)
+        get = data.get
+        values = []
+        for key, usual, absent, required, read_field in table:
+            value = get(key)
+            if value.__class__ is not usual:
+                value = absent if value is None else read_field(value, extra)
+                if value is None and required:
+                    reading.missing(key)
+            values.append(value)
+        return model(*values, extra=extra) if keeps_extra else model(*values)
+
+    # A model may hold itself, so its reader comes before the readers of its fields.
+    def reader_of(kind: type[Any]) -> Reader:
+        return read if kind is model else converter.get_structure_hook(kind)
+
+    table = [
+        (
+            a.name,
+            _usual_class(described[a.name]),
+            _absent(a, described[a.name]),
+            not (described[a.name].optional or described[a.name].many),
+            _field_reader(a, described[a.name], model, reader_of),
+        )
+        for a in fields
+    ]
     return read
 
 
-def _build(source: _Source, model: type[Any], names: list[str], keeps_extra: bool) -> None:
-    names = [*names, "extra"] if keeps_extra else names
-    twin = _twin(model)
-    if twin is None:
-        given = ", ".join(f"{n}=" + (n if n == "extra" else f"v_{n}") for n in names)
-        source.add(f"return cls({given})")
-        return
-    source.names |= {"new": object.__new__, "twin": twin}
-    source.add("self = new(twin)")
-    for name in names:
-        source.add(f"self.{name} = " + (name if name == "extra" else f"v_{name}"))
-    source.add("self.__class__ = cls\nreturn self")
+def _with_aliases(
+    data: dict[str, Any], extra: dict[str, Any], aliases: list[tuple[str, str]]
+) -> dict[str, Any]:
+    """Return `data` with values that came under another name; `extra` remembers that name."""
+    for key, alias in aliases:
+        if alias in extra:
+            if data.get(key) is None:
+                data = data | {key: extra[alias]}
+            else:
+                # Both names came: keep both as they are.
+                extra.setdefault(key, data[key])
+    return data
 
 
-def _read_field(source: _Source, a: attrs.Attribute[Any], s: Shape) -> None:
-    key, v = a.name, f"v_{a.name}"
-    source.add(f"{v} = get({key!r})")
-    for alias in a.metadata.get("aliases", ()):
-        source.add(f"if {alias!r} in extra:")
-        source.add(f"if {v} is None:\n    {v} = extra[{alias!r}]", 2)
-        # Both names came: keep both as they are.
-        source.add(f"else:\n    extra.setdefault({key!r}, {v})", 2)
-    if isinstance(a.default, str | bool | tuple) and a.default != ():
-        source.names[f"default_{key}"] = a.default
-        source.add(f"if {v} is None:\n    {v} = default_{key}")
+def _usual_class(s: Shape) -> type[Any] | None:
+    """Return the class whose instances need no reading, such as str."""
+    return s.kind if s.kind in _CONVERSIONS and not s.many else None
+
+
+def _absent(a: attrs.Attribute[Any], s: Shape) -> Any:
+    """Return the value of a field that is absent or null."""
+    if isinstance(a.default, str | bool | tuple):
+        return a.default
+    return () if s.many else None
+
+
+def _field_reader(
+    a: attrs.Attribute[Any], s: Shape, model: type[Any], reader_of: Callable[[type[Any]], Reader]
+) -> _FieldReader:
+    """Return the function that reads a value which is neither None nor of the usual class."""
+    key = a.name
     if s.many:
-        _read_many(source, key, s)
-        return
-    if s.kind in _MISSING and not a.metadata.get("lenient"):
-        absent = f" and {v} is not None" if s.optional else ""
-        source.add(f"if {v}.__class__ is not {s.kind.__name__}{absent}:")
-        if not s.optional:
-            source.add(f"    if {v} is None:\n        missing({key!r})")
-        source.add(f"    {v} = {_MISSING[s.kind]}({v}, {key!r})")
-        return
-    source.add(f"if {v} is not None:")
-    _read_present(source, a, s)
-    if not s.optional:
-        source.add(f"if {v} is None:\n    missing({key!r})")
-
-
-def _read_present(source: _Source, a: attrs.Attribute[Any], s: Shape) -> None:
-    """The lines for a value that is there and is no plain scalar."""
-    key, v = a.name, f"v_{a.name}"
+        return _many_reader(key, _element_reader(s, reader_of), nested=s.kind is model)
+    if s.kind in _CONVERSIONS:
+        return _scalar_reader(key, s.kind, lenient=a.metadata.get("lenient", False))
     if s.kind is datetime:
-        source.add(
-            f"try:\n    t = fromisoformat({v})\n    usual = 1971 < t.year < 9999 and t.tzinfo\n"
-            f"except (TypeError, ValueError):\n    usual = None\n"
-            f"{v} = t if usual else unusual_date({v}, {key!r}, {source.model.__name__!r}, extra)",
-            2,
-        )
-    elif s.kind is object:
-        source.add(f"bounded({v}, {key!r})", 2)
-    elif issubclass(s.kind, StrEnum):
-        source.names[f"table_{key}"] = reading.spellings(s.kind)
-        source.add(
-            f"try:\n    {v} = table_{key}[{v}]\n"
-            f"except (KeyError, TypeError):\n    {v} = open_enum({v}, table_{key}, {key!r})",
-            2,
-        )
-    elif attrs.has(s.kind):
-        if a.metadata.get("first"):
-            source.add(f"if {v}.__class__ is list:\n    {v} = {v}[0] if {v} else None", 2)
-            source.add(f"if {v} is not None:", 2)
-        read = _reader_name(source, s)
-        source.add(
-            f"try:\n    {v} = {read}({v}, None)\n"
-            f"except Misread as problem:\n    raise problem.under({key!r})",
-            3 if a.metadata.get("first") else 2,
-        )
-    else:
-        source.add(f"if {v}.__class__ is not int:", 2)
-        source.add(f"{v} = whole_if_possible({v}, {key!r}, extra)", 3)
-
-
-def _read_many(source: _Source, key: str, s: Shape) -> None:
-    read = _reader_name(source, s)
-    if s.kind is source.model:
-        source.add(f"bounded(v_{key}, {key!r})")
-    source.add(f"v_{key} = tuple(rows(v_{key}, {read}, {key!r}))")
-
-
-def _reader_name(source: _Source, s: Shape) -> str:
-    """The name under which the reader of one element is known to the function."""
-    name = f"read_{s.kind.__name__}"
+        return _date_reader(key, model.__name__)
     if s.kind is object:
-        source.names[name] = _raw
-    elif issubclass(s.kind, StrEnum):
-        source.names[name] = enum_reader(s.kind)
-    elif s.kind is not source.model:  # a model inside itself is read by the function being made
-        source.names[name] = source.converter.get_structure_hook(s.kind)
-    if s.text_too:
-        source.names[f"{name}_or_text"] = _text_or(source.names, name)
-        return f"{name}_or_text"
-    return name
+        return _raw_reader(key)
+    if issubclass(s.kind, StrEnum):
+        return _word_reader(key, s.kind)
+    return _model_reader(key, _element_reader(s, reader_of), first=a.metadata.get("first", False))
+
+
+def _scalar_reader(key: str, kind: type[Any], *, lenient: bool) -> _FieldReader:
+    if lenient:
+        return lambda value, extra: reading.whole_if_possible(value, key, extra)
+    convert = _CONVERSIONS[kind]
+    return lambda value, _: convert(value, key)
+
+
+def _date_reader(key: str, owner: str) -> _FieldReader:
+    fromisoformat = datetime.fromisoformat
+
+    def read(value: Any, extra: dict[str, Any]) -> datetime | None:
+        try:
+            date = fromisoformat(value)
+        except (TypeError, ValueError):
+            date = None
+        if date is not None and 1971 < date.year < 9999 and date.tzinfo:
+            return date
+        return reading.unusual_date(value, key, owner, extra)
+
+    return read
+
+
+def _raw_reader(key: str) -> _FieldReader:
+    def read(value: Any, _: dict[str, Any]) -> Any:
+        reading.bounded(value, key)
+        return value
+
+    return read
+
+
+def _word_reader(key: str, members: type[StrEnum]) -> _FieldReader:
+    table = reading.spellings(members)
+
+    def read(value: Any, _: dict[str, Any]) -> str:
+        try:
+            return table[value]
+        except (KeyError, TypeError):
+            return reading.open_enum(value, table, key)
+
+    return read
+
+
+def _many_reader(key: str, read_element: Reader, *, nested: bool) -> _FieldReader:
+    def read(value: Any, _: dict[str, Any]) -> tuple[Any, ...]:
+        if nested:
+            reading.bounded(value, key)
+        return tuple(reading.rows(value, read_element, key))
+
+    return read
+
+
+def _model_reader(key: str, read_model: Reader, *, first: bool) -> _FieldReader:
+    def read(value: Any, _: dict[str, Any]) -> Any:
+        if first and value.__class__ is list:
+            value = value[0] if value else None
+            if value is None:
+                return None
+        try:
+            return read_model(value, None)
+        except Misread as problem:
+            raise problem.under(key) from None
+
+    return read
+
+
+def _element_reader(s: Shape, reader_of: Callable[[type[Any]], Reader]) -> Reader:
+    """Return the reader of one element of a field."""
+    if s.kind is object:
+        return _raw
+    if issubclass(s.kind, StrEnum):
+        return enum_reader(s.kind)
+    read = reader_of(s.kind)
+    return _text_or(read) if s.text_too else read
 
 
 @cache
 def enum_reader(members: type[StrEnum]) -> Reader:
-    """The function that reads one word of an enumeration, known or not."""
+    """Return the function that reads one word of an enumeration, known or not."""
     table = reading.spellings(members)
     return lambda value, _: reading.open_enum(value, table, None)
 
@@ -243,52 +263,71 @@ def _raw(value: Any, _: Any) -> Any:
     return value
 
 
-def _text_or(names: dict[str, Any], name: str) -> Reader:
-    def read(value: Any, _: Any) -> Any:
-        return value if isinstance(value, str) else names[name](value, None)
-
-    return read
+def _text_or(read: Reader) -> Reader:
+    return lambda value, _: value if isinstance(value, str) else read(value, None)
 
 
 def make_writer(model: type[Any], converter: Converter) -> Writer:
-    """The hook that writes `model` to a dict: None left out, what `extra` kept put back."""
-    source = _Source(model, converter, utc_text=utc_text)
+    """Return the hook that writes `model` to a dict.
+
+    It leaves None out, and writes the fields that `extra` keeps.
+    """
     fields = [a for a in _fields(model) if a.name != "extra"]
     keeps_extra = len(fields) < len(_fields(model))
-    source.add("out = dict(self.extra)" if keeps_extra else "out = {}")
     omit_empty = getattr(model, "__omit_empty__", False)
     described = shapes(model)
-    for a in fields:
-        s = described[a.name]
-        key = repr(a.name)
-        for alias in a.metadata.get("aliases", ()):
-            key = f"{alias!r} if {alias!r} in out and {a.name!r} not in out else {key}"
-        element = _written(source, s, "e" if s.many else "v", a.name)
-        source.add(f"v = self.{a.name}")
-        source.add("if v:" if s.many and omit_empty else "if v is not None:")
-        source.add(f"    out[{key}] = " + (f"[{element} for e in v]" if s.many else element))
-    source.add("return out")
-    write: Writer = source.function("def write(self):", "write")
-    source.names["write_" + model.__name__] = write
+
+    def write(instance: Any) -> dict[str, Any]:
+        out = dict(instance.extra) if keeps_extra else {}
+        for key, aliases, skips_empty, write_field in table:
+            value = getattr(instance, key)
+            if value is None or (skips_empty and not value):
+                continue
+            name = next((a for a in aliases if a in out and key not in out), key)
+            out[name] = write_field(value) if write_field is not None else value
+        return out
+
+    # A model may hold itself, so its writer comes before the writers of its fields.
+    def writer_of(kind: type[Any]) -> Writer:
+        return write if kind is model else converter.get_unstructure_hook(kind)
+
+    table = [
+        (
+            a.name,
+            a.metadata.get("aliases", ()),
+            omit_empty and described[a.name].many,
+            _field_writer(a.name, described[a.name], writer_of),
+        )
+        for a in fields
+    ]
     return write
 
 
-def _written(source: _Source, s: Shape, v: str, key: str) -> str:
-    """The expression that writes one value."""
+def _field_writer(key: str, s: Shape, writer_of: Callable[[type[Any]], Writer]) -> Writer | None:
+    """Return the function that writes one value; None for a value that is written as it is."""
+    write = _element_writer(key, s, writer_of)
+    if not s.many:
+        return write
+    if write is None:
+        return list
+    return lambda values: [write(value) for value in values]
+
+
+def _element_writer(key: str, s: Shape, writer_of: Callable[[type[Any]], Writer]) -> Writer | None:
     if s.kind is datetime:
-        return f"utc_text({v}, {key!r})"
+        return lambda value: utc_text(value, key)
     if attrs.has(s.kind):
-        name = f"write_{s.kind.__name__}"
-        if s.kind is not source.model:
-            source.names[name] = source.converter.get_unstructure_hook(s.kind)
-        return f"({v} if {v}.__class__ is str else {name}({v}))" if s.text_too else f"{name}({v})"
+        write = writer_of(s.kind)
+        return (
+            (lambda value: value if value.__class__ is str else write(value))
+            if s.text_too
+            else write
+        )
     if s.kind is not object and issubclass(s.kind, StrEnum):
         # A word of the user's in another case goes out as the service spells it.
         words = {word: str(member) for word, member in reading.spellings(s.kind).items()}
-        source.names[f"words_{s.kind.__name__}"] = words
-        get = f"words_{s.kind.__name__}.get"
-        return f"{get}({v}) or {get}(str({v}).casefold(), str({v}))"
-    return v
+        return lambda value: words.get(value) or words.get(str(value).casefold(), str(value))
+    return None
 
 
 def utc_text(value: datetime, key: str = "date") -> str:

@@ -1,7 +1,7 @@
 """Single values as they come in JSON, and what each may be mistaken for.
 
-The generated hooks look at the common form of a value in line and call these functions only for
-the rest: an id that came as a number, a count that came as text, a status in another case, a
+The hooks of models take a value in its usual form as it is and call these functions only for the
+rest: an id that came as a number, a count that came as text, a status in another case, a
 date that means "not set". What cannot be read raises `Misread`, which gathers the place on its
 way out.
 """
@@ -19,12 +19,6 @@ if TYPE_CHECKING:
     from enum import StrEnum
 
 logger: logging.Logger = logging.getLogger("ccv2_async.models")
-
-READERS: tuple[str, ...] = (
-    "Misread", "bounded", "decimal", "flag", "missing", "open_enum", "rows", "text",
-    "unusual_date", "whole", "whole_if_possible",
-)  # fmt: skip
-"""What generated code may call."""
 
 DEPTH_LIMIT = 64
 """Levels of nesting that are kept: far more than any resource has, far less than the stack."""
