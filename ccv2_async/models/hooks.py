@@ -278,7 +278,7 @@ def make_writer(model: type[Any], converter: Converter) -> Writer:
     described = shapes(model)
 
     def write(instance: Any) -> dict[str, Any]:
-        out = dict(instance.extra) if keeps_extra else {}
+        out = dict(instance.extra or {}) if keeps_extra else {}
         for key, aliases, skips_empty, write_field in table:
             value = getattr(instance, key)
             if value is None or (skips_empty and not value):

@@ -86,6 +86,12 @@ def test_what_json_can_hold_may_be_added_to_a_model() -> None:
     check(attrs.evolve(CONTACT, extra=extra))
 
 
+def test_a_model_whose_extra_is_none_is_written() -> None:
+    event = attrs.evolve(samples.event("7"), extra=None)  # type: ignore[arg-type]  # the point of the test
+    check_kinds({"extra": None}, models.Event)
+    assert models.unstructure(event) == models.unstructure(samples.event("7"))
+
+
 @given(value=ANYTHING, name=st.sampled_from([a.name for a in attrs.fields(models.Event)]))
 def test_whatever_passes_can_be_encoded(value: Any, name: str) -> None:
     model = attrs.evolve(samples.event("7"), **{name: value})
