@@ -40,6 +40,8 @@ class CallSent:
         path: Below the base URL, without the query.
         lane: "interactive", "poll" or "bulk".
         attempt: 1 for the first.
+        host: The host of the service.
+        port: The port there.
     """
 
     call: int
@@ -48,6 +50,8 @@ class CallSent:
     path: str
     lane: str
     attempt: int
+    host: str
+    port: int
 
 
 @attrs.frozen

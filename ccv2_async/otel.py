@@ -7,7 +7,7 @@
 ========================  ==========================================================================
 span                      what it covers
 ========================  ==========================================================================
-``POST /library/files``   one attempt at a call: method and path, with `{id}` for every id
+``POST /library/files``   one attempt at a call: its method and its route, with `{id}` for each id
 ``wait for the quota``    what a call waited before it could be sent
 ``back-off``              the wait before a call is sent again, with the reason
 ``begin upload``          from the first attempt to the service's acceptance; ``begin activity``
@@ -26,7 +26,6 @@ in any of it; `ccv2.what` and `ccv2.job.label` may hold names of files.
 
 from __future__ import annotations
 
-import re
 import time
 from collections import OrderedDict
 from contextvars import ContextVar
@@ -82,7 +81,20 @@ MOST_JOBS = 10_000
 _posted: ContextVar[int | None] = ContextVar("ccv2_async_posted", default=None)
 """When the task's last call that may start a job first went out."""
 
-_ID = re.compile(r"(?<=/)[^/]*\d[^/]*")
+_WORDS = frozenset({
+    "account", "activities", "addcontacts", "attributes", "bounces", "campaigns", "clearlists",
+    "clicks", "contacts", "emailmarketing", "events", "eventspot", "exportcontacts", "fees",
+    "files", "folders", "forwards", "info", "items", "library", "lists", "opens", "preview",
+    "promocodes", "registrants", "removefromlists", "reports", "schedules", "sends", "signupform",
+    "summary", "summaryByCampaign", "tests", "tracking", "trash", "unsubscribes", "uploadstatus",
+    "verifiedemailaddresses",
+})  # fmt: skip
+"""The fixed segments of the API's paths; every other segment is an id."""
+
+
+def route_of(path: str) -> str:
+    """Return the route of a path: `/contacts/{id}` of `/contacts/7`."""
+    return "/".join(part if part in _WORDS or not part else "{id}" for part in path.split("/"))
 
 
 def job_context(kind: str, id: str) -> SpanContext:  # noqa: A002  # the service's own word
@@ -139,12 +151,14 @@ class Tracing:
             handle(event)
 
     def _sent(self, event: CallSent) -> None:
-        route = _ID.sub("{id}", event.path)
+        route = route_of(event.path)
         if event.method == "POST" and event.attempt == 1:
             _posted.set(time.time_ns())
         attributes: dict[str, str | int] = {
             "http.request.method": event.method,
             "url.template": route,
+            "server.address": event.host,
+            "server.port": event.port,
             "ccv2.what": event.what,
             "ccv2.lane": event.lane,
         }

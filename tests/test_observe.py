@@ -8,6 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import httpx
 import pytest
 
 from ccv2_async import errors
@@ -74,6 +75,8 @@ async def test_an_upload_is_told_of_in_order(
         path="/library/files",
         lane="interactive",
         attempt=1,
+        host="127.0.0.1",
+        port=httpx.URL(sandbox.origin).port or 0,
     )
     assert (ended.call, ended.status, ended.outcome, ended.attempt) == (sent.call, 202, "ok", 1)
     assert ended.seconds >= 0

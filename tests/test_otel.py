@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 pytest.importorskip("opentelemetry.sdk", reason="needs opentelemetry-sdk")
@@ -16,8 +18,9 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from ccv2_async import errors, otel
 from ccv2_async.observe import JobEnded, StatusChanged
-from ccv2_async.otel import Tracing, job_context
+from ccv2_async.otel import Tracing, job_context, route_of
 from ccv2_async.sandbox import Sandbox
+from tests.contract.operations import OPERATIONS
 from tests.support.probes import until
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from ccv2_async import ConstantContact
+    from tests.contract.operation import Operation
     from tests.support.clocks import SkippingClock
 
 
@@ -59,6 +63,13 @@ def attributes(span: ReadableSpan) -> dict[str, Any]:
     return dict(span.attributes or {})
 
 
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+def test_every_operation_has_its_route(operation: Operation) -> None:
+    # An id of an event has letters only, now and then.
+    path = re.sub(r"\{\w+\}", "aqwertz", operation.path)
+    assert route_of(path) == re.sub(r"\{\w+\}", "{id}", operation.path)
+
+
 @pytest.fixture
 def traced(connect: Callable[..., Any]) -> Traced:
     return Traced(connect)
@@ -76,6 +87,8 @@ async def test_an_upload_is_traced_from_the_call_to_active(
     assert attributes(call) == {
         "http.request.method": "POST",
         "url.template": "/library/files",
+        "server.address": "127.0.0.1",
+        "server.port": httpx.URL(sandbox.origin).port,
         "http.response.status_code": 202,
         "ccv2.what": "upload of a.pdf",
         "ccv2.lane": "interactive",

@@ -25,13 +25,18 @@ class CallAccount:
         status: The HTTP status of the attempt that is under way, once there is an answer.
     """
 
-    __slots__ = ("_attempt", "_call", "_clock", "_hook", "_number", "_started", "_told", "status")
+    __slots__ = (
+        "_attempt", "_call", "_clock", "_hook", "_number", "_server", "_started", "_told", "status",
+    )  # fmt: skip
 
-    def __init__(self, hook: Hook, clock: Clock, call: Call, number: int) -> None:
+    def __init__(
+        self, hook: Hook, clock: Clock, call: Call, number: int, server: tuple[str, int]
+    ) -> None:
         self._hook = hook
         self._clock = clock
         self._call = call
         self._number = number
+        self._server = server
         self._attempt = 0
         self._started = 0.0
         self._told = False
@@ -45,7 +50,10 @@ class CallAccount:
         call = self._call
         if self._hook.active:
             lane = call.lane.name.lower()
-            self._hook(CallSent(self._number, call.what, call.method, call.path, lane, attempt))
+            sent = CallSent(
+                self._number, call.what, call.method, call.path, lane, attempt, *self._server
+            )
+            self._hook(sent)
         try:
             yield
         except BaseException as error:

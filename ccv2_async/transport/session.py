@@ -120,6 +120,8 @@ class Session:
         self.clock = clock
         self.credentials = credentials
         self.base_url = base_url
+        url = httpx.URL(base_url)
+        self._server = (url.host, url.port or (443 if url.scheme == "https" else 80))
         self._engine = engine
         self._requests = RequestMaker(
             base_url=base_url,
@@ -253,7 +255,7 @@ class Session:
             await self._begin_in_time(self._take_turn(call), call, limit)
             call, ends = self._limited(call, limit)
             tries = Tries()
-            account = CallAccount(self.hook, self.clock, call, next(self._numbers))
+            account = CallAccount(self.hook, self.clock, call, next(self._numbers), self._server)
             while True:
                 self._require_open(call.what)
                 with account.attempt(tries.number):
