@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
 from ccv2_async.clock import SystemClock
-from ccv2_async.errors import ClientClosed, InvalidField, UsageError
+from ccv2_async.errors import ClientClosed, InvalidField, TokenError, UsageError
 from ccv2_async.observe import Hook
 from ccv2_async.polling.activities import ACTIVITY
 from ccv2_async.polling.poller import ActivityPoller, Poller, UploadPoller
@@ -354,6 +354,26 @@ class ConstantContact:
             status=data.status,
         )
         return _poller_of(parts, job)
+
+    def resume_upload(self, token: str) -> UploadPoller:
+        """Return the poller of an upload that was started earlier. Makes no request.
+
+        It does what `resume` does, for callers who hold tokens of uploads only.
+
+        Args:
+            token: The text that an upload's `poller.token()` returned.
+
+        Raises:
+            TokenError: The token is damaged, altered, expired, of another account, or of a bulk
+                activity.
+        """
+        poller = self.resume(token)
+        if not isinstance(poller, UploadPoller):
+            raise TokenError(
+                "This token belongs to a bulk activity, not to an upload. Nothing was sent. "
+                "Call resume() with it."
+            )
+        return poller
 
     def resume_activity(self, activity_id: str) -> ActivityPoller:
         """The poller of a bulk activity that is known by its id alone. Makes no request.

@@ -41,7 +41,7 @@ _ENDS: dict[type[Exception], str] = {
 async def follow(client: ConstantContact, board: Board, upload: Upload) -> None:
     """Tell the board of each change of an upload's status until the last one."""
     try:
-        poller = client.resume(upload.token)
+        poller = client.resume_upload(upload.token)
         async for update in poller:
             if not update.is_final:
                 await board.put(attrs.evolve(upload, status=update.status or ""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_type
 
 import pytest
 
@@ -462,6 +462,22 @@ async def test_pollers_of_one_job_in_one_client_share_what_is_known(
 
     assert await poller is await resumed
     assert len(looks(sandbox)) == 3
+
+
+async def test_an_upload_is_resumed_by_its_token_as_an_upload(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    poller = await begin(client)
+    resumed = assert_type(client.resume_upload(poller.token()), UploadPoller)
+    assert (await resumed).id == poller.id
+
+
+async def test_a_token_of_an_activity_is_not_resumed_as_an_upload(
+    client: ConstantContact,
+) -> None:
+    token = client.resume_activity("a07e1l5nydpb").token()
+    with pytest.raises(errors.TokenError, match="bulk activity"):
+        client.resume_upload(token)
 
 
 async def test_a_token_of_other_credentials_is_refused(
