@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import nox
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["lint", "types", "tests"]
@@ -10,13 +16,50 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = True
 
 PYTHON = "3.11"
+OTHERS = ("3.12", "3.13")
 CODE = ("ccv2_async", "tests", "benchmarks", "examples", "docs", "noxfile.py")
+PROJECT = nox.project.load_toml("pyproject.toml")
+
+FAST = (
+    "tests/test_client_options.py", "tests/test_oauth.py", "tests/test_observe.py",
+    "tests/test_otel.py", "tests/test_public_face.py", "tests/test_webhooks.py",
+    "tests/cli/test_commands.py", "tests/library", "tests/models", "tests/plugin",
+    "tests/polling/test_poller.py", "tests/polling/test_token.py", "tests/resources",
+    "tests/bulk/test_upload_many.py", "tests/sandbox/test_library.py",
+    "tests/sandbox/test_openapi.py", "tests/sandbox/test_server.py",
+    "tests/transport/test_body.py", "tests/transport/http",
+    "tests/workers/test_stores.py", "tests/workers/test_workers.py",
+)  # fmt: skip
+"""Tests that take a few minutes and touch every dependency."""
+
+EXTRAS = {
+    "": ("ccv2_async.ConstantContact", "ccv2_async.models.LibraryFile", "ccv2_async.webhooks"),
+    "cli": ("ccv2_async.cli.main",),
+    "sandbox": ("ccv2_async.sandbox.Sandbox",),
+    "httpx2": ("ccv2_async.ConstantContact", "httpx2"),
+    "redis": ("ccv2_async.transport.shared_budget.SharedBudget", "redis", "limits"),
+    "workers": ("ccv2_async.workers", "ccv2_async.workers.brokers"),
+    "otel": ("ccv2_async.otel.Tracing",),
+    "examples": ("ccv2_async.sandbox.Sandbox", "fastapi"),
+    "all": ("ccv2_async.cli.main", "ccv2_async.sandbox.Sandbox", "ccv2_async.otel.Tracing"),
+}
+"""What can be imported with each extra, installed alone."""
+
+VERSION_FILE = Path("ccv2_async/version.py")
+
+LIMITS = {".whl": 1_000_000, ".gz": 2_500_000}
+"""The largest size of a distribution in bytes."""
+
+
+def groups(*names: str) -> list[str]:
+    """Return the requirements of dependency groups; an old pip cannot install groups itself."""
+    return list(nox.project.dependency_groups(PROJECT, *names))
 
 
 @nox.session(python=PYTHON)
 def tests(session: nox.Session) -> None:
     """Run the tests and measure branch coverage; arguments narrow them and skip the gate."""
-    session.install("-e", ".[test,bench]")
+    session.install("-e", ".[all,examples]", *groups("test", "docs", "bench"))
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     session.run("coverage", "combine", "-q")
@@ -26,10 +69,72 @@ def tests(session: nox.Session) -> None:
     session.run(*report)
 
 
+@nox.session(python=[PYTHON, *OTHERS])
+def interpreter(session: nox.Session) -> None:
+    """Run the fast tests on one interpreter; `-- tests` runs all of them."""
+    session.install("-e", ".[all,examples]", *groups("test", "docs", "bench"))
+    session.run("python", "-m", "pytest", *(session.posargs or FAST))
+
+
+@nox.session(python=PYTHON)
+def lowest(session: nox.Session) -> None:
+    """Run the fast tests with the lowest versions that pyproject.toml admits."""
+    constraints = Path(session.create_tmp()) / "lowest.txt"
+    constraints.write_text("".join(f"{pin}\n" for pin in lowest_pins()), "utf-8")
+    session.install(
+        "-e", ".[all,examples]", *groups("test", "docs", "bench"), "-c", str(constraints)
+    )
+    session.run("python", "-m", "pytest", *(session.posargs or FAST))
+
+
+def lowest_pins() -> list[str]:
+    """Return `name==version` for the lower bound of each dependency, extra and group."""
+    project = PROJECT["project"]
+    texts = [*project["dependencies"], *groups("test", "docs", "bench")]
+    for extra in project["optional-dependencies"].values():
+        texts += extra
+    bounds: dict[str, Version] = {}
+    for requirement in map(Requirement, texts):
+        name = canonicalize_name(requirement.name)
+        if name == project["name"]:
+            continue
+        lower = [Version(s.version) for s in requirement.specifier if s.operator == ">="]
+        bounds[name] = max([*lower, bounds.get(name, Version("0"))])
+    return [f"{name}=={version}" for name, version in sorted(bounds.items())]
+
+
+@nox.session(python=PYTHON)
+def package(session: nox.Session) -> None:
+    """Build wheel and sdist, install the wheel with each extra alone, and import from it."""
+    session.install("build")
+    home = Path(session.create_tmp()).resolve()
+    built = home / "dist"
+    session.run("python", "-m", "build", "--outdir", str(built))
+    [version] = re.findall(r'^__version__ = "(.+)"$', VERSION_FILE.read_text("utf-8"), re.MULTILINE)
+    [wheel] = built.glob(f"*-{version}-*.whl")
+    [sdist] = built.glob(f"*-{version}.tar.gz")
+    for file in (wheel, sdist):
+        size, limit = file.stat().st_size, LIMITS[file.suffix]
+        session.log(f"{file.name}: {size:,} bytes of at most {limit:,}")
+        if size > limit:
+            session.error(f"{file.name} is too large")
+    for extra, promised in EXTRAS.items():
+        place = home / (extra or "plain")
+        session.run("python", "-m", "venv", "--clear", str(place))
+        python = str(place / "bin" / "python")
+        wanted = f"{wheel}[{extra}]" if extra else str(wheel)
+        session.run(python, "-m", "pip", "install", "-q", wanted, external=True)
+        check = f"import pkgutil; [pkgutil.resolve_name(name) for name in {promised!r}]"
+        # Outside of the checkout, so that the package can only be the installed one.
+        with session.chdir(home):
+            session.run(python, "-W", "error", "-c", check, external=True)
+            session.run(python, "-m", "pip", "check", external=True)
+
+
 @nox.session(python=PYTHON)
 def lint(session: nox.Session) -> None:
     """Style, format, and the floors of the house."""
-    session.install("-e", ".[lint]")
+    session.install(*groups("lint"))
     session.run("ruff", "check", *CODE)
     session.run("ruff", "format", "--check", *CODE)
     session.run("lint-imports")
@@ -39,7 +144,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Strict types, and that everything public has one."""
     # Not editable: completeness is that of the package as its users have it.
-    session.install(".[test,bench,lint]", "nox")
+    session.install(".[all,examples]", *groups("test", "docs", "bench", "lint"), "nox")
     session.run("mypy")
     session.run("basedpyright", "--verifytypes", "ccv2_async", "--ignoreexternal")
 
@@ -47,7 +152,7 @@ def types(session: nox.Session) -> None:
 @nox.session(python=PYTHON)
 def bench(session: nox.Session) -> None:
     """Measure against the peers: `nox -s bench -- --only P1,P2 --quick`."""
-    session.install(".[bench]")
+    session.install(".[all]", *groups("bench"))
     arguments = session.posargs or ["--json", "benchmarks/results/all.json"]
     session.run("python", "-m", "benchmarks", *arguments)
 
@@ -55,7 +160,7 @@ def bench(session: nox.Session) -> None:
 @nox.session(python=PYTHON)
 def docs(session: nox.Session) -> None:
     """Build the documentation into docs/_build/html; a warning is an error."""
-    session.install("-e", ".[all,docs]")
+    session.install("-e", ".[all]", *groups("docs"))
     session.run("sphinx-build", "-W", "-b", "html", "docs", "docs/_build/html")
 
 

@@ -21,7 +21,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_quick_run_leaves_json_a_table_and_a_plot(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="needs the extra [bench]")
+    pytest.importorskip("matplotlib", reason='needs the dependency group "bench"')
     file = tmp_path / "outcome.json"
     ran = run("--quick", "--only", "P6,P13", "--json", str(file), "--results", str(tmp_path))
     assert ran.returncode == 0, ran.stderr
@@ -39,7 +39,7 @@ def test_a_quick_run_leaves_json_a_table_and_a_plot(tmp_path: Path) -> None:
 
 
 def test_an_unknown_target_is_refused_by_name(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="needs the extra [bench]")
+    pytest.importorskip("matplotlib", reason='needs the dependency group "bench"')
     ran = run("--only", "P1,P99", "--json", str(tmp_path / "outcome.json"))
     assert ran.returncode == 2
     assert "P99" in ran.stderr
