@@ -40,7 +40,9 @@ class Settings:
         seconds: Processing time (mode `seconds`), or its median (mode `lognormal`).
         sigma: Spread of the log-normal distribution.
         speed: Divides every processing time; 10 makes the sandbox ten times as fast.
-        seed: Everything random is drawn from it, so that a run can be repeated.
+        seed: Everything random is drawn from it, ids included, so that a run can be repeated.
+            Without one, each sandbox starts its ids somewhere else: tokens and journals of
+            another sandbox match none of its files. All else is then as with 0.
         max_upload_size: Largest file in bytes. What the service answers to a larger one is
             not documented; the sandbox answers 413.
         keep_content: Bytes of uploaded content held in memory for tests to look at, all files
@@ -72,7 +74,7 @@ class Settings:
     seconds: float = 8.0
     sigma: float = 0.6
     speed: float = 1.0
-    seed: int = 0
+    seed: int | None = None
     max_upload_size: int = 5_242_880
     keep_content: int = 64 * 1024 * 1024
     log_size: int = 20_000
@@ -90,3 +92,8 @@ class Settings:
     retired: tuple[str, ...] = attrs.field(
         default=(), converter=tuple[str, ...], validator=_known_groups
     )
+
+    @property
+    def draw_seed(self) -> int:
+        """The seed of everything random but ids."""
+        return self.seed or 0

@@ -135,6 +135,6 @@ def plan_job(settings: Settings, script: Script, *, key: str, now: float) -> Pla
         return Plan(script, now, looks=whole * script.factor)
     seconds = settings.seconds
     if settings.mode == "lognormal":
-        draw = random.Random(f"{settings.seed}:{key}")  # noqa: S311 - simulated durations
+        draw = random.Random(f"{settings.draw_seed}:{key}")  # noqa: S311 - simulated durations
         seconds = draw.lognormvariate(math.log(seconds), settings.sigma)
     return Plan(script, now, seconds=seconds * script.factor / settings.speed)

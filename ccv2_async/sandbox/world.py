@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.clock import Clock
     from ccv2_async.sandbox.jobs import Export
     from ccv2_async.sandbox.settings import Settings
+
+_FIRST_IDS = (1_000_000, 1_000_000_000)
 
 
 class World:
@@ -49,15 +52,17 @@ class World:
 
     def reset(self) -> None:
         """Forget everything but the settings and the clock."""
-        self.library: Library = Library(self.settings)
+        seed = self.settings.seed
+        ids = random.Random(secrets.randbits(64) if seed is None else seed)  # noqa: S311 - no secrets
+        self.library: Library = Library(self.settings, first_id=ids.randrange(*_FIRST_IDS))
         self.account: Account = Account()
         self.contacts: Contacts = Contacts()
         self.campaigns: Campaigns = Campaigns(self.settings, self.account, self.contacts)
         self.events: Events = Events(self.settings)
-        self.activities: Activities = Activities(self.settings)
+        self.activities: Activities = Activities(self.settings, id_seed=ids.getrandbits(64))
         self.exports: dict[str, Export] = {}
         self.quota: Quota = Quota(self.settings.per_second, self.settings.per_day)
-        self.faults: Faults = Faults(random.Random(self.settings.seed))  # noqa: S311 - simulated faults
+        self.faults: Faults = Faults(random.Random(self.settings.draw_seed))  # noqa: S311 - simulated faults
         self.log: Log = Log(self.settings.log_size)
 
     def configure(self, changes: dict[str, Any]) -> None:

@@ -44,7 +44,7 @@ async def test_a_reader_can_follow_the_page_from_top_to_end(
     with contextlib.ExitStack() as stack:
         stack.enter_context(logging_as_it_was())
         sandbox = stack.enter_context(
-            Sandbox(mode="looks", looks=2 if "Processing\n" in text else 0)
+            Sandbox(mode="looks", looks=2 if "Processing\n" in text else 0, seed=0)
         )
         sandbox.admin.add_contacts(3)
         reader = Reader(tmp_path, sandbox, haste=haste)

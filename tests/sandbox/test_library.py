@@ -6,14 +6,13 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
+
+from ccv2_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import httpx
-
-    from ccv2_async.sandbox import Sandbox
 
     Upload = Callable[..., httpx.Response]
 
@@ -492,3 +491,39 @@ def test_a_query_outside_the_documented_values_is_refused(
     answer = api.get("/library/files", params=query)
     (name,) = query
     assert (answer.status_code, key_of(answer)) == (400, f"query.param.{name}.invalid")
+
+
+def test_each_sandbox_starts_its_ids_elsewhere_unless_it_is_seeded() -> None:
+    def ids(**settings: Any) -> tuple[str, str]:
+        with Sandbox(mode="at_once", **settings) as one:
+            options = one.client_options()
+            with httpx.Client(
+                base_url=options["base_url"],
+                params={"api_key": options["api_key"]},
+                headers={"authorization": f"Bearer {options['access_token']}"},
+                trust_env=False,
+            ) as client:
+                texts = {
+                    "file_name": "a.png",
+                    "file_type": "PNG",
+                    "folder_id": "0",
+                    "description": "",
+                    "source": "MyComputer",
+                }
+                client.post(
+                    "/library/files", data=texts, files={"data": ("a.png", b"\x89PNG\r\n\x1a\n")}
+                )
+                cleared = client.post("/activities/clearlists", json={"lists": ["1"]})
+            return one.admin.files()[0]["id"], cleared.json()["id"]
+
+    first, second = ids(), ids()
+    assert first[0] != second[0]
+    assert first[1] != second[1]
+    assert ids(seed=7) == ids(seed=7)
+    assert ids(seed=7) != ids(seed=8)
+
+
+def test_a_reset_sandbox_does_not_give_its_ids_again(sandbox: Sandbox, upload: Any) -> None:
+    before = upload().headers["id"]
+    sandbox.admin.reset()
+    assert upload().headers["id"] != before

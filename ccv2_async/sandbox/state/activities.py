@@ -79,10 +79,12 @@ class Activities:
 
     Attributes:
         settings: How jobs behave.
+        id_seed: What ids are made from.
         activities: Jobs by id, oldest first.
     """
 
     settings: Settings
+    id_seed: int
     activities: dict[str, Activity] = attrs.field(factory=_no_activities)
     _made: int = 0
 
@@ -95,9 +97,11 @@ class Activities:
         if most is not None and unfinished >= most:
             raise Refusal(429, "Too many other bulk requests are in progress; try again later.")
         self._made += 1
-        digest = hashlib.sha256(f"{self.settings.seed}:{self._made}".encode()).hexdigest()
+        digest = hashlib.sha256(f"{self.id_seed}:{self._made}".encode()).hexdigest()
         activity_id = f"a07e1{digest[:14]}"
-        plan = plan_job(self.settings, activity_script(file_name), key=activity_id, now=now)
+        plan = plan_job(
+            self.settings, activity_script(file_name), key=f"activity {self._made}", now=now
+        )
         activity = Activity(
             activity_id, kind, file_name, plan, now, lambda moment: work(activity_id, moment)
         )

@@ -180,7 +180,9 @@ class Campaigns:
         campaign.schedules.clear()
         campaign.last_run = campaign.modified = at
         for contact in recipients:
-            for deed in make_deeds(self.settings.seed, campaign.id, campaign.links, contact, at):
+            for deed in make_deeds(
+                self.settings.draw_seed, campaign.id, campaign.links, contact, at
+            ):
                 self.tracking.record(deed)
                 if deed.kind == UNSUBSCRIBE:
                     self.contacts.opt_out(contact, deed.at)

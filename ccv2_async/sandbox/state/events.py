@@ -115,11 +115,11 @@ class Events:
         return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
     def _digest(self, kind: str) -> str:
-        return hashlib.sha256(f"{self.settings.seed}:{kind}:{self._made}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.settings.draw_seed}:{kind}:{self._made}".encode()).hexdigest()
 
     def _register(self, event: Event, now: float) -> None:
         """Let people sign up; the API has no call for it."""
-        draw = random.Random(f"{self.settings.seed}:{event.id}")  # noqa: S311 - made-up people
+        draw = random.Random(f"{self.settings.draw_seed}:{event.id}")  # noqa: S311 - made-up people
         for number in range(self.settings.registrants):
             self._made += 1
             registrant_id = self._digest("registrant")[:20]

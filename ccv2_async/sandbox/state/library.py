@@ -22,7 +22,6 @@ ROOT_IDS = frozenset({"", "0"})
 DOCUMENTS_ID = "-1"
 IMAGES_ID = "-2"
 MAX_LEVEL = 3
-_FIRST_FILE_ID = 1001
 
 
 @attrs.define
@@ -80,18 +79,20 @@ class Library:
 
     Attributes:
         settings: How uploads behave.
+        first_id: The id of the first file.
         folders: Folders by id.
         files: Files by id, the trashed ones included.
     """
 
     settings: Settings
+    first_id: int
     folders: dict[str, Folder] = attrs.field(init=False)
     files: dict[str, StoredFile] = attrs.field(factory=_new_files)
     _named: dict[str, list[StoredFile]] = attrs.field(factory=dict)
     _last_numbers: dict[tuple[str, str], int] = attrs.field(factory=dict)
     _kept: dict[str, bytes] = attrs.field(factory=dict)
     _kept_bytes: int = 0
-    _next_file: int = _FIRST_FILE_ID
+    _uploaded: int = 0
     _next_folder: int = -3
 
     def __attrs_post_init__(self) -> None:
@@ -159,10 +160,10 @@ class Library:
         if place is not None and place not in self.folders:
             raise bad_field("folder_id", f"there is no folder {folder_id}.")
         width, height = picture_size(content.head)
-        file_id = str(self._next_file)
-        self._next_file += 1
+        file_id = str(self.first_id + self._uploaded)
+        self._uploaded += 1
         script = upload_script(texts["file_name"], infected=content.infected)
-        plan = plan_job(self.settings, script, key=file_id, now=now)
+        plan = plan_job(self.settings, script, key=f"file {self._uploaded}", now=now)
         stored = StoredFile(
             id=file_id,
             name=texts["file_name"],
