@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.bulk.folders import check_depth
+from ccv2_async.bulk.folders import check_depth, check_names
 from ccv2_async.bulk.rows import Entry, storable
 from ccv2_async.resources.uploads import empty, prepare
 from ccv2_async.transport.budget import Lane
@@ -31,6 +31,7 @@ async def describe(
         FileRefused: It cannot be sent.
     """
     check_depth(file.folders)
+    check_names(file.folders)
     upload = attrs.evolve(
         prepare(
             file.file,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ccv2_async import errors
-from ccv2_async.models.library import ROOT_FOLDER_IDS
+from ccv2_async.models.library import ROOT_FOLDER_IDS, LibraryFolderWrite
+from ccv2_async.resources.arguments import checked_changes
 
 if TYPE_CHECKING:
     from ccv2_async.models import LibraryFolder
@@ -16,6 +17,19 @@ if TYPE_CHECKING:
 
 MOST_LEVELS = 3
 ROOT = "0"
+
+
+def check_names(names: tuple[str, ...]) -> None:
+    """Check that library folders may have these names. Pure.
+
+    Raises:
+        InvalidField: One of them is too long, or has characters that the service does not take.
+    """
+    for name in names:
+        try:
+            checked_changes({"name": name}, LibraryFolderWrite)
+        except errors.InvalidField as error:
+            raise errors.InvalidField("folders", name, error.rule) from None
 
 
 def check_depth(names: tuple[str, ...], level: int = 0) -> None:
@@ -58,6 +72,7 @@ class FolderMap:
             levels = self._levels or {}
             level = 0 if base_id in ROOT_FOLDER_IDS else levels.get(base_id, 1)
             check_depth(names, level)
+            check_names(names)
             parent = ROOT if base_id in ROOT_FOLDER_IDS else base_id
             for name in names:
                 parent = await self._child(parent, name)

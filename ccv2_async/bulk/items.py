@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sized
 from contextlib import aclosing
 from enum import Enum, auto
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
+from ccv2_async.bulk.folders import check_names
 from ccv2_async.errors import FileRefused, InvalidField
 
 if TYPE_CHECKING:
@@ -26,7 +28,8 @@ def _names(folders: object) -> tuple[str, ...]:
     if names is None or not all(isinstance(name, str) for name in names):
         rule = 'names of folders in a tuple, as ("Spring", "Tulips")'
         raise InvalidField("folders", folders, rule)
-    return names
+    # macOS writes an accent as a character of its own, which the service takes in no folder name.
+    return tuple(unicodedata.normalize("NFC", name) for name in names)
 
 
 @attrs.frozen
@@ -116,32 +119,47 @@ async def _each(items: Items) -> AsyncGenerator[Item, None]:
             yield item
 
 
-async def count_files(items: Items, threads: FileThreads, own: JournalFiles) -> int | None:
+def _refusal_of(name: str) -> str:
+    """Return why no library folder can have the name of this folder; "" if one can."""
+    try:
+        check_names((unicodedata.normalize("NFC", name),))
+    except InvalidField as error:
+        return f"the library takes no folder of this name ({error.rule})"
+    return ""
+
+
+async def count_files(
+    items: Items, threads: FileThreads, own: JournalFiles, *, keep_folders: bool = False
+) -> int | None:
     """How many files `items` stands for; None where only iterating would tell."""
     if not isinstance(items, Sized) or not isinstance(items, Iterable):
         return None
-    return await threads.run(_count, tuple(items), own)
+    return await threads.run(_count, tuple(items), own, keep_folders)
 
 
-def _count(items: tuple[Item, ...], own: JournalFiles) -> int:
+def _count(items: tuple[Item, ...], own: JournalFiles, keep_folders: bool) -> int:  # private
     total = 0
     for item in items:
         path = item.path if isinstance(item, FileToUpload) else FileToUpload(item).path
         kind = _Kind.FILE if path is None else _kind_of(path, own)
         if path is not None and kind is _Kind.FOLDER:
-            total += _count_below(path, own)
+            total += _count_below(path, own, keep_folders)
         else:
             total += kind is _Kind.FILE
     return total
 
 
-def _count_below(folder: str, own: JournalFiles) -> int:
+def _count_below(folder: str, own: JournalFiles, keep_folders: bool = False) -> int:  # private
     try:
         files, folders = _entries(folder, own)
     except OSError:
         return 1
-    below = (_count_below(os.path.join(folder, name), own) for name in folders)  # noqa: PTH118
-    return len(files) + sum(below)
+    total = len(files)
+    for name in folders:
+        below = _count_below(os.path.join(folder, name), own, keep_folders)  # noqa: PTH118
+        # A folder that is refused has one result for all files in it.
+        total += min(1, below) if keep_folders and _refusal_of(name) else below
+    return total
 
 
 class _Kind(Enum):
@@ -169,7 +187,8 @@ async def _expanded(
             yield given
         return
     found = False
-    async with aclosing(_walk(os.fspath(given.file), (), threads, own)) as walk:  # type: ignore[arg-type]  # it has a path
+    top = os.fspath(given.file)  # type: ignore[arg-type]  # it has a path
+    async with aclosing(_walk(top, (), threads, own, keep_folders=keep_folders)) as walk:
         async for file, folders in walk:
             found = True
             if isinstance(file, FileRefused):
@@ -182,7 +201,12 @@ async def _expanded(
 
 
 async def _walk(
-    folder: str, names: tuple[str, ...], threads: FileThreads, own: JournalFiles
+    folder: str,
+    names: tuple[str, ...],
+    threads: FileThreads,
+    own: JournalFiles,
+    *,
+    keep_folders: bool,
 ) -> AsyncGenerator[tuple[str | FileRefused, tuple[str, ...]], None]:
     try:
         files, folders = await threads.run(_entries, folder, own)
@@ -192,7 +216,12 @@ async def _walk(
     for path in files:
         yield path, names
     for name in folders:
-        below = _walk(os.path.join(folder, name), (*names, name), threads, own)  # noqa: PTH118
+        path = os.path.join(folder, name)  # noqa: PTH118  # keeps the path as given
+        if keep_folders and (reason := _refusal_of(name)):
+            if await threads.run(_count_below, path, own):
+                yield FileRefused(path, reason), names
+            continue
+        below = _walk(path, (*names, name), threads, own, keep_folders=keep_folders)
         async with aclosing(below) as walk:
             async for found in walk:
                 yield found

@@ -199,8 +199,10 @@ class Run:
 
     async def _feed(self) -> None:
         own = JournalFiles(self._options.journal)
-        self._telling.expect(await count_files(self._items, self._threads, own))
         keep_folders = self._options.keep_folders
+        self._telling.expect(
+            await count_files(self._items, self._threads, own, keep_folders=keep_folders)
+        )
         found = each_file(self._items, self._threads, keep_folders=keep_folders, own=own)
         async with aclosing(found) as files:
             async for file in files:

@@ -74,20 +74,26 @@ def _table(items: Sequence[JobItem]) -> Table:
     return closing
 
 
-def tell_sum(items: Sequence[JobItem], output: Output, *, waited: bool, cost: str) -> None:
-    """How many files went well, in a sentence.
+def tell_sum(
+    items: Sequence[JobItem], output: Output, *, refused: int, waited: bool, cost: str
+) -> None:
+    """Write in one sentence how many files went well.
 
     Args:
-        items: All files of the run.
-        output: Where it is said.
+        items: The files that were to be sent.
+        output: Where it is written.
+        refused: How many more files could not be sent.
         waited: Whether they were followed until they became Active.
         cost: How long it took and what it cost, in words.
     """
     good = (Stage.DONE,) if waited else (Stage.DONE, Stage.AT_SERVICE)
     well = [item for item in items if item.stage in good]
     earlier = sum(item.earlier for item in well)
-    words = [f"{len(well):,} of {counted(len(items), 'file')} {'Active' if waited else 'accepted'}"]
+    total = counted(len(items) + refused, "file")
+    words = [f"{len(well):,} of {total} {'Active' if waited else 'accepted'}"]
     if earlier:
         words.append(f"{earlier:,} of them by an earlier run")
+    if refused:
+        words.append(f"{refused:,} refused before sending")
     words += [in_bytes(sum(item.size for item in well)), cost]
     output.say(f"{', '.join(words)}.")

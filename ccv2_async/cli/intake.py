@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.bulk.folders import check_depth
+from ccv2_async.bulk.folders import check_depth, check_names
+from ccv2_async.bulk.items import FileToUpload
 from ccv2_async.bulk.journal import JournalFiles
+from ccv2_async.cli.jobs import counted
 from ccv2_async.cli.wording import reworded
 from ccv2_async.models import FileSource
 from ccv2_async.resources.uploads import prepare
@@ -42,10 +44,17 @@ class Found:
 
 @attrs.frozen
 class Refused:
-    """A path that cannot be sent, and why."""
+    """A path that cannot be sent.
+
+    Attributes:
+        path: The path as it will be shown.
+        reason: Why it cannot be sent.
+        files: How many files it stands for.
+    """
 
     path: str
     reason: str
+    files: int = 1
 
 
 _WORDS = {
@@ -85,7 +94,7 @@ def collect(
     refused: list[Refused] = []
     seen: set[str] = set()
     for path in paths:
-        for entry in _expand(path, own):
+        for entry in _expand(path, own, tree=tree):
             where = os.path.abspath(entry.path)  # noqa: PTH100  # Path would resolve no ".."
             if where in seen:
                 continue
@@ -112,7 +121,7 @@ def too_large(found: Iterable[Found], limit: int | None) -> tuple[list[Found], l
     return fits, refused
 
 
-def _expand(path: str, own: JournalFiles) -> Iterator[Found | Refused]:
+def _expand(path: str, own: JournalFiles, *, tree: bool) -> Iterator[Found | Refused]:
     """The path itself, or what is in the folder that it names."""
     if not os.path.isdir(path):  # noqa: PTH112  # a name with a NUL character is no error here
         for file in own.removed_from([path]):
@@ -128,6 +137,12 @@ def _expand(path: str, own: JournalFiles) -> Iterator[Found | Refused]:
     empty = True
     for folder, below, names in os.walk(path, onerror=note):
         below[:] = sorted(name for name in below if not name.startswith("."))
+        for name in tuple(below) if tree else ():
+            refused = _refused_folder(os.path.join(folder, name), name, own)  # noqa: PTH118  # keeps the path as given
+            if refused is not None:
+                empty = False
+                below.remove(name)
+                yield refused
         shown = (name for name in sorted(names) if not name.startswith("."))
         for file in own.removed_from(os.path.join(folder, name) for name in shown):  # noqa: PTH118  # keeps the path as given
             empty = False
@@ -138,9 +153,27 @@ def _expand(path: str, own: JournalFiles) -> Iterator[Found | Refused]:
         yield Refused(path, "there are no files in this folder")
 
 
+def _refused_folder(path: str, name: str, own: JournalFiles) -> Refused | None:
+    """Return why no library folder can be made for this one; None if one can, or none is needed."""
+    try:
+        check_names(FileToUpload(path, folders=(name,)).folders)
+    except errors.InvalidField as error:
+        files = sum(isinstance(entry, Found) for entry in _expand(path, own, tree=False))
+        if files:
+            reason = f"the library takes no folder of this name ({reworded(error.rule)})"
+            return Refused(path, f"{reason}; it holds {counted(files, 'file')}", files)
+    return None
+
+
 def _judge(entry: Found, description: str, tree: bool) -> Found | Refused:
     path = entry.path
     folders = entry.folders if tree else ()
+    try:
+        os.stat(path)  # noqa: PTH116  # a plain string
+    except (FileNotFoundError, NotADirectoryError):
+        return Refused(path, _why_missing(path))
+    except (OSError, ValueError):
+        pass  # it is refused below, with the reason
     try:
         _check(path, "0", description)
         check_depth(folders)
@@ -152,6 +185,12 @@ def _judge(entry: Found, description: str, tree: bool) -> Found | Refused:
     if size == 0:
         return Refused(path, "it is empty")
     return Found(path, size, folders)
+
+
+def _why_missing(path: str) -> str:
+    if os.path.islink(path):  # noqa: PTH114  # a plain string
+        return "it is a link to a file that does not exist"
+    return "there is no such file or folder"
 
 
 def _check(path: str, folder_id: str, description: str) -> None:

@@ -21,7 +21,7 @@ from ccv2_async.polling.row_errors import failed_rows
 from ccv2_async.polling.split import BulkPoller
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Container, Coroutine, Iterable, Iterator
 
     from ccv2_async.cli.output import Output
     from ccv2_async.polling.poller import ActivityPoller, UploadPoller
@@ -236,14 +236,21 @@ async def all_of(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def exit_of_items(items: Iterable[JobItem]) -> Exit:
-    """The exit code of a run with these items, all of which have ended."""
-    return heaviest(code for item in items for code in _codes_of(item))
+def exit_of_items(items: Iterable[JobItem], good: Container[Stage] = (Stage.DONE,)) -> Exit:
+    """Return the exit code of a run.
+
+    Args:
+        items: What was in the run.
+        good: The stages in which an item has got as far as the run was to take it.
+    """
+    return heaviest(code for item in items for code in _codes_of(item, good))
 
 
-def _codes_of(item: JobItem) -> Iterator[Exit]:
+def _codes_of(item: JobItem, good: Container[Stage]) -> Iterator[Exit]:
     if item.error is not None:
         yield exit_of_item(item.error)
+    elif item.stage not in good:
+        yield Exit.SOME_FAILED
     if item.failed_rows:
         yield Exit.SOME_FAILED
 

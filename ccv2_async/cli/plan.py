@@ -32,12 +32,13 @@ _WORDS = {
 }
 
 
-async def show_plan(plan: AsyncIterable[UploadResult], output: Output) -> bool:
-    """Show what would be done; whether that is possible for every file.
+async def show_plan(plan: AsyncIterable[UploadResult], output: Output, *, refused: int = 0) -> bool:
+    """Show what would be done, and return whether that is possible for every file.
 
     Args:
         plan: The results of a dry run.
-        output: Where to.
+        output: Where it is shown.
+        refused: How many more files cannot be sent; they were reported before.
     """
     rows = table("file", "folder", "action")
     actions: Counter[str] = Counter()
@@ -61,5 +62,7 @@ async def show_plan(plan: AsyncIterable[UploadResult], output: Output) -> bool:
         output.line(f"and {counted(total - rows.row_count, 'file')} more")
     for word, number in actions.most_common():
         output.say(f"{counted(number, 'file')}: {word}")
+    if refused:
+        output.say(f"{counted(refused, 'file')}: refused, see above")
     output.say("Nothing was sent.")
     return possible

@@ -119,6 +119,7 @@ class _Batch:
     journal: str | None
     wait: bool
     items: dict[str, JobItem] = attrs.field(factory=dict, init=False)
+    refused: int = attrs.field(default=0, init=False)
     told: set[JobItem] = attrs.field(factory=set, init=False)
     cost: str = attrs.field(default="", init=False)
 
@@ -136,11 +137,16 @@ class _Batch:
                 await client.library.get_folder(self.folder)
             for refusal in refused:
                 self._refuse(refusal)
+            self.refused = sum(refusal.files for refusal in refused)
             if dry_run:
                 possible = await self._plan(client, found)
             elif found:
                 await self._upload(client, found)
-        codes = [exit_of_items(self.items.values())]
+            else:
+                files = counted(self.refused, "file")
+                self.output.say(f"Nothing was sent: {files} refused.")
+        good = (Stage.DONE,) if self.wait else (Stage.DONE, Stage.AT_SERVICE)
+        codes = [exit_of_items(self.items.values(), good)]
         return heaviest(codes if possible and not refused else [*codes, Exit.SOME_FAILED])
 
     async def _plan(self, client: ConstantContact, found: Sequence[intake.Found]) -> bool:
@@ -148,7 +154,7 @@ class _Batch:
             self._files(found), folder_id=self.folder, journal=self.journal, dry_run=True
         )
         async with aclosing(aiter(plan)) as results:
-            return await show_plan(results, self.output)
+            return await show_plan(results, self.output, refused=self.refused)
 
     async def _upload(self, client: ConstantContact, found: Sequence[intake.Found]) -> None:
         self.items = {file.path: JobItem(file.path, file.size) for file in found}
@@ -213,7 +219,13 @@ class _Batch:
         self.output.carry_on = True
         if self.wait and not self.output.as_json:
             show_table(items, self.output)
-        tell_sum(items, self.output, waited=self.wait, cost=totals.summary())
+        tell_sum(
+            items,
+            self.output,
+            refused=self.refused,
+            waited=self.wait,
+            cost=totals.summary(),
+        )
 
 
 @attrs.define

@@ -209,3 +209,43 @@ def test_four_levels_are_too_deep_wherever_they_begin() -> None:
         check_depth(("a", "b", "c", "d"))
     with pytest.raises(errors.InvalidField):
         check_depth(("c", "d"), 2)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("name", ["日本語", "n" * 41, "smart\u2019quote"])
+async def test_a_folder_name_that_the_service_refuses_is_reported_once(  # noqa: PLR0917  # fixtures
+    client: ConstantContact,
+    sandbox: Sandbox,
+    pictures: Pictures,
+    tmp_path: Path,
+    name: str,
+    dry_run: bool,
+) -> None:
+    pictures("a.png", f"x/{name}/b.png", f"x/{name}/c.png", f"x/{name}/deeper/d.png", "x/e.png")
+    bulk = client.upload_many([tmp_path / "pictures"], keep_folders=True, dry_run=dry_run)
+    results = [result async for result in bulk]
+    (refused,) = [result for result in results if result.error is not None]
+    assert refused.path.endswith(f"x/{name}")
+    assert isinstance(refused.error, errors.FileRefused)
+    assert "folder" in refused.error.message
+    assert len(results) == 3
+    assert bulk.progress.total == bulk.progress.seen == 3
+    assert all(file["name"] in {"a.png", "e.png"} for file in sandbox.admin.files())
+
+
+async def test_given_folder_names_are_checked_before_anything_is_sent(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    (result,) = await upload(client, below(1, "日本語"))
+    assert isinstance(result.error, errors.InvalidField)
+    assert "日本語" in result.error.message
+    assert sandbox.admin.requests() == []
+
+
+async def test_a_folder_name_in_the_form_of_macos_becomes_the_services(
+    client: ConstantContact, sandbox: Sandbox, pictures: Pictures, tmp_path: Path
+) -> None:
+    pictures("Fru\u0308hling/a.png")
+    (result,) = await upload(client, [tmp_path / "pictures"], keep_folders=True)
+    assert result.error is None
+    assert places(sandbox) == {"a.png": "Fr\u00fchling"}

@@ -289,7 +289,7 @@ def test_more_failures_than_a_table_holds_are_counted(
 def test_an_active_file_whose_url_cannot_be_read_is_told_as_such(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
 ) -> None:
-    service.admin.fault("answer", "GET", "/library/files/1001", status=404, body="[]")
+    service.admin.fault("answer", "GET", "/library/files/[0-9]*", status=404, body="[]")
     ran = ccv2("upload", picture("a.png"), "--json")
     assert ran.code == Exit.SOME_FAILED
     assert "a.png is Active, but its URL is not known" in ran.err
@@ -390,3 +390,50 @@ def test_an_upload_of_nothing_but_its_journal_is_refused(
     assert ran.code == 2
     assert "the journal itself" in ran.err
     assert not service.admin.requests()
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_a_folder_with_a_name_that_is_refused_is_named_once(
+    ccv2: Callable[..., Ran],
+    service: Sandbox,
+    picture: Callable[..., Path],
+    tmp_path: Path,
+    more: tuple[str, ...],
+) -> None:
+    for name in ("ok.png", "日本語/a.png", "日本語/b.png", "日本語/deeper/c.png"):
+        picture(f"products/{name}")
+    ran = ccv2("upload", tmp_path / "products", "--tree", *more)
+    assert ran.code == Exit.SOME_FAILED
+    assert ran.err.count("日本語") == 1
+    assert "it holds 3 files" in ran.err
+    assert "NAME" not in ran.err
+    if more:
+        assert "3 files: refused" in ran.err
+    else:
+        assert "1 of 4 files Active, 3 refused before sending" in ran.err
+    assert {folder["name"] for folder in service.admin.state()["folders"]} <= {
+        "Images",
+        "Documents",
+    }
+    # Without --tree the folder's name does not matter.
+    assert ccv2("upload", tmp_path / "products", *more).code == Exit.OK
+
+
+@pytest.mark.parametrize("name", ["nothing.png", "nothing", "nothing.xyz", "no/such/nothing.png"])
+def test_a_missing_path_is_called_missing(
+    ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path], name: str
+) -> None:
+    ran = ccv2("upload", name, picture("a.png"))
+    assert f"{name}: not sent: there is no such file or folder." in ran.err
+    assert "1 of 2 files Active, 1 refused before sending" in ran.err
+    alone = ccv2("upload", name)
+    assert "Nothing was sent: 1 file refused." in alone.err
+    assert alone.code == Exit.SOME_FAILED
+
+
+def test_a_link_to_nothing_is_called_that(
+    ccv2: Callable[..., Ran], service: Sandbox, tmp_path: Path
+) -> None:
+    link = tmp_path / "link.png"
+    link.symlink_to(tmp_path / "gone.png")
+    assert "a link to a file that does not exist" in ccv2("upload", link).err

@@ -43,3 +43,12 @@ def test_what_needs_most_care_decides_whatever_the_order(codes: list[Exit]) -> N
     )
     assert heaviest(codes) is expected
     assert heaviest(reversed(codes)) is expected
+
+
+def test_a_run_with_unfinished_items_has_not_gone_well() -> None:
+    from ccv2_async.cli.jobs import JobItem, Stage, exit_of_items
+
+    unfinished = [JobItem("a", stage=Stage.DONE), JobItem("b", stage=Stage.AT_SERVICE)]
+    assert exit_of_items(unfinished) is Exit.SOME_FAILED
+    assert exit_of_items(unfinished, (Stage.DONE, Stage.AT_SERVICE)) is Exit.OK
+    assert exit_of_items([JobItem("c")]) is Exit.SOME_FAILED
