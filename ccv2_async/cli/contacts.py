@@ -28,12 +28,14 @@ from ccv2_async.cli.totals import Totals
 from ccv2_async.cli.waiting import TOKEN
 from ccv2_async.cli.wording import told
 from ccv2_async.errors import ConstantContactError, UsageError
+from ccv2_async.observe import CallSent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from ccv2_async.cli.jobs import Display
     from ccv2_async.client import ConstantContact
+    from ccv2_async.observe import Event
     from ccv2_async.polling.poller import ActivityPoller, UploadPoller
 
     Begin = Callable[[ConstantContact], Awaitable[UploadPoller | ActivityPoller]]
@@ -165,6 +167,7 @@ class _Job:
         init=False,
     )
     more: dict[str, Any] = attrs.field(factory=dict, init=False)
+    _display: Display | None = attrs.field(default=None, init=False)
 
     def run(self, begin: Begin, *, then: Then | None = None, wait: bool = True) -> Exit:
         """Carry it out.
@@ -178,7 +181,7 @@ class _Job:
 
     async def _carry_out(self, begin: Begin, then: Then | None, *, wait: bool) -> Exit:
         item = self.item
-        async with open_client(self.service) as client:
+        async with open_client(self.service, on_event=self._note) as client:
             totals = Totals([item], client.budget)
             results_come = self.output.as_json or not wait
             async with shown([item], self.output, totals, results_come=results_come) as display:
@@ -208,9 +211,9 @@ class _Job:
         wait: bool,
     ) -> None:
         item = self.item
-        item.stage, item.attempt = Stage.SENDING, 1
-        display.changed(item)
+        self._display = display
         item.poller = await begin(client)
+        self._note_sending()
         item.stage, item.id = Stage.AT_SERVICE, item.poller.id
         display.changed(item)
         if wait:
@@ -225,6 +228,16 @@ class _Job:
                     f"{item.label} is {item.status} at the service, with the id {item.id}, but it "
                     f"was not fetched: {told(error)} Fetch it by --job {item.id}."
                 )
+
+    def _note(self, event: Event) -> None:
+        """Show that the job is being sent; before that, its file was only read and checked."""
+        if isinstance(event, CallSent) and event.method == "POST":
+            self._note_sending()
+
+    def _note_sending(self) -> None:
+        if self._display is not None and self.item.stage is Stage.WAITING:
+            self.item.stage, self.item.attempt = Stage.SENDING, 1
+            self._display.changed(self.item)
 
     def _tell_tokens(self) -> None:
         if self.output.as_json:

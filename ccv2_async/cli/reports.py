@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["job_fields", "job_table", "tell_rows"]
 
+_ADD = "ADD_CONTACTS"
 _MOST_ROWS = 20
 """Rows that failed, as messages show them; JSON has all."""
 
@@ -67,10 +68,13 @@ def _result_of(item: JobItem) -> Text:
     activity = _activity_of(item)
     if activity is None:
         return linked(getattr(item.result, "url", None))
-    words = [] if activity.contact_count is None else [counted(activity.contact_count, "contact")]
-    if item.failed_rows:
-        words.append(f"{counted(item.failed_rows, 'row')} failed")
-    return Text(", ".join(words))
+    failed, total = item.failed_rows, activity.contact_count
+    if activity.type != _ADD or total is None:
+        words = [] if total is None else [counted(total, "contact")]
+        words += [f"{counted(failed, 'row')} failed"] * bool(failed)
+        return Text(", ".join(words))
+    stored = max(0, total - failed)
+    return Text(f"{counted(total, 'contact')}: {stored:,} stored, {failed:,} failed")
 
 
 def tell_rows(item: JobItem, output: Output) -> None:

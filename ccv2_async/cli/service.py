@@ -54,8 +54,12 @@ class Service:
 
 
 @asynccontextmanager
-async def open_client(service: Service) -> AsyncIterator[ConstantContact]:
-    """An open client of the service, or of a sandbox that ends with it.
+async def open_client(service: Service, **more: Any) -> AsyncIterator[ConstantContact]:
+    """Open a client of the service, or of a sandbox that ends with it.
+
+    Args:
+        service: The options of the command.
+        more: Further options of the client.
 
     Raises:
         UsageError: Credentials or parts are missing, or the rate is no number.
@@ -65,13 +69,13 @@ async def open_client(service: Service) -> AsyncIterator[ConstantContact]:
         rate = rate_of(service.rate, "--rate")
         limits = {"per_second": rate, "per_day": None if rate is None else PER_DAY}
     if not service.sandbox:
-        async with ConstantContact.from_env(**limits) as client:
+        async with ConstantContact.from_env(**limits, **more) as client:
             yield client
         return
     unlimited = {"per_second": None, "per_day": None}
     async with begin_sandbox(mode="lognormal", seconds=1.5) as sandbox:
         options: dict[str, Any] = {**sandbox.client_options(), **unlimited, **limits}
-        async with ConstantContact(**options) as client:
+        async with ConstantContact(**options, **more) as client:
             yield client
 
 

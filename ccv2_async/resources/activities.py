@@ -31,6 +31,7 @@ from ccv2_async.resources.arguments import (
     query_of,
 )
 from ccv2_async.resources.base import Resource, path_to
+from ccv2_async.resources.contact_columns import unknown_columns
 from ccv2_async.resources.contact_files import portions_of
 from ccv2_async.resources.contact_rows import import_requests, removal_requests
 from ccv2_async.resources.exports import DOWNLOAD_DEADLINE, Exports
@@ -410,9 +411,13 @@ class Activities(Resource):
         Source: "Export contacts" page of the service's documentation.
         """
         _check_options(lane=lane)
+        columns = checked_texts(column_names, "column_names")
+        unknown = unknown_columns(columns)
+        if unknown:
+            raise InvalidField("column_names", unknown[0], "not a column that the service knows")
         request = ExportContactsRequest(
             lists=(checked_id(list_id, "list_id"),),
-            column_names=checked_texts(column_names, "column_names"),
+            column_names=columns,
             sort_by=sort_by,
             export_date_added=export_date_added,
             export_added_by=export_added_by,

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 from ccv2_async.errors import FileChanged, FileRefused
+from ccv2_async.observe import logger
 from ccv2_async.polling.row_errors import Lines
+from ccv2_async.resources.contact_columns import unknown_columns
 from ccv2_async.resources.imports import BELOW_BYTES, Unfit, part_name, survey
 from ccv2_async.resources.starts import Portion
 from ccv2_async.transport.body import MultipartBody
@@ -33,6 +35,7 @@ _SPREADSHEETS = {
     "xls": "application/vnd.ms-excel",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
+_SHOWN, _MOST_SHOWN = 60, 10
 _BLOCK = 1024 * 1024
 
 
@@ -70,6 +73,7 @@ async def portions_of(
     if extension not in _TEXT:
         raise FileRefused(source.name, "contacts are sent as CSV, TXT, XLS or XLSX")
     found, state = await _surveyed(source, purpose, extension == "txt", threads)
+    _warn_of_dropped(source.name, found.columns)
     form = _Form(lists, _TEXT[extension])
     portions = []
     for number, span in enumerate(found.spans, 1):
@@ -77,6 +81,18 @@ async def portions_of(
         body = form.around(part, part_name(name, number, len(found.spans)), threads)
         portions.append(Portion(body, Lines(found.header_lines, span.first_line)))
     return name, portions
+
+
+def _warn_of_dropped(label: str, columns: tuple[str, ...]) -> None:
+    dropped = unknown_columns(columns)
+    if dropped:
+        logger.warning(
+            "%s: the service does not know these columns and drops them: %s. Rename them if they "
+            "are columns of a contact, such as First Name or Custom Field 1.",
+            label,
+            ", ".join(repr(name[:_SHOWN]) for name in dropped[:_MOST_SHOWN])
+            + (f" and {len(dropped) - _MOST_SHOWN} more" if len(dropped) > _MOST_SHOWN else ""),
+        )
 
 
 def _require_small(label: str, length: int) -> None:

@@ -31,6 +31,8 @@ MOST_ROWS = 20_000
 
 _OTHER_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _ADDRESS = re.compile(r"""[^\s@,;:"<>()\[\]]+@[^\s@,;:"<>()\[\].]+(\.[^\s@,;:"<>()\[\].]+)+""")
+_QUOTED = re.compile(r'"[^"]*"')
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _NO_LETTER = re.compile(r"[^a-z]")
 
 
@@ -80,11 +82,13 @@ class Survey:
         header: The bytes of the header row, which every part begins with; b"" in a removal.
         header_lines: How many lines these are.
         spans: The parts, in order, one if everything fits into one activity.
+        columns: What the header row calls its columns; empty in a removal.
     """
 
     header: bytes
     header_lines: int
     spans: tuple[Span, ...]
+    columns: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -113,10 +117,12 @@ def survey(
         Unfit: It cannot be sent; names the line.
     """
     lines = _Lines(blocks)
+    _require_known_separator(lines, tabs=tabs)
     records = _records(lines, tabs=tabs)
-    header = b""
+    header: bytes = b""
+    columns: tuple[str, ...] = ()
     if purpose is Purpose.IMPORT:
-        header = _header(records, lines)
+        header, columns = _header(records, lines)
     cut = _Cut(lines, len(header), below_bytes, most_rows)
     for line, row in records:
         if purpose is Purpose.REMOVAL:
@@ -125,7 +131,7 @@ def survey(
     spans = cut.spans()
     if not spans:
         raise Unfit(max(1, lines.number), "the file holds no contacts")
-    return Survey(header, cut.lines_before, spans)
+    return Survey(header, cut.lines_before, spans, columns)
 
 
 def is_address(text: str) -> bool:
@@ -233,6 +239,11 @@ class _Lines:
         return text
 
     @property
+    def first_line(self) -> str:
+        """The first line, before any was given out."""
+        return self._ahead.decode("utf-8", "replace")
+
+    @property
     def has_tab_ahead(self) -> bool:
         """Whether the next line holds a tab."""
         return b"\t" in self._ahead
@@ -256,7 +267,29 @@ def _records(lines: _Lines, *, tabs: bool) -> Iterator[tuple[int, list[str]]]:
             yield line, row
 
 
-def _header(records: Iterator[tuple[int, list[str]]], lines: _Lines) -> bytes:
+def _require_known_separator(lines: _Lines, *, tabs: bool) -> None:
+    """Refuse a file whose first line separates its columns by something the service does not take.
+
+    Spreadsheets write semicolons wherever a comma stands in numbers, as in most of Europe.
+    """
+    first = _QUOTED.sub("", lines.first_line)
+    commas = "," in first or (tabs and "\t" in first)
+    found = next((name for mark, name in _SEPARATORS.items() if mark in first), None)
+    if found is not None and not commas:
+        raise Unfit(1, _wrong_separator(found, tabs=tabs))
+
+
+def _wrong_separator(found: str, *, tabs: bool) -> str:
+    taken = "commas or tabs" if tabs else "commas"
+    return (
+        f"its columns are separated by {found}, and the service takes {taken}. Save the file with "
+        "commas: in a spreadsheet, export it as CSV and choose the comma as field delimiter"
+    )
+
+
+def _header(
+    records: Iterator[tuple[int, list[str]]], lines: _Lines
+) -> tuple[bytes, tuple[str, ...]]:
     line, names = next(records, (1, []))
     if not names:
         raise Unfit(line, "the file is empty")
@@ -266,7 +299,9 @@ def _header(records: Iterator[tuple[int, list[str]]], lines: _Lines) -> bytes:
             "an import begins with a row that names its columns, separated by commas, and one of "
             f"them has to be the e-mail column; found {_shown(','.join(names))}",
         )
-    return b"".join(lines.seen)
+    if all(";" in name for name in names if "email" in _NO_LETTER.sub("", name.casefold())):
+        raise Unfit(line, _wrong_separator(_SEPARATORS[";"], tabs=False))
+    return b"".join(lines.seen), tuple(names)
 
 
 def _require_address(line: int, row: list[str]) -> None:

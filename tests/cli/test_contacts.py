@@ -61,7 +61,7 @@ def test_an_import_adds_the_rows_and_tells_of_those_that_failed(
     assert f"import of {path}: line 3: nonsense: " in ran.err
     header, row = ran.out.splitlines()
     assert header.split() == ["job", "state", "result"]
-    assert row.split()[3:] == ["COMPLETE", "3", "contacts,", "1", "row", "failed"]
+    assert row.split()[3:] == ["COMPLETE", "3", "contacts:", "2", "stored,", "1", "failed"]
     assert count(service) == 2
     (fields,) = ccv2("contacts", "import", path, "--list", "1", "--json").rows
     assert (fields["kind"], fields["status"], fields["error_count"]) == ("activity", "COMPLETE", 1)
@@ -341,3 +341,71 @@ def test_the_account_is_shown(ccv2: Callable[..., Ran], service: Sandbox) -> Non
     (fields,) = ccv2("account", "--json").rows
     assert lines["organisation"] == fields["organization_name"]
     assert lines["e-mail"] == fields["email"]
+
+
+SEPARATED = {
+    "semicolons": "Email Address;First Name\r\nann@example.com;Ann\r\n",
+    "quoted semicolons": '"Email Address";"First Name"\n"ann@example.com";"Ann"\n',
+    "a comma in a name": "First Name, if any;Email Address\nAnn;ann@example.com\n",
+    "an address with a comma after it": "Email;Name, full\nann@example.com;Ann\n",
+    "a hint for spreadsheets": "sep=;\nEmail Address;First Name\nann@example.com;Ann\n",
+    "tabs": "Email Address\tFirst Name\nann@example.com\tAnn\n",
+    "vertical bars": "Email Address|First Name\nann@example.com|Ann\n",
+}
+
+
+@pytest.mark.parametrize("name", SEPARATED)
+def test_a_file_with_other_separators_is_found_out_before_sending(
+    ccv2: Callable[..., Ran], service: Sandbox, tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text(SEPARATED[name])
+    ran = ccv2("contacts", "import", file, "--list", "1")
+    assert ran.code != Exit.OK
+    assert "sending" not in ran.err
+    assert service.admin.requests("POST") == []
+    if name != "a comma in a name":  # its columns are named, and that says enough
+        assert "separated by" in ran.err
+        assert "comma" in ran.err
+
+
+def test_a_header_with_semicolons_in_a_name_is_no_mistake(
+    ccv2: Callable[..., Ran], service: Sandbox, tmp_path: Path
+) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text('Email Address,"First;Name"\nann@example.com,Ann\n')
+    assert ccv2("contacts", "import", file, "--list", "1").code == Exit.OK
+
+
+def test_columns_that_are_dropped_are_named_before_sending(
+    ccv2: Callable[..., Ran], service: Sandbox, tmp_path: Path
+) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("email,first name,Shoe Size,Custom Field 3,\nann@example.com,Ann,42,x,y\n")
+    ran = ccv2("contacts", "import", file, "--list", "1")
+    assert ran.code == Exit.OK
+    lines = ran.err.splitlines()
+    assert "'Shoe Size'" in lines[0]
+    assert "column 5" in lines[0]
+    assert "first name" not in lines[0]
+    assert "Custom Field 3" not in lines[0].partition("Rename")[0]
+    assert lines[1].endswith(": sending")
+
+
+def test_an_import_counts_what_was_stored_and_what_failed(
+    ccv2: Callable[..., Ran], service: Sandbox, people: Callable[..., Path]
+) -> None:
+    ran = ccv2("contacts", "import", people("a@example.com", "nonsense"), "--list", "1")
+    assert "2 contacts: 1 stored, 1 failed" in ran.out
+
+
+@pytest.mark.parametrize("column", ["Shoe size", "Emial Address", "Custom Field 16"])
+def test_an_unknown_column_of_an_export_is_refused(
+    ccv2: Callable[..., Ran], service: Sandbox, tmp_path: Path, column: str
+) -> None:
+    out = tmp_path / "out.csv"
+    columns = ("Email Address", column)
+    ran = ccv2("contacts", "export", "--list", "1", "--to", out, "--columns", *columns)
+    assert ran.code == Exit.USAGE
+    assert f"--columns is '{column}'" in ran.err
+    assert service.admin.requests() == []
