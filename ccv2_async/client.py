@@ -409,6 +409,7 @@ class ConstantContact:
         fail_fast: bool = False,
         dry_run: bool = False,
         wait: bool = True,
+        skip_existing: bool = False,
     ) -> BulkUpload:
         """The results of uploading many files, as they end, for `async for`.
 
@@ -439,6 +440,9 @@ class ConstantContact:
             dry_run: Send nothing and change nothing, on disk neither: each result says what would
                 be done. A journal is read if there is one.
             wait: False gives each file's result when the service has accepted it.
+            skip_existing: Do not send a file if its folder has one with its name and size. Each
+                folder is listed once. Without this, the service stores the file again under a
+                numbered name, as `menu(1).pdf`.
 
         Raises:
             InvalidField: An argument is wrong; nothing was done. What iterating raises, see
@@ -458,6 +462,7 @@ class ConstantContact:
             fail_fast=fail_fast,
             dry_run=dry_run,
             wait=wait,
+            skip_existing=skip_existing,
         )
         surroundings = bulk.Surroundings(
             session=parts.session,

@@ -78,6 +78,18 @@ class FolderMap:
                 parent = await self._child(parent, name)
             return parent
 
+    async def find(self, base_id: str, names: tuple[str, ...]) -> str | None:
+        """Return the id of the folder that `names` lead to; None if it does not exist."""
+        if not names:
+            return base_id
+        async with self._lock:
+            if self._levels is None:
+                await self._read()
+        found: str | None = ROOT if base_id in ROOT_FOLDER_IDS else base_id
+        for name in names:
+            found = self._ids.get((found, name)) if found is not None else None
+        return found
+
     async def _child(self, parent: str, name: str, *, again: bool = True) -> str:
         known = self._ids.get((parent, name))
         if known is not None:

@@ -61,6 +61,7 @@ _RULES = {
     "keep_folders": (is_flag, "True or False"),
     "fail_fast": (is_flag, "True or False"),
     "dry_run": (is_flag, "True or False"),
+    "skip_existing": (is_flag, "True or False"),
     "wait": (is_flag, "True or False"),
 }
 
@@ -89,3 +90,4 @@ class Options:
     fail_fast: bool = attrs.field(default=False, validator=_check)
     dry_run: bool = attrs.field(default=False, validator=_check)
     wait: bool = attrs.field(default=True, validator=_check)
+    skip_existing: bool = attrs.field(default=False, validator=_check)

@@ -39,6 +39,7 @@ class Action(StrEnum):
     LOOK = "look for it, then send it if it is missing"
     FOLLOW = "wait for the service"
     SKIP = "nothing, it is done"
+    EXISTS = "nothing, the folder has it already"
     REPORT = "nothing, it failed for good"
     REFUSE = "nothing, it changed since"
 
@@ -56,7 +57,8 @@ class UploadResult:
         status: The service's last word on it, or None.
         token: A resume token, or "".
         error: Why it failed, or None.
-        earlier: Whether an earlier run had settled it already.
+        earlier: Whether an earlier run had settled it already, or the folder had it.
+        existing: Whether it was not sent because the folder had a file with its name and size.
         action: What a dry run would do.
     """
 
@@ -69,6 +71,7 @@ class UploadResult:
     token: str = ""
     error: ConstantContactError | None = None
     earlier: bool = False
+    existing: bool = False
     action: Action = Action.SEND
 
 
@@ -87,7 +90,7 @@ class BulkProgress:
         failed: Files that failed.
         ambiguous: Files of which it is not known whether they arrived.
         earlier: Of those that are done, failed or ambiguous, the ones that an earlier run had
-            settled.
+            settled, or that their folders had already.
         bytes_sent: Bytes of accepted files.
         elapsed: Seconds since the start.
         seconds_left: Seconds until all are settled, at the pace at which the last hundred files

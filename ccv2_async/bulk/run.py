@@ -13,7 +13,8 @@ import attrs
 
 from ccv2_async import errors
 from ccv2_async.bulk.descriptions import describe
-from ccv2_async.bulk.folders import FolderMap
+from ccv2_async.bulk.existing import ExistingFiles
+from ccv2_async.bulk.folders import ROOT, FolderMap
 from ccv2_async.bulk.items import count_files, each_file
 from ccv2_async.bulk.journal import Journal, JournalFiles, NoJournal
 from ccv2_async.bulk.outcomes import (
@@ -25,6 +26,8 @@ from ccv2_async.bulk.outcomes import (
 from ccv2_async.bulk.results import Action, BulkState, UploadResult
 from ccv2_async.bulk.rows import action_for
 from ccv2_async.bulk.telling import Telling
+from ccv2_async.models.library import file_outcome
+from ccv2_async.models.outcomes import Outcome
 from ccv2_async.polling.jobs import State
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.polling.uploads import UPLOAD
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from ccv2_async.bulk.options import Options, Surroundings
     from ccv2_async.bulk.results import BulkProgress
     from ccv2_async.bulk.rows import Entry
+    from ccv2_async.models import LibraryFile
     from ccv2_async.polling.jobs import Job
     from ccv2_async.resources.uploads import Upload
 
@@ -85,6 +89,7 @@ class Run:
         self._clock = self._session.clock
         self._memory: Memory = NoJournal()
         self._folders = FolderMap(surroundings.library)
+        self._existing = ExistingFiles(surroundings.library)
         self._watched = self._sweep.watching(Until.END if options.on_file is None else Until.CHANGE)
         # In the order in which they were taken up, so that the first is the first to be overdue.
         self._waiting: dict[Job, _Followed] = {}
@@ -251,6 +256,8 @@ class Run:
             known = await self._memory.find(entry)
             action = action_for(known, entry.size, entry.written_ns)
             if self._options.dry_run:
+                if action is Action.SEND and await self._exists(file, upload, entry):
+                    action = Action.EXISTS
                 self._end(planned_result(file, upload, entry, action), entry)
                 return
             await self._act(action, file, upload, known or entry, entry)
@@ -301,6 +308,11 @@ class Run:
     ) -> None:
         folder_id = await self._folders.resolve(upload.folder_id, file.folders)
         upload = attrs.evolve(upload, folder_id=folder_id)
+        if self._options.skip_existing and unsettled is None:
+            found = await self._existing.find(folder_id, upload.name, entry.size)
+            if found is not None:
+                await self._skip(file, entry, found)
+                return
         # Of files that get the same name in the same folder, one at most stands at "sending": what
         # is then found in the folder, once this process has ended, can be no other's.
         key = (folder_id, upload.name)
@@ -315,6 +327,35 @@ class Run:
             await self._memory.write(entry)
             with self._telling.sending():
                 await self._send_alone(file, upload, entry, unsettled)
+
+    async def _exists(self, file: FileToUpload, upload: Upload, entry: Entry) -> bool:
+        """Return whether a dry run finds the file in its folder; no folder is created."""
+        if not self._options.skip_existing:
+            return False
+        folder_id = await self._folders.find(upload.folder_id, file.folders)
+        if folder_id is None:
+            return False
+        return await self._existing.find(folder_id, upload.name, entry.size) is not None
+
+    async def _skip(self, file: FileToUpload, entry: Entry, found: LibraryFile) -> None:
+        """Take the file that the folder has for this one, and follow it if it is not Active yet."""
+        self._uploader.claim([found.id])
+        entry = attrs.evolve(
+            entry,
+            file_id=found.id,
+            folder_id=found.folder_id or ROOT,
+            status=None if found.status is None else str(found.status),
+            since=self._clock.time(),
+        )
+        if file_outcome(found.status) is Outcome.PENDING and found.status is not None:
+            entry = attrs.evolve(entry, state=BulkState.ACCEPTED)
+            await self._memory.write(entry)
+            await self._resume(file, entry)
+            return
+        entry = attrs.evolve(entry, state=BulkState.DONE, error="")
+        await self._memory.write(entry)
+        result = result_of(file, entry, BulkState.DONE)
+        self._end(attrs.evolve(result, earlier=True, existing=True), entry)
 
     async def _send_alone(
         self, file: FileToUpload, upload: Upload, entry: Entry, unsettled: Unsettled | None

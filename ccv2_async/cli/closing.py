@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
@@ -12,6 +14,7 @@ from ccv2_async.cli.output import clean
 from ccv2_async.cli.tables import in_bytes, linked, table
 from ccv2_async.cli.wording import told
 from ccv2_async.errors import OutcomeUnknown
+from ccv2_async.models import LibraryFile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +24,9 @@ if TYPE_CHECKING:
     from ccv2_async.cli.jobs import JobItem
     from ccv2_async.cli.output import Output
 
-__all__ = ["MOST_ROWS", "fields_of", "refused_fields", "show_table", "tell_sum"]
+__all__ = ["MOST_ROWS", "fields_of", "refused_fields", "show_table", "tell_numbered", "tell_sum"]
 
+_MOST_NUMBERED = 10
 MOST_ROWS = 50
 """Rows of a closing table; of more files than this, only those are in it that did not end well."""
 
@@ -41,6 +45,8 @@ def fields_of(item: JobItem) -> dict[str, Any]:
         fields["url"] = item.result.url
     if item.earlier:
         fields["earlier"] = True
+    if item.existing:
+        fields["existing"] = True
     if item.error is not None:
         fields["error"] = told(item.error)
     return fields
@@ -74,6 +80,23 @@ def _table(items: Sequence[JobItem]) -> Table:
     return closing
 
 
+def tell_numbered(items: Sequence[JobItem], output: Output) -> None:
+    """Say which files the library stored under a numbered name, and how to avoid that."""
+    numbered = [
+        item
+        for item in items
+        if isinstance(item.result, LibraryFile)
+        and unicodedata.normalize("NFC", item.result.name)
+        != unicodedata.normalize("NFC", PurePath(item.label).name)
+    ]
+    for item in numbered[:_MOST_NUMBERED]:
+        output.say(f"{item.label}: stored as {item.result.name}: the folder has that name already.")
+    if len(numbered) > _MOST_NUMBERED:
+        output.say(f"and {counted(len(numbered) - _MOST_NUMBERED, 'more file')}.")
+    if numbered:
+        output.say("To leave out files that are there already, use --skip-existing.")
+
+
 def tell_sum(
     items: Sequence[JobItem], output: Output, *, refused: int, waited: bool, cost: str
 ) -> None:
@@ -88,11 +111,14 @@ def tell_sum(
     """
     good = (Stage.DONE,) if waited else (Stage.DONE, Stage.AT_SERVICE)
     well = [item for item in items if item.stage in good]
-    earlier = sum(item.earlier for item in well)
+    existing = sum(item.existing for item in well)
+    earlier = sum(item.earlier for item in well) - existing
     total = counted(len(items) + refused, "file")
     words = [f"{len(well):,} of {total} {'Active' if waited else 'accepted'}"]
     if earlier:
         words.append(f"{earlier:,} of them by an earlier run")
+    if existing:
+        words.append(f"{existing:,} of them there already")
     if refused:
         words.append(f"{refused:,} refused before sending")
     words += [in_bytes(sum(item.size for item in well)), cost]

@@ -71,7 +71,8 @@ class JobItem:
         poller: What follows it, once the service has accepted it.
         result: What it gave.
         error: Why it failed.
-        earlier: Whether an earlier run had settled it already.
+        earlier: Whether it was settled before this run: by an earlier one, or found in its folder.
+        existing: Whether it was found in its folder.
     """
 
     label: str
@@ -86,6 +87,7 @@ class JobItem:
     result: Any = None
     error: errors.ConstantContactError | None = None
     earlier: bool = False
+    existing: bool = False
 
     @property
     def ended(self) -> bool:

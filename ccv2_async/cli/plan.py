@@ -27,6 +27,7 @@ _WORDS = {
     Action.LOOK: "look for it, send it if it is missing",
     Action.FOLLOW: "wait for the service",
     Action.SKIP: "nothing: it is done",
+    Action.EXISTS: "nothing: the folder has it already",
     Action.REPORT: "nothing: it failed for good",
     Action.REFUSE: "nothing: it changed since it was sent",
 }

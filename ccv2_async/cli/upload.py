@@ -16,7 +16,14 @@ from ccv2_async import errors
 from ccv2_async.bulk.items import FileToUpload
 from ccv2_async.bulk.results import BulkState
 from ccv2_async.cli import intake
-from ccv2_async.cli.closing import MOST_ROWS, fields_of, refused_fields, show_table, tell_sum
+from ccv2_async.cli.closing import (
+    MOST_ROWS,
+    fields_of,
+    refused_fields,
+    show_table,
+    tell_numbered,
+    tell_sum,
+)
 from ccv2_async.cli.exits import Exit, heaviest
 from ccv2_async.cli.jobs import (
     JobItem,
@@ -59,6 +66,7 @@ def upload(
     journal: str | None = None,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
     no_wait: Annotated[bool, Parameter(negative=())] = False,
+    skip_existing: Annotated[bool, Parameter(negative=())] = False,
     service: Service = Service(),  # noqa: B008  # it is frozen
 ) -> Exit:
     """Upload files to the library and wait until each is Active.
@@ -80,6 +88,8 @@ def upload(
             and is still processing does not count.
         journal: A file that remembers what became of each file; see 'ccv2 journal'.
         dry_run: Send nothing; say what would be done about each file.
+        skip_existing: Leave out a file if its folder in the library has one with its name and
+            size. Otherwise the library stores it again, under a numbered name.
         no_wait: Print a token for each accepted file, for 'ccv2 poll', and do not wait.
         service: Options of every command that talks to the service.
     """
@@ -103,6 +113,7 @@ def upload(
         jobs=jobs,
         journal=journal,
         wait=not no_wait,
+        skip_existing=skip_existing,
     )
     return run(lambda: batch.carry_out(found, refused, dry_run=dry_run), output)
 
@@ -118,6 +129,7 @@ class _Batch:
     jobs: int
     journal: str | None
     wait: bool
+    skip_existing: bool
     items: dict[str, JobItem] = attrs.field(factory=dict, init=False)
     refused: int = attrs.field(default=0, init=False)
     told: set[JobItem] = attrs.field(factory=set, init=False)
@@ -151,7 +163,11 @@ class _Batch:
 
     async def _plan(self, client: ConstantContact, found: Sequence[intake.Found]) -> bool:
         plan = client.upload_many(
-            self._files(found), folder_id=self.folder, journal=self.journal, dry_run=True
+            self._files(found),
+            folder_id=self.folder,
+            journal=self.journal,
+            dry_run=True,
+            skip_existing=self.skip_existing,
         )
         async with aclosing(aiter(plan)) as results:
             return await show_plan(results, self.output, refused=self.refused)
@@ -170,6 +186,7 @@ class _Batch:
                 journal=self.journal,
                 on_file=under_way.note,
                 wait=self.wait,
+                skip_existing=self.skip_existing,
             )
             async with Records(client, expected=len(items)) as records:
                 await all_of([under_way.receive(bulk, records)], interrupted=under_way.interrupted)
@@ -219,6 +236,7 @@ class _Batch:
         self.output.carry_on = True
         if self.wait and not self.output.as_json:
             show_table(items, self.output)
+            tell_numbered(items, self.output)
         tell_sum(
             items,
             self.output,
@@ -279,7 +297,7 @@ class _Run:
     def _settle(self, result: UploadResult) -> JobItem:
         item = self.batch.items[result.path]
         item.id, item.status = result.id or item.id, result.status or item.status
-        item.earlier = result.earlier
+        item.earlier, item.existing = result.earlier, result.existing
         if result.error is not None:
             item.fail(result.error)
         else:

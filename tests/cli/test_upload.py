@@ -367,3 +367,23 @@ def test_what_a_listing_does_not_tell_is_asked_for_by_itself(
 
 
 PNG_LARGE = b"\x89PNG\r\n\x1a\n" + bytes(3_000_000)
+
+
+def test_a_file_uploaded_twice_is_told_and_can_be_left_out(
+    ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
+) -> None:
+    logo = picture("logo.png")
+    assert "stored as" not in ccv2("upload", logo).err
+    again = ccv2("upload", logo)
+    assert f"{logo}: stored as logo(1).png" in again.err
+    assert "--skip-existing" in again.err
+    skipped = ccv2("upload", logo, "--skip-existing")
+    assert skipped.code == Exit.OK
+    assert "1 of 1 file Active, 1 of them there already" in skipped.err
+    (row,) = ccv2("upload", logo, "--skip-existing", "--json").rows
+    assert (row["existing"], row["status"]) == (True, "Active")
+    assert (
+        "1 file: nothing: the folder has it"
+        in ccv2("upload", logo, "--skip-existing", "--dry-run").err
+    )
+    assert len(service.admin.files()) == 2
