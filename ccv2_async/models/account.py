@@ -5,12 +5,13 @@ Source: the account pages of the v2 reference.
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003  # read at run time by the converter
+from collections.abc import Iterable, Mapping  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
 from typing import Any, ClassVar
 
 import attrs
 
+from ccv2_async.models.inputs import to_tuple
 from ccv2_async.models.rules import rule
 
 __all__ = [
@@ -55,6 +56,11 @@ class AccountAddress:
     extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
+def _addresses(values: Iterable[AccountAddress]) -> tuple[AccountAddress, ...]:
+    """Return addresses as a tuple."""
+    return to_tuple(values)
+
+
 @attrs.frozen(weakref_slot=False)
 class AccountInfo:
     """Who the account belongs to.
@@ -89,7 +95,9 @@ class AccountInfo:
     company_logo: str | None = None
     country_code: str | None = None
     state_code: str | None = None
-    organization_addresses: tuple[AccountAddress, ...] = ()
+    organization_addresses: tuple[AccountAddress, ...] = attrs.field(
+        default=(), converter=_addresses
+    )
     extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
@@ -104,6 +112,8 @@ class VerifiedEmailAddress:
         status: Whether it has been confirmed.
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
+
+    __read_only__: ClassVar[frozenset[str]] = frozenset({"status"})
 
     email_address: str = attrs.field(metadata=rule(required=True))
     status: VerifiedEmailStatus | str | None = None

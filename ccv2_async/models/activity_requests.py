@@ -5,13 +5,14 @@ Source: the bulk activities pages of the v2 reference.
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003  # read at run time by the converter
+from collections.abc import Iterable, Mapping  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
 from typing import Any, ClassVar
 
 import attrs
 
 from ccv2_async.models.contacts import AddressType
+from ccv2_async.models.inputs import texts, to_tuple
 from ccv2_async.models.rules import rule
 
 __all__ = [
@@ -81,6 +82,16 @@ class ImportCustomField:
     extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
+def _addresses(values: Iterable[ImportAddress]) -> tuple[ImportAddress, ...]:
+    """Return addresses as a tuple."""
+    return to_tuple(values)
+
+
+def _custom_fields(values: Iterable[ImportCustomField]) -> tuple[ImportCustomField, ...]:
+    """Return custom fields as a tuple."""
+    return to_tuple(values)
+
+
 @attrs.frozen(weakref_slot=False)
 class ImportData:
     """A contact to import; for a removal the address alone.
@@ -105,7 +116,7 @@ class ImportData:
     __omit_empty__: ClassVar[bool] = True
 
     email_addresses: tuple[str, ...] = attrs.field(
-        metadata=rule(required=True, min_length=1, max_length=1)
+        metadata=rule(required=True, min_length=1, max_length=1), converter=texts
     )
     first_name: str | None = None
     middle_name: str | None = None
@@ -117,9 +128,9 @@ class ImportData:
     company_name: str | None = None
     work_phone: str | None = None
     home_phone: str | None = None
-    addresses: tuple[ImportAddress, ...] = ()
+    addresses: tuple[ImportAddress, ...] = attrs.field(default=(), converter=_addresses)
     custom_fields: tuple[ImportCustomField, ...] = attrs.field(
-        default=(), metadata=rule(max_length=15)
+        default=(), metadata=rule(max_length=15), converter=_custom_fields
     )
     extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 

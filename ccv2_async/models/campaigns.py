@@ -5,13 +5,14 @@ Source: the e-mail campaign pages of the v2 reference.
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003  # read at run time by the converter
+from collections.abc import Iterable, Mapping  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import attrs
 
+from ccv2_async.models.inputs import is_list_id, to_tuple
 from ccv2_async.models.rules import Need, rule
 
 __all__ = [
@@ -221,6 +222,22 @@ class Campaign:
             None here. Goes back when it is written.
     """
 
+    __read_only__: ClassVar[frozenset[str]] = frozenset(
+        {
+            "id",
+            "status",
+            "template_type",
+            "tracking_summary",
+            "click_through_details",
+            "permalink_url",
+            "created_date",
+            "modified_date",
+            "last_run_date",
+            "last_sent_date",
+            "next_run_date",
+        }
+    )
+
     __needs__: ClassVar[tuple[Need, ...]] = _NEEDS
 
     id: str
@@ -265,6 +282,14 @@ class Campaign:
     last_sent_date: datetime | None = None
     next_run_date: datetime | None = None
     extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+def _lists(values: Iterable[SentToContactList | str]) -> tuple[SentToContactList, ...]:
+    """Return the lists that a campaign goes to; ids are taken too."""
+    given: Any = to_tuple(values)
+    if isinstance(given, tuple):
+        given = tuple(SentToContactList(entry) if is_list_id(entry) else entry for entry in given)
+    return cast("tuple[SentToContactList, ...]", given)
 
 
 @attrs.frozen(weakref_slot=False)
@@ -322,7 +347,7 @@ class CampaignWrite:
     greeting_salutations: str | None = None
     greeting_string: str | None = None
     message_footer: MessageFooter | None = None
-    sent_to_contact_lists: tuple[SentToContactList, ...] = ()
+    sent_to_contact_lists: tuple[SentToContactList, ...] = attrs.field(default=(), converter=_lists)
     is_visible_in_ui: bool | None = None
     extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 

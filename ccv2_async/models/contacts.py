@@ -5,13 +5,14 @@ Source: the contacts pages of the v2 reference.
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003  # read at run time by the converter
+from collections.abc import Iterable, Mapping  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
 from typing import Any, ClassVar
 
 import attrs
 
+from ccv2_async.models.inputs import list_refs, to_tuple
 from ccv2_async.models.lists import ContactListRef  # noqa: TC001  # read at run time
 from ccv2_async.models.rules import rule
 
@@ -73,18 +74,25 @@ class EmailAddress:
         id: Its id.
         status: Its state.
         confirm_status: Whether it has been confirmed.
-        opt_in_source: Who put it on a list.
+        opt_in_source: Who put it on a list. The service takes the values of `ActionBy`; any other
+            that it gave, such as ACTION_BY_SYSTEM, is not sent back.
         opt_in_date: When.
         opt_out_date: When it was taken off; None for never.
         extra: What the service sent beyond the fields above, and the raw text of dates that are
             None here. Goes back when it is written.
     """
 
+    __read_only__: ClassVar[frozenset[str]] = frozenset(
+        {"id", "status", "confirm_status", "opt_in_date", "opt_out_date"}
+    )
+
     email_address: str = attrs.field(metadata=rule(required=True, max_length=80))
     id: str | None = None
     status: ContactStatus | str | None = None
     confirm_status: ConfirmStatus | str | None = None
-    opt_in_source: ActionBy | str | None = None
+    opt_in_source: ActionBy | str | None = attrs.field(
+        default=None, metadata={"writable": ActionBy}
+    )
     opt_in_date: datetime | None = None
     opt_out_date: datetime | None = None
     extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
@@ -108,6 +116,8 @@ class Address:
         sub_postal_code: What follows the postal code.
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
+
+    __read_only__: ClassVar[frozenset[str]] = frozenset({"id"})
 
     id: str | None = None
     address_type: AddressType | str | None = attrs.field(
@@ -136,6 +146,8 @@ class CustomField:
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
+    __read_only__: ClassVar[frozenset[str]] = frozenset({"label"})
+
     name: str = attrs.field(metadata=rule(required=True))
     value: str = attrs.field(metadata=rule(required=True))
     label: str | None = None
@@ -154,6 +166,8 @@ class Note:
         extra: What the service sent beyond the fields above, and the raw text of dates that are
             None here. Goes back when it is written.
     """
+
+    __read_only__: ClassVar[frozenset[str]] = frozenset({"id", "created_date", "modified_date"})
 
     note: str | None = None
     id: str | None = None
@@ -199,6 +213,20 @@ class Contact:
             None here. Goes back when it is written.
     """
 
+    __read_only__: ClassVar[frozenset[str]] = frozenset(
+        {
+            "id",
+            "contact_id",
+            "status",
+            "confirmed",
+            "source",
+            "created_date",
+            "modified_date",
+            "insert_date",
+            "last_update_date",
+        }
+    )
+
     id: str
     contact_id: str | None = None
     status: ContactStatus | str | None = None
@@ -237,6 +265,26 @@ class Contact:
         return self.email_addresses[0].email_address if self.email_addresses else None
 
 
+def _emails(values: Iterable[EmailAddress]) -> tuple[EmailAddress, ...]:
+    """Return addresses as a tuple."""
+    return to_tuple(values)
+
+
+def _addresses(values: Iterable[Address]) -> tuple[Address, ...]:
+    """Return addresses as a tuple."""
+    return to_tuple(values)
+
+
+def _custom_fields(values: Iterable[CustomField]) -> tuple[CustomField, ...]:
+    """Return custom fields as a tuple."""
+    return to_tuple(values)
+
+
+def _notes(values: Iterable[Note]) -> tuple[Note, ...]:
+    """Return notes as a tuple."""
+    return to_tuple(values)
+
+
 @attrs.frozen(weakref_slot=False)
 class ContactWrite:
     """What is sent to create or replace a contact.
@@ -266,9 +314,11 @@ class ContactWrite:
     __omit_empty__: ClassVar[bool] = True
 
     email_addresses: tuple[EmailAddress, ...] = attrs.field(
-        metadata=rule(required=True, min_length=1, max_length=1)
+        metadata=rule(required=True, min_length=1, max_length=1), converter=_emails
     )
-    lists: tuple[ContactListRef, ...] = attrs.field(metadata=rule(required=True, min_length=1))
+    lists: tuple[ContactListRef, ...] = attrs.field(
+        metadata=rule(required=True, min_length=1), converter=list_refs
+    )
     prefix_name: str | None = None
     first_name: str | None = None
     last_name: str | None = None
@@ -279,11 +329,20 @@ class ContactWrite:
     work_phone: str | None = attrs.field(default=None, metadata=rule(max_length=50))
     cell_phone: str | None = attrs.field(default=None, metadata=rule(max_length=50))
     fax: str | None = attrs.field(default=None, metadata=rule(max_length=50))
-    addresses: tuple[Address, ...] = attrs.field(default=(), metadata=rule(max_length=2))
-    custom_fields: tuple[CustomField, ...] = attrs.field(default=(), metadata=rule(max_length=15))
-    notes: tuple[Note, ...] = ()
+    addresses: tuple[Address, ...] = attrs.field(
+        default=(), metadata=rule(max_length=2), converter=_addresses
+    )
+    custom_fields: tuple[CustomField, ...] = attrs.field(
+        default=(), metadata=rule(max_length=15), converter=_custom_fields
+    )
+    notes: tuple[Note, ...] = attrs.field(default=(), converter=_notes)
     source_details: str | None = None
     extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+def _any(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Return the values as a tuple."""
+    return to_tuple(values)
 
 
 @attrs.frozen(weakref_slot=False)
@@ -297,7 +356,7 @@ class SignupFormWrite:
         extra: Further fields to send.
     """
 
-    contact_lists: tuple[Any, ...] = attrs.field(metadata=rule(required=True))
+    contact_lists: tuple[Any, ...] = attrs.field(metadata=rule(required=True), converter=_any)
     list_name: str | None = None
     source: str | None = None
     extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)

@@ -7,6 +7,8 @@ strict where guessing would hide a fault: what does not fit raises `DecodeError`
 
 from __future__ import annotations
 
+import json
+import re
 import typing
 from collections.abc import Callable
 from datetime import datetime
@@ -30,6 +32,8 @@ T = TypeVar("T")
 
 Redact = Callable[[str], str]
 """A function that takes the secrets out of a text."""
+
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 EXCERPT_LIMIT = 80
 # What is left of a long text before it is laid out on one line.
@@ -83,16 +87,36 @@ def unstructure(value: object) -> Any:
 
 
 def encode(value: object) -> bytes:
-    """A model, or a list or dict of them, as JSON for a request body.
+    """Return a model, or a list or dict of them, as JSON. Nothing of it is left out.
 
     Raises:
         InvalidField: If it holds what JSON cannot carry, such as a number beyond 64 bits or a
             date without a time zone. Safe to try again: no.
     """
+    return _dumped(converter(), value)
+
+
+def encode_body(value: object) -> bytes:
+    r"""Return a model, or a list or dict of them, as the JSON body of a request.
+
+    It differs from `encode` in what the service refuses: read-only fields are left out, ids are
+    text, and all characters are ASCII, the others as `\u` escapes, so that no character set can be
+    misread.
+
+    Raises:
+        InvalidField: As `encode`.
+    """
+    body = _dumped(request_converter(), value)
+    if body.isascii():
+        return body
+    return _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], body.decode()).encode("ascii")
+
+
+def _dumped(writer: OrjsonConverter, value: object) -> bytes:
     import orjson  # noqa: PLC0415  # imported when first needed: importing the package stays quick
 
     try:
-        return orjson.dumps(unstructure(value))
+        return orjson.dumps(writer.unstructure(value))
     except orjson.JSONEncodeError as problem:
         raise errors.InvalidField(
             "request body", value, f"it must be JSON of whole 64-bit numbers and text ({problem})"
@@ -112,14 +136,30 @@ def converter() -> OrjsonConverter:
         (bool, reading.flag),
     ):
         made.register_structure_hook(kind, lambda value, _, read=read: read(value, None))
-    made.register_unstructure_hook(datetime, hooks.utc_text)
-    made.register_unstructure_hook(StrEnum, str)
     made.register_structure_hook(StrEnum, _read_enum)
     made.register_structure_hook_factory(attrs.has, lambda model: hooks.make_reader(model, made))
-    made.register_unstructure_hook_factory(attrs.has, lambda model: hooks.make_writer(model, made))
+    _register_writers(made, request=False)
     made.register_structure_hook_factory(_is_list, lambda kind: _list_reader(_element_reader(kind)))
     made.register_structure_hook_factory(_is_page, lambda kind: _page_reader(_element_reader(kind)))
     return made
+
+
+@cache
+def request_converter() -> OrjsonConverter:
+    """Return the cattrs converter that writes the bodies of requests."""
+    from cattrs.preconf.orjson import make_converter  # noqa: PLC0415  # imported when first needed
+
+    made = make_converter(detailed_validation=False)
+    _register_writers(made, request=True)
+    return made
+
+
+def _register_writers(made: OrjsonConverter, *, request: bool) -> None:
+    made.register_unstructure_hook(datetime, hooks.utc_text)
+    made.register_unstructure_hook(StrEnum, str)
+    made.register_unstructure_hook_factory(
+        attrs.has, lambda model: hooks.make_writer(model, made, request=request)
+    )
 
 
 def _read(model: type[T], data: object, where: str, what: str, redact: Redact | None) -> T:

@@ -5,13 +5,14 @@ Source: the EventSpot pages of the v2 reference.
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003  # read at run time by the converter
+from collections.abc import Iterable, Mapping  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
 from typing import Any, ClassVar
 
 import attrs
 
+from ccv2_async.models.inputs import to_tuple
 from ccv2_async.models.rules import Need, rule
 
 __all__ = [
@@ -163,6 +164,11 @@ class OnlineMeeting:
     extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
+def _sections(values: Iterable[InformationSection | str]) -> tuple[InformationSection | str, ...]:
+    """Return sections as a tuple."""
+    return to_tuple(values)
+
+
 @attrs.frozen(weakref_slot=False)
 class TrackInformation:
     """How people register.
@@ -192,7 +198,7 @@ class TrackInformation:
     guest_display_label: str | None = None
     guest_limit: int | None = attrs.field(default=None, metadata=rule(least=0, most=100))
     information_sections: tuple[InformationSection | str, ...] = attrs.field(
-        default=(), metadata=rule(allowed=InformationSection)
+        default=(), metadata=rule(allowed=InformationSection), converter=_sections
     )
     is_guest_anonymous_enabled: bool | None = None
     is_guest_name_required: bool | None = None

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import attrs
 
+from ccv2_async.models.inputs import texts
 from ccv2_async.models.rules import Need, rule
 
 __all__ = [
@@ -93,6 +94,8 @@ class Fee:
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
+    __read_only__: ClassVar[frozenset[str]] = frozenset({"id"})
+
     id: str = attrs.field(metadata=rule(max_length=50))
     label: str | None = attrs.field(default=None, metadata=rule(required=True, max_length=100))
     fee: float | None = attrs.field(default=None, metadata=rule(required=True))
@@ -146,6 +149,8 @@ class ItemAttribute:
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
+    __read_only__: ClassVar[frozenset[str]] = frozenset({"id", "quantity_available"})
+
     id: str = attrs.field(metadata=rule(max_length=100))
     name: str | None = attrs.field(
         default=None, metadata=rule(required=True, min_length=1, max_length=100)
@@ -190,6 +195,10 @@ class Item:
         attributes: Its variants; they are added by calls of their own.
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
+
+    __read_only__: ClassVar[frozenset[str]] = frozenset(
+        {"id", "default_quantity_available", "attributes"}
+    )
 
     id: str = attrs.field(metadata=rule(max_length=100))
     name: str | None = attrs.field(
@@ -256,6 +265,10 @@ class Promocode:
         status: Its state.
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
+
+    __read_only__: ClassVar[frozenset[str]] = frozenset(
+        {"id", "quantity_available", "quantity_used", "status"}
+    )
 
     __needs__: ClassVar[tuple[Need, ...]] = _PROMOCODE_NEEDS
 
@@ -332,7 +345,7 @@ class PromocodeWrite:
     )
     discount_amount: float | None = attrs.field(default=None, metadata=rule(least=0.01))
     discount_percent: int | None = attrs.field(default=None, metadata=rule(least=1, most=100))
-    fee_ids: tuple[str, ...] = ()
+    fee_ids: tuple[str, ...] = attrs.field(default=(), converter=texts)
     is_paused: bool | None = None
     quantity_total: int | None = attrs.field(default=None, metadata=rule(least=-1))
     extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)

@@ -5,7 +5,7 @@ Source: the EventSpot pages of the v2 reference.
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003  # read at run time by the converter
+from collections.abc import Iterable, Mapping  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -21,6 +21,7 @@ from ccv2_async.models.event_parts import (
     PaymentOption,
     TrackInformation,  # noqa: TC001  # read at run time
 )
+from ccv2_async.models.inputs import to_tuple
 from ccv2_async.models.rules import Need, rule
 
 __all__ = [
@@ -131,6 +132,22 @@ class Event:
             None here. Goes back when it is written.
     """
 
+    __read_only__: ClassVar[frozenset[str]] = frozenset(
+        {
+            "id",
+            "status",
+            "time_zone_description",
+            "registration_url",
+            "total_registered_count",
+            "event_detail_url",
+            "created_date",
+            "updated_date",
+            "active_date",
+            "cancelled_date",
+            "deleted_date",
+        }
+    )
+
     __needs__: ClassVar[tuple[Need, ...]] = _NEEDS
 
     id: str
@@ -181,6 +198,16 @@ class Event:
     cancelled_date: datetime | None = None
     deleted_date: datetime | None = None
     extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+def _payment_options(values: Iterable[PaymentOption | str]) -> tuple[PaymentOption | str, ...]:
+    """Return options as a tuple."""
+    return to_tuple(values)
+
+
+def _notification_options(values: Iterable[NotificationOption]) -> tuple[NotificationOption, ...]:
+    """Return options as a tuple."""
+    return to_tuple(values)
 
 
 @attrs.frozen(weakref_slot=False)
@@ -240,7 +267,7 @@ class EventWrite:
         default=None, metadata=rule(allowed=CurrencyType)
     )
     payment_options: tuple[PaymentOption | str, ...] = attrs.field(
-        default=(), metadata=rule(allowed=PaymentOption)
+        default=(), metadata=rule(allowed=PaymentOption), converter=_payment_options
     )
     payable_to: str | None = None
     payment_address: EventAddress | None = None
@@ -249,7 +276,9 @@ class EventWrite:
     google_analytics_key: str | None = None
     is_virtual_event: bool | None = None
     online_meeting: OnlineMeeting | None = None
-    notification_options: tuple[NotificationOption, ...] = ()
+    notification_options: tuple[NotificationOption, ...] = attrs.field(
+        default=(), converter=_notification_options
+    )
     track_information: TrackInformation | None = None
     is_calendar_displayed: bool | None = None
     is_checkin_available: bool | None = None

@@ -9,6 +9,7 @@ a second run.
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from collections.abc import Callable
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 
 Reader = Callable[[Any, Any], Any]
 Writer = Callable[[Any], Any]
+
+ID_NAME = re.compile(r"(?:.*_)?ids?")
+"""The names of fields that hold ids, which the service takes as text only."""
+
+_LISTS_OF_IDS = frozenset({"lists", "contact_lists"})
 
 _FieldReader = Callable[[Any, dict[str, Any]], Any]
 """Reads a value that is not None; what cannot be kept in the field goes into the dict."""
@@ -267,24 +273,40 @@ def _text_or(read: Reader) -> Reader:
     return lambda value, _: value if isinstance(value, str) else read(value, None)
 
 
-def make_writer(model: type[Any], converter: Converter) -> Writer:
+def make_writer(model: type[Any], converter: Converter, *, request: bool = False) -> Writer:
     """Return the hook that writes `model` to a dict.
 
     It leaves None out, and writes the fields that `extra` keeps.
+
+    Args:
+        model: The model class.
+        converter: Gives the hooks of the models inside.
+        request: Whether the dict is the body of a request: read-only fields are left out, and ids
+            are text, which is what the service accepts.
     """
     fields = [a for a in _fields(model) if a.name != "extra"]
     keeps_extra = len(fields) < len(_fields(model))
     omit_empty = getattr(model, "__omit_empty__", False)
     described = shapes(model)
+    unsent: set[str] = set()
+    if request:
+        dropped = [a for a in fields if a.name in read_only_fields(model)]
+        fields = [a for a in fields if a not in dropped]
+        unsent = {n for a in dropped for n in (a.name, *a.metadata.get("aliases", ()))}
 
     def write(instance: Any) -> dict[str, Any]:
         out = dict(instance.extra or {}) if keeps_extra else {}
+        if request and out:
+            kept = {name: value for name, value in out.items() if name not in unsent}
+            out = with_text_ids(kept, "", converter)
         for key, aliases, skips_empty, write_field in table:
             value = getattr(instance, key)
             if value is None or (skips_empty and not value):
                 continue
             name = next((a for a in aliases if a in out and key not in out), key)
-            out[name] = write_field(value) if write_field is not None else value
+            written = write_field(value) if write_field is not None else value
+            if written is not None:
+                out[name] = written
         return out
 
     # A model may hold itself, so its writer comes before the writers of its fields.
@@ -296,11 +318,52 @@ def make_writer(model: type[Any], converter: Converter) -> Writer:
             a.name,
             a.metadata.get("aliases", ()),
             omit_empty and described[a.name].many,
-            _field_writer(a.name, described[a.name], writer_of),
+            (_request_field_writer(a, described[a.name], writer_of, converter) if request else None)
+            or _field_writer(a.name, described[a.name], writer_of),
         )
         for a in fields
     ]
     return write
+
+
+def _request_field_writer(
+    a: attrs.Attribute[Any],
+    s: Shape,
+    writer_of: Callable[[type[Any]], Writer],
+    converter: Converter,
+) -> Writer | None:
+    """Return the function for a field that a request writes in its own way; None for others."""
+    if s.kind in (str, object) and is_id(a.name):
+        return lambda value: with_text_ids(value, a.name, converter)
+    if "writable" in a.metadata:
+        words = frozenset(map(str, a.metadata["writable"]))
+        write = _field_writer(a.name, s, writer_of) or str
+        return lambda value: written if (written := write(value)) in words else None
+    return None
+
+
+def read_only_fields(model: type[Any]) -> frozenset[str]:
+    """Return the names of the fields that the service sets and a request leaves out."""
+    names: frozenset[str] = getattr(model, "__read_only__", frozenset())
+    return names
+
+
+def is_id(name: str) -> bool:
+    """Return whether a field of that name holds ids."""
+    return name in _LISTS_OF_IDS or ID_NAME.fullmatch(name) is not None
+
+
+def with_text_ids(value: Any, name: str, converter: Converter) -> Any:
+    """Return what JSON holds under `name` with each number that is an id as text."""
+    if isinstance(value, dict):
+        return {key: with_text_ids(entry, str(key), converter) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [with_text_ids(entry, name, converter) for entry in value]
+    if attrs.has(type(value)):
+        return converter.unstructure(value)
+    if isinstance(value, int) and not isinstance(value, bool) and is_id(name):
+        return str(value)
+    return value
 
 
 def _field_writer(key: str, s: Shape, writer_of: Callable[[type[Any]], Writer]) -> Writer | None:

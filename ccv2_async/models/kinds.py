@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, cast
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.models.hooks import shapes
+from ccv2_async.models.hooks import ID_NAME, shapes
 from ccv2_async.models.reading import DEPTH_LIMIT
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 Problem = tuple[str, object, str]
 """Where it is, below the field; what is there; and what should be."""
 
-_ID = re.compile(r"(?:.*_)?ids?")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 TEXT = "it must be text"
@@ -125,7 +124,7 @@ def _kind(name: str, shape: Shape) -> Callable[[Any], Problem | None]:
 def _fitting(name: str, shape: Shape) -> tuple[Callable[[Any], bool], str]:
     """The function that tells whether a value fits, and what fits in words."""
     kind = shape.kind
-    if kind is str and _ID.fullmatch(name):
+    if kind is str and ID_NAME.fullmatch(name):
         return (lambda value: is_text(value) or is_whole(value)), TEXT
     if kind in _PLAIN:
         return _PLAIN[kind]

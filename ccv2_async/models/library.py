@@ -173,6 +173,24 @@ class LibraryFile:
             None here. Goes back when the file is written.
     """
 
+    __read_only__: ClassVar[frozenset[str]] = frozenset(
+        {
+            "id",
+            "file_type",
+            "folder",
+            "height",
+            "width",
+            "size",
+            "is_image",
+            "source",
+            "status",
+            "thumbnail",
+            "url",
+            "created_date",
+            "modified_date",
+        }
+    )
+
     id: str
     name: str = attrs.field(metadata=rule(required=True, max_length=80))
     description: str | None = attrs.field(
@@ -255,6 +273,10 @@ class LibraryFolder:
         extra: What the service sent beyond the fields above, and the raw text of dates that are
             None here. Goes back when the folder is written.
     """
+
+    __read_only__: ClassVar[frozenset[str]] = frozenset(
+        {"id", "level", "children", "item_count", "created_date", "modified_date"}
+    )
 
     id: str
     name: str = attrs.field(

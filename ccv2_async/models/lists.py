@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
@@ -47,6 +47,10 @@ class ContactList:
         extra: What the service sent beyond the fields above, and the raw text of dates that are
             None here. Goes back when it is written.
     """
+
+    __read_only__: ClassVar[frozenset[str]] = frozenset(
+        {"id", "list_id", "contact_count", "created_date", "modified_date"}
+    )
 
     id: str
     list_id: str | None = None
@@ -88,6 +92,8 @@ class ContactListRef:
         status: The state of the list.
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
+
+    __read_only__: ClassVar[frozenset[str]] = frozenset({"status"})
 
     id: str = attrs.field(metadata=rule(required=True))
     status: ContactListStatus | str | None = None

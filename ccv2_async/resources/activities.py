@@ -15,7 +15,7 @@ from ccv2_async.models import (
     ExportContactsRequest,
     ExportSortBy,
 )
-from ccv2_async.models.convert import encode
+from ccv2_async.models.convert import encode_body
 from ccv2_async.models.rules import check
 from ccv2_async.polling.row_errors import Lines
 from ccv2_async.resources.arguments import (
@@ -344,7 +344,7 @@ class Activities(Resource):
                 Effect.IDEMPOTENT,
                 "clearing of",
                 f"lists {', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}",
-                [Portion(BytesBody(encode(request)), Lines())],
+                [Portion(BytesBody(encode_body(request)), Lines())],
                 lane,
                 strict=strict,
             )
@@ -429,7 +429,7 @@ class Activities(Resource):
                 Effect.CONVERGENT,
                 "export of",
                 f"list {list_id}",
-                [Portion(BytesBody(encode(request)), Lines())],
+                [Portion(BytesBody(encode_body(request)), Lines())],
                 lane,
             )
         )

@@ -259,6 +259,10 @@ def one_of(field: str, value: object, allowed: Iterable[str]) -> str | None:
     raise InvalidField(field, value, f"one of {', '.join(words)}")
 
 
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
 def checked_changes(changes: Mapping[str, Any], writable: type[Any]) -> dict[str, Any]:
     """The changes of an `update_x`, once they are known to be such as the service takes.
 
@@ -272,12 +276,18 @@ def checked_changes(changes: Mapping[str, Any], writable: type[Any]) -> dict[str
         InvalidField: Nothing to change, a name that cannot be changed, or a value that the
             service would refuse. Nothing was sent.
     """
-    names = [field.name for field in attrs.fields(writable) if field.name != "extra"]
+    fields = {field.name: field for field in attrs.fields(writable) if field.name != "extra"}
+    names = list(fields)
     if not changes:
         raise InvalidField("changes", None, f"at least one of {', '.join(names)}")
     for name, value in changes.items():
         if name not in names:
             raise InvalidField(name, value, f"it cannot be changed; {', '.join(names)} can")
-    check_kinds(changes, writable)
-    check(changes, {name: limit for name, limit in rules_of(writable).items() if name in changes})
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in changes.items()}
+    converters = {name: field.converter for name, field in fields.items()}
+    given = {
+        name: value if value is None else (converters[name] or _as_it_is)(value)
+        for name, value in changes.items()
+    }
+    check_kinds(given, writable)
+    check(given, {name: limit for name, limit in rules_of(writable).items() if name in given})
+    return given

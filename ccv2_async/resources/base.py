@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from ccv2_async.errors import DecodeError
-from ccv2_async.models.convert import encode
+from ccv2_async.models.convert import encode_body
 from ccv2_async.models.rules import check
 from ccv2_async.resources.arguments import checked_changes, checked_id, checked_limit, query_of
 from ccv2_async.resources.listing import Listing
@@ -71,7 +71,7 @@ class Resource:
                 effect,
                 what,
                 query=query_of(query),
-                body=BytesBody(encode(body)) if body is not None else None,
+                body=BytesBody(encode_body(body)) if body is not None else None,
             )
         )
 

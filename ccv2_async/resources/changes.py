@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from datetime import datetime
 
     from ccv2_async.models import (
@@ -49,8 +49,8 @@ class ListChanges(TypedDict, total=False):
 class ContactChanges(TypedDict, total=False):
     """What can be changed of a contact; see `ContactWrite`."""
 
-    email_addresses: Sequence[EmailAddress]
-    lists: Sequence[ContactListRef]
+    email_addresses: Iterable[EmailAddress]
+    lists: Iterable[ContactListRef | str]
     prefix_name: str | None
     first_name: str | None
     last_name: str | None
@@ -61,9 +61,9 @@ class ContactChanges(TypedDict, total=False):
     work_phone: str | None
     cell_phone: str | None
     fax: str | None
-    addresses: Sequence[Address]
-    custom_fields: Sequence[CustomField]
-    notes: Sequence[Note]
+    addresses: Iterable[Address]
+    custom_fields: Iterable[CustomField]
+    notes: Iterable[Note]
     source_details: str | None
 
 
@@ -88,7 +88,7 @@ class CampaignChanges(TypedDict, total=False):
     greeting_salutations: str | None
     greeting_string: str | None
     message_footer: MessageFooter | None
-    sent_to_contact_lists: Sequence[SentToContactList]
+    sent_to_contact_lists: Iterable[SentToContactList | str]
     is_visible_in_ui: bool | None
 
 
@@ -106,7 +106,7 @@ class EventChanges(TypedDict, total=False):
     location: str | None
     address: EventAddress | None
     currency_type: CurrencyType | str | None
-    payment_options: Sequence[PaymentOption | str]
+    payment_options: Iterable[PaymentOption | str]
     payable_to: str | None
     payment_address: EventAddress | None
     paypal_account_email: str | None
@@ -114,7 +114,7 @@ class EventChanges(TypedDict, total=False):
     google_analytics_key: str | None
     is_virtual_event: bool | None
     online_meeting: OnlineMeeting | None
-    notification_options: Sequence[NotificationOption]
+    notification_options: Iterable[NotificationOption]
     track_information: TrackInformation | None
     is_calendar_displayed: bool | None
     is_checkin_available: bool | None
@@ -165,7 +165,7 @@ class PromocodeChanges(TypedDict, total=False):
     discount_type: DiscountType | str | None
     discount_amount: float | None
     discount_percent: int | None
-    fee_ids: Sequence[str]
+    fee_ids: Iterable[str]
     is_paused: bool | None
     quantity_total: int | None
 
@@ -183,4 +183,4 @@ class AccountChanges(TypedDict, total=False):
     company_logo: str | None
     country_code: str | None
     state_code: str | None
-    organization_addresses: Sequence[AccountAddress]
+    organization_addresses: Iterable[AccountAddress]

@@ -8,7 +8,7 @@ import attrs
 
 from ccv2_async.errors import InvalidField
 from ccv2_async.models import AddContactsRequest, ImportData
-from ccv2_async.models.convert import encode
+from ccv2_async.models.convert import encode_body
 from ccv2_async.models.rules import check
 from ccv2_async.resources.imports import Unfit, is_address, split_rows
 
@@ -139,13 +139,13 @@ def _contact(row: ContactRow, number: int) -> ImportData:
 
 def _encoded(contact: ImportData) -> bytes:
     # Copied, because what the JSON library gives holds on to some 4 KB, however short it is.
-    return bytes(memoryview(encode(contact)))
+    return bytes(memoryview(encode_body(contact)))
 
 
 def _requests(encoded: Sequence[bytes], rest: Mapping[str, object]) -> list[RowsRequest]:
     if not encoded:
         raise InvalidField("contacts", [], "at least one contact")
-    before, after = b'{"import_data":[', b"]," + encode(rest)[1:]
+    before, after = b'{"import_data":[', b"]," + encode_body(rest)[1:]
     try:
         parts = split_rows([len(row) for row in encoded], len(before) + len(after))
     except Unfit as unfit:

@@ -91,15 +91,30 @@ class Admin:
 
         self._do(change)
 
-    def add_contacts(self, count: int, list_id: str = "1") -> None:
-        """Put contacts on a list: `contact1@example.com` and so on, as many as are asked for."""
+    def add_contacts(
+        self,
+        count: int,
+        list_id: str = "1",
+        *,
+        opt_in_source: str = "ACTION_BY_OWNER",
+        status: str = "ACTIVE",
+    ) -> None:
+        """Put contacts on a list: `contact1@example.com` and so on.
+
+        Args:
+            count: How many contacts.
+            list_id: The list.
+            opt_in_source: Who put them there, such as `ACTION_BY_SYSTEM`.
+            status: Their status, such as `UNCONFIRMED`.
+        """
 
         def add() -> None:
             contacts, now = self._world.contacts, self._world.clock.time()
             contacts.contact_list(list_id)
             for number in range(1, count + 1):
                 email = f"contact{number}@example.com"
-                contact = contacts.add(email, "API", "ACTION_BY_OWNER", now)
+                contact = contacts.add(email, "API", opt_in_source, now)
+                contact.opt_in_source, contact.status = opt_in_source, status
                 contact.fields.setdefault("first_name", f"Contact {number}")
                 contacts.join(contact, [list_id], now)
 

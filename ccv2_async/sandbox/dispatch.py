@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from ccv2_async.sandbox.fields import check_id_types
 from ccv2_async.sandbox.forms import boundary_of, read_form
 from ccv2_async.sandbox.gateway import API, ENTRY, QUERY
 from ccv2_async.sandbox.operations import Call, FormBody, JsonBody
@@ -98,7 +99,9 @@ class Endpoint:
         form: Form | None = None
         if isinstance(operation.body, JsonBody):
             limit = world.settings.job_size if operation.body.bulk else _JSON_LIMIT
-            body = operation.body.field.read("body", await _read_json(receive, limit))
+            body = await _read_json(receive, limit)
+            check_id_types(operation.body.field, body)
+            body = operation.body.field.read("body", body)
         elif isinstance(operation.body, FormBody):
             bulk, settings = operation.body.bulk, world.settings
             limit = settings.job_size if bulk else settings.max_upload_size

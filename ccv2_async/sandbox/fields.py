@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from ccv2_async.sandbox.clock import read_stamp, utc_stamp
-from ccv2_async.sandbox.problems import absent_field, bad_field
+from ccv2_async.sandbox.problems import Refusal, absent_field, bad_field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,8 @@ class Field:
     """One field of a JSON object, one part of a form, or one query parameter.
 
     Attributes:
-        kind: What its value is. An `id` is text, and a number is taken as text.
+        kind: What its value is. An `id` is text; one that is read only may be a number in an
+            answer.
         required: It has to be sent.
         read_only: The service sets it; what a client sends is ignored.
         max_length: Characters at most.
@@ -77,7 +78,7 @@ class Field:
         if self.model is not None:
             return {"$ref": f"#/components/schemas/{self.model.name}"}
         types: Any = _SCHEMA_TYPES[self.kind]
-        if self.kind == "id" and not self.allowed:
+        if self.kind == "id" and self.read_only:
             types = ["string", "integer"]
         exact = bool(self.allowed) and not self.any_case
         keywords = {
@@ -153,9 +154,35 @@ class Model:
         return found
 
 
+def check_id_types(field: Field, value: Any, path: str = "#") -> None:
+    """Refuse a body in which an id is not text, as the service does before anything else.
+
+    Args:
+        field: What the body is.
+        value: The body.
+        path: Where the value is in the body, as the service writes it: `#/lists/0/id`.
+    """
+    if field.read_only or value is None:
+        return
+    is_id = field.kind == "id" or (
+        # An id, or an object with one.
+        field.kind == "any" and field.model is not None and not isinstance(value, dict)
+    )
+    if is_id and not isinstance(value, str):
+        raise Refusal(
+            400,
+            f"{path}: Value is of a disallowed type. Allowed types are: String",
+            "json.type.invalid",
+        )
+    if field.items is not None and isinstance(value, list):
+        for index, item in enumerate(value):
+            check_id_types(field.items, item, f"{path}/{index}")
+    if field.model is not None and isinstance(value, dict):
+        for name, inner in field.model.fields.items():
+            check_id_types(inner, value.get(name), f"{path}/{name}")
+
+
 def _read_text(field: Field, name: str, value: Any) -> str:
-    if field.kind == "id" and isinstance(value, int | float) and not isinstance(value, bool):
-        value = str(int(value)) if value == int(value) else value
     if not isinstance(value, str):
         raise bad_field(name, "text is expected.")
     if field.max_length is not None and len(value) > field.max_length:

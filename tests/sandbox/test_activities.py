@@ -74,7 +74,9 @@ def test_an_import_adds_the_rows_of_a_file_and_reports_the_bad_ones_by_line(
     assert api.get("/lists/1").json()["contact_count"] == 2
     (ann,) = api.get("/contacts", params={"email": "ann@example.com"}).json()["results"]
     assert (ann["first_name"], ann["last_name"]) == ("Ann", "Lee, Jr.")
-    assert ann["addresses"] == [{"address_type": "PERSONAL", "city": "Boston"}]
+    (address,) = ann["addresses"]
+    assert address.pop("id")
+    assert address == {"address_type": "PERSONAL", "city": "Boston"}
     assert ann["custom_fields"][0]["value"] == "blue"
 
 
@@ -119,7 +121,9 @@ def test_a_json_import_takes_the_named_columns_alone(api: httpx.Client) -> None:
     assert row["errors"][0]["line_number"] == 2
     (ann,) = api.get("/contacts").json()["results"]
     assert (ann["first_name"], ann["job_title"]) == ("Ann", "")
-    assert ann["addresses"] == [{"address_type": "PERSONAL", "city": "Boston"}]
+    (address,) = ann["addresses"]
+    assert address.pop("id")
+    assert address == {"address_type": "PERSONAL", "city": "Boston"}
     assert ann["custom_fields"][0]["name"] == "CustomField6"
 
 

@@ -92,7 +92,7 @@ def test_a_put_replaces_the_whole_contact(api: httpx.Client) -> None:
         api, "ann@example.com", first_name="Ann", job_title="Baker", notes=[{"note": "x"}]
     )
     assert contact["notes"][0]["created_date"]
-    sent = {**contact, "first_name": "Anna", "job_title": None, "lists": [{"id": int(other)}]}
+    sent = {**contact, "first_name": "Anna", "job_title": None, "lists": [{"id": other}]}
     changed = api.put(f"/contacts/{contact['id']}", json=sent).json()
     assert (changed["first_name"], changed["job_title"]) == ("Anna", "")
     assert changed["notes"] == contact["notes"]
@@ -103,6 +103,47 @@ def test_a_put_replaces_the_whole_contact(api: httpx.Client) -> None:
     make(api, "bob@example.com")
     answer = api.put(f"/contacts/{contact['id']}", json=person("bob@example.com"))
     assert (answer.status_code, key_of(answer)) == (400, "json.email.invalid")
+
+
+def test_a_postal_address_keeps_its_id_and_a_note_its_id_and_dates(
+    sandbox: Sandbox, api: httpx.Client
+) -> None:
+    work = {"address_type": "BUSINESS", "line1": "2 Oak Street"}
+    home = {"address_type": "PERSONAL", "line1": "1 Main Street"}
+    contact = make(
+        api, "ann@example.com", addresses=[work, home], notes=[{"note": "x"}, {"note": "y"}]
+    )
+    ids = {row["address_type"]: row["id"] for row in contact["addresses"]}
+    assert len(set(ids.values())) == 2
+    sandbox.admin.advance(60)
+    changed = api.put(
+        f"/contacts/{contact['id']}",
+        json=person(
+            "ann@example.com", addresses=[home, work], notes=[{"note": "y"}, {"note": "z"}]
+        ),
+    ).json()
+    assert {row["address_type"]: row["id"] for row in changed["addresses"]} == ids
+    kept, new = changed["notes"]
+    assert kept == contact["notes"][1]
+    assert new["id"] not in [note["id"] for note in contact["notes"]]
+    assert new["created_date"] > kept["created_date"]
+
+
+@pytest.mark.parametrize("source", ["ACTION_BY_SYSTEM", "ACTION_BY_CONTACT", ""])
+def test_an_opt_in_source_is_written_as_the_visitors_or_the_owners(
+    sandbox: Sandbox, api: httpx.Client, source: str
+) -> None:
+    sandbox.admin.add_contacts(1, opt_in_source="ACTION_BY_SYSTEM")
+    (contact,) = api.get("/contacts").json()["results"]
+    (address,) = contact["email_addresses"]
+    assert address["opt_in_source"] == "ACTION_BY_SYSTEM"
+    for given, status in ((source, 400), ("ACTION_BY_VISITOR", 200), ("ACTION_BY_OWNER", 200)):
+        body = {**contact, "email_addresses": [{**address, "opt_in_source": given}]}
+        answer = api.put(f"/contacts/{contact['id']}", json=body)
+        assert answer.status_code == status
+        if status == 400:
+            (error,) = answer.json()
+            assert error["error_message"] == "Valid options are: ACTION_BY_VISITOR, ACTION_BY_OWNER"
 
 
 @pytest.mark.parametrize(

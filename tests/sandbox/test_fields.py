@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccv2_async.sandbox.clock import offset_stamp, read_stamp, utc_stamp
-from ccv2_async.sandbox.fields import Field, Model
+from ccv2_async.sandbox.fields import Field, Model, check_id_types
 from ccv2_async.sandbox.paging import read_cursor, write_cursor
 from ccv2_async.sandbox.problems import Refusal
 
@@ -44,10 +44,39 @@ def test_dates_are_read_in_the_forms_that_clients_send(text: str, moment: float)
 
 
 @pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({"id": 7}, "#/id"),
+        ({"id": "7", "lists": [{"id": "1"}, {"id": 2}]}, "#/lists/1/id"),
+        ({"id": "7", "fee_ids": ["1", 2.0]}, "#/fee_ids/1"),
+        ({"id": True}, "#/id"),
+    ],
+)
+def test_an_id_that_is_not_text_is_refused_with_its_place(body: Any, path: str) -> None:
+    listed = Field("object", model=Model("Ref", {"id": Field("id", required=True)}))
+    model = Model(
+        "Whole",
+        {
+            "id": Field("id"),
+            "list_id": Field("id", read_only=True),
+            "lists": Field("array", items=listed),
+            "fee_ids": Field("array", items=Field("id")),
+        },
+    )
+    field = Field("object", model=model)
+    with pytest.raises(Refusal) as caught:
+        check_id_types(field, {"list_id": 9, **body})
+    assert (caught.value.status, caught.value.key) == (400, "json.type.invalid")
+    assert caught.value.message == (
+        f"{path}: Value is of a disallowed type. Allowed types are: String"
+    )
+    check_id_types(field, {"id": "7", "list_id": 9, "lists": None})
+
+
+@pytest.mark.parametrize(
     ("field", "given_value", "read"),
     [
-        (Field("id"), 7, "7"),
-        (Field("id"), 7.0, "7"),
+        (Field("id"), "7", "7"),
         (Field("integer"), 7.0, 7),
         (Field("number"), 7, 7.0),
         (Field("string", allowed=("MyComputer",), any_case=True), "MYCOMPUTER", "MyComputer"),

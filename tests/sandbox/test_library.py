@@ -396,7 +396,7 @@ def test_files_are_moved_all_or_none(sandbox: Sandbox, api: httpx.Client, upload
     answer = api.put(f"/library/folders/{top['id']}/files", json=[first, "77"])
     assert answer.status_code == 400
     assert [row["folder_id"] for row in sandbox.admin.files()] == [None, None]
-    answer = api.put(f"/library/folders/{top['id']}/files", json=[first, int(second)])
+    answer = api.put(f"/library/folders/{top['id']}/files", json=[first, second])
     assert answer.json() == [
         {"id": file_id, "uri": f"{sandbox.base_url}/library/files/{file_id}"}
         for file_id in (first, second)

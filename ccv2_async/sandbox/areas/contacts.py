@@ -40,6 +40,7 @@ _TEXTS = (
     "cell_phone",
     "fax",
 )
+_ACTIONS = ("ACTION_BY_OWNER", "ACTION_BY_VISITOR")
 _STATUSES = ("ACTIVE", "UNCONFIRMED", "OPTOUT", "REMOVED", "NON_SUBSCRIBER")
 
 
@@ -60,16 +61,24 @@ def show_contact(contact: Contact) -> dict[str, Any]:
         "status": contact.status,
         "confirmed": False,
         **{name: fields.get(name, "") for name in _TEXTS},
-        "addresses": fields.get("addresses", []),
+        "addresses": [
+            {"id": _address_id(contact, row), **row} for row in fields.get("addresses", [])
+        ],
         "email_addresses": [address],
         "lists": [{"id": list_id, "status": "ACTIVE"} for list_id in contact.lists],
-        "custom_fields": fields.get("custom_fields", []),
+        "custom_fields": [{"label": row["name"], **row} for row in fields.get("custom_fields", [])],
         "notes": fields.get("notes", []),
         "source": contact.source,
         "source_details": fields.get("source_details", ""),
         "created_date": utc_stamp(contact.created),
         "modified_date": utc_stamp(contact.modified),
     }
+
+
+def _address_id(contact: Contact, address: dict[str, Any]) -> str:
+    """Return the id of a postal address: a contact has one of each type."""
+    kind = address.get("address_type", "")
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"contact:{contact.id}:address:{kind}"))
 
 
 def contacts_list(call: Call) -> Answer:
@@ -102,11 +111,28 @@ def _checked(call: Call) -> tuple[str, list[str], dict[str, Any]]:
     kinds = [row.get("address_type") for row in body.get("addresses", [])]
     if len(kinds) > len(set(kinds)):
         raise bad_field("addresses", "one PERSONAL and one BUSINESS address are accepted.")
-    for number, note in enumerate(body.get("notes", []), 1):
-        note.setdefault("id", str(number))
-        note.setdefault("created_date", utc_stamp(call.now))
-        note.setdefault("modified_date", utc_stamp(call.now))
+    source = addresses[0].get("opt_in_source")
+    if source not in (None, *_ACTIONS):
+        raise Refusal(
+            400,
+            f"Valid options are: {', '.join(reversed(_ACTIONS))}",
+            "json.field.opt_in_source.value.invalid",
+        )
     return email, lists, body
+
+
+def _set_fields(contact: Contact, fields: dict[str, Any], now: float) -> None:
+    """Set what a client writes; a note that was there already keeps its id and its dates."""
+    before = {note["note"]: note for note in contact.fields.get("notes", []) if "note" in note}
+    used = {int(note["id"]) for note in before.values()}
+    for note in fields.get("notes", []):
+        known = before.pop(note.get("note"), None)
+        if known is None:
+            used.add(max(used, default=0) + 1)
+            stamp = utc_stamp(now)
+            known = {"id": str(max(used)), "created_date": stamp, "modified_date": stamp}
+        note |= {name: known[name] for name in ("id", "created_date", "modified_date")}
+    contact.fields = fields
 
 
 def contact_create(call: Call) -> Answer:
@@ -117,7 +143,7 @@ def contact_create(call: Call) -> Answer:
     if stored is not None and stored.status == "ACTIVE":
         raise Refusal(409, f"A contact with the address {email} is there already.")
     contact = contacts.add(email, "API", call.query["action_by"], call.now)
-    contact.fields = fields
+    _set_fields(contact, fields, call.now)
     contacts.join(contact, lists, call.now)
     location = call.url(f"/contacts/{contact.id}")
     return Answer(201, show_contact(contact), {"Location": location})
@@ -135,7 +161,7 @@ def contact_update(call: Call) -> Answer:
     email, lists, fields = _checked(call)
     contacts.readdress(contact, email)
     contacts.add(email, contact.source, call.query["action_by"], call.now)
-    contact.fields = fields
+    _set_fields(contact, fields, call.now)
     contacts.join(contact, lists, call.now)
     contacts.leave(contact, [old for old in contact.lists if old not in lists], call.now)
     return Answer(200, show_contact(contact))
@@ -177,7 +203,7 @@ _ONE = Shape("one", schemas.CONTACT)
 _WRITE = JsonBody.of(schemas.CONTACT_WRITE)
 _ACTION = {
     "action_by": (
-        Field("string", allowed=("ACTION_BY_OWNER", "ACTION_BY_VISITOR")),
+        Field("string", allowed=_ACTIONS),
         "ACTION_BY_OWNER",
     )
 }

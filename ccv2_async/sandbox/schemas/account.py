@@ -39,7 +39,7 @@ VERIFIED_EMAIL_ADDRESS = Model(
     "VerifiedEmailAddress",
     {
         "email_address": Field("string", required=True),
-        "status": Field("string"),
+        "status": Field("string", read_only=True),
     },
 )
 

@@ -55,11 +55,11 @@ SENT_TO_CONTACT_LIST = Model(
 CAMPAIGN = Model(
     "Campaign",
     {
-        "id": Field("id", required=True),
+        "id": Field("id", required=True, read_only=True),
         "name": Field("string"),
         "subject": Field("string"),
-        "status": Field("string"),
-        "template_type": Field("string"),
+        "status": Field("string", read_only=True),
+        "template_type": Field("string", read_only=True),
         "from_name": Field("string"),
         "from_email": Field("string"),
         "reply_to_email": Field("string"),
@@ -77,15 +77,17 @@ CAMPAIGN = Model(
         "greeting_string": Field("string"),
         "message_footer": Field("object", model=MESSAGE_FOOTER),
         "sent_to_contact_lists": Field("array", items=Field("object", model=SENT_TO_CONTACT_LIST)),
-        "tracking_summary": Field("object", model=TRACKING_SUMMARY),
-        "click_through_details": Field("array", items=Field("object", model=CLICK_THROUGH_DETAIL)),
-        "permalink_url": Field("string"),
+        "tracking_summary": Field("object", model=TRACKING_SUMMARY, read_only=True),
+        "click_through_details": Field(
+            "array", items=Field("object", model=CLICK_THROUGH_DETAIL), read_only=True
+        ),
+        "permalink_url": Field("string", read_only=True),
         "is_visible_in_ui": Field("boolean"),
-        "created_date": Field("datetime"),
-        "modified_date": Field("datetime"),
-        "last_run_date": Field("datetime"),
-        "last_sent_date": Field("datetime"),
-        "next_run_date": Field("datetime"),
+        "created_date": Field("datetime", read_only=True),
+        "modified_date": Field("datetime", read_only=True),
+        "last_run_date": Field("datetime", read_only=True),
+        "last_sent_date": Field("datetime", read_only=True),
+        "next_run_date": Field("datetime", read_only=True),
     },
 )
 

@@ -8,20 +8,20 @@ from ccv2_async.sandbox.schemas.lists import CONTACT_LIST_REF
 EMAIL_ADDRESS = Model(
     "EmailAddress",
     {
-        "id": Field("id"),
+        "id": Field("id", read_only=True),
         "email_address": Field("string", required=True),
-        "status": Field("string"),
-        "confirm_status": Field("string"),
+        "status": Field("string", read_only=True),
+        "confirm_status": Field("string", read_only=True),
         "opt_in_source": Field("string"),
-        "opt_in_date": Field("datetime"),
-        "opt_out_date": Field("datetime"),
+        "opt_in_date": Field("datetime", read_only=True),
+        "opt_out_date": Field("datetime", read_only=True),
     },
 )
 
 ADDRESS = Model(
     "Address",
     {
-        "id": Field("id"),
+        "id": Field("id", read_only=True),
         "address_type": Field("string"),
         "line1": Field("string"),
         "line2": Field("string"),
@@ -39,7 +39,7 @@ CUSTOM_FIELD = Model(
     "CustomField",
     {
         "name": Field("string", required=True),
-        "label": Field("string"),
+        "label": Field("string", read_only=True),
         "value": Field("string", required=True),
     },
 )
@@ -47,20 +47,20 @@ CUSTOM_FIELD = Model(
 NOTE = Model(
     "Note",
     {
-        "id": Field("id"),
+        "id": Field("id", read_only=True),
         "note": Field("string"),
-        "created_date": Field("datetime"),
-        "modified_date": Field("datetime"),
+        "created_date": Field("datetime", read_only=True),
+        "modified_date": Field("datetime", read_only=True),
     },
 )
 
 CONTACT = Model(
     "Contact",
     {
-        "id": Field("id", required=True),
-        "contact_id": Field("id"),
-        "status": Field("string"),
-        "confirmed": Field("boolean"),
+        "id": Field("id", required=True, read_only=True),
+        "contact_id": Field("id", read_only=True),
+        "status": Field("string", read_only=True),
+        "confirmed": Field("boolean", read_only=True),
         "prefix_name": Field("string"),
         "first_name": Field("string"),
         "middle_name": Field("string"),
@@ -79,12 +79,12 @@ CONTACT = Model(
         "lists": Field("array", items=Field("object", model=CONTACT_LIST_REF)),
         "custom_fields": Field("array", items=Field("object", model=CUSTOM_FIELD)),
         "notes": Field("array", items=Field("object", model=NOTE)),
-        "source": Field("string"),
+        "source": Field("string", read_only=True),
         "source_details": Field("string"),
-        "created_date": Field("datetime"),
-        "modified_date": Field("datetime"),
-        "insert_date": Field("datetime"),
-        "last_update_date": Field("datetime"),
+        "created_date": Field("datetime", read_only=True),
+        "modified_date": Field("datetime", read_only=True),
+        "insert_date": Field("datetime", read_only=True),
+        "last_update_date": Field("datetime", read_only=True),
     },
 )
 
@@ -118,10 +118,13 @@ CONTACT_WRITE = Model(
     },
 )
 
+# An id, or an object with one; the SDK that shows the request does not say which.
+LIST_OF_FORM = Field("any", model=CONTACT_LIST_REF)
+
 SIGNUP_FORM_WRITE = Model(
     "SignupFormWrite",
     {
-        "contact_lists": Field("array", required=True, minimum=1),
+        "contact_lists": Field("array", required=True, minimum=1, items=LIST_OF_FORM),
         "list_name": Field("string"),
         "source": Field("string"),
     },

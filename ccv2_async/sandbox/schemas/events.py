@@ -86,17 +86,17 @@ TRACK_INFORMATION = Model(
 EVENT = Model(
     "Event",
     {
-        "id": Field("id", required=True),
+        "id": Field("id", required=True, read_only=True),
         "name": Field("string"),
         "title": Field("string"),
-        "status": Field("string"),
+        "status": Field("string", read_only=True),
         "type": Field("string"),
         "description": Field("string"),
         "location": Field("string"),
         "start_date": Field("datetime"),
         "end_date": Field("datetime"),
         "time_zone_id": Field("string"),
-        "time_zone_description": Field("string"),
+        "time_zone_description": Field("string", read_only=True),
         "address": Field("object", model=EVENT_ADDRESS),
         "contact": Field("object", model=EVENT_CONTACT),
         "currency_type": Field("string"),
@@ -119,14 +119,14 @@ EVENT = Model(
         "theme_name": Field("string"),
         "twitter_hash_tag": Field("string"),
         "meta_data_tags": Field("string"),
-        "registration_url": Field("string"),
-        "total_registered_count": Field("integer"),
-        "event_detail_url": Field("string"),
-        "created_date": Field("datetime"),
-        "updated_date": Field("datetime"),
-        "active_date": Field("datetime"),
-        "cancelled_date": Field("datetime"),
-        "deleted_date": Field("datetime"),
+        "registration_url": Field("string", read_only=True),
+        "total_registered_count": Field("integer", read_only=True),
+        "event_detail_url": Field("string", read_only=True),
+        "created_date": Field("datetime", read_only=True),
+        "updated_date": Field("datetime", read_only=True),
+        "active_date": Field("datetime", read_only=True),
+        "cancelled_date": Field("datetime", read_only=True),
+        "deleted_date": Field("datetime", read_only=True),
     },
 )
 
@@ -265,7 +265,7 @@ EVENT_STATUS_PATCH = Model(
 FEE = Model(
     "Fee",
     {
-        "id": Field("id", required=True),
+        "id": Field("id", required=True, read_only=True),
         "label": Field("string"),
         "fee": Field("number"),
         "early_fee": Field("number"),
@@ -292,10 +292,10 @@ FEE_WRITE = Model(
 ITEM_ATTRIBUTE = Model(
     "ItemAttribute",
     {
-        "id": Field("id", required=True),
+        "id": Field("id", required=True, read_only=True),
         "name": Field("string"),
         "quantity_total": Field("integer"),
-        "quantity_available": Field("integer"),
+        "quantity_available": Field("integer", read_only=True),
     },
 )
 
@@ -310,15 +310,15 @@ ITEM_ATTRIBUTE_WRITE = Model(
 ITEM = Model(
     "Item",
     {
-        "id": Field("id", required=True),
+        "id": Field("id", required=True, read_only=True),
         "name": Field("string"),
         "description": Field("string"),
         "price": Field("number"),
         "default_quantity_total": Field("integer"),
-        "default_quantity_available": Field("integer"),
+        "default_quantity_available": Field("integer", read_only=True),
         "per_registrant_limit": Field("integer"),
         "show_quantity_available": Field("boolean"),
-        "attributes": Field("array", items=Field("object", model=ITEM_ATTRIBUTE)),
+        "attributes": Field("array", items=Field("object", model=ITEM_ATTRIBUTE), read_only=True),
     },
 )
 
@@ -337,7 +337,7 @@ ITEM_WRITE = Model(
 PROMOCODE = Model(
     "Promocode",
     {
-        "id": Field("id", required=True),
+        "id": Field("id", required=True, read_only=True),
         "code_name": Field("string"),
         "code_type": Field("string"),
         "discount_scope": Field("string"),
@@ -347,9 +347,9 @@ PROMOCODE = Model(
         "fee_ids": Field("array", items=Field("id")),
         "is_paused": Field("boolean"),
         "quantity_total": Field("integer"),
-        "quantity_available": Field("integer"),
-        "quantity_used": Field("integer"),
-        "status": Field("string"),
+        "quantity_available": Field("integer", read_only=True),
+        "quantity_used": Field("integer", read_only=True),
+        "status": Field("string", read_only=True),
     },
 )
 

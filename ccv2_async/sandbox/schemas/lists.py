@@ -7,13 +7,13 @@ from ccv2_async.sandbox.fields import Field, Model
 CONTACT_LIST = Model(
     "ContactList",
     {
-        "id": Field("id", required=True),
-        "list_id": Field("id"),
+        "id": Field("id", required=True, read_only=True),
+        "list_id": Field("id", read_only=True),
         "name": Field("string"),
         "status": Field("string"),
-        "contact_count": Field("integer"),
-        "created_date": Field("datetime"),
-        "modified_date": Field("datetime"),
+        "contact_count": Field("integer", read_only=True),
+        "created_date": Field("datetime", read_only=True),
+        "modified_date": Field("datetime", read_only=True),
     },
 )
 
@@ -29,6 +29,6 @@ CONTACT_LIST_REF = Model(
     "ContactListRef",
     {
         "id": Field("id", required=True),
-        "status": Field("string"),
+        "status": Field("string", read_only=True),
     },
 )

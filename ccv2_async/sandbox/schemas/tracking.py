@@ -8,7 +8,7 @@ SEND_ACTIVITY = Model(
     "SendActivity",
     {
         "activity_type": Field("string"),
-        "campaign_id": Field("id"),
+        "campaign_id": Field("id", read_only=True),
         "contact_id": Field("id"),
         "email_address": Field("string"),
         "send_date": Field("datetime"),
@@ -19,7 +19,7 @@ OPEN_ACTIVITY = Model(
     "OpenActivity",
     {
         "activity_type": Field("string"),
-        "campaign_id": Field("id"),
+        "campaign_id": Field("id", read_only=True),
         "contact_id": Field("id"),
         "email_address": Field("string"),
         "open_date": Field("datetime"),
@@ -30,7 +30,7 @@ CLICK_ACTIVITY = Model(
     "ClickActivity",
     {
         "activity_type": Field("string"),
-        "campaign_id": Field("id"),
+        "campaign_id": Field("id", read_only=True),
         "contact_id": Field("id"),
         "email_address": Field("string"),
         "click_date": Field("datetime"),
@@ -43,7 +43,7 @@ FORWARD_ACTIVITY = Model(
     "ForwardActivity",
     {
         "activity_type": Field("string"),
-        "campaign_id": Field("id"),
+        "campaign_id": Field("id", read_only=True),
         "contact_id": Field("id"),
         "email_address": Field("string"),
         "forward_date": Field("datetime"),
@@ -54,7 +54,7 @@ BOUNCE_ACTIVITY = Model(
     "BounceActivity",
     {
         "activity_type": Field("string"),
-        "campaign_id": Field("id"),
+        "campaign_id": Field("id", read_only=True),
         "contact_id": Field("id"),
         "email_address": Field("string"),
         "bounce_code": Field("string"),
@@ -68,7 +68,7 @@ UNSUBSCRIBE_ACTIVITY = Model(
     "UnsubscribeActivity",
     {
         "activity_type": Field("string"),
-        "campaign_id": Field("id"),
+        "campaign_id": Field("id", read_only=True),
         "contact_id": Field("id"),
         "email_address": Field("string"),
         "unsubscribe_date": Field("datetime"),
@@ -81,7 +81,7 @@ TRACKING_ACTIVITY = Model(
     "TrackingActivity",
     {
         "activity_type": Field("string"),
-        "campaign_id": Field("id"),
+        "campaign_id": Field("id", read_only=True),
         "contact_id": Field("id"),
         "email_address": Field("string"),
         "send_date": Field("datetime"),
@@ -120,7 +120,7 @@ CONTACT_TRACKING_SUMMARY = Model(
 CONTACT_CAMPAIGN_SUMMARY = Model(
     "ContactCampaignSummary",
     {
-        "campaign_id": Field("id"),
+        "campaign_id": Field("id", read_only=True),
         "contact_id": Field("id"),
         "opens": Field("integer"),
         "clicks": Field("integer"),
