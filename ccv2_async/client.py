@@ -87,7 +87,7 @@ class ConstantContact:
             not closed. Its limits and proxies count then, and `proxy` and `verify` must be left
             out. Each HTTP/1.1 request gets a connection of its own.
         proxy: A proxy URL; the environment's proxies are used unless `trust_env` is False. Each
-            request through a proxy gets a connection of its own.
+            request through a SOCKS or https proxy gets a connection of its own.
         verify: An `ssl.SSLContext`; False verifies nothing, which is for tests only.
         trust_env: Whether the environment's proxies are used.
         timeouts: Limits on single steps of a call, in seconds.

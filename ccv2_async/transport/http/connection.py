@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable
 
     from ccv2_async.transport.http.protocol import SocketStream
+    from ccv2_async.transport.http.proxies import HttpProxy
 
 __all__ = ["Connection", "NothingSent"]
 
@@ -48,6 +49,7 @@ class Connection:
         on_close: Called when an idle connection closes.
 
     Attributes:
+        forward: The proxy at the other end, if it has to be told where each request goes.
         is_idle: Whether it waits for its next request.
         expires_at: When an idle connection must no longer be used, on `time.monotonic`.
     """
@@ -60,6 +62,7 @@ class Connection:
         on_idle: Callable[[Connection], object],
         on_close: Callable[[Connection], object],
     ) -> None:
+        self.forward: HttpProxy | None = None
         self.is_idle: bool = False
         self.expires_at: float = 0.0
         self._stream = stream
@@ -147,10 +150,13 @@ class Connection:
 
         A connection that breaks meanwhile may still have an answer to give.
         """
+        url, headers = request.url, request.headers.raw
+        target = url.raw_path
+        if self.forward is not None:
+            target = b"%s://%s%s" % (url.raw_scheme, url.netloc, target)
+            headers = [*headers, *self.forward.headers]
         self._head = self._http.send(
-            h11.Request(
-                method=request.method, target=request.url.raw_path, headers=request.headers.raw
-            )
+            h11.Request(method=request.method, target=target, headers=headers)
         )
         self._stopped = False
         await self._stream.settle()

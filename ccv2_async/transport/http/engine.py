@@ -16,10 +16,10 @@ import anyio
 import anyio.lowlevel
 import httpx
 
-from ccv2_async.errors import UsageError
 from ccv2_async.transport.http.clients import ProvenBody
 from ccv2_async.transport.http.connection import Connection
 from ccv2_async.transport.http.protocol import connect
+from ccv2_async.transport.http.proxies import HttpProxy, environment_proxy, parse_proxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -57,14 +57,22 @@ class Engine(Protocol):
 
 
 class DirectEngine:
-    """Connections of our own, straight to the server, used again when an answer was read whole.
+    """Connections of our own, used again when an answer was read whole.
 
     Args:
         context: How to check the certificates of https servers.
         keepalive_expiry: Seconds after which an idle connection is not used again.
+        proxy: What all connections go through.
     """
 
-    def __init__(self, context: ssl.SSLContext, keepalive_expiry: float = KEEPALIVE_EXPIRY) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        keepalive_expiry: float = KEEPALIVE_EXPIRY,
+        *,
+        proxy: HttpProxy | None = None,
+    ) -> None:
+        self._proxy = proxy
         self._context = context
         self._keepalive_expiry = keepalive_expiry
         self._idle: list[tuple[_Origin, Connection]] = []  # the one that came back last is last
@@ -119,6 +127,7 @@ class DirectEngine:
             tls=self._context if scheme == "https" else None,
             timeout=options.get("timeout", {}).get("connect"),
             check_address=options.get("check_address"),
+            proxy=self._proxy,
         )
 
         def keep(connection: Connection) -> None:
@@ -131,21 +140,24 @@ class DirectEngine:
             if (origin, connection) in self._idle:
                 self._idle.remove((origin, connection))
 
-        return Connection(stream, self._keepalive_expiry, on_idle=keep, on_close=forget)
+        connection = Connection(stream, self._keepalive_expiry, on_idle=keep, on_close=forget)
+        if self._proxy is not None and scheme == "http":
+            connection.forward = self._proxy
+        return connection
 
 
 class ProxyEngine:
-    """Requests through a proxy, by httpx, on a new connection each.
+    """Requests through a SOCKS or https proxy, by httpx, on a new connection each.
 
     httpx takes what a server sends unasked after an answer for the answer to the next request on
     that connection. So there is no next one.
 
     Args:
         context: How to check the certificates of https servers.
-        proxy: The proxy's URL.
+        proxy: The proxy.
     """
 
-    def __init__(self, context: ssl.SSLContext, proxy: str) -> None:
+    def __init__(self, context: ssl.SSLContext, proxy: httpx.Proxy) -> None:
         self._context = context
         self._proxy = proxy
 
@@ -214,11 +226,13 @@ def open_engine(
         UsageError: The proxy cannot be used.
     """
     context = verify if isinstance(verify, ssl.SSLContext) else _context(verify)
-    proxy = proxy or (_environment_proxy(origin) if trust_env else None)
+    proxy = proxy or (environment_proxy(origin) if trust_env else None)
     if proxy is None:
         return DirectEngine(context)
-    _require_proxy(proxy)
-    return ProxyEngine(context, proxy)
+    parsed = parse_proxy(proxy)
+    if parsed.url.scheme == "http":
+        return DirectEngine(context, proxy=HttpProxy(parsed))
+    return ProxyEngine(context, parsed)
 
 
 _contexts: dict[bool, ssl.SSLContext] = {}
@@ -229,35 +243,3 @@ def _context(verify: bool) -> ssl.SSLContext:
     if verify not in _contexts:
         _contexts[verify] = httpx.create_ssl_context(verify=verify)
     return _contexts[verify]
-
-
-def _environment_proxy(origin: httpx.URL) -> str | None:
-    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415  # slow to import
-
-    if proxy_bypass(origin.host):
-        return None
-    proxies = getproxies()
-    found = proxies.get(origin.scheme) or proxies.get("all")
-    if not found:
-        return None
-    return found if "://" in found else f"http://{found}"
-
-
-def _require_proxy(proxy: str) -> None:
-    """Validate a proxy's URL.
-
-    Raises:
-        UsageError: httpx cannot use it. The message leaves out the URL, which may hold a password.
-    """
-    try:
-        httpx.AsyncHTTPTransport(proxy=proxy, verify=_context(verify=True))
-    except ImportError:
-        why = "a SOCKS proxy needs httpx's own extra: pip install 'httpx[socks]'"
-    except (httpx.InvalidURL, ValueError):
-        why = "it must be a URL such as http://proxy.example:3128"
-    else:
-        return
-    raise UsageError(
-        f"The proxy, given as proxy= or by the environment, cannot be used: {why}. Nothing was "
-        "sent."
-    )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ccv2_async.transport.http.dial import CheckAddress
+    from ccv2_async.transport.http.proxies import HttpProxy
 
 __all__ = ["SocketStream", "closed_properly", "connect"]
 
@@ -222,6 +223,7 @@ async def connect(
     tls: ssl.SSLContext | None = None,
     timeout: float | None = None,
     check_address: CheckAddress | None = None,
+    proxy: HttpProxy | None = None,
 ) -> SocketStream:
     """Connect to a host.
 
@@ -230,16 +232,21 @@ async def connect(
         port: The port.
         tls: How to check the other side's certificate; None for a connection without TLS.
         timeout: Seconds for all of it, TLS included; None for no limit.
-        check_address: See `dial`.
+        check_address: See `dial`. A proxy finds addresses by itself, so nothing is checked then.
+        proxy: Connect to this proxy instead; with TLS, through a tunnel of its own.
 
     Raises:
+        httpx.ProxyError: The proxy refused. Nothing was sent.
         httpx.ConnectError: No address accepted the connection, or TLS failed. Nothing was sent.
         httpx.ConnectTimeout: It took too long. Nothing was sent.
     """
     stream: SocketStream | None = None
     try:
         async with asyncio.timeout(timeout):
-            sock = await dial(host, port, check_address=check_address)
+            if proxy is None:
+                sock = await dial(host, port, check_address=check_address)
+            else:
+                sock = await _dial_proxy(proxy, (host, port) if tls is not None else None)
             stream = SocketStream(sock)
             await _hand_over(sock, stream, tls, host)
     except TimeoutError as error:
@@ -253,6 +260,18 @@ async def connect(
         _close(stream)
         raise
     return stream
+
+
+async def _dial_proxy(proxy: HttpProxy, target: tuple[str, int] | None) -> socket.socket:
+    """Connect to a proxy, and through it to the target if there is one."""
+    sock = await dial(proxy.host, proxy.port)
+    try:
+        if target is not None:
+            await proxy.open_tunnel(sock, *target)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 async def _hand_over(

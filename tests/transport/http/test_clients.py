@@ -17,7 +17,7 @@ from httpx_aiohttp import AiohttpTransport
 from ccv2_async import ConstantContact, errors
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.transport.http.clients import shows_visible_url
-from ccv2_async.transport.http.engine import DirectEngine
+from ccv2_async.transport.http.engine import DirectEngine, ProxyEngine
 from tests.support.probes import nothing_left, until
 from tests.support.servers import Proxy, RawServer, serving, unused_port
 
@@ -422,6 +422,125 @@ async def test_the_environments_proxies_can_be_left_out(
     assert proxy.seen == []
 
 
+async def test_a_tunnel_through_a_proxy_is_used_again(
+    connect: Callable[..., Any], tls_sandbox: Sandbox, trusting: ssl.SSLContext, proxy: Proxy
+) -> None:
+    cc = await connect(tls_sandbox, proxy=proxy.origin, verify=trusting)
+    for _ in range(3):
+        await cc.library.info()
+    assert proxy.connections == 1
+
+
+async def test_a_connection_to_a_proxy_is_used_again(connect: Callable[..., Any]) -> None:
+    lines: list[str] = []
+
+    async def answer(wire: Wire, request: Request) -> None:
+        lines.append(request.line)
+        await wire.answer(body=b"{}")
+
+    async with serving(answer) as server:
+        cc = await connect(proxy=server.origin, base_url="http://service.example:81/v2")
+        for _ in range(3):
+            await cc.library.info()
+        assert server.connections == 1
+    target = "http://service.example:81/v2/library/info?api_key=sandbox-key"
+    assert set(lines) == {f"GET {target} HTTP/1.1"}
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_a_proxy_is_told_its_own_user_and_password_and_nobody_else_is(
+    connect: Callable[..., Any],
+    tls_sandbox: Sandbox,
+    trusting: ssl.SSLContext,
+    secure: bool,
+) -> None:
+    seen: list[Request] = []
+
+    async def note(wire: Wire) -> None:
+        seen.append(await wire.request())
+        await wire.answer("407 Proxy Authentication Required", b"")
+
+    async with RawServer(note) as server:
+        proxy = server.origin.replace("http://", "http://us%40er:pass@")
+        base_url = tls_sandbox.base_url if secure else "http://service.example/v2"
+        cc = await connect(proxy=proxy, base_url=base_url, verify=trusting)
+        with pytest.raises(errors.ConstantContactError) as caught:
+            await cc.library.info()
+    assert "pass" not in str(caught.value)
+    assert seen[0].headers["proxy-authorization"] == "Basic dXNAZXI6cGFzcw=="
+    assert ("authorization" in seen[0].headers) is not secure
+    if secure:
+        assert seen[0].line == f"CONNECT {tls_sandbox.base_url[8:-3]} HTTP/1.1"
+        assert not [name for name in seen[0].headers if name not in ("host", "proxy-authorization")]
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_a_refusal_is_heard_early_through_a_proxy_too(
+    connect: Callable[..., Any], authority: trustme.CA, trusting: ssl.SSLContext, secure: bool
+) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\n[]")
+            await reader.read(1000)
+        writer.close()
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"x" * 1000
+        await asyncio.Event().wait()
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0, ssl=context if secure else None)
+    port = server.sockets[0].getsockname()[1]
+    async with server, Proxy() as proxy:
+        base_url = f"http{'s' if secure else ''}://127.0.0.1:{port}/v2"
+        cc = await connect(proxy=proxy.origin, base_url=base_url, verify=trusting)
+        with pytest.raises(errors.BadRequest):
+            await cc.library.begin_upload(endless, name="a.png", length=10_000_000)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"SSH-2.0\r\n\r\n",
+        b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\nunasked",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000,
+    ],
+)
+async def test_a_tunnel_that_is_not_opened_is_no_connection(
+    connect: Callable[..., Any], tls_sandbox: Sandbox, answer: bytes
+) -> None:
+    async def say(wire: Wire) -> None:
+        await wire.head()
+        await wire.write(answer)
+
+    async with RawServer(say) as server, nothing_left():
+        cc = await connect(tls_sandbox, proxy=server.origin)
+        with pytest.raises(errors.ConnectFailed, match="Nothing was sent"):
+            await cc.library.create_folder("once")
+        await cc.aclose()
+
+
+async def test_a_proxy_that_only_httpx_can_use_gets_a_connection_for_each_request(
+    sandbox: Sandbox, proxy: Proxy
+) -> None:
+    engine = ProxyEngine(ssl.create_default_context(), httpx.Proxy(proxy.origin))
+    async with nothing_left():
+        for _ in range(3):
+            response = await engine.send(httpx.Request("GET", sandbox.base_url))
+            await response.aread()
+            assert response.request.headers["connection"] == "close"
+        await until(lambda: not proxy.open)
+        unread = await engine.send(httpx.Request("GET", sandbox.base_url))
+        await unread.aclose()
+        await until(lambda: not proxy.open)
+        await engine.aclose()
+    assert proxy.connections == 4
+
+
 async def test_a_proxy_that_is_not_there_or_refuses_is_no_connection(
     connect: Callable[..., Any], sandbox: Sandbox, tls_sandbox: Sandbox
 ) -> None:
@@ -492,19 +611,6 @@ async def test_what_follows_an_answer_unasked_is_never_taken_for_the_next_answer
         for number in range(1001, 1006):
             assert (await cc.library.get_file("1")).id == str(number)
     assert smuggler.connections == 5
-
-
-async def test_through_a_proxy_each_request_has_a_tunnel_of_its_own(
-    connect: Callable[..., Any],
-    tls_sandbox: Sandbox,
-    trusting: ssl.SSLContext,
-    proxy: Proxy,
-) -> None:
-    cc = await connect(tls_sandbox, proxy=proxy.origin, verify=trusting)
-    for _ in range(3):
-        await cc.library.info()
-    await until(lambda: not proxy.open)
-    assert proxy.connections == 3
 
 
 async def test_http2_is_not_asked_to_close_its_connection(

@@ -1,0 +1,108 @@
+"""Proxies: which one to use, and how to speak HTTP through it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import TYPE_CHECKING
+
+import h11
+import httpx
+
+from ccv2_async.errors import UsageError
+
+if TYPE_CHECKING:
+    import socket
+
+__all__ = ["HttpProxy", "environment_proxy", "parse_proxy"]
+
+_READ_SIZE = 64 * 1024
+
+
+class HttpProxy:
+    """A proxy that is spoken to by plain HTTP.
+
+    Args:
+        proxy: Its address, and the user and password for it.
+
+    Attributes:
+        host: Its host.
+        port: Its port.
+        headers: What it is told with each request.
+    """
+
+    def __init__(self, proxy: httpx.Proxy) -> None:
+        self.host: str = proxy.url.raw_host.decode("ascii")
+        self.port: int = proxy.url.port or 80
+        self.headers: list[tuple[bytes, bytes]] = []
+        if proxy.raw_auth is not None:
+            encoded = base64.b64encode(b":".join(proxy.raw_auth))
+            self.headers.append((b"Proxy-Authorization", b"Basic " + encoded))
+
+    async def open_tunnel(self, sock: socket.socket, host: str, port: int) -> None:
+        """Have the proxy pass on everything that follows to another host.
+
+        Args:
+            sock: A non-blocking socket that is connected to the proxy.
+            host: A host name or an IP address.
+            port: The port.
+
+        Raises:
+            httpx.ProxyError: The proxy refused.
+            OSError: The connection broke.
+        """
+        loop = asyncio.get_running_loop()
+        authority = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode("ascii")
+        http = h11.Connection(h11.CLIENT)
+        request = h11.Request(
+            method="CONNECT", target=authority, headers=[(b"Host", authority), *self.headers]
+        )
+        try:
+            await loop.sock_sendall(sock, http.send(request) or b"")
+            http.send(h11.EndOfMessage())
+            while not isinstance(event := http.next_event(), h11.Response):
+                if event is h11.NEED_DATA:
+                    data = await loop.sock_recv(sock, _READ_SIZE)
+                    if not data:
+                        raise httpx.ProxyError("the proxy closed the connection")
+                    http.receive_data(data)
+        except h11.ProtocolError as error:
+            raise httpx.ProxyError(str(error)) from error
+        if not 200 <= event.status_code < 300:
+            raise httpx.ProxyError(f"the proxy answered {event.status_code}")
+        if http.trailing_data[0]:
+            raise httpx.ProxyError("the proxy sent data that nobody asked for")
+
+
+def environment_proxy(origin: httpx.URL) -> str | None:
+    """Return the proxy that the environment names for an origin, if any."""
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415  # slow to import
+
+    if proxy_bypass(origin.host):
+        return None
+    proxies = getproxies()
+    found = proxies.get(origin.scheme) or proxies.get("all")
+    if not found:
+        return None
+    return found if "://" in found else f"http://{found}"
+
+
+def parse_proxy(url: str) -> httpx.Proxy:
+    """Return the proxy of a URL, once httpx has shown that it can use it.
+
+    Raises:
+        UsageError: httpx cannot. The message leaves out the URL, which may hold a password.
+    """
+    try:
+        proxy = httpx.Proxy(url)
+        httpx.AsyncHTTPTransport(proxy=proxy, verify=False)
+    except ImportError:
+        why = "a SOCKS proxy needs httpx's own extra: pip install 'httpx[socks]'"
+    except (httpx.InvalidURL, ValueError):
+        why = "it must be a URL such as http://proxy.example:3128"
+    else:
+        return proxy
+    raise UsageError(
+        f"The proxy, given as proxy= or by the environment, cannot be used: {why}. Nothing was "
+        "sent."
+    )
