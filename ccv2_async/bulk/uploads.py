@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ccv2_async import errors
 from ccv2_async.bulk.items import checked_items
@@ -36,6 +36,19 @@ class BulkUpload:
     def progress(self) -> BulkProgress:
         """Where it stands."""
         return self._run.progress if self._run is not None else BulkProgress()
+
+    if not TYPE_CHECKING:  # a type checker refuses to await it by itself
+
+        def __await__(self) -> NoReturn:
+            """Refuse to be awaited, and say what to do instead.
+
+            Raises:
+                UsageError: Always. Nothing was sent.
+            """
+            raise errors.UsageError(
+                "A bulk upload is not awaited. Write `async for result in upload_many(...)`. "
+                "Nothing was sent."
+            )
 
     def __aiter__(self) -> AsyncGenerator[UploadResult, None]:
         """Each file's result.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 from ccv2_async.errors import InvalidField
@@ -464,7 +465,9 @@ class Activities(Resource):
         with self._session.deadline(limit):
             return await self._exports.save(await self._read(activity), to)
 
-    def open_export(self, activity: Activity) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    def open_export(
+        self, activity: Activity | str
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The file of an export that is COMPLETE, in pieces of any size.
 
         Use it so::
@@ -473,7 +476,7 @@ class Activities(Resource):
                 async for piece in pieces: ...
 
         Args:
-            activity: What awaiting the poller of the export gave.
+            activity: What awaiting the poller of the export gave, or its id.
 
         Raises:
             InvalidField: On entering: it is no export that is COMPLETE. Nothing was sent.
@@ -482,7 +485,14 @@ class Activities(Resource):
 
         Source: "Export contacts" page of the service's documentation.
         """
-        return self._exports.open(checked_model(activity, Activity, "activity"))
+        if not isinstance(activity, str):
+            checked_model(activity, Activity, "activity")
+        return self._opened(activity)
+
+    @asynccontextmanager
+    async def _opened(self, activity: Activity | str) -> AsyncIterator[AsyncIterator[bytes]]:
+        async with self._exports.open(await self._read(activity)) as pieces:
+            yield pieces
 
     async def _read(self, activity: Activity | str) -> Activity:
         if isinstance(activity, str):

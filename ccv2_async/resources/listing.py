@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
-from ccv2_async.errors import InvalidField, PaginationError
+from ccv2_async.errors import InvalidField, PaginationError, UsageError
 from ccv2_async.models.kinds import is_whole
 from ccv2_async.models.pages import Page
 from ccv2_async.transport.calls import Call
@@ -48,6 +48,19 @@ class Listing(Generic[T]):
 
     def __repr__(self) -> str:
         return f"<Listing of {self._what}>"
+
+    if not TYPE_CHECKING:  # a type checker refuses to await a listing by itself
+
+        def __await__(self) -> NoReturn:
+            """Refuse to be awaited, and say what to do instead.
+
+            Raises:
+                UsageError: Always. Nothing was sent.
+            """
+            raise UsageError(
+                f"{self._what}: a listing is not awaited. Write `async for row in ...`, or "
+                "await its `.collect()` or `.first()`. Nothing was sent."
+            )
 
     async def __aiter__(self) -> AsyncGenerator[T, None]:
         """Every row of every page."""

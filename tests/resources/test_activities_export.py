@@ -159,10 +159,10 @@ async def test_it_can_be_iterated_over(client: ConstantContact, sandbox: Sandbox
     sandbox.admin.add_contacts(2_000)
     activity = await client.activities.export_contacts("1")
 
-    async with client.activities.open_export(activity) as pieces:
-        content = b"".join([piece async for piece in pieces])
-
-    assert content.count(b"\r\n") == 2_001
+    for export in (activity, activity.id):
+        async with client.activities.open_export(export) as pieces:
+            content = b"".join([piece async for piece in pieces])
+        assert content.count(b"\r\n") == 2_001
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,25 @@ async def test_no_page_is_asked_for_before_it_is_needed(
     assert len(ear.calls) == 1
 
 
+async def test_a_listing_that_is_awaited_says_how_to_read_it(
+    client: ConstantContact, ear: Ear
+) -> None:
+    for listing in (
+        client.contacts.all(),
+        client.library.files(),
+        client.events.all(),
+        client.tracking.campaign_sends("7"),
+    ):
+        awaited: Any = listing
+        with pytest.raises(errors.UsageError, match="`async for row in") as caught:
+            await awaited
+        assert ".collect()" in str(caught.value)
+    bulk: Any = client.upload_many(["a.png"])
+    with pytest.raises(errors.UsageError, match="`async for result in"):
+        await bulk
+    assert ear.calls == []
+
+
 async def test_the_first_row_may_lie_behind_an_empty_page(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
