@@ -28,7 +28,7 @@ from starlette.requests import ClientDisconnect
 from ccv2_async import ConstantContact, errors
 
 from .board import Board
-from .incoming import TooLarge, drain, incoming
+from .incoming import TooLarge, incoming
 from .live import Live
 from .uploads import Phase, Store, Upload
 
@@ -160,7 +160,8 @@ async def send_on(
         await board.put(accepted)
         return JSONResponse(accepted.shown(), 202)
     await board.put(attrs.evolve(upload, phase=Phase.REFUSED, message=message))
-    await drain(request, most=2 * backend.largest)
+    # The answer goes out at once. The server reads and drops what the browser still sends, so that
+    # a browser that reads its answer last sees it too.
     return JSONResponse({"detail": message}, status)
 
 

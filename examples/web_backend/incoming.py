@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import attrs
 from anyio import to_thread
-from starlette.requests import ClientDisconnect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -65,20 +64,6 @@ async def incoming(request: Request, *, largest: int) -> AsyncIterator[Incoming]
                 raise TooLarge
             await spool.write(block)
         yield Incoming(spool.opened, spool.size)
-
-
-async def drain(request: Request, *, most: int) -> None:
-    """Read what is left of a body: a browser that still sends does not see the answer.
-
-    After `most` bytes more, it is not worth it.
-    """
-    try:
-        async for block in request.stream():
-            most -= len(block)
-            if most < 0:
-                return
-    except (ClientDisconnect, RuntimeError):  # it has gone, or everything was read
-        return
 
 
 class _Spool:

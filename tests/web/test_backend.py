@@ -299,3 +299,40 @@ async def test_a_slow_page_gets_the_latest_news_only() -> None:
     assert [one.sent for one in news or ()] == [999]
     mailbox.close()
     assert await mailbox.get() is None
+
+
+@pytest.mark.parametrize(
+    ("name", "length", "status"), [("big.pdf", 10**9, 413), ("notes.txt", 1000, 422)]
+)
+@pytest.mark.parametrize("sent", [b"", b"%PDF"])
+async def test_a_refusal_does_not_wait_for_a_silent_sender(
+    serve: Serve, name: str, length: int, status: int, sent: bytes
+) -> None:
+    async with serve() as site:
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        head = (
+            f"POST /uploads?name={name} HTTP/1.1\r\nHost: x\r\nCookie: visitor=me\r\n"
+            f"Content-Length: {length}\r\n\r\n"
+        )
+        writer.write(head.encode() + sent)
+        async with asyncio.timeout(PATIENCE):
+            line = await reader.readline()
+        writer.close()
+    assert int(line.split()[1]) == status
+
+
+async def test_a_refusal_reaches_a_sender_that_reads_it_last(serve: Serve) -> None:
+    async with serve(largest=1_000_000) as site:
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        head = (
+            "POST /uploads?name=big.pdf HTTP/1.1\r\nHost: x\r\nCookie: visitor=me\r\n"
+            "Content-Length: 8000000\r\n\r\n"
+        )
+        writer.write(head.encode())
+        async with asyncio.timeout(PATIENCE):
+            for _ in range(8):
+                writer.write(bytes(1_000_000))
+                await writer.drain()
+            line = await reader.readline()
+        writer.close()
+    assert int(line.split()[1]) == 413
