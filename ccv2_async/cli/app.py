@@ -14,6 +14,7 @@ from ccv2_async.cli.files import files
 from ccv2_async.cli.folders import folders
 from ccv2_async.cli.journal import journal
 from ccv2_async.cli.listings import account, campaigns, lists
+from ccv2_async.cli.login import login, logout
 from ccv2_async.cli.output import Output, OutputClosedError
 from ccv2_async.cli.poll import poll
 from ccv2_async.cli.sandbox import sandbox
@@ -29,7 +30,7 @@ __all__ = ["app", "run"]
 
 _EPILOGUE = (
     "Credentials come from the environment: CCV2_API_KEY, CCV2_ACCESS_TOKEN (and CCV2_BASE_URL "
-    "for another service). None are needed with --sandbox.\n\n"
+    "for another service), or from 'ccv2 login'. None are needed with --sandbox.\n\n"
     "Exit codes: 0 all went well, 1 some failed, 2 wrong usage, 3 ambiguous (look before "
     "repeating), 4 quota used up, 130 interrupted."
 )
@@ -62,6 +63,8 @@ _COMMANDS: tuple[App | Callable[..., Exit], ...] = (
     activities,
     campaigns,
     account,
+    login,
+    logout,
     sandbox,
 )
 for _command in _COMMANDS:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 from cyclopts import Group, Parameter
 
+from ccv2_async.cli.profile import options_from
 from ccv2_async.client import PER_DAY, ConstantContact, rate_of
 from ccv2_async.errors import UsageError
 
@@ -69,7 +71,8 @@ async def open_client(service: Service, **more: Any) -> AsyncIterator[ConstantCo
         rate = rate_of(service.rate, "--rate")
         limits = {"per_second": rate, "per_day": None if rate is None else PER_DAY}
     if not service.sandbox:
-        async with ConstantContact.from_env(**limits, **more) as client:
+        stored = options_from(os.environ)
+        async with ConstantContact.from_env(**stored, **limits, **more) as client:
             yield client
         return
     unlimited = {"per_second": None, "per_day": None}

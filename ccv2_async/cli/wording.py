@@ -37,6 +37,10 @@ _OPTIONS: Mapping[str, str] = {
 _PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(library), command)
     for library, command in (
+        (
+            r"^No access token: give access_token= or set CCV2_ACCESS_TOKEN\.",
+            "No access token: run 'ccv2 login', or set CCV2_ACCESS_TOKEN (or try --sandbox).",
+        ),
         (r"\bgive (?:api_key|access_token)= or set (CCV2_\w+)\.", r"set \1 (or try --sandbox)."),
         (r", given as proxy= or by the environment,", " that the environment names"),
         (r"; name the file accordingly, or say its file_type\b", "; name the file accordingly"),

@@ -170,7 +170,7 @@ class Admin:
 
     def settings(self) -> dict[str, Any]:
         """The settings, without the credentials."""
-        hidden = ("api_key", "access_token")
+        hidden = ("api_key", "access_token", "client_secret")
         shown = self._do(lambda: attrs.asdict(self._world.settings))
         return {name: value for name, value in shown.items() if name not in hidden}
 

@@ -14,6 +14,7 @@ from ccv2_async.sandbox.admin import admin_routes
 from ccv2_async.sandbox.areas.activities import export_routes
 from ccv2_async.sandbox.dispatch import Endpoint
 from ccv2_async.sandbox.gateway import API, Gateway
+from ccv2_async.sandbox.oauth import oauth_routes
 from ccv2_async.sandbox.openapi import openapi_document
 from ccv2_async.sandbox.problems import Refusal, missing
 from ccv2_async.sandbox.table import OPERATIONS
@@ -41,6 +42,7 @@ def make_app(world: World) -> Starlette:
             Route("/openapi.json", _openapi),
             *export_routes(world),
             *admin_routes(world),
+            *oauth_routes(world),
         ],
         middleware=[Middleware(Gateway, world=world)],
         exception_handlers={HTTPException: _unknown, Refusal: _refused, Exception: _failed},

@@ -34,6 +34,7 @@ class Settings:
     Attributes:
         api_key: The only application key it accepts.
         access_token: The only bearer token it accepts.
+        client_secret: The secret of the key, for the OAuth2 flow below `/oauth2`.
         mode: When a job ends: `at_once`, after `looks` status requests, after `seconds`, or
             after a time drawn from a log-normal distribution.
         looks: Status requests that find the job still going on (mode `looks`).
@@ -69,6 +70,7 @@ class Settings:
 
     api_key: str = "sandbox-key"
     access_token: str = "sandbox-token"  # noqa: S105 - public on purpose: it opens nothing
+    client_secret: str = "sandbox-secret"  # noqa: S105 - public on purpose: it opens nothing
     mode: Mode = "looks"
     looks: int = 2
     seconds: float = 8.0

@@ -33,10 +33,16 @@ shown. With `--json`, stdout then holds the error that ends the command as well,
 | variable | what it is for |
 | --- | --- |
 | `CCV2_API_KEY` | The application's key. |
-| `CCV2_ACCESS_TOKEN` | The account owner's grant. |
+| `CCV2_ACCESS_TOKEN` | The account owner's grant. Without it, the login of `ccv2 login` is used. |
+| `CCV2_CLIENT_SECRET` | The secret of the key, for `ccv2 login`. |
 | `CCV2_BASE_URL` | Another service than the true one, as a sandbox. |
 | `CCV2_RATE` | Calls a second; 0 lifts the limit. |
 | `CCV2_TRUST_ENV` | `0`: do not use the proxies that the environment names. |
+
+An access token comes from OAuth 2: `ccv2 login` opens the page where the owner of the account
+agrees, and stores the token in a file that only you can read (`~/.config/ccv2/profile.json` on
+Linux). It is used for the service that it was issued for, and for no other. In a program,
+`OAuthFlow` does the same.
 """
 
 OPTIONS_OF_ALL = """\
