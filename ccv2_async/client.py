@@ -18,6 +18,7 @@ from ccv2_async.polling.token import decode
 from ccv2_async.polling.uploads import UPLOAD
 from ccv2_async.resources.arguments import checked_id, checked_seconds
 from ccv2_async.resources.library import Library
+from ccv2_async.resources.settle import SETTLE_TIME
 from ccv2_async.resources.uploads import Uploader
 from ccv2_async.transport.budget import Budget
 from ccv2_async.transport.calls import Timeouts
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from ccv2_async.resources.events import Events
     from ccv2_async.resources.lists import Lists
     from ccv2_async.resources.tracking import Tracking
-    from ccv2_async.resources.uploads import OnAmbiguous
+    from ccv2_async.resources.uploads import OnAmbiguous, OnDuplicate
     from ccv2_async.transport.http.clients import UsersClient
     from ccv2_async.transport.http.engine import Engine
     from ccv2_async.transport.session import RefreshToken
@@ -92,6 +93,9 @@ class ConstantContact:
         trust_env: Whether the environment's proxies are used.
         timeouts: Limits on single steps of a call, in seconds.
         max_in_flight: Calls of one lane that are on the wire at once.
+        settle_time: Seconds over which a folder is looked through, after the answer to an upload
+            was lost, before the file counts as not arrived and is sent again. Set it higher than
+            the listing of the service lags.
         refresh_token: A function or coroutine function that gives a fresh access token; asked
             once when the service answers 401. It must not use this client: such a call raises
             `UsageError` at once.
@@ -121,6 +125,7 @@ class ConstantContact:
         trust_env: bool = True,
         timeouts: Timeouts | None = None,
         max_in_flight: int = 100,
+        settle_time: float = SETTLE_TIME,
         refresh_token: RefreshToken | None = None,
         on_event: OnEvent | None = None,
         clock: Clock | None = None,
@@ -140,6 +145,7 @@ class ConstantContact:
                 trust_env=trust_env,
                 timeouts=timeouts,
                 max_in_flight=max_in_flight,
+                settle_time=settle_time,
                 refresh_token=refresh_token,
                 on_event=on_event,
                 clock=clock,
@@ -164,6 +170,7 @@ class ConstantContact:
         self._trust_env = trust_env
         self._timeouts = timeouts or Timeouts()
         self._max_in_flight = max_in_flight
+        self._settle_time = settle_time
         self._refresh_token = refresh_token
         self._hook = Hook(on_event)
         self._was_closed = False
@@ -406,6 +413,7 @@ class ConstantContact:
         on_progress: OnBulkProgress | None = None,
         on_file: OnFileProgress | None = None,
         on_ambiguous: OnAmbiguous = "look",
+        on_duplicate: OnDuplicate = "report",
         fail_fast: bool = False,
         dry_run: bool = False,
         wait: bool = True,
@@ -432,6 +440,7 @@ class ConstantContact:
             on_file: A plain function that is told of each `FileProgress`: a file that is being
                 sent, was accepted, or has another status. How it ended is in its result.
             on_ambiguous: As for `library.begin_upload`.
+            on_duplicate: As for `library.begin_upload`.
             fail_fast: Raise the error of the first file that fails, or had failed for good in an
                 earlier run, instead of going on. Its result comes first, then those of the files
                 that were just being sent, which get ten seconds to be answered; then the error.
@@ -459,6 +468,7 @@ class ConstantContact:
             on_progress=on_progress,
             on_file=on_file,
             on_ambiguous=on_ambiguous,
+            on_duplicate=on_duplicate,
             fail_fast=fail_fast,
             dry_run=dry_run,
             wait=wait,
@@ -570,7 +580,7 @@ class ConstantContact:
             visible_url=visible,
             hook=self._hook,
         )
-        return _Parts(session)
+        return _Parts(session, self._settle_time)
 
 
 class _Parts:
@@ -578,11 +588,11 @@ class _Parts:
 
     __slots__ = ("_groups", "library", "session", "sweep", "threads", "uploader")
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, settle_time: float) -> None:
         self.session = session
         self.threads = FileThreads()
         self.sweep = Sweep(session)
-        self.uploader = Uploader(session, self.threads)
+        self.uploader = Uploader(session, self.threads, self.sweep, settle_time=settle_time)
         self.library = Library(session, self.sweep, self.uploader)
         self._groups: dict[Callable[..., Resource], Resource] = {}
 

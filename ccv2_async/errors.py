@@ -251,7 +251,14 @@ class OutcomeUnknown(ConstantContactError):
     """A call that adds something was sent in full, and no clear answer came.
 
     It may have been carried out. Safe to try again: no; look at the account first.
+
+    Attributes:
+        sends: How many times it was sent in full; 0 when that is not known.
     """
+
+    def __init__(self, message: str, *, sends: int = 0) -> None:
+        self.sends = sends
+        super().__init__(message)
 
 
 class AmbiguousUpload(OutcomeUnknown):
@@ -266,12 +273,18 @@ class AmbiguousUpload(OutcomeUnknown):
     """
 
     def __init__(
-        self, message: str, *, file_name: str, folder_id: str, candidates: Sequence[str] = ()
+        self,
+        message: str,
+        *,
+        file_name: str,
+        folder_id: str,
+        candidates: Sequence[str] = (),
+        sends: int = 0,
     ) -> None:
         self.file_name = file_name
         self.folder_id = folder_id
         self.candidates: tuple[str, ...] = tuple(candidates)
-        super().__init__(message)
+        super().__init__(message, sends=sends)
 
 
 class UnexpectedRedirect(ConstantContactError):

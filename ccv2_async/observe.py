@@ -16,6 +16,7 @@ __all__ = [
     "CallEnded",
     "CallRetried",
     "CallSent",
+    "DuplicateUpload",
     "Event",
     "Hook",
     "JobEnded",
@@ -185,8 +186,35 @@ class JobEnded:
     seconds: float
 
 
+@attrs.frozen
+class DuplicateUpload:
+    """An answer was lost, and the file is, or may be, in the library more than once.
+
+    Attributes:
+        label: The name that the file was sent under.
+        folder_id: The folder it went to.
+        id: The id of the copy that counts as the upload.
+        duplicates: Ids of further copies; empty when the folder does not show them (yet).
+        trashed: Ids of copies that were moved to the trash.
+    """
+
+    label: str
+    folder_id: str
+    id: str
+    duplicates: tuple[str, ...]
+    trashed: tuple[str, ...] = ()
+
+
 Event: TypeAlias = (
-    CallSent | CallEnded | CallRetried | Throttled | JobStarted | Polled | StatusChanged | JobEnded
+    CallSent
+    | CallEnded
+    | CallRetried
+    | Throttled
+    | JobStarted
+    | Polled
+    | StatusChanged
+    | JobEnded
+    | DuplicateUpload
 )
 OnEvent: TypeAlias = Callable[[Event], object]
 """A plain function that is told of each event."""

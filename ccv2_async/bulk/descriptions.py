@@ -43,6 +43,7 @@ async def describe(
             length=file.length,
         ),
         on_ambiguous=options.on_ambiguous,
+        on_duplicate=options.on_duplicate,
         lane=Lane.BULK,
     )
     path = file.path

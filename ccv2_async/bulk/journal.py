@@ -14,7 +14,6 @@ from urllib.parse import quote
 
 import attrs
 
-from ccv2_async.bulk.results import BulkState
 from ccv2_async.bulk.rows import Entry
 from ccv2_async.errors import JournalError, UsageError
 from ccv2_async.transport.threads import FileThreads
@@ -122,10 +121,6 @@ class Memory(Protocol):
         """The ids of all files that were accepted, the latest last."""
         ...
 
-    async def unsettled(self) -> list[Entry]:
-        """The rows of all files of which it is not known whether they arrived."""
-        ...
-
     async def aclose(self) -> None:
         """Let go of it."""
         ...
@@ -142,10 +137,6 @@ class NoJournal:
         """Nothing."""
 
     async def file_ids(self) -> list[str]:
-        """None."""
-        return []
-
-    async def unsettled(self) -> list[Entry]:
         """None."""
         return []
 
@@ -324,14 +315,6 @@ class Journal:
         """
         query = "SELECT file_id FROM files WHERE file_id != '' ORDER BY since"
         return [row[0] for row in await self._read(query)]
-
-    async def unsettled(self) -> list[Entry]:
-        """The rows of all files of which it is not known whether they arrived.
-
-        Raises:
-            JournalError: It cannot be read.
-        """
-        return await self._rows("state IN (?, ?)", (BulkState.SENDING, BulkState.AMBIGUOUS))
 
     async def _rows(self, which: str, values: Iterable[str]) -> list[Entry]:
         query = f"SELECT {', '.join(_COLUMNS)} FROM files WHERE {which}"  # noqa: S608  # our own words

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ccv2_async.bulk.results import OnBulkProgress, OnFileProgress
     from ccv2_async.polling.sweep import Sweep
     from ccv2_async.resources.library import Library
-    from ccv2_async.resources.uploads import OnAmbiguous, Uploader
+    from ccv2_async.resources.uploads import OnAmbiguous, OnDuplicate, Uploader
     from ccv2_async.transport.session import Session
     from ccv2_async.transport.threads import FileThreads
 
@@ -32,10 +32,6 @@ class Surroundings:
 
 def _is_count(value: object) -> bool:
     return is_whole(value) and value >= 1
-
-
-def _is_choice(value: object) -> bool:
-    return value in ("look", "raise")
 
 
 def _is_path(value: object) -> bool:
@@ -57,7 +53,8 @@ _RULES = {
     "journal": (_is_path, "the path of a file, or None"),
     "on_progress": (_is_called, "a function or coroutine function, or None"),
     "on_file": (_is_called_plainly, "a plain function, or None"),
-    "on_ambiguous": (_is_choice, '"look" or "raise"'),
+    "on_ambiguous": (("look", "raise").__contains__, '"look" or "raise"'),
+    "on_duplicate": (("report", "trash").__contains__, '"report" or "trash"'),
     "keep_folders": (is_flag, "True or False"),
     "fail_fast": (is_flag, "True or False"),
     "dry_run": (is_flag, "True or False"),
@@ -87,6 +84,7 @@ class Options:
     on_progress: OnBulkProgress | None = attrs.field(default=None, validator=_check)
     on_file: OnFileProgress | None = attrs.field(default=None, validator=_check)
     on_ambiguous: OnAmbiguous = attrs.field(default="look", validator=_check)
+    on_duplicate: OnDuplicate = attrs.field(default="report", validator=_check)
     fail_fast: bool = attrs.field(default=False, validator=_check)
     dry_run: bool = attrs.field(default=False, validator=_check)
     wait: bool = attrs.field(default=True, validator=_check)

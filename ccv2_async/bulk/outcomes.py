@@ -8,6 +8,7 @@ import attrs
 
 from ccv2_async import errors
 from ccv2_async.bulk.results import BulkState, UploadResult
+from ccv2_async.bulk.rows import copies_in
 
 if TYPE_CHECKING:
     from ccv2_async.bulk.items import FileToUpload
@@ -32,6 +33,7 @@ def result_of(
         status=entry.status,
         token=entry.token,
         error=error,
+        duplicates=copies_in(entry),
     )
 
 

@@ -60,6 +60,7 @@ class UploadResult:
         earlier: Whether an earlier run had settled it already, or the folder had it.
         existing: Whether it was not sent because the folder had a file with its name and size.
         action: What a dry run would do.
+        duplicates: Ids of further copies that a lost answer has left in the folder.
     """
 
     path: str
@@ -73,6 +74,7 @@ class UploadResult:
     earlier: bool = False
     existing: bool = False
     action: Action = Action.SEND
+    duplicates: tuple[str, ...] = ()
 
 
 @attrs.frozen

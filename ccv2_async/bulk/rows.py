@@ -24,7 +24,7 @@ class Entry:
         token: Its resume token, or "".
         status: The service's last word, or None.
         final: Whether a failure is one that sending it again will not mend.
-        error: Why it failed, or ""; at "sending", why a look could not tell it from another file.
+        error: Why it failed, or ""; for an accepted file, which further copies there are.
         updated: When the row was written, in seconds since 1970.
     """
 
@@ -54,12 +54,26 @@ class Entry:
         return self.path, self.folder, self.name
 
 
+_COPIES = "further copies in the folder: "
+
+
+def copies_note(duplicates: tuple[str, ...]) -> str:
+    """Return what a row says of further copies of its file; "" when there are none."""
+    return _COPIES + ", ".join(duplicates) if duplicates else ""
+
+
+def copies_in(entry: Entry) -> tuple[str, ...]:
+    """Return the ids of further copies that a row names."""
+    listed = entry.error.removeprefix(_COPIES)
+    return tuple(listed.split(", ")) if listed != entry.error else ()
+
+
 _ACTIONS = {
     BulkState.PENDING: Action.SEND,
     BulkState.SENDING: Action.LOOK,
+    BulkState.AMBIGUOUS: Action.LOOK,
     BulkState.ACCEPTED: Action.FOLLOW,
     BulkState.DONE: Action.SKIP,
-    BulkState.AMBIGUOUS: Action.REPORT,
 }
 
 

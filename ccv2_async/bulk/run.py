@@ -24,7 +24,7 @@ from ccv2_async.bulk.outcomes import (
     result_of,
 )
 from ccv2_async.bulk.results import Action, BulkState, UploadResult
-from ccv2_async.bulk.rows import action_for
+from ccv2_async.bulk.rows import action_for, copies_note
 from ccv2_async.bulk.telling import Telling
 from ccv2_async.models.library import file_outcome
 from ccv2_async.models.outcomes import Outcome
@@ -32,6 +32,7 @@ from ccv2_async.polling.jobs import State
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.polling.uploads import UPLOAD
 from ccv2_async.polling.watchers import Until
+from ccv2_async.resources.compare import DigestedSource
 from ccv2_async.resources.uploads import Unsettled
 from ccv2_async.transport.sources import StreamSource
 
@@ -96,8 +97,6 @@ class Run:
         self._any_waiting = asyncio.Event()
         # Files of the journal that are under way, each with those that are the same one again.
         self._under_way: dict[tuple[str, str, str], list[FileToUpload]] = {}
-        # What ends that a file which an earlier run left open is taken account of in looks.
-        self._expected: dict[tuple[str, str, str], Callable[[], None]] = {}
         self._namesakes: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._slots = asyncio.Semaphore(options.concurrency)
         self._results: asyncio.Queue[UploadResult | BaseException | None] = asyncio.Queue()
@@ -176,8 +175,6 @@ class Run:
             cancelled = await _ended(tasks)
             cancelled = await _ended(self._sending) or cancelled
             self._watched.close()
-            for forget in self._expected.values():
-                forget()
             await self._memory.aclose()
         if cancelled:
             raise asyncio.CancelledError
@@ -187,9 +184,6 @@ class Run:
         if self._options.dry_run:
             return  # it looks at nothing
         self._uploader.claim(await self._memory.file_ids())
-        for row in await self._memory.unsettled():
-            unsettled = Unsettled(since=row.begun, size=row.size)
-            self._expected[row.key] = self._uploader.expect(row.folder_id, row.name, unsettled)
 
     async def _guard(self, work: Callable[..., Awaitable[None]], *args: object) -> None:
         """Run `work` in a task; what it raises ends the whole run and reaches the caller.
@@ -362,8 +356,7 @@ class Run:
     ) -> None:
         try:
             upload = self._telling.of_sending(upload, file, entry)
-            self._expected.pop(entry.key, _nothing)()  # from here on, it speaks for itself
-            file_id = await self._uploader.send(upload, unsettled=unsettled)
+            accepted = await self._uploader.send(upload, unsettled=unsettled)
         except errors.AmbiguousUpload as error:
             await self._ambiguous(file, entry, error)
         except _FATAL:
@@ -374,15 +367,18 @@ class Run:
         except errors.ConstantContactError as error:
             await self._failed(file, entry, error, BulkState.FAILED)
         except Exception as error:
-            if not isinstance(upload.source, StreamSource):
+            if not isinstance(upload.source, StreamSource | DigestedSource):
                 raise
             # The user's own stream: it is the trouble of this file, not of the others.
             await self._failed(file, entry, self._unreadable(file, error), BulkState.FAILED)
         else:
-            job = self._sweep.started(UPLOAD, file_id, label=upload.name)
-            token = self._poller(job).token()
+            job = self._sweep.started(UPLOAD, accepted.file_id, label=upload.name)
             entry = attrs.evolve(
-                entry, state=BulkState.ACCEPTED, file_id=file_id, token=token, error=""
+                entry,
+                state=BulkState.ACCEPTED,
+                file_id=accepted.file_id,
+                token=self._poller(job).token(),
+                error=copies_note(accepted.duplicates),
             )
             await self._memory.write(entry)
             self._telling.count(bytes_sent=entry.size)
@@ -409,19 +405,10 @@ class Run:
     async def _ambiguous(
         self, file: FileToUpload, entry: Entry, error: errors.AmbiguousUpload
     ) -> None:
-        trouble = error.__cause__
-        if trouble is None or (error.candidates and entry.error):
-            await self._failed(file, entry, error, BulkState.AMBIGUOUS)
-            return
-        # The journal keeps it at "sending": the next run looks again. If it could not be looked
-        # for, any number of runs does. If what was found may be another's, one does, as the other
-        # may be settled by then; two that went unanswered alike would else wait for each other.
-        if error.candidates:
-            entry = attrs.evolve(entry, error=error.message)
-            await self._memory.write(entry)
-        self._end(result_of(file, entry, BulkState.AMBIGUOUS, error), entry)
-        if isinstance(trouble, _FATAL):
-            raise trouble
+        # The next run looks again: what cannot be told today may be plain by then.
+        await self._failed(file, entry, error, BulkState.AMBIGUOUS)
+        if isinstance(error.__cause__, _FATAL):
+            raise error.__cause__
 
     async def _failed(
         self,
@@ -470,7 +457,7 @@ class Run:
         poller = self._poller(job)
         error: errors.JobError | None = None
         if job.state is State.SUCCEEDED:
-            entry = attrs.evolve(entry, state=BulkState.DONE, error="")
+            entry = attrs.evolve(entry, state=BulkState.DONE)
             await self._memory.write(entry)
         elif job.state is State.PENDING:
             error = poller.timed_out(UPLOAD.deadline)
@@ -500,10 +487,6 @@ class Run:
     def _give(self, result: UploadResult) -> None:
         self._telling.count_result(result)
         self._results.put_nowait(result)
-
-
-def _nothing() -> None:
-    """What there is to do where nothing was expected."""
 
 
 async def _ended(tasks: Iterable[asyncio.Task[None]]) -> bool:

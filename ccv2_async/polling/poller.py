@@ -251,10 +251,19 @@ class UploadPoller(Poller[LibraryFile]):
 
     Awaiting it gives the `LibraryFile`, with its URL and size, once the status is Active.
 
+    Attributes:
+        duplicates: Ids of further copies that a lost answer has left in the folder.
+
     Source: "File upload status" page of the service's documentation.
     """
 
-    __slots__ = ()
+    __slots__ = ("duplicates",)
+
+    def __init__(
+        self, session: Session, sweep: Sweep, job: Job, *, duplicates: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(session, sweep, job)
+        self.duplicates: tuple[str, ...] = duplicates
 
 
 class ActivityPoller(Poller[Activity]):

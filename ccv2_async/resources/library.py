@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from ccv2_async.models import FileType
     from ccv2_async.polling.sweep import Sweep
     from ccv2_async.resources.listing import Listing
-    from ccv2_async.resources.uploads import OnAmbiguous, Uploader
+    from ccv2_async.resources.uploads import OnAmbiguous, OnDuplicate, Uploader
     from ccv2_async.transport.progress import ProgressCallback
     from ccv2_async.transport.session import Session
     from ccv2_async.transport.sources import FileInput
@@ -79,6 +79,7 @@ class Library(Resource):
         length: int | None = None,
         on_progress: ProgressCallback | None = None,
         on_ambiguous: OnAmbiguous = "look",
+        on_duplicate: OnDuplicate = "report",
         deadline: float | None = UPLOAD_DEADLINE,
         lane: Lane = Lane.INTERACTIVE,
     ) -> LibraryFile:
@@ -100,6 +101,7 @@ class Library(Resource):
             length=length,
             on_progress=on_progress,
             on_ambiguous=on_ambiguous,
+            on_duplicate=on_duplicate,
             deadline=deadline,
             lane=lane,
         )
@@ -117,6 +119,7 @@ class Library(Resource):
         length: int | None = None,
         on_progress: ProgressCallback | None = None,
         on_ambiguous: OnAmbiguous = "look",
+        on_duplicate: OnDuplicate = "report",
         deadline: float | None = UPLOAD_DEADLINE,
         lane: Lane = Lane.INTERACTIVE,
     ) -> UploadPoller:
@@ -137,9 +140,14 @@ class Library(Resource):
             file_type: One of `FileType`; read from the name's extension unless given.
             length: Bytes; streams need it.
             on_progress: A function or coroutine function that is told of each `Progress`.
-            on_ambiguous: "look" settles a lost answer by a look into the folder; "raise" raises
+            on_ambiguous: "look" settles a lost answer by looks into the folder; "raise" raises
                 `AmbiguousUpload` at once.
-            deadline: Seconds for sending, retries included; None for no limit.
+            on_duplicate: What to do when a lost answer has left a second copy of the file in the
+                folder. "report" names it in `poller.duplicates`, in the log, and in the event
+                `DuplicateUpload`; "trash" also moves it to the trash.
+            deadline: Seconds for sending, for retries, and for settling a lost answer, counted
+                from the first attempt; None for no limit. Waiting for the quota before it does
+                not count; `client.deadline()` limits that too.
             lane: Who goes first when calls wait for the quota.
 
         Raises:
@@ -153,6 +161,8 @@ class Library(Resource):
         """
         if on_ambiguous not in ("look", "raise"):
             raise InvalidField("on_ambiguous", on_ambiguous, '"look" or "raise"')
+        if on_duplicate not in ("report", "trash"):
+            raise InvalidField("on_duplicate", on_duplicate, '"report" or "trash"')
         try:
             prepared = prepare(
                 file,
@@ -176,15 +186,16 @@ class Library(Resource):
             prepared,
             on_progress=checked_function(on_progress, "on_progress"),
             on_ambiguous=on_ambiguous,
+            on_duplicate=on_duplicate,
             deadline=checked_seconds(deadline, "deadline"),
             lane=checked_lane(lane),
         )
         if self._session.budget.contended:
             # Its turn may be hours away: what cannot be sent is told of now.
             await self._uploader.require(file)
-        file_id = await self._uploader.send(upload)
-        job = self._sweep.started(UPLOAD, file_id, label=upload.name)
-        return UploadPoller(self._session, self._sweep, job)
+        accepted = await self._uploader.send(upload)
+        job = self._sweep.started(UPLOAD, accepted.file_id, label=upload.name)
+        return UploadPoller(self._session, self._sweep, job, duplicates=accepted.duplicates)
 
     async def upload_status(self, *file_ids: str) -> list[FileUploadStatus]:
         """The upload status of each of these files that the service knows; up to a hundred ids.

@@ -1,13 +1,14 @@
-"""One file into the library: the form, the call, and looking before anything is repeated."""
+"""Upload one file: its form, its call, and looks into the folder before anything is repeated."""
 
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 import os
-import re
+import unicodedata
 from collections import OrderedDict
-from email.utils import parsedate_to_datetime
+from contextlib import aclosing, suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
 from weakref import WeakValueDictionary
@@ -16,28 +17,54 @@ import anyio
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.models import FileSource, FileType, LibraryFile, Page
-from ccv2_async.models.library import ROOT_FOLDER_IDS
+from ccv2_async.models import FileSource, FileType, LibraryFile
+from ccv2_async.models.library import ROOT_FOLDER_IDS, file_outcome
+from ccv2_async.models.outcomes import Outcome
+from ccv2_async.observe import DuplicateUpload
+from ccv2_async.polling.poller import UploadPoller
+from ccv2_async.polling.uploads import UPLOAD
 from ccv2_async.resources.arguments import checked_id, checked_text, one_of
-from ccv2_async.resources.rivals import Opened, Rivals
+from ccv2_async.resources.compare import DigestedSource, compare
+from ccv2_async.resources.folder_looks import ROWS, FolderLooks
+from ccv2_async.resources.settle import (
+    AFTER_RESEND,
+    BEFORE_RESEND,
+    CLOSE_IN_TIME,
+    SAME_DAY,
+    SAME_HOUR,
+    SETTLE_TIME,
+    After,
+    Before,
+    Evidence,
+    Step,
+    Window,
+    could_be,
+    in_order,
+    judge_before,
+    look_delays,
+    step_for,
+)
+from ccv2_async.transport import deadline
 from ccv2_async.transport.body import MultipartBody
 from ccv2_async.transport.budget import Lane
 from ccv2_async.transport.calls import UPLOAD_DEADLINE, Call
-from ccv2_async.transport.links import cursor, job_id, segment
+from ccv2_async.transport.links import job_id, segment
 from ccv2_async.transport.multipart import FilePart, boundary_from, lay_out
 from ccv2_async.transport.retry import Effect
-from ccv2_async.transport.sources import as_source
+from ccv2_async.transport.sources import StreamSource, as_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import AsyncGenerator, Iterable
 
-    from ccv2_async.transport.calls import Answer
+    from ccv2_async.polling.sweep import Sweep
+    from ccv2_async.resources.folder_looks import Look
     from ccv2_async.transport.progress import ProgressCallback
     from ccv2_async.transport.session import Session
     from ccv2_async.transport.sources import FileInput, Source
     from ccv2_async.transport.threads import FileThreads
 
 OnAmbiguous = Literal["look", "raise"]
+OnDuplicate = Literal["report", "trash"]
 
 MAX_NAME = 80
 MAX_DESCRIPTION = 100
@@ -56,13 +83,12 @@ _MEDIA_TYPES = {
     FileType.PPTX: "application/vnd.openxmlformats-officedocument.presentationml.presentation",
 }
 
-# How long the listing may lag behind an upload, and how far its clock may be off.
-SECOND_LOOK_AFTER = 2.0
-CLOCK_SLACK = 2.0
-UNKNOWN_CLOCK_SLACK = 120.0
-LOOK_ROWS = 50
-LOOK_PAGES = 20
 CLAIMED_IDS = 10_000
+
+COMPARE_TIME = 120.0
+"""Seconds for which a file that is still being processed is waited for, to compare it."""
+
+logger: logging.Logger = logging.getLogger("ccv2_async.uploads")
 
 
 @attrs.frozen
@@ -78,7 +104,8 @@ class Upload:
         file_type: Its type.
         on_progress: Who is told of how far it is.
         on_ambiguous: What to do when its answer was lost.
-        deadline: Seconds that sending it may take, or None.
+        on_duplicate: What to do with a second copy that a lost answer has left behind.
+        deadline: Seconds for sending it and for settling a lost answer, or None.
         lane: Who goes first when calls wait for the quota.
     """
 
@@ -90,6 +117,7 @@ class Upload:
     file_type: FileType
     on_progress: ProgressCallback | None = None
     on_ambiguous: OnAmbiguous = "look"
+    on_duplicate: OnDuplicate = "report"
     deadline: float | None = UPLOAD_DEADLINE
     lane: Lane = Lane.INTERACTIVE
 
@@ -117,6 +145,8 @@ def prepare(
     if name is not None:
         checked_text(name, "name")
     opened = as_source(file, length=length, name=name if not _is_path(file) else None)
+    if isinstance(opened, StreamSource) and opened.is_read_once:
+        opened = DigestedSource(opened)
     given = name if name is not None else opened.filename
     if given is None:
         raise errors.InvalidField("name", None, "bytes and streams need a name with an extension")
@@ -181,53 +211,102 @@ class Unsettled:
     size: int
 
 
+@attrs.frozen
+class Accepted:
+    """A file that is in the library.
+
+    Attributes:
+        file_id: Its id.
+        duplicates: Ids of further copies that a lost answer has left behind, oldest first.
+    """
+
+    file_id: str
+    duplicates: tuple[str, ...] = ()
+
+
+@attrs.define(eq=False)
+class _Sending:
+    """What is known of one upload while it is under way.
+
+    Attributes:
+        size: Its length as it was last opened, in bytes; None before.
+        began: When it was first opened to be sent, on the monotonic clock; None before.
+        started: When that was in this process; its deadline counts from here.
+        sends: How many times it may have reached the service.
+        known: How many ids this client had been given when it began.
+        lost: When the last answer was lost, on the monotonic clock.
+        evidence: What is known for certain of files that were compared with it.
+    """
+
+    size: int | None = None
+    began: float | None = None
+    started: float | None = None
+    sends: int = 0
+    known: int = 0
+    lost: float = 0.0
+    evidence: dict[str, Evidence] = attrs.field(factory=dict)
+
+
 class Uploader:
-    """Sends uploads, and settles those that went unanswered.
+    """Sends uploads, and settles those whose answer was lost.
 
     Args:
         session: Where the calls go.
         threads: Where files are read.
+        sweep: Follows a file until it can be compared.
+        settle_time: Seconds over which looks go on before a file counts as not arrived.
     """
 
-    def __init__(self, session: Session, threads: FileThreads) -> None:
+    def __init__(
+        self,
+        session: Session,
+        threads: FileThreads,
+        sweep: Sweep,
+        *,
+        settle_time: float = SETTLE_TIME,
+    ) -> None:
         self._session = session
+        self._clock = session.clock
         self._threads = threads
+        self._sweep = sweep
+        self._settle_time = settle_time
         self._secret = os.urandom(32)
         self._numbers = itertools.count()
-        # Ids that are spoken for: no other upload may take one of them for its own.
-        self._claimed: OrderedDict[str, None] = OrderedDict()
-        self._rivals = Rivals(session.clock.time, UNKNOWN_CLOCK_SLACK)
-        self._twins: WeakValueDictionary[tuple[str, str], anyio.Lock] = WeakValueDictionary()
+        # Ids that belong to other uploads, and when each was claimed: no look may adopt one.
+        self._claimed: OrderedDict[str, int] = OrderedDict()
+        self._claims = 0
+        self._looks = FolderLooks(session)
+        self._names: WeakValueDictionary[tuple[str, str], anyio.Lock] = WeakValueDictionary()
 
-    async def send(self, upload: Upload, *, unsettled: Unsettled | None = None) -> str:
-        """The id under which the service accepted the file.
+    async def send(self, upload: Upload, *, unsettled: Unsettled | None = None) -> Accepted:
+        """Send a file, and return its id once the service has accepted it.
 
         Args:
             upload: What to send.
-            unsettled: An earlier process sent it and did not live to see the answer; it is looked
+            unsettled: An earlier process sent it and did not live to see the answer. It is looked
                 for before anything is sent.
 
         Raises:
-            AmbiguousUpload: It went unanswered, and what is in the folder does not settle
-                whether it arrived. Safe to try again: no.
+            AmbiguousUpload: The answer was lost, and what is in the folder does not settle
+                whether the file arrived. Safe to try again: no.
             ConstantContactError: See `errors`; nothing was added to the library.
         """
-        # Twins (same name, same folder) go one after the other: while one is under way, a look
-        # for the other could take it for its own.
-        key = (upload.folder_id, upload.name)
-        lock = self._twins.get(key)
+        # Files of one name go into a folder one after the other: while one is under way, a look
+        # for another could take it for its own.
+        key = (upload.folder_id, unicodedata.normalize("NFC", upload.name))
+        lock = self._names.get(key)
         if lock is None:
-            lock = self._twins[key] = anyio.Lock(fast_acquire=True)
-        opened = _opened(upload.folder_id, upload.name, unsettled)
-        with self._rivals.entered(opened):
-            async with lock:
-                return self._claim(await self._send_or_adopt(upload, opened, unsettled))
+            lock = self._names[key] = anyio.Lock(fast_acquire=True)
+        async with lock:
+            accepted = await self._send_or_adopt(upload, unsettled)
+        self.claim((accepted.file_id, *accepted.duplicates))
+        return accepted
 
     async def require(self, file: FileInput) -> None:
-        """Nothing, when a path is that of a file that can be sent; what is no path passes.
+        """Check that a path names a file that can be sent; anything but a path passes.
 
         Raises:
-            FileRefused: It is no readable regular file, or empty. Nothing was sent.
+            FileRefused: It is not a readable regular file, or it is empty. Nothing was sent.
         """
         if _is_path(file):
             source = as_source(file)
@@ -235,55 +314,62 @@ class Uploader:
                 raise empty(source.name)
 
     def claim(self, file_ids: Iterable[str]) -> None:
-        """Take it that these files are spoken for: no look may adopt one of them."""
+        """Note that these files belong to uploads already, so no look adopts one of them."""
         for file_id in file_ids:
-            self._claim(file_id)
+            self._claims += 1
+            self._claimed.setdefault(file_id, self._claims)
+            if len(self._claimed) > CLAIMED_IDS:
+                self._claimed.popitem(last=False)
 
-    def expect(self, folder_id: str, name: str, unsettled: Unsettled) -> Callable[[], None]:
-        """Take it that what a look finds may be this upload of an earlier process.
-
-        Returns:
-            What ends that; to be called once the upload is sent with `unsettled`, or let go of.
-        """
-        opened = _opened(folder_id, name, unsettled)
-        self._rivals.expect(opened)
-        return lambda: self._rivals.forget(opened)
-
-    async def _send_or_adopt(
-        self, upload: Upload, opened: Opened, unsettled: Unsettled | None
-    ) -> str:
+    async def _send_or_adopt(self, upload: Upload, unsettled: Unsettled | None) -> Accepted:
+        sending = _Sending()
+        sends_left = 2
         lost: errors.OutcomeUnknown | None = None
         if unsettled is not None:
+            age = max(0.0, self._clock.time() - unsettled.since)
+            sending = _Sending(size=unsettled.size, began=self._clock.monotonic() - age, sends=1)
+            sending.lost = sending.started = self._clock.monotonic()
+            sends_left = 1
             lost = errors.OutcomeUnknown(
                 f"{upload.what}: it was being sent when an earlier run ended."
             )
-        sends_left = 2 if unsettled is None else 1
-        call = self._call(upload, opened)
+        call = self._call(upload, sending)
         while True:
             if lost is not None:
-                found = await self._look_twice(upload, opened, lost)
+                left = self._time_left(upload, sending)
+                again = (
+                    sends_left > 0 and upload.source.repeatable and not isinstance(lost, _Unnamed)
+                )
+                found = await self._settle(upload, sending, lost, left, may_send=again)
                 if found is not None:
-                    return found
-                left = self._time_left(upload, opened)
-                accepted = isinstance(lost, _Unnamed)
-                if accepted or not sends_left or not upload.source.repeatable or left <= 0.0:
-                    raise self._ambiguous(upload, lost, ())
+                    return await self._without_duplicates(upload, sending, found)
+                left = self._time_left(upload, sending)
+                if left <= 0.0:
+                    raise self._ambiguous(upload, sending, lost, (), "its time is up")
                 call = attrs.evolve(call, deadline=left if left < math.inf else None)
             sends_left -= 1
             try:
-                return await self._send(call, upload)
+                file_id, doubtful = await self._send(call, upload)
             except errors.OutcomeUnknown as unknown:
                 lost = unknown
+                sending.sends += max(1, unknown.sends)
+                sending.lost = self._clock.monotonic()
+                continue
+            if sending.sends or doubtful:
+                sending.sends += 1 + doubtful
+                return await self._check_for_doubles(upload, sending, file_id)
+            return Accepted(file_id)
 
-    def _time_left(self, upload: Upload, opened: Opened) -> float:
-        """Seconds of the caller's deadline that are left since the file was first opened."""
+    def _time_left(self, upload: Upload, sending: _Sending) -> float:
+        """Return the seconds left of the upload's deadline and of those around it."""
+        around = deadline.current(self._session)
+        left = math.inf if around is None else around.left
         if upload.deadline is None:
-            return math.inf
-        if opened.since_here is None:
-            return upload.deadline
-        return upload.deadline - (self._session.clock.monotonic() - opened.since_here)
+            return left
+        begun = self._clock.monotonic() if sending.started is None else sending.started
+        return min(left, upload.deadline - (self._clock.monotonic() - begun))
 
-    def _call(self, upload: Upload, opened: Opened) -> Call:
+    def _call(self, upload: Upload, sending: _Sending) -> Call:
         media_type = _MEDIA_TYPES[upload.file_type]
         layout = lay_out(
             [
@@ -297,24 +383,23 @@ class Uploader:
             boundary=self._boundary(),
         )
 
-        clock = self._session.clock
-
         def note(length: int) -> None:
             if length == 0:
                 raise empty(upload.source.name)
             # Noted here and not before: a call may wait for hours until the quota lets it through.
-            if opened.since is None:
-                opened.since = clock.time()
-            if opened.since_here is None:
-                opened.since_here = clock.monotonic()
-            opened.size = length
+            if sending.began is None:
+                sending.began = self._clock.monotonic()
+                sending.known = self._claims
+            if sending.started is None:
+                sending.started = self._clock.monotonic()
+            sending.size = length
 
         body = MultipartBody(
             layout,
             upload.source,
             self._threads,
             on_progress=upload.on_progress,
-            clock=clock,
+            clock=self._clock,
             check=note,
         )
         return Call(
@@ -328,7 +413,7 @@ class Uploader:
         )
 
     def _boundary(self) -> str:
-        """A boundary that nobody can foresee.
+        """Return a boundary that nobody can foresee.
 
         Asking the system for each one would give the interpreter's lock away to the threads that
         read files, and wait to get it back.
@@ -336,158 +421,310 @@ class Uploader:
         number = next(self._numbers).to_bytes(16, "big")
         return boundary_from(blake2b(number, key=self._secret, digest_size=16).digest())
 
-    async def _send(self, call: Call, upload: Upload) -> str:
+    async def _send(self, call: Call, upload: Upload) -> tuple[str, int]:
+        """Return the id, and how many earlier attempts of the call may have been carried out."""
         answer = await self._session.send(call)
         named = job_id("upload", answer.headers.get("location"), answer.headers.get("id"))
         if named is None:
             raise _Unnamed(
                 f"{upload.what}: the service accepted it ({answer.status}) but named no id."
             )
-        return named
+        return named, answer.doubtful
 
-    async def _look_twice(
-        self, upload: Upload, opened: Opened, lost: errors.OutcomeUnknown
-    ) -> str | None:
-        """The id of the one file that can be this upload; None when there is none."""
+    async def _settle(
+        self,
+        upload: Upload,
+        sending: _Sending,
+        lost: errors.OutcomeUnknown,
+        left: float,
+        *,
+        may_send: bool,
+    ) -> tuple[str, ...] | None:
+        """Return the ids of the copies that arrived, or None when it is to be sent again."""
         if upload.on_ambiguous == "raise":
-            raise self._ambiguous(upload, lost, ())
-        found: list[LibraryFile] = []
-        for look in range(2):
-            if look:
-                await self._session.clock.sleep(SECOND_LOOK_AFTER)
-            try:
-                found = await self._candidates(upload, opened)
-            except errors.ConstantContactError as trouble:
-                raise self._ambiguous(
-                    upload, lost, (), f"and looking for it failed: {trouble.message.rstrip('.')}"
-                ) from trouble  # the cause tells callers that another look may settle it
-            if found:
-                break
-        ids = [file.id for file in found]
-        for rival in self._rivals.of(opened):
-            if any(_may_be(rival, file) for file in found):
-                why = f"and what is there may be the upload of {rival.name} as well"
-                raise self._ambiguous(upload, lost, ids, why) from lost  # another look may tell
-        if len(found) > 1:
-            raise self._ambiguous(upload, lost, ids)
-        return found[0].id if found else None
+            raise self._ambiguous(upload, sending, lost, (), "")
+        finding: Before = Before.UNPROVEN
+        ids: tuple[str, ...] = ()
+        try:
+            async with self._clock.timeout(left if left < math.inf else None):
+                for delay in look_delays(self._settle_time):
+                    await self._sleep_until(sending.lost + delay)
+                    finding, ids = await self._judge_before(upload, sending)
+                    step = step_for(BEFORE_RESEND, finding, settled=delay >= self._settle_time)
+                    if step is Step.ADOPT:
+                        return ids
+                    if step is Step.SEND_AGAIN and may_send:
+                        return None
+            why = _WHY[finding]
+        except TimeoutError:
+            why = f"and {upload.deadline:g} s were not enough to find it"
+        except errors.ConstantContactError as trouble:
+            raise self._ambiguous(
+                upload,
+                sending,
+                lost,
+                ids,
+                f"and looking for it failed: {trouble.message.rstrip('.')}",
+            ) from trouble  # the cause tells callers that another look may settle it
+        raise self._ambiguous(upload, sending, lost, ids, why)
 
-    async def _candidates(self, upload: Upload, opened: Opened) -> list[LibraryFile]:
-        """Files of the folder, newest first, that could be this upload and are nobody else's.
+    async def _sleep_until(self, at: float) -> None:
+        seconds = at - self._clock.monotonic()
+        if seconds > 0.0:
+            await self._clock.sleep(seconds)
 
-        Raises:
-            PaginationError: The folder gets newer files faster than can be looked through.
+    async def _judge_before(
+        self, upload: Upload, sending: _Sending
+    ) -> tuple[Before, tuple[str, ...]]:
+        """Take one look at the folder, and return what it shows."""
+        found: dict[str, tuple[LibraryFile, float]] = {}
+        async with aclosing(self._files(upload, sending)) as rows:
+            async for window, file in rows:
+                distance = window.distance(file)
+                if distance <= window.reach and could_be(file, upload.name, sending.size):
+                    found[file.id] = file, distance
+        evidence = {}
+        for file, _ in found.values():
+            evidence[file.id] = await self._compare(upload, sending, file)
+        # Asked last: another upload may have got its answer while the pages came.
+        evidence = {id_: known for id_, known in evidence.items() if id_ not in self._claimed}
+        distances = {id_: distance for id_, (_, distance) in found.items()}
+        return judge_before(evidence, distances, sending.sends)
+
+    async def _files(
+        self, upload: Upload, sending: _Sending
+    ) -> AsyncGenerator[tuple[Window, LibraryFile], None]:
+        """Yield the files of the folder that are new enough, newest first."""
+        limit = -math.inf
+        async with aclosing(self._looks.look(upload.folder_id, upload.lane)) as rows:
+            async for look, file in rows:
+                window = self._window(look, sending)
+                created = file.created_date.timestamp() if file.created_date else math.inf
+                if window.is_before(file) or created < limit:
+                    return  # newest first: all that follow are older still
+                if self._claimed.get(file.id, math.inf) <= sending.known:
+                    # It was accepted before this upload began. Dates may be whole seconds.
+                    limit = max(limit, created - 2.0)
+                if self._is_here(upload, file):
+                    yield window, file
+
+    def _is_here(self, upload: Upload, file: LibraryFile) -> bool:
+        """Return whether a file is in the upload's own folder; the root lists all folders."""
+        return upload.folder_id not in ROOT_FOLDER_IDS or file.folder_id in ROOT_FOLDER_IDS
+
+    def _window(self, look: Look, sending: _Sending) -> Window:
+        """Return when the service can have made the file, by its own clock if it told it."""
+        elapsed = 0.0 if sending.began is None else look.taken - sending.began
+        if look.clock_offset is not None:
+            now, reach = look.taken + look.clock_offset, SAME_HOUR
+        else:
+            now = self._clock.time() - (self._clock.monotonic() - look.taken)
+            reach = SAME_DAY
+        return Window(now - elapsed, now, reach)
+
+    async def _compare(
+        self, upload: Upload, sending: _Sending, file: LibraryFile, *, wait: bool = True
+    ) -> Evidence:
+        """Return whether a file of the library holds the bytes that were sent.
+
+        Args:
+            upload: What was sent.
+            sending: Its state.
+            file: The library's record.
+            wait: Whether to follow a file that is still being processed.
         """
-        at_root = upload.folder_id in ROOT_FOLDER_IDS
-        path = (
-            "/library/files" if at_root else f"/library/folders/{segment(upload.folder_id)}/files"
-        )
-        what = f"looking for {upload.name} in folder {upload.folder_id}"
-        query: tuple[tuple[str, str], ...] = (
-            ("limit", str(LOOK_ROWS)),
-            ("sort_by", "CREATED_DATE_DESC"),
-        )
-        # By id: files that arrive while we look push a row from one page onto the next as well.
-        found: dict[str, LibraryFile] = {}
-        for _ in range(LOOK_PAGES):
-            answer = await self._session.send(
-                Call("GET", path, Effect.SAFE, what, query=query, lane=upload.lane)
+        known = sending.evidence.get(file.id)
+        if known is not None:
+            return known
+        if wait and not file.url and file.status and file_outcome(file.status) is Outcome.PENDING:
+            job = self._sweep.resumed(
+                UPLOAD,
+                file.id,
+                submitted=self._clock.time(),
+                not_before=self._clock.time(),
+                status=None,
             )
-            page = answer.read(Page[LibraryFile])
-            earliest, latest = self._window(answer, opened)
-            found |= {
-                file.id: file
-                for file in page.results
-                if (not at_root or file.folder_id in ROOT_FOLDER_IDS)
-                and _may_be(opened, file)
-                and _between(earliest, file, latest)
-            }
-            # Newest first: once a row is older than the upload, so are all that follow.
-            older = page.results and not _between(earliest, page.results[-1], math.inf)
-            following = None if older else self._cursor(page)
-            if following is None:
-                # Asked last: another upload may have got its answer while the pages came.
-                return [file for file in found.values() if file.id not in self._claimed]
-            query = (("next", following),)
-        raise errors.PaginationError(
-            f"{what}: {LOOK_PAGES * LOOK_ROWS} newer files are in the way. Look there yourself."
+            job.label = upload.name
+            try:
+                file = await UploadPoller(self._session, self._sweep, job).wait(
+                    timeout=COMPARE_TIME
+                )
+            except errors.JobError:
+                return Evidence.UNKNOWN
+        evidence = await compare(upload.source, sending.size, file, self._session, self._threads)
+        if evidence is not Evidence.UNKNOWN:
+            sending.evidence[file.id] = evidence
+        return evidence
+
+    async def _check_for_doubles(self, upload: Upload, sending: _Sending, file_id: str) -> Accepted:
+        """Look whether an earlier attempt arrived as well; nothing is raised for what is found."""
+        self.claim([file_id])
+        left = self._time_left(upload, sending)
+        accepted_at = self._clock.monotonic()
+        others: tuple[str, ...] = ()
+        certain = False
+        with suppress(TimeoutError, errors.ConstantContactError):
+            async with self._clock.timeout(left if left < math.inf else None):
+                for delay in look_delays(self._settle_time):
+                    await self._sleep_until(accepted_at + delay)
+                    finding, others = await self._judge_after(upload, sending, file_id)
+                    step = step_for(AFTER_RESEND, finding, settled=delay >= self._settle_time)
+                    if step is not Step.LOOK_AGAIN:
+                        certain = finding is not After.HIDDEN
+                        break
+                if not certain:
+                    certain = await self._kept_its_name(upload, file_id)
+        if not others:
+            if not certain:
+                self._report(upload, Accepted(file_id), ())
+            return Accepted(file_id)
+        return await self._without_duplicates(
+            upload, sending, in_order([file_id, *others]), file_id
         )
 
-    def _cursor(self, page: Page[LibraryFile]) -> str | None:
+    async def _kept_its_name(self, upload: Upload, file_id: str) -> bool:
+        """Return whether a file got the name it was sent under, so that no copy was before it."""
+        call = Call(
+            "GET",
+            f"/library/files/{segment(file_id)}",
+            Effect.SAFE,
+            f"library file {file_id}",
+            lane=upload.lane,
+        )
+        name = (await self._session.send(call)).read(LibraryFile).name
+        return unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", upload.name)
+
+    async def _judge_after(
+        self, upload: Upload, sending: _Sending, file_id: str
+    ) -> tuple[After, tuple[str, ...]]:
+        """Take one look after a resend, and return what it shows."""
+        own: LibraryFile | None = None
+        found: list[LibraryFile] = []
+        window: Window | None = None
+        async with aclosing(self._looks.look(upload.folder_id, upload.lane)) as rows:
+            number = 0
+            async for look, file in rows:
+                number += 1
+                if file.id == file_id:
+                    own = file
+                    if file.created_date is not None:
+                        # The dates of both copies are of one clock: the time that passed between
+                        # them can be measured here, whatever that clock says.
+                        made = file.created_date.timestamp()
+                        elapsed = look.taken - (sending.began or look.taken)
+                        window = Window(made - elapsed, made, CLOSE_IN_TIME)
+                elif could_be(file, upload.name, sending.size) and self._is_here(upload, file):
+                    found.append(file)
+                if number >= ROWS and (window is None or window.is_before(file)):
+                    break
+        others = []
+        for file in found:
+            if file.id in self._claimed or (window and window.distance(file) > window.reach):
+                continue
+            known = await self._compare(upload, sending, file, wait=upload.on_duplicate == "trash")
+            if known is not Evidence.OTHER_BYTES:
+                others.append(file.id)
+        if others:
+            return After.DOUBLE, in_order(others)
+        return (After.HIDDEN if own is None else After.ALONE), ()
+
+    async def _without_duplicates(
+        self,
+        upload: Upload,
+        sending: _Sending,
+        ids: tuple[str, ...],
+        accepted: str | None = None,
+    ) -> Accepted:
+        """Return the copy that stays, after reporting the others or moving them to the trash.
+
+        Args:
+            upload: What was sent.
+            sending: Its state.
+            ids: All copies, oldest first.
+            accepted: The one that the service named, if it did.
+        """
+        copies = [id_ for id_ in ids if id_ == accepted or self._is_proven(sending, id_)]
+        kept = accepted or ids[0]
+        trashed: tuple[str, ...] = ()
+        if upload.on_duplicate == "trash" and len(copies) > 1:
+            # The oldest copy has the name that was asked for; the service numbered the others.
+            kept = copies[0]
+            trashed = await self._trash(upload, copies[1:])
+        result = Accepted(kept, tuple(id_ for id_ in ids if id_ not in (kept, *trashed)))
+        if result.duplicates or trashed:
+            self._report(upload, result, trashed)
+        return result
+
+    def _is_proven(self, sending: _Sending, file_id: str) -> bool:
+        return sending.evidence.get(file_id) is Evidence.SAME_BYTES
+
+    async def _trash(self, upload: Upload, file_ids: list[str]) -> tuple[str, ...]:
+        """Move copies to the trash, and return the ids of those that are there now."""
+        call = Call(
+            "DELETE",
+            f"/library/files/{segment(','.join(file_ids))}",
+            Effect.IDEMPOTENT,
+            f"removal of a second copy of {upload.name}",
+            lane=upload.lane,
+        )
         try:
-            return cursor(page.next_link)
-        except ValueError:
-            raise errors.PaginationError("the link to the next page holds no cursor.") from None
+            await self._session.send(call)
+        except errors.ConstantContactError as error:
+            logger.warning("%s", error)
+            return ()
+        return tuple(file_ids)
 
-    def _window(self, answer: Answer, opened: Opened) -> tuple[float, float]:
-        """When the service can have made the file, by its own clock."""
-        skew, slack = self._clock_of(answer)
-        now = self._session.clock.time()
-        since = now if opened.since is None else opened.since
-        return since + skew - slack, now + skew + slack
-
-    def _clock_of(self, answer: Answer) -> tuple[float, float]:
-        """How far the service's clock is ahead of ours, and how sure that is, in seconds."""
-        try:
-            theirs = parsedate_to_datetime(answer.headers["date"]).timestamp()
-        except (KeyError, ValueError, TypeError, OverflowError):
-            return 0.0, UNKNOWN_CLOCK_SLACK
-        return theirs - self._session.clock.time(), CLOCK_SLACK
-
-    def _claim(self, id_: str) -> str:
-        self._claimed[id_] = None
-        if len(self._claimed) > CLAIMED_IDS:
-            self._claimed.popitem(last=False)
-        return id_
+    def _report(self, upload: Upload, result: Accepted, trashed: tuple[str, ...]) -> None:
+        """Say that a file is, or may be, in the library more than once."""
+        if trashed:
+            outcome = f"moved to the trash: {', '.join(trashed)}"
+        elif result.duplicates:
+            outcome = f"further copies: {', '.join(result.duplicates)}"
+        else:
+            outcome = "the folder does not show yet whether there is a further copy"
+        logger.warning(
+            "%s: an answer was lost, and the file may have been stored more than once in "
+            "folder %s (id %s; %s).",
+            upload.what,
+            upload.folder_id,
+            result.file_id,
+            outcome,
+        )
+        self._session.hook(
+            DuplicateUpload(
+                upload.name, upload.folder_id, result.file_id, result.duplicates, trashed
+            )
+        )
 
     def _ambiguous(
         self,
         upload: Upload,
+        sending: _Sending,
         lost: errors.OutcomeUnknown,
-        candidates: list[str] | tuple[()],
-        why: str = "",
+        candidates: tuple[str, ...],
+        why: str,
     ) -> errors.AmbiguousUpload:
         told = lost.message.partition(" It may have been carried out")[0].rstrip(".")
         reason = f", {why}" if why else ""
         noun = "candidate" if len(candidates) == 1 else "candidates"
         count = f" ({len(candidates)} {noun}: {', '.join(candidates)})" if candidates else ""
+        times = {1: "once", 2: "twice"}.get(sending.sends, f"{sending.sends} times")
         return errors.AmbiguousUpload(
-            f"{told}{reason}. It may be in folder {upload.folder_id}{count}. Not sent again; look "
-            "there, then upload it anew if it is missing.",
+            f"{told}{reason}. It was sent {times}, and may be in folder {upload.folder_id}{count}. "
+            "Look there before you upload it again.",
             file_name=upload.name,
             folder_id=upload.folder_id,
             candidates=candidates,
+            sends=sending.sends,
         )
+
+
+_WHY = {
+    Before.NOTHING: "and no file in the folder can be it",
+    Before.UNPROVEN: "and what is in the folder cannot be told from another file",
+    Before.TOO_MANY: "and the folder holds more equal files than were sent",
+}
 
 
 class _Unnamed(errors.OutcomeUnknown):
     """The service accepted the file, so it is never sent again, but its id has to be found."""
-
-
-def _opened(folder_id: str, name: str, unsettled: Unsettled | None) -> Opened:
-    if unsettled is None:
-        return Opened(folder_id, name)
-    return Opened(folder_id, name, size=unsettled.size, since=unsettled.since)
-
-
-def _may_be(sent: Opened, file: LibraryFile) -> bool:
-    """Whether a file of its folder can be what was sent, by name and size."""
-    return same_name(sent.name, file.name) and file.size in (sent.size, None)
-
-
-def _between(earliest: float, file: LibraryFile, latest: float) -> bool:
-    """Whether a file can have been made in this time; one without a date can."""
-    created = file.created_date
-    return created is None or earliest <= created.timestamp() <= latest
-
-
-def same_name(sent: str, found: str) -> bool:
-    """Whether a file of the library can be one that was sent under a name.
-
-    The service numbers names that are taken: IMG_0300.JPG becomes IMG_0300(1).JPG.
-    """
-    if found == sent:
-        return True
-    stem, dot, extension = sent.rpartition(".") if "." in sent else (sent, "", "")
-    pattern = re.escape(stem) + r" ?\(\d{1,4}\)" + re.escape(dot + extension)
-    return re.fullmatch(pattern, found) is not None

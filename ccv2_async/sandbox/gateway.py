@@ -70,7 +70,8 @@ class Gateway:
         async def stamped(message: Message) -> None:
             if message["type"] == "http.response.start":
                 entry.status = message["status"]
-                date = formatdate(world.clock.time(), usegmt=True).encode()
+                now = world.clock.time() + world.settings.date_offset
+                date = formatdate(now, usegmt=True).encode()
                 message = {**message, "headers": [(b"date", date), *message["headers"]]}
             await send(message)
 

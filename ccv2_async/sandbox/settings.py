@@ -59,6 +59,10 @@ class Settings:
         job_size: Bytes of a bulk activity's request or file at most.
         job_addresses: Addresses of a removal at most.
         errors_as_text: Show an activity's errors as text (`Line 2: ...`), not as objects.
+        listing_lag: Seconds until a new file shows in listings; its status is known at once.
+        date_offset: Seconds that the `Date` header is ahead of the sandbox's clock.
+        created_offset: Seconds that dates of files are ahead of the sandbox's clock.
+        composed_names: Store file names in Unicode's composed form (NFC), however they came.
         export_link: How an export's `file_name` names its CSV: an `absolute` URL, one
             `relative` to the API's host, or on an `other_host` that takes no credentials.
         retired: Groups of operations that the service has withdrawn, such as `("events",)`: every
@@ -90,6 +94,10 @@ class Settings:
     job_size: int = 4_000_000
     job_addresses: int = 20_000
     errors_as_text: bool = False
+    listing_lag: float = 0.0
+    date_offset: float = 0.0
+    created_offset: float = 0.0
+    composed_names: bool = False
     export_link: ExportLink = "absolute"
     retired: tuple[str, ...] = attrs.field(
         default=(), converter=tuple[str, ...], validator=_known_groups

@@ -91,6 +91,8 @@ class Answer:
     what: str
     redact: Callable[[str], str] = attrs.field(repr=False, eq=False)
     flaw: str = ""
+    # How many earlier attempts of the same call were sent in full and may have been carried out.
+    doubtful: int = 0
 
     def read(self, model: type[T]) -> T:
         """The body as a model.

@@ -98,6 +98,10 @@ _OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: is_whole(value) and value >= 1,
         "a whole number of 1 or more",
     ),
+    "settle_time": (
+        lambda value: is_number(value) and value >= 0,
+        "it must be seconds, 0 or more",
+    ),
     "refresh_token": (_is_function, "it must be a function or coroutine function, or None"),
     "on_event": (
         lambda value: value is None or is_plain_function(value),

@@ -108,13 +108,27 @@ TABLE: dict[Happening, dict[Effect, Verdict]] = {
 }
 
 
+MAY_HAVE_BEEN_CARRIED_OUT = frozenset(
+    {Happening.UNANSWERED, Happening.SERVER_BUSY, Happening.SERVER_FAILED}
+)
+
+
 @attrs.define
 class Tries:
-    """What one call has used up so far."""
+    """What one call has used up so far.
+
+    Attributes:
+        sent: How many attempts failed.
+        once: Whether the one repeat of a `RETRY_ONCE` is used up.
+        waits: How many times the call has waited for the quota.
+        doubtful: How many attempts may have been carried out all the same.
+        refreshed: Whether a fresh token was asked for.
+    """
 
     sent: int = 0
     once: bool = False
     waits: int = 0
+    doubtful: int = 0
     refreshed: bool = False
 
     @property
@@ -134,6 +148,8 @@ class Tries:
         """
         verdict = TABLE[happening][effect]
         self.sent += 1
+        if happening in MAY_HAVE_BEEN_CARRIED_OUT:
+            self.doubtful += 1
         match verdict:
             case Verdict.RETRY:
                 granted = self.sent < ATTEMPTS

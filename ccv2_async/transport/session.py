@@ -262,6 +262,8 @@ class Session:
                     outcome = await self._attempt(call, tries.number, ends, finish, account)
                 if not isinstance(outcome, Failed):
                     self._allowance.succeeded(tries.repeats)
+                    if tries.doubtful and isinstance(outcome, Answer):
+                        return attrs.evolve(outcome, doubtful=tries.doubtful)
                     return outcome
                 await self._prepare_retry(call, outcome, tries, ends, account)
         finally:
@@ -440,7 +442,8 @@ class Session:
         if verdict is Verdict.LOOK:
             raise errors.OutcomeUnknown(
                 f"{answers.without_advice(failed.error)} It may have been carried out, and was "
-                "not sent again; look before you repeat it."
+                "not sent again; look before you repeat it.",
+                sends=tries.doubtful,
             )
         if verdict is Verdict.RAISE or failed.final or not _repeatable(call):
             raise failed.error

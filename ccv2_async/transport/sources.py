@@ -232,6 +232,11 @@ class StreamSource:
         """Whether it can be opened: always with a function, else until its first byte is read."""
         return self._factory is not None or not self._begun
 
+    @property
+    def is_read_once(self) -> bool:
+        """Whether it can be read a single time."""
+        return self._factory is None
+
     async def prepare(self, threads: FileThreads) -> int:  # noqa: ARG002  # no file work here
         """The length that was announced."""
         return self.length

@@ -141,9 +141,10 @@ class Sender:
             await self._keep(sending, holder)
 
         source = AnnouncedSource(upload.source, announce)
-        file_id = await parts.uploader.send(
+        accepted = await parts.uploader.send(
             attrs.evolve(upload, source=source), unsettled=unsettled
         )
+        file_id = accepted.file_id
         job = parts.sweep.started(UPLOAD, file_id, label=upload.name)
         token = UploadPoller(parts.session, parts.sweep, job).token()
         return await self._accepted(sending, holder, (token,), file_id=file_id)

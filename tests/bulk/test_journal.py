@@ -84,7 +84,7 @@ STATES = {
     BulkState.SENDING: (Action.LOOK, Action.REFUSE),
     BulkState.ACCEPTED: (Action.FOLLOW, Action.REFUSE),
     BulkState.DONE: (Action.SKIP, Action.REFUSE),
-    BulkState.AMBIGUOUS: (Action.REPORT, Action.REFUSE),
+    BulkState.AMBIGUOUS: (Action.LOOK, Action.REFUSE),
 }
 
 
@@ -249,7 +249,8 @@ async def test_a_file_at_sending_that_did_not_arrive_is_sent_once(
         [entry.number for entry in sandbox.admin.requests(*what)]
         for what in (("GET", "/library/files"), POSTS)
     )
-    assert max(looked) < min(posted)
+    assert len([number for number in looked if number < min(posted)]) == 3
+    assert len(posted) == 1
 
 
 async def test_a_file_at_sending_with_two_candidates_is_ambiguous_now_and_later(
@@ -261,9 +262,9 @@ async def test_a_file_at_sending_with_two_candidates_is_ambiguous_now_and_later(
     set_row(journal, "a.png", state="sending", file_id="", token="", status=None)
     await client.library.upload(path)
 
-    for earlier in (False, True):
+    for _ in range(2):
         (result,) = await run(await connect(sandbox), [path], journal)
-        assert (result.state, result.earlier) == (BulkState.AMBIGUOUS, earlier)
+        assert (result.state, result.earlier) == (BulkState.AMBIGUOUS, False)
         assert isinstance(result.error, errors.AmbiguousUpload)
         assert "2 candidates" in result.error.message
     assert len(sandbox.admin.files()) == 2
@@ -277,7 +278,7 @@ async def test_a_file_that_could_not_be_looked_for_is_looked_for_by_the_next_run
 
     (result,) = await run(await connect(sandbox), pictures("a.png"), journal)
     assert result.state is BulkState.AMBIGUOUS
-    assert (await rows_of(journal))["a.png"].state is BulkState.SENDING
+    assert (await rows_of(journal))["a.png"].state is BulkState.AMBIGUOUS
 
     (result,) = await run(await connect(sandbox), pictures("a.png"), journal)
     assert result.state is BulkState.DONE

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PROGRAM = Path(__file__).with_name("uploading.py")
 FILES = 300
 KILLS = 11
-SETTLED = {BulkState.DONE, BulkState.AMBIGUOUS}
+SETTLED = {BulkState.DONE}
 FOLDERS = ("", "spring", "spring/tulips", "spring/tulips/red", "autumn")
 POST: dict[str, Any] = {"method": "POST", "path": "/library/files", "times": None}
 ANY: dict[str, Any] = {"path": "/library/*", "times": None}

@@ -209,7 +209,7 @@ async def test_nothing_to_change_is_told_before_anything_is_read(
 async def test_folders_are_made_moved_into_and_deleted(cc: ConstantContact) -> None:
     top = await cc.library.create_folder("Top")
     below = await cc.library.create_folder("Below", parent_id=top.id)
-    with pytest.raises(errors.Conflict, match="exists already"):
+    with pytest.raises(errors.Conflict, match="is there already"):
         await cc.library.create_folder("Top")
     ids = await add(cc, 3)
     moved = await cc.library.move_files(below.id, ids[:2])

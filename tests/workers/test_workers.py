@@ -172,7 +172,7 @@ async def test_a_job_whose_worker_died_while_sending_is_looked_for_and_sent_once
     assert (await workers.sweep()).sent_again == 1
     await workers.broker.wait_all()
     settled = await record_of(workers, record.key)
-    assert settled.state is BulkState.ACCEPTED
+    assert settled.state is BulkState.ACCEPTED, settled.error
     assert [file["id"] for file in sandbox.admin.files()] == [settled.file_id]
 
 

@@ -61,8 +61,8 @@ def _show_file(call: Call, stored: StoredFile) -> dict[str, Any]:
         "status": status,
         "is_image": stored.is_image,
         "file_type": stored.file_type,
-        "created_date": offset_stamp(stored.created),
-        "modified_date": offset_stamp(stored.modified),
+        "created_date": offset_stamp(stored.created + call.world.settings.created_offset),
+        "modified_date": offset_stamp(stored.modified + call.world.settings.created_offset),
     }
     if status in ("Active", "Deleted"):
         origin = call.base_url.removesuffix("/v2")
@@ -110,6 +110,8 @@ def _pick(call: Call, files: Iterable[StoredFile]) -> list[StoredFile]:
 
 
 def _files_page(call: Call, files: Iterable[StoredFile]) -> Answer:
+    listed = call.now - call.world.settings.listing_lag
+    files = [stored for stored in files if stored.created <= listed]
     return page(call, _pick(call, files), lambda stored: _show_file(call, stored))
 
 

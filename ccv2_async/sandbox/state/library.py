@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING
 
 import attrs
@@ -179,6 +180,8 @@ class Library:
             created=now,
             modified=now,
         )
+        if self.settings.composed_names:
+            stored.name = unicodedata.normalize("NFC", stored.name)
         stored.name = self._free_name(stored, now)
         self._index_name(stored)
         self.files[file_id] = stored

@@ -1,0 +1,213 @@
+"""Decide what looks into a folder say about an upload whose answer was lost. Pure.
+
+The service has no idempotency key, and its listing may lag. So an upload that went unanswered may
+have arrived, may still arrive, or may be lost. These rules hold whatever clocks and lag do:
+
+1. A file is adopted only if it holds the very bytes that were sent. Name, size and time only
+   choose the files to compare. (Another client may send a file of the same name and size.)
+2. A file is sent again only after looks over the whole settling time have shown nothing that
+   could be it. Time alone never proves that a file arrived, nor that it did not.
+3. After a resend, one more look is owed. The listing has caught up once it shows the second copy,
+   so a first copy that arrived shows too. Both ids are then reported.
+4. Whatever else is left is ambiguous, and a person decides. The error says how often the file was
+   sent.
+
+Before a resend (`BEFORE_RESEND` below is what the code looks things up in)::
+
+    what the look shows                       settling     settled
+    NOTHING   no file that could be it        LOOK_AGAIN   SEND_AGAIN
+    OURS      files that hold its bytes       ADOPT        ADOPT
+    UNPROVEN  files that cannot be compared   LOOK_AGAIN   GIVE_UP
+    TOO_MANY  more such files than were sent  LOOK_AGAIN   GIVE_UP
+
+SEND_AGAIN becomes GIVE_UP where the file cannot be sent again: it was sent twice, its source can
+be read only once, its time is up, or the service has accepted it without naming its id.
+
+After a resend (`AFTER_RESEND`)::
+
+    what the look shows                        settling     settled
+    HIDDEN    the second copy is not listed    LOOK_AGAIN   FINISH
+    ALONE     the second copy, and no other    FINISH       FINISH
+    DOUBLE    files that are, or may be, the   REPORT       REPORT
+              first copy
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+import unicodedata
+from typing import TYPE_CHECKING, TypeVar
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ccv2_async.models import LibraryFile
+
+SETTLE_TIME = 15.0
+"""Seconds over which looks go on before a file counts as not arrived, unless the client says."""
+
+CLOSE_IN_TIME = 60.0
+"""How far apart clocks may be, in seconds, for a file with the right bytes to be adopted."""
+
+EXACT = 2.0
+"""How far apart they are at most, in seconds, when both are right; dates may be whole seconds."""
+
+SAME_HOUR = 3600.0
+"""A file farther away in time than this is not compared, where the service told its time."""
+
+SAME_DAY = 26 * 3600.0
+"""The same where the service told no usable time: local clocks may be off by a time zone."""
+
+_LOOKS = (0.0, 4.0)
+
+
+class Before(enum.Enum):
+    """What a look shows before a resend."""
+
+    NOTHING = "no file that could be it"
+    OURS = "files that hold its bytes"
+    UNPROVEN = "files that cannot be compared with it"
+    TOO_MANY = "more files that hold its bytes than were sent"
+
+
+class After(enum.Enum):
+    """What a look shows after a resend."""
+
+    HIDDEN = "the second copy is not listed yet"
+    ALONE = "the second copy, and no other"
+    DOUBLE = "files that are, or may be, the first copy"
+
+
+class Step(enum.Enum):
+    """What to do next."""
+
+    LOOK_AGAIN = "look again later"
+    ADOPT = "take the file that was found"
+    SEND_AGAIN = "send it again"
+    GIVE_UP = "report it as ambiguous"
+    FINISH = "nothing is left to do"
+    REPORT = "report both copies"
+
+
+BEFORE_RESEND: Mapping[Before, tuple[Step, Step]] = {
+    Before.NOTHING: (Step.LOOK_AGAIN, Step.SEND_AGAIN),
+    Before.OURS: (Step.ADOPT, Step.ADOPT),
+    Before.UNPROVEN: (Step.LOOK_AGAIN, Step.GIVE_UP),
+    Before.TOO_MANY: (Step.LOOK_AGAIN, Step.GIVE_UP),
+}
+"""The step for each finding: while looks go on, and once the settling time is over."""
+
+AFTER_RESEND: Mapping[After, tuple[Step, Step]] = {
+    After.HIDDEN: (Step.LOOK_AGAIN, Step.FINISH),
+    After.ALONE: (Step.FINISH, Step.FINISH),
+    After.DOUBLE: (Step.REPORT, Step.REPORT),
+}
+"""The same for looks after a resend."""
+
+_Finding = TypeVar("_Finding", Before, After)
+
+
+def step_for(
+    table: Mapping[_Finding, tuple[Step, Step]], finding: _Finding, *, settled: bool
+) -> Step:
+    """Return the step of a table for what a look shows.
+
+    Args:
+        table: `BEFORE_RESEND` or `AFTER_RESEND`.
+        finding: What the look shows.
+        settled: Whether the settling time is over.
+    """
+    return table[finding][settled]
+
+
+class Evidence(enum.Enum):
+    """What is known of one file that could be the upload."""
+
+    SAME_BYTES = "it holds the bytes that were sent"
+    OTHER_BYTES = "it holds other bytes"
+    UNKNOWN = "its bytes cannot be compared"
+
+
+@attrs.frozen
+class Window:
+    """When the service can have created the file, on the service's own clock.
+
+    Attributes:
+        since: When sending began, in seconds since 1970.
+        until: When the look was taken.
+        reach: How many seconds outside that time a file is still compared.
+    """
+
+    since: float
+    until: float
+    reach: float
+
+    def distance(self, file: LibraryFile) -> float:
+        """Return how many seconds a file lies outside the time of sending; 0 without a date."""
+        if file.created_date is None:
+            return 0.0
+        created = file.created_date.timestamp()
+        return max(self.since - created, created - self.until, 0.0)
+
+    def is_before(self, file: LibraryFile) -> bool:
+        """Return whether a file was created before anything that is to be compared."""
+        created = file.created_date
+        return created is not None and created.timestamp() < self.since - self.reach
+
+
+def could_be(file: LibraryFile, name: str, size: int | None) -> bool:
+    """Return whether a file can be an upload, by its name and size alone."""
+    return same_name(name, file.name) and (size is None or file.size in (size, None))
+
+
+def same_name(sent: str, found: str) -> bool:
+    """Return whether a file can be one that was sent under a name.
+
+    The service numbers a name that is taken: IMG_0300.JPG becomes IMG_0300(1).JPG. It may also
+    store an accented letter in another Unicode form than it was sent in.
+    """
+    sent, found = unicodedata.normalize("NFC", sent), unicodedata.normalize("NFC", found)
+    if found == sent:
+        return True
+    stem, dot, extension = sent.rpartition(".") if "." in sent else (sent, "", "")
+    pattern = re.escape(stem) + r" ?\(\d{1,4}\)" + re.escape(dot + extension)
+    return re.fullmatch(pattern, found) is not None
+
+
+def judge_before(
+    evidence: Mapping[str, Evidence], distances: Mapping[str, float], sends: int
+) -> tuple[Before, tuple[str, ...]]:
+    """Return what a look shows before a resend, and the ids that it is about.
+
+    Args:
+        evidence: What is known of each file that could be the upload, by id.
+        distances: How many seconds each lies outside the time of sending.
+        sends: How many times the file was sent.
+    """
+    close = [
+        id_
+        for id_, known in evidence.items()
+        if known is Evidence.SAME_BYTES and distances[id_] <= CLOSE_IN_TIME
+    ]
+    if len(close) > sends:  # equal files: time may tell which of them are this upload
+        close = [id_ for id_ in close if distances[id_] <= EXACT] or close
+    if 0 < len(close) <= sends:
+        return Before.OURS, in_order(close)
+    if close:
+        return Before.TOO_MANY, in_order(close)
+    # An equal file from farther away in time may be an older one, or ours on a wrong clock.
+    unproven = [id_ for id_, known in evidence.items() if known is not Evidence.OTHER_BYTES]
+    return (Before.UNPROVEN if unproven else Before.NOTHING), in_order(unproven)
+
+
+def in_order(ids: list[str]) -> tuple[str, ...]:
+    """Return ids oldest first: the service counts up."""
+    return tuple(sorted(ids, key=lambda id_: (len(id_), id_)))
+
+
+def look_delays(settle_time: float) -> tuple[float, ...]:
+    """Return when to look, in seconds after an answer was lost; the last one settles it."""
+    return (*(at for at in _LOOKS if at < settle_time), settle_time)

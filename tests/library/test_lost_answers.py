@@ -1,0 +1,338 @@
+"""No second copy of a file is silent, and no file is lost, whatever clocks, lag and others do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import time
+import unicodedata
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ccv2_async import ConstantContact, errors
+from ccv2_async.observe import DuplicateUpload
+from ccv2_async.sandbox import Sandbox
+from tests.support.probes import until
+from tests.support.servers import serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from tests.support.clocks import SkippingClock
+    from tests.support.servers import Request, Wire
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This machine stands in New York."""
+    monkeypatch.setitem(os.environ, "TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def posts(sandbox: Sandbox) -> int:
+    return len(sandbox.admin.requests("POST", "/library/files"))
+
+
+class Service:
+    """A service whose first upload is stored, but answered as the test says.
+
+    Args:
+        date: Its Date header, or None for none.
+        first: What answers the first upload; None resets the connection.
+        created: What its dates of files are, given the time.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], float],
+        *,
+        date: str | None = None,
+        first: tuple[str, ...] | None = None,
+        created: float = 0.0,
+        shown: bool = True,
+    ) -> None:
+        self.now, self.date, self.first, self.created = now, date, first, created
+        self.shown = shown
+        self.stored: list[dict[str, Any]] = []
+
+    async def serve(self, wire: Wire, request: Request) -> None:
+        headers = () if self.date is None else (f"Date: {self.date}",)
+        if request.method == "POST":
+            number = len(self.stored)
+            self.stored.append(
+                {
+                    "id": str(number + 7),
+                    "name": f"menu({number}).pdf" if number else "menu.pdf",
+                    "size": 3,
+                    "url": f"/content/{number + 7}",
+                    "created_date": stamp(self.now() + self.created),
+                }
+            )
+            if number == 0 and self.first is None:
+                wire.reset()
+            elif number == 0 and self.first is not None:
+                status, *more = self.first
+                await wire.answer(status, b"", *headers, *more)
+            else:
+                await wire.answer("202 Accepted", b"", f"Location: /v2/library/files/{number + 7}")
+        elif request.target.startswith("/content/"):
+            await wire.answer("200 OK", b"abc")
+        else:
+            rows = self.stored[::-1] if self.shown else []
+            body = json.dumps({"meta": {"pagination": {}}, "results": rows}).encode()
+            await wire.answer("200 OK", body, *headers)
+
+
+def stamp(seconds: float) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+async def upload(cc: ConstantContact, **options: Any) -> Any:
+    return await cc.library.begin_upload(b"abc", name="menu.pdf", **options)
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize(
+    "form", ["%a %b %e %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S -0000", "%a, %d %b %Y %H:%M:%S"]
+)
+async def test_a_date_without_a_zone_is_not_read_as_local_time(
+    connect: Callable[..., Any], clock: SkippingClock, form: str
+) -> None:
+    service = Service(clock.time, date=time.strftime(form, time.gmtime(clock.time())))
+    async with serving(service.serve) as server:
+        assert (await upload(await connect(server))).id == "7"
+    assert len(service.stored) == 1
+
+
+@pytest.mark.parametrize("seconds", [-50.0, -5.0, 5.0, 50.0])
+async def test_the_services_two_clocks_may_differ(
+    connect: Callable[..., Any], seconds: float
+) -> None:
+    with Sandbox(mode="at_once", created_offset=seconds) as sandbox:
+        cc = await connect(sandbox)
+        sandbox.admin.fault("lose_answer", "POST")
+        poller = await upload(cc)
+        assert [file["id"] for file in sandbox.admin.files()] == [poller.id]
+
+
+@pytest.mark.parametrize("seconds", [-1800.0, -100.0, 100.0, 1800.0])
+async def test_a_file_on_a_clock_far_off_is_reported_and_not_sent_again(
+    connect: Callable[..., Any], seconds: float
+) -> None:
+    with Sandbox(mode="at_once", created_offset=seconds) as sandbox:
+        cc = await connect(sandbox)
+        sandbox.admin.fault("lose_answer", "POST")
+        with pytest.raises(errors.AmbiguousUpload) as caught:
+            await upload(cc)
+        assert [file["id"] for file in sandbox.admin.files()] == list(caught.value.candidates)
+        assert caught.value.sends == 1
+
+
+@pytest.mark.parametrize("hours", [-30, -5, 5, 30])
+async def test_a_second_copy_is_reported_by_the_clock_that_dated_both(
+    connect: Callable[..., Any], hours: int
+) -> None:
+    with Sandbox(mode="at_once", created_offset=hours * 3600.0) as sandbox:
+        cc = await connect(sandbox)
+        sandbox.admin.fault("lose_answer", "POST")
+        poller = await upload(cc)
+        assert {file["id"] for file in sandbox.admin.files()} == {poller.id, *poller.duplicates}
+        assert len(poller.duplicates) == 1
+
+
+async def test_the_local_clock_may_be_set_back_while_the_file_is_sent(
+    connect: Callable[..., Any], clock: SkippingClock
+) -> None:
+    service = Service(clock.time)
+
+    async def serve(wire: Wire, request: Request) -> None:
+        if request.method == "POST":
+            await service.serve(wire, request)
+            clock._offset -= 10
+        else:
+            await service.serve(wire, request)
+
+    async with serving(serve) as server:
+        assert (await upload(await connect(server))).id == "7"
+    assert len(service.stored) == 1
+
+
+@pytest.fixture
+async def patient() -> AsyncIterator[Callable[..., Any]]:
+    """Opens clients on the real clock, with a short settling time."""
+    clients: list[ConstantContact] = []
+
+    async def opened(sandbox: Sandbox, **options: Any) -> ConstantContact:
+        given: dict[str, Any] = {**sandbox.client_options(), **options}
+        cc = ConstantContact(**given)
+        await cc.open()
+        clients.append(cc)
+        return cc
+
+    yield opened
+    for cc in clients:
+        await cc.aclose()
+
+
+async def test_a_listing_that_lags_is_waited_for(patient: Callable[..., Any]) -> None:
+    with Sandbox(mode="at_once", listing_lag=0.4) as sandbox:
+        cc = await patient(sandbox, settle_time=20)
+        sandbox.admin.fault("lose_answer", "POST")
+        poller = await upload(cc)
+        assert [file["id"] for file in sandbox.admin.files()] == [poller.id]
+
+
+@pytest.mark.parametrize("on_duplicate", ["report", "trash"])
+async def test_a_listing_that_lags_longer_brings_both_copies_to_light(
+    patient: Callable[..., Any], on_duplicate: str
+) -> None:
+    seen: list[Any] = []
+    with Sandbox(mode="at_once", listing_lag=1.0) as sandbox:
+        cc = await patient(sandbox, settle_time=0.9, on_event=seen.append)
+        # The settling time ends just before the first copy shows, and begins again after a resend.
+        sandbox.admin.fault("lose_answer", "POST")
+        poller = await upload(cc, on_duplicate=on_duplicate)
+        copies = [file["id"] for file in sandbox.admin.files()]
+        trashed = [file["id"] for file in sandbox.admin.files() if file["status"] == "Deleted"]
+    [told] = [event for event in seen if isinstance(event, DuplicateUpload)]
+    assert len(copies) == 2
+    if on_duplicate == "report":
+        assert {poller.id, *poller.duplicates} == set(copies)
+        assert (told.id, told.duplicates, told.trashed) == (poller.id, poller.duplicates, ())
+        assert trashed == []
+    else:
+        assert [poller.id] == copies[:1], "the one with the name that was asked for"
+        assert list(told.trashed) == trashed == copies[1:]
+        assert poller.duplicates == told.duplicates == ()
+
+
+async def test_a_second_copy_that_no_listing_shows_is_told_by_its_numbered_name(
+    patient: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[Any] = []
+    with Sandbox(mode="at_once", listing_lag=100.0) as sandbox:
+        cc = await patient(sandbox, settle_time=0.1, on_event=seen.append)
+        sandbox.admin.fault("lose_answer", "POST")
+        with caplog.at_level(logging.WARNING, "ccv2_async.uploads"):
+            poller = await upload(cc)
+        assert len(sandbox.admin.files()) == 2
+    assert [event for event in seen if isinstance(event, DuplicateUpload)] == [
+        DuplicateUpload("menu.pdf", "0", poller.id, ())
+    ]
+    assert "may have been stored more than once in folder 0" in caplog.text
+
+
+async def test_a_resend_that_is_the_only_copy_is_reported_as_nothing_else(
+    patient: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[Any] = []
+    with Sandbox(mode="at_once", listing_lag=100.0) as sandbox:
+        cc = await patient(sandbox, settle_time=0.1, on_event=seen.append)
+        sandbox.admin.fault("reset", "POST", after_bytes=10_000_000)
+        with caplog.at_level(logging.WARNING, "ccv2_async.uploads"):
+            poller = await upload(cc)
+        assert [file["id"] for file in sandbox.admin.files()] == [poller.id]
+    assert not [event for event in seen if isinstance(event, DuplicateUpload)]
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+async def test_a_name_may_be_stored_in_another_unicode_form(
+    connect: Callable[..., Any], form: Any
+) -> None:
+    with Sandbox(mode="at_once", composed_names=True) as sandbox:
+        cc = await connect(sandbox)
+        sandbox.admin.fault("lose_answer", "POST")
+        name = unicodedata.normalize(form, "menü.pdf")
+        poller = await cc.library.begin_upload(b"abc", name=name)
+        assert [file["id"] for file in sandbox.admin.files()] == [poller.id]
+
+
+async def test_a_file_that_another_client_sends_meanwhile_is_not_taken_for_a_lost_one(
+    connect: Callable[..., Any], sandbox: Sandbox
+) -> None:
+    cc, other = await connect(sandbox), await connect(sandbox)
+    sandbox.admin.fault("reset", "POST", after_bytes=10_000_000)
+    sandbox.admin.fault("delay", "GET", path="/library/files", seconds=0.2)
+    mine = asyncio.create_task(upload(cc))
+    await until(lambda: sandbox.admin.requests("GET", "/library/files"))
+    theirs = await other.library.begin_upload(b"xyz", name="menu.pdf")
+    poller = await mine
+    assert poller.id != theirs.id
+    assert poller.duplicates == ()
+    assert {file["id"] for file in sandbox.admin.files()} == {poller.id, theirs.id}
+
+
+async def test_a_file_whose_bytes_cannot_be_fetched_is_reported_and_not_adopted(
+    connect: Callable[..., Any], sandbox: Sandbox
+) -> None:
+    cc = await connect(sandbox)
+    sandbox.admin.fault("lose_answer", "POST")
+    sandbox.admin.fault("answer", "GET", path="*content", status=404, times=None)
+    sandbox.admin.configure(keep_content=0)
+    with pytest.raises(errors.AmbiguousUpload, match="cannot be told from another") as caught:
+        await upload(cc)
+    assert list(caught.value.candidates) == [file["id"] for file in sandbox.admin.files()]
+    assert posts(sandbox) == 1
+
+
+async def test_a_503_that_names_a_time_may_have_been_carried_out(
+    connect: Callable[..., Any], clock: SkippingClock
+) -> None:
+    service = Service(clock.time, first=("503 Service Unavailable", "Retry-After: 0"))
+    async with serving(service.serve) as server:
+        poller = await upload(await connect(server))
+    assert (poller.id, poller.duplicates) == ("8", ("7",))
+
+
+async def test_a_stream_that_is_read_once_can_be_adopted(
+    connect: Callable[..., Any], sandbox: Sandbox
+) -> None:
+    async def once() -> AsyncIterator[bytes]:
+        yield b"ab"
+        yield b"c"
+
+    cc = await connect(sandbox)
+    sandbox.admin.fault("lose_answer", "POST")
+    poller = await cc.library.begin_upload(once(), name="menu.pdf", length=3)
+    assert [file["id"] for file in sandbox.admin.files()] == [poller.id]
+
+
+async def test_a_file_that_is_still_processed_is_followed_until_it_can_be_compared(
+    connect: Callable[..., Any],
+) -> None:
+    with Sandbox(mode="looks", looks=2) as sandbox:
+        cc = await connect(sandbox)
+        sandbox.admin.fault("lose_answer", "POST")
+        file = await cc.library.upload(b"abc", name="menu.pdf")
+        assert [stored["id"] for stored in sandbox.admin.files()] == [file.id]
+
+
+async def test_uploads_that_look_at_the_same_time_share_a_listing(
+    connect: Callable[..., Any], sandbox: Sandbox
+) -> None:
+    cc = await connect(sandbox)
+    sandbox.admin.fault("lose_answer", "POST", times=40)
+    sandbox.admin.fault("delay", "GET", path="/library/files", seconds=0.3, times=None)
+    pollers = await asyncio.gather(
+        *(cc.library.begin_upload(b"%d" % n, name=f"{n}.pdf") for n in range(40))
+    )
+    assert len({poller.id for poller in pollers}) == len(sandbox.admin.files()) == 40
+    assert len(sandbox.admin.requests("GET", "/library/files")) < 10
+
+
+async def test_looking_ends_when_the_deadline_does(patient: Callable[..., Any]) -> None:
+    with Sandbox(mode="at_once", listing_lag=100.0) as sandbox:
+        cc = await patient(sandbox, settle_time=60)
+        sandbox.admin.fault("lose_answer", "POST")
+        with pytest.raises(errors.AmbiguousUpload, match=r"0\.5 s were not enough to find it"):
+            await upload(cc, deadline=0.5)
+        assert posts(sandbox) == 1
