@@ -28,6 +28,7 @@
     │   ├── NotFound                  404
     │   ├── Conflict                  409
     │   ├── EndpointRetired           400 `http.status.gone`
+    │   ├── OptedOut                  the contact has opted out; only it can opt back in
     │   ├── GrantRefused              the OAuth2 server, or the account's owner, gave no access
     │   ├── ServerError               5xx, after the attempts that are allowed
     │   └── QuotaExceeded             over the calls per second, or too many jobs (429)
@@ -78,6 +79,7 @@ __all__ = [
     "JournalError",
     "MissingCredentials",
     "NotFound",
+    "OptedOut",
     "OutcomeUnknown",
     "PaginationError",
     "PartialFailure",
@@ -382,6 +384,21 @@ class EndpointRetired(APIError):
     Nothing in the request is wrong, and the call was not carried out. Safe to try again: no. The
     service is reported to answer every call for events so since 2024.
     """
+
+
+class OptedOut(APIError):
+    """The contact has opted out, and only the contact itself can opt back in.
+
+    Nothing was changed, unless the message says so. Safe to try again: no; call again with
+    `action_by="ACTION_BY_VISITOR"` once the contact has signed up again itself.
+
+    Attributes:
+        contact_id: The contact.
+    """
+
+    def __init__(self, message: str, *, contact_id: str, status: int | None = None) -> None:
+        self.contact_id = contact_id
+        super().__init__(message, status=status)
 
 
 class GrantRefused(APIError):

@@ -98,10 +98,11 @@ class Resource:
         *,
         what: str,
         query: Mapping[str, object] | None = None,
+        checked: bool = False,
     ) -> T:
         """What a PUT left behind; the service takes the body for the whole."""
         answer = await self._write(
-            "PUT", path, body, effect=Effect.IDEMPOTENT, what=what, query=query
+            "PUT", path, body, effect=Effect.IDEMPOTENT, what=what, query=query, checked=checked
         )
         return result_of(answer, model)
 

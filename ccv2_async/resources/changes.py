@@ -46,11 +46,9 @@ class ListChanges(TypedDict, total=False):
     status: ContactListStatus | str
 
 
-class ContactChanges(TypedDict, total=False):
-    """What can be changed of a contact; see `ContactWrite`."""
+class ContactDetails(TypedDict, total=False):
+    """What can be set of a contact besides its address and lists; see `ContactWrite`."""
 
-    email_addresses: Iterable[EmailAddress]
-    lists: Iterable[ContactListRef | str]
     prefix_name: str | None
     first_name: str | None
     last_name: str | None
@@ -65,6 +63,13 @@ class ContactChanges(TypedDict, total=False):
     custom_fields: Iterable[CustomField]
     notes: Iterable[Note]
     source_details: str | None
+
+
+class ContactChanges(ContactDetails, total=False):
+    """What can be changed of a contact; see `ContactWrite`."""
+
+    email_addresses: Iterable[EmailAddress]
+    lists: Iterable[ContactListRef | str]
 
 
 class CampaignChanges(TypedDict, total=False):

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
-from ccv2_async.errors import InvalidField
+import attrs
+
+from ccv2_async.errors import Conflict, InvalidField, NotFound, OptedOut, OutcomeUnknown
 from ccv2_async.models import (
     ActionBy,
     Contact,
     ContactStatus,
     ContactWrite,
+    EmailAddress,
     SignupForm,
     SignupFormWrite,
 )
+from ccv2_async.models.rules import check
 from ccv2_async.resources.arguments import (
     checked_changes,
     checked_model,
@@ -26,9 +32,19 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Unpack
 
-    from ccv2_async.models import Address
-    from ccv2_async.resources.changes import ContactChanges
+    from ccv2_async.models import Address, ContactListRef
+    from ccv2_async.resources.changes import ContactChanges, ContactDetails
     from ccv2_async.resources.listing import Listing
+
+
+UPSERT_ATTEMPTS = 8
+"""How often `upsert` begins again when others change the same contact."""
+
+UPSERT_PAUSE = 0.5
+UPSERT_LOOK = 50
+
+SUBSCRIBED = frozenset({ContactStatus.ACTIVE, ContactStatus.UNCONFIRMED})
+"""The states of a contact that is where an upsert wants it."""
 
 
 class Contacts(Resource):
@@ -135,6 +151,123 @@ class Contacts(Resource):
             query={"action_by": one_of("action_by", action_by, ActionBy)},
         )
 
+    async def upsert(
+        self,
+        email: str,
+        *,
+        lists: Iterable[ContactListRef | str],
+        action_by: ActionBy | str | None = None,
+        **changes: Unpack[ContactDetails],
+    ) -> Contact:
+        """Add a contact to lists, or update it if its address is known; return the contact.
+
+        The contact keeps the lists it is on and the fields that are not given. What happens
+        depends on its status:
+
+        - There is no such contact: it is created.
+        - ACTIVE: it is updated, and not written at all if nothing changes.
+        - UNCONFIRMED: it is updated, and stays UNCONFIRMED until it follows the link in its mail.
+        - REMOVED, which is on no list: it is put on the lists again.
+        - OPTOUT: only the contact itself can opt back in. With `action_by="ACTION_BY_VISITOR"`,
+          which says that it has signed up itself, it is put on the lists; otherwise `OptedOut` is
+          raised.
+
+        Calls of one process for the same address wait for each other. The service cannot lock a
+        contact and replaces all of its lists, so the lists are read again after they were written
+        and written again if another process has replaced them meanwhile. A change that another
+        process makes between the reading and the writing can still be lost.
+
+        Args:
+            email: The address.
+            lists: Lists to put it on, one at least: ids or references.
+            action_by: Who acts; see `create`.
+            changes: Values to set, by the names of `ContactWrite`; None erases one.
+
+        Raises:
+            InvalidField: A value that the service would refuse. Nothing was sent.
+            OptedOut: The contact has opted out, and the owner acts. Nothing was changed.
+            ConstantContactError: As `create` and `update`. Safe to try again: yes, as the same
+                call ends in the same place.
+
+        Source: "Contacts collection", GET and POST, and "Contacts resource", PUT, of the service's
+        documentation.
+        """
+        if not checked_text(email, "email").strip():
+            raise InvalidField("email", email, "an address")
+        given = checked_changes({**changes, "lists": lists}, ContactWrite)
+        if "email_addresses" in given:
+            raise InvalidField("email_addresses", "...", "the address is the first argument")
+        wanted = ContactWrite(
+            (EmailAddress(email),),
+            **{name: value for name, value in given.items() if value is not None},
+        )
+        _check_addresses(wanted.addresses)
+        check(wanted)
+        actor = one_of("action_by", action_by, ActionBy)
+        async with _lock_of(self._session.base_url, email):
+            return await self._upsert(wanted, given, actor)
+
+    async def _upsert(
+        self, wanted: ContactWrite, changes: dict[str, Any], action_by: str | None
+    ) -> Contact:
+        email = wanted.email_addresses[0].email_address
+        for attempt in range(1, UPSERT_ATTEMPTS + 1):
+            found = await self._by_email(email)
+            try:
+                if found is None:
+                    return await self.create(wanted, action_by=action_by)
+                written = await self._merge(found, wanted, changes, action_by)
+            except (Conflict, NotFound, OutcomeUnknown):
+                # Another process has created or changed it meanwhile, or the answer was lost.
+                if attempt == UPSERT_ATTEMPTS:
+                    raise
+                await self._session.clock.sleep(UPSERT_PAUSE * (attempt - 1))
+                continue
+            if written is not None:
+                return written
+        raise OutcomeUnknown(
+            f"upsert of {email}: other processes replaced the lists of the contact "
+            f"{UPSERT_ATTEMPTS} times after they were written. Some of them may be missing; call "
+            "again once the others have ended."
+        )
+
+    async def _by_email(self, email: str) -> Contact | None:
+        rows = await self.all(email=email).collect(limit=UPSERT_LOOK)
+        same = (row for row in rows if (row.email or "").casefold() == email.casefold())
+        return next(same, None)
+
+    async def _merge(
+        self,
+        found: Contact,
+        wanted: ContactWrite,
+        changes: dict[str, Any],
+        action_by: str | None,
+    ) -> Contact | None:
+        """Write what is new, and return the contact; None if the lists were replaced since."""
+        if _has_opted_out(found) and action_by != ActionBy.ACTION_BY_VISITOR:
+            raise _opted_out(found, "Nothing was changed.")
+        ids = {str(ref.id) for ref in wanted.lists}
+        there = _list_ids(found)
+        added = tuple(ref for ref in wanted.lists if str(ref.id) not in there)
+        merged = {**changes, "lists": (*found.lists, *added)}
+        after = attrs.evolve(found, **merged)
+        if after == found and found.status in SUBSCRIBED:
+            return found
+        written = await self._replace(
+            Contact,
+            path_to("/contacts/{}", found.id),
+            after,
+            what=f"update of contact {found.id}",
+            query={"action_by": action_by},
+            checked=True,
+        )
+        if _has_opted_out(written):
+            raise _opted_out(written, "The lists were written, and it stays opted out.")
+        if not added:
+            return written
+        seen = await self.get(found.id)
+        return seen if ids <= _list_ids(seen) else None
+
     async def replace(
         self, contact: Contact, *, action_by: ActionBy | str | None = None
     ) -> Contact:
@@ -211,6 +344,35 @@ class Contacts(Resource):
             checked_model(form, SignupFormWrite, "form"),
             what="creation of a sign-up form",
         )
+
+
+# Locks of the addresses that are being written, as long as somebody holds or awaits them. A lock
+# belongs to its event loop, so the loop is a part of the key.
+_LOCKS: WeakValueDictionary[tuple[int, str, str], asyncio.Lock] = WeakValueDictionary()
+
+
+def _lock_of(base_url: str, email: str) -> asyncio.Lock:
+    """Return the lock of an address, the same for all clients in this event loop."""
+    key = (id(asyncio.get_running_loop()), base_url, email.casefold())
+    return _LOCKS.setdefault(key, asyncio.Lock())
+
+
+def _list_ids(contact: Contact) -> set[str]:
+    return {str(ref.id) for ref in contact.lists}
+
+
+def _has_opted_out(contact: Contact) -> bool:
+    statuses = (contact.status, *(address.status for address in contact.email_addresses))
+    return ContactStatus.OPTOUT in statuses
+
+
+def _opted_out(contact: Contact, done: str) -> OptedOut:
+    return OptedOut(
+        f"upsert of contact {contact.id}: it has opted out, and only the contact itself can opt "
+        f"back in. {done} If it has signed up again itself, call again with "
+        'action_by="ACTION_BY_VISITOR".',
+        contact_id=contact.id,
+    )
 
 
 def _check_addresses(addresses: Iterable[Address]) -> None:

@@ -48,6 +48,7 @@ MADE_OF_OTHERS = {
     "activities.download_export",
     "lists.update",
     "contacts.update",
+    "contacts.upsert",
     "campaigns.update",
     "events.update",
     "events.publish",

@@ -150,7 +150,7 @@ class Contacts:
             )
             self.contacts[contact_id] = contact
             self._ids[email.casefold()] = contact_id
-        elif contact.status != "ACTIVE":
+        elif contact.status not in ("ACTIVE", "UNCONFIRMED"):
             contact.status, contact.opt_in, contact.opt_out = "ACTIVE", now, 0.0
             contact.opt_in_source = opt_in_source
         contact.modified = now
