@@ -20,6 +20,8 @@
     │   └── AmbiguousUpload           the same, and what was found in the folder does not settle it
     ├── UnexpectedRedirect          the service pointed elsewhere; credentials do not follow
     ├── DecodeError                 an answer that is not what its type or its model says
+    │   ├── AnswerTooLarge            it is larger than its kind of call can need
+    │   └── UnreadableRow             one row of a list; the rows before it were given
     ├── PaginationError             a cursor that repeats or a link that cannot be followed
     ├── APIError                    the service refused
     │   ├── BadRequest                400, 413, 415 and the other 4xx not named here
@@ -39,6 +41,7 @@
         ├── ActivityFailed            the activity ended in ERROR or CANCELLED
         ├── PartialFailure            COMPLETE with row errors, and `strict` was asked for
         ├── JobNotFound               the service does not know the job
+        ├── StatusUnreadable          what the service says of the job cannot be read
         └── PollTimeout               waiting ended; the job goes on at the service
 
 `safe_to_retry` on each class answers the first question of whoever catches it: True when the
@@ -48,7 +51,7 @@ may double something. No message, attribute or representation ever holds the key
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +61,7 @@ __all__ = [
     "APIError",
     "ActivityFailed",
     "AmbiguousUpload",
+    "AnswerTooLarge",
     "AuthenticationFailed",
     "BadRequest",
     "ClientClosed",
@@ -88,9 +92,11 @@ __all__ = [
     "SentState",
     "ServerError",
     "SourceConsumed",
+    "StatusUnreadable",
     "TokenError",
     "TransportError",
     "UnexpectedRedirect",
+    "UnreadableRow",
     "UploadFailed",
     "UsageError",
     "VirusFound",
@@ -115,7 +121,7 @@ class ConstantContactError(Exception):
         safe_to_retry: Whether making the same call again can do no harm and may help.
     """
 
-    safe_to_retry: ClassVar[bool] = False
+    safe_to_retry: bool = False
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -304,8 +310,8 @@ class UnexpectedRedirect(ConstantContactError):
 class DecodeError(ConstantContactError):
     """An answer that is not what its Content-Type or its model says, or is too large.
 
-    Safe to try again: reads yes, though the same answer is likely; what changes something no, as it
-    was carried out, which the message says.
+    Safe to try again: reads yes, though they were asked for several times already; what changes
+    something no, as it was carried out, which the message says. `safe_to_retry` says which it is.
 
     Attributes:
         where: The place in the document, such as `results[3].size`; "" for the whole.
@@ -314,12 +320,57 @@ class DecodeError(ConstantContactError):
     """
 
     def __init__(
-        self, message: str, *, where: str = "", excerpt: str = "", status: int | None = None
+        self,
+        message: str,
+        *,
+        where: str = "",
+        excerpt: str = "",
+        status: int | None = None,
+        safe_to_retry: bool = False,
     ) -> None:
+        self.safe_to_retry = safe_to_retry
         self.where = where
         self.excerpt = excerpt
         self.status = status
         super().__init__(message)
+
+
+class AnswerTooLarge(DecodeError):
+    """An answer that is larger than its kind of call can need. It was not read to its end.
+
+    It is not asked for again: the same is likely.
+    """
+
+
+class UnreadableRow(DecodeError):
+    """A row of a list that does not fit its model. The rows before it were given.
+
+    `on_bad_row="skip"` goes on behind it. Safe to try again: yes, though the same is likely.
+
+    Attributes:
+        index: The number of the row in the whole list, from 0; `where` is its place in its page.
+        id: The row's id, or "" if it has none that can be read.
+        row: The row as it came, as JSON, without secrets, and cut after 500 characters.
+        rows_before: The good rows before it, where they were not given one by one.
+    """
+
+    rows_before: Sequence[Any] = ()
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str = "",
+        excerpt: str = "",
+        status: int | None = None,
+        index: int,
+        id: str,  # noqa: A002  # the service's own word
+        row: str,
+    ) -> None:
+        self.index = index
+        self.id = id
+        self.row = row
+        super().__init__(message, where=where, excerpt=excerpt, status=status, safe_to_retry=True)
 
 
 class PaginationError(ConstantContactError):
@@ -509,6 +560,29 @@ class PartialFailure(ActivityFailed):
 
 class JobNotFound(JobError):
     """The service does not know the job, or no longer (activities are kept 14 days)."""
+
+
+class StatusUnreadable(JobError):
+    """What the service says of the job cannot be read, and it said so for a minute and more.
+
+    The job itself may go on, or have ended: look at the account, or resume it by its token later.
+
+    Attributes:
+        row: What came in place of its status, as JSON, without secrets, and cut after 500
+            characters.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        id: str,  # noqa: A002  # the service's own word
+        status: str | None,
+        token: str = "",
+        row: str,
+    ) -> None:
+        self.row = row
+        super().__init__(message, id=id, status=status, token=token)
 
 
 class PollTimeout(JobError, TimeoutError):

@@ -461,6 +461,8 @@ class Run:
             await self._memory.write(entry)
         elif job.state is State.PENDING:
             error = poller.timed_out(UPLOAD.deadline)
+        elif job.unreadable:
+            error = poller.failure()  # it may have ended well: the next run asks again
         else:
             error = poller.failure()
             entry = attrs.evolve(entry, state=BulkState.FAILED, error=error.message, final=True)

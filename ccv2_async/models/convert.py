@@ -36,6 +36,9 @@ Redact = Callable[[str], str]
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 EXCERPT_LIMIT = 80
+ROW_LIMIT = 500
+NOTHING_USED = " Nothing of it was used."
+ID_FIELDS = ("id", "file_id", "activity_id", "campaign_id", "contact_id")
 # What is left of a long text before it is laid out on one line.
 _CLEANED = 4096
 
@@ -53,10 +56,141 @@ def decode(model: type[T], content: bytes, *, what: str = "", redact: Redact | N
         DecodeError: If it is not JSON, is nested too deeply, or does not fit the model; `where`
             names the place. Safe to try again: reads yes, though the same answer is likely.
     """
+    return _read(model, _parsed(content, what, redact), "", what, redact)
+
+
+def decode_rows(
+    model: type[T],
+    content: bytes,
+    *,
+    paged: bool,
+    what: str = "",
+    redact: Redact | None = None,
+) -> Page[T | BadRow]:
+    """Return the rows of a list, with a `BadRow` in the place of each that cannot be read.
+
+    Args:
+        model: The model of a row.
+        content: A JSON document in UTF-8.
+        paged: Whether it is a page, with the rows in `results`, or a bare array of rows.
+        what: What was read, for messages.
+        redact: Takes secrets out of what is shown of it.
+
+    Raises:
+        DecodeError: It is not JSON, or no list.
+    """
+    data = _parsed(content, what, redact)
+    read = converter().get_structure_hook(model)
+
+    def each(rows: Any, key: str | None) -> list[T | BadRow]:
+        def bad(index: int, row: Any, problem: Exception) -> BadRow:
+            problem = _misread(problem, row)
+            problem.under(index)
+            return BadRow(index, row, problem.under(key) if key else problem, what, redact)
+
+        return reading.rows_apart(rows, read, bad, key)
+
+    try:
+        if not paged:
+            return Page(each(data, None))
+        return Page(each(_results(data), "results"), _next_link(data.get("meta")))
+    except Misread as problem:
+        failed = _misfit(problem.where, problem.expected, problem.value, what, redact)
+    raise failed
+
+
+def decode_one(
+    model: type[T], content: bytes, *, what: str = "", redact: Redact | None = None
+) -> T | BadRow:
+    """Return the model that the JSON describes, or a `BadRow` if it does not fit.
+
+    Raises:
+        DecodeError: It is not JSON.
+    """
+    data = _parsed(content, what, redact)
+    try:
+        return cast("T", _reader(cast("Hashable", model))(data, model))
+    except (Misread, RecursionError, OverflowError, ValueError) as problem:
+        return BadRow(0, data, _misread(problem, data), what, redact)
+
+
+def _misread(problem: Exception, value: object) -> Misread:
+    if isinstance(problem, Misread):
+        return problem
+    return Misread(None, f"readable ({type(problem).__name__})", value)
+
+
+@attrs.frozen(eq=False)
+class BadRow:
+    """A row of a list that does not fit its model.
+
+    Attributes:
+        index: Its number in the answer, from 0.
+        row: What came, as JSON has it.
+    """
+
+    index: int
+    row: Any = attrs.field(repr=False)
+    _problem: Misread = attrs.field(repr=False)
+    _what: str
+    _redact: Redact | None = attrs.field(repr=False)
+
+    def id(self, *fields: str) -> str:
+        """Return the row's id from the first of these fields that holds one, or ""."""
+        for field in fields:
+            value = self.row.get(field) if isinstance(self.row, dict) else None
+            if isinstance(value, int | str) and not isinstance(value, bool) and str(value):
+                return _clean(str(value), self._redact)[:EXCERPT_LIMIT]
+        return ""
+
+    @property
+    def text(self) -> str:
+        """What came, as JSON on one line without secrets, cut after 500 characters."""
+        return raw_text(self.row, self._redact)
+
+    def error(self, before: int = 0) -> errors.UnreadableRow:
+        """Return the exception that says which row it is and what is wrong with it.
+
+        Args:
+            before: How many rows came in earlier pages.
+        """
+        problem = self._problem
+        misfit = _misfit(problem.where, problem.expected, problem.value, self._what, self._redact)
+        named = self.id(*ID_FIELDS)
+        return errors.UnreadableRow(
+            f"{misfit.message.removesuffix(NOTHING_USED)} This is row {before + self.index}"
+            f"{f', with id {named}' if named else ''}. The rows before it are good; "
+            'pass on_bad_row="skip" to go on behind it.',
+            where=misfit.where,
+            excerpt=misfit.excerpt,
+            index=before + self.index,
+            id=named,
+            row=self.text,
+        )
+
+
+def raw_text(value: object, redact: Redact | None) -> str:
+    """Return JSON on one line without secrets, cut after 500 characters."""
     import orjson  # noqa: PLC0415  # imported when first needed: importing the package stays quick
 
     try:
-        data = orjson.loads(content)
+        text = orjson.dumps(value).decode()
+    except (orjson.JSONEncodeError, RecursionError):
+        text = f"<{type(value).__name__}>"
+    text = _clean(text, redact)
+    return text if len(text) <= ROW_LIMIT else text[: ROW_LIMIT - 3] + "..."
+
+
+def _parsed(content: bytes, what: str, redact: Redact | None) -> Any:
+    """Return the JSON in `content` as dicts and lists.
+
+    Raises:
+        DecodeError: It is not JSON.
+    """
+    import orjson  # noqa: PLC0415  # imported when first needed: importing the package stays quick
+
+    try:
+        return orjson.loads(content)
     except orjson.JSONDecodeError as problem:
         excerpt = _excerpt(_clean(bytes(content).decode("utf-8", "replace"), redact))
         raise errors.DecodeError(
@@ -64,7 +198,6 @@ def decode(model: type[T], content: bytes, *, what: str = "", redact: Redact | N
             f"{excerpt!r}. Nothing of it was used.",
             excerpt=excerpt,
         ) from None
-    return _read(model, data, "", what, redact)
 
 
 def structure(model: type[T], data: object, *, where: str = "") -> T:
@@ -213,13 +346,17 @@ def _list_reader(read: hooks.Reader) -> hooks.Reader:
 
 def _page_reader(read: hooks.Reader) -> hooks.Reader:
     def page(data: Any, _: Any) -> Page[Any]:
-        if not isinstance(data, dict):
-            raise Misread(None, "a page", data)
-        if "results" not in data:
-            reading.missing("results")
-        return Page(reading.rows(data["results"], read, "results"), _next_link(data.get("meta")))
+        return Page(reading.rows(_results(data), read, "results"), _next_link(data.get("meta")))
 
     return page
+
+
+def _results(page: Any) -> Any:
+    if not isinstance(page, dict):
+        raise Misread(None, "a page", page)
+    if "results" not in page:
+        reading.missing("results")
+    return page["results"]
 
 
 def _next_link(meta: Any) -> str | None:
@@ -251,7 +388,7 @@ def _misfit(
         if expected == "there"
         else (f"{where or subject}{f' of {subject}' if where else ''} is not {expected}: {excerpt}")
     )
-    return errors.DecodeError(f"{found}. Nothing of it was used.", where=where, excerpt=excerpt)
+    return errors.DecodeError(f"{found}.{NOTHING_USED}", where=where, excerpt=excerpt)
 
 
 def _shown(value: object, redact: Redact | None) -> str:

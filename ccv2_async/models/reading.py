@@ -188,3 +188,30 @@ def rows(value: object, read: Callable[[Any, Any], Any], key: str | None) -> lis
         problem.under(index)
         raise problem.under(key) if key is not None else problem from None
     return out
+
+
+def rows_apart(
+    value: object,
+    read: Callable[[Any, Any], Any],
+    bad: Callable[[int, Any, Exception], Any],
+    key: str | None,
+) -> list[Any]:
+    """Return every element of an array, with what `bad` makes of each that cannot be read.
+
+    A null in place of the array is an empty one; a null inside it is bad.
+    """
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise Misread(key, "an array", value)
+    out: list[Any] = []
+    numbered = enumerate(value)
+    index, row = 0, None
+    while True:
+        try:
+            for index, row in numbered:  # noqa: B007  # the place, should one not be readable
+                out.append(read(row, None))
+        except (Misread, RecursionError, OverflowError, ValueError) as problem:
+            out.append(bad(index, row, problem))
+        else:
+            return out

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ccv2_async import errors
 from ccv2_async.models.activities import ACTIVITY_OUTCOMES, Activity, activity_outcome
+from ccv2_async.models.convert import BadRow
 from ccv2_async.models.outcomes import Outcome
-from ccv2_async.polling.jobs import UNTOLD, JobKind, Row
+from ccv2_async.polling.jobs import HOLE, LONGEST_WORD, UNTOLD, JobKind, Row, rows_of
 from ccv2_async.polling.row_errors import told
 from ccv2_async.transport.budget import Lane
 from ccv2_async.transport.calls import Call
@@ -15,50 +16,72 @@ from ccv2_async.transport.links import segment
 from ccv2_async.transport.retry import Effect
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ccv2_async.polling.jobs import Job
+    from ccv2_async.transport.calls import Answer
     from ccv2_async.transport.session import Session
+
+T = TypeVar("T")
 
 STATUS_PATH = "/activities/{}"
 MOST_TROUBLES = 3
 DAY = 86_400.0
 
 
-async def _get(session: Session, id: str, lane: Lane) -> Activity:  # noqa: A002  # the service's own word
-    answer = await session.send(
-        Call(
-            method="GET",
-            path=STATUS_PATH.format(segment(id)),
-            effect=Effect.SAFE,
-            what=f"activity {id}",
-            lane=lane,
-        )
+async def _get(session: Session, id: str, lane: Lane, parse: Callable[[Answer], T]) -> T:  # noqa: A002  # the service's own word
+    call = Call(
+        method="GET",
+        path=STATUS_PATH.format(segment(id)),
+        effect=Effect.SAFE,
+        what=f"activity {id}",
+        lane=lane,
     )
+    return await session.read(call, parse)
+
+
+def _whole(answer: Answer) -> Activity:
     return answer.read(Activity)
+
+
+def _row(answer: Answer) -> Row:
+    """Return what an activity's own resource says of it.
+
+    Raises:
+        DecodeError: It is no JSON: that is an outage, and not this activity's fault.
+    """
+    activity = answer.one(Activity)
+    if isinstance(activity, BadRow):
+        return Row(status="", unreadable=activity.text)
+    if not activity.status:
+        return Row(status="", unreadable=f"activity {activity.id} without a status"[:LONGEST_WORD])
+    return Row(status=str(activity.status), detail=activity)
 
 
 async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
     """The status of these activities: one by its own resource, several by the summary list.
 
-    The summary list holds the last 50; an activity that is not in it is asked for by itself.
+    The summary list holds the last 50; an activity that is not in it, or whose row cannot be read,
+    is asked for by itself.
     """
     rows: dict[str, Row] = {}
     if len(ids) > 1:
-        answer = await session.send(
-            Call(
-                method="GET",
-                path="/activities",
-                effect=Effect.SAFE,
-                what=f"status of {len(ids)} activities",
-                lane=Lane.POLL,
-            )
+        call = Call(
+            method="GET",
+            path="/activities",
+            effect=Effect.SAFE,
+            what=f"status of {len(ids)} activities",
+            lane=Lane.POLL,
         )
-        wanted = frozenset(ids)
-        for activity in answer.read(list[Activity]):
-            if activity.id in wanted and activity.status:
-                rows[activity.id] = Row(status=str(activity.status))
+        summary = await session.read(call, lambda answer: answer.rows(Activity).results)
+        told = rows_of(ACTIVITY, ids, summary, _summary_row, "id")
+        rows = {id_: row for id_, row in told.items() if row is not HOLE and not row.unreadable}
     return rows | await _each(session, [id_ for id_ in ids if _unexplained(rows.get(id_))], rows)
+
+
+def _summary_row(activity: Activity) -> tuple[str, Row]:
+    status = str(activity.status or "")
+    return activity.id, Row(status=status, unreadable="" if status else "no status")
 
 
 def _unexplained(row: Row | None) -> bool:
@@ -76,14 +99,14 @@ async def _each(session: Session, ids: Sequence[str], known: Mapping[str, Row]) 
         if len(troubles) == MOST_TROUBLES:
             continue
         try:
-            activity = await _get(session, id_, Lane.POLL)
+            row = await _get(session, id_, Lane.POLL, _row)
         except errors.NotFound:
             del rows[id_]
         except (errors.ServerError, errors.TransportError, errors.DecodeError) as trouble:
             troubles.append(trouble)
         else:
-            if activity.status:
-                rows[id_] = Row(status=str(activity.status), detail=activity)
+            if not row.unreadable or id_ not in known:
+                rows[id_] = row
     if troubles and not known and all(row is UNTOLD for row in rows.values()):
         raise troubles[-1]
     return rows
@@ -93,7 +116,7 @@ async def fetch(session: Session, job: Job) -> Activity:
     """The whole activity, with the errors of its rows; the last look may have given it already."""
     if isinstance(job.detail, Activity):
         return job.detail
-    return await _get(session, job.id, Lane.INTERACTIVE)
+    return await _get(session, job.id, Lane.INTERACTIVE, _whole)
 
 
 def failure(job: Job, token: str) -> errors.JobError:

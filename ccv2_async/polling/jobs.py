@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import enum
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
+from ccv2_async.models.convert import BadRow
 from ccv2_async.models.outcomes import Outcome
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from ccv2_async.errors import JobError
     from ccv2_async.transport.links import JobKindName
     from ccv2_async.transport.session import Session
+
+T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("ccv2_async.polling")
 
@@ -57,15 +60,74 @@ class Row:
         status: The service's own word, as it came.
         description: What it adds to it, or "".
         detail: The whole resource, when the request gave it.
+        unreadable: What came in its place and cannot be read, for people; "" when it was read.
     """
 
     status: str
     description: str = ""
     detail: Any = None
+    unreadable: str = ""
 
+
+LONGEST_WORD = 100
+"""Characters that are kept of a status which is not known."""
+
+MOST_WARNINGS = 100
 
 UNTOLD = Row(status="")
 """The row of a job that could not be asked for this time, while others could: nothing is new."""
+
+HOLE = Row(status="")
+"""The row of a job that may stand behind one of several rows that cannot be told apart.
+
+Nothing is new, and it is asked for with fewer others next time.
+"""
+
+
+def rows_of(
+    kind: JobKind,
+    ids: Sequence[str],
+    answer: Iterable[T | BadRow],
+    read: Callable[[T], tuple[str, Row]],
+    *id_fields: str,
+) -> dict[str, Row]:
+    """Return what an answer with a row for each job says of each, so that none fails another.
+
+    Rows of other jobs are left out, and a job of which nothing is said has no row. Of several rows
+    of one job, one that can be read counts, and a final one; two ends that contradict each other
+    cannot be read.
+
+    Args:
+        kind: The kind of the jobs.
+        ids: The jobs that were asked for.
+        answer: The rows.
+        read: Gives the id and the row of a job.
+        id_fields: Where an unreadable row may name its job.
+    """
+    found: dict[str, Row] = {}
+    nameless = ""
+    for raw in answer:
+        if isinstance(raw, BadRow):
+            id_ = raw.id(*id_fields)
+            nameless = nameless or ("" if id_ else raw.text)
+            row = Row(status="", unreadable=raw.text)
+        else:
+            id_, row = read(raw)
+        found[id_] = _preferred(kind, found.get(id_), row)
+    rows = {id_: found[id_] for id_ in ids if id_ in found}
+    missing = [id_ for id_ in ids if id_ not in found] if nameless else []
+    only = Row(status="", unreadable=nameless)
+    return rows | dict.fromkeys(missing, only if len(missing) == 1 else HOLE)
+
+
+def _preferred(kind: JobKind, first: Row | None, second: Row) -> Row:
+    """Return the one of two rows of the same job that counts."""
+    if first is None or first.unreadable or second.unreadable:
+        return first if first is not None and second.unreadable else second
+    (word, state), (other, other_state) = kind.read(first.status), kind.read(second.status)
+    if state.is_final and other_state.is_final and word != other:
+        return Row(status="", unreadable=f"both {word[:40]} and {other[:40]}")
+    return first if state.is_final else second
 
 
 @attrs.frozen(eq=False)
@@ -113,15 +175,22 @@ class JobKind:
         known = self._words.get(status.casefold())
         if known is not None:
             return known
-        if (self.name, status) not in _warned:
-            _warned.add((self.name, status))
-            logger.warning(
-                "The service gave an %s the status %r, which this version does not know; "
-                "it is taken as pending.",
-                self.noun,
-                status[:40],
-            )
-        return status, State.PENDING
+        _warn(self.noun, status[:LONGEST_WORD])
+        return status[:LONGEST_WORD], State.PENDING
+
+
+def _warn(noun: str, word: str) -> None:
+    """Warn of a status once, and of so many only: the service may give a new one each time."""
+    if (noun, word) in _warned or len(_warned) >= MOST_WARNINGS:
+        return
+    _warned.add((noun, word))
+    logger.warning(
+        "The service gave an %s the status %r, which this version does not know; "
+        "it is taken as pending.%s",
+        noun,
+        word,
+        " Further ones are not told of." if len(_warned) == MOST_WARNINGS else "",
+    )
 
 
 _warned: set[tuple[str, str]] = set()
@@ -180,6 +249,9 @@ class Job:
     state: State = State.PENDING
     history: tuple[Update, ...] = ()
     looks: int = 0
+    unreadable: str = ""
+    unreadable_looks: int = 0
+    unreadable_since: float = 0.0
     last_look: float | None = None
     unknown: int = 0
     detail: Any = None

@@ -217,6 +217,16 @@ class Poller(Generic[Result_co]):
         job = self._job
         if job.state is State.FAILED:
             return job.kind.failure(job, self.token())
+        if job.unreadable:
+            return errors.StatusUnreadable(
+                f"{job.kind.noun} {job.label} (id {job.id}): the service answers, but its status "
+                f"cannot be read: {job.unreadable} It was asked for again for a minute and more. "
+                "Look at it in the account, or resume it by its token later.",
+                id=job.id,
+                status=job.status,
+                token=self.token(),
+                row=job.unreadable,
+            )
         return errors.JobNotFound(
             f"{job.kind.noun} {job.label}: the service does not know the id {job.id}. "
             "It may have been deleted, or be too old to be answered for.",

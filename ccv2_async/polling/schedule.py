@@ -35,6 +35,9 @@ GRACE = 120.0
 
 LOOKS_BEFORE_LOST = 3
 
+UNREADABLE_SECONDS = 60.0
+"""Seconds for which a status that cannot be read is asked for again."""
+
 
 def first_look(typical: float | None) -> float:
     """Seconds from the start of a job to the first look at it.
@@ -79,6 +82,16 @@ def is_lost(age: float, unknown_looks: int) -> bool:
         unknown_looks: Looks in a row at which it was not known.
     """
     return age > GRACE and unknown_looks >= LOOKS_BEFORE_LOST
+
+
+def is_unreadable(seconds: float, looks: int) -> bool:
+    """Return whether a job whose status cannot be read should be given up.
+
+    Args:
+        seconds: Since the first look in a row that gave none.
+        looks: Looks in a row that gave none.
+    """
+    return seconds >= UNREADABLE_SECONDS and looks >= LOOKS_BEFORE_LOST
 
 
 @attrs.define

@@ -7,6 +7,7 @@ sums, and its row errors name the lines of the original file.
 
 from __future__ import annotations
 
+import logging
 import weakref
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from ccv2_async.polling.activities import ACTIVITY
 from ccv2_async.polling.jobs import UNTOLD, Row, State
 from ccv2_async.polling.poller import ActivityPoller
 from ccv2_async.polling.row_errors import Lines, failed_rows, moved, told
-from ccv2_async.polling.schedule import is_lost
+from ccv2_async.polling.schedule import is_lost, is_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,11 +29,15 @@ if TYPE_CHECKING:
     from ccv2_async.polling.sweep import Sweep
     from ccv2_async.transport.session import Session
 
+logger: logging.Logger = logging.getLogger("ccv2_async.polling")
+
 LOST = "not known to the service"
+UNREADABLE = "answered in a way that cannot be read"
+_NOT_TOLD = (LOST, UNREADABLE)
 
 # Of a job whose activities stand differently the first of these words that any of them has: the
 # worst when all have ended, the furthest while one is still going on.
-_ENDED = (LOST, ActivityStatus.ERROR, ActivityStatus.CANCELLED, ActivityStatus.COMPLETE)
+_ENDED = (*_NOT_TOLD, ActivityStatus.ERROR, ActivityStatus.CANCELLED, ActivityStatus.COMPLETE)
 _GOING_ON = (
     ActivityStatus.RUNNING,
     ActivityStatus.QUEUED,
@@ -50,11 +55,12 @@ def combined_status(statuses: Sequence[str | None]) -> str | None:
     """The status of several activities taken as one job; None while nothing is known of any.
 
     Args:
-        statuses: Of each the service's word, `LOST`, or None when it was not seen yet.
+        statuses: Of each the service's word, `LOST`, `UNREADABLE`, or None when it was not seen
+            yet.
     """
     if all(status in _ENDED for status in statuses):
         worst = next(word for word in _ENDED if word in statuses)
-        return str(ActivityStatus.ERROR if worst == LOST else worst)
+        return str(ActivityStatus.ERROR if worst in _NOT_TOLD else worst)
     known = [status for status in statuses if status is not None]
     if any(status in _ENDED for status in known):
         return str(ActivityStatus.RUNNING)
@@ -101,6 +107,7 @@ class _Split:
     parts: tuple[Part, ...]
     statuses: dict[str, str] = attrs.field(factory=dict)
     unknown: dict[str, int] = attrs.field(factory=dict)
+    unreadable: dict[str, tuple[float, int]] = attrs.field(factory=dict)
     details: dict[str, Activity] = attrs.field(factory=dict)
 
     @property
@@ -118,7 +125,14 @@ class _Split:
             row = rows.get(id_)
             if row is UNTOLD:
                 continue
+            if row is not None and row.unreadable:
+                since, looks = self.unreadable.get(id_, (now, 0))
+                self.unreadable[id_] = since, looks + 1
+                if is_unreadable(now - since, looks + 1):
+                    self.statuses[id_] = UNREADABLE
+                continue
             if row is not None:
+                self.unreadable.pop(id_, None)
                 self.statuses[id_] = ACTIVITY.read(row.status)[0]
                 if isinstance(row.detail, Activity) and self.statuses[id_] in _ENDED:
                     self.details[id_] = row.detail
@@ -189,8 +203,15 @@ class SplitJobs:
     async def _fetch(self, session: Session, job: Job) -> SplitActivity:
         split = self._splits[job.id]
         for part in split.parts:
-            if part.id not in split.details and split.statuses.get(part.id) != LOST:
+            status = split.statuses.get(part.id)
+            if part.id in split.details or status in _NOT_TOLD:
+                continue
+            try:
                 split.details[part.id] = await ACTIVITY.fetch(session, part.job)
+            except (errors.DecodeError, errors.NotFound) as error:
+                # Its status is known, and the others have their results: only its counts are not.
+                logger.warning("The result of activity %s is left out: %s", part.id, error.message)
+                split.details[part.id] = Activity(id=part.id, status=status)
         return split.combined()
 
 

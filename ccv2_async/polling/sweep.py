@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING
 from ccv2_async import errors
 from ccv2_async.observe import JobEnded, JobStarted, Polled, StatusChanged
 from ccv2_async.polling.deadlines import Deadlines
-from ccv2_async.polling.jobs import UNTOLD, Job, State
+from ccv2_async.polling.jobs import HOLE, UNTOLD, Job, State
 from ccv2_async.polling.schedule import (
     BatchSize,
     Typical,
     first_look,
     is_lost,
+    is_unreadable,
     next_look,
     spacing,
 )
@@ -111,9 +112,12 @@ class Sweep:
         not_before: float,
         status: str | None,
     ) -> Job:
-        """The job that a token names; the same one that other pollers of it share."""
+        """The job that a token names; the same one that other pollers of it share.
+
+        One that was given up because its status could not be read is asked for anew.
+        """
         job = self._jobs[kind.name].get(id)
-        if job is None:
+        if job is None or (job.unreadable and job.state.is_final):
             wait = min(max(0.0, not_before - self._clock.time()), 10.0)
             job = Job(
                 kind=kind,
@@ -321,7 +325,7 @@ class Sweep:
             with self._session.no_deadline():
                 rows = await kind.ask(self._session, [job.id for job in jobs])
             asked = True
-        except (errors.NotFound, errors.BadRequest) as error:
+        except (errors.NotFound, errors.BadRequest, errors.DecodeError) as error:
             self._refused(jobs, error)
         except errors.ConstantContactError as error:
             self._troubled(jobs, error)
@@ -332,17 +336,28 @@ class Sweep:
                     if job in self._watched:
                         self._schedule(job)
         if asked:
-            self._trouble_in_a_row = 0
-            self._parked_until = 0.0
-            self._batch_of(kind).accepted(len(jobs))
-            if self._hook.active:
-                took = self._clock.monotonic() - began
-                ids = tuple(job.id for job in jobs)
-                self._hook(Polled(kind.name, ids, len(ids), len(rows), took))
-            self._learn(jobs, rows)
+            self._answered(kind, jobs, rows, self._clock.monotonic() - began)
 
-    def _refused(self, jobs: list[Job], error: errors.APIError) -> None:
-        if error.status in _TOO_MANY and self._batch_of(jobs[0].kind).refused(len(jobs)):
+    def _answered(
+        self, kind: JobKind, jobs: list[Job], rows: Mapping[str, Row], took: float
+    ) -> None:
+        self._trouble_in_a_row = 0
+        self._parked_until = 0.0
+        if any(row is HOLE for row in rows.values()):
+            self._batch_of(kind).refused(len(jobs))  # who stands behind it shows with fewer
+        else:
+            self._batch_of(kind).accepted(len(jobs))
+        if self._hook.active:
+            ids = tuple(job.id for job in jobs)
+            self._hook(Polled(kind.name, ids, len(ids), len(rows), took))
+        self._learn(jobs, rows)
+
+    def _refused(
+        self, jobs: list[Job], error: errors.NotFound | errors.BadRequest | errors.DecodeError
+    ) -> None:
+        # One of them may be why an answer cannot be read: with fewer, the others go on.
+        fewer = isinstance(error, errors.DecodeError) or error.status in _TOO_MANY
+        if fewer and self._batch_of(jobs[0].kind).refused(len(jobs)):
             return
         if isinstance(error, errors.NotFound):
             self._learn(jobs, {})
@@ -390,10 +405,14 @@ class Sweep:
             job.looks += 1
             job.last_look = now
             row = rows.get(job.id)
-            if row is UNTOLD:
+            if row is None:
+                changed = self._not_known(job)
+            elif row is UNTOLD or row is HOLE:
                 changed = False
+            elif row.unreadable:
+                changed = self._not_readable(job, row, now)
             else:
-                changed = self._known(job, row) if row is not None else self._not_known(job)
+                changed = self._known(job, row)
             if changed and self._hook.active:
                 self._tell_hook(job)
             if job.state.is_final:
@@ -405,10 +424,21 @@ class Sweep:
                 self._schedule(job)
 
     def _known(self, job: Job, row: Row) -> bool:
-        job.unknown = 0
+        job.unknown = job.unreadable_looks = 0
+        job.unreadable = ""
         job.detail = row.detail
         word, state = job.kind.read(row.status)
         return job.change(word, state, row.description)
+
+    def _not_readable(self, job: Job, row: Row, now: float) -> bool:
+        if not job.unreadable_looks:
+            job.unreadable_since = now
+            logger.info("The status of %s %s cannot be read.", job.kind.noun, job.label)
+        job.unreadable_looks += 1
+        job.unreadable = row.unreadable
+        if is_unreadable(now - job.unreadable_since, job.unreadable_looks):
+            return job.change(None, State.LOST)
+        return False
 
     def _not_known(self, job: Job) -> bool:
         job.unknown += 1

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from ccv2_async import errors
 from ccv2_async.models import FileUploadStatus, LibraryFile
+from ccv2_async.models.convert import BadRow
 from ccv2_async.models.library import FILE_OUTCOMES
-from ccv2_async.polling.jobs import JobKind, Row
+from ccv2_async.polling.jobs import JobKind, Row, rows_of
 from ccv2_async.transport.budget import Lane
 from ccv2_async.transport.calls import Call
 from ccv2_async.transport.links import segment
@@ -18,44 +19,56 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ccv2_async.polling.jobs import Job
+    from ccv2_async.transport.calls import Answer
     from ccv2_async.transport.session import Session
 
 STATUS_PATH = "/library/files/uploadstatus/{}"
 
 
 async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
-    """The status rows of these uploads, by id; rows of others are left out."""
-    answer = await session.send(
-        Call(
-            method="GET",
-            path=STATUS_PATH.format(segment(",".join(ids))),
-            effect=Effect.SAFE,
-            what=f"status of {len(ids)} uploads" if len(ids) > 1 else f"status of upload {ids[0]}",
-            lane=Lane.POLL,
-        )
+    """The status rows of these uploads, by id, in whatever order they come."""
+    call = Call(
+        method="GET",
+        path=STATUS_PATH.format(segment(",".join(ids))),
+        effect=Effect.SAFE,
+        what=f"status of {len(ids)} uploads" if len(ids) > 1 else f"status of upload {ids[0]}",
+        lane=Lane.POLL,
     )
-    asked = frozenset(ids)
-    # Answer order is not promised, and an empty body means the same as an empty array.
-    rows = answer.read(list[FileUploadStatus]) if answer.content.strip() else []
+    parse = status_rows if len(ids) > 1 else _rows_of_one
+    return rows_of(UPLOAD, ids, await session.read(call, parse), _row, "file_id")
+
+
+def status_rows(answer: Answer) -> list[FileUploadStatus | BadRow]:
+    """Return the rows of an upload-status answer; an empty body is an empty array."""
+    return answer.rows(FileUploadStatus).results if answer.content.strip() else []
+
+
+def _rows_of_one(answer: Answer) -> list[FileUploadStatus | BadRow]:
+    """Return the same of a single upload: whatever JSON comes is about that one."""
+    try:
+        return status_rows(answer)
+    except errors.DecodeError:
+        whole = answer.one(list[FileUploadStatus])
+    return [whole] if isinstance(whole, BadRow) else [*whole]
+
+
+def _row(told: FileUploadStatus) -> tuple[str, Row]:
+    status = str(told.status)
+    if not status.strip():
+        return told.file_id, Row(status="", unreadable="an empty status")
     # Thousands of rows say the same in as many copies; interned, all of them hold one.
-    return {
-        row.file_id: Row(status=str(row.status), description=sys.intern(row.description or ""))
-        for row in rows
-        if row.file_id in asked
-    }
+    return told.file_id, Row(status=status, description=sys.intern(told.description or ""))
 
 
 async def fetch(session: Session, job: Job) -> LibraryFile:
     """The library's record of a file that became Active."""
-    answer = await session.send(
-        Call(
-            method="GET",
-            path=f"/library/files/{segment(job.id)}",
-            effect=Effect.SAFE,
-            what=f"library file {job.id}",
-        )
+    call = Call(
+        method="GET",
+        path=f"/library/files/{segment(job.id)}",
+        effect=Effect.SAFE,
+        what=f"library file {job.id}",
     )
-    return answer.read(LibraryFile)
+    return await session.read(call, lambda answer: answer.read(LibraryFile))
 
 
 def failure(job: Job, token: str) -> errors.JobError:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from ccv2_async.resources.changes import AccountChanges
+    from ccv2_async.resources.listing import OnBadRow
 
 
 class Account(Resource):
@@ -54,20 +55,25 @@ class Account(Resource):
         )
 
     async def verified_emails(
-        self, *, status: VerifiedEmailStatus | str | None = None
+        self,
+        *,
+        status: VerifiedEmailStatus | str | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> list[VerifiedEmailAddress]:
         """The addresses of the account; campaigns may be sent from those that are CONFIRMED.
 
         Args:
             status: ALL, CONFIRMED or UNCONFIRMED.
+            on_bad_row: "skip" to leave out rows that cannot be read, and log how many they are.
 
         Source: "Verified e-mail addresses", GET, of the service's documentation.
         """
-        return await self._get(
-            list[VerifiedEmailAddress],
+        return await self._get_rows(
+            VerifiedEmailAddress,
             "/account/verifiedemailaddresses",
             what="verified e-mail addresses",
             query={"status": one_of("status", status, ("ALL", *VerifiedEmailStatus))},
+            on_bad_row=on_bad_row,
         )
 
     async def add_verified_email(self, email_address: str) -> VerifiedEmailAddress:

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from ccv2_async.resources.contact_files import ContactFile
     from ccv2_async.resources.contact_rows import ContactRow, RowsRequest
     from ccv2_async.resources.exports import ExportTarget
+    from ccv2_async.resources.listing import OnBadRow
     from ccv2_async.transport.session import Session
     from ccv2_async.transport.threads import FileThreads
 
@@ -85,13 +86,15 @@ class Activities(Resource):
         self,
         *,
         status: ActivityStatus | str | None = None,
-        type: ActivityType | str | None = None,  # noqa: A002  # the service's own word
+        type: ActivityType | str | None = None,  # noqa: A002  # the service's own word,
+        on_bad_row: OnBadRow = "raise",
     ) -> list[Activity]:
         """The last 50 activities, without the errors of their rows.
 
         Args:
             status: Only those with this status; CANCELLED cannot be asked for.
             type: Only those of this type.
+            on_bad_row: "skip" to leave out rows that cannot be read, and log how many they are.
 
         Source: "Bulk activities summary report" page of the service's documentation.
         """
@@ -99,7 +102,9 @@ class Activities(Resource):
             "status": one_of("status", status, _STATUS_FILTERS),
             "type": one_of("type", type, ActivityType),
         }
-        return await self._get(list[Activity], "/activities", what="activities", query=query)
+        return await self._get_rows(
+            Activity, "/activities", what="activities", query=query, on_bad_row=on_bad_row
+        )
 
     async def get(self, activity_id: str) -> Activity:
         """One activity, with the errors of its rows.

@@ -10,7 +10,7 @@ from ccv2_async.errors import DecodeError
 from ccv2_async.models.convert import encode_body
 from ccv2_async.models.rules import check
 from ccv2_async.resources.arguments import checked_changes, checked_id, checked_limit, query_of
-from ccv2_async.resources.listing import Listing
+from ccv2_async.resources.listing import Listing, checked_on_bad_row, good_rows
 from ccv2_async.transport.body import BytesBody
 from ccv2_async.transport.calls import Call
 from ccv2_async.transport.links import segment
@@ -19,6 +19,7 @@ from ccv2_async.transport.retry import Effect
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ccv2_async.resources.listing import OnBadRow
     from ccv2_async.transport.calls import Answer
     from ccv2_async.transport.session import Session
 
@@ -39,11 +40,28 @@ class Resource:
         what: str,
         query: Mapping[str, object] | None = None,
     ) -> T:
-        """One object, or a list of them when `model` is a list."""
-        answer = await self._session.send(
-            Call("GET", path, Effect.SAFE, what, query=query_of(query))
-        )
-        return answer.read(model)
+        """One object."""
+        call = Call("GET", path, Effect.SAFE, what, query=query_of(query))
+        return await self._session.read(call, lambda answer: answer.read(model))
+
+    async def _get_rows(
+        self,
+        model: type[T],
+        path: str,
+        *,
+        what: str,
+        on_bad_row: OnBadRow,
+        query: Mapping[str, object] | None = None,
+    ) -> list[T]:
+        """Return the rows of a list that comes in one answer, without pages.
+
+        Raises:
+            UnreadableRow: One cannot be read, and `on_bad_row` is "raise".
+        """
+        checked_on_bad_row(on_bad_row)
+        call = Call("GET", path, Effect.SAFE, what, query=query_of(query))
+        page = await self._session.read(call, lambda answer: answer.rows(model))
+        return good_rows(page.results, what, on_bad_row)
 
     async def _write(
         self,
@@ -152,10 +170,12 @@ class Resource:
         limit: int | None = None,
         most: int | None = 500,
         query: Mapping[str, object] | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> Listing[T]:
         """Rows that come in pages; no request is made before they are iterated."""
         rows = checked_limit(limit, most)
-        return Listing(self._session, model, path, query_of({"limit": rows, **(query or {})}), what)
+        shown = query_of({"limit": rows, **(query or {})})
+        return Listing(self._session, model, path, shown, what, on_bad_row=on_bad_row)
 
 
 def result_of(answer: Answer, model: type[T]) -> T:

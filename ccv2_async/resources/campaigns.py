@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ccv2_async.models import CampaignStatus
     from ccv2_async.resources.changes import CampaignChanges
-    from ccv2_async.resources.listing import Listing
+    from ccv2_async.resources.listing import Listing, OnBadRow
 
 MOST_ROWS = 50
 FILTERS = ("ALL", "DRAFT", "RUNNING", "SENT", "SCHEDULED", "DELETED")
@@ -41,6 +41,7 @@ class Campaigns(Resource):
         status: CampaignStatus | str | None = None,
         modified_since: datetime | None = None,
         limit: int | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> Listing[CampaignSummary]:
         """The campaigns, in brief: id, name, status and date. `get` has the rest.
 
@@ -50,6 +51,7 @@ class Campaigns(Resource):
             status: ALL, DRAFT, RUNNING, SENT, SCHEDULED or DELETED.
             modified_since: Only campaigns that were changed since; with a time zone.
             limit: Rows in a page, from 1 to 50; the service gives 50 unless asked.
+            on_bad_row: "skip" to go on behind rows that cannot be read; see `Listing`.
 
         Source: "E-mail campaign collection", GET, of the service's documentation.
         """
@@ -60,6 +62,7 @@ class Campaigns(Resource):
             limit=limit,
             most=MOST_ROWS,
             query={"status": one_of("status", status, FILTERS), "modified_since": modified_since},
+            on_bad_row=on_bad_row,
         )
 
     async def get(self, campaign_id: str, *, update_summary: bool = False) -> Campaign:
@@ -193,7 +196,9 @@ class Campaigns(Resource):
             what=f"test of campaign {campaign_id}",
         )
 
-    async def schedules(self, campaign_id: str) -> list[Schedule]:
+    async def schedules(
+        self, campaign_id: str, *, on_bad_row: OnBadRow = "raise"
+    ) -> list[Schedule]:
         """When a campaign is sent; only SCHEDULED ones have a schedule.
 
         Raises:
@@ -201,10 +206,11 @@ class Campaigns(Resource):
 
         Source: "Campaign schedule collection", GET, of the service's documentation.
         """
-        return await self._get(
-            list[Schedule],
+        return await self._get_rows(
+            Schedule,
             path_to("/emailmarketing/campaigns/{}/schedules", campaign_id),
             what=f"schedules of campaign {campaign_id}",
+            on_bad_row=on_bad_row,
         )
 
     async def get_schedule(self, campaign_id: str, schedule_id: str) -> Schedule:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from ccv2_async.models import Address, ContactListRef
     from ccv2_async.resources.changes import ContactChanges, ContactDetails
-    from ccv2_async.resources.listing import Listing
+    from ccv2_async.resources.listing import Listing, OnBadRow
 
 
 UPSERT_ATTEMPTS = 8
@@ -58,6 +58,7 @@ class Contacts(Resource):
         modified_since: datetime | None = None,
         include_contact_id: bool = False,
         limit: int | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> Listing[Contact]:
         """The contacts of the account, or those that are asked for.
 
@@ -68,6 +69,7 @@ class Contacts(Resource):
             modified_since: Only contacts that were changed since; with a time zone.
             include_contact_id: Whether each comes with `contact_id`, its UUID for migrations.
             limit: Rows in a page, from 1 to 500; the service gives 50 unless asked.
+            on_bad_row: "skip" to go on behind rows that cannot be read; see `Listing`.
 
         Source: "Contacts collection", GET, of the service's documentation.
         """
@@ -82,6 +84,7 @@ class Contacts(Resource):
                 "modified_since": modified_since,
                 "include_contact_id": include_contact_id,
             },
+            on_bad_row=on_bad_row,
         )
 
     async def get(self, contact_id: str) -> Contact:

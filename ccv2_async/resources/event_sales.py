@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     F = TypeVar("F", Fee, FeeWrite)
     S = TypeVar("S", bound=str | None)
+    from ccv2_async.resources.listing import OnBadRow
 
 EVENT = "/eventspot/events/{}"
 FEES = EVENT + "/fees"
@@ -43,7 +44,7 @@ PROMOCODES = EVENT + "/promocodes"
 class EventSales(Resource):
     """The part of `client.events` that is about what an event sells."""
 
-    async def fees(self, event_id: str) -> list[Fee]:
+    async def fees(self, event_id: str, *, on_bad_row: OnBadRow = "raise") -> list[Fee]:
         """The fees of an event; they come in one answer, without pages.
 
         Raises:
@@ -52,7 +53,9 @@ class EventSales(Resource):
         Source: "Event fee collection", GET, of the service's documentation.
         """
         path = path_to(FEES, event_id)
-        return await self._get(list[Fee], path, what=f"fees of event {event_id}")
+        return await self._get_rows(
+            Fee, path, what=f"fees of event {event_id}", on_bad_row=on_bad_row
+        )
 
     async def get_fee(self, event_id: str, fee_id: str) -> Fee:
         """One fee of an event.
@@ -119,7 +122,7 @@ class EventSales(Resource):
         path = path_to(FEES + "/{}", event_id, fee_id)
         await self._delete(path, what=f"deletion of fee {fee_id} of event {event_id}")
 
-    async def items(self, event_id: str) -> list[Item]:
+    async def items(self, event_id: str, *, on_bad_row: OnBadRow = "raise") -> list[Item]:
         """The items of an event; they come in one answer, without pages.
 
         Raises:
@@ -128,7 +131,9 @@ class EventSales(Resource):
         Source: "Event item collection", GET, of the service's documentation.
         """
         path = path_to(ITEMS, event_id)
-        return await self._get(list[Item], path, what=f"items of event {event_id}")
+        return await self._get_rows(
+            Item, path, what=f"items of event {event_id}", on_bad_row=on_bad_row
+        )
 
     async def get_item(self, event_id: str, item_id: str) -> Item:
         """One item of an event.
@@ -194,7 +199,9 @@ class EventSales(Resource):
         path = path_to(ITEMS + "/{}", event_id, item_id)
         await self._delete(path, what=f"deletion of item {item_id} of event {event_id}")
 
-    async def item_attributes(self, event_id: str, item_id: str) -> list[ItemAttribute]:
+    async def item_attributes(
+        self, event_id: str, item_id: str, *, on_bad_row: OnBadRow = "raise"
+    ) -> list[ItemAttribute]:
         """The attributes of an item; they come in one answer, without pages.
 
         Raises:
@@ -203,7 +210,9 @@ class EventSales(Resource):
         Source: "Item attribute collection", GET, of the service's documentation.
         """
         path = path_to(ATTRIBUTES, event_id, item_id)
-        return await self._get(list[ItemAttribute], path, what=f"attributes of item {item_id}")
+        return await self._get_rows(
+            ItemAttribute, path, what=f"attributes of item {item_id}", on_bad_row=on_bad_row
+        )
 
     async def get_item_attribute(
         self, event_id: str, item_id: str, attribute_id: str
@@ -286,7 +295,7 @@ class EventSales(Resource):
         path = path_to(ATTRIBUTES + "/{}", event_id, item_id, attribute_id)
         await self._delete(path, what=f"deletion of attribute {attribute_id} of item {item_id}")
 
-    async def promocodes(self, event_id: str) -> list[Promocode]:
+    async def promocodes(self, event_id: str, *, on_bad_row: OnBadRow = "raise") -> list[Promocode]:
         """The promotion codes of an event; they come in one answer, without pages.
 
         Raises:
@@ -295,7 +304,9 @@ class EventSales(Resource):
         Source: "Promotion code collection", GET, of the service's documentation.
         """
         path = path_to(PROMOCODES, event_id)
-        return await self._get(list[Promocode], path, what=f"promotion codes of event {event_id}")
+        return await self._get_rows(
+            Promocode, path, what=f"promotion codes of event {event_id}", on_bad_row=on_bad_row
+        )
 
     async def get_promocode(self, event_id: str, promocode_id: str) -> Promocode:
         """One promotion code of an event.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from ccv2_async.resources.changes import EventChanges
-    from ccv2_async.resources.listing import Listing
+    from ccv2_async.resources.listing import Listing, OnBadRow
 
 MOST_ROWS = 50
 PATCHABLE = (EventStatus.ACTIVE, EventStatus.CANCELLED)
@@ -36,16 +36,24 @@ class Events(EventSales):
     and stand-ins that still serve them.
     """
 
-    def all(self, *, limit: int | None = None) -> Listing[EventSummary]:
+    def all(
+        self, *, limit: int | None = None, on_bad_row: OnBadRow = "raise"
+    ) -> Listing[EventSummary]:
         """The events of the account, in brief; `get` has the rest.
 
         Args:
             limit: Rows in a page, from 1 to 50; the service gives 50 unless asked.
+            on_bad_row: "skip" to go on behind rows that cannot be read; see `Listing`.
 
         Source: "Events collection", GET, of the service's documentation; an SDK for the limit.
         """
         return self._list(
-            EventSummary, "/eventspot/events", what="events", limit=limit, most=MOST_ROWS
+            EventSummary,
+            "/eventspot/events",
+            what="events",
+            limit=limit,
+            most=MOST_ROWS,
+            on_bad_row=on_bad_row,
         )
 
     async def get(self, event_id: str) -> Event:
@@ -130,12 +138,15 @@ class Events(EventSales):
         """The event, once it is CANCELLED; it was ACTIVE."""
         return await self.set_status(event_id, EventStatus.CANCELLED)
 
-    def registrants(self, event_id: str, *, limit: int | None = None) -> Listing[Registrant]:
+    def registrants(
+        self, event_id: str, *, limit: int | None = None, on_bad_row: OnBadRow = "raise"
+    ) -> Listing[Registrant]:
         """Who registered for an event, in brief; `get_registrant` has the rest.
 
         Args:
             event_id: The event.
             limit: Rows in a page; the service does not say how many it gives at most.
+            on_bad_row: "skip" to go on behind rows that cannot be read; see `Listing`.
 
         Raises:
             NotFound: There is no event with that id, when iterated.
@@ -148,6 +159,7 @@ class Events(EventSales):
             what=f"registrants of event {event_id}",
             limit=limit,
             most=None,
+            on_bad_row=on_bad_row,
         )
 
     async def get_registrant(self, event_id: str, registrant_id: str) -> RegistrantDetail:

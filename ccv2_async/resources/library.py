@@ -11,7 +11,6 @@ from ccv2_async.models import (
     FileSortOrder,
     FileSource,
     FileTypeQuery,
-    FileUploadStatus,
     FolderSortOrder,
     LibraryFile,
     LibraryFileUpdate,
@@ -22,7 +21,7 @@ from ccv2_async.models import (
 )
 from ccv2_async.models.library import ROOT_FOLDER_IDS
 from ccv2_async.polling.poller import UploadPoller
-from ccv2_async.polling.uploads import UPLOAD
+from ccv2_async.polling.uploads import UPLOAD, status_rows
 from ccv2_async.resources.arguments import (
     checked_changes,
     checked_flag,
@@ -37,6 +36,7 @@ from ccv2_async.resources.arguments import (
     one_of,
 )
 from ccv2_async.resources.base import Resource, path_to, result_of
+from ccv2_async.resources.listing import checked_on_bad_row, good_rows
 from ccv2_async.resources.uploads import prepare
 from ccv2_async.transport.budget import Lane
 from ccv2_async.transport.calls import UPLOAD_DEADLINE, Call
@@ -46,9 +46,9 @@ from ccv2_async.transport.retry import Effect
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ccv2_async.models import FileType
+    from ccv2_async.models import FileType, FileUploadStatus
     from ccv2_async.polling.sweep import Sweep
-    from ccv2_async.resources.listing import Listing
+    from ccv2_async.resources.listing import Listing, OnBadRow
     from ccv2_async.resources.uploads import OnAmbiguous, OnDuplicate, Uploader
     from ccv2_async.transport.progress import ProgressCallback
     from ccv2_async.transport.session import Session
@@ -197,16 +197,23 @@ class Library(Resource):
         job = self._sweep.started(UPLOAD, accepted.file_id, label=upload.name)
         return UploadPoller(self._session, self._sweep, job, duplicates=accepted.duplicates)
 
-    async def upload_status(self, *file_ids: str) -> list[FileUploadStatus]:
+    async def upload_status(
+        self, *file_ids: str, on_bad_row: OnBadRow = "raise"
+    ) -> list[FileUploadStatus]:
         """The upload status of each of these files that the service knows; up to a hundred ids.
 
         A file that was accepted a moment ago may be missing.
 
+        Args:
+            file_ids: The files.
+            on_bad_row: "skip" to leave out rows that cannot be read, and log how many they are.
+
         Source: "File upload status" page of the service's documentation.
         """
+        checked_on_bad_row(on_bad_row)
         path = f"/library/files/uploadstatus/{segment(joined_ids(file_ids, 'file_ids'))}"
-        answer = await self._session.send(Call("GET", path, Effect.SAFE, "upload status"))
-        return answer.read(list[FileUploadStatus]) if answer.content.strip() else []
+        call = Call("GET", path, Effect.SAFE, "upload status")
+        return good_rows(await self._session.read(call, status_rows), "upload status", on_bad_row)
 
     async def info(self) -> LibraryInfo:
         """The limits of the account's library, the largest upload in bytes among them.
@@ -222,6 +229,7 @@ class Library(Resource):
         source: FileSource | str | None = None,
         sort_by: FileSortOrder | str | None = None,
         limit: int | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> Listing[LibraryFile]:
         """The files of the library, newest first unless sorted otherwise.
 
@@ -230,10 +238,13 @@ class Library(Resource):
             source: Where they came from; "ALL" for all.
             sort_by: One of `FileSortOrder`.
             limit: Rows in a page, from 1 to 1000; the service gives 50 unless asked.
+            on_bad_row: "skip" to go on behind rows that cannot be read; see `Listing`.
 
         Source: "File collections" page of the service's documentation.
         """
-        return self._files("/library/files", "library files", type, source, sort_by, limit)
+        return self._files(
+            "/library/files", "library files", type, source, sort_by, limit, on_bad_row
+        )
 
     def files_in_folder(
         self,
@@ -243,13 +254,16 @@ class Library(Resource):
         source: FileSource | str | None = None,
         sort_by: FileSortOrder | str | None = None,
         limit: int | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> Listing[LibraryFile]:
         """The files of one folder; the arguments are those of `files`.
 
         Source: "File collections" page of the service's documentation.
         """
         path = path_to("/library/folders/{}/files", folder_id)
-        return self._files(path, f"files of folder {folder_id}", type, source, sort_by, limit)
+        return self._files(
+            path, f"files of folder {folder_id}", type, source, sort_by, limit, on_bad_row
+        )
 
     async def get_file(self, file_id: str) -> LibraryFile:
         """One file's record.
@@ -378,13 +392,18 @@ class Library(Resource):
         return result_of(answer, list[MoveResult])
 
     def folders(
-        self, *, sort_by: FolderSortOrder | str | None = None, limit: int | None = None
+        self,
+        *,
+        sort_by: FolderSortOrder | str | None = None,
+        limit: int | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> Listing[LibraryFolder]:
         """The top folders, each with its children, three levels at most.
 
         Args:
             sort_by: One of `FolderSortOrder`.
             limit: Rows in a page, from 1 to 1000; the service gives 50 unless asked.
+            on_bad_row: "skip" to go on behind rows that cannot be read; see `Listing`.
 
         Source: "Folder collection" page of the service's documentation.
         """
@@ -395,6 +414,7 @@ class Library(Resource):
             limit=limit,
             most=MOST_ROWS,
             query={"sort_by": one_of("sort_by", sort_by, FolderSortOrder)},
+            on_bad_row=on_bad_row,
         )
 
     async def get_folder(self, folder_id: str) -> LibraryFolder:
@@ -484,13 +504,20 @@ class Library(Resource):
         type: FileTypeQuery | str | None = None,  # noqa: A002  # the service's own word
         sort_by: FileSortOrder | str | None = None,
         limit: int | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> Listing[LibraryFile]:
         """The files in the trash; the arguments are those of `files`.
 
         Source: "Trash" page of the service's documentation.
         """
         return self._files(
-            "/library/folders/trash/files", "files in the trash", type, None, sort_by, limit
+            "/library/folders/trash/files",
+            "files in the trash",
+            type,
+            None,
+            sort_by,
+            limit,
+            on_bad_row,
         )
 
     async def empty_trash(self) -> None:
@@ -513,6 +540,7 @@ class Library(Resource):
         source: FileSource | str | None,
         sort_by: FileSortOrder | str | None,
         limit: int | None,
+        on_bad_row: OnBadRow,
     ) -> Listing[LibraryFile]:
         everything = isinstance(source, str) and source.upper() == "ALL"
         return self._list(
@@ -526,6 +554,7 @@ class Library(Resource):
                 "source": "ALL" if everything else one_of("source", source, FileSource),
                 "sort_by": one_of("sort_by", sort_by, FileSortOrder),
             },
+            on_bad_row=on_bad_row,
         )
 
 

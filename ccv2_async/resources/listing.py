@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeAlias, TypeVar
 
-from ccv2_async.errors import InvalidField, PaginationError, UsageError
+from ccv2_async.errors import InvalidField, PaginationError, UnreadableRow, UsageError
+from ccv2_async.models.convert import BadRow
 from ccv2_async.models.kinds import is_whole
-from ccv2_async.models.pages import Page
 from ccv2_async.transport.calls import Call
 from ccv2_async.transport.links import cursor
 from ccv2_async.transport.retry import Effect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterable
 
+    from ccv2_async.models.pages import Page
     from ccv2_async.transport.session import Session
 
 T = TypeVar("T")
+
+OnBadRow: TypeAlias = Literal["raise", "skip"]
+"""What to do about a row that cannot be read: raise `UnreadableRow` there, or go on behind it."""
+
+logger: logging.Logger = logging.getLogger("ccv2_async.resources")
 
 
 class Listing(Generic[T]):
@@ -25,7 +32,12 @@ class Listing(Generic[T]):
 
     It can be iterated any number of times, each time from the first page.
 
+    Attributes:
+        skipped: How many rows that could not be read were skipped so far.
+
     Raises:
+        UnreadableRow: While iterating, at a row that cannot be read, after the good rows before
+            it; with `on_bad_row="skip"` such rows are logged and counted instead.
         PaginationError: While iterating, when the service's cursors go round in a circle.
         ConstantContactError: While iterating, as any read does. Safe to try again: yes.
 
@@ -39,7 +51,11 @@ class Listing(Generic[T]):
         path: str,
         query: tuple[tuple[str, str], ...],
         what: str,
+        *,
+        on_bad_row: OnBadRow = "raise",
     ) -> None:
+        self.skipped = 0
+        self._skips = checked_on_bad_row(on_bad_row) == "skip"
         self._session = session
         self._model = model
         self._path = path
@@ -73,13 +89,21 @@ class Listing(Generic[T]):
         """The rows of each page. Page sizes are the service's: one may hold a row more."""
         query = self._query
         seen: set[str] = set()
-        page_of_rows = cast("type[Page[T]]", Page[self._model])  # type: ignore[name-defined]  # the row model is known at run time only
+        before = 0
         while True:
-            answer = await self._session.send(
-                Call("GET", self._path, Effect.SAFE, self._what, query=query)
+            page: Page[T | BadRow] = await self._session.read(
+                Call("GET", self._path, Effect.SAFE, self._what, query=query),
+                lambda answer: answer.rows(self._model, paged=True),
             )
-            page: Page[T] = answer.read(page_of_rows)
-            yield page.results
+            good, bad = _sorted(page.results, stop=not self._skips)
+            if good or not bad:
+                yield good
+            if bad and not self._skips:
+                raise bad[0].error(before)
+            if bad:
+                self.skipped += len(bad)
+                log_skipped(self._what, bad, before)
+            before += len(page.results)
             following = self._cursor(page, seen)
             if following is None:
                 return
@@ -105,11 +129,15 @@ class Listing(Generic[T]):
             raise InvalidField("limit", limit, "a whole number of 0 or more, or None for all")
         if limit == 0:
             return rows
-        async with aclosing(aiter(self)) as every:
-            async for row in every:
-                rows.append(row)
-                if limit is not None and len(rows) >= limit:
-                    break
+        try:
+            async with aclosing(aiter(self)) as every:
+                async for row in every:
+                    rows.append(row)
+                    if limit is not None and len(rows) >= limit:
+                        break
+        except UnreadableRow as error:
+            error.rows_before = rows
+            raise
         return rows
 
     def _cursor(self, page: Page[Any], seen: set[str]) -> str | None:
@@ -128,3 +156,60 @@ class Listing(Generic[T]):
         if following is not None:
             seen.add(following)
         return following
+
+
+def checked_on_bad_row(value: object) -> OnBadRow:
+    """Return what to do about a row that cannot be read.
+
+    Raises:
+        InvalidField: It is neither of the two words. Nothing was sent.
+    """
+    if value == "raise":
+        return "raise"
+    if value == "skip":
+        return "skip"
+    raise InvalidField("on_bad_row", value, 'it must be "raise" or "skip"')
+
+
+def good_rows(rows: Iterable[T | BadRow], what: str, on_bad_row: OnBadRow) -> list[T]:
+    """Return the rows of a list that came whole, without those that cannot be read.
+
+    Raises:
+        UnreadableRow: There is one, and it is not to be skipped.
+    """
+    skips = checked_on_bad_row(on_bad_row) == "skip"
+    good, bad = _sorted(rows, stop=not skips)
+    if bad and not skips:
+        error = bad[0].error()
+        error.rows_before = good
+        raise error
+    if bad:
+        log_skipped(what, bad, 0)
+    return good
+
+
+def log_skipped(what: str, bad: list[BadRow], before: int) -> None:
+    """Log how many rows were skipped, and what is wrong with the first."""
+    first = bad[0].error(before)
+    logger.warning(
+        "%s: %d rows that cannot be read were skipped. The first is row %d, with id %r: %s",
+        what,
+        len(bad),
+        first.index,
+        first.id,
+        first.row,
+    )
+
+
+def _sorted(rows: Iterable[T | BadRow], *, stop: bool) -> tuple[list[T], list[BadRow]]:
+    """Return the good rows and the bad ones, up to the first bad one or all of them."""
+    good: list[T] = []
+    bad: list[BadRow] = []
+    for row in rows:
+        if not isinstance(row, BadRow):
+            good.append(row)
+        elif row.row is not None:  # a null between rows stands for nothing
+            bad.append(row)
+            if stop:
+                break
+    return good, bad

@@ -13,25 +13,32 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from ccv2_async.resources.changes import ListChanges
-    from ccv2_async.resources.listing import Listing
+    from ccv2_async.resources.listing import Listing, OnBadRow
 
 
 class Lists(Resource):
     """`client.lists`: the account's contact lists, 1,000 at most."""
 
     async def all(
-        self, *, modified_since: datetime | None = None, include_list_id: bool = False
+        self,
+        *,
+        modified_since: datetime | None = None,
+        include_list_id: bool = False,
+        on_bad_row: OnBadRow = "raise",
     ) -> list[ContactList]:
         """Every contact list of the account; they come in one answer, without pages.
 
         Args:
             modified_since: Only lists that were changed since; with a time zone.
             include_list_id: Whether each comes with `list_id`, its UUID for migrations.
+            on_bad_row: "skip" to leave out rows that cannot be read, and log how many they are.
 
         Source: "Contact list collection", GET, of the service's documentation.
         """
         query = {"modified_since": modified_since, "include_list_id": include_list_id}
-        return await self._get(list[ContactList], "/lists", what="contact lists", query=query)
+        return await self._get_rows(
+            ContactList, "/lists", what="contact lists", query=query, on_bad_row=on_bad_row
+        )
 
     async def get(self, list_id: str) -> ContactList:
         """One contact list.
@@ -113,6 +120,7 @@ class Lists(Resource):
         *,
         modified_since: datetime | None = None,
         limit: int | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> Listing[Contact]:
         """The contacts on one list.
 
@@ -120,6 +128,7 @@ class Lists(Resource):
             list_id: The list.
             modified_since: Only contacts that were changed since; with a time zone.
             limit: Rows in a page, from 1 to 500; the service gives 50 unless asked.
+            on_bad_row: "skip" to go on behind rows that cannot be read; see `Listing`.
 
         Source: "Contact list membership collection" page of the service's documentation.
         """
@@ -129,4 +138,5 @@ class Lists(Resource):
             what=f"contacts of list {list_id}",
             limit=limit,
             query={"modified_since": modified_since},
+            on_bad_row=on_bad_row,
         )

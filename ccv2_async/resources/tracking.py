@@ -21,7 +21,7 @@ from ccv2_async.resources.base import Resource, path_to
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ccv2_async.resources.listing import Listing
+    from ccv2_async.resources.listing import Listing, OnBadRow
 
 T = TypeVar("T")
 
@@ -63,6 +63,7 @@ class Tracking(Resource):
         *,
         created_since: datetime | None = None,
         limit: int | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> Listing[TrackingActivity]:
         """Everything that happened with a campaign; `activity_type` says what each row is.
 
@@ -73,7 +74,9 @@ class Tracking(Resource):
         """
         path = path_to(CAMPAIGN, campaign_id)
         what = f"tracking of campaign {campaign_id}"
-        return self._report(TrackingActivity, path, what, created_since, limit)
+        return self._report(
+            TrackingActivity, path, what, created_since, limit, on_bad_row=on_bad_row
+        )
 
     def campaign_sends(
         self,
@@ -81,6 +84,7 @@ class Tracking(Resource):
         *,
         created_since: datetime | None = None,
         limit: int | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> Listing[SendActivity]:
         """The messages that were sent for a campaign.
 
@@ -91,7 +95,7 @@ class Tracking(Resource):
         """
         path = path_to(CAMPAIGN + "/sends", campaign_id)
         what = f"sends of campaign {campaign_id}"
-        return self._report(SendActivity, path, what, created_since, limit)
+        return self._report(SendActivity, path, what, created_since, limit, on_bad_row=on_bad_row)
 
     def campaign_opens(
         self,
@@ -99,6 +103,7 @@ class Tracking(Resource):
         *,
         created_since: datetime | None = None,
         limit: int | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> Listing[OpenActivity]:
         """When messages of a campaign were opened.
 
@@ -109,7 +114,7 @@ class Tracking(Resource):
         """
         path = path_to(CAMPAIGN + "/opens", campaign_id)
         what = f"opens of campaign {campaign_id}"
-        return self._report(OpenActivity, path, what, created_since, limit)
+        return self._report(OpenActivity, path, what, created_since, limit, on_bad_row=on_bad_row)
 
     def campaign_clicks(
         self,
@@ -117,6 +122,7 @@ class Tracking(Resource):
         *,
         created_since: datetime | None = None,
         limit: int | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> Listing[ClickActivity]:
         """The clicks on links of a campaign.
 
@@ -127,7 +133,7 @@ class Tracking(Resource):
         """
         path = path_to(CAMPAIGN + "/clicks", campaign_id)
         what = f"clicks of campaign {campaign_id}"
-        return self._report(ClickActivity, path, what, created_since, limit)
+        return self._report(ClickActivity, path, what, created_since, limit, on_bad_row=on_bad_row)
 
     def campaign_link_clicks(
         self,
@@ -136,6 +142,7 @@ class Tracking(Resource):
         *,
         created_since: datetime | None = None,
         limit: int | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> Listing[ClickActivity]:
         """The clicks on one link of a campaign.
 
@@ -144,6 +151,7 @@ class Tracking(Resource):
             link_id: The link: `url_uid` of a campaign's `click_through_details`.
             created_since: Only what happened then or later; with a time zone.
             limit: Rows in a page, from 1 to 500; the service gives 500 unless asked.
+            on_bad_row: "skip" to go on behind rows that cannot be read; see `Listing`.
 
         Raises:
             NotFound: There is no such campaign or link, when iterated.
@@ -152,7 +160,7 @@ class Tracking(Resource):
         """
         path = path_to(CAMPAIGN + "/clicks/{}", campaign_id, link_id)
         what = f"clicks on link {link_id} of campaign {campaign_id}"
-        return self._report(ClickActivity, path, what, created_since, limit)
+        return self._report(ClickActivity, path, what, created_since, limit, on_bad_row=on_bad_row)
 
     def campaign_forwards(
         self,
@@ -160,6 +168,7 @@ class Tracking(Resource):
         *,
         created_since: datetime | None = None,
         limit: int | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> Listing[ForwardActivity]:
         """The messages of a campaign that were forwarded.
 
@@ -170,7 +179,9 @@ class Tracking(Resource):
         """
         path = path_to(CAMPAIGN + "/forwards", campaign_id)
         what = f"forwards of campaign {campaign_id}"
-        return self._report(ForwardActivity, path, what, created_since, limit)
+        return self._report(
+            ForwardActivity, path, what, created_since, limit, on_bad_row=on_bad_row
+        )
 
     def campaign_bounces(
         self,
@@ -178,6 +189,7 @@ class Tracking(Resource):
         *,
         created_since: datetime | None = None,
         limit: int | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> Listing[BounceActivity]:
         """The messages of a campaign that came back, and why.
 
@@ -188,7 +200,7 @@ class Tracking(Resource):
         """
         path = path_to(CAMPAIGN + "/bounces", campaign_id)
         what = f"bounces of campaign {campaign_id}"
-        return self._report(BounceActivity, path, what, created_since, limit)
+        return self._report(BounceActivity, path, what, created_since, limit, on_bad_row=on_bad_row)
 
     def campaign_unsubscribes(
         self,
@@ -196,6 +208,7 @@ class Tracking(Resource):
         *,
         created_since: datetime | None = None,
         limit: int | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> Listing[UnsubscribeActivity]:
         """The readers who left by a campaign, and why.
 
@@ -206,7 +219,9 @@ class Tracking(Resource):
         """
         path = path_to(CAMPAIGN + "/unsubscribes", campaign_id)
         what = f"unsubscribes of campaign {campaign_id}"
-        return self._report(UnsubscribeActivity, path, what, created_since, limit)
+        return self._report(
+            UnsubscribeActivity, path, what, created_since, limit, on_bad_row=on_bad_row
+        )
 
     async def contact_summary(
         self, contact_id: str, *, update_summary: bool = False
@@ -229,7 +244,9 @@ class Tracking(Resource):
             query={"updateSummary": update_summary},
         )
 
-    async def contact_summary_by_campaign(self, contact_id: str) -> list[ContactCampaignSummary]:
+    async def contact_summary_by_campaign(
+        self, contact_id: str, *, on_bad_row: OnBadRow = "raise"
+    ) -> list[ContactCampaignSummary]:
         """The same for each campaign that the contact got, unsubscribes left out.
 
         Raises:
@@ -237,10 +254,11 @@ class Tracking(Resource):
 
         Source: "Contact tracking summary by campaign" page of the service's documentation.
         """
-        return await self._get(
-            list[ContactCampaignSummary],
+        return await self._get_rows(
+            ContactCampaignSummary,
             path_to(CONTACT + "/reports/summaryByCampaign", contact_id),
             what=f"tracking summary of contact {contact_id} by campaign",
+            on_bad_row=on_bad_row,
         )
 
     def contact_activities(
@@ -249,6 +267,7 @@ class Tracking(Resource):
         *,
         created_since: datetime | None = None,
         limit: int | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> Listing[TrackingActivity]:
         """Everything that happened with one contact, newest first; `activity_type` says what it is.
 
@@ -259,7 +278,9 @@ class Tracking(Resource):
         """
         path = path_to(CONTACT, contact_id)
         what = f"tracking of contact {contact_id}"
-        return self._report(TrackingActivity, path, what, created_since, limit)
+        return self._report(
+            TrackingActivity, path, what, created_since, limit, on_bad_row=on_bad_row
+        )
 
     def contact_sends(
         self,
@@ -267,6 +288,7 @@ class Tracking(Resource):
         *,
         created_since: datetime | None = None,
         limit: int | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> Listing[SendActivity]:
         """The messages that were sent to one contact.
 
@@ -277,7 +299,7 @@ class Tracking(Resource):
         """
         path = path_to(CONTACT + "/sends", contact_id)
         what = f"sends of contact {contact_id}"
-        return self._report(SendActivity, path, what, created_since, limit)
+        return self._report(SendActivity, path, what, created_since, limit, on_bad_row=on_bad_row)
 
     def contact_opens(
         self,
@@ -285,6 +307,7 @@ class Tracking(Resource):
         *,
         created_since: datetime | None = None,
         limit: int | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> Listing[OpenActivity]:
         """When messages to one contact were opened.
 
@@ -295,7 +318,7 @@ class Tracking(Resource):
         """
         path = path_to(CONTACT + "/opens", contact_id)
         what = f"opens of contact {contact_id}"
-        return self._report(OpenActivity, path, what, created_since, limit)
+        return self._report(OpenActivity, path, what, created_since, limit, on_bad_row=on_bad_row)
 
     def contact_clicks(
         self,
@@ -303,6 +326,7 @@ class Tracking(Resource):
         *,
         created_since: datetime | None = None,
         limit: int | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> Listing[ClickActivity]:
         """The clicks on links of messages to one contact.
 
@@ -313,7 +337,7 @@ class Tracking(Resource):
         """
         path = path_to(CONTACT + "/clicks", contact_id)
         what = f"clicks of contact {contact_id}"
-        return self._report(ClickActivity, path, what, created_since, limit)
+        return self._report(ClickActivity, path, what, created_since, limit, on_bad_row=on_bad_row)
 
     def contact_link_clicks(
         self,
@@ -322,6 +346,7 @@ class Tracking(Resource):
         *,
         created_since: datetime | None = None,
         limit: int | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> Listing[ClickActivity]:
         """The clicks on one link of messages to one contact.
 
@@ -330,6 +355,7 @@ class Tracking(Resource):
             link_id: The link: `url_uid` of a campaign's `click_through_details`.
             created_since: Only what happened then or later; with a time zone.
             limit: Rows in a page, from 1 to 500; the service gives 500 unless asked.
+            on_bad_row: "skip" to go on behind rows that cannot be read; see `Listing`.
 
         Raises:
             NotFound: There is no such contact or link, when iterated.
@@ -338,7 +364,7 @@ class Tracking(Resource):
         """
         path = path_to(CONTACT + "/clicks/{}", contact_id, link_id)
         what = f"clicks on link {link_id} of contact {contact_id}"
-        return self._report(ClickActivity, path, what, created_since, limit)
+        return self._report(ClickActivity, path, what, created_since, limit, on_bad_row=on_bad_row)
 
     def contact_forwards(
         self,
@@ -346,6 +372,7 @@ class Tracking(Resource):
         *,
         created_since: datetime | None = None,
         limit: int | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> Listing[ForwardActivity]:
         """The messages to one contact that were forwarded.
 
@@ -356,7 +383,9 @@ class Tracking(Resource):
         """
         path = path_to(CONTACT + "/forwards", contact_id)
         what = f"forwards of contact {contact_id}"
-        return self._report(ForwardActivity, path, what, created_since, limit)
+        return self._report(
+            ForwardActivity, path, what, created_since, limit, on_bad_row=on_bad_row
+        )
 
     def contact_bounces(
         self,
@@ -364,6 +393,7 @@ class Tracking(Resource):
         *,
         created_since: datetime | None = None,
         limit: int | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> Listing[BounceActivity]:
         """The messages to one contact that came back, and why.
 
@@ -374,7 +404,7 @@ class Tracking(Resource):
         """
         path = path_to(CONTACT + "/bounces", contact_id)
         what = f"bounces of contact {contact_id}"
-        return self._report(BounceActivity, path, what, created_since, limit)
+        return self._report(BounceActivity, path, what, created_since, limit, on_bad_row=on_bad_row)
 
     def contact_unsubscribes(
         self,
@@ -382,6 +412,7 @@ class Tracking(Resource):
         *,
         created_since: datetime | None = None,
         limit: int | None = None,
+        on_bad_row: OnBadRow = "raise",
     ) -> Listing[UnsubscribeActivity]:
         """When one contact left, and why.
 
@@ -392,7 +423,9 @@ class Tracking(Resource):
         """
         path = path_to(CONTACT + "/unsubscribes", contact_id)
         what = f"unsubscribes of contact {contact_id}"
-        return self._report(UnsubscribeActivity, path, what, created_since, limit)
+        return self._report(
+            UnsubscribeActivity, path, what, created_since, limit, on_bad_row=on_bad_row
+        )
 
     def _report(
         self,
@@ -401,7 +434,14 @@ class Tracking(Resource):
         what: str,
         created_since: datetime | None,
         limit: int | None,
+        *,
+        on_bad_row: OnBadRow,
     ) -> Listing[T]:
         return self._list(
-            model, path, what=what, limit=limit, query={"created_since": created_since}
+            model,
+            path,
+            what=what,
+            limit=limit,
+            query={"created_since": created_since},
+            on_bad_row=on_bad_row,
         )

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.models.convert import decode
+from ccv2_async.models.convert import decode, decode_one, decode_rows
 from ccv2_async.transport.budget import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ccv2_async.models.convert import BadRow
+    from ccv2_async.models.pages import Page
     from ccv2_async.transport.body import Body
     from ccv2_async.transport.retry import Effect
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 MAX_ANSWER = 16 * 1024 * 1024
 CALL_DEADLINE = 120.0
@@ -100,6 +103,33 @@ class Answer:
         Raises:
             DecodeError: It is not what the model says; the message names the place.
         """
+        return self._decoded(
+            lambda: decode(model, self.content, what=self.what, redact=self.redact)
+        )
+
+    def rows(self, model: type[T], *, paged: bool = False) -> Page[T | BadRow]:
+        """The body as a list, with a `BadRow` in the place of each row that cannot be read.
+
+        Raises:
+            DecodeError: It is no list of the kind that is expected.
+        """
+        return self._decoded(
+            lambda: decode_rows(
+                model, self.content, paged=paged, what=self.what, redact=self.redact
+            )
+        )
+
+    def one(self, model: type[T]) -> T | BadRow:
+        """The body as a model, or as a `BadRow` if it is JSON that does not fit.
+
+        Raises:
+            DecodeError: It is not JSON.
+        """
+        return self._decoded(
+            lambda: decode_one(model, self.content, what=self.what, redact=self.redact)
+        )
+
+    def _decoded(self, decoding: Callable[[], R]) -> R:
         if self.flaw:
             raise errors.OutcomeUnknown(
                 f"{self.what}: the service answered {self.status}, so it was carried out, but the "
@@ -109,7 +139,7 @@ class Answer:
         if refused is not None:
             raise refused
         try:
-            return decode(model, self.content, what=self.what, redact=self.redact)
+            return decoding()
         except errors.DecodeError as error:
             failed = error
         failed.status = self.status

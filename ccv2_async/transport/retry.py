@@ -11,17 +11,18 @@ Effects::
 
 The table (`TABLE` below is what the code looks things up in)::
 
-                       SAFE, IDEMPOTENT   CONVERGENT   ADDITIVE
-    NEVER_CONNECTED    RETRY              RETRY        RETRY
-    PARTLY_SENT        RETRY              RETRY        RETRY_ONCE
-    UNANSWERED         RETRY              RETRY_ONCE   LOOK
-    OVER_RATE          WAIT               WAIT         WAIT
-    OVER_DAY           RAISE              RAISE        RAISE
-    SERVER_BUSY        RETRY              RETRY        RETRY      (503 with Retry-After)
-    SERVER_FAILED      RETRY              RETRY        LOOK
-    UNAUTHORIZED       REFRESH            REFRESH      REFRESH
-    REDIRECTED         RAISE              RAISE        RAISE
-    REFUSED            RAISE              RAISE        RAISE
+                       SAFE      IDEMPOTENT   CONVERGENT   ADDITIVE
+    NEVER_CONNECTED    RETRY     RETRY        RETRY        RETRY
+    PARTLY_SENT        RETRY     RETRY        RETRY        RETRY_ONCE
+    UNANSWERED         RETRY     RETRY        RETRY_ONCE   LOOK
+    OVER_RATE          WAIT      WAIT         WAIT         WAIT
+    OVER_DAY           RAISE     RAISE        RAISE        RAISE
+    SERVER_BUSY        RETRY     RETRY        RETRY        RETRY      (503 with Retry-After)
+    SERVER_FAILED      RETRY     RETRY        RETRY        LOOK
+    UNAUTHORIZED       REFRESH   REFRESH      REFRESH      REFRESH
+    REDIRECTED         RAISE     RAISE        RAISE        RAISE
+    REFUSED            RAISE     RAISE        RAISE        RAISE
+    GARBLED            RETRY     RAISE        RAISE        RAISE      (carried out)
 
 LOOK means that nothing is repeated until somebody has looked whether it was carried out.
 """
@@ -70,6 +71,7 @@ class Happening(enum.Enum):
     UNAUTHORIZED = "401"
     REDIRECTED = "a redirect"
     REFUSED = "another 4xx"
+    GARBLED = "success, but the answer cannot be read"
 
 
 class Verdict(enum.Enum):
@@ -84,13 +86,19 @@ class Verdict(enum.Enum):
 
 
 def _row(
-    safe: Verdict, convergent: Verdict | None = None, additive: Verdict | None = None
+    safe: Verdict,
+    convergent: Verdict | None = None,
+    additive: Verdict | None = None,
+    *,
+    idempotent: Verdict | None = None,
 ) -> dict[Effect, Verdict]:
+    idempotent = idempotent or safe
+    convergent = convergent or idempotent
     return {
         Effect.SAFE: safe,
-        Effect.IDEMPOTENT: safe,
-        Effect.CONVERGENT: convergent or safe,
-        Effect.ADDITIVE: additive or convergent or safe,
+        Effect.IDEMPOTENT: idempotent,
+        Effect.CONVERGENT: convergent,
+        Effect.ADDITIVE: additive or convergent,
     }
 
 
@@ -105,6 +113,7 @@ TABLE: dict[Happening, dict[Effect, Verdict]] = {
     Happening.UNAUTHORIZED: _row(Verdict.REFRESH),
     Happening.REDIRECTED: _row(Verdict.RAISE),
     Happening.REFUSED: _row(Verdict.RAISE),
+    Happening.GARBLED: _row(Verdict.RETRY, idempotent=Verdict.RAISE),
 }
 
 

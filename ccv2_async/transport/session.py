@@ -10,7 +10,7 @@ import math
 import random
 from contextlib import aclosing, asynccontextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, TypeVar
 
 import anyio
 import attrs
@@ -33,6 +33,7 @@ from ccv2_async.transport.requests import RequestMaker
 from ccv2_async.transport.retry import (
     LONGEST_HINT,
     Effect,
+    Happening,
     RetryAllowance,
     Tries,
     Verdict,
@@ -170,6 +171,21 @@ class Session:
             ConstantContactError: See `errors`; `safe_to_retry` and the message say what was done.
         """
         return await self._carry_out(call, self._read_whole)
+
+    async def read(self, call: Call, parse: Callable[[Answer], T]) -> T:
+        """Return what `parse` makes of the answer to a read.
+
+        An answer that it cannot read is asked for again, as one that did not come.
+
+        Raises:
+            DecodeError: No attempt gave an answer that can be read.
+            ConstantContactError: As `send`.
+        """
+
+        async def finish(call: Call, response: httpx.Response) -> T:
+            return parse(await self._read_whole(call, response))
+
+        return await self._carry_out(call, finish)
 
     @asynccontextmanager
     async def stream(self, call: Call) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -370,6 +386,10 @@ class Session:
             overdue = isinstance(failure, TimeoutError) and (
                 ends is not None and self.clock.monotonic() >= ends
             )
+            if call.effect is Effect.SAFE and _is_garbled(failure):
+                failed = _garbled(failure, number)
+                account.ended(failed.happening.value)
+                return failed
             raise_what_is_no_accident(failure, attempt)
             if call.body is not None and attempt is None and not overdue:
                 raise failure  # the user's source, which could not be opened; nothing was sent
@@ -519,6 +539,22 @@ class Session:
             renewal.is_running = False
             _renewal.set(outer)
         return ""
+
+
+def _is_garbled(failure: BaseException) -> TypeGuard[errors.DecodeError]:
+    return isinstance(failure, errors.DecodeError) and not isinstance(
+        failure, errors.AnswerTooLarge
+    )
+
+
+def _garbled(error: errors.DecodeError, number: int) -> Failed:
+    """Return what an answer to a read that cannot be read means."""
+    if number > 1:
+        error.message += f" It was asked for {number} times."
+        error.args = (error.message,)
+    error.safe_to_retry = True
+    error.__context__ = None  # the frames hold the answer as it came
+    return Failed(Happening.GARBLED, error.with_traceback(None))
 
 
 def _repeatable(call: Call) -> bool:

@@ -53,7 +53,7 @@ async def unpacked(
             for piece in unpacker.feed(raw) if unpacker is not None else (raw,):
                 size += len(piece)
                 if limit is not None and size > limit:
-                    raise errors.DecodeError(
+                    raise errors.AnswerTooLarge(
                         f"{what}: the answer is larger than {limit:,} bytes; it was not read on.",
                         status=response.status_code,
                     )

@@ -136,7 +136,8 @@ class Sweeper:
         if age >= (limit if asked else 2 * limit):
             return self._ended(record, BulkState.FAILED, pollers[0].timed_out(limit))
         if record.unknown and is_lost(age, record.unknown):
-            return self._ended(record, BulkState.FAILED, pollers[0].failure())
+            missing = next(filter(_missing, pollers), pollers[0])
+            return self._ended(record, BulkState.FAILED, missing.failure())
         wait = next_look(age, self.jitter())
         due = now + min(wait, max(0.0, limit - age))
         # The tokens are made anew, so that whoever resumes them knows the last status.
@@ -224,9 +225,14 @@ def seen(record: JobRecord, pollers: Sequence[AnyPoller]) -> JobRecord:
     """The record after a look, whatever it said."""
     statuses = [poller.status for poller in pollers]
     status = statuses[0] if len(statuses) == 1 else combined_status(statuses)
-    missing = any(poller._job.unknown for poller in pollers)  # noqa: SLF001  # all are ours
-    unknown = record.unknown + 1 if missing else 0
+    unknown = record.unknown + 1 if any(map(_missing, pollers)) else 0
     return attrs.evolve(record, status=status, unknown=unknown, looks=record.looks + 1)
+
+
+def _missing(poller: AnyPoller) -> bool:
+    """Return whether the last look told nothing of the job that can be used."""
+    job = poller._job  # noqa: SLF001  # all are ours
+    return bool(job.unknown or job.unreadable)
 
 
 def counts(activities: Sequence[Any]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ import attrs
 from ccv2_async.transport.body import BytesBody
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pytest
 
     from ccv2_async import ConstantContact
@@ -28,14 +30,18 @@ class Ear:
         """An ear that hears from now on."""
         ear = cls()
         session = cc._open_parts.session
-        send = session.send
+        read = session.read
 
-        async def heard(call: Call) -> Answer:
+        async def heard(call: Call, parse: Callable[[Answer], Any]) -> Any:
+            def parse_and_keep(answer: Answer) -> Any:
+                ear.answers.append(answer)
+                return parse(answer)
+
             ear.calls.append(call)
-            ear.answers.append(await send(call))
-            return ear.answers[-1]
+            return await read(call, parse_and_keep)
 
-        monkeypatch.setattr(session, "send", heard)
+        monkeypatch.setattr(session, "read", heard)
+        monkeypatch.setattr(session, "send", lambda call: heard(call, lambda answer: answer))
         return ear
 
     @property

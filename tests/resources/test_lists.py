@@ -225,7 +225,7 @@ async def test_an_answer_that_cannot_be_read_does_not_hide_that_the_list_was_cre
 async def test_an_answer_to_a_read_that_cannot_be_read_says_nothing_of_a_change(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
-    sandbox.admin.fault("answer", status=200, headers=JSON, body="<html>")
+    sandbox.admin.fault("answer", status=200, headers=JSON, body="<html>", times=3)
     with pytest.raises(errors.DecodeError) as caught:
         await client.lists.get("7")
     assert "carried out" not in str(caught.value)

@@ -43,6 +43,7 @@ DESIGN = [
     (Happening.UNAUTHORIZED, F, F, F, F),
     (Happening.REDIRECTED, X, X, X, X),
     (Happening.REFUSED, X, X, X, X),
+    (Happening.GARBLED, R, X, X, X),
 ]
 EFFECTS = [Effect.SAFE, Effect.IDEMPOTENT, Effect.CONVERGENT, Effect.ADDITIVE]
 CELLS = [

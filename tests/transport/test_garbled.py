@@ -1,0 +1,100 @@
+"""An answer to a read that cannot be read is asked for again, like one that did not come."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ccv2_async import errors
+from ccv2_async.transport.calls import Call
+from ccv2_async.transport.retry import ATTEMPTS, Effect
+from tests.support.bodies import PiecesBody
+from tests.support.servers import serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.servers import Request, Wire
+
+READ = Call("GET", "/x", Effect.SAFE, "the thing")
+
+
+def answer(body: bytes, *headers: str, json: bool = True) -> Any:
+    async def say(wire: Wire, _: Request) -> None:
+        await wire.answer("200 OK", body, *headers, json=json)
+
+    return say
+
+
+fine = answer(b'"fine"')
+GARBLED = {
+    "cut": answer(b'"fi'),
+    "empty": answer(b""),
+    "html": answer(b"<html>", "Content-Type: text/html", json=False),
+    "html that says it is JSON": answer(b"<html>"),
+    "another type": answer(b"{}"),
+    "null": answer(b"null"),
+    "no gzip": answer(b"fine", "Content-Encoding: gzip"),
+    "an encoding that was not asked for": answer(b"fine", "Content-Encoding: br"),
+}
+
+
+@pytest.mark.parametrize("kind", GARBLED)
+async def test_a_garbled_answer_is_asked_for_again(
+    open_session: Callable[..., Any], engine: str, kind: str
+) -> None:
+    async with serving(GARBLED[kind], GARBLED[kind], fine) as server:
+        session = await open_session(server, engine=engine)
+        assert await session.read(READ, lambda answer: answer.read(str)) == "fine"
+
+
+@pytest.mark.parametrize("kind", GARBLED)
+async def test_after_the_last_attempt_the_error_says_that_a_read_may_be_repeated(
+    open_session: Callable[..., Any], kind: str
+) -> None:
+    asked: list[Request] = []
+
+    async def garbled(wire: Wire, request: Request) -> None:
+        asked.append(request)
+        await GARBLED[kind](wire, request)
+
+    async with serving(garbled) as server:
+        session = await open_session(server)
+        with pytest.raises(errors.DecodeError, match="asked for 3 times") as caught:
+            await session.read(READ, lambda answer: answer.read(str))
+    assert len(asked) == ATTEMPTS
+    assert caught.value.safe_to_retry
+    assert copy.copy(caught.value).safe_to_retry
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("effect", [Effect.IDEMPOTENT, Effect.CONVERGENT, Effect.ADDITIVE])
+async def test_what_changes_something_is_not_sent_again(
+    open_session: Callable[..., Any], effect: Effect
+) -> None:
+    call = Call("POST", "/x", effect, "the thing", body=PiecesBody(b"{}"))
+    async with serving(answer(b"<html>"), fine) as server:
+        session = await open_session(server)
+        sent = await session.send(call)
+        with pytest.raises(errors.DecodeError) as caught:
+            sent.read(str)
+    assert not caught.value.safe_to_retry
+
+
+async def test_an_answer_that_is_too_large_is_not_asked_for_again(
+    open_session: Callable[..., Any],
+) -> None:
+    asked: list[Request] = []
+
+    async def large(wire: Wire, request: Request) -> None:
+        asked.append(request)
+        await wire.answer(body=b" " * 1000)
+
+    call = Call("GET", "/x", Effect.SAFE, "the thing", max_answer=999)
+    async with serving(large) as server:
+        session = await open_session(server)
+        with pytest.raises(errors.AnswerTooLarge, match="larger than 999 bytes"):
+            await session.read(call, lambda answer: answer.read(str))
+    assert len(asked) == 1
