@@ -28,7 +28,7 @@ Bodies are JSON, and `Content-Type` says so; web pages are kept out, see `guard`
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import attrs
 import orjson
@@ -44,7 +44,9 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from ccv2_async.sandbox.faults import FaultFields, FaultKind
     from ccv2_async.sandbox.log import Entry
+    from ccv2_async.sandbox.settings import SettingChanges
     from ccv2_async.sandbox.world import World
 
 PREFIX = "/__sandbox__"
@@ -137,7 +139,13 @@ class Admin:
 
         return self._do(lambda: self._world.log.entries(wanted))
 
-    def fault(self, kind: str, method: str | None = None, path: str = "*", **fields: Any) -> None:
+    def fault(
+        self,
+        kind: FaultKind,
+        method: str | None = None,
+        path: str = "*",
+        **fields: Unpack[FaultFields],
+    ) -> None:
         """Arm a fault for the next requests that match; `faults` lists kinds and fields.
 
         Args:
@@ -153,8 +161,21 @@ class Admin:
         self._do(lambda: self._world.faults.add(kind, fault))
 
     def faults(self) -> list[dict[str, Any]]:
-        """The faults that are still armed."""
+        """Return the faults that are still armed."""
         return self._do(self._world.faults.pending)
+
+    def assert_faults_struck(self) -> None:
+        """Check that each fault has struck at least once.
+
+        Raises:
+            AssertionError: One has not: no request matched it, or too few did. Names them.
+        """
+        unused = self._do(self._world.faults.unused)
+        if unused:
+            listed = ", ".join(
+                f"{label} ({fault.method or 'any method'} {fault.path})" for label, fault in unused
+            )
+            raise AssertionError(f"These faults never struck: {listed}.")
 
     def clear_faults(self) -> None:
         """Disarm all faults."""
@@ -174,13 +195,13 @@ class Admin:
         shown = self._do(lambda: attrs.asdict(self._world.settings))
         return {name: value for name, value in shown.items() if name not in hidden}
 
-    def configure(self, **changes: Any) -> None:
+    def configure(self, **changes: Unpack[SettingChanges]) -> None:
         """Change settings from now on.
 
         Raises:
             TypeError: There is no such setting.
         """
-        self._do(lambda: self._world.configure(changes))
+        self._do(lambda: self._world.configure(dict(changes)))
 
 
 def admin_routes(world: World) -> list[Route]:

@@ -36,7 +36,7 @@ Variants of ``location``: ``missing`` (no Id either), ``id_only``, ``location_on
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import attrs
 
@@ -148,6 +148,57 @@ KINDS = frozenset(
 )
 
 
+FaultKind = Literal[
+    "answer",
+    "cut_answer",
+    "delay",
+    "delay_answer",
+    "echo",
+    "empty",
+    "garbage",
+    "gzip",
+    "gzip_bomb",
+    "hang",
+    "html",
+    "huge",
+    "inactive",
+    "location",
+    "lose_answer",
+    "null",
+    "over_qps",
+    "over_ratelimit",
+    "quota_exceeded",
+    "raw",
+    "redirect",
+    "reset",
+    "server_error",
+    "throttled",
+    "too_large_early",
+    "too_many_requests",
+    "trickle",
+    "unauthorized",
+    "unavailable",
+]
+"""The kinds of faults and the ready-made answers."""
+
+
+class FaultFields(TypedDict, total=False):
+    """What can be set about a fault; see `Fault`."""
+
+    times: int | None
+    skip: int
+    chance: float
+    status: int
+    headers: dict[str, str]
+    body: str | bytes
+    seconds: float
+    after_bytes: int
+    read_body: bool
+    close: bool
+    size: int
+    variant: str
+
+
 def make_fault(kind: str, **fields: Any) -> Fault:
     """A fault of a kind or of a ready-made answer; `fields` override what it brings along.
 
@@ -170,6 +221,7 @@ class _Armed:
     label: str
     skip: int
     left: int | None
+    struck: int = 0
 
 
 class Faults:
@@ -201,6 +253,7 @@ class Faults:
                 continue
             if armed.fault.chance < 1.0 and self._draw.random() >= armed.fault.chance:
                 continue
+            armed.struck += 1
             if armed.left is not None:
                 armed.left -= 1
                 if not armed.left:
@@ -220,3 +273,7 @@ class Faults:
             }
             for armed in self._armed
         ]
+
+    def unused(self) -> list[tuple[str, Fault]]:
+        """Return the faults that have never struck, each with its label."""
+        return [(armed.label, armed.fault) for armed in self._armed if not armed.struck]

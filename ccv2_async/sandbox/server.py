@@ -11,7 +11,7 @@ import contextlib
 import socket
 import threading
 from concurrent.futures import Future, wait
-from typing import TYPE_CHECKING, Any, Self, TypedDict
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 import attrs
 import uvicorn
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from ccv2_async.sandbox.clock import Clock
+    from ccv2_async.sandbox.settings import SettingChanges
 
 _BACKLOG = 1024
 _GRACE = 0.2
@@ -122,7 +123,7 @@ class Sandbox:
         settings: Settings | None = None,
         clock: Clock | None = None,
         tls: ssl.SSLContext | None = None,
-        **changes: Any,
+        **changes: Unpack[SettingChanges],
     ) -> None:
         self._world = World(attrs.evolve(settings or Settings(), **changes), clock)
         self._wanted_port = port

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypedDict
 
 import attrs
 
@@ -107,3 +107,32 @@ class Settings:
     def draw_seed(self) -> int:
         """The seed of everything random but ids."""
         return self.seed or 0
+
+
+class SettingChanges(TypedDict, total=False):
+    """Settings by name; see `Settings`."""
+
+    api_key: str
+    access_token: str
+    client_secret: str
+    mode: Mode
+    looks: int
+    seconds: float
+    sigma: float
+    speed: float
+    seed: int | None
+    max_upload_size: int
+    keep_content: int
+    log_size: int
+    info_as_list: bool
+    unknown_as_null: bool
+    per_second: int | None
+    per_day: int | None
+    quota_headers: bool
+    registrants: int
+    max_jobs: int | None
+    job_size: int
+    job_addresses: int
+    errors_as_text: bool
+    export_link: ExportLink
+    retired: tuple[str, ...]

@@ -132,7 +132,7 @@ async def test_a_folder_that_somebody_else_creates_meanwhile_is_used(
 
 @pytest.mark.parametrize("fault", ["lose_answer", "server_error", "cut_answer"])
 async def test_a_folder_whose_answer_was_lost_is_not_created_twice(
-    client: ConstantContact, sandbox: Sandbox, fault: str
+    client: ConstantContact, sandbox: Sandbox, fault: Any
 ) -> None:
     sandbox.admin.fault(fault, *CREATE)
 

@@ -574,7 +574,7 @@ async def test_a_lost_answer_that_is_not_to_be_looked_for_is_ambiguous(
     ],
 )
 async def test_what_would_befall_every_file_ends_it_all(
-    client: ConstantContact, sandbox: Sandbox, fault: str, kind: type[Exception]
+    client: ConstantContact, sandbox: Sandbox, fault: Any, kind: type[Exception]
 ) -> None:
     sandbox.admin.fault(fault, *POSTS, times=None, skip=5)
     async with no_task_left():

@@ -55,7 +55,7 @@ async def test_the_arrows_between_bulk_states_are_those_that_real_runs_take(
 
     monkeypatch.setattr(Journal, "write", note)
 
-    async def upload(name: str, fault: str | None = None, **fields: Any) -> None:
+    async def upload(name: str, fault: Any | None = None, **fields: Any) -> None:
         if fault is not None:
             sandbox.admin.fault(fault, "POST", "/library/files", **fields)
         client = await connect(sandbox)

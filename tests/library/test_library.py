@@ -296,7 +296,7 @@ async def test_ids_that_cannot_be_joined_are_refused(cc: ConstantContact, ids: l
 
 @pytest.mark.parametrize("kind", ["empty", "null"])
 async def test_no_status_at_all_is_an_empty_list(
-    cc: ConstantContact, sandbox: Sandbox, kind: str
+    cc: ConstantContact, sandbox: Sandbox, kind: Any
 ) -> None:
     sandbox.admin.fault(kind)
     assert await cc.library.upload_status("1") == []

@@ -46,7 +46,7 @@ def looks(sandbox: Sandbox) -> int:
 
 @pytest.mark.parametrize("kind", ["lose_answer", "cut_answer"])
 async def test_an_upload_that_arrived_is_adopted(
-    connect: Callable[..., Any], sandbox: Sandbox, kind: str
+    connect: Callable[..., Any], sandbox: Sandbox, kind: Any
 ) -> None:
     cc = await connect(sandbox)
     sandbox.admin.fault(kind, "POST")
@@ -58,7 +58,7 @@ async def test_an_upload_that_arrived_is_adopted(
 
 @pytest.mark.parametrize("kind", ["lose_answer", "server_error", "unavailable", "html"])
 async def test_an_upload_into_a_folder_is_settled_there(
-    cc: ConstantContact, sandbox: Sandbox, kind: str
+    cc: ConstantContact, sandbox: Sandbox, kind: Any
 ) -> None:
     folder = await cc.library.create_folder("Menus")
     sandbox.admin.fault(kind, "POST")
@@ -138,7 +138,7 @@ async def test_asked_to_raise_it_neither_looks_nor_sends_again(
     "kind", ["unavailable", "garbage", "null", "unauthorized", "over_ratelimit"]
 )
 async def test_when_looking_fails_the_upload_is_ambiguous(
-    cc: ConstantContact, sandbox: Sandbox, kind: str
+    cc: ConstantContact, sandbox: Sandbox, kind: Any
 ) -> None:
     sandbox.admin.fault("lose_answer", "POST")
     sandbox.admin.fault(kind, "GET", times=None)

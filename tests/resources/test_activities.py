@@ -413,7 +413,7 @@ async def test_a_spreadsheet_goes_as_it_is(tmp_path: Path, threads: FileThreads)
 
 @pytest.mark.parametrize("kind", ["lose_answer", "unavailable"])
 async def test_an_import_that_goes_unanswered_is_sent_once_more(
-    client: ConstantContact, sandbox: Sandbox, guests: Path, kind: str
+    client: ConstantContact, sandbox: Sandbox, guests: Path, kind: Any
 ) -> None:
     sandbox.admin.fault(kind, "POST", "/activities/*")
 

@@ -312,7 +312,7 @@ async def test_with_too_many_jobs_at_once_the_next_waits_for_one_to_end(
 
 @pytest.mark.parametrize("kind", ["too_many_requests", "over_ratelimit"])
 async def test_without_a_job_to_wait_for_or_quota_for_the_day_the_refusal_is_told(
-    client: ConstantContact, sandbox: Sandbox, gone: Path, kind: str
+    client: ConstantContact, sandbox: Sandbox, gone: Path, kind: Any
 ) -> None:
     skip = 1 if kind == "over_ratelimit" else 0
     sandbox.admin.fault(kind, "POST", "/activities/*", skip=skip, times=None)

@@ -95,7 +95,7 @@ def test_faults_can_be_armed_and_disarmed_from_another_process(
     ],
 )
 def test_ready_made_answers(
-    sandbox: Sandbox, upload: Upload, kind: str, status: int, text: str
+    sandbox: Sandbox, upload: Upload, kind: Any, status: int, text: str
 ) -> None:
     sandbox.admin.fault(kind)
     answer = upload()
@@ -206,7 +206,7 @@ def test_an_echo_repeats_the_secrets(sandbox: Sandbox, upload: Upload) -> None:
 
 @pytest.mark.parametrize("kind", ["huge", "gzip_bomb"])
 def test_answers_can_be_larger_than_anyone_wants(
-    sandbox: Sandbox, api: httpx.Client, kind: str
+    sandbox: Sandbox, api: httpx.Client, kind: Any
 ) -> None:
     sandbox.admin.fault(kind, size=3_000_000)
     answer = api.get("/library/info")
@@ -249,3 +249,28 @@ def test_location_comes_in_every_form(
     expected = location and location.format(base=sandbox.base_url, id=file_id)
     assert answer.headers.get("location") == expected
     assert answer.headers.get("id") == (file_id if has_id else None)
+
+
+def test_a_fault_that_never_struck_fails_an_assertion(sandbox: Sandbox, upload: Upload) -> None:
+    sandbox.admin.fault("unavailable", "POST", "/library/files")
+    sandbox.admin.fault("delay", "GET", "/nowhere", times=None)
+    with pytest.raises(AssertionError, match=r"unavailable \(POST .*delay \(GET /nowhere"):
+        sandbox.admin.assert_faults_struck()
+    assert upload().status_code == 503
+    with pytest.raises(AssertionError) as caught:
+        sandbox.admin.assert_faults_struck()
+    assert "unavailable" not in str(caught.value)
+    sandbox.admin.clear_faults()
+    sandbox.admin.assert_faults_struck()
+
+
+def test_the_types_name_every_kind_field_and_setting() -> None:
+    from typing import get_args
+
+    from ccv2_async.sandbox.faults import KINDS, PRESETS, Fault, FaultFields, FaultKind
+    from ccv2_async.sandbox.settings import SettingChanges, Settings
+
+    assert set(get_args(FaultKind)) == KINDS | set(PRESETS)
+    given = {"kind", "method", "path"}
+    assert set(FaultFields.__annotations__) == set(Fault.__annotations__) - given
+    assert set(SettingChanges.__annotations__) == set(Settings.__annotations__)

@@ -293,7 +293,7 @@ async def test_quota_exceeded_ends_the_day_at_once(
 
 @pytest.mark.parametrize("kind", ["throttled", "too_many_requests"])
 async def test_any_other_429_is_waited_for(
-    connect: Callable[..., Any], sandbox: Sandbox, clock: SkippingClock, kind: str
+    connect: Callable[..., Any], sandbox: Sandbox, clock: SkippingClock, kind: Any
 ) -> None:
     sandbox.admin.fault(kind, times=2)
     cc = await connect(sandbox)
@@ -380,7 +380,7 @@ class Tokens:
 
 @pytest.mark.parametrize("kind", ["sync", "slowly"])
 async def test_a_fresh_token_is_asked_for_once_and_used_from_then_on(
-    open_session: Callable[..., Any], kind: str
+    open_session: Callable[..., Any], kind: Any
 ) -> None:
     tokens = Tokens("fresh-token")
     async with serving(tokens.serve) as server:
