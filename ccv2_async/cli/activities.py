@@ -79,4 +79,6 @@ def watch(
         service: Options of every command that talks to the service.
     """
     output = Output(as_json=service.json)
-    return run(lambda: Wait(output, service, ids_too=True).carry_out(jobs or ()), output)
+    return run(
+        lambda: Wait(output, service, ids_too=True).carry_out(dict.fromkeys(jobs or (), "")), output
+    )

@@ -74,6 +74,9 @@ for _command in _COMMANDS:
 def run(arguments: Sequence[str] | None = None) -> Exit:
     """Run one command line, by default the process's own, and return the exit code."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
+    if tokens[:2] == ["folders", "delete"]:
+        # The parser takes what follows "--" for ids, --yes too; "-3" needs no "--" before it.
+        tokens = [word for word in tokens if word != "--"]
     output = Output(as_json="--json" in tokens)
     try:
         code = app(tokens, console=output.help, exit_on_error=False, print_error=False)

@@ -268,7 +268,7 @@ def tell_unfinished(items: Iterable[JobItem], output: Output, *, sandbox: bool) 
     output.say(
         f"{counted(len(open_items), 'job')} of this run "
         f"{'goes' if len(open_items) == 1 else 'go'} on at the service. "
-        "Go on waiting with 'ccv2 poll' and:"
+        "To go on waiting, run 'ccv2 poll', paste these lines, and press Ctrl-D:"
     )
     for item in open_items:
         for token in item.tokens:

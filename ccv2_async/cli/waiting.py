@@ -16,7 +16,7 @@ from ccv2_async.cli.totals import Totals
 from ccv2_async.cli.wording import told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     from ccv2_async.cli.jobs import Display
     from ccv2_async.cli.output import Output
@@ -46,12 +46,16 @@ class Wait:
     ids_too: bool = False
     items: list[JobItem] = attrs.field(factory=list, init=False)
 
-    async def carry_out(self, names: Iterable[str]) -> Exit:
-        """Follow the jobs of all names that can be used; of none, all that go on."""
+    async def carry_out(self, names: Mapping[str, str]) -> Exit:
+        """Follow the jobs of all tokens or ids that can be used; of none, all that go on.
+
+        Args:
+            names: Tokens or ids, each with what messages call its job; "" for its kind and id.
+        """
         refused = False
         async with open_client(self.service) as client:
-            for name in dict.fromkeys(names) or await self._going_on(client):
-                refused |= not await self._take(client, name)
+            for name, label in (names or await self._going_on(client)).items():
+                refused |= not await self._take(client, name, label)
             totals = Totals(self.items, client.budget)
             async with shown(
                 self.items, self.output, totals, results_come=self.output.as_json
@@ -70,28 +74,30 @@ class Wait:
         codes = [exit_of_items(self.items)]
         return heaviest([*codes, Exit.SOME_FAILED] if refused else codes)
 
-    async def _going_on(self, client: ConstantContact) -> list[str]:
+    async def _going_on(self, client: ConstantContact) -> dict[str, str]:
         activities = await client.activities.all()
         ids = [activity.id for activity in activities if not activity.outcome.is_terminal]
         if not ids:
             self.output.say("No activity is going on.")
-        return ids
+        return dict.fromkeys(ids, "")
 
-    async def _take(self, client: ConstantContact, name: str) -> bool:
-        """Whether the job of this name can be followed."""
+    async def _take(self, client: ConstantContact, name: str, label: str) -> bool:
+        """Take up a job; return whether it can be followed."""
         try:
             poller = await self._poller_of(client, name)
         except (errors.TokenError, errors.NotFound, errors.InvalidField) as error:
             sentence = told(error)
             shown_name = f"{name[:_SHOWN]}..." if len(name) > _SHOWN else name
-            self.output.complain(f"{shown_name}: {sentence}")
+            self.output.complain(f"{label or shown_name}: {sentence}")
             if self.output.as_json:
                 key = "id" if self.ids_too and not name.startswith(TOKEN) else "token"
                 self.output.record(
                     {"kind": None, "id": None, "status": None, key: name, "error": sentence}
                 )
             return False
-        item = JobItem(f"{poller.kind} {poller.id}", stage=Stage.AT_SERVICE, status=poller.status)
+        item = JobItem(
+            label or f"{poller.kind} {poller.id}", stage=Stage.AT_SERVICE, status=poller.status
+        )
         item.poller, item.id = poller, poller.id
         self.items.append(item)
         return True

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import signal
 import socket
@@ -283,3 +284,33 @@ def test_a_sandbox_that_cannot_be_is_wrong_usage(
     ccv2: Callable[..., Ran], options: tuple[str, str]
 ) -> None:
     assert ccv2("sandbox", *options).code == Exit.USAGE
+
+
+def test_poll_reads_what_an_interrupted_command_printed(
+    ccv2: Callable[..., Ran],
+    service: Sandbox,
+    picture: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tokens = ccv2("upload", picture("a.png"), picture("b.png"), "--no-wait").out.split()
+    pasted = f"  {tokens[0]}  photos/a.png\n\n{tokens[1]}\n{tokens[0]}  again\n"
+    monkeypatch.setattr("sys.stdin", io.StringIO(pasted))
+    ran = ccv2("poll")
+    assert ran.code == Exit.OK
+    assert "photos/a.png" in ran.out
+    assert len(ran.out.splitlines()) == 3
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert ccv2("poll").code == Exit.USAGE
+
+
+@pytest.mark.parametrize(
+    "words", [("--", "{id}", "--yes"), ("{id}", "--yes"), ("--yes", "--", "{id}")]
+)
+def test_a_folder_with_a_negative_id_can_be_deleted(
+    ccv2: Callable[..., Ran], service: Sandbox, words: tuple[str, ...]
+) -> None:
+    folder = ccv2("folders", "create", "menus").out.strip()
+    assert folder.startswith("-")
+    ran = ccv2("folders", "delete", *(word.format(id=folder) for word in words))
+    assert ran.code == Exit.OK, ran.err
+    assert "is deleted" in ran.err
