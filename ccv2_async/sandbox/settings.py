@@ -134,5 +134,9 @@ class SettingChanges(TypedDict, total=False):
     job_size: int
     job_addresses: int
     errors_as_text: bool
+    listing_lag: float
+    date_offset: float
+    created_offset: float
+    composed_names: bool
     export_link: ExportLink
     retired: tuple[str, ...]
