@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     from ccv2_async.resources.contacts import Contacts
     from ccv2_async.resources.events import Events
     from ccv2_async.resources.lists import Lists
+    from ccv2_async.resources.prepare import OnAmbiguous, OnDuplicate
     from ccv2_async.resources.tracking import Tracking
-    from ccv2_async.resources.uploads import OnAmbiguous, OnDuplicate
     from ccv2_async.transport.http.clients import UsersClient
     from ccv2_async.transport.http.engine import Engine
     from ccv2_async.transport.session import RefreshToken

@@ -9,14 +9,14 @@ import attrs
 from ccv2_async import errors
 from ccv2_async.bulk.folders import check_depth, check_names
 from ccv2_async.bulk.rows import Entry, storable
-from ccv2_async.resources.uploads import empty, prepare
+from ccv2_async.resources.prepare import empty, prepare
 from ccv2_async.transport.budget import Lane
 from ccv2_async.transport.sources import PathSource
 
 if TYPE_CHECKING:
     from ccv2_async.bulk.items import FileToUpload
     from ccv2_async.bulk.options import Options
-    from ccv2_async.resources.uploads import Upload
+    from ccv2_async.resources.prepare import Upload
     from ccv2_async.transport.sources import Source
     from ccv2_async.transport.threads import FileThreads
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from ccv2_async.bulk.results import OnBulkProgress, OnFileProgress
     from ccv2_async.polling.sweep import Sweep
     from ccv2_async.resources.library import Library
-    from ccv2_async.resources.uploads import OnAmbiguous, OnDuplicate, Uploader
+    from ccv2_async.resources.prepare import OnAmbiguous, OnDuplicate
+    from ccv2_async.resources.uploads import Uploader
     from ccv2_async.transport.session import Session
     from ccv2_async.transport.threads import FileThreads
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ccv2_async.bulk.items import FileToUpload
     from ccv2_async.bulk.results import Action
     from ccv2_async.bulk.rows import Entry
-    from ccv2_async.resources.uploads import Upload
+    from ccv2_async.resources.prepare import Upload
 
 
 def result_of(

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from ccv2_async.bulk.rows import Entry
     from ccv2_async.models import LibraryFile
     from ccv2_async.polling.jobs import Job
-    from ccv2_async.resources.uploads import Upload
+    from ccv2_async.resources.prepare import Upload
 
 LANDING = 10.0
 """Seconds in which files may still be answered when the whole upload ends."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ccv2_async.bulk.results import OnBulkProgress, OnFileProgress, UploadResult
     from ccv2_async.bulk.rows import Entry
     from ccv2_async.polling.poller import UploadPoller
-    from ccv2_async.resources.uploads import Upload
+    from ccv2_async.resources.prepare import Upload
     from ccv2_async.transport.progress import Progress
     from ccv2_async.transport.session import Session
 

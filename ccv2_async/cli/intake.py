@@ -18,7 +18,7 @@ from ccv2_async.bulk.journal import JournalFiles
 from ccv2_async.cli.jobs import counted
 from ccv2_async.cli.wording import reworded
 from ccv2_async.models import FileSource
-from ccv2_async.resources.uploads import prepare
+from ccv2_async.resources.prepare import prepare
 from ccv2_async.transport.files import measure
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ from ccv2_async.resources.arguments import (
 )
 from ccv2_async.resources.base import Resource, path_to, result_of
 from ccv2_async.resources.listing import checked_on_bad_row, good_rows
-from ccv2_async.resources.uploads import prepare
+from ccv2_async.resources.prepare import prepare
 from ccv2_async.transport.budget import Lane
 from ccv2_async.transport.calls import UPLOAD_DEADLINE, Call
 from ccv2_async.transport.links import segment
@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from ccv2_async.models import FileType, FileUploadStatus
     from ccv2_async.polling.sweep import Sweep
     from ccv2_async.resources.listing import Listing, OnBadRow
-    from ccv2_async.resources.uploads import OnAmbiguous, OnDuplicate, Uploader
+    from ccv2_async.resources.prepare import OnAmbiguous, OnDuplicate
+    from ccv2_async.resources.uploads import Uploader
     from ccv2_async.transport.progress import ProgressCallback
     from ccv2_async.transport.session import Session
     from ccv2_async.transport.sources import FileInput

@@ -18,7 +18,7 @@ from ccv2_async.bulk.results import BulkState
 from ccv2_async.client import ConstantContact
 from ccv2_async.clock import SystemClock
 from ccv2_async.errors import InvalidField, MissingCredentials
-from ccv2_async.resources.uploads import prepare
+from ccv2_async.resources.prepare import prepare
 from ccv2_async.transport.budget import Budget
 from ccv2_async.transport.credentials import Credentials
 from ccv2_async.transport.shared_budget import SharedBudget

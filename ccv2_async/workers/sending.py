@@ -17,7 +17,8 @@ from ccv2_async.bulk.results import Action, BulkState
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.polling.schedule import first_look
 from ccv2_async.polling.uploads import UPLOAD
-from ccv2_async.resources.uploads import Unsettled, prepare
+from ccv2_async.resources.prepare import prepare
+from ccv2_async.resources.uploads import Unsettled
 from ccv2_async.transport.budget import Lane
 from ccv2_async.workers.leases import Lease, LeaseLost
 from ccv2_async.workers.records import UPLOAD_TASK, action_of, after_failure
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from ccv2_async.client import ConstantContact
     from ccv2_async.clock import Clock
     from ccv2_async.polling.split import BulkPoller
-    from ccv2_async.resources.uploads import Upload
+    from ccv2_async.resources.prepare import Upload
     from ccv2_async.transport.sources import OpenSource, PathSource, Source
     from ccv2_async.transport.threads import FileThreads
     from ccv2_async.workers.records import JobRecord

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import errors
-from ccv2_async.resources import folder_looks, settle, uploads
-from ccv2_async.resources.uploads import Unsettled, prepare
+from ccv2_async.resources import folder_looks, settle, settling
+from ccv2_async.resources.prepare import prepare
+from ccv2_async.resources.uploads import Unsettled
 from tests.support.probes import nothing_left, until
 from tests.support.servers import RawServer, serving
 
@@ -253,10 +254,10 @@ async def test_what_an_earlier_process_did_not_get_through_is_sent_once(
 async def test_the_ids_that_are_spoken_for_are_remembered_up_to_a_number(
     cc: ConstantContact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uploads, "CLAIMED_IDS", 2)
+    monkeypatch.setattr(settling, "CLAIMED_IDS", 2)
     uploader = cc.library._uploader
     uploader.claim(["1", "2", "3"])
-    assert list(uploader._claimed) == ["2", "3"]
+    assert list(uploader._settler._claimed) == ["2", "3"]
 
 
 # --- listings that only a service could give
