@@ -12,7 +12,7 @@ from ccv2_async.errors import FileChanged, FileRefused
 from ccv2_async.observe import logger
 from ccv2_async.polling.row_errors import Lines
 from ccv2_async.resources.contact_columns import unknown_columns
-from ccv2_async.resources.imports import BELOW_BYTES, Unfit, part_name, survey
+from ccv2_async.resources.imports import BELOW_BYTES, MOST_ROWS, Unfit, part_name, survey
 from ccv2_async.resources.starts import Portion
 from ccv2_async.transport.body import MultipartBody
 from ccv2_async.transport.files import open_and_read
@@ -20,7 +20,7 @@ from ccv2_async.transport.multipart import FilePart, boundary_from, lay_out
 from ccv2_async.transport.sources import BytesSource, PathSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ccv2_async.resources.imports import Purpose, Span, Survey
     from ccv2_async.transport.files import CheckedFile, FileState, Opened
@@ -46,6 +46,7 @@ async def portions_of(
     lists: str,
     file_name: str | None,
     threads: FileThreads,
+    most_rows: int = MOST_ROWS,
 ) -> tuple[str, list[Portion]]:
     """The name of a file, and what has to be sent of it: one portion, or more if it is too large.
 
@@ -58,6 +59,7 @@ async def portions_of(
         lists: The ids of the lists, joined by commas.
         file_name: What the service is told; the file's own name unless given.
         threads: Where files are read.
+        most_rows: How many rows a portion holds at most.
 
     Raises:
         FileRefused: It cannot be sent; names the line. Nothing was sent.
@@ -72,7 +74,7 @@ async def portions_of(
         return name, [Portion(body, Lines())]
     if extension not in _TEXT:
         raise FileRefused(source.name, "contacts are sent as CSV, TXT, XLS or XLSX")
-    found, state = await _surveyed(source, purpose, extension == "txt", threads)
+    found, state = await _surveyed(source, purpose, extension == "txt", threads, most_rows)
     _warn_of_dropped(source.name, found.columns)
     form = _Form(lists, _TEXT[extension])
     portions = []
@@ -107,21 +109,31 @@ def _require_small(label: str, length: int) -> None:
 
 
 async def _surveyed(
-    source: PathSource, purpose: Purpose, tabs: bool, threads: FileThreads
+    source: PathSource, purpose: Purpose, tabs: bool, threads: FileThreads, most_rows: int
 ) -> tuple[Survey, FileState]:
     left = threading.Event()
     try:
-        return await threads.run(_survey, source, purpose, tabs, threads, left)
+        return await threads.run(
+            lambda: _survey(
+                source,
+                threads,
+                left,
+                lambda blocks: survey(blocks, purpose, tabs=tabs, most_rows=most_rows),
+            )
+        )
     finally:
         left.set()  # a caller that was cancelled: the thread stops at the next block
 
 
 def _survey(
-    source: PathSource, purpose: Purpose, tabs: bool, threads: FileThreads, left: threading.Event
+    source: PathSource,
+    threads: FileThreads,
+    left: threading.Event,
+    look: Callable[[Iterator[bytes]], Survey],
 ) -> tuple[Survey, FileState]:
     opened = open_and_read(source.path, source.name, threads)
     try:
-        return survey(_blocks(opened, left), purpose, tabs=tabs), opened.state
+        return look(_blocks(opened, left)), opened.state
     except Unfit as unfit:
         raise FileRefused(source.name, str(unfit)) from None
     finally:

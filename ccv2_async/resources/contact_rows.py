@@ -10,7 +10,7 @@ from ccv2_async.errors import InvalidField
 from ccv2_async.models import AddContactsRequest, ImportData
 from ccv2_async.models.convert import encode_body
 from ccv2_async.models.rules import check
-from ccv2_async.resources.imports import Unfit, is_address, split_rows
+from ccv2_async.resources.imports import MOST_ROWS, Unfit, is_address, split_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -60,7 +60,10 @@ class RowsRequest:
 
 
 def import_requests(
-    rows: Sequence[ContactRow], lists: Sequence[str], column_names: Sequence[str] | None
+    rows: Sequence[ContactRow],
+    lists: Sequence[str],
+    column_names: Sequence[str] | None,
+    most_rows: int = MOST_ROWS,
 ) -> list[RowsRequest]:
     """The requests that import these contacts: one, or more if they are too many for it.
 
@@ -69,6 +72,7 @@ def import_requests(
         lists: Ids of the lists.
         column_names: The columns that are used, EMAIL among them; none imports addresses only.
             None stands for the columns of every property that any of the contacts has.
+        most_rows: How many contacts a request holds at most.
 
     Raises:
         InvalidField: A value the service would refuse; names the row. Nothing was sent.
@@ -80,7 +84,7 @@ def import_requests(
         if row is contact:  # made from an address alone, it is as it has to be
             check(contact, prefix=f"import_data[{number}].")
     encoded = [_encoded(contact) for contact in contacts]
-    requests = _requests(encoded, {"lists": list(lists), "column_names": columns})
+    requests = _requests(encoded, {"lists": list(lists), "column_names": columns}, most_rows)
     for request in requests:
         number = request.first - 1
         if not is_address(contacts[number].email_addresses[0]):
@@ -142,12 +146,15 @@ def _encoded(contact: ImportData) -> bytes:
     return bytes(memoryview(encode_body(contact)))
 
 
-def _requests(encoded: Sequence[bytes], rest: Mapping[str, object]) -> list[RowsRequest]:
+def _requests(
+    encoded: Sequence[bytes], rest: Mapping[str, object], most_rows: int = MOST_ROWS
+) -> list[RowsRequest]:
     if not encoded:
         raise InvalidField("contacts", [], "at least one contact")
     before, after = b'{"import_data":[', b"]," + encode_body(rest)[1:]
     try:
-        parts = split_rows([len(row) for row in encoded], len(before) + len(after))
+        sizes = [len(row) for row in encoded]
+        parts = split_rows(sizes, len(before) + len(after), most_rows=most_rows)
     except Unfit as unfit:
         raise InvalidField(f"import_data[{unfit.line - 1}]", "...", unfit.reason) from None
     return [

@@ -5,7 +5,8 @@ Text files are read as RFC 4180 says: fields between commas, quoted ones may hol
 end in CRLF, LF or CR, a byte order mark may come first. A TXT file may have tabs for commas.
 
 The limits are the service's, on the safe side of where its documentation is vague: "4 MB" is taken
-as 4,000,000 bytes, and the 20,000 addresses that are documented for removals hold for imports too.
+as 4,000,000 bytes, and the 20,000 addresses that are documented for removals hold for imports too,
+unless the caller allows up to the 40,000 that users report of a later copy of the imports' page.
 
 Source: "Import contacts" and "Remove contacts from lists" pages of the service's documentation.
 """
@@ -27,7 +28,10 @@ BELOW_BYTES = 4_000_000
 """A file or a request has to stay below so many bytes."""
 
 MOST_ROWS = 20_000
-"""Addresses in one activity at most."""
+"""Addresses in one activity at most, unless an import is allowed more."""
+
+MOST_IMPORT_ROWS = 40_000
+"""The most that a copy of the service's page on imports is reported to allow."""
 
 _OTHER_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _ADDRESS = re.compile(r"""[^\s@,;:"<>()\[\]]+@[^\s@,;:"<>()\[\].]+(\.[^\s@,;:"<>()\[\].]+)+""")

@@ -104,6 +104,17 @@ OTHERS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "activities.download_export": ((EXPORT, "here.csv"), {}),
     "lists.update": (("7",), {"name": "x", "status": "ACTIVE"}),
     "contacts.update": (("7",), attrs.asdict(samples.new_contact("a@b.c", "1"), recurse=False)),
+    "contacts.upsert": (
+        ("a@b.c",),
+        {
+            name: value
+            for name, value in attrs.asdict(
+                samples.new_contact("a@b.c", "1"), recurse=False
+            ).items()
+            if name != "email_addresses"
+        }
+        | {"action_by": "ACTION_BY_OWNER"},
+    ),
     "campaigns.update": (("7",), attrs.asdict(samples.new_campaign("x", "1"), recurse=False)),
     "events.update": (("7",), attrs.asdict(samples.new_event("x"), recurse=False)),
     "events.publish": (("7",), {}),

@@ -143,6 +143,31 @@ async def test_rows_are_split_as_files_are_and_their_numbers_go_on(
     assert [row_error(row).line_number for row in activity.errors] == [20_002]
 
 
+@pytest.mark.parametrize("form", ["rows", "file"])
+@pytest.mark.parametrize(("max_rows", "sizes"), [(40_000, [40_000, 3]), (30_000, [30_000, 10_003])])
+async def test_an_import_may_hold_more_rows_on_request(
+    client: ConstantContact, tmp_path: Path, max_rows: int, sizes: list[int], form: str
+) -> None:
+    contacts: Any = addresses(40_003)
+    if form == "file":
+        path = tmp_path / "guests.csv"
+        path.write_text("\n".join(["Email", *contacts]))
+        contacts = path
+    activity = await client.activities.add_contacts(contacts, lists=["1"], max_rows=max_rows)
+    assert isinstance(activity, SplitActivity)
+    assert [part.contact_count for part in activity.parts] == sizes
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 40_001, 1.0, True, "20000", None])
+async def test_a_number_of_rows_that_no_source_allows_is_refused(
+    client: ConstantContact, sandbox: Sandbox, wrong: Any
+) -> None:
+    with pytest.raises(errors.InvalidField, match="a whole number from 1 to 40,000") as caught:
+        await client.activities.begin_add_contacts(["a@b.example"], lists=["1"], max_rows=wrong)
+    assert caught.value.field == "max_rows"
+    assert sandbox.admin.requests() == []
+
+
 async def test_the_first_contact_of_every_request_has_to_have_an_address(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
