@@ -9,7 +9,8 @@ import anyio
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.models import LibraryFile, Page
+from ccv2_async.models import LibraryFile
+from ccv2_async.models.convert import BadRow
 from ccv2_async.models.library import ROOT_FOLDER_IDS
 from ccv2_async.transport.calls import Call
 from ccv2_async.transport.links import cursor, segment
@@ -74,7 +75,7 @@ class Look:
         answer = await session.send(
             Call("GET", self.path, Effect.SAFE, self.what, query=query, lane=lane)
         )
-        page = answer.read(Page[LibraryFile])
+        page = answer.rows(LibraryFile, paged=True)
         try:
             following = cursor(page.next_link)
         except ValueError:
@@ -86,7 +87,9 @@ class Look:
             theirs = _service_time(answer)
             self.clock_offset = None if theirs is None else theirs - self.taken
         self._query = None if following is None else (("next", following),)
-        self._pages.append(list(page.results))
+        self._pages.append(
+            [_stand_in(row) if isinstance(row, BadRow) else row for row in page.results]
+        )
 
 
 class FolderLooks:
@@ -147,6 +150,18 @@ class _Turns:
 
 def _path_of(folder_id: str) -> str:
     return "/library/files" if folder_id == "0" else f"/library/folders/{segment(folder_id)}/files"
+
+
+def _stand_in(row: BadRow) -> LibraryFile:
+    """Return what is known of a file whose row cannot be read; an empty name is an unknown one."""
+    fields = row.row if isinstance(row.row, dict) else {}
+    name, size = fields.get("name"), fields.get("size")
+    return LibraryFile(
+        id=row.id("id") or f"in row {row.index}",
+        name=name if isinstance(name, str) else "",
+        size=size if type(size) is int else None,
+        folder_id=folder if isinstance(folder := fields.get("folder_id"), str) else None,
+    )
 
 
 def _service_time(answer: Answer) -> float | None:

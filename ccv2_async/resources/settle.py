@@ -159,8 +159,12 @@ class Window:
 
 
 def could_be(file: LibraryFile, name: str, size: int | None) -> bool:
-    """Return whether a file can be an upload, by its name and size alone."""
-    return same_name(name, file.name) and (size is None or file.size in (size, None))
+    """Return whether a file can be an upload, by its name and size alone.
+
+    A name that cannot be read is empty, and may be any.
+    """
+    named = not file.name or same_name(name, file.name)
+    return named and (size is None or file.size in (size, None))
 
 
 def same_name(sent: str, found: str) -> bool:

@@ -336,3 +336,39 @@ async def test_looking_ends_when_the_deadline_does(patient: Callable[..., Any]) 
         with pytest.raises(errors.AmbiguousUpload, match=r"0\.5 s were not enough to find it"):
             await upload(cc, deadline=0.5)
         assert posts(sandbox) == 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "sent"),
+    [
+        ({"id": "3", "name": "other.pdf", "size": 3, "created_date": []}, 2),
+        ({"id": "3", "name": "menu.pdf", "size": 9, "thumbnail": 5}, 2),
+        ({"id": "3", "name": "menu.pdf", "size": 3, "created_date": []}, 1),
+        ({"id": "3", "name": ["menu.pdf"], "size": 3}, 1),
+        ({}, 1),
+        ("menu.pdf", 1),
+        (None, 1),
+    ],
+)
+async def test_a_row_that_cannot_be_read_counts_as_the_file_that_it_could_be(
+    connect: Callable[..., Any], clock: SkippingClock, bad: Any, sent: int
+) -> None:
+    service = Service(clock.time)
+
+    async def serve(wire: Wire, request: Request) -> None:
+        if request.method == "POST":
+            await service.serve(wire, request)
+            service.stored[:] = service.stored[1:] if sent == 2 else []
+        elif request.target.startswith("/v2/library/files?"):
+            rows = json.dumps({"meta": {}, "results": [bad, *service.stored]})
+            await wire.answer("200 OK", rows.encode())
+
+    async with serving(serve) as server:
+        cc = await connect(server)
+        if sent == 1:
+            with pytest.raises(errors.AmbiguousUpload, match="cannot be told from another file"):
+                await upload(cc)
+        else:
+            service.first = ("503 Service Unavailable",)
+            with pytest.raises(errors.AmbiguousUpload, match="no file in the folder can be it"):
+                await upload(cc)
