@@ -24,7 +24,6 @@ from ccv2_async.transport.budget import Budget
 from ccv2_async.transport.calls import Timeouts
 from ccv2_async.transport.credentials import Credentials
 from ccv2_async.transport.http.clients import shows_visible_url, users_engine
-from ccv2_async.transport.http.engine import open_engine
 from ccv2_async.transport.options import check_options
 from ccv2_async.transport.origin import checked_origin
 from ccv2_async.transport.session import Session
@@ -554,6 +553,8 @@ class ConstantContact:
 
     def _assemble(self) -> _Parts:
         import httpx  # noqa: PLC0415  # when a client is opened
+
+        from ccv2_async.transport.http.engine import open_engine  # noqa: PLC0415  # so is h11
 
         visible = False
         engine: Engine

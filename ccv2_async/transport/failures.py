@@ -11,7 +11,7 @@ import httpx
 from ccv2_async import errors
 from ccv2_async.transport import answers
 from ccv2_async.transport.http.clients import never_connected
-from ccv2_async.transport.http.connection import NothingSent
+from ccv2_async.transport.http.protocol import NothingSent
 from ccv2_async.transport.retry import LONGEST_HINT, Happening, parse_retry_after
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from ccv2_async.models.oauth import AccessToken, TokenInfo
 from ccv2_async.transport import answers
 from ccv2_async.transport.credentials import HIDDEN, any_of
 from ccv2_async.transport.http.clients import UsersEngine
-from ccv2_async.transport.http.connection import NothingSent
 from ccv2_async.transport.http.engine import open_engine
+from ccv2_async.transport.http.protocol import NothingSent
 from ccv2_async.transport.options import check_options
 from ccv2_async.transport.origin import checked_origin
 from ccv2_async.version import __version__

@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, cast
 import h11
 import httpx
 
+from ccv2_async.transport.http.protocol import NothingSent
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable
 
     from ccv2_async.transport.http.protocol import SocketStream
     from ccv2_async.transport.http.proxies import HttpProxy
 
-__all__ = ["Connection", "NothingSent"]
+__all__ = ["Connection"]
 
 _LONGEST_HEAD = 100 * 1024
 # The head of a request waits so many seconds for the first bytes of its body: most bodies are read
@@ -33,10 +35,6 @@ _ERRORS: dict[type[BaseException], type[httpx.ProtocolError]] = {
     h11.LocalProtocolError: httpx.LocalProtocolError,
     h11.RemoteProtocolError: httpx.RemoteProtocolError,
 }
-
-
-class NothingSent(httpx.WriteError):
-    """The connection was of no use any more before the first byte of the request was written."""
 
 
 class Connection:
@@ -76,9 +74,16 @@ class Connection:
         self._sending: asyncio.Timeout | None = None
 
     async def is_usable(self) -> bool:
-        """Return whether another request may be sent; a connection that is not must be closed."""
-        await self._stream.settle()
-        return self.is_idle and time.monotonic() <= self.expires_at and not self._stream.is_stale()
+        """Return whether another request may be sent, or close the connection."""
+        usable = False
+        try:
+            await self._stream.settle()
+            is_late = time.monotonic() > self.expires_at
+            usable = self.is_idle and not is_late and not self._stream.is_stale()
+        finally:
+            if not usable:
+                self.close()
+        return usable
 
     async def ask(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return the head of the answer; its stream reads the body.

@@ -115,7 +115,6 @@ class DirectEngine:
                 self._idle.remove(entry)
                 if await entry[1].is_usable():
                     return entry[1]
-                entry[1].close()
         return None
 
     async def _connect(self, origin: _Origin, options: _Options) -> Connection:

@@ -22,12 +22,16 @@ if TYPE_CHECKING:
     from ccv2_async.transport.http.dial import CheckAddress
     from ccv2_async.transport.http.proxies import HttpProxy
 
-__all__ = ["SocketStream", "closed_properly", "connect"]
+__all__ = ["NothingSent", "SocketStream", "closed_properly", "connect"]
 
 _READ_AHEAD = 256 * 1024
 # Encrypting takes the loop's own time: a fraction of a millisecond for this much.
 _WRITTEN_AT_ONCE = 256 * 1024
 _NO_LIMIT = 7 * 86_400.0  # asyncio's own limit on handshakes must never fire before ours
+
+
+class NothingSent(httpx.WriteError):
+    """The connection was of no use any more before the first byte of the request was written."""
 
 
 class SocketStream(asyncio.Protocol):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from ccv2_async.transport.http.connection import Connection, NothingSent
+from ccv2_async.transport.http.connection import Connection
 from ccv2_async.transport.http.engine import DirectEngine
-from ccv2_async.transport.http.protocol import connect
+from ccv2_async.transport.http.protocol import NothingSent, connect
 from tests.support.probes import nothing_left, until
 from tests.support.servers import RawServer, serving
 
@@ -635,3 +635,20 @@ async def test_a_request_that_was_not_begun_on_a_connection_that_was_closed_says
         upload = Upload()
         with pytest.raises(NothingSent):
             await ask(engine, upload.request(server))
+
+
+async def test_a_call_that_is_cancelled_while_it_looks_at_an_idle_connection_closes_it(
+    engine: DirectEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def forever(_: SocketStream) -> None:
+        await asyncio.Event().wait()
+
+    async with serving(ok) as server:
+        await ask(engine, request(server))
+        monkeypatch.setattr("ccv2_async.transport.http.protocol.SocketStream.settle", forever)
+        task = asyncio.create_task(ask(engine, request(server)))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await until(lambda: not server.open)

@@ -411,3 +411,22 @@ async def test_an_idle_connection_that_the_service_ends_is_not_used_again(
             assert connections == number
             await until(lambda: engine._idle == [])
         await engine.aclose()
+
+
+async def test_what_follows_an_answer_unasked_is_never_taken_for_the_next_answer(
+    ours: ssl.SSLContext, theirs: ssl.SSLContext
+) -> None:
+    """In a TLS record of its own, too."""
+
+    async def smuggle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nright")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong")
+
+    async with nothing_left(), serving(smuggle, theirs) as port:
+        engine = DirectEngine(ours)
+        for _ in range(20):
+            response = await engine.send(httpx.Request("GET", f"https://{HOST}:{port}"))
+            assert await response.aread() == b"right"
+        await engine.aclose()
