@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.console import Group
+from rich.control import Control
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.segment import ControlType
 from rich.table import Table
 from rich.text import Text
 
@@ -173,6 +175,7 @@ class Board:
         self._longest = max((cell_len(clean(item.label)) for item in items), default=0)
         self._begun: dict[JobItem, None] = {}
         self._redrawing: asyncio.Task[None] | None = None
+        self._drawn: tuple[int, list[int]] = (0, [])
         self._live = Live(
             console=output.err,
             get_renderable=self.draw,
@@ -193,12 +196,32 @@ class Board:
         if self._redrawing is not None:
             self._redrawing.cancel()
             self._redrawing = None
+            self._mend()
             self._live.stop()
 
     async def _redraw(self) -> None:
         while True:
             await asyncio.sleep(1.0 / _FRAMES)
+            self._mend()
             self._live.refresh()
+
+    def _mend(self) -> None:
+        """Erase what a narrowed terminal has made of the last frame: its lines fold into more.
+
+        The frame is erased from its last line up, as many lines as it was drawn in. The lines
+        that it has grown by are erased here, before that.
+        """
+        width, lengths = self._drawn
+        now = self._output.err.size.width
+        if now >= width:
+            return
+        grown = sum(max(0, (length - 1) // now) for length in lengths)
+        if grown:
+            up = [(ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2)]
+            self._output.err.control(
+                Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2), *(up * grown))
+            )
+        self._drawn = (now, [])
 
     def changed(self, item: JobItem) -> None:
         """Move the item to where it belongs; it has left the stage WAITING."""
@@ -218,7 +241,11 @@ class Board:
         parts: list[RenderableType] = [table]
         if hidden:
             parts.append(Text(f"and {hidden:,} more at the service", style="dim"))
-        return Group(*parts, *self._overall(width))
+        words = self._overall(width)
+        texts = [part.cell_len for part in (*parts, *words) if isinstance(part, Text)]
+        full = len(listed) + 1  # the rows and the bar of all
+        self._drawn = (width, [*texts, *[width] * full])
+        return Group(*parts, *words)
 
     def _chosen(self, room: int) -> tuple[list[JobItem], int]:
         """The items that are shown, and how many at the service are not."""

@@ -296,3 +296,20 @@ def test_bars_give_way_to_lines_where_results_come_on_the_same_terminal(
     assert "in/a.gif: Active" in text
     (line,) = [line for line in text.splitlines() if line.startswith("{")]
     assert json.loads(line)["status"] == "Active"
+
+
+@pytest.mark.parametrize(("before", "after"), [(100, 60), (100, 40), (60, 100)])
+def test_a_narrowed_terminal_keeps_nothing_of_the_last_frame(before: int, after: int) -> None:
+    items = [JobItem(f"{name}.png", 1_000_000) for name in "ab"]
+    screen = Screen(items, width=before)
+    for item in items:
+        screen.set(item, Stage.SENDING, attempt=1, sent=500_000)
+    *_, counts, speeds = screen.lines()
+    # Two rows and the bar of all are as wide as the terminal was.
+    lengths = [before, before, before, len(counts), len(speeds)]
+    folded = sum((length - 1) // after for length in lengths) if after < before else 0
+    screen.output.err.width = after
+    for more in (folded, 0):
+        with screen.output.err.capture() as captured:
+            screen.board._mend()
+        assert captured.get().count("\x1b[1A") == more
