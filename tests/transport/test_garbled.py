@@ -43,10 +43,10 @@ GARBLED = {
 
 @pytest.mark.parametrize("kind", GARBLED)
 async def test_a_garbled_answer_is_asked_for_again(
-    open_session: Callable[..., Any], engine: str, kind: str
+    open_session: Callable[..., Any], kind: str
 ) -> None:
     async with serving(GARBLED[kind], GARBLED[kind], fine) as server:
-        session = await open_session(server, engine=engine)
+        session = await open_session(server)
         assert await session.read(READ, lambda answer: answer.read(str)) == "fine"
 
 
