@@ -266,6 +266,39 @@ def test_people_register_once_an_event_is_published(sandbox: Sandbox, api: httpx
     assert api.get(f"{path}/registrants/unknown").status_code == 404
 
 
+def test_registrants_bring_guests_and_redeem_promotion_codes(
+    sandbox: Sandbox, api: httpx.Client
+) -> None:
+    sandbox.admin.configure(registrants=4)
+    event_id = make(api, track_information={"guest_limit": 2})
+    path = f"{EVENTS}/{event_id}"
+    api.post(f"{path}/fees", json=FEE)
+    code = api.post(f"{path}/promocodes", json={**CODE, "quantity_total": 1}).json()
+    assert (code["quantity_available"], code["quantity_used"]) == (1, 0)
+    patch(api, event_id, "ACTIVE")
+    rows = api.get(f"{path}/registrants").json()["results"]
+    assert [row["guest_count"] for row in rows] == [1, 2, 0, 1]
+    details = [api.get(f"{path}/registrants/{row['id']}").json() for row in rows]
+    for row, detail in zip(rows, details, strict=True):
+        guests = detail["guests"]
+        assert guests["guest_count"] == row["guest_count"] == len(guests["guest_info"])
+    (guest,) = details[0]["guests"]["guest_info"]
+    assert guest["guest_id"]
+    names = {field["name"] for field in guest["guest_section"]["fields"]}
+    assert names == {"NAME_FIRST", "NAME_LAST"}
+    assert details[0]["payment_summary"]["promo_code"] == {
+        "total_discount": -2.0,
+        "promo_code_info": {**CODE, "redemption_count": 1},
+    }
+    assert all("promo_code" not in detail["payment_summary"] for detail in details[1:])
+    code = api.get(f"{path}/promocodes/{code['id']}").json()
+    assert (code["quantity_available"], code["quantity_used"]) == (0, 1)
+    assert code["status"] == "DEPLETED"
+    changed = {**CODE, "quantity_total": 5}
+    code = api.put(f"{path}/promocodes/{code['id']}", json=changed).json()
+    assert (code["quantity_available"], code["quantity_used"]) == (4, 1)
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH"])
 def test_an_event_that_is_not_there_is_a_404(api: httpx.Client, method: str) -> None:
     operation = {"op": "REPLACE", "path": "#/status", "value": "ACTIVE"}

@@ -14,7 +14,7 @@ from ccv2_async.sandbox.areas.rows import CREATE_BELOW, DELETE_ONE, READ_ONE, UP
 from ccv2_async.sandbox.operations import Answer, JsonBody, Operation, Shape
 from ccv2_async.sandbox.problems import Refusal, absent_field, bad_field
 from ccv2_async.sandbox.schemas import events as schemas
-from ccv2_async.sandbox.state.events import find
+from ccv2_async.sandbox.state.events import USED, find
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,13 +136,15 @@ def _check_promocode(call: Call, fields: Row) -> None:
 def _shown_promocode(row: Row) -> Row:
     total = row.get("quantity_total", -1)
     paused = row.get("is_paused", False)
-    status = "PAUSED" if paused else "DEPLETED" if total == 0 else "LIVE"
+    used = row.get(USED, 0)
+    left = total if total < 0 else max(0, total - used)
+    status = "PAUSED" if paused else "DEPLETED" if left == 0 else "LIVE"
     return {
         "is_paused": paused,
         "quantity_total": total,
-        **row,
-        "quantity_available": total,
-        "quantity_used": 0,
+        **{name: value for name, value in row.items() if name != USED},
+        "quantity_available": left,
+        "quantity_used": used,
         "status": status,
     }
 
@@ -177,7 +179,7 @@ def _updated(part: Part) -> Callable[[Call], Answer]:
         row = part.one(call)
         others = [other for other in part.rows(call) if other is not row]
         fields = part.check_fields(call, others, 400)
-        kept: Row = {name: row[name] for name in ("id", "attributes") if name in row}
+        kept: Row = {name: row[name] for name in ("id", "attributes", USED) if name in row}
         row.clear()
         row.update({**fields, **kept})
         return Answer(200, part.shown(row))

@@ -23,6 +23,8 @@ _NEEDED_WITH_PAYMENT = {
     "CHECK": ("payable_to", "payment_address"),
     "PAYPAL": ("paypal_account_email",),
 }
+USED = "used"
+"""Where the row of a promotion code counts how often it was used; it is not shown."""
 _NAMES = ("Ada Lovelace", "Grace Hopper", "Alan Turing", "Edsger Dijkstra", "Barbara Liskov")
 
 
@@ -124,9 +126,10 @@ class Events:
             self._made += 1
             registrant_id = self._digest("registrant")[:20]
             name = _NAMES[number % len(_NAMES)]
-            event.registrants.append(
-                _registrant(event, registrant_id, f"{name} {number + 1}", draw, now)
-            )
+            row = _registrant(event, registrant_id, f"{name} {number + 1}", draw, now)
+            row["guests"] = _guests(event, registrant_id, number)
+            row["promo_code"] = _redeemed(event, row) if number % 2 == 0 else None
+            event.registrants.append(row)
 
 
 def check_event(fields: Mapping[str, Any]) -> None:
@@ -142,6 +145,39 @@ def check_event(fields: Mapping[str, Any]) -> None:
                 raise absent_field(name)
     if fields.get("is_virtual_event") and not fields.get("online_meeting", {}).get("url"):
         raise absent_field("online_meeting")
+
+
+def _guests(event: Event, registrant_id: str, number: int) -> list[Row]:
+    """Return the guests of a registrant: one, two and so on, and then none, up to the limit."""
+    limit = min(event.fields.get("track_information", {}).get("guest_limit") or 0, 3)
+    return [
+        {
+            "guest_id": f"{registrant_id[:8]}-guest-{guest}",
+            "first_name": _NAMES[(number + guest) % len(_NAMES)].partition(" ")[0],
+            "last_name": f"Guest {guest}",
+        }
+        for guest in range(1, (number + 1) % (limit + 1) + 1)
+    ]
+
+
+def _redeemed(event: Event, row: Row) -> Row | None:
+    """Return what a registrant's promotion code takes off the order; None without a live code."""
+    for code in event.promocodes:
+        total = code.get("quantity_total", -1)
+        used = code.get(USED, 0)
+        if code["code_type"] != "DISCOUNT" or code.get("is_paused") or 0 <= total <= used:
+            continue
+        code[USED] = used + 1
+        lines = [*row["fees"], *row["items"]]
+        if code["discount_scope"] == "FEE_LIST":
+            lines = [line for line in row["fees"] if line["id"] in code["fee_ids"]]
+        amount = float(sum(line["amount"] * line["quantity"] for line in lines))
+        if "discount_percent" in code:
+            discount = amount * code["discount_percent"] / 100
+        else:
+            discount = min(amount, code["discount_amount"])
+        return {"id": code["id"], "total_discount": -round(discount, 2)}
+    return None
 
 
 def _registrant(
