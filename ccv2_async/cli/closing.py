@@ -47,6 +47,8 @@ def fields_of(item: JobItem) -> dict[str, Any]:
         fields["earlier"] = True
     if item.existing:
         fields["existing"] = True
+    if item.duplicates:
+        fields["duplicates"] = list(item.duplicates)
     if item.error is not None:
         fields["error"] = told(item.error)
     return fields

@@ -73,6 +73,7 @@ class JobItem:
         error: Why it failed.
         earlier: Whether it was settled before this run: by an earlier one, or found in its folder.
         existing: Whether it was found in its folder.
+        duplicates: Ids of further copies that a lost answer has left in its folder.
     """
 
     label: str
@@ -88,6 +89,7 @@ class JobItem:
     error: errors.ConstantContactError | None = None
     earlier: bool = False
     existing: bool = False
+    duplicates: tuple[str, ...] = ()
 
     @property
     def ended(self) -> bool:

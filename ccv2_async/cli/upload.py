@@ -41,6 +41,7 @@ from ccv2_async.cli.running import run
 from ccv2_async.cli.service import Service, open_client
 from ccv2_async.cli.totals import Totals
 from ccv2_async.cli.wording import told
+from ccv2_async.resources.prepare import OnDuplicate  # noqa: TC001  # read by cyclopts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,6 +68,7 @@ def upload(
     dry_run: Annotated[bool, Parameter(negative=())] = False,
     no_wait: Annotated[bool, Parameter(negative=())] = False,
     skip_existing: Annotated[bool, Parameter(negative=())] = False,
+    on_duplicate: OnDuplicate = "report",
     service: Service = Service(),  # noqa: B008  # it is frozen
 ) -> Exit:
     """Upload files to the library and wait until each is Active.
@@ -90,6 +92,8 @@ def upload(
         dry_run: Send nothing; say what would be done about each file.
         skip_existing: Leave out a file if its folder in the library has one with its name and
             size. Otherwise the library stores it again, under a numbered name.
+        on_duplicate: What to do when a lost answer has left a second copy of a file: report it,
+            or also move it to the trash.
         no_wait: Print a token for each accepted file, for 'ccv2 poll', and do not wait.
         service: Options of every command that talks to the service.
     """
@@ -114,6 +118,7 @@ def upload(
         journal=journal,
         wait=not no_wait,
         skip_existing=skip_existing,
+        on_duplicate=on_duplicate,
     )
     return run(lambda: batch.carry_out(found, refused, dry_run=dry_run), output)
 
@@ -130,6 +135,7 @@ class _Batch:
     journal: str | None
     wait: bool
     skip_existing: bool
+    on_duplicate: OnDuplicate
     items: dict[str, JobItem] = attrs.field(factory=dict, init=False)
     refused: int = attrs.field(default=0, init=False)
     told: set[JobItem] = attrs.field(factory=set, init=False)
@@ -187,6 +193,7 @@ class _Batch:
                 on_file=under_way.note,
                 wait=self.wait,
                 skip_existing=self.skip_existing,
+                on_duplicate=self.on_duplicate,
             )
             async with Records(client, expected=len(items)) as records:
                 await all_of([under_way.receive(bulk, records)], interrupted=under_way.interrupted)
@@ -298,6 +305,7 @@ class _Run:
         item = self.batch.items[result.path]
         item.id, item.status = result.id or item.id, result.status or item.status
         item.earlier, item.existing = result.earlier, result.existing
+        item.duplicates = result.duplicates
         if result.error is not None:
             item.fail(result.error)
         else:

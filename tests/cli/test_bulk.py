@@ -437,3 +437,13 @@ def test_a_link_to_nothing_is_called_that(
     link = tmp_path / "link.png"
     link.symlink_to(tmp_path / "gone.png")
     assert "a link to a file that does not exist" in ccv2("upload", link).err
+
+
+def test_the_command_passes_on_what_to_do_with_second_copies(
+    ccv2: Callable[..., Ran], service: Sandbox, pictures: Callable[[int], Path]
+) -> None:
+    assert ccv2("upload", pictures(1), "--on-duplicate", "trash").code == Exit.OK
+    refused = ccv2("upload", pictures(1), "--on-duplicate", "keep")
+    assert refused.code == Exit.USAGE
+    assert "--on-duplicate" in refused.err
+    assert posts(service) == 1
