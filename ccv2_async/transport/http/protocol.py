@@ -117,7 +117,9 @@ class SocketStream(asyncio.Protocol):
         if self.is_stale():
             return False
         transport = self._open_transport
-        transport.writelines(filter(None, pieces))
+        # Not `writelines`: since Python 3.12 it neither pauses this protocol when much is left to
+        # send nor survives a connection that is lost meanwhile.
+        transport.write(b"".join(pieces))
         # A plain transport tries to send at once, and closes itself if the system refuses.
         return not transport.is_closing()
 
