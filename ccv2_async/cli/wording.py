@@ -65,9 +65,16 @@ def told(error: ConstantContactError, names: Mapping[str, str] | None = None) ->
     if isinstance(error, InvalidField):
         name = {**_OPTIONS, **(names or {})}.get(error.field, error.field)
         start = f"{error.field} is "
-        if error.message.startswith(start):
-            return reworded(f"{name} is {error.message.removeprefix(start)}")
+        if error.message.startswith(start + error.value):
+            rest = error.message.removeprefix(start + error.value)
+            return reworded(f"{name} is {_plain(error.value)}{rest}")
     return reworded(error.message)
+
+
+def _plain(value: str) -> str:
+    """Return a value as it was typed, where Python shows several as a list or a tuple."""
+    several = value.startswith(("(", "["))
+    return re.sub(r"""[\[\]()'"]""", "", value).rstrip(", ") if several else value
 
 
 def reworded(sentence: str) -> str:

@@ -223,7 +223,7 @@ def test_an_answer_that_stays_lost_is_ambiguous_and_outranks_other_failures(
     ran = ccv2("upload", lost, virus, "--jobs", "1", "--json")
     assert ran.code == Exit.AMBIGUOUS
     rows = {row["path"]: row for row in ran.rows}
-    assert "look there" in rows[str(lost)]["error"]
+    assert "Look there" in rows[str(lost)]["error"]
     assert rows[str(virus)]["status"] == "VirusFound"
 
 
