@@ -33,7 +33,7 @@ from ccv2_async.workers.records import (
 from ccv2_async.workers.sending import ACTIVITIES, Sender
 from ccv2_async.workers.settings import WorkerSettings
 from ccv2_async.workers.sqlite_store import SqliteStore
-from ccv2_async.workers.store import StoreUnavailable
+from ccv2_async.workers.store import RecordUnreadable, StoreUnavailable
 from ccv2_async.workers.sweeping import FIRST_PATIENCE, Round, Sweeper
 from ccv2_async.workers.tasks import register
 
@@ -203,7 +203,10 @@ class Workers:
         waiting = dict.fromkeys(keys)
         while waiting:
             for key in list(waiting):
-                record = await self._store.find(key)
+                try:
+                    record = await self._store.find(key)
+                except RecordUnreadable:
+                    record = None  # it was logged; the others have their turn
                 if record is None or record.settled:
                     del waiting[key]
                     if record is not None:

@@ -116,10 +116,25 @@ class JobRecord:
 
     @classmethod
     def from_json(cls, document: bytes | str) -> JobRecord:
-        """The record that a store kept; fields of other versions are left out."""
-        known = {field.name for field in attrs.fields(cls)}
+        """Return the record that a store kept; fields of other versions are left out.
+
+        Raises:
+            ValueError: It is damaged, or of a version that this one cannot read.
+        """
         found = orjson.loads(document)
-        return cls(**{name: value for name, value in found.items() if name in known})
+        if not isinstance(found, dict):
+            raise ValueError("it is no JSON object")  # noqa: TRY004  # of a document, not of a call
+        kept = {name: value for name, value in found.items() if name in _FIELDS}
+        for name, value in kept.items():
+            if not isinstance(value, _FIELDS[name]) or isinstance(value, bool) != (name == "final"):
+                raise ValueError(f"{name} is a {type(value).__name__}")
+        missing = {"key", "task", "arguments", "lock"} - kept.keys()
+        if missing:
+            raise ValueError(f"it has no {min(missing)}")
+        record = cls(**kept)
+        if not all(isinstance(token, str) for token in record.tokens):
+            raise ValueError("a token is no text")
+        return record
 
     def answer(self) -> dict[str, Any]:
         """What a task returns: plain JSON."""
@@ -132,6 +147,23 @@ class JobRecord:
             "status": self.status,
             "error": self.error,
         }
+
+
+_NUMBER = (int, float)
+_NONE = type(None)
+# What each field of a kept record may be.
+_FIELDS: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(
+        ("key", "task", "lock", "state", "name", "folder_id", "file_id", "error", "error_type"), str
+    ),
+    **dict.fromkeys(("size", "written_ns", "unknown", "looks", "attempts"), int),
+    **dict.fromkeys(("attend_at", "created", "updated"), _NUMBER),
+    **dict.fromkeys(("since", "accepted"), (*_NUMBER, _NONE)),
+    **dict.fromkeys(("arguments", "result"), dict),
+    "tokens": list,
+    "status": (str, _NONE),
+    "final": bool,
+}
 
 
 def key_of_upload(path: str, folder_id: str, name: str) -> str:

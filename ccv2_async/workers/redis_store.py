@@ -13,13 +13,12 @@ import attrs
 
 from ccv2_async.bulk.results import BulkState
 from ccv2_async.transport.redis_client import open_redis
-from ccv2_async.workers.records import JobRecord
-from ccv2_async.workers.store import JobStore, StoreUnavailable
+from ccv2_async.workers.store import JobStore, StoreUnavailable, readable, required
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from ccv2_async.workers.records import Line
+    from ccv2_async.workers.records import JobRecord, Line
 
 _TIMEOUT = 2.0
 
@@ -103,7 +102,7 @@ class RedisStore(JobStore):
         """The record of a job, or None."""
         async with _explained():
             document = await self._redis.get(self._name("job", key))
-        return JobRecord.from_json(document) if document is not None else None
+        return required(key, document) if document is not None else None
 
     async def add(self, record: JobRecord) -> bool:
         """Keep the record if its key is new; whether it was."""
@@ -148,20 +147,28 @@ class RedisStore(JobStore):
 
     async def upcoming(self, line: Line, most: int) -> list[JobRecord]:
         """The jobs of a line that want attention first."""
-        async with _explained():
-            found: list[Any] = await self._redis.zrange(
-                self._name("line", line), 0, most - 1, withscores=True
-            )
-        at = {_text(key): float(score) for key, score in found}
-        records = await self._records(list(at))
-        return [attrs.evolve(record, attend_at=at[record.key]) for record in records]
+        name = self._name("line", line)
+        chosen: list[JobRecord] = []
+        start = 0
+        while len(chosen) < most:
+            async with _explained():
+                found: list[Any] = await self._redis.zrange(
+                    name, start, start + most - 1, withscores=True
+                )
+            at = {_text(key): float(score) for key, score in found}
+            for key, record in (await self._records(list(at))).items():
+                chosen.append(attrs.evolve(record, key=key, attend_at=at[key]))
+            if len(found) < most:
+                break
+            start += most  # some of them cannot be read: those behind them have their turn
+        return chosen[:most]
 
     async def listed(self, state: BulkState, most: int) -> list[JobRecord]:
         """The jobs in a state, the last changed first."""
         name = self._name("state", str(state))
         async with _explained():
-            keys = await self._redis.zrange(name, 0, most - 1, desc=True)
-        return await self._records(keys)
+            keys: list[Any] = await self._redis.zrange(name, 0, most - 1, desc=True)
+        return list((await self._records([_text(key) for key in keys])).values())
 
     async def counts(self) -> dict[BulkState, int]:
         """How many jobs are in each state."""
@@ -203,13 +210,18 @@ class RedisStore(JobStore):
     def _name(self, *parts: str) -> str:
         return ":".join((self._namespace, *parts))
 
-    async def _records(self, keys: Sequence[Any]) -> list[JobRecord]:
+    async def _records(self, keys: Sequence[str]) -> dict[str, JobRecord]:
+        """Return those of these jobs' records that are there and can be read."""
         if not keys:
-            return []
-        names = [self._name("job", _text(key)) for key in keys]
+            return {}
         async with _explained():
-            documents = await self._redis.mget(names)
-        return [JobRecord.from_json(document) for document in documents if document is not None]
+            documents = await self._redis.mget([self._name("job", key) for key in keys])
+        found = {
+            key: readable(key, document)
+            for key, document in zip(keys, documents, strict=True)
+            if document is not None
+        }
+        return {key: record for key, record in found.items() if record is not None}
 
 
 def _text(value: bytes | str) -> str:

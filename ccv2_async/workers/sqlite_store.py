@@ -11,15 +11,14 @@ import attrs
 
 from ccv2_async.bulk.results import BulkState
 from ccv2_async.errors import UsageError
-from ccv2_async.workers.records import JobRecord
-from ccv2_async.workers.store import JobStore, StoreUnavailable
+from ccv2_async.workers.store import JobStore, StoreUnavailable, readable, required
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     import aiosqlite
 
-    from ccv2_async.workers.records import Line
+    from ccv2_async.workers.records import JobRecord, Line
 
 IN_MEMORY = ":memory:"
 _BUSY_MILLISECONDS = 10_000
@@ -102,7 +101,7 @@ class SqliteStore(JobStore):
     async def find(self, key: str) -> JobRecord | None:
         """The record of a job, or None."""
         rows = await self._rows("SELECT record FROM jobs WHERE key = ?", key)
-        return JobRecord.from_json(rows[0]) if rows else None
+        return required(key, rows[0]) if rows else None
 
     async def add(self, record: JobRecord) -> bool:
         """Keep the record if its key is new; whether it was."""
@@ -131,19 +130,35 @@ class SqliteStore(JobStore):
 
     async def upcoming(self, line: Line, most: int) -> list[JobRecord]:
         """The jobs of a line that want attention first."""
-        query = "SELECT record, attend_at FROM jobs WHERE line = ? ORDER BY attend_at LIMIT ?"
-        rows = await self._do(query, line, most)
-        return [attrs.evolve(JobRecord.from_json(record), attend_at=at) for record, at in rows]
+        query = (
+            "SELECT key, record, attend_at FROM jobs WHERE line = ? ORDER BY attend_at, key "
+            "LIMIT ? OFFSET ?"
+        )
+        chosen: list[JobRecord] = []
+        start = 0
+        while len(chosen) < most:
+            rows = await self._do(query, line, most, start)
+            for key, document, at in rows:
+                record = readable(key, document)
+                if record is not None:
+                    chosen.append(attrs.evolve(record, key=key, attend_at=at))
+            if len(rows) < most:
+                break
+            start += most  # some of them cannot be read: those behind them have their turn
+        return chosen[:most]
 
     async def listed(self, state: BulkState, most: int) -> list[JobRecord]:
         """The jobs in a state, the last changed first."""
-        query = "SELECT record FROM jobs WHERE state = ? ORDER BY updated DESC LIMIT ?"
-        return [JobRecord.from_json(row) for row in await self._rows(query, str(state), most)]
+        query = "SELECT key, record FROM jobs WHERE state = ? ORDER BY updated DESC LIMIT ?"
+        rows = await self._do(query, str(state), most)
+        found = (readable(key, document) for key, document in rows)
+        return [record for record in found if record is not None]
 
     async def counts(self) -> dict[BulkState, int]:
         """How many jobs are in each state."""
         rows = await self._do("SELECT state, COUNT(*) FROM jobs GROUP BY state")
-        return {BulkState(state): int(count) for state, count in rows}
+        known = frozenset(map(str, BulkState))
+        return {BulkState(state): int(count) for state, count in rows if state in known}
 
     async def file_ids(self, lock: str) -> Sequence[str]:
         """The library's ids of all uploads that shared a lock."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import abc
+import logging
 from typing import TYPE_CHECKING, Self
 
 from ccv2_async import errors
+from ccv2_async.workers.records import JobRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
     from ccv2_async.bulk.results import BulkState
-    from ccv2_async.workers.records import JobRecord, Line
+    from ccv2_async.workers.records import Line
+
+logger: logging.Logger = logging.getLogger("ccv2_async.workers")
 
 
 class StoreUnavailable(errors.ConstantContactError):
@@ -21,10 +25,58 @@ class StoreUnavailable(errors.ConstantContactError):
     safe_to_retry = True
 
 
+class RecordUnreadable(errors.ConstantContactError):
+    """The record of a job is damaged, or was written by a version that this one cannot read.
+
+    It is left as it is, and the job is not touched. Safe to try again: no; use the version that
+    wrote it.
+    """
+
+
+MOST_TOLD = 1000
+
+# Keys of records that were warned of already.
+_told: set[str] = set()
+
+
+def readable(key: str, document: bytes | str) -> JobRecord | None:
+    """Return a kept record, or None for one that cannot be read; that is logged once."""
+    try:
+        return JobRecord.from_json(document)
+    except ValueError as why:
+        reason = str(why)
+    if key not in _told and len(_told) < MOST_TOLD:
+        _told.add(key)
+        logger.warning(
+            "The record of job %s cannot be read (%s): it is damaged, or another version wrote it. "
+            "It is left as it is, and the others go on. Said once for this job.",
+            key[:100],
+            reason[:200],
+            extra={"ccv2_event": "record_unreadable"},
+        )
+    return None
+
+
+def required(key: str, document: bytes | str) -> JobRecord:
+    """Return a kept record.
+
+    Raises:
+        RecordUnreadable: It cannot be read.
+    """
+    record = readable(key, document)
+    if record is None:
+        raise RecordUnreadable(
+            f"The record of job {key[:100]} cannot be read: it is damaged, or another version "
+            "wrote it. It was left as it is, and nothing was sent; use the version that wrote it."
+        )
+    return record
+
+
 class JobStore(abc.ABC):
     """Jobs by their keys, in the order in which they want attention, and locks that expire.
 
     Every method may raise `StoreUnavailable`. What is written is kept when the method returns.
+    Records that cannot be read are left out of every list, and stay as they are.
     """
 
     async def __aenter__(self) -> Self:
@@ -49,7 +101,11 @@ class JobStore(abc.ABC):
 
     @abc.abstractmethod
     async def find(self, key: str) -> JobRecord | None:
-        """The record of a job, or None."""
+        """The record of a job, or None.
+
+        Raises:
+            RecordUnreadable: There is one, which cannot be read.
+        """
 
     @abc.abstractmethod
     async def add(self, record: JobRecord) -> bool:

@@ -90,7 +90,7 @@ class Sweeper:
         refused: list[JobRecord] = []
         for record in jobs:
             try:
-                pollers[record.key] = [self.client.resume(token) for token in record.tokens]
+                pollers[record.key] = self._pollers(record)
             except errors.TokenError as error:
                 refused.append(self._ended(record, BulkState.FAILED, error))
         tokens = [token for record in jobs if record.key in pollers for token in record.tokens]
@@ -103,6 +103,14 @@ class Sweeper:
         for record in (*refused, *learned):
             await self.store.save(record)
         return len(jobs), sum(record.settled for record in (*refused, *learned))
+
+    def _pollers(self, record: JobRecord) -> list[AnyPoller]:
+        if not record.tokens:
+            raise errors.TokenError(
+                f"The record of job {record.key} has no resume token, so it cannot be followed. "
+                "It was accepted: look for it in the account."
+            )
+        return [self.client.resume(token) for token in record.tokens]
 
     async def _ask(self, tokens: Sequence[str]) -> bool:
         """Bring the jobs of these tokens up to date; whether that was possible."""
