@@ -26,6 +26,7 @@ from ccv2_async.transport.credentials import Credentials
 from ccv2_async.transport.http.clients import shows_visible_url, users_engine
 from ccv2_async.transport.options import check_options
 from ccv2_async.transport.origin import checked_origin
+from ccv2_async.transport.outage import OUTAGE_TIMEOUT
 from ccv2_async.transport.session import Session
 from ccv2_async.transport.threads import FileThreads
 from ccv2_async.version import __version__
@@ -412,6 +413,7 @@ class ConstantContact:
         on_progress: OnBulkProgress | None = None,
         on_file: OnFileProgress | None = None,
         on_ambiguous: OnAmbiguous = "look",
+        outage_timeout: float = OUTAGE_TIMEOUT,
         on_duplicate: OnDuplicate = "report",
         fail_fast: bool = False,
         dry_run: bool = False,
@@ -439,6 +441,9 @@ class ConstantContact:
             on_file: A plain function that is told of each `FileProgress`: a file that is being
                 sent, was accepted, or has another status. How it ended is in its result.
             on_ambiguous: As for `library.begin_upload`.
+            outage_timeout: Seconds for which the upload waits when the service is down. It probes
+                at growing intervals and goes on by itself. After that it stops with
+                `ServiceUnavailable`; with a journal, the same call goes on where it stopped.
             on_duplicate: As for `library.begin_upload`.
             fail_fast: Raise the error of the first file that fails, or had failed for good in an
                 earlier run, instead of going on. Its result comes first, then those of the files
@@ -467,6 +472,7 @@ class ConstantContact:
             on_progress=on_progress,
             on_file=on_file,
             on_ambiguous=on_ambiguous,
+            outage_timeout=outage_timeout,
             on_duplicate=on_duplicate,
             fail_fast=fail_fast,
             dry_run=dry_run,

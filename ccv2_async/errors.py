@@ -15,7 +15,8 @@
     ├── TransportError              no complete answer came
     │   ├── ConnectFailed             no connection was made; nothing was sent
     │   ├── ConnectionLost            the connection broke; `sent` says how far the body got
-    │   └── DeadlineExceeded          the call's time was up; `sent` says how far the body got
+    │   ├── DeadlineExceeded          the call's time was up; `sent` says how far the body got
+    │   └── ServiceUnavailable        the service is down, so nothing was sent
     ├── OutcomeUnknown              sent in full, unanswered: it may have been carried out
     │   └── AmbiguousUpload           the same, and what was found in the folder does not settle it
     ├── UnexpectedRedirect          the service pointed elsewhere; credentials do not follow
@@ -91,6 +92,7 @@ __all__ = [
     "QuotaExceeded",
     "SentState",
     "ServerError",
+    "ServiceUnavailable",
     "SourceConsumed",
     "StatusUnreadable",
     "TokenError",
@@ -255,6 +257,13 @@ class DeadlineExceeded(TransportError, TimeoutError):
     """
 
 
+class ServiceUnavailable(TransportError):
+    """The service is down: calls before this one failed in a row, so nothing was sent.
+
+    Safe to try again: yes, later.
+    """
+
+
 class OutcomeUnknown(ConstantContactError):
     """A call that adds something was sent in full, and no clear answer came.
 
@@ -278,6 +287,7 @@ class AmbiguousUpload(OutcomeUnknown):
         file_name: The name it was sent under.
         folder_id: The folder that was looked through.
         candidates: Ids of the files in it that could be the one.
+        sends: How many times the file was sent; 0 when that is not known.
     """
 
     def __init__(
@@ -289,6 +299,7 @@ class AmbiguousUpload(OutcomeUnknown):
         candidates: Sequence[str] = (),
         sends: int = 0,
     ) -> None:
+        self.sends = sends
         self.file_name = file_name
         self.folder_id = folder_id
         self.candidates: tuple[str, ...] = tuple(candidates)

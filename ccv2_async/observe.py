@@ -22,6 +22,8 @@ __all__ = [
     "JobEnded",
     "JobStarted",
     "OnEvent",
+    "OutageBegan",
+    "OutageEnded",
     "Polled",
     "StatusChanged",
     "Throttled",
@@ -187,6 +189,28 @@ class JobEnded:
 
 
 @attrs.frozen
+class OutageBegan:
+    """The service is down, so bulk uploads are paused.
+
+    Attributes:
+        reason: What the last call met.
+    """
+
+    reason: str
+
+
+@attrs.frozen
+class OutageEnded:
+    """The service is back, so bulk uploads go on.
+
+    Attributes:
+        seconds: How long the outage lasted.
+    """
+
+    seconds: float
+
+
+@attrs.frozen
 class DuplicateUpload:
     """An answer was lost, and the file is, or may be, in the library more than once.
 
@@ -214,6 +238,8 @@ Event: TypeAlias = (
     | Polled
     | StatusChanged
     | JobEnded
+    | OutageBegan
+    | OutageEnded
     | DuplicateUpload
 )
 OnEvent: TypeAlias = Callable[[Event], object]

@@ -14,8 +14,9 @@ from urllib.parse import quote
 
 import attrs
 
+from ccv2_async.bulk.results import BulkState
 from ccv2_async.bulk.rows import Entry
-from ccv2_async.errors import JournalError, UsageError
+from ccv2_async.errors import InvalidField, JournalError, UsageError
 from ccv2_async.transport.threads import FileThreads
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     import aiosqlite
 
-__all__ = ["SUFFIXES", "Journal", "JournalFiles", "Memory", "NoJournal", "entries"]
+__all__ = ["SUFFIXES", "Journal", "JournalFiles", "Memory", "NoJournal", "entries", "retry_files"]
 
 VERSION = "1"
 
@@ -59,6 +60,10 @@ _COLUMNS = tuple(field.name for field in attrs.fields(Entry))
 _UPSERT = (
     f"INSERT OR REPLACE INTO files ({', '.join(_COLUMNS)}) "  # noqa: S608  # our own names
     f"VALUES ({', '.join('?' * len(_COLUMNS))})"
+)
+_MARK = (
+    "UPDATE files SET state = 'pending', since = NULL, file_id = '', token = '', status = NULL, "
+    "final = 0, error = '' WHERE state = ? RETURNING path"
 )
 _PORTION = (
     f"SELECT {', '.join(_COLUMNS)} FROM files WHERE (path, folder, name) > (?, ?, ?) "  # noqa: S608  # our own names
@@ -345,6 +350,52 @@ class Journal:
         finally:
             if self._lock is not None:
                 os.close(self._lock)
+
+
+async def retry_files(
+    path: str | os.PathLike[str], *, state: BulkState = BulkState.AMBIGUOUS
+) -> list[str]:
+    """Mark files of a journal to be sent again by the next run, and return their paths.
+
+    Files that are ambiguous may be in the library already. Look there first: the next run sends
+    these files without looking for them.
+
+    Args:
+        path: The journal. No upload may be using it.
+        state: AMBIGUOUS or FAILED: which files are marked.
+
+    Raises:
+        InvalidField: Files of this state are never marked.
+        UsageError: There is no such file, it is not a journal, or an upload is using it.
+        JournalError: It cannot be written. Nothing was marked.
+    """
+    import sqlite3  # noqa: PLC0415  # only with a journal
+
+    if state not in (BulkState.AMBIGUOUS, BulkState.FAILED):
+        raise InvalidField("state", state, "ambiguous or failed")
+    path = os.fspath(path)
+    threads = FileThreads(limit=1)
+    try:
+        await threads.run(_see, path)
+        lock = await threads.run(_take_lock, path, undo=os.close)
+        try:
+            database = await _connect(path, threads)
+            try:
+                rows = await database.execute_fetchall(_MARK, (state.value,))
+                return sorted(str(row[0]) for row in rows)
+            finally:
+                await database.close()
+        finally:
+            os.close(lock)
+    except sqlite3.OperationalError as error:
+        raise JournalError(
+            f"{path}: the journal cannot be written ({error}). Nothing was marked."
+        ) from None
+    except (sqlite3.DatabaseError, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"{path}: this is not a journal ({why}). Nothing was marked.") from None
+    finally:
+        await threads.aclose()
 
 
 async def entries(path: str) -> AsyncGenerator[Entry, None]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ccv2_async.errors import InvalidField
-from ccv2_async.models.kinds import is_flag, is_plain_function, is_whole
+from ccv2_async.models.kinds import is_flag, is_number, is_plain_function, is_whole
+from ccv2_async.transport.outage import OUTAGE_TIMEOUT
 
 if TYPE_CHECKING:
     from ccv2_async.bulk.results import OnBulkProgress, OnFileProgress
@@ -49,6 +50,10 @@ def _is_called_plainly(value: object) -> bool:
     return value is None or is_plain_function(value)
 
 
+def _is_time(value: object) -> bool:
+    return is_number(value) and value >= 0
+
+
 _RULES = {
     "concurrency": (_is_count, "a whole number of 1 or more"),
     "journal": (_is_path, "the path of a file, or None"),
@@ -56,6 +61,7 @@ _RULES = {
     "on_file": (_is_called_plainly, "a plain function, or None"),
     "on_ambiguous": (("look", "raise").__contains__, '"look" or "raise"'),
     "on_duplicate": (("report", "trash").__contains__, '"report" or "trash"'),
+    "outage_timeout": (_is_time, "a number of seconds, 0 or more"),
     "keep_folders": (is_flag, "True or False"),
     "fail_fast": (is_flag, "True or False"),
     "dry_run": (is_flag, "True or False"),
@@ -85,6 +91,7 @@ class Options:
     on_progress: OnBulkProgress | None = attrs.field(default=None, validator=_check)
     on_file: OnFileProgress | None = attrs.field(default=None, validator=_check)
     on_ambiguous: OnAmbiguous = attrs.field(default="look", validator=_check)
+    outage_timeout: float = attrs.field(default=OUTAGE_TIMEOUT, validator=_check)
     on_duplicate: OnDuplicate = attrs.field(default="report", validator=_check)
     fail_fast: bool = attrs.field(default=False, validator=_check)
     dry_run: bool = attrs.field(default=False, validator=_check)

@@ -99,6 +99,8 @@ class BulkProgress:
             were sent; None while that is not known, as in the first moments.
         calls: Calls of the API, since the start, by this client's budget.
         remaining_today: Calls left today, or None without a limit.
+        outage: Seconds for which the service has been down and the upload has waited; None while
+            it is not.
     """
 
     seen: int = 0
@@ -116,6 +118,7 @@ class BulkProgress:
     seconds_left: float | None = None
     calls: int = 0
     remaining_today: int | None = None
+    outage: float | None = None
 
     @property
     def settled(self) -> int:

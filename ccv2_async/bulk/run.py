@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import aclosing, suppress
+from contextlib import aclosing, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -33,11 +34,13 @@ from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.polling.uploads import UPLOAD
 from ccv2_async.polling.watchers import Until
 from ccv2_async.resources.compare import DigestedSource
+from ccv2_async.resources.library import PROBE
 from ccv2_async.resources.uploads import Unsettled
 from ccv2_async.transport.sources import StreamSource
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
+    from contextlib import AbstractAsyncContextManager
 
     from ccv2_async.bulk.items import FileToUpload, Items
     from ccv2_async.bulk.journal import Memory
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from ccv2_async.models import LibraryFile
     from ccv2_async.polling.jobs import Job
     from ccv2_async.resources.prepare import Upload
+    from ccv2_async.resources.settling import Accepted
 
 LANDING = 10.0
 """Seconds in which files may still be answered when the whole upload ends."""
@@ -65,7 +69,11 @@ _FATAL = (
     errors.Forbidden,
     errors.UnexpectedRedirect,
     errors.JournalError,
+    errors.ServiceUnavailable,
 )
+
+# What a file meets while the service is down. Nothing of it was added.
+_OF_AN_OUTAGE = (errors.TransportError, errors.ServerError)
 
 
 @attrs.frozen
@@ -75,6 +83,25 @@ class _Followed:
     entry: Entry
     file: FileToUpload
     ends: float
+
+
+@attrs.define
+class _Sending:
+    """A file that is being sent.
+
+    Attributes:
+        file: The file.
+        upload: What is sent.
+        entry: Its row.
+        unsettled: What is known of an earlier attempt that may have arrived, or None.
+        over: Whether nothing more is to be tried.
+    """
+
+    file: FileToUpload
+    upload: Upload
+    entry: Entry
+    unsettled: Unsettled | None
+    over: bool = False
 
 
 class Run:
@@ -102,6 +129,7 @@ class Run:
         self._results: asyncio.Queue[UploadResult | BaseException | None] = asyncio.Queue()
         self._room = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
+        self._started = self._clock.monotonic()
         self._fed = False
         self._failing = False
         self._telling = Telling(self._session, options.on_progress, options.on_file)
@@ -300,13 +328,12 @@ class Run:
     async def _send(
         self, file: FileToUpload, upload: Upload, entry: Entry, unsettled: Unsettled | None
     ) -> None:
-        folder_id = await self._folders.resolve(upload.folder_id, file.folders)
+        """Send one file; while the service is down, wait and then take it up again."""
+        folder_id, found = await self._place(file, upload, entry, unsettled)
+        if found is not None:
+            await self._skip(file, entry, found)
+            return
         upload = attrs.evolve(upload, folder_id=folder_id)
-        if self._options.skip_existing and unsettled is None:
-            found = await self._existing.find(folder_id, upload.name, entry.size)
-            if found is not None:
-                await self._skip(file, entry, found)
-                return
         # Of files that get the same name in the same folder, one at most stands at "sending": what
         # is then found in the folder, once this process has ended, can be no other's.
         key = (folder_id, upload.name)
@@ -314,13 +341,27 @@ class Run:
         if lock is None:
             lock = self._namesakes[key] = asyncio.Lock()
         async with lock:
-            since = unsettled.since if unsettled is not None else self._clock.time()
-            entry = attrs.evolve(
-                entry, state=BulkState.SENDING, since=since, folder_id=upload.folder_id
-            )
-            await self._memory.write(entry)
-            with self._telling.sending():
-                await self._send_alone(file, upload, entry, unsettled)
+            sending = _Sending(file, upload, attrs.evolve(entry, folder_id=folder_id), unsettled)
+            while not sending.over:
+                try:
+                    async with self._turn():
+                        await self._send_alone(sending)
+                except errors.ServiceUnavailable:
+                    await self._put_back(sending)
+                    raise
+
+    async def _place(
+        self, file: FileToUpload, upload: Upload, entry: Entry, unsettled: Unsettled | None
+    ) -> tuple[str, LibraryFile | None]:
+        """Return the folder that a file goes to, and the file that makes sending it needless."""
+        while True:
+            async with self._turn():
+                with self._retaken_after_outage():
+                    folder_id = await self._folders.resolve(upload.folder_id, file.folders)
+                    found = None
+                    if self._options.skip_existing and unsettled is None:
+                        found = await self._existing.find(folder_id, upload.name, entry.size)
+                    return folder_id, found
 
     async def _exists(self, file: FileToUpload, upload: Upload, entry: Entry) -> bool:
         """Return whether a dry run finds the file in its folder; no folder is created."""
@@ -351,38 +392,95 @@ class Run:
         result = result_of(file, entry, BulkState.DONE)
         self._end(attrs.evolve(result, earlier=True, existing=True), entry)
 
-    async def _send_alone(
-        self, file: FileToUpload, upload: Upload, entry: Entry, unsettled: Unsettled | None
-    ) -> None:
+    def _turn(self) -> AbstractAsyncContextManager[None]:
+        """Wait here while the service is down."""
+        return self._session.outage.turn(
+            partial(self._session.send, PROBE),
+            since=self._started,
+            patience=self._options.outage_timeout,
+        )
+
+    @contextmanager
+    def _retaken_after_outage(self) -> Iterator[None]:
+        """Take note of an error that an outage explains, instead of raising it."""
         try:
-            upload = self._telling.of_sending(upload, file, entry)
-            accepted = await self._uploader.send(upload, unsettled=unsettled)
-        except errors.AmbiguousUpload as error:
-            await self._ambiguous(file, entry, error)
-        except _FATAL:
-            # Nothing was added: the next run sends it as if for the first time.
-            await self._memory.write(attrs.evolve(entry, state=BulkState.PENDING, error=""))
-            self._telling.of_refusal(file, entry)
-            raise
-        except errors.ConstantContactError as error:
-            await self._failed(file, entry, error, BulkState.FAILED)
-        except Exception as error:
-            if not isinstance(upload.source, StreamSource | DigestedSource):
+            yield
+        except _OF_AN_OUTAGE:
+            if not self._session.outage.goes_on:
                 raise
-            # The user's own stream: it is the trouble of this file, not of the others.
-            await self._failed(file, entry, self._unreadable(file, error), BulkState.FAILED)
-        else:
-            job = self._sweep.started(UPLOAD, accepted.file_id, label=upload.name)
-            entry = attrs.evolve(
-                entry,
-                state=BulkState.ACCEPTED,
-                file_id=accepted.file_id,
-                token=self._poller(job).token(),
-                error=copies_note(accepted.duplicates),
-            )
+
+    async def _put_back(self, sending: _Sending) -> None:
+        """Let the next run send a file that an error for all files has stopped."""
+        if sending.unsettled is None:
+            entry = attrs.evolve(sending.entry, state=BulkState.PENDING, error="")
             await self._memory.write(entry)
-            self._telling.count(bytes_sent=entry.size)
-            self._accepted(file, entry, job)
+        self._telling.of_refusal(sending.file, sending.entry)
+
+    async def _send_alone(self, sending: _Sending) -> None:
+        """Try once; `sending` says whether that was the end of it."""
+        unsettled = sending.unsettled
+        since = unsettled.since if unsettled is not None else self._clock.time()
+        entry = attrs.evolve(sending.entry, state=BulkState.SENDING, since=since)
+        await self._memory.write(entry)
+        with self._telling.sending():
+            try:
+                upload = self._telling.of_sending(sending.upload, sending.file, entry)
+                accepted = await self._uploader.send(upload, unsettled=unsettled)
+            except errors.ConstantContactError as error:
+                sending.over = not self._waits_for_the_service(sending, entry, error)
+                if sending.over:
+                    await self._not_sent(sending, entry, error)
+            except Exception as error:
+                if not isinstance(sending.upload.source, StreamSource | DigestedSource):
+                    raise
+                # The user's own stream: it is the trouble of this file, not of the others.
+                sending.over = True
+                failed = self._unreadable(sending.file, error)
+                await self._failed(sending.file, entry, failed, BulkState.FAILED)
+            else:
+                sending.over = True
+                await self._sent_well(sending.file, entry, accepted)
+
+    def _waits_for_the_service(
+        self, sending: _Sending, entry: Entry, error: errors.ConstantContactError
+    ) -> bool:
+        """Whether a file is to be taken up again after an outage, which its error belongs to."""
+        if isinstance(error, errors.ServiceUnavailable):
+            return True  # it was held back
+        if not self._session.outage.goes_on or not sending.upload.source.repeatable:
+            return False
+        if isinstance(error, errors.AmbiguousUpload):
+            if self._options.on_ambiguous == "raise":
+                return False
+            sending.unsettled = Unsettled(since=entry.begun, size=entry.size)
+            return True
+        return isinstance(error, _OF_AN_OUTAGE)
+
+    async def _not_sent(
+        self, sending: _Sending, entry: Entry, error: errors.ConstantContactError
+    ) -> None:
+        if isinstance(error, errors.AmbiguousUpload):
+            await self._failed(sending.file, entry, error, BulkState.AMBIGUOUS)
+            if isinstance(error.__cause__, _FATAL):
+                raise error.__cause__
+        elif isinstance(error, _FATAL):
+            await self._put_back(sending)
+            raise error
+        else:
+            await self._failed(sending.file, entry, error, BulkState.FAILED)
+
+    async def _sent_well(self, file: FileToUpload, entry: Entry, accepted: Accepted) -> None:
+        job = self._sweep.started(UPLOAD, accepted.file_id, label=entry.name)
+        entry = attrs.evolve(
+            entry,
+            state=BulkState.ACCEPTED,
+            file_id=accepted.file_id,
+            token=self._poller(job).token(),
+            error=copies_note(accepted.duplicates),
+        )
+        await self._memory.write(entry)
+        self._telling.count(bytes_sent=entry.size)
+        self._accepted(file, entry, job)
 
     def _unreadable(self, file: FileToUpload, error: Exception) -> errors.FileChanged:
         """That a stream raised; it did so before its last byte was out, so nothing was added."""
@@ -402,14 +500,6 @@ class Run:
         self._telling.of_acceptance(file, entry, self._poller(job))
         self._watched.add(job)
 
-    async def _ambiguous(
-        self, file: FileToUpload, entry: Entry, error: errors.AmbiguousUpload
-    ) -> None:
-        # The next run looks again: what cannot be told today may be plain by then.
-        await self._failed(file, entry, error, BulkState.AMBIGUOUS)
-        if isinstance(error.__cause__, _FATAL):
-            raise error.__cause__
-
     async def _failed(
         self,
         file: FileToUpload,
@@ -417,7 +507,7 @@ class Run:
         error: errors.ConstantContactError,
         state: BulkState,
     ) -> None:
-        final = state is BulkState.AMBIGUOUS or isinstance(error, errors.UploadFailed)
+        final = isinstance(error, errors.UploadFailed)
         entry = attrs.evolve(entry, state=state, error=error.message, final=final)
         await self._memory.write(entry)
         self._end(result_of(file, entry, state, error), entry)

@@ -56,6 +56,7 @@ class Telling:
     ) -> None:
         self._clock = session.clock
         self._budget = session.budget
+        self._outage = session.outage
         self._on_progress = on_progress
         self._on_file = on_file
         self._started = self._clock.monotonic()
@@ -74,6 +75,7 @@ class Telling:
             seconds_left=self._pace.seconds_left(counts, now),
             calls=self._budget.used - self._calls_before,
             remaining_today=self._budget.remaining_today,
+            outage=self._outage.seconds,
         )
 
     def expect(self, total: int | None) -> None:
@@ -118,7 +120,8 @@ class Telling:
     async def tell(self, *, last: bool = False) -> None:
         """Tell of the whole, where it has changed and was not told of just now."""
         now = self._clock.monotonic()
-        early = now - self._told_at < PROGRESS_EVERY or self._counts is self._told
+        news = self._counts is not self._told or self._outage.seconds is not None
+        early = now - self._told_at < PROGRESS_EVERY or not news
         if self._on_progress is None or (early and not last):
             return
         self._told_at, self._told = now, self._counts

@@ -1,4 +1,4 @@
-"""`ccv2 journal`: what the journal of an upload says."""
+"""`ccv2 journal`: what the journal of an upload says, and which files to send again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import attrs
 from cyclopts import App, Parameter
 
-from ccv2_async.bulk.journal import entries
+from ccv2_async.bulk.journal import entries, retry_files
 from ccv2_async.bulk.results import BulkState
 from ccv2_async.cli.exits import Exit
 from ccv2_async.cli.jobs import counted
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["journal"]
 
-journal: App = App(name="journal", help="Look into the journal of an upload.")
+journal: App = App(
+    name="journal", help="Look into the journal of an upload, or mark files to be sent again."
+)
 
 
 @journal.command
@@ -55,6 +57,40 @@ def show(
         return Exit.OK
 
     return run(shown, output)
+
+
+@journal.command
+def retry(
+    file: str,
+    /,
+    *,
+    state: Annotated[BulkState, Parameter(show_choices=False)] = BulkState.AMBIGUOUS,
+) -> Exit:
+    """Mark files to be sent again by the next upload with this journal.
+
+    Every upload looks again for the files that are ambiguous, and settles those that it can. For
+    the others, look with 'ccv2 files' whether they are in the library. This command then has them
+    sent again, without a look.
+
+    Args:
+        file: What was given to 'ccv2 upload' as --journal.
+        state: Which files to mark: ambiguous or failed.
+    """
+    output = Output(as_json=False)
+
+    async def marked() -> Exit:
+        paths = await retry_files(file, state=state)
+        for path in paths:
+            output.line(path)
+        output.say(
+            f"{counted(len(paths), 'file')} marked. Run the upload again to send "
+            f"{'it' if len(paths) == 1 else 'them'}."
+            if paths
+            else f"There are no files that are {state.value}."
+        )
+        return Exit.OK
+
+    return run(marked, output)
 
 
 def _tell(row: Entry, output: Output) -> None:

@@ -42,6 +42,7 @@ from ccv2_async.cli.service import Service, open_client
 from ccv2_async.cli.totals import Totals
 from ccv2_async.cli.wording import told
 from ccv2_async.resources.prepare import OnDuplicate  # noqa: TC001  # read by cyclopts
+from ccv2_async.transport.outage import OUTAGE_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,6 +70,7 @@ def upload(
     no_wait: Annotated[bool, Parameter(negative=())] = False,
     skip_existing: Annotated[bool, Parameter(negative=())] = False,
     on_duplicate: OnDuplicate = "report",
+    outage_timeout: float = OUTAGE_TIMEOUT,
     service: Service = Service(),  # noqa: B008  # it is frozen
 ) -> Exit:
     """Upload files to the library and wait until each is Active.
@@ -94,6 +96,8 @@ def upload(
             size. Otherwise the library stores it again, under a numbered name.
         on_duplicate: What to do when a lost answer has left a second copy of a file: report it,
             or also move it to the trash.
+        outage_timeout: Seconds to wait for the service when it is down. The upload goes on by
+            itself when the service is back.
         no_wait: Print a token for each accepted file, for 'ccv2 poll', and do not wait.
         service: Options of every command that talks to the service.
     """
@@ -119,6 +123,7 @@ def upload(
         wait=not no_wait,
         skip_existing=skip_existing,
         on_duplicate=on_duplicate,
+        outage_timeout=outage_timeout,
     )
     return run(lambda: batch.carry_out(found, refused, dry_run=dry_run), output)
 
@@ -136,6 +141,7 @@ class _Batch:
     wait: bool
     skip_existing: bool
     on_duplicate: OnDuplicate
+    outage_timeout: float
     items: dict[str, JobItem] = attrs.field(factory=dict, init=False)
     refused: int = attrs.field(default=0, init=False)
     told: set[JobItem] = attrs.field(factory=set, init=False)
@@ -192,6 +198,7 @@ class _Batch:
                 journal=self.journal,
                 on_file=under_way.note,
                 wait=self.wait,
+                outage_timeout=self.outage_timeout,
                 skip_existing=self.skip_existing,
                 on_duplicate=self.on_duplicate,
             )

@@ -60,6 +60,16 @@ MOST_ROWS = 1000
 _TOP = "0"
 
 
+PROBE = Call(
+    "GET",
+    "/library/info",
+    Effect.SAFE,
+    "asking whether the service is back",
+    lane=Lane.BULK,
+)
+"""The call that asks whether the service is back: cheap, and it changes nothing."""
+
+
 class Library(Resource):
     """`client.library`: the files and folders of MyLibrary."""
 

@@ -29,6 +29,7 @@ from ccv2_async.transport.failures import (
     Judge,
     raise_what_is_no_accident,
 )
+from ccv2_async.transport.outage import Outage
 from ccv2_async.transport.requests import RequestMaker
 from ccv2_async.transport.retry import (
     LONGEST_HINT,
@@ -116,6 +117,7 @@ class Session:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.hook: Hook = hook or Hook()
+        self.outage = Outage(clock, self.hook)
         self._numbers = itertools.count(1)
         self.budget = budget
         self.clock = clock
@@ -327,10 +329,19 @@ class Session:
             renewal = renewal.outer
 
     async def _take_turn(self, call: Call) -> None:
-        """Wait for the quota, and tell of it when it took time."""
+        """Wait for the quota, and tell of it when it took time.
+
+        Raises:
+            ServiceUnavailable: The service is down, and bulk calls are held back. Nothing was sent.
+        """
         since = self.clock.monotonic()
         self._require_open(call.what)
+        if self.outage.holds(call.lane):
+            raise self.outage.refusal(call.what)
         await self.budget.acquire(call.lane, call.what, self)
+        if self.outage.holds(call.lane):  # others found out while this one waited
+            self.budget.give_back()
+            raise self.outage.refusal(call.what)
         if self.hook.active:
             waited = self.clock.monotonic() - since
             if waited >= TELL_OF_WAITS_FROM:
@@ -376,6 +387,7 @@ class Session:
         except asyncio.CancelledError as error:
             failure = error
         else:
+            self._note(call, outcome)
             account.ended(outcome.happening.value if isinstance(outcome, Failed) else "ok")
             return outcome
         finally:
@@ -396,8 +408,20 @@ class Session:
             failed = self._judge.broken(call, attempt, failure, overdue=overdue)
         finally:
             del failure  # it and this frame would keep each other, and the request, alive
+        if isinstance(failed.error, errors.ConnectFailed):
+            self.budget.give_back()
+        self._note(call, failed)
         account.ended(failed.happening.value)
         return failed
+
+    def _note(self, call: Call, outcome: object) -> None:
+        """Let the outage know how an attempt ended."""
+        if isinstance(outcome, Failed):
+            message = outcome.error.message.removeprefix(f"{call.what}: ")
+            why = message.partition(". ")[0].removesuffix(".")
+            self.outage.note(call.effect, outcome.happening, why)
+        else:
+            self.outage.note(call.effect, None)
 
     async def _read_whole(self, call: Call, response: httpx.Response) -> Answer:
         content, flaw = b"", ""
@@ -480,7 +504,9 @@ class Session:
         too_late = ends is not None and self.clock.monotonic() + delay >= ends
         if (hint or 0.0) > LONGEST_HINT or too_late:
             raise failed.error
-        if verdict is not Verdict.WAIT and not self._allowance.take():
+        if verdict is not Verdict.WAIT and (
+            self.outage.stops_retries(call.lane) or not self._allowance.take()
+        ):
             raise failed.error
         account.again(failed.happening.value, delay)
         if verdict is not Verdict.WAIT:  # a wait for the quota is the budget's pause

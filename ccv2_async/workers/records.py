@@ -219,11 +219,15 @@ def after_failure(
         sent: Whether anything of it was sent this time; else it was only looked for.
     """
     told = attrs.evolve(record, error=error.message, error_type=type(error).__name__)
-    tries_left = record.attempts + 1 < MOST_ATTEMPTS
+    # A call that was held back while the service was down is not an attempt.
+    held_back = isinstance(error.__cause__ or error, errors.ServiceUnavailable)
+    attempts = record.attempts if held_back else record.attempts + 1
+    tries_left = attempts < MOST_ATTEMPTS
     wait = min(FIRST_BACKOFF * 2.0**record.attempts, LONGEST_BACKOFF) * (0.5 + jitter / 2.0)
     if isinstance(error, errors.AmbiguousUpload):
-        if not sent and not error.candidates and tries_left:  # the look itself failed
-            return attrs.evolve(told, attempts=record.attempts + 1, attend_at=now + wait)
+        look_failed = not error.candidates and (error.__cause__ is not None or not sent)
+        if look_failed and tries_left:
+            return attrs.evolve(told, attempts=attempts, attend_at=now + wait)
         return attrs.evolve(told, state=BulkState.AMBIGUOUS, final=True)
     if isinstance(error, errors.DailyQuotaExceeded):
         resets = error.resets_at.timestamp() + 60.0 * jitter
@@ -234,7 +238,7 @@ def after_failure(
             told,
             state=BulkState.PENDING,
             since=None,
-            attempts=record.attempts + 1,
+            attempts=attempts,
             attend_at=now + wait,
         )
     return attrs.evolve(told, state=BulkState.FAILED, attempts=record.attempts + 1)

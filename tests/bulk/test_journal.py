@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from ccv2_async import errors
 from ccv2_async.bulk import BulkState, FileToUpload
 from ccv2_async.bulk import journal as journal_module
-from ccv2_async.bulk.journal import Journal, entries
+from ccv2_async.bulk.journal import Journal, entries, retry_files
 from ccv2_async.bulk.results import Action
 from ccv2_async.bulk.rows import Entry, action_for, storable
 from ccv2_async.sandbox import Sandbox
@@ -274,11 +274,12 @@ async def test_a_file_that_could_not_be_looked_for_is_looked_for_by_the_next_run
     connect: Callable[..., Any], sandbox: Sandbox, journal: Path, pictures: Pictures
 ) -> None:
     sandbox.admin.fault("lose_answer", *POSTS)
-    sandbox.admin.fault("server_error", "GET", "/library/files", times=3)
+    sandbox.admin.fault("server_error", "GET", times=None)
 
-    (result,) = await run(await connect(sandbox), pictures("a.png"), journal)
-    assert result.state is BulkState.AMBIGUOUS
-    assert (await rows_of(journal))["a.png"].state is BulkState.AMBIGUOUS
+    with pytest.raises(errors.ServiceUnavailable):
+        await run(await connect(sandbox), pictures("a.png"), journal)
+    assert (await rows_of(journal))["a.png"].state is BulkState.SENDING
+    sandbox.admin.clear_faults()
 
     (result,) = await run(await connect(sandbox), pictures("a.png"), journal)
     assert result.state is BulkState.DONE
@@ -876,3 +877,47 @@ def test_paths_that_look_alike_have_rows_of_their_own() -> None:
     paths = ["a\\udcff", "a\udcff", "a\\\\udcff", "a\\", "a"]
 
     assert all(storable(a) != storable(b) for a, b in itertools.combinations(paths, 2))
+
+
+# Sending again what a person has decided about
+
+
+@pytest.mark.parametrize("state", [BulkState.AMBIGUOUS, BulkState.FAILED])
+async def test_files_that_a_person_has_decided_about_are_sent_again(
+    connect: Callable[..., Any],
+    sandbox: Sandbox,
+    journal: Path,
+    pictures: Pictures,
+    state: BulkState,
+) -> None:
+    first, second = paths = pictures("a.png", "b.png")
+    await run(await connect(sandbox), paths, journal)
+    set_row(journal, "a.png", state=state, final=1, error="it is not known")
+
+    assert await retry_files(journal, state=state) == [str(first)]
+    assert await retry_files(journal, state=state) == []
+    rows = await rows_of(journal)
+    assert (rows["a.png"].state, rows["a.png"].error) == (BulkState.PENDING, "")
+    assert rows["b.png"].state is BulkState.DONE
+
+    results = await run(await connect(sandbox), [first, second], journal)
+    assert [result.state for result in results] == [BulkState.DONE] * 2
+    assert len(sandbox.admin.requests(*POSTS)) == 3
+
+
+async def test_only_files_that_a_person_may_decide_about_are_marked(
+    client: ConstantContact, journal: Path, pictures: Pictures
+) -> None:
+    with pytest.raises(errors.UsageError, match="No such file"):
+        await retry_files(journal)
+    upload = aiter(client.upload_many(pictures("a.png"), journal=journal))
+    await anext(upload)
+    with pytest.raises(errors.UsageError, match="another process is uploading"):
+        await retry_files(journal)
+    await upload.aclose()
+    for state in (BulkState.DONE, BulkState.SENDING, BulkState.ACCEPTED, BulkState.PENDING):
+        with pytest.raises(errors.InvalidField, match="ambiguous or failed"):
+            await retry_files(journal, state=state)
+    journal.write_bytes(b"no database" * 100)
+    with pytest.raises(errors.UsageError, match="not a journal"):
+        await retry_files(journal)

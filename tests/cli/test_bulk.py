@@ -447,3 +447,50 @@ def test_the_command_passes_on_what_to_do_with_second_copies(
     assert refused.code == Exit.USAGE
     assert "--on-duplicate" in refused.err
     assert posts(service) == 1
+
+
+# Outages
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_an_upload_that_an_outage_has_stopped_is_healed_by_the_same_command(
+    ccv2: Callable[..., Ran],
+    service: Sandbox,
+    pictures: Callable[[int], Path],
+    tmp_path: Path,
+    status: int,
+) -> None:
+    command = ("upload", pictures(40), "--journal", tmp_path / "x.db", "--outage-timeout", "60")
+    service.admin.fault(
+        "answer", "POST", "*", status=status, body="<html>", skip=10, times=None, read_body=True
+    )
+    stopped = [ccv2(*command), ccv2(*command)]
+    service.admin.clear_faults()
+    healed = ccv2(*command)
+
+    assert {ran.code for ran in stopped} <= {Exit.SOME_FAILED, Exit.AMBIGUOUS}
+    assert all(ran.err.count("The upload is paused") == 1 for ran in stopped)
+    assert all("has not been available for 1 minute" in ran.err for ran in stopped)
+    assert healed.code == Exit.OK
+    assert "40 of 40 files Active" in healed.err
+    assert len(service.admin.files()) == 40
+
+
+def test_ambiguous_files_are_marked_to_be_sent_again(
+    ccv2: Callable[..., Ran], service: Sandbox, pictures: Callable[[int], Path], tmp_path: Path
+) -> None:
+    journal = tmp_path / "x.db"
+    assert ccv2("upload", pictures(2), "--journal", journal).code == Exit.OK
+    with closing(sqlite3.connect(journal)) as database, database:
+        database.execute("UPDATE files SET state = 'ambiguous' WHERE path LIKE '%000.png'")
+
+    marked = ccv2("journal", "retry", journal)
+    nothing = ccv2("journal", "retry", journal, "--state", "failed")
+
+    assert (marked.code, nothing.code) == (Exit.OK, Exit.OK)
+    assert marked.out == f"{tmp_path / 'in' / '000.png'}\n"
+    assert "1 file marked. Run the upload again to send it." in marked.err
+    assert "There are no files that are failed." in nothing.err
+    assert ccv2("journal", "retry", journal, "--state", "done").code == Exit.USAGE
+    assert ccv2("upload", tmp_path / "in", "--journal", journal).code == Exit.OK
+    assert len(service.admin.files()) == 3

@@ -231,8 +231,10 @@ async def test_while_a_twin_is_under_way_the_other_is_put_off(
 
 
 async def test_what_may_pass_is_tried_again_later_and_not_for_ever(
-    start: Callable[..., Any], picture: Path
+    start: Callable[..., Any], picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The client's clock does not follow that of the workers; an hour later, a probe would be due.
+    monkeypatch.setattr("ccv2_async.transport.circuit.FIRST_INTERVAL", 0.0)
     workers = await start(base_url=f"http://127.0.0.1:{await unused_port()}/v2")
     asked = await workers.ask_upload(picture)
     await answer_of(asked)
@@ -245,6 +247,45 @@ async def test_what_may_pass_is_tried_again_later_and_not_for_ever(
         await workers.broker.wait_all()
     assert states == [BulkState.PENDING] * (MOST_ATTEMPTS - 1) + [BulkState.FAILED]
     assert record.error_type == "ConnectFailed"
+
+
+async def test_a_job_that_is_held_back_while_the_service_is_down_is_not_given_up(
+    start: Callable[..., Any], picture: Path
+) -> None:
+    workers = await start(base_url=f"http://127.0.0.1:{await unused_port()}/v2")
+    asked = await workers.ask_upload(picture)
+    await answer_of(asked)
+    for _ in range(3 * MOST_ATTEMPTS):
+        workers._clock.shift += HOURS
+        await workers.sweep()
+        await workers.broker.wait_all()
+
+    record = await record_of(workers, asked.key)
+    assert (record.state, record.error_type) == (BulkState.PENDING, "ServiceUnavailable")
+
+
+@pytest.mark.parametrize("kind", ["lose_answer", "server_error"])
+async def test_an_upload_that_an_outage_hit_is_settled_after_it(
+    start: Callable[..., Any],
+    sandbox: Sandbox,
+    picture: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: Any,
+) -> None:
+    monkeypatch.setattr("ccv2_async.transport.circuit.FIRST_INTERVAL", 0.0)
+    sandbox.admin.fault(kind, "POST")
+    sandbox.admin.fault("server_error", "GET", "*", times=None)
+    workers = await start()
+    asked = await workers.ask_upload(picture)
+    assert (await answer_of(asked))["state"] == "sending"
+    sandbox.admin.clear_faults()
+
+    workers._clock.shift += HOURS
+    await workers.sweep()
+    await workers.broker.wait_all()
+
+    assert (await record_of(workers, asked.key)).state is BulkState.ACCEPTED
+    assert len(sandbox.admin.files()) == 1
 
 
 async def test_a_job_that_ran_out_of_the_days_calls_goes_on_tomorrow(

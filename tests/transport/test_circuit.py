@@ -1,0 +1,158 @@
+"""When an outage begins and ends: the circuit breaker's table, drawn and looked up."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ccv2_async.transport import circuit as circuit_module
+from ccv2_async.transport.circuit import (
+    FAILED_READS,
+    FAILED_WRITES,
+    FIRST_INTERVAL,
+    LONGEST_INTERVAL,
+    TABLE,
+    Circuit,
+    Signal,
+    State,
+    signal_of,
+)
+from ccv2_async.transport.retry import Effect, Happening
+
+FAILURES = (Signal.READ_FAILED, Signal.WRITE_FAILED)
+
+
+def test_the_table_in_the_docstring_is_the_one_that_is_used() -> None:
+    drawn = {}
+    for line in (circuit_module.__doc__ or "").splitlines():
+        name, *cells = re.sub(r"\(\d\)", "", line).split() or [""]
+        if name in Signal.__members__:
+            drawn[Signal[name]] = dict(zip(State, (State[cell] for cell in cells), strict=True))
+
+    assert drawn == TABLE
+
+
+@pytest.mark.parametrize(
+    ("signal", "count"),
+    [(Signal.WRITE_FAILED, FAILED_WRITES), (Signal.READ_FAILED, FAILED_READS)],
+)
+def test_failures_in_a_row_open_the_circuit(signal: Signal, count: int) -> None:
+    circuit = Circuit()
+
+    states = []
+    for _ in range(count):
+        circuit.note(signal, 10.0)
+        states.append(circuit.state)
+
+    assert states == [*[State.CLOSED] * (count - 1), State.OPEN]
+    assert (circuit.since, circuit.probe_at) == (10.0, 10.0 + FIRST_INTERVAL)
+
+
+def test_an_answered_read_does_not_interrupt_a_row_of_failed_writes() -> None:
+    circuit = Circuit()
+    for signal in (Signal.WRITE_FAILED, Signal.READ_ANSWERED, Signal.WRITE_FAILED):
+        circuit.note(signal, 0.0)
+
+    assert circuit.state is State.OPEN
+
+
+def test_an_answer_to_another_call_than_the_probe_is_no_probe() -> None:
+    circuit = opened()
+    circuit.note(Signal.READ_ANSWERED, circuit.probe_at - 0.5)
+    early = circuit.state
+    circuit.note(Signal.READ_ANSWERED, circuit.probe_at)
+
+    assert (early, circuit.state) == (State.OPEN, State.HALF_OPEN)
+
+
+def opened(at: float = 0.0) -> Circuit:
+    circuit = Circuit()
+    for _ in range(FAILED_WRITES):
+        circuit.note(Signal.WRITE_FAILED, at)
+    return circuit
+
+
+steps = st.lists(st.tuples(st.sampled_from(Signal), st.floats(0.0, 100.0)), max_size=60)
+
+
+@given(steps)
+def test_whatever_comes_the_rules_hold(steps: list[tuple[Signal, float]]) -> None:
+    circuit, now, row = Circuit(), 0.0, 0
+    for signal, passed in steps:
+        before, now = attributes(circuit), now + passed
+        circuit.note(signal, now)
+        row = row + 1 if signal in FAILURES else 0 if signal is Signal.WRITE_ANSWERED else row
+
+        if signal is Signal.WRITE_ANSWERED:
+            assert circuit.state is State.CLOSED
+        if circuit.state is State.OPEN and before[0] is State.CLOSED:
+            assert row >= FAILED_WRITES
+            assert circuit.since == now
+        if before[0] is not State.CLOSED:
+            assert circuit.since == before[1]
+            assert circuit.state is not State.CLOSED or signal is Signal.WRITE_ANSWERED
+        if circuit.state is State.OPEN:
+            assert circuit.probe_at >= before[2] or before[0] is State.CLOSED
+            assert circuit.probe_at - now <= LONGEST_INTERVAL
+
+
+def attributes(circuit: Circuit) -> tuple[State, float, float]:
+    return circuit.state, circuit.since, circuit.probe_at
+
+
+@given(st.integers(1, 30))
+def test_the_intervals_grow_up_to_a_bound_until_a_write_is_answered(failures: int) -> None:
+    circuit = opened()
+    intervals = [circuit.probe_at]
+    for _ in range(failures):
+        now = circuit.probe_at
+        circuit.note(Signal.READ_FAILED, now)
+        intervals.append(circuit.probe_at - now)
+
+    assert intervals[: failures + 1] == [
+        min(LONGEST_INTERVAL, FIRST_INTERVAL * 2.0**n) for n in range(failures + 1)
+    ]
+    circuit.note(Signal.WRITE_ANSWERED, circuit.probe_at)
+    later = circuit.probe_at + 1.0
+    for _ in range(FAILED_WRITES):
+        circuit.note(Signal.WRITE_FAILED, later)
+    assert circuit.probe_at == later + FIRST_INTERVAL
+
+
+def test_failures_of_calls_that_were_out_already_do_not_lengthen_the_interval() -> None:
+    circuit = opened()
+    for _ in range(20):
+        circuit.note(Signal.WRITE_FAILED, 0.5)
+
+    assert circuit.probe_at == FIRST_INTERVAL
+
+
+def test_a_trial_that_fails_opens_the_circuit_for_longer() -> None:
+    circuit = opened()
+    circuit.note(Signal.READ_ANSWERED, 2.0)
+    circuit.note(Signal.WRITE_FAILED, 3.0)
+
+    assert (circuit.state, circuit.probe_at) == (State.OPEN, 3.0 + 2.0 * FIRST_INTERVAL)
+
+
+@pytest.mark.parametrize("effect", Effect)
+def test_only_what_may_be_an_outage_counts_as_a_failure(effect: Effect) -> None:
+    read = effect is Effect.SAFE
+    failing = {
+        Happening.NEVER_CONNECTED,
+        Happening.PARTLY_SENT,
+        Happening.UNANSWERED,
+        Happening.SERVER_BUSY,
+        Happening.SERVER_FAILED,
+    }
+    answered = Signal.READ_ANSWERED if read else Signal.WRITE_ANSWERED
+    failed = Signal.READ_FAILED if read else Signal.WRITE_FAILED
+    for happening in Happening:
+        expected = failed if happening in failing else None
+        if happening is Happening.REFUSED:
+            expected = answered
+        assert signal_of(effect, happening) is expected
+    assert signal_of(effect, None) is answered
