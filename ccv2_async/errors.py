@@ -54,6 +54,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from ccv2_async.text import one_line
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -126,6 +128,8 @@ class ConstantContactError(Exception):
     safe_to_retry: bool = False
 
     def __init__(self, message: str) -> None:
+        # Messages quote file names and the service: nothing of them may break or fake a log line.
+        message = one_line(message)
         super().__init__(message)
         self.message = message
 

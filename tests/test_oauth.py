@@ -316,3 +316,52 @@ async def test_cancelling_leaves_nothing_open() -> None:
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
+
+
+ISSUED = "issued-5f0c/2b==token"
+
+
+@pytest.mark.parametrize("status", ["200 OK", "201 Created", "400 Bad Request", "500 Oops"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"access_token": "' + ISSUED.encode() + b'", "expires_in": 3',
+        b"access_token=" + ISSUED.encode() + b"&expires_in=3153600&token_type=bearer",
+        b"<html><body>" + ISSUED.encode() + b"</body></html>",
+        b'"' + ISSUED.encode() + b'"',
+        b'["' + ISSUED.encode() + b'"]',
+        b'{"access_token": ["' + ISSUED.encode() + b'"]}',
+        b'{"access_token": "ok", "expires_in": "' + ISSUED.encode() + b'"}',
+        b'{"access_token": "ok", "' + ISSUED.encode() + b'": ' + b"[" * 100 + b"]" * 100 + b"}",
+        ISSUED.encode() * 5000,
+    ],
+)
+@pytest.mark.parametrize("ask", ["exchange_code", "token_info"])
+async def test_no_error_shows_a_token_that_was_just_issued(
+    status: str, body: bytes, ask: str
+) -> None:
+    async with serving(answering(status, body)) as server:
+        flow = flow_at(server)
+        try:
+            if ask == "exchange_code":
+                await flow.exchange_code(redirected(), state="kept")
+            else:
+                await flow.token_info("another-token")
+        except errors.ConstantContactError as error:
+            for one in chained(error):
+                told = traceback.TracebackException.from_exception(one, capture_locals=True)
+                frames = [f for f in told.stack if f.filename != __file__]
+                shown = f"{one!r} {one} {one.args} {vars(one)} {[f.locals for f in frames]}"
+                assert ISSUED not in shown
+
+
+async def test_what_a_users_client_raises_becomes_an_error_of_ours() -> None:
+    class Broken(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            raise KeyError("their own")
+
+    async with httpx.AsyncClient(transport=Broken()) as client:
+        with pytest.raises(errors.OutcomeUnknown, match="KeyError"):
+            await flow_at("http://127.0.0.1:9", http_client=client).exchange_code(
+                redirected(), state="kept"
+            )

@@ -484,7 +484,7 @@ class Run:
 
     def _unreadable(self, file: FileToUpload, error: Exception) -> errors.FileChanged:
         """That a stream raised; it did so before its last byte was out, so nothing was added."""
-        told = self._session.credentials.redact(f"{type(error).__name__}: {error}")[:200]
+        told = self._session.credentials.redact(f"{type(error).__name__}: {error}", 200)
         failed = errors.FileChanged(file.label, f"it could not be read ({told})")
         failed.__cause__ = error
         return failed

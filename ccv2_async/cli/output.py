@@ -11,7 +11,6 @@ import io
 import json
 import os
 import sys
-import unicodedata
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import attrs
@@ -21,6 +20,7 @@ from rich.text import Text
 
 from ccv2_async.cli.exits import Exit
 from ccv2_async.cli.fitting import fitted
+from ccv2_async.text import one_line as clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,28 +30,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Output", "OutputClosedError", "clean"]
 
-_ESCAPED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_JOINERS = frozenset("\u200c\u200d")
-"""Invisible, but part of how emoji and several scripts are written."""
-
 _UNBROKEN = 10_000
 """Characters in a line where no terminal sets a width."""
 
 
 class OutputClosedError(Exception):
     """The reader of stdout has gone, so the command ends."""
-
-
-def clean(text: str) -> str:
-    """`text` on one line, safe to show: what could steer a terminal appears as an escape."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        char.encode("unicode_escape").decode("ascii")
-        if unicodedata.category(char) in _ESCAPED and char not in _JOINERS
-        else char
-        for char in text
-    )
 
 
 class Output:

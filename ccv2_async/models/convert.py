@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Redact = Callable[[str], str]
-"""A function that takes the secrets out of a text."""
+Redact = Callable[[str, int], str]
+"""A function that takes the secrets out of a text, and gives that many characters of the rest."""
 
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
@@ -41,6 +41,8 @@ NOTHING_USED = " Nothing of it was used."
 ID_FIELDS = ("id", "file_id", "activity_id", "campaign_id", "contact_id")
 # What is left of a long text before it is laid out on one line.
 _CLEANED = 4096
+# What is read of a document that is not JSON.
+_QUOTED = 64 * 1024
 
 
 def decode(model: type[T], content: bytes, *, what: str = "", redact: Redact | None = None) -> T:
@@ -192,7 +194,7 @@ def _parsed(content: bytes, what: str, redact: Redact | None) -> Any:
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError as problem:
-        excerpt = _excerpt(_clean(bytes(content).decode("utf-8", "replace"), redact))
+        excerpt = _excerpt(_clean(bytes(content[:_QUOTED]).decode("utf-8", "replace"), redact))
         raise errors.DecodeError(
             f"{what or 'the answer'} is not JSON ({problem.msg} at byte {problem.pos}): "
             f"{excerpt!r}. Nothing of it was used.",
@@ -406,7 +408,7 @@ def _shown(value: object, redact: Redact | None) -> str:
 
 def _clean(text: str, redact: Redact | None) -> str:
     """The start of a text without its secrets: taken out before any cut could halve one."""
-    return (redact(text) if redact else text)[:_CLEANED]
+    return redact(text, _CLEANED) if redact else text[:_CLEANED]
 
 
 def _excerpt(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ccv2_async import errors
+from ccv2_async.text import one_line
 from ccv2_async.transport.retry import Happening
 
 if TYPE_CHECKING:
@@ -50,12 +51,16 @@ _ADVICE = {
 
 _LATER = " Try again later."
 
+MAX_REFUSAL = 256 * 1024
+"""The largest answer in bytes, unpacked, that is read when the service refuses a call."""
+
 MAX_ERRORS = 20
 MAX_TEXT = 300
+_MAX_PROSE = 64 * 1024
 
 
 def parse_errors(
-    content: bytes, headers: Mapping[str, str], redact: Callable[[str], str]
+    content: bytes, headers: Mapping[str, str], redact: Callable[[str, int], str]
 ) -> tuple[tuple[str, str], ...]:
     """Every `(error_key, error_message)` of an error answer, whatever its shape.
 
@@ -69,29 +74,44 @@ def parse_errors(
         document = orjson.loads(content) if content else None
     except orjson.JSONDecodeError:
         document = None
-        text = _prose(content)
+        text = _prose(content, redact)
         if text:
             found.append(("", text))
     rows: list[Any] = document if isinstance(document, list) else [document]
     for row in rows[:MAX_ERRORS]:
         if isinstance(row, dict):
-            key = row.get("error_key") or row.get("error_code") or row.get("error") or ""
-            message = row.get("error_message") or row.get("error_description") or ""
+            key = _first(row, "error_key", "error_code", "error")
+            message = _first(row, "error_message", "error_description")
             if key or message:
-                found.append((str(key), str(message)))
+                found.append((key, message))
         elif isinstance(row, str) and row:
             found.append(("", row))
     gateway = _GATEWAY_CODES.get(headers.get("x-mashery-error-code", ""))
     if gateway and all(key != gateway for key, _ in found):
         found.insert(0, (gateway, ""))
-    return tuple((redact(key)[:MAX_TEXT], redact(message)[:MAX_TEXT]) for key, message in found)
+    return tuple(
+        (one_line(redact(key, MAX_TEXT)), one_line(redact(message, MAX_TEXT)))
+        for key, message in found
+    )
 
 
-def _prose(content: bytes) -> str:
-    text = content[:2000].decode("utf-8", "replace").strip()
+def _first(row: dict[str, Any], *names: str) -> str:
+    """Return the first of some fields that says something: text, a number, or a list of them."""
+    for name in names:
+        value = row.get(name)
+        values = value[:MAX_ERRORS] if isinstance(value, list) else [value]
+        text = "; ".join(str(one) for one in values if one and isinstance(one, str | int | float))
+        if text:
+            return text
+    return ""
+
+
+def _prose(content: bytes, redact: Callable[[str, int], str]) -> str:
+    text = content[:_MAX_PROSE].decode("utf-8", "replace").strip()
     if text.startswith("<"):
         return "an HTML page"
-    return " ".join(text.split())
+    # Secrets first: a cut could halve one, and blanks are taken out afterwards.
+    return " ".join(redact(text, MAX_TEXT).split())
 
 
 def happening_of(  # noqa: PLR0911  # one for each row of the retry table

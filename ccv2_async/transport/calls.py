@@ -8,6 +8,7 @@ import attrs
 
 from ccv2_async import errors
 from ccv2_async.models.convert import decode, decode_one, decode_rows
+from ccv2_async.text import one_line
 from ccv2_async.transport.budget import Lane
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Answer:
     headers: Mapping[str, str] = attrs.field(repr=False)
     content: bytes = attrs.field(repr=False)
     what: str
-    redact: Callable[[str], str] = attrs.field(repr=False, eq=False)
+    redact: Callable[[str, int], str] = attrs.field(repr=False, eq=False)
     flaw: str = ""
     # How many earlier attempts of the same call were sent in full and may have been carried out.
     doubtful: int = 0
@@ -151,10 +152,10 @@ class Answer:
         if not self.content or not kind or "json" in kind.lower():
             return None
         text = self.content[:LONGEST_EXCERPT].decode("utf-8", "replace")
-        excerpt = self.redact(text)[:80]
+        excerpt = one_line(self.redact(text, 80))
         return errors.DecodeError(
             f"{self.what}: the service answered {self.status} with "
-            f"{self.redact(kind)[:80]!r} instead of JSON: {excerpt!r}.",
+            f"{self.redact(kind, 80)!r} instead of JSON: {excerpt!r}.",
             excerpt=excerpt,
             status=self.status,
         )

@@ -12,6 +12,9 @@ from html.entities import codepoint2name
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import httpx
+import orjson
+
 from ccv2_async.errors import MissingCredentials
 
 if TYPE_CHECKING:
@@ -107,50 +110,156 @@ class Credentials:
         digest = hmac.digest(self._checksum_key, data, hashlib.sha256)
         return base64.urlsafe_b64encode(digest[:12]).decode("ascii")
 
-    def redact(self, text: str) -> str:
-        """`text` with every form of the key and of any token it had taken out."""
-        return self._redacting.sub(HIDDEN, text)
+    def redact(self, text: str, limit: int | None = None) -> str:
+        """Return `text` without any form of the key and of any token it had.
+
+        Args:
+            text: Any text, of any length.
+            limit: How many characters of the result are needed at most.
+        """
+        return self._redacting.clean(text, limit)
 
     def redact_elsewhere(self, text: str) -> str:
-        """The same for the records of others, where a few letters may stand by chance."""
-        return text if self._elsewhere is None else self._elsewhere.sub(HIDDEN, text)
+        """Redact a record or data of others, where a few letters may stand by chance."""
+        return text if self._elsewhere is None else self._elsewhere.clean(text)
+
+    def redact_content(self, content: bytes) -> bytes:
+        """Return the body of an answer without the secrets that the service echoed in it.
+
+        JSON stays JSON. A secret of fewer than 6 characters is left in.
+        """
+        redacting = self._elsewhere
+        if redacting is None:
+            return content
+        if _ESCAPED_ASCII.search(content):
+            # JSON may write any letter as an escape; written again, each stands for itself.
+            try:
+                content = orjson.dumps(orjson.loads(content))
+            except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+                return redacting.clean(content.decode("latin-1")).encode("latin-1")
+        if not redacting.may_be_in(content):
+            return content
+        return redacting.clean(content.decode("latin-1")).encode("latin-1")
+
+    def redact_headers(self, headers: httpx.Headers) -> httpx.Headers:
+        """Return the headers of an answer without the secrets that the service echoed in them."""
+        redacting = self._elsewhere
+        if redacting is None or not any(redacting.may_be_in(value) for _, value in headers.raw):
+            return headers
+        return httpx.Headers(
+            [
+                (name, redacting.clean(value.decode("latin-1")).encode("latin-1"))
+                for name, value in headers.raw
+            ]
+        )
 
     def _remember(self, *secrets: str) -> None:
         self._secrets.update(secrets)
-        self._redacting = any_of(self._secrets)
+        self._redacting = Redacting(self._secrets)
         telling = [secret for secret in self._secrets if len(secret) >= SHORTEST_TELLING]
-        self._elsewhere = any_of(telling) if telling else None
+        self._elsewhere = Redacting(telling) if telling else None
 
 
-def any_of(secrets: Iterable[str]) -> re.Pattern[str]:
-    """A pattern for each of some secrets, none of them empty, in every form."""
-    # The longest first, so that no form is cut short by one that it contains.
-    ordered = sorted(secrets, key=len, reverse=True)
-    return re.compile("|".join(_in_every_form(secret) for secret in ordered))
+class Redacting:
+    """Takes secrets out of texts, in every form, in a time that grows with the text's length.
+
+    Args:
+        secrets: Some secrets; none of them is empty.
+    """
+
+    __slots__ = ("_longest", "_needles", "_needles_in_bytes", "_pattern")
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        # The longest first, so that no form is cut short by one that it contains.
+        ordered = sorted(secrets, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(_in_every_form, ordered)))
+        self._longest = len(ordered[0]) * _LONGEST_FORM
+        # Letters and digits stand for themselves in every form, so their longest row is in all.
+        self._needles = [
+            max(re.findall("[0-9A-Za-z]+", secret), key=len, default="") for secret in ordered
+        ]
+        self._needles_in_bytes = [needle.encode("ascii") for needle in self._needles]
+
+    def may_be_in(self, content: bytes) -> bool:
+        """Return whether a secret may stand in `content`: False is certain, and found quickly."""
+        return any(needle in content for needle in self._needles_in_bytes)
+
+    def clean(self, text: str, limit: int | None = None) -> str:
+        """Return `text` without the secrets, or the first `limit` characters of that.
+
+        A limit saves reading on, and never leaves a part of a secret at the end.
+        """
+        if not any(needle in text for needle in self._needles):
+            return text[:limit]
+        pieces: list[str] = []
+        room = len(text) * len(HIDDEN) if limit is None else limit
+        at = 0
+        while room > 0 and at < len(text):
+            # In steps, so that a thread which does this lets the others have their turns.
+            step = min(room, _STEP)
+            # Whatever begins within the step ends before this.
+            found = self._pattern.search(text, at, at + step + self._longest)
+            if found is None or found.start() >= at + step:
+                piece, at = text[at : at + step], at + step
+            else:
+                piece, at = text[at : found.start()] + HIDDEN, found.end()
+            pieces.append(piece)
+            room -= len(piece)
+        return "".join(pieces)[:limit]
+
+
+_STEP = 64 * 1024
+_ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
+# How often an encoder may have been applied to what was encoded before.
+_BACKSLASHES = 32
+_PERCENTS = 8
+_ZEROS = 8
+_LONGEST_FORM = _BACKSLASHES + len("u00") + 2
+"""Characters of one character in any form; only a row of backslashes before it may be longer."""
 
 
 def _in_every_form(secret: str) -> str:
-    """A pattern for a secret as it stands, percent-encoded, or escaped in JSON, HTML or a repr.
+    """Return a pattern for a secret in every form: plain, or as URL, JSON, HTML or repr write it.
 
     What has to be encoded differs from one encoder to the next, so each character may be or not.
+    A search reads each row of backslashes once, as the pattern begins at its beginning only.
     """
-    return "".join(map(_in_any_form, secret))
+    pattern = ""
+    for row in re.finditer(r"(.)\1*", secret, re.DOTALL):
+        char, times = row[1], len(row[0])
+        if char == "\\":
+            pattern += _backslashes(times)
+        elif pattern:
+            pattern += f"{_in_any_form(char)}{{{times}}}"
+        else:
+            pattern = f"{_in_any_form(char, first=True)}{_in_any_form(char)}{{{times - 1}}}"
+    return pattern
 
 
-def _in_any_form(char: str) -> str:
+def _backslashes(times: int) -> str:
+    """Return a pattern for a row of backslashes: which form belongs to which cannot be told."""
+    encoded = _encoded("\\", r"\\")
+    return rf"(?:(?:{encoded}){{{times}}}|\\{{{times},{times * _BACKSLASHES}}})"
+
+
+def _in_any_form(char: str, *, first: bool = False) -> str:
     if char.isalnum():
         return char
+    slashes = r"(?<!\\)\\++" if first else rf"\\{{1,{_BACKSLASHES}}}"
+    return f"(?:{_encoded(char, slashes)}|(?:{slashes})?{re.escape(char)})"
+
+
+def _encoded(char: str, slashes: str) -> str:
     digits = "".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in f"{ord(char):02x}")
     forms = [
-        r"\\+" if char == "\\" else r"\\*" + re.escape(char),
-        f"%(?:25)*{digits}",
-        rf"\\+(?:u00|x){digits}",
-        f"&#0*{ord(char)};|&#[xX]0*{digits};",
+        f"&#0{{0,{_ZEROS}}}{ord(char)};|&#[xX]0{{0,{_ZEROS}}}{digits};",
+        f"{slashes}(?:u00|x){digits}",
+        f"%(?:25){{0,{_PERCENTS}}}{digits}",
     ]
     name = codepoint2name.get(ord(char), "apos" if char == "'" else "")
     if name:
         forms.append(f"&{name};")
-    return f"(?:{'|'.join(reversed(forms))})"
+    return "|".join(forms)
 
 
 def _checked(value: Any, what: str, argument: str, variable: str) -> str:

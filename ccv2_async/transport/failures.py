@@ -141,7 +141,7 @@ class Judge:
 
     def told(self, failure: BaseException) -> str:
         """An exception in a few words, without a secret."""
-        text = self._credentials.redact(str(failure))[:200]
+        text = self._credentials.redact(str(failure), 200)
         return f"{type(failure).__name__}: {text}" if text else type(failure).__name__
 
 

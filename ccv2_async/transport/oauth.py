@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlencode
 
 import anyio
@@ -23,7 +23,7 @@ from ccv2_async.models.convert import decode
 from ccv2_async.models.kinds import is_text
 from ccv2_async.models.oauth import AccessToken, TokenInfo
 from ccv2_async.transport import answers
-from ccv2_async.transport.credentials import HIDDEN, any_of
+from ccv2_async.transport.credentials import Redacting
 from ccv2_async.transport.http.clients import UsersEngine
 from ccv2_async.transport.http.engine import open_engine
 from ccv2_async.transport.http.protocol import NothingSent
@@ -177,18 +177,23 @@ class OAuthFlow:
         answer = await self._post(path, form)
         status = answer.status
         if not 200 <= status < 300:
-            found = answers.parse_errors(answer.content, answer.headers, form.redact)
-            key, said = found[0] if found else ("", "")
+            key, said = _reason_of(answer, form)
             if status >= 500 and form.once:
                 raise _unanswered(form, self.base_url, f"status {status}")
             raise _refusal(form.what, status, key, said)
         try:
-            return decode(model, answer.content, what=form.what, redact=form.redact)
+            return decode(model, answer.content)
         except errors.DecodeError as error:
-            failed = error
-        failed.status = status
-        failed.__context__ = None  # its frames, and those below, hold the answer as it came
-        raise failed.with_traceback(None)
+            names = {field.name for field in attrs.fields(cast("Any", model))}
+            where = error.where if error.where in names else ""
+        # Made anew, and of nothing that came: the answer may hold a token that was just issued.
+        place = f", at {where}" if where else ""
+        raise errors.DecodeError(
+            f"{form.what}: the OAuth2 server answered {status}, but not with the JSON that was "
+            f"expected{place}. {form.advice}",
+            where=where,
+            status=status,
+        )
 
     async def _post(self, path: str, form: _Form) -> _Answer:
         """The answer, whole. What goes wrong leaves without the frames that hold the form."""
@@ -217,7 +222,7 @@ class OAuthFlow:
                 f"{form.what}: no connection to {url.host} ({type(error).__name__}). "
                 "Nothing was sent; try again."
             )
-        except (httpx.HTTPError, TimeoutError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  # a user's client raises whatever it likes
             failed = _unanswered(form, url.host, type(error).__name__)
         finally:
             with anyio.CancelScope(shield=True):
@@ -234,9 +239,16 @@ class _Form:
     secrets: tuple[str, ...] = attrs.field(repr=False)
     once: bool = False
 
-    def redact(self, text: str) -> str:
-        """`text` with every form of the secrets taken out."""
-        return any_of(filter(None, self.secrets)).sub(HIDDEN, text)
+    @property
+    def advice(self) -> str:
+        """What to do when no clear answer came."""
+        return (
+            "The code may be used up; begin anew at authorize_url." if self.once else "Ask again."
+        )
+
+    def redact(self, text: str, limit: int) -> str:
+        """Return the first `limit` characters of `text` without any form of the secrets."""
+        return Redacting(filter(None, self.secrets)).clean(text, limit)
 
 
 @attrs.frozen
@@ -246,6 +258,16 @@ class _Answer:
     status: int
     headers: Mapping[str, str] = attrs.field(repr=False)
     content: bytes = attrs.field(repr=False)
+
+
+def _reason_of(answer: _Answer, form: _Form) -> tuple[str, str]:
+    """Return the OAuth2 server's word for why it refused, and its description.
+
+    Prose, a page or a form without such a word is left out: it may hold a token that was just
+    issued.
+    """
+    found = answers.parse_errors(answer.content, answer.headers, form.redact)
+    return next(((key, said) for key, said in found if key), ("", ""))
 
 
 def _is_word(value: object) -> bool:
@@ -294,10 +316,8 @@ def _refusal(what: str, status: int | None, key: str, said: str) -> errors.Const
 def _unanswered(form: _Form, host: str, reason: str) -> errors.ConstantContactError:
     told = f"{form.what}: no clear answer came from {host} ({reason})."
     if form.once:
-        return errors.OutcomeUnknown(
-            f"{told} The code may be used up; begin anew at authorize_url."
-        )
-    return errors.ConnectionLost(f"{told} Ask again.", sent="wholly")
+        return errors.OutcomeUnknown(f"{told} {form.advice}")
+    return errors.ConnectionLost(f"{told} {form.advice}", sent="wholly")
 
 
 async def _exchange(engine: Engine, request: httpx.Request) -> _Answer:

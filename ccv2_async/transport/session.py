@@ -435,8 +435,9 @@ class Session:
             await _close(response, None)
         return Answer(
             status=response.status_code,
-            headers=response.headers,
-            content=content,
+            # Whatever is made of the answer, such as a status, an id or a message, is without them.
+            headers=self.credentials.redact_headers(response.headers),
+            content=self.credentials.redact_content(content),
             what=call.what,
             redact=self.credentials.redact,
             flaw=flaw,
@@ -464,7 +465,8 @@ class Session:
     ) -> Failed:
         """What an answer that is not a success means for this call and for the others."""
         try:
-            content = await read_bounded(response, call.max_answer, call.what)
+            limit = min(call.max_answer, answers.MAX_REFUSAL)
+            content = await read_bounded(response, limit, call.what)
         except (httpx.HTTPError, OSError, errors.DecodeError):
             content = b""  # the status alone says enough
         finally:

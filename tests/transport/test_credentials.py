@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, quote_plus
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -132,3 +133,63 @@ def test_a_secret_of_a_few_letters_leaves_the_records_of_others_readable() -> No
 
     assert record.getMessage() == "talking to the host"
     assert alive.redact("tik") == "[hidden]i[hidden]"
+
+
+@pytest.mark.parametrize(
+    "key", ["-key-of-mine", r"\\\key", "%25abcdef", "&#0;xyzab", "-" * 27 + "k", "/" + "k" * 30]
+)
+@pytest.mark.parametrize("filler", ["\\", "25", "0", "-", "\\u00", "&#0", "%", "k", "\\-", "%25"])
+def test_a_long_text_costs_no_more_than_its_length(key: str, filler: str) -> None:
+    credentials = Credentials(key, "+token/of==mine")
+    text = (filler * 1_000_000)[:1_000_000] + key  # reading it from each letter would take hours
+
+    assert credentials.redact(text).endswith(HIDDEN)
+    assert len(credentials.redact(text, 300)) == 300
+
+
+@given(
+    secrets,
+    st.lists(st.one_of(st.text(max_size=9), st.sampled_from(ENCODERS)), max_size=30),
+    st.integers(0, 60),
+)
+def test_a_limit_gives_the_beginning_of_the_whole_and_no_part_of_a_secret(
+    key: str, parts: list[str | Callable[[str], str]], limit: int
+) -> None:
+    credentials = Credentials(key, "another-token")
+    text = "".join(part if isinstance(part, str) else part(key) for part in parts)
+
+    assert credentials.redact(text, limit) == credentials.redact(text)[:limit]
+
+
+def every_letter(text: str) -> str:
+    return '"' + "".join(f"\\u{ord(c):04X}" for c in text) + '"'
+
+
+@pytest.mark.parametrize("encode", [json.dumps, every_letter, lambda text: json.dumps(quote(text))])
+def test_an_echo_in_json_is_taken_out_and_leaves_json(encode: Callable[[str], str]) -> None:
+    credentials = Credentials('k3y/"of"+mine', "t0ken\\of=mine")
+    for secret in ('k3y/"of"+mine', "t0ken\\of=mine"):
+        content = f'{{"id": 7, "name": {encode(secret)}, "x": "\\u00e9"}}'.encode()
+        assert json.loads(credentials.redact_content(content)) == {
+            "id": 7,
+            "name": HIDDEN,
+            "x": "é",
+        }
+
+
+def test_content_without_an_echo_is_left_as_it_came() -> None:
+    credentials = Credentials("the-key", "the-token")
+    for content in (b'{"a":  "\xc3\xa9 the key"}', b"\xff\xfe", b"", b'"\\u00e9"'):
+        assert credentials.redact_content(content) == content
+
+
+def test_a_secret_of_a_few_letters_stays_in_content() -> None:
+    assert Credentials("key", "tok").redact_content(b'{"key": "tok"}') == b'{"key": "tok"}'
+
+
+def test_an_echo_in_a_header_is_taken_out() -> None:
+    credentials = Credentials("the-key", "the-token")
+    headers = httpx.Headers({"Location": "/x/the-key", "Id": "the-token", "X": "y"})
+    cleaned = credentials.redact_headers(headers)
+    assert dict(cleaned) == {"location": f"/x/{HIDDEN}", "id": HIDDEN, "x": "y"}
+    assert credentials.redact_headers(httpx.Headers({"X": "y"})) == {"x": "y"}
