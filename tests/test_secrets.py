@@ -25,7 +25,7 @@ from tests.support.probes import chained, until
 from tests.support.servers import RawServer, serving, unused_port
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from ccv2_async.transport.calls import Answer
     from tests.support.servers import Request, Wire
@@ -369,5 +369,58 @@ async def test_in_an_answer_that_is_held(options: dict[str, Any]) -> None:
 
     async with serving(echo) as server, client(server, options) as cc:
         answer: Answer = await cc._open_parts.session.send(Call("GET", "/x", Effect.SAFE, "it"))
-    assert KEY in answer.headers["x-echo"]
+        assert_clean(str(answer.headers) + answer.content.decode(), "what came")
     assert_clean(repr(answer), "an answer")
+
+
+def spelled(text: str) -> str:
+    """JSON text in which every character is an escape."""
+    return "".join(f"\\u{ord(char):04x}" for char in text)
+
+
+@pytest.mark.parametrize("echo", [KEY, TOKEN])
+@pytest.mark.parametrize("write", [lambda text: json.dumps(text)[1:-1], spelled])
+async def test_when_a_good_answer_echoes_them(
+    watch: Watch, options: dict[str, Any], echo: str, write: Callable[[str], str]
+) -> None:
+    told = write(echo)
+    rows = f'[{{"file_id": "7", "status": "{told}", "description": "{told}", "name": "{told}"}}]'
+    failed = f'[{{"file_id": "8", "status": "Failed", "description": "no {told}"}}]'
+    activity = (
+        f'{{"id": "a1", "type": "ADD_CONTACTS", "status": "ERROR", "error_count": 1, "{told}": 1,'
+        f' "errors": [{{"message": "{told}", "line_number": 1, "email_address": "{told}"}}]}}'
+    )
+    file = f'{{"id": "{told}", "name": "{told}", "status": "{told}", "size": "{told}"}}'
+
+    async def answer(wire: Wire, request: Request) -> None:
+        if request.method == "POST":
+            where = "7" if b"a.pdf" in request.body else "8" if b"b.pdf" in request.body else echo
+            await wire.answer(
+                "202 Accepted", b"", f"Location: /v2/library/files/{quote(where, safe='')}",
+                f"Id: {where}", f"X-Echo: {echo}",
+            )  # fmt: skip
+        elif "uploadstatus/7" in request.target:
+            await wire.answer("200 OK", rows.encode())
+        elif "uploadstatus" in request.target:
+            await wire.answer("200 OK", failed.encode())
+        elif "/activities/" in request.target:
+            await wire.answer("200 OK", activity.encode())
+        else:
+            await wire.answer("200 OK", file.encode())
+
+    async with serving(answer) as server, client(server, options) as cc:
+        poller = await cc.library.begin_upload(b"abc", name="a.pdf")
+        await poller.poll_once()
+        failing = await cc.library.begin_upload(b"abc", name="b.pdf")
+        await failing.poll_once()
+        await watch.failing(failing.wait(), errors.UploadFailed)
+        await watch.failing(cc.library.begin_upload(b"abc", name="c.pdf"))
+        watch.raised.append(poller.timed_out(900.0))
+        await watch.failing(cc.library.get_file("1"))
+        job = await cc.activities.get("a1")
+        for thing in (poller, failing, job):
+            for text in shown(thing, 2):
+                assert_clean(text, repr(type(thing)))
+        for token in (poller.token(), failing.token()):
+            coded = token.split(".")[-1] + token
+            assert_clean(coded, "a resume token")
