@@ -72,10 +72,10 @@ class Look:
             raise errors.PaginationError(
                 f"{self.what}: {PAGES * ROWS} newer files are in the way. Look there yourself."
             )
-        answer = await session.send(
-            Call("GET", self.path, Effect.SAFE, self.what, query=query, lane=lane)
+        answer, page = await session.read(
+            Call("GET", self.path, Effect.SAFE, self.what, query=query, lane=lane),
+            lambda answer: (answer, answer.rows(LibraryFile, paged=True)),
         )
-        page = answer.rows(LibraryFile, paged=True)
         try:
             following = cursor(page.next_link)
         except ValueError:

@@ -296,7 +296,7 @@ class Settler:
             f"library file {file_id}",
             lane=upload.lane,
         )
-        name = (await self._session.send(call)).read(LibraryFile).name
+        name = (await self._session.read(call, lambda answer: answer.read(LibraryFile))).name
         return unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", upload.name)
 
     async def _judge_after(
