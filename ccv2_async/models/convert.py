@@ -36,6 +36,9 @@ Redact = Callable[[str, int], str]
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 EXCERPT_LIMIT = 80
+MAX_WEIGHT = 1_000_000
+"""The most values in a document, an object counting as four: some 60 MB of memory at most."""
+
 ROW_LIMIT = 500
 NOTHING_USED = " Nothing of it was used."
 ID_FIELDS = ("id", "file_id", "activity_id", "campaign_id", "contact_id")
@@ -187,8 +190,14 @@ def _parsed(content: bytes, what: str, redact: Redact | None) -> Any:
     """Return the JSON in `content` as dicts and lists.
 
     Raises:
-        DecodeError: It is not JSON.
+        DecodeError: It is not JSON, or holds more values than memory is spent on.
     """
+    # Before anything is made of it: a few bytes of "[]," become a hundred of memory.
+    weight = content.count(b",") + content.count(b"[") + 4 * content.count(b"{")
+    if weight > MAX_WEIGHT:
+        raise errors.DecodeError(
+            f"{what or 'the answer'} holds more than a million values. Nothing of it was used."
+        )
     import orjson  # noqa: PLC0415  # imported when first needed: importing the package stays quick
 
     try:

@@ -138,7 +138,9 @@ async def _head(
         failed: errors.TransportError = errors.ConnectFailed(
             f"{what}: no connection to {host} ({type(error).__name__}). Try again."
         )
-    except (httpx.HTTPError, TimeoutError, OSError) as error:
+    except errors.ConstantContactError:
+        raise
+    except Exception as error:  # noqa: BLE001  # engines raise more than they document
         failed = _broken(what, host, error)
         if limit is not None and isinstance(error, TimeoutError) and limit.left <= 0.0:
             failed = limit.exceeded(what)
@@ -173,7 +175,9 @@ async def _pieces(response: httpx.Response, what: str) -> AsyncGenerator[bytes, 
         async with aclosing(raw) as received:
             async for piece in received:
                 yield piece
-    except (httpx.HTTPError, TimeoutError, OSError) as error:
+    except errors.ConstantContactError:
+        raise
+    except Exception as error:  # noqa: BLE001  # engines raise more than they document
         failed = _broken(what, response.request.url.host, error)
     if failed is not None:
         raise failed

@@ -433,3 +433,10 @@ def test_a_word_in_any_case_is_written_as_the_service_spells_it(word: str) -> No
 
 def test_a_word_that_no_enumeration_knows_is_written_as_it_is() -> None:
     assert unstructure(LibraryFile("7", name="menu.pdf", source="Fax"))["source"] == "Fax"
+
+
+@pytest.mark.parametrize("row", [b"[],", b"{},", b'{"":0},', b"1,", b'"",'])
+def test_a_document_of_very_many_values_is_refused_before_it_is_read(row: bytes) -> None:
+    content = b"[" + row * 1_000_001 + b"0]"
+    problem = refused(list[LibraryFile], content)
+    assert "more than a million values" in str(problem)

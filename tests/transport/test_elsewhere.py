@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccv2_async import errors
+from ccv2_async import ConstantContact, errors
 from ccv2_async.transport.elsewhere import target_of
 from tests.support.probes import chained, nothing_left
 from tests.support.servers import serving, unused_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from ccv2_async.transport.session import Session
     from tests.support.servers import Request, Wire
@@ -256,3 +256,26 @@ async def test_breaking_off_leaves_nothing_open(
         await session.aclose()
         while server.open:  # noqa: ASYNC110  # the server has no event for it
             await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("fails", ["head", "body"])
+async def test_what_a_users_transport_raises_becomes_an_error_of_ours(fails: str) -> None:
+    class Body(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"a"
+            raise KeyError("their own")
+
+    class Broken(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if fails == "head":
+                raise KeyError("their own")
+            return httpx.Response(200, stream=Body())
+
+    async with httpx.AsyncClient(transport=Broken()) as own:
+        client = ConstantContact(api_key="the-key", access_token="the-token", http_client=own)
+        async with client:
+            session = client._open_parts.session
+            with pytest.raises(errors.ConnectionLost, match="KeyError"):  # noqa: PT012  # while it is read
+                async with session.download("https://files.example/x.csv", "it") as pieces:
+                    async for _ in pieces:
+                        pass
