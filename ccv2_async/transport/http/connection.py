@@ -202,7 +202,9 @@ class Connection:
 
     def _begin(self, data: bytes = b"") -> None:
         """Write the head of the request, with the beginning of its body if that is at hand."""
-        head, self._head = cast("bytes", self._head), None
+        head, self._head = self._head, None
+        if head is None:  # the timer runs on while the body is sent
+            return
         if self._stream.start(head, data):
             self._stream.on_event = self._overhear
         else:
