@@ -447,7 +447,10 @@ class Run:
         """Whether a file is to be taken up again after an outage, which its error belongs to."""
         if isinstance(error, errors.ServiceUnavailable):
             return True  # it was held back
-        if not self._session.outage.goes_on or not sending.upload.source.repeatable:
+        # The look for it may have been held back, although the service is back by now.
+        held_back = isinstance(error.__cause__, errors.ServiceUnavailable)
+        goes_on = held_back or self._session.outage.goes_on
+        if not goes_on or not sending.upload.source.repeatable:
             return False
         if isinstance(error, errors.AmbiguousUpload):
             if self._options.on_ambiguous == "raise":
@@ -461,8 +464,9 @@ class Run:
     ) -> None:
         if isinstance(error, errors.AmbiguousUpload):
             await self._failed(sending.file, entry, error, BulkState.AMBIGUOUS)
-            if isinstance(error.__cause__, _FATAL):
-                raise error.__cause__
+            cause = error.__cause__
+            if isinstance(cause, _FATAL) and not isinstance(cause, errors.ServiceUnavailable):
+                raise cause
         elif isinstance(error, _FATAL):
             await self._put_back(sending)
             raise error
