@@ -37,7 +37,7 @@ EXTRAS = {
     "cli": ("ccv2_async.cli.main",),
     "sandbox": ("ccv2_async.sandbox.Sandbox",),
     "httpx2": ("ccv2_async.ConstantContact", "httpx2"),
-    "redis": ("ccv2_async.transport.shared_budget.SharedBudget", "redis", "limits"),
+    "redis": ("ccv2_async.transport.quota.shared.SharedBudget", "redis", "limits"),
     "workers": ("ccv2_async.workers", "ccv2_async.workers.brokers"),
     "otel": ("ccv2_async.otel.Tracing",),
     "examples": ("ccv2_async.sandbox.Sandbox", "fastapi"),

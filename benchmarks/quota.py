@@ -25,9 +25,9 @@ import httpx
 from benchmarks import virtual_time
 from benchmarks.results import Case, Series
 from ccv2_async import ConstantContact
-from ccv2_async.bulk import FileToUpload
 from ccv2_async.clock import LoopClock
 from ccv2_async.sandbox import Sandbox
+from ccv2_async.uploads.many import FileToUpload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

@@ -17,21 +17,21 @@ from ccv2_async.version import __version__
 
 if TYPE_CHECKING:
     from ccv2_async import errors, models
-    from ccv2_async.bulk.items import FileToUpload
-    from ccv2_async.bulk.results import BulkProgress, BulkState, FileProgress, UploadResult
-    from ccv2_async.bulk.uploads import BulkUpload
+    from ccv2_async.activities.row_errors import row_error
+    from ccv2_async.activities.split import BulkPoller, SplitActivity
     from ccv2_async.client import ConstantContact
     from ccv2_async.errors import ConstantContactError
+    from ccv2_async.oauth import OAuthFlow, new_state
     from ccv2_async.observe import Event
-    from ccv2_async.polling.jobs import State, Update
+    from ccv2_async.polling.job import State, Update
     from ccv2_async.polling.poller import ActivityPoller, Poller, UploadPoller
-    from ccv2_async.polling.row_errors import row_error
-    from ccv2_async.polling.split import BulkPoller, SplitActivity
     from ccv2_async.resources.listing import Listing
-    from ccv2_async.transport.budget import Budget, Lane
-    from ccv2_async.transport.calls import Timeouts
-    from ccv2_async.transport.oauth import OAuthFlow, new_state
-    from ccv2_async.transport.progress import Progress
+    from ccv2_async.transport.calls.call import Timeouts
+    from ccv2_async.transport.files.progress import Progress
+    from ccv2_async.transport.quota.budget import Budget, Lane
+    from ccv2_async.uploads.many.bulk_upload import BulkUpload
+    from ccv2_async.uploads.many.items import FileToUpload
+    from ccv2_async.uploads.many.results import BulkProgress, BulkState, FileProgress, UploadResult
     from ccv2_async.webhooks import verify_webhook
 
 __all__ = [
@@ -67,29 +67,29 @@ __all__ = [
 
 _HOMES = {
     "ActivityPoller": "polling.poller",
-    "Budget": "transport.budget",
-    "BulkPoller": "polling.split",
-    "BulkProgress": "bulk.results",
-    "BulkState": "bulk.results",
-    "BulkUpload": "bulk.uploads",
+    "Budget": "transport.quota.budget",
+    "BulkPoller": "activities.split",
+    "BulkProgress": "uploads.many.results",
+    "BulkState": "uploads.many.results",
+    "BulkUpload": "uploads.many.bulk_upload",
     "ConstantContact": "client",
     "ConstantContactError": "errors",
     "Event": "observe",
-    "FileProgress": "bulk.results",
-    "FileToUpload": "bulk.items",
-    "Lane": "transport.budget",
+    "FileProgress": "uploads.many.results",
+    "FileToUpload": "uploads.many.items",
+    "Lane": "transport.quota.budget",
     "Listing": "resources.listing",
-    "OAuthFlow": "transport.oauth",
+    "OAuthFlow": "oauth",
     "Poller": "polling.poller",
-    "Progress": "transport.progress",
-    "SplitActivity": "polling.split",
-    "State": "polling.jobs",
-    "Timeouts": "transport.calls",
-    "Update": "polling.jobs",
+    "Progress": "transport.files.progress",
+    "SplitActivity": "activities.split",
+    "State": "polling.job",
+    "Timeouts": "transport.calls.call",
+    "Update": "polling.job",
     "UploadPoller": "polling.poller",
-    "UploadResult": "bulk.results",
-    "new_state": "transport.oauth",
-    "row_error": "polling.row_errors",
+    "UploadResult": "uploads.many.results",
+    "new_state": "oauth",
+    "row_error": "activities.row_errors",
     "verify_webhook": "webhooks",
 }
 

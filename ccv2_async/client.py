@@ -7,28 +7,28 @@ from collections.abc import Iterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
+from ccv2_async.activities.status import ACTIVITY
+from ccv2_async.client_options import check_options
 from ccv2_async.clock import SystemClock
 from ccv2_async.errors import ClientClosed, InvalidField, TokenError, UsageError
+from ccv2_async.models.arguments import checked_id, checked_seconds
 from ccv2_async.observe import Hook
-from ccv2_async.polling.activities import ACTIVITY
+from ccv2_async.polling.gather import as_they_end, outcomes, statuses
 from ccv2_async.polling.poller import ActivityPoller, Poller, UploadPoller
 from ccv2_async.polling.sweep import Sweep
-from ccv2_async.polling.together import as_they_end, outcomes, statuses
 from ccv2_async.polling.token import decode
-from ccv2_async.polling.uploads import UPLOAD
-from ccv2_async.resources.arguments import checked_id, checked_seconds
 from ccv2_async.resources.library import Library
-from ccv2_async.resources.settle import SETTLE_TIME
-from ccv2_async.resources.uploads import Uploader
-from ccv2_async.transport.budget import Budget
-from ccv2_async.transport.calls import Timeouts
-from ccv2_async.transport.credentials import Credentials
+from ccv2_async.transport.calls.call import Timeouts
+from ccv2_async.transport.calls.credentials import Credentials
+from ccv2_async.transport.calls.origin import checked_origin
+from ccv2_async.transport.calls.outage import OUTAGE_TIMEOUT
+from ccv2_async.transport.calls.session import Session
+from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.transport.http.clients import shows_visible_url, users_engine
-from ccv2_async.transport.options import check_options
-from ccv2_async.transport.origin import checked_origin
-from ccv2_async.transport.outage import OUTAGE_TIMEOUT
-from ccv2_async.transport.session import Session
-from ccv2_async.transport.threads import FileThreads
+from ccv2_async.transport.quota.budget import Budget
+from ccv2_async.uploads.settle import SETTLE_TIME
+from ccv2_async.uploads.status import UPLOAD
+from ccv2_async.uploads.uploader import Uploader
 from ccv2_async.version import __version__
 
 if TYPE_CHECKING:
@@ -37,13 +37,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import TracebackType
 
-    from ccv2_async.bulk.items import Items
-    from ccv2_async.bulk.results import OnBulkProgress, OnFileProgress
-    from ccv2_async.bulk.uploads import BulkUpload
     from ccv2_async.clock import Clock
     from ccv2_async.errors import JobError
     from ccv2_async.observe import OnEvent
-    from ccv2_async.polling.jobs import Job, JobKind, Update
+    from ccv2_async.polling.job import Job, JobKind, Update
     from ccv2_async.resources.account import Account
     from ccv2_async.resources.activities import Activities
     from ccv2_async.resources.base import Resource
@@ -51,11 +48,14 @@ if TYPE_CHECKING:
     from ccv2_async.resources.contacts import Contacts
     from ccv2_async.resources.events import Events
     from ccv2_async.resources.lists import Lists
-    from ccv2_async.resources.prepare import OnAmbiguous, OnDuplicate
     from ccv2_async.resources.tracking import Tracking
+    from ccv2_async.transport.calls.session import RefreshToken
     from ccv2_async.transport.http.clients import UsersClient
     from ccv2_async.transport.http.engine import Engine
-    from ccv2_async.transport.session import RefreshToken
+    from ccv2_async.uploads.many.bulk_upload import BulkUpload
+    from ccv2_async.uploads.many.items import Items
+    from ccv2_async.uploads.many.results import OnBulkProgress, OnFileProgress
+    from ccv2_async.uploads.prepare import OnAmbiguous, OnDuplicate
 
 P = TypeVar("P", bound=Poller[Any])
 R = TypeVar("R", bound="Resource")
@@ -461,7 +461,7 @@ class ConstantContact:
             InvalidField: An argument is wrong; nothing was done. What iterating raises, see
                 `BulkUpload`.
         """
-        from ccv2_async.bulk import uploads as bulk  # noqa: PLC0415  # when first used
+        from ccv2_async.uploads.many import bulk_upload as bulk  # noqa: PLC0415  # when first used
 
         parts = self._open_parts
         options = bulk.Options(

@@ -14,20 +14,20 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ccv2_async.bulk.results import BulkState
-from ccv2_async.bulk.rows import Entry, action_for
+from ccv2_async.activities.status import ACTIVITY
 from ccv2_async.models.outcomes import Outcome
 from ccv2_async.polling import schedule
-from ccv2_async.polling.activities import ACTIVITY
-from ccv2_async.polling.jobs import Job, State
-from ccv2_async.polling.uploads import UPLOAD
-from ccv2_async.transport import retry
-from ccv2_async.transport.budget import Budget, Lane
+from ccv2_async.polling.job import Job, State
+from ccv2_async.transport.calls import retry
+from ccv2_async.transport.quota.budget import Budget, Lane
+from ccv2_async.uploads.many.plan import Entry, action_for
+from ccv2_async.uploads.many.results import BulkState
+from ccv2_async.uploads.status import UPLOAD
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
-    from ccv2_async.polling.jobs import JobKind
+    from ccv2_async.polling.job import JobKind
 
 INK, FAINT, PAPER, RULE = "#14213d", "#5c677d", "#ffffff", "#ccd3dd"
 BLUE, GREEN, RED, SAND, GREY = "#c5dcf5", "#bfe3c8", "#f4c4bd", "#fbe0a8", "#e6e9ee"

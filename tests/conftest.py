@@ -20,7 +20,7 @@ from tests.support.skips import judged
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterator
 
-    from ccv2_async.transport.session import Session
+    from ccv2_async.transport.calls.session import Session
 
 
 @pytest.hookimpl(wrapper=True)

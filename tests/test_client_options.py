@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from ccv2_async import Budget, ConstantContact, errors
-from ccv2_async.transport.calls import Timeouts
+from ccv2_async.transport.calls.call import Timeouts
 
 GIVEN: dict[str, Any] = {"api_key": "sandbox-key", "access_token": "sandbox-token"}
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from ccv2_async import errors
-from ccv2_async.transport.oauth import BASE_URL, OAuthFlow, new_state
+from ccv2_async.oauth import BASE_URL, OAuthFlow, new_state
 from tests.support.probes import chained, nothing_left
 from tests.support.servers import serving, unused_port
 

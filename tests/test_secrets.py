@@ -18,8 +18,8 @@ from httpx_aiohttp import AiohttpTransport
 
 from ccv2_async import ConstantContact, errors
 from ccv2_async.sandbox import Sandbox
-from ccv2_async.transport.calls import Call, Timeouts
-from ccv2_async.transport.retry import Effect
+from ccv2_async.transport.calls.call import Call, Timeouts
+from ccv2_async.transport.calls.retry import Effect
 from tests.support.clocks import SkippingClock
 from tests.support.probes import chained, until
 from tests.support.servers import RawServer, serving, unused_port
@@ -27,7 +27,7 @@ from tests.support.servers import RawServer, serving, unused_port
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-    from ccv2_async.transport.calls import Answer
+    from ccv2_async.transport.calls.call import Answer
     from tests.support.servers import Request, Wire
 
 KEY = 'k3y/"of"+the&app%'

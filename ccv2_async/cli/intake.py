@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.bulk.folders import check_depth, check_names
-from ccv2_async.bulk.items import FileToUpload
-from ccv2_async.bulk.journal import JournalFiles
 from ccv2_async.cli.jobs import counted
 from ccv2_async.cli.wording import reworded
 from ccv2_async.models import FileSource
-from ccv2_async.resources.prepare import prepare
-from ccv2_async.transport.files import measure
+from ccv2_async.transport.files.reading import measure
+from ccv2_async.uploads.many.folders import check_depth, check_names
+from ccv2_async.uploads.many.items import FileToUpload
+from ccv2_async.uploads.many.journal import JournalFiles
+from ccv2_async.uploads.prepare import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

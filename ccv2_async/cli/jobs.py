@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 from ccv2_async import errors
+from ccv2_async.activities.row_errors import failed_rows
+from ccv2_async.activities.split import BulkPoller
 from ccv2_async.cli.exits import Exit, exit_of_item, heaviest
 from ccv2_async.cli.output import OutputClosedError
 from ccv2_async.models import Activity
-from ccv2_async.polling.jobs import State
-from ccv2_async.polling.row_errors import failed_rows
-from ccv2_async.polling.split import BulkPoller
+from ccv2_async.polling.job import State
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Container, Coroutine, Iterable, Iterator

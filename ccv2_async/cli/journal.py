@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import attrs
 from cyclopts import App, Parameter
 
-from ccv2_async.bulk.journal import entries, retry_files
-from ccv2_async.bulk.results import BulkState
 from ccv2_async.cli.exits import Exit
 from ccv2_async.cli.jobs import counted
 from ccv2_async.cli.output import Output
 from ccv2_async.cli.running import run
+from ccv2_async.uploads.many.journal import entries, retry_files
+from ccv2_async.uploads.many.results import BulkState
 
 if TYPE_CHECKING:
-    from ccv2_async.bulk.rows import Entry
+    from ccv2_async.uploads.many.plan import Entry
 
 __all__ = ["journal"]
 

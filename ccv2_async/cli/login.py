@@ -20,8 +20,8 @@ from ccv2_async.cli.output import Output
 from ccv2_async.cli.running import run
 from ccv2_async.client import BASE_URL
 from ccv2_async.errors import InvalidField, MissingCredentials, UsageError
-from ccv2_async.transport.oauth import BASE_URL as OAUTH_URL
-from ccv2_async.transport.oauth import OAuthFlow, new_state
+from ccv2_async.oauth import BASE_URL as OAUTH_URL
+from ccv2_async.oauth import OAuthFlow, new_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from ccv2_async.bulk.results import Action
 from ccv2_async.cli.closing import MOST_ROWS
 from ccv2_async.cli.jobs import counted
 from ccv2_async.cli.output import clean
 from ccv2_async.cli.tables import table
 from ccv2_async.cli.wording import told
+from ccv2_async.uploads.many.results import Action
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
-    from ccv2_async.bulk.results import UploadResult
     from ccv2_async.cli.output import Output
+    from ccv2_async.uploads.many.results import UploadResult
 
 __all__ = ["show_plan"]
 

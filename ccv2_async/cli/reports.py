@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from ccv2_async.activities.row_errors import row_error
+from ccv2_async.activities.row_errors import told as told_of_row
 from ccv2_async.cli.jobs import counted
 from ccv2_async.cli.live import STYLES
 from ccv2_async.cli.output import clean
 from ccv2_async.cli.tables import linked, table
 from ccv2_async.cli.wording import told
 from ccv2_async.models import Activity, unstructure
-from ccv2_async.polling.row_errors import row_error
-from ccv2_async.polling.row_errors import told as told_of_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,8 +13,6 @@ import attrs
 from cyclopts import Parameter
 
 from ccv2_async import errors
-from ccv2_async.bulk.items import FileToUpload
-from ccv2_async.bulk.results import BulkState
 from ccv2_async.cli import intake
 from ccv2_async.cli.closing import (
     MOST_ROWS,
@@ -41,16 +39,18 @@ from ccv2_async.cli.running import run
 from ccv2_async.cli.service import Service, open_client
 from ccv2_async.cli.totals import Totals
 from ccv2_async.cli.wording import told
-from ccv2_async.resources.prepare import OnDuplicate  # noqa: TC001  # read by cyclopts
-from ccv2_async.transport.outage import OUTAGE_TIMEOUT
+from ccv2_async.transport.calls.outage import OUTAGE_TIMEOUT
+from ccv2_async.uploads.many.items import FileToUpload
+from ccv2_async.uploads.many.results import BulkState
+from ccv2_async.uploads.prepare import OnDuplicate  # noqa: TC001  # read by cyclopts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ccv2_async.bulk.results import FileProgress, UploadResult
-    from ccv2_async.bulk.uploads import BulkUpload
     from ccv2_async.cli.jobs import Display
     from ccv2_async.client import ConstantContact
+    from ccv2_async.uploads.many.bulk_upload import BulkUpload
+    from ccv2_async.uploads.many.results import FileProgress, UploadResult
 
 __all__ = ["upload"]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ccv2_async.clock import Clock
-    from ccv2_async.transport.baton import Waiter
+    from ccv2_async.transport.quota.leader import Waiter
 
 
 class Deadlines:

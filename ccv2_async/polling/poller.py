@@ -11,17 +11,17 @@ from ccv2_async import errors
 from ccv2_async.models import LibraryFile
 from ccv2_async.models.activities import Activity
 from ccv2_async.models.kinds import is_number
-from ccv2_async.polling.jobs import State
+from ccv2_async.polling.job import State
 from ccv2_async.polling.token import TokenData, encode
 from ccv2_async.polling.watchers import Until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator
 
-    from ccv2_async.polling.jobs import Job, Update
+    from ccv2_async.polling.job import Job, Update
     from ccv2_async.polling.sweep import Sweep
-    from ccv2_async.transport.links import JobKindName
-    from ccv2_async.transport.session import Session
+    from ccv2_async.transport.calls.links import JobKindName
+    from ccv2_async.transport.calls.session import Session
 
 Result_co = TypeVar("Result_co", covariant=True)
 

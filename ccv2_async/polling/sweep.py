@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from ccv2_async import errors
 from ccv2_async.observe import JobEnded, JobStarted, Polled, StatusChanged
 from ccv2_async.polling.deadlines import Deadlines
-from ccv2_async.polling.jobs import HOLE, UNTOLD, Job, State
+from ccv2_async.polling.job import HOLE, UNTOLD, Job, State
 from ccv2_async.polling.schedule import (
     BatchSize,
     Typical,
@@ -30,14 +30,14 @@ from ccv2_async.polling.schedule import (
     spacing,
 )
 from ccv2_async.polling.watchers import Until, WatchedJobs, Watcher
-from ccv2_async.transport.baton import Baton
+from ccv2_async.transport.quota.leader import Baton
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from ccv2_async.polling.jobs import JobKind, Row
-    from ccv2_async.transport.links import JobKindName
-    from ccv2_async.transport.session import Session
+    from ccv2_async.polling.job import JobKind, Row
+    from ccv2_async.transport.calls.links import JobKindName
+    from ccv2_async.transport.calls.session import Session
 
 logger: logging.Logger = logging.getLogger("ccv2_async.polling")
 

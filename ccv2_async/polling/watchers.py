@@ -7,11 +7,11 @@ import enum
 from collections import deque
 from typing import TYPE_CHECKING
 
-from ccv2_async.transport.baton import Waiter
+from ccv2_async.transport.quota.leader import Waiter
 
 if TYPE_CHECKING:
     from ccv2_async import errors
-    from ccv2_async.polling.jobs import Job
+    from ccv2_async.polling.job import Job
     from ccv2_async.polling.sweep import Sweep
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from ccv2_async.errors import DecodeError
 from ccv2_async.models import AccountInfo, VerifiedEmailAddress, VerifiedEmailStatus
-from ccv2_async.resources.arguments import checked_model, checked_text, one_of
+from ccv2_async.models.arguments import checked_model, checked_text, one_of
 from ccv2_async.resources.base import Resource, result_of
-from ccv2_async.transport.retry import Effect
+from ccv2_async.transport.calls.retry import Effect
 
 if TYPE_CHECKING:
     from typing import Unpack

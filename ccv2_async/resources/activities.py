@@ -7,6 +7,13 @@ from collections.abc import Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
+from ccv2_async.activities.contact_columns import unknown_columns
+from ccv2_async.activities.contact_files import portions_of
+from ccv2_async.activities.contact_rows import import_requests, removal_requests
+from ccv2_async.activities.csv_survey import MOST_IMPORT_ROWS, MOST_ROWS, Purpose
+from ccv2_async.activities.exports import DOWNLOAD_DEADLINE, Exports
+from ccv2_async.activities.row_errors import Lines
+from ccv2_async.activities.starter import Portion, Start, Starter
 from ccv2_async.errors import InvalidField
 from ccv2_async.models import (
     Activity,
@@ -16,11 +23,7 @@ from ccv2_async.models import (
     ExportContactsRequest,
     ExportSortBy,
 )
-from ccv2_async.models.convert import encode_body
-from ccv2_async.models.kinds import is_whole
-from ccv2_async.models.rules import check
-from ccv2_async.polling.row_errors import Lines
-from ccv2_async.resources.arguments import (
+from ccv2_async.models.arguments import (
     checked_flag,
     checked_id,
     checked_ids,
@@ -32,29 +35,26 @@ from ccv2_async.resources.arguments import (
     one_of,
     query_of,
 )
+from ccv2_async.models.convert import encode_body
+from ccv2_async.models.kinds import is_whole
+from ccv2_async.models.rules import check
 from ccv2_async.resources.base import Resource, path_to
-from ccv2_async.resources.contact_columns import unknown_columns
-from ccv2_async.resources.contact_files import portions_of
-from ccv2_async.resources.contact_rows import import_requests, removal_requests
-from ccv2_async.resources.exports import DOWNLOAD_DEADLINE, Exports
-from ccv2_async.resources.imports import MOST_IMPORT_ROWS, MOST_ROWS, Purpose
-from ccv2_async.resources.starts import Portion, Start, Starter
-from ccv2_async.transport.body import BytesBody
-from ccv2_async.transport.budget import Lane
-from ccv2_async.transport.retry import Effect
+from ccv2_async.transport.calls.retry import Effect
+from ccv2_async.transport.files.body import BytesBody
+from ccv2_async.transport.quota.budget import Lane
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from ccv2_async.polling.split import BulkPoller
+    from ccv2_async.activities.contact_files import ContactFile
+    from ccv2_async.activities.contact_rows import ContactRow, RowsRequest
+    from ccv2_async.activities.exports import ExportTarget
+    from ccv2_async.activities.split import BulkPoller
     from ccv2_async.polling.sweep import Sweep
-    from ccv2_async.resources.contact_files import ContactFile
-    from ccv2_async.resources.contact_rows import ContactRow, RowsRequest
-    from ccv2_async.resources.exports import ExportTarget
     from ccv2_async.resources.listing import OnBadRow
-    from ccv2_async.transport.session import Session
-    from ccv2_async.transport.threads import FileThreads
+    from ccv2_async.transport.calls.session import Session
+    from ccv2_async.transport.files.threads import FileThreads
 
 ContactsInput: TypeAlias = "ContactFile | Iterable[ContactRow]"
 """The path of a file, or contacts (`ImportData`, or an address as text)."""

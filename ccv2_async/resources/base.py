@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from ccv2_async.errors import DecodeError
+from ccv2_async.models.arguments import checked_changes, checked_id, checked_limit, query_of
 from ccv2_async.models.convert import encode_body
 from ccv2_async.models.rules import check
-from ccv2_async.resources.arguments import checked_changes, checked_id, checked_limit, query_of
 from ccv2_async.resources.listing import Listing, checked_on_bad_row, good_rows
-from ccv2_async.transport.body import BytesBody
-from ccv2_async.transport.calls import Call
-from ccv2_async.transport.links import segment
-from ccv2_async.transport.retry import Effect
+from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.links import segment
+from ccv2_async.transport.calls.retry import Effect
+from ccv2_async.transport.files.body import BytesBody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ccv2_async.resources.listing import OnBadRow
-    from ccv2_async.transport.calls import Answer
-    from ccv2_async.transport.session import Session
+    from ccv2_async.transport.calls.call import Answer
+    from ccv2_async.transport.calls.session import Session
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from ccv2_async.models import (
     TestSendFormat,
     check,
 )
-from ccv2_async.resources.arguments import checked_model, checked_texts, one_of
+from ccv2_async.models.arguments import checked_model, checked_texts, one_of
 from ccv2_async.resources.base import Resource, path_to
 
 if TYPE_CHECKING:

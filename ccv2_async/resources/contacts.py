@@ -18,13 +18,13 @@ from ccv2_async.models import (
     SignupForm,
     SignupFormWrite,
 )
-from ccv2_async.models.rules import check
-from ccv2_async.resources.arguments import (
+from ccv2_async.models.arguments import (
     checked_changes,
     checked_model,
     checked_text,
     one_of,
 )
+from ccv2_async.models.rules import check
 from ccv2_async.resources.base import Resource, path_to
 
 if TYPE_CHECKING:

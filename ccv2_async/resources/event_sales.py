@@ -17,7 +17,7 @@ from ccv2_async.models import (
     Promocode,
     PromocodeWrite,
 )
-from ccv2_async.resources.arguments import checked_model
+from ccv2_async.models.arguments import checked_model
 from ccv2_async.resources.base import Resource, path_to
 
 if TYPE_CHECKING:

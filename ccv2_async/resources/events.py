@@ -13,10 +13,10 @@ from ccv2_async.models import (
     Registrant,
     RegistrantDetail,
 )
-from ccv2_async.resources.arguments import checked_model, one_of
+from ccv2_async.models.arguments import checked_model, one_of
 from ccv2_async.resources.base import path_to, result_of
 from ccv2_async.resources.event_sales import EVENT, EventSales
-from ccv2_async.transport.retry import Effect
+from ccv2_async.transport.calls.retry import Effect
 
 if TYPE_CHECKING:
     from typing import Unpack

@@ -19,10 +19,7 @@ from ccv2_async.models import (
     LibraryInfo,
     MoveResult,
 )
-from ccv2_async.models.library import ROOT_FOLDER_IDS
-from ccv2_async.polling.poller import UploadPoller
-from ccv2_async.polling.uploads import UPLOAD, status_rows
-from ccv2_async.resources.arguments import (
+from ccv2_async.models.arguments import (
     checked_changes,
     checked_flag,
     checked_function,
@@ -35,13 +32,16 @@ from ccv2_async.resources.arguments import (
     joined_ids,
     one_of,
 )
+from ccv2_async.models.library import ROOT_FOLDER_IDS
+from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.resources.base import Resource, path_to, result_of
 from ccv2_async.resources.listing import checked_on_bad_row, good_rows
-from ccv2_async.resources.prepare import prepare
-from ccv2_async.transport.budget import Lane
-from ccv2_async.transport.calls import UPLOAD_DEADLINE, Call
-from ccv2_async.transport.links import segment
-from ccv2_async.transport.retry import Effect
+from ccv2_async.transport.calls.call import UPLOAD_DEADLINE, Call
+from ccv2_async.transport.calls.links import segment
+from ccv2_async.transport.calls.retry import Effect
+from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.uploads.prepare import prepare
+from ccv2_async.uploads.status import UPLOAD, status_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,11 +49,11 @@ if TYPE_CHECKING:
     from ccv2_async.models import FileType, FileUploadStatus
     from ccv2_async.polling.sweep import Sweep
     from ccv2_async.resources.listing import Listing, OnBadRow
-    from ccv2_async.resources.prepare import OnAmbiguous, OnDuplicate
-    from ccv2_async.resources.uploads import Uploader
-    from ccv2_async.transport.progress import ProgressCallback
-    from ccv2_async.transport.session import Session
-    from ccv2_async.transport.sources import FileInput
+    from ccv2_async.transport.calls.session import Session
+    from ccv2_async.transport.files.progress import ProgressCallback
+    from ccv2_async.transport.files.sources import FileInput
+    from ccv2_async.uploads.prepare import OnAmbiguous, OnDuplicate
+    from ccv2_async.uploads.uploader import Uploader
 
 MOST_ROWS = 1000
 

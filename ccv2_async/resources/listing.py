@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeAlias, Ty
 from ccv2_async.errors import InvalidField, PaginationError, UnreadableRow, UsageError
 from ccv2_async.models.convert import BadRow
 from ccv2_async.models.kinds import is_whole
-from ccv2_async.transport.calls import Call
-from ccv2_async.transport.links import cursor
-from ccv2_async.transport.retry import Effect
+from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.links import cursor
+from ccv2_async.transport.calls.retry import Effect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
     from ccv2_async.models.pages import Page
-    from ccv2_async.transport.session import Session
+    from ccv2_async.transport.calls.session import Session
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ccv2_async.models import Contact, ContactList, ContactListStatus, ContactListWrite
-from ccv2_async.resources.arguments import checked_model, checked_text
+from ccv2_async.models.arguments import checked_model, checked_text
 from ccv2_async.resources.base import Resource, path_to
 
 if TYPE_CHECKING:

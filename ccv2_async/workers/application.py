@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Self
 import attrs
 from taskiq import InMemoryBroker, TaskiqEvents
 
-from ccv2_async.bulk.results import BulkState
 from ccv2_async.client import ConstantContact
 from ccv2_async.clock import SystemClock
 from ccv2_async.errors import InvalidField, MissingCredentials
-from ccv2_async.resources.prepare import prepare
-from ccv2_async.transport.budget import Budget
-from ccv2_async.transport.credentials import Credentials
-from ccv2_async.transport.shared_budget import SharedBudget
+from ccv2_async.transport.calls.credentials import Credentials
+from ccv2_async.transport.quota.budget import Budget
+from ccv2_async.transport.quota.shared import SharedBudget
+from ccv2_async.uploads.many.results import BulkState
+from ccv2_async.uploads.prepare import prepare
 from ccv2_async.workers.brokers import make_broker, trim
 from ccv2_async.workers.leases import Lease, LeaseLost
 from ccv2_async.workers.records import (

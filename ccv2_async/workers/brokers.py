@@ -87,7 +87,7 @@ def stream_of(settings: WorkerSettings) -> str:
 
 async def trim(settings: WorkerSettings) -> None:
     """Take out of the stream what every worker has acknowledged: Redis keeps it otherwise."""
-    from ccv2_async.transport.redis_client import open_redis  # noqa: PLC0415  # only with Redis
+    from ccv2_async.transport.quota.redis_client import open_redis  # noqa: PLC0415  # only with Redis
 
     if settings.redis_url is None:
         return

@@ -13,8 +13,8 @@ import attrs
 import orjson
 
 from ccv2_async import errors
-from ccv2_async.bulk.results import Action, BulkState
-from ccv2_async.bulk.rows import Entry, action_for
+from ccv2_async.uploads.many.plan import Entry, action_for
+from ccv2_async.uploads.many.results import Action, BulkState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

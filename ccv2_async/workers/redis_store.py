@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ccv2_async.bulk.results import BulkState
-from ccv2_async.transport.redis_client import open_redis
+from ccv2_async.transport.quota.redis_client import open_redis
+from ccv2_async.uploads.many.results import BulkState
 from ccv2_async.workers.store import JobStore, StoreUnavailable, readable, required
 
 if TYPE_CHECKING:

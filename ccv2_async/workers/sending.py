@@ -13,13 +13,13 @@ import anyio
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.bulk.results import Action, BulkState
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.polling.schedule import first_look
-from ccv2_async.polling.uploads import UPLOAD
-from ccv2_async.resources.prepare import prepare
-from ccv2_async.resources.uploads import Unsettled
-from ccv2_async.transport.budget import Lane
+from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.uploads.many.results import Action, BulkState
+from ccv2_async.uploads.prepare import prepare
+from ccv2_async.uploads.status import UPLOAD
+from ccv2_async.uploads.uploader import Unsettled
 from ccv2_async.workers.leases import Lease, LeaseLost
 from ccv2_async.workers.records import UPLOAD_TASK, action_of, after_failure
 from ccv2_async.workers.store import StoreUnavailable
@@ -27,12 +27,12 @@ from ccv2_async.workers.store import StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from ccv2_async.activities.split import BulkPoller
     from ccv2_async.client import ConstantContact
     from ccv2_async.clock import Clock
-    from ccv2_async.polling.split import BulkPoller
-    from ccv2_async.resources.prepare import Upload
-    from ccv2_async.transport.sources import OpenSource, PathSource, Source
-    from ccv2_async.transport.threads import FileThreads
+    from ccv2_async.transport.files.sources import OpenSource, PathSource, Source
+    from ccv2_async.transport.files.threads import FileThreads
+    from ccv2_async.uploads.prepare import Upload
     from ccv2_async.workers.records import JobRecord
     from ccv2_async.workers.store import JobStore
 

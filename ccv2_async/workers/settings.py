@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from ccv2_async.activities.status import ACTIVITY
 from ccv2_async.client import BASE_URL, PER_DAY, PER_SECOND, flag_of, rate_of
 from ccv2_async.errors import InvalidField
-from ccv2_async.polling.activities import ACTIVITY
-from ccv2_async.polling.uploads import UPLOAD
-from ccv2_async.transport.shared_budget import MARGIN
+from ccv2_async.transport.quota.shared import MARGIN
+from ccv2_async.uploads.status import UPLOAD
 from ccv2_async.workers.sqlite_store import IN_MEMORY
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ccv2_async.bulk.results import BulkState
 from ccv2_async.errors import UsageError
+from ccv2_async.uploads.many.results import BulkState
 from ccv2_async.workers.store import JobStore, StoreUnavailable, readable, required
 
 if TYPE_CHECKING:

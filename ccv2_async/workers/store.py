@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from ccv2_async.bulk.results import BulkState
+    from ccv2_async.uploads.many.results import BulkState
     from ccv2_async.workers.records import Line
 
 logger: logging.Logger = logging.getLogger("ccv2_async.workers")

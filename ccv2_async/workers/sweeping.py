@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.bulk.results import BulkState
+from ccv2_async.activities.split import combined_status
 from ccv2_async.models.activities import Activity
-from ccv2_async.polling.jobs import State
+from ccv2_async.polling.job import State
 from ccv2_async.polling.schedule import is_lost, next_look
-from ccv2_async.polling.split import combined_status
+from ccv2_async.uploads.many.results import BulkState
 from ccv2_async.workers.records import UPLOAD_TASK
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ PICTURE = b"\x89PNG\r\n\x1a\n"
 @pytest.fixture(autouse=True)
 def _time_to_land(monkeypatch: pytest.MonkeyPatch) -> None:
     """More than the skipping clock skips: what is on a real socket lands in its own time."""
-    monkeypatch.setattr("ccv2_async.bulk.run.LANDING", 100.0)
+    monkeypatch.setattr("ccv2_async.uploads.many.run.LANDING", 100.0)
 
 
 @pytest.fixture

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
-from ccv2_async.bulk import BulkState, FileToUpload
-from ccv2_async.bulk.results import Action
+from ccv2_async.uploads.many import BulkState, FileToUpload
+from ccv2_async.uploads.many.results import Action
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ccv2_async.bulk import UploadResult
     from ccv2_async.client import ConstantContact
     from ccv2_async.sandbox import Sandbox
+    from ccv2_async.uploads.many import UploadResult
 
 Pictures: TypeAlias = "Callable[..., list[Path]]"
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 
 from ccv2_async import errors
-from ccv2_async.bulk import BulkState, FileToUpload
-from ccv2_async.bulk.folders import FolderMap, check_depth
+from ccv2_async.uploads.many import BulkState, FileToUpload
+from ccv2_async.uploads.many.folders import FolderMap, check_depth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ccv2_async.bulk import UploadResult
     from ccv2_async.client import ConstantContact
     from ccv2_async.sandbox import Sandbox
+    from ccv2_async.uploads.many import UploadResult
 
 Pictures: TypeAlias = "Callable[..., list[Path]]"
 CREATE = ("POST", "/library/folders")

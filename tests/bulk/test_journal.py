@@ -18,20 +18,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccv2_async import errors
-from ccv2_async.bulk import BulkState, FileToUpload
-from ccv2_async.bulk import journal as journal_module
-from ccv2_async.bulk.journal import Journal, entries, retry_files
-from ccv2_async.bulk.results import Action
-from ccv2_async.bulk.rows import Entry, action_for, storable
 from ccv2_async.sandbox import Sandbox
-from ccv2_async.transport.threads import FileThreads
+from ccv2_async.transport.files.threads import FileThreads
+from ccv2_async.uploads.many import BulkState, FileToUpload
+from ccv2_async.uploads.many import journal as journal_module
+from ccv2_async.uploads.many.journal import Journal, entries, retry_files
+from ccv2_async.uploads.many.plan import Entry, action_for, storable
+from ccv2_async.uploads.many.results import Action
 from tests.support.probes import nothing_left, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 
-    from ccv2_async.bulk import UploadResult
     from ccv2_async.client import ConstantContact
+    from ccv2_async.uploads.many import UploadResult
     from tests.support.clocks import SkippingClock
 
 Pictures: TypeAlias = "Callable[..., list[Path]]"
@@ -697,7 +697,7 @@ async def test_a_journal_that_can_no_longer_be_written_ends_the_upload(
     pictures: Pictures,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ccv2_async.bulk.journal._UPSERT", "INSERT INTO nowhere VALUES (1)")
+    monkeypatch.setattr("ccv2_async.uploads.many.journal._UPSERT", "INSERT INTO nowhere VALUES (1)")
 
     with pytest.raises(errors.JournalError, match=r"upload.db: the journal cannot be written"):
         await run(client, pictures("a.png", "b.png"), journal)

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ccv2_async.bulk.journal import entries
-from ccv2_async.bulk.results import BulkState
 from ccv2_async.errors import UsageError
 from ccv2_async.sandbox import Sandbox
+from ccv2_async.uploads.many.journal import entries
+from ccv2_async.uploads.many.results import BulkState
 from tests.support.probes import until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ccv2_async.bulk.rows import Entry
+    from ccv2_async.uploads.many.plan import Entry
 
 PROGRAM = Path(__file__).with_name("uploading.py")
 FILES = 300

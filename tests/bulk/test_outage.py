@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import errors
-from ccv2_async.bulk import BulkState
-from ccv2_async.bulk.journal import entries
 from ccv2_async.observe import CallSent, OutageBegan, OutageEnded
 from ccv2_async.sandbox import Sandbox
+from ccv2_async.uploads.many import BulkState
+from ccv2_async.uploads.many.journal import entries
 from tests.support.lasting_ports import lasting_port
 
 if TYPE_CHECKING:

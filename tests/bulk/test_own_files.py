@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ccv2_async.bulk import BulkState, FileToUpload
-from ccv2_async.bulk.journal import SUFFIXES
+from ccv2_async.uploads.many import BulkState, FileToUpload
+from ccv2_async.uploads.many.journal import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,12 +15,12 @@ from urllib.parse import unquote
 import pytest
 
 from ccv2_async import errors
-from ccv2_async.bulk import BulkState, FileToUpload
-from ccv2_async.bulk import run as run_module
-from ccv2_async.bulk.journal import entries
-from ccv2_async.bulk.results import Action, BulkProgress
 from ccv2_async.client import ConstantContact
 from ccv2_async.sandbox import Sandbox
+from ccv2_async.uploads.many import BulkState, FileToUpload
+from ccv2_async.uploads.many import run as run_module
+from ccv2_async.uploads.many.journal import entries
+from ccv2_async.uploads.many.results import Action, BulkProgress
 from tests.support.clocks import SkippingClock, settle
 from tests.support.probes import nothing_left, until
 from tests.support.servers import serving
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
-    from ccv2_async.bulk import BulkUpload, FileProgress, UploadResult
+    from ccv2_async.uploads.many import BulkUpload, FileProgress, UploadResult
     from tests.support.servers import Request, Wire
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(100)
@@ -308,7 +308,7 @@ async def test_results_come_as_files_end(connect: Callable[..., Any]) -> None:
 async def test_a_reader_who_stands_still_is_not_run_over(
     client: ConstantContact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ccv2_async.bulk.run.MOST_UNREAD", 5)
+    monkeypatch.setattr("ccv2_async.uploads.many.run.MOST_UNREAD", 5)
     files = pieces(*(f"{n}.png" for n in range(60)))
     upload = client.upload_many(files, concurrency=4, wait=False)
     results = aiter(upload)
@@ -761,7 +761,7 @@ async def test_a_callback_that_fails_does_not_disturb_the_upload(
     def fail(_: BulkProgress) -> None:
         raise LookupError("nobody listens")
 
-    with caplog.at_level(logging.ERROR, "ccv2_async.bulk"):
+    with caplog.at_level(logging.ERROR, "ccv2_async.uploads.many"):
         (result,) = await results_of(client.upload_many(pieces("a.png"), on_progress=fail))
 
     assert result.state is BulkState.DONE

@@ -65,7 +65,7 @@ def ccv2(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
     """Runs the command in this process, on a clock on which no wait takes any time."""
     monkeypatch.setattr("ccv2_async.client.SystemClock", SkippingClock)
     # More than that clock skips: what is on a real socket lands in its own time.
-    monkeypatch.setattr("ccv2_async.bulk.run.LANDING", 100.0)
+    monkeypatch.setattr("ccv2_async.uploads.many.run.LANDING", 100.0)
     monkeypatch.setenv("COLUMNS", "200")
 
     def run(*arguments: object) -> Ran:

@@ -8,7 +8,7 @@ import pytest
 
 from ccv2_async.cli.wording import reworded, told
 from ccv2_async.errors import InvalidField, MissingCredentials
-from ccv2_async.transport.credentials import Credentials
+from ccv2_async.transport.calls.credentials import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
-from ccv2_async.transport.body import BytesBody
+from ccv2_async.transport.files.body import BytesBody
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pytest
 
     from ccv2_async import ConstantContact
-    from ccv2_async.transport.calls import Answer, Call
+    from ccv2_async.transport.calls.call import Answer, Call
 
 
 @attrs.frozen

@@ -19,7 +19,7 @@ from ccv2_async.resources.listing import Listing
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.sandbox.settings import GROUPS
 from ccv2_async.sandbox.table import OPERATIONS as SERVED
-from ccv2_async.transport.retry import Effect
+from ccv2_async.transport.calls.retry import Effect
 from tests.contract.ear import Ear
 from tests.contract.losses import lost
 from tests.contract.operations import COUNTS, MADE_OF_OTHERS, OPERATIONS
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from ccv2_async import ConstantContact
     from ccv2_async.sandbox.log import Entry
-    from ccv2_async.transport.calls import Answer
+    from ccv2_async.transport.calls.call import Answer
     from tests.contract.operation import Operation
 
 KINDS = {"none": None, "json": "application/json", "multipart": "multipart/form-data"}

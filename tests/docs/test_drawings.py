@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ccv2_async.bulk.journal import Journal
-from ccv2_async.bulk.results import BulkState
 from ccv2_async.errors import AuthenticationFailed
+from ccv2_async.uploads.many.journal import Journal
+from ccv2_async.uploads.many.results import BulkState
 from tests.docs.running import ROOT
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-    from ccv2_async.bulk.rows import Entry
     from ccv2_async.sandbox import Sandbox
+    from ccv2_async.uploads.many.plan import Entry
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccv2_async.models import LibraryFile
-from ccv2_async.resources.settle import (
+from ccv2_async.uploads.settle import (
     AFTER_RESEND,
     BEFORE_RESEND,
     CLOSE_IN_TIME,

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import errors
-from ccv2_async.resources import folder_looks, settle, settling
-from ccv2_async.resources.prepare import prepare
-from ccv2_async.resources.uploads import Unsettled
+from ccv2_async.uploads import folder_looks, settle, settling
+from ccv2_async.uploads.prepare import prepare
+from ccv2_async.uploads.uploader import Unsettled
 from tests.support.probes import nothing_left, until
 from tests.support.servers import RawServer, serving
 

@@ -13,16 +13,16 @@ from ccv2_async.models import FileStatus
 from ccv2_async.models.activities import ACTIVITY_OUTCOMES, ActivityStatus
 from ccv2_async.models.library import FILE_OUTCOMES
 from ccv2_async.observe import Hook
-from ccv2_async.polling.jobs import JobKind, Row
+from ccv2_async.polling.job import JobKind, Row
 from ccv2_async.polling.poller import Poller
 from ccv2_async.polling.sweep import Sweep
-from ccv2_async.transport.credentials import Credentials
+from ccv2_async.transport.calls.credentials import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from ccv2_async.polling.jobs import Job
+    from ccv2_async.polling.job import Job
     from tests.support.clocks import ManualClock
 
 DAY = 86_400.0

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 
 from ccv2_async import errors
+from ccv2_async.activities.status import ACTIVITY
 from ccv2_async.models.activities import Activity
-from ccv2_async.polling.activities import ACTIVITY
 from ccv2_async.polling.poller import ActivityPoller
 from ccv2_async.sandbox import Sandbox
 

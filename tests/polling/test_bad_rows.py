@@ -11,10 +11,10 @@ import orjson
 import pytest
 
 from ccv2_async import errors
-from ccv2_async.polling import jobs
-from ccv2_async.polling.activities import ACTIVITY
+from ccv2_async.activities.status import ACTIVITY
+from ccv2_async.polling import job as jobs
 from ccv2_async.polling.poller import ActivityPoller, UploadPoller
-from ccv2_async.polling.uploads import UPLOAD
+from ccv2_async.uploads.status import UPLOAD
 from tests.support.servers import serving
 
 if TYPE_CHECKING:

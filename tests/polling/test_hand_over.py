@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
 from ccv2_async import errors
-from ccv2_async.polling.jobs import State
+from ccv2_async.polling.job import State
 from ccv2_async.polling.watchers import Until
 from tests.polling.scripted import Service, refusal
 from tests.support.clocks import ManualClock, settle

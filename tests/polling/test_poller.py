@@ -11,11 +11,11 @@ import pytest
 
 from ccv2_async import errors
 from ccv2_async.client import ConstantContact
-from ccv2_async.polling import jobs
-from ccv2_async.polling.jobs import State
+from ccv2_async.polling import job as jobs
+from ccv2_async.polling.job import State
 from ccv2_async.polling.poller import UploadPoller
-from ccv2_async.polling.uploads import UPLOAD
 from ccv2_async.sandbox import Sandbox
+from ccv2_async.uploads.status import UPLOAD
 from tests.support.clocks import ManualClock, settle
 from tests.support.probes import nothing_left
 from tests.support.servers import serving

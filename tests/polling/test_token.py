@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ccv2_async.errors import TokenError
 from ccv2_async.polling.token import MAX_LENGTH, TokenData, decode, encode
-from ccv2_async.transport.credentials import Credentials
+from ccv2_async.transport.calls.credentials import Credentials
 
 OURS = Credentials("key-1", "token-1")
 OTHERS = Credentials("key-1", "token-2")

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import errors, models
+from ccv2_async.activities.contact_files import portions_of
+from ccv2_async.activities.csv_survey import BELOW_BYTES, Purpose
+from ccv2_async.activities.row_errors import row_error
+from ccv2_async.activities.status import ACTIVITY
 from ccv2_async.models import ImportAddress, ImportCustomField, ImportData
-from ccv2_async.polling.activities import ACTIVITY
 from ccv2_async.polling.poller import ActivityPoller
-from ccv2_async.polling.row_errors import row_error
-from ccv2_async.resources.contact_files import portions_of
-from ccv2_async.resources.imports import BELOW_BYTES, Purpose
-from ccv2_async.transport.body import MultipartBody
-from ccv2_async.transport.threads import FileThreads
+from ccv2_async.transport.files.body import MultipartBody
+from ccv2_async.transport.files.threads import FileThreads
 from tests.support.servers import serving
 
 if TYPE_CHECKING:

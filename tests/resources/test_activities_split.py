@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccv2_async import errors
+from ccv2_async.activities.row_errors import Lines, moved, row_error, told
+from ccv2_async.activities.split import ASKED_AT_ONCE, LOST, SplitActivity, combined_status
 from ccv2_async.models import ActivityError, ActivityStatus
-from ccv2_async.polling.row_errors import Lines, moved, row_error, told
-from ccv2_async.polling.split import ASKED_AT_ONCE, LOST, SplitActivity, combined_status
 from ccv2_async.sandbox import Sandbox
 from tests.support.probes import nothing_left
 from tests.support.servers import RawServer
@@ -396,8 +396,8 @@ async def test_cancelling_leaves_nothing_open(connect: Callable[..., Any], gone:
 async def test_many_activities_are_asked_for_as_the_summary_holds_them(
     client: ConstantContact,
 ) -> None:
-    from ccv2_async.polling.activities import ACTIVITY
-    from ccv2_async.polling.split import Part, SplitJobs
+    from ccv2_async.activities.split import Part, SplitJobs
+    from ccv2_async.activities.status import ACTIVITY
 
     sweep = client._open_parts.sweep
     parts = tuple(Part(sweep.started(ACTIVITY, f"a{number}")) for number in range(120))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ccv2_async.resources.imports import (
+from ccv2_async.activities.csv_survey import (
     BELOW_BYTES,
     Purpose,
     Unfit,

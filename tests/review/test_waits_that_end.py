@@ -9,10 +9,10 @@ import attrs
 import pytest
 
 from ccv2_async import errors
-from ccv2_async.bulk import FileToUpload
+from ccv2_async.activities import starter as starts
+from ccv2_async.activities.status import ACTIVITY
 from ccv2_async.client import ConstantContact
-from ccv2_async.polling.activities import ACTIVITY
-from ccv2_async.resources import starts
+from ccv2_async.uploads.many import FileToUpload
 from tests.support.probes import until
 from tests.support.servers import serving
 

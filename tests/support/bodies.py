@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ccv2_async.transport.body import BodyAttempt
+from ccv2_async.transport.files.body import BodyAttempt
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ccv2_async.transport.threads import FileThreads
+from ccv2_async.transport.files.threads import FileThreads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccv2_async import errors
-from ccv2_async.transport.answers import (
+from ccv2_async.transport.calls.answers import (
     MAX_ERRORS,
     MAX_TEXT,
     OVER_DAY_KEY,
@@ -17,7 +17,7 @@ from ccv2_async.transport.answers import (
     refusal,
     without_advice,
 )
-from ccv2_async.transport.retry import Happening
+from ccv2_async.transport.calls.retry import Happening
 
 GATEWAY = "x-mashery-error-code"
 

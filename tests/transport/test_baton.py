@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccv2_async.transport.baton import Baton, Waiter
+from ccv2_async.transport.quota.leader import Baton, Waiter
 from tests.support.clocks import settle
 
 

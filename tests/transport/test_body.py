@@ -11,12 +11,12 @@ import pytest
 from python_multipart.multipart import MultipartParser
 
 from ccv2_async.errors import ClientClosed, FileChanged, FileRefused, InvalidField, SourceConsumed
-from ccv2_async.transport import files
-from ccv2_async.transport.body import BytesBody, MultipartBody
-from ccv2_async.transport.multipart import FilePart, lay_out
-from ccv2_async.transport.progress import Progress, ProgressReporter
-from ccv2_async.transport.sources import BytesSource, PathSource, StreamSource
-from ccv2_async.transport.threads import WHOLE_FILE_LIMIT, FileThreads
+from ccv2_async.transport.files import reading as files
+from ccv2_async.transport.files.body import BytesBody, MultipartBody
+from ccv2_async.transport.files.multipart import FilePart, lay_out
+from ccv2_async.transport.files.progress import Progress, ProgressReporter
+from ccv2_async.transport.files.sources import BytesSource, PathSource, StreamSource
+from ccv2_async.transport.files.threads import WHOLE_FILE_LIMIT, FileThreads
 from tests.support.disk import open_below, write
 from tests.support.probes import until
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from ccv2_async.transport.body import BodyAttempt
+    from ccv2_async.transport.files.body import BodyAttempt
 
 KIB = 1024
 LARGE = WHOLE_FILE_LIMIT + 1_500_000

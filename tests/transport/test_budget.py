@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ccv2_async.errors import ClientClosed, DailyQuotaExceeded, InvalidField
-from ccv2_async.transport.budget import Budget, Lane
+from ccv2_async.transport.quota.budget import Budget, Lane
 from tests.support.clocks import NOON, ManualClock, settle
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccv2_async.transport import circuit as circuit_module
-from ccv2_async.transport.circuit import (
+from ccv2_async.transport.calls import circuit as circuit_module
+from ccv2_async.transport.calls.circuit import (
     FAILED_READS,
     FAILED_WRITES,
     FIRST_INTERVAL,
@@ -20,7 +20,7 @@ from ccv2_async.transport.circuit import (
     State,
     signal_of,
 )
-from ccv2_async.transport.retry import Effect, Happening
+from ccv2_async.transport.calls.retry import Effect, Happening
 
 FAILURES = (Signal.READ_FAILED, Signal.WRITE_FAILED)
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccv2_async.errors import MissingCredentials
-from ccv2_async.transport import credentials as module
-from ccv2_async.transport.credentials import HIDDEN, Credentials
+from ccv2_async.transport.calls import credentials as module
+from ccv2_async.transport.calls.credentials import HIDDEN, Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,10 +9,10 @@ import pytest
 
 from ccv2_async import errors
 from ccv2_async.polling.poller import UploadPoller
-from ccv2_async.polling.uploads import UPLOAD
-from ccv2_async.transport.budget import Budget, Lane
-from ccv2_async.transport.calls import Call
-from ccv2_async.transport.retry import Effect
+from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.retry import Effect
+from ccv2_async.transport.quota.budget import Budget, Lane
+from ccv2_async.uploads.status import UPLOAD
 from tests.support.bodies import PiecesBody
 from tests.support.clocks import settle
 from tests.support.probes import nothing_left, until

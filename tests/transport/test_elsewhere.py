@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccv2_async import ConstantContact, errors
-from ccv2_async.transport.elsewhere import target_of
+from ccv2_async.transport.calls.download import target_of
 from tests.support.probes import chained, nothing_left
 from tests.support.servers import serving, unused_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from ccv2_async.transport.session import Session
+    from ccv2_async.transport.calls.session import Session
     from tests.support.servers import Request, Wire
 
 BASE = "https://api.example.com/v2"

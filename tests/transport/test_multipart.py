@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from ccv2_async.errors import InvalidField
-from ccv2_async.transport.multipart import (
+from ccv2_async.transport.files.multipart import (
     FilePart,
     boundary_from,
     escape_name,
@@ -17,7 +17,7 @@ from ccv2_async.transport.multipart import (
 )
 
 if TYPE_CHECKING:
-    from ccv2_async.transport.multipart import MultipartLayout
+    from ccv2_async.transport.files.multipart import MultipartLayout
 
 BOUNDARY = boundary_from(bytes(range(16)))
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import errors
-from ccv2_async.transport.calls import Call
-from ccv2_async.transport.retry import Effect
+from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.retry import Effect
 from tests.support.servers import serving
 
 if TYPE_CHECKING:

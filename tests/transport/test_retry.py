@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ccv2_async.transport.retry import (
+from ccv2_async.transport.calls.retry import (
     ATTEMPTS,
     BASE_DELAY,
     MAX_DELAY,

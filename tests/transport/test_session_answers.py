@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import ConstantContact, errors
-from ccv2_async.transport.calls import Call
-from ccv2_async.transport.retry import Effect
-from ccv2_async.transport.unpacking import UNPACK_BLOCK
+from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.retry import Effect
+from ccv2_async.transport.http.decompress import UNPACK_BLOCK
 from tests.support.bodies import PiecesBody
 from tests.support.probes import nothing_left
 from tests.support.servers import RawServer, serving
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ccv2_async.sandbox import Sandbox
-    from ccv2_async.transport.calls import Answer
-    from ccv2_async.transport.session import Session
+    from ccv2_async.transport.calls.call import Answer
+    from ccv2_async.transport.calls.session import Session
     from tests.support.servers import Request, Wire
 
 MIB = 1024 * 1024

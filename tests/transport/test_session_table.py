@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import errors
-from ccv2_async.transport.calls import Call
-from ccv2_async.transport.retry import ATTEMPTS, RATE_WAITS, TABLE, Effect, Happening, Verdict
+from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.retry import ATTEMPTS, RATE_WAITS, TABLE, Effect, Happening, Verdict
 from tests.support.bodies import PiecesBody
 from tests.support.servers import RawServer, unused_port
 

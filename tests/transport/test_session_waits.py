@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import errors
-from ccv2_async.transport.budget import Budget, Lane
-from ccv2_async.transport.calls import Call, Timeouts
-from ccv2_async.transport.retry import Effect
+from ccv2_async.transport.calls.call import Call, Timeouts
+from ccv2_async.transport.calls.retry import Effect
+from ccv2_async.transport.quota.budget import Budget, Lane
 from tests.support.bodies import PiecesBody
 from tests.support.clocks import settle
 from tests.support.probes import nothing_left, until

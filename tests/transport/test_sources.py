@@ -19,21 +19,21 @@ from ccv2_async.errors import (
     SourceConsumed,
     UsageError,
 )
-from ccv2_async.transport import files
-from ccv2_async.transport.files import CheckedFile, FileState, open_and_read
-from ccv2_async.transport.sources import (
+from ccv2_async.transport.files import reading as files
+from ccv2_async.transport.files.reading import CheckedFile, FileState, open_and_read
+from ccv2_async.transport.files.sources import (
     BytesSource,
     PathSource,
     StreamSource,
     as_source,
 )
-from ccv2_async.transport.threads import WHOLE_FILE_LIMIT, FileThreads
+from ccv2_async.transport.files.threads import WHOLE_FILE_LIMIT, FileThreads
 from tests.support.disk import open_below, write
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from ccv2_async.transport.sources import OpenSource, Source
+    from ccv2_async.transport.files.sources import OpenSource, Source
 
 LARGE = WHOLE_FILE_LIMIT + 1_500_000
 

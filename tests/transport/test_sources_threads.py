@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async.errors import ClientClosed
-from ccv2_async.transport.sources import PathSource
-from ccv2_async.transport.threads import FileThreads
+from ccv2_async.transport.files.sources import PathSource
+from ccv2_async.transport.files.threads import FileThreads
 from tests.support.probes import until
 
 if TYPE_CHECKING:

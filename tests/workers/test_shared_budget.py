@@ -9,8 +9,8 @@ import pytest
 import redis
 
 from ccv2_async.errors import ClientClosed, DailyQuotaExceeded, InvalidField, UsageError
-from ccv2_async.transport.budget import Lane
-from ccv2_async.transport.shared_budget import SharedBudget
+from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.transport.quota.shared import SharedBudget
 from tests.support.clocks import ManualClock
 from tests.support.probes import until
 

@@ -12,11 +12,11 @@ import attrs
 import pytest
 from taskiq import InMemoryBroker
 
+from ccv2_async.activities.status import ACTIVITY
 from ccv2_async.client import ConstantContact
 from ccv2_async.clock import SystemClock
 from ccv2_async.errors import InvalidField
-from ccv2_async.polling.activities import ACTIVITY
-from ccv2_async.polling.uploads import UPLOAD
+from ccv2_async.uploads.status import UPLOAD
 from ccv2_async.workers import BulkState, JobRecord, Workers, WorkerSettings
 from ccv2_async.workers.leases import Lease, LeaseLost
 from ccv2_async.workers.records import MOST_ATTEMPTS
@@ -234,7 +234,7 @@ async def test_what_may_pass_is_tried_again_later_and_not_for_ever(
     start: Callable[..., Any], picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The client's clock does not follow that of the workers; an hour later, a probe would be due.
-    monkeypatch.setattr("ccv2_async.transport.circuit.FIRST_INTERVAL", 0.0)
+    monkeypatch.setattr("ccv2_async.transport.calls.circuit.FIRST_INTERVAL", 0.0)
     workers = await start(base_url=f"http://127.0.0.1:{await unused_port()}/v2")
     asked = await workers.ask_upload(picture)
     await answer_of(asked)
@@ -272,7 +272,7 @@ async def test_an_upload_that_an_outage_hit_is_settled_after_it(
     monkeypatch: pytest.MonkeyPatch,
     kind: Any,
 ) -> None:
-    monkeypatch.setattr("ccv2_async.transport.circuit.FIRST_INTERVAL", 0.0)
+    monkeypatch.setattr("ccv2_async.transport.calls.circuit.FIRST_INTERVAL", 0.0)
     sandbox.admin.fault(kind, "POST")
     sandbox.admin.fault("server_error", "GET", "*", times=None)
     workers = await start()

@@ -1,0 +1,1 @@
+"""Bulk activities: what starts them, what follows them, and the files they take."""

@@ -1,0 +1,220 @@
+"""Files of contacts on disk, as the bodies of the activities they are sent in."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, TypeAlias
+
+import attrs
+
+from ccv2_async.activities.contact_columns import unknown_columns
+from ccv2_async.activities.csv_survey import BELOW_BYTES, MOST_ROWS, Unfit, part_name, survey
+from ccv2_async.activities.row_errors import Lines
+from ccv2_async.activities.starter import Portion
+from ccv2_async.errors import FileChanged, FileRefused
+from ccv2_async.observe import logger
+from ccv2_async.transport.files.body import MultipartBody
+from ccv2_async.transport.files.multipart import FilePart, boundary_from, lay_out
+from ccv2_async.transport.files.reading import open_and_read
+from ccv2_async.transport.files.sources import BytesSource, PathSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ccv2_async.activities.csv_survey import Purpose, Span, Survey
+    from ccv2_async.transport.files.reading import CheckedFile, FileState, Opened
+    from ccv2_async.transport.files.sources import OpenSource, Source
+    from ccv2_async.transport.files.threads import FileThreads
+
+ContactFile: TypeAlias = str | os.PathLike[str]
+"""The path of a CSV, TXT, XLS or XLSX file."""
+
+_TEXT = {"csv": "text/csv", "txt": "text/plain"}
+_SPREADSHEETS = {
+    "xls": "application/vnd.ms-excel",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+_SHOWN, _MOST_SHOWN = 60, 10
+_BLOCK = 1024 * 1024
+
+
+async def portions_of(
+    path: ContactFile,
+    purpose: Purpose,
+    *,
+    lists: str,
+    file_name: str | None,
+    threads: FileThreads,
+    most_rows: int = MOST_ROWS,
+) -> tuple[str, list[Portion]]:
+    """The name of a file, and what has to be sent of it: one portion, or more if it is too large.
+
+    The file is read once, in a thread, to see what is in it and where it can be cut; each portion
+    is read again when it is sent, and not sent if the file has changed meanwhile.
+
+    Args:
+        path: The file.
+        purpose: What it is for.
+        lists: The ids of the lists, joined by commas.
+        file_name: What the service is told; the file's own name unless given.
+        threads: Where files are read.
+        most_rows: How many rows a portion holds at most.
+
+    Raises:
+        FileRefused: It cannot be sent; names the line. Nothing was sent.
+    """
+    source = PathSource(path)
+    name = file_name or source.filename or ""
+    extension = name.rpartition(".")[2].lower() if "." in name else ""
+    if extension in _SPREADSHEETS:
+        layout = _Form(lists, _SPREADSHEETS[extension])
+        body = layout.around(source, name, threads)
+        _require_small(source.name, await source.prepare(threads))
+        return name, [Portion(body, Lines())]
+    if extension not in _TEXT:
+        raise FileRefused(source.name, "contacts are sent as CSV, TXT, XLS or XLSX")
+    found, state = await _surveyed(source, purpose, extension == "txt", threads, most_rows)
+    _warn_of_dropped(source.name, found.columns)
+    form = _Form(lists, _TEXT[extension])
+    portions = []
+    for number, span in enumerate(found.spans, 1):
+        part = _SpanSource(source, state, found.header, span)
+        body = form.around(part, part_name(name, number, len(found.spans)), threads)
+        portions.append(Portion(body, Lines(found.header_lines, span.first_line)))
+    return name, portions
+
+
+def _warn_of_dropped(label: str, columns: tuple[str, ...]) -> None:
+    dropped = unknown_columns(columns)
+    if dropped:
+        logger.warning(
+            "%s: the service does not know these columns and drops them: %s. Rename them if they "
+            "are columns of a contact, such as First Name or Custom Field 1.",
+            label,
+            ", ".join(repr(name[:_SHOWN]) for name in dropped[:_MOST_SHOWN])
+            + (f" and {len(dropped) - _MOST_SHOWN} more" if len(dropped) > _MOST_SHOWN else ""),
+        )
+
+
+def _require_small(label: str, length: int) -> None:
+    if length == 0:
+        raise FileRefused(label, "it is empty")
+    if length >= BELOW_BYTES:
+        raise FileRefused(
+            label,
+            f"it is {length:,} bytes large, and the service takes less than {BELOW_BYTES:,}; save "
+            "it as CSV, which is split into several activities",
+        )
+
+
+async def _surveyed(
+    source: PathSource, purpose: Purpose, tabs: bool, threads: FileThreads, most_rows: int
+) -> tuple[Survey, FileState]:
+    left = threading.Event()
+    try:
+        return await threads.run(
+            lambda: _survey(
+                source,
+                threads,
+                left,
+                lambda blocks: survey(blocks, purpose, tabs=tabs, most_rows=most_rows),
+            )
+        )
+    finally:
+        left.set()  # a caller that was cancelled: the thread stops at the next block
+
+
+def _survey(
+    source: PathSource,
+    threads: FileThreads,
+    left: threading.Event,
+    look: Callable[[Iterator[bytes]], Survey],
+) -> tuple[Survey, FileState]:
+    opened = open_and_read(source.path, source.name, threads)
+    try:
+        return look(_blocks(opened, left)), opened.state
+    except Unfit as unfit:
+        raise FileRefused(source.name, str(unfit)) from None
+    finally:
+        opened.close()
+
+
+def _blocks(opened: Opened, left: threading.Event) -> Iterator[bytes]:
+    yield opened.first
+    while opened.file is not None and opened.file.remaining and not left.is_set():
+        yield opened.file.read(_BLOCK)
+
+
+@attrs.frozen
+class _Form:
+    """The form that a file of contacts is sent in."""
+
+    lists: str
+    media_type: str
+
+    def around(self, source: Source, name: str, threads: FileThreads) -> MultipartBody:
+        layout = lay_out(
+            [
+                ("file_name", name),
+                ("lists", self.lists),
+                FilePart("data", filename=name, content_type=self.media_type),
+            ],
+            boundary=boundary_from(os.urandom(16)),
+        )
+        return MultipartBody(layout, source, threads)
+
+
+class _SpanSource:
+    """The header and some rows of a file, read when they are sent."""
+
+    repeatable = True
+    filename: str | None = None
+
+    def __init__(self, file: PathSource, state: FileState, header: bytes, span: Span) -> None:
+        self.name = file.name
+        self._path = file.path
+        self._state = state
+        self._header = header
+        self._span = span
+
+    async def prepare(self, threads: FileThreads) -> int:  # noqa: ARG002  # known without a look
+        """Its length in bytes."""
+        return len(self._header) + self._span.end - self._span.start
+
+    async def open(self, threads: FileThreads) -> OpenSource:
+        """The bytes, once it is known that the file is still the same.
+
+        Raises:
+            FileChanged: It is not. Safe to try again: yes.
+        """
+        content = await threads.run(self._load, threads)
+        return await BytesSource(content).open(threads)
+
+    def _load(self, threads: FileThreads) -> bytes:
+        try:
+            opened = open_and_read(self._path, self.name, threads)
+        except FileRefused as refused:
+            raise FileChanged(self.name, f"went away ({refused.reason})") from None
+        start, end = self._span.start, self._span.end
+        try:
+            if opened.state != self._state:
+                raise FileChanged(self.name, "was written to")
+            if opened.file is None:
+                return self._header + opened.first[start:end]
+            content = bytearray(end - start)
+            if not _fill(opened.file, start, memoryview(content)):
+                raise FileChanged(self.name, "shrank")
+        finally:
+            opened.close()
+        return self._header + content
+
+
+def _fill(file: CheckedFile, start: int, rest: memoryview) -> bool:
+    file.seek(start)
+    while rest:
+        got = file.readinto(rest)
+        if not got:
+            return False
+        rest = rest[got:]
+    return True

@@ -1,0 +1,355 @@
+"""Bulk activities behind one poller: one activity, or several that one call was split into.
+
+The service takes 4 MB and 20,000 addresses in an activity; what is larger goes out as several. To
+whoever waits they are one job: its status is that of all of them together, its counts are their
+sums, and its row errors name the lines of the original file.
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ccv2_async import errors
+from ccv2_async.activities.row_errors import Lines, failed_rows, moved, told
+from ccv2_async.activities.status import ACTIVITY
+from ccv2_async.models.activities import Activity, ActivityStatus
+from ccv2_async.polling.job import UNTOLD, Row, State
+from ccv2_async.polling.poller import ActivityPoller
+from ccv2_async.polling.schedule import is_lost, is_unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from ccv2_async.polling.job import Job, JobKind
+    from ccv2_async.polling.sweep import Sweep
+    from ccv2_async.transport.calls.session import Session
+
+logger: logging.Logger = logging.getLogger("ccv2_async.polling")
+
+LOST = "not known to the service"
+UNREADABLE = "answered in a way that cannot be read"
+_NOT_TOLD = (LOST, UNREADABLE)
+
+# Of a job whose activities stand differently the first of these words that any of them has: the
+# worst when all have ended, the furthest while one is still going on.
+_ENDED = (*_NOT_TOLD, ActivityStatus.ERROR, ActivityStatus.CANCELLED, ActivityStatus.COMPLETE)
+_GOING_ON = (
+    ActivityStatus.RUNNING,
+    ActivityStatus.QUEUED,
+    ActivityStatus.PENDING,
+    ActivityStatus.UNCONFIRMED,
+)
+
+_WORDS = {str(status): status for status in ActivityStatus}
+
+# The service's summary gives the last 50 activities in one request; any other costs its own.
+ASKED_AT_ONCE = 50
+
+
+def combined_status(statuses: Sequence[str | None]) -> str | None:
+    """The status of several activities taken as one job; None while nothing is known of any.
+
+    Args:
+        statuses: Of each the service's word, `LOST`, `UNREADABLE`, or None when it was not seen
+            yet.
+    """
+    if all(status in _ENDED for status in statuses):
+        worst = next(word for word in _ENDED if word in statuses)
+        return str(ActivityStatus.ERROR if worst in _NOT_TOLD else worst)
+    known = [status for status in statuses if status is not None]
+    if any(status in _ENDED for status in known):
+        return str(ActivityStatus.RUNNING)
+    furthest = next((str(word) for word in _GOING_ON if word in known), None)
+    return furthest or next(iter(known), None)
+
+
+@attrs.frozen(weakref_slot=False)
+class SplitActivity(Activity):
+    """Several activities as one: the result of a job that was too large for one of them.
+
+    `id` is their ids, joined by commas. Counts are sums, `errors` and `warnings` are those of all
+    with the lines of the original file, the dates are the first start and the last finish.
+
+    Attributes:
+        parts: The activities as the service gave them, in the order in which they were started.
+    """
+
+    parts: tuple[Activity, ...] = ()
+
+
+@attrs.frozen
+class Part:
+    """One activity of a call.
+
+    Attributes:
+        job: The activity.
+        lines: Where its lines stand in the original file.
+    """
+
+    job: Job
+    lines: Lines = Lines()  # noqa: RUF009  # it is frozen
+
+    @property
+    def id(self) -> str:
+        """The activity's id."""
+        return self.job.id
+
+
+@attrs.define(eq=False)
+class _Split:
+    """What is known of the activities of one job."""
+
+    parts: tuple[Part, ...]
+    statuses: dict[str, str] = attrs.field(factory=dict)
+    unknown: dict[str, int] = attrs.field(factory=dict)
+    unreadable: dict[str, tuple[float, int]] = attrs.field(factory=dict)
+    details: dict[str, Activity] = attrs.field(factory=dict)
+
+    @property
+    def id(self) -> str:
+        return ",".join(part.id for part in self.parts)
+
+    @property
+    def open(self) -> list[str]:
+        """The ids to ask for next: the newest first, as the summary holds those."""
+        going_on = [part.id for part in self.parts if self.statuses.get(part.id) not in _ENDED]
+        return going_on[-ASKED_AT_ONCE:]
+
+    def learn(self, asked: Iterable[str], rows: Mapping[str, Row], now: float) -> None:
+        for id_ in asked:
+            row = rows.get(id_)
+            if row is UNTOLD:
+                continue
+            if row is not None and row.unreadable:
+                since, looks = self.unreadable.get(id_, (now, 0))
+                self.unreadable[id_] = since, looks + 1
+                if is_unreadable(now - since, looks + 1):
+                    self.statuses[id_] = UNREADABLE
+                continue
+            if row is not None:
+                self.unreadable.pop(id_, None)
+                self.statuses[id_] = ACTIVITY.read(row.status)[0]
+                if isinstance(row.detail, Activity) and self.statuses[id_] in _ENDED:
+                    self.details[id_] = row.detail
+                continue
+            self.unknown[id_] = self.unknown.get(id_, 0) + 1
+            if is_lost(now - self.parts[-1].job.submitted, self.unknown[id_]):
+                self.statuses[id_] = LOST
+
+    def row(self) -> Row | None:
+        statuses = [self.statuses.get(part.id) for part in self.parts]
+        status = combined_status(statuses)
+        if status is None or all(word == LOST for word in statuses):
+            return None  # the sweep decides when a job is lost as a whole
+        ended = sum(word in _ENDED for word in statuses)
+        return Row(status, f"{ended} of {len(statuses)} activities have ended")
+
+    def combined(self) -> SplitActivity:
+        given = [
+            (part.lines, self.details[part.id]) for part in self.parts if part.id in self.details
+        ]
+        parts = tuple(activity for _, activity in given)
+        status = combined_status([self.statuses.get(part.id) for part in self.parts])
+        return SplitActivity(
+            id=self.id,
+            type=next((part.type for part in parts), None),
+            status=_WORDS.get(status or "", status),
+            created_date=_earliest(part.created_date for part in parts),
+            start_date=_earliest(part.start_date for part in parts),
+            finish_date=_latest(part.finish_date for part in parts),
+            contact_count=_sum(part.contact_count for part in parts),
+            error_count=_sum(part.error_count for part in parts),
+            errors=tuple(moved(error, lines) for lines, part in given for error in part.errors),
+            warnings=tuple(moved(row, lines) for lines, part in given for row in part.warnings),
+            parts=parts,
+        )
+
+
+class SplitJobs:
+    """The split jobs of one client, as a kind of job that the sweep can follow.
+
+    Attributes:
+        kind: Their row in the table of job kinds.
+    """
+
+    def __init__(self) -> None:
+        self._splits: weakref.WeakValueDictionary[str, _Split] = weakref.WeakValueDictionary()
+        self.kind: JobKind = attrs.evolve(
+            ACTIVITY, path="/activities", ask=self._ask, fetch=self._fetch
+        )
+
+    def add(self, parts: tuple[Part, ...]) -> _Split:
+        """What is known of these activities, for a poller to hold."""
+        split = _Split(parts)
+        return self._splits.setdefault(split.id, split)
+
+    async def _ask(self, session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
+        asked = [(split, split.open) for split in map(self._splits.get, ids) if split is not None]
+        wanted = [id_ for _, open_ in asked for id_ in open_]
+        rows = await ACTIVITY.ask(session, wanted)
+        combined: dict[str, Row] = {}
+        for split, open_ in asked:
+            split.learn(open_, rows, session.clock.time())
+            row = split.row()
+            if row is not None:
+                combined[split.id] = row
+        return combined
+
+    async def _fetch(self, session: Session, job: Job) -> SplitActivity:
+        split = self._splits[job.id]
+        for part in split.parts:
+            status = split.statuses.get(part.id)
+            if part.id in split.details or status in _NOT_TOLD:
+                continue
+            try:
+                split.details[part.id] = await ACTIVITY.fetch(session, part.job)
+            except (errors.DecodeError, errors.NotFound) as error:
+                # Its status is known, and the others have their results: only its counts are not.
+                logger.warning("The result of activity %s is left out: %s", part.id, error.message)
+                split.details[part.id] = Activity(id=part.id, status=status)
+        return split.combined()
+
+
+class BulkPoller(ActivityPoller):
+    """The poller of a call that started a bulk activity, or several where one was too small.
+
+    It is awaited, iterated over and asked like any other. The result of a call that was split is a
+    `SplitActivity`. A resume token names one activity, so a split call has one for each of them:
+    `tokens()`; each is resumed by itself, and `client.wait_all` waits for them together.
+
+    Source: "Bulk activities" pages of the service's documentation.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        sweep: Sweep,
+        jobs: SplitJobs,
+        parts: Sequence[Part],
+        *,
+        label: str,
+        strict: bool = False,
+    ) -> None:
+        self._strict = strict
+        self._split: _Split | None = None
+        self._parts = tuple(parts)
+        job = self._parts[0].job
+        if len(self._parts) > 1:
+            self._split = jobs.add(self._parts)
+            job = sweep.started(jobs.kind, self._split.id, label=label)
+        super().__init__(session, sweep, job)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The id of each activity, in the order in which they were started."""
+        return tuple(part.id for part in self._parts)
+
+    @property
+    def parts(self) -> tuple[ActivityPoller, ...]:
+        """A poller for each activity by itself; its lines are counted within its part."""
+        return tuple(ActivityPoller(self._session, self._sweep, part.job) for part in self._parts)
+
+    def tokens(self) -> list[str]:
+        """A resume token for each activity, of at most 400 characters."""
+        return [part.token() for part in self.parts]
+
+    def token(self) -> str:
+        """The resume token of the activity, at most 400 characters.
+
+        Raises:
+            TokenError: There are several activities, and no token holds them all: see `tokens`.
+        """
+        if self._split is None:
+            return super().token()
+        raise errors.TokenError(
+            f"{self._job.label} was split into {len(self._parts)} activities, and a token names "
+            "one: keep tokens(), and wait for what they resume with client.wait_all()."
+        )
+
+    async def wait(self, *, timeout: float | None = None) -> Activity:
+        """The activity, once it has ended; all of them as one where the call was split.
+
+        Args:
+            timeout: Seconds to wait at most; 24 hours unless given.
+
+        Raises:
+            PartialFailure: It is COMPLETE, rows failed, and the call was made with `strict=True`.
+            PollTimeout: The time was up; the job goes on, and waiting again is safe.
+            JobError: The job failed; the exception carries its last status and row errors.
+            ConstantContactError: The service refused to be asked. Waiting again is safe.
+        """
+        activity = await super().wait(timeout=timeout)
+        failed = failed_rows(activity)
+        if self._strict and failed:
+            raise self._partial(activity, failed)
+        return activity
+
+    def failure(self) -> errors.JobError:
+        """The exception for a job that ended other than well."""
+        if self._split is None:
+            return super().failure()
+        if self._job.state is State.LOST:
+            return errors.JobNotFound(
+                f"activities of {self._job.label}: the service knows none of the "
+                f"{len(self._parts)} ids. They may be too old to be answered for.",
+                id=self.id,
+                status=self.status,
+            )
+        activity = self._split.combined()
+        ended = [
+            f"{part.id} {self._split.statuses.get(part.id, LOST)}"
+            for part in self._parts
+            if self._split.statuses.get(part.id) != ActivityStatus.COMPLETE
+        ]
+        first = f" First error: {told(activity.errors[0])}." if activity.errors else ""
+        return errors.ActivityFailed(
+            f"activities of {self._job.label}: {len(ended)} of {len(self._parts)} did not end well "
+            f"({', '.join(ended[:5])}{', ...' if len(ended) > 5 else ''}); the others were carried "
+            f"out.{first} Correct what they complain of and start it anew: what was done already "
+            "is done once.",
+            id=self.id,
+            status=self.status,
+            activity=activity,
+        )
+
+    def timed_out(self, limit: float) -> errors.PollTimeout:
+        """The exception for a wait of `limit` seconds that ended before the job did."""
+        if self._split is None:
+            return super().timed_out(limit)
+        return errors.PollTimeout(
+            f"activities of {self._job.label}: still {self.status or 'not reported'} after "
+            f"{round(limit, 1):g} s of waiting. They go on at the service; wait again, or resume "
+            "each by one of tokens().",
+            id=self.id,
+            status=self.status,
+        )
+
+    def _partial(self, activity: Activity, failed: int) -> errors.PartialFailure:
+        of = f" of {activity.contact_count:,}" if activity.contact_count else ""
+        first = f"; the first: {told(activity.errors[0])}" if activity.errors else ""
+        return errors.PartialFailure(
+            f"activity {self._job.label} (id {self.id}) is COMPLETE, but {failed:,}{of} rows "
+            f"failed{first}. The others were carried out; correct those and send them again.",
+            id=self.id,
+            status=str(activity.status),
+            token="" if self._split is not None else self.token(),
+            activity=activity,
+        )
+
+
+def _earliest(dates: Iterable[datetime | None]) -> datetime | None:
+    return min((date for date in dates if date is not None), default=None)
+
+
+def _latest(dates: Iterable[datetime | None]) -> datetime | None:
+    return max((date for date in dates if date is not None), default=None)
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None

@@ -1,0 +1,188 @@
+"""Starting bulk activities: one call for each, in order, behind one poller."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ccv2_async import errors
+from ccv2_async.activities.split import BulkPoller, Part, SplitJobs
+from ccv2_async.activities.status import ACTIVITY
+from ccv2_async.models import Activity
+from ccv2_async.polling.watchers import Until
+from ccv2_async.transport.calls.call import UPLOAD_DEADLINE, Call
+from ccv2_async.transport.calls.links import is_id, job_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ccv2_async.activities.row_errors import Lines
+    from ccv2_async.polling.sweep import Sweep
+    from ccv2_async.polling.watchers import WatchedJobs
+    from ccv2_async.transport.calls.call import Answer
+    from ccv2_async.transport.calls.retry import Effect
+    from ccv2_async.transport.calls.session import Session
+    from ccv2_async.transport.files.body import Body
+    from ccv2_async.transport.quota.budget import Lane
+
+
+@attrs.frozen
+class Portion:
+    """What one activity is started with.
+
+    Attributes:
+        body: What is sent.
+        lines: Where its lines stand in the whole.
+    """
+
+    body: Body
+    lines: Lines
+
+
+@attrs.frozen
+class Start:
+    """What starts an activity, or several when there are several portions.
+
+    Attributes:
+        path: Where it is sent.
+        effect: What it does to the account.
+        label: What messages call it: the file's name, or what it holds.
+        doing: What is done with it: "import of".
+        portions: What is sent; one activity for each.
+        query: Names and values.
+        lane: Who goes first when calls wait for the quota.
+        strict: Whether rows that failed make the poller raise.
+    """
+
+    path: str
+    effect: Effect
+    doing: str
+    label: str
+    portions: Sequence[Portion]
+    lane: Lane
+    query: tuple[tuple[str, str], ...] = ()
+    strict: bool = False
+
+    def call(self, number: int) -> Call:
+        """The call for one portion, counted from 0."""
+        count = len(self.portions)
+        part = f", part {number + 1} of {count}" if count > 1 else ""
+        return Call(
+            "POST",
+            self.path,
+            self.effect,
+            f"{self.doing} {self.label}{part}",
+            query=self.query,
+            body=self.portions[number].body,
+            lane=self.lane,
+            deadline=UPLOAD_DEADLINE,
+        )
+
+
+class Starter:
+    """Starts activities.
+
+    Args:
+        session: Where the calls go.
+        sweep: What follows the jobs.
+    """
+
+    def __init__(self, session: Session, sweep: Sweep) -> None:
+        self._session = session
+        self._sweep = sweep
+        self._splits = SplitJobs()
+
+    async def start(self, start: Start) -> BulkPoller:
+        """The poller of all that was started.
+
+        Raises:
+            ConstantContactError: See `errors`; the message says what was started before.
+        """
+        parts: list[Part] = []
+        for number, portion in enumerate(start.portions):
+            try:
+                answer = await self._send(start.call(number), parts)
+                job = self._sweep.started(ACTIVITY, started_id(answer), label=start.label)
+            except errors.ConstantContactError as error:
+                raise _after(error, parts, len(start.portions)) from None
+            parts.append(Part(job, portion.lines))
+        return BulkPoller(
+            self._session,
+            self._sweep,
+            self._splits,
+            parts,
+            label=start.label,
+            strict=start.strict,
+        )
+
+    async def _send(self, call: Call, parts: Sequence[Part]) -> Answer:
+        """The answer; with too many jobs at once, it waits for one that was started before."""
+        waiting = self._sweep.watching(Until.END)
+        for part in parts:
+            waiting.add(part.job)
+        try:
+            while True:
+                try:
+                    return await self._session.send(call)
+                except errors.DailyQuotaExceeded:
+                    raise
+                except errors.QuotaExceeded as error:
+                    if not len(waiting):
+                        raise
+                    refused = error
+                await self._one_of(waiting, refused)
+        finally:
+            waiting.close()
+
+    async def _one_of(self, waiting: WatchedJobs, refused: errors.QuotaExceeded) -> None:
+        """Return when one of the jobs has ended, or raise what was refused for want of its place.
+
+        Each wait for a job ends, this one as well.
+        """
+        left = self._session.time_left
+        seconds = ACTIVITY.deadline if left is None else min(left, ACTIVITY.deadline)
+        try:
+            async with self._session.clock.timeout(seconds):
+                await waiting.next()
+                return
+        except errors.ConstantContactError:
+            raise
+        except TimeoutError:
+            pass
+        raise refused
+
+
+def started_id(answer: Answer) -> str:
+    """The id of the activity that an answer says was started: its body's, else its Location's.
+
+    Raises:
+        OutcomeUnknown: It names none. Safe to try again: look at the activities first.
+    """
+    try:
+        named = answer.read(Activity).id
+    except (errors.DecodeError, errors.OutcomeUnknown):
+        named = ""
+    if is_id(named):
+        return named
+    from_location = job_id("activity", answer.headers.get("location"))
+    if from_location is None:
+        raise errors.OutcomeUnknown(
+            f"{answer.what}: the service accepted it ({answer.status}) but named no id. It is "
+            "among activities.all(), the newest first; it was not sent again."
+        )
+    return from_location
+
+
+def _after(
+    error: errors.ConstantContactError, parts: Sequence[Part], count: int
+) -> errors.ConstantContactError:
+    """The same error, with what was started before it."""
+    if parts:
+        ids = ", ".join(part.id for part in parts)
+        error.message += (
+            f" Before it, {len(parts)} of {count} activities were started ({ids}) and go on; to "
+            "start all of it anew does no harm, as what was done already is done once."
+        )
+        error.args = (error.message,)
+    return error

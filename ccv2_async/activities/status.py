@@ -1,0 +1,149 @@
+"""Bulk activities as jobs: the row of the table for `JobKind`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from ccv2_async import errors
+from ccv2_async.activities.row_errors import told
+from ccv2_async.models.activities import ACTIVITY_OUTCOMES, Activity, activity_outcome
+from ccv2_async.models.convert import BadRow
+from ccv2_async.models.outcomes import Outcome
+from ccv2_async.polling.job import HOLE, LONGEST_WORD, UNTOLD, JobKind, Row, rows_of
+from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.links import segment
+from ccv2_async.transport.calls.retry import Effect
+from ccv2_async.transport.quota.budget import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ccv2_async.polling.job import Job
+    from ccv2_async.transport.calls.call import Answer
+    from ccv2_async.transport.calls.session import Session
+
+T = TypeVar("T")
+
+STATUS_PATH = "/activities/{}"
+MOST_TROUBLES = 3
+DAY = 86_400.0
+
+
+async def _get(session: Session, id: str, lane: Lane, parse: Callable[[Answer], T]) -> T:  # noqa: A002  # the service's own word
+    call = Call(
+        method="GET",
+        path=STATUS_PATH.format(segment(id)),
+        effect=Effect.SAFE,
+        what=f"activity {id}",
+        lane=lane,
+    )
+    return await session.read(call, parse)
+
+
+def _whole(answer: Answer) -> Activity:
+    return answer.read(Activity)
+
+
+def _row(answer: Answer) -> Row:
+    """Return what an activity's own resource says of it.
+
+    Raises:
+        DecodeError: It is no JSON: that is an outage, and not this activity's fault.
+    """
+    activity = answer.one(Activity)
+    if isinstance(activity, BadRow):
+        return Row(status="", unreadable=activity.text)
+    if not activity.status:
+        return Row(status="", unreadable=f"activity {activity.id} without a status"[:LONGEST_WORD])
+    return Row(status=str(activity.status), detail=activity)
+
+
+async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
+    """The status of these activities: one by its own resource, several by the summary list.
+
+    The summary list holds the last 50; an activity that is not in it, or whose row cannot be read,
+    is asked for by itself.
+    """
+    rows: dict[str, Row] = {}
+    if len(ids) > 1:
+        call = Call(
+            method="GET",
+            path="/activities",
+            effect=Effect.SAFE,
+            what=f"status of {len(ids)} activities",
+            lane=Lane.POLL,
+        )
+        summary = await session.read(call, lambda answer: answer.rows(Activity).results)
+        told = rows_of(ACTIVITY, ids, summary, _summary_row, "id")
+        rows = {id_: row for id_, row in told.items() if row is not HOLE and not row.unreadable}
+    return rows | await _each(session, [id_ for id_ in ids if _unexplained(rows.get(id_))], rows)
+
+
+def _summary_row(activity: Activity) -> tuple[str, Row]:
+    status = str(activity.status or "")
+    return activity.id, Row(status=status, unreadable="" if status else "no status")
+
+
+def _unexplained(row: Row | None) -> bool:
+    """Whether the activity has to be asked for by itself: which rows were wrong only that tells."""
+    return row is None or activity_outcome(row.status) is Outcome.FAILURE
+
+
+async def _each(session: Session, ids: Sequence[str], known: Mapping[str, Row]) -> dict[str, Row]:
+    """The rows of activities that are asked for one by one; `known` is what was learned before."""
+    rows: dict[str, Row] = {}
+    troubles: list[errors.ConstantContactError] = []
+    for id_ in ids:
+        # One that cannot be read holds up no other; several are an outage.
+        rows[id_] = known.get(id_, UNTOLD)
+        if len(troubles) == MOST_TROUBLES:
+            continue
+        try:
+            row = await _get(session, id_, Lane.POLL, _row)
+        except errors.NotFound:
+            del rows[id_]
+        except (errors.ServerError, errors.TransportError, errors.DecodeError) as trouble:
+            troubles.append(trouble)
+        else:
+            if not row.unreadable or id_ not in known:
+                rows[id_] = row
+    if troubles and not known and all(row is UNTOLD for row in rows.values()):
+        raise troubles[-1]
+    return rows
+
+
+async def fetch(session: Session, job: Job) -> Activity:
+    """The whole activity, with the errors of its rows; the last look may have given it already."""
+    if isinstance(job.detail, Activity):
+        return job.detail
+    return await _get(session, job.id, Lane.INTERACTIVE, _whole)
+
+
+def failure(job: Job, token: str) -> errors.JobError:
+    """The exception for an activity that ended in ERROR or CANCELLED."""
+    activity = job.detail if isinstance(job.detail, Activity) else None
+    rows = activity.errors if activity is not None else ()
+    first = f" First error: {told(rows[0]).rstrip('.')}." if rows else ""
+    return errors.ActivityFailed(
+        f"activity {job.label} (id {job.id}) ended with the status {job.status}.{first} "
+        "Correct what it complains of and start it anew.",
+        id=job.id,
+        status=job.status,
+        token=token,
+        activity=activity,
+    )
+
+
+ACTIVITY = JobKind(
+    name="activity",
+    noun="activity",
+    path=STATUS_PATH,
+    outcomes=ACTIVITY_OUTCOMES,
+    most=50,
+    deadline=DAY,
+    kept=14 * DAY,
+    ask=ask,
+    fetch=fetch,
+    failure=failure,
+)
+"""How activities are polled: kept 14 days by the service, given up after 24 hours of waiting."""

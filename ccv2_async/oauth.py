@@ -1,0 +1,334 @@
+"""The OAuth2 server flow: how an account's owner lets an application act for the account.
+
+It stands beside the client and needs none. `authorize_url` is where the owner's browser is sent;
+the service sends it back to `redirect_uri` with a code, and `exchange_code` turns that into the
+access token the client is opened with. A token lasts about ten years and cannot be refreshed.
+
+Source: "OAuth2 server flow" page of the service's documentation.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import urlencode
+
+import anyio
+import attrs
+import httpx
+
+from ccv2_async import errors
+from ccv2_async.client_options import check_options
+from ccv2_async.models.convert import decode
+from ccv2_async.models.kinds import is_text
+from ccv2_async.models.oauth import AccessToken, TokenInfo
+from ccv2_async.transport.calls import answers
+from ccv2_async.transport.calls.credentials import Redacting
+from ccv2_async.transport.calls.origin import checked_origin
+from ccv2_async.transport.http.clients import UsersEngine
+from ccv2_async.transport.http.engine import open_engine
+from ccv2_async.transport.http.protocol import NothingSent
+from ccv2_async.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ccv2_async.transport.http.engine import Engine
+
+T = TypeVar("T")
+
+BASE_URL = "https://oauth2.constantcontact.com/oauth2"
+
+_MAX_ANSWER = 64 * 1024
+_STEP_SECONDS = {"connect": 10.0, "read": 30.0, "write": 30.0, "pool": 10.0}
+_DEADLINE = 60.0
+_LONGEST_REASON = 300
+
+
+def new_state() -> str:
+    """A `state` that nobody can guess: keep it in the owner's session until the redirect."""
+    return secrets.token_urlsafe(32)
+
+
+def _base_of(url: str) -> str:
+    check_options(base_url=url)
+    return checked_origin(url)
+
+
+@attrs.frozen
+class OAuthFlow:
+    """The server flow of one application.
+
+    Args:
+        client_id: The application's API key.
+        client_secret: Its secret; kept out of `repr` and of every message.
+        redirect_uri: Where the owner's browser is sent back to, as registered for the key.
+        base_url: Where the OAuth2 server lives.
+        http_client: Your own `httpx.AsyncClient` to send through; it is not closed.
+
+    Raises:
+        MissingCredentials: The key or the secret is missing.
+        InvalidField: An address is not one.
+    """
+
+    client_id: str = attrs.field(repr=False)
+    client_secret: str = attrs.field(repr=False)
+    redirect_uri: str
+    base_url: str = attrs.field(default=BASE_URL, kw_only=True, converter=_base_of)
+    http_client: httpx.AsyncClient | None = attrs.field(default=None, repr=False, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if not _is_word(self.client_id) or not _is_word(self.client_secret):
+            raise errors.MissingCredentials(
+                "The OAuth2 flow needs client_id, the application's API key, and client_secret, "
+                "both as text. Nothing was sent."
+            )
+        if not _is_word(self.redirect_uri):
+            raise errors.InvalidField("redirect_uri", self.redirect_uri, "the registered URL")
+        check_options(http_client=self.http_client)
+
+    def authorize_url(self, *, state: str, sign_up: bool = False, new_user: bool = False) -> str:
+        """Where to send the browser of the account's owner. Makes no request.
+
+        Args:
+            state: What `new_state` gave; the redirect brings it back.
+            sign_up: Whether the page offers to open an account.
+            new_user: Whether the page for opening an account comes first.
+
+        Raises:
+            InvalidField: `state` is empty.
+        """
+        if not _is_word(state):
+            raise errors.InvalidField("state", state, "a text that nobody can guess: new_state()")
+        query = {
+            "response_type": "code",
+            "client_id": self.client_id,
+            "redirect_uri": self.redirect_uri,
+            "state": state,
+        }
+        if sign_up:
+            query["oauthSignup"] = "true"
+        if new_user:
+            query["newUser"] = "true"
+        return f"{self.base_url}/oauth/siteowner/authorize?{urlencode(query)}"
+
+    async def exchange_code(self, redirect: Mapping[str, str | None], *, state: str) -> AccessToken:
+        """The access token for the code that a redirect brought; a code is good for one try.
+
+        Args:
+            redirect: The query parameters of the redirect: `code` and `state`, or `error`. What
+                is None or no text that can be sent counts as missing.
+            state: The state that was kept for this owner; compared in constant time.
+
+        Raises:
+            GrantRefused: The state is another one, the owner refused, or the code is not good.
+                Safe to try again: no; begin anew at `authorize_url`.
+            OutcomeUnknown: No clear answer came, and the code may be used up. Safe to try again:
+                no; begin anew at `authorize_url`.
+            ConnectFailed: Nothing was sent. Safe to try again: yes, with the same code.
+            DecodeError: The answer holds no token.
+        """
+        _require_state(_text_of(redirect, "state"), state)
+        code = _text_of(redirect, "code")
+        if not code:
+            raise _refusal(
+                "authorization",
+                None,
+                _text_of(redirect, "error")[:_LONGEST_REASON],
+                _text_of(redirect, "error_description")[:_LONGEST_REASON],
+            )
+        form = _Form(
+            "exchange of the code",
+            {
+                "grant_type": "authorization_code",
+                "client_id": self.client_id,
+                "client_secret": self.client_secret,
+                "code": code,
+                "redirect_uri": self.redirect_uri,
+            },
+            (self.client_secret, code),
+            once=True,
+        )
+        del code, redirect
+        token = await self._ask("/oauth/token", form, AccessToken)
+        if not token.access_token:
+            raise errors.DecodeError(
+                f"{form.what}: the answer holds an empty token. Begin anew at authorize_url."
+            )
+        return token
+
+    async def token_info(self, access_token: str) -> TokenInfo:
+        """Whose token it is, and the seconds it is still good for.
+
+        Raises:
+            MissingCredentials: It is empty. Nothing was sent.
+            GrantRefused: The token is not good.
+            TransportError: No whole answer came. Safe to try again: yes.
+            DecodeError: The answer is not what it should be. Safe to try again: yes.
+        """
+        if not _is_word(access_token):
+            raise errors.MissingCredentials("access_token is missing. Nothing was sent.")
+        form = _Form("token information", {"access_token": access_token}, (access_token,))
+        del access_token
+        return await self._ask("/tokeninfo.htm", form, TokenInfo)
+
+    async def _ask(self, path: str, form: _Form, model: type[T]) -> T:
+        answer = await self._post(path, form)
+        status = answer.status
+        if not 200 <= status < 300:
+            key, said = _reason_of(answer, form)
+            if status >= 500 and form.once:
+                raise _unanswered(form, self.base_url, f"status {status}")
+            raise _refusal(form.what, status, key, said)
+        try:
+            return decode(model, answer.content)
+        except errors.DecodeError as error:
+            names = {field.name for field in attrs.fields(cast("Any", model))}
+            where = error.where if error.where in names else ""
+        # Made anew, and of nothing that came: the answer may hold a token that was just issued.
+        place = f", at {where}" if where else ""
+        raise errors.DecodeError(
+            f"{form.what}: the OAuth2 server answered {status}, but not with the JSON that was "
+            f"expected{place}. {form.advice}",
+            where=where,
+            status=status,
+        )
+
+    async def _post(self, path: str, form: _Form) -> _Answer:
+        """The answer, whole. What goes wrong leaves without the frames that hold the form."""
+        url = httpx.URL(self.base_url + path)
+        engine: Engine = (
+            open_engine(origin=url) if self.http_client is None else UsersEngine(self.http_client)
+        )
+        request = httpx.Request(
+            "POST",
+            url,
+            content=urlencode(form.fields).encode("ascii"),
+            headers={
+                "Content-Type": "application/x-www-form-urlencoded",
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                "User-Agent": f"ccv2_async/{__version__}",
+            },
+            extensions={"timeout": _STEP_SECONDS},
+        )
+        failed: errors.ConstantContactError
+        try:
+            with anyio.fail_after(_DEADLINE):
+                return await _exchange(engine, request)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, NothingSent) as error:
+            failed = errors.ConnectFailed(
+                f"{form.what}: no connection to {url.host} ({type(error).__name__}). "
+                "Nothing was sent; try again."
+            )
+        except Exception as error:  # noqa: BLE001  # a user's client raises whatever it likes
+            failed = _unanswered(form, url.host, type(error).__name__)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await engine.aclose()
+        raise failed
+
+
+@attrs.frozen
+class _Form:
+    """What is sent; shows nothing of it, as tracebacks with local variables show every `repr`."""
+
+    what: str
+    fields: Mapping[str, str] = attrs.field(repr=False)
+    secrets: tuple[str, ...] = attrs.field(repr=False)
+    once: bool = False
+
+    @property
+    def advice(self) -> str:
+        """What to do when no clear answer came."""
+        return (
+            "The code may be used up; begin anew at authorize_url." if self.once else "Ask again."
+        )
+
+    def redact(self, text: str, limit: int) -> str:
+        """Return the first `limit` characters of `text` without any form of the secrets."""
+        return Redacting(filter(None, self.secrets)).clean(text, limit)
+
+
+@attrs.frozen
+class _Answer:
+    """What came back; shows nothing of it, for the same reason."""
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    content: bytes = attrs.field(repr=False)
+
+
+def _reason_of(answer: _Answer, form: _Form) -> tuple[str, str]:
+    """Return the OAuth2 server's word for why it refused, and its description.
+
+    Prose, a page or a form without such a word is left out: it may hold a token that was just
+    issued.
+    """
+    found = answers.parse_errors(answer.content, answer.headers, form.redact)
+    return next(((key, said) for key, said in found if key), ("", ""))
+
+
+def _is_word(value: object) -> bool:
+    return is_text(value) and value != ""
+
+
+def _text_of(redirect: Mapping[str, str | None], name: str) -> str:
+    """A parameter of the redirect, which a stranger may have written; "" when it is none."""
+    value = redirect.get(name)
+    return value if is_text(value) else ""
+
+
+def _require_state(given: str, kept: str) -> None:
+    if not _is_word(kept):
+        raise errors.InvalidField("state", kept, "the state that was kept for this owner")
+    if not hmac.compare_digest(given.encode(), kept.encode()):
+        raise errors.GrantRefused(
+            "authorization: the redirect brought another state than the one that was kept for "
+            "this owner, so it may be forged. Nothing was sent; begin anew at authorize_url.",
+            status=None,
+            errors=[("state_mismatch", "")],
+        )
+
+
+def _refusal(what: str, status: int | None, key: str, said: str) -> errors.ConstantContactError:
+    reason = ": ".join(part for part in (key, said) if part) or "without a reason"
+    if status is not None and status >= 500:
+        return errors.ServerError(
+            f"{what}: the OAuth2 server answered {status} ({reason}). Try again later.",
+            status=status,
+            errors=[(key, said)],
+        )
+    if status is not None and 300 <= status < 400:
+        return errors.UnexpectedRedirect(
+            f"{what}: the OAuth2 server answered {status}, a redirect. It was not followed.",
+            status=status,
+        )
+    answered = "was not granted" if status is None else f"was refused with {status}"
+    return errors.GrantRefused(
+        f"{what} {answered} ({reason}). Begin anew at authorize_url.",
+        status=status,
+        errors=[(key or "no_code", said)],
+    )
+
+
+def _unanswered(form: _Form, host: str, reason: str) -> errors.ConstantContactError:
+    told = f"{form.what}: no clear answer came from {host} ({reason})."
+    if form.once:
+        return errors.OutcomeUnknown(f"{told} {form.advice}")
+    return errors.ConnectionLost(f"{told} {form.advice}", sent="wholly")
+
+
+async def _exchange(engine: Engine, request: httpx.Request) -> _Answer:
+    response = await engine.send(request)
+    content = bytearray()
+    try:
+        async for piece in response.aiter_raw():
+            content += piece
+            if len(content) > _MAX_ANSWER:
+                break
+    finally:
+        with anyio.CancelScope(shield=True):
+            await response.aclose()
+    return _Answer(response.status_code, response.headers, bytes(content))

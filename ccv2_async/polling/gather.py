@@ -1,0 +1,105 @@
+"""Many pollers awaited together, in one task and with one status request for all of them."""
+
+from __future__ import annotations
+
+import math
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ccv2_async.errors import ConstantContactError, JobError
+from ccv2_async.polling.poller import Poller, too_late
+from ccv2_async.polling.watchers import Until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable, Mapping
+
+    from ccv2_async.errors import PollTimeout
+    from ccv2_async.polling.job import Job, Update
+    from ccv2_async.polling.sweep import Sweep
+    from ccv2_async.transport.calls.session import Session
+
+P = TypeVar("P", bound=Poller[Any])
+T = TypeVar("T")
+
+
+async def as_they_end(
+    pollers: Iterable[P], sweep: Sweep, session: Session
+) -> AsyncGenerator[tuple[P, PollTimeout | None], None]:
+    """Yield each poller once its job has ended, or with the error that its time was up."""
+    clock = session.clock
+    by_job: dict[Job, list[P]] = {}
+    for poller in pollers:
+        by_job.setdefault(poller._job, []).append(poller)  # noqa: SLF001  # both are ours
+    began = clock.monotonic()
+    most = session.time_left
+    # Those that are overdue first come last.
+    slowest = sorted(by_job, key=lambda job: -job.kind.deadline)
+    watched = sweep.watching(Until.END)
+    try:
+        for job in by_job:
+            watched.add(job)
+        while watched:
+            while slowest[-1] not in watched:
+                slowest.pop()
+            limit = min(slowest[-1].kind.deadline, math.inf if most is None else max(0.0, most))
+            overdue = False
+            try:
+                async with clock.timeout(max(0.0, began + limit - clock.monotonic())):
+                    job = await watched.next()
+            except ConstantContactError:
+                raise
+            except TimeoutError:
+                overdue, job = True, slowest[-1]
+                watched.discard(job)
+            for poller in by_job[job]:
+                yield poller, poller.timed_out(limit) if overdue else None
+    finally:
+        watched.close()
+
+
+async def outcomes(
+    pollers: Iterable[Poller[T]], sweep: Sweep, session: Session, *, return_errors: bool
+) -> list[T | JobError]:
+    """The results of all jobs in the order given, once all have ended.
+
+    Raises:
+        JobError: The first that did not end well, unless errors are to be returned.
+    """
+    listed = list(pollers)
+    async with aclosing(as_they_end(listed, sweep, session)) as ended:
+        late = {poller: overdue async for poller, overdue in ended if overdue is not None}
+    results: list[T | JobError] = []
+    for poller in listed:
+        try:
+            if poller in late:
+                raise late[poller]
+            results.append(await poller)
+        except JobError as error:
+            if not return_errors:
+                raise
+            results.append(error)
+    return results
+
+
+async def statuses(
+    jobs: Mapping[str, Job], sweep: Sweep, session: Session
+) -> dict[str, Update | None]:
+    """Return what one look tells of each job; None for one that the service does not know (yet).
+
+    Raises:
+        DeadlineExceeded: The client's deadline passed before all were looked at.
+    """
+    watched = sweep.watching(Until.LOOK)
+    try:
+        for job in jobs.values():
+            watched.add(job)
+        async with session.clock.timeout(session.time_left):
+            while watched:
+                await watched.next()
+    except ConstantContactError:
+        raise
+    except TimeoutError:
+        raise too_late(f"status of {len(jobs)} jobs") from None
+    finally:
+        watched.close()
+    return {key: job.told for key, job in jobs.items()}

@@ -1,0 +1,1 @@
+"""Calls: how one call is signed, sent, judged, and retried."""

@@ -1,0 +1,178 @@
+"""Reading what the service answered: error bodies in every shape, and what they mean. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from ccv2_async import errors
+from ccv2_async.text import one_line
+from ccv2_async.transport.calls.retry import Happening
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+OVER_RATE_KEY = "mashery.not.authorized.over.qps"
+OVER_DAY_KEY = "mashery.not.authorized.over.ratelimit"
+INACTIVE_KEY = "mashery.not.authorized.inactive"
+DAY_KEYS = frozenset({OVER_DAY_KEY, "quota_exceeded"})
+"""The keys that mean the end of the day's quota; `quota_exceeded` is the newer API's word."""
+RETIRED_KEY = "http.status.gone"
+
+# The gateway's header says the same where the body was lost or rewritten.
+_GATEWAY_CODES = {
+    "ERR_403_DEVELOPER_OVER_QPS": OVER_RATE_KEY,
+    "ERR_403_DEVELOPER_OVER_RATE": OVER_DAY_KEY,
+    "ERR_403_DEVELOPER_INACTIVE": INACTIVE_KEY,
+}
+
+_BY_STATUS: dict[int, type[errors.APIError]] = {
+    401: errors.AuthenticationFailed,
+    403: errors.Forbidden,
+    404: errors.NotFound,
+    409: errors.Conflict,
+    429: errors.QuotaExceeded,
+}
+
+_ADVICE = {
+    400: "Correct the request before sending it again.",
+    401: "The access token is invalid or revoked; get a new one.",
+    403: "The API key is not active, or lacks the privilege for this call.",
+    404: "There is nothing under that id, or base_url is not where the API lives.",
+    405: "The service does not offer this method here.",
+    406: "The service would not answer in JSON.",
+    409: "The request conflicts with the current state of the account; look at it before you "
+    "send the request again.",
+    413: "It is larger than the service accepts.",
+    415: "The service does not accept this type of content.",
+    429: "Too many calls or jobs at once; wait and try again.",
+}
+
+_LATER = " Try again later."
+
+MAX_REFUSAL = 256 * 1024
+"""The largest answer in bytes, unpacked, that is read when the service refuses a call."""
+
+MAX_ERRORS = 20
+MAX_TEXT = 300
+_MAX_PROSE = 64 * 1024
+
+
+def parse_errors(
+    content: bytes, headers: Mapping[str, str], redact: Callable[[str, int], str]
+) -> tuple[tuple[str, str], ...]:
+    """Every `(error_key, error_message)` of an error answer, whatever its shape.
+
+    The service sends an array of `{error_key, error_message}`; gateways, proxies and the OAuth2
+    server also send one bare object, `{error, error_description}`, prose, HTML or nothing.
+
+    Source: "Supported methods" page of the service's documentation.
+    """
+    found: list[tuple[str, str]] = []
+    try:
+        document = orjson.loads(content) if content else None
+    except orjson.JSONDecodeError:
+        document = None
+        text = _prose(content, redact)
+        if text:
+            found.append(("", text))
+    rows: list[Any] = document if isinstance(document, list) else [document]
+    for row in rows[:MAX_ERRORS]:
+        if isinstance(row, dict):
+            key = _first(row, "error_key", "error_code", "error")
+            message = _first(row, "error_message", "error_description")
+            if key or message:
+                found.append((key, message))
+        elif isinstance(row, str) and row:
+            found.append(("", row))
+    gateway = _GATEWAY_CODES.get(headers.get("x-mashery-error-code", ""))
+    if gateway and all(key != gateway for key, _ in found):
+        found.insert(0, (gateway, ""))
+    return tuple(
+        (one_line(redact(key, MAX_TEXT)), one_line(redact(message, MAX_TEXT)))
+        for key, message in found
+    )
+
+
+def _first(row: dict[str, Any], *names: str) -> str:
+    """Return the first of some fields that says something: text, a number, or a list of them."""
+    for name in names:
+        value = row.get(name)
+        values = value[:MAX_ERRORS] if isinstance(value, list) else [value]
+        text = "; ".join(str(one) for one in values if one and isinstance(one, str | int | float))
+        if text:
+            return text
+    return ""
+
+
+def _prose(content: bytes, redact: Callable[[str, int], str]) -> str:
+    text = content[:_MAX_PROSE].decode("utf-8", "replace").strip()
+    if text.startswith("<"):
+        return "an HTML page"
+    # Secrets first: a cut could halve one, and blanks are taken out afterwards.
+    return " ".join(redact(text, MAX_TEXT).split())
+
+
+def happening_of(  # noqa: PLR0911  # one for each row of the retry table
+    status: int, found: tuple[tuple[str, str], ...], *, hinted: bool
+) -> Happening:
+    """How an answer that is not a success is to be judged.
+
+    Args:
+        status: The HTTP status.
+        found: What `parse_errors` gave.
+        hinted: Whether the answer named a time to come back.
+    """
+    keys = {key for key, _ in found}
+    if 300 <= status < 400:
+        return Happening.REDIRECTED
+    if status == 401:
+        return Happening.UNAUTHORIZED
+    if status in (403, 429) and DAY_KEYS & keys:
+        return Happening.OVER_DAY
+    if status == 429 or (status == 403 and OVER_RATE_KEY in keys):
+        return Happening.OVER_RATE
+    if status == 503 and hinted:
+        return Happening.SERVER_BUSY
+    if status >= 500:
+        return Happening.SERVER_FAILED
+    return Happening.REFUSED
+
+
+def refusal(
+    status: int, found: tuple[tuple[str, str], ...], what: str, *, sent: int = 1
+) -> errors.APIError:
+    """The exception for an answer that is not a success (redirects apart).
+
+    Args:
+        status: The HTTP status.
+        found: What `parse_errors` gave.
+        what: What was asked, such as "upload of menu.pdf".
+        sent: How many times it has been sent.
+    """
+    kind = _BY_STATUS.get(status, errors.ServerError if status >= 500 else errors.BadRequest)
+    if status == 403 and any(key == OVER_RATE_KEY for key, _ in found):
+        kind = errors.QuotaExceeded
+    if 400 <= status < 500 and any(key == RETIRED_KEY for key, _ in found):
+        kind = errors.EndpointRetired
+    said = "; ".join(f"{key}: {text}" if key and text else key or text for key, text in found[:3])
+    reason = f"{status} ({said})" if said else f"{status} without a reason"
+    if status >= 500:
+        again = f" It was sent {sent} times." if sent > 1 else ""
+        advice = f"The service failed.{again}{_LATER}"
+    else:
+        advice = _ADVICE.get(status, "Correct the request before sending it again.")
+    if kind is errors.QuotaExceeded:
+        advice = _ADVICE[429]
+    elif kind is errors.EndpointRetired:
+        advice = (
+            "It has withdrawn this endpoint. Nothing in the request is wrong, and sending it again "
+            "does not help."
+        )
+    return kind(f"{what}: the service answered {reason}. {advice}", status=status, errors=found)
+
+
+def without_advice(error: errors.ConstantContactError) -> str:
+    """The error's message, for where trying again is not what comes next."""
+    return error.message.removesuffix(_LATER)

@@ -1,0 +1,161 @@
+"""What a call of the API is, and its answer: data, before it is signed and after it was read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import attrs
+
+from ccv2_async import errors
+from ccv2_async.models.convert import decode, decode_one, decode_rows
+from ccv2_async.text import one_line
+from ccv2_async.transport.quota.budget import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ccv2_async.models.convert import BadRow
+    from ccv2_async.models.pages import Page
+    from ccv2_async.transport.calls.retry import Effect
+    from ccv2_async.transport.files.body import Body
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+MAX_ANSWER = 16 * 1024 * 1024
+CALL_DEADLINE = 120.0
+UPLOAD_DEADLINE = 900.0
+LONGEST_EXCERPT = 4096
+
+
+@attrs.frozen
+class Timeouts:
+    """How long a single step of a call may take, in seconds; None for no limit.
+
+    Attributes:
+        connect: Until a connection is made, TLS included.
+        read: Between two pieces of an answer.
+        write: Until the connection takes the next block.
+    """
+
+    connect: float | None = 10.0
+    read: float | None = 60.0
+    write: float | None = 60.0
+
+    def as_extension(self) -> dict[str, float | None]:
+        """What httpx transports read from a request."""
+        return {
+            "connect": self.connect,
+            "read": self.read,
+            "write": self.write,
+            "pool": self.connect,
+        }
+
+
+@attrs.frozen
+class Call:
+    """One call of the API, before it is signed.
+
+    Attributes:
+        method: The HTTP method.
+        path: Below the base URL, percent-encoded, such as `/library/files/7`.
+        effect: What it does to the account; decides what may be repeated.
+        what: What is asked, for messages: "upload of menu.pdf".
+        query: Names and values, not yet encoded.
+        body: What is sent, or None.
+        lane: Who goes first when calls wait for the quota.
+        deadline: Seconds from the first attempt to the whole answer, retries included; waiting
+            for the quota before the first attempt does not count.
+        max_answer: The largest answer in bytes, unpacked.
+        accept: The media types that are asked for.
+        from_root: Whether the path begins at the host instead of the base URL.
+    """
+
+    method: str
+    path: str
+    effect: Effect
+    what: str
+    query: tuple[tuple[str, str], ...] = ()
+    body: Body | None = None
+    lane: Lane = Lane.INTERACTIVE
+    deadline: float | None = CALL_DEADLINE
+    max_answer: int = MAX_ANSWER
+    accept: str = "application/json"
+    from_root: bool = False
+
+
+@attrs.frozen
+class Answer:
+    """A whole answer that the service gave with success."""
+
+    status: int
+    # A server may echo the key anywhere, and tracebacks with local variables show every `repr`.
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    content: bytes = attrs.field(repr=False)
+    what: str
+    redact: Callable[[str, int], str] = attrs.field(repr=False, eq=False)
+    flaw: str = ""
+    # How many earlier attempts of the same call were sent in full and may have been carried out.
+    doubtful: int = 0
+
+    def read(self, model: type[T]) -> T:
+        """The body as a model.
+
+        Raises:
+            DecodeError: It is not what the model says; the message names the place.
+        """
+        return self._decoded(
+            lambda: decode(model, self.content, what=self.what, redact=self.redact)
+        )
+
+    def rows(self, model: type[T], *, paged: bool = False) -> Page[T | BadRow]:
+        """The body as a list, with a `BadRow` in the place of each row that cannot be read.
+
+        Raises:
+            DecodeError: It is no list of the kind that is expected.
+        """
+        return self._decoded(
+            lambda: decode_rows(
+                model, self.content, paged=paged, what=self.what, redact=self.redact
+            )
+        )
+
+    def one(self, model: type[T]) -> T | BadRow:
+        """The body as a model, or as a `BadRow` if it is JSON that does not fit.
+
+        Raises:
+            DecodeError: It is not JSON.
+        """
+        return self._decoded(
+            lambda: decode_one(model, self.content, what=self.what, redact=self.redact)
+        )
+
+    def _decoded(self, decoding: Callable[[], R]) -> R:
+        if self.flaw:
+            raise errors.OutcomeUnknown(
+                f"{self.what}: the service answered {self.status}, so it was carried out, but the "
+                f"answer {self.flaw}. It was not sent again; read the result from the account."
+            )
+        refused = self._not_json()
+        if refused is not None:
+            raise refused
+        try:
+            return decoding()
+        except errors.DecodeError as error:
+            failed = error
+        failed.status = self.status
+        failed.__context__ = None  # it and the frames below hold the answer as it came
+        raise failed.with_traceback(None)
+
+    def _not_json(self) -> errors.DecodeError | None:
+        kind = self.headers.get("content-type", "")
+        if not self.content or not kind or "json" in kind.lower():
+            return None
+        text = self.content[:LONGEST_EXCERPT].decode("utf-8", "replace")
+        excerpt = one_line(self.redact(text, 80))
+        return errors.DecodeError(
+            f"{self.what}: the service answered {self.status} with "
+            f"{self.redact(kind, 80)!r} instead of JSON: {excerpt!r}.",
+            excerpt=excerpt,
+            status=self.status,
+        )

@@ -1,0 +1,152 @@
+"""Decide when an outage has begun and when it is over: a circuit breaker. Pure.
+
+Calls go out while the circuit is closed. Failures in a row open it. While it is open, one probe
+after the other is sent, at growing intervals. A probe is a cheap read, and its answer proves little
+about uploads, so the circuit is then half-open: one upload may try. If that is answered, the
+circuit is closed; if it fails, the circuit opens again and the intervals go on growing::
+
+                failures in a row
+    CLOSED ───────────────────────────> OPEN <──┐
+      ^                                 │  ^  │ │ a probe fails
+      │ a write is answered             │  │  └─┘
+      │<────────────────────────────────┤  │
+      │                 a probe is      │  │ a call fails
+      │                 answered        v  │
+      └─────────────────────────────── HALF_OPEN
+
+The table (`TABLE` below is what the code looks things up in)::
+
+                       CLOSED        OPEN             HALF_OPEN
+    READ_ANSWERED      CLOSED        HALF_OPEN (2)    HALF_OPEN
+    WRITE_ANSWERED     CLOSED        CLOSED           CLOSED
+    READ_FAILED        CLOSED (1)    OPEN             OPEN
+    WRITE_FAILED       CLOSED (1)    OPEN             OPEN
+
+(1) OPEN at the second failure of a write, or the third of a read, in a row. An answered read does
+not interrupt a row of failed writes: a service may answer reads while it refuses uploads.
+
+(2) Once the next probe is due. An earlier answer belongs to a call that was not the probe, and
+would make the interval void.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+from ccv2_async.transport.calls.retry import Effect, Happening
+
+FAILED_WRITES = 2
+"""Writes in a row whose failure opens the circuit."""
+
+FAILED_READS = 3
+"""Reads in a row whose failure opens the circuit."""
+
+FIRST_INTERVAL = 2.0
+LONGEST_INTERVAL = 60.0
+"""Seconds between two probes, at first and at most; each failure doubles them."""
+
+
+class State(enum.Enum):
+    """Whether calls go out."""
+
+    CLOSED = "calls go out"
+    OPEN = "probes go out"
+    HALF_OPEN = "one call at a time goes out"
+
+
+class Signal(enum.Enum):
+    """What an attempt at a call says about the service."""
+
+    READ_ANSWERED = "a read was answered"
+    WRITE_ANSWERED = "a write was answered"
+    READ_FAILED = "a read got no answer, or a server error"
+    WRITE_FAILED = "a write got no answer, or a server error"
+
+
+def _row(closed: State, opened: State, half_open: State) -> dict[State, State]:
+    return {State.CLOSED: closed, State.OPEN: opened, State.HALF_OPEN: half_open}
+
+
+TABLE: dict[Signal, dict[State, State]] = {
+    Signal.READ_ANSWERED: _row(State.CLOSED, State.HALF_OPEN, State.HALF_OPEN),
+    Signal.WRITE_ANSWERED: _row(State.CLOSED, State.CLOSED, State.CLOSED),
+    Signal.READ_FAILED: _row(State.CLOSED, State.OPEN, State.OPEN),
+    Signal.WRITE_FAILED: _row(State.CLOSED, State.OPEN, State.OPEN),
+}
+
+_SIGNS_OF_AN_OUTAGE = frozenset(
+    {
+        Happening.NEVER_CONNECTED,
+        Happening.PARTLY_SENT,
+        Happening.UNANSWERED,
+        Happening.SERVER_BUSY,
+        Happening.SERVER_FAILED,
+    }
+)
+
+
+def signal_of(effect: Effect, happening: Happening | None) -> Signal | None:
+    """Return what an attempt says about the service, or None when it says nothing.
+
+    Args:
+        effect: What the call does.
+        happening: How the attempt ended other than well; None when it succeeded.
+    """
+    read = effect is Effect.SAFE
+    if happening in _SIGNS_OF_AN_OUTAGE:
+        return Signal.READ_FAILED if read else Signal.WRITE_FAILED
+    if happening is not None and happening is not Happening.REFUSED:
+        return None  # a gateway in front of the service says this too
+    return Signal.READ_ANSWERED if read else Signal.WRITE_ANSWERED
+
+
+@attrs.define
+class Circuit:
+    """The circuit of one service. Moments are passed in, on the monotonic clock.
+
+    Attributes:
+        state: Whether calls go out.
+        since: When the outage began; meaningless while the circuit is closed.
+        probe_at: When the next probe is due; meaningless unless the circuit is open.
+    """
+
+    state: State = State.CLOSED
+    since: float = 0.0
+    probe_at: float = 0.0
+    _interval: float = FIRST_INTERVAL
+    _failed_reads: int = 0
+    _failed_writes: int = 0
+
+    def note(self, signal: Signal, now: float) -> None:
+        """Take one attempt at a call into account, when it has ended."""
+        before, due = self.state, now >= self.probe_at
+        after = TABLE[signal][before]
+        match signal:
+            case Signal.WRITE_ANSWERED:
+                self._failed_reads = self._failed_writes = 0
+                self._interval = FIRST_INTERVAL
+            case Signal.READ_ANSWERED:
+                self._failed_reads = 0
+                if before is State.OPEN and not due:
+                    after = State.OPEN
+            case Signal.READ_FAILED | Signal.WRITE_FAILED:
+                after = self._failed(signal, before, now)
+        self.state = after
+
+    def _failed(self, signal: Signal, before: State, now: float) -> State:
+        if signal is Signal.WRITE_FAILED:
+            self._failed_writes += 1
+        else:
+            self._failed_reads += 1
+        if before is State.CLOSED:
+            if self._failed_writes < FAILED_WRITES and self._failed_reads < FAILED_READS:
+                return State.CLOSED
+            self.since, self._interval = now, FIRST_INTERVAL
+        elif before is State.OPEN and now < self.probe_at:
+            return State.OPEN  # it was sent before the circuit opened, and is no news
+        else:
+            self._interval = min(LONGEST_INTERVAL, 2.0 * self._interval)
+        self.probe_at = now + self._interval
+        return State.OPEN

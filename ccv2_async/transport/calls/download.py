@@ -1,0 +1,190 @@
+"""Files that the service names by a link: at its own host, or elsewhere and then unsigned.
+
+The link of an export may be a path, or a URL on another host. Which of the two it is, is decided
+here by the very object that is sent, so that no way of writing a URL can take credentials along.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, cast
+from urllib.parse import parse_qsl
+
+import anyio
+import attrs
+import httpx
+
+from ccv2_async import errors
+from ccv2_async.transport.calls.deadline import in_time
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+
+    from ccv2_async.clock import Clock
+    from ccv2_async.transport.calls.deadline import Deadline
+    from ccv2_async.transport.http.engine import Engine
+
+_CREDENTIALS = frozenset({"api_key", "access_token"})
+_LONGEST_LINK = 4096
+_FIRST_BYTE_SECONDS = 120.0
+
+_KINDS: dict[int, type[errors.APIError]] = {
+    401: errors.Forbidden,
+    403: errors.Forbidden,
+    404: errors.NotFound,
+    410: errors.NotFound,
+}
+
+
+@attrs.frozen
+class Target:
+    """What a link points at.
+
+    Attributes:
+        url: The whole URL, without any credentials that were in it.
+        own: Whether it is at the configured origin, so that the call may be signed.
+    """
+
+    url: httpx.URL = attrs.field(repr=False)
+    own: bool
+
+    @property
+    def path(self) -> str:
+        """The path from the host on, percent-encoded."""
+        return self.url.raw_path.partition(b"?")[0].decode("ascii")
+
+    @property
+    def query(self) -> tuple[tuple[str, str], ...]:
+        """Names and values, decoded."""
+        return tuple(parse_qsl(self.url.query.decode("ascii"), keep_blank_values=True))
+
+
+def target_of(link: str, base_url: str) -> Target:
+    """What a link of the service points at; a path is one at the API's own host.
+
+    Raises:
+        ValueError: It cannot be asked for: no http or https, a user in it, an https service that
+            points at plain http, or no URL at all.
+    """
+    if not link or len(link) > _LONGEST_LINK or not link.isprintable() or "\\" in link:
+        raise ValueError("it is no URL")
+    base = httpx.URL(base_url + "/")
+    try:
+        url = base.join(link.strip())
+    except httpx.InvalidURL:
+        raise ValueError("it is no URL") from None
+    if url.scheme not in ("http", "https") or not url.host or not 0 < (url.port or 80) < 65536:
+        raise ValueError("it is no http or https URL")
+    if url.userinfo:
+        raise ValueError("it holds a user name")
+    if base.scheme == "https" and url.scheme != "https":
+        raise ValueError("it is not https")
+    kept = [
+        pair
+        for pair in url.query.decode("ascii").split("&")
+        if pair and pair.partition("=")[0].lower() not in _CREDENTIALS
+    ]
+    url = url.copy_with(query="&".join(kept).encode("ascii") or None, fragment=None)
+    return Target(url, (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port))
+
+
+@asynccontextmanager
+async def stream_unsigned(
+    engine: Engine,
+    url: httpx.URL,
+    *,
+    what: str,
+    user_agent: str,
+    extensions: Mapping[str, object],
+    clock: Clock,
+    limit: Deadline | None = None,
+) -> AsyncIterator[AsyncIterator[bytes]]:
+    """The file at a URL on another host, in pieces; neither key nor token goes along.
+
+    Raises:
+        DeadlineExceeded: The file was not complete when `limit` had passed.
+        TransportError: It could not be reached, or broke off. Safe to try again: yes.
+        APIError: The host refused.
+        UnexpectedRedirect: It pointed elsewhere again.
+    """
+    request = httpx.Request(
+        "GET",
+        url,
+        headers={"User-Agent": user_agent, "Accept": "*/*", "Accept-Encoding": "identity"},
+        extensions=dict(extensions),
+    )
+    response = await _head(engine, request, what, clock, limit)
+    try:
+        _require_success(response, what)
+        async with (
+            aclosing(_pieces(response, what)) as pieces,
+            aclosing(in_time(pieces, limit, what)) as timely,
+        ):
+            yield timely
+    finally:
+        with anyio.CancelScope(shield=True):
+            await response.aclose()
+
+
+async def _head(
+    engine: Engine, request: httpx.Request, what: str, clock: Clock, limit: Deadline | None
+) -> httpx.Response:
+    host = request.url.host
+    seconds = _FIRST_BYTE_SECONDS if limit is None else min(limit.left, _FIRST_BYTE_SECONDS)
+    try:
+        async with clock.timeout(seconds):
+            return await engine.send(request)
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+        failed: errors.TransportError = errors.ConnectFailed(
+            f"{what}: no connection to {host} ({type(error).__name__}). Try again."
+        )
+    except errors.ConstantContactError:
+        raise
+    except Exception as error:  # noqa: BLE001  # engines raise more than they document
+        failed = _broken(what, host, error)
+        if limit is not None and isinstance(error, TimeoutError) and limit.left <= 0.0:
+            failed = limit.exceeded(what)
+    raise failed  # outside, so that no frame of the HTTP library is its context
+
+
+def _require_success(response: httpx.Response, what: str) -> None:
+    status, host = response.status_code, response.request.url.host
+    if 200 <= status < 300:
+        return
+    if 300 <= status < 400:
+        raise errors.UnexpectedRedirect(
+            f"{what}: {host} answered {status}, a redirect. It was not followed.", status=status
+        )
+    kind = _KINDS.get(status, errors.ServerError if status >= 500 else errors.BadRequest)
+    raise kind(
+        f"{what}: {host} answered {status}. It was asked without the key and the token, which go "
+        "to the API's own host only; read the activity again for a fresh link.",
+        status=status,
+    )
+
+
+async def _pieces(response: httpx.Response, what: str) -> AsyncGenerator[bytes, None]:
+    if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise errors.DecodeError(
+            f"{what}: the file came in an encoding that was not asked for.",
+            status=response.status_code,
+        )
+    failed: errors.TransportError | None = None
+    try:
+        raw = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
+        async with aclosing(raw) as received:
+            async for piece in received:
+                yield piece
+    except errors.ConstantContactError:
+        raise
+    except Exception as error:  # noqa: BLE001  # engines raise more than they document
+        failed = _broken(what, response.request.url.host, error)
+    if failed is not None:
+        raise failed
+
+
+def _broken(what: str, host: str, error: Exception) -> errors.ConnectionLost:
+    return errors.ConnectionLost(
+        f"{what}: the connection to {host} broke ({type(error).__name__}). Ask for it again.",
+        sent="wholly",
+    )

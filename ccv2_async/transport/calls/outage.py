@@ -1,0 +1,174 @@
+"""Hold bulk calls back while the service is down, and probe until it is back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from ccv2_async import errors
+from ccv2_async.observe import OutageBegan, OutageEnded
+from ccv2_async.transport.calls.circuit import Circuit, State, signal_of
+from ccv2_async.transport.quota.budget import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from ccv2_async.clock import Clock
+    from ccv2_async.observe import Hook
+    from ccv2_async.transport.calls.retry import Effect, Happening
+
+logger: logging.Logger = logging.getLogger("ccv2_async.transport")
+
+OUTAGE_TIMEOUT = 900.0
+"""Seconds of an outage after which a bulk upload stops, unless its caller says."""
+
+
+class Outage:
+    """What one client knows of an outage of the service.
+
+    Args:
+        clock: The time that intervals run on.
+        hook: Told when an outage begins and ends.
+    """
+
+    def __init__(self, clock: Clock, hook: Hook) -> None:
+        self._clock = clock
+        self._hook = hook
+        self._circuit = Circuit()
+        self._lock = asyncio.Lock()
+        self._why = ""
+        self._told = False
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the last that was heard of the service is that it is down."""
+        return self._is(State.OPEN)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the outage has lasted, in seconds; None when there is none."""
+        if self._circuit.state is State.CLOSED:
+            return None
+        return self._clock.monotonic() - self._circuit.since
+
+    def note(self, effect: Effect, happening: Happening | None, why: str = "") -> None:
+        """Take one attempt at a call into account.
+
+        Args:
+            effect: What the call does.
+            happening: How it ended other than well; None when it succeeded.
+            why: The same for people.
+        """
+        signal = signal_of(effect, happening)
+        if signal is None:
+            return
+        lasted = self.seconds
+        self._circuit.note(signal, self._clock.monotonic())
+        if self._circuit.state is not State.CLOSED:
+            self._why = why or self._why
+        elif lasted is not None:
+            self._over(lasted)
+
+    def holds(self, lane: Lane) -> bool:
+        """Return whether a call of this lane is not to be sent, or sent again, for now.
+
+        Only bulk calls are held back. Once a probe is due, any of them may be the probe.
+        """
+        circuit = self._circuit
+        return (
+            lane is Lane.BULK
+            and circuit.state is State.OPEN
+            and self._clock.monotonic() < circuit.probe_at
+        )
+
+    def stops_retries(self, lane: Lane) -> bool:
+        """Return whether calls of this lane are not sent again by themselves.
+
+        That includes looks at jobs, once somebody waits for the end of the outage: such looks come
+        at growing intervals anyway.
+        """
+        concerned = lane is Lane.BULK or (lane is Lane.POLL and self._told)
+        return concerned and self._circuit.state is State.OPEN
+
+    def refusal(self, what: str) -> errors.ServiceUnavailable:
+        """Return the error of a call that is held back."""
+        return errors.ServiceUnavailable(
+            f"{what}: the service is not available ({self._why}). It was not sent; try again later."
+        )
+
+    @asynccontextmanager
+    async def turn(
+        self, probe: Callable[[], Awaitable[object]], *, since: float, patience: float
+    ) -> AsyncIterator[None]:
+        """Let a bulk call through, at once unless the service is down.
+
+        While it is down, callers wait here. One of them probes. When a probe is answered, one
+        caller may try; the others follow when it succeeds.
+
+        Args:
+            probe: Makes a cheap call that changes nothing.
+            since: When the caller began its work, on the monotonic clock.
+            patience: Seconds of an outage, within the caller's work, that it waits.
+
+        Raises:
+            ServiceUnavailable: The outage has lasted longer.
+            ConstantContactError: A probe failed in a way that has nothing to do with an outage.
+        """
+        if self._is(State.CLOSED):
+            yield
+            return
+        self._tell()
+        async with self._lock:
+            while self._is(State.OPEN):
+                await self._probe(probe, max(since, self._circuit.since) + patience, patience)
+            if self._is(State.HALF_OPEN):
+                yield
+                return
+        yield
+
+    def _is(self, state: State) -> bool:
+        return self._circuit.state is state
+
+    async def _probe(
+        self, probe: Callable[[], Awaitable[object]], ends: float, patience: float
+    ) -> None:
+        now, due = self._clock.monotonic(), self._circuit.probe_at
+        if now >= ends:
+            raise errors.ServiceUnavailable(
+                f"The service has not been available for {_lasting(patience)} ({self._why}). "
+                "The upload was stopped. What is left was not sent; run it again later."
+            )
+        if now < due:
+            await self._clock.sleep(min(due, ends) - now)
+            return
+        try:
+            await probe()
+        except errors.ConstantContactError:
+            if self._circuit.state is State.OPEN and self._circuit.probe_at == due:
+                raise  # it says nothing about an outage
+
+    def _tell(self) -> None:
+        """Say once that the service is down."""
+        if self._told:
+            return
+        self._told = True
+        logger.warning(
+            "The service is not available (%s). The upload is paused, and goes on by itself when "
+            "the service is back.",
+            self._why,
+        )
+        self._hook(OutageBegan(self._why))
+
+    def _over(self, lasted: float) -> None:
+        if self._told:
+            self._told = False
+            logger.warning("The service is back after %.0f s. The upload goes on.", lasted)
+            self._hook(OutageEnded(lasted))
+
+
+def _lasting(seconds: float) -> str:
+    if seconds < 60.0:
+        return f"{seconds:g} s"
+    return "1 minute" if seconds == 60.0 else f"{seconds / 60.0:g} minutes"

@@ -1,0 +1,161 @@
+"""What an attempt at a call that did not succeed means: an answer that refuses, or no answer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import attrs
+import httpx
+
+from ccv2_async import errors
+from ccv2_async.transport.calls import answers
+from ccv2_async.transport.calls.retry import LONGEST_HINT, Happening, parse_retry_after
+from ccv2_async.transport.http.clients import never_connected
+from ccv2_async.transport.http.protocol import NothingSent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ccv2_async.clock import Clock
+    from ccv2_async.transport.calls.call import Call
+    from ccv2_async.transport.calls.credentials import Credentials
+    from ccv2_async.transport.files.body import BodyAttempt
+    from ccv2_async.transport.quota.budget import Budget
+
+PAUSE_OVER_RATE = 1.0
+
+_DONE: dict[errors.SentState, str] = {
+    "nothing": "nothing of the body was sent, and the connection was lost",
+    "partly": "the connection was lost while the body was being sent",
+    "wholly": "the body was sent in full, and no whole answer came",
+}
+
+
+@attrs.frozen
+class Failed:
+    """How an attempt ended other than well, and what to raise when nothing more is tried.
+
+    Attributes:
+        happening: The row of the retry table.
+        error: What to raise.
+        hint: Seconds after which the service asked to be called again, or None.
+        token: The generation of the access token that the attempt was signed with.
+        final: Whether the call's time is up.
+    """
+
+    happening: Happening
+    error: errors.ConstantContactError
+    hint: float | None = None
+    token: int = 0
+    final: bool = False
+
+
+class Judge:
+    """Tells what a failed attempt means, for its call and for the calls of others.
+
+    Args:
+        credentials: What is taken out of every message.
+        budget: The quota, which a refusal may close for a while.
+        clock: The time that dates in answers are measured from.
+        base_url: Where the API lives, for messages.
+    """
+
+    def __init__(
+        self, credentials: Credentials, budget: Budget, clock: Clock, base_url: str
+    ) -> None:
+        self._credentials = credentials
+        self._budget = budget
+        self._clock = clock
+        self._host = httpx.URL(base_url).host
+
+    def refused(
+        self,
+        call: Call,
+        status: int,
+        headers: Mapping[str, str],
+        content: bytes,
+        *,
+        token: int,
+        number: int,
+    ) -> Failed:
+        """What an answer that is not a success means for this call and for the others."""
+        found = answers.parse_errors(content, headers, self._credentials.redact)
+        hint = parse_retry_after(headers.get("retry-after"), self._clock.time())
+        happening = answers.happening_of(status, found, hinted=hint is not None)
+        error: errors.ConstantContactError
+        match happening:
+            case Happening.REDIRECTED:
+                error = errors.UnexpectedRedirect(
+                    f"{call.what}: the service answered {status}, a redirect. It was not followed, "
+                    "so that the credentials go nowhere else; check base_url.",
+                    status=status,
+                )
+            case Happening.OVER_DAY:
+                self._budget.end_day()
+                error = self._budget.day_exceeded(call.what, status=status, found=found)
+            case Happening.OVER_RATE:
+                self._budget.pause(min(max(hint or 0.0, PAUSE_OVER_RATE), LONGEST_HINT))
+                error = answers.refusal(status, found, call.what, sent=number)
+                if isinstance(error, errors.QuotaExceeded):
+                    error.retry_after = hint
+            case _:
+                error = answers.refusal(status, found, call.what, sent=number)
+        return Failed(happening, error, hint, token=token)
+
+    def broken(
+        self, call: Call, attempt: BodyAttempt | None, failure: BaseException, *, overdue: bool
+    ) -> Failed:
+        """Judge a connection that failed by how far the body got, not by the error's name.
+
+        Transports call the same accident by different names (one of them calls a lost answer a
+        connect time-out), so a failed connect counts as such only while nothing was handed over.
+        `NothingSent` is our own connection's word, which is certain.
+        """
+        sent: errors.SentState = "wholly"
+        if isinstance(failure, NothingSent):
+            sent = "nothing"
+        elif call.body is not None:
+            sent = "nothing" if attempt is None else attempt.sent
+        connecting = never_connected(failure) and (attempt is None or sent == "nothing")
+        if connecting or sent == "nothing":
+            happening = Happening.NEVER_CONNECTED
+        elif sent == "partly":
+            happening = Happening.PARTLY_SENT
+        else:
+            happening = Happening.UNANSWERED
+        told = self.told(failure)
+        done = _DONE[sent] if call.body is not None else "no whole answer came"
+        if overdue:
+            error: errors.TransportError = errors.DeadlineExceeded(
+                f"{call.what}: {done} within {call.deadline:g} s.", sent=sent
+            )
+        elif connecting:
+            error = errors.ConnectFailed(
+                f"{call.what}: no connection to {self._host} ({told}). "
+                "Nothing was sent; check the network and base_url, then try again."
+            )
+        else:
+            error = errors.ConnectionLost(f"{call.what}: {done} ({told}).", sent=sent)
+        return Failed(happening, error, final=overdue)
+
+    def told(self, failure: BaseException) -> str:
+        """An exception in a few words, without a secret."""
+        text = self._credentials.redact(str(failure), 200)
+        return f"{type(failure).__name__}: {text}" if text else type(failure).__name__
+
+
+def raise_what_is_no_accident(failure: BaseException, attempt: BodyAttempt | None) -> None:
+    """Raise a cancellation, our own errors, and what the user's source of bytes raised.
+
+    Some engines hide the last behind an error of the connection, and one starts a body again
+    by itself, which `SourceConsumed` refuses.
+    """
+    if attempt is not None and not isinstance(failure, asyncio.CancelledError):
+        if attempt.failure is not None:
+            raise attempt.failure.with_traceback(attempt.trace)
+        if isinstance(failure, errors.SourceConsumed):
+            return
+    if isinstance(failure, (errors.ConstantContactError, asyncio.CancelledError)):
+        failure.__context__ = None
+        raise failure.with_traceback(None)

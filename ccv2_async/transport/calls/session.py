@@ -1,0 +1,608 @@
+"""One call: sign, wait for the budget, send, judge, and retry or return."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import itertools
+import logging
+import math
+import random
+from contextlib import aclosing, asynccontextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, TypeVar
+
+import anyio
+import attrs
+import httpx
+
+from ccv2_async import errors
+from ccv2_async.observe import Hook, Throttled
+from ccv2_async.transport.calls import answers, deadline
+from ccv2_async.transport.calls.call import Answer, Call
+from ccv2_async.transport.calls.download import stream_unsigned, target_of
+from ccv2_async.transport.calls.instrumentation import CallAccount
+from ccv2_async.transport.calls.outage import Outage
+from ccv2_async.transport.calls.outcome import (
+    PAUSE_OVER_RATE,
+    Failed,
+    Judge,
+    raise_what_is_no_accident,
+)
+from ccv2_async.transport.calls.retry import (
+    LONGEST_HINT,
+    Effect,
+    Happening,
+    RetryAllowance,
+    Tries,
+    Verdict,
+    backoff,
+)
+from ccv2_async.transport.calls.signing import RequestMaker
+from ccv2_async.transport.http.decompress import read_bounded, unpacked
+from ccv2_async.transport.quota.budget import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Coroutine,
+    )
+    from contextlib import AbstractContextManager
+
+    from ccv2_async.clock import Clock
+    from ccv2_async.transport.calls.call import Timeouts
+    from ccv2_async.transport.calls.credentials import Credentials
+    from ccv2_async.transport.calls.deadline import Deadline
+    from ccv2_async.transport.files.body import BodyAttempt
+    from ccv2_async.transport.http.engine import Engine
+    from ccv2_async.transport.quota.budget import Budget
+
+T = TypeVar("T")
+
+RefreshToken: TypeAlias = "Callable[[], Awaitable[str] | str]"
+"""A function or coroutine function that gives a fresh access token, or raises."""
+
+logger: logging.Logger = logging.getLogger("ccv2_async.transport")
+
+TELL_OF_WAITS_FROM = 0.001
+
+# Whether a `refresh_token` is running around this code, and for which session.
+_renewal: ContextVar[_Renewal | None] = ContextVar("ccv2_async_renewal", default=None)
+
+
+@attrs.define(eq=False)
+class _Renewal:
+    """A run of `refresh_token`; tasks that it creates see it too, so its end is noted in it."""
+
+    session: Session
+    outer: _Renewal | None
+    is_running: bool = True
+
+
+class Session:
+    """What every resource and poller sends its calls through.
+
+    Args:
+        engine: The connections.
+        base_url: Where the API lives, without a trailing slash.
+        credentials: The key and token.
+        budget: The quota.
+        clock: The time that back-off and deadlines run on.
+        timeouts: Limits on single steps.
+        max_in_flight: Calls of one lane that are on the wire at once.
+        user_agent: What the client calls itself.
+        refresh_token: Gives a fresh access token after a 401, or raises.
+        visible_url: Whether the engine reads the visible URL; see `shows_visible_url`.
+        hook: Told of calls, retries and waits for the quota.
+        jitter: A source of numbers from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        base_url: str,
+        credentials: Credentials,
+        budget: Budget,
+        clock: Clock,
+        timeouts: Timeouts,
+        max_in_flight: int,
+        user_agent: str,
+        refresh_token: RefreshToken | None = None,
+        visible_url: bool = False,
+        hook: Hook | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.hook: Hook = hook or Hook()
+        self.outage = Outage(clock, self.hook)
+        self._numbers = itertools.count(1)
+        self.budget = budget
+        self.clock = clock
+        self.credentials = credentials
+        self.base_url = base_url
+        url = httpx.URL(base_url)
+        self._server = (url.host, url.port or (443 if url.scheme == "https" else 80))
+        self._engine = engine
+        self._requests = RequestMaker(
+            base_url=base_url,
+            credentials=credentials,
+            timeouts=timeouts,
+            user_agent=user_agent,
+            visible_url=visible_url,
+        )
+        self._judge = Judge(credentials, budget, clock, base_url)
+        self._gates = {lane: asyncio.Semaphore(max_in_flight) for lane in Lane}
+        self._allowance = RetryAllowance()
+        self._refresh_token = refresh_token
+        self._refreshing = asyncio.Lock()
+        self._jitter = jitter
+        self._closed = False
+
+    def deadline(self, seconds: float | None) -> AbstractContextManager[None]:
+        """Give the calls of a `with` block `seconds` from now, all of them together.
+
+        Everything that a call waits for counts: the quota, a place among the calls in flight, a
+        fresh token, the connection, the answer and the pauses before it is sent again. Code
+        between the calls that waits by itself must ask for `time_left`. Blocks nest, and the
+        earliest deadline counts; None adds none.
+
+        Do not yield from inside the block: the code that iterates would be limited too.
+        """
+        return deadline.limited(self, seconds, self.clock)
+
+    def no_deadline(self) -> AbstractContextManager[None]:
+        """Lift the deadlines around a `with` block: what it does is for other callers as well."""
+        return deadline.unlimited(self)
+
+    @property
+    def time_left(self) -> float | None:
+        """The seconds left of the earliest `deadline` block around the caller; None for no limit.
+
+        Zero or less once the deadline has passed.
+        """
+        limit = deadline.current(self)
+        return None if limit is None else limit.left
+
+    async def send(self, call: Call) -> Answer:
+        """The answer of the service, whole, once it is a success.
+
+        Raises:
+            ConstantContactError: See `errors`; `safe_to_retry` and the message say what was done.
+        """
+        return await self._carry_out(call, self._read_whole)
+
+    async def read(self, call: Call, parse: Callable[[Answer], T]) -> T:
+        """Return what `parse` makes of the answer to a read.
+
+        An answer that it cannot read is asked for again, as one that did not come.
+
+        Raises:
+            DecodeError: No attempt gave an answer that can be read.
+            ConstantContactError: As `send`.
+        """
+
+        async def finish(call: Call, response: httpx.Response) -> T:
+            return parse(await self._read_whole(call, response))
+
+        return await self._carry_out(call, finish)
+
+    @asynccontextmanager
+    async def stream(self, call: Call) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The body of a successful answer in pieces, for downloads of any length.
+
+        What breaks before the first piece is retried as usual; after it, the caller decides.
+        The call's own deadline is for the first piece, one around the call is for all of them.
+
+        Raises:
+            ConstantContactError: As `send`, also while the pieces are read.
+        """
+        limit = deadline.current(self)
+        response = await self._carry_out(call, _left_open)
+        try:
+            async with (
+                aclosing(self._pieces(call, response)) as pieces,
+                aclosing(deadline.in_time(pieces, limit, call.what)) as timely,
+            ):
+                yield timely
+        finally:
+            with anyio.CancelScope(shield=True):
+                await response.aclose()
+
+    @asynccontextmanager
+    async def download(self, link: str, what: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The file that a link of the service names, in pieces.
+
+        Signed like any call at the configured origin; anywhere else it is asked for without the
+        key and the token, and costs nothing of the quota.
+
+        Raises:
+            DecodeError: The link cannot be asked for.
+            ConstantContactError: As `stream`.
+        """
+        try:
+            target = target_of(link, self.base_url)
+        except ValueError as why:
+            raise errors.DecodeError(
+                f"{what}: the service gave a link that cannot be followed: {why}."
+            ) from None
+        if target.own:
+            call = Call(
+                "GET",
+                target.path,
+                Effect.SAFE,
+                what,
+                query=target.query,
+                accept="*/*",
+                from_root=True,
+            )
+            stream = self.stream(call)
+        else:
+            self._require_open(what)
+            stream = stream_unsigned(
+                self._engine,
+                target.url,
+                what=what,
+                user_agent=self._requests.user_agent,
+                extensions=self._requests.extensions,
+                clock=self.clock,
+                limit=deadline.current(self),
+            )
+        async with stream as pieces:
+            yield pieces
+
+    async def aclose(self) -> None:
+        """Close the connections; calls that wait or would be sent again end with `ClientClosed`."""
+        self._closed = True
+        self.budget.dismiss(self)
+        await self._engine.aclose()
+
+    async def _carry_out(
+        self, call: Call, finish: Callable[[Call, httpx.Response], Awaitable[T]]
+    ) -> T:
+        self._require_open(call.what)
+        if call.lane not in self._gates:
+            raise errors.InvalidField("lane", call.lane, "a Lane, such as Lane.BULK")
+        self._refuse_reentry(call.what)
+        limit = deadline.current(self)
+        gate = self._gates[call.lane]
+        await self._begin_in_time(gate.acquire(), call, limit)
+        try:
+            await self._begin_in_time(self._take_turn(call), call, limit)
+            call, ends = self._limited(call, limit)
+            tries = Tries()
+            account = CallAccount(self.hook, self.clock, call, next(self._numbers), self._server)
+            while True:
+                self._require_open(call.what)
+                with account.attempt(tries.number):
+                    outcome = await self._attempt(call, tries.number, ends, finish, account)
+                if not isinstance(outcome, Failed):
+                    self._allowance.succeeded(tries.repeats)
+                    if tries.doubtful and isinstance(outcome, Answer):
+                        return attrs.evolve(outcome, doubtful=tries.doubtful)
+                    return outcome
+                await self._prepare_retry(call, outcome, tries, ends, account)
+        finally:
+            gate.release()
+
+    def _limited(self, call: Call, limit: Deadline | None) -> tuple[Call, float | None]:
+        """The call with the deadline that comes first, its own or `limit`, and when that is."""
+        own = math.inf if call.deadline is None else self.clock.monotonic() + call.deadline
+        if limit is not None and limit.ends < own:
+            return attrs.evolve(call, deadline=limit.seconds), limit.ends
+        return call, None if call.deadline is None else own
+
+    async def _begin_in_time(
+        self, work: Coroutine[Any, Any, Any], call: Call, limit: Deadline | None
+    ) -> None:
+        """Do what comes before the first attempt, or raise once the time is up."""
+        if limit is None:
+            await work
+            return
+        late = limit.left <= 0.0
+        if late:
+            work.close()
+        else:
+            try:
+                async with self.clock.timeout(limit.left):
+                    await work
+            except TimeoutError:
+                late = True
+        if late:
+            raise errors.DeadlineExceeded(
+                f"{call.what}: its turn did not come within {limit.seconds:g} s. Nothing was "
+                "sent; try again with more time."
+            )
+
+    def _refuse_reentry(self, what: str) -> None:
+        """Refuse a call that `refresh_token` makes through the client whose token it renews."""
+        renewal = _renewal.get()
+        while renewal is not None:
+            if renewal.session is self and renewal.is_running:
+                raise errors.UsageError(
+                    f"{what}: refresh_token made this call through the client that waits for "
+                    "refresh_token. Nothing was sent; get the token from your own store or "
+                    "through another client."
+                )
+            renewal = renewal.outer
+
+    async def _take_turn(self, call: Call) -> None:
+        """Wait for the quota, and tell of it when it took time.
+
+        Raises:
+            ServiceUnavailable: The service is down, and bulk calls are held back. Nothing was sent.
+        """
+        since = self.clock.monotonic()
+        self._require_open(call.what)
+        if self.outage.holds(call.lane):
+            raise self.outage.refusal(call.what)
+        await self.budget.acquire(call.lane, call.what, self)
+        if self.outage.holds(call.lane):  # others found out while this one waited
+            self.budget.give_back()
+            raise self.outage.refusal(call.what)
+        if self.hook.active:
+            waited = self.clock.monotonic() - since
+            if waited >= TELL_OF_WAITS_FROM:
+                self.hook(Throttled(call.what, call.lane.name.lower(), waited))
+
+    def _require_open(self, what: str) -> None:
+        if self._closed:
+            raise errors.ClientClosed(f"{what}: the client was closed. It was not sent.")
+
+    async def _attempt(
+        self,
+        call: Call,
+        number: int,
+        ends: float | None,
+        finish: Callable[[Call, httpx.Response], Awaitable[T]],
+        account: CallAccount,
+    ) -> T | Failed:
+        """One time over the wire. What goes wrong comes back as data, free of foreign frames.
+
+        The frames of the HTTP library hold the signed request, so no exception that passed
+        through them leaves with its traceback, nor as anybody's context.
+        """
+        left = None if ends is None else ends - self.clock.monotonic()
+        token = self.credentials.generation
+        attempt: BodyAttempt | None = None
+        response: httpx.Response | None = None
+        try:
+            async with self.clock.timeout(left):
+                attempt = await call.body.attempt() if call.body is not None else None
+                # No local variable holds the request: tracebacks would show its signed URL.
+                response = await self._engine.send(
+                    self._requests.make(call, attempt, resend=number > 1)
+                )
+                account.status = response.status_code
+                outcome: T | Failed
+                if 200 <= response.status_code < 300:
+                    outcome = await finish(call, response)
+                else:
+                    outcome = await self._refused(call, response, token, number)
+                response = None
+        except Exception as error:  # noqa: BLE001  # engines raise more than they document
+            failure: BaseException = error
+        except asyncio.CancelledError as error:
+            failure = error
+        else:
+            self._note(call, outcome)
+            account.ended(outcome.happening.value if isinstance(outcome, Failed) else "ok")
+            return outcome
+        finally:
+            await _close(response, attempt)
+        if call.body is not None and attempt is None:
+            self.budget.give_back()  # what was to be sent could not be opened
+        try:
+            overdue = isinstance(failure, TimeoutError) and (
+                ends is not None and self.clock.monotonic() >= ends
+            )
+            if call.effect is Effect.SAFE and _is_garbled(failure):
+                failed = _garbled(failure, number)
+                account.ended(failed.happening.value)
+                return failed
+            raise_what_is_no_accident(failure, attempt)
+            if call.body is not None and attempt is None and not overdue:
+                raise failure  # the user's source, which could not be opened; nothing was sent
+            failed = self._judge.broken(call, attempt, failure, overdue=overdue)
+        finally:
+            del failure  # it and this frame would keep each other, and the request, alive
+        if isinstance(failed.error, errors.ConnectFailed):
+            self.budget.give_back()
+        self._note(call, failed)
+        account.ended(failed.happening.value)
+        return failed
+
+    def _note(self, call: Call, outcome: object) -> None:
+        """Let the outage know how an attempt ended."""
+        if isinstance(outcome, Failed):
+            message = outcome.error.message.removeprefix(f"{call.what}: ")
+            why = message.partition(". ")[0].removesuffix(".")
+            self.outage.note(call.effect, outcome.happening, why)
+        else:
+            self.outage.note(call.effect, None)
+
+    async def _read_whole(self, call: Call, response: httpx.Response) -> Answer:
+        content, flaw = b"", ""
+        try:
+            content = await read_bounded(response, call.max_answer, call.what)
+        except (httpx.HTTPError, OSError, errors.DecodeError) as broken:
+            if call.effect in (Effect.SAFE, Effect.IDEMPOTENT):
+                raise
+            # The status says that it was carried out; what is lost is only the body.
+            flaw = "cannot be read" if isinstance(broken, errors.DecodeError) else "broke off"
+            await _close(response, None)
+        return Answer(
+            status=response.status_code,
+            # Whatever is made of the answer, such as a status, an id or a message, is without them.
+            headers=self.credentials.redact_headers(response.headers),
+            content=self.credentials.redact_content(content),
+            what=call.what,
+            redact=self.credentials.redact,
+            flaw=flaw,
+        )
+
+    async def _pieces(self, call: Call, response: httpx.Response) -> AsyncGenerator[bytes, None]:
+        failure: Exception | None = None
+        try:
+            async with aclosing(unpacked(response, None, call.what)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except errors.ConstantContactError:
+            raise
+        except Exception as error:  # noqa: BLE001  # engines raise more than they document
+            failure = error
+        if failure is not None:
+            raise errors.ConnectionLost(
+                f"{call.what}: the connection broke while the answer was read "
+                f"({self._judge.told(failure)}). Ask for it again.",
+                sent="wholly",
+            )
+
+    async def _refused(
+        self, call: Call, response: httpx.Response, token: int, number: int
+    ) -> Failed:
+        """What an answer that is not a success means for this call and for the others."""
+        try:
+            limit = min(call.max_answer, answers.MAX_REFUSAL)
+            content = await read_bounded(response, limit, call.what)
+        except (httpx.HTTPError, OSError, errors.DecodeError):
+            content = b""  # the status alone says enough
+        finally:
+            await _close(response, None)
+        return self._judge.refused(
+            call, response.status_code, response.headers, content, token=token, number=number
+        )
+
+    async def _prepare_retry(
+        self,
+        call: Call,
+        failed: Failed,
+        tries: Tries,
+        ends: float | None,
+        account: CallAccount,
+    ) -> None:
+        """Wait as the table says, or raise."""
+        verdict = tries.decide(failed.happening, call.effect)
+        if verdict is Verdict.LOOK:
+            raise errors.OutcomeUnknown(
+                f"{answers.without_advice(failed.error)} It may have been carried out, and was "
+                "not sent again; look before you repeat it.",
+                sends=tries.doubtful,
+            )
+        if verdict is Verdict.RAISE or failed.final or not _repeatable(call):
+            raise failed.error
+        if verdict is Verdict.REFRESH:
+            await self._in_time(self._refresh(failed), call, failed, ends)
+            await self._in_time(self._take_turn(call), call, failed, ends)
+            return
+        hint = failed.hint
+        delay = (
+            max(hint or 0.0, PAUSE_OVER_RATE)
+            if verdict is Verdict.WAIT
+            else backoff(tries.sent, self._jitter(), hint)
+        )
+        too_late = ends is not None and self.clock.monotonic() + delay >= ends
+        if (hint or 0.0) > LONGEST_HINT or too_late:
+            raise failed.error
+        if verdict is not Verdict.WAIT and (
+            self.outage.stops_retries(call.lane) or not self._allowance.take()
+        ):
+            raise failed.error
+        account.again(failed.happening.value, delay)
+        if verdict is not Verdict.WAIT:  # a wait for the quota is the budget's pause
+            await self.clock.sleep(delay)
+        await self._in_time(self._take_turn(call), call, failed, ends)
+
+    async def _in_time(
+        self, work: Awaitable[None], call: Call, failed: Failed, ends: float | None
+    ) -> None:
+        """Do what comes before another attempt, or raise once the call's time is up."""
+        left = None if ends is None else ends - self.clock.monotonic()
+        try:
+            async with self.clock.timeout(left):
+                await work
+        except TimeoutError:
+            late = True
+        else:
+            late = False
+        if late:
+            raise errors.DeadlineExceeded(
+                f"{answers.without_advice(failed.error)} There was no time left to send it again "
+                f"within {call.deadline:g} s.",
+                sent=getattr(failed.error, "sent", "nothing"),
+            )
+
+    async def _refresh(self, failed: Failed) -> None:
+        if self._refresh_token is None:
+            raise failed.error
+        async with self._refreshing:
+            if self.credentials.generation != failed.token:
+                return  # another call has renewed it meanwhile
+            trouble = await self._renew()
+        if trouble:
+            raise errors.AuthenticationFailed(
+                f"{failed.error.message} Asking refresh_token for a fresh one failed ({trouble}).",
+                status=401,
+                errors=getattr(failed.error, "errors", ()),
+            )
+
+    async def _renew(self) -> str:
+        """Ask for a fresh token; what went wrong, or "". No frame of an error holds the token."""
+        assert self._refresh_token is not None  # noqa: S101  # `_refresh` has looked
+        outer = _renewal.get()
+        renewal = _Renewal(self, outer)
+        _renewal.set(renewal)
+        try:
+            fresh = self._refresh_token()
+            if inspect.isawaitable(fresh):
+                fresh = await fresh
+            self.credentials.renew(fresh)
+        except errors.ConstantContactError as error:
+            return self.credentials.redact(error.message)
+        except Exception as error:  # noqa: BLE001  # the user's own code
+            return self._judge.told(error)
+        finally:
+            renewal.is_running = False
+            _renewal.set(outer)
+        return ""
+
+
+def _is_garbled(failure: BaseException) -> TypeGuard[errors.DecodeError]:
+    return isinstance(failure, errors.DecodeError) and not isinstance(
+        failure, errors.AnswerTooLarge
+    )
+
+
+def _garbled(error: errors.DecodeError, number: int) -> Failed:
+    """Return what an answer to a read that cannot be read means."""
+    if number > 1:
+        error.message += f" It was asked for {number} times."
+        error.args = (error.message,)
+    error.safe_to_retry = True
+    error.__context__ = None  # the frames hold the answer as it came
+    return Failed(Happening.GARBLED, error.with_traceback(None))
+
+
+def _repeatable(call: Call) -> bool:
+    return call.body is None or call.body.repeatable
+
+
+async def _left_open(_call: Call, response: httpx.Response) -> httpx.Response:
+    return response
+
+
+async def _close(response: httpx.Response | None, attempt: BodyAttempt | None) -> None:
+    """Close both, also while the caller is being cancelled; closing has nothing to say."""
+    if response is None and (attempt is None or attempt.is_closed):
+        return
+    with anyio.CancelScope(shield=True):
+        try:
+            if response is not None:
+                await response.aclose()
+        except Exception:  # noqa: BLE001  # engines raise more than they document
+            logger.debug("closing an answer failed")
+        finally:
+            if attempt is not None:
+                await attempt.aclose()

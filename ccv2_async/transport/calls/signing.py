@@ -1,0 +1,111 @@
+"""Calls as signed requests: where they go, and what their headers say."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import httpx
+
+if TYPE_CHECKING:
+    from ccv2_async.transport.calls.call import Call, Timeouts
+    from ccv2_async.transport.calls.credentials import Credentials
+    from ccv2_async.transport.files.body import BodyAttempt
+
+_NO_URL = httpx.URL("")  # a text would be parsed for each request
+
+
+class SealedURL(httpx.URL):
+    """A URL that shows no key: only the raw target, which transports write, is signed.
+
+    httpx logs, represents and attaches whole URLs; all of that goes through the visible parts.
+    """
+
+    def __init__(self, url: httpx.URL, credentials: Credentials) -> None:
+        super().__init__(url)
+        self._credentials = credentials
+
+    @property
+    def raw_path(self) -> bytes:
+        """Path and query with the key, as it goes over the wire."""
+        return self._credentials.sign(super().raw_path)
+
+
+class RequestMaker:
+    """Makes the requests of one client.
+
+    Args:
+        base_url: Where the API lives, without a trailing slash.
+        credentials: The key and token.
+        timeouts: Limits on single steps.
+        user_agent: What the client calls itself.
+        visible_url: Whether the engine reads the visible URL; see `shows_visible_url`.
+
+    Attributes:
+        user_agent: The same.
+        extensions: What goes with each request; no engine changes it.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        credentials: Credentials,
+        timeouts: Timeouts,
+        user_agent: str,
+        visible_url: bool,
+    ) -> None:
+        self.user_agent = user_agent
+        self.extensions: dict[str, object] = {"timeout": timeouts.as_extension()}
+        self._resend_extensions = {**self.extensions, "fresh_connection": True}
+        self._base_url = base_url
+        self._credentials = credentials
+        self._visible_url = visible_url
+        self._url = lru_cache(maxsize=64)(self._make_url)
+        origin = httpx.URL(base_url)
+        self._root = f"{origin.scheme}://{origin.netloc.decode('ascii')}"
+        self._headers = [
+            (b"Host", origin.netloc),
+            (b"User-Agent", user_agent.encode("ascii")),
+            (b"Accept-Encoding", b"gzip"),
+            (b"X-Ctct-Request-Source", b"sdk.python.ccv2_async"),
+        ]
+
+    def make(
+        self, call: Call, attempt: BodyAttempt | None, *, resend: bool = False
+    ) -> httpx.Request:
+        """Return the request for an attempt at a call, signed as of now.
+
+        A resend asks for a fresh connection: idle ones may all have been closed by the server.
+        """
+        headers = [*self._headers, (b"Accept", call.accept.encode("ascii"))]
+        headers.append((b"Authorization", self._credentials.bearer))
+        if attempt is not None and call.body is not None:
+            headers.append((b"Content-Type", call.body.content_type.encode("ascii")))
+            headers.append((b"Content-Length", str(attempt.length).encode("ascii")))
+        elif call.method in ("GET", "DELETE"):
+            headers.append((b"Content-Type", b"application/json"))
+        request = httpx.Request(
+            call.method,
+            _NO_URL,
+            headers=headers,
+            stream=attempt if attempt is not None else httpx.ByteStream(b""),
+            extensions=self._resend_extensions if resend else self.extensions,
+        )
+        if attempt is None:
+            request.read()  # engines that see an unread body send it in chunks
+        request.url = self._url(call.path, call.query, call.from_root)
+        return request
+
+    def _make_url(
+        self, path: str, query: tuple[tuple[str, str], ...], from_root: bool
+    ) -> httpx.URL:
+        pairs = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query)
+        base = self._root if from_root else self._base_url
+        url = httpx.URL(f"{base}{path}{'?' if pairs else ''}{pairs}")
+        sealed = SealedURL(url, self._credentials)
+        if self._visible_url:
+            # The transport below reads the visible URL; the filter on httpx's logger hides the key.
+            return url.copy_with(raw_path=sealed.raw_path)
+        return sealed

@@ -1,0 +1,1 @@
+"""Files: where bytes come from, and the bodies that are made of them."""

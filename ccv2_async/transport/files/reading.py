@@ -1,0 +1,302 @@
+"""Files on disk as an upload needs them: refused unless regular, whole, and at rest.
+
+`CheckedFile` does its checking inside `read`, in the same thread hop as the reading itself: it
+never gives a byte more than the file had when it was opened, and gives the last one only when the
+file is still the same. It can be closed at any moment from any thread: a read that is under way
+closes it when it returns, so a descriptor is neither leaked nor closed under a read's feet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import io
+import os
+import stat
+import threading
+from typing import TYPE_CHECKING
+
+import aiofiles.threadpool
+import attrs
+
+from ccv2_async.errors import FileChanged, FileRefused
+from ccv2_async.transport.files.threads import WHOLE_FILE_LIMIT
+
+if TYPE_CHECKING:
+    from ccv2_async.transport.files.threads import FileThreads
+
+__all__ = ["CheckedFile", "FileState", "OpenFile", "Opened", "measure", "open_and_read", "state_of"]
+
+# How long a cancelled upload waits for its file to be closed; a disk that hangs is left behind.
+_CLOSING_SECONDS = 1.0
+
+_KINDS = {
+    stat.S_IFDIR: "it is a directory",
+    stat.S_IFIFO: "it is a named pipe, not a file",
+    stat.S_IFCHR: "it is a device, not a file",
+    stat.S_IFBLK: "it is a device, not a file",
+    stat.S_IFSOCK: "it is a socket, not a file",
+}
+
+_REASONS = {
+    errno.ENOENT: "there is no such file",
+    errno.ENOTDIR: "there is no such file",
+    errno.EACCES: "it may not be read (permission denied)",
+    errno.EPERM: "it may not be read (permission denied)",
+    errno.ELOOP: "its symbolic links go round in a circle",
+    errno.ENAMETOOLONG: "its name is too long",
+}
+
+# Without O_NONBLOCK, opening a pipe that took the file's place would wait for a writer. Windows
+# has O_BINARY instead.
+_OPEN_FLAGS = os.O_RDONLY
+for _flag in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"):
+    _OPEN_FLAGS |= getattr(os, _flag, 0)
+
+
+@attrs.frozen
+class FileState:
+    """What tells whether a file was touched: its length in bytes and when it was last written."""
+
+    length: int
+    written_ns: int
+
+
+@attrs.frozen
+class Opened:
+    """A file just opened, and its beginning.
+
+    Attributes:
+        state: What it was when it was opened.
+        first: Its first block; all of it when `file` is None.
+        file: What reads the rest.
+    """
+
+    state: FileState
+    first: bytes = attrs.field(repr=False)
+    file: CheckedFile | None = None
+
+    def close(self) -> None:
+        """Close what is still open."""
+        if self.file is not None:
+            self.file.close()
+
+
+class CheckedFile(io.FileIO):
+    """A regular file, open for reading, that vouches for what it gives.
+
+    Args:
+        descriptor: The open file; closed with this object.
+        state: What it was when it was opened.
+        label: What messages call it.
+
+    Attributes:
+        remaining: Bytes not yet read.
+    """
+
+    def __init__(self, descriptor: int, state: FileState, label: str) -> None:
+        self._reading = threading.Lock()
+        self._unwanted = False
+        self._state = state
+        self._label = label
+        self.remaining: int = state.length
+        super().__init__(descriptor, "rb")
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Exactly `size` bytes, or all that remain if these are fewer.
+
+        Closes the file with the last byte, and on any error.
+
+        Raises:
+            FileChanged: It grew, shrank, was written to or can no longer be read.
+        """
+        try:
+            with self._reading:
+                wanted = self.remaining
+                if size is not None and size >= 0:
+                    wanted = min(size, wanted)
+                try:
+                    block = _take(self.fileno(), wanted, self.remaining, self._state, self._label)
+                except BaseException:
+                    self._unwanted = True
+                    raise
+                self.remaining -= wanted
+                if self.remaining == 0:
+                    self._unwanted = True
+                return block
+        finally:
+            if self._unwanted:
+                self.close()
+
+    def close(self) -> None:
+        """Close the file, at once or as soon as the read under way returns; never waits for it."""
+        self._unwanted = True
+        if self._reading.acquire(blocking=False):
+            try:
+                super().close()
+            finally:
+                self._reading.release()
+
+
+class OpenFile:
+    """A file opened for one attempt, read through aiofiles with one block of read-ahead.
+
+    Args:
+        opened: The file, its first block already read; counted in `threads.streaming` if there
+            is more to read.
+        threads: Where the reading is done.
+    """
+
+    def __init__(self, opened: Opened, threads: FileThreads) -> None:
+        self.length: int = opened.state.length
+        self._first = opened.first
+        self._file = opened.file
+        self._threads = threads
+        self._ahead: asyncio.Task[bytes] | None = None
+        if opened.file is not None:
+            self._reader = aiofiles.threadpool.wrap(opened.file, executor=threads.executor)
+
+    async def read(self) -> bytes:
+        """The next block, while the one after it is fetched.
+
+        Raises:
+            FileChanged: The file is no longer what it was when it was opened.
+        """
+        block = self._first
+        if self._ahead is not None:
+            block = await self._ahead
+        self._first, self._ahead = b"", None
+        if self._file is not None and self._file.remaining:
+            self._ahead = asyncio.create_task(self._reader.read(self._threads.block_size))
+            self._ahead.add_done_callback(_mark_seen)
+        return block
+
+    async def aclose(self) -> None:
+        """Close the file, whatever is going on; a disk that hangs is waited for a second."""
+        file, self._file, self._first = self._file, None, b""
+        if file is None:
+            return
+        self._threads.streaming -= 1
+        pending: set[asyncio.Future[object]] = set()
+        if self._ahead is not None and not self._ahead.done():
+            self._ahead.cancel()
+            pending.add(self._ahead)  # type: ignore[arg-type]  # a Task of bytes is awaited, no more
+        if not file.closed:
+            closing = self._threads.dispose(file.close)
+            if closing is not None:
+                pending.add(closing)
+        if pending:
+            await asyncio.wait(pending, timeout=_CLOSING_SECONDS)
+
+
+def measure(path: str, label: str) -> int:
+    """The length in bytes of a file that can be opened for reading.
+
+    Raises:
+        FileRefused: It is no readable regular file. Nothing was sent.
+    """
+    return state_of(path, label).length
+
+
+def state_of(path: str, label: str) -> FileState:
+    """What a file that can be opened for reading is now.
+
+    Raises:
+        FileRefused: It is no readable regular file. Nothing was sent.
+    """
+    descriptor, state = _open_regular(path, label)
+    os.close(descriptor)
+    return state
+
+
+def open_and_read(path: str, label: str, threads: FileThreads) -> Opened:
+    """An open file and its first block; a small file is read whole, and closed again.
+
+    Args:
+        path: The file.
+        label: What messages call it.
+        threads: Whose load decides the size of the block, at the moment when it is read.
+
+    Raises:
+        FileRefused: It is no readable regular file. Nothing was sent.
+        FileChanged: It changed in this very moment. Nothing was sent.
+    """
+    descriptor, state = _open_regular(path, label)
+    if state.length > WHOLE_FILE_LIMIT:
+        file = CheckedFile(descriptor, state, label)
+        # No more than that: sending begins the sooner, and the next block is read meanwhile.
+        first = file.read(min(threads.block_size, WHOLE_FILE_LIMIT))
+        return Opened(state=state, first=first, file=file)
+    # Without a file object: for a small file, making one costs as much as all the rest.
+    try:
+        return Opened(
+            state=state, first=_take(descriptor, state.length, state.length, state, label)
+        )
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, wanted: int, remaining: int, state: FileState, label: str) -> bytes:
+    """The next `wanted` of the `remaining` bytes; the last ones only of an unchanged file.
+
+    Every system call gives the interpreter's lock away and waits to get it back, so the end of
+    the file is looked for by asking for one byte more with the last block.
+    """
+    try:
+        size = wanted + (wanted == remaining)
+        block = os.read(descriptor, size)
+        while len(block) < wanted:  # only on unusual file systems is a short read not the end
+            more = os.read(descriptor, size - len(block))
+            if not more:
+                left = state.length - remaining + len(block)
+                raise FileChanged(label, f"shrank from {state.length} to {left} bytes")
+            block += more
+        if size > wanted:
+            now = _state(os.fstat(descriptor))
+            if len(block) > wanted or now.length > state.length:
+                raise FileChanged(label, f"grew beyond its {state.length} bytes")
+            if now != state:
+                raise FileChanged(label, "was written to")
+    except OSError as error:
+        raise FileChanged(label, f"could no longer be read ({_strerror(error)})") from error
+    return block
+
+
+def _open_regular(path: str, label: str) -> tuple[int, FileState]:
+    try:
+        # Asked before opening too: to open a device or a pipe can already have an effect.
+        _require_regular(os.stat(path).st_mode, label)  # noqa: PTH116  # of 5 us, Path takes 2
+        descriptor = os.open(path, _OPEN_FLAGS)
+    except FileRefused:  # a ValueError itself
+        raise
+    except ValueError as error:
+        raise FileRefused(label, "its name holds a character that no file name can") from error
+    except OSError as error:
+        reason = _REASONS.get(error.errno or 0, f"it cannot be opened ({_strerror(error)})")
+        raise FileRefused(label, reason) from error
+    try:
+        found = os.fstat(descriptor)
+        _require_regular(found.st_mode, label)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, _state(found)
+
+
+def _require_regular(mode: int, label: str) -> None:
+    if not stat.S_ISREG(mode):
+        raise FileRefused(label, _KINDS.get(stat.S_IFMT(mode), "it is not a regular file"))
+
+
+def _state(found: os.stat_result) -> FileState:
+    return FileState(length=found.st_size, written_ns=found.st_mtime_ns)
+
+
+def _strerror(error: OSError) -> str:
+    return error.strerror or type(error).__name__
+
+
+def _mark_seen(task: asyncio.Task[bytes]) -> None:
+    """Keep asyncio from reporting a read-ahead that failed after its upload had been given up."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,441 @@
+"""What a file's bytes come from: a path, bytes in memory, or an async stream of known length.
+
+Every source keeps one promise: what `read` hands out is exactly as long as was announced, and
+by the time the last byte is handed out it is certain that the source ended there. A body built on
+it can therefore never send a form that is complete but wrong.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import logging
+import os
+from collections.abc import AsyncIterable, Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeGuard, cast
+
+from ccv2_async.errors import (
+    FileChanged,
+    FileRefused,
+    InvalidField,
+    SourceConsumed,
+    UsageError,
+)
+from ccv2_async.transport.files.reading import OpenFile, measure, open_and_read, state_of
+from ccv2_async.transport.files.threads import WHOLE_FILE_LIMIT
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from ccv2_async.transport.files.reading import FileState, Opened
+    from ccv2_async.transport.files.threads import FileThreads
+
+__all__ = [
+    "AsyncReader",
+    "BytesSource",
+    "FileInput",
+    "OpenSource",
+    "PathSource",
+    "Source",
+    "StreamFactory",
+    "StreamInput",
+    "StreamSource",
+    "as_source",
+]
+
+_log = logging.getLogger("ccv2_async")
+
+
+class AsyncReader(Protocol):
+    """Anything with an async `read(n)` that returns b"" at the end."""
+
+    def read(self, size: int, /) -> Awaitable[bytes]:
+        """Up to `size` bytes."""
+        ...
+
+
+StreamInput: TypeAlias = AsyncIterable[bytes] | AsyncReader
+"""An async stream of bytes."""
+
+StreamFactory: TypeAlias = Callable[[], StreamInput | Awaitable[StreamInput]]
+"""A function that opens an async stream, anew each time."""
+
+FileInput: TypeAlias = (
+    str | os.PathLike[str] | bytes | bytearray | memoryview | StreamInput | StreamFactory
+)
+"""What a user may give as a file."""
+
+
+class OpenSource(Protocol):
+    """A source opened for one attempt."""
+
+    @property
+    def length(self) -> int:
+        """Its exact length in bytes."""
+        ...
+
+    async def read(self) -> bytes:
+        """The next block; b"" only from an empty source. Not to be called after the last byte."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of everything it holds, at any moment."""
+        ...
+
+
+class Source(Protocol):
+    """Where a file's bytes come from."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        ...
+
+    @property
+    def filename(self) -> str | None:
+        """The file's own name without its directory, where it has one."""
+        ...
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it can be opened (once more)."""
+        ...
+
+    async def prepare(self, threads: FileThreads) -> int:
+        """Its exact length in bytes, or an error that says why it cannot be sent."""
+        ...
+
+    async def open(self, threads: FileThreads) -> OpenSource:
+        """Open it for one attempt."""
+        ...
+
+
+class BytesSource:
+    """Bytes in memory.
+
+    Args:
+        content: The bytes.
+        name: What messages call them.
+    """
+
+    filename: str | None = None
+    repeatable = True
+
+    def __init__(self, content: bytes, *, name: str | None = None) -> None:
+        self.content = content
+        self.name: str = _printable(name or f"{len(content)} bytes")
+
+    async def prepare(self, threads: FileThreads) -> int:  # noqa: ARG002  # no file work here
+        """The number of bytes."""
+        return len(self.content)
+
+    async def open(self, threads: FileThreads) -> OpenSource:
+        """The bytes from their beginning."""
+        return _OpenBytes(self.content, threads)
+
+
+class PathSource:
+    """A file on disk, opened anew for each attempt.
+
+    Args:
+        path: The file; a symbolic link to a regular file is followed.
+        name: What messages call it; the path itself unless given.
+    """
+
+    repeatable = True
+
+    def __init__(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
+        self.path: str = os.fspath(path)
+        self.name: str = _printable(name or self.path)
+        self.filename: str | None = _last_part(self.path)
+        self._first_seen: FileState | None = None
+
+    async def prepare(self, threads: FileThreads) -> int:
+        """The file's length, after checking that it can be opened.
+
+        Raises:
+            FileRefused: It is no readable regular file. Nothing was sent.
+        """
+        return await threads.run(measure, self.path, self.name)
+
+    async def hold(self, threads: FileThreads) -> FileState:
+        """What the file is now; from here on it is sent as that, or refused with `FileChanged`.
+
+        Raises:
+            FileRefused: It is no readable regular file. Nothing was sent.
+        """
+        self._first_seen = await threads.run(state_of, self.path, self.name)
+        return self._first_seen
+
+    async def open(self, threads: FileThreads) -> OpenSource:
+        """The file from its beginning, with its first block (a small file: all of it) read.
+
+        Raises:
+            FileRefused: It is no readable regular file. Nothing was sent.
+            FileChanged: It is not what an earlier attempt, or `hold`, found. Safe to try again:
+                yes.
+        """
+        found: Opened | None = None
+        # Counted from here, so that uploads which all begin at once all read small first blocks.
+        threads.streaming += 1
+        try:
+            found = await threads.run(open_and_read, self.path, self.name, threads, undo=_close)
+        except FileRefused as refused:
+            if self._first_seen is None:
+                raise
+            raise FileChanged(self.name, f"went away ({refused.reason})") from refused
+        finally:
+            if found is None or found.file is None:
+                threads.streaming -= 1
+        opened = OpenFile(found, threads)
+        if self._first_seen is None:
+            self._first_seen = found.state
+        elif found.state != self._first_seen:
+            await opened.aclose()
+            raise FileChanged(self.name, "was written to")
+        return opened
+
+
+class StreamSource:
+    """An async stream whose length is known beforehand.
+
+    Args:
+        stream: An async iterable of bytes, an object with an async `read(n)`, or a function
+            without arguments that returns either (or awaits it) and makes the source repeatable.
+        length: The exact number of bytes it will give. It has to end there: one more byte is
+            asked for, and an upload whose stream goes on is broken off.
+        name: What messages call it.
+    """
+
+    filename: str | None = None
+
+    def __init__(
+        self,
+        stream: StreamInput | StreamFactory,
+        *,
+        length: int,
+        name: str | None = None,
+    ) -> None:
+        self.length = length
+        self.name: str = _printable(name or "stream")
+        self._factory: StreamFactory | None = None
+        self._stream: StreamInput | None = None
+        self._begun = False
+        if _is_stream(stream):
+            self._stream = stream
+        else:
+            self._factory = cast("StreamFactory", stream)
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it can be opened: always with a function, else until its first byte is read."""
+        return self._factory is not None or not self._begun
+
+    @property
+    def is_read_once(self) -> bool:
+        """Whether it can be read a single time."""
+        return self._factory is None
+
+    async def prepare(self, threads: FileThreads) -> int:  # noqa: ARG002  # no file work here
+        """The length that was announced."""
+        return self.length
+
+    async def open(self, threads: FileThreads) -> OpenSource:
+        """The stream from its beginning.
+
+        Raises:
+            SourceConsumed: It was read by an earlier attempt and cannot be read again.
+        """
+        if self._stream is not None:
+            if self._begun:
+                raise SourceConsumed(
+                    f"{self.name}: the stream was read by an earlier attempt and cannot be read "
+                    "again. Give a path, bytes, or a function that opens the stream anew."
+                )
+            return _OpenStream(self, self._stream, threads, owned=False)
+        stream: object = cast("Callable[[], object]", self._factory)()
+        if inspect.isawaitable(stream):
+            stream = await stream
+        if not _is_stream(stream):
+            raise InvalidField("file", stream, "the function has to return an async stream")
+        return _OpenStream(self, stream, threads, owned=True)
+
+    def begin(self) -> None:
+        """Note that the first byte is being read."""
+        self._begun = True
+
+
+def as_source(
+    file: FileInput | Source, *, length: int | None = None, name: str | None = None
+) -> Source:
+    """A source of whatever the user gave.
+
+    Args:
+        file: A path, bytes, an async iterable of bytes, an object with an async `read(n)`, or a
+            function without arguments that returns either. A source is returned as it is.
+        length: The exact number of bytes of a stream; streams need it, nothing else takes it.
+        name: What messages call it.
+
+    Raises:
+        InvalidField: It is something else, or a length is missing, wrong or out of place. Nothing
+            was sent.
+    """
+    if isinstance(file, BytesSource | PathSource | StreamSource):
+        return file
+    if isinstance(file, str | os.PathLike):
+        _refuse_length(length)
+        return PathSource(_path_text(file), name=name)
+    if isinstance(file, bytes | bytearray | memoryview):
+        _refuse_length(length)
+        return BytesSource(bytes(file), name=name)
+    if isinstance(file, io.IOBase):
+        raise InvalidField("file", file, "a file opened for blocking reads; give its path instead")
+    if not _is_stream(file) and (isinstance(file, type) or not callable(file)):
+        raise InvalidField("file", file, "give a path, bytes, or an async stream of bytes")
+    if isinstance(length, bool) or not isinstance(length, int) or length < 0:
+        raise InvalidField("length", length, "a stream needs its exact length in bytes")
+    return StreamSource(cast("StreamInput", file), length=length, name=name)
+
+
+class _OpenBytes:
+    def __init__(self, content: bytes, threads: FileThreads) -> None:
+        self.length = len(content)
+        self._content = content
+        self._threads = threads
+        self._at = 0
+
+    async def read(self) -> bytes:
+        if self.length <= WHOLE_FILE_LIMIT:
+            return self._content
+        block = self._content[self._at : self._at + self._threads.block_size]
+        self._at += len(block)
+        return block
+
+    async def aclose(self) -> None:
+        self._content = b""
+
+
+class _OpenStream:
+    """One reading of an async stream. All of it happens in the task that sends the body.
+
+    No read-ahead here: the user's generator may hold scopes that belong to one task.
+    """
+
+    def __init__(
+        self, source: StreamSource, stream: StreamInput, threads: FileThreads, *, owned: bool
+    ) -> None:
+        self.length = source.length
+        self._source = source
+        self._remaining = source.length
+        self._threads = threads
+        self._stream = stream
+        self._owned = owned
+        self._reader = stream if _is_reader(stream) else None
+        self._iterator: AsyncIterator[bytes] | None = None
+        self._reading = self._unwanted = False
+
+    async def read(self) -> bytes:
+        self._reading = True
+        try:
+            return await self._read()
+        finally:
+            self._reading = False
+            if self._unwanted:
+                await self.aclose()
+
+    async def _read(self) -> bytes:
+        self._source.begin()
+        chunk = b""
+        if self._remaining:
+            chunk = await self._pull(min(self._remaining, self._threads.block_size))
+            if not chunk:
+                had = self.length - self._remaining
+                raise self._changed(f"ended after {had} of {self.length} bytes")
+            self._remaining -= len(chunk)
+        if self._remaining < 0 or (self._remaining == 0 and await self._pull(1)):
+            raise self._changed(f"went on beyond the {self.length} bytes announced")
+        return chunk
+
+    async def aclose(self) -> None:
+        if self._reading:
+            # Some engines read in a task of their own, which may still be at it: a generator
+            # that runs cannot be closed. It is when the read ends, by its cancellation or not.
+            self._unwanted = True
+            return
+        closable: list[object] = [self._iterator]
+        if self._owned:
+            closable.append(self._stream)
+        self._iterator = None
+        for thing in closable:
+            close = getattr(thing, "aclose", None) or getattr(thing, "close", None)
+            if close is None:
+                continue
+            try:
+                answer = close()
+                if inspect.isawaitable(answer):
+                    await answer
+            except Exception:  # noqa: BLE001  # whatever the user's stream raises
+                _log.warning("%s: closing the stream failed", self._source.name, exc_info=True)
+
+    async def _pull(self, size: int) -> bytes:
+        """The next bytes, b"" at the end; an iterable gives what it likes, whatever the size."""
+        if self._reader is not None:
+            return self._bytes(await self._reader.read(size))
+        if self._iterator is None:
+            self._iterator = aiter(cast("AsyncIterable[bytes]", self._stream))
+        async for chunk in self._iterator:
+            if chunk:
+                return self._bytes(chunk)
+        return b""
+
+    def _bytes(self, chunk: object) -> bytes:
+        if isinstance(chunk, bytes | bytearray | memoryview):
+            return bytes(chunk)
+        raise UsageError(
+            f"{self._source.name}: the stream gave {type(chunk).__name__} where bytes are needed. "
+            "The upload was broken off."
+        )
+
+    def _changed(self, what: str) -> FileChanged:
+        return FileChanged(self._source.name, what)
+
+
+def _close(opened: Opened) -> None:
+    opened.close()
+
+
+def _refuse_length(length: int | None) -> None:
+    if length is not None:
+        raise InvalidField("length", length, "only a stream takes a length")
+
+
+def _path_text(path: str | os.PathLike[str]) -> str:
+    text: str | bytes = os.fspath(path)
+    if isinstance(text, bytes):  # a PathLike may answer in bytes
+        text = os.fsdecode(text)
+    if not text:
+        raise InvalidField("file", path, "a path cannot be empty")
+    return text
+
+
+def _is_reader(thing: object) -> TypeGuard[AsyncReader]:
+    return inspect.iscoroutinefunction(getattr(thing, "read", None))
+
+
+def _is_stream(thing: object) -> TypeGuard[StreamInput]:
+    return _is_reader(thing) or isinstance(thing, AsyncIterable)
+
+
+def _last_part(path: str) -> str:
+    last = os.path.basename(path)  # noqa: PTH119  # making a Path takes ten times as long
+    return last if last not in {"", "."} else Path(path).name
+
+
+def _printable(name: str) -> str:
+    """The name with whatever could forge a line of a log or upset a terminal written out."""
+    if name.isprintable():
+        return name
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in name
+    )

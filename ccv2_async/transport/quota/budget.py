@@ -1,0 +1,282 @@
+"""The API key's quota: calls are paced before they are sent, in lanes.
+
+The service allows 4 calls a second and 10,000 a day per API key (10 and 250,000 for partner
+keys), whatever account or token they are made for, and answers 403 above that. A `Budget` may be
+shared by all clients of one process that use the same key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import heapq
+from collections import deque
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from ccv2_async.clock import SystemClock
+from ccv2_async.errors import ClientClosed, DailyQuotaExceeded, InvalidField
+from ccv2_async.models.kinds import is_number, is_whole
+from ccv2_async.transport.quota.leader import Baton, Waiter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ccv2_async.clock import Clock
+
+DAY = 86_400.0
+
+# Two calls that left a second apart may arrive a little closer, so the window is kept a bit wider.
+WINDOW = 1.02
+SHORTEST_WAIT = 1e-6
+
+
+class Lane(enum.IntEnum):
+    """Who goes first when calls wait for the quota."""
+
+    INTERACTIVE = 0
+    POLL = 1
+    BULK = 2
+
+
+class _Place(Waiter):
+    """One call's place in the queue; ordered by lane, then by arrival."""
+
+    __slots__ = ("dismissed", "granted", "left", "order", "owner")
+
+    def __init__(self, lane: Lane, arrival: int, owner: object) -> None:
+        super().__init__()
+        self.order = (lane, arrival)
+        self.owner = owner
+        self.granted = False
+        self.left = False
+        self.dismissed = False
+
+    def __lt__(self, other: _Place) -> bool:
+        return self.order < other.order
+
+
+class Budget:
+    """Calls per second and per day of one API key.
+
+    Args:
+        per_second: Calls in any one second; None lifts the limit. Below 1 is allowed (0.5 is one
+            call in two seconds); above, only whole calls count (2.5 is two).
+        per_day: Calls in one day (UTC); None lifts the limit.
+        clock: The time it runs on.
+
+    Raises:
+        InvalidField: A limit that is no number above zero.
+    """
+
+    def __init__(
+        self,
+        per_second: float | None = 4,
+        per_day: int | None = 10_000,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        if per_second is not None and not (is_number(per_second) and per_second > 0):
+            raise InvalidField("per_second", per_second, "a number above 0, or None for no limit")
+        if per_day is not None and not (is_whole(per_day) and per_day > 0):
+            raise InvalidField("per_day", per_day, "a whole number above 0, or None for no limit")
+        self.per_second = per_second
+        self.per_day = per_day
+        self._clock: Clock = clock or SystemClock()
+        # At least one call a window; slower rates stretch the window instead. It never gets shorter
+        # than a second: two windows of 3.9 calls a second would else fit into one, with six calls.
+        self._burst = max(1, int(per_second)) if per_second else 0
+        self._window = WINDOW * max(1.0, self._burst / per_second) if per_second else 0.0
+        self._recent: deque[float] = deque(maxlen=self._burst or 1)
+        self._queue: list[_Place] = []
+        self._arrivals = 0
+        self._baton = Baton()
+        self._resting: asyncio.Event | None = None
+        self._paused_until = 0.0
+        self._day = self._today()
+        self._used_today = 0
+        self._used_before_today = 0
+        self._day_is_over = False
+
+    @property
+    def remaining_today(self) -> int | None:
+        """Calls left today by this process's own count; None without a daily limit.
+
+        The service does not tell its own count: calls of other processes are not in it until a
+        refusal says that the day is used up.
+        """
+        self._turn_day()
+        if self._day_is_over:
+            return 0
+        return None if self.per_day is None else max(0, self.per_day - self._used_today)
+
+    @property
+    def used_today(self) -> int:
+        """Calls made today (UTC) through this budget."""
+        self._turn_day()
+        return self._used_today
+
+    @property
+    def used(self) -> int:
+        """Calls made through this budget since it was made, whatever the day."""
+        return self._used_before_today + self._used_today
+
+    @property
+    def resets_at(self) -> datetime:
+        """When the next day's quota is expected: the coming midnight, UTC (assumed)."""
+        return datetime.fromtimestamp((self._today() + 1) * DAY, UTC)
+
+    @property
+    def contended(self) -> bool:
+        """Whether calls are waiting for their turn."""
+        return any(not place.left for place in self._queue)
+
+    async def acquire(self, lane: Lane, what: str = "call", owner: object = None) -> None:
+        """Return when a call of this lane may be sent now; it is then counted.
+
+        Args:
+            lane: Who goes first.
+            what: What messages call it.
+            owner: Whose call it is, for `dismiss`.
+
+        Raises:
+            DailyQuotaExceeded: The day's calls are used up. Nothing was sent.
+            ClientClosed: Its owner was dismissed while it waited. Nothing was sent.
+        """
+        if self.remaining_today == 0:
+            raise self.day_exceeded(what)
+        if self._take_at_once():
+            return
+        place = _Place(lane, self._arrivals, owner)
+        self._arrivals += 1
+        heapq.heappush(self._queue, place)
+        try:
+            await self._baton.drive(place, self._step)
+        except BaseException:
+            if place.granted:  # and then the caller was cancelled
+                self.give_back()
+            raise
+        finally:
+            place.left = True
+            self._drop_left()
+        if place.dismissed:
+            raise ClientClosed(
+                f"{what}: the client was closed while this waited for the quota. It was not sent."
+            )
+        if not place.granted:
+            raise self.day_exceeded(what)
+
+    def give_back(self) -> None:
+        """Take a turn that was not used off the day's count: nothing was sent after all.
+
+        Its place in the second is gone: who comes next has counted on it.
+        """
+        self._turn_day()
+        if self._used_today:
+            self._used_today -= 1
+        else:  # it was granted before midnight
+            self._used_before_today = max(0, self._used_before_today - 1)
+
+    def dismiss(self, owner: object) -> None:
+        """Let the calls of one owner wait no longer: each ends with `ClientClosed`, at once."""
+        for place in self._queue:
+            if place.owner is owner and not place.left:
+                place.left = place.dismissed = True
+                self._baton.finish(place)
+        self._drop_left()
+        self._stir()
+
+    def pause(self, seconds: float) -> None:
+        """Let no call through for so many seconds: the service refused one over the rate."""
+        self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
+
+    def end_day(self) -> None:
+        """Take it that today's calls are used up: the service refused one over the day's quota."""
+        self._turn_day()
+        self._day_is_over = True
+        self._refuse_all()
+
+    def _take_at_once(self) -> bool:
+        """Whether a call may go without waiting; it is counted then."""
+        if self._queue or self._delay() > 0.0:
+            return False
+        self._count()
+        return True
+
+    async def _step(self) -> None:
+        delay = self._delay()
+        if delay > 0.0:
+            await self._rest(delay)
+        self._drop_left()
+        while self._queue and self._delay() <= 0.0:
+            if self.remaining_today == 0:
+                self._refuse_all()
+                return
+            self._grant_first()
+
+    def _grant_first(self) -> None:
+        """Let the first of those who wait go."""
+        place = heapq.heappop(self._queue)
+        if not place.left:
+            self._count()
+            place.granted = True
+            self._baton.finish(place)
+
+    async def _rest(self, seconds: float) -> None:
+        """Sleep, unless stirred meanwhile: whoever leads has to hear of what changed as well."""
+        self._resting = asyncio.Event()
+        with contextlib.suppress(TimeoutError):
+            async with self._clock.timeout(seconds):
+                await self._resting.wait()
+
+    def _refuse_all(self) -> None:
+        for place in self._queue:
+            self._baton.finish(place)
+        self._queue.clear()
+        self._stir()
+
+    def _stir(self) -> None:
+        """Let whoever leads look again at how long to rest, and whether to lead at all."""
+        if self._resting is not None:
+            self._resting.set()
+
+    def _drop_left(self) -> None:
+        while self._queue and self._queue[0].left:
+            heapq.heappop(self._queue)
+
+    def _delay(self) -> float:
+        now = self._clock.monotonic()
+        wait = self._paused_until - now
+        if self.per_second is not None and len(self._recent) == self._burst:
+            wait = max(wait, self._recent[0] + self._window - now)
+        # Less than a clock can tell apart is nothing: to wait for it would never end.
+        return wait if wait > SHORTEST_WAIT else 0.0
+
+    def _count(self) -> None:
+        self._turn_day()
+        self._used_today += 1
+        if self.per_second is not None:
+            self._recent.append(self._clock.monotonic())
+
+    def day_exceeded(
+        self, what: str, *, status: int | None = None, found: Sequence[tuple[str, str]] = ()
+    ) -> DailyQuotaExceeded:
+        """The exception that says until when nothing can be sent."""
+        resets = self.resets_at
+        return DailyQuotaExceeded(
+            f"{what}: the API key's calls for today are used up. It was not carried out; "
+            f"try again after {resets:%Y-%m-%d %H:%M} UTC, when the next day's quota is expected.",
+            status=status,
+            resets_at=resets,
+            errors=found,
+        )
+
+    def _today(self) -> int:
+        return int(self._clock.time() // DAY)
+
+    def _turn_day(self) -> None:
+        today = self._today()
+        if today != self._day:
+            self._used_before_today += self._used_today
+            self._day, self._used_today, self._day_is_over = today, 0, False

@@ -1,0 +1,249 @@
+"""The API key's quota in Redis: a moving window of the `limits` library, paced and in lanes.
+
+The data is what `limits` itself keeps (a list of times for the second, a counter for the day), so
+its own tools can read it. Four things are decided otherwise than in its moving window, in one
+script that Redis runs as a whole:
+
+- The time is Redis's own, not that of each machine: clocks that differ would open the window.
+- The window is a margin wider than a second: two calls that leave a second apart may arrive a
+  little closer, and not every process is equally quick to send what it was allowed.
+- Once half of the window is used, calls keep even distances. Whole bursts would find the network
+  and the service busy in turns, and that is what moves calls closer together on their way.
+- Whoever is told to wait leaves a claim for its lane, so that no process takes a slot for a bulk
+  call while another one has an interactive call waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+
+import attrs
+from limits import RateLimitItemPerDay, RateLimitItemPerSecond
+from limits.aio.storage import RedisStorage
+from limits.aio.strategies import MovingWindowRateLimiter
+
+from ccv2_async.transport.quota.redis_client import open_redis
+
+NAMESPACE = "ccv2"
+SEEN_SECONDS = 60
+CLAIM_SECONDS = 0.25
+"""For how long a slot is kept for a call of a higher lane after it should have been fetched."""
+
+_SCRIPT = """
+local window_key, day_key, state_key, seen_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local me, lane = ARGV[1], tonumber(ARGV[2])
+local limit, window, gap = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local per_day, pause, day_is_over = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8] == '1'
+local unreported, known, settle = tonumber(ARGV[9]), ARGV[10], tonumber(ARGV[11])
+local claim = tonumber(ARGV[12])
+
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
+local function stamp(time) return string.format('%.6f', time) end
+
+redis.call('ZADD', seen_key, stamp(now), me)
+redis.call('ZREMRANGEBYSCORE', seen_key, '-inf', stamp(now - tonumber(ARGV[13])))
+redis.call('EXPIRE', seen_key, 172800)
+local seen = redis.call('ZCARD', seen_key)
+
+local state = redis.call('HMGET', state_key, 'epoch', 'paused', 'ended')
+local epoch, paused, ended = state[1], tonumber(state[2] or 0), state[3]
+if not epoch then
+  epoch = me .. stamp(now)
+  redis.call('HSET', state_key, 'epoch', epoch)
+end
+redis.call('EXPIRE', state_key, 172800)
+
+if unreported > 0 then
+  redis.call('INCRBY', day_key, unreported)
+  redis.call('EXPIRE', day_key, 172800)
+end
+if day_is_over then
+  ended = day_key
+  redis.call('HSET', state_key, 'ended', ended)
+end
+if pause > 0 and now + pause > paused then
+  paused = now + pause
+  redis.call('HSET', state_key, 'paused', stamp(paused))
+end
+local used = tonumber(redis.call('GET', day_key) or 0)
+if ended == day_key or (per_day > 0 and used >= per_day) then
+  return {'over', '0', used, seen, epoch}
+end
+
+local newest = tonumber(redis.call('LINDEX', window_key, 0) or 0)
+if newest > now + 1 then
+  redis.call('DEL', window_key)
+  newest = 0
+end
+if known ~= '' and known ~= epoch then
+  if newest < now - window and paused <= now then
+    paused = now + settle
+    redis.call('HSET', state_key, 'paused', stamp(paused))
+  end
+  return {'wait', stamp(window), used, seen, epoch}
+end
+
+local free = paused
+if limit > 0 then
+  local oldest = tonumber(redis.call('LINDEX', window_key, limit - 1) or 0)
+  free = math.max(free, oldest + window)
+  local half = math.floor(limit / 2)
+  if half > 0 then
+    local middle = tonumber(redis.call('LINDEX', window_key, half - 1) or 0)
+    if middle > now - window then free = math.max(free, newest + gap) end
+  end
+end
+local wait = free - now
+redis.call('ZREM', KEYS[5], me)
+redis.call('ZREM', KEYS[6], me)
+if wait <= 0 then
+  for above = 0, lane - 1 do
+    redis.call('ZREMRANGEBYSCORE', KEYS[5 + above], '-inf', stamp(now))
+    if redis.call('ZCARD', KEYS[5 + above]) > 0 then wait = gap end
+  end
+end
+if wait > 0 then
+  if lane < 2 then
+    redis.call('ZADD', KEYS[5 + lane], stamp(now + wait + claim), me)
+    redis.call('EXPIRE', KEYS[5 + lane], math.ceil(wait + claim) + 1)
+  end
+  return {'wait', stamp(wait), used, seen, epoch}
+end
+if limit > 0 then
+  redis.call('LPUSH', window_key, stamp(now))
+  redis.call('LTRIM', window_key, 0, limit - 1)
+  redis.call('EXPIRE', window_key, math.ceil(window) + 60)
+end
+used = redis.call('INCR', day_key)
+redis.call('EXPIRE', day_key, 172800)
+return {'go', '0', used, seen, epoch}
+"""
+
+
+@attrs.frozen
+class Question:
+    """What a process asks for, and what it has to tell.
+
+    Attributes:
+        lane: The highest lane of its calls that wait: 0, 1 or 2.
+        day: The day, in days since 1970 (UTC).
+        pause: Seconds for which the service wants to hear nothing; 0 for none.
+        day_is_over: Whether the service said that the day's calls are used up.
+        unreported: Calls that were made while Redis was away.
+        epoch: The state of Redis that the process knew last; "" at first, and another one than
+            Redis's own after an outage: it must not begin before all others know of the end.
+    """
+
+    lane: int
+    day: int
+    pause: float = 0.0
+    day_is_over: bool = False
+    unreported: int = 0
+    epoch: str = ""
+
+
+@attrs.frozen
+class Verdict:
+    """What Redis says.
+
+    Attributes:
+        word: "go", "wait", or "over" for the day.
+        wait: Seconds until asking again makes sense.
+        used: The day's calls of all processes.
+        seen: Processes that asked within the last minute.
+        epoch: Names the state of Redis; another one when it was lost in between.
+    """
+
+    word: str
+    wait: float
+    used: int
+    seen: int
+    epoch: str
+
+
+class PacedWindow(MovingWindowRateLimiter):
+    """The quota of one API key, as one of the processes that share it sees it.
+
+    Args:
+        url: Where Redis is: `redis://host:port/0`, `rediss://` or `unix://`.
+        api_key: Whose quota it is; only a digest of it goes to Redis.
+        me: Tells this process apart from the others.
+        burst: Calls in a window; 0 for no limit.
+        window: Seconds, margin included.
+        per_day: Calls in a day; None for no limit.
+        settle: Seconds for which nobody calls after Redis came back empty.
+        timeout: Seconds that Redis may take.
+
+    Raises:
+        UsageError: The URL is not one of Redis.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str,
+        me: str,
+        burst: int,
+        window: float,
+        per_day: int | None,
+        settle: float,
+        timeout: float,
+    ) -> None:
+        self._redis = open_redis(url, connect_timeout=timeout)
+        # limits keeps plain unix:// for another server.
+        scheme = "async+redis+" if url.startswith("unix://") else "async+"
+        storage = RedisStorage(
+            f"{scheme}{url}",
+            implementation="redispy",
+            key_prefix=NAMESPACE,
+            connection_pool=self._redis.connection_pool,  # type: ignore[arg-type]  # documented, and typed too narrowly
+        )
+        super().__init__(storage)
+        self._storage = storage
+        self._script = self._redis.register_script(_SCRIPT)
+        digest = hashlib.sha256(b"ccv2_async shared quota 1\n" + api_key.encode()).hexdigest()
+        self._key = f"{{{digest[:24]}}}"  # in braces, so that a Redis cluster keeps it together
+        self._second = RateLimitItemPerSecond(max(1, burst), namespace="quota")
+        self._day = RateLimitItemPerDay(per_day or 1, namespace="quota")
+        self._me = me
+        gap = window / burst if burst else 0.0
+        self._limits: tuple[float, ...] = (burst, window, gap, per_day or 0)
+        self._settle = settle
+        self._timeout = timeout
+
+    async def ask(self, question: Question) -> Verdict:
+        """Whether a call may be sent now; it is counted then.
+
+        Raises:
+            RedisError: Redis is away, or is no Redis.
+            TimeoutError: It does not answer in time.
+        """
+        names = (
+            self._second.key_for(self._key),
+            self._day.key_for(self._key, str(question.day)),
+            *(f"quota/{self._key}/{name}" for name in ("state", "seen", "lane/0", "lane/1")),
+        )
+        keys = [self._storage.bridge.prefixed_key(name) for name in names]
+        arguments: list[str | float] = [
+            self._me,
+            question.lane,
+            *self._limits,
+            question.pause,
+            int(question.day_is_over),
+            question.unreported,
+            question.epoch,
+            self._settle,
+            CLAIM_SECONDS,
+            SEEN_SECONDS,
+        ]
+        async with asyncio.timeout(self._timeout):
+            word, wait, used, seen, epoch = await self._script(keys, arguments)
+        return Verdict(word.decode(), float(wait), int(used), int(seen), epoch.decode())
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._redis.connection_pool.aclose()
+        await self._redis.aclose()

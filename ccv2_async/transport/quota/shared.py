@@ -1,0 +1,294 @@
+"""One API key's quota shared by any number of processes and machines, through Redis.
+
+Each process keeps its own queue with its lanes, and asks Redis for one slot at a time, for the
+first of those that wait; when the slot comes, it goes to whoever is first by then. Between
+processes Redis keeps the lanes: see `paced_window`.
+
+When Redis goes away, each process goes on with a share of the quota, says so once, and looks every
+second whether Redis is back. What was sent meanwhile is then added to the day's count, and nobody
+begins before the others have found back too.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+from typing import TYPE_CHECKING, Any
+
+from ccv2_async.errors import ClientClosed, InvalidField, UsageError
+from ccv2_async.models.kinds import is_number, is_whole
+from ccv2_async.transport.quota.budget import DAY, SHORTEST_WAIT, Budget
+
+if TYPE_CHECKING:
+    from ccv2_async.clock import Clock
+    from ccv2_async.transport.quota.budget import Lane
+    from ccv2_async.transport.quota.redis_window import PacedWindow, Question
+
+logger: logging.Logger = logging.getLogger("ccv2_async.transport")
+
+MARGIN = 0.05
+PROBE_SECONDS = 1.0
+TIMEOUT = 0.5
+EXPECTED = 4
+_AFTER_AN_OUTAGE = "-"
+_TOO_LATE_AT_MOST = 2
+
+
+class SharedBudget(Budget):
+    """Calls per second and per day of one API key, over all processes that use the same Redis.
+
+    Give it to the client as `budget=`, and close it after the client. Needs the extra `[redis]`
+    and Redis 6.2 or later.
+
+    Args:
+        url: Where Redis is: `redis://host:port/0`, `rediss://` or `unix://`.
+        api_key: The application's key. Redis gets a digest of it, never the key.
+        per_second: Calls in any one second of all processes together; None lifts the limit.
+        per_day: Calls in one day (UTC) of all processes together; None lifts the limit.
+        margin: Seconds by which the window is wider than one second. Calls that leave a second
+            apart may arrive closer together by the difference of their ways: 50 ms is enough for
+            machines near each other, and costs 5 % of the quota.
+        expected: Processes that share the key, for the share that each takes while Redis is away;
+            when more were seen, their number counts.
+        timeout: Seconds that Redis may take to answer before it counts as away.
+        clock: The time it runs on.
+
+    Raises:
+        InvalidField: A limit that is not above zero.
+        UsageError: The extra is not installed, or the URL is not one of Redis.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str,
+        per_second: float | None = 4,
+        per_day: int | None = 10_000,
+        margin: float = MARGIN,
+        expected: int = EXPECTED,
+        timeout: float = TIMEOUT,
+        clock: Clock | None = None,
+    ) -> None:
+        if not is_number(margin) or not 0 <= margin <= 10:
+            raise InvalidField("margin", margin, "seconds, from 0 to 10")
+        if not is_whole(expected) or expected < 1:
+            raise InvalidField("expected", expected, "a whole number of 1 or more")
+        super().__init__(per_second, per_day, clock=clock)
+        if per_second is not None:
+            self._window = (1.0 + margin) * max(1.0, self._burst / per_second)
+        self._margin = margin
+        self._expected = expected
+        self._shared = _connect(
+            url,
+            api_key=api_key,
+            me=f"{socket.gethostname()[:40]}.{os.getpid()}.{secrets.token_hex(4)}",
+            burst=self._burst,
+            window=self._window,
+            per_day=per_day,
+            settle=PROBE_SECONDS + TIMEOUT + self._window,
+            timeout=timeout,
+        )
+        self._local: Budget | None = None
+        self._next_probe = 0.0
+        self._ask_again = 0.0
+        self._seen = 1
+        self._epoch = ""
+        self._used_by_all = 0
+        self._unreported = 0
+        self._untold_pause = 0.0
+        self._untold_end = False
+        self._quickest = float("inf")
+        self._too_late = 0
+
+    @property
+    def degraded(self) -> bool:
+        """Whether Redis is away and this process keeps to its share."""
+        return self._local is not None
+
+    @property
+    def remaining_today(self) -> int | None:
+        """Calls left today by the count of all processes, as last heard; None without a limit."""
+        remaining = super().remaining_today
+        if not remaining or self.per_day is None:
+            return remaining
+        return max(0, self.per_day - max(self._used_by_all, self._used_today))
+
+    def pause(self, seconds: float) -> None:
+        """Let no call of any process through for so many seconds."""
+        super().pause(seconds)
+        self._untold_pause = max(self._untold_pause, self._clock.monotonic() + seconds)
+        self._stir()
+
+    def end_day(self) -> None:
+        """Take it that today's calls are used up, for every process."""
+        self._untold_end = True
+        super().end_day()
+
+    async def acquire(self, lane: Lane, what: str = "call", owner: object = None) -> None:
+        """Return when a call of this lane may be sent now; it is then counted for all.
+
+        Args:
+            lane: Who goes first.
+            what: What messages call it.
+            owner: Whose call it is, for `dismiss`.
+
+        Raises:
+            DailyQuotaExceeded: The day's calls are used up. Nothing was sent.
+            ClientClosed: Its owner was dismissed while it waited. Nothing was sent.
+        """
+        if self._untold_end and self._local is None:
+            await self._ask(lane)
+        await super().acquire(lane, what, owner)
+
+    def give_back(self) -> None:
+        """Leave it: at Redis the turn is spent, and the count of all may be too high by one."""
+
+    async def aclose(self) -> None:
+        """Close the connections to Redis."""
+        await self._shared.aclose()
+
+    def _take_at_once(self) -> bool:
+        return False
+
+    def _delay(self) -> float:
+        wait = self._ask_again - self._clock.monotonic()
+        return max(super()._delay(), wait if wait > SHORTEST_WAIT else 0.0)
+
+    def _turn_day(self) -> None:
+        day = self._day
+        super()._turn_day()
+        if self._day != day:
+            self._used_by_all = 0
+
+    def _stir(self) -> None:
+        super()._stir()
+        if self._local is not None:
+            self._local.dismiss(self)  # whoever leads may wait there
+
+    async def _step(self) -> None:
+        """Bring the first of those who wait one step nearer to its turn."""
+        delay = self._delay()
+        if delay > 0.0 and not self._has_news():
+            await self._rest(delay)
+        self._drop_left()
+        if not self._queue:
+            return
+        if self.remaining_today == 0:
+            self._refuse_all()
+            return
+        lane = self._queue[0].order[0]
+        if await (self._ask(lane) if self._may_ask() else self._take_share(lane)):
+            self._drop_left()
+            if self.remaining_today == 0:
+                self._refuse_all()
+            elif self._queue:
+                self._used_by_all += 1
+                self._grant_first()
+
+    def _has_news(self) -> bool:
+        """Whether the others have to be told something before this process goes to rest."""
+        return self._may_ask() and (self._untold_end or self._untold_pause > 0.0)
+
+    def _may_ask(self) -> bool:
+        return self._local is None or self._clock.monotonic() >= self._next_probe
+
+    async def _take_share(self, lane: Lane) -> bool:
+        assert self._local is not None  # noqa: S101  # `_may_ask` has looked
+        try:
+            await self._local.acquire(lane, owner=self)
+        except ClientClosed:  # stirred: whoever waits now, and whether, may have changed
+            return False
+        self._unreported += 1
+        return True
+
+    async def _ask(self, lane: Lane) -> bool:
+        """Ask Redis for a slot; whether there is one now."""
+        from redis.exceptions import RedisError  # noqa: PLC0415  # the extra
+
+        asked = self._clock.monotonic()
+        unreported, pause = self._unreported, self._untold_pause
+        try:
+            verdict = await self._shared.ask(self._question(lane, asked))
+        except (RedisError, OSError, TimeoutError) as error:
+            self._degrade(error)
+            return False
+        self._untold_end = False
+        if self._untold_pause == pause:
+            self._untold_pause = 0.0
+        self._unreported -= unreported
+        self._recover()
+        self._turn_day()
+        self._seen, self._epoch, self._used_by_all = verdict.seen, verdict.epoch, verdict.used
+        if verdict.word == "over":
+            super().end_day()
+            return False
+        if verdict.word == "wait":
+            self._ask_again = self._clock.monotonic() + verdict.wait
+            return False
+        self._used_by_all -= 1  # counted again where it is granted
+        return self._in_time(self._clock.monotonic() - asked)
+
+    def _question(self, lane: Lane, now: float) -> Question:
+        from ccv2_async.transport.quota.redis_window import Question  # noqa: PLC0415  # the extra
+
+        return Question(
+            lane=int(lane),
+            day=int(self._clock.time() // DAY),
+            pause=max(0.0, self._untold_pause - now),
+            day_is_over=self._untold_end,
+            unreported=self._unreported,
+            epoch=self._epoch,
+        )
+
+    def _in_time(self, took: float) -> bool:
+        """Whether a slot may still be used: one that came much later than usual may meet the next.
+
+        The slot is lost then. Twice in a row at most, so that a slow network stops nobody.
+        """
+        self._quickest = min(self._quickest, took)
+        late = took - self._quickest > max(self._margin, 0.02) / 2
+        self._too_late = self._too_late + 1 if late else 0
+        return not late or self._too_late > _TOO_LATE_AT_MOST
+
+    def _degrade(self, error: Exception) -> None:
+        now = self._clock.monotonic()
+        self._next_probe = now + PROBE_SECONDS
+        known, self._epoch = self._epoch, _AFTER_AN_OUTAGE
+        if self._local is not None:
+            return
+        sharers = max(self._expected, self._seen)
+        share = None if self.per_second is None else self.per_second / sharers
+        # The day's count is kept here; the service itself refuses what is over it.
+        self._local = Budget(share, None, clock=self._clock)
+        if known:
+            self._local.pause(self._window)  # others may have used the whole of this second
+        logger.warning(
+            "Redis does not answer (%s): the quota is no longer shared. This process takes a share "
+            "of 1/%d of it until Redis is back.",
+            type(error).__name__,
+            sharers,
+            extra={"ccv2_event": "quota_degraded"},
+        )
+
+    def _recover(self) -> None:
+        if self._local is not None:
+            self._local.dismiss(self)
+            self._local = None
+            logger.warning(
+                "Redis answers again: the quota is shared.",
+                extra={"ccv2_event": "quota_recovered"},
+            )
+
+
+def _connect(url: str, **options: Any) -> PacedWindow:
+    try:
+        from ccv2_async.transport.quota.redis_window import PacedWindow  # noqa: PLC0415  # the extra
+    except ImportError as error:
+        raise UsageError(
+            f"A shared quota needs the extra: pip install 'ccv2-async[redis]' ({error.name} is "
+            "missing)."
+        ) from None
+    return PacedWindow(url, **options)

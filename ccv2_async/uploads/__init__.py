@@ -1,0 +1,1 @@
+"""Uploads: one file, and what became of it when its answer was lost."""

@@ -1,0 +1,176 @@
+"""Read the newest files of a folder, once for all uploads that need to look at the same time."""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+import anyio
+import attrs
+
+from ccv2_async import errors
+from ccv2_async.models import LibraryFile
+from ccv2_async.models.convert import BadRow
+from ccv2_async.models.library import ROOT_FOLDER_IDS
+from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.links import cursor, segment
+from ccv2_async.transport.calls.retry import Effect
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from ccv2_async.transport.calls.call import Answer
+    from ccv2_async.transport.calls.session import Session
+    from ccv2_async.transport.quota.budget import Lane
+
+ROWS = 500
+PAGES = 20
+
+
+@attrs.define(eq=False)
+class Look:
+    """One reading of a folder, newest files first; its pages are fetched as they are needed.
+
+    Attributes:
+        clock_offset: How many seconds the service's clock is ahead of the monotonic clock, or
+            None when the service told no time, or no time zone.
+        taken: When the first page came, on the monotonic clock.
+    """
+
+    path: str
+    what: str
+    clock_offset: float | None = None
+    taken: float = 0.0
+    _pages: list[list[LibraryFile]] = attrs.field(factory=list)
+    _query: tuple[tuple[str, str], ...] | None = (
+        ("limit", str(ROWS)),
+        ("sort_by", "CREATED_DATE_DESC"),
+    )
+    _failure: errors.ConstantContactError | None = None
+
+    async def page(self, number: int, session: Session, lane: Lane) -> list[LibraryFile] | None:
+        """Return the files of a page, from 0; None behind the last one.
+
+        Raises:
+            PaginationError: Too many newer files are in the way.
+            ConstantContactError: The folder cannot be read. All who share the look hear of it.
+        """
+        if self._failure is not None:
+            raise self._failure
+        while len(self._pages) <= number and self._query is not None:
+            try:
+                await self._fetch(self._query, session, lane)
+            except errors.ConstantContactError as failure:
+                self._failure = failure
+                raise
+        return self._pages[number] if number < len(self._pages) else None
+
+    async def _fetch(
+        self, query: tuple[tuple[str, str], ...], session: Session, lane: Lane
+    ) -> None:
+        if len(self._pages) == PAGES:
+            raise errors.PaginationError(
+                f"{self.what}: {PAGES * ROWS} newer files are in the way. Look there yourself."
+            )
+        answer, page = await session.read(
+            Call("GET", self.path, Effect.SAFE, self.what, query=query, lane=lane),
+            lambda answer: (answer, answer.rows(LibraryFile, paged=True)),
+        )
+        try:
+            following = cursor(page.next_link)
+        except ValueError:
+            raise errors.PaginationError(
+                f"{self.what}: the link to the next page holds no cursor."
+            ) from None
+        if not self._pages:
+            self.taken = session.clock.monotonic()
+            theirs = _service_time(answer)
+            self.clock_offset = None if theirs is None else theirs - self.taken
+        self._query = None if following is None else (("next", following),)
+        self._pages.append(
+            [_stand_in(row) if isinstance(row, BadRow) else row for row in page.results]
+        )
+
+
+class FolderLooks:
+    """Looks into folders; uploads that wait to look into the same folder share one.
+
+    Args:
+        session: Where the calls go.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._locks: dict[str, _Turns] = {}
+
+    async def look(
+        self, folder_id: str, lane: Lane
+    ) -> AsyncGenerator[tuple[Look, LibraryFile], None]:
+        """Yield the files of a folder, newest first, from a look that begins after this call.
+
+        Args:
+            folder_id: The folder; the root's ids are all the same folder.
+            lane: The lane of the calls.
+
+        Raises:
+            ConstantContactError: The folder cannot be read. Safe to try again: yes.
+        """
+        key = "0" if folder_id in ROOT_FOLDER_IDS else folder_id
+        turns = self._locks.setdefault(key, _Turns())
+        turns.users += 1
+        look = turns.waiting
+        if look is None:
+            look = turns.waiting = Look(_path_of(key), f"looking into folder {folder_id}")
+        try:
+            number = 0
+            while True:
+                async with turns.lock:
+                    if turns.waiting is look:
+                        turns.waiting = None  # it begins: later callers need a newer one
+                    files = await look.page(number, self._session, lane)
+                if files is None:
+                    return
+                for file in files:
+                    yield look, file
+                number += 1
+        finally:
+            turns.users -= 1
+            if not turns.users:
+                self._locks.pop(key, None)
+
+
+@attrs.define(eq=False)
+class _Turns:
+    """Who looks into one folder: one at a time, and those who wait share the next look."""
+
+    lock: anyio.Lock = attrs.field(factory=lambda: anyio.Lock(fast_acquire=True))
+    waiting: Look | None = None
+    users: int = 0
+
+
+def _path_of(folder_id: str) -> str:
+    return "/library/files" if folder_id == "0" else f"/library/folders/{segment(folder_id)}/files"
+
+
+def _stand_in(row: BadRow) -> LibraryFile:
+    """Return what is known of a file whose row cannot be read; an empty name is an unknown one."""
+    fields = row.row if isinstance(row.row, dict) else {}
+    name, size = fields.get("name"), fields.get("size")
+    return LibraryFile(
+        id=row.id("id") or f"in row {row.index}",
+        name=name if isinstance(name, str) else "",
+        size=size if type(size) is int else None,
+        folder_id=folder if isinstance(folder := fields.get("folder_id"), str) else None,
+    )
+
+
+def _service_time(answer: Answer) -> float | None:
+    """Return the answer's Date in seconds since 1970, or None without a usable one.
+
+    A date without a zone, which "-0000" means too, says nothing about the time elsewhere.
+    """
+    try:
+        date = parsedate_to_datetime(answer.headers["date"])
+        return date.timestamp() if date.tzinfo is not None else None
+    except (KeyError, ValueError, TypeError, OverflowError, IndexError):
+        return None

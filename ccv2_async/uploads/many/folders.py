@@ -1,0 +1,140 @@
+"""Library folders by their names: found, or created once, whoever else creates them too."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import anyio
+
+from ccv2_async import errors
+from ccv2_async.models.arguments import checked_changes
+from ccv2_async.models.library import ROOT_FOLDER_IDS, LibraryFolderWrite
+
+if TYPE_CHECKING:
+    from ccv2_async.models import LibraryFolder
+    from ccv2_async.resources.library import Library
+
+MOST_LEVELS = 3
+ROOT = "0"
+
+
+def check_names(names: tuple[str, ...]) -> None:
+    """Check that library folders may have these names. Pure.
+
+    Raises:
+        InvalidField: One of them is too long, or has characters that the service does not take.
+    """
+    for name in names:
+        try:
+            checked_changes({"name": name}, LibraryFolderWrite)
+        except errors.InvalidField as error:
+            raise errors.InvalidField("folders", name, error.rule) from None
+
+
+def check_depth(names: tuple[str, ...], level: int = 0) -> None:
+    """See that folders of these names, below one of this level, are not too deep. Pure.
+
+    Raises:
+        InvalidField: They are.
+    """
+    if level + len(names) > MOST_LEVELS:
+        raise errors.InvalidField(
+            "folders", "/".join(names), f"at most {MOST_LEVELS} levels of folders"
+        )
+
+
+class FolderMap:
+    """The folders of a library, read once, and created as they are needed.
+
+    Args:
+        library: Where they are.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._lock = anyio.Lock()
+        self._ids: dict[tuple[str, str], str] = {}
+        self._levels: dict[str, int] | None = None
+        self._refused: dict[tuple[str, str], errors.APIError] = {}
+
+    async def resolve(self, base_id: str, names: tuple[str, ...]) -> str:
+        """The id of the folder that `names` lead to from `base_id`.
+
+        Raises:
+            InvalidField: It would lie deeper than the service allows, or a name cannot be one.
+        """
+        if not names:
+            return base_id
+        async with self._lock:
+            if self._levels is None:
+                await self._read()
+            levels = self._levels or {}
+            level = 0 if base_id in ROOT_FOLDER_IDS else levels.get(base_id, 1)
+            check_depth(names, level)
+            check_names(names)
+            parent = ROOT if base_id in ROOT_FOLDER_IDS else base_id
+            for name in names:
+                parent = await self._child(parent, name)
+            return parent
+
+    async def find(self, base_id: str, names: tuple[str, ...]) -> str | None:
+        """Return the id of the folder that `names` lead to; None if it does not exist."""
+        if not names:
+            return base_id
+        async with self._lock:
+            if self._levels is None:
+                await self._read()
+        found: str | None = ROOT if base_id in ROOT_FOLDER_IDS else base_id
+        for name in names:
+            found = self._ids.get((found, name)) if found is not None else None
+        return found
+
+    async def _child(self, parent: str, name: str, *, again: bool = True) -> str:
+        known = self._ids.get((parent, name))
+        if known is not None:
+            return known
+        refused = self._refused.get((parent, name))
+        if refused is not None:
+            raise copy.copy(refused)  # asked once: each file in it would cost a call of the day's
+        try:
+            folder = await self._library.create_folder(name, parent_id=parent)
+            self._note(folder, parent, self._level_of(parent) + 1)
+        except (errors.Conflict, errors.OutcomeUnknown, errors.DecodeError) as error:
+            # Somebody else was faster, or our own answer was lost: it is there, or it is not.
+            await self._read()
+            if isinstance(error, errors.Conflict):
+                self._adopt_likeness(parent, name)
+            if (parent, name) not in self._ids:
+                if isinstance(error, errors.Conflict):
+                    self._refused[parent, name] = error
+                    raise
+                if not again:
+                    raise
+                return await self._child(parent, name, again=False)
+        except (errors.BadRequest, errors.NotFound) as error:
+            self._refused[parent, name] = error
+            raise
+        return self._ids[parent, name]
+
+    def _adopt_likeness(self, parent: str, name: str) -> None:
+        """Take a folder whose name differs in case alone, where the service says it is the same."""
+        for (above, known), folder_id in tuple(self._ids.items()):
+            if above == parent and known.casefold() == name.casefold():
+                self._ids.setdefault((parent, name), folder_id)
+
+    def _level_of(self, folder_id: str) -> int:
+        return (self._levels or {}).get(folder_id, 0)
+
+    async def _read(self) -> None:
+        found = [folder async for folder in self._library.folders(limit=1000)]
+        self._levels = {}
+        for folder in found:
+            self._note(folder, ROOT, 1)
+
+    def _note(self, folder: LibraryFolder, parent: str, level: int) -> None:
+        self._ids[parent, folder.name] = folder.id
+        if self._levels is not None:
+            self._levels[folder.id] = level
+        for child in folder.children:
+            self._note(child, folder.id, level + 1)

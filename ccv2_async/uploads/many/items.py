@@ -1,0 +1,247 @@
+"""What is to be uploaded: single files, and the trees below folders."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sized
+from contextlib import aclosing
+from enum import Enum, auto
+from typing import TYPE_CHECKING, TypeAlias
+
+import attrs
+
+from ccv2_async.errors import FileRefused, InvalidField
+from ccv2_async.uploads.many.folders import check_names
+
+if TYPE_CHECKING:
+    from ccv2_async.transport.files.sources import FileInput
+    from ccv2_async.transport.files.threads import FileThreads
+    from ccv2_async.uploads.many.journal import JournalFiles
+
+
+def _names(folders: object) -> tuple[str, ...]:
+    # A lone text would be taken for folders of a letter each.
+    names = (
+        tuple(folders) if isinstance(folders, Iterable) and not isinstance(folders, str) else None
+    )
+    if names is None or not all(isinstance(name, str) for name in names):
+        rule = 'names of folders in a tuple, as ("Spring", "Tulips")'
+        raise InvalidField("folders", folders, rule)
+    # macOS writes an accent as a character of its own, which the service takes in no folder name.
+    return tuple(unicodedata.normalize("NFC", name) for name in names)
+
+
+@attrs.frozen
+class FileToUpload:
+    """One file of a bulk upload, where it needs more than a path.
+
+    Attributes:
+        file: A path; without a journal also bytes or a stream.
+        folder_id: The library folder; the one of the whole bulk upload unless given.
+        folders: Names of folders below that one; they are created where they are missing.
+        name: Its name in the library; the path's own unless given.
+        description: At most 100 characters.
+        length: Bytes; streams need it.
+    """
+
+    file: FileInput
+    folder_id: str | None = None
+    folders: tuple[str, ...] = attrs.field(default=(), converter=_names)
+    name: str | None = None
+    description: str = ""
+    length: int | None = None
+
+    @property
+    def path(self) -> str | None:
+        """The absolute path; None when it is no file on disk."""
+        if isinstance(self.file, str | os.PathLike):
+            return os.path.abspath(os.fspath(self.file))  # noqa: PTH100  # no I/O but getcwd
+        return None
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        if isinstance(self.file, str | os.PathLike):
+            return os.fspath(self.file)
+        return self.name or "bytes or stream"
+
+
+Item: TypeAlias = "FileInput | FileToUpload"
+Items: TypeAlias = "Iterable[Item] | AsyncIterable[Item]"
+
+
+def checked_items(items: object) -> Items:
+    """The items, once they can be iterated over.
+
+    Raises:
+        InvalidField: It is a single file, or no iterable. Nothing was sent.
+    """
+    single = isinstance(items, str | bytes | bytearray | memoryview | os.PathLike | FileToUpload)
+    if single or hasattr(items, "read"):
+        raise InvalidField("files", items, "a list or another iterable of files, not a single one")
+    if not isinstance(items, Iterable | AsyncIterable):
+        raise InvalidField("files", items, "a list or another iterable of paths or FileToUpload")
+    return items
+
+
+async def each_file(
+    items: Items, threads: FileThreads, *, keep_folders: bool, own: JournalFiles
+) -> AsyncGenerator[FileToUpload | FileRefused, None]:
+    """Every file of `items`; a folder stands for the files below it.
+
+    Nothing is read ahead: of a million paths, one is held. Folders are read in a thread, one at a
+    time and in the order of their names; hidden entries and links to folders are left out.
+
+    Args:
+        items: Paths, or `FileToUpload`s.
+        threads: Where folders are read.
+        keep_folders: Whether the folders below a given one become library folders.
+        own: The files of the upload's journal, which are passed over.
+    """
+    async with aclosing(_each(items)) as each:
+        async for item in each:
+            async with aclosing(_expanded(item, threads, keep_folders, own)) as files:
+                async for file in files:
+                    yield file
+
+
+async def _each(items: Items) -> AsyncGenerator[Item, None]:
+    if isinstance(items, AsyncIterable):
+        try:
+            async for item in items:
+                yield item
+        finally:
+            if isinstance(items, AsyncGenerator):
+                await items.aclose()  # nobody else will, and it may hold what has to be closed
+    else:
+        for item in items:
+            yield item
+
+
+def _refusal_of(name: str) -> str:
+    """Return why no library folder can have the name of this folder; "" if one can."""
+    try:
+        check_names((unicodedata.normalize("NFC", name),))
+    except InvalidField as error:
+        return f"the library takes no folder of this name ({error.rule})"
+    return ""
+
+
+async def count_files(
+    items: Items, threads: FileThreads, own: JournalFiles, *, keep_folders: bool = False
+) -> int | None:
+    """How many files `items` stands for; None where only iterating would tell."""
+    if not isinstance(items, Sized) or not isinstance(items, Iterable):
+        return None
+    return await threads.run(_count, tuple(items), own, keep_folders)
+
+
+def _count(items: tuple[Item, ...], own: JournalFiles, keep_folders: bool) -> int:  # private
+    total = 0
+    for item in items:
+        path = item.path if isinstance(item, FileToUpload) else FileToUpload(item).path
+        kind = _Kind.FILE if path is None else _kind_of(path, own)
+        if path is not None and kind is _Kind.FOLDER:
+            total += _count_below(path, own, keep_folders)
+        else:
+            total += kind is _Kind.FILE
+    return total
+
+
+def _count_below(folder: str, own: JournalFiles, keep_folders: bool = False) -> int:  # private
+    try:
+        files, folders = _entries(folder, own)
+    except OSError:
+        return 1
+    total = len(files)
+    for name in folders:
+        below = _count_below(os.path.join(folder, name), own, keep_folders)  # noqa: PTH118
+        # A folder that is refused has one result for all files in it.
+        total += min(1, below) if keep_folders and _refusal_of(name) else below
+    return total
+
+
+class _Kind(Enum):
+    """What a given path names; a path that names nothing counts as a file."""
+
+    FILE = auto()
+    FOLDER = auto()
+    OWN = auto()
+
+
+def _kind_of(path: str, own: JournalFiles) -> _Kind:
+    if os.path.isdir(path):  # noqa: PTH112  # a plain string
+        return _Kind.FOLDER
+    return _Kind.FILE if own.removed_from([path]) else _Kind.OWN
+
+
+async def _expanded(
+    item: Item, threads: FileThreads, keep_folders: bool, own: JournalFiles
+) -> AsyncGenerator[FileToUpload | FileRefused, None]:
+    given = item if isinstance(item, FileToUpload) else FileToUpload(item)
+    path = given.path
+    kind = _Kind.FILE if path is None else await threads.run(_kind_of, path, own)
+    if kind is not _Kind.FOLDER:
+        if kind is _Kind.FILE:
+            yield given
+        return
+    found = False
+    top = os.fspath(given.file)  # type: ignore[arg-type]  # it has a path
+    async with aclosing(_walk(top, (), threads, own, keep_folders=keep_folders)) as walk:
+        async for file, folders in walk:
+            found = True
+            if isinstance(file, FileRefused):
+                yield file
+            else:
+                below = (*given.folders, *folders) if keep_folders else given.folders
+                yield attrs.evolve(given, file=file, folders=below, name=None)
+    if not found:
+        yield FileRefused(given.label, "there is no file in this folder")
+
+
+async def _walk(
+    folder: str,
+    names: tuple[str, ...],
+    threads: FileThreads,
+    own: JournalFiles,
+    *,
+    keep_folders: bool,
+) -> AsyncGenerator[tuple[str | FileRefused, tuple[str, ...]], None]:
+    try:
+        files, folders = await threads.run(_entries, folder, own)
+    except OSError as error:
+        yield FileRefused(folder, f"the folder cannot be read ({error.strerror})"), names
+        return
+    for path in files:
+        yield path, names
+    for name in folders:
+        path = os.path.join(folder, name)  # noqa: PTH118  # keeps the path as given
+        if keep_folders and (reason := _refusal_of(name)):
+            if await threads.run(_count_below, path, own):
+                yield FileRefused(path, reason), names
+            continue
+        below = _walk(path, (*names, name), threads, own, keep_folders=keep_folders)
+        async with aclosing(below) as walk:
+            async for found in walk:
+                yield found
+
+
+def _entries(folder: str, own: JournalFiles) -> tuple[list[str], list[str]]:
+    """Return the paths of the files in a folder, and the names of the folders in it."""
+    with os.scandir(folder) as entries:
+        shown = sorted(
+            (entry for entry in entries if not entry.name.startswith(".")),
+            key=lambda entry: entry.name,
+        )
+        folders = [entry.name for entry in shown if entry.is_dir(follow_symlinks=False)]
+        files = [entry.path for entry in shown if not _leads_to_folder(entry)]
+    return own.removed_from(files), folders
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or a link to one; a link that cannot be followed is no folder."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

@@ -1,0 +1,501 @@
+"""The journal of a bulk upload: one row a file, written before and after each effect.
+
+It is a SQLite file in WAL mode with full synchronisation, so what is written survives the end of
+the process at any instant, and of the machine. A file that was being sent when the process ended
+stands at "sending": the next run looks for it in its folder before it sends anything.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING, Any, Protocol, Self
+from urllib.parse import quote
+
+import attrs
+
+from ccv2_async.errors import InvalidField, JournalError, UsageError
+from ccv2_async.transport.files.threads import FileThreads
+from ccv2_async.uploads.many.plan import Entry
+from ccv2_async.uploads.many.results import BulkState
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterable
+
+    import aiosqlite
+
+__all__ = ["SUFFIXES", "Journal", "JournalFiles", "Memory", "NoJournal", "entries", "retry_files"]
+
+VERSION = "1"
+
+SUFFIXES = ("", "-wal", "-shm", "-journal", ".lock")
+"""Endings of the names of the files that SQLite and `Journal` keep for one journal."""
+
+_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
+_SCHEMA = (
+    "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    """
+CREATE TABLE files (
+  path TEXT NOT NULL,
+  folder TEXT NOT NULL,
+  name TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  written_ns INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  since REAL,
+  file_id TEXT NOT NULL DEFAULT '',
+  folder_id TEXT NOT NULL DEFAULT '',
+  token TEXT NOT NULL DEFAULT '',
+  status TEXT,
+  final INTEGER NOT NULL DEFAULT 0,
+  error TEXT NOT NULL DEFAULT '',
+  updated REAL NOT NULL,
+  PRIMARY KEY (path, folder, name)
+) WITHOUT ROWID
+""",
+)
+
+
+_COLUMNS = tuple(field.name for field in attrs.fields(Entry))
+_UPSERT = (
+    f"INSERT OR REPLACE INTO files ({', '.join(_COLUMNS)}) "  # noqa: S608  # our own names
+    f"VALUES ({', '.join('?' * len(_COLUMNS))})"
+)
+_MARK = (
+    "UPDATE files SET state = 'pending', since = NULL, file_id = '', token = '', status = NULL, "
+    "final = 0, error = '' WHERE state = ? RETURNING path"
+)
+_PORTION = (
+    f"SELECT {', '.join(_COLUMNS)} FROM files WHERE (path, folder, name) > (?, ?, ?) "  # noqa: S608  # our own names
+    "ORDER BY path, folder, name LIMIT 500"
+)
+
+
+class JournalFiles:
+    """The files that a journal consists of, which are never files to upload.
+
+    Args:
+        path: The journal's path, or None for an upload without a journal.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None) -> None:
+        self._path = None if path is None else os.path.abspath(os.fspath(path))  # noqa: PTH100  # no I/O but getcwd
+
+    def removed_from(self, paths: Iterable[str]) -> list[str]:
+        """Return `paths` without those that name one of the journal's files. Reads the disk.
+
+        A path names such a file by its name, through links, or as a hard link to it.
+        """
+        if self._path is None:
+            return list(paths)
+        # SQLite keeps its files beside what a link leads to, `Journal` beside the link.
+        names = {
+            f"{base}{end}"
+            for base in (self._path, os.path.realpath(self._path))
+            for end in SUFFIXES
+        }
+        own = {identity for name in names if (identity := _identity(name)) is not None}
+        return [
+            path
+            for path in paths
+            if os.path.abspath(path) not in names and _identity(path) not in own  # noqa: PTH100  # no I/O
+        ]
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return what is the same for all names of one file, or None where there is no file."""
+    try:
+        state = os.stat(path)  # noqa: PTH116  # a plain string
+    except (OSError, ValueError):
+        return None
+    return state.st_dev, state.st_ino
+
+
+class Memory(Protocol):
+    """What a bulk upload remembers of its files."""
+
+    async def find(self, entry: Entry) -> Entry | None:
+        """The row that is kept of the same file, or None."""
+        ...
+
+    async def write(self, entry: Entry) -> None:
+        """Return once the row is kept."""
+        ...
+
+    async def file_ids(self) -> list[str]:
+        """The ids of all files that were accepted, the latest last."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class NoJournal:
+    """What a bulk upload without a journal remembers: nothing."""
+
+    async def find(self, entry: Entry) -> Entry | None:  # noqa: ARG002  # as every memory
+        """None."""
+        return None
+
+    async def write(self, entry: Entry) -> None:
+        """Nothing."""
+
+    async def file_ids(self) -> list[str]:
+        """None."""
+        return []
+
+    async def aclose(self) -> None:
+        """Nothing."""
+
+
+class Journal:
+    """A journal that is open for one bulk upload; no other process can use it meanwhile.
+
+    Use `Journal.open`, or `Journal.read` for a dry run.
+    """
+
+    def __init__(
+        self, path: str, database: aiosqlite.Connection, lock: int | None, now: Callable[[], float]
+    ) -> None:
+        self._path = path
+        self._database = database
+        self._lock = lock
+        self._now = now
+
+    @classmethod
+    async def open(
+        cls,
+        path: str,
+        threads: FileThreads,
+        *,
+        account: str,
+        base_url: str,
+        now: Callable[[], float],
+    ) -> Self:
+        """The journal in the file `path`, which is made if it is missing.
+
+        Args:
+            path: The file.
+            threads: Where the file is opened.
+            account: The fingerprint of the credentials.
+            base_url: Where the uploads go.
+            now: Seconds since 1970.
+
+        Raises:
+            UsageError: It is no journal, belongs to another account or service, or another
+                process is using it.
+        """
+        lock = await threads.run(_take_lock, path, undo=os.close)
+        try:
+            database = await _connect(path, threads)
+        except BaseException:
+            os.close(lock)
+            raise
+        journal = cls(path, database, lock, now)
+        try:
+            await journal._check(_about(account, base_url), make=True)
+        except BaseException:
+            await journal.aclose()
+            raise
+        return journal
+
+    @classmethod
+    async def read(
+        cls,
+        path: str,
+        threads: FileThreads,
+        *,
+        account: str,
+        base_url: str,
+        now: Callable[[], float],
+    ) -> Self | NoJournal:
+        """What the file `path` says for a dry run: it is not made, not changed and not locked.
+
+        Args:
+            path: The file.
+            threads: Where the file is opened.
+            account: The fingerprint of the credentials.
+            base_url: Where the uploads would go.
+            now: Seconds since 1970.
+
+        Raises:
+            UsageError: It is no journal, belongs to another account or service, or could not be
+                made there.
+        """
+        if not await threads.run(_has_content, path):
+            return NoJournal()
+        journal = cls(path, await _connect(path, threads), None, now)
+        ours = False
+        try:
+            ours = await journal._check(_about(account, base_url), make=False)
+        finally:
+            if not ours:
+                await journal.aclose()
+        return journal if ours else NoJournal()
+
+    async def _check(self, about: dict[str, str], *, make: bool) -> bool:
+        """Whether it is a journal now, and ours; an empty file is made one on demand."""
+        import sqlite3  # noqa: PLC0415  # only with a journal
+
+        path = self._path
+        try:
+            tables = {name for (name,) in await self._do(_TABLES)}
+            if tables and not tables >= {"about", "files"}:
+                raise UsageError(
+                    f"{path}: this database is of something else. Choose another file; nothing "
+                    "was sent."
+                )
+            if make:
+                await self._do("PRAGMA journal_mode=WAL")
+                await self._do("PRAGMA synchronous=FULL")
+            if not tables:
+                if not make:
+                    return False
+                await self._make(about)
+            rows = await self._do("SELECT name, value FROM about")
+        except sqlite3.DatabaseError as error:
+            raise UsageError(
+                f"{path}: this is no journal ({error}). Choose another file; nothing was sent."
+            ) from None
+        kept = {str(name): str(value) for name, value in rows}
+        for name, value in about.items():
+            if kept.get(name) != value:
+                shown = f" ({kept.get(name)})" if name != "account" else ""
+                raise UsageError(
+                    f"{path}: this journal is of another {name}{shown}. Choose another file, so "
+                    "that nothing is sent twice or to the wrong place; nothing was sent."
+                )
+        return True
+
+    async def _make(self, about: dict[str, str]) -> None:
+        # In one transaction: a process that is killed here leaves an empty file or a journal.
+        await self._do("BEGIN IMMEDIATE")
+        for table in _SCHEMA:
+            await self._do(table)
+        for item in about.items():
+            await self._do("INSERT INTO about VALUES (?, ?)", item)
+        await self._do("COMMIT")
+
+    async def _do(self, statement: str, values: Iterable[object] = ()) -> list[Any]:
+        """The rows that come of a statement.
+
+        All of them at once: a cursor that got as far as a caller who is cancelled in that moment
+        would live on in his exception, and keep the database open although it was closed.
+        """
+        return list(await self._database.execute_fetchall(statement, values))
+
+    async def find(self, entry: Entry) -> Entry | None:
+        """The row that is kept of the same file, or None.
+
+        Raises:
+            JournalError: It cannot be read, or says what no journal of this version does.
+        """
+        rows = await self._rows("path=? AND folder=? AND name=?", entry.key)
+        return rows[0] if rows else None
+
+    async def write(self, entry: Entry) -> None:
+        """Return once the row is on disk; it gets there also when the caller is cancelled.
+
+        Raises:
+            JournalError: It cannot be written.
+        """
+        import sqlite3  # noqa: PLC0415  # only with a journal
+
+        error = entry.error.encode("utf-8", "backslashreplace").decode("utf-8")
+        kept = attrs.evolve(entry, updated=self._now(), error=error)
+        try:
+            await self._do(_UPSERT, attrs.astuple(kept))
+        except sqlite3.Error as trouble:
+            raise JournalError(
+                f"{self._path}: the journal cannot be written ({trouble}), so the upload was "
+                "ended. Mend that and run it again: what was being sent is looked for first."
+            ) from None
+
+    async def file_ids(self) -> list[str]:
+        """The ids of all files that were accepted, the latest last.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+        query = "SELECT file_id FROM files WHERE file_id != '' ORDER BY since"
+        return [row[0] for row in await self._read(query)]
+
+    async def _rows(self, which: str, values: Iterable[str]) -> list[Entry]:
+        query = f"SELECT {', '.join(_COLUMNS)} FROM files WHERE {which}"  # noqa: S608  # our own words
+        try:
+            return [Entry(*row) for row in await self._read(query, values)]
+        except ValueError as trouble:
+            raise self._unreadable(trouble) from None
+
+    async def _read(self, query: str, values: Iterable[str] = ()) -> list[Any]:
+        import sqlite3  # noqa: PLC0415  # only with a journal
+
+        try:
+            return await self._do(query, values)
+        except sqlite3.Error as trouble:
+            raise self._unreadable(trouble) from None
+
+    def _unreadable(self, trouble: Exception) -> JournalError:
+        return JournalError(
+            f"{self._path}: the journal cannot be read ({trouble}), so the upload was ended. Mend "
+            "it or restore it from a copy, then run it again; do not start with an empty one, "
+            "which does not know what was sent."
+        )
+
+    async def aclose(self) -> None:
+        """Close the database, then let other processes in."""
+        try:
+            await self._database.close()
+        finally:
+            if self._lock is not None:
+                os.close(self._lock)
+
+
+async def retry_files(
+    path: str | os.PathLike[str], *, state: BulkState = BulkState.AMBIGUOUS
+) -> list[str]:
+    """Mark files of a journal to be sent again by the next run, and return their paths.
+
+    Files that are ambiguous may be in the library already. Look there first: the next run sends
+    these files without looking for them.
+
+    Args:
+        path: The journal. No upload may be using it.
+        state: AMBIGUOUS or FAILED: which files are marked.
+
+    Raises:
+        InvalidField: Files of this state are never marked.
+        UsageError: There is no such file, it is not a journal, or an upload is using it.
+        JournalError: It cannot be written. Nothing was marked.
+    """
+    import sqlite3  # noqa: PLC0415  # only with a journal
+
+    if state not in (BulkState.AMBIGUOUS, BulkState.FAILED):
+        raise InvalidField("state", state, "ambiguous or failed")
+    path = os.fspath(path)
+    threads = FileThreads(limit=1)
+    try:
+        await threads.run(_see, path)
+        lock = await threads.run(_take_lock, path, undo=os.close)
+        try:
+            database = await _connect(path, threads)
+            try:
+                rows = await database.execute_fetchall(_MARK, (state.value,))
+                return sorted(str(row[0]) for row in rows)
+            finally:
+                await database.close()
+        finally:
+            os.close(lock)
+    except sqlite3.OperationalError as error:
+        raise JournalError(
+            f"{path}: the journal cannot be written ({error}). Nothing was marked."
+        ) from None
+    except (sqlite3.DatabaseError, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"{path}: this is not a journal ({why}). Nothing was marked.") from None
+    finally:
+        await threads.aclose()
+
+
+async def entries(path: str) -> AsyncGenerator[Entry, None]:
+    """The rows of a journal, also while an upload is using it; the file is not changed.
+
+    Raises:
+        UsageError: There is no such file, or it is no journal.
+    """
+    import sqlite3  # noqa: PLC0415  # only with a journal
+
+    threads = FileThreads(limit=1)
+    try:
+        await threads.run(_see, path)
+        database = await _connect(path, threads, mode="ro")
+        try:
+            await database.execute_fetchall("BEGIN")  # all rows as they stand at one moment
+            key = ("", "", "")
+            # In portions, as there may be a million, and no cursor: see `Journal._do`.
+            while rows := list(await database.execute_fetchall(_PORTION, key)):
+                for row in rows:
+                    entry = Entry(*row)
+                    yield entry
+                key = entry.key
+        finally:
+            await database.close()
+    except (sqlite3.DatabaseError, OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"{path}: no journal can be read here ({why}).") from None
+    finally:
+        await threads.aclose()
+
+
+def _see(path: str) -> None:
+    """See that there is a file, and say in the system's words why not: SQLite has fewer."""
+    with open(path, "rb"):  # noqa: PTH123  # a plain string
+        pass
+
+
+async def _connect(path: str, threads: FileThreads, *, mode: str = "rw") -> aiosqlite.Connection:
+    import sqlite3  # noqa: PLC0415  # only with a journal
+
+    import aiosqlite  # noqa: PLC0415  # only with a journal
+
+    # It is there by now. Made anew here, it would be one that nobody asked for.
+    place = _address(path, mode)
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(place, uri=True, isolation_level=None, check_same_thread=False)
+
+    try:
+        connection = await threads.run(connect, undo=sqlite3.Connection.close)
+    except sqlite3.Error as error:
+        raise _unopened(path, error) from None
+    try:
+        # aiosqlite forgets a connection that it is opening when it is cancelled: it gets ours.
+        return await aiosqlite.Connection(lambda: connection, iter_chunk_size=64)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _address(path: str, mode: str) -> str:
+    """The file as SQLite is told of it; one that is called ":memory:" is a file too."""
+    return f"file://{quote(os.fsencode(os.path.abspath(path)))}?mode={mode}"  # noqa: PTH100  # no I/O
+
+
+def _about(account: str, base_url: str) -> dict[str, str]:
+    return {"version": VERSION, "account": account, "service": base_url}
+
+
+def _take_lock(path: str) -> int:
+    """A lock that the system lets go of when the process ends, however it ends."""
+    try:
+        # The journal itself too, so that what cannot be opened is found out here.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except (OSError, ValueError) as error:
+        raise _unopened(path, error) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise UsageError(
+            f"{path}: another process is uploading with this journal. Wait for it to end."
+        ) from None
+    return lock
+
+
+def _has_content(path: str) -> bool:
+    """Whether there is anything in the file; False too where it could be made."""
+    try:
+        return os.stat(path).st_size > 0  # noqa: PTH116  # a plain string
+    except FileNotFoundError as error:
+        if os.path.isdir(os.path.dirname(path) or "."):  # noqa: PTH112, PTH120  # a plain string
+            return False
+        raise _unopened(path, error) from None
+    except (OSError, ValueError) as error:
+        raise _unopened(path, error) from None
+
+
+def _unopened(path: str, error: Exception) -> UsageError:
+    why = error.strerror if isinstance(error, OSError) else error
+    return UsageError(f"{path}: the journal cannot be opened ({why}).")

@@ -1,0 +1,178 @@
+"""What a bulk upload counts, and whom it tells of it: `on_progress` and `on_file`."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+
+from ccv2_async.uploads.many.pace import Pace
+from ccv2_async.uploads.many.results import BulkProgress, BulkState, FileProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from ccv2_async.polling.poller import UploadPoller
+    from ccv2_async.transport.calls.session import Session
+    from ccv2_async.transport.files.progress import Progress
+    from ccv2_async.uploads.many.items import FileToUpload
+    from ccv2_async.uploads.many.plan import Entry
+    from ccv2_async.uploads.many.results import OnBulkProgress, OnFileProgress, UploadResult
+    from ccv2_async.uploads.prepare import Upload
+
+T = TypeVar("T")
+
+logger: logging.Logger = logging.getLogger("ccv2_async.uploads.many")
+
+PROGRESS_EVERY = 0.1
+
+_COUNTED = {
+    BulkState.DONE: "done",
+    BulkState.ACCEPTED: "accepted",
+    BulkState.PENDING: "planned",
+    BulkState.AMBIGUOUS: "ambiguous",
+    BulkState.FAILED: "failed",
+}
+"""By the state of a file's result, where it is counted."""
+
+
+class Telling:
+    """The counts of one bulk upload, and whoever wants to know of them.
+
+    Args:
+        session: Whose clock and budget are shown.
+        on_progress: What is told of the whole, or None.
+        on_file: What is told of each file, or None.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        on_progress: OnBulkProgress | None,
+        on_file: OnFileProgress | None,
+    ) -> None:
+        self._clock = session.clock
+        self._budget = session.budget
+        self._outage = session.outage
+        self._on_progress = on_progress
+        self._on_file = on_file
+        self._started = self._clock.monotonic()
+        self._calls_before = self._budget.used
+        self._pace = Pace()
+        self._told_at = float("-inf")
+        self._counts = self._told = BulkProgress()
+
+    @property
+    def progress(self) -> BulkProgress:
+        """Where it stands now."""
+        now = self._clock.monotonic()
+        counts = attrs.evolve(self._counts, elapsed=now - self._started)
+        return attrs.evolve(
+            counts,
+            seconds_left=self._pace.seconds_left(counts, now),
+            calls=self._budget.used - self._calls_before,
+            remaining_today=self._budget.remaining_today,
+            outage=self._outage.seconds,
+        )
+
+    def expect(self, total: int | None) -> None:
+        """Take note of how many files there are in all."""
+        self._counts = attrs.evolve(self._counts, total=total)
+
+    def count(self, **changes: int) -> None:
+        """Add to the counts of these names."""
+        now = {name: getattr(self._counts, name) + by for name, by in changes.items()}
+        self._counts = attrs.evolve(self._counts, **now)
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """While a file is being sent; it was, unless an exception comes out."""
+        self._pace.begin(self._clock.monotonic())
+        self.count(sending=1)
+        try:
+            yield
+            self._pace.sent(self._clock.monotonic())
+        finally:
+            self.count(sending=-1)
+
+    def count_result(self, result: UploadResult) -> None:
+        """Add one file that has ended."""
+        self.count(**{_COUNTED[result.state]: 1, "earlier": int(result.earlier)})
+
+    async def meanwhile(self, come: Callable[[], Awaitable[T]]) -> T:
+        """What comes in the end; progress is told of until then.
+
+        Args:
+            come: Waits for it; it may be cancelled and called again.
+        """
+        if self._on_progress is None:
+            return await come()
+        while True:
+            try:
+                async with self._clock.timeout(PROGRESS_EVERY):
+                    return await come()
+            except TimeoutError:
+                await self.tell()
+
+    async def tell(self, *, last: bool = False) -> None:
+        """Tell of the whole, where it has changed and was not told of just now."""
+        now = self._clock.monotonic()
+        news = self._counts is not self._told or self._outage.seconds is not None
+        early = now - self._told_at < PROGRESS_EVERY or not news
+        if self._on_progress is None or (early and not last):
+            return
+        self._told_at, self._told = now, self._counts
+        try:
+            answer: Any = self._on_progress(self.progress)
+            if inspect.isawaitable(answer):
+                await answer
+        except Exception:
+            logger.exception("on_progress of a bulk upload failed; the upload goes on")
+
+    def of_sending(self, upload: Upload, file: FileToUpload, entry: Entry) -> Upload:
+        """The upload, which tells of each of its steps if somebody wants to know."""
+        if self._on_file is None:
+            return upload
+
+        def note(progress: Progress) -> None:
+            self._tell_of(
+                FileProgress(
+                    file.label,
+                    BulkState.SENDING,
+                    progress.total,
+                    sent=progress.sent,
+                    attempt=progress.attempt,
+                )
+            )
+
+        self._tell_of(FileProgress(file.label, BulkState.SENDING, entry.size))
+        return attrs.evolve(upload, on_progress=note)
+
+    def of_refusal(self, file: FileToUpload, entry: Entry) -> None:
+        """Tell that a file waits again, as what befell it ends the whole upload."""
+        self._tell_of(FileProgress(file.label, BulkState.PENDING, entry.size))
+
+    def of_acceptance(self, file: FileToUpload, entry: Entry, poller: UploadPoller) -> None:
+        """Tell that the service has a file, and what it says of it."""
+        if self._on_file is None:
+            return
+        self._tell_of(
+            FileProgress(
+                file.label,
+                BulkState.ACCEPTED,
+                entry.size,
+                sent=entry.size,
+                status=poller.status,
+                token=poller.token(),
+            )
+        )
+
+    def _tell_of(self, progress: FileProgress) -> None:
+        if self._on_file is not None:
+            try:
+                self._on_file(progress)
+            except Exception:
+                logger.exception("on_file of a bulk upload failed; the upload goes on")

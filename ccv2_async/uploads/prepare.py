@@ -1,0 +1,168 @@
+"""Check what an upload is asked to do, and lay out its form, without touching the file."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Literal
+
+import attrs
+
+from ccv2_async import errors
+from ccv2_async.models import FileSource, FileType
+from ccv2_async.models.arguments import checked_id, checked_text, one_of
+from ccv2_async.transport.calls.call import UPLOAD_DEADLINE
+from ccv2_async.transport.files.multipart import FilePart, lay_out
+from ccv2_async.transport.files.sources import StreamSource, as_source
+from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.uploads.compare import DigestedSource
+
+if TYPE_CHECKING:
+    from ccv2_async.transport.files.multipart import MultipartLayout
+    from ccv2_async.transport.files.progress import ProgressCallback
+    from ccv2_async.transport.files.sources import FileInput, Source
+
+OnAmbiguous = Literal["look", "raise"]
+OnDuplicate = Literal["report", "trash"]
+
+MAX_NAME = 80
+MAX_DESCRIPTION = 100
+
+_MEDIA_TYPES = {
+    FileType.JPEG: "image/jpeg",
+    FileType.JPG: "image/jpeg",
+    FileType.GIF: "image/gif",
+    FileType.PNG: "image/png",
+    FileType.PDF: "application/pdf",
+    FileType.DOC: "application/msword",
+    FileType.DOCX: "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    FileType.XLS: "application/vnd.ms-excel",
+    FileType.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    FileType.PPT: "application/vnd.ms-powerpoint",
+    FileType.PPTX: "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+}
+
+
+@attrs.frozen
+class Upload:
+    """A file that is ready to be sent, and everything its form says.
+
+    Attributes:
+        source: Where its bytes come from.
+        name: The name it gets in the library.
+        folder_id: The folder it goes to.
+        description: Its description.
+        file_source: Where it is said to come from.
+        file_type: Its type.
+        on_progress: Who is told of how far it is.
+        on_ambiguous: What to do when its answer was lost.
+        on_duplicate: What to do with a second copy that a lost answer has left behind.
+        deadline: Seconds for sending it and for settling a lost answer, or None.
+        lane: Who goes first when calls wait for the quota.
+    """
+
+    source: Source
+    name: str
+    folder_id: str
+    description: str
+    file_source: str
+    file_type: FileType
+    on_progress: ProgressCallback | None = None
+    on_ambiguous: OnAmbiguous = "look"
+    on_duplicate: OnDuplicate = "report"
+    deadline: float | None = UPLOAD_DEADLINE
+    lane: Lane = Lane.INTERACTIVE
+
+    @property
+    def what(self) -> str:
+        """What messages call it."""
+        return f"upload of {self.name}"
+
+    def form(self, boundary: str) -> MultipartLayout:
+        """Return the layout of its form.
+
+        Args:
+            boundary: What separates the parts.
+        """
+        return lay_out(
+            [
+                ("file_name", self.name),
+                ("folder_id", self.folder_id),
+                ("description", self.description),
+                ("source", self.file_source),
+                ("file_type", self.file_type.value),
+                FilePart("data", filename=self.name, content_type=_MEDIA_TYPES[self.file_type]),
+            ],
+            boundary=boundary,
+        )
+
+
+def prepare(
+    file: FileInput | Source,
+    *,
+    folder_id: str,
+    name: str | None,
+    description: str,
+    source: FileSource | str,
+    file_type: FileType | str | None,
+    length: int | None,
+) -> Upload:
+    """The upload that these arguments describe, checked without touching the file.
+
+    Raises:
+        InvalidField: A value the service would refuse. Nothing was sent.
+    """
+    if name is not None:
+        checked_text(name, "name")
+    opened = as_source(file, length=length, name=name if not is_path(file) else None)
+    if isinstance(opened, StreamSource) and opened.is_read_once:
+        opened = DigestedSource(opened)
+    given = name if name is not None else opened.filename
+    if given is None:
+        raise errors.InvalidField("name", None, "bytes and streams need a name with an extension")
+    shown = given.replace("\\", "/").rpartition("/")[2]
+    if not shown or len(shown) > MAX_NAME:
+        raise errors.InvalidField("name", given, f"a file name of 1 to {MAX_NAME} characters")
+    if not shown.isprintable():
+        raise errors.InvalidField("name", given, "a file name without control characters")
+    if len(checked_text(description, "description")) > MAX_DESCRIPTION:
+        raise errors.InvalidField(
+            "description", description, f"at most {MAX_DESCRIPTION} characters"
+        )
+    return Upload(
+        source=opened,
+        name=shown,
+        folder_id=checked_id(folder_id, "folder_id"),
+        description=description,
+        file_source=_file_source(source),
+        file_type=_type_of(shown, file_type),
+    )
+
+
+def empty(path: str) -> errors.FileRefused:
+    """The exception for a file without a byte in it."""
+    return errors.FileRefused(path, "it is empty, which no type the library accepts can be")
+
+
+def _file_source(source: FileSource | str) -> str:
+    if isinstance(source, FileSource):
+        return source.value
+    return one_of("source", source, FileSource) or FileSource.MY_COMPUTER
+
+
+def is_path(file: object) -> bool:
+    """Return whether a file was given as a path."""
+    return isinstance(file, str | os.PathLike)
+
+
+def _type_of(name: str, file_type: FileType | str | None) -> FileType:
+    if file_type is not None:
+        return FileType(str(one_of("file_type", file_type, FileType)))
+    extension = name.rpartition(".")[2].upper() if "." in name else ""
+    if extension not in FileType.__members__:
+        raise errors.InvalidField(
+            "file_type",
+            name,
+            f"the library accepts {', '.join(FileType)}; name the file accordingly, "
+            "or say its file_type",
+        )
+    return FileType(extension)

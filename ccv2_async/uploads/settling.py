@@ -1,0 +1,433 @@
+"""Settle an upload whose answer was lost: look into its folder, compare, and report copies.
+
+What is decided stands in `settle`; this module does what it asks for.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import unicodedata
+from collections import OrderedDict
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ccv2_async import errors
+from ccv2_async.models import LibraryFile
+from ccv2_async.models.library import ROOT_FOLDER_IDS, file_outcome
+from ccv2_async.models.outcomes import Outcome
+from ccv2_async.observe import DuplicateUpload
+from ccv2_async.polling.poller import UploadPoller
+from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.links import segment
+from ccv2_async.transport.calls.retry import Effect
+from ccv2_async.uploads.compare import compare
+from ccv2_async.uploads.folder_looks import ROWS, FolderLooks
+from ccv2_async.uploads.settle import (
+    AFTER_RESEND,
+    BEFORE_RESEND,
+    CLOSE_IN_TIME,
+    SAME_DAY,
+    SAME_HOUR,
+    After,
+    Before,
+    Evidence,
+    Step,
+    Window,
+    could_be,
+    in_order,
+    judge_before,
+    look_delays,
+    step_for,
+)
+from ccv2_async.uploads.status import UPLOAD
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable
+
+    from ccv2_async.polling.sweep import Sweep
+    from ccv2_async.transport.calls.session import Session
+    from ccv2_async.transport.files.threads import FileThreads
+    from ccv2_async.uploads.folder_looks import Look
+    from ccv2_async.uploads.prepare import Upload
+
+CLAIMED_IDS = 10_000
+
+COMPARE_TIME = 120.0
+"""Seconds for which a file that is still being processed is waited for, to compare it."""
+
+logger: logging.Logger = logging.getLogger("ccv2_async.uploads")
+
+_WHY = {
+    Before.NOTHING: "and no file in the folder can be it",
+    Before.UNPROVEN: "and what is in the folder cannot be told from another file",
+    Before.TOO_MANY: "and the folder holds more equal files than were sent",
+}
+
+
+@attrs.frozen
+class Accepted:
+    """A file that is in the library.
+
+    Attributes:
+        file_id: Its id.
+        duplicates: Ids of further copies that a lost answer has left behind, oldest first.
+    """
+
+    file_id: str
+    duplicates: tuple[str, ...] = ()
+
+
+@attrs.define(eq=False)
+class Sending:
+    """What is known of one upload while it is under way.
+
+    Attributes:
+        size: Its length as it was last opened, in bytes; None before.
+        began: When it was first opened to be sent, on the monotonic clock; None before.
+        started: When that was in this process; its deadline counts from here.
+        sends: How many times it may have reached the service.
+        known: How many ids this client had been given when it began.
+        lost: When the last answer was lost, on the monotonic clock.
+        evidence: What is known for certain of files that were compared with it.
+    """
+
+    size: int | None = None
+    began: float | None = None
+    started: float | None = None
+    sends: int = 0
+    known: int = 0
+    lost: float = 0.0
+    evidence: dict[str, Evidence] = attrs.field(factory=dict)
+
+
+class Settler:
+    """Finds out what became of uploads whose answer was lost.
+
+    Args:
+        session: Where the calls go.
+        threads: Where files are read.
+        sweep: Follows a file until it can be compared.
+        settle_time: Seconds over which looks go on before a file counts as not arrived.
+
+    Attributes:
+        claims: How many ids this client has been given so far.
+    """
+
+    def __init__(
+        self, session: Session, threads: FileThreads, sweep: Sweep, settle_time: float
+    ) -> None:
+        self._session = session
+        self._clock = session.clock
+        self._threads = threads
+        self._sweep = sweep
+        self._settle_time = settle_time
+        # Ids that belong to other uploads, and when each was claimed: no look may adopt one.
+        self._claimed: OrderedDict[str, int] = OrderedDict()
+        self.claims = 0
+        self._looks = FolderLooks(session)
+
+    def claim(self, file_ids: Iterable[str]) -> None:
+        """Note that these files belong to uploads already, so no look adopts one of them."""
+        for file_id in file_ids:
+            self.claims += 1
+            self._claimed.setdefault(file_id, self.claims)
+            if len(self._claimed) > CLAIMED_IDS:
+                self._claimed.popitem(last=False)
+
+    async def find(
+        self,
+        upload: Upload,
+        sending: Sending,
+        lost: errors.OutcomeUnknown,
+        left: float,
+        *,
+        may_send: bool,
+    ) -> tuple[str, ...] | None:
+        """Return the ids of the copies that arrived, or None when it is to be sent again."""
+        if upload.on_ambiguous == "raise":
+            raise self.ambiguous(upload, sending, lost, (), "")
+        finding: Before = Before.UNPROVEN
+        ids: tuple[str, ...] = ()
+        try:
+            async with self._clock.timeout(left if left < math.inf else None):
+                for delay in look_delays(self._settle_time):
+                    await self._sleep_until(sending.lost + delay)
+                    finding, ids = await self._judge_before(upload, sending)
+                    step = step_for(BEFORE_RESEND, finding, settled=delay >= self._settle_time)
+                    if step is Step.ADOPT:
+                        return ids
+                    if step is Step.SEND_AGAIN and may_send:
+                        return None
+            why = _WHY[finding]
+        except TimeoutError:
+            why = f"and {upload.deadline:g} s were not enough to find it"
+        except errors.ConstantContactError as trouble:
+            raise self.ambiguous(
+                upload,
+                sending,
+                lost,
+                ids,
+                f"and looking for it failed: {trouble.message.rstrip('.')}",
+            ) from trouble  # the cause tells callers that another look may settle it
+        raise self.ambiguous(upload, sending, lost, ids, why)
+
+    async def _sleep_until(self, at: float) -> None:
+        seconds = at - self._clock.monotonic()
+        if seconds > 0.0:
+            await self._clock.sleep(seconds)
+
+    async def _judge_before(
+        self, upload: Upload, sending: Sending
+    ) -> tuple[Before, tuple[str, ...]]:
+        """Take one look at the folder, and return what it shows."""
+        found: dict[str, tuple[LibraryFile, float]] = {}
+        async with aclosing(self._files(upload, sending)) as rows:
+            async for window, file in rows:
+                distance = window.distance(file)
+                if distance <= window.reach and could_be(file, upload.name, sending.size):
+                    found[file.id] = file, distance
+        evidence = {}
+        for file, _ in found.values():
+            evidence[file.id] = await self._compare(upload, sending, file)
+        # Asked last: another upload may have got its answer while the pages came.
+        evidence = {id_: known for id_, known in evidence.items() if id_ not in self._claimed}
+        distances = {id_: distance for id_, (_, distance) in found.items()}
+        return judge_before(evidence, distances, sending.sends)
+
+    async def _files(
+        self, upload: Upload, sending: Sending
+    ) -> AsyncGenerator[tuple[Window, LibraryFile], None]:
+        """Yield the files of the folder that are new enough, newest first."""
+        limit = -math.inf
+        async with aclosing(self._looks.look(upload.folder_id, upload.lane)) as rows:
+            async for look, file in rows:
+                window = self._window(look, sending)
+                created = file.created_date.timestamp() if file.created_date else math.inf
+                if window.is_before(file) or created < limit:
+                    return  # newest first: all that follow are older still
+                if self._claimed.get(file.id, math.inf) <= sending.known:
+                    # It was accepted before this upload began. Dates may be whole seconds.
+                    limit = max(limit, created - 2.0)
+                if self._is_here(upload, file):
+                    yield window, file
+
+    def _is_here(self, upload: Upload, file: LibraryFile) -> bool:
+        """Return whether a file is in the upload's own folder; the root lists all folders."""
+        return upload.folder_id not in ROOT_FOLDER_IDS or file.folder_id in ROOT_FOLDER_IDS
+
+    def _window(self, look: Look, sending: Sending) -> Window:
+        """Return when the service can have made the file, by its own clock if it told it."""
+        elapsed = 0.0 if sending.began is None else look.taken - sending.began
+        if look.clock_offset is not None:
+            now, reach = look.taken + look.clock_offset, SAME_HOUR
+        else:
+            now = self._clock.time() - (self._clock.monotonic() - look.taken)
+            reach = SAME_DAY
+        return Window(now - elapsed, now, reach)
+
+    async def _compare(
+        self, upload: Upload, sending: Sending, file: LibraryFile, *, wait: bool = True
+    ) -> Evidence:
+        """Return whether a file of the library holds the bytes that were sent.
+
+        Args:
+            upload: What was sent.
+            sending: Its state.
+            file: The library's record.
+            wait: Whether to follow a file that is still being processed.
+        """
+        known = sending.evidence.get(file.id)
+        if known is not None:
+            return known
+        if wait and not file.url and file.status and file_outcome(file.status) is Outcome.PENDING:
+            job = self._sweep.resumed(
+                UPLOAD,
+                file.id,
+                submitted=self._clock.time(),
+                not_before=self._clock.time(),
+                status=None,
+            )
+            job.label = upload.name
+            try:
+                file = await UploadPoller(self._session, self._sweep, job).wait(
+                    timeout=COMPARE_TIME
+                )
+            except errors.JobError:
+                return Evidence.UNKNOWN
+        evidence = await compare(upload.source, sending.size, file, self._session, self._threads)
+        if evidence is not Evidence.UNKNOWN:
+            sending.evidence[file.id] = evidence
+        return evidence
+
+    async def check_for_doubles(
+        self, upload: Upload, sending: Sending, file_id: str, left: float
+    ) -> Accepted:
+        """Look whether an earlier attempt arrived as well; nothing is raised for what is found."""
+        self.claim([file_id])
+        accepted_at = self._clock.monotonic()
+        others: tuple[str, ...] = ()
+        certain = False
+        with suppress(TimeoutError, errors.ConstantContactError):
+            async with self._clock.timeout(left if left < math.inf else None):
+                for delay in look_delays(self._settle_time):
+                    await self._sleep_until(accepted_at + delay)
+                    finding, others = await self._judge_after(upload, sending, file_id)
+                    step = step_for(AFTER_RESEND, finding, settled=delay >= self._settle_time)
+                    if step is not Step.LOOK_AGAIN:
+                        certain = finding is not After.HIDDEN
+                        break
+                if not certain:
+                    certain = await self._kept_its_name(upload, file_id)
+        if not others:
+            if not certain:
+                self._report(upload, Accepted(file_id), ())
+            return Accepted(file_id)
+        return await self.keep_one(upload, sending, in_order([file_id, *others]), file_id)
+
+    async def _kept_its_name(self, upload: Upload, file_id: str) -> bool:
+        """Return whether a file got the name it was sent under, so that no copy was before it."""
+        call = Call(
+            "GET",
+            f"/library/files/{segment(file_id)}",
+            Effect.SAFE,
+            f"library file {file_id}",
+            lane=upload.lane,
+        )
+        name = (await self._session.read(call, lambda answer: answer.read(LibraryFile))).name
+        return unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", upload.name)
+
+    async def _judge_after(
+        self, upload: Upload, sending: Sending, file_id: str
+    ) -> tuple[After, tuple[str, ...]]:
+        """Take one look after a resend, and return what it shows."""
+        own: LibraryFile | None = None
+        found: list[LibraryFile] = []
+        window: Window | None = None
+        async with aclosing(self._looks.look(upload.folder_id, upload.lane)) as rows:
+            number = 0
+            async for look, file in rows:
+                number += 1
+                if file.id == file_id:
+                    own = file
+                    if file.created_date is not None:
+                        # The dates of both copies are of one clock: the time that passed between
+                        # them can be measured here, whatever that clock says.
+                        made = file.created_date.timestamp()
+                        elapsed = look.taken - (sending.began or look.taken)
+                        window = Window(made - elapsed, made, CLOSE_IN_TIME)
+                elif could_be(file, upload.name, sending.size) and self._is_here(upload, file):
+                    found.append(file)
+                if number >= ROWS and (window is None or window.is_before(file)):
+                    break
+        others = []
+        for file in found:
+            if file.id in self._claimed or (window and window.distance(file) > window.reach):
+                continue
+            known = await self._compare(upload, sending, file, wait=upload.on_duplicate == "trash")
+            if known is not Evidence.OTHER_BYTES:
+                others.append(file.id)
+        if others:
+            return After.DOUBLE, in_order(others)
+        return (After.HIDDEN if own is None else After.ALONE), ()
+
+    async def keep_one(
+        self,
+        upload: Upload,
+        sending: Sending,
+        ids: tuple[str, ...],
+        accepted: str | None = None,
+    ) -> Accepted:
+        """Return the copy that stays, after reporting the others or moving them to the trash.
+
+        Args:
+            upload: What was sent.
+            sending: Its state.
+            ids: All copies, oldest first.
+            accepted: The one that the service named, if it did.
+        """
+        copies = [id_ for id_ in ids if id_ == accepted or self._is_proven(sending, id_)]
+        kept = accepted or ids[0]
+        trashed: tuple[str, ...] = ()
+        if upload.on_duplicate == "trash" and len(copies) > 1:
+            # The oldest copy has the name that was asked for; the service numbered the others.
+            kept = copies[0]
+            trashed = await self._trash(upload, copies[1:])
+        result = Accepted(kept, tuple(id_ for id_ in ids if id_ not in (kept, *trashed)))
+        if result.duplicates or trashed:
+            self._report(upload, result, trashed)
+        return result
+
+    def _is_proven(self, sending: Sending, file_id: str) -> bool:
+        return sending.evidence.get(file_id) is Evidence.SAME_BYTES
+
+    async def _trash(self, upload: Upload, file_ids: list[str]) -> tuple[str, ...]:
+        """Move copies to the trash, and return the ids of those that are there now."""
+        call = Call(
+            "DELETE",
+            f"/library/files/{segment(','.join(file_ids))}",
+            Effect.IDEMPOTENT,
+            f"removal of a second copy of {upload.name}",
+            lane=upload.lane,
+        )
+        try:
+            await self._session.send(call)
+        except errors.ConstantContactError as error:
+            logger.warning("%s", error)
+            return ()
+        return tuple(file_ids)
+
+    def _report(self, upload: Upload, result: Accepted, trashed: tuple[str, ...]) -> None:
+        """Say that a file is, or may be, in the library more than once."""
+        if trashed:
+            outcome = f"moved to the trash: {', '.join(trashed)}"
+        elif result.duplicates:
+            outcome = f"further copies: {', '.join(result.duplicates)}"
+        else:
+            outcome = "the folder does not show yet whether there is a further copy"
+        logger.warning(
+            "%s: an answer was lost, and the file may have been stored more than once in "
+            "folder %s (id %s; %s).",
+            upload.what,
+            upload.folder_id,
+            result.file_id,
+            outcome,
+        )
+        self._session.hook(
+            DuplicateUpload(
+                upload.name, upload.folder_id, result.file_id, result.duplicates, trashed
+            )
+        )
+
+    def ambiguous(
+        self,
+        upload: Upload,
+        sending: Sending,
+        lost: errors.OutcomeUnknown,
+        candidates: tuple[str, ...],
+        why: str,
+    ) -> errors.AmbiguousUpload:
+        """Return the exception for an upload that the folder does not settle.
+
+        Args:
+            upload: What was sent.
+            sending: Its state.
+            lost: How its answer was lost.
+            candidates: Ids of files that could be it.
+            why: Why they do not settle it, for the message.
+        """
+        told = lost.message.partition(" It may have been carried out")[0].rstrip(".")
+        reason = f", {why}" if why else ""
+        noun = "candidate" if len(candidates) == 1 else "candidates"
+        count = f" ({len(candidates)} {noun}: {', '.join(candidates)})" if candidates else ""
+        times = {1: "once", 2: "twice"}.get(sending.sends, f"{sending.sends} times")
+        return errors.AmbiguousUpload(
+            f"{told}{reason}. It was sent {times}, and may be in folder {upload.folder_id}{count}. "
+            "Look there before you upload it again.",
+            file_name=upload.name,
+            folder_id=upload.folder_id,
+            candidates=candidates,
+            sends=sending.sends,
+        )

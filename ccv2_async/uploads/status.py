@@ -1,0 +1,110 @@
+"""Library uploads as jobs: the row of the table for `JobKind`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from ccv2_async import errors
+from ccv2_async.models import FileUploadStatus, LibraryFile
+from ccv2_async.models.convert import BadRow
+from ccv2_async.models.library import FILE_OUTCOMES
+from ccv2_async.polling.job import JobKind, Row, rows_of
+from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.links import segment
+from ccv2_async.transport.calls.retry import Effect
+from ccv2_async.transport.quota.budget import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ccv2_async.polling.job import Job
+    from ccv2_async.transport.calls.call import Answer
+    from ccv2_async.transport.calls.session import Session
+
+STATUS_PATH = "/library/files/uploadstatus/{}"
+
+
+async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
+    """The status rows of these uploads, by id, in whatever order they come."""
+    call = Call(
+        method="GET",
+        path=STATUS_PATH.format(segment(",".join(ids))),
+        effect=Effect.SAFE,
+        what=f"status of {len(ids)} uploads" if len(ids) > 1 else f"status of upload {ids[0]}",
+        lane=Lane.POLL,
+    )
+    parse = status_rows if len(ids) > 1 else _rows_of_one
+    return rows_of(UPLOAD, ids, await session.read(call, parse), _row, "file_id")
+
+
+def status_rows(answer: Answer) -> list[FileUploadStatus | BadRow]:
+    """Return the rows of an upload-status answer; an empty body is an empty array."""
+    return answer.rows(FileUploadStatus).results if answer.content.strip() else []
+
+
+def _rows_of_one(answer: Answer) -> list[FileUploadStatus | BadRow]:
+    """Return the same of a single upload: whatever JSON comes is about that one."""
+    try:
+        return status_rows(answer)
+    except errors.DecodeError:
+        whole = answer.one(list[FileUploadStatus])
+    return [whole] if isinstance(whole, BadRow) else [*whole]
+
+
+def _row(told: FileUploadStatus) -> tuple[str, Row]:
+    status = str(told.status)
+    if not status.strip():
+        return told.file_id, Row(status="", unreadable="an empty status")
+    # Thousands of rows say the same in as many copies; interned, all of them hold one.
+    return told.file_id, Row(status=status, description=sys.intern(told.description or ""))
+
+
+async def fetch(session: Session, job: Job) -> LibraryFile:
+    """The library's record of a file that became Active."""
+    call = Call(
+        method="GET",
+        path=f"/library/files/{segment(job.id)}",
+        effect=Effect.SAFE,
+        what=f"library file {job.id}",
+    )
+    return await session.read(call, lambda answer: answer.read(LibraryFile))
+
+
+def failure(job: Job, token: str) -> errors.JobError:
+    """The exception for an upload that ended other than Active."""
+    said = job.history[-1].description
+    because = f" ({said})" if said and said.casefold() != (job.status or "").casefold() else ""
+    kind: type[errors.JobError] = errors.UploadFailed
+    match (job.status or "").casefold():
+        case "virusfound":
+            kind = errors.VirusFound
+            advice = f"found a virus in it{because}. Do not send it again"
+        case "deleted":
+            advice = f"says that it was deleted meanwhile{because}; it may be in the trash"
+        case _:
+            advice = (
+                f"gave up on it with the status {job.status}{because}. "
+                "Check that the file is whole and of the type its name says"
+            )
+    return kind(
+        f"upload of {job.label} (id {job.id}): the service {advice}.",
+        id=job.id,
+        status=job.status,
+        token=token,
+    )
+
+
+UPLOAD = JobKind(
+    name="upload",
+    noun="upload",
+    path=STATUS_PATH,
+    outcomes=FILE_OUTCOMES,
+    most=100,
+    deadline=15 * 60.0,
+    kept=14 * 86_400.0,
+    ask=ask,
+    fetch=fetch,
+    failure=failure,
+)
+"""How uploads are polled: up to a hundred ids in a request, given up after 15 minutes."""
