@@ -22,7 +22,6 @@ from ccv2_async.models.kinds import (
     is_whole,
 )
 from ccv2_async.models.rules import check, rules_of
-from ccv2_async.transport.quota.budget import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,17 +98,6 @@ def checked_seconds(value: object, field: str) -> float | None:
         return None
     if not is_number(value) or value <= 0:
         raise InvalidField(field, value, "it must be seconds, a number above 0, or None")
-    return value
-
-
-def checked_lane(value: object) -> Lane:
-    """The lane.
-
-    Raises:
-        InvalidField: It is none. Nothing was sent.
-    """
-    if not isinstance(value, Lane):
-        raise InvalidField("lane", value, "it must be a Lane, such as Lane.BULK")
     return value
 
 

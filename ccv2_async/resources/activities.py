@@ -27,7 +27,6 @@ from ccv2_async.models.arguments import (
     checked_flag,
     checked_id,
     checked_ids,
-    checked_lane,
     checked_model,
     checked_seconds,
     checked_text,
@@ -41,7 +40,7 @@ from ccv2_async.models.rules import check
 from ccv2_async.resources.base import Resource, path_to
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.body import BytesBody
-from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.transport.quota.budget import Lane, checked_lane
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -25,7 +25,6 @@ from ccv2_async.models.arguments import (
     checked_function,
     checked_id,
     checked_ids,
-    checked_lane,
     checked_model,
     checked_seconds,
     checked_text,
@@ -39,7 +38,7 @@ from ccv2_async.resources.listing import checked_on_bad_row, good_rows
 from ccv2_async.transport.calls.call import UPLOAD_DEADLINE, Call
 from ccv2_async.transport.calls.links import segment
 from ccv2_async.transport.calls.retry import Effect
-from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.transport.quota.budget import Lane, checked_lane
 from ccv2_async.uploads.prepare import prepare
 from ccv2_async.uploads.status import UPLOAD, status_rows
 
@@ -58,16 +57,6 @@ if TYPE_CHECKING:
 MOST_ROWS = 1000
 
 _TOP = "0"
-
-
-PROBE = Call(
-    "GET",
-    "/library/info",
-    Effect.SAFE,
-    "asking whether the service is back",
-    lane=Lane.BULK,
-)
-"""The call that asks whether the service is back: cheap, and it changes nothing."""
 
 
 class Library(Resource):

@@ -40,6 +40,17 @@ class Lane(enum.IntEnum):
     BULK = 2
 
 
+def checked_lane(value: object) -> Lane:
+    """Return the lane.
+
+    Raises:
+        InvalidField: It is not a lane. Nothing was sent.
+    """
+    if not isinstance(value, Lane):
+        raise InvalidField("lane", value, "it must be a Lane, such as Lane.BULK")
+    return value
+
+
 class _Place(Waiter):
     """One call's place in the queue; ordered by lane, then by arrival."""
 

@@ -12,7 +12,7 @@ from ccv2_async.models.outcomes import Outcome
 
 if TYPE_CHECKING:
     from ccv2_async.models import LibraryFile
-    from ccv2_async.resources.library import Library
+    from ccv2_async.uploads.many.library import LibraryFolders
 
 _PAGE = 1000
 
@@ -24,7 +24,7 @@ class ExistingFiles:
         library: The library of the account.
     """
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: LibraryFolders) -> None:
         self._library = library
         self._lock = anyio.Lock()
         self._folders: dict[str, dict[tuple[str, int], LibraryFile]] = {}

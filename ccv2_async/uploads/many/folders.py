@@ -13,7 +13,7 @@ from ccv2_async.models.library import ROOT_FOLDER_IDS, LibraryFolderWrite
 
 if TYPE_CHECKING:
     from ccv2_async.models import LibraryFolder
-    from ccv2_async.resources.library import Library
+    from ccv2_async.uploads.many.library import LibraryFolders
 
 MOST_LEVELS = 3
 ROOT = "0"
@@ -51,7 +51,7 @@ class FolderMap:
         library: Where they are.
     """
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: LibraryFolders) -> None:
         self._library = library
         self._lock = anyio.Lock()
         self._ids: dict[tuple[str, str], str] = {}

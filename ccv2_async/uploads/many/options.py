@@ -13,9 +13,9 @@ from ccv2_async.transport.calls.outage import OUTAGE_TIMEOUT
 
 if TYPE_CHECKING:
     from ccv2_async.polling.sweep import Sweep
-    from ccv2_async.resources.library import Library
     from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.files.threads import FileThreads
+    from ccv2_async.uploads.many.library import LibraryFolders
     from ccv2_async.uploads.many.results import OnBulkProgress, OnFileProgress
     from ccv2_async.uploads.prepare import OnAmbiguous, OnDuplicate
     from ccv2_async.uploads.uploader import Uploader
@@ -28,7 +28,7 @@ class Surroundings:
     session: Session
     threads: FileThreads
     sweep: Sweep
-    library: Library
+    library: LibraryFolders
     uploader: Uploader
 
 

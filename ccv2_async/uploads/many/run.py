@@ -18,8 +18,10 @@ from ccv2_async.models.outcomes import Outcome
 from ccv2_async.polling.job import State
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.polling.watchers import Until
-from ccv2_async.resources.library import PROBE
+from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.sources import StreamSource
+from ccv2_async.transport.quota.budget import Lane
 from ccv2_async.uploads.compare import DigestedSource
 from ccv2_async.uploads.many.descriptions import describe
 from ccv2_async.uploads.many.existing import ExistingFiles
@@ -51,6 +53,15 @@ if TYPE_CHECKING:
     from ccv2_async.uploads.many.results import BulkProgress
     from ccv2_async.uploads.prepare import Upload
     from ccv2_async.uploads.settling import Accepted
+
+PROBE = Call(
+    "GET",
+    "/library/info",
+    Effect.SAFE,
+    "asking whether the service is back",
+    lane=Lane.BULK,
+)
+"""The call that asks whether the service is back: cheap, and it changes nothing."""
 
 LANDING = 10.0
 """Seconds in which files may still be answered when the whole upload ends."""
