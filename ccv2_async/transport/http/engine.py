@@ -8,7 +8,6 @@ of idle ones. The caller bounds how many requests are in flight, so nothing ever
 from __future__ import annotations
 
 import logging
-import ssl
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,12 +15,14 @@ import anyio
 import anyio.lowlevel
 import httpx
 
+from ccv2_async.transport.http.certificates import context_for
 from ccv2_async.transport.http.clients import ProvenBody
 from ccv2_async.transport.http.connection import Connection
 from ccv2_async.transport.http.protocol import connect
 from ccv2_async.transport.http.proxies import HttpProxy, environment_proxy, parse_proxy
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Mapping
     from typing import Any, TypeAlias
 
@@ -60,20 +61,20 @@ class DirectEngine:
     """Connections of our own, used again when an answer was read whole.
 
     Args:
-        context: How to check the certificates of https servers.
+        verify: How to check the certificates of https servers; see `context_for`.
         keepalive_expiry: Seconds after which an idle connection is not used again.
         proxy: What all connections go through.
     """
 
     def __init__(
         self,
-        context: ssl.SSLContext,
+        verify: ssl.SSLContext | bool,
         keepalive_expiry: float = KEEPALIVE_EXPIRY,
         *,
         proxy: HttpProxy | None = None,
     ) -> None:
         self._proxy = proxy
-        self._context = context
+        self._verify = verify
         self._keepalive_expiry = keepalive_expiry
         self._idle: list[tuple[_Origin, Connection]] = []  # the one that came back last is last
         self._closed = False
@@ -82,6 +83,7 @@ class DirectEngine:
         """Send on an idle connection, or on a new one, and return the head of the answer.
 
         Raises:
+            UsageError: The certificates that https needs cannot be loaded. Nothing was sent.
             httpx.TransportError: What broke; only `ConnectError`, `ConnectTimeout` and
                 `NothingSent` say that nothing was sent.
         """
@@ -119,11 +121,14 @@ class DirectEngine:
 
     async def _connect(self, origin: _Origin, options: _Options) -> Connection:
         scheme, host, port = origin
-        self._context.set_alpn_protocols(["http/1.1"])  # each time: others may use it too
+        tls = None
+        if scheme == "https":
+            tls = context_for(self._verify)
+            tls.set_alpn_protocols(["http/1.1"])  # each time: others may use it too
         stream = await connect(
             host,
             port,
-            tls=self._context if scheme == "https" else None,
+            tls=tls,
             timeout=options.get("timeout", {}).get("connect"),
             check_address=options.get("check_address"),
             proxy=self._proxy,
@@ -152,18 +157,24 @@ class ProxyEngine:
     that connection. So there is no next one.
 
     Args:
-        context: How to check the certificates of https servers.
+        verify: How to check the certificates of https servers; see `context_for`.
         proxy: The proxy.
     """
 
-    def __init__(self, context: ssl.SSLContext, proxy: httpx.Proxy) -> None:
-        self._context = context
+    def __init__(self, verify: ssl.SSLContext | bool, proxy: httpx.Proxy) -> None:
+        self._verify = verify
         self._proxy = proxy
 
     async def send(self, request: httpx.Request) -> httpx.Response:
-        """Return the answer; its body is not yet read."""
+        """Return the answer; its body is not yet read.
+
+        Raises:
+            UsageError: The certificates that https needs cannot be loaded. Nothing was sent.
+        """
+        # httpx asks for a context even if it does not use one.
+        verify = self._verify if request.url.scheme == "https" else False
         transport = httpx.AsyncHTTPTransport(
-            verify=self._context, proxy=self._proxy, limits=httpx.Limits(max_connections=1)
+            verify=context_for(verify), proxy=self._proxy, limits=httpx.Limits(max_connections=1)
         )
         request.headers["Connection"] = "close"
         try:
@@ -222,23 +233,14 @@ def open_engine(
         origin: Where the calls go, to find the environment's proxy for it.
 
     Raises:
-        UsageError: The proxy cannot be used.
+        UsageError: The proxy cannot be used, or the certificates that calls need cannot be loaded.
     """
-    context = verify if isinstance(verify, ssl.SSLContext) else _context(verify)
+    if origin.scheme == "https":
+        context_for(verify)  # tells of bad certificates before anything is sent
     proxy = proxy or (environment_proxy(origin) if trust_env else None)
     if proxy is None:
-        return DirectEngine(context)
+        return DirectEngine(verify)
     parsed = parse_proxy(proxy)
     if parsed.url.scheme == "http":
-        return DirectEngine(context, proxy=HttpProxy(parsed))
-    return ProxyEngine(context, parsed)
-
-
-_contexts: dict[bool, ssl.SSLContext] = {}
-
-
-def _context(verify: bool) -> ssl.SSLContext:
-    """Return one SSLContext for all clients: making one takes some 20 ms."""
-    if verify not in _contexts:
-        _contexts[verify] = httpx.create_ssl_context(verify=verify)
-    return _contexts[verify]
+        return DirectEngine(verify, proxy=HttpProxy(parsed))
+    return ProxyEngine(verify, parsed)
