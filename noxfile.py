@@ -147,6 +147,7 @@ def types(session: nox.Session) -> None:
     session.install(".[all,examples]", *groups("test", "docs", "bench", "lint"), "nox")
     session.run("mypy")
     session.run("basedpyright", "--verifytypes", "ccv2_async", "--ignoreexternal")
+    session.run("basedpyright", "tests/typing")
 
 
 @nox.session(python=PYTHON)
