@@ -72,7 +72,8 @@ class ConstantContact:
     """A client of the Constant Contact v2 REST API, for one API key and one account.
 
     Use it in `async with`; open it in one task and close it in another, and share it between any
-    number of tasks. It starts no background task. All tasks share its quota and its pollers.
+    number of tasks of one event loop. In another event loop, its calls raise `UsageError`. It
+    starts no background task. All tasks share its quota and its pollers.
 
     Args:
         api_key: The application's key; `CCV2_API_KEY` in `from_env`.
@@ -216,11 +217,15 @@ class ConstantContact:
 
         Raises:
             ClientClosed: It was closed before; make a new one.
+            UsageError: It is open in another event loop, or the certificates or the proxy that
+                the environment names cannot be used.
         """
         if self._was_closed:
             raise ClientClosed("This client was closed; make a new one.")
         if self._parts is None:
             self._parts = self._assemble()
+        else:
+            self._parts.session.require_loop("opening the client")
 
     async def aclose(self) -> None:
         """Close connections and threads.
@@ -229,7 +234,19 @@ class ConstantContact:
         on its way may still be answered, and its connection is closed then; what would be sent
         again or still has to read its file ends with `ClientClosed`, once its time has come. Jobs
         at the service go on; keep their tokens.
+
+        Raises:
+            UsageError: It was opened in another event loop, and must be closed there. If that loop
+                has ended, the client counts as closed.
         """
+        if self._parts is not None:
+            try:
+                self._parts.session.require_loop("closing the client")
+            except UsageError:
+                if self._parts.session.loop.is_closed():
+                    await self._parts.threads.aclose()
+                    self._parts, self._was_closed = None, True
+                raise
         parts, self._parts = self._parts, None
         self._was_closed = True
         if parts is not None:

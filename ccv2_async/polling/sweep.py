@@ -156,9 +156,9 @@ class Sweep:
         and then to raise its trouble. It is what `until` does, for those who save its frame.
         """
         watcher = Watcher(until, limit)
+        self.watch(watcher, job)
         if limit is not None:
             self._deadlines.enter(watcher, limit)
-        self.watch(watcher, job)
         return watcher
 
     def turn(self, watcher: Watcher) -> Awaitable[None]:
@@ -207,7 +207,11 @@ class Sweep:
         await self._baton.drive(watcher, self._step)
 
     def watch(self, watcher: Watcher, job: Job) -> None:
-        """Let the watcher know of the job what it waits for."""
+        """Let the watcher know of the job what it waits for.
+
+        Raises:
+            UsageError: The client was opened in another event loop.
+        """
         if job.state.is_final:
             watcher.fire(job)
             self._baton.finish(watcher)
@@ -215,6 +219,7 @@ class Sweep:
         if self._closed:
             self._tell_trouble(watcher, _closed(job))
             return
+        self._session.require_loop(f"waiting for {job.kind.noun} {job.label}")
         now = self._clock.monotonic()
         # Others may have the time to wait for the next day's quota. For who comes now the job is
         # asked for anew, which the budget refuses without a call, and it is decided for itself.

@@ -87,6 +87,7 @@ class Uploader:
                 whether the file arrived. Safe to try again: no.
             ConstantContactError: See `errors`; nothing was added to the library.
         """
+        self._session.require_loop(f"uploading {upload.name}")
         # Files of one name go into a folder one after the other: while one is under way, a look
         # for another could take it for its own.
         key = (upload.folder_id, unicodedata.normalize("NFC", upload.name))

@@ -50,6 +50,9 @@ class FakeSession:
     def no_deadline(self) -> AbstractContextManager[None]:
         return nullcontext()
 
+    def require_loop(self, what: str) -> None:
+        pass
+
 
 @attrs.define(eq=False)
 class Request:

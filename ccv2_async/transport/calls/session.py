@@ -85,6 +85,8 @@ class _Renewal:
 class Session:
     """What every resource and poller sends its calls through.
 
+    It belongs to the event loop in which it is made.
+
     Args:
         engine: The connections.
         base_url: Where the API lives, without a trailing slash.
@@ -140,6 +142,7 @@ class Session:
         self._refreshing = asyncio.Lock()
         self._jitter = jitter
         self._closed = False
+        self._loop = asyncio.get_running_loop()
 
     def deadline(self, seconds: float | None) -> AbstractContextManager[None]:
         """Give the calls of a `with` block `seconds` from now, all of them together.
@@ -350,6 +353,27 @@ class Session:
     def _require_open(self, what: str) -> None:
         if self._closed:
             raise errors.ClientClosed(f"{what}: the client was closed. It was not sent.")
+        self.require_loop(what)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that it belongs to."""
+        return self._loop
+
+    def require_loop(self, what: str) -> None:
+        """Check that the caller runs in the event loop that this session belongs to.
+
+        Args:
+            what: What messages call what the caller wants to do.
+
+        Raises:
+            UsageError: It is another one. Nothing was sent.
+        """
+        if asyncio.get_running_loop() is not self._loop:
+            raise errors.UsageError(
+                f"{what}: this client was opened in another event loop. Nothing was sent; open a "
+                "client of its own in each event loop."
+            )
 
     async def _attempt(
         self,

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ccv2_async.clock import SystemClock
-from ccv2_async.errors import ClientClosed, DailyQuotaExceeded, InvalidField
+from ccv2_async.errors import ClientClosed, DailyQuotaExceeded, InvalidField, UsageError
 from ccv2_async.models.kinds import is_number, is_whole
 from ccv2_async.transport.quota.leader import Baton, Waiter
 
@@ -71,6 +71,8 @@ class _Place(Waiter):
 class Budget:
     """Calls per second and per day of one API key.
 
+    Clients that share it run in one event loop. When that loop has ended, another may use it.
+
     Args:
         per_second: Calls in any one second; None lifts the limit. Below 1 is allowed (0.5 is one
             call in two seconds); above, only whole calls count (2.5 is two).
@@ -109,6 +111,7 @@ class Budget:
         self._used_today = 0
         self._used_before_today = 0
         self._day_is_over = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def remaining_today(self) -> int | None:
@@ -154,7 +157,9 @@ class Budget:
         Raises:
             DailyQuotaExceeded: The day's calls are used up. Nothing was sent.
             ClientClosed: Its owner was dismissed while it waited. Nothing was sent.
+            UsageError: Another event loop uses the budget. Nothing was sent.
         """
+        self._enter_loop(what)
         if self.remaining_today == 0:
             raise self.day_exceeded(what)
         if self._take_at_once():
@@ -207,6 +212,31 @@ class Budget:
         self._turn_day()
         self._day_is_over = True
         self._refuse_all()
+
+    def _enter_loop(self, what: str) -> None:
+        """Make sure that only one running event loop uses the budget at a time.
+
+        Raises:
+            UsageError: Another event loop is running that used the budget, or has calls that wait.
+        """
+        loop = asyncio.get_running_loop()
+        last = self._loop
+        if loop is last:
+            return
+        if last is not None and not last.is_closed() and (last.is_running() or self.contended):
+            raise UsageError(
+                f"{what}: another event loop uses the same Budget. Nothing was sent; run the "
+                "clients that share a Budget in one event loop, or give each a SharedBudget."
+            )
+        self._loop = loop
+        if last is not None:
+            self._leave_loop()
+
+    def _leave_loop(self) -> None:
+        """Forget what belonged to an earlier event loop; nobody waits there any more."""
+        self._queue.clear()
+        self._baton = Baton()
+        self._resting = None
 
     def _take_at_once(self) -> bool:
         """Whether a call may go without waiting; it is counted then."""

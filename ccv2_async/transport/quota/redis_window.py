@@ -243,6 +243,10 @@ class PacedWindow(MovingWindowRateLimiter):
             word, wait, used, seen, epoch = await self._script(keys, arguments)
         return Verdict(word.decode(), float(wait), int(used), int(seen), epoch.decode())
 
+    def forget_connections(self) -> None:
+        """Use new connections from now on: those of an event loop that has ended are dead."""
+        self._redis.connection_pool.reset()  # type: ignore[no-untyped-call]  # documented
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._redis.connection_pool.aclose()

@@ -138,7 +138,9 @@ class SharedBudget(Budget):
         Raises:
             DailyQuotaExceeded: The day's calls are used up. Nothing was sent.
             ClientClosed: Its owner was dismissed while it waited. Nothing was sent.
+            UsageError: Another event loop uses the budget. Nothing was sent.
         """
+        self._enter_loop(what)
         if self._untold_end and self._local is None:
             await self._ask(lane)
         await super().acquire(lane, what, owner)
@@ -149,6 +151,10 @@ class SharedBudget(Budget):
     async def aclose(self) -> None:
         """Close the connections to Redis."""
         await self._shared.aclose()
+
+    def _leave_loop(self) -> None:
+        super()._leave_loop()
+        self._shared.forget_connections()
 
     def _take_at_once(self) -> bool:
         return False

@@ -157,6 +157,7 @@ class Run:
         When a loop shuts down, it closes all its generators at once, and one that is closing
         another would then meet it closing already.
         """
+        self._session.require_loop("uploading files")
         tasks: list[asyncio.Task[None]] = []
         try:
             await self._open_journal()
