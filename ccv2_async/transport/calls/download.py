@@ -15,6 +15,7 @@ import attrs
 import httpx
 
 from ccv2_async import errors
+from ccv2_async.transport.calls.addresses import NotPublic, lives_privately, require_public
 from ccv2_async.transport.calls.deadline import in_time
 
 if TYPE_CHECKING:
@@ -96,12 +97,19 @@ async def stream_unsigned(
     what: str,
     user_agent: str,
     extensions: Mapping[str, object],
+    base_url: str,
     clock: Clock,
     limit: Deadline | None = None,
 ) -> AsyncIterator[AsyncIterator[bytes]]:
     """The file at a URL on another host, in pieces; neither key nor token goes along.
 
+    The host's addresses must be public, unless the API itself has only private ones: a service on
+    the internet has no reason to point into the caller's own network. This is checked when the
+    connection is made. A proxy and a user's own client find addresses by themselves, so there it
+    is not checked.
+
     Raises:
+        DecodeError: The host has an address that is not public. Nothing was sent to it.
         DeadlineExceeded: The file was not complete when `limit` had passed.
         TransportError: It could not be reached, or broke off. Safe to try again: yes.
         APIError: The host refused.
@@ -111,9 +119,9 @@ async def stream_unsigned(
         "GET",
         url,
         headers={"User-Agent": user_agent, "Accept": "*/*", "Accept-Encoding": "identity"},
-        extensions=dict(extensions),
+        extensions={**extensions, "check_address": require_public},
     )
-    response = await _head(engine, request, what, clock, limit)
+    response = await _head(_Guarded(engine, base_url, what), request, what, clock, limit)
     try:
         _require_success(response, what)
         async with (
@@ -126,8 +134,30 @@ async def stream_unsigned(
             await response.aclose()
 
 
+@attrs.frozen
+class _Guarded:
+    """An engine that does not let a public service point into a private network."""
+
+    engine: Engine
+    base_url: str
+    what: str
+
+    async def send(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await self.engine.send(request)
+        except NotPublic as error:
+            refused = error.address
+        if not await lives_privately(httpx.URL(self.base_url)):
+            raise errors.DecodeError(
+                f"{self.what}: the service gave a link that cannot be followed: {request.url.host} "
+                f"has the address {refused}, which is not public. Nothing was sent to it."
+            )
+        del request.extensions["check_address"]
+        return await self.engine.send(request)
+
+
 async def _head(
-    engine: Engine, request: httpx.Request, what: str, clock: Clock, limit: Deadline | None
+    engine: _Guarded, request: httpx.Request, what: str, clock: Clock, limit: Deadline | None
 ) -> httpx.Response:
     host = request.url.host
     seconds = _FIRST_BYTE_SECONDS if limit is None else min(limit.left, _FIRST_BYTE_SECONDS)

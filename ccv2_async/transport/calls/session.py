@@ -250,6 +250,7 @@ class Session:
                 what=what,
                 user_agent=self._requests.user_agent,
                 extensions=self._requests.extensions,
+                base_url=self.base_url,
                 clock=self.clock,
                 limit=deadline.current(self),
             )
