@@ -11,7 +11,7 @@ from ccv2_async.activities.split import BulkPoller, Part, SplitJobs
 from ccv2_async.activities.status import ACTIVITY
 from ccv2_async.models import Activity
 from ccv2_async.polling.watchers import Until
-from ccv2_async.transport.calls.call import UPLOAD_DEADLINE, Call
+from ccv2_async.transport.calls.call import UPLOAD_DEADLINE, Call, parsed
 from ccv2_async.transport.calls.links import is_id, job_id
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Starter:
         for number, portion in enumerate(start.portions):
             try:
                 answer = await self._send(start.call(number), parts)
-                job = self._sweep.started(ACTIVITY, started_id(answer), label=start.label)
+                job = self._sweep.started(ACTIVITY, await started_id(answer), label=start.label)
             except errors.ConstantContactError as error:
                 raise _after(error, parts, len(start.portions)) from None
             parts.append(Part(job, portion.lines))
@@ -153,14 +153,14 @@ class Starter:
         raise refused
 
 
-def started_id(answer: Answer) -> str:
+async def started_id(answer: Answer) -> str:
     """The id of the activity that an answer says was started: its body's, else its Location's.
 
     Raises:
         OutcomeUnknown: It names none. Safe to try again: look at the activities first.
     """
     try:
-        named = answer.read(Activity).id
+        named = (await parsed(answer, lambda answer: answer.read(Activity))).id
     except (errors.DecodeError, errors.OutcomeUnknown):
         named = ""
     if is_id(named):

@@ -186,6 +186,11 @@ def raw_text(value: object, redact: Redact | None) -> str:
     return text if len(text) <= ROW_LIMIT else text[: ROW_LIMIT - 3] + "..."
 
 
+def weight_of(content: bytes) -> int:
+    """Return how many values JSON may hold, an object counting as four; quick, and never less."""
+    return content.count(b",") + content.count(b"[") + 4 * content.count(b"{")
+
+
 def _parsed(content: bytes, what: str, redact: Redact | None) -> Any:
     """Return the JSON in `content` as dicts and lists.
 
@@ -193,8 +198,7 @@ def _parsed(content: bytes, what: str, redact: Redact | None) -> Any:
         DecodeError: It is not JSON, or holds more values than memory is spent on.
     """
     # Before anything is made of it: a few bytes of "[]," become a hundred of memory.
-    weight = content.count(b",") + content.count(b"[") + 4 * content.count(b"{")
-    if weight > MAX_WEIGHT:
+    if weight_of(content) > MAX_WEIGHT:
         raise errors.DecodeError(
             f"{what or 'the answer'} holds more than a million values. Nothing of it was used."
         )

@@ -23,6 +23,9 @@ logger: logging.Logger = logging.getLogger("ccv2_async.models")
 DEPTH_LIMIT = 64
 """Levels of nesting that are kept: far more than any resource has, far less than the stack."""
 
+MOST_BAD_ROWS = 1000
+"""Rows of one answer that are set aside: each costs a hundred times what it takes on the wire."""
+
 _WHOLE = re.compile(r"\s*[+-]?[0-9]{1,18}\s*")
 _DECIMAL = re.compile(r"\s*[+-]?[0-9]{1,18}(\.[0-9]{1,18})?\s*")
 _NOT_SET = {(1970, 1, 1), (1969, 12, 31)}
@@ -199,6 +202,9 @@ def rows_apart(
     """Return every element of an array, with what `bad` makes of each that cannot be read.
 
     A null in place of the array is an empty one; a null inside it is bad.
+
+    Raises:
+        Misread: It is no array, or more than `MOST_BAD_ROWS` of its elements cannot be read.
     """
     if value is None:
         return []
@@ -206,12 +212,17 @@ def rows_apart(
         raise Misread(key, "an array", value)
     out: list[Any] = []
     numbered = enumerate(value)
-    index, row = 0, None
+    index, row, bad_rows = 0, None, 0
     while True:
         try:
             for index, row in numbered:  # noqa: B007  # the place, should one not be readable
                 out.append(read(row, None))
         except (Misread, RecursionError, OverflowError, ValueError) as problem:
-            out.append(bad(index, row, problem))
+            bad_rows += 1
+            if bad_rows > MOST_BAD_ROWS:
+                break
+            # Its traceback would keep the frames of a thousand rows alive.
+            out.append(bad(index, row, problem.with_traceback(None)))
         else:
             return out
+    raise Misread(key, f"an array with at most {MOST_BAD_ROWS:,} rows that cannot be read", value)

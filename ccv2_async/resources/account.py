@@ -96,7 +96,7 @@ class Account(Resource):
             effect=Effect.ADDITIVE,
             what=f"verification of {email_address}",
         )
-        rows = result_of(answer, list[VerifiedEmailAddress])
+        rows = await result_of(answer, list[VerifiedEmailAddress])
         if not rows:
             raise DecodeError(
                 f"{answer.what}: the service answered {answer.status} without the address. It was "

@@ -11,7 +11,7 @@ from ccv2_async.models.arguments import checked_changes, checked_id, checked_lim
 from ccv2_async.models.convert import encode_body
 from ccv2_async.models.rules import check
 from ccv2_async.resources.listing import Listing, checked_on_bad_row, good_rows
-from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.call import Call, parsed
 from ccv2_async.transport.calls.links import segment
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.body import BytesBody
@@ -106,7 +106,7 @@ class Resource:
         answer = await self._write(
             "POST", path, body, effect=Effect.ADDITIVE, what=what, query=query
         )
-        return result_of(answer, model)
+        return await result_of(answer, model)
 
     async def _replace(
         self,
@@ -122,7 +122,7 @@ class Resource:
         answer = await self._write(
             "PUT", path, body, effect=Effect.IDEMPOTENT, what=what, query=query, checked=checked
         )
-        return result_of(answer, model)
+        return await result_of(answer, model)
 
     async def _update(
         self,
@@ -155,7 +155,7 @@ class Resource:
             query=query,
             checked=True,
         )
-        return result_of(answer, model)
+        return await result_of(answer, model)
 
     async def _delete(self, path: str, *, what: str) -> None:
         """A DELETE, whose answer holds nothing."""
@@ -178,7 +178,7 @@ class Resource:
         return Listing(self._session, model, path, shown, what, on_bad_row=on_bad_row)
 
 
-def result_of(answer: Answer, model: type[T]) -> T:
+async def result_of(answer: Answer, model: type[T]) -> T:
     """What a call that changed something left behind, by its answer.
 
     Raises:
@@ -186,7 +186,7 @@ def result_of(answer: Answer, model: type[T]) -> T:
             message says. Safe to try again: no.
     """
     try:
-        return answer.read(model)
+        return await parsed(answer, lambda answer: answer.read(model))
     except DecodeError as error:
         misread = error
     misread.message += (

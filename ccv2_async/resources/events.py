@@ -128,7 +128,7 @@ class Events(EventSales):
             effect=Effect.IDEMPOTENT,
             what=f"change of event {event_id} to {word}",
         )
-        return result_of(answer, Event)
+        return await result_of(answer, Event)
 
     async def publish(self, event_id: str) -> Event:
         """The event, once it is ACTIVE and open for registration; it was a DRAFT."""

@@ -358,7 +358,9 @@ class Library(Resource):
             what=f"update of library file {file.id}",
             query={"include_payload": _flag(include_payload)},
         )
-        return result_of(answer, LibraryFile) if include_payload and answer.status != 204 else None
+        if not include_payload or answer.status == 204:
+            return None
+        return await result_of(answer, LibraryFile)
 
     async def delete_files(self, *file_ids: str) -> None:
         """Move up to a hundred files to the trash.
@@ -389,7 +391,7 @@ class Library(Resource):
             effect=Effect.IDEMPOTENT,
             what=f"move of {len(ids)} files to folder {folder_id}",
         )
-        return result_of(answer, list[MoveResult])
+        return await result_of(answer, list[MoveResult])
 
     def folders(
         self,
@@ -450,7 +452,7 @@ class Library(Resource):
             effect=Effect.ADDITIVE,
             what=f"creation of folder {checked_text(name, 'name')}",
         )
-        return result_of(answer, LibraryFolder)
+        return await result_of(answer, LibraryFolder)
 
     async def update_folder(
         self, folder_id: str, *, name: str | None = None, parent_id: str | None = None
@@ -484,7 +486,7 @@ class Library(Resource):
             what=f"update of library folder {folder.id}",
             query={"include_payload": _flag(True)},
         )
-        return result_of(answer, LibraryFolder)
+        return await result_of(answer, LibraryFolder)
 
     async def delete_folder(self, folder_id: str) -> None:
         """Delete a folder.

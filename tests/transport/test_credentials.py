@@ -4,6 +4,7 @@ import gc
 import html
 import json
 import logging
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, quote_plus
 
@@ -181,6 +182,19 @@ def test_content_without_an_echo_is_left_as_it_came() -> None:
     credentials = Credentials("the-key", "the-token")
     for content in (b'{"a":  "\xc3\xa9 the key"}', b"\xff\xfe", b"", b'"\\u00e9"'):
         assert credentials.redact_content(content) == content
+
+
+def test_content_that_is_too_heavy_to_be_read_is_not_taken_apart() -> None:
+    credentials = Credentials("some-key", "some-token")
+    heavy = b'["\\u0041 some-token",' + b"[]," * 2_000_000 + b"0]"
+    tracemalloc.start()
+    try:
+        cleaned = credentials.redact_content(heavy)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert b"some-token" not in cleaned
+    assert peak < 50_000_000
 
 
 def test_a_secret_of_a_few_letters_stays_in_content() -> None:

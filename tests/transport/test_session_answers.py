@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import gzip
 import os
+import threading
 import zlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ccv2_async import ConstantContact, errors
-from ccv2_async.transport.calls.call import Call
+from ccv2_async.models.lists import ContactList
+from ccv2_async.transport.calls.call import Answer, Call
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.http.decompress import UNPACK_BLOCK
 from tests.support.bodies import PiecesBody
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ccv2_async.sandbox import Sandbox
-    from ccv2_async.transport.calls.call import Answer
     from ccv2_async.transport.calls.session import Session
     from tests.support.servers import Request, Wire
 
@@ -51,6 +52,50 @@ async def test_a_compressed_answer_is_unpacked_to_its_last_byte(
     async with serving(gzipped(gzip.compress(content))) as server:
         session = await open_session(server)
         assert (await session.send(read())).content == content
+
+
+async def test_a_small_answer_that_unpacks_to_many_values_is_worked_on_in_a_thread(
+    open_session: Callable[..., Any],
+) -> None:
+    packed = gzip.compress(b"[" + b"{}," * 100_000 + b"0]")
+    assert len(packed) < 1000
+
+    def parse(answer: Answer) -> threading.Thread:
+        with pytest.raises(errors.DecodeError, match="at most 1,000 rows that cannot be read"):
+            answer.rows(ContactList)
+        return threading.current_thread()
+
+    async with serving(gzipped(packed)) as server:
+        session = await open_session(server)
+        assert await session.read(read(), parse) is not threading.current_thread()
+
+
+async def test_an_answer_to_a_write_that_unpacks_to_many_values_is_worked_on_in_a_thread(
+    connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[threading.Thread] = []
+    original = Answer.read
+
+    def noted(answer: Answer, model: type[Any]) -> object:
+        seen.append(threading.current_thread())
+        return original(answer, model)
+
+    monkeypatch.setattr(Answer, "read", noted)
+    async with serving(gzipped(gzip.compress(b"[" + b"{}," * 100_000 + b"0]"))) as server:
+        cc = await connect(server)
+        with pytest.raises(errors.DecodeError, match="it was carried out"):
+            await cc.lists.create("x")
+    assert seen
+    assert threading.current_thread() not in seen
+
+
+async def test_an_answer_of_ordinary_size_is_read_where_it_arrived(
+    open_session: Callable[..., Any],
+) -> None:
+    async with serving(gzipped(gzip.compress(b"[{}]"))) as server:
+        session = await open_session(server)
+        thread = await session.read(read(), lambda _: threading.current_thread())
+    assert thread is threading.current_thread()
 
 
 async def test_a_gzip_bomb_is_not_unpacked_beyond_the_limit(sandbox: Sandbox) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+import anyio.to_thread
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.models.convert import decode, decode_one, decode_rows
+from ccv2_async.models.convert import decode, decode_one, decode_rows, weight_of
 from ccv2_async.text import one_line
 from ccv2_async.transport.quota.budget import Lane
 
@@ -26,6 +27,10 @@ MAX_ANSWER = 16 * 1024 * 1024
 CALL_DEADLINE = 120.0
 UPLOAD_DEADLINE = 900.0
 LONGEST_EXCERPT = 4096
+
+# What the event loop does by itself takes a few milliseconds at most.
+_SMALL = 64 * 1024
+_LIGHT = 4000
 
 
 @attrs.frozen
@@ -130,6 +135,11 @@ class Answer:
             lambda: decode_one(model, self.content, what=self.what, redact=self.redact)
         )
 
+    @property
+    def is_large(self) -> bool:
+        """Whether reading it would hold up the event loop."""
+        return len(self.content) > _SMALL or weight_of(self.content) > _LIGHT
+
     def _decoded(self, decoding: Callable[[], R]) -> R:
         if self.flaw:
             raise errors.OutcomeUnknown(
@@ -159,3 +169,13 @@ class Answer:
             excerpt=excerpt,
             status=self.status,
         )
+
+
+async def parsed(answer: Answer, parse: Callable[[Answer], R]) -> R:
+    """Return `parse(answer)`, worked out in a thread if the answer is large.
+
+    A few kilobytes that are packed may unpack to a million values.
+    """
+    if not answer.is_large:
+        return parse(answer)
+    return await anyio.to_thread.run_sync(parse, answer, abandon_on_cancel=True)

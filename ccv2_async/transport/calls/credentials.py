@@ -16,6 +16,7 @@ import httpx
 import orjson
 
 from ccv2_async.errors import MissingCredentials
+from ccv2_async.models.convert import MAX_WEIGHT, weight_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -131,7 +132,9 @@ class Credentials:
         redacting = self._elsewhere
         if redacting is None:
             return content
-        if _ESCAPED_ASCII.search(content):
+        escaped = b"\\u00" in content and _ESCAPED_ASCII.search(content)
+        # What is too heavy to be read is not taken apart here either.
+        if escaped and weight_of(content) <= MAX_WEIGHT:
             # JSON may write any letter as an escape; written again, each stands for itself.
             try:
                 content = orjson.dumps(orjson.loads(content))

@@ -13,13 +13,14 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, TypeVar
 
 import anyio
+import anyio.to_thread
 import attrs
 import httpx
 
 from ccv2_async import errors
 from ccv2_async.observe import Hook, Throttled
 from ccv2_async.transport.calls import answers, deadline
-from ccv2_async.transport.calls.call import Answer, Call
+from ccv2_async.transport.calls.call import Answer, Call, parsed
 from ccv2_async.transport.calls.download import stream_unsigned, target_of
 from ccv2_async.transport.calls.instrumentation import CallAccount
 from ccv2_async.transport.calls.outage import Outage
@@ -68,6 +69,9 @@ RefreshToken: TypeAlias = "Callable[[], Awaitable[str] | str]"
 logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
 TELL_OF_WAITS_FROM = 0.001
+
+# Secrets are looked for in so many bytes without holding up the event loop.
+_SMALL = 64 * 1024
 
 # Whether a `refresh_token` is running around this code, and for which session.
 _renewal: ContextVar[_Renewal | None] = ContextVar("ccv2_async_renewal", default=None)
@@ -188,7 +192,7 @@ class Session:
         """
 
         async def finish(call: Call, response: httpx.Response) -> T:
-            return parse(await self._read_whole(call, response))
+            return await parsed(await self._read_whole(call, response), parse)
 
         return await self._carry_out(call, finish)
 
@@ -462,11 +466,18 @@ class Session:
             status=response.status_code,
             # Whatever is made of the answer, such as a status, an id or a message, is without them.
             headers=self.credentials.redact_headers(response.headers),
-            content=self.credentials.redact_content(content),
+            content=await self._without_secrets(content),
             what=call.what,
             redact=self.credentials.redact,
             flaw=flaw,
         )
+
+    async def _without_secrets(self, content: bytes) -> bytes:
+        """Return the body of an answer without secrets; of a large one in a thread."""
+        redact = self.credentials.redact_content
+        if len(content) <= _SMALL:
+            return redact(content)
+        return await anyio.to_thread.run_sync(redact, content, abandon_on_cancel=True)
 
     async def _pieces(self, call: Call, response: httpx.Response) -> AsyncGenerator[bytes, None]:
         failure: Exception | None = None

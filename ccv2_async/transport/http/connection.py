@@ -11,6 +11,7 @@ It is never taken for an answer; it closes the connection.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from typing import TYPE_CHECKING, cast
 
@@ -31,6 +32,11 @@ _LONGEST_HEAD = 100 * 1024
 # The head of a request waits so many seconds for the first bytes of its body: most bodies are read
 # from disk within that time, and then both leave together.
 _HEAD_WAITS = 0.005
+_MOST_INFORMATIONAL = 100
+_MOST_LINES = 256  # of the head of an answer
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
+# What the event loop reads before others have their turn: a fraction of a millisecond.
+_PIECES_IN_A_ROW = 32
 _ERRORS: dict[type[BaseException], type[httpx.ProtocolError]] = {
     h11.LocalProtocolError: httpx.LocalProtocolError,
     h11.RemoteProtocolError: httpx.RemoteProtocolError,
@@ -70,6 +76,8 @@ class Connection:
         self._on_close = on_close
         self._head: bytes | None = None  # of the request, as long as it is not sent
         self._answer: h11.Response | None = None
+        self._informational = 0  # answers such as 100 that came before the answer
+        self._pieces = 0  # of answers
         self._stopped = False
         self._sending: asyncio.Timeout | None = None
 
@@ -98,6 +106,7 @@ class Connection:
         read_timeout: float | None = timeouts.get("read")
         try:
             await self._send(request, timeouts.get("write"))
+            self._look_for_answer()
             while (answer := self._answer) is None:
                 await self._feed(read_timeout)
                 self._look_for_answer()
@@ -124,6 +133,9 @@ class Connection:
                 elif not isinstance(event, h11.Data):
                     return b""
                 elif event.data:
+                    self._pieces += 1
+                    if self._pieces % _PIECES_IN_A_ROW == 0:
+                        await asyncio.sleep(0)  # thousands of chunks may have arrived at once
                     return bytes(event.data)
         except BaseException as error:
             self._give_up(error)
@@ -164,6 +176,7 @@ class Connection:
             h11.Request(method=request.method, target=target, headers=headers)
         )
         self._stopped = False
+        self._informational = 0
         await self._stream.settle()
         timer = asyncio.get_running_loop().call_later(_HEAD_WAITS, self._begin)
         try:
@@ -234,10 +247,26 @@ class Connection:
 
     def _look_for_answer(self) -> None:
         """See whether the head of the answer is complete; skip what may come before it."""
-        while isinstance(event := self._http.next_event(), h11.InformationalResponse):
-            pass
+        if self._answer is not None:
+            return
+        while self._informational <= _MOST_INFORMATIONAL:
+            self._refuse_endless_head()
+            event = self._http.next_event()
+            if not isinstance(event, h11.InformationalResponse):
+                break
+            self._informational += 1
+        else:
+            raise h11.RemoteProtocolError("Too many informational responses before the answer")
         if isinstance(event, h11.Response):
             self._answer = event
+
+    def _refuse_endless_head(self) -> None:
+        """Refuse a head of thousands of lines before anything is made of them."""
+        arrived = self._http.trailing_data[0]
+        if arrived.count(b"\n") > _MOST_LINES:
+            end = _END_OF_HEAD.search(arrived)
+            if arrived.count(b"\n", 0, end.start() if end else None) > _MOST_LINES:
+                raise h11.RemoteProtocolError("Too many header lines")
 
     async def _feed(self, timeout: float | None) -> None:
         """Give h11 what arrives next."""

@@ -6,6 +6,8 @@ import zlib
 from contextlib import aclosing
 from typing import TYPE_CHECKING, cast
 
+import anyio.lowlevel
+
 from ccv2_async import errors
 
 if TYPE_CHECKING:
@@ -58,6 +60,8 @@ async def unpacked(
                         status=response.status_code,
                     )
                 yield piece
+                if unpacker is not None:
+                    await anyio.lowlevel.checkpoint()  # a few bytes may hold very many pieces
             if unpacker is not None and unpacker.broken:
                 break
     if unpacker is not None and not unpacker.whole:

@@ -245,6 +245,8 @@ async def test_a_call_that_is_cancelled_closes_its_connection(engine: DirectEngi
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n{}",
         b"HTTP/1.1 2000 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"a:\r\n" * 1000 + b"Content-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 100 \r\n\r\n" * 1000 + PLAIN,
         CHUNKED + b"zz\r\n",
         CHUNKED + b"5\r\nab",
         b"HTTP/1.1 200 OK\r\nContent-Le",
@@ -274,6 +276,47 @@ async def test_a_head_without_an_end_is_not_read_on(engine: DirectEngine, line: 
             await ask(engine, request(server))
         await until(lambda: not server.open)
         assert written < 64 * 1024 * 1024
+
+
+async def test_many_small_chunks_leave_others_their_turns(engine: DirectEngine) -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with serving(saying(CHUNKED + b"1\r\n \r\n" * 10_000 + b"0\r\n\r\n")) as server:
+        response = await engine.send(request(server))
+        await asyncio.sleep(0.05)  # all of it arrives
+        task = asyncio.create_task(others())
+        assert await response.aread() == b" " * 10_000
+        task.cancel()
+        await response.aclose()
+    assert turns >= 100
+
+
+async def test_what_breaks_the_rules_while_a_body_is_sent_is_heard_at_once(
+    engine: DirectEngine,
+) -> None:
+    async def nonsense(wire: Wire) -> None:
+        await wire.head()
+        await wire.write(b"nonsense\r\n\r\n")
+        await wire.reader.read()  # keeps the connection open
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"a"
+        await asyncio.Event().wait()
+
+    async with RawServer(nonsense) as server:
+        sent = httpx.Request(
+            "POST", f"{server.origin}/x", content=body(), headers={"Content-Length": "2"}
+        )
+        sent.extensions = {"timeout": {}}  # no limit
+        with pytest.raises(httpx.RemoteProtocolError):
+            async with asyncio.timeout(10):
+                await engine.send(sent)
 
 
 # --- names and values
