@@ -130,15 +130,17 @@ class Library(Resource):
         folder, never to a silent second upload.
 
         Args:
-            file: A path, bytes, an async stream of bytes (an async iterable or an object with an
-                async `read(n)`), or a function that opens such a stream anew for each attempt.
+            file: A path, bytes, a file object opened for reading bytes, an async stream of bytes
+                (an async iterable or an object with an async `read(n)`), or a function that
+                opens such a stream again for each attempt. A file object is sent from its
+                current position to its end, and is never closed.
             folder_id: The folder it goes to; "0" is the root.
-            name: Its name in the library, at most 80 characters; the path's own unless given.
-                Bytes and streams need one.
+            name: Its name in the library, at most 80 characters; the name of the path or of the
+                file object unless given. Bytes and streams need one.
             description: At most 100 characters.
             source: Where it is said to come from.
             file_type: One of `FileType`; read from the name's extension unless given.
-            length: Bytes; streams need it.
+            length: Bytes; streams and file objects that cannot seek need it.
             on_progress: A function or coroutine function that is told of each `Progress`.
             on_ambiguous: "look" settles a lost answer by looks into the folder; "raise" raises
                 `AmbiguousUpload` at once.

@@ -79,13 +79,12 @@ class DigestedSource:
     """A source that can be read once, and remembers the digest of what was read.
 
     Args:
-        source: The stream.
+        source: The stream or the file object.
     """
-
-    filename: str | None = None
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        self.filename: str | None = source.filename
         self.name: str = source.name
         self.digest: bytes | None = None
 

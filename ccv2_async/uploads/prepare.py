@@ -12,7 +12,7 @@ from ccv2_async.models import FileSource, FileType
 from ccv2_async.models.arguments import checked_id, checked_text, one_of
 from ccv2_async.transport.calls.call import UPLOAD_DEADLINE
 from ccv2_async.transport.files.multipart import FilePart, lay_out
-from ccv2_async.transport.files.sources import StreamSource, as_source
+from ccv2_async.transport.files.sources import FileObjectSource, StreamSource, as_source
 from ccv2_async.transport.quota.budget import Lane
 from ccv2_async.uploads.compare import DigestedSource
 
@@ -114,11 +114,13 @@ def prepare(
     if name is not None:
         checked_text(name, "name")
     opened = as_source(file, length=length, name=name if not is_path(file) else None)
-    if isinstance(opened, StreamSource) and opened.is_read_once:
+    if isinstance(opened, StreamSource | FileObjectSource) and opened.is_read_once:
         opened = DigestedSource(opened)
     given = name if name is not None else opened.filename
     if given is None:
-        raise errors.InvalidField("name", None, "bytes and streams need a name with an extension")
+        raise errors.InvalidField(
+            "name", None, "a name with an extension is needed, unless a path or file has one"
+        )
     shown = given.replace("\\", "/").rpartition("/")[2]
     if not shown or len(shown) > MAX_NAME:
         raise errors.InvalidField("name", given, f"a file name of 1 to {MAX_NAME} characters")

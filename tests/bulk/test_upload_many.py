@@ -123,6 +123,17 @@ async def test_a_stream_is_uploaded_too(client: ConstantContact, sandbox: Sandbo
     assert (result.path, result.state) == ("a.png", BulkState.DONE)
 
 
+async def test_file_objects_are_uploaded_under_their_names(
+    client: ConstantContact, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(PICTURE)
+    with (tmp_path / "a.png").open("rb") as file:
+        many = client.upload_many([file, FileToUpload(io.BytesIO(PICTURE), name="b.png")])
+        results = await results_of(many)
+    assert {result.state for result in results} == {BulkState.DONE}
+    assert {file["name"] for file in sandbox.admin.files()} == {"a.png", "b.png"}
+
+
 async def awaited(_: object) -> None:
     """A coroutine function."""
 

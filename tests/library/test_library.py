@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,36 @@ async def test_a_file_from_disk_gets_its_own_name_type_and_description(
     assert (file.name, file.description, file.size) == ("Menü des Tages.PNG", "Today's", 7)
     assert sandbox.admin.content(file.id) == b"picture"
     assert told == [0, 7]
+
+
+async def test_file_objects_are_sent_from_where_they_are_and_stay_open(
+    cc: ConstantContact, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    path = tmp_path / "menu.pdf"
+    path.write_bytes(b"skipped, sent")
+    memory = io.BytesIO(b"picture")
+    sandbox.admin.fault("throttled", "POST", path="/library/files")
+    with path.open("rb") as file:
+        file.seek(9)
+        stored = await cc.library.upload(file)
+        assert not file.closed
+    picture = await cc.library.begin_upload(memory, name="logo.png")
+    assert (stored.name, sandbox.admin.content(stored.id)) == ("menu.pdf", b"sent")
+    assert (sandbox.admin.content(picture.id), memory.closed) == (b"picture", False)
+
+
+async def test_a_file_object_without_a_name_or_anything_left_is_refused_unsent(
+    cc: ConstantContact, sandbox: Sandbox
+) -> None:
+    with pytest.raises(errors.InvalidField, match="name"):
+        await cc.library.upload(io.BytesIO(b"abc"))
+    read = io.BytesIO(b"abc")
+    read.read()
+    with pytest.raises(errors.FileRefused, match="seek"):
+        await cc.library.upload(read, name="menu.pdf")
+    with pytest.raises(errors.FileRefused, match="empty"):
+        await cc.library.upload(io.BytesIO(), name="menu.pdf")
+    assert sandbox.admin.requests("POST") == []
 
 
 @pytest.mark.parametrize(

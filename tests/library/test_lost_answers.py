@@ -306,6 +306,19 @@ async def test_a_stream_that_is_read_once_can_be_adopted(
     assert [file["id"] for file in sandbox.admin.files()] == [poller.id]
 
 
+async def test_a_file_object_that_cannot_seek_can_be_adopted(
+    connect: Callable[..., Any], sandbox: Sandbox
+) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"abc")
+    os.close(writing)
+    cc = await connect(sandbox)
+    sandbox.admin.fault("lose_answer", "POST")
+    with open(reading, "rb") as pipe:  # noqa: ASYNC230, PTH123  # a descriptor
+        poller = await cc.library.begin_upload(pipe, name="menu.pdf", length=3)
+    assert [file["id"] for file in sandbox.admin.files()] == [poller.id]
+
+
 async def test_a_file_that_is_still_processed_is_followed_until_it_can_be_compared(
     connect: Callable[..., Any],
 ) -> None:

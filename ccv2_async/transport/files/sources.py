@@ -1,4 +1,4 @@
-"""What a file's bytes come from: a path, bytes in memory, or an async stream of known length.
+"""What a file's bytes come from: a path, a file object, bytes, or an async stream.
 
 Every source keeps one promise: what `read` hands out is exactly as long as was announced, and
 by the time the last byte is handed out it is certain that the source ended there. A body built on
@@ -8,11 +8,9 @@ it can therefore never send a form that is complete but wrong.
 from __future__ import annotations
 
 import inspect
-import io
 import logging
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeGuard, cast
 
 from ccv2_async.errors import (
@@ -22,6 +20,8 @@ from ccv2_async.errors import (
     SourceConsumed,
     UsageError,
 )
+from ccv2_async.transport.files.names import last_part, printable
+from ccv2_async.transport.files.objects import BinaryFile, FileObjectSource, is_file_object
 from ccv2_async.transport.files.reading import OpenFile, measure, open_and_read, state_of
 from ccv2_async.transport.files.threads import WHOLE_FILE_LIMIT
 
@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncReader",
+    "BinaryFile",
     "BytesSource",
     "FileInput",
+    "FileObjectSource",
     "OpenSource",
     "PathSource",
     "Source",
@@ -62,7 +64,14 @@ StreamFactory: TypeAlias = Callable[[], StreamInput | Awaitable[StreamInput]]
 """A function that opens an async stream, anew each time."""
 
 FileInput: TypeAlias = (
-    str | os.PathLike[str] | bytes | bytearray | memoryview | StreamInput | StreamFactory
+    str
+    | os.PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | BinaryFile
+    | StreamInput
+    | StreamFactory
 )
 """What a user may give as a file."""
 
@@ -124,7 +133,7 @@ class BytesSource:
 
     def __init__(self, content: bytes, *, name: str | None = None) -> None:
         self.content = content
-        self.name: str = _printable(name or f"{len(content)} bytes")
+        self.name: str = printable(name or f"{len(content)} bytes")
 
     async def prepare(self, threads: FileThreads) -> int:  # noqa: ARG002  # no file work here
         """The number of bytes."""
@@ -147,8 +156,8 @@ class PathSource:
 
     def __init__(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
         self.path: str = os.fspath(path)
-        self.name: str = _printable(name or self.path)
-        self.filename: str | None = _last_part(self.path)
+        self.name: str = printable(name or self.path)
+        self.filename: str | None = last_part(self.path)
         self._first_seen: FileState | None = None
 
     async def prepare(self, threads: FileThreads) -> int:
@@ -218,7 +227,7 @@ class StreamSource:
         name: str | None = None,
     ) -> None:
         self.length = length
-        self.name: str = _printable(name or "stream")
+        self.name: str = printable(name or "stream")
         self._factory: StreamFactory | None = None
         self._stream: StreamInput | None = None
         self._begun = False
@@ -272,16 +281,18 @@ def as_source(
     """A source of whatever the user gave.
 
     Args:
-        file: A path, bytes, an async iterable of bytes, an object with an async `read(n)`, or a
-            function without arguments that returns either. A source is returned as it is.
-        length: The exact number of bytes of a stream; streams need it, nothing else takes it.
+        file: A path, bytes, a file object opened for reading bytes, an async iterable of bytes,
+            an object with an async `read(n)`, or a function without arguments that returns
+            either of the last two. A source is returned as it is.
+        length: The exact number of bytes. Streams and file objects that cannot seek need it;
+            paths and bytes do not take it.
         name: What messages call it.
 
     Raises:
         InvalidField: It is something else, or a length is missing, wrong or out of place. Nothing
             was sent.
     """
-    if isinstance(file, BytesSource | PathSource | StreamSource):
+    if isinstance(file, BytesSource | PathSource | FileObjectSource | StreamSource):
         return file
     if isinstance(file, str | os.PathLike):
         _refuse_length(length)
@@ -289,10 +300,13 @@ def as_source(
     if isinstance(file, bytes | bytearray | memoryview):
         _refuse_length(length)
         return BytesSource(bytes(file), name=name)
-    if isinstance(file, io.IOBase):
-        raise InvalidField("file", file, "a file opened for blocking reads; give its path instead")
-    if not _is_stream(file) and (isinstance(file, type) or not callable(file)):
-        raise InvalidField("file", file, "give a path, bytes, or an async stream of bytes")
+    if not _is_stream(file):
+        if is_file_object(file):
+            return FileObjectSource(file, length=length, name=name)
+        if isinstance(file, type) or not callable(file):
+            raise InvalidField(
+                "file", file, "give a path, bytes, a file object, or an async stream of bytes"
+            )
     if isinstance(length, bool) or not isinstance(length, int) or length < 0:
         raise InvalidField("length", length, "a stream needs its exact length in bytes")
     return StreamSource(cast("StreamInput", file), length=length, name=name)
@@ -407,7 +421,7 @@ def _close(opened: Opened) -> None:
 
 def _refuse_length(length: int | None) -> None:
     if length is not None:
-        raise InvalidField("length", length, "only a stream takes a length")
+        raise InvalidField("length", length, "only a stream or a file object takes a length")
 
 
 def _path_text(path: str | os.PathLike[str]) -> str:
@@ -425,17 +439,3 @@ def _is_reader(thing: object) -> TypeGuard[AsyncReader]:
 
 def _is_stream(thing: object) -> TypeGuard[StreamInput]:
     return _is_reader(thing) or isinstance(thing, AsyncIterable)
-
-
-def _last_part(path: str) -> str:
-    last = os.path.basename(path)  # noqa: PTH119  # making a Path takes ten times as long
-    return last if last not in {"", "."} else Path(path).name
-
-
-def _printable(name: str) -> str:
-    """The name with whatever could forge a line of a log or upset a terminal written out."""
-    if name.isprintable():
-        return name
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in name
-    )

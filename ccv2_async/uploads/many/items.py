@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 from ccv2_async.errors import FileRefused, InvalidField
+from ccv2_async.transport.files.objects import path_of
 from ccv2_async.uploads.many.folders import check_names
 
 if TYPE_CHECKING:
@@ -37,12 +38,12 @@ class FileToUpload:
     """One file of a bulk upload, where it needs more than a path.
 
     Attributes:
-        file: A path; without a journal also bytes or a stream.
+        file: A path; without a journal also bytes, a file object or a stream.
         folder_id: The library folder; the one of the whole bulk upload unless given.
         folders: Names of folders below that one; they are created where they are missing.
         name: Its name in the library; the path's own unless given.
         description: At most 100 characters.
-        length: Bytes; streams need it.
+        length: Bytes; streams and file objects that cannot seek need it.
     """
 
     file: FileInput
@@ -64,7 +65,7 @@ class FileToUpload:
         """What messages call it."""
         if isinstance(self.file, str | os.PathLike):
             return os.fspath(self.file)
-        return self.name or "bytes or stream"
+        return self.name or path_of(self.file) or "bytes or stream"
 
 
 Item: TypeAlias = "FileInput | FileToUpload"
