@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ccv2_async.errors import InvalidField
-from ccv2_async.models.kinds import (
+from ccv2_async.models.validation import (
     FLAG,
     TEXT,
     is_flag,

@@ -21,8 +21,8 @@ import httpx
 from ccv2_async import errors
 from ccv2_async.client_options import check_options
 from ccv2_async.models.convert import decode
-from ccv2_async.models.kinds import is_text
 from ccv2_async.models.oauth import AccessToken, TokenInfo
+from ccv2_async.models.validation import is_text
 from ccv2_async.transport.calls import answers
 from ccv2_async.transport.calls.credentials import Redacting
 from ccv2_async.transport.calls.origin import checked_origin

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 
 from ccv2_async.errors import InvalidField
-from ccv2_async.models.kinds import is_text
+from ccv2_async.models.validation import is_text
 
 SIGNATURE_HEADER = "x-ctct-hmac-sha256"
 """The header that carries the signature."""

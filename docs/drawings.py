@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ccv2_async.activities.status import ACTIVITY
-from ccv2_async.models.outcomes import Outcome
+from ccv2_async.models.base import Outcome
 from ccv2_async.polling import schedule
 from ccv2_async.polling.job import Job, State
 from ccv2_async.transport.calls import retry

@@ -10,7 +10,7 @@ from ccv2_async.activities.csv_survey import MOST_ROWS, Unfit, is_address, split
 from ccv2_async.errors import InvalidField
 from ccv2_async.models import AddContactsRequest, ImportData
 from ccv2_async.models.convert import encode_body
-from ccv2_async.models.rules import check
+from ccv2_async.models.validation import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 from ccv2_async import errors
 from ccv2_async.activities.row_errors import told
 from ccv2_async.models.activities import ACTIVITY_OUTCOMES, Activity, activity_outcome
+from ccv2_async.models.base import Outcome
 from ccv2_async.models.convert import BadRow
-from ccv2_async.models.outcomes import Outcome
 from ccv2_async.polling.job import HOLE, LONGEST_WORD, UNTOLD, JobKind, Row, rows_of
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.links import segment

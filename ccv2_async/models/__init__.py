@@ -1,495 +1,74 @@
 """The resources of the service as immutable attrs classes, and their conversion from and to JSON.
 
-Every name below is imported when it is first used, so that importing the package stays quick.
-Fields that the service may leave out are None; collections are tuples; ids are text, dates are
-aware, and a word that an enumeration does not know stays plain text.
+Fields that the service may leave out are None; collections are tuples; ids are text; dates have a
+time zone. A word that an enumeration does not know stays plain text.
+
+The public names are those in the `__all__` of the modules below. Modules are imported one
+after another until the name that is asked for is found, so that importing the package stays quick.
 """
+
+# ruff: noqa: F403  # the lists of names are in the modules
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ccv2_async.models.account import (
-        AccountAddress,
-        AccountInfo,
-        VerifiedEmailAddress,
-        VerifiedEmailStatus,
-    )
-    from ccv2_async.models.activities import (
-        ACTIVITY_OUTCOMES,
-        Activity,
-        ActivityError,
-        ActivityStatus,
-        ActivityType,
-        activity_outcome,
-    )
-    from ccv2_async.models.activity_requests import (
-        AddContactsRequest,
-        ClearListsRequest,
-        ExportContactsRequest,
-        ExportSortBy,
-        ImportAddress,
-        ImportCustomField,
-        ImportData,
-        RemoveContactsRequest,
-    )
-    from ccv2_async.models.campaigns import (
-        Campaign,
-        CampaignPreview,
-        CampaignStatus,
-        CampaignSummary,
-        CampaignWrite,
-        ClickThroughDetail,
-        EmailContentFormat,
-        GreetingName,
-        MessageFooter,
-        Schedule,
-        ScheduleWrite,
-        SentToContactList,
-        TemplateType,
-        TestSend,
-        TestSendFormat,
-        TrackingSummary,
-    )
-    from ccv2_async.models.common import (
-        ErrorItem,
-    )
-    from ccv2_async.models.contacts import (
-        ActionBy,
-        Address,
-        AddressType,
-        ConfirmStatus,
-        Contact,
-        ContactStatus,
-        ContactWrite,
-        CustomField,
-        EmailAddress,
-        Note,
-        SignupForm,
-        SignupFormWrite,
-    )
-    from ccv2_async.models.convert import (
-        decode,
-        encode,
-        structure,
-        unstructure,
-    )
-    from ccv2_async.models.event_parts import (
-        CurrencyType,
-        EventAddress,
-        EventContact,
-        InformationSection,
-        NotificationOption,
-        NotificationType,
-        OnlineMeeting,
-        PaymentOption,
-        TrackInformation,
-    )
-    from ccv2_async.models.event_sales import (
-        DiscountScope,
-        DiscountType,
-        Fee,
-        FeeScope,
-        FeeWrite,
-        Item,
-        ItemAttribute,
-        ItemAttributeWrite,
-        ItemWrite,
-        Promocode,
-        PromocodeStatus,
-        PromocodeType,
-        PromocodeWrite,
-    )
-    from ccv2_async.models.events import (
-        Event,
-        EventStatus,
-        EventStatusPatch,
-        EventSummary,
-        EventType,
-        EventWrite,
-    )
-    from ccv2_async.models.library import (
-        FILE_OUTCOMES,
-        FileSortOrder,
-        FileSource,
-        FileStatus,
-        FileType,
-        FileTypeQuery,
-        FileUploadStatus,
-        FolderSortOrder,
-        LibraryFile,
-        LibraryFileUpdate,
-        LibraryFolder,
-        LibraryFolderWrite,
-        LibraryInfo,
-        MoveResult,
-        Thumbnail,
-        UsageSummary,
-        file_outcome,
-    )
-    from ccv2_async.models.lists import (
-        ContactList,
-        ContactListRef,
-        ContactListStatus,
-        ContactListWrite,
-    )
-    from ccv2_async.models.oauth import (
-        AccessToken,
-        OAuthError,
-        TokenInfo,
-    )
-    from ccv2_async.models.outcomes import (
-        Outcome,
-    )
-    from ccv2_async.models.pages import (
-        Page,
-    )
-    from ccv2_async.models.registrants import (
-        AttendanceStatus,
-        Guest,
-        Guests,
-        OrderLine,
-        PaymentSummary,
-        PromocodeInfo,
-        Registrant,
-        RegistrantDetail,
-        RegistrantField,
-        RegistrantOrder,
-        RegistrantPromocode,
-        RegistrantSection,
-    )
-    from ccv2_async.models.rules import (
-        Rule,
-        check,
-    )
-    from ccv2_async.models.tracking import (
-        BounceActivity,
-        BounceCode,
-        ClickActivity,
-        ContactCampaignSummary,
-        ContactTrackingSummary,
-        ForwardActivity,
-        OpenActivity,
-        SendActivity,
-        TrackingActivity,
-        TrackingActivityType,
-        UnsubscribeActivity,
-        UnsubscribeSource,
+    from ccv2_async.models.account import *
+    from ccv2_async.models.activities import *
+    from ccv2_async.models.activity_requests import *
+    from ccv2_async.models.base import *
+    from ccv2_async.models.campaigns import *
+    from ccv2_async.models.contacts import *
+    from ccv2_async.models.convert import *
+    from ccv2_async.models.event_parts import *
+    from ccv2_async.models.event_sales import *
+    from ccv2_async.models.events import *
+    from ccv2_async.models.library import *
+    from ccv2_async.models.lists import *
+    from ccv2_async.models.oauth import *
+    from ccv2_async.models.registrants import *
+    from ccv2_async.models.tracking import *
+    from ccv2_async.models.validation import *
+
+    __all__: list[str]
+else:
+    _MODULES = (
+        "library",
+        "activities",
+        "base",
+        "convert",
+        "validation",
+        "lists",
+        "contacts",
+        "activity_requests",
+        "campaigns",
+        "tracking",
+        "account",
+        "oauth",
+        "event_parts",
+        "events",
+        "event_sales",
+        "registrants",
     )
 
-__all__ = [
-    "ACTIVITY_OUTCOMES",
-    "FILE_OUTCOMES",
-    "AccessToken",
-    "AccountAddress",
-    "AccountInfo",
-    "ActionBy",
-    "Activity",
-    "ActivityError",
-    "ActivityStatus",
-    "ActivityType",
-    "AddContactsRequest",
-    "Address",
-    "AddressType",
-    "AttendanceStatus",
-    "BounceActivity",
-    "BounceCode",
-    "Campaign",
-    "CampaignPreview",
-    "CampaignStatus",
-    "CampaignSummary",
-    "CampaignWrite",
-    "ClearListsRequest",
-    "ClickActivity",
-    "ClickThroughDetail",
-    "ConfirmStatus",
-    "Contact",
-    "ContactCampaignSummary",
-    "ContactList",
-    "ContactListRef",
-    "ContactListStatus",
-    "ContactListWrite",
-    "ContactStatus",
-    "ContactTrackingSummary",
-    "ContactWrite",
-    "CurrencyType",
-    "CustomField",
-    "DiscountScope",
-    "DiscountType",
-    "EmailAddress",
-    "EmailContentFormat",
-    "ErrorItem",
-    "Event",
-    "EventAddress",
-    "EventContact",
-    "EventStatus",
-    "EventStatusPatch",
-    "EventSummary",
-    "EventType",
-    "EventWrite",
-    "ExportContactsRequest",
-    "ExportSortBy",
-    "Fee",
-    "FeeScope",
-    "FeeWrite",
-    "FileSortOrder",
-    "FileSource",
-    "FileStatus",
-    "FileType",
-    "FileTypeQuery",
-    "FileUploadStatus",
-    "FolderSortOrder",
-    "ForwardActivity",
-    "GreetingName",
-    "Guest",
-    "Guests",
-    "ImportAddress",
-    "ImportCustomField",
-    "ImportData",
-    "InformationSection",
-    "Item",
-    "ItemAttribute",
-    "ItemAttributeWrite",
-    "ItemWrite",
-    "LibraryFile",
-    "LibraryFileUpdate",
-    "LibraryFolder",
-    "LibraryFolderWrite",
-    "LibraryInfo",
-    "MessageFooter",
-    "MoveResult",
-    "Note",
-    "NotificationOption",
-    "NotificationType",
-    "OAuthError",
-    "OnlineMeeting",
-    "OpenActivity",
-    "OrderLine",
-    "Outcome",
-    "Page",
-    "PaymentOption",
-    "PaymentSummary",
-    "Promocode",
-    "PromocodeInfo",
-    "PromocodeStatus",
-    "PromocodeType",
-    "PromocodeWrite",
-    "Registrant",
-    "RegistrantDetail",
-    "RegistrantField",
-    "RegistrantOrder",
-    "RegistrantPromocode",
-    "RegistrantSection",
-    "RemoveContactsRequest",
-    "Rule",
-    "Schedule",
-    "ScheduleWrite",
-    "SendActivity",
-    "SentToContactList",
-    "SignupForm",
-    "SignupFormWrite",
-    "TemplateType",
-    "TestSend",
-    "TestSendFormat",
-    "Thumbnail",
-    "TokenInfo",
-    "TrackInformation",
-    "TrackingActivity",
-    "TrackingActivityType",
-    "TrackingSummary",
-    "UnsubscribeActivity",
-    "UnsubscribeSource",
-    "UsageSummary",
-    "VerifiedEmailAddress",
-    "VerifiedEmailStatus",
-    "activity_outcome",
-    "check",
-    "decode",
-    "encode",
-    "file_outcome",
-    "structure",
-    "unstructure",
-]
-
-_NAMES = {
-    "account": (
-        "AccountAddress",
-        "AccountInfo",
-        "VerifiedEmailAddress",
-        "VerifiedEmailStatus",
-    ),
-    "activities": (
-        "ACTIVITY_OUTCOMES",
-        "Activity",
-        "ActivityError",
-        "ActivityStatus",
-        "ActivityType",
-        "activity_outcome",
-    ),
-    "activity_requests": (
-        "AddContactsRequest",
-        "ClearListsRequest",
-        "ExportContactsRequest",
-        "ExportSortBy",
-        "ImportAddress",
-        "ImportCustomField",
-        "ImportData",
-        "RemoveContactsRequest",
-    ),
-    "campaigns": (
-        "Campaign",
-        "CampaignPreview",
-        "CampaignStatus",
-        "CampaignSummary",
-        "CampaignWrite",
-        "ClickThroughDetail",
-        "EmailContentFormat",
-        "GreetingName",
-        "MessageFooter",
-        "Schedule",
-        "ScheduleWrite",
-        "SentToContactList",
-        "TemplateType",
-        "TestSend",
-        "TestSendFormat",
-        "TrackingSummary",
-    ),
-    "common": ("ErrorItem",),
-    "contacts": (
-        "ActionBy",
-        "Address",
-        "AddressType",
-        "ConfirmStatus",
-        "Contact",
-        "ContactStatus",
-        "ContactWrite",
-        "CustomField",
-        "EmailAddress",
-        "Note",
-        "SignupForm",
-        "SignupFormWrite",
-    ),
-    "convert": (
-        "decode",
-        "encode",
-        "structure",
-        "unstructure",
-    ),
-    "event_parts": (
-        "CurrencyType",
-        "EventAddress",
-        "EventContact",
-        "InformationSection",
-        "NotificationOption",
-        "NotificationType",
-        "OnlineMeeting",
-        "PaymentOption",
-        "TrackInformation",
-    ),
-    "event_sales": (
-        "DiscountScope",
-        "DiscountType",
-        "Fee",
-        "FeeScope",
-        "FeeWrite",
-        "Item",
-        "ItemAttribute",
-        "ItemAttributeWrite",
-        "ItemWrite",
-        "Promocode",
-        "PromocodeStatus",
-        "PromocodeType",
-        "PromocodeWrite",
-    ),
-    "events": (
-        "Event",
-        "EventStatus",
-        "EventStatusPatch",
-        "EventSummary",
-        "EventType",
-        "EventWrite",
-    ),
-    "library": (
-        "FILE_OUTCOMES",
-        "FileSortOrder",
-        "FileSource",
-        "FileStatus",
-        "FileType",
-        "FileTypeQuery",
-        "FileUploadStatus",
-        "FolderSortOrder",
-        "LibraryFile",
-        "LibraryFileUpdate",
-        "LibraryFolder",
-        "LibraryFolderWrite",
-        "LibraryInfo",
-        "MoveResult",
-        "Thumbnail",
-        "UsageSummary",
-        "file_outcome",
-    ),
-    "lists": (
-        "ContactList",
-        "ContactListRef",
-        "ContactListStatus",
-        "ContactListWrite",
-    ),
-    "oauth": (
-        "AccessToken",
-        "OAuthError",
-        "TokenInfo",
-    ),
-    "outcomes": ("Outcome",),
-    "pages": ("Page",),
-    "registrants": (
-        "AttendanceStatus",
-        "Guest",
-        "Guests",
-        "OrderLine",
-        "PaymentSummary",
-        "PromocodeInfo",
-        "Registrant",
-        "RegistrantDetail",
-        "RegistrantField",
-        "RegistrantOrder",
-        "RegistrantPromocode",
-        "RegistrantSection",
-    ),
-    "rules": (
-        "Rule",
-        "check",
-    ),
-    "tracking": (
-        "BounceActivity",
-        "BounceCode",
-        "ClickActivity",
-        "ContactCampaignSummary",
-        "ContactTrackingSummary",
-        "ForwardActivity",
-        "OpenActivity",
-        "SendActivity",
-        "TrackingActivity",
-        "TrackingActivityType",
-        "UnsubscribeActivity",
-        "UnsubscribeSource",
-    ),
-}
-_HOME = {name: module for module, names in _NAMES.items() for name in names}
-
-
-if not TYPE_CHECKING:  # a type checker would otherwise take any name for granted
-
-    def __getattr__(name: str) -> object:
-        """The class of that name, from the module of its area."""
-        module = _HOME.get(name)
-        if module is None:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{__name__}.{module}"), name)
-        globals()[name] = value
-        return value
+    def __getattr__(name: str) -> Any:
+        """Return a public name from the module that lists it."""
+        if name == "__all__":
+            return sorted(name for module in _MODULES for name in _load(module).__all__)
+        # `from ccv2_async.models import hooks` asks here before it imports the module.
+        if not name.startswith("_") and find_spec(f"{__name__}.{name}") is None:
+            for module in map(_load, _MODULES):
+                if name in module.__all__:
+                    value = globals()[name] = getattr(module, name)
+                    return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def __dir__() -> list[str]:
-        """The names that can be imported."""
-        return __all__
+        """Return the public names."""
+        return __getattr__("__all__")
+
+    def _load(module: str) -> Any:
+        return import_module(f"{__name__}.{module}")

@@ -5,14 +5,13 @@ Source: the account pages of the v2 reference.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping  # noqa: TC003  # read at run time by the converter
+from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
-from typing import Any, ClassVar
 
 import attrs
 
-from ccv2_async.models.inputs import to_tuple
-from ccv2_async.models.rules import rule
+from ccv2_async.models.base import Model, to_tuple
+from ccv2_async.models.validation import rule
 
 __all__ = [
     "AccountAddress",
@@ -30,7 +29,7 @@ class VerifiedEmailStatus(StrEnum):
 
 
 @attrs.frozen(weakref_slot=False)
-class AccountAddress:
+class AccountAddress(Model):
     """The postal address of an account.
 
     Attributes:
@@ -53,7 +52,6 @@ class AccountAddress:
     state: str | None = None
     postal_code: str | None = None
     country_code: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 def _addresses(values: Iterable[AccountAddress]) -> tuple[AccountAddress, ...]:
@@ -62,7 +60,7 @@ def _addresses(values: Iterable[AccountAddress]) -> tuple[AccountAddress, ...]:
 
 
 @attrs.frozen(weakref_slot=False)
-class AccountInfo:
+class AccountInfo(Model):
     """Who the account belongs to.
 
     Source: summary-information-api.
@@ -83,7 +81,7 @@ class AccountInfo:
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __omit_empty__: ClassVar[bool] = True
+    __omit_empty__ = True
 
     website: str | None = None
     organization_name: str | None = None
@@ -98,11 +96,10 @@ class AccountInfo:
     organization_addresses: tuple[AccountAddress, ...] = attrs.field(
         default=(), converter=_addresses
     )
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class VerifiedEmailAddress:
+class VerifiedEmailAddress(Model):
     """An address that campaigns may be sent from, once it is confirmed.
 
     Source: verify-email-addresses.
@@ -113,8 +110,7 @@ class VerifiedEmailAddress:
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset({"status"})
+    __read_only__ = frozenset({"status"})
 
     email_address: str = attrs.field(metadata=rule(required=True))
     status: VerifiedEmailStatus | str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)

@@ -5,14 +5,12 @@ Source: the bulk activities pages of the v2 reference.
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
-from typing import Any
 
 import attrs
 
-from ccv2_async.models.outcomes import Outcome
+from ccv2_async.models.base import Model, Outcome
 
 __all__ = [
     "ACTIVITY_OUTCOMES",
@@ -64,7 +62,7 @@ class ActivityType(StrEnum):
 
 
 @attrs.frozen(weakref_slot=False)
-class ActivityError:
+class ActivityError(Model):
     """A row that an activity could not take, or took with a warning.
 
     Attributes:
@@ -77,11 +75,10 @@ class ActivityError:
     message: str | None = None
     line_number: int | None = None
     email_address: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class Activity:
+class Activity(Model):
     """A bulk activity. The answer that starts one has no status yet, and its counts mean nothing.
 
     Source: bulk-activities-status-report-api.
@@ -118,7 +115,6 @@ class Activity:
     errors: tuple[ActivityError | str, ...] = ()
     warnings: tuple[ActivityError | str, ...] = ()
     file_name: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
     @property
     def outcome(self) -> Outcome:

@@ -5,15 +5,14 @@ Source: the bulk activities pages of the v2 reference.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping  # noqa: TC003  # read at run time by the converter
+from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
-from typing import Any, ClassVar
 
 import attrs
 
+from ccv2_async.models.base import Model, texts, to_tuple
 from ccv2_async.models.contacts import AddressType
-from ccv2_async.models.inputs import texts, to_tuple
-from ccv2_async.models.rules import rule
+from ccv2_async.models.validation import rule
 
 __all__ = [
     "AddContactsRequest",
@@ -35,7 +34,7 @@ class ExportSortBy(StrEnum):
 
 
 @attrs.frozen(weakref_slot=False)
-class ImportAddress:
+class ImportAddress(Model):
     """A postal address of a contact to import.
 
     Attributes:
@@ -64,11 +63,10 @@ class ImportAddress:
     country_code: str | None = None
     postal_code: str | None = None
     sub_postal_code: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class ImportCustomField:
+class ImportCustomField(Model):
     """A custom field of a contact to import.
 
     Attributes:
@@ -79,7 +77,6 @@ class ImportCustomField:
 
     name: str = attrs.field(metadata=rule(required=True))
     value: str = attrs.field(metadata=rule(required=True))
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 def _addresses(values: Iterable[ImportAddress]) -> tuple[ImportAddress, ...]:
@@ -93,7 +90,7 @@ def _custom_fields(values: Iterable[ImportCustomField]) -> tuple[ImportCustomFie
 
 
 @attrs.frozen(weakref_slot=False)
-class ImportData:
+class ImportData(Model):
     """A contact to import; for a removal the address alone.
 
     Attributes:
@@ -113,7 +110,7 @@ class ImportData:
         extra: Further fields to send.
     """
 
-    __omit_empty__: ClassVar[bool] = True
+    __omit_empty__ = True
 
     email_addresses: tuple[str, ...] = attrs.field(
         metadata=rule(required=True, min_length=1, max_length=1), converter=texts
@@ -132,11 +129,10 @@ class ImportData:
     custom_fields: tuple[ImportCustomField, ...] = attrs.field(
         default=(), metadata=rule(max_length=15), converter=_custom_fields
     )
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class AddContactsRequest:
+class AddContactsRequest(Model):
     """What is sent to add or update many contacts.
 
     Source: add-contacts-api.
@@ -154,11 +150,10 @@ class AddContactsRequest:
     column_names: tuple[str, ...] = attrs.field(
         default=(), metadata=rule(holds=("EMAIL", "EMAIL ADDRESS"))
     )
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class RemoveContactsRequest:
+class RemoveContactsRequest(Model):
     """What is sent to remove many contacts from lists.
 
     Source: remove-contacts-api.
@@ -173,11 +168,10 @@ class RemoveContactsRequest:
         metadata=rule(required=True, max_length=20_000)
     )
     lists: tuple[str, ...] = attrs.field(metadata=rule(required=True))
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class ClearListsRequest:
+class ClearListsRequest(Model):
     """What is sent to empty lists.
 
     Source: clear-lists-api.
@@ -188,11 +182,10 @@ class ClearListsRequest:
     """
 
     lists: tuple[str, ...] = attrs.field(metadata=rule(required=True))
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class ExportContactsRequest:
+class ExportContactsRequest(Model):
     """What is sent to export the contacts of a list.
 
     Source: export-contacts-api.
@@ -217,4 +210,3 @@ class ExportContactsRequest:
     )
     export_date_added: bool = attrs.field(default=True, metadata=rule(required=True))
     export_added_by: bool = attrs.field(default=True, metadata=rule(required=True))
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import attrs
 
 from ccv2_async.errors import InvalidField
-from ccv2_async.models.kinds import (
+from ccv2_async.models.validation import (
     FLAG,
     MOMENT,
     TEXT,
     a_model,
+    check,
     check_kinds,
     is_flag,
     is_number,
     is_text,
     is_whole,
+    rules_of,
 )
-from ccv2_async.models.rules import check, rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,15 +5,16 @@ Source: the e-mail campaign pages of the v2 reference.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping  # noqa: TC003  # read at run time by the converter
+from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
 from typing import Any, ClassVar, cast
 
 import attrs
 
-from ccv2_async.models.inputs import is_list_id, to_tuple
-from ccv2_async.models.rules import Need, rule
+from ccv2_async.models.base import Model, to_tuple
+from ccv2_async.models.lists import is_list_id
+from ccv2_async.models.validation import Need, rule
 
 __all__ = [
     "Campaign",
@@ -89,7 +90,7 @@ _NEEDS = (
 
 
 @attrs.frozen(weakref_slot=False)
-class MessageFooter:
+class MessageFooter(Model):
     """The foot of a campaign's message. Leave it out for the account's own.
 
     Attributes:
@@ -122,11 +123,10 @@ class MessageFooter:
     subscribe_link_text: str | None = None
     include_forward_email: bool | None = None
     include_subscribe_link: bool | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class TrackingSummary:
+class TrackingSummary(Model):
     """How often a campaign was sent, opened and so on.
 
     Attributes:
@@ -147,11 +147,10 @@ class TrackingSummary:
     unsubscribes: int | None = None
     bounces: int | None = None
     spam_count: int | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class ClickThroughDetail:
+class ClickThroughDetail(Model):
     """A link of a campaign and its clicks.
 
     Attributes:
@@ -164,11 +163,10 @@ class ClickThroughDetail:
     url: str | None = None
     url_uid: str | None = None
     click_count: int | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class SentToContactList:
+class SentToContactList(Model):
     """A list that a campaign goes to.
 
     Attributes:
@@ -177,11 +175,10 @@ class SentToContactList:
     """
 
     id: str = attrs.field(metadata=rule(required=True))
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class Campaign:
+class Campaign(Model):
     """An e-mail campaign. Writing one back replaces everything: what is None is erased.
 
     Source: email-campaigns, campaign-resource.
@@ -222,7 +219,7 @@ class Campaign:
             None here. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset(
+    __read_only__ = frozenset(
         {
             "id",
             "status",
@@ -238,7 +235,7 @@ class Campaign:
         }
     )
 
-    __needs__: ClassVar[tuple[Need, ...]] = _NEEDS
+    __needs__ = _NEEDS
 
     id: str
     name: str | None = attrs.field(default=None, metadata=rule(required=True, max_length=80))
@@ -281,7 +278,6 @@ class Campaign:
     last_run_date: datetime | None = None
     last_sent_date: datetime | None = None
     next_run_date: datetime | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 def _lists(values: Iterable[SentToContactList | str]) -> tuple[SentToContactList, ...]:
@@ -293,7 +289,7 @@ def _lists(values: Iterable[SentToContactList | str]) -> tuple[SentToContactList
 
 
 @attrs.frozen(weakref_slot=False)
-class CampaignWrite:
+class CampaignWrite(Model):
     """What is sent to create or replace a campaign.
 
     Source: email-campaigns, campaign-collection, POST.
@@ -322,8 +318,8 @@ class CampaignWrite:
         extra: Further fields to send.
     """
 
-    __needs__: ClassVar[tuple[Need, ...]] = _NEEDS
-    __omit_empty__: ClassVar[bool] = True
+    __needs__ = _NEEDS
+    __omit_empty__ = True
 
     name: str = attrs.field(metadata=rule(required=True, max_length=80))
     subject: str = attrs.field(metadata=rule(required=True, max_length=200))
@@ -349,11 +345,10 @@ class CampaignWrite:
     message_footer: MessageFooter | None = None
     sent_to_contact_lists: tuple[SentToContactList, ...] = attrs.field(default=(), converter=_lists)
     is_visible_in_ui: bool | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class CampaignSummary:
+class CampaignSummary(Model):
     """A row of a listing of campaigns.
 
     Source: email-campaigns, campaign-collection, GET.
@@ -371,11 +366,10 @@ class CampaignSummary:
     name: str | None = None
     status: CampaignStatus | str | None = None
     modified_date: datetime | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class Schedule:
+class Schedule(Model):
     """A time at which a campaign is sent.
 
     Source: email-scheduling.
@@ -389,11 +383,10 @@ class Schedule:
 
     id: str
     scheduled_date: datetime | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class ScheduleWrite:
+class ScheduleWrite(Model):
     """What is sent to schedule a campaign.
 
     Source: email-scheduling.
@@ -404,11 +397,10 @@ class ScheduleWrite:
     """
 
     scheduled_date: datetime | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class TestSend:
+class TestSend(Model):
     """What is sent to try a campaign out, and what comes back.
 
     Source: email-campaign-testsend-api.
@@ -429,11 +421,10 @@ class TestSend:
         default=TestSendFormat.HTML_AND_TEXT, metadata=rule(required=True, allowed=TestSendFormat)
     )
     personal_message: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class CampaignPreview:
+class CampaignPreview(Model):
     """A campaign as its readers will see it.
 
     Source: email-campaign-preview-api.
@@ -452,4 +443,3 @@ class CampaignPreview:
     reply_to_email: str | None = None
     preview_email_content: str | None = None
     preview_text_content: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)

@@ -5,16 +5,19 @@ Source: the contacts pages of the v2 reference.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping  # noqa: TC003  # read at run time by the converter
+from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 
-from ccv2_async.models.inputs import list_refs, to_tuple
-from ccv2_async.models.lists import ContactListRef  # noqa: TC001  # read at run time
-from ccv2_async.models.rules import rule
+from ccv2_async.models.base import Model, to_tuple
+from ccv2_async.models.lists import (
+    ContactListRef,  # noqa: TC001  # read at run time
+    list_refs,
+)
+from ccv2_async.models.validation import rule
 
 __all__ = [
     "ActionBy",
@@ -66,7 +69,7 @@ class AddressType(StrEnum):
 
 
 @attrs.frozen(weakref_slot=False)
-class EmailAddress:
+class EmailAddress(Model):
     """An e-mail address of a contact.
 
     Attributes:
@@ -82,9 +85,7 @@ class EmailAddress:
             None here. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset(
-        {"id", "status", "confirm_status", "opt_in_date", "opt_out_date"}
-    )
+    __read_only__ = frozenset({"id", "status", "confirm_status", "opt_in_date", "opt_out_date"})
 
     email_address: str = attrs.field(metadata=rule(required=True, max_length=80))
     id: str | None = None
@@ -95,11 +96,10 @@ class EmailAddress:
     )
     opt_in_date: datetime | None = None
     opt_out_date: datetime | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class Address:
+class Address(Model):
     """A postal address of a contact.
 
     Attributes:
@@ -117,7 +117,7 @@ class Address:
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset({"id"})
+    __read_only__ = frozenset({"id"})
 
     id: str | None = None
     address_type: AddressType | str | None = attrs.field(
@@ -132,11 +132,10 @@ class Address:
     country_code: str | None = None
     postal_code: str | None = None
     sub_postal_code: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class CustomField:
+class CustomField(Model):
     """A custom field of a contact.
 
     Attributes:
@@ -146,16 +145,15 @@ class CustomField:
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset({"label"})
+    __read_only__ = frozenset({"label"})
 
     name: str = attrs.field(metadata=rule(required=True))
     value: str = attrs.field(metadata=rule(required=True))
     label: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class Note:
+class Note(Model):
     """A note on a contact.
 
     Attributes:
@@ -167,17 +165,16 @@ class Note:
             None here. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset({"id", "created_date", "modified_date"})
+    __read_only__ = frozenset({"id", "created_date", "modified_date"})
 
     note: str | None = None
     id: str | None = None
     created_date: datetime | None = None
     modified_date: datetime | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class Contact:
+class Contact(Model):
     """A contact. Writing one back replaces everything: what is None is erased.
 
     Source: contacts-api, contacts-resource.
@@ -213,7 +210,7 @@ class Contact:
             None here. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset(
+    __read_only__ = frozenset(
         {
             "id",
             "contact_id",
@@ -257,7 +254,6 @@ class Contact:
     modified_date: datetime | None = None
     insert_date: datetime | None = None
     last_update_date: datetime | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
     @property
     def email(self) -> str | None:
@@ -286,7 +282,7 @@ def _notes(values: Iterable[Note]) -> tuple[Note, ...]:
 
 
 @attrs.frozen(weakref_slot=False)
-class ContactWrite:
+class ContactWrite(Model):
     """What is sent to create or replace a contact.
 
     Source: contacts-api, contacts-collection, POST.
@@ -311,7 +307,7 @@ class ContactWrite:
         extra: Further fields to send.
     """
 
-    __omit_empty__: ClassVar[bool] = True
+    __omit_empty__ = True
 
     email_addresses: tuple[EmailAddress, ...] = attrs.field(
         metadata=rule(required=True, min_length=1, max_length=1), converter=_emails
@@ -337,7 +333,6 @@ class ContactWrite:
     )
     notes: tuple[Note, ...] = attrs.field(default=(), converter=_notes)
     source_details: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 def _any(values: Iterable[Any]) -> tuple[Any, ...]:
@@ -346,7 +341,7 @@ def _any(values: Iterable[Any]) -> tuple[Any, ...]:
 
 
 @attrs.frozen(weakref_slot=False)
-class SignupFormWrite:
+class SignupFormWrite(Model):
     """What is sent to create a sign-up form.
 
     Attributes:
@@ -359,11 +354,10 @@ class SignupFormWrite:
     contact_lists: tuple[Any, ...] = attrs.field(metadata=rule(required=True), converter=_any)
     list_name: str | None = None
     source: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class SignupForm:
+class SignupForm(Model):
     """A sign-up form.
 
     Attributes:
@@ -378,4 +372,3 @@ class SignupForm:
     list_name: str | None = None
     source: str | None = None
     signup_form_url: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)

@@ -20,13 +20,20 @@ import attrs
 
 from ccv2_async import errors
 from ccv2_async.models import hooks, reading
-from ccv2_async.models.pages import Page
+from ccv2_async.models.base import Page
 from ccv2_async.models.reading import Misread
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from cattrs.preconf.orjson import OrjsonConverter
+
+__all__ = [
+    "decode",
+    "encode",
+    "structure",
+    "unstructure",
+]
 
 T = TypeVar("T")
 

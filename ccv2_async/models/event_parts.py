@@ -5,15 +5,14 @@ Source: the EventSpot pages of the v2 reference.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping  # noqa: TC003  # read at run time by the converter
+from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
-from typing import Any, ClassVar
 
 import attrs
 
-from ccv2_async.models.inputs import to_tuple
-from ccv2_async.models.rules import Need, rule
+from ccv2_async.models.base import Model, to_tuple
+from ccv2_async.models.validation import Need, rule
 
 __all__ = [
     "CurrencyType",
@@ -79,7 +78,7 @@ class NotificationType(StrEnum):
 
 
 @attrs.frozen(weakref_slot=False)
-class EventAddress:
+class EventAddress(Model):
     """Where an event takes place, or where cheques are sent.
 
     Attributes:
@@ -108,11 +107,10 @@ class EventAddress:
     postal_code: str | None = None
     latitude: float | None = None
     longitude: float | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class EventContact:
+class EventContact(Model):
     """Whom to ask about an event.
 
     Attributes:
@@ -127,11 +125,10 @@ class EventContact:
     email_address: str | None = None
     organization_name: str | None = None
     phone_number: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class NotificationOption:
+class NotificationOption(Model):
     """Whether the organiser is told of something.
 
     Attributes:
@@ -142,11 +139,10 @@ class NotificationOption:
 
     notification_type: NotificationType | str | None = None
     is_opted_in: bool | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class OnlineMeeting:
+class OnlineMeeting(Model):
     """How to take part in a virtual event.
 
     Attributes:
@@ -161,7 +157,6 @@ class OnlineMeeting:
     provider_meeting_id: str | None = None
     provider_type: str | None = None
     url: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 def _sections(values: Iterable[InformationSection | str]) -> tuple[InformationSection | str, ...]:
@@ -170,7 +165,7 @@ def _sections(values: Iterable[InformationSection | str]) -> tuple[InformationSe
 
 
 @attrs.frozen(weakref_slot=False)
-class TrackInformation:
+class TrackInformation(Model):
     """How people register.
 
     Attributes:
@@ -189,9 +184,7 @@ class TrackInformation:
             None here. Goes back when it is written.
     """
 
-    __needs__: ClassVar[tuple[Need, ...]] = (
-        Need("is_guest_anonymous_enabled", True, excludes="is_guest_name_required"),
-    )
+    __needs__ = (Need("is_guest_anonymous_enabled", True, excludes="is_guest_name_required"),)
 
     early_fee_date: datetime | None = None
     late_fee_date: datetime | None = None
@@ -206,4 +199,3 @@ class TrackInformation:
     is_ticketing_link_displayed: bool | None = None
     registration_limit_count: int | None = None
     registration_limit_date: datetime | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)

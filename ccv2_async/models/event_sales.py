@@ -5,14 +5,12 @@ Source: the EventSpot pages of the v2 reference.
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
-from typing import Any, ClassVar
 
 import attrs
 
-from ccv2_async.models.inputs import texts
-from ccv2_async.models.rules import Need, rule
+from ccv2_async.models.base import Model, texts
+from ccv2_async.models.validation import Need, rule
 
 __all__ = [
     "DiscountScope",
@@ -78,7 +76,7 @@ _PROMOCODE_NEEDS = (
 
 
 @attrs.frozen(weakref_slot=False)
-class Fee:
+class Fee(Model):
     """What taking part costs.
 
     Source: eventspot-apis, event-fees.
@@ -94,7 +92,7 @@ class Fee:
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset({"id"})
+    __read_only__ = frozenset({"id"})
 
     id: str = attrs.field(metadata=rule(max_length=50))
     label: str | None = attrs.field(default=None, metadata=rule(required=True, max_length=100))
@@ -105,11 +103,10 @@ class Fee:
     early_fee: float | None = None
     late_fee: float | None = None
     has_restricted_access: bool | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class FeeWrite:
+class FeeWrite(Model):
     """What is sent to create or replace a fee.
 
     Source: eventspot-apis, event-fees.
@@ -132,11 +129,10 @@ class FeeWrite:
     early_fee: float | None = None
     late_fee: float | None = None
     has_restricted_access: bool | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class ItemAttribute:
+class ItemAttribute(Model):
     """A variant of an item.
 
     Source: eventspot-apis, item-attributes.
@@ -149,7 +145,7 @@ class ItemAttribute:
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset({"id", "quantity_available"})
+    __read_only__ = frozenset({"id", "quantity_available"})
 
     id: str = attrs.field(metadata=rule(max_length=100))
     name: str | None = attrs.field(
@@ -157,11 +153,10 @@ class ItemAttribute:
     )
     quantity_total: int | None = attrs.field(default=None, metadata=rule(required=True, least=0))
     quantity_available: int | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class ItemAttributeWrite:
+class ItemAttributeWrite(Model):
     """What is sent to create or replace a variant of an item.
 
     Source: eventspot-apis, item-attributes.
@@ -174,11 +169,10 @@ class ItemAttributeWrite:
 
     name: str = attrs.field(metadata=rule(required=True, min_length=1, max_length=100))
     quantity_total: int = attrs.field(metadata=rule(required=True, least=0))
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class Item:
+class Item(Model):
     """Something that an event sells.
 
     Source: eventspot-apis, event-items.
@@ -196,9 +190,7 @@ class Item:
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset(
-        {"id", "default_quantity_available", "attributes"}
-    )
+    __read_only__ = frozenset({"id", "default_quantity_available", "attributes"})
 
     id: str = attrs.field(metadata=rule(max_length=100))
     name: str | None = attrs.field(
@@ -215,11 +207,10 @@ class Item:
     description: str | None = attrs.field(default=None, metadata=rule(max_length=2048))
     default_quantity_available: int | None = None
     attributes: tuple[ItemAttribute, ...] = ()
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class ItemWrite:
+class ItemWrite(Model):
     """What is sent to create or replace an item.
 
     Source: eventspot-apis, event-items.
@@ -240,11 +231,10 @@ class ItemWrite:
     per_registrant_limit: int = attrs.field(metadata=rule(required=True, least=0))
     show_quantity_available: bool = attrs.field(metadata=rule(required=True))
     description: str | None = attrs.field(default=None, metadata=rule(max_length=2048))
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class Promocode:
+class Promocode(Model):
     """A code that opens a hidden fee or lowers the price.
 
     Source: eventspot-apis, promocodes.
@@ -266,11 +256,9 @@ class Promocode:
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset(
-        {"id", "quantity_available", "quantity_used", "status"}
-    )
+    __read_only__ = frozenset({"id", "quantity_available", "quantity_used", "status"})
 
-    __needs__: ClassVar[tuple[Need, ...]] = _PROMOCODE_NEEDS
+    __needs__ = _PROMOCODE_NEEDS
 
     id: str = attrs.field(metadata=rule(max_length=50))
     code_name: str | None = attrs.field(
@@ -300,11 +288,10 @@ class Promocode:
     quantity_available: int | None = None
     quantity_used: int | None = None
     status: PromocodeStatus | str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class PromocodeWrite:
+class PromocodeWrite(Model):
     """What is sent to create or replace a promotion code.
 
     Source: eventspot-apis, promocodes.
@@ -322,8 +309,8 @@ class PromocodeWrite:
         extra: Further fields to send.
     """
 
-    __needs__: ClassVar[tuple[Need, ...]] = _PROMOCODE_NEEDS
-    __omit_empty__: ClassVar[bool] = True
+    __needs__ = _PROMOCODE_NEEDS
+    __omit_empty__ = True
 
     code_name: str = attrs.field(
         metadata=rule(
@@ -348,4 +335,3 @@ class PromocodeWrite:
     fee_ids: tuple[str, ...] = attrs.field(default=(), converter=texts)
     is_paused: bool | None = None
     quantity_total: int | None = attrs.field(default=None, metadata=rule(least=-1))
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)

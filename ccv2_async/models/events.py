@@ -5,13 +5,13 @@ Source: the EventSpot pages of the v2 reference.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping  # noqa: TC003  # read at run time by the converter
+from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
-from typing import Any, ClassVar
 
 import attrs
 
+from ccv2_async.models.base import Model, to_tuple
 from ccv2_async.models.event_parts import (
     CurrencyType,
     EventAddress,  # noqa: TC001  # read at run time
@@ -21,8 +21,7 @@ from ccv2_async.models.event_parts import (
     PaymentOption,
     TrackInformation,  # noqa: TC001  # read at run time
 )
-from ccv2_async.models.inputs import to_tuple
-from ccv2_async.models.rules import Need, rule
+from ccv2_async.models.validation import Need, rule
 
 __all__ = [
     "Event",
@@ -81,7 +80,7 @@ _NEEDS = (
 
 
 @attrs.frozen(weakref_slot=False)
-class Event:
+class Event(Model):
     """An event. Writing one back replaces everything: what is None is erased.
 
     Source: eventspot-apis, individual-events.
@@ -132,7 +131,7 @@ class Event:
             None here. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset(
+    __read_only__ = frozenset(
         {
             "id",
             "status",
@@ -148,7 +147,7 @@ class Event:
         }
     )
 
-    __needs__: ClassVar[tuple[Need, ...]] = _NEEDS
+    __needs__ = _NEEDS
 
     id: str
     name: str | None = attrs.field(default=None, metadata=rule(required=True))
@@ -197,7 +196,6 @@ class Event:
     active_date: datetime | None = None
     cancelled_date: datetime | None = None
     deleted_date: datetime | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 def _payment_options(values: Iterable[PaymentOption | str]) -> tuple[PaymentOption | str, ...]:
@@ -211,7 +209,7 @@ def _notification_options(values: Iterable[NotificationOption]) -> tuple[Notific
 
 
 @attrs.frozen(weakref_slot=False)
-class EventWrite:
+class EventWrite(Model):
     """What is sent to create or replace an event.
 
     Source: eventspot-apis, event-collection, POST.
@@ -250,8 +248,8 @@ class EventWrite:
         extra: Further fields to send.
     """
 
-    __needs__: ClassVar[tuple[Need, ...]] = _NEEDS
-    __omit_empty__: ClassVar[bool] = True
+    __needs__ = _NEEDS
+    __omit_empty__ = True
 
     name: str = attrs.field(metadata=rule(required=True))
     title: str = attrs.field(metadata=rule(required=True))
@@ -289,11 +287,10 @@ class EventWrite:
     theme_name: str | None = None
     twitter_hash_tag: str | None = None
     meta_data_tags: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class EventSummary:
+class EventSummary(Model):
     """A row of a listing of events.
 
     Source: eventspot-apis, event-collection, GET.
@@ -333,11 +330,10 @@ class EventSummary:
     time_zone_id: str | None = None
     is_checkin_available: bool | None = None
     event_detail_url: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class EventStatusPatch:
+class EventStatusPatch(Model):
     """What is sent, in a list of one, to publish or cancel an event.
 
     Source: eventspot-apis, individual-events, PATCH.
@@ -354,4 +350,3 @@ class EventStatusPatch:
     )
     op: str = attrs.field(default="REPLACE", metadata=rule(required=True, allowed=("REPLACE",)))
     path: str = attrs.field(default="#/status", metadata=rule(required=True, allowed=("#/status",)))
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)

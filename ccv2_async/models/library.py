@@ -5,15 +5,13 @@ Source: mylibrary-files-api, mylibrary-folders-api, mylibrary summary pages of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
-from typing import Any, ClassVar
 
 import attrs
 
-from ccv2_async.models.outcomes import Outcome
-from ccv2_async.models.rules import rule
+from ccv2_async.models.base import Model, Outcome
+from ccv2_async.models.validation import rule
 
 __all__ = [
     "FILE_OUTCOMES",
@@ -130,7 +128,7 @@ class FolderSortOrder(StrEnum):
 
 
 @attrs.frozen(weakref_slot=False)
-class Thumbnail:
+class Thumbnail(Model):
     """The small picture of a file.
 
     Attributes:
@@ -143,11 +141,10 @@ class Thumbnail:
     url: str | None = None
     height: int | None = None
     width: int | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class LibraryFile:
+class LibraryFile(Model):
     """A file of the library.
 
     Source: mylibrary-files-api, file-resource-api.
@@ -173,7 +170,7 @@ class LibraryFile:
             None here. Goes back when the file is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset(
+    __read_only__ = frozenset(
         {
             "id",
             "file_type",
@@ -209,11 +206,10 @@ class LibraryFile:
     url: str | None = None
     created_date: datetime | None = None
     modified_date: datetime | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class LibraryFileUpdate:
+class LibraryFileUpdate(Model):
     """What is sent to change a file. The service replaces all three: send them all.
 
     Source: mylibrary-files-api, file-resource-api, PUT.
@@ -228,11 +224,10 @@ class LibraryFileUpdate:
     description: str = attrs.field(metadata=rule(required=True, max_length=100))
     name: str | None = attrs.field(default=None, metadata=rule(max_length=80))
     folder_id: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class FileUploadStatus:
+class FileUploadStatus(Model):
     """How far the service has got with an uploaded file.
 
     Source: mylibrary-files-api, upload status.
@@ -247,7 +242,6 @@ class FileUploadStatus:
     file_id: str
     status: FileStatus | str
     description: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
     @property
     def outcome(self) -> Outcome:
@@ -256,7 +250,7 @@ class FileUploadStatus:
 
 
 @attrs.frozen(weakref_slot=False)
-class LibraryFolder:
+class LibraryFolder(Model):
     """A folder of the library, with the folders inside it.
 
     Source: mylibrary-folders-api, folder-resource-api.
@@ -274,7 +268,7 @@ class LibraryFolder:
             None here. Goes back when the folder is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset(
+    __read_only__ = frozenset(
         {"id", "level", "children", "item_count", "created_date", "modified_date"}
     )
 
@@ -293,7 +287,6 @@ class LibraryFolder:
     item_count: int | None = None
     created_date: datetime | None = None
     modified_date: datetime | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
     @property
     def is_top(self) -> bool:
@@ -302,7 +295,7 @@ class LibraryFolder:
 
 
 @attrs.frozen(weakref_slot=False)
-class LibraryFolderWrite:
+class LibraryFolderWrite(Model):
     """What is sent to create a folder.
 
     Source: mylibrary-folders-api, folder-collection, POST.
@@ -322,11 +315,10 @@ class LibraryFolderWrite:
         )
     )
     parent_id: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class MoveResult:
+class MoveResult(Model):
     """A file that was moved.
 
     Attributes:
@@ -337,11 +329,10 @@ class MoveResult:
 
     id: str
     uri: str
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class UsageSummary:
+class UsageSummary(Model):
     """What the account's library holds and has left.
 
     Attributes:
@@ -366,11 +357,10 @@ class UsageSummary:
     document_bytes_used: int | None = None
     total_bytes_remaining: int | None = None
     free_files_remaining: int | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class LibraryInfo:
+class LibraryInfo(Model):
     """The limits of the account's library.
 
     Source: mylibrary summary page.
@@ -384,11 +374,10 @@ class LibraryInfo:
         extra: What the service sent beyond the fields above.
     """
 
-    __one_of_list__: ClassVar[bool] = True
+    __one_of_list__ = True
 
     image_root: str | None = None
     max_free_file_num: int | None = None
     max_premium_space_limit: int | None = None
     max_upload_size_limit: int | None = None
     usage_summary: UsageSummary | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)

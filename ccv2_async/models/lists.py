@@ -5,14 +5,17 @@ Source: the contact list pages of the v2 reference.
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
-from ccv2_async.models.rules import rule
+from ccv2_async.models.base import Model, to_tuple
+from ccv2_async.models.validation import rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "ContactList",
@@ -31,7 +34,7 @@ class ContactListStatus(StrEnum):
 
 
 @attrs.frozen(weakref_slot=False)
-class ContactList:
+class ContactList(Model):
     """A contact list.
 
     Source: contact-list-api, contactlist-resource.
@@ -48,9 +51,7 @@ class ContactList:
             None here. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset(
-        {"id", "list_id", "contact_count", "created_date", "modified_date"}
-    )
+    __read_only__ = frozenset({"id", "list_id", "contact_count", "created_date", "modified_date"})
 
     id: str
     list_id: str | None = None
@@ -61,11 +62,10 @@ class ContactList:
     contact_count: int | None = None
     created_date: datetime | None = None
     modified_date: datetime | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class ContactListWrite:
+class ContactListWrite(Model):
     """What is sent to create or replace a list.
 
     Source: contact-list-api, contactlist-collection, POST.
@@ -80,11 +80,10 @@ class ContactListWrite:
     status: ContactListStatus | str = attrs.field(
         default=ContactListStatus.ACTIVE, metadata=rule(required=True, allowed=ContactListStatus)
     )
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class ContactListRef:
+class ContactListRef(Model):
     """A list that a contact is on.
 
     Attributes:
@@ -93,8 +92,20 @@ class ContactListRef:
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset({"status"})
+    __read_only__ = frozenset({"status"})
 
     id: str = attrs.field(metadata=rule(required=True))
     status: ContactListStatus | str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+def is_list_id(value: object) -> bool:
+    """Return whether a value is the id of a list: text or a number."""
+    return isinstance(value, str | int) and not isinstance(value, bool)
+
+
+def list_refs(values: Iterable[ContactListRef | str]) -> tuple[ContactListRef, ...]:
+    """Return references to contact lists. An id becomes a reference."""
+    found: Any = to_tuple(values)
+    if isinstance(found, tuple):
+        found = tuple(ContactListRef(entry) if is_list_id(entry) else entry for entry in found)
+    return cast("tuple[ContactListRef, ...]", found)

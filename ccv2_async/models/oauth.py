@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003  # read at run time by the converter
-from typing import Any
-
 import attrs
+
+from ccv2_async.models.base import Model
 
 __all__ = [
     "AccessToken",
@@ -15,7 +14,7 @@ __all__ = [
 
 
 @attrs.frozen(weakref_slot=False)
-class AccessToken:
+class AccessToken(Model):
     """A token that lets the application act for an account. It is kept out of `repr`.
 
     Source: OAuth2 server flow.
@@ -30,11 +29,10 @@ class AccessToken:
     access_token: str = attrs.field(repr=False)
     token_type: str
     expires_in: int
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class TokenInfo:
+class TokenInfo(Model):
     """What the service says about a token.
 
     Source: OAuth2 token information.
@@ -49,11 +47,10 @@ class TokenInfo:
     client_id: str | None = attrs.field(default=None, repr=False)
     user_name: str | None = None
     expires_in: int | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class OAuthError:
+class OAuthError(Model):
     """Why access was not granted.
 
     Source: OAuth2 server flow.
@@ -66,4 +63,3 @@ class OAuthError:
 
     error: str
     error_description: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)

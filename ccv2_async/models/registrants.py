@@ -5,13 +5,12 @@ Source: the EventSpot registrant pages of the v2 reference.
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
-from typing import Any
 
 import attrs
 
+from ccv2_async.models.base import Model
 from ccv2_async.models.event_parts import CurrencyType  # noqa: TC001  # read at run time
 from ccv2_async.models.event_sales import (
     DiscountScope,  # noqa: TC001  # read at run time
@@ -43,7 +42,7 @@ class AttendanceStatus(StrEnum):
 
 
 @attrs.frozen(weakref_slot=False)
-class Registrant:
+class Registrant(Model):
     """A row of a listing of registrants.
 
     Attributes:
@@ -73,11 +72,10 @@ class Registrant:
     registration_date: datetime | None = None
     updated_date: datetime | None = None
     ticket_id: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class RegistrantField:
+class RegistrantField(Model):
     """One thing that a registrant was asked.
 
     Attributes:
@@ -94,11 +92,10 @@ class RegistrantField:
     label: str | None = None
     value: str | None = None
     values: tuple[str, ...] = ()
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class RegistrantSection:
+class RegistrantSection(Model):
     """A part of the questions.
 
     Attributes:
@@ -109,11 +106,10 @@ class RegistrantSection:
 
     label: str | None = None
     fields: tuple[RegistrantField, ...] = ()
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class Guest:
+class Guest(Model):
     """Someone whom a registrant brings.
 
     Attributes:
@@ -124,11 +120,10 @@ class Guest:
 
     guest_id: str | None = None
     guest_section: RegistrantSection | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class Guests:
+class Guests(Model):
     """All whom a registrant brings.
 
     Attributes:
@@ -141,11 +136,10 @@ class Guests:
     guest_info: tuple[Guest, ...] = attrs.field(
         default=(), metadata={"aliases": ("guests_info", "guest_sections")}
     )
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class OrderLine:
+class OrderLine(Model):
     """A fee or an item of an order.
 
     Attributes:
@@ -166,11 +160,10 @@ class OrderLine:
     promo_type: str | None = None
     quantity: int | None = None
     amount: float | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class RegistrantOrder:
+class RegistrantOrder(Model):
     """What a registrant ordered.
 
     Attributes:
@@ -190,11 +183,10 @@ class RegistrantOrder:
     total: float | None = None
     fees: tuple[OrderLine, ...] = ()
     items: tuple[OrderLine, ...] = ()
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class PromocodeInfo:
+class PromocodeInfo(Model):
     """The promotion code of an order.
 
     Attributes:
@@ -215,11 +207,10 @@ class PromocodeInfo:
     discount_scope: DiscountScope | str | None = None
     discount_type: DiscountType | str | None = None
     redemption_count: int | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class RegistrantPromocode:
+class RegistrantPromocode(Model):
     """What a promotion code did to an order.
 
     Attributes:
@@ -230,11 +221,10 @@ class RegistrantPromocode:
 
     total_discount: float | None = None
     promo_code_info: PromocodeInfo | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class PaymentSummary:
+class PaymentSummary(Model):
     """How a registrant pays.
 
     Attributes:
@@ -249,11 +239,10 @@ class PaymentSummary:
     payment_type: str | None = None
     order: RegistrantOrder | None = None
     promo_code: RegistrantPromocode | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class RegistrantDetail:
+class RegistrantDetail(Model):
     """Everything about one registrant.
 
     Source: eventspot-apis, individual-registrants.
@@ -277,4 +266,3 @@ class RegistrantDetail:
     attendance_status: AttendanceStatus | str | None = None
     guests: Guests | None = None
     payment_summary: PaymentSummary | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)

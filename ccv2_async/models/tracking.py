@@ -5,12 +5,12 @@ Source: the campaign and contact tracking pages of the v2 reference.
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
-from typing import Any
 
 import attrs
+
+from ccv2_async.models.base import Model
 
 __all__ = [
     "BounceActivity",
@@ -60,7 +60,7 @@ class UnsubscribeSource(StrEnum):
 
 
 @attrs.frozen(weakref_slot=False)
-class SendActivity:
+class SendActivity(Model):
     """A message that was sent.
 
     Attributes:
@@ -78,11 +78,10 @@ class SendActivity:
     contact_id: str | None = None
     email_address: str | None = None
     send_date: datetime | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class OpenActivity:
+class OpenActivity(Model):
     """A message that was opened.
 
     Attributes:
@@ -100,11 +99,10 @@ class OpenActivity:
     contact_id: str | None = None
     email_address: str | None = None
     open_date: datetime | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class ClickActivity:
+class ClickActivity(Model):
     """A link that was clicked.
 
     Attributes:
@@ -126,11 +124,10 @@ class ClickActivity:
     click_date: datetime | None = None
     link_id: str | None = None
     link_uri: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class ForwardActivity:
+class ForwardActivity(Model):
     """A message that was forwarded.
 
     Attributes:
@@ -148,11 +145,10 @@ class ForwardActivity:
     contact_id: str | None = None
     email_address: str | None = None
     forward_date: datetime | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class BounceActivity:
+class BounceActivity(Model):
     """A message that came back.
 
     Attributes:
@@ -176,11 +172,10 @@ class BounceActivity:
     bounce_date: datetime | None = None
     bounce_description: str | None = None
     bounce_message: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class UnsubscribeActivity:
+class UnsubscribeActivity(Model):
     """A reader who left.
 
     Attributes:
@@ -202,11 +197,10 @@ class UnsubscribeActivity:
     unsubscribe_date: datetime | None = None
     unsubscribe_source: UnsubscribeSource | str | None = None
     unsubscribe_reason: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class TrackingActivity:
+class TrackingActivity(Model):
     """A row of a report of everything; `activity_type` says which dates and details are there.
 
     Attributes:
@@ -256,11 +250,10 @@ class TrackingActivity:
     clicks: int | None = None
     bounces: int | None = None
     forwards: int | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class ContactTrackingSummary:
+class ContactTrackingSummary(Model):
     """What one contact did with all campaigns.
 
     Attributes:
@@ -281,11 +274,10 @@ class ContactTrackingSummary:
     unsubscribes: int | None = None
     bounces: int | None = None
     contact_id: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
 @attrs.frozen(weakref_slot=False)
-class ContactCampaignSummary:
+class ContactCampaignSummary(Model):
     """What one contact did with one campaign.
 
     Attributes:
@@ -304,4 +296,3 @@ class ContactCampaignSummary:
     clicks: int | None = None
     forwards: int | None = None
     bounces: int | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)

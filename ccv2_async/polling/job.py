@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
+from ccv2_async.models.base import Outcome
 from ccv2_async.models.convert import BadRow
-from ccv2_async.models.outcomes import Outcome
 
 if TYPE_CHECKING:
     import asyncio

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from ccv2_async import errors
 from ccv2_async.models import LibraryFile
 from ccv2_async.models.activities import Activity
-from ccv2_async.models.kinds import is_number
+from ccv2_async.models.validation import is_number
 from ccv2_async.polling.job import State
 from ccv2_async.polling.token import TokenData, encode
 from ccv2_async.polling.watchers import Until

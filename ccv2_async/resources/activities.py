@@ -15,10 +15,8 @@ from ccv2_async.activities.exports import DOWNLOAD_DEADLINE, Exports
 from ccv2_async.activities.row_errors import Lines
 from ccv2_async.activities.starter import Portion, Start, Starter
 from ccv2_async.errors import InvalidField
-from ccv2_async.models import (
-    Activity,
-    ActivityStatus,
-    ActivityType,
+from ccv2_async.models.activities import Activity, ActivityStatus, ActivityType
+from ccv2_async.models.activity_requests import (
     ClearListsRequest,
     ExportContactsRequest,
     ExportSortBy,
@@ -35,8 +33,7 @@ from ccv2_async.models.arguments import (
     query_of,
 )
 from ccv2_async.models.convert import encode_body
-from ccv2_async.models.kinds import is_whole
-from ccv2_async.models.rules import check
+from ccv2_async.models.validation import check, is_whole
 from ccv2_async.resources.base import Resource, path_to
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.body import BytesBody

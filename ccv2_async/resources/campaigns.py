@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ccv2_async.models import (
+from ccv2_async.models.arguments import checked_model, checked_texts, one_of
+from ccv2_async.models.campaigns import (
     Campaign,
     CampaignPreview,
     CampaignSummary,
     CampaignWrite,
-    Rule,
     Schedule,
     ScheduleWrite,
     TestSend,
     TestSendFormat,
-    check,
 )
-from ccv2_async.models.arguments import checked_model, checked_texts, one_of
+from ccv2_async.models.validation import Rule, check
 from ccv2_async.resources.base import Resource, path_to
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Unpack
 
-    from ccv2_async.models import CampaignStatus
+    from ccv2_async.models.campaigns import CampaignStatus
     from ccv2_async.resources.changes import CampaignChanges
     from ccv2_async.resources.listing import Listing, OnBadRow
 

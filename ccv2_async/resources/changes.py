@@ -12,31 +12,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from ccv2_async.models import (
-        AccountAddress,
-        Address,
-        ContactListRef,
-        ContactListStatus,
-        CurrencyType,
-        CustomField,
-        DiscountScope,
-        DiscountType,
-        EmailAddress,
+    from ccv2_async.models.account import AccountAddress
+    from ccv2_async.models.campaigns import (
         EmailContentFormat,
-        EventAddress,
-        EventContact,
-        EventType,
-        FeeScope,
         GreetingName,
         MessageFooter,
-        Note,
+        SentToContactList,
+    )
+    from ccv2_async.models.contacts import Address, CustomField, EmailAddress, Note
+    from ccv2_async.models.event_parts import (
+        CurrencyType,
+        EventAddress,
+        EventContact,
         NotificationOption,
         OnlineMeeting,
         PaymentOption,
-        PromocodeType,
-        SentToContactList,
         TrackInformation,
     )
+    from ccv2_async.models.event_sales import DiscountScope, DiscountType, FeeScope, PromocodeType
+    from ccv2_async.models.events import EventType
+    from ccv2_async.models.lists import ContactListRef, ContactListStatus
 
 
 class ListChanges(TypedDict, total=False):

@@ -9,7 +9,13 @@ from weakref import WeakValueDictionary
 import attrs
 
 from ccv2_async.errors import Conflict, InvalidField, NotFound, OptedOut, OutcomeUnknown
-from ccv2_async.models import (
+from ccv2_async.models.arguments import (
+    checked_changes,
+    checked_model,
+    checked_text,
+    one_of,
+)
+from ccv2_async.models.contacts import (
     ActionBy,
     Contact,
     ContactStatus,
@@ -18,13 +24,7 @@ from ccv2_async.models import (
     SignupForm,
     SignupFormWrite,
 )
-from ccv2_async.models.arguments import (
-    checked_changes,
-    checked_model,
-    checked_text,
-    one_of,
-)
-from ccv2_async.models.rules import check
+from ccv2_async.models.validation import check
 from ccv2_async.resources.base import Resource, path_to
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Unpack
 
-    from ccv2_async.models import Address, ContactListRef
+    from ccv2_async.models.contacts import Address
+    from ccv2_async.models.lists import ContactListRef
     from ccv2_async.resources.changes import ContactChanges, ContactDetails
     from ccv2_async.resources.listing import Listing, OnBadRow
 

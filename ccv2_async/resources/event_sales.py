@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ccv2_async.models import (
+from ccv2_async.models.arguments import checked_model
+from ccv2_async.models.event_sales import (
     Fee,
     FeeScope,
     FeeWrite,
@@ -17,7 +18,6 @@ from ccv2_async.models import (
     Promocode,
     PromocodeWrite,
 )
-from ccv2_async.models.arguments import checked_model
 from ccv2_async.resources.base import Resource, path_to
 
 if TYPE_CHECKING:

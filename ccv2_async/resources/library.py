@@ -7,18 +7,6 @@ from typing import TYPE_CHECKING, Literal, overload
 import attrs
 
 from ccv2_async.errors import InvalidField
-from ccv2_async.models import (
-    FileSortOrder,
-    FileSource,
-    FileTypeQuery,
-    FolderSortOrder,
-    LibraryFile,
-    LibraryFileUpdate,
-    LibraryFolder,
-    LibraryFolderWrite,
-    LibraryInfo,
-    MoveResult,
-)
 from ccv2_async.models.arguments import (
     checked_changes,
     checked_flag,
@@ -31,7 +19,19 @@ from ccv2_async.models.arguments import (
     joined_ids,
     one_of,
 )
-from ccv2_async.models.library import ROOT_FOLDER_IDS
+from ccv2_async.models.library import (
+    ROOT_FOLDER_IDS,
+    FileSortOrder,
+    FileSource,
+    FileTypeQuery,
+    FolderSortOrder,
+    LibraryFile,
+    LibraryFileUpdate,
+    LibraryFolder,
+    LibraryFolderWrite,
+    LibraryInfo,
+    MoveResult,
+)
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.resources.base import Resource, path_to, result_of
 from ccv2_async.resources.listing import checked_on_bad_row, good_rows
@@ -45,7 +45,7 @@ from ccv2_async.uploads.status import UPLOAD, status_rows
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ccv2_async.models import FileType, FileUploadStatus
+    from ccv2_async.models.library import FileType, FileUploadStatus
     from ccv2_async.polling.sweep import Sweep
     from ccv2_async.resources.listing import Listing, OnBadRow
     from ccv2_async.transport.calls.session import Session

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeAlias, Ty
 
 from ccv2_async.errors import InvalidField, PaginationError, UnreadableRow, UsageError
 from ccv2_async.models.convert import BadRow
-from ccv2_async.models.kinds import is_whole
+from ccv2_async.models.validation import is_whole
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.links import cursor
 from ccv2_async.transport.calls.retry import Effect
@@ -16,7 +16,7 @@ from ccv2_async.transport.calls.retry import Effect
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
-    from ccv2_async.models.pages import Page
+    from ccv2_async.models.base import Page
     from ccv2_async.transport.calls.session import Session
 
 T = TypeVar("T")

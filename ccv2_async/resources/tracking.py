@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from ccv2_async.models import (
+from ccv2_async.models.campaigns import TrackingSummary
+from ccv2_async.models.tracking import (
     BounceActivity,
     ClickActivity,
     ContactCampaignSummary,
@@ -13,7 +14,6 @@ from ccv2_async.models import (
     OpenActivity,
     SendActivity,
     TrackingActivity,
-    TrackingSummary,
     UnsubscribeActivity,
 )
 from ccv2_async.resources.base import Resource, path_to

@@ -16,8 +16,8 @@ import attrs
 
 from ccv2_async import errors
 from ccv2_async.models import LibraryFile
+from ccv2_async.models.base import Outcome
 from ccv2_async.models.library import ROOT_FOLDER_IDS, file_outcome
-from ccv2_async.models.outcomes import Outcome
 from ccv2_async.observe import DuplicateUpload
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.transport.calls.call import Call

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ccv2_async.clock import SystemClock
 from ccv2_async.errors import ClientClosed, DailyQuotaExceeded, InvalidField, UsageError
-from ccv2_async.models.kinds import is_number, is_whole
+from ccv2_async.models.validation import is_number, is_whole
 from ccv2_async.transport.quota.leader import Baton, Waiter
 
 if TYPE_CHECKING:

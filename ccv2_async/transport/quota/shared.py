@@ -18,7 +18,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from ccv2_async.errors import ClientClosed, InvalidField, UsageError
-from ccv2_async.models.kinds import is_number, is_whole
+from ccv2_async.models.validation import is_number, is_whole
 from ccv2_async.transport.quota.budget import DAY, SHORTEST_WAIT, Budget
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from ccv2_async.models.base import Outcome
 from ccv2_async.models.library import ROOT_FOLDER_IDS, file_outcome
-from ccv2_async.models.outcomes import Outcome
 
 if TYPE_CHECKING:
     from ccv2_async.models import LibraryFile

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ccv2_async.errors import InvalidField
-from ccv2_async.models.kinds import is_flag, is_number, is_plain_function, is_whole
+from ccv2_async.models.validation import is_flag, is_number, is_plain_function, is_whole
 from ccv2_async.transport.calls.outage import OUTAGE_TIMEOUT
 
 if TYPE_CHECKING:

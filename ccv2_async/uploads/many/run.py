@@ -13,8 +13,8 @@ import anyio
 import attrs
 
 from ccv2_async import errors
+from ccv2_async.models.base import Outcome
 from ccv2_async.models.library import file_outcome
-from ccv2_async.models.outcomes import Outcome
 from ccv2_async.polling.job import State
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.polling.watchers import Until

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ccv2_async import errors, models
 from ccv2_async.models import check
-from ccv2_async.models.kinds import check_kinds
+from ccv2_async.models.validation import check_kinds
 from tests.contract import samples
 
 CONTACT = samples.new_contact("ann@example.com", "1")

@@ -17,7 +17,7 @@ from ccv2_async.models import (
     check,
     structure,
 )
-from ccv2_async.models.rules import rule, rules_of
+from ccv2_async.models.validation import rule, rules_of
 
 
 def broken(values: object, rules: dict[str, Rule] | None = None) -> errors.InvalidField:

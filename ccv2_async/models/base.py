@@ -1,0 +1,101 @@
+"""What the models of all areas share: the base class, a page, an outcome, and two converters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any, ClassVar, Generic, TypeVar, cast
+
+import attrs
+
+from ccv2_async.models.validation import Need  # noqa: TC001  # read at run time
+
+__all__ = [
+    "ErrorItem",
+    "Outcome",
+    "Page",
+]
+
+T = TypeVar("T")
+
+
+@attrs.frozen(weakref_slot=False)
+class Model:
+    """A resource of the service, or a part of one.
+
+    Attributes:
+        extra: Fields that the class does not name.
+    """
+
+    __read_only__: ClassVar[frozenset[str]] = frozenset()
+    """The fields that the service sets. A request leaves them out."""
+    __needs__: ClassVar[tuple[Need, ...]] = ()
+    """What the value of one field requires of the others."""
+    __omit_empty__: ClassVar[bool] = False
+    """Whether empty collections are left out of the JSON."""
+    __one_of_list__: ClassVar[bool] = False
+    """Whether the service wraps the resource in a list of one."""
+
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+
+@attrs.frozen(weakref_slot=False)
+class ErrorItem(Model):
+    """One error of a refused request. Match on the key, never on the message.
+
+    Source: supported-methods, errors.
+
+    Attributes:
+        error_key: The service's own key, such as `json.email.invalid`.
+        error_message: The error in words.
+        extra: What the service sent beyond the fields above.
+    """
+
+    error_key: str | None = attrs.field(default=None, metadata={"aliases": ("error_code",)})
+    error_message: str | None = None
+
+
+@attrs.frozen(weakref_slot=False)
+class Page(Generic[T]):
+    """One page of a listing: its rows, and the link to the next page.
+
+    Source: paginated-output.
+
+    Attributes:
+        results: The rows, in the order of the answer. A page may hold one row more than requested.
+        next_link: The path and cursor of the next page, as the service wrote them; None on the
+            last page. Use only its cursor: the path may belong to another resource.
+    """
+
+    results: list[T] = attrs.field(factory=list)
+    next_link: str | None = None
+
+
+class Outcome(StrEnum):
+    """What the status of a job means, whatever the service calls it."""
+
+    PENDING = "pending"
+    SUCCESS = "success"
+    FAILURE = "failure"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the job has ended."""
+        return self is not Outcome.PENDING
+
+
+# mypy takes the type of an argument from a converter that is a function of its own. So each model
+# wraps `to_tuple` in one function for each kind of element.
+
+
+def to_tuple(values: Iterable[T]) -> tuple[T, ...]:
+    """Return the values as a tuple. A single text, or what is not iterable, stays as it is."""
+    given: object = values
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        return cast("tuple[T, ...]", values)
+    return tuple(values)
+
+
+def texts(values: Iterable[str]) -> tuple[str, ...]:
+    """Return texts as a tuple."""
+    return to_tuple(values)
