@@ -361,6 +361,7 @@ class Workers:
             **{"trust_env": settings.trust_env, **self._client_options},
         )
         await self._client.open()
+        self._client._open_parts.threads.roots = settings.roots or ()  # noqa: SLF001  # ours
         self._ticker = asyncio.create_task(self._tick(), name="ccv2 workers: ticker")
 
     async def _stop_working(self, _: TaskiqState) -> None:

@@ -15,7 +15,7 @@ from ccv2_async.uploads.status import UPLOAD
 from ccv2_async.workers.sqlite_store import IN_MEMORY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 DAY = 86_400.0
 
@@ -29,6 +29,19 @@ def _above_zero(_: object, field: attrs.Attribute[float], value: float) -> None:
         raise InvalidField(field.name, value, "a number above 0")
 
 
+def _checked_roots(
+    roots: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None,
+) -> tuple[str, ...] | None:
+    """Return the real paths of directories; none at all would be a worker that reads nothing."""
+    if roots is None:
+        return None
+    listed = [roots] if isinstance(roots, str | os.PathLike) else list(roots)
+    paths = tuple(os.path.realpath(path) for path in listed if os.fspath(path))
+    if not paths:
+        raise InvalidField("roots", roots, "one or more directories")
+    return paths
+
+
 @attrs.frozen(kw_only=True)
 class WorkerSettings:
     """How workers are set up; each has a variable of the environment.
@@ -37,6 +50,9 @@ class WorkerSettings:
         api_key: The application's key: `CCV2_API_KEY`.
         access_token: The account owner's grant: `CCV2_ACCESS_TOKEN`.
         base_url: Where the API lives: `CCV2_BASE_URL`.
+        roots: `CCV2_WORKER_ROOTS`: the directories whose files, and those below, a worker may read;
+            a list of paths, separated by colons in the variable (semicolons on Windows). Symbolic
+            links are followed first. Unless given, a worker reads any file that it can open.
         redis_url: `CCV2_REDIS_URL`: where queue, jobs and quota are shared by all workers. Without
             it everything stays in this process.
         store: `CCV2_WORKER_STORE`: without Redis, the file that keeps the jobs beyond the end of
@@ -61,6 +77,9 @@ class WorkerSettings:
     api_key: str = _env("", "CCV2_API_KEY", repr=False)
     access_token: str = _env("", "CCV2_ACCESS_TOKEN", repr=False)
     base_url: str = _env(BASE_URL, "CCV2_BASE_URL")
+    roots: tuple[str, ...] | None = attrs.field(
+        default=None, converter=_checked_roots, metadata={"env": "CCV2_WORKER_ROOTS"}
+    )
     redis_url: str | None = _env(None, "CCV2_REDIS_URL", repr=False)
     store: str = _env(IN_MEMORY, "CCV2_WORKER_STORE")
     namespace: str = _env("ccv2", "CCV2_WORKER_NAMESPACE")
@@ -120,6 +139,7 @@ def _whole(text: str, name: str) -> int:
 
 
 _READ: Mapping[str, Any] = {
+    "roots": lambda text, _: text.split(os.pathsep),
     "per_second": rate_of,
     "trust_env": flag_of,
     "per_day": lambda text, name: _whole(text, name) or None,

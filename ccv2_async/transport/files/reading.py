@@ -189,22 +189,22 @@ class OpenFile:
             await asyncio.wait(pending, timeout=_CLOSING_SECONDS)
 
 
-def measure(path: str, label: str) -> int:
-    """The length in bytes of a file that can be opened for reading.
+def measure(path: str, label: str, roots: tuple[str, ...] = ()) -> int:
+    """The length in bytes of a file that can be opened for reading; `roots` as in `FileThreads`.
 
     Raises:
         FileRefused: It is no readable regular file. Nothing was sent.
     """
-    return state_of(path, label).length
+    return state_of(path, label, roots).length
 
 
-def state_of(path: str, label: str) -> FileState:
-    """What a file that can be opened for reading is now.
+def state_of(path: str, label: str, roots: tuple[str, ...] = ()) -> FileState:
+    """What a file that can be opened for reading is now; `roots` as in `FileThreads`.
 
     Raises:
         FileRefused: It is no readable regular file. Nothing was sent.
     """
-    descriptor, state = _open_regular(path, label)
+    descriptor, state = _open_regular(path, label, roots)
     os.close(descriptor)
     return state
 
@@ -215,13 +215,14 @@ def open_and_read(path: str, label: str, threads: FileThreads) -> Opened:
     Args:
         path: The file.
         label: What messages call it.
-        threads: Whose load decides the size of the block, at the moment when it is read.
+        threads: Whose load decides the size of the block, at the moment when it is read, and
+            whose roots the file must be in.
 
     Raises:
         FileRefused: It is no readable regular file. Nothing was sent.
         FileChanged: It changed in this very moment. Nothing was sent.
     """
-    descriptor, state = _open_regular(path, label)
+    descriptor, state = _open_regular(path, label, threads.roots)
     if state.length > WHOLE_FILE_LIMIT:
         file = CheckedFile(descriptor, state, label)
         # No more than that: sending begins the sooner, and the next block is read meanwhile.
@@ -262,8 +263,12 @@ def _take(descriptor: int, wanted: int, remaining: int, state: FileState, label:
     return block
 
 
-def _open_regular(path: str, label: str) -> tuple[int, FileState]:
+def _open_regular(path: str, label: str, roots: tuple[str, ...]) -> tuple[int, FileState]:
     try:
+        # Asked before opening too, so that a file elsewhere is neither opened nor told apart from
+        # one that does not exist.
+        if roots:
+            _require_inside(roots, os.path.realpath(path), label)
         # Asked before opening too: to open a device or a pipe can already have an effect.
         _require_regular(os.stat(path).st_mode, label)  # noqa: PTH116  # of 5 us, Path takes 2
         descriptor = os.open(path, _OPEN_FLAGS)
@@ -277,10 +282,30 @@ def _open_regular(path: str, label: str) -> tuple[int, FileState]:
     try:
         found = os.fstat(descriptor)
         _require_regular(found.st_mode, label)
+        if roots:  # a symbolic link may have been swapped in between
+            _require_inside(roots, _path_of(descriptor, path, found), label)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor, _state(found)
+
+
+def _require_inside(roots: tuple[str, ...], real_path: str, label: str) -> None:
+    if not any(real_path.startswith(os.path.join(root, "")) for root in roots):  # noqa: PTH118
+        raise FileRefused(label, "it is outside the directories that may be read (roots)")
+
+
+def _path_of(descriptor: int, path: str, found: os.stat_result) -> str:
+    """Return the real path of an open file, or an empty string if it cannot be told."""
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115  # not a path of the user's
+    except OSError:  # not Linux
+        real = os.path.realpath(path)
+    try:
+        # The path leads to this very file, and through no symbolic link.
+        return real if os.path.samestat(os.lstat(real), found) else ""
+    except OSError:
+        return ""
 
 
 def _require_regular(mode: int, label: str) -> None:

@@ -166,7 +166,7 @@ class PathSource:
         Raises:
             FileRefused: It is no readable regular file. Nothing was sent.
         """
-        return await threads.run(measure, self.path, self.name)
+        return await threads.run(measure, self.path, self.name, threads.roots)
 
     async def hold(self, threads: FileThreads) -> FileState:
         """What the file is now; from here on it is sent as that, or refused with `FileChanged`.
@@ -174,7 +174,7 @@ class PathSource:
         Raises:
             FileRefused: It is no readable regular file. Nothing was sent.
         """
-        self._first_seen = await threads.run(state_of, self.path, self.name)
+        self._first_seen = await threads.run(state_of, self.path, self.name, threads.roots)
         return self._first_seen
 
     async def open(self, threads: FileThreads) -> OpenSource:

@@ -53,6 +53,7 @@ class FileThreads:
 
     Attributes:
         streaming: How many files are being opened or sent block by block just now.
+        roots: The real paths of the directories that paths must lead into; empty for no limit.
     """
 
     def __init__(self, limit: int = 32) -> None:
@@ -60,6 +61,7 @@ class FileThreads:
         self._executor: ThreadPoolExecutor | None = None
         self._closed = False
         self.streaming = 0
+        self.roots: tuple[str, ...] = ()
 
     @property
     def block_size(self) -> int:
