@@ -126,9 +126,9 @@ async def test_uploads_that_all_begin_at_once_begin_with_small_blocks(
     all_open = threading.Barrier(32)
     real = files._open_regular
 
-    def open_together(path: str, label: str) -> tuple[int, files.FileState]:
+    def open_together(path: str, label: str, roots: tuple[str, ...]) -> tuple[int, files.FileState]:
         all_open.wait(10)
-        return real(path, label)
+        return real(path, label, roots)
 
     monkeypatch.setattr(files, "_open_regular", open_together)
     bodies = [MultipartBody(LAYOUT, PathSource(tmp_path / "file"), threads) for _ in range(32)]
