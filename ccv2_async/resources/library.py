@@ -148,8 +148,9 @@ class Library(Resource):
                 folder. "report" names it in `poller.duplicates`, in the log, and in the event
                 `DuplicateUpload`; "trash" also moves it to the trash.
             deadline: Seconds for sending, for retries, and for settling a lost answer, counted
-                from the first attempt; None for no limit. Waiting for the quota before it does
-                not count; `client.deadline()` limits that too.
+                from the first attempt; None for no limit. Waiting before it does not count,
+                be it for the quota or for another upload of the same name into the folder;
+                `client.deadline()` limits that too.
             lane: Who goes first when calls wait for the quota.
 
         Raises:

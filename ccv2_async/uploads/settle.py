@@ -17,6 +17,7 @@ Before a resend (`BEFORE_RESEND` below is what the code looks things up in)::
     what the look shows                       settling     settled
     NOTHING   no file that could be it        LOOK_AGAIN   SEND_AGAIN
     OURS      files that hold its bytes       ADOPT        ADOPT
+    FEWER     fewer of them than were sent    LOOK_AGAIN   ADOPT (others may still appear)
     UNPROVEN  files that cannot be compared   LOOK_AGAIN   GIVE_UP
     TOO_MANY  more such files than were sent  LOOK_AGAIN   GIVE_UP
 
@@ -68,7 +69,8 @@ class Before(enum.Enum):
     """What a look shows before a resend."""
 
     NOTHING = "no file that could be it"
-    OURS = "files that hold its bytes"
+    OURS = "as many files that hold its bytes as were sent"
+    FEWER = "fewer files that hold its bytes than were sent"
     UNPROVEN = "files that cannot be compared with it"
     TOO_MANY = "more files that hold its bytes than were sent"
 
@@ -95,6 +97,7 @@ class Step(enum.Enum):
 BEFORE_RESEND: Mapping[Before, tuple[Step, Step]] = {
     Before.NOTHING: (Step.LOOK_AGAIN, Step.SEND_AGAIN),
     Before.OURS: (Step.ADOPT, Step.ADOPT),
+    Before.FEWER: (Step.LOOK_AGAIN, Step.ADOPT),
     Before.UNPROVEN: (Step.LOOK_AGAIN, Step.GIVE_UP),
     Before.TOO_MANY: (Step.LOOK_AGAIN, Step.GIVE_UP),
 }
@@ -167,6 +170,16 @@ def could_be(file: LibraryFile, name: str, size: int | None) -> bool:
     return named and (size is None or file.size in (size, None))
 
 
+def name_before_numbering(name: str) -> str:
+    """Return a name in NFC without the number that the service gives to a name that is taken."""
+    stem, dot, extension = _split(unicodedata.normalize("NFC", name))
+    return re.sub(r"(?: ?\(\d{1,4}\))+\Z", "", stem) + dot + extension
+
+
+def _split(name: str) -> tuple[str, str, str]:
+    return name.rpartition(".") if "." in name else (name, "", "")
+
+
 def same_name(sent: str, found: str) -> bool:
     """Return whether a file can be one that was sent under a name.
 
@@ -176,7 +189,7 @@ def same_name(sent: str, found: str) -> bool:
     sent, found = unicodedata.normalize("NFC", sent), unicodedata.normalize("NFC", found)
     if found == sent:
         return True
-    stem, dot, extension = sent.rpartition(".") if "." in sent else (sent, "", "")
+    stem, dot, extension = _split(sent)
     pattern = re.escape(stem) + r" ?\(\d{1,4}\)" + re.escape(dot + extension)
     return re.fullmatch(pattern, found) is not None
 
@@ -199,7 +212,7 @@ def judge_before(
     if len(close) > sends:  # equal files: time may tell which of them are this upload
         close = [id_ for id_ in close if distances[id_] <= EXACT] or close
     if 0 < len(close) <= sends:
-        return Before.OURS, in_order(close)
+        return (Before.OURS if len(close) == sends else Before.FEWER), in_order(close)
     if close:
         return Before.TOO_MANY, in_order(close)
     # An equal file from farther away in time may be an older one, or ours on a wrong clock.

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import unicodedata
 from collections import OrderedDict
-from contextlib import aclosing, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import attrs
@@ -45,9 +46,10 @@ from ccv2_async.uploads.settle import (
 from ccv2_async.uploads.status import UPLOAD
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
     from ccv2_async.polling.sweep import Sweep
+    from ccv2_async.transport.calls.deadline import Deadline
     from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.files.threads import FileThreads
     from ccv2_async.uploads.folder_looks import Look
@@ -63,6 +65,7 @@ logger: logging.Logger = logging.getLogger("ccv2_async.uploads")
 _WHY = {
     Before.NOTHING: "and no file in the folder can be it",
     Before.UNPROVEN: "and what is in the folder cannot be told from another file",
+    Before.FEWER: "",
     Before.TOO_MANY: "and the folder holds more equal files than were sent",
 }
 
@@ -142,7 +145,7 @@ class Settler:
         upload: Upload,
         sending: Sending,
         lost: errors.OutcomeUnknown,
-        left: float,
+        limit: Deadline | None,
         *,
         may_send: bool,
     ) -> tuple[str, ...] | None:
@@ -152,7 +155,7 @@ class Settler:
         finding: Before = Before.UNPROVEN
         ids: tuple[str, ...] = ()
         try:
-            async with self._clock.timeout(left if left < math.inf else None):
+            async with self._in_time(limit):
                 for delay in look_delays(self._settle_time):
                     await self._sleep_until(sending.lost + delay)
                     finding, ids = await self._judge_before(upload, sending)
@@ -163,7 +166,8 @@ class Settler:
                         return None
             why = _WHY[finding]
         except TimeoutError:
-            why = f"and {upload.deadline:g} s were not enough to find it"
+            assert limit is not None  # noqa: S101  # nothing else is too late
+            why = f"and {limit.seconds:g} s were not enough to find it"
         except errors.ConstantContactError as trouble:
             raise self.ambiguous(
                 upload,
@@ -173,6 +177,14 @@ class Settler:
                 f"and looking for it failed: {trouble.message.rstrip('.')}",
             ) from trouble  # the cause tells callers that another look may settle it
         raise self.ambiguous(upload, sending, lost, ids, why)
+
+    @asynccontextmanager
+    async def _in_time(self, limit: Deadline | None) -> AsyncIterator[None]:
+        """Raise `TimeoutError` once the time is up, also where it is up already."""
+        if limit is not None and limit.left <= 0.0:
+            raise TimeoutError
+        async with self._clock.timeout(None if limit is None else limit.left):
+            yield
 
     async def _sleep_until(self, at: float) -> None:
         seconds = at - self._clock.monotonic()
@@ -263,26 +275,26 @@ class Settler:
         return evidence
 
     async def check_for_doubles(
-        self, upload: Upload, sending: Sending, file_id: str, left: float
+        self, upload: Upload, sending: Sending, file_id: str, limit: Deadline | None
     ) -> Accepted:
         """Look whether an earlier attempt arrived as well; nothing is raised for what is found."""
         self.claim([file_id])
         accepted_at = self._clock.monotonic()
+        finding = After.HIDDEN
         others: tuple[str, ...] = ()
-        certain = False
         with suppress(TimeoutError, errors.ConstantContactError):
-            async with self._clock.timeout(left if left < math.inf else None):
+            async with self._in_time(limit):
                 for delay in look_delays(self._settle_time):
                     await self._sleep_until(accepted_at + delay)
-                    finding, others = await self._judge_after(upload, sending, file_id)
+                    with suppress(errors.ConstantContactError):  # the next look may succeed
+                        finding, others = await self._judge_after(upload, sending, file_id)
                     step = step_for(AFTER_RESEND, finding, settled=delay >= self._settle_time)
                     if step is not Step.LOOK_AGAIN:
-                        certain = finding is not After.HIDDEN
                         break
-                if not certain:
-                    certain = await self._kept_its_name(upload, file_id)
+                if finding is After.HIDDEN and await self._kept_its_name(upload, file_id):
+                    finding = After.ALONE
         if not others:
-            if not certain:
+            if finding is After.HIDDEN:
                 self._report(upload, Accepted(file_id), ())
             return Accepted(file_id)
         return await self.keep_one(upload, sending, in_order([file_id, *others]), file_id)
@@ -356,7 +368,7 @@ class Settler:
             kept = copies[0]
             trashed = await self._trash(upload, copies[1:])
         result = Accepted(kept, tuple(id_ for id_ in ids if id_ not in (kept, *trashed)))
-        if result.duplicates or trashed:
+        if result.duplicates or trashed or len(ids) < sending.sends:
             self._report(upload, result, trashed)
         return result
 
@@ -419,6 +431,7 @@ class Settler:
             why: Why they do not settle it, for the message.
         """
         told = lost.message.partition(" It may have been carried out")[0].rstrip(".")
+        told = re.sub(r"\. It was sent \d+ times$", "", told)  # it is said below
         reason = f", {why}" if why else ""
         noun = "candidate" if len(candidates) == 1 else "candidates"
         count = f" ({len(candidates)} {noun}: {', '.join(candidates)})" if candidates else ""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import math
 import os
-import unicodedata
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -16,13 +14,14 @@ import attrs
 from ccv2_async import errors
 from ccv2_async.transport.calls import deadline
 from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.deadline import Deadline
 from ccv2_async.transport.calls.links import job_id
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.body import MultipartBody
 from ccv2_async.transport.files.multipart import boundary_from
 from ccv2_async.transport.files.sources import as_source
 from ccv2_async.uploads.prepare import empty, is_path
-from ccv2_async.uploads.settle import SETTLE_TIME
+from ccv2_async.uploads.settle import SETTLE_TIME, name_before_numbering
 from ccv2_async.uploads.settling import Accepted, Sending, Settler
 
 if TYPE_CHECKING:
@@ -89,13 +88,17 @@ class Uploader:
         """
         self._session.require_loop(f"uploading {upload.name}")
         # Files of one name go into a folder one after the other: while one is under way, a look
-        # for another could take it for its own.
-        key = (upload.folder_id, unicodedata.normalize("NFC", upload.name))
+        # for another could take it for its own. The service may number a name, so "a(1).png" is
+        # one name with "a.png".
+        key = (upload.folder_id or "0", name_before_numbering(upload.name))
         lock = self._names.get(key)
         if lock is None:
             lock = self._names[key] = anyio.Lock(fast_acquire=True)
-        async with lock:
+        await self._session.take_place(lock.acquire(), upload.what)
+        try:
             accepted = await self._send_or_adopt(upload, unsettled)
+        finally:
+            lock.release()
         self.claim((accepted.file_id, *accepted.duplicates))
         return accepted
 
@@ -115,53 +118,59 @@ class Uploader:
         self._settler.claim(file_ids)
 
     async def _send_or_adopt(self, upload: Upload, unsettled: Unsettled | None) -> Accepted:
-        sending = Sending()
-        sends_left = 2
+        sending = self._state_of(unsettled)
+        sends_left = 2 - sending.sends
         lost: errors.OutcomeUnknown | None = None
         if unsettled is not None:
-            age = max(0.0, self._clock.time() - unsettled.since)
-            sending = Sending(size=unsettled.size, began=self._clock.monotonic() - age, sends=1)
-            sending.lost = sending.started = self._clock.monotonic()
-            sends_left = 1
             lost = errors.OutcomeUnknown(
                 f"{upload.what}: it was being sent when an earlier run ended."
             )
         call = self._call(upload, sending)
         while True:
             if lost is not None:
-                left = self._time_left(upload, sending)
+                limit = self._limit(upload, sending)
                 again = (
                     sends_left > 0 and upload.source.repeatable and not isinstance(lost, _Unnamed)
                 )
-                found = await self._settler.find(upload, sending, lost, left, may_send=again)
+                found = await self._settler.find(upload, sending, lost, limit, may_send=again)
                 if found is not None:
                     return await self._settler.keep_one(upload, sending, found)
-                left = self._time_left(upload, sending)
-                if left <= 0.0:
-                    raise self._settler.ambiguous(upload, sending, lost, (), "its time is up")
-                call = attrs.evolve(call, deadline=left if left < math.inf else None)
+                call = attrs.evolve(call, deadline=None if limit is None else limit.left)
             sends_left -= 1
             try:
                 file_id, doubtful = await self._send(call, upload)
             except errors.OutcomeUnknown as unknown:
                 lost = unknown
                 sending.sends += max(1, unknown.sends)
-                sending.lost = self._clock.monotonic()
-                continue
-            if sending.sends or doubtful:
+            except errors.ConstantContactError as refused:
+                if lost is None:
+                    raise
+                # Nothing came of this attempt, but an earlier one may have arrived after all.
+                lost = _not_sent_again(upload, lost, refused)
+                sends_left = 0
+            else:
+                if not sending.sends and not doubtful:
+                    return Accepted(file_id)
                 sending.sends += 1 + doubtful
-                left = self._time_left(upload, sending)
-                return await self._settler.check_for_doubles(upload, sending, file_id, left)
-            return Accepted(file_id)
+                limit = self._limit(upload, sending)
+                return await self._settler.check_for_doubles(upload, sending, file_id, limit)
+            sending.lost = self._clock.monotonic()
 
-    def _time_left(self, upload: Upload, sending: Sending) -> float:
-        """Return the seconds left of the upload's deadline and of those around it."""
+    def _state_of(self, unsettled: Unsettled | None) -> Sending:
+        if unsettled is None:
+            return Sending()
+        now = self._clock.monotonic()
+        age = max(0.0, self._clock.time() - unsettled.since)
+        return Sending(size=unsettled.size, began=now - age, started=now, sends=1, lost=now)
+
+    def _limit(self, upload: Upload, sending: Sending) -> Deadline | None:
+        """Return the earliest of the upload's own deadline and those around it."""
         around = deadline.current(self._session)
-        left = math.inf if around is None else around.left
         if upload.deadline is None:
-            return left
+            return around
         begun = self._clock.monotonic() if sending.started is None else sending.started
-        return min(left, upload.deadline - (self._clock.monotonic() - begun))
+        own = Deadline(upload.deadline, begun + upload.deadline, self._clock)
+        return own if around is None or own.ends < around.ends else around
 
     def _call(self, upload: Upload, sending: Sending) -> Call:
         layout = upload.form(self._boundary())
@@ -210,10 +219,20 @@ class Uploader:
         named = job_id("upload", answer.headers.get("location"), answer.headers.get("id"))
         if named is None:
             raise _Unnamed(
-                f"{upload.what}: the service accepted it ({answer.status}) but named no id."
+                f"{upload.what}: the service accepted it ({answer.status}) but named no id.",
+                sends=1 + answer.doubtful,
             )
         return named, answer.doubtful
 
 
 class _Unnamed(errors.OutcomeUnknown):
     """The service accepted the file, so it is never sent again, but its id has to be found."""
+
+
+def _not_sent_again(
+    upload: Upload, lost: errors.OutcomeUnknown, refused: errors.ConstantContactError
+) -> errors.OutcomeUnknown:
+    """Return how an answer was lost, and why the file could not be sent once more."""
+    first = lost.message.partition(" It may have been carried out")[0].rstrip(".")
+    why = refused.message.removeprefix(f"{upload.what}: ").partition(". ")[0].rstrip(".")
+    return errors.OutcomeUnknown(f"{first}, and sending it again failed ({why}).")

@@ -24,6 +24,7 @@ from ccv2_async.uploads.settle import (
     in_order,
     judge_before,
     look_delays,
+    name_before_numbering,
     same_name,
     step_for,
 )
@@ -39,7 +40,7 @@ def test_only_files_with_the_same_bytes_are_adopted(
     files: dict[str, tuple[Evidence, float]], sends: int
 ) -> None:
     finding, ids = judge(files, sends)
-    if finding is Before.OURS:
+    if finding in (Before.OURS, Before.FEWER):
         assert 1 <= len(ids) <= sends
         assert {files[id_][0] for id_ in ids} == {Evidence.SAME_BYTES}
         assert max(files[id_][1] for id_ in ids) <= CLOSE_IN_TIME
@@ -148,3 +149,26 @@ def test_a_name_is_the_same_in_either_unicode_form(sent: str, stored: str, name:
 )
 def test_a_name_may_have_been_numbered_by_the_service(sent: str, found: str, same: bool) -> None:
     assert same_name(sent, found) is same
+
+
+def test_fewer_copies_than_were_sent_are_adopted_once_it_is_settled() -> None:
+    files = {"4": (Evidence.SAME_BYTES, 0.0)}
+    assert judge(files, sends=2) == (Before.FEWER, ("4",))
+    assert step_for(BEFORE_RESEND, Before.FEWER, settled=False) is Step.LOOK_AGAIN
+    assert step_for(BEFORE_RESEND, Before.FEWER, settled=True) is Step.ADOPT
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.png", "a.png"),
+        ("a(1).png", "a.png"),
+        ("a (12).png", "a.png"),
+        ("a(1)(2).png", "a.png"),
+        ("e\u0301(3)", "\u00e9"),
+        ("a(x).png", "a(x).png"),
+        ("(1).png", ".png"),
+    ],
+)
+def test_a_numbered_name_is_one_with_the_name_before_it(name: str, expected: str) -> None:
+    assert name_before_numbering(name) == expected

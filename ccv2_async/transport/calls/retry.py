@@ -24,7 +24,9 @@ The table (`TABLE` below is what the code looks things up in)::
     REFUSED            RAISE     RAISE        RAISE        RAISE
     GARBLED            RETRY     RAISE        RAISE        RAISE      (carried out)
 
-LOOK means that nothing is repeated until somebody has looked whether it was carried out.
+LOOK means that nothing is repeated until somebody has looked whether it was carried out. An
+ADDITIVE call that ends with an error after an attempt that may have been carried out ends with
+`OutcomeUnknown`, whatever the last attempt met.
 """
 
 from __future__ import annotations

@@ -276,22 +276,32 @@ class Session:
         self._refuse_reentry(call.what)
         limit = deadline.current(self)
         gate = self._gates[call.lane]
-        await self._begin_in_time(gate.acquire(), call, limit)
+        await self._begin_in_time(gate.acquire(), call.what, limit)
         try:
-            await self._begin_in_time(self._take_turn(call), call, limit)
+            await self._begin_in_time(self._take_turn(call), call.what, limit)
             call, ends = self._limited(call, limit)
             tries = Tries()
             account = CallAccount(self.hook, self.clock, call, next(self._numbers), self._server)
             while True:
-                self._require_open(call.what)
-                with account.attempt(tries.number):
-                    outcome = await self._attempt(call, tries.number, ends, finish, account)
-                if not isinstance(outcome, Failed):
-                    self._allowance.succeeded(tries.repeats)
-                    if tries.doubtful and isinstance(outcome, Answer):
-                        return attrs.evolve(outcome, doubtful=tries.doubtful)
-                    return outcome
-                await self._prepare_retry(call, outcome, tries, ends, account)
+                try:
+                    self._require_open(call.what)
+                    with account.attempt(tries.number):
+                        outcome = await self._attempt(call, tries.number, ends, finish, account)
+                    if not isinstance(outcome, Failed):
+                        self._allowance.succeeded(tries.repeats)
+                        if tries.doubtful and isinstance(outcome, Answer):
+                            return attrs.evolve(outcome, doubtful=tries.doubtful)
+                        return outcome
+                    await self._prepare_retry(call, outcome, tries, ends, account)
+                except errors.ConstantContactError as error:
+                    if call.effect is not Effect.ADDITIVE or not tries.doubtful:
+                        raise
+                    # Whatever ended the call, an earlier attempt may have added what it adds.
+                    raise errors.OutcomeUnknown(
+                        f"{answers.without_advice(error)} It may have been carried out, and was "
+                        "not sent again; look before you repeat it.",
+                        sends=tries.doubtful,
+                    ) from error
         finally:
             gate.release()
 
@@ -302,8 +312,16 @@ class Session:
             return attrs.evolve(call, deadline=limit.seconds), limit.ends
         return call, None if call.deadline is None else own
 
+    async def take_place(self, work: Coroutine[Any, Any, Any], what: str) -> None:
+        """Wait for a place that the caller needs before its calls, within the deadline around it.
+
+        Raises:
+            DeadlineExceeded: Its turn did not come in time. Nothing was sent.
+        """
+        await self._begin_in_time(work, what, deadline.current(self))
+
     async def _begin_in_time(
-        self, work: Coroutine[Any, Any, Any], call: Call, limit: Deadline | None
+        self, work: Coroutine[Any, Any, Any], what: str, limit: Deadline | None
     ) -> None:
         """Do what comes before the first attempt, or raise once the time is up."""
         if limit is None:
@@ -320,7 +338,7 @@ class Session:
                 late = True
         if late:
             raise errors.DeadlineExceeded(
-                f"{call.what}: its turn did not come within {limit.seconds:g} s. Nothing was "
+                f"{what}: its turn did not come within {limit.seconds:g} s. Nothing was "
                 "sent; try again with more time."
             )
 
@@ -521,13 +539,7 @@ class Session:
     ) -> None:
         """Wait as the table says, or raise."""
         verdict = tries.decide(failed.happening, call.effect)
-        if verdict is Verdict.LOOK:
-            raise errors.OutcomeUnknown(
-                f"{answers.without_advice(failed.error)} It may have been carried out, and was "
-                "not sent again; look before you repeat it.",
-                sends=tries.doubtful,
-            )
-        if verdict is Verdict.RAISE or failed.final or not _repeatable(call):
+        if verdict in (Verdict.LOOK, Verdict.RAISE) or failed.final or not _repeatable(call):
             raise failed.error
         if verdict is Verdict.REFRESH:
             await self._in_time(self._refresh(failed), call, failed, ends)

@@ -1,0 +1,133 @@
+"""An upload ends within its deadline, wherever the service hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import AsyncExitStack, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ccv2_async import ConstantContact, errors
+from tests.support.servers import RawServer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from tests.support.servers import Request, Wire
+
+SIZE = 100_000
+
+PATIENCE = 8.0
+"""Seconds that are far more than a deadline here, and far less than any limit of the client."""
+
+
+@pytest.fixture
+async def connect_real() -> AsyncIterator[Callable[..., Any]]:
+    """Opens clients on the machine's clock."""
+    async with AsyncExitStack() as stack:
+
+        async def opened(**options: Any) -> ConstantContact:
+            given: dict[str, Any] = {"per_second": None, "per_day": None, "trust_env": False}
+            given |= {"api_key": "key", "access_token": "token"}
+            return await stack.enter_async_context(ConstantContact(**given | options))
+
+        yield opened
+
+
+class HangingService:
+    """Stores uploads, loses the answers, and hangs at one stage.
+
+    Args:
+        stage: "body", "answer", "look", "pages", "content", "trickle", "resend" or "after".
+    """
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+        self.posts = 0
+
+    async def script(self, wire: Wire) -> None:
+        while True:
+            request = await wire.head()
+            if request.method == "POST":
+                if self.stage == "body":
+                    await asyncio.Event().wait()
+                await wire.reader.readexactly(int(request.headers["content-length"]))
+            await self._answer(wire, request)
+
+    async def _answer(self, wire: Wire, request: Request) -> None:
+        path = request.target.partition("?")[0]
+        if request.method == "POST":
+            self.posts += 1
+            if self.stage == "answer" or (self.stage == "resend" and self.posts == 2):
+                await asyncio.Event().wait()
+            if self.posts == 2 or self.stage == "after":
+                if self.posts == 1:
+                    await wire.answer("503 Busy", b"", "Retry-After: 0")
+                else:
+                    await wire.answer("202 Accepted", b"", "Location: /v2/library/files/8")
+            else:
+                wire.reset()
+        elif self.stage in ("look", "after") or (
+            self.stage == "content" and path.startswith("/content")
+        ):
+            await asyncio.Event().wait()
+        elif self.stage == "trickle" and path.startswith("/content"):
+            await wire.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            while True:
+                await wire.write(b"a")
+                await asyncio.sleep(0.05)
+        else:
+            row = {"id": "7", "name": "menu.pdf", "size": SIZE, "url": "/content/7"}
+            page: dict[str, Any] = {"meta": {}, "results": [] if self.stage == "resend" else [row]}
+            if self.stage == "pages":
+                page["results"] = []
+                page["meta"] = {"pagination": {"next_link": f"/v2/library/files?next={self.posts}"}}
+                await asyncio.sleep(0.05)
+            await wire.answer("200 OK", json.dumps(page).encode())
+
+
+async def begin(cc: ConstantContact, form: str, *, seconds: float = 0.5, size: int = SIZE) -> Any:
+    with cc.deadline(seconds) if form == "block" else nullcontext():
+        return await cc.library.begin_upload(
+            b"a" * size, name="menu.pdf", deadline=seconds if form == "argument" else None
+        )
+
+
+@pytest.mark.parametrize("form", ["argument", "block"])
+@pytest.mark.parametrize(
+    "stage", ["body", "answer", "look", "pages", "content", "trickle", "resend", "after"]
+)
+async def test_an_upload_ends_within_its_deadline(
+    connect_real: Callable[..., Any], stage: str, form: str
+) -> None:
+    service = HangingService(stage)
+    async with RawServer(service.script) as server:
+        cc = await connect_real(
+            base_url=server.base_url, settle_time=0.1 if stage == "resend" else 15.0
+        )
+        since = time.monotonic()
+        if stage == "after":
+            assert (await begin(cc, form, seconds=1.5)).id == "8"
+        elif stage == "body":
+            with pytest.raises(errors.DeadlineExceeded, match=r"within 0\.5 s"):
+                await begin(cc, form, size=40_000_000)
+        else:
+            with pytest.raises(errors.AmbiguousUpload, match=r"0\.5 s"):
+                await begin(cc, form)
+        assert time.monotonic() - since < PATIENCE
+
+
+async def test_an_upload_waits_for_one_of_its_name_within_the_deadline_around_it(
+    connect_real: Callable[..., Any],
+) -> None:
+    async with RawServer(HangingService("answer").script) as server:
+        cc = await connect_real(base_url=server.base_url)
+        first = asyncio.create_task(begin(cc, "none"))
+        await asyncio.sleep(0)
+        with pytest.raises(errors.DeadlineExceeded, match=r"turn did not come within 0\.5 s"):
+            await begin(cc, "block")
+        first.cancel()
+        await asyncio.wait([first])
