@@ -9,6 +9,7 @@ import io
 import os
 import secrets
 import stat
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
@@ -18,6 +19,7 @@ import anyio
 from ccv2_async import errors
 from ccv2_async.models import ActivityStatus, ActivityType
 from ccv2_async.transport.calls.deadline import current
+from ccv2_async.transport.files.sources import printable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -164,14 +166,20 @@ class PartialFile:
     def __init__(self, path: str) -> None:
         # A link keeps pointing where it points: what it points at is replaced.
         self._path = Path(os.path.realpath(path))
-        self._shown = path
+        self._shown = printable(path)
         self._lock = threading.Lock()
-        self._temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(6)}.part")
+        # Without the other's name, which may be as long as names can be.
+        self._temporary = self._path.with_name(f".ccv2-{secrets.token_hex(6)}.part")
+        self._file: io.FileIO | None = None
         with self._explained():
             mode = self._mode_of_existing()
-            self._file: io.FileIO | None = io.FileIO(os.fspath(self._temporary), "xb")
-            if mode is not None:
-                self._temporary.chmod(mode)
+            self._file = io.FileIO(os.fspath(self._temporary), "xb")
+            try:
+                if mode is not None:
+                    self._temporary.chmod(mode)
+            except BaseException:
+                self.discard()
+                raise
 
     def rewind(self) -> None:
         """Begin anew."""
@@ -246,9 +254,11 @@ def _checked_path(to: str | os.PathLike[str]) -> str:
     try:
         path = os.fsdecode(os.fsencode(to))
     except UnicodeEncodeError:
-        path = ""
+        raise errors.InvalidField(
+            "to", to, f"a path that can be encoded in {sys.getfilesystemencoding()}"
+        ) from None
     if not path or "\0" in path:
-        raise errors.InvalidField("to", to, "a path that the system can take")
+        raise errors.InvalidField("to", to, "a path, not empty and without null characters")
     return path
 
 

@@ -10,6 +10,7 @@ import attrs
 from ccv2_async import errors
 from ccv2_async.models import FileSource, FileType
 from ccv2_async.models.arguments import checked_id, checked_text, one_of
+from ccv2_async.models.validation import is_text
 from ccv2_async.transport.calls.call import UPLOAD_DEADLINE
 from ccv2_async.transport.files.multipart import FilePart, lay_out
 from ccv2_async.transport.files.sources import FileObjectSource, StreamSource, as_source
@@ -124,6 +125,10 @@ def prepare(
     shown = given.replace("\\", "/").rpartition("/")[2]
     if not shown or len(shown) > MAX_NAME:
         raise errors.InvalidField("name", given, f"a file name of 1 to {MAX_NAME} characters")
+    if not is_text(shown):
+        raise errors.InvalidField(
+            "name", given, "a file name in UTF-8; upload a file named otherwise with name="
+        )
     if not shown.isprintable():
         raise errors.InvalidField("name", given, "a file name without control characters")
     if len(checked_text(description, "description")) > MAX_DESCRIPTION:

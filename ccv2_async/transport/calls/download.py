@@ -74,7 +74,8 @@ def target_of(link: str, base_url: str) -> Target:
         url = base.join(link.strip())
     except httpx.InvalidURL:
         raise ValueError("it is no URL") from None
-    if url.scheme not in ("http", "https") or not url.host or not 0 < (url.port or 80) < 65536:
+    port = 80 if url.port is None else url.port
+    if url.scheme not in ("http", "https") or not url.host or not 0 < port < 65536:
         raise ValueError("it is no http or https URL")
     if url.userinfo:
         raise ValueError("it holds a user name")

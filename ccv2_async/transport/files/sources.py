@@ -44,6 +44,7 @@ __all__ = [
     "StreamInput",
     "StreamSource",
     "as_source",
+    "printable",
 ]
 
 _log = logging.getLogger("ccv2_async")
