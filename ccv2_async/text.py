@@ -26,6 +26,16 @@ def one_line(text: str) -> str:
     )
 
 
+def described(error: BaseException) -> str:
+    """Return an exception's class and what it says, if it says anything."""
+    kind = type(error).__name__
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  # a class of others, whose `__str__` fails
+        text = ""
+    return f"{kind}: {text}" if text else kind
+
+
 def _joins(text: str, at: int) -> bool:
     if text[at] not in _JOINERS:
         return False

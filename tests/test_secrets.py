@@ -306,6 +306,38 @@ async def test_when_the_source_of_the_bytes_fails(
     assert not [frame for frame in frames if "site-packages" in frame.filename]
 
 
+class Halt(BaseException):
+    """As `KeyboardInterrupt` and `SystemExit`, which end more than a call."""
+
+
+async def test_when_the_source_of_the_bytes_ends_more_than_the_call(
+    watch: Watch, sandbox: Sandbox, options: dict[str, Any]
+) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"x" * 1000
+        raise Halt
+
+    async with client(sandbox, options) as cc:
+        error = await watch.failing(
+            cc.library.begin_upload(lambda: broken(), name="a.pdf", length=5000),  # noqa: PLW0108  # a function
+            Halt,
+        )
+    assert traceback.extract_tb(error.__traceback__)[-1].name == "broken", "the user sees where"
+
+
+async def test_when_a_transport_ends_more_than_the_call(watch: Watch, sandbox: Sandbox) -> None:
+    class Transport(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            raise Halt
+
+    logging.getLogger("ccv2_async").debug("so that something is logged")
+    async with (
+        httpx.AsyncClient(transport=Transport()) as own,
+        client(sandbox, {"http_client": own}) as cc,
+    ):
+        await watch.failing(cc.lists.all(), Halt)
+
+
 async def test_when_a_fresh_token_comes(watch: Watch, options: dict[str, Any]) -> None:
     async def echo(wire: Wire, request: Request) -> None:
         body = json.dumps([{"error_key": "x", "error_message": request.headers["authorization"]}])

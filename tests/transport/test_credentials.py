@@ -4,6 +4,7 @@ import gc
 import html
 import json
 import logging
+import pickle
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, quote_plus
@@ -182,6 +183,12 @@ def test_content_without_an_echo_is_left_as_it_came() -> None:
     credentials = Credentials("the-key", "the-token")
     for content in (b'{"a":  "\xc3\xa9 the key"}', b"\xff\xfe", b"", b'"\\u00e9"'):
         assert credentials.redact_content(content) == content
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_secrets_are_not_pickled(protocol: int) -> None:
+    with pytest.raises(TypeError, match="cannot be pickled or copied"):
+        pickle.dumps(Credentials("some-key", "some-token"), protocol)
 
 
 def test_content_that_is_too_heavy_to_be_read_is_not_taken_apart() -> None:

@@ -9,6 +9,7 @@ import threading
 import zlib
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from ccv2_async import ConstantContact, errors
@@ -363,3 +364,23 @@ async def test_a_stream_that_breaks_is_a_lost_connection_and_one_that_is_refused
             with pytest.raises(errors.DecodeError):
                 async for _ in pieces:
                     pass
+
+
+class Wordless(Exception):
+    """An exception of others that cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+async def test_an_exception_that_cannot_say_what_it_is_becomes_one_of_ours(
+    open_session: Callable[..., Any],
+) -> None:
+    class Transport(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            raise Wordless
+
+    async with httpx.AsyncClient(transport=Transport()) as own:
+        session = await open_session(http_client=own)
+        with pytest.raises(errors.ConnectionLost, match="Wordless"):
+            await session.send(read())

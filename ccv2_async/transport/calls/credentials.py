@@ -9,7 +9,7 @@ import logging
 import re
 import weakref
 from html.entities import codepoint2name
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote
 
 import httpx
@@ -87,6 +87,9 @@ class Credentials:
 
     def __repr__(self) -> str:
         return f"Credentials(api_key={HIDDEN!r}, access_token={HIDDEN!r})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("Credentials cannot be pickled or copied: they hold secrets.")
 
     @property
     def bearer(self) -> bytes:

@@ -9,6 +9,7 @@ import attrs
 import httpx
 
 from ccv2_async import errors
+from ccv2_async.text import described
 from ccv2_async.transport.calls import answers
 from ccv2_async.transport.calls.retry import LONGEST_HINT, Happening, parse_retry_after
 from ccv2_async.transport.http.clients import never_connected
@@ -141,12 +142,13 @@ class Judge:
 
     def told(self, failure: BaseException) -> str:
         """An exception in a few words, without a secret."""
-        text = self._credentials.redact(str(failure), 200)
-        return f"{type(failure).__name__}: {text}" if text else type(failure).__name__
+        return self._credentials.redact(described(failure), 200)
 
 
 def raise_what_is_no_accident(failure: BaseException, attempt: BodyAttempt | None) -> None:
-    """Raise a cancellation, our own errors, and what the user's source of bytes raised.
+    """Raise what ends more than the call, our own errors, and what the user's source raised.
+
+    A cancellation, an interrupt and the like leave without the frames that hold the request.
 
     Some engines hide the last behind an error of the connection, and one starts a body again
     by itself, which `SourceConsumed` refuses.
@@ -156,6 +158,6 @@ def raise_what_is_no_accident(failure: BaseException, attempt: BodyAttempt | Non
             raise attempt.failure.with_traceback(attempt.trace)
         if isinstance(failure, errors.SourceConsumed):
             return
-    if isinstance(failure, (errors.ConstantContactError, asyncio.CancelledError)):
+    if isinstance(failure, errors.ConstantContactError) or not isinstance(failure, Exception):
         failure.__context__ = None
         raise failure.with_traceback(None)

@@ -429,9 +429,7 @@ class Session:
                 else:
                     outcome = await self._refused(call, response, token, number)
                 response = None
-        except Exception as error:  # noqa: BLE001  # engines raise more than they document
-            failure: BaseException = error
-        except asyncio.CancelledError as error:
+        except BaseException as error:  # noqa: BLE001  # judged below, without its frames
             failure = error
         else:
             self._note(call, outcome)

@@ -8,6 +8,7 @@ whether nothing, a part or all of it was handed over. That is what the retry tab
 from __future__ import annotations
 
 import abc
+import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 import httpx
@@ -56,7 +57,7 @@ class BodyAttempt(httpx.AsyncByteStream, abc.ABC):
         self.bytes_sent: int = 0
         self.sent: SentState = "nothing"
         self.is_closed: bool = False
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         self.trace: TracebackType | None = None
         self._iterated = False
 
@@ -79,7 +80,7 @@ class BodyAttempt(httpx.AsyncByteStream, abc.ABC):
         try:
             chunk = await self._next()
         except BaseException as error:
-            if isinstance(error, Exception):
+            if not isinstance(error, asyncio.CancelledError):
                 self.failure, self.trace = error, error.__traceback__
             await self.aclose()
             raise

@@ -18,6 +18,7 @@ from ccv2_async.models.library import file_outcome
 from ccv2_async.polling.job import State
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.polling.watchers import Until
+from ccv2_async.text import described
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.sources import StreamSource
@@ -500,7 +501,7 @@ class Run:
 
     def _unreadable(self, file: FileToUpload, error: Exception) -> errors.FileChanged:
         """That a stream raised; it did so before its last byte was out, so nothing was added."""
-        told = self._session.credentials.redact(f"{type(error).__name__}: {error}", 200)
+        told = self._session.credentials.redact(described(error), 200)
         failed = errors.FileChanged(file.label, f"it could not be read ({told})")
         failed.__cause__ = error
         return failed
