@@ -10,8 +10,9 @@ import attrs
 from cyclopts import Group, Parameter
 
 from ccv2_async.cli.profile import options_from
-from ccv2_async.client import PER_DAY, ConstantContact, rate_of
+from ccv2_async.client import BASE_URL, PER_DAY, ConstantContact, rate_of
 from ccv2_async.errors import UsageError
+from ccv2_async.transport.quota.day_count import DayCount
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -59,6 +60,9 @@ class Service:
 async def open_client(service: Service, **more: Any) -> AsyncIterator[ConstantContact]:
     """Open a client of the service, or of a sandbox that ends with it.
 
+    The calls that it makes to the service are remembered for later runs, unless the variable
+    CCV2_REMEMBER_CALLS is 0.
+
     Args:
         service: The options of the command.
         more: Further options of the client.
@@ -73,6 +77,10 @@ async def open_client(service: Service, **more: Any) -> AsyncIterator[ConstantCo
     if not service.sandbox:
         stored = options_from(os.environ)
         async with ConstantContact.from_env(**stored, **limits, **more) as client:
+            if os.environ.get("CCV2_REMEMBER_CALLS") != "0":
+                key = stored.get("api_key") or os.environ["CCV2_API_KEY"]
+                base_url = os.environ.get("CCV2_BASE_URL") or BASE_URL
+                await client.budget.remember(DayCount(key, service=base_url.rstrip("/")))
             yield client
         return
     unlimited = {"per_second": None, "per_day": None}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ccv2_async.clock import Clock
+    from ccv2_async.transport.quota.day_count import DayCount
 
 DAY = 86_400.0
 
@@ -112,18 +113,34 @@ class Budget:
         self._used_before_today = 0
         self._day_is_over = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._day_count: DayCount | None = None
+
+    async def remember(self, day_count: DayCount) -> None:
+        """Count calls across runs and processes, in a file of the user.
+
+        Calls that earlier runs and other processes made today count as used. Call this before the
+        first call is sent.
+
+        Args:
+            day_count: Where the count is kept.
+        """
+        await day_count.load(self._today())
+        self._day_count = day_count
 
     @property
     def remaining_today(self) -> int | None:
-        """Calls left today by this process's own count; None without a daily limit.
+        """Calls left today; None without a daily limit.
 
-        The service does not tell its own count: calls of other processes are not in it until a
-        refusal says that the day is used up.
+        The service does not tell its own count. Calls of other processes are known if they share
+        a `DayCount` or Redis; otherwise not until a refusal says that the day is used up.
         """
         self._turn_day()
         if self._day_is_over:
             return 0
-        return None if self.per_day is None else max(0, self.per_day - self._used_today)
+        if self.per_day is None:
+            return None
+        others = self._day_count.of_others(self._day) if self._day_count else 0
+        return max(0, self.per_day - self._used_today - others)
 
     @property
     def used_today(self) -> int:
@@ -191,6 +208,8 @@ class Budget:
         self._turn_day()
         if self._used_today:
             self._used_today -= 1
+            if self._day_count is not None:
+                self._day_count.note(self._day, -1)
         else:  # it was granted before midnight
             self._used_before_today = max(0, self._used_before_today - 1)
 
@@ -297,6 +316,8 @@ class Budget:
     def _count(self) -> None:
         self._turn_day()
         self._used_today += 1
+        if self._day_count is not None:
+            self._day_count.note(self._day, 1)
         if self.per_second is not None:
             self._recent.append(self._clock.monotonic())
 

@@ -1,0 +1,207 @@
+"""The day's count of calls of one API key, in a file that the processes of one user share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["DayCount", "path_of_day_count"]
+
+_log = logging.getLogger("ccv2_async.transport")
+
+_PATIENCE = 2.0
+"""Seconds to wait for another process that holds the lock; it needs a millisecond."""
+
+_LARGEST = 1024 * 1024
+"""Bytes of the largest file that is read; an entry takes about 70."""
+
+
+def path_of_day_count() -> Path:
+    """Return the path of the file in the user's state directory, whether it exists or not.
+
+    It is `ccv2/calls.json` below `XDG_STATE_HOME` or `~/.local/state`; on Windows below
+    `LOCALAPPDATA`; on macOS below `~/Library/Application Support`.
+    """
+    given = os.environ.get("XDG_STATE_HOME", "")
+    if os.path.isabs(given):  # noqa: PTH117  # the specification ignores relative paths
+        base = Path(given)
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path.home() / ".local" / "state"
+    return base / "ccv2" / "calls.json"
+
+
+class DayCount:
+    """How many calls were made today (UTC) with one API key, by all processes of one user.
+
+    Give it to `Budget.remember`. Each call is written within moments, by a thread of its own. If
+    the file cannot be used, a warning says so once, and calls are counted for this process alone.
+
+    Args:
+        api_key: The application's key. The file gets a digest of it, never the key.
+        service: The service that the key is for; keys of other services are counted apart.
+        path: The file; `path_of_day_count()` unless given. It is created with mode 0600.
+    """
+
+    def __init__(
+        self, api_key: str, *, service: str = "", path: str | os.PathLike[str] | None = None
+    ) -> None:
+        digest = hashlib.blake2b(api_key.encode(), key=service.encode()[:64], digest_size=16)
+        self._entry = digest.hexdigest()
+        self._given_path = path
+        # One thread, so that writes happen in order. The interpreter waits for it at its end.
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="ccv2-day-count")
+        self._lock = threading.Lock()
+        self._unwritten: dict[int, int] = {}
+        self._written: dict[int, int] = {}
+        self._others: dict[int, int] = {}
+        self._scheduled = False
+        self._trouble = ""
+        self._told = False
+
+    async def load(self, day: int) -> None:
+        """Read what was counted on a day so far.
+
+        Args:
+            day: The day, in days since 1970 (UTC).
+        """
+        await asyncio.wrap_future(self._executor.submit(self._write, day))
+        self._tell()
+
+    def note(self, day: int, calls: int) -> None:
+        """Add calls to a day's count; the file is written in a thread.
+
+        Args:
+            day: The day, in days since 1970 (UTC).
+            calls: How many; below 0 for those that were not sent after all.
+        """
+        self._tell()
+        with self._lock:
+            self._unwritten[day] = self._unwritten.get(day, 0) + calls
+            if self._scheduled:
+                return
+            self._scheduled = True
+        with contextlib.suppress(RuntimeError):  # the interpreter is ending
+            self._executor.submit(self._write, day)
+
+    def of_others(self, day: int) -> int:
+        """Return how many calls of a day were made before, or by other processes."""
+        return self._others.get(day, 0)
+
+    def _write(self, day: int) -> None:
+        with self._lock:
+            pending, self._unwritten, self._scheduled = self._unwritten, {}, False
+        calls = pending.get(day, 0)
+        try:
+            total = self._add(day, calls)
+        except OSError as error:
+            self._trouble = f"cannot be used ({error.strerror or type(error).__name__})"
+            with self._lock:
+                self._unwritten[day] = self._unwritten.get(day, 0) + calls
+        else:
+            written = self._written.get(day, 0) + calls
+            # What was counted on earlier days is of no use any more.
+            self._written, self._others = {day: written}, {day: max(0, total - written)}
+
+    def _add(self, day: int, calls: int) -> int:
+        """Add calls to the count in the file, and return what it is then."""
+        path = Path(self._given_path or path_of_day_count())
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        with os.fdopen(descriptor, "r+b") as file, _locked(descriptor):
+            days = self._days_in(file.read(_LARGEST + 1))
+            known = days.get(self._entry, [day, 0])
+            if known[0] > day:  # midnight has passed since these calls were made
+                return calls
+            total = max(0, calls + (known[1] if known[0] == day else 0))
+            if not calls:
+                return total
+            days = {entry: found for entry, found in days.items() if found[0] >= day}
+            days[self._entry] = [day, total]
+            content = json.dumps(days).encode()
+            file.seek(0)
+            file.write(content)
+            file.truncate()
+            return total
+
+    def _days_in(self, content: bytes) -> dict[str, list[int]]:
+        if not content:
+            return {}
+        try:
+            found = json.loads(content)
+            sound = len(content) <= _LARGEST and all(
+                [type(number) for number in entry] == [int, int] for entry in found.values()
+            )
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            sound = False
+        if not sound:
+            self._trouble = "is damaged, so the count of today begins again"
+            return {}
+        return dict(found)
+
+    def _tell(self) -> None:
+        """Log a trouble with the file, once, in the thread of the event loop."""
+        if self._trouble and not self._told:
+            self._told = True
+            _log.warning(
+                "%s, the file with today's count of calls, %s. What is left today may be less "
+                "than shown.",
+                self._given_path or path_of_day_count(),
+                self._trouble,
+                extra={"ccv2_event": "day_count_unusable"},
+            )
+
+
+@contextlib.contextmanager
+def _locked(descriptor: int) -> Iterator[None]:
+    """Hold the lock on an open file against other processes.
+
+    Raises:
+        TimeoutError: Another process holds it for too long.
+    """
+    ends = time.monotonic() + _PATIENCE
+    while not _try_lock(descriptor):
+        if time.monotonic() > ends:
+            raise TimeoutError
+        time.sleep(0.005)
+    yield  # closing the file lets go of the lock
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> bool:
+        os.lseek(descriptor, 0x7FFF0000, os.SEEK_SET)  # beyond the content, which stays readable
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        return True
+
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

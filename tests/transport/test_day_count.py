@@ -1,0 +1,162 @@
+"""The day's count of calls, kept in a file."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ccv2_async.errors import DailyQuotaExceeded
+from ccv2_async.transport.quota.budget import DAY, Budget, Lane
+from ccv2_async.transport.quota.day_count import DayCount, path_of_day_count
+from tests.support.clocks import ManualClock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY = "the-key-of-the-application"
+
+
+async def budget_on(path: Path, clock: ManualClock | None = None, per_day: int = 100) -> Budget:
+    budget = Budget(None, per_day, clock=clock)
+    await budget.remember(DayCount(KEY, path=path))
+    return budget
+
+
+async def use(budget: Budget, calls: int) -> None:
+    for _ in range(calls):
+        await budget.acquire(Lane.BULK)
+    assert budget._day_count is not None
+    await budget._day_count.load(budget._day)
+
+
+async def test_a_later_run_knows_what_an_earlier_one_used(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "calls.json"
+    first = await budget_on(path)
+    await use(first, 7)
+    first.give_back()
+    await use(first, 0)
+    second = await budget_on(path)
+    assert (first.remaining_today, second.remaining_today, second.used_today) == (94, 94, 0)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert KEY not in path.read_text("utf-8")
+
+
+async def test_a_day_that_earlier_runs_used_up_is_over(tmp_path: Path) -> None:
+    await use(await budget_on(tmp_path / "calls.json", per_day=3), 3)
+    with pytest.raises(DailyQuotaExceeded):
+        await (await budget_on(tmp_path / "calls.json", per_day=3)).acquire(Lane.BULK)
+
+
+async def test_another_key_another_service_and_another_day_count_apart(tmp_path: Path) -> None:
+    path, clock = tmp_path / "calls.json", ManualClock()
+    budget = await budget_on(path, clock)
+    await use(budget, 5)
+    for other in (DayCount("other", path=path), DayCount(KEY, service="http://x", path=path)):
+        elsewhere = Budget(None, 100, clock=clock)
+        await elsewhere.remember(other)
+        assert elsewhere.remaining_today == 100
+    await clock.advance(DAY)
+    assert budget.remaining_today == 100
+    await use(budget, 1)
+    assert (await budget_on(path, clock)).remaining_today == 99
+
+
+COUNTING = """
+import asyncio, sys
+from ccv2_async.transport.quota.budget import Budget, Lane
+from ccv2_async.transport.quota.day_count import DayCount
+
+async def main():
+    budget = Budget(None, None)
+    await budget.remember(DayCount(sys.argv[1], path=sys.argv[2]))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for number in range(200):
+        await budget.acquire(Lane.BULK)
+        await asyncio.sleep(0)
+
+asyncio.run(main())
+"""
+
+
+async def test_processes_at_the_same_time_lose_no_count(tmp_path: Path) -> None:
+    path = tmp_path / "calls.json"
+    processes = [
+        subprocess.Popen(  # noqa: ASYNC220, S603  # our own interpreter
+            [sys.executable, "-c", COUNTING, KEY, str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert (await budget_on(path, per_day=10_000)).remaining_today == 10_000 - 600
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\x00", b"[]", b'{"a": [1]}', b'{"a": ["x", 2]}', b"{", b"[" * 5_000]
+)
+async def test_a_damaged_file_is_told_once_and_begun_again(
+    content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "calls.json"
+    path.write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        budget = await budget_on(path)
+        await use(budget, 3)
+    (record,) = caplog.records
+    assert "is damaged" in record.getMessage()
+    assert (await budget_on(path)).remaining_today == 97
+
+
+async def test_a_file_that_cannot_be_written_is_told_once_and_calls_go_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with caplog.at_level(logging.WARNING):
+        budget = await budget_on(tmp_path / "file" / "calls.json")
+        await use(budget, 3)
+    (record,) = caplog.records
+    assert "cannot be used" in record.getMessage()
+    assert budget.remaining_today == 97
+
+
+async def test_the_file_is_never_touched_in_the_thread_of_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[str] = set()
+    real = DayCount._add
+
+    def add(self: DayCount, day: int, calls: int) -> int:
+        threads.add(threading.current_thread().name)
+        return real(self, day, calls)
+
+    monkeypatch.setattr(DayCount, "_add", add)
+    await use(await budget_on(tmp_path / "calls.json"), 3)
+    assert threads
+    assert all(name.startswith("ccv2-day-count") for name in threads)
+
+
+def test_the_file_is_in_the_users_state_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert path_of_day_count() == tmp_path / "ccv2" / "calls.json"
+    monkeypatch.setenv("XDG_STATE_HOME", "relative")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert path_of_day_count() == tmp_path / ".local" / "state" / "ccv2" / "calls.json"
