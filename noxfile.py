@@ -47,6 +47,9 @@ EXTRAS = {
 
 VERSION_FILE = Path("ccv2_async/version.py")
 
+PINS = "constraints.txt"
+"""The versions that `tests`, `lint`, `types`, `docs`, and `bench` install; `pin` writes it."""
+
 LIMITS = {".whl": 1_000_000, ".gz": 2_500_000}
 """The largest size of a distribution in bytes."""
 
@@ -59,7 +62,7 @@ def groups(*names: str) -> list[str]:
 @nox.session(python=PYTHON)
 def tests(session: nox.Session) -> None:
     """Run the tests and measure branch coverage; arguments narrow them and skip the gate."""
-    session.install("-e", ".[all,examples]", *groups("test", "docs", "bench"))
+    session.install("-e", ".[all,examples]", *groups("test", "docs", "bench"), "-c", PINS)
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     session.run("coverage", "combine", "-q")
@@ -71,7 +74,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=[PYTHON, *OTHERS])
 def interpreter(session: nox.Session) -> None:
-    """Run the fast tests on one interpreter; `-- tests` runs all of them."""
+    """Run the fast tests on one interpreter with the newest dependencies; `-- tests` runs all."""
     session.install("-e", ".[all,examples]", *groups("test", "docs", "bench"))
     session.run("python", "-m", "pytest", *(session.posargs or FAST))
 
@@ -134,7 +137,7 @@ def package(session: nox.Session) -> None:
 @nox.session(python=PYTHON)
 def lint(session: nox.Session) -> None:
     """Style, format, and the floors of the house."""
-    session.install(*groups("lint"))
+    session.install(*groups("lint"), "-c", PINS)
     session.run("ruff", "check", *CODE)
     session.run("ruff", "format", "--check", *CODE)
     session.run("lint-imports")
@@ -144,16 +147,25 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Strict types, and that everything public has one."""
     # Not editable: completeness is that of the package as its users have it.
-    session.install(".[all,examples]", *groups("test", "docs", "bench", "lint"), "nox")
+    session.install(".[all,examples]", *groups("test", "docs", "bench", "lint"), "nox", "-c", PINS)
     session.run("mypy")
     session.run("basedpyright", "--verifytypes", "ccv2_async", "--ignoreexternal")
     session.run("basedpyright", "tests/typing")
 
 
+@nox.session(python=PYTHON, reuse_venv=False)
+def pin(session: nox.Session) -> None:
+    """Write the newest versions of everything that CI installs to constraints.txt."""
+    session.install(".[all,examples]", *groups("test", "docs", "bench", "lint"), "nox")
+    frozen = session.run("pip", "freeze", "--exclude", "ccv2-async", silent=True)
+    head = "# The versions that CI installs; `nox -s pin` writes this file.\n"
+    Path(PINS).write_text(f"{head}{frozen}", "utf-8")
+
+
 @nox.session(python=PYTHON)
 def bench(session: nox.Session) -> None:
     """Measure against the peers: `nox -s bench -- --only P1,P2 --quick`."""
-    session.install(".[all]", *groups("bench"))
+    session.install(".[all]", *groups("bench"), "-c", PINS)
     arguments = session.posargs or ["--json", "benchmarks/results/all.json"]
     session.run("python", "-m", "benchmarks", *arguments)
 
@@ -161,7 +173,7 @@ def bench(session: nox.Session) -> None:
 @nox.session(python=PYTHON)
 def docs(session: nox.Session) -> None:
     """Build the documentation into docs/_build/html; a warning is an error."""
-    session.install("-e", ".[all]", *groups("docs"))
+    session.install("-e", ".[all]", *groups("docs"), "-c", PINS)
     session.run("sphinx-build", "-W", "-b", "html", "docs", "docs/_build/html")
 
 
