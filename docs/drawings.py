@@ -1,4 +1,4 @@
-"""The pictures and tables of the documentation, drawn from the tables that the code runs on.
+"""The pictures and tables of the documentation, drawn from the code: its tables and its imports.
 
 `python docs/drawings.py` writes `docs/drawn/`; the build of the documentation does it too, and
 `tests/docs` fails when what is committed there is not what the code says.
@@ -8,12 +8,17 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import functools
+import itertools
+import statistics
 from contextlib import asynccontextmanager, suppress
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+import ccv2_async
 from ccv2_async.activities.status import ACTIVITY
 from ccv2_async.models.base import Outcome
 from ccv2_async.polling import schedule
@@ -25,7 +30,15 @@ from ccv2_async.uploads.many.results import BulkState
 from ccv2_async.uploads.status import UPLOAD
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import (
+        AsyncIterator,
+        Callable,
+        Container,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
     from ccv2_async.polling.job import JobKind
 
@@ -418,6 +431,207 @@ def lanes() -> str:
     return str(sheet)
 
 
+PACKAGE = Path(ccv2_async.__file__).parent
+ROOMS = (
+    "transport/http",
+    "transport/files",
+    "transport/quota",
+    "transport/calls",
+    "polling",
+    "uploads",
+    "activities",
+    "workers",
+    "cli",
+)
+"""The rooms that are drawn module by module."""
+
+_Graph: TypeAlias = dict[str, set[str]]
+
+
+def module_imports() -> _Graph:
+    """Return which modules each module of the package imports when it runs.
+
+    Names are paths below the package. Imports for type checkers alone are left out.
+    """
+    paths = {
+        path.relative_to(PACKAGE).with_suffix("").as_posix().removesuffix("/__init__"): path
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path != PACKAGE / "__init__.py"
+    }
+    return {name: set(_imported(path, paths)) - {name} for name, path in paths.items()}
+
+
+def _imported(path: Path, modules: Container[str]) -> Iterator[str]:
+    """Yield the modules of the package that a file imports when it runs."""
+    todo: list[ast.AST] = [ast.parse(path.read_text("utf-8"))]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            negated = isinstance(node.test, ast.UnaryOp)
+            todo += node.body if negated else node.orelse
+            continue
+        todo += ast.iter_child_nodes(node)
+        dotted = []
+        if isinstance(node, ast.Import):
+            dotted = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module == "ccv2_async":
+            homes = ccv2_async._HOMES  # noqa: SLF001  # where the public names live
+            dotted = [f"ccv2_async.{homes.get(alias.name, alias.name)}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            dotted = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in dotted:
+            place = name.removeprefix("ccv2_async.").replace(".", "/")
+            if name.startswith("ccv2_async.") and place in modules:
+                yield place
+            elif name.startswith("ccv2_async.") and place.rpartition("/")[0] in modules:
+                yield place.rpartition("/")[0]
+
+
+def room_of(module: str) -> str:
+    """Return the room of a module: a folder of the package, or the module itself."""
+    parts = module.split("/")
+    return "/".join(parts[:2] if parts[0] == "transport" else parts[:1])
+
+
+def rooms() -> str:
+    """Draw all rooms, and which of them import which."""
+    graph: _Graph = {}
+    for module, imported in module_imports().items():
+        if module != "transport":
+            room = room_of(module)
+            graph.setdefault(room, set()).update({room_of(other) for other in imported} - {room})
+    return _floors(graph, "The rooms of ccv2_async and their floors", "")
+
+
+def room(name: str) -> str:
+    """Draw the modules of one room, and which of them import which."""
+    imports = module_imports()
+    inside = {
+        module: imported
+        for module, imported in imports.items()
+        if module.startswith(f"{name}/") and not module.endswith("__main__")
+    }
+    graph = {
+        module.removeprefix(f"{name}/"): {
+            other.removeprefix(f"{name}/") for other in imported if other in inside
+        }
+        for module, imported in inside.items()
+    }
+    below = {room_of(other) for imported in inside.values() for other in imported} - {room_of(name)}
+    return _floors(graph, f"The modules of {name}", f"Below: {', '.join(sorted(below))}")
+
+
+def _floors(graph: _Graph, title: str, note: str) -> str:
+    """Draw a graph without circles in floors: each box stands above all that it imports.
+
+    Raises:
+        RecursionError: The graph has a circle.
+    """
+
+    @functools.cache
+    def floor(name: str) -> int:
+        return max((floor(other) + 1 for other in graph[name]), default=0)
+
+    @functools.cache
+    def reach(name: str) -> frozenset[str]:
+        return frozenset(graph[name]).union(*(reach(other) for other in graph[name]))
+
+    # An arrow that others imply would only add ink.
+    arrows = [
+        (name, other)
+        for name in sorted(graph)
+        for other in sorted(graph[name])
+        if not any(other in reach(between) for between in graph[name])
+    ]
+    # Where an arrow passes a floor, it takes a place there, so that it crosses no box.
+    rows: list[list[tuple[str, str]]] = [[] for _ in range(max(map(floor, graph)) + 1)]
+    for name in sorted(graph):
+        rows[floor(name)].append((name, name))
+    for name, other in arrows:
+        for passed in range(floor(other) + 1, floor(name)):
+            rows[passed].append((name, other))
+    ways = {
+        (name, other): [
+            (name, name),
+            *((name, other) for _ in range(floor(other) + 1, floor(name))),
+            (other, other),
+        ]
+        for name, other in arrows
+    }
+    _untangle(rows, ways, floor)
+    return _draw_floors(rows, ways, floor, title, note)
+
+
+def _untangle(
+    rows: list[list[tuple[str, str]]],
+    ways: Mapping[tuple[str, str], list[tuple[str, str]]],
+    floor: Callable[[str], int],
+) -> None:
+    """Order each row so that a box stands near those it has arrows to."""
+    near: dict[tuple[int, tuple[str, str]], list[tuple[int, tuple[str, str]]]] = {}
+    for (name, _), way in ways.items():
+        steps = [(floor(name) - passed, point) for passed, point in enumerate(way)]
+        for one, two in itertools.pairwise(steps):
+            near.setdefault(one, []).append(two)
+            near.setdefault(two, []).append(one)
+    for turn in range(24):
+        places = {
+            (number, point): (place + 0.5) / len(row)
+            for number, row in enumerate(rows)
+            for place, point in enumerate(row)
+        }
+        for number in range(len(rows)) if turn % 2 else reversed(range(len(rows))):
+            weights = {}
+            for point in rows[number]:
+                others = [places[other] for other in near.get((number, point), ())]
+                weights[point] = statistics.fmean(others) if others else places[number, point]
+            rows[number].sort(key=weights.__getitem__)
+            for place, point in enumerate(rows[number]):
+                places[number, point] = (place + 0.5) / len(rows[number])
+
+
+def _draw_floors(
+    rows: list[list[tuple[str, str]]],
+    ways: Mapping[tuple[str, str], list[tuple[str, str]]],
+    floor: Callable[[str], int],
+    title: str,
+    note: str,
+) -> str:
+    high, apart, gap = 30.0, 74.0, 16.0
+
+    def wide(point: tuple[str, str]) -> float:
+        return 22 + 7.6 * len(point[0]) if point[0] == point[1] else 4
+
+    lengths = [sum(map(wide, row)) + gap * (len(row) - 1) for row in rows]
+    width = max(520, *(int(length) + 40 for length in lengths))
+    sheet = Sheet(width, int(apart * len(rows)) + (34 if note else 10), title)
+    places: dict[tuple[int, tuple[str, str]], tuple[float, float]] = {}
+    for number, (row, length) in enumerate(zip(rows, lengths, strict=True)):
+        spare = (width - 40 - length) / (len(row) + 1)
+        x, y = 20 + spare, 18 + apart * (len(rows) - 1 - number)
+        for point in row:
+            places[number, point] = (x + wide(point) / 2, y)
+            x += wide(point) + gap + spare
+    for (name, _), way in ways.items():
+        x, y = places[floor(name), way[0]]
+        path = f"M{x:.0f} {y + high:.0f}"
+        for passed, point in enumerate(way[1:], 1):
+            to_x, to_y = places[floor(name) - passed, point]
+            middle = (y + high + to_y - 2) / 2
+            path += f"C{x:.0f} {middle:.0f} {to_x:.0f} {middle:.0f} {to_x:.0f} {to_y - 2:.0f}"
+            if passed < len(way) - 1:
+                path += f"V{to_y + high:.0f}"
+            x, y = to_x, to_y
+        sheet.arrow(path)
+    for (_, point), (x, y) in places.items():
+        if point[0] == point[1]:
+            sheet.box(x - wide(point) / 2, y, wide(point), high, BLUE)
+            sheet.text(x, y + high / 2, point[0], size=13)
+    if note:
+        sheet.text(20, sheet.height - 18, note, size=12, at="start", ink=FAINT)
+    return str(sheet)
+
+
 def drawings() -> dict[str, str]:
     """Every file of `docs/drawn`, by name."""
     return {
@@ -428,6 +642,8 @@ def drawings() -> dict[str, str]:
         "poller-activity.svg": poller_states(ACTIVITY, "the Activity"),
         "poller-upload.svg": poller_states(UPLOAD, "the LibraryFile"),
         "retry.md": retry_table(),
+        "rooms.svg": rooms(),
+        **{f"room-{name.replace('/', '-')}.svg": room(name) for name in ROOMS},
     }
 
 
