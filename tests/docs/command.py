@@ -37,6 +37,7 @@ shown. With `--json`, stdout then holds the error that ends the command as well,
 | `CCV2_CLIENT_SECRET` | The secret of the key, for `ccv2 login`. |
 | `CCV2_BASE_URL` | Another service than the true one, as a sandbox. |
 | `CCV2_RATE` | Calls a second; 0 lifts the limit. |
+| `CCV2_REMEMBER_CALLS` | `0`: do not remember the day's calls for later runs. |
 | `CCV2_TRUST_ENV` | `0`: do not use the proxies that the environment names. |
 
 An access token comes from OAuth 2: `ccv2 login` opens the page where the owner of the account
