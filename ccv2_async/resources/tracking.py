@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+import inspect
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from ccv2_async.models.campaigns import TrackingSummary
 from ccv2_async.models.tracking import (
@@ -19,31 +20,96 @@ from ccv2_async.models.tracking import (
 from ccv2_async.resources.base import Resource, path_to
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from ccv2_async.resources.listing import Listing, OnBadRow
 
+P = ParamSpec("P")
 T = TypeVar("T")
+Report = tuple[type[T], str, str]
+"""The model of a report's rows, the report's path below its subject, and its name."""
+Request = tuple[str, str, dict[str, Any]]
+"""The path of a subject's reports, its name, and the options of the listing."""
 
 CAMPAIGN = "/emailmarketing/campaigns/{}/tracking"
 CONTACT = "/contacts/{}/tracking"
 
 
-class Tracking(Resource):
-    """`client.tracking`: what readers did; the reports of SENT campaigns alone hold anything.
+def _of_campaign(
+    self: Tracking,  # noqa: ARG001  # part of the signature
+    campaign_id: str,
+    *,
+    created_since: datetime | None = None,
+    limit: int | None = None,
+    on_bad_row: OnBadRow = "raise",
+) -> Request:
+    options = {"query": {"created_since": created_since}, "limit": limit, "on_bad_row": on_bad_row}
+    return path_to(CAMPAIGN, campaign_id), f"campaign {campaign_id}", options
 
-    Reports take `created_since`, a datetime with a time zone (only what happened then or later),
-    and `limit`, the rows in a page from 1 to 500 (500 unless asked).
+
+def _of_contact(
+    self: Tracking,  # noqa: ARG001  # part of the signature
+    contact_id: str,
+    *,
+    created_since: datetime | None = None,
+    limit: int | None = None,
+    on_bad_row: OnBadRow = "raise",
+) -> Request:
+    options = {"query": {"created_since": created_since}, "limit": limit, "on_bad_row": on_bad_row}
+    return path_to(CONTACT, contact_id), f"contact {contact_id}", options
+
+
+def _listing(
+    request: Callable[Concatenate[Tracking, P], Request],
+) -> Callable[[Callable[[Tracking], Report[T]]], Callable[Concatenate[Tracking, P], Listing[T]]]:
+    """Return a decorator that makes a method which lists a report.
+
+    The decorated function says which report it is, and its docstring becomes the method's. The
+    method takes the arguments of `request`.
+    """
+    shape = inspect.signature(request)
+
+    def decorate(
+        report: Callable[[Tracking], Report[T]],
+    ) -> Callable[Concatenate[Tracking, P], Listing[T]]:
+        def method(self: Tracking, /, *args: P.args, **kwargs: P.kwargs) -> Listing[T]:
+            model, path, name = report(self)
+            above, subject, options = request(self, *args, **kwargs)
+            return self._list(model, above + path, what=f"{name} of {subject}", **options)
+
+        rows = inspect.signature(report).return_annotation.replace("Report", "Listing")
+        made = cast("Any", method)
+        made.__name__, made.__qualname__ = report.__name__, report.__qualname__
+        made.__doc__, made.__signature__ = report.__doc__, shape.replace(return_annotation=rows)
+        made.__annotations__ = {**request.__annotations__, "return": rows}
+        return method
+
+    return decorate
+
+
+_by_campaign = _listing(_of_campaign)
+_by_contact = _listing(_of_contact)
+
+
+class Tracking(Resource):
+    """`client.tracking`: what readers did. Only the reports of SENT campaigns have rows.
+
+    Reports take these options:
+
+    - `created_since`: A datetime with a time zone. Only what happened then or later is listed.
+    - `limit`: The number of rows in a page, from 1 to 500. The default is 500.
+    - `on_bad_row`: "skip" to continue after rows that cannot be read; see `Listing`.
     """
 
     async def campaign_summary(
         self, campaign_id: str, *, update_summary: bool = False
     ) -> TrackingSummary:
-        """How often a campaign was sent, opened, clicked and so on.
+        """Return how often a campaign was sent, opened, clicked and so on.
 
         Args:
             campaign_id: The campaign.
-            update_summary: Whether the service counts anew before it answers.
+            update_summary: Whether the service recounts before it answers.
 
         Raises:
             NotFound: There is no campaign with that id.
@@ -57,83 +123,49 @@ class Tracking(Resource):
             query={"updateSummary": update_summary},
         )
 
-    def campaign_activities(
-        self,
-        campaign_id: str,
-        *,
-        created_since: datetime | None = None,
-        limit: int | None = None,
-        on_bad_row: OnBadRow = "raise",
-    ) -> Listing[TrackingActivity]:
-        """Everything that happened with a campaign; `activity_type` says what each row is.
+    @_by_campaign
+    def campaign_activities(self) -> Report[TrackingActivity]:
+        """List everything that happened with a campaign; `activity_type` says what each row is.
 
         Raises:
-            NotFound: There is no campaign with that id, when iterated.
+            NotFound: There is no campaign with that id. Raised when the listing is iterated.
 
         Source: The official SDKs; the page of the documentation was not seen.
         """
-        path = path_to(CAMPAIGN, campaign_id)
-        what = f"tracking of campaign {campaign_id}"
-        return self._report(
-            TrackingActivity, path, what, created_since, limit, on_bad_row=on_bad_row
-        )
+        return TrackingActivity, "", "tracking"
 
-    def campaign_sends(
-        self,
-        campaign_id: str,
-        *,
-        created_since: datetime | None = None,
-        limit: int | None = None,
-        on_bad_row: OnBadRow = "raise",
-    ) -> Listing[SendActivity]:
-        """The messages that were sent for a campaign.
+    @_by_campaign
+    def campaign_sends(self) -> Report[SendActivity]:
+        """List the messages that were sent for a campaign.
 
         Raises:
-            NotFound: There is no campaign with that id, when iterated.
+            NotFound: There is no campaign with that id. Raised when the listing is iterated.
 
         Source: "Campaign tracking, sends" page of the service's documentation.
         """
-        path = path_to(CAMPAIGN + "/sends", campaign_id)
-        what = f"sends of campaign {campaign_id}"
-        return self._report(SendActivity, path, what, created_since, limit, on_bad_row=on_bad_row)
+        return SendActivity, "/sends", "sends"
 
-    def campaign_opens(
-        self,
-        campaign_id: str,
-        *,
-        created_since: datetime | None = None,
-        limit: int | None = None,
-        on_bad_row: OnBadRow = "raise",
-    ) -> Listing[OpenActivity]:
-        """When messages of a campaign were opened.
+    @_by_campaign
+    def campaign_opens(self) -> Report[OpenActivity]:
+        """List when messages of a campaign were opened.
 
         Raises:
-            NotFound: There is no campaign with that id, when iterated.
+            NotFound: There is no campaign with that id. Raised when the listing is iterated.
 
         Source: "Campaign tracking, opens" page of the service's documentation.
         """
-        path = path_to(CAMPAIGN + "/opens", campaign_id)
-        what = f"opens of campaign {campaign_id}"
-        return self._report(OpenActivity, path, what, created_since, limit, on_bad_row=on_bad_row)
+        return OpenActivity, "/opens", "opens"
 
-    def campaign_clicks(
-        self,
-        campaign_id: str,
-        *,
-        created_since: datetime | None = None,
-        limit: int | None = None,
-        on_bad_row: OnBadRow = "raise",
-    ) -> Listing[ClickActivity]:
-        """The clicks on links of a campaign.
+    @_by_campaign
+    def campaign_clicks(self) -> Report[ClickActivity]:
+        """List the clicks on links of a campaign.
 
         Raises:
-            NotFound: There is no campaign with that id, when iterated.
+            NotFound: There is no campaign with that id. Raised when the listing is iterated.
 
         Source: "Campaign tracking, clicks" page of the service's documentation.
         """
-        path = path_to(CAMPAIGN + "/clicks", campaign_id)
-        what = f"clicks of campaign {campaign_id}"
-        return self._report(ClickActivity, path, what, created_since, limit, on_bad_row=on_bad_row)
+        return ClickActivity, "/clicks", "clicks"
 
     def campaign_link_clicks(
         self,
@@ -144,93 +176,68 @@ class Tracking(Resource):
         limit: int | None = None,
         on_bad_row: OnBadRow = "raise",
     ) -> Listing[ClickActivity]:
-        """The clicks on one link of a campaign.
+        """List the clicks on one link of a campaign.
 
         Args:
             campaign_id: The campaign.
             link_id: The link: `url_uid` of a campaign's `click_through_details`.
-            created_since: Only what happened then or later; with a time zone.
-            limit: Rows in a page, from 1 to 500; the service gives 500 unless asked.
-            on_bad_row: "skip" to go on behind rows that cannot be read; see `Listing`.
+            created_since: Only what happened then or later. Needs a time zone.
+            limit: Rows in a page, from 1 to 500. The default is 500.
+            on_bad_row: "skip" to continue after rows that cannot be read; see `Listing`.
 
         Raises:
-            NotFound: There is no such campaign or link, when iterated.
+            NotFound: There is no such campaign or link. Raised when the listing is iterated.
 
         Source: "Campaign tracking, clicks by link" page of the service's documentation.
         """
         path = path_to(CAMPAIGN + "/clicks/{}", campaign_id, link_id)
         what = f"clicks on link {link_id} of campaign {campaign_id}"
-        return self._report(ClickActivity, path, what, created_since, limit, on_bad_row=on_bad_row)
+        query = {"created_since": created_since}
+        return self._list(
+            ClickActivity, path, what=what, limit=limit, query=query, on_bad_row=on_bad_row
+        )
 
-    def campaign_forwards(
-        self,
-        campaign_id: str,
-        *,
-        created_since: datetime | None = None,
-        limit: int | None = None,
-        on_bad_row: OnBadRow = "raise",
-    ) -> Listing[ForwardActivity]:
-        """The messages of a campaign that were forwarded.
+    @_by_campaign
+    def campaign_forwards(self) -> Report[ForwardActivity]:
+        """List the messages of a campaign that were forwarded.
 
         Raises:
-            NotFound: There is no campaign with that id, when iterated.
+            NotFound: There is no campaign with that id. Raised when the listing is iterated.
 
         Source: "Campaign tracking, forwards" page of the service's documentation.
         """
-        path = path_to(CAMPAIGN + "/forwards", campaign_id)
-        what = f"forwards of campaign {campaign_id}"
-        return self._report(
-            ForwardActivity, path, what, created_since, limit, on_bad_row=on_bad_row
-        )
+        return ForwardActivity, "/forwards", "forwards"
 
-    def campaign_bounces(
-        self,
-        campaign_id: str,
-        *,
-        created_since: datetime | None = None,
-        limit: int | None = None,
-        on_bad_row: OnBadRow = "raise",
-    ) -> Listing[BounceActivity]:
-        """The messages of a campaign that came back, and why.
+    @_by_campaign
+    def campaign_bounces(self) -> Report[BounceActivity]:
+        """List the messages of a campaign that bounced, and why.
 
         Raises:
-            NotFound: There is no campaign with that id, when iterated.
+            NotFound: There is no campaign with that id. Raised when the listing is iterated.
 
         Source: "Campaign tracking, bounces" page of the service's documentation.
         """
-        path = path_to(CAMPAIGN + "/bounces", campaign_id)
-        what = f"bounces of campaign {campaign_id}"
-        return self._report(BounceActivity, path, what, created_since, limit, on_bad_row=on_bad_row)
+        return BounceActivity, "/bounces", "bounces"
 
-    def campaign_unsubscribes(
-        self,
-        campaign_id: str,
-        *,
-        created_since: datetime | None = None,
-        limit: int | None = None,
-        on_bad_row: OnBadRow = "raise",
-    ) -> Listing[UnsubscribeActivity]:
-        """The readers who left by a campaign, and why.
+    @_by_campaign
+    def campaign_unsubscribes(self) -> Report[UnsubscribeActivity]:
+        """List the readers who unsubscribed because of a campaign, and why.
 
         Raises:
-            NotFound: There is no campaign with that id, when iterated.
+            NotFound: There is no campaign with that id. Raised when the listing is iterated.
 
         Source: "Campaign tracking, unsubscribes" page of the service's documentation.
         """
-        path = path_to(CAMPAIGN + "/unsubscribes", campaign_id)
-        what = f"unsubscribes of campaign {campaign_id}"
-        return self._report(
-            UnsubscribeActivity, path, what, created_since, limit, on_bad_row=on_bad_row
-        )
+        return UnsubscribeActivity, "/unsubscribes", "unsubscribes"
 
     async def contact_summary(
         self, contact_id: str, *, update_summary: bool = False
     ) -> ContactTrackingSummary:
-        """How often one contact was written to, opened, clicked and so on.
+        """Return how often one contact was sent messages, opened, clicked and so on.
 
         Args:
             contact_id: The contact.
-            update_summary: Whether the service counts anew before it answers.
+            update_summary: Whether the service recounts before it answers.
 
         Raises:
             NotFound: There is no contact with that id.
@@ -247,7 +254,7 @@ class Tracking(Resource):
     async def contact_summary_by_campaign(
         self, contact_id: str, *, on_bad_row: OnBadRow = "raise"
     ) -> list[ContactCampaignSummary]:
-        """The same for each campaign that the contact got, unsubscribes left out.
+        """Return the summary of one contact for each campaign sent to it, without unsubscribes.
 
         Raises:
             NotFound: There is no contact with that id.
@@ -261,83 +268,49 @@ class Tracking(Resource):
             on_bad_row=on_bad_row,
         )
 
-    def contact_activities(
-        self,
-        contact_id: str,
-        *,
-        created_since: datetime | None = None,
-        limit: int | None = None,
-        on_bad_row: OnBadRow = "raise",
-    ) -> Listing[TrackingActivity]:
-        """Everything that happened with one contact, newest first; `activity_type` says what it is.
+    @_by_contact
+    def contact_activities(self) -> Report[TrackingActivity]:
+        """List everything that happened with one contact, newest first, as `activity_type` says.
 
         Raises:
-            NotFound: There is no contact with that id, when iterated.
+            NotFound: There is no contact with that id. Raised when the listing is iterated.
 
         Source: "Contact tracking, all activities" page of the service's documentation.
         """
-        path = path_to(CONTACT, contact_id)
-        what = f"tracking of contact {contact_id}"
-        return self._report(
-            TrackingActivity, path, what, created_since, limit, on_bad_row=on_bad_row
-        )
+        return TrackingActivity, "", "tracking"
 
-    def contact_sends(
-        self,
-        contact_id: str,
-        *,
-        created_since: datetime | None = None,
-        limit: int | None = None,
-        on_bad_row: OnBadRow = "raise",
-    ) -> Listing[SendActivity]:
-        """The messages that were sent to one contact.
+    @_by_contact
+    def contact_sends(self) -> Report[SendActivity]:
+        """List the messages that were sent to one contact.
 
         Raises:
-            NotFound: There is no contact with that id, when iterated.
+            NotFound: There is no contact with that id. Raised when the listing is iterated.
 
         Source: "Contact tracking, sends" page of the service's documentation.
         """
-        path = path_to(CONTACT + "/sends", contact_id)
-        what = f"sends of contact {contact_id}"
-        return self._report(SendActivity, path, what, created_since, limit, on_bad_row=on_bad_row)
+        return SendActivity, "/sends", "sends"
 
-    def contact_opens(
-        self,
-        contact_id: str,
-        *,
-        created_since: datetime | None = None,
-        limit: int | None = None,
-        on_bad_row: OnBadRow = "raise",
-    ) -> Listing[OpenActivity]:
-        """When messages to one contact were opened.
+    @_by_contact
+    def contact_opens(self) -> Report[OpenActivity]:
+        """List when messages to one contact were opened.
 
         Raises:
-            NotFound: There is no contact with that id, when iterated.
+            NotFound: There is no contact with that id. Raised when the listing is iterated.
 
         Source: "Contact tracking, opens" page of the service's documentation.
         """
-        path = path_to(CONTACT + "/opens", contact_id)
-        what = f"opens of contact {contact_id}"
-        return self._report(OpenActivity, path, what, created_since, limit, on_bad_row=on_bad_row)
+        return OpenActivity, "/opens", "opens"
 
-    def contact_clicks(
-        self,
-        contact_id: str,
-        *,
-        created_since: datetime | None = None,
-        limit: int | None = None,
-        on_bad_row: OnBadRow = "raise",
-    ) -> Listing[ClickActivity]:
-        """The clicks on links of messages to one contact.
+    @_by_contact
+    def contact_clicks(self) -> Report[ClickActivity]:
+        """List the clicks on links of messages to one contact.
 
         Raises:
-            NotFound: There is no contact with that id, when iterated.
+            NotFound: There is no contact with that id. Raised when the listing is iterated.
 
         Source: "Contact tracking, clicks" page of the service's documentation.
         """
-        path = path_to(CONTACT + "/clicks", contact_id)
-        what = f"clicks of contact {contact_id}"
-        return self._report(ClickActivity, path, what, created_since, limit, on_bad_row=on_bad_row)
+        return ClickActivity, "/clicks", "clicks"
 
     def contact_link_clicks(
         self,
@@ -348,100 +321,56 @@ class Tracking(Resource):
         limit: int | None = None,
         on_bad_row: OnBadRow = "raise",
     ) -> Listing[ClickActivity]:
-        """The clicks on one link of messages to one contact.
+        """List the clicks on one link of messages to one contact.
 
         Args:
             contact_id: The contact.
             link_id: The link: `url_uid` of a campaign's `click_through_details`.
-            created_since: Only what happened then or later; with a time zone.
-            limit: Rows in a page, from 1 to 500; the service gives 500 unless asked.
-            on_bad_row: "skip" to go on behind rows that cannot be read; see `Listing`.
+            created_since: Only what happened then or later. Needs a time zone.
+            limit: Rows in a page, from 1 to 500. The default is 500.
+            on_bad_row: "skip" to continue after rows that cannot be read; see `Listing`.
 
         Raises:
-            NotFound: There is no such contact or link, when iterated.
+            NotFound: There is no such contact or link. Raised when the listing is iterated.
 
         Source: The official SDKs; the page of the documentation was not seen.
         """
         path = path_to(CONTACT + "/clicks/{}", contact_id, link_id)
         what = f"clicks on link {link_id} of contact {contact_id}"
-        return self._report(ClickActivity, path, what, created_since, limit, on_bad_row=on_bad_row)
+        query = {"created_since": created_since}
+        return self._list(
+            ClickActivity, path, what=what, limit=limit, query=query, on_bad_row=on_bad_row
+        )
 
-    def contact_forwards(
-        self,
-        contact_id: str,
-        *,
-        created_since: datetime | None = None,
-        limit: int | None = None,
-        on_bad_row: OnBadRow = "raise",
-    ) -> Listing[ForwardActivity]:
-        """The messages to one contact that were forwarded.
+    @_by_contact
+    def contact_forwards(self) -> Report[ForwardActivity]:
+        """List the messages to one contact that were forwarded.
 
         Raises:
-            NotFound: There is no contact with that id, when iterated.
+            NotFound: There is no contact with that id. Raised when the listing is iterated.
 
         Source: "Contact tracking, forwards" page of the service's documentation.
         """
-        path = path_to(CONTACT + "/forwards", contact_id)
-        what = f"forwards of contact {contact_id}"
-        return self._report(
-            ForwardActivity, path, what, created_since, limit, on_bad_row=on_bad_row
-        )
+        return ForwardActivity, "/forwards", "forwards"
 
-    def contact_bounces(
-        self,
-        contact_id: str,
-        *,
-        created_since: datetime | None = None,
-        limit: int | None = None,
-        on_bad_row: OnBadRow = "raise",
-    ) -> Listing[BounceActivity]:
-        """The messages to one contact that came back, and why.
+    @_by_contact
+    def contact_bounces(self) -> Report[BounceActivity]:
+        """List the messages to one contact that bounced, and why.
 
         Raises:
-            NotFound: There is no contact with that id, when iterated.
+            NotFound: There is no contact with that id. Raised when the listing is iterated.
 
         Source: "Contact tracking, bounces" page of the service's documentation.
         """
-        path = path_to(CONTACT + "/bounces", contact_id)
-        what = f"bounces of contact {contact_id}"
-        return self._report(BounceActivity, path, what, created_since, limit, on_bad_row=on_bad_row)
+        return BounceActivity, "/bounces", "bounces"
 
-    def contact_unsubscribes(
-        self,
-        contact_id: str,
-        *,
-        created_since: datetime | None = None,
-        limit: int | None = None,
-        on_bad_row: OnBadRow = "raise",
-    ) -> Listing[UnsubscribeActivity]:
-        """When one contact left, and why.
+    @_by_contact
+    def contact_unsubscribes(self) -> Report[UnsubscribeActivity]:
+        """List when one contact unsubscribed, and why.
 
         Raises:
-            NotFound: There is no contact with that id, when iterated.
+            NotFound: There is no contact with that id. Raised when the listing is iterated.
 
         Source: "Contact tracking, unsubscribes" page of the service's documentation.
         """
-        path = path_to(CONTACT + "/unsubscribes", contact_id)
-        what = f"unsubscribes of contact {contact_id}"
-        return self._report(
-            UnsubscribeActivity, path, what, created_since, limit, on_bad_row=on_bad_row
-        )
-
-    def _report(
-        self,
-        model: type[T],
-        path: str,
-        what: str,
-        created_since: datetime | None,
-        limit: int | None,
-        *,
-        on_bad_row: OnBadRow,
-    ) -> Listing[T]:
-        return self._list(
-            model,
-            path,
-            what=what,
-            limit=limit,
-            query={"created_since": created_since},
-            on_bad_row=on_bad_row,
-        )
+        return UnsubscribeActivity, "/unsubscribes", "unsubscribes"
