@@ -1,4 +1,4 @@
-"""What every resource group is made of: a path, a query, a body, and the model of the answer."""
+"""The base class of the resource groups: one method for each kind of operation."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Resource:
         what: str,
         query: Mapping[str, object] | None = None,
     ) -> T:
-        """One object."""
+        """Return one object."""
         call = Call("GET", path, Effect.SAFE, what, query=query_of(query))
         return await self._session.read(call, lambda answer: answer.read(model))
 
@@ -56,7 +56,7 @@ class Resource:
         """Return the rows of a list that comes in one answer, without pages.
 
         Raises:
-            UnreadableRow: One cannot be read, and `on_bad_row` is "raise".
+            UnreadableRow: A row cannot be read, and `on_bad_row` is "raise".
         """
         checked_on_bad_row(on_bad_row)
         call = Call("GET", path, Effect.SAFE, what, query=query_of(query))
@@ -74,7 +74,9 @@ class Resource:
         query: Mapping[str, object] | None = None,
         checked: bool = False,
     ) -> Answer:
-        """A call that changes something; `body` is a model or plain JSON, checked before it goes.
+        """Make a call that changes something, and return the answer.
+
+        `body` is a model or plain JSON. Models are validated before they are sent.
 
         Raises:
             InvalidField: The service would refuse a value. Nothing was sent.
@@ -102,7 +104,10 @@ class Resource:
         what: str,
         query: Mapping[str, object] | None = None,
     ) -> T:
-        """What a POST made; never sent again without a look, as a repeat would make a double."""
+        """Create something by POST, and return it.
+
+        The call is not repeated blindly, because a repeat could create a duplicate.
+        """
         answer = await self._write(
             "POST", path, body, effect=Effect.ADDITIVE, what=what, query=query
         )
@@ -118,7 +123,7 @@ class Resource:
         query: Mapping[str, object] | None = None,
         checked: bool = False,
     ) -> T:
-        """What a PUT left behind; the service takes the body for the whole."""
+        """Replace something by PUT, and return what the service stored."""
         answer = await self._write(
             "PUT", path, body, effect=Effect.IDEMPOTENT, what=what, query=query, checked=checked
         )
@@ -135,10 +140,10 @@ class Resource:
         query: Mapping[str, object] | None = None,
         adapt: Callable[[T], T] | None = None,
     ) -> T:
-        """What a PUT left behind that changes a few fields and sends the others as they were read.
+        """Read something, change a few of its fields, and replace it by PUT.
 
-        Only the changes are checked: what the service itself gave, it may have back, be it a word
-        that no enumeration knows.
+        Only the changes are validated. The other fields go back as the service sent them, even
+        words that no enumeration knows.
 
         Raises:
             InvalidField: See `checked_changes`. Nothing was sent.
@@ -158,7 +163,7 @@ class Resource:
         return await result_of(answer, model)
 
     async def _delete(self, path: str, *, what: str) -> None:
-        """A DELETE, whose answer holds nothing."""
+        """Delete something. The answer is empty."""
         await self._write("DELETE", path, effect=Effect.IDEMPOTENT, what=what)
 
     def _list(
@@ -172,18 +177,18 @@ class Resource:
         query: Mapping[str, object] | None = None,
         on_bad_row: OnBadRow = "raise",
     ) -> Listing[T]:
-        """Rows that come in pages; no request is made before they are iterated."""
+        """Return a listing of rows in pages. No request is made before it is iterated."""
         rows = checked_limit(limit, most)
         shown = query_of({"limit": rows, **(query or {})})
         return Listing(self._session, model, path, shown, what, on_bad_row=on_bad_row)
 
 
 async def result_of(answer: Answer, model: type[T]) -> T:
-    """What a call that changed something left behind, by its answer.
+    """Return what a call created or changed, from its answer.
 
     Raises:
-        DecodeError: The answer cannot be read; the call was carried out all the same, which the
-            message says. Safe to try again: no.
+        DecodeError: The answer cannot be read. The service carried out the call, and the message
+            says so. Safe to try again: no.
     """
     try:
         return await parsed(answer, lambda answer: answer.read(model))
@@ -198,9 +203,9 @@ async def result_of(answer: Answer, model: type[T]) -> T:
 
 
 def path_to(template: str, *ids: str) -> str:
-    """`template` with the ids in place of its `{}`, percent-encoded.
+    """Return `template` with the percent-encoded ids in place of each `{}`.
 
     Raises:
-        InvalidField: An id that is empty, or that would change the path. Nothing was sent.
+        InvalidField: An id is empty or would change the path. Nothing was sent.
     """
     return template.format(*(segment(checked_id(id_)) for id_ in ids))

@@ -1,7 +1,7 @@
-"""What an `update` may change, by resource: the keyword arguments of those methods, typed.
+"""The typed keyword arguments of the `update` methods.
 
-A name that is not given stays as it is; None erases. The names are those of the models that are
-written, and a test keeps the two alike.
+A field that is not given keeps its value, and None erases it. The names are those of the `Write`
+models; a test compares the two.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
 
 class ListChanges(TypedDict, total=False):
-    """What can be changed of a contact list; see `ContactListWrite`."""
+    """The fields of a contact list that can be changed; see `ContactListWrite`."""
 
     name: str
     status: ContactListStatus | str
 
 
 class ContactDetails(TypedDict, total=False):
-    """What can be set of a contact besides its address and lists; see `ContactWrite`."""
+    """The fields of a contact besides its addresses and lists; see `ContactWrite`."""
 
     prefix_name: str | None
     first_name: str | None
@@ -61,14 +61,14 @@ class ContactDetails(TypedDict, total=False):
 
 
 class ContactChanges(ContactDetails, total=False):
-    """What can be changed of a contact; see `ContactWrite`."""
+    """The fields of a contact that can be changed; see `ContactWrite`."""
 
     email_addresses: Iterable[EmailAddress]
     lists: Iterable[ContactListRef | str]
 
 
 class CampaignChanges(TypedDict, total=False):
-    """What can be changed of a campaign; see `CampaignWrite`."""
+    """The fields of a campaign that can be changed; see `CampaignWrite`."""
 
     name: str
     subject: str
@@ -93,7 +93,7 @@ class CampaignChanges(TypedDict, total=False):
 
 
 class EventChanges(TypedDict, total=False):
-    """What can be changed of an event; see `EventWrite`."""
+    """The fields of an event that can be changed; see `EventWrite`."""
 
     name: str
     title: str
@@ -128,7 +128,7 @@ class EventChanges(TypedDict, total=False):
 
 
 class FeeChanges(TypedDict, total=False):
-    """What can be changed of a fee; see `FeeWrite`."""
+    """The fields of a fee that can be changed; see `FeeWrite`."""
 
     label: str
     fee: float
@@ -139,7 +139,7 @@ class FeeChanges(TypedDict, total=False):
 
 
 class ItemChanges(TypedDict, total=False):
-    """What can be changed of an item; see `ItemWrite`."""
+    """The fields of an item that can be changed; see `ItemWrite`."""
 
     name: str
     price: float
@@ -150,14 +150,14 @@ class ItemChanges(TypedDict, total=False):
 
 
 class ItemAttributeChanges(TypedDict, total=False):
-    """What can be changed of an item's attribute; see `ItemAttributeWrite`."""
+    """The fields of an item's attribute that can be changed; see `ItemAttributeWrite`."""
 
     name: str
     quantity_total: int
 
 
 class PromocodeChanges(TypedDict, total=False):
-    """What can be changed of a promotion code; see `PromocodeWrite`."""
+    """The fields of a promotion code that can be changed; see `PromocodeWrite`."""
 
     code_name: str
     code_type: PromocodeType | str
@@ -171,7 +171,7 @@ class PromocodeChanges(TypedDict, total=False):
 
 
 class AccountChanges(TypedDict, total=False):
-    """What can be changed of the account; see `AccountInfo`."""
+    """The fields of the account that can be changed; see `AccountInfo`."""
 
     website: str | None
     organization_name: str | None

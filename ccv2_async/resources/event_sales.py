@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 
@@ -21,7 +21,8 @@ from ccv2_async.models.event_sales import (
 from ccv2_async.resources.base import Resource, path_to
 
 if TYPE_CHECKING:
-    from typing import TypeVar, Unpack
+    from collections.abc import Callable, Mapping
+    from typing import Unpack
 
     from ccv2_async.resources.changes import (
         FeeChanges,
@@ -29,164 +30,195 @@ if TYPE_CHECKING:
         ItemChanges,
         PromocodeChanges,
     )
+    from ccv2_async.resources.listing import OnBadRow
 
     F = TypeVar("F", Fee, FeeWrite)
     S = TypeVar("S", bound=str | None)
-    from ccv2_async.resources.listing import OnBadRow
+
+T = TypeVar("T")
 
 EVENT = "/eventspot/events/{}"
-FEES = EVENT + "/fees"
-ITEMS = EVENT + "/items"
-ATTRIBUTES = ITEMS + "/{}/attributes"
-PROMOCODES = EVENT + "/promocodes"
+
+
+def _sendable(fee: F) -> F:
+    """Return the fee in the words that the service takes."""
+    return attrs.evolve(fee, fee_scope=_scope(fee.fee_scope))
+
+
+def _scope(scope: S) -> S | FeeScope:
+    """Return REGISTRANTS for REGISTRANT: the service answers with both and takes one."""
+    spelled = scope.upper() if isinstance(scope, str) else scope
+    return FeeScope.REGISTRANTS if spelled == FeeScope.REGISTRANT else scope
+
+
+@attrs.frozen
+class Part(Generic[T]):
+    """A kind of thing that belongs to an event or to one of its items.
+
+    Attributes:
+        model: The model that the service answers with.
+        written: The model of a new one.
+        path: The path of the collection.
+        owner: What it belongs to, for messages.
+        name: Its name, for messages.
+        argument: The name of the argument that takes one.
+        sendable: Returns the model as the service takes it; None sends it as it is.
+    """
+
+    model: type[T]
+    written: type[Any]
+    path: str
+    owner: str
+    name: str
+    argument: str
+    sendable: Callable[[Any], Any] | None = None
+
+    def checked(self, value: object, model: type[Any]) -> Any:
+        """Return the value of the argument as the service takes it.
+
+        Raises:
+            InvalidField: It is not an instance of the model. Nothing was sent.
+        """
+        checked = checked_model(value, model, self.argument)
+        return self.sendable(checked) if self.sendable else checked
+
+
+FEE = Part(Fee, FeeWrite, EVENT + "/fees", "event", "fee", "fee", _sendable)
+ITEM = Part(Item, ItemWrite, EVENT + "/items", "event", "item", "item")
+ATTRIBUTE = Part(
+    ItemAttribute,
+    ItemAttributeWrite,
+    EVENT + "/items/{}/attributes",
+    "item",
+    "attribute",
+    "attribute",
+)
+PROMOCODE = Part(
+    Promocode, PromocodeWrite, EVENT + "/promocodes", "event", "promotion code", "promocode"
+)
 
 
 class EventSales(Resource):
     """The part of `client.events` that is about what an event sells."""
 
     async def fees(self, event_id: str, *, on_bad_row: OnBadRow = "raise") -> list[Fee]:
-        """The fees of an event; they come in one answer, without pages.
+        """Return the fees of an event. They come in one answer, without pages.
 
         Raises:
             NotFound: There is no such event.
 
         Source: "Event fee collection", GET, of the service's documentation.
         """
-        path = path_to(FEES, event_id)
-        return await self._get_rows(
-            Fee, path, what=f"fees of event {event_id}", on_bad_row=on_bad_row
-        )
+        return await self._parts(FEE, event_id, on_bad_row=on_bad_row)
 
     async def get_fee(self, event_id: str, fee_id: str) -> Fee:
-        """One fee of an event.
+        """Return one fee of an event.
 
         Raises:
             NotFound: There is no such event or fee.
 
         Source: "Event fee resource", GET, of the service's documentation.
         """
-        path = path_to(FEES + "/{}", event_id, fee_id)
-        return await self._get(Fee, path, what=f"fee {fee_id} of event {event_id}")
+        return await self._part(FEE, event_id, fee_id)
 
     async def create_fee(self, event_id: str, fee: FeeWrite) -> Fee:
-        """A new fee of an event.
+        """Create a fee of an event.
 
         Raises:
-            Conflict: There is one of that label already.
-            OutcomeUnknown: No answer came; it may exist. Safe to try again: look at `fees`
-                first.
+            Conflict: There is already one with that label.
+            OutcomeUnknown: No answer came; it may exist. Safe to try again: look at
+                `fees` first.
 
         Source: "Event fee collection", POST, of the service's documentation.
         """
-        checked_model(fee, FeeWrite, "fee")
-        path = path_to(FEES, event_id)
-        return await self._create(
-            Fee, path, _sendable(fee), what=f"creation of a fee of event {event_id}"
-        )
+        return await self._create_part(FEE, fee, event_id)
 
     async def update_fee(self, event_id: str, fee_id: str, **changes: Unpack[FeeChanges]) -> Fee:
-        """The changed fee; what is not given stays as it is, None erases.
+        """Change fields of a fee of an event, and return the result.
 
-        It is read first and sent back with the changes: two calls. `replace_fee` is the one
-        call, for a fee that you have read yourself.
+        A field that is not given keeps its value, and None erases it. This makes two calls: it
+        reads the fee and sends it back with the changes. If you have read it yourself,
+        `replace_fee` makes one call.
 
         Source: "Event fee resource", PUT, of the service's documentation.
         """
         if "fee_scope" in changes:
             changes["fee_scope"] = _scope(changes["fee_scope"])
-        path = path_to(FEES + "/{}", event_id, fee_id)
-        what = f"fee {fee_id} of event {event_id}"
-        return await self._update(Fee, path, changes, FeeWrite, what=what, adapt=_sendable)
+        return await self._update_part(FEE, changes, event_id, fee_id)
 
     async def replace_fee(self, event_id: str, fee: Fee) -> Fee:
-        """The fee as the service keeps it after taking the whole that is given.
+        """Replace a fee of an event, and return what the service stored.
 
-        What it leaves out is erased, except for read-only fields.
+        Fields that are None are erased, except for read-only fields.
 
         Source: "Event fee resource", PUT, of the service's documentation.
         """
-        checked_model(fee, Fee, "fee")
-        path = path_to(FEES + "/{}", event_id, fee.id)
-        return await self._replace(
-            Fee, path, _sendable(fee), what=f"update of fee {fee.id} of event {event_id}"
-        )
+        return await self._replace_part(FEE, fee, event_id)
 
     async def delete_fee(self, event_id: str, fee_id: str) -> None:
-        """Delete a fee of an event. An event keeps one at least: the last cannot be deleted.
+        """Delete a fee of an event. An event keeps at least one, so the last cannot be deleted.
 
         Raises:
             NotFound: There is no such event or fee.
 
         Source: "Event fee resource", DELETE, of the service's documentation.
         """
-        path = path_to(FEES + "/{}", event_id, fee_id)
-        await self._delete(path, what=f"deletion of fee {fee_id} of event {event_id}")
+        await self._delete_part(FEE, event_id, fee_id)
 
     async def items(self, event_id: str, *, on_bad_row: OnBadRow = "raise") -> list[Item]:
-        """The items of an event; they come in one answer, without pages.
+        """Return the items of an event. They come in one answer, without pages.
 
         Raises:
             NotFound: There is no such event.
 
         Source: "Event item collection", GET, of the service's documentation.
         """
-        path = path_to(ITEMS, event_id)
-        return await self._get_rows(
-            Item, path, what=f"items of event {event_id}", on_bad_row=on_bad_row
-        )
+        return await self._parts(ITEM, event_id, on_bad_row=on_bad_row)
 
     async def get_item(self, event_id: str, item_id: str) -> Item:
-        """One item of an event.
+        """Return one item of an event.
 
         Raises:
             NotFound: There is no such event or item.
 
         Source: "Event item resource", GET, of the service's documentation.
         """
-        path = path_to(ITEMS + "/{}", event_id, item_id)
-        return await self._get(Item, path, what=f"item {item_id} of event {event_id}")
+        return await self._part(ITEM, event_id, item_id)
 
     async def create_item(self, event_id: str, item: ItemWrite) -> Item:
-        """A new item of an event.
+        """Create an item of an event.
 
         Raises:
-            Conflict: There is one of that name already.
-            OutcomeUnknown: No answer came; it may exist. Safe to try again: look at `items`
-                first.
+            Conflict: There is already one with that name.
+            OutcomeUnknown: No answer came; it may exist. Safe to try again: look at
+                `items` first.
 
         Source: "Event item collection", POST, of the service's documentation.
         """
-        checked_model(item, ItemWrite, "item")
-        path = path_to(ITEMS, event_id)
-        return await self._create(Item, path, item, what=f"creation of an item of event {event_id}")
+        return await self._create_part(ITEM, item, event_id)
 
     async def update_item(
         self, event_id: str, item_id: str, **changes: Unpack[ItemChanges]
     ) -> Item:
-        """The changed item; what is not given stays as it is, None erases.
+        """Change fields of an item of an event, and return the result.
 
-        It is read first and sent back with the changes: two calls. `replace_item` is the one
-        call, for an item that you have read yourself.
+        A field that is not given keeps its value, and None erases it. This makes two calls: it
+        reads the item and sends it back with the changes. If you have read it yourself,
+        `replace_item` makes one call.
 
         Source: "Event item resource", PUT, of the service's documentation.
         """
-        path = path_to(ITEMS + "/{}", event_id, item_id)
-        what = f"item {item_id} of event {event_id}"
-        return await self._update(Item, path, changes, ItemWrite, what=what)
+        return await self._update_part(ITEM, changes, event_id, item_id)
 
     async def replace_item(self, event_id: str, item: Item) -> Item:
-        """The item as the service keeps it after taking the whole that is given.
+        """Replace an item of an event, and return what the service stored.
 
-        What it leaves out is erased, except for read-only fields.
+        Fields that are None are erased, except for read-only fields.
         Attributes have calls of their own.
 
         Source: "Event item resource", PUT, of the service's documentation.
         """
-        checked_model(item, Item, "item")
-        path = path_to(ITEMS + "/{}", event_id, item.id)
-        return await self._replace(
-            Item, path, item, what=f"update of item {item.id} of event {event_id}"
-        )
+        return await self._replace_part(ITEM, item, event_id)
 
     async def delete_item(self, event_id: str, item_id: str) -> None:
         """Delete an item of an event.
@@ -196,56 +228,45 @@ class EventSales(Resource):
 
         Source: "Event item resource", DELETE, of the service's documentation.
         """
-        path = path_to(ITEMS + "/{}", event_id, item_id)
-        await self._delete(path, what=f"deletion of item {item_id} of event {event_id}")
+        await self._delete_part(ITEM, event_id, item_id)
 
     async def item_attributes(
         self, event_id: str, item_id: str, *, on_bad_row: OnBadRow = "raise"
     ) -> list[ItemAttribute]:
-        """The attributes of an item; they come in one answer, without pages.
+        """Return the attributes of an item. They come in one answer, without pages.
 
         Raises:
             NotFound: There is no such event or item.
 
         Source: "Item attribute collection", GET, of the service's documentation.
         """
-        path = path_to(ATTRIBUTES, event_id, item_id)
-        return await self._get_rows(
-            ItemAttribute, path, what=f"attributes of item {item_id}", on_bad_row=on_bad_row
-        )
+        return await self._parts(ATTRIBUTE, event_id, item_id, on_bad_row=on_bad_row)
 
     async def get_item_attribute(
         self, event_id: str, item_id: str, attribute_id: str
     ) -> ItemAttribute:
-        """One attribute of an item.
+        """Return one attribute of an item.
 
         Raises:
-            NotFound: There is no such event or item or attribute.
+            NotFound: There is no such event, item or attribute.
 
         Source: "Item attribute resource", GET, of the service's documentation.
         """
-        path = path_to(ATTRIBUTES + "/{}", event_id, item_id, attribute_id)
-        return await self._get(
-            ItemAttribute, path, what=f"attribute {attribute_id} of item {item_id}"
-        )
+        return await self._part(ATTRIBUTE, event_id, item_id, attribute_id)
 
     async def create_item_attribute(
         self, event_id: str, item_id: str, attribute: ItemAttributeWrite
     ) -> ItemAttribute:
-        """A new attribute of an item.
+        """Create an attribute of an item.
 
         Raises:
-            Conflict: There is one of that name already.
+            Conflict: There is already one with that name.
             OutcomeUnknown: No answer came; it may exist. Safe to try again: look at
                 `item_attributes` first.
 
         Source: "Item attribute collection", POST, of the service's documentation.
         """
-        checked_model(attribute, ItemAttributeWrite, "attribute")
-        path = path_to(ATTRIBUTES, event_id, item_id)
-        return await self._create(
-            ItemAttribute, path, attribute, what=f"creation of an attribute of item {item_id}"
-        )
+        return await self._create_part(ATTRIBUTE, attribute, event_id, item_id)
 
     async def update_item_attribute(
         self,
@@ -254,120 +275,93 @@ class EventSales(Resource):
         attribute_id: str,
         **changes: Unpack[ItemAttributeChanges],
     ) -> ItemAttribute:
-        """The changed attribute; what is not given stays as it is, None erases.
+        """Change fields of an attribute of an item, and return the result.
 
-        It is read first and sent back with the changes: two calls. `replace_item_attribute` is the
-        one call, for an attribute that you have read yourself.
+        A field that is not given keeps its value, and None erases it. This makes two calls: it
+        reads the attribute and sends it back with the changes. If you have read it yourself,
+        `replace_item_attribute` makes one call.
 
         Source: "Item attribute resource", PUT, of the service's documentation.
         """
-        path = path_to(ATTRIBUTES + "/{}", event_id, item_id, attribute_id)
-        what = f"attribute {attribute_id} of item {item_id}"
-        return await self._update(ItemAttribute, path, changes, ItemAttributeWrite, what=what)
+        return await self._update_part(ATTRIBUTE, changes, event_id, item_id, attribute_id)
 
     async def replace_item_attribute(
         self, event_id: str, item_id: str, attribute: ItemAttribute
     ) -> ItemAttribute:
-        """The attribute as the service keeps it after taking the whole that is given.
+        """Replace an attribute of an item, and return what the service stored.
 
-        What it leaves out is erased, except for read-only fields.
+        Fields that are None are erased, except for read-only fields.
         The name cannot change once any was sold.
 
         Source: "Item attribute resource", PUT, of the service's documentation.
         """
-        checked_model(attribute, ItemAttribute, "attribute")
-        path = path_to(ATTRIBUTES + "/{}", event_id, item_id, attribute.id)
-        return await self._replace(
-            ItemAttribute,
-            path,
-            attribute,
-            what=f"update of attribute {attribute.id} of item {item_id}",
-        )
+        return await self._replace_part(ATTRIBUTE, attribute, event_id, item_id)
 
     async def delete_item_attribute(self, event_id: str, item_id: str, attribute_id: str) -> None:
         """Delete an attribute of an item.
 
         Raises:
-            NotFound: There is no such event or item or attribute.
+            NotFound: There is no such event, item or attribute.
 
         Source: "Item attribute resource", DELETE, of the service's documentation.
         """
-        path = path_to(ATTRIBUTES + "/{}", event_id, item_id, attribute_id)
-        await self._delete(path, what=f"deletion of attribute {attribute_id} of item {item_id}")
+        await self._delete_part(ATTRIBUTE, event_id, item_id, attribute_id)
 
     async def promocodes(self, event_id: str, *, on_bad_row: OnBadRow = "raise") -> list[Promocode]:
-        """The promotion codes of an event; they come in one answer, without pages.
+        """Return the promotion codes of an event. They come in one answer, without pages.
 
         Raises:
             NotFound: There is no such event.
 
         Source: "Promotion code collection", GET, of the service's documentation.
         """
-        path = path_to(PROMOCODES, event_id)
-        return await self._get_rows(
-            Promocode, path, what=f"promotion codes of event {event_id}", on_bad_row=on_bad_row
-        )
+        return await self._parts(PROMOCODE, event_id, on_bad_row=on_bad_row)
 
     async def get_promocode(self, event_id: str, promocode_id: str) -> Promocode:
-        """One promotion code of an event.
+        """Return one promotion code of an event.
 
         Raises:
             NotFound: There is no such event or promotion code.
 
         Source: "Promotion code resource", GET, of the service's documentation.
         """
-        path = path_to(PROMOCODES + "/{}", event_id, promocode_id)
-        return await self._get(
-            Promocode, path, what=f"promotion code {promocode_id} of event {event_id}"
-        )
+        return await self._part(PROMOCODE, event_id, promocode_id)
 
     async def create_promocode(self, event_id: str, promocode: PromocodeWrite) -> Promocode:
-        """A new promotion code of an event.
+        """Create a promotion code of an event.
 
         An ACCESS code opens exactly one hidden fee; a DISCOUNT code lowers a price.
 
         Raises:
-            Conflict: There is one of that name already.
-            OutcomeUnknown: No answer came; it may exist. Safe to try again: look at `promocodes`
-                first.
+            Conflict: There is already one with that name.
+            OutcomeUnknown: No answer came; it may exist. Safe to try again: look at
+                `promocodes` first.
 
         Source: "Promotion code collection", POST, of the service's documentation.
         """
-        checked_model(promocode, PromocodeWrite, "promocode")
-        path = path_to(PROMOCODES, event_id)
-        return await self._create(
-            Promocode, path, promocode, what=f"creation of a promotion code of event {event_id}"
-        )
+        return await self._create_part(PROMOCODE, promocode, event_id)
 
     async def update_promocode(
         self, event_id: str, promocode_id: str, **changes: Unpack[PromocodeChanges]
     ) -> Promocode:
-        """The changed promotion code; what is not given stays as it is, None erases.
+        """Change fields of a promotion code of an event, and return the result.
 
-        It is read first and sent back with the changes: two calls. `replace_promocode` is the one
-        call, for a promotion code that you have read yourself.
+        A field that is not given keeps its value, and None erases it. This makes two calls: it
+        reads the promotion code and sends it back with the changes. If you have read it yourself,
+        `replace_promocode` makes one call.
 
         Source: "Promotion code resource", PUT, of the service's documentation.
         """
-        path = path_to(PROMOCODES + "/{}", event_id, promocode_id)
-        what = f"promotion code {promocode_id} of event {event_id}"
-        return await self._update(Promocode, path, changes, PromocodeWrite, what=what)
+        return await self._update_part(PROMOCODE, changes, event_id, promocode_id)
 
     async def replace_promocode(self, event_id: str, promocode: Promocode) -> Promocode:
-        """The promotion code as the service keeps it after taking the whole that is given.
+        """Replace a promotion code of an event, and return what the service stored.
 
-        What it leaves out is erased, except for read-only fields.
+        Fields that are None are erased, except for read-only fields.
 
         Source: "Promotion code resource", PUT, of the service's documentation.
         """
-        checked_model(promocode, Promocode, "promocode")
-        path = path_to(PROMOCODES + "/{}", event_id, promocode.id)
-        return await self._replace(
-            Promocode,
-            path,
-            promocode,
-            what=f"update of promotion code {promocode.id} of event {event_id}",
-        )
+        return await self._replace_part(PROMOCODE, promocode, event_id)
 
     async def delete_promocode(self, event_id: str, promocode_id: str) -> None:
         """Delete a promotion code of an event.
@@ -377,18 +371,42 @@ class EventSales(Resource):
 
         Source: "Promotion code resource", DELETE, of the service's documentation.
         """
-        path = path_to(PROMOCODES + "/{}", event_id, promocode_id)
-        await self._delete(
-            path, what=f"deletion of promotion code {promocode_id} of event {event_id}"
+        await self._delete_part(PROMOCODE, event_id, promocode_id)
+
+    # `ids` name the event, the item if there is one, and last the part if it exists.
+
+    async def _parts(self, part: Part[T], *ids: str, on_bad_row: OnBadRow) -> list[T]:
+        path = path_to(part.path, *ids)
+        what = f"{part.name}s of {part.owner} {ids[-1]}"
+        return await self._get_rows(part.model, path, what=what, on_bad_row=on_bad_row)
+
+    async def _part(self, part: Part[T], *ids: str) -> T:
+        path, what = _place(part, *ids)
+        return await self._get(part.model, path, what=what)
+
+    async def _create_part(self, part: Part[T], new: object, *ids: str) -> T:
+        body = part.checked(new, part.written)
+        path = path_to(part.path, *ids)
+        article = "an" if part.name[0] in "ai" else "a"
+        what = f"creation of {article} {part.name} of {part.owner} {ids[-1]}"
+        return await self._create(part.model, path, body, what=what)
+
+    async def _update_part(self, part: Part[T], changes: Mapping[str, Any], *ids: str) -> T:
+        path, what = _place(part, *ids)
+        return await self._update(
+            part.model, path, changes, part.written, what=what, adapt=part.sendable
         )
 
+    async def _replace_part(self, part: Part[T], whole: Any, *ids: str) -> T:
+        body = part.checked(whole, part.model)
+        path, what = _place(part, *ids, whole.id)
+        return await self._replace(part.model, path, body, what=f"update of {what}")
 
-def _sendable(fee: F) -> F:
-    """The fee in the words that the service takes."""
-    return attrs.evolve(fee, fee_scope=_scope(fee.fee_scope))
+    async def _delete_part(self, part: Part[Any], *ids: str) -> None:
+        path, what = _place(part, *ids)
+        await self._delete(path, what=f"deletion of {what}")
 
 
-def _scope(scope: S) -> S | FeeScope:
-    """REGISTRANTS for REGISTRANT: both are read, one is sent."""
-    spelled = scope.upper() if isinstance(scope, str) else scope
-    return FeeScope.REGISTRANTS if spelled == FeeScope.REGISTRANT else scope
+def _place(part: Part[Any], *ids: str) -> tuple[str, str]:
+    """Return the path of one part, and its name for messages."""
+    return path_to(part.path + "/{}", *ids), f"{part.name} {ids[-1]} of {part.owner} {ids[-2]}"

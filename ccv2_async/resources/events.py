@@ -24,19 +24,19 @@ PATCHABLE = (EventStatus.ACTIVE, EventStatus.CANCELLED)
 class Events(EventSales):
     """`client.events`: events, what they sell, and who registered for them.
 
-    The service is reported to have withdrawn these endpoints in 2024: it answers every call
-    with 400 `http.status.gone`, which raises `EndpointRetired`. The methods are kept for accounts
-    and stand-ins that still serve them.
+    The service reportedly withdrew these endpoints in 2024. It answers every call with 400
+    `http.status.gone`, which raises `EndpointRetired`. The methods remain for accounts and test
+    servers that still serve them.
     """
 
     def all(
         self, *, limit: int | None = None, on_bad_row: OnBadRow = "raise"
     ) -> Listing[EventSummary]:
-        """The events of the account, in brief; `get` has the rest.
+        """List the events of the account in brief; `get` returns all details.
 
         Args:
-            limit: Rows in a page, from 1 to 50; the service gives 50 unless asked.
-            on_bad_row: "skip" to go on behind rows that cannot be read; see `Listing`.
+            limit: Rows in a page, from 1 to 50. The default is 50.
+            on_bad_row: "skip" to continue after rows that cannot be read; see `Listing`.
 
         Source: "Events collection", GET, of the service's documentation; an SDK for the limit.
         """
@@ -50,7 +50,7 @@ class Events(EventSales):
         )
 
     async def get(self, event_id: str) -> Event:
-        """One event.
+        """Return one event.
 
         Raises:
             NotFound: There is no event with that id.
@@ -60,10 +60,10 @@ class Events(EventSales):
         return await self._get(Event, path_to(EVENT, event_id), what=f"event {event_id}")
 
     async def create(self, event: EventWrite) -> Event:
-        """A new event, a DRAFT; `publish` opens it.
+        """Create an event as a DRAFT; `publish` opens it.
 
         Raises:
-            Conflict: There is an event of that name already.
+            Conflict: There is already an event with that name.
             OutcomeUnknown: No answer came; it may exist. Safe to try again: look at `all` first.
 
         Source: "Events collection", POST, of the service's documentation.
@@ -74,10 +74,11 @@ class Events(EventSales):
         )
 
     async def update(self, event_id: str, **changes: Unpack[EventChanges]) -> Event:
-        """The changed event; what is not given stays as it is, None erases.
+        """Change fields of an event, and return the result.
 
-        The service replaces the whole event, so it is read first and sent back with the changes:
-        two calls. `replace` is the one call, for an event that you have read yourself.
+        A field that is not given keeps its value, and None erases it. This makes two calls: it
+        reads the event and sends it back with the changes. If you have read it yourself, `replace`
+        makes one call.
 
         Args:
             event_id: The event.
@@ -89,9 +90,9 @@ class Events(EventSales):
         return await self._update(Event, path, changes, EventWrite, what=f"event {event_id}")
 
     async def replace(self, event: Event) -> Event:
-        """The event as the service keeps it after taking the whole that is given.
+        """Replace an event, and return what the service stored.
 
-        What it leaves out is erased, except for read-only fields; its status is one of those.
+        Fields that are None are erased, except for read-only fields, such as the status.
 
         Source: "Individual events", PUT, of the service's documentation.
         """
@@ -101,15 +102,15 @@ class Events(EventSales):
         )
 
     async def set_status(self, event_id: str, status: EventStatus | str) -> Event:
-        """The event in its new state; `publish` and `cancel` are this, by name.
+        """Change the status of an event; `publish` and `cancel` do this by name.
 
         Args:
             event_id: The event.
-            status: ACTIVE publishes a DRAFT, CANCELLED cancels an ACTIVE one.
+            status: ACTIVE publishes a DRAFT; CANCELLED cancels an ACTIVE event.
 
         Raises:
             NotFound: There is no event with that id.
-            BadRequest: The event's state does not allow it.
+            BadRequest: The status of the event does not allow it.
 
         Source: "Individual events", PATCH, of the service's documentation.
         """
@@ -124,25 +125,25 @@ class Events(EventSales):
         return await result_of(answer, Event)
 
     async def publish(self, event_id: str) -> Event:
-        """The event, once it is ACTIVE and open for registration; it was a DRAFT."""
+        """Open a DRAFT event for registration, and return it. It is ACTIVE then."""
         return await self.set_status(event_id, EventStatus.ACTIVE)
 
     async def cancel(self, event_id: str) -> Event:
-        """The event, once it is CANCELLED; it was ACTIVE."""
+        """Cancel an ACTIVE event, and return it. It is CANCELLED then."""
         return await self.set_status(event_id, EventStatus.CANCELLED)
 
     def registrants(
         self, event_id: str, *, limit: int | None = None, on_bad_row: OnBadRow = "raise"
     ) -> Listing[Registrant]:
-        """Who registered for an event, in brief; `get_registrant` has the rest.
+        """List who registered for an event in brief; `get_registrant` returns all details.
 
         Args:
             event_id: The event.
-            limit: Rows in a page; the service does not say how many it gives at most.
-            on_bad_row: "skip" to go on behind rows that cannot be read; see `Listing`.
+            limit: Rows in a page. The service does not document a maximum.
+            on_bad_row: "skip" to continue after rows that cannot be read; see `Listing`.
 
         Raises:
-            NotFound: There is no event with that id, when iterated.
+            NotFound: There is no event with that id. Raised when the listing is iterated.
 
         Source: "Registrants collection" page of the service's documentation.
         """
@@ -156,7 +157,7 @@ class Events(EventSales):
         )
 
     async def get_registrant(self, event_id: str, registrant_id: str) -> RegistrantDetail:
-        """Everything about one registrant: answers, guests, and what was paid.
+        """Return all details of one registrant: answers, guests and payments.
 
         Raises:
             NotFound: There is no such event or registrant.
