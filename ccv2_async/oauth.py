@@ -26,7 +26,7 @@ from ccv2_async.models.validation import is_text
 from ccv2_async.transport.calls import answers
 from ccv2_async.transport.calls.credentials import Redacting
 from ccv2_async.transport.calls.origin import checked_origin
-from ccv2_async.transport.http.clients import UsersEngine
+from ccv2_async.transport.http.clients import users_engine
 from ccv2_async.transport.http.engine import open_engine
 from ccv2_async.transport.http.protocol import NothingSent
 from ccv2_async.version import __version__
@@ -34,6 +34,7 @@ from ccv2_async.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ccv2_async.transport.http.clients import UsersClient
     from ccv2_async.transport.http.engine import Engine
 
 T = TypeVar("T")
@@ -65,7 +66,8 @@ class OAuthFlow:
         client_secret: Its secret; kept out of `repr` and of every message.
         redirect_uri: Where the owner's browser is sent back to, as registered for the key.
         base_url: Where the OAuth2 server lives.
-        http_client: Your own `httpx.AsyncClient` to send through; it is not closed.
+        http_client: Your own `httpx.AsyncClient` or `httpx2.AsyncClient` to send through; it is not
+            closed.
 
     Raises:
         MissingCredentials: The key or the secret is missing.
@@ -76,7 +78,7 @@ class OAuthFlow:
     client_secret: str = attrs.field(repr=False)
     redirect_uri: str
     base_url: str = attrs.field(default=BASE_URL, kw_only=True, converter=_base_of)
-    http_client: httpx.AsyncClient | None = attrs.field(default=None, repr=False, kw_only=True)
+    http_client: UsersClient | None = attrs.field(default=None, repr=False, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         if not _is_word(self.client_id) or not _is_word(self.client_secret):
@@ -199,7 +201,7 @@ class OAuthFlow:
         """The answer, whole. What goes wrong leaves without the frames that hold the form."""
         url = httpx.URL(self.base_url + path)
         engine: Engine = (
-            open_engine(origin=url) if self.http_client is None else UsersEngine(self.http_client)
+            open_engine(origin=url) if self.http_client is None else users_engine(self.http_client)
         )
         request = httpx.Request(
             "POST",
@@ -222,6 +224,8 @@ class OAuthFlow:
                 f"{form.what}: no connection to {url.host} ({type(error).__name__}). "
                 "Nothing was sent; try again."
             )
+        except errors.UsageError as error:
+            failed = error.with_traceback(None)
         except Exception as error:  # noqa: BLE001  # a user's client raises whatever it likes
             failed = _unanswered(form, url.host, type(error).__name__)
         finally:

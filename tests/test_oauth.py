@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import httpx2
 import pytest
 
 from ccv2_async import errors
@@ -158,11 +159,30 @@ async def test_a_token_can_be_asked_about() -> None:
     assert parse_qs(seen[0].body.decode()) == {"access_token": [TOKEN]}
 
 
-async def test_a_users_own_client_is_used_and_stays_open() -> None:
+@pytest.mark.parametrize("library", [httpx, httpx2])
+async def test_a_users_own_client_is_used_and_stays_open(library: Any) -> None:
     answer = answering("200 OK", {"client_id": "the-key"})
-    async with serving(answer) as server, httpx.AsyncClient() as mine:
+    async with serving(answer) as server, library.AsyncClient() as mine:
         await flow_at(server, http_client=mine).token_info(TOKEN)
         assert not mine.is_closed
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+async def test_a_users_own_client_without_a_connection_sends_nothing(library: Any) -> None:
+    async with library.AsyncClient() as mine:
+        flow = flow_at(f"http://127.0.0.1:{await unused_port()}", http_client=mine)
+        with pytest.raises(errors.ConnectFailed, match="Nothing was sent"):
+            await flow.token_info(TOKEN)
+
+
+async def test_certificates_that_cannot_be_loaded_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/missing/certificates.pem")
+    for proxy in ("", "https://127.0.0.1:9"):
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        with pytest.raises(errors.UsageError, match="SSL_CERT_FILE"):
+            await flow_at("https://127.0.0.1:9").token_info(TOKEN)
 
 
 @pytest.mark.parametrize("fields", [{"state": "forged"}, {"state": ""}, {"state": "kept "}])
