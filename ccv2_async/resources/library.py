@@ -35,7 +35,7 @@ from ccv2_async.models.library import (
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.resources.base import Resource, path_to, result_of
 from ccv2_async.resources.listing import checked_on_bad_row, good_rows
-from ccv2_async.transport.calls.call import UPLOAD_DEADLINE, Call
+from ccv2_async.transport.calls.call import MAX_STATUS_ANSWER, UPLOAD_DEADLINE, Call
 from ccv2_async.transport.calls.links import segment
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.quota.budget import Lane, checked_lane
@@ -215,7 +215,7 @@ class Library(Resource):
         """
         checked_on_bad_row(on_bad_row)
         path = f"/library/files/uploadstatus/{segment(joined_ids(file_ids, 'file_ids'))}"
-        call = Call("GET", path, Effect.SAFE, "upload status")
+        call = Call("GET", path, Effect.SAFE, "upload status", max_answer=MAX_STATUS_ANSWER)
         return good_rows(await self._session.read(call, status_rows), "upload status", on_bad_row)
 
     async def info(self) -> LibraryInfo:

@@ -10,7 +10,7 @@ from ccv2_async.models import FileUploadStatus, LibraryFile
 from ccv2_async.models.convert import BadRow
 from ccv2_async.models.library import FILE_OUTCOMES
 from ccv2_async.polling.job import JobKind, Row, rows_of
-from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.call import MAX_STATUS_ANSWER, Call
 from ccv2_async.transport.calls.links import segment
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.quota.budget import Lane
@@ -33,6 +33,7 @@ async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
         effect=Effect.SAFE,
         what=f"status of {len(ids)} uploads" if len(ids) > 1 else f"status of upload {ids[0]}",
         lane=Lane.POLL,
+        max_answer=MAX_STATUS_ANSWER,
     )
     parse = status_rows if len(ids) > 1 else _rows_of_one
     return rows_of(UPLOAD, ids, await session.read(call, parse), _row, "file_id")

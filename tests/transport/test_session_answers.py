@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gzip
 import os
@@ -15,8 +16,10 @@ import pytest
 from ccv2_async import ConstantContact, errors
 from ccv2_async.models.lists import ContactList
 from ccv2_async.transport.calls.call import Answer, Call
+from ccv2_async.transport.calls.credentials import Credentials
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.http.decompress import UNPACK_BLOCK
+from ccv2_async.uploads.status import ask
 from tests.support.bodies import PiecesBody
 from tests.support.probes import nothing_left
 from tests.support.servers import RawServer, serving
@@ -105,6 +108,55 @@ async def test_a_gzip_bomb_is_not_unpacked_beyond_the_limit(sandbox: Sandbox) ->
         with pytest.raises(errors.DecodeError, match=r"larger than 16,777,216 byte") as caught:
             await cc._open_parts.session.send(read())
     assert caught.value.status == 200
+
+
+async def test_others_have_their_turns_while_a_gzip_bomb_is_unpacked(
+    open_session: Callable[..., Any],
+) -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async with serving(gzipped(gzip.compress(bytes(15 * MIB)))) as server:
+        session = await open_session(server)
+        counting = asyncio.create_task(count())
+        answer = await session.send(read())
+        counting.cancel()
+    assert len(answer.content) == 15 * MIB
+    assert turns > 200  # one for each 64 KB, and those of the connection
+
+
+async def test_an_answer_full_of_echoes_is_searched_outside_the_loop(
+    open_session: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+    real = Credentials.redact_content
+
+    def redact(credentials: Credentials, content: bytes) -> bytes:
+        threads.append(threading.current_thread())
+        return real(credentials, content)
+
+    monkeypatch.setattr(Credentials, "redact_content", redact)
+    echoes = b'["' + b"sandbox-key " * (MIB // 12) + b'"]'
+    async with serving(gzipped(gzip.compress(echoes))) as server:
+        session = await open_session(server)
+        answer = await session.send(read())
+    assert b"sandbox-key" not in answer.content
+    assert threads
+    assert threading.main_thread() not in threads
+
+
+async def test_the_answer_to_a_status_request_is_small(connect: Callable[..., Any]) -> None:
+    async with serving(gzipped(gzip.compress(b"[" + b" " * (2 * MIB) + b"]"))) as server:
+        cc = await connect(server)
+        with pytest.raises(errors.DecodeError, match="larger than 1,048,576 bytes"):
+            await cc.library.upload_status("1", "2")
+        with pytest.raises(errors.DecodeError, match="larger than 1,048,576 bytes"):
+            await ask(cc._open_parts.session, ["1", "2"])
 
 
 @pytest.mark.parametrize("limit", [1, 999, 1000])

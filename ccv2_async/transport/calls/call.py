@@ -24,6 +24,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MAX_ANSWER = 16 * 1024 * 1024
+# A hundred statuses, each with a description of many times the usual length.
+MAX_STATUS_ANSWER = 1024 * 1024
 CALL_DEADLINE = 120.0
 UPLOAD_DEADLINE = 900.0
 LONGEST_EXCERPT = 4096
