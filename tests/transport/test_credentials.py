@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import gc
 import html
 import json
@@ -38,6 +39,10 @@ ENCODERS: list[Callable[[str], str]] = [
     lambda text: "".join(c if c.isalnum() else f"%{ord(c):02x}" for c in text),
     lambda text: "".join(c if c.isalnum() else f"\\u{ord(c):04x}" for c in text),
     lambda text: "".join(c if c.isalnum() else f"&#{ord(c)};" for c in text),
+    lambda text: "".join(f"%{ord(c):02X}" for c in text),
+    lambda text: "".join(f"\\u{ord(c):04x}" for c in text),
+    lambda text: "".join(f"&#x{ord(c):x};" for c in text),
+    lambda text: "".join(f"&#{ord(c)};" for c in text),
 ]
 
 
@@ -50,6 +55,16 @@ def test_a_secret_is_taken_out_of_any_text_in_any_encoding(
         cleaned = credentials.redact(f"{before}{encode(secret)}{after}")
         assert HIDDEN in cleaned
         assert secret not in cleaned.replace(HIDDEN, "")
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+@pytest.mark.parametrize("before", [b"", b"x", b"xy", b"xyz", b"Bearer "])
+def test_a_secret_is_taken_out_of_base64(encode: Callable[[bytes], bytes], before: bytes) -> None:
+    credentials = Credentials("the-key", "t0ken~of\\the/account==")
+    for secret in (b"the-key", b"t0ken~of\\the/account=="):
+        cleaned = credentials.redact(encode(before + secret + b" and more").decode())
+        assert HIDDEN in cleaned
+        assert len(cleaned.replace(HIDDEN, "")) <= len(encode(before + b" and more")) + 4
 
 
 def test_other_text_stays_as_it_is() -> None:

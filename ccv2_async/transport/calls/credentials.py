@@ -19,7 +19,7 @@ from ccv2_async.errors import MissingCredentials
 from ccv2_async.models.convert import MAX_WEIGHT, weight_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 HIDDEN = "[hidden]"
 
@@ -88,7 +88,7 @@ class Credentials:
     def __repr__(self) -> str:
         return f"Credentials(api_key={HIDDEN!r}, access_token={HIDDEN!r})"
 
-    def __reduce__(self) -> NoReturn:
+    def __getstate__(self) -> NoReturn:
         raise TypeError("Credentials cannot be pickled or copied: they hold secrets.")
 
     @property
@@ -173,38 +173,54 @@ class Redacting:
         secrets: Some secrets; none of them is empty.
     """
 
-    __slots__ = ("_longest", "_needles", "_needles_in_bytes", "_pattern")
+    __slots__ = ("_longest", "_needles", "_needles_in_bytes", "_pattern", "_secrets")
 
     def __init__(self, secrets: Iterable[str]) -> None:
         # The longest first, so that no form is cut short by one that it contains.
-        ordered = sorted(secrets, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(_in_every_form, ordered)))
-        self._longest = len(ordered[0]) * _LONGEST_FORM
-        # Letters and digits stand for themselves in every form, so their longest row is in all.
+        self._secrets = sorted(secrets, key=len, reverse=True)
+        packed = [form for secret in self._secrets for form in _in_base64(secret)]
+        self._pattern: re.Pattern[str] | None = None  # made when first needed: it takes its time
+        self._longest = len(self._secrets[0]) * _LONGEST_FORM
+        # Few encoders touch letters and digits, so their longest row is in nearly all forms.
         self._needles = [
-            max(re.findall("[0-9A-Za-z]+", secret), key=len, default="") for secret in ordered
+            max(re.findall("[0-9A-Za-z]+", form), key=len, default="")
+            for form in (*self._secrets, *packed)
         ]
         self._needles_in_bytes = [needle.encode("ascii") for needle in self._needles]
 
     def may_be_in(self, content: bytes) -> bool:
         """Return whether a secret may stand in `content`: False is certain, and found quickly."""
-        return any(needle in content for needle in self._needles_in_bytes)
+        return any(needle in content for needle in self._needles_in_bytes) or any(
+            _ENCODED_IN_BYTES.search(content, at, at + _STEP + _LONGEST_FORM)
+            for at in range(0, len(content), _STEP)
+        )
+
+    def _search(self, text: str, start: int, end: int) -> re.Match[str] | None:
+        if self._pattern is None:
+            packed = {form for secret in self._secrets for form in _in_base64(secret)}
+            forms = sorted({*self._secrets, *packed}, key=len, reverse=True)
+            patterns = [*map(_in_every_form, forms), *map(_with_all_encoded, self._secrets)]
+            self._pattern = re.compile("|".join(patterns))
+        return self._pattern.search(text, start, end)
 
     def clean(self, text: str, limit: int | None = None) -> str:
         """Return `text` without the secrets, or the first `limit` characters of that.
 
         A limit saves reading on, and never leaves a part of a secret at the end.
         """
-        if not any(needle in text for needle in self._needles):
+        # In steps, here and below, so that a thread which does this gives others their turns.
+        if not any(needle in text for needle in self._needles) and not any(
+            _ENCODED.search(text, at, at + _STEP + _LONGEST_FORM)
+            for at in range(0, len(text), _STEP)
+        ):
             return text[:limit]
         pieces: list[str] = []
         room = len(text) * len(HIDDEN) if limit is None else limit
         at = 0
         while room > 0 and at < len(text):
-            # In steps, so that a thread which does this lets the others have their turns.
             step = min(room, _STEP)
             # Whatever begins within the step ends before this.
-            found = self._pattern.search(text, at, at + step + self._longest)
+            found = self._search(text, at, at + step + self._longest)
             if found is None or found.start() >= at + step:
                 piece, at = text[at : at + step], at + step
             else:
@@ -215,7 +231,6 @@ class Redacting:
 
 
 _STEP = 64 * 1024
-_ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
 # How often an encoder may have been applied to what was encoded before.
 _BACKSLASHES = 32
 _PERCENTS = 8
@@ -224,10 +239,33 @@ _LONGEST_FORM = _BACKSLASHES + len("u00") + 2
 """Characters of one character in any form; only a row of backslashes before it may be longer."""
 
 
+_FIRST_SLASHES = r"(?<!\\)\\++"
+_SLASHES = rf"\\{{1,{_BACKSLASHES}}}"
+_ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
+# A letter or a digit that a URL, JSON, repr or HTML writes in another way.
+_ENCODED = re.compile(
+    rf"%(?:25){{0,{_PERCENTS}}}(?:3[0-9]|[4-7][0-9A-Fa-f])|\\(?:u00|x)[3-7]|&#[0-9xX]"
+)
+_ENCODED_IN_BYTES = re.compile(_ENCODED.pattern.encode("ascii"))
+
+
+def _in_base64(secret: str) -> Iterator[str]:
+    """Yield what a secret looks like in base64, wherever it stands in what was encoded."""
+    if len(secret) < SHORTEST_TELLING:
+        return
+    for before in range(3):
+        data = bytes(before) + secret.encode("ascii")
+        # The first and the last character may hold bits of the neighbors.
+        known = slice((before * 8 + 5) // 6, len(data) * 8 // 6)
+        yield base64.b64encode(data).decode("ascii")[known]
+        yield base64.urlsafe_b64encode(data).decode("ascii")[known]
+
+
 def _in_every_form(secret: str) -> str:
     """Return a pattern for a secret in every form: plain, or as URL, JSON, HTML or repr write it.
 
     What has to be encoded differs from one encoder to the next, so each character may be or not.
+    Letters and digits stand for themselves.
     A search reads each row of backslashes once, as the pattern begins at its beginning only.
     """
     pattern = ""
@@ -242,6 +280,16 @@ def _in_every_form(secret: str) -> str:
     return pattern
 
 
+def _with_all_encoded(secret: str) -> str:
+    """Return a pattern for a secret of which every letter and digit is encoded too."""
+    pattern = f"(?:{_encoded(secret[0], _FIRST_SLASHES)})"
+    for char in secret[1:]:
+        pattern += (
+            f"(?:{_encoded(char, _SLASHES)}{'' if char.isalnum() else f'|{re.escape(char)}'})"
+        )
+    return pattern
+
+
 def _backslashes(times: int) -> str:
     """Return a pattern for a row of backslashes: which form belongs to which cannot be told."""
     encoded = _encoded("\\", r"\\")
@@ -251,7 +299,7 @@ def _backslashes(times: int) -> str:
 def _in_any_form(char: str, *, first: bool = False) -> str:
     if char.isalnum():
         return char
-    slashes = r"(?<!\\)\\++" if first else rf"\\{{1,{_BACKSLASHES}}}"
+    slashes = _FIRST_SLASHES if first else _SLASHES
     return f"(?:{_encoded(char, slashes)}|(?:{slashes})?{re.escape(char)})"
 
 
