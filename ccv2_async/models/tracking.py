@@ -60,7 +60,24 @@ class UnsubscribeSource(StrEnum):
 
 
 @attrs.frozen(weakref_slot=False)
-class SendActivity(Model):
+class _ReaderActivity(Model):
+    """What every row of a report has.
+
+    Attributes:
+        activity_type: What it is.
+        campaign_id: The campaign.
+        contact_id: The contact.
+        email_address: Its address.
+    """
+
+    activity_type: TrackingActivityType | str | None = None
+    campaign_id: str | None = None
+    contact_id: str | None = None
+    email_address: str | None = None
+
+
+@attrs.frozen(weakref_slot=False)
+class SendActivity(_ReaderActivity):
     """A message that was sent.
 
     Attributes:
@@ -73,15 +90,11 @@ class SendActivity(Model):
             None here.
     """
 
-    activity_type: TrackingActivityType | str | None = None
-    campaign_id: str | None = None
-    contact_id: str | None = None
-    email_address: str | None = None
     send_date: datetime | None = None
 
 
 @attrs.frozen(weakref_slot=False)
-class OpenActivity(Model):
+class OpenActivity(_ReaderActivity):
     """A message that was opened.
 
     Attributes:
@@ -94,15 +107,11 @@ class OpenActivity(Model):
             None here.
     """
 
-    activity_type: TrackingActivityType | str | None = None
-    campaign_id: str | None = None
-    contact_id: str | None = None
-    email_address: str | None = None
     open_date: datetime | None = None
 
 
 @attrs.frozen(weakref_slot=False)
-class ClickActivity(Model):
+class ClickActivity(_ReaderActivity):
     """A link that was clicked.
 
     Attributes:
@@ -117,17 +126,13 @@ class ClickActivity(Model):
             None here.
     """
 
-    activity_type: TrackingActivityType | str | None = None
-    campaign_id: str | None = None
-    contact_id: str | None = None
-    email_address: str | None = None
     click_date: datetime | None = None
     link_id: str | None = None
     link_uri: str | None = None
 
 
 @attrs.frozen(weakref_slot=False)
-class ForwardActivity(Model):
+class ForwardActivity(_ReaderActivity):
     """A message that was forwarded.
 
     Attributes:
@@ -140,15 +145,11 @@ class ForwardActivity(Model):
             None here.
     """
 
-    activity_type: TrackingActivityType | str | None = None
-    campaign_id: str | None = None
-    contact_id: str | None = None
-    email_address: str | None = None
     forward_date: datetime | None = None
 
 
 @attrs.frozen(weakref_slot=False)
-class BounceActivity(Model):
+class BounceActivity(_ReaderActivity):
     """A message that came back.
 
     Attributes:
@@ -164,10 +165,6 @@ class BounceActivity(Model):
             None here.
     """
 
-    activity_type: TrackingActivityType | str | None = None
-    campaign_id: str | None = None
-    contact_id: str | None = None
-    email_address: str | None = None
     bounce_code: BounceCode | str | None = None
     bounce_date: datetime | None = None
     bounce_description: str | None = None
@@ -175,7 +172,7 @@ class BounceActivity(Model):
 
 
 @attrs.frozen(weakref_slot=False)
-class UnsubscribeActivity(Model):
+class UnsubscribeActivity(_ReaderActivity):
     """A reader who left.
 
     Attributes:
@@ -190,17 +187,13 @@ class UnsubscribeActivity(Model):
             None here.
     """
 
-    activity_type: TrackingActivityType | str | None = None
-    campaign_id: str | None = None
-    contact_id: str | None = None
-    email_address: str | None = None
     unsubscribe_date: datetime | None = None
     unsubscribe_source: UnsubscribeSource | str | None = None
     unsubscribe_reason: str | None = None
 
 
 @attrs.frozen(weakref_slot=False)
-class TrackingActivity(Model):
+class TrackingActivity(_ReaderActivity):
     """A row of a report of everything; `activity_type` says which dates and details are there.
 
     Attributes:
@@ -229,10 +222,6 @@ class TrackingActivity(Model):
             None here.
     """
 
-    activity_type: TrackingActivityType | str | None = None
-    campaign_id: str | None = None
-    contact_id: str | None = None
-    email_address: str | None = None
     send_date: datetime | None = None
     open_date: datetime | None = None
     click_date: datetime | None = None

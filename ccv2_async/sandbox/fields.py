@@ -154,6 +154,18 @@ class Model:
         return found
 
 
+def words(text: str) -> tuple[str, ...]:
+    """Return the words that a field allows, from text in which blanks separate them."""
+    return tuple(text.split())
+
+
+def fields(
+    kind: Kind, names: str, *, required: bool = False, read_only: bool = False
+) -> dict[str, Field]:
+    """Return one field of a kind for each of the names, which blanks separate."""
+    return dict.fromkeys(names.split(), Field(kind, required=required, read_only=read_only))
+
+
 def check_id_types(field: Field, value: Any, path: str = "#") -> None:
     """Refuse a body in which an id is not text, as the service does before anything else.
 

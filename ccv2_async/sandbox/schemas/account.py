@@ -1,36 +1,19 @@
-"""The bodies of the account: what a request may hold and what an answer holds."""
+"""The bodies of the account."""
 
 from __future__ import annotations
 
-from ccv2_async.sandbox.fields import Field, Model
+from ccv2_async.sandbox.fields import Field, Model, fields
 
 ACCOUNT_ADDRESS = Model(
     "AccountAddress",
-    {
-        "line1": Field("string"),
-        "line2": Field("string"),
-        "line3": Field("string"),
-        "city": Field("string"),
-        "state_code": Field("string"),
-        "state": Field("string"),
-        "postal_code": Field("string"),
-        "country_code": Field("string"),
-    },
+    {**fields("string", "line1 line2 line3 city state_code state postal_code country_code")},
 )
 
 ACCOUNT_INFO = Model(
     "AccountInfo",
     {
-        "website": Field("string"),
-        "organization_name": Field("string"),
-        "time_zone": Field("string"),
-        "first_name": Field("string"),
-        "last_name": Field("string"),
-        "email": Field("string"),
-        "phone": Field("string"),
-        "company_logo": Field("string"),
-        "country_code": Field("string"),
-        "state_code": Field("string"),
+        **fields("string", "website organization_name time_zone first_name last_name email phone"),
+        **fields("string", "company_logo country_code state_code"),
         "organization_addresses": Field("array", items=Field("object", model=ACCOUNT_ADDRESS)),
     },
 )
@@ -44,8 +27,5 @@ VERIFIED_EMAIL_ADDRESS = Model(
 )
 
 VERIFIED_EMAIL_ADDRESS_WRITE = Model(
-    "VerifiedEmailAddressWrite",
-    {
-        "email_address": Field("string", required=True),
-    },
+    "VerifiedEmailAddressWrite", {"email_address": Field("string", required=True)}
 )

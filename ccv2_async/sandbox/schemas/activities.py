@@ -1,16 +1,15 @@
-"""The bodies of bulk activities: what a request may hold and what an answer holds."""
+"""The bodies of bulk activities."""
 
 from __future__ import annotations
 
-from ccv2_async.sandbox.fields import Field, Model
+from ccv2_async.sandbox.fields import Field, Model, fields
 
 ACTIVITY_CREATED = Model(
     "ActivityCreated",
     {
         "id": Field("id", required=True),
         "type": Field("string"),
-        "error_count": Field("integer"),
-        "contact_count": Field("integer"),
+        **fields("integer", "error_count contact_count"),
     },
 )
 
@@ -27,15 +26,10 @@ ACTIVITY = Model(
     "Activity",
     {
         "id": Field("id", required=True),
-        "type": Field("string"),
-        "status": Field("string"),
-        "created_date": Field("datetime"),
-        "start_date": Field("datetime"),
-        "finish_date": Field("datetime"),
-        "contact_count": Field("integer"),
-        "error_count": Field("integer"),
-        "errors": Field("array"),
-        "warnings": Field("array"),
+        **fields("string", "type status"),
+        **fields("datetime", "created_date start_date finish_date"),
+        **fields("integer", "contact_count error_count"),
+        **fields("array", "errors warnings"),
         "file_name": Field("string"),
     },
 )
@@ -44,40 +38,23 @@ IMPORT_ADDRESS = Model(
     "ImportAddress",
     {
         "address_type": Field("string", allowed=("PERSONAL", "BUSINESS")),
-        "line1": Field("string"),
-        "line2": Field("string"),
-        "line3": Field("string"),
-        "city": Field("string"),
-        "state": Field("string"),
+        **fields("string", "line1 line2 line3 city state"),
         "state_code": Field("string", max_length=50),
-        "country_code": Field("string"),
-        "postal_code": Field("string"),
-        "sub_postal_code": Field("string"),
+        **fields("string", "country_code postal_code sub_postal_code"),
     },
 )
 
 IMPORT_CUSTOM_FIELD = Model(
     "ImportCustomField",
-    {
-        "name": Field("string", required=True),
-        "value": Field("string", required=True),
-    },
+    {**fields("string", "name value", required=True)},
 )
 
 IMPORT_DATA = Model(
     "ImportData",
     {
         "email_addresses": Field("array", required=True, items=Field("string")),
-        "first_name": Field("string"),
-        "middle_name": Field("string"),
-        "last_name": Field("string"),
-        "birthday_month": Field("string"),
-        "birthday_day": Field("string"),
-        "anniversary": Field("string"),
-        "job_title": Field("string"),
-        "company_name": Field("string"),
-        "work_phone": Field("string"),
-        "home_phone": Field("string"),
+        **fields("string", "first_name middle_name last_name birthday_month birthday_day"),
+        **fields("string", "anniversary job_title company_name work_phone home_phone"),
         "addresses": Field("array", items=Field("object", model=IMPORT_ADDRESS)),
         "custom_fields": Field("array", items=Field("object", model=IMPORT_CUSTOM_FIELD)),
     },
@@ -95,10 +72,7 @@ ADD_CONTACTS_REQUEST = Model(
 )
 
 REMOVAL = Model(
-    "Removal",
-    {
-        "email_addresses": Field("array", required=True, items=Field("string")),
-    },
+    "Removal", {"email_addresses": Field("array", required=True, items=Field("string"))}
 )
 
 REMOVE_CONTACTS_REQUEST = Model(
@@ -112,10 +86,7 @@ REMOVE_CONTACTS_REQUEST = Model(
 )
 
 CLEAR_LISTS_REQUEST = Model(
-    "ClearListsRequest",
-    {
-        "lists": Field("array", required=True, minimum=1, items=Field("id")),
-    },
+    "ClearListsRequest", {"lists": Field("array", required=True, minimum=1, items=Field("id"))}
 )
 
 EXPORT_CONTACTS_REQUEST = Model(
@@ -123,8 +94,7 @@ EXPORT_CONTACTS_REQUEST = Model(
     {
         "file_type": Field("string", required=True, allowed=("CSV",)),
         "sort_by": Field("string", required=True, allowed=("EMAIL_ADDRESS", "DATE_DESC")),
-        "export_date_added": Field("boolean", required=True),
-        "export_added_by": Field("boolean", required=True),
+        **fields("boolean", "export_date_added export_added_by", required=True),
         "lists": Field("array", required=True, minimum=1, maximum=1, items=Field("id")),
         "column_names": Field("array", required=True, minimum=1, items=Field("string")),
     },

@@ -1,80 +1,47 @@
-"""The bodies of email campaigns: what a request may hold and what an answer holds."""
+"""The bodies of email campaigns."""
 
 from __future__ import annotations
 
-from ccv2_async.sandbox.fields import Field, Model
+from ccv2_async.sandbox.fields import Field, Model, fields
 
 MESSAGE_FOOTER = Model(
     "MessageFooter",
     {
-        "organization_name": Field("string"),
-        "address_line_1": Field("string"),
-        "address_line_2": Field("string"),
-        "address_line_3": Field("string"),
-        "city": Field("string"),
-        "state": Field("string"),
-        "international_state": Field("string"),
-        "postal_code": Field("string"),
-        "country": Field("string"),
-        "forward_email_link_text": Field("string"),
+        **fields("string", "organization_name address_line_1 address_line_2 address_line_3 city"),
+        **fields("string", "state international_state postal_code country forward_email_link_text"),
         "subscribe_link_text": Field("string"),
-        "include_forward_email": Field("boolean"),
-        "include_subscribe_link": Field("boolean"),
+        **fields("boolean", "include_forward_email include_subscribe_link"),
     },
 )
 
 TRACKING_SUMMARY = Model(
     "TrackingSummary",
-    {
-        "sends": Field("integer"),
-        "opens": Field("integer"),
-        "clicks": Field("integer"),
-        "forwards": Field("integer"),
-        "unsubscribes": Field("integer"),
-        "bounces": Field("integer"),
-        "spam_count": Field("integer"),
-    },
+    {**fields("integer", "sends opens clicks forwards unsubscribes bounces spam_count")},
 )
 
 CLICK_THROUGH_DETAIL = Model(
     "ClickThroughDetail",
     {
-        "url": Field("string"),
-        "url_uid": Field("string"),
+        **fields("string", "url url_uid"),
         "click_count": Field("integer"),
     },
 )
 
-SENT_TO_CONTACT_LIST = Model(
-    "SentToContactList",
-    {
-        "id": Field("id", required=True),
-    },
-)
+SENT_TO_CONTACT_LIST = Model("SentToContactList", {"id": Field("id", required=True)})
 
 CAMPAIGN = Model(
     "Campaign",
     {
         "id": Field("id", required=True, read_only=True),
-        "name": Field("string"),
-        "subject": Field("string"),
-        "status": Field("string", read_only=True),
-        "template_type": Field("string", read_only=True),
-        "from_name": Field("string"),
-        "from_email": Field("string"),
-        "reply_to_email": Field("string"),
-        "email_content": Field("string"),
-        "text_content": Field("string"),
-        "email_content_format": Field("string"),
-        "style_sheet": Field("string"),
+        **fields("string", "name subject"),
+        **fields("string", "status template_type", read_only=True),
+        **fields("string", "from_name from_email reply_to_email email_content text_content"),
+        **fields("string", "email_content_format style_sheet"),
         "is_permission_reminder_enabled": Field("boolean"),
         "permission_reminder_text": Field("string"),
         "is_view_as_webpage_enabled": Field("boolean"),
-        "view_as_web_page_text": Field("string"),
-        "view_as_web_page_link_text": Field("string"),
-        "greeting_name": Field("string"),
-        "greeting_salutations": Field("string"),
-        "greeting_string": Field("string"),
+        **fields("string", "view_as_web_page_text view_as_web_page_link_text greeting_name"),
+        **fields("string", "greeting_salutations greeting_string"),
         "message_footer": Field("object", model=MESSAGE_FOOTER),
         "sent_to_contact_lists": Field("array", items=Field("object", model=SENT_TO_CONTACT_LIST)),
         "tracking_summary": Field("object", model=TRACKING_SUMMARY, read_only=True),
@@ -83,11 +50,8 @@ CAMPAIGN = Model(
         ),
         "permalink_url": Field("string", read_only=True),
         "is_visible_in_ui": Field("boolean"),
-        "created_date": Field("datetime", read_only=True),
-        "modified_date": Field("datetime", read_only=True),
-        "last_run_date": Field("datetime", read_only=True),
-        "last_sent_date": Field("datetime", read_only=True),
-        "next_run_date": Field("datetime", read_only=True),
+        **fields("datetime", "created_date modified_date last_run_date", read_only=True),
+        **fields("datetime", "last_sent_date next_run_date", read_only=True),
     },
 )
 
@@ -106,13 +70,11 @@ CAMPAIGN_WRITE = Model(
         "is_permission_reminder_enabled": Field("boolean"),
         "permission_reminder_text": Field("string"),
         "is_view_as_webpage_enabled": Field("boolean"),
-        "view_as_web_page_text": Field("string"),
-        "view_as_web_page_link_text": Field("string"),
+        **fields("string", "view_as_web_page_text view_as_web_page_link_text"),
         "greeting_name": Field(
             "string", allowed=("FIRST_NAME", "LAST_NAME", "FIRST_AND_LAST_NAME", "NONE")
         ),
-        "greeting_salutations": Field("string"),
-        "greeting_string": Field("string"),
+        **fields("string", "greeting_salutations greeting_string"),
         "message_footer": Field("object", model=MESSAGE_FOOTER),
         "sent_to_contact_lists": Field("array", items=Field("object", model=SENT_TO_CONTACT_LIST)),
         "is_visible_in_ui": Field("boolean"),
@@ -123,8 +85,7 @@ CAMPAIGN_SUMMARY = Model(
     "CampaignSummary",
     {
         "id": Field("id", required=True),
-        "name": Field("string"),
-        "status": Field("string"),
+        **fields("string", "name status"),
         "modified_date": Field("datetime"),
     },
 )
@@ -137,12 +98,7 @@ SCHEDULE = Model(
     },
 )
 
-SCHEDULE_WRITE = Model(
-    "ScheduleWrite",
-    {
-        "scheduled_date": Field("datetime"),
-    },
-)
+SCHEDULE_WRITE = Model("ScheduleWrite", {"scheduled_date": Field("datetime")})
 
 TEST_SEND = Model(
     "TestSend",
@@ -158,10 +114,7 @@ TEST_SEND = Model(
 CAMPAIGN_PREVIEW = Model(
     "CampaignPreview",
     {
-        "subject": Field("string"),
-        "from_email": Field("string"),
-        "reply_to_email": Field("string"),
-        "preview_email_content": Field("string"),
+        **fields("string", "subject from_email reply_to_email preview_email_content"),
         "preview_text_content": Field("string"),
     },
 )

@@ -1,8 +1,8 @@
-"""The bodies of contacts: what a request may hold and what an answer holds."""
+"""The bodies of contacts."""
 
 from __future__ import annotations
 
-from ccv2_async.sandbox.fields import Field, Model
+from ccv2_async.sandbox.fields import Field, Model, fields
 from ccv2_async.sandbox.schemas.lists import CONTACT_LIST_REF
 
 EMAIL_ADDRESS = Model(
@@ -10,11 +10,9 @@ EMAIL_ADDRESS = Model(
     {
         "id": Field("id", read_only=True),
         "email_address": Field("string", required=True),
-        "status": Field("string", read_only=True),
-        "confirm_status": Field("string", read_only=True),
+        **fields("string", "status confirm_status", read_only=True),
         "opt_in_source": Field("string"),
-        "opt_in_date": Field("datetime", read_only=True),
-        "opt_out_date": Field("datetime", read_only=True),
+        **fields("datetime", "opt_in_date opt_out_date", read_only=True),
     },
 )
 
@@ -22,16 +20,8 @@ ADDRESS = Model(
     "Address",
     {
         "id": Field("id", read_only=True),
-        "address_type": Field("string"),
-        "line1": Field("string"),
-        "line2": Field("string"),
-        "line3": Field("string"),
-        "city": Field("string"),
-        "state": Field("string"),
-        "state_code": Field("string"),
-        "country_code": Field("string"),
-        "postal_code": Field("string"),
-        "sub_postal_code": Field("string"),
+        **fields("string", "address_type line1 line2 line3 city state state_code country_code"),
+        **fields("string", "postal_code sub_postal_code"),
     },
 )
 
@@ -49,8 +39,7 @@ NOTE = Model(
     {
         "id": Field("id", read_only=True),
         "note": Field("string"),
-        "created_date": Field("datetime", read_only=True),
-        "modified_date": Field("datetime", read_only=True),
+        **fields("datetime", "created_date modified_date", read_only=True),
     },
 )
 
@@ -61,17 +50,8 @@ CONTACT = Model(
         "contact_id": Field("id", read_only=True),
         "status": Field("string", read_only=True),
         "confirmed": Field("boolean", read_only=True),
-        "prefix_name": Field("string"),
-        "first_name": Field("string"),
-        "middle_name": Field("string"),
-        "last_name": Field("string"),
-        "job_title": Field("string"),
-        "department_name": Field("string"),
-        "company_name": Field("string"),
-        "home_phone": Field("string"),
-        "work_phone": Field("string"),
-        "cell_phone": Field("string"),
-        "fax": Field("string"),
+        **fields("string", "prefix_name first_name middle_name last_name job_title"),
+        **fields("string", "department_name company_name home_phone work_phone cell_phone fax"),
         "addresses": Field("array", items=Field("object", model=ADDRESS)),
         "email_addresses": Field(
             "array", required=True, items=Field("object", model=EMAIL_ADDRESS)
@@ -81,9 +61,7 @@ CONTACT = Model(
         "notes": Field("array", items=Field("object", model=NOTE)),
         "source": Field("string", read_only=True),
         "source_details": Field("string"),
-        "created_date": Field("datetime", read_only=True),
-        "modified_date": Field("datetime", read_only=True),
-        "insert_date": Field("datetime", read_only=True),
+        **fields("datetime", "created_date modified_date insert_date", read_only=True),
         "last_update_date": Field("datetime", read_only=True),
     },
 )
@@ -91,11 +69,7 @@ CONTACT = Model(
 CONTACT_WRITE = Model(
     "ContactWrite",
     {
-        "prefix_name": Field("string"),
-        "first_name": Field("string"),
-        "last_name": Field("string"),
-        "job_title": Field("string"),
-        "department_name": Field("string"),
+        **fields("string", "prefix_name first_name last_name job_title department_name"),
         "company_name": Field("string", max_length=50),
         "home_phone": Field("string", max_length=50),
         "work_phone": Field("string", max_length=50),
@@ -125,8 +99,7 @@ SIGNUP_FORM_WRITE = Model(
     "SignupFormWrite",
     {
         "contact_lists": Field("array", required=True, minimum=1, items=LIST_OF_FORM),
-        "list_name": Field("string"),
-        "source": Field("string"),
+        **fields("string", "list_name source"),
     },
 )
 
@@ -134,8 +107,6 @@ SIGNUP_FORM = Model(
     "SignupForm",
     {
         "contact_lists": Field("array", required=True),
-        "list_name": Field("string"),
-        "source": Field("string"),
-        "signup_form_url": Field("string"),
+        **fields("string", "list_name source signup_form_url"),
     },
 )

@@ -1,17 +1,10 @@
-"""The bodies of the library: what a request may hold and what an answer holds."""
+"""The bodies of the library."""
 
 from __future__ import annotations
 
-from ccv2_async.sandbox.fields import Field, Model
+from ccv2_async.sandbox.fields import Field, Model, fields
 
-THUMBNAIL = Model(
-    "Thumbnail",
-    {
-        "url": Field("string"),
-        "height": Field("integer"),
-        "width": Field("integer"),
-    },
-)
+THUMBNAIL = Model("Thumbnail", {"url": Field("string"), **fields("integer", "height width")})
 
 LIBRARY_FILE = Model(
     "LibraryFile",
@@ -19,20 +12,14 @@ LIBRARY_FILE = Model(
         "id": Field("id", required=True, read_only=True),
         "name": Field("string", required=True),
         "description": Field("string"),
-        "file_type": Field("string", read_only=True),
-        "type": Field("string", read_only=True),
-        "folder": Field("string", read_only=True),
+        **fields("string", "file_type type folder", read_only=True),
         "folder_id": Field("id"),
-        "height": Field("integer", read_only=True),
-        "width": Field("integer", read_only=True),
-        "size": Field("integer", read_only=True),
+        **fields("integer", "height width size", read_only=True),
         "is_image": Field("boolean", read_only=True),
-        "source": Field("string", read_only=True),
-        "status": Field("string", read_only=True),
+        **fields("string", "source status", read_only=True),
         "thumbnail": Field("object", model=THUMBNAIL, read_only=True),
         "url": Field("string", read_only=True),
-        "created_date": Field("datetime", read_only=True),
-        "modified_date": Field("datetime", read_only=True),
+        **fields("datetime", "created_date modified_date", read_only=True),
     },
 )
 
@@ -63,8 +50,7 @@ LIBRARY_FOLDER = Model(
         "level": Field("integer", read_only=True),
         "children": Field("array", read_only=True),
         "item_count": Field("integer", read_only=True),
-        "created_date": Field("datetime", read_only=True),
-        "modified_date": Field("datetime", read_only=True),
+        **fields("datetime", "created_date modified_date", read_only=True),
     },
 )
 
@@ -87,14 +73,8 @@ MOVE_RESULT = Model(
 USAGE_SUMMARY = Model(
     "UsageSummary",
     {
-        "folder_count": Field("integer"),
-        "file_count": Field("integer"),
-        "image_count": Field("integer"),
-        "document_count": Field("integer"),
-        "total_bytes_used": Field("integer"),
-        "image_bytes_used": Field("integer"),
-        "document_bytes_used": Field("integer"),
-        "total_bytes_remaining": Field("integer"),
+        **fields("integer", "folder_count file_count image_count document_count total_bytes_used"),
+        **fields("integer", "image_bytes_used document_bytes_used total_bytes_remaining"),
         "free_files_remaining": Field("integer"),
     },
 )
@@ -103,9 +83,7 @@ LIBRARY_INFO = Model(
     "LibraryInfo",
     {
         "image_root": Field("string"),
-        "max_free_file_num": Field("integer"),
-        "max_premium_space_limit": Field("integer"),
-        "max_upload_size_limit": Field("integer"),
+        **fields("integer", "max_free_file_num max_premium_space_limit max_upload_size_limit"),
         "usage_summary": Field("object", model=USAGE_SUMMARY),
     },
 )

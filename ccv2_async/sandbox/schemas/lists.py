@@ -1,19 +1,17 @@
-"""The bodies of contact lists: what a request may hold and what an answer holds."""
+"""The bodies of contact lists."""
 
 from __future__ import annotations
 
-from ccv2_async.sandbox.fields import Field, Model
+from ccv2_async.sandbox.fields import Field, Model, fields
 
 CONTACT_LIST = Model(
     "ContactList",
     {
         "id": Field("id", required=True, read_only=True),
         "list_id": Field("id", read_only=True),
-        "name": Field("string"),
-        "status": Field("string"),
+        **fields("string", "name status"),
         "contact_count": Field("integer", read_only=True),
-        "created_date": Field("datetime", read_only=True),
-        "modified_date": Field("datetime", read_only=True),
+        **fields("datetime", "created_date modified_date", read_only=True),
     },
 )
 

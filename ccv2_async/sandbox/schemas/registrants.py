@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from ccv2_async.sandbox.fields import Field, Model
+from ccv2_async.sandbox.fields import Field, Model, fields
 
 REGISTRANT = Model(
     "Registrant",
     {
         "id": Field("id", required=True),
-        "email": Field("string"),
-        "first_name": Field("string"),
-        "last_name": Field("string"),
+        **fields("string", "email first_name last_name"),
         "guest_count": Field("integer"),
-        "attendance_status": Field("string"),
-        "payment_status": Field("string"),
-        "registration_status": Field("string"),
-        "registration_date": Field("datetime"),
-        "updated_date": Field("datetime"),
+        **fields("string", "attendance_status payment_status registration_status"),
+        **fields("datetime", "registration_date updated_date"),
         "ticket_id": Field("id"),
     },
 )
@@ -24,10 +19,7 @@ REGISTRANT = Model(
 REGISTRANT_FIELD = Model(
     "RegistrantField",
     {
-        "type": Field("string"),
-        "name": Field("string"),
-        "label": Field("string"),
-        "value": Field("string"),
+        **fields("string", "type name label value"),
         "values": Field("array", items=Field("string")),
     },
 )
@@ -60,10 +52,7 @@ REGISTRANT_FEE = Model(
     "RegistrantFee",
     {
         "id": Field("id"),
-        "name": Field("string"),
-        "type": Field("string"),
-        "fee_period_type": Field("string"),
-        "promo_type": Field("string"),
+        **fields("string", "name type fee_period_type promo_type"),
         "quantity": Field("integer"),
         "amount": Field("number"),
     },
@@ -73,10 +62,7 @@ SALE_ITEM = Model(
     "SaleItem",
     {
         "id": Field("id"),
-        "name": Field("string"),
-        "type": Field("string"),
-        "fee_period_type": Field("string"),
-        "promo_type": Field("string"),
+        **fields("string", "name type fee_period_type promo_type"),
         "quantity": Field("integer"),
         "amount": Field("number"),
     },
@@ -97,12 +83,10 @@ REGISTRANT_ORDER = Model(
 PROMOCODE_INFO = Model(
     "PromocodeInfo",
     {
-        "code_name": Field("string"),
-        "code_type": Field("string"),
+        **fields("string", "code_name code_type"),
         "discount_amount": Field("number"),
         "discount_percent": Field("integer"),
-        "discount_scope": Field("string"),
-        "discount_type": Field("string"),
+        **fields("string", "discount_scope discount_type"),
         "redemption_count": Field("integer"),
     },
 )
@@ -118,8 +102,7 @@ REGISTRANT_PROMOCODE = Model(
 PAYMENT_SUMMARY = Model(
     "PaymentSummary",
     {
-        "payment_status": Field("string"),
-        "payment_type": Field("string"),
+        **fields("string", "payment_status payment_type"),
         "order": Field("object", model=REGISTRANT_ORDER),
         "promo_code": Field("object", model=REGISTRANT_PROMOCODE),
     },

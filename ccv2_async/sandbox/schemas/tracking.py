@@ -1,118 +1,50 @@
-"""The bodies of tracking reports: what a request may hold and what an answer holds."""
+"""The bodies of tracking reports."""
 
 from __future__ import annotations
 
-from ccv2_async.sandbox.fields import Field, Model
+from ccv2_async.sandbox.fields import Field, Model, fields
 
-SEND_ACTIVITY = Model(
-    "SendActivity",
-    {
-        "activity_type": Field("string"),
-        "campaign_id": Field("id", read_only=True),
-        "contact_id": Field("id"),
-        "email_address": Field("string"),
-        "send_date": Field("datetime"),
-    },
-)
+_ROW = {
+    "activity_type": Field("string"),
+    "campaign_id": Field("id", read_only=True),
+    "contact_id": Field("id"),
+    "email_address": Field("string"),
+}
+_CLICK = {"click_date": Field("datetime"), "link_id": Field("id"), "link_uri": Field("string")}
+_BOUNCE = {
+    "bounce_code": Field("string"),
+    "bounce_date": Field("datetime"),
+    **fields("string", "bounce_description bounce_message"),
+}
+_UNSUBSCRIBE = {
+    "unsubscribe_date": Field("datetime"),
+    **fields("string", "unsubscribe_source unsubscribe_reason"),
+}
 
-OPEN_ACTIVITY = Model(
-    "OpenActivity",
-    {
-        "activity_type": Field("string"),
-        "campaign_id": Field("id", read_only=True),
-        "contact_id": Field("id"),
-        "email_address": Field("string"),
-        "open_date": Field("datetime"),
-    },
-)
-
-CLICK_ACTIVITY = Model(
-    "ClickActivity",
-    {
-        "activity_type": Field("string"),
-        "campaign_id": Field("id", read_only=True),
-        "contact_id": Field("id"),
-        "email_address": Field("string"),
-        "click_date": Field("datetime"),
-        "link_id": Field("id"),
-        "link_uri": Field("string"),
-    },
-)
-
-FORWARD_ACTIVITY = Model(
-    "ForwardActivity",
-    {
-        "activity_type": Field("string"),
-        "campaign_id": Field("id", read_only=True),
-        "contact_id": Field("id"),
-        "email_address": Field("string"),
-        "forward_date": Field("datetime"),
-    },
-)
-
-BOUNCE_ACTIVITY = Model(
-    "BounceActivity",
-    {
-        "activity_type": Field("string"),
-        "campaign_id": Field("id", read_only=True),
-        "contact_id": Field("id"),
-        "email_address": Field("string"),
-        "bounce_code": Field("string"),
-        "bounce_date": Field("datetime"),
-        "bounce_description": Field("string"),
-        "bounce_message": Field("string"),
-    },
-)
-
-UNSUBSCRIBE_ACTIVITY = Model(
-    "UnsubscribeActivity",
-    {
-        "activity_type": Field("string"),
-        "campaign_id": Field("id", read_only=True),
-        "contact_id": Field("id"),
-        "email_address": Field("string"),
-        "unsubscribe_date": Field("datetime"),
-        "unsubscribe_source": Field("string"),
-        "unsubscribe_reason": Field("string"),
-    },
-)
+SEND_ACTIVITY = Model("SendActivity", {**_ROW, "send_date": Field("datetime")})
+OPEN_ACTIVITY = Model("OpenActivity", {**_ROW, "open_date": Field("datetime")})
+CLICK_ACTIVITY = Model("ClickActivity", {**_ROW, **_CLICK})
+FORWARD_ACTIVITY = Model("ForwardActivity", {**_ROW, "forward_date": Field("datetime")})
+BOUNCE_ACTIVITY = Model("BounceActivity", {**_ROW, **_BOUNCE})
+UNSUBSCRIBE_ACTIVITY = Model("UnsubscribeActivity", {**_ROW, **_UNSUBSCRIBE})
 
 TRACKING_ACTIVITY = Model(
     "TrackingActivity",
     {
-        "activity_type": Field("string"),
-        "campaign_id": Field("id", read_only=True),
-        "contact_id": Field("id"),
-        "email_address": Field("string"),
-        "send_date": Field("datetime"),
-        "open_date": Field("datetime"),
-        "click_date": Field("datetime"),
-        "link_id": Field("id"),
-        "link_uri": Field("string"),
+        **_ROW,
+        **fields("datetime", "send_date open_date"),
+        **_CLICK,
         "forward_date": Field("datetime"),
-        "bounce_code": Field("string"),
-        "bounce_date": Field("datetime"),
-        "bounce_description": Field("string"),
-        "bounce_message": Field("string"),
-        "unsubscribe_date": Field("datetime"),
-        "unsubscribe_source": Field("string"),
-        "unsubscribe_reason": Field("string"),
-        "opens": Field("integer"),
-        "clicks": Field("integer"),
-        "bounces": Field("integer"),
-        "forwards": Field("integer"),
+        **_BOUNCE,
+        **_UNSUBSCRIBE,
+        **fields("integer", "opens clicks bounces forwards"),
     },
 )
 
 CONTACT_TRACKING_SUMMARY = Model(
     "ContactTrackingSummary",
     {
-        "sends": Field("integer"),
-        "opens": Field("integer"),
-        "clicks": Field("integer"),
-        "forwards": Field("integer"),
-        "unsubscribes": Field("integer"),
-        "bounces": Field("integer"),
+        **fields("integer", "sends opens clicks forwards unsubscribes bounces"),
         "contact_id": Field("id"),
     },
 )
@@ -122,9 +54,6 @@ CONTACT_CAMPAIGN_SUMMARY = Model(
     {
         "campaign_id": Field("id", read_only=True),
         "contact_id": Field("id"),
-        "opens": Field("integer"),
-        "clicks": Field("integer"),
-        "forwards": Field("integer"),
-        "bounces": Field("integer"),
+        **fields("integer", "opens clicks forwards bounces"),
     },
 )
