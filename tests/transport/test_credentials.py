@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ccv2_async.errors import MissingCredentials
 from ccv2_async.transport.calls import credentials as module
-from ccv2_async.transport.calls.credentials import HIDDEN, Credentials
+from ccv2_async.transport.calls.credentials import HIDDEN, Credentials, Redacting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,6 +166,12 @@ def test_a_long_text_costs_no_more_than_its_length(key: str) -> None:
     assert credentials.redact(text).endswith(HIDDEN)
     assert credentials.redact(text).count(HIDDEN) >= len(FILLERS)
     assert len(credentials.redact(text, 300)) == 300
+
+
+def test_a_limit_saves_looking_at_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    credentials = Credentials("the-key", "the-token")
+    monkeypatch.setattr(Redacting, "_may_be_in_text", None)  # looks at all of it
+    assert credentials.redact("the-key" + "9" * 1_000_000, 20) == HIDDEN + "9" * 12
 
 
 @given(

@@ -177,7 +177,7 @@ def test_retry_after_is_read_in_every_form(
         None, "", " ", ".", "+", "-5", "-0.5", "nan", "NaN", "inf", "-inf", "Infinity", "1e3",
         "0x10", "1_000", "5 seconds", "soon", "in 5 minutes", "1,5", "5;q=1", "\u0665", "\u00b2",
         "Sat, 99 Nov 2026 12:00:30 GMT", "Sat, 21 Nov 99999999999999999999 12:00:30 GMT",
-        "\0", "\ud800",
+        "\0", "\ud800", f"Sat, 21 Nov 2026 12:00:30 GMT{' ' * 1000}x",
     ],
 )  # fmt: skip
 def test_retry_after_that_says_nothing_usable_is_none(value: str | None) -> None:

@@ -203,16 +203,20 @@ class Redacting:
             self._pattern = re.compile("|".join(patterns))
         return self._pattern.search(text, start, end)
 
+    def _may_be_in_text(self, text: str) -> bool:
+        # In steps, here and below, so that a thread which does this gives others their turns.
+        return any(needle in text for needle in self._needles) or any(
+            _ENCODED.search(text, at, at + _STEP + _LONGEST_FORM)
+            for at in range(0, len(text), _STEP)
+        )
+
     def clean(self, text: str, limit: int | None = None) -> str:
         """Return `text` without the secrets, or the first `limit` characters of that.
 
         A limit saves reading on, and never leaves a part of a secret at the end.
         """
-        # In steps, here and below, so that a thread which does this gives others their turns.
-        if not any(needle in text for needle in self._needles) and not any(
-            _ENCODED.search(text, at, at + _STEP + _LONGEST_FORM)
-            for at in range(0, len(text), _STEP)
-        ):
+        # With a limit, most of a long text need not be looked at.
+        if (limit is None or len(text) <= _STEP) and not self._may_be_in_text(text):
             return text[:limit]
         pieces: list[str] = []
         room = len(text) * len(HIDDEN) if limit is None else limit

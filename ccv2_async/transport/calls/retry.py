@@ -192,6 +192,7 @@ def backoff(attempt: int, jitter: float, hint: float | None = None) -> float:
     return max(jitter * ceiling, hint or 0.0)
 
 
+_LONGEST_DATE = 100  # characters; parsing very many takes long
 _SECONDS = re.compile(r"[+]?[0-9]*(?:\.[0-9]*)?")
 
 
@@ -210,6 +211,8 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
     text = value.strip()
     if any(char.isdigit() for char in text) and _SECONDS.fullmatch(text):
         return float(text)  # too many digits give inf, never an error
+    if len(text) > _LONGEST_DATE:
+        return None
     try:
         date = parsedate_to_datetime(text)
         # Without a zone it is UTC, as HTTP dates are, and not the local time of this machine.
