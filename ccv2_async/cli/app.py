@@ -20,6 +20,7 @@ from ccv2_async.cli.poll import poll
 from ccv2_async.cli.sandbox import sandbox
 from ccv2_async.cli.upload import upload
 from ccv2_async.cli.wording import told, where_help_is, wrong_usage
+from ccv2_async.cli.worker import worker
 from ccv2_async.errors import ConstantContactError
 from ccv2_async.version import __version__
 
@@ -66,6 +67,7 @@ _COMMANDS: tuple[App | Callable[..., Exit], ...] = (
     login,
     logout,
     sandbox,
+    worker,
 )
 for _command in _COMMANDS:
     app.command(_command)

@@ -72,7 +72,7 @@ class Workers:
 
     In one process, use it in `async with`: the queue is in memory, and the jobs are done right
     here. Over Redis, `async with` makes a process that asks for jobs; those that carry them out
-    are started with `taskiq worker ccv2_async.workers.app:broker`.
+    are started with `ccv2 worker`.
 
     Args:
         settings: How they are set up; from the environment unless given.
@@ -131,6 +131,22 @@ class Workers:
         if isinstance(self.broker, InMemoryBroker):
             await self.broker.wait_all()  # what is being sent is sent; the rest stays on record
         await self.broker.shutdown()
+
+    async def check(self) -> None:
+        """Check that workers with these settings could start now. Nothing is asked of the service.
+
+        Raises:
+            MissingCredentials: The key or the token is missing.
+            UsageError: A setting is wrong.
+            StoreUnavailable: Redis does not answer. Safe to try again: yes.
+        """
+        self._check_credentials()
+        async with self._make_client(Budget(self.settings.per_second, self.settings.per_day)):
+            pass
+        try:
+            await self._store.open()
+        finally:
+            await self._store.aclose()
 
     @property
     def embedded(self) -> bool:
@@ -348,20 +364,12 @@ class Workers:
         await self._store.aclose()
 
     async def _start_working(self, _: TaskiqState) -> None:
-        settings = self.settings
         self._check_credentials()
         await self._store.open()
         self._budget = self._make_budget()
-        self._client = ConstantContact(
-            api_key=settings.api_key,
-            access_token=settings.access_token,
-            base_url=settings.base_url,
-            budget=self._budget,
-            clock=self._clock,
-            **{"trust_env": settings.trust_env, **self._client_options},
-        )
+        self._client = self._make_client(self._budget)
         await self._client.open()
-        self._client._open_parts.threads.roots = settings.roots or ()  # noqa: SLF001  # ours
+        self._client._open_parts.threads.roots = self.settings.roots or ()  # noqa: SLF001  # ours
         self._ticker = asyncio.create_task(self._tick(), name="ccv2 workers: ticker")
 
     async def _stop_working(self, _: TaskiqState) -> None:
@@ -372,6 +380,17 @@ class Workers:
         if isinstance(self._budget, SharedBudget):
             await self._budget.aclose()
         await self._store.aclose()
+
+    def _make_client(self, budget: Budget) -> ConstantContact:
+        settings = self.settings
+        return ConstantContact(
+            api_key=settings.api_key,
+            access_token=settings.access_token,
+            base_url=settings.base_url,
+            budget=budget,
+            clock=self._clock,
+            **{"trust_env": settings.trust_env, **self._client_options},
+        )
 
     def _make_budget(self) -> Budget:
         settings = self.settings

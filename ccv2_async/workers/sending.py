@@ -22,7 +22,7 @@ from ccv2_async.uploads.status import UPLOAD
 from ccv2_async.uploads.uploader import Unsettled
 from ccv2_async.workers.leases import Lease, LeaseLost
 from ccv2_async.workers.records import UPLOAD_TASK, action_of, after_failure
-from ccv2_async.workers.store import StoreUnavailable
+from ccv2_async.workers.store import StoreUnavailable, log_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -233,6 +233,7 @@ class Sender:
         """
         if not await self.store.save(record, holder=holder):
             raise LeaseLost(f"{record.name or record.task}: another worker has taken it over.")
+        log_outcome(record)
         return record
 
 

@@ -7,13 +7,13 @@ import logging
 from typing import TYPE_CHECKING, Self
 
 from ccv2_async import errors
+from ccv2_async.uploads.many.results import BulkState
 from ccv2_async.workers.records import JobRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from ccv2_async.uploads.many.results import BulkState
     from ccv2_async.workers.records import Line
 
 logger: logging.Logger = logging.getLogger("ccv2_async.workers")
@@ -157,3 +157,20 @@ class JobStore(abc.ABC):
     @abc.abstractmethod
     async def is_held(self, lock: str) -> bool:
         """Whether anybody holds the lock."""
+
+
+def log_outcome(record: JobRecord) -> None:
+    """Write one line about a job that has ended: what it was, how it ended, and why."""
+    if not record.settled:
+        return
+    went_well = record.state is BulkState.DONE
+    details = f"id {record.file_id}" if record.file_id else ""
+    logger.log(
+        logging.INFO if went_well else logging.WARNING,
+        "%s: %s%s (job %s)",
+        record.name or record.task,
+        record.state.value,
+        "".join(f", {part}" for part in (details, record.error) if part),
+        record.key,
+        extra={"ccv2_event": "job_settled"},
+    )

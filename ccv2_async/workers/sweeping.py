@@ -15,6 +15,7 @@ from ccv2_async.polling.job import State
 from ccv2_async.polling.schedule import is_lost, next_look
 from ccv2_async.uploads.many.results import BulkState
 from ccv2_async.workers.records import UPLOAD_TASK
+from ccv2_async.workers.store import log_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -102,6 +103,7 @@ class Sweeper:
         ]
         for record in (*refused, *learned):
             await self.store.save(record)
+            log_outcome(record)
         return len(jobs), sum(record.settled for record in (*refused, *learned))
 
     def _pollers(self, record: JobRecord) -> list[AnyPoller]:

@@ -1,0 +1,152 @@
+"""`ccv2 worker`: check the settings and Redis, then run taskiq's worker processes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from ccv2_async.cli.exits import Exit
+from ccv2_async.cli.output import Output
+from ccv2_async.cli.running import run
+from ccv2_async.errors import ConstantContactError, InvalidField, UsageError
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+
+    from ccv2_async.workers import Workers
+
+__all__ = ["worker"]
+
+_REQUEST_SECONDS = 5.0
+_LONGEST_LINE = 8192
+_SPARE_MESSAGES = 2
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def worker(*, processes: int = 2, health_port: int | None = None) -> Exit:
+    """Run workers that upload files and start activities, until Ctrl-C or SIGTERM.
+
+    The settings come from the environment: CCV2_API_KEY, CCV2_ACCESS_TOKEN, CCV2_REDIS_URL and the
+    other variables of WorkerSettings. They and Redis are checked first. If something is wrong, the
+    command ends with one sentence and does not start anything.
+
+    Args:
+        processes: Worker processes; one that dies is started again.
+        health_port: A port on 127.0.0.1 for GET /healthz (200 while the workers run) and GET
+            /readyz (200 while Redis answers too).
+    """
+    output = Output()
+    if processes < 1:
+        raise InvalidField("--processes", processes, "a number of 1 or more")
+    if health_port is not None and not 1 <= health_port <= 65_535:
+        raise InvalidField("--health-port", health_port, "a number from 1 to 65535")
+    workers = _workers()
+
+    async def check() -> Exit:
+        await workers.check()
+        return Exit.OK
+
+    checked = run(check, output)
+    if checked is not Exit.OK:
+        return checked
+    return asyncio.run(_supervise(workers, processes, health_port))
+
+
+def _workers() -> Workers:
+    """Return the workers that the environment describes.
+
+    Raises:
+        UsageError: A setting is wrong, or a part is not installed.
+    """
+    try:
+        from ccv2_async.workers import Workers  # noqa: PLC0415  # needs the extra
+    except ModuleNotFoundError:
+        raise UsageError(
+            "Workers need parts that are not installed: pip install 'ccv2-async[workers]'"
+        ) from None
+    workers = Workers()
+    if workers.embedded:
+        raise UsageError(
+            "CCV2_REDIS_URL is not set. Worker processes get their jobs through Redis; set it to "
+            "redis://HOST:PORT/0."
+        )
+    return workers
+
+
+async def _supervise(workers: Workers, processes: int, health_port: int | None) -> Exit:
+    """Run taskiq until it ends, and hand signals on to it."""
+    messages = workers.settings.concurrency + _SPARE_MESSAGES
+    async with contextlib.AsyncExitStack() as stack:
+        taskiq: list[Process] = []
+        if health_port is not None:
+            health = _Health(workers, taskiq)
+            try:
+                server = await asyncio.start_server(
+                    health.answer, "127.0.0.1", health_port, limit=_LONGEST_LINE
+                )
+            except OSError as error:
+                raise UsageError(
+                    f"The health checks cannot listen on port {health_port} ({error.strerror}); "
+                    "choose another with --health-port."
+                ) from None
+            stack.callback(server.close)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "taskiq", "worker", "ccv2_async.workers.app:broker"),
+            *("--workers", str(processes), "--max-async-tasks", str(messages)),
+        )
+        taskiq.append(process)
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, _hand_on, process, number)
+        code = await process.wait()
+    return Exit.OK if code == 0 else Exit.SOME_FAILED
+
+
+def _hand_on(process: Process, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(number)
+
+
+class _Health:
+    """Answers health checks over HTTP.
+
+    Args:
+        workers: The settings, and the store that has to answer.
+        taskiq: The process that runs the workers, once it was started.
+    """
+
+    def __init__(self, workers: Workers, taskiq: list[Process]) -> None:
+        self._workers = workers
+        self._taskiq = taskiq
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request, and close its connection."""
+        try:
+            with contextlib.suppress(TimeoutError, OSError, ValueError):
+                async with asyncio.timeout(_REQUEST_SECONDS):
+                    words = (await reader.readline()).split()
+                    while (await reader.readline()).strip():
+                        pass  # headers say nothing that matters here
+                    status, body = await self._status_of(words)
+                    writer.write(
+                        f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\n"
+                        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
+                    )
+                    await writer.drain()
+        finally:
+            writer.close()
+
+    async def _status_of(self, words: list[bytes]) -> tuple[str, str]:
+        if len(words) != 3 or words[0] != b"GET" or words[1] not in (b"/healthz", b"/readyz"):
+            return "404 Not Found", "GET /healthz or GET /readyz\n"
+        if not self._taskiq or self._taskiq[0].returncode is not None:
+            return "503 Service Unavailable", "The workers do not run.\n"
+        if words[1] == b"/readyz":
+            try:
+                await self._workers.counts()
+            except ConstantContactError as error:
+                return "503 Service Unavailable", f"{error.message}\n"
+        return "200 OK", "ok\n"
