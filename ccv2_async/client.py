@@ -100,8 +100,8 @@ class ConstantContact:
         refresh_token: A function or coroutine function that gives a fresh access token; asked
             once when the service answers 401. It must not use this client: such a call raises
             `UsageError` at once.
-        on_event: A plain function that is told of calls, retries, waits for the quota, looks and
-            changes of status; see `ccv2_async.observe`.
+        on_event: A plain function that is called with calls, retries, waits for the quota,
+            looks, and changes of status; see `ccv2_async.observe`.
         clock: The time that waits run on.
 
     Raises:
@@ -230,8 +230,8 @@ class ConstantContact:
     async def aclose(self) -> None:
         """Close connections and threads.
 
-        Who waits for the quota or for a job hears of it at once, by `ClientClosed`. A call that is
-        on its way may still be answered, and its connection is closed then; what would be sent
+        Callers that wait for the quota or for a job get `ClientClosed` at once. A call that is on
+        its way may still be answered, and its connection is closed then; what would be sent
         again or still has to read its file ends with `ClientClosed`, once its time has come. Jobs
         at the service go on; keep their tokens.
 
@@ -441,8 +441,7 @@ class ConstantContact:
 
         Of any number of files, a few are being sent at any time; what the service is still at
         work on holds no place. One failure does not stop the others. With a journal, the same
-        call goes on where an earlier one was stopped, at whatever instant, and nothing is sent
-        twice.
+        call goes on where an earlier one stopped, and nothing is sent twice.
 
         Args:
             files: Any iterable or async iterable of paths or `FileToUpload`; a folder stands for
@@ -453,10 +452,10 @@ class ConstantContact:
                 at most.
             concurrency: Files that are being sent at once.
             journal: A file that keeps one row for each file, before and after each effect.
-            on_progress: A function or coroutine function that is told of each `BulkProgress`, ten
-                times a second at most.
-            on_file: A plain function that is told of each `FileProgress`: a file that is being
-                sent, was accepted, or has another status. How it ended is in its result.
+            on_progress: A function or coroutine function that is called with each `BulkProgress`,
+                ten times a second at most.
+            on_file: A plain function that is called with each `FileProgress`: a file that is
+                being sent, was accepted, or has another status. How it ended is in its result.
             on_ambiguous: As for `library.begin_upload`.
             outage_timeout: Seconds for which the upload waits when the service is down. It probes
                 at growing intervals and goes on by itself. After that it stops with
@@ -552,7 +551,7 @@ class ConstantContact:
         """The status of any number of jobs, by token: up to a hundred of them in a request.
 
         None for one that the service does not know (yet), whatever its token says; one that it has
-        not known for minutes is lost, and told of so. Nothing is waited for.
+        not known for minutes is lost, and reported as such. Nothing is waited for.
 
         Raises:
             InvalidField: They are no tokens in a row. Nothing was asked.

@@ -32,7 +32,7 @@ _NOT_SHOWN = frozenset(
 
 
 def check_options(**options: object) -> None:
-    """Nothing, when each option of a client is such as it takes.
+    """Validate the client's options.
 
     Raises:
         InvalidField: Names the option, the value (or only its type, where it may hold a secret)

@@ -191,7 +191,7 @@ class FileRefused(UsageError):
 class SourceConsumed(UsageError):
     """A stream that can be read only once would have to be sent again.
 
-    Give a path, bytes, or a function that opens the stream anew, to make it repeatable.
+    Give a path, bytes, or a function that opens a new stream, to make it repeatable.
     """
 
 
@@ -468,7 +468,7 @@ class OptedOut(APIError):
 
 
 class GrantRefused(APIError):
-    """No access was granted, or a grant was not what it should be. Begin anew at `authorize_url`.
+    """No access was granted, or a grant was not what it should be. Start over at `authorize_url`.
 
     `error_key` is the OAuth2 server's word, such as `access_denied`; it is `state_mismatch`, with
     a `status` of None, when the answer to a request for access belongs to none of ours.

@@ -125,9 +125,9 @@ class OAuthFlow:
 
         Raises:
             GrantRefused: The state is another one, the owner refused, or the code is not good.
-                Safe to try again: no; begin anew at `authorize_url`.
+                Safe to try again: no; start over at `authorize_url`.
             OutcomeUnknown: No clear answer came, and the code may be used up. Safe to try again:
-                no; begin anew at `authorize_url`.
+                no; start over at `authorize_url`.
             ConnectFailed: Nothing was sent. Safe to try again: yes, with the same code.
             DecodeError: The answer holds no token.
         """
@@ -156,7 +156,7 @@ class OAuthFlow:
         token = await self._ask("/oauth/token", form, AccessToken)
         if not token.access_token:
             raise errors.DecodeError(
-                f"{form.what}: the answer holds an empty token. Begin anew at authorize_url."
+                f"{form.what}: the answer holds an empty token. Start over at authorize_url."
             )
         return token
 
@@ -188,7 +188,7 @@ class OAuthFlow:
         except errors.DecodeError as error:
             names = {field.name for field in attrs.fields(cast("Any", model))}
             where = error.where if error.where in names else ""
-        # Made anew, and of nothing that came: the answer may hold a token that was just issued.
+        # Made of nothing that came: the answer may hold a token that was just issued.
         place = f", at {where}" if where else ""
         raise errors.DecodeError(
             f"{form.what}: the OAuth2 server answered {status}, but not with the JSON that was "
@@ -247,7 +247,7 @@ class _Form:
     def advice(self) -> str:
         """What to do when no clear answer came."""
         return (
-            "The code may be used up; begin anew at authorize_url." if self.once else "Ask again."
+            "The code may be used up; start over at authorize_url." if self.once else "Ask again."
         )
 
     def redact(self, text: str, limit: int) -> str:
@@ -290,7 +290,7 @@ def _require_state(given: str, kept: str) -> None:
     if not hmac.compare_digest(given.encode(), kept.encode()):
         raise errors.GrantRefused(
             "authorization: the redirect brought another state than the one that was kept for "
-            "this owner, so it may be forged. Nothing was sent; begin anew at authorize_url.",
+            "this owner, so it may be forged. Nothing was sent; start over at authorize_url.",
             status=None,
             errors=[("state_mismatch", "")],
         )
@@ -311,7 +311,7 @@ def _refusal(what: str, status: int | None, key: str, said: str) -> errors.Const
         )
     answered = "was not granted" if status is None else f"was refused with {status}"
     return errors.GrantRefused(
-        f"{what} {answered} ({reason}). Begin anew at authorize_url.",
+        f"{what} {answered} ({reason}). Start over at authorize_url.",
         status=status,
         errors=[(key or "no_code", said)],
     )

@@ -1,4 +1,4 @@
-"""What a client tells of its work: one hook, `on_event`, and the events that it is given.
+"""What a client reports about its work: one hook, `on_event`, and the events it gets.
 
 Events are plain data, made as things happen and given to the hook on the event loop, so the hook
 should be quick. They hold no key, token, header or body; `what` and `label` may hold file names.
@@ -243,7 +243,7 @@ Event: TypeAlias = (
     | DuplicateUpload
 )
 OnEvent: TypeAlias = Callable[[Event], object]
-"""A plain function that is told of each event."""
+"""A plain function that is called with each event."""
 
 
 class Hook:
@@ -256,7 +256,7 @@ class Hook:
         self.active: bool = on_event is not None
 
     def __call__(self, event: Event) -> None:
-        """Tell of one event."""
+        """Pass one event to the hook."""
         if self._on_event is None:
             return
         try:

@@ -11,8 +11,8 @@ nothing but pytest; the sandbox and the client are imported when a test first as
         file = await ccv2_client.library.upload(path)
         assert file.status == "Active"
 
-Both are made anew for each test (that takes some milliseconds), so that nothing of one test is
-left for the next. Async tests may be run by pytest-asyncio, in either mode, or by anyio's plugin.
+Each test gets new ones, which takes a few milliseconds, so nothing of one test is left for the
+next. Async tests may be run by pytest-asyncio, in either mode, or by anyio's plugin.
 """
 
 from __future__ import annotations

@@ -182,7 +182,7 @@ class PartialFile:
                 raise
 
     def rewind(self) -> None:
-        """Begin anew."""
+        """Start over."""
         with self._lock, self._explained():
             if self._file is not None:
                 self._file.seek(0)

@@ -310,8 +310,8 @@ class BulkPoller(ActivityPoller):
         return errors.ActivityFailed(
             f"activities of {self._job.label}: {len(ended)} of {len(self._parts)} did not end well "
             f"({', '.join(ended[:5])}{', ...' if len(ended) > 5 else ''}); the others were carried "
-            f"out.{first} Correct what they complain of and start it anew: what was done already "
-            "is done once.",
+            f"out.{first} Correct what they complain of and start it again; "
+            "repeating what was done is safe.",
             id=self.id,
             status=self.status,
             activity=activity,

@@ -181,8 +181,8 @@ def _after(
     if parts:
         ids = ", ".join(part.id for part in parts)
         error.message += (
-            f" Before it, {len(parts)} of {count} activities were started ({ids}) and go on; to "
-            "start all of it anew does no harm, as what was done already is done once."
+            f" Before it, {len(parts)} of {count} activities were started ({ids}) and go on. "
+            "Starting all of it again is safe."
         )
         error.args = (error.message,)
     return error

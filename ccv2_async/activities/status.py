@@ -126,7 +126,7 @@ def failure(job: Job, token: str) -> errors.JobError:
     first = f" First error: {told(rows[0]).rstrip('.')}." if rows else ""
     return errors.ActivityFailed(
         f"activity {job.label} (id {job.id}) ended with the status {job.status}.{first} "
-        "Correct what it complains of and start it anew.",
+        "Correct what it complains of and start it again.",
         id=job.id,
         status=job.status,
         token=token,

@@ -37,7 +37,7 @@ def refused_fields(path: str, **more: Any) -> dict[str, Any]:
 
 
 def fields_of(item: JobItem) -> dict[str, Any]:
-    """What is told of an item in JSON: its token once it was accepted, its error if it failed."""
+    """What JSON shows of an item: its token once it was accepted, its error if it failed."""
     fields = refused_fields(item.label, id=item.id or None, status=item.status)
     if item.poller is not None:
         fields["token"] = item.poller.token()

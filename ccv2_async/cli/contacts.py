@@ -178,7 +178,7 @@ class _Job:
 
         Args:
             begin: Starts it.
-            then: What is done once it has gone well; gives what JSON tells of that.
+            then: What is done once it has gone well; gives what JSON shows of it.
             wait: Whether it is followed to its end.
         """
         return run(lambda: self._carry_out(begin, then, wait=wait), self.output)
@@ -254,8 +254,8 @@ class _Job:
         display.stop()
         if self.item.poller is None:
             self.output.complain(
-                f"{self.item.label}: interrupted before it was known to have started. To start it "
-                "anew does no harm: what was done already is done once."
+                f"{self.item.label}: interrupted before it was known to have started. "
+                "Running it again is safe."
             )
         tell_unfinished([self.item], self.output, sandbox=self.service.sandbox)
         if self.output.as_json:

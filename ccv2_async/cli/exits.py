@@ -13,7 +13,7 @@ code  name         when
 143   TERMINATED   ended by SIGTERM
 ====  ===========  ==========================================================================
 
-When several things go wrong in one run, the code tells of the one that needs the most care: 3
+When several things go wrong in one run, the code stands for the one that needs the most care: 3
 before 4 (repeating could double something), 4 before 1 (repeating later helps).
 """
 

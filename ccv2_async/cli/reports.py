@@ -31,7 +31,7 @@ _MOST_ROWS = 20
 
 
 def job_fields(item: JobItem) -> dict[str, Any]:
-    """What is told of a job in JSON."""
+    """What JSON shows of a job."""
     fields: dict[str, Any] = {"kind": None, "id": None, "status": item.status}
     if item.poller is not None:
         fields |= {"kind": item.poller.kind, "id": item.poller.id}

@@ -79,7 +79,7 @@ def upload(
     What cannot be sent is told before anything is sent, and the others go on. Ctrl-C ends at once
     and prints a token for every file that the service has accepted.
 
-    With --journal, the same command goes on where it was stopped, by whatever: nothing is lost,
+    With --journal, the same command continues where it stopped. Nothing is lost, and
     nothing is sent twice.
 
     Args:

@@ -72,7 +72,7 @@ class InformationSection(StrEnum):
 
 
 class NotificationType(StrEnum):
-    """What the organiser is told of."""
+    """What the organizer is notified about."""
 
     SO_REGISTRATION_NOTIFICATION = "SO_REGISTRATION_NOTIFICATION"
 
@@ -129,7 +129,7 @@ class EventContact(Model):
 
 @attrs.frozen(weakref_slot=False)
 class NotificationOption(Model):
-    """Whether the organiser is told of something.
+    """Whether the organizer is notified about something.
 
     Attributes:
         notification_type: Of what.

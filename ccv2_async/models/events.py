@@ -106,7 +106,7 @@ class Event(Model):
         google_analytics_key: The Google Analytics key.
         is_virtual_event: Whether it takes place online.
         online_meeting: How to take part; needed when it is virtual.
-        notification_options: What the organiser is told of.
+        notification_options: What the organizer is notified about.
         track_information: How people register.
         is_calendar_displayed: Whether a calendar link is shown; true when left out.
         is_checkin_available: Whether people can be checked in; false when left out.
@@ -234,7 +234,7 @@ class EventWrite(Model):
         google_analytics_key: The Google Analytics key.
         is_virtual_event: Whether it takes place online.
         online_meeting: How to take part; needed when it is virtual.
-        notification_options: What the organiser is told of.
+        notification_options: What the organizer is notified about.
         track_information: How people register.
         is_calendar_displayed: Whether a calendar link is shown; true when left out.
         is_checkin_available: Whether people can be checked in; false when left out.

@@ -84,7 +84,7 @@ async def outcomes(
 async def statuses(
     jobs: Mapping[str, Job], sweep: Sweep, session: Session
 ) -> dict[str, Update | None]:
-    """Return what one look tells of each job; None for one that the service does not know (yet).
+    """Return what one look says about each job; None for one that the service does not know (yet).
 
     Raises:
         DeadlineExceeded: The client's deadline passed before all were looked at.

@@ -189,7 +189,7 @@ def _warn(noun: str, word: str) -> None:
         "it is taken as pending.%s",
         noun,
         word,
-        " Further ones are not told of." if len(_warned) == MOST_WARNINGS else "",
+        " Further ones are not logged." if len(_warned) == MOST_WARNINGS else "",
     )
 
 

@@ -279,7 +279,7 @@ class UploadPoller(Poller[LibraryFile]):
 class ActivityPoller(Poller[Activity]):
     """A bulk activity: an import, a removal, the clearing of lists, or an export.
 
-    Awaiting it gives the `Activity` once its status is COMPLETE; its `errors` tell of rows that
+    Awaiting it gives the `Activity` once its status is COMPLETE; its `errors` list the rows that
     failed.
 
     Source: "Bulk activities" pages of the service's documentation.

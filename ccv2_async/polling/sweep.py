@@ -114,7 +114,7 @@ class Sweep:
     ) -> Job:
         """The job that a token names; the same one that other pollers of it share.
 
-        One that was given up because its status could not be read is asked for anew.
+        One that was given up because its status could not be read is asked for again.
         """
         job = self._jobs[kind.name].get(id)
         if job is None or (job.unreadable and job.state.is_final):
@@ -222,7 +222,7 @@ class Sweep:
         self._session.require_loop(f"waiting for {job.kind.noun} {job.label}")
         now = self._clock.monotonic()
         # Others may have the time to wait for the next day's quota. For who comes now the job is
-        # asked for anew, which the budget refuses without a call, and it is decided for itself.
+        # asked for again, which the budget refuses without a call, and it is decided for itself.
         if watcher.until is Until.LOOK or now < self._parked_until <= job.due:
             job.due = now
             self._urgent.add(job)
@@ -230,7 +230,7 @@ class Sweep:
         self._schedule(job)
 
     def unwatch(self, watcher: Watcher, job: Job) -> None:
-        """Let the watcher not be told of the job any more."""
+        """Stop telling the watcher about the job."""
         watchers = self._watched.get(job)
         if watchers is None:
             return
@@ -370,7 +370,7 @@ class Sweep:
         self._troubled(jobs, error)
 
     def _troubled(self, jobs: list[Job], error: errors.ConstantContactError) -> None:
-        """A status request failed: try again what may pass, tell of what will not."""
+        """A status request failed: try again what may pass, report what will not."""
         now = self._clock.monotonic()
         if isinstance(error, errors.DailyQuotaExceeded):
             wait = max(1.0, error.resets_at.timestamp() - self._clock.time())

@@ -1,4 +1,4 @@
-"""Who waits for jobs, and for what: one caller for one job, or one caller for many."""
+"""Watchers of jobs: one caller that waits for one job, or one caller that waits for many."""
 
 from __future__ import annotations
 

@@ -456,8 +456,8 @@ class Activities(Resource):
         """How many bytes were written of the file of an export that is COMPLETE.
 
         The file is never held in memory. A path gets it when it is whole: it is written to a
-        hidden file beside it, which then takes its place, and a download that breaks is begun
-        anew, three times in all. An async writer gets it piece by piece, and once.
+        hidden file beside it, which then takes its place. A download that breaks starts over,
+        three times in all. An async writer gets it piece by piece, and once.
 
         Args:
             activity: What awaiting the poller of the export gave, or its id.

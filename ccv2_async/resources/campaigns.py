@@ -69,7 +69,7 @@ class Campaigns(Resource):
 
         Args:
             campaign_id: The campaign.
-            update_summary: Whether the service counts `tracking_summary` anew before it answers.
+            update_summary: Whether the service recounts `tracking_summary` before it answers.
 
         Raises:
             NotFound: There is no campaign with that id, or it was deleted.

@@ -141,7 +141,7 @@ class Library(Resource):
             source: Where it is said to come from.
             file_type: One of `FileType`; read from the name's extension unless given.
             length: Bytes; streams and file objects that cannot seek need it.
-            on_progress: A function or coroutine function that is told of each `Progress`.
+            on_progress: A function or coroutine function that is called with each `Progress`.
             on_ambiguous: "look" settles a lost answer by looks into the folder; "raise" raises
                 `AmbiguousUpload` at once.
             on_duplicate: What to do when a lost answer has left a second copy of the file in the
@@ -194,7 +194,7 @@ class Library(Resource):
             lane=checked_lane(lane),
         )
         if self._session.budget.contended:
-            # Its turn may be hours away: what cannot be sent is told of now.
+            # Its turn may be hours away: refuse what cannot be sent now.
             await self._uploader.require(file)
         accepted = await self._uploader.send(upload)
         job = self._sweep.started(UPLOAD, accepted.file_id, label=upload.name)

@@ -43,5 +43,5 @@ class Quota:
         return None
 
     def resets_in(self, now: float) -> float:
-        """Seconds until the day's count begins anew."""
+        """Return the seconds until the day's count starts over."""
         return DAY - now % DAY

@@ -54,7 +54,7 @@ class Upload:
         description: Its description.
         file_source: Where it is said to come from.
         file_type: Its type.
-        on_progress: Who is told of how far it is.
+        on_progress: Called with the progress.
         on_ambiguous: What to do when its answer was lost.
         on_duplicate: What to do with a second copy that a lost answer has left behind.
         deadline: Seconds for sending it and for settling a lost answer, or None.

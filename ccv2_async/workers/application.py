@@ -59,7 +59,7 @@ class Asked:
     """A job that was handed to the workers.
 
     Attributes:
-        key: Names the job; `Workers.record` tells of it.
+        key: Names the job; `Workers.record` shows it.
         task: The task of the queue; `await task.wait_result()` gives what the worker answered.
     """
 

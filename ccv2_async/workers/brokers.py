@@ -76,7 +76,7 @@ def _redis_broker(settings: WorkerSettings, url: str) -> AsyncBroker:
         )
     except ValueError:
         raise UsageError(
-            "The URL of Redis is none: write redis://HOST:PORT/0, rediss:// or unix://."
+            "Invalid Redis URL: expected redis://HOST:PORT/0, rediss://, or unix://."
         ) from None
 
 

@@ -86,7 +86,7 @@ class SqliteStore(JobStore):
             await database.executescript(_SCHEMA)
         except sqlite3.DatabaseError as error:
             await database.close()
-            raise UsageError(f"{self._path}: these are no jobs of workers ({error}).") from None
+            raise UsageError(f"{self._path}: not a worker job store ({error}).") from None
         except BaseException:
             await database.close()
             raise

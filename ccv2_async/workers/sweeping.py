@@ -43,7 +43,7 @@ class Round:
     Attributes:
         looked_at: Jobs whose status was asked for.
         settled: Jobs that came to their end.
-        sent_again: Jobs that were handed out anew, as nobody was at work on them.
+        sent_again: Jobs that were handed out again, because no worker had them.
     """
 
     looked_at: int = 0
@@ -150,7 +150,7 @@ class Sweeper:
             return self._ended(record, BulkState.FAILED, missing.failure())
         wait = next_look(age, self.jitter())
         due = now + min(wait, max(0.0, limit - age))
-        # The tokens are made anew, so that whoever resumes them knows the last status.
+        # New tokens hold the last status.
         return attrs.evolve(
             record, tokens=tuple(poller.token() for poller in pollers), attend_at=due
         )

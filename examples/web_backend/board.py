@@ -1,4 +1,4 @@
-"""Who is told of an upload's news: every page that its owner has open."""
+"""Who gets the news of an upload: every page that its owner has open."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Incoming:
     """A body that is ready to be passed on.
 
     Attributes:
-        source: What `begin_upload` takes: an async stream, or a function that opens one anew.
+        source: What `begin_upload` takes: an async stream, or a function that opens a new one.
         length: Its exact length in bytes.
     """
 

@@ -62,7 +62,7 @@ class Upload:
     url: str = ""
 
     def shown(self) -> dict[str, Any]:
-        """What the browser is told of it."""
+        """What the browser gets to see."""
         return attrs.asdict(self, filter=attrs.filters.exclude("owner", "token"))
 
 

@@ -22,7 +22,7 @@ INTRODUCTION = """\
 # Every operation, and the method that makes it
 
 A table of all {count} operations of the API, by the group of the client that offers them. Made from
-the contract in `tests/contract`, against which client and sandbox are tested; to write it anew:
+the contract in `tests/contract`, against which client and sandbox are tested; to write it again:
 `python -m tests.contract.document`.
 
 - Arguments with `=` may be left out.

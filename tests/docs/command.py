@@ -20,7 +20,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "command.md"
 INTRODUCTION = """\
 # The `ccv2` command
 
-Every command with its options, made from the command's own parser; to write this page anew:
+Every command with its options, made from the command's own parser; to write this page again:
 `python -m tests.docs.command`. `--help` after any command shows the same in a terminal. The extra
 is `[cli]`, and `[sandbox]` for `--sandbox` and `ccv2 sandbox`.
 

@@ -201,7 +201,7 @@ async def test_jobs_in_a_file_outlive_the_process_that_wrote_them(tmp_path: Path
 async def test_a_file_that_holds_something_else_is_refused(tmp_path: Path, now: Now) -> None:
     path = tmp_path / "notes.txt"
     path.write_bytes(b"not a database at all" * 100)
-    with pytest.raises(UsageError, match="these are no jobs"):
+    with pytest.raises(UsageError, match="not a worker job store"):
         await SqliteStore(str(path), now=now, keep=None).open()
     assert path.read_bytes().startswith(b"not a database")
 

@@ -42,7 +42,7 @@ class Account:
     """The account.
 
     Attributes:
-        info: What it tells of itself.
+        info: What it says about itself.
         addresses: Its e-mail addresses, CONFIRMED or UNCONFIRMED.
     """
 

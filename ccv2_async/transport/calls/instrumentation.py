@@ -1,4 +1,4 @@
-"""What the log and the user's hook are told of one call."""
+"""What the log and the user's hook get to know about one call."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class CallAccount:
 
     @contextmanager
     def attempt(self, attempt: int) -> Iterator[None]:
-        """One attempt; what leaves it as an exception is told of too."""
+        """Report one attempt, also if it ends with an exception."""
         self._attempt, self.status, self._told = attempt, None, False
         self._started = self._clock.monotonic()
         call = self._call

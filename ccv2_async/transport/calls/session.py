@@ -102,7 +102,7 @@ class Session:
         user_agent: What the client calls itself.
         refresh_token: Gives a fresh access token after a 401, or raises.
         visible_url: Whether the engine reads the visible URL; see `shows_visible_url`.
-        hook: Told of calls, retries and waits for the quota.
+        hook: Called with calls, retries, and waits for the quota.
         jitter: A source of numbers from 0 to 1.
     """
 
@@ -355,7 +355,7 @@ class Session:
             renewal = renewal.outer
 
     async def _take_turn(self, call: Call) -> None:
-        """Wait for the quota, and tell of it when it took time.
+        """Wait for the quota, and report the wait if it took time.
 
         Raises:
             ServiceUnavailable: The service is down, and bulk calls are held back. Nothing was sent.
@@ -460,7 +460,7 @@ class Session:
         return failed
 
     def _note(self, call: Call, outcome: object) -> None:
-        """Let the outage know how an attempt ended."""
+        """Tell the outage how an attempt ended."""
         if isinstance(outcome, Failed):
             message = outcome.error.message.removeprefix(f"{call.what}: ")
             why = message.partition(". ")[0].removesuffix(".")

@@ -28,7 +28,7 @@ class Progress:
         name: The file, as it was given.
         sent: Bytes of the file that the connection has taken, in this attempt.
         total: Bytes of the file in all.
-        attempt: 1 for the first; a higher number means that it began anew, from 0.
+        attempt: 1 for the first; a higher number means that it started over, from 0.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Progress:
 
 
 ProgressCallback: TypeAlias = Callable[[Progress], Awaitable[object] | object]
-"""A function, or a coroutine function, that is told of each `Progress`."""
+"""A function, or a coroutine function, that is called with each `Progress`."""
 
 
 class ProgressReporter:

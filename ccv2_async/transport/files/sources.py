@@ -62,7 +62,7 @@ StreamInput: TypeAlias = AsyncIterable[bytes] | AsyncReader
 """An async stream of bytes."""
 
 StreamFactory: TypeAlias = Callable[[], StreamInput | Awaitable[StreamInput]]
-"""A function that opens an async stream, anew each time."""
+"""A function that opens a new async stream each time."""
 
 FileInput: TypeAlias = (
     str
@@ -146,7 +146,7 @@ class BytesSource:
 
 
 class PathSource:
-    """A file on disk, opened anew for each attempt.
+    """A file on disk, opened again for each attempt.
 
     Args:
         path: The file; a symbolic link to a regular file is followed.
@@ -261,7 +261,7 @@ class StreamSource:
             if self._begun:
                 raise SourceConsumed(
                     f"{self.name}: the stream was read by an earlier attempt and cannot be read "
-                    "again. Give a path, bytes, or a function that opens the stream anew."
+                    "again. Give a path, bytes, or a function that opens a new stream."
                 )
             return _OpenStream(self, self._stream, threads, owned=False)
         stream: object = cast("Callable[[], object]", self._factory)()

@@ -236,7 +236,7 @@ def open_engine(
         UsageError: The proxy cannot be used, or the certificates that calls need cannot be loaded.
     """
     if origin.scheme == "https":
-        context_for(verify)  # tells of bad certificates before anything is sent
+        context_for(verify)  # reports bad certificates before anything is sent
     proxy = proxy or (environment_proxy(origin) if trust_env else None)
     if proxy is None:
         return DirectEngine(verify)

@@ -86,7 +86,7 @@ class SocketStream(asyncio.Protocol):
         return self._tls is None  # TLS has no half-closed connections
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wake everybody who waits."""
+        """Wake all waiters."""
         self._failure = self._failure or exc or ConnectionError("the connection was closed")
         _wake(self._writer)
         self._notify(self._reader)

@@ -31,5 +31,5 @@ def open_redis(url: str, *, connect_timeout: float) -> Redis:
         )
     except ValueError:
         raise UsageError(
-            "The URL of Redis is none: write redis://HOST:PORT/0, rediss:// or unix://."
+            "Invalid Redis URL: expected redis://HOST:PORT/0, rediss://, or unix://."
         ) from None

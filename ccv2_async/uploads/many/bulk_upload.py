@@ -57,7 +57,7 @@ class BulkUpload:
             UsageError: The journal cannot be used, or the upload was iterated before.
             DailyQuotaExceeded: The day's calls are used up; with a journal, the same call goes on
                 where it stopped.
-            ConstantContactError: What would befall every file: a refused key or token. With
+            ConstantContactError: An error that concerns every file, such as a refused key. With
                 `fail_fast`, the error of the first file that failed, after its own result and
                 those of the files that were just being sent.
         """

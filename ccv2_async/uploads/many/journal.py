@@ -439,7 +439,7 @@ async def _connect(path: str, threads: FileThreads, *, mode: str = "rw") -> aios
 
     import aiosqlite  # noqa: PLC0415  # only with a journal
 
-    # It is there by now. Made anew here, it would be one that nobody asked for.
+    # It exists by now. Creating it here would make one that nobody asked for.
     place = _address(path, mode)
 
     def connect() -> sqlite3.Connection:
@@ -458,7 +458,7 @@ async def _connect(path: str, threads: FileThreads, *, mode: str = "rw") -> aios
 
 
 def _address(path: str, mode: str) -> str:
-    """The file as SQLite is told of it; one that is called ":memory:" is a file too."""
+    """Return the file's address for SQLite; one that is called ":memory:" is a file too."""
     return f"file://{quote(os.fsencode(os.path.abspath(path)))}?mode={mode}"  # noqa: PTH100  # no I/O
 
 

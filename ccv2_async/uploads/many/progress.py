@@ -1,4 +1,4 @@
-"""What a bulk upload counts, and whom it tells of it: `on_progress` and `on_file`."""
+"""What a bulk upload counts, and how it reports it: `on_progress` and `on_file`."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Telling:
 
     Args:
         session: Whose clock and budget are shown.
-        on_progress: What is told of the whole, or None.
-        on_file: What is told of each file, or None.
+        on_progress: Called with the progress of all files, or None.
+        on_file: Called with the progress of each file, or None.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Telling:
         self.count(**{_COUNTED[result.state]: 1, "earlier": int(result.earlier)})
 
     async def meanwhile(self, come: Callable[[], Awaitable[T]]) -> T:
-        """What comes in the end; progress is told of until then.
+        """Return what `come` returns; report progress until then.
 
         Args:
             come: Waits for it; it may be cancelled and called again.
@@ -118,7 +118,7 @@ class Telling:
                 await self.tell()
 
     async def tell(self, *, last: bool = False) -> None:
-        """Tell of the whole, where it has changed and was not told of just now."""
+        """Report the progress if it has changed and was not reported a moment ago."""
         now = self._clock.monotonic()
         news = self._counts is not self._told or self._outage.seconds is not None
         early = now - self._told_at < PROGRESS_EVERY or not news
@@ -133,7 +133,7 @@ class Telling:
             logger.exception("on_progress of a bulk upload failed; the upload goes on")
 
     def of_sending(self, upload: Upload, file: FileToUpload, entry: Entry) -> Upload:
-        """The upload, which tells of each of its steps if somebody wants to know."""
+        """Return the upload, which reports each of its steps to `on_file`."""
         if self._on_file is None:
             return upload
 
@@ -152,7 +152,7 @@ class Telling:
         return attrs.evolve(upload, on_progress=note)
 
     def of_refusal(self, file: FileToUpload, entry: Entry) -> None:
-        """Tell that a file waits again, as what befell it ends the whole upload."""
+        """Report that a file waits again, because its error ends the whole upload."""
         self._tell_of(FileProgress(file.label, BulkState.PENDING, entry.size))
 
     def of_acceptance(self, file: FileToUpload, entry: Entry, poller: UploadPoller) -> None:

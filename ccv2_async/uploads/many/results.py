@@ -156,7 +156,7 @@ class FileProgress:
 
 
 OnFileProgress: TypeAlias = "Callable[[FileProgress], object]"
-"""A plain function that is told of each `FileProgress`."""
+"""A plain function that is called with each `FileProgress`."""
 
 OnBulkProgress: TypeAlias = "Callable[[BulkProgress], Awaitable[object] | object]"
-"""A function, or a coroutine function, that is told of each `BulkProgress`."""
+"""A function or coroutine function that is called with each `BulkProgress`."""

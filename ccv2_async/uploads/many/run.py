@@ -73,7 +73,7 @@ MOST_TROUBLES = 5
 MOST_UNREAD = 1000
 """Results that wait to be read before no further file is taken up."""
 
-# What would befall every other file as well: the whole upload ends with it.
+# These errors would hit every other file as well, so they end the whole upload.
 _FATAL = (
     errors.AuthenticationFailed,
     errors.ClientClosed,

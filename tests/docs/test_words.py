@@ -1,0 +1,48 @@
+"""Turns of phrase that kept readers out stay out of the package and its documentation."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TEXTS = [
+    *(path for path in sorted(ROOT.glob("*.md"))),
+    *(path for path in sorted((ROOT / "ccv2_async").rglob("*.py"))),
+    *(path for path in sorted((ROOT / "docs").rglob("*.md")) if "_build" not in path.parts),
+    *(path for path in sorted((ROOT / "docs").rglob("*.rst")) if "_build" not in path.parts),
+    *(path for path in sorted((ROOT / "examples").rglob("*.[mp][dy]"))),
+]
+ODD = {
+    r"Nothing, when": "Validate ...",
+    r"(?-i:is none:)": "Invalid ...: expected ...",
+    r"such as it takes": "valid",
+    r"\b(by|at) whatever\b": "in any way, at any time",
+    r"\banew\b": "again, start over",
+    r"\b(tell|tells|told) of\b": "report, call with, notify about",
+    r"who waits\b": "waiter",
+    r"\b(is|are) no \w+ of workers\b": "is not a worker ...",
+    r"\bbef(all|ell)": "happen to, concern",
+}
+"""Patterns, and what to write instead."""
+
+
+@pytest.mark.parametrize("pattern", ODD)
+def test_an_odd_turn_of_phrase_is_in_no_text(pattern: str) -> None:
+    odd = re.compile(pattern.replace(" ", r"\s+(?:#\s+)?"), re.IGNORECASE)
+    found = [
+        f"{path.relative_to(ROOT)}:{text.count(chr(10), 0, match.start()) + 1}: {match[0]!r}"
+        for path in TEXTS
+        for text in [path.read_text("utf-8")]
+        for match in odd.finditer(text)
+    ]
+    assert found == [], f"write instead: {ODD[pattern]}"
+
+
+def test_the_glossary_has_each_word_once_and_in_order() -> None:
+    page = (ROOT / "docs" / "glossary.md").read_text("utf-8")
+    words = re.findall(r"^(\S.*)\n: ", page, re.MULTILINE)
+    assert words
+    assert words == sorted(set(words))
