@@ -19,7 +19,7 @@ import anyio
 from ccv2_async import errors
 from ccv2_async.models import ActivityStatus, ActivityType
 from ccv2_async.transport.calls.deadline import current
-from ccv2_async.transport.files.sources import printable
+from ccv2_async.transport.files.names import printable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator

@@ -131,3 +131,14 @@ def test_ports_that_do_not_exist(port: str) -> None:
         ConstantContact(api_key="k", access_token="t", base_url=f"https://a.example:{port}/v2")
     with pytest.raises(ValueError, match="it is no"):
         target_of(f"https://files.example:{port}/x.csv", "https://a.example/v2")
+
+
+@pytest.mark.parametrize("path", ["", "no\nfolder"])
+async def test_a_bulk_upload_names_paths_that_are_empty_or_odd(
+    client: ConstantContact, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    results = [result async for result in client.upload_many([path])]
+    assert len(results) == 1
+    assert str(results[0].error).isprintable()
+    assert not str(results[0].error).startswith(":")

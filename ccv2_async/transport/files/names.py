@@ -16,6 +16,8 @@ def last_part(path: str) -> str:
 
 def printable(name: str) -> str:
     """Return the name with control characters escaped, so that it is safe in logs and terminals."""
+    if not name:
+        return "''"
     if name.isprintable():
         return name
     return "".join(

@@ -44,7 +44,6 @@ __all__ = [
     "StreamInput",
     "StreamSource",
     "as_source",
-    "printable",
 ]
 
 _log = logging.getLogger("ccv2_async")

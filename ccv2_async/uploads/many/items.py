@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 from ccv2_async.errors import FileRefused, InvalidField
+from ccv2_async.transport.files.names import printable
 from ccv2_async.transport.files.objects import path_of
 from ccv2_async.uploads.many.folders import check_names
 
@@ -212,7 +213,7 @@ async def _walk(
     try:
         files, folders = await threads.run(_entries, folder, own)
     except OSError as error:
-        yield FileRefused(folder, f"the folder cannot be read ({error.strerror})"), names
+        yield FileRefused(printable(folder), f"the folder cannot be read ({error.strerror})"), names
         return
     for path in files:
         yield path, names
