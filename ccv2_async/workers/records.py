@@ -15,6 +15,7 @@ import orjson
 from ccv2_async import errors
 from ccv2_async.uploads.many.plan import Entry, action_for
 from ccv2_async.uploads.many.results import Action, BulkState
+from ccv2_async.uploads.settle import name_before_numbering
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -55,6 +56,7 @@ class JobRecord:
         written_ns: When the file was last written then, in nanoseconds since 1970.
         since: When it was first sent, in seconds since 1970; None before.
         file_id: The library's id of an upload, or "".
+        duplicates: Ids of further copies of it that a lost answer has left behind, oldest first.
         tokens: Its resume tokens: one, or several for an activity that was split.
         accepted: When the service accepted it, in seconds since 1970; None before.
         status: The service's last word, or None.
@@ -81,6 +83,7 @@ class JobRecord:
     written_ns: int = 0
     since: float | None = None
     file_id: str = ""
+    duplicates: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     tokens: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     accepted: float | None = None
     status: str | None = None
@@ -132,8 +135,8 @@ class JobRecord:
         if missing:
             raise ValueError(f"it has no {min(missing)}")
         record = cls(**kept)
-        if not all(isinstance(token, str) for token in record.tokens):
-            raise ValueError("a token is no text")
+        if not all(isinstance(text, str) for text in (*record.tokens, *record.duplicates)):
+            raise ValueError("a token or an id is no text")
         return record
 
     def answer(self) -> dict[str, Any]:
@@ -142,6 +145,7 @@ class JobRecord:
             "key": self.key,
             "state": str(self.state),
             "id": self.file_id,
+            "duplicates": list(self.duplicates),
             "token": self.token,
             "tokens": list(self.tokens),
             "status": self.status,
@@ -161,6 +165,7 @@ _FIELDS: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("since", "accepted"), (*_NUMBER, _NONE)),
     **dict.fromkeys(("arguments", "result"), dict),
     "tokens": list,
+    "duplicates": list,
     "status": (str, _NONE),
     "final": bool,
 }
@@ -177,7 +182,7 @@ def lock_of_upload(folder_id: str, name: str) -> str:
     Files of one name in one folder exclude each other: while one is under way, a look for the
     other could take it for its own.
     """
-    return _digest("twins", folder_id, name)
+    return _digest("twins", folder_id, name_before_numbering(name))
 
 
 def _digest(*words: str) -> str:

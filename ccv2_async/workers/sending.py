@@ -122,8 +122,8 @@ class Sender:
         unsettled = None
         if known.state is BulkState.SENDING and known.since is not None:
             unsettled = Unsettled(since=known.since, size=known.size)
-            # Files that other jobs have got are not this one, however alike they look.
-            parts.uploader.claim(await self.store.file_ids(known.lock))
+        # Files that other jobs have got are not this one, however alike they look.
+        parts.uploader.claim(await self.store.file_ids(known.lock))
         size, written_ns = await self._measure(upload, known, parts.threads)
         if action_of(known, size, written_ns) is Action.REFUSE:
             return await self._refuse(known, holder)
@@ -148,7 +148,12 @@ class Sender:
         file_id = accepted.file_id
         job = parts.sweep.started(UPLOAD, file_id, label=upload.name)
         token = UploadPoller(parts.session, parts.sweep, job).token()
-        return await self._accepted(sending, holder, (token,), file_id=file_id)
+        return await self._accepted(
+            attrs.evolve(sending, duplicates=accepted.duplicates),
+            holder,
+            (token,),
+            file_id=file_id,
+        )
 
     async def _measure(
         self, upload: Upload, known: JobRecord, threads: FileThreads

@@ -62,7 +62,13 @@ def job(key: str = "k", **fields: Any) -> JobRecord:
 
 async def test_a_record_comes_back_as_it_was(store: JobStore) -> None:
     record = job(
-        state="accepted", tokens=("a", "b"), size=3, since=1.5, result={"ids": ["1"]}, error="é"
+        state="accepted",
+        tokens=("a", "b"),
+        duplicates=("7",),
+        size=3,
+        since=1.5,
+        result={"ids": ["1"]},
+        error="é",
     )
     await store.save(record)
     found = await store.find("k")

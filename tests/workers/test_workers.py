@@ -606,3 +606,30 @@ def test_the_environment_sets_everything() -> None:
 def test_a_setting_that_makes_no_sense_is_refused(variables: dict[str, str]) -> None:
     with pytest.raises(InvalidField):
         WorkerSettings.from_env(variables)
+
+
+async def test_a_second_copy_is_kept_on_record_and_named_in_the_answer(
+    start: Callable[..., Any], sandbox: Sandbox, picture: Path
+) -> None:
+    sandbox.admin.fault("lose_answer", "POST")
+    nothing = '{"meta": {"pagination": {}}, "results": []}'  # the listing lags
+    sandbox.admin.fault("answer", "GET", "/library/files", status=200, body=nothing, times=3)
+    workers = await start()
+    asked = await workers.ask_upload(picture)
+    answer = await answer_of(asked)
+
+    first, second = (file["id"] for file in sandbox.admin.files())
+    assert (answer["id"], answer["duplicates"]) == (second, [first])
+    assert (await record_of(workers, asked.key)).duplicates == (first,)
+
+
+async def test_a_worker_does_not_take_the_file_of_another_worker_for_its_own(
+    start: Callable[..., Any], sandbox: Sandbox, picture: Path, tmp_path: Path
+) -> None:
+    store = str(tmp_path / "jobs.sqlite")
+    first = await answer_of(await (await start(store=store)).ask_upload(picture, key="one"))
+    two = await start(store=store)
+    sandbox.admin.fault("reset", "POST", after_bytes=10_000_000)
+    second = await answer_of(await two.ask_upload(picture, key="two"))
+    assert first["id"] != second["id"]
+    assert len(sandbox.admin.files()) == 2
