@@ -475,7 +475,8 @@ class ConstantContact:
 
         Raises:
             InvalidField: An argument is wrong; nothing was done. What iterating raises, see
-                `BulkUpload`.
+                `BulkUpload`. A `deadline` block around the loop limits all of it: files that are
+                not done by then end with an error.
         """
         from ccv2_async.uploads.many import bulk_upload as bulk  # noqa: PLC0415  # when first used
 

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import ConstantContact, errors
+from ccv2_async.sandbox import Sandbox
+from tests.support.probes import until
 from tests.support.servers import RawServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
     from tests.support.servers import Request, Wire
 
@@ -131,3 +134,55 @@ async def test_an_upload_waits_for_one_of_its_name_within_the_deadline_around_it
             await begin(cc, "block")
         first.cancel()
         await asyncio.wait([first])
+
+
+@pytest.mark.parametrize("stage", ["body", "answer", "look", "content", "processing"])
+async def test_a_bulk_upload_ends_within_the_deadline_around_it(
+    tmp_path: Path, connect_real: Callable[..., Any], stage: str
+) -> None:
+    files = [tmp_path / f"{name}.pdf" for name in "abc"]
+    for file in files:
+        file.write_bytes(b"a" * SIZE)
+    async with AsyncExitStack() as stack:
+        if stage == "processing":
+            sandbox = stack.enter_context(Sandbox(mode="seconds", seconds=3600))
+            cc = await connect_real(**sandbox.client_options())
+        else:
+            server = await stack.enter_async_context(RawServer(HangingService(stage).script))
+            cc = await connect_real(base_url=server.base_url)
+        since = time.monotonic()
+        with cc.deadline(0.5):
+            results = [result async for result in cc.upload_many(files, concurrency=2)]
+        assert time.monotonic() - since < PATIENCE
+    assert len(results) == 3
+    assert all(isinstance(result.error, errors.ConstantContactError) for result in results)
+
+
+async def test_a_lost_file_of_an_earlier_run_is_looked_for_after_a_deadline_too(
+    tmp_path: Path, connect_real: Callable[..., Any]
+) -> None:
+    file, journal = tmp_path / "menu.pdf", tmp_path / "journal"
+    file.write_bytes(b"abc")
+    with Sandbox(mode="at_once") as sandbox:
+        cc = await connect_real(**sandbox.client_options())
+
+        async def run() -> list[Any]:
+            return [result async for result in cc.upload_many([file], journal=journal)]
+
+        sandbox.admin.fault("delay_answer", "POST", seconds=30)
+        killed = asyncio.create_task(run())
+        await until(sandbox.admin.files)
+        killed.cancel()
+        await asyncio.wait([killed])
+
+        sandbox.admin.fault("hang", "POST")
+        namesake = asyncio.create_task(cc.library.begin_upload(b"xyz", name="menu.pdf"))
+        await until(lambda: len(sandbox.admin.requests("POST")) == 2)
+        with cc.deadline(0.3):
+            (result,) = await run()
+        assert isinstance(result.error, errors.DeadlineExceeded)
+        namesake.cancel()
+        await asyncio.wait([namesake])
+
+        (result,) = await run()
+        assert [stored["id"] for stored in sandbox.admin.files()] == [result.id]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ccv2_async.clock import Clock
     from ccv2_async.observe import Hook
+    from ccv2_async.transport.calls.deadline import Deadline
     from ccv2_async.transport.calls.retry import Effect, Happening
 
 logger: logging.Logger = logging.getLogger("ccv2_async.transport")
@@ -100,7 +101,12 @@ class Outage:
 
     @asynccontextmanager
     async def turn(
-        self, probe: Callable[[], Awaitable[object]], *, since: float, patience: float
+        self,
+        probe: Callable[[], Awaitable[object]],
+        *,
+        since: float,
+        patience: float,
+        limit: Deadline | None = None,
     ) -> AsyncIterator[None]:
         """Let a bulk call through, at once unless the service is down.
 
@@ -111,8 +117,10 @@ class Outage:
             probe: Makes a cheap call that changes nothing.
             since: When the caller began its work, on the monotonic clock.
             patience: Seconds of an outage, within the caller's work, that it waits.
+            limit: The deadline around the caller, or None.
 
         Raises:
+            DeadlineExceeded: The deadline passed first. Nothing was sent.
             ServiceUnavailable: The outage has lasted longer.
             ConstantContactError: A probe failed in a way that has nothing to do with an outage.
         """
@@ -122,7 +130,14 @@ class Outage:
         self._tell()
         async with self._lock:
             while self._is(State.OPEN):
-                await self._probe(probe, max(since, self._circuit.since) + patience, patience)
+                if limit is not None and limit.left <= 0.0:
+                    raise errors.DeadlineExceeded(
+                        f"The service was not available within {limit.seconds:g} s ({self._why}). "
+                        "Nothing was sent; try again later."
+                    )
+                await self._probe(
+                    probe, max(since, self._circuit.since) + patience, patience, limit
+                )
             if self._is(State.HALF_OPEN):
                 yield
                 return
@@ -132,7 +147,11 @@ class Outage:
         return self._circuit.state is state
 
     async def _probe(
-        self, probe: Callable[[], Awaitable[object]], ends: float, patience: float
+        self,
+        probe: Callable[[], Awaitable[object]],
+        ends: float,
+        patience: float,
+        limit: Deadline | None,
     ) -> None:
         now, due = self._clock.monotonic(), self._circuit.probe_at
         if now >= ends:
@@ -141,7 +160,8 @@ class Outage:
                 "The upload was stopped. What is left was not sent; run it again later."
             )
         if now < due:
-            await self._clock.sleep(min(due, ends) - now)
+            at = min(due, ends) if limit is None else min(due, ends, limit.ends)
+            await self._clock.sleep(at - now)
             return
         try:
             await probe()

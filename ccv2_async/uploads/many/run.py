@@ -19,6 +19,7 @@ from ccv2_async.polling.job import State
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.polling.watchers import Until
 from ccv2_async.text import described
+from ccv2_async.transport.calls import deadline
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.sources import StreamSource
@@ -90,11 +91,19 @@ _OF_AN_OUTAGE = (errors.TransportError, errors.ServerError)
 
 @attrs.frozen
 class _Followed:
-    """An accepted file that the service is at work on; until when, on the monotonic clock."""
+    """An accepted file that the service is at work on.
+
+    Attributes:
+        entry: Its row.
+        file: The file.
+        ends: Until when it is waited for, on the monotonic clock.
+        seconds: How long that is.
+    """
 
     entry: Entry
     file: FileToUpload
     ends: float
+    seconds: float
 
 
 @attrs.define
@@ -107,6 +116,7 @@ class _Sending:
         entry: Its row.
         unsettled: What is known of an earlier attempt that may have arrived, or None.
         over: Whether nothing more is to be tried.
+        ambiguous: Why nobody knows yet whether an earlier attempt arrived, or None.
     """
 
     file: FileToUpload
@@ -114,6 +124,7 @@ class _Sending:
     entry: Entry
     unsettled: Unsettled | None
     over: bool = False
+    ambiguous: errors.AmbiguousUpload | None = None
 
 
 class Run:
@@ -362,6 +373,10 @@ class Run:
                 except errors.ServiceUnavailable:
                     await self._put_back(sending)
                     raise
+                except errors.DeadlineExceeded as late:
+                    # It is not tried again. An earlier attempt of it may have arrived.
+                    await self._not_sent(sending, sending.entry, sending.ambiguous or late)
+                    return
 
     async def _place(
         self, file: FileToUpload, upload: Upload, entry: Entry, unsettled: Unsettled | None
@@ -411,6 +426,7 @@ class Run:
             partial(self._session.send, PROBE),
             since=self._started,
             patience=self._options.outage_timeout,
+            limit=deadline.current(self._session),
         )
 
     @contextmanager
@@ -469,6 +485,7 @@ class Run:
             if self._options.on_ambiguous == "raise":
                 return False
             sending.unsettled = Unsettled(since=entry.begun, size=entry.size)
+            sending.ambiguous = error
             return True
         return isinstance(error, _OF_AN_OUTAGE)
 
@@ -483,6 +500,9 @@ class Run:
         elif isinstance(error, _FATAL):
             await self._put_back(sending)
             raise error
+        elif sending.unsettled is not None:
+            # The journal still says that it was being sent: the next run looks for it.
+            self._end(refused_result(sending.file.label, error), entry)
         else:
             await self._failed(sending.file, entry, error, BulkState.FAILED)
 
@@ -510,8 +530,10 @@ class Run:
         if not self._options.wait:
             self._end(result_of(file, entry, BulkState.ACCEPTED), entry)
             return
-        ends = self._clock.monotonic() + UPLOAD.deadline
-        self._waiting[job] = _Followed(entry, file, ends)
+        seconds = UPLOAD.deadline
+        if (left := self._session.time_left) is not None:
+            seconds = min(seconds, max(0.0, left))
+        self._waiting[job] = _Followed(entry, file, self._clock.monotonic() + seconds, seconds)
         self._any_waiting.set()
         self._telling.count(processing=1)
         self._telling.of_acceptance(file, entry, self._poller(job))
@@ -538,8 +560,11 @@ class Run:
                 await self._any_waiting.wait()
             oldest = next(iter(self._waiting))
             left = self._waiting[oldest].ends - self._clock.monotonic()
+            if left <= 0.0:
+                await self._settle(oldest)
+                continue
             try:
-                async with self._clock.timeout(max(0.0, left)):
+                async with self._clock.timeout(left):
                     job = await self._watched.next()
             except errors.ConstantContactError as trouble:
                 troubles += 1
@@ -567,7 +592,7 @@ class Run:
             entry = attrs.evolve(entry, state=BulkState.DONE)
             await self._memory.write(entry)
         elif job.state is State.PENDING:
-            error = poller.timed_out(UPLOAD.deadline)
+            error = poller.timed_out(followed.seconds)
         elif job.unreadable:
             error = poller.failure()  # it may have ended well: the next run asks again
         else:
