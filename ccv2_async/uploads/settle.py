@@ -170,16 +170,6 @@ def could_be(file: LibraryFile, name: str, size: int | None) -> bool:
     return named and (size is None or file.size in (size, None))
 
 
-def name_before_numbering(name: str) -> str:
-    """Return a name in NFC without the number that the service gives to a name that is taken."""
-    stem, dot, extension = _split(unicodedata.normalize("NFC", name))
-    return re.sub(r"(?: ?\(\d{1,4}\))+\Z", "", stem) + dot + extension
-
-
-def _split(name: str) -> tuple[str, str, str]:
-    return name.rpartition(".") if "." in name else (name, "", "")
-
-
 def same_name(sent: str, found: str) -> bool:
     """Return whether a file can be one that was sent under a name.
 
@@ -189,7 +179,7 @@ def same_name(sent: str, found: str) -> bool:
     sent, found = unicodedata.normalize("NFC", sent), unicodedata.normalize("NFC", found)
     if found == sent:
         return True
-    stem, dot, extension = _split(sent)
+    stem, dot, extension = sent.rpartition(".") if "." in sent else (sent, "", "")
     pattern = re.escape(stem) + r" ?\(\d{1,4}\)" + re.escape(dot + extension)
     return re.fullmatch(pattern, found) is not None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import unicodedata
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -21,7 +22,7 @@ from ccv2_async.transport.files.body import MultipartBody
 from ccv2_async.transport.files.multipart import boundary_from
 from ccv2_async.transport.files.sources import as_source
 from ccv2_async.uploads.prepare import empty, is_path
-from ccv2_async.uploads.settle import SETTLE_TIME, name_before_numbering
+from ccv2_async.uploads.settle import SETTLE_TIME
 from ccv2_async.uploads.settling import Accepted, Sending, Settler
 
 if TYPE_CHECKING:
@@ -88,9 +89,8 @@ class Uploader:
         """
         self._session.require_loop(f"uploading {upload.name}")
         # Files of one name go into a folder one after the other: while one is under way, a look
-        # for another could take it for its own. The service may number a name, so "a(1).png" is
-        # one name with "a.png".
-        key = (upload.folder_id or "0", name_before_numbering(upload.name))
+        # for another could take it for its own.
+        key = (upload.folder_id, unicodedata.normalize("NFC", upload.name))
         lock = self._names.get(key)
         if lock is None:
             lock = self._names[key] = anyio.Lock(fast_acquire=True)

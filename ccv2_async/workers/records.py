@@ -15,7 +15,6 @@ import orjson
 from ccv2_async import errors
 from ccv2_async.uploads.many.plan import Entry, action_for
 from ccv2_async.uploads.many.results import Action, BulkState
-from ccv2_async.uploads.settle import name_before_numbering
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -182,7 +181,7 @@ def lock_of_upload(folder_id: str, name: str) -> str:
     Files of one name in one folder exclude each other: while one is under way, a look for the
     other could take it for its own.
     """
-    return _digest("twins", folder_id, name_before_numbering(name))
+    return _digest("twins", folder_id, name)
 
 
 def _digest(*words: str) -> str:

@@ -24,7 +24,6 @@ from ccv2_async.uploads.settle import (
     in_order,
     judge_before,
     look_delays,
-    name_before_numbering,
     same_name,
     step_for,
 )
@@ -156,19 +155,3 @@ def test_fewer_copies_than_were_sent_are_adopted_once_it_is_settled() -> None:
     assert judge(files, sends=2) == (Before.FEWER, ("4",))
     assert step_for(BEFORE_RESEND, Before.FEWER, settled=False) is Step.LOOK_AGAIN
     assert step_for(BEFORE_RESEND, Before.FEWER, settled=True) is Step.ADOPT
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("a.png", "a.png"),
-        ("a(1).png", "a.png"),
-        ("a (12).png", "a.png"),
-        ("a(1)(2).png", "a.png"),
-        ("e\u0301(3)", "\u00e9"),
-        ("a(x).png", "a(x).png"),
-        ("(1).png", ".png"),
-    ],
-)
-def test_a_numbered_name_is_one_with_the_name_before_it(name: str, expected: str) -> None:
-    assert name_before_numbering(name) == expected
