@@ -22,7 +22,7 @@ __all__ = [
 
 
 class VerifiedEmailStatus(StrEnum):
-    """Whether an address of the account has been confirmed."""
+    """The status of an address of the account."""
 
     CONFIRMED = "CONFIRMED"
     UNCONFIRMED = "UNCONFIRMED"
@@ -33,7 +33,7 @@ class AccountAddress(Model):
     """The postal address of an account.
 
     Attributes:
-        line1: First line; the service wants one.
+        line1: First line; required.
         line2: Second line.
         line3: Third line.
         city: City.
@@ -61,13 +61,13 @@ def _addresses(values: Iterable[AccountAddress]) -> tuple[AccountAddress, ...]:
 
 @attrs.frozen(weakref_slot=False)
 class AccountInfo(Model):
-    """Who the account belongs to.
+    """The account and its owner.
 
     Source: summary-information-api.
 
     Attributes:
         website: Its website.
-        organization_name: The organisation.
+        organization_name: The organization.
         time_zone: A name such as US/Eastern.
         first_name: First name of the owner.
         last_name: Last name of the owner.
@@ -76,8 +76,8 @@ class AccountInfo(Model):
         company_logo: Where the logo can be fetched.
         country_code: ISO 3166-1, two letters.
         state_code: Two letters, US and Canada only.
-        organization_addresses: Postal addresses. When sent they replace what is stored; none at all
-            leaves that as it is.
+        organization_addresses: Postal addresses. They replace the stored ones, unless none are
+            given.
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
@@ -100,7 +100,7 @@ class AccountInfo(Model):
 
 @attrs.frozen(weakref_slot=False)
 class VerifiedEmailAddress(Model):
-    """An address that campaigns may be sent from, once it is confirmed.
+    """An address of the account. Campaigns can be sent from it when it is confirmed.
 
     Source: verify-email-addresses.
 

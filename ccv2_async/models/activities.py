@@ -1,4 +1,4 @@
-"""Bulk activities: jobs on many contacts, and how they stand.
+"""Bulk activities: jobs on many contacts, and their status.
 
 Source: the bulk activities pages of the v2 reference.
 """
@@ -43,17 +43,17 @@ ACTIVITY_OUTCOMES: dict[ActivityStatus, Outcome] = {
     ActivityStatus.ERROR: Outcome.FAILURE,
     ActivityStatus.CANCELLED: Outcome.FAILURE,
 }
-"""What each state means for whoever waits for an activity."""
+"""The outcome for each status."""
 _OUTCOMES_BY_WORD = {status.casefold(): outcome for status, outcome in ACTIVITY_OUTCOMES.items()}
 
 
 def activity_outcome(status: str | None) -> Outcome:
-    """What an activity's status means, compared ignoring case; an unknown one is pending."""
+    """Return the outcome for a status, whatever its case. An unknown status is pending."""
     return _OUTCOMES_BY_WORD.get((status or "").casefold(), Outcome.PENDING)
 
 
 class ActivityType(StrEnum):
-    """What a bulk activity does."""
+    """The kind of a bulk activity."""
 
     ADD_CONTACTS = "ADD_CONTACTS"
     REMOVE_CONTACTS_FROM_LISTS = "REMOVE_CONTACTS_FROM_LISTS"
@@ -63,7 +63,7 @@ class ActivityType(StrEnum):
 
 @attrs.frozen(weakref_slot=False)
 class ActivityError(Model):
-    """A row that an activity could not take, or took with a warning.
+    """An error or a warning about one row.
 
     Attributes:
         message: What was wrong.
@@ -79,7 +79,7 @@ class ActivityError(Model):
 
 @attrs.frozen(weakref_slot=False)
 class Activity(Model):
-    """A bulk activity. The answer that starts one has no status yet, and its counts mean nothing.
+    """A bulk activity. The answer that starts one has no status, and its counts are not valid.
 
     Source: bulk-activities-status-report-api.
 
@@ -90,14 +90,14 @@ class Activity(Model):
         created_date: When it was asked for.
         start_date: When it began; None before.
         finish_date: When it ended; None before.
-        contact_count: Contacts in it, meaningful once it has ended. What is no number is None, and
-            kept in `extra`.
-        error_count: Rows that failed, meaningful once it has ended.
+        contact_count: The number of contacts, valid when the activity has ended. If it is not a
+            number it is None, and `extra` keeps the value.
+        error_count: The number of failed rows, valid when the activity has ended.
         errors: The failed rows, as objects or as text ("Line 2: ..."). May be empty although rows
             failed.
-        warnings: Rows that were taken with a warning, in the same two forms.
-        file_name: For an export that is done, the URL of its CSV; for imports the name of the file.
-            May be "".
+        warnings: Rows that were accepted with a warning, in the same two forms.
+        file_name: The URL of the CSV of a finished export, or the name of an imported file. May be
+            "".
         extra: What the service sent beyond the fields above, and the raw text of dates that are
             None here.
     """

@@ -1,4 +1,4 @@
-"""What is sent to start bulk activities.
+"""The request to start bulk activities.
 
 Source: the bulk activities pages of the v2 reference.
 """
@@ -133,15 +133,15 @@ class ImportData(Model):
 
 @attrs.frozen(weakref_slot=False)
 class AddContactsRequest(Model):
-    """What is sent to add or update many contacts.
+    """The request to add or update many contacts.
 
     Source: add-contacts-api.
 
     Attributes:
         import_data: The contacts.
         lists: Ids of the lists to add them to.
-        column_names: The columns that are used, EMAIL among them; others are ignored. None at all
-            imports addresses only.
+        column_names: The columns to use, including EMAIL; others are ignored. If there are none,
+            only addresses are imported.
         extra: Further fields to send.
     """
 
@@ -154,7 +154,7 @@ class AddContactsRequest(Model):
 
 @attrs.frozen(weakref_slot=False)
 class RemoveContactsRequest(Model):
-    """What is sent to remove many contacts from lists.
+    """The request to remove many contacts from lists.
 
     Source: remove-contacts-api.
 
@@ -172,7 +172,7 @@ class RemoveContactsRequest(Model):
 
 @attrs.frozen(weakref_slot=False)
 class ClearListsRequest(Model):
-    """What is sent to empty lists.
+    """The request to empty lists.
 
     Source: clear-lists-api.
 
@@ -186,7 +186,7 @@ class ClearListsRequest(Model):
 
 @attrs.frozen(weakref_slot=False)
 class ExportContactsRequest(Model):
-    """What is sent to export the contacts of a list.
+    """The request to export the contacts of a list.
 
     Source: export-contacts-api.
 

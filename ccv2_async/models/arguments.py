@@ -1,15 +1,16 @@
-"""What callers may give: arguments checked, and put as the service takes them, before any call."""
+"""Validate the arguments of a call, and convert them to what the service accepts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
 
 from ccv2_async.errors import InvalidField
+from ccv2_async.models.hooks import utc_text
 from ccv2_async.models.validation import (
     FLAG,
     MOMENT,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_IDS = 100
-"""Ids that are joined into one path at most, so that no gateway finds the path too long."""
+"""The most ids in one path. More could make the path too long for a gateway."""
 
 LONGEST_ID = 200
 _NOT_IN_IDS = frozenset(" /\\")
@@ -40,8 +41,8 @@ def _is_moment(value: object) -> bool:
     return isinstance(value, datetime)
 
 
-# By the service's name for it: the argument's name, what it may be, and that in words. What is not
-# here has been checked before, or is a word of ours.
+# For each query parameter: the argument's name, the check, and what it accepts in words. Other
+# parameters have been checked before.
 _PARAMETERS: Mapping[str, tuple[str, Callable[[object], bool], str]] = {
     "email": ("email", is_text, TEXT),
     "modified_since": ("modified_since", _is_moment, MOMENT),
@@ -54,12 +55,13 @@ _PARAMETERS: Mapping[str, tuple[str, Callable[[object], bool], str]] = {
 
 
 def checked_model(value: object, model: type[T], field: str) -> T:
-    """The model, once it is known to be one, with values of the right kinds; a dict is none.
+    """Return the model if it is an instance with values of the right types.
 
-    Its rules are checked when it is sent.
+    Its limits are checked when it is sent.
 
     Raises:
-        InvalidField: It is something else, or a value of it is. Nothing was sent.
+        InvalidField: It is not an instance of the model, or a value has the wrong type. Nothing was
+            sent.
     """
     if not isinstance(value, model):
         raise InvalidField(field, value, f"{a_model(model)}, not {type(value).__name__}")
@@ -68,10 +70,10 @@ def checked_model(value: object, model: type[T], field: str) -> T:
 
 
 def checked_text(value: object, field: str) -> str:
-    """The text.
+    """Return the text.
 
     Raises:
-        InvalidField: It is something else, or holds half of a surrogate pair. Nothing was sent.
+        InvalidField: It is not text, or holds half of a surrogate pair. Nothing was sent.
     """
     if not is_text(value):
         raise InvalidField(field, value, TEXT)
@@ -79,10 +81,10 @@ def checked_text(value: object, field: str) -> str:
 
 
 def checked_flag(value: object, field: str) -> bool:
-    """True or False.
+    """Return True or False.
 
     Raises:
-        InvalidField: It is neither. Nothing was sent.
+        InvalidField: It is not a bool. Nothing was sent.
     """
     if not is_flag(value):
         raise InvalidField(field, value, FLAG)
@@ -90,10 +92,10 @@ def checked_flag(value: object, field: str) -> bool:
 
 
 def checked_seconds(value: object, field: str) -> float | None:
-    """A time that something may take; None for no limit.
+    """Return a time limit in seconds, or None for no limit.
 
     Raises:
-        InvalidField: It is no number above zero. Nothing was sent.
+        InvalidField: It is not a number above zero. Nothing was sent.
     """
     if value is None or value == float("inf"):
         return None
@@ -103,10 +105,10 @@ def checked_seconds(value: object, field: str) -> float | None:
 
 
 def checked_function(value: T | None, field: str) -> T | None:
-    """The function, or None.
+    """Return the function, or None.
 
     Raises:
-        InvalidField: It is something else. Nothing was sent.
+        InvalidField: It is not callable. Nothing was sent.
     """
     if value is not None and not callable(value):
         raise InvalidField(field, value, "it must be a function, or None")
@@ -114,10 +116,10 @@ def checked_function(value: T | None, field: str) -> T | None:
 
 
 def checked_texts(values: object, field: str) -> tuple[str, ...]:
-    """Several texts.
+    """Return several texts as a tuple.
 
     Raises:
-        InvalidField: It is something else, one text among that. Nothing was sent.
+        InvalidField: It is not an iterable of texts. Nothing was sent.
     """
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise InvalidField(field, values, "it must be a list of texts")
@@ -125,25 +127,25 @@ def checked_texts(values: object, field: str) -> tuple[str, ...]:
 
 
 def checked_limit(value: object, most: int | None) -> int | None:
-    """Rows in a page; None for the service's own number.
+    """Return the number of rows in a page, or None for the service's default.
 
     Raises:
-        InvalidField: It is no whole number, or beyond what the service takes. Nothing was sent.
+        InvalidField: It is not a whole number, or the service does not accept it. Nothing was sent.
     """
     if value is None:
         return None
     if not is_whole(value) or not 1 <= value <= (most or value):
         rule = f"from 1 to {most}" if most else "1 or more"
-        raise InvalidField("limit", value, f"rows in a page, {rule}")
+        raise InvalidField("limit", value, f"the number of rows in a page, {rule}")
     return value
 
 
 def checked_id(id_: object, field: str = "id") -> str:
-    """The id as text; numbers are taken too, as some of the service's answers give them.
+    """Return the id as text. Numbers are accepted, because some answers give ids as numbers.
 
     Raises:
-        InvalidField: It is neither, or is empty, or of dots only, or holds a control character, a
-            blank, or a slash, which some gateways decode before they look at the path.
+        InvalidField: It is not text or a number, is empty, has only dots, or holds a control
+            character, a blank, or a slash, which some gateways decode before they read the path.
     """
     text = str(id_) if is_text(id_) or is_whole(id_) else ""
     if (
@@ -152,33 +154,33 @@ def checked_id(id_: object, field: str = "id") -> str:
         or not text.isprintable()
         or not _NOT_IN_IDS.isdisjoint(text)
     ):
-        raise InvalidField(field, id_, "an id as the service gave it")
+        raise InvalidField(field, id_, "an id as the service returned it")
     return text
 
 
 def checked_ids(ids: object, field: str = "ids") -> tuple[str, ...]:
-    """Ids, one at least; a single one, text or number, may be given as it is.
+    """Return one or more ids. A single id needs no list.
 
     Raises:
-        InvalidField: There is none, or one that is no id, or several in one text.
+        InvalidField: There is none, one is not an id, or one text holds several.
     """
     if isinstance(ids, str) or is_whole(ids):
         ids = (ids,)
     if isinstance(ids, bytes | Mapping) or not isinstance(ids, Iterable):
-        raise InvalidField(field, ids, "ids, one by one in a list")
+        raise InvalidField(field, ids, "a list of ids")
     checked = tuple(checked_id(id_, field) for id_ in ids)
     if not checked:
         raise InvalidField(field, checked, "at least one id")
     if any("," in id_ for id_ in checked):
-        raise InvalidField(field, ",".join(checked), "ids without commas, one by one")
+        raise InvalidField(field, ",".join(checked), "a list of ids without commas")
     return checked
 
 
 def joined_ids(ids: Iterable[str], field: str = "ids") -> str:
-    """Ids as the service takes several of them: joined by commas.
+    """Return several ids joined by commas.
 
     Raises:
-        InvalidField: None, more than a hundred, or one that is not an id.
+        InvalidField: There is none, there are more than a hundred, or one is not an id.
     """
     checked = checked_ids(ids, field)
     if len(checked) > MAX_IDS:
@@ -187,10 +189,10 @@ def joined_ids(ids: Iterable[str], field: str = "ids") -> str:
 
 
 def query_of(values: Mapping[str, object] | None) -> tuple[tuple[str, str], ...]:
-    """Query parameters as text; what is None is left out, and so are flags that are not set.
+    """Return query parameters as text. None and False are left out.
 
     Raises:
-        InvalidField: A value that the parameter does not take. Nothing was sent.
+        InvalidField: A parameter does not accept the value. Nothing was sent.
     """
     pairs = []
     for name, value in (values or {}).items():
@@ -207,19 +209,13 @@ def query_of(values: Mapping[str, object] | None) -> tuple[tuple[str, str], ...]
 
 
 def text_of(value: Any, field: str = "date") -> str:
-    """One value as the service writes it in queries: dates in UTC with milliseconds and Z.
+    """Return a value as the service expects it in a query.
 
     Raises:
-        InvalidField: It is a date without a time zone; names `field`.
+        InvalidField: It is a date without a time zone, or out of range. The error names `field`.
     """
     if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise InvalidField(field, value.isoformat(), "a datetime with a time zone")
-        try:
-            moment = value.astimezone(UTC)
-        except OverflowError:
-            raise InvalidField(field, value.isoformat(), "a date of this age") from None
-        return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+        return utc_text(value, field)
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, bool):
@@ -228,15 +224,15 @@ def text_of(value: Any, field: str = "date") -> str:
 
 
 def one_of(field: str, value: object, allowed: Iterable[str]) -> str | None:
-    """The value in the service's spelling, whatever its case; None stays None.
+    """Return the value in the service's spelling, whatever its case. None stays None.
 
     Args:
         field: The argument's name, for the message.
-        value: What the caller gave.
-        allowed: An enumeration, or the words themselves.
+        value: The argument.
+        allowed: An enumeration, or the words.
 
     Raises:
-        InvalidField: It is not one that the service accepts.
+        InvalidField: The service does not accept the value.
     """
     if value is None:
         return None
@@ -248,22 +244,18 @@ def one_of(field: str, value: object, allowed: Iterable[str]) -> str | None:
     raise InvalidField(field, value, f"one of {', '.join(words)}")
 
 
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
 def checked_changes(changes: Mapping[str, Any], writable: type[Any]) -> dict[str, Any]:
-    """The changes of an `update_x`, once they are known to be such as the service takes.
+    """Return the validated changes of an `update` method.
 
-    They are checked before the resource is read, so that a mistake costs no call.
+    They are validated before the resource is read, so that a mistake costs no call.
 
     Args:
-        changes: New values by name; None erases one.
-        writable: The model that says what can be written.
+        changes: New values by name. None erases one.
+        writable: The model of what can be written.
 
     Raises:
-        InvalidField: Nothing to change, a name that cannot be changed, or a value that the
-            service would refuse. Nothing was sent.
+        InvalidField: There is nothing to change, a field cannot be changed, or the service would
+            refuse a value. Nothing was sent.
     """
     fields = {field.name: field for field in attrs.fields(writable) if field.name != "extra"}
     names = list(fields)
@@ -272,11 +264,10 @@ def checked_changes(changes: Mapping[str, Any], writable: type[Any]) -> dict[str
     for name, value in changes.items():
         if name not in names:
             raise InvalidField(name, value, f"it cannot be changed; {', '.join(names)} can")
-    converters = {name: field.converter for name, field in fields.items()}
-    given = {
-        name: value if value is None else (converters[name] or _as_it_is)(value)
-        for name, value in changes.items()
-    }
+    given = {}
+    for name, value in changes.items():
+        convert = fields[name].converter
+        given[name] = convert(value) if convert and value is not None else value
     check_kinds(given, writable)
     check(given, {name: limit for name, limit in rules_of(writable).items() if name in given})
     return given

@@ -1,6 +1,6 @@
-"""E-mail campaigns: content, schedules, test sends and previews.
+"""Email campaigns: content, schedules, test sends and previews.
 
-Source: the e-mail campaign pages of the v2 reference.
+Source: the email campaign pages of the v2 reference.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class CampaignStatus(StrEnum):
 
 
 class TemplateType(StrEnum):
-    """What a campaign was made from."""
+    """The template of a campaign."""
 
     CUSTOM = "CUSTOM"
     STOCK = "STOCK"
@@ -179,7 +179,7 @@ class SentToContactList(Model):
 
 @attrs.frozen(weakref_slot=False)
 class Campaign(Model):
-    """An e-mail campaign. Writing one back replaces everything: what is None is erased.
+    """An email campaign. Writing one back replaces everything: what is None is erased.
 
     Source: email-campaigns, campaign-resource.
 
@@ -290,7 +290,7 @@ def _lists(values: Iterable[SentToContactList | str]) -> tuple[SentToContactList
 
 @attrs.frozen(weakref_slot=False)
 class CampaignWrite(Model):
-    """What is sent to create or replace a campaign.
+    """The request to create or replace a campaign.
 
     Source: email-campaigns, campaign-collection, POST.
 
@@ -387,7 +387,7 @@ class Schedule(Model):
 
 @attrs.frozen(weakref_slot=False)
 class ScheduleWrite(Model):
-    """What is sent to schedule a campaign.
+    """The request to schedule a campaign.
 
     Source: email-scheduling.
 
@@ -401,7 +401,7 @@ class ScheduleWrite(Model):
 
 @attrs.frozen(weakref_slot=False)
 class TestSend(Model):
-    """What is sent to try a campaign out, and what comes back.
+    """The request to try a campaign out, and what comes back.
 
     Source: email-campaign-testsend-api.
 

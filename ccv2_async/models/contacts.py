@@ -47,7 +47,7 @@ class ContactStatus(StrEnum):
 
 
 class ConfirmStatus(StrEnum):
-    """Whether an address has been confirmed by its owner."""
+    """The confirmation status of an address."""
 
     CONFIRMED = "CONFIRMED"
     NO_CONFIRMATION_REQUIRED = "NO_CONFIRMATION_REQUIRED"
@@ -70,7 +70,7 @@ class AddressType(StrEnum):
 
 @attrs.frozen(weakref_slot=False)
 class EmailAddress(Model):
-    """An e-mail address of a contact.
+    """An email address of a contact.
 
     Attributes:
         email_address: The address, at most 80 characters.
@@ -257,7 +257,7 @@ class Contact(Model):
 
     @property
     def email(self) -> str | None:
-        """Its e-mail address; None when it came without one."""
+        """Its email address; None when it came without one."""
         return self.email_addresses[0].email_address if self.email_addresses else None
 
 
@@ -283,7 +283,7 @@ def _notes(values: Iterable[Note]) -> tuple[Note, ...]:
 
 @attrs.frozen(weakref_slot=False)
 class ContactWrite(Model):
-    """What is sent to create or replace a contact.
+    """The request to create or replace a contact.
 
     Source: contacts-api, contacts-collection, POST.
 
@@ -342,7 +342,7 @@ def _any(values: Iterable[Any]) -> tuple[Any, ...]:
 
 @attrs.frozen(weakref_slot=False)
 class SignupFormWrite(Model):
-    """What is sent to create a sign-up form.
+    """The request to create a sign-up form.
 
     Attributes:
         contact_lists: The lists it puts people on.

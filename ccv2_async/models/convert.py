@@ -1,8 +1,9 @@
-"""The one converter between JSON and the models.
+"""Convert between JSON and the models.
 
 `decode` and `structure` read, `encode` and `unstructure` write. Reading is tolerant where the
 service contradicts itself (ids as numbers, null for an empty list, a status in another case) and
-strict where guessing would hide a fault: what does not fit raises `DecodeError` with its place.
+strict where guessing would hide an error: a value that does not fit raises `DecodeError` with its
+place.
 """
 
 from __future__ import annotations
@@ -38,35 +39,35 @@ __all__ = [
 T = TypeVar("T")
 
 Redact = Callable[[str, int], str]
-"""A function that takes the secrets out of a text, and gives that many characters of the rest."""
+"""A function that removes secrets from a text, and returns at most that many characters."""
 
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 EXCERPT_LIMIT = 80
 MAX_WEIGHT = 1_000_000
-"""The most values in a document, an object counting as four: some 60 MB of memory at most."""
+"""The most values in a document, where an object counts as four: about 60 MB of memory."""
 
 ROW_LIMIT = 500
 NOTHING_USED = " Nothing of it was used."
 ID_FIELDS = ("id", "file_id", "activity_id", "campaign_id", "contact_id")
-# What is left of a long text before it is laid out on one line.
+# The most characters of a text before it is put on one line.
 _CLEANED = 4096
-# What is read of a document that is not JSON.
+# The most bytes that are read of a document that is not JSON.
 _QUOTED = 64 * 1024
 
 
 def decode(model: type[T], content: bytes, *, what: str = "", redact: Redact | None = None) -> T:
-    """The model that the JSON in `content` describes.
+    """Return the model that the JSON in `content` describes.
 
     Args:
         model: A model class, `list[Model]` or `Page[Model]`.
         content: A JSON document in UTF-8.
-        what: What was read, for the message: "the upload status".
-        redact: Takes secrets out of the excerpt that goes into the message.
+        what: The subject of the message, such as "the upload status".
+        redact: Removes secrets from the excerpt in the message.
 
     Raises:
-        DecodeError: If it is not JSON, is nested too deeply, or does not fit the model; `where`
-            names the place. Safe to try again: reads yes, though the same answer is likely.
+        DecodeError: It is not JSON, is nested too deeply, or does not fit the model. `where` names
+            the place. Safe to try again: reads yes, though the same answer is likely.
     """
     return _read(model, _parsed(content, what, redact), "", what, redact)
 
@@ -85,11 +86,11 @@ def decode_rows(
         model: The model of a row.
         content: A JSON document in UTF-8.
         paged: Whether it is a page, with the rows in `results`, or a bare array of rows.
-        what: What was read, for messages.
-        redact: Takes secrets out of what is shown of it.
+        what: The subject of messages.
+        redact: Removes secrets from excerpts.
 
     Raises:
-        DecodeError: It is not JSON, or no list.
+        DecodeError: It is not JSON, or not a list.
     """
     data = _parsed(content, what, redact)
     read = converter().get_structure_hook(model)
@@ -138,7 +139,7 @@ class BadRow:
 
     Attributes:
         index: Its number in the answer, from 0.
-        row: What came, as JSON has it.
+        row: The parsed JSON.
     """
 
     index: int
@@ -157,14 +158,14 @@ class BadRow:
 
     @property
     def text(self) -> str:
-        """What came, as JSON on one line without secrets, cut after 500 characters."""
+        """The row as JSON on one line without secrets, cut after 500 characters."""
         return raw_text(self.row, self._redact)
 
     def error(self, before: int = 0) -> errors.UnreadableRow:
         """Return the exception that says which row it is and what is wrong with it.
 
         Args:
-            before: How many rows came in earlier pages.
+            before: The number of rows in earlier pages.
         """
         problem = self._problem
         misfit = _misfit(problem.where, problem.expected, problem.value, self._what, self._redact)
@@ -172,7 +173,7 @@ class BadRow:
         return errors.UnreadableRow(
             f"{misfit.message.removesuffix(NOTHING_USED)} This is row {before + self.index}"
             f"{f', with id {named}' if named else ''}. The rows before it are good; "
-            'pass on_bad_row="skip" to go on behind it.',
+            'pass on_bad_row="skip" to continue after it.',
             where=misfit.where,
             excerpt=misfit.excerpt,
             index=before + self.index,
@@ -204,7 +205,7 @@ def _parsed(content: bytes, what: str, redact: Redact | None) -> Any:
     Raises:
         DecodeError: It is not JSON, or holds more values than memory is spent on.
     """
-    # Before anything is made of it: a few bytes of "[]," become a hundred of memory.
+    # Checked before parsing: a few bytes of "[]," become a hundred bytes of memory.
     if weight_of(content) > MAX_WEIGHT:
         raise errors.DecodeError(
             f"{what or 'the answer'} holds more than a million values. Nothing of it was used."
@@ -223,7 +224,7 @@ def _parsed(content: bytes, what: str, redact: Redact | None) -> Any:
 
 
 def structure(model: type[T], data: object, *, where: str = "") -> T:
-    """The model that parsed JSON describes.
+    """Return the model that parsed JSON describes.
 
     Args:
         model: A model class, `list[Model]` or `Page[Model]`.
@@ -231,22 +232,22 @@ def structure(model: type[T], data: object, *, where: str = "") -> T:
         where: The place of `data` in the whole document, as a prefix for error messages.
 
     Raises:
-        DecodeError: If it does not fit the model; `where` names the place. Safe to try again: no.
+        DecodeError: It does not fit the model. `where` names the place. Safe to try again: no.
     """
     return _read(model, data, where, "", None)
 
 
 def unstructure(value: object) -> Any:
-    """The dicts and lists that `encode` would write: dates as text, None left out of models."""
+    """Return the dicts and lists that `encode` would write, with dates as text and without None."""
     return converter().unstructure(value)
 
 
 def encode(value: object) -> bytes:
-    """Return a model, or a list or dict of them, as JSON. Nothing of it is left out.
+    """Return a model, or a list or dict of models, as JSON. Read-only fields are included.
 
     Raises:
-        InvalidField: If it holds what JSON cannot carry, such as a number beyond 64 bits or a
-            date without a time zone. Safe to try again: no.
+        InvalidField: JSON cannot carry a value, such as a number beyond 64 bits or a date without
+            a time zone. Safe to try again: no.
     """
     return _dumped(converter(), value)
 
@@ -280,7 +281,7 @@ def _dumped(writer: OrjsonConverter, value: object) -> bytes:
 
 @cache
 def converter() -> OrjsonConverter:
-    """The cattrs converter; hooks are made when a class is first met."""
+    """Return the cattrs converter. The hooks of a class are made on first use."""
     from cattrs.preconf.orjson import make_converter  # noqa: PLC0415  # imported when first needed
 
     made = make_converter(detailed_validation=False)
@@ -329,7 +330,7 @@ def _read(model: type[T], data: object, where: str, what: str, redact: Redact | 
 
 @cache
 def _reader(model: Hashable) -> hooks.Reader:
-    """The hook for a whole document; some resources come wrapped in a list of one."""
+    """Return the hook for a whole document. Some resources come wrapped in a list of one."""
     read = converter().get_structure_hook(model)
     if not getattr(model, "__one_of_list__", False):
         return read
@@ -382,7 +383,7 @@ def _results(page: Any) -> Any:
 
 
 def _next_link(meta: Any) -> str | None:
-    """The link of `meta.pagination.next_link`; any level of it may be null or left out."""
+    """Return `meta.pagination.next_link`. Each level can be null or missing."""
     for path, key in (("meta", "pagination"), ("meta.pagination", "next_link")):
         if meta is None:
             return None
@@ -414,7 +415,7 @@ def _misfit(
 
 
 def _shown(value: object, redact: Redact | None) -> str:
-    """A value in a few words; containers by their size, so that no large text is made."""
+    """Return a short description of a value. Containers are described by their size."""
     if isinstance(value, str):
         return repr(_clean(value, redact))
     if isinstance(value, dict):
@@ -427,11 +428,11 @@ def _shown(value: object, redact: Redact | None) -> str:
 
 
 def _clean(text: str, redact: Redact | None) -> str:
-    """The start of a text without its secrets: taken out before any cut could halve one."""
+    """Return the start of a text without secrets. They are removed before the text is cut."""
     return redact(text, _CLEANED) if redact else text[:_CLEANED]
 
 
 def _excerpt(text: str) -> str:
-    """At most 80 characters of it, on one line."""
+    """Return at most 80 characters of a text, on one line."""
     line = " ".join(text.split())
     return line if len(line) <= EXCERPT_LIMIT else line[: EXCERPT_LIMIT - 3] + "..."

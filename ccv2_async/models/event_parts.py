@@ -64,7 +64,7 @@ class PaymentOption(StrEnum):
 
 
 class InformationSection(StrEnum):
-    """What a registration page tells."""
+    """A section of a registration page."""
 
     CONTACT = "CONTACT"
     TIME = "TIME"
@@ -72,14 +72,14 @@ class InformationSection(StrEnum):
 
 
 class NotificationType(StrEnum):
-    """What the organizer is notified about."""
+    """The notifications that the organizer gets."""
 
     SO_REGISTRATION_NOTIFICATION = "SO_REGISTRATION_NOTIFICATION"
 
 
 @attrs.frozen(weakref_slot=False)
 class EventAddress(Model):
-    """Where an event takes place, or where cheques are sent.
+    """The address of an event, or of the payee of checks.
 
     Attributes:
         line1: First line.
@@ -111,12 +111,12 @@ class EventAddress(Model):
 
 @attrs.frozen(weakref_slot=False)
 class EventContact(Model):
-    """Whom to ask about an event.
+    """The contact person of an event.
 
     Attributes:
         name: A name; the service wants one.
         email_address: An address.
-        organization_name: The organisation.
+        organization_name: The organization.
         phone_number: A telephone number.
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
@@ -129,7 +129,7 @@ class EventContact(Model):
 
 @attrs.frozen(weakref_slot=False)
 class NotificationOption(Model):
-    """Whether the organizer is notified about something.
+    """A notification that the organizer gets, or does not get.
 
     Attributes:
         notification_type: Of what.
@@ -143,7 +143,7 @@ class NotificationOption(Model):
 
 @attrs.frozen(weakref_slot=False)
 class OnlineMeeting(Model):
-    """How to take part in a virtual event.
+    """The meeting of a virtual event.
 
     Attributes:
         instructions: What to do.
@@ -166,14 +166,14 @@ def _sections(values: Iterable[InformationSection | str]) -> tuple[InformationSe
 
 @attrs.frozen(weakref_slot=False)
 class TrackInformation(Model):
-    """How people register.
+    """The registration settings of an event.
 
     Attributes:
         early_fee_date: Until when the early fee holds.
         late_fee_date: From when the late fee holds.
         guest_display_label: What guests are called.
         guest_limit: Guests a registrant may bring, 0 to 100.
-        information_sections: What the page tells.
+        information_sections: The sections of the page.
         is_guest_anonymous_enabled: Whether guests need no name; excludes the next.
         is_guest_name_required: Whether guests need a name; excludes the one before.
         is_registration_closed_manually: Whether registration is closed, whatever the limits say.

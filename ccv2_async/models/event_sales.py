@@ -30,7 +30,7 @@ __all__ = [
 
 
 class FeeScope(StrEnum):
-    """Whom a fee is for. REGISTRANT is read as it comes; send REGISTRANTS."""
+    """The people who pay a fee. The service answers with REGISTRANT too; send REGISTRANTS."""
 
     BOTH = "BOTH"
     REGISTRANTS = "REGISTRANTS"
@@ -39,21 +39,21 @@ class FeeScope(StrEnum):
 
 
 class PromocodeType(StrEnum):
-    """What a promotion code does: opens a hidden fee, or lowers the price."""
+    """The effect of a promotion code: it opens a hidden fee or lowers the price."""
 
     ACCESS = "ACCESS"
     DISCOUNT = "DISCOUNT"
 
 
 class DiscountScope(StrEnum):
-    """What a discount is taken from."""
+    """The amount that a discount applies to."""
 
     FEE_LIST = "FEE_LIST"
     ORDER_TOTAL = "ORDER_TOTAL"
 
 
 class DiscountType(StrEnum):
-    """How a discount is counted."""
+    """The unit of a discount."""
 
     PERCENT = "PERCENT"
     AMOUNT = "AMOUNT"
@@ -77,7 +77,7 @@ _PROMOCODE_NEEDS = (
 
 @attrs.frozen(weakref_slot=False)
 class Fee(Model):
-    """What taking part costs.
+    """A fee for an event.
 
     Source: eventspot-apis, event-fees.
 
@@ -88,7 +88,7 @@ class Fee(Model):
         fee_scope: Whom it is for.
         early_fee: The amount before `track_information.early_fee_date`.
         late_fee: The amount after `track_information.late_fee_date`.
-        has_restricted_access: Whether only an ACCESS code shows it; false when left out.
+        has_restricted_access: Whether only an ACCESS code shows it; False by default.
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
@@ -107,7 +107,7 @@ class Fee(Model):
 
 @attrs.frozen(weakref_slot=False)
 class FeeWrite(Model):
-    """What is sent to create or replace a fee.
+    """The request to create or replace a fee.
 
     Source: eventspot-apis, event-fees.
 
@@ -117,7 +117,7 @@ class FeeWrite(Model):
         fee_scope: Whom it is for.
         early_fee: The amount before `track_information.early_fee_date`.
         late_fee: The amount after `track_information.late_fee_date`.
-        has_restricted_access: Whether only an ACCESS code shows it; false when left out.
+        has_restricted_access: Whether only an ACCESS code shows it; False by default.
         extra: Further fields to send.
     """
 
@@ -157,7 +157,7 @@ class ItemAttribute(Model):
 
 @attrs.frozen(weakref_slot=False)
 class ItemAttributeWrite(Model):
-    """What is sent to create or replace a variant of an item.
+    """The request to create or replace a variant of an item.
 
     Source: eventspot-apis, item-attributes.
 
@@ -211,7 +211,7 @@ class Item(Model):
 
 @attrs.frozen(weakref_slot=False)
 class ItemWrite(Model):
-    """What is sent to create or replace an item.
+    """The request to create or replace an item.
 
     Source: eventspot-apis, event-items.
 
@@ -248,7 +248,7 @@ class Promocode(Model):
         discount_amount: The amount, 0.01 at least.
         discount_percent: Percent, 1 to 100.
         fee_ids: The fees it is for: exactly one for ACCESS.
-        is_paused: Whether it cannot be used for now; false when left out.
+        is_paused: Whether it cannot be used for now; False by default.
         quantity_total: How often it can be used; -1 without limit.
         quantity_available: How often it can still be used; -1 without limit.
         quantity_used: How often it was used.
@@ -292,7 +292,7 @@ class Promocode(Model):
 
 @attrs.frozen(weakref_slot=False)
 class PromocodeWrite(Model):
-    """What is sent to create or replace a promotion code.
+    """The request to create or replace a promotion code.
 
     Source: eventspot-apis, promocodes.
 
@@ -304,7 +304,7 @@ class PromocodeWrite(Model):
         discount_amount: The amount, 0.01 at least.
         discount_percent: Percent, 1 to 100.
         fee_ids: The fees it is for: exactly one for ACCESS.
-        is_paused: Whether it cannot be used for now; false when left out.
+        is_paused: Whether it cannot be used for now; False by default.
         quantity_total: How often it can be used; -1 without limit.
         extra: Further fields to send.
     """

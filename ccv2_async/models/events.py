@@ -87,33 +87,33 @@ class Event(Model):
 
     Attributes:
         id: The event's id.
-        name: The organiser's name for it, which registrants do not see.
+        name: The organizer's name for it, which registrants do not see.
         title: The title that registrants see.
         type: Its kind.
         start_date: When it begins.
         end_date: When it ends.
         time_zone_id: A name such as US/Eastern.
-        contact: Whom to ask.
+        contact: The contact person.
         description: What it is.
         location: The name of the place.
         address: Where it takes place.
-        currency_type: The currency of its fees; USD when left out.
+        currency_type: The currency of its fees; USD by default.
         payment_options: The ways to pay.
-        payable_to: To whom cheques are made out; needed with CHECK.
-        payment_address: Where cheques are sent; needed with CHECK.
+        payable_to: The payee of checks; needed with CHECK.
+        payment_address: Where checks are sent; needed with CHECK.
         paypal_account_email: The PayPal account; needed with PAYPAL.
         google_merchant_id: The Google Checkout account.
         google_analytics_key: The Google Analytics key.
         is_virtual_event: Whether it takes place online.
         online_meeting: How to take part; needed when it is virtual.
-        notification_options: What the organizer is notified about.
+        notification_options: The notifications that the organizer gets.
         track_information: How people register.
-        is_calendar_displayed: Whether a calendar link is shown; true when left out.
-        is_checkin_available: Whether people can be checked in; false when left out.
+        is_calendar_displayed: Whether a calendar link is shown; True by default.
+        is_checkin_available: Whether people can be checked in; False by default.
         is_home_page_displayed: Whether its home page is shown.
         is_listed_in_external_directory: Whether public directories list it.
-        is_map_displayed: Whether a map is shown; true when left out.
-        are_registrants_public: Whether everyone sees who registered; false when left out.
+        is_map_displayed: Whether a map is shown; True by default.
+        are_registrants_public: Whether everyone sees who registered; False by default.
         theme_name: Its theme.
         twitter_hash_tag: Its tag.
         meta_data_tags: Keywords, separated by commas.
@@ -210,38 +210,38 @@ def _notification_options(values: Iterable[NotificationOption]) -> tuple[Notific
 
 @attrs.frozen(weakref_slot=False)
 class EventWrite(Model):
-    """What is sent to create or replace an event.
+    """The request to create or replace an event.
 
     Source: eventspot-apis, event-collection, POST.
 
     Attributes:
-        name: The organiser's name for it, which registrants do not see.
+        name: The organizer's name for it, which registrants do not see.
         title: The title that registrants see.
         type: Its kind.
         start_date: When it begins.
         end_date: When it ends.
         time_zone_id: A name such as US/Eastern.
-        contact: Whom to ask.
+        contact: The contact person.
         description: What it is.
         location: The name of the place.
         address: Where it takes place.
-        currency_type: The currency of its fees; USD when left out.
+        currency_type: The currency of its fees; USD by default.
         payment_options: The ways to pay.
-        payable_to: To whom cheques are made out; needed with CHECK.
-        payment_address: Where cheques are sent; needed with CHECK.
+        payable_to: The payee of checks; needed with CHECK.
+        payment_address: Where checks are sent; needed with CHECK.
         paypal_account_email: The PayPal account; needed with PAYPAL.
         google_merchant_id: The Google Checkout account.
         google_analytics_key: The Google Analytics key.
         is_virtual_event: Whether it takes place online.
         online_meeting: How to take part; needed when it is virtual.
-        notification_options: What the organizer is notified about.
+        notification_options: The notifications that the organizer gets.
         track_information: How people register.
-        is_calendar_displayed: Whether a calendar link is shown; true when left out.
-        is_checkin_available: Whether people can be checked in; false when left out.
+        is_calendar_displayed: Whether a calendar link is shown; True by default.
+        is_checkin_available: Whether people can be checked in; False by default.
         is_home_page_displayed: Whether its home page is shown.
         is_listed_in_external_directory: Whether public directories list it.
-        is_map_displayed: Whether a map is shown; true when left out.
-        are_registrants_public: Whether everyone sees who registered; false when left out.
+        is_map_displayed: Whether a map is shown; True by default.
+        are_registrants_public: Whether everyone sees who registered; False by default.
         theme_name: Its theme.
         twitter_hash_tag: Its tag.
         meta_data_tags: Keywords, separated by commas.
@@ -297,7 +297,7 @@ class EventSummary(Model):
 
     Attributes:
         id: The event's id.
-        name: The organiser's name for it, which registrants do not see.
+        name: The organizer's name for it, which registrants do not see.
         title: The title that registrants see.
         status: Its state.
         type: Its kind.
@@ -309,7 +309,7 @@ class EventSummary(Model):
         created_date: When it was created.
         active_date: When it was published.
         time_zone_id: A name such as US/Eastern.
-        is_checkin_available: Whether people can be checked in; false when left out.
+        is_checkin_available: Whether people can be checked in; False by default.
         event_detail_url: Its resource; in listings only.
         extra: What the service sent beyond the fields above, and the raw text of dates that are
             None here.
@@ -334,7 +334,7 @@ class EventSummary(Model):
 
 @attrs.frozen(weakref_slot=False)
 class EventStatusPatch(Model):
-    """What is sent, in a list of one, to publish or cancel an event.
+    """The request body, in a list of one, to publish or cancel an event.
 
     Source: eventspot-apis, individual-events, PATCH.
 

@@ -51,8 +51,8 @@ class Shape:
     """What the annotation of a field says.
 
     Attributes:
-        kind: The class behind the annotation: str, int, datetime, an enumeration, a model, or
-            object for JSON that passes through.
+        kind: The class of a value: str, int, datetime, an enumeration, a model, or object for
+            any JSON.
         many: Whether the field holds any number of them.
         optional: Whether it may be absent.
         text_too: Whether an element may be plain text instead (`ActivityError | str`).
@@ -65,7 +65,7 @@ class Shape:
 
 
 def shape(annotation: Any) -> Shape:
-    """The shape that an annotation describes."""
+    """Return the shape that an annotation describes."""
     if typing.get_origin(annotation) is tuple:
         return attrs.evolve(shape(typing.get_args(annotation)[0]), many=True)
     if typing.get_origin(annotation) in (types.UnionType, typing.Union):
@@ -84,7 +84,7 @@ def shape(annotation: Any) -> Shape:
 
 
 def shapes(model: type[Any]) -> dict[str, Shape]:
-    """The shape of every field of a model, `extra` left out."""
+    """Return the shape of every field of a model except `extra`."""
     hints = typing.get_type_hints(model)
     return {a.name: shape(hints[a.name]) for a in _fields(model) if a.name != "extra"}
 
@@ -387,22 +387,22 @@ def _element_writer(key: str, s: Shape, writer_of: Callable[[type[Any]], Writer]
             else write
         )
     if s.kind is not object and issubclass(s.kind, StrEnum):
-        # A word of the user's in another case goes out as the service spells it.
+        # A word in another case is sent as the service spells it.
         words = {word: str(member) for word, member in reading.spellings(s.kind).items()}
         return lambda value: words.get(value) or words.get(str(value).casefold(), str(value))
     return None
 
 
 def utc_text(value: datetime, key: str = "date") -> str:
-    """The date as the service writes it: UTC, milliseconds and Z.
+    """Return a date as the service writes it: in UTC, with milliseconds and Z.
 
     Raises:
-        InvalidField: If the date has no time zone, or none in UTC. Safe to try again: no.
+        InvalidField: The date has no time zone, or is out of range. Safe to try again: no.
     """
     if value.tzinfo is None:
         raise errors.InvalidField(key, value, "a date needs a time zone, such as tzinfo=UTC")
     try:
         there = value.astimezone(UTC)
     except OverflowError:
-        raise errors.InvalidField(key, value, "a date from year 1 to 9999 in UTC") from None
+        raise errors.InvalidField(key, value, "date out of range: years 1 to 9999 in UTC") from None
     return there.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

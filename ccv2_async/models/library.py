@@ -56,13 +56,13 @@ FILE_OUTCOMES: dict[FileStatus, Outcome] = {
     FileStatus.FAILED: Outcome.FAILURE,
     FileStatus.DELETED: Outcome.FAILURE,  # moved to the trash while it was waited for
 }
-"""What each state means for whoever waits for an upload."""
+"""What each state means for those who wait for an upload."""
 
 _FILE_OUTCOMES_BY_WORD = {status.casefold(): outcome for status, outcome in FILE_OUTCOMES.items()}
 
 
 def file_outcome(status: str | None) -> Outcome:
-    """What a file's status means, compared ignoring case; an unknown one is pending."""
+    """Return the outcome for a status, whatever its case. An unknown status is pending."""
     return _FILE_OUTCOMES_BY_WORD.get((status or "").casefold(), Outcome.PENDING)
 
 
@@ -83,7 +83,7 @@ class FileType(StrEnum):
 
 
 class FileSource(StrEnum):
-    """Where a file came from. Facebook and Instagram need MyLibrary Plus."""
+    """The source of a file. Facebook and Instagram need MyLibrary Plus."""
 
     MY_COMPUTER = "MyComputer"
     STOCK_IMAGE = "StockImage"
@@ -94,7 +94,7 @@ class FileSource(StrEnum):
 
 
 class FileTypeQuery(StrEnum):
-    """What a listing of files is narrowed to."""
+    """A filter for a listing of files."""
 
     ALL = "ALL"
     IMAGES = "IMAGES"
@@ -210,7 +210,7 @@ class LibraryFile(Model):
 
 @attrs.frozen(weakref_slot=False)
 class LibraryFileUpdate(Model):
-    """What is sent to change a file. The service replaces all three: send them all.
+    """The request to change a file. The service replaces all three: send them all.
 
     Source: mylibrary-files-api, file-resource-api, PUT.
 
@@ -228,7 +228,7 @@ class LibraryFileUpdate(Model):
 
 @attrs.frozen(weakref_slot=False)
 class FileUploadStatus(Model):
-    """How far the service has got with an uploaded file.
+    """The status of an upload.
 
     Source: mylibrary-files-api, upload status.
 
@@ -296,7 +296,7 @@ class LibraryFolder(Model):
 
 @attrs.frozen(weakref_slot=False)
 class LibraryFolderWrite(Model):
-    """What is sent to create a folder.
+    """The request to create a folder.
 
     Source: mylibrary-folders-api, folder-collection, POST.
 
@@ -333,7 +333,7 @@ class MoveResult(Model):
 
 @attrs.frozen(weakref_slot=False)
 class UsageSummary(Model):
-    """What the account's library holds and has left.
+    """The limits and the usage of the account's library.
 
     Attributes:
         folder_count: Folders.

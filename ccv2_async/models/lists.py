@@ -66,7 +66,7 @@ class ContactList(Model):
 
 @attrs.frozen(weakref_slot=False)
 class ContactListWrite(Model):
-    """What is sent to create or replace a list.
+    """The request to create or replace a list.
 
     Source: contact-list-api, contactlist-collection, POST.
 

@@ -1,4 +1,4 @@
-"""The grant of access: the token and what the service says about it."""
+"""OAuth: a token, information about it, and an error."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class AccessToken(Model):
     Attributes:
         access_token: The secret to send as bearer.
         token_type: `Bearer`.
-        expires_in: Seconds until it ends, about ten years.
+        expires_in: Seconds until it expires, about ten years.
         extra: What the service sent beyond the fields above.
     """
 
@@ -33,7 +33,7 @@ class AccessToken(Model):
 
 @attrs.frozen(weakref_slot=False)
 class TokenInfo(Model):
-    """What the service says about a token.
+    """Information about a token.
 
     Source: OAuth2 token information.
 

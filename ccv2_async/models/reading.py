@@ -1,9 +1,8 @@
-"""Single values as they come in JSON, and what each may be mistaken for.
+"""Read single values that are not in their usual form.
 
-The hooks of models take a value in its usual form as it is and call these functions only for the
-rest: an id that came as a number, a count that came as text, a status in another case, a
-date that means "not set". What cannot be read raises `Misread`, which gathers the place on its
-way out.
+The hooks of models keep a value in its usual form, and call these functions for the others: an id
+that came as a number, a count that came as text, a status in another case, a date that means "not
+set". An unreadable value raises `Misread`, which collects its place on the way out.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 logger: logging.Logger = logging.getLogger("ccv2_async.models")
 
 DEPTH_LIMIT = 64
-"""Levels of nesting that are kept: far more than any resource has, far less than the stack."""
+"""The most levels of nesting: far more than any resource has, far fewer than the stack."""
 
 MOST_BAD_ROWS = 1000
 """Rows of one answer that are set aside: each costs a hundred times what it takes on the wire."""
@@ -30,12 +29,12 @@ _WHOLE = re.compile(r"\s*[+-]?[0-9]{1,18}\s*")
 _DECIMAL = re.compile(r"\s*[+-]?[0-9]{1,18}(\.[0-9]{1,18})?\s*")
 _NOT_SET = {(1970, 1, 1), (1969, 12, 31)}
 
-# Fields whose dates were warned of already, as (class name, field).
+# The date fields that a warning was logged for, as (class name, field).
 _warned: set[tuple[str, str]] = set()
 
 
 class Misread(Exception):  # noqa: N818  # never leaves the package: convert.py makes a DecodeError of it
-    """A value that is not what its model says; `path` grows from the inside out."""
+    """A value does not fit its model. `path` grows from the inside out."""
 
     def __init__(self, step: str | int | None, expected: str, value: object) -> None:
         super().__init__(expected)
@@ -44,7 +43,7 @@ class Misread(Exception):  # noqa: N818  # never leaves the package: convert.py 
         self.value = value
 
     def under(self, step: str | int) -> Misread:
-        """The same, seen from one level further out."""
+        """Add the step of the next outer level, and return the exception."""
         self.path.append(step)
         return self
 
@@ -61,22 +60,22 @@ class Misread(Exception):  # noqa: N818  # never leaves the package: convert.py 
 
 
 def missing(key: str) -> NoReturn:
-    """Refuse an answer without a field that is always there."""
+    """Raise `Misread` for a required field that is missing."""
     raise Misread(key, "there", None)
 
 
 def text(value: object, key: str | None) -> str:
-    """Text; an id that came as a number is the same id."""
+    """Return text. An id that came as a number is the same id."""
     if isinstance(value, str):
         return str(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    # A whole number beyond 64 bits arrives as a float: its digits are lost, so it names nothing.
+    # A whole number beyond 64 bits arrives as a float. Its digits are lost, so it is not an id.
     raise Misread(key, "text", value)
 
 
 def whole(value: object, key: str | None) -> int:
-    """A whole number, also when it came as text or as 12.0."""
+    """Return a whole number, even if it came as text or as 12.0."""
     if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
         return int(value)
     if isinstance(value, str) and _WHOLE.fullmatch(value):
@@ -87,7 +86,7 @@ def whole(value: object, key: str | None) -> int:
 
 
 def whole_if_possible(value: object, key: str, extra: dict[str, Any]) -> int | None:
-    """A count; one that cannot be read is None, and what came stays in `extra`."""
+    """Return a count, or None if it cannot be read; then `extra` keeps the value."""
     try:
         return whole(value, key)
     except Misread:
@@ -97,7 +96,7 @@ def whole_if_possible(value: object, key: str, extra: dict[str, Any]) -> int | N
 
 
 def decimal(value: object, key: str | None) -> float:
-    """A number, also when it came as text or without a fraction."""
+    """Return a number, even if it came as text or without a fraction."""
     if isinstance(value, str) and _DECIMAL.fullmatch(value):
         return float(value)
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
@@ -106,14 +105,14 @@ def decimal(value: object, key: str | None) -> float:
 
 
 def flag(value: object, key: str | None) -> bool:
-    """True or false."""
+    """Return True or False."""
     if isinstance(value, bool):
         return value
     raise Misread(key, "true or false", value)
 
 
 def spellings(members: type[StrEnum]) -> dict[str, StrEnum]:
-    """Every usual spelling of the members: as on the wire, lower and upper case."""
+    """Return the members by their usual spellings: original, lower case and upper case."""
     table: dict[str, StrEnum] = {}
     for member in members:
         table |= {member.value.casefold(): member, member.value.upper(): member}
@@ -121,28 +120,29 @@ def spellings(members: type[StrEnum]) -> dict[str, StrEnum]:
 
 
 def open_enum(value: object, table: Mapping[str, StrEnum], key: str | None) -> str:
-    """The member that is meant, whatever its case; an unknown value stays plain text."""
+    """Return the member for a word in any case. An unknown word stays plain text."""
     word = text(value, key)
     return table.get(word.casefold(), word)
 
 
 def moment(value: object) -> datetime | None:
-    """An aware date, or None for anything that is not one."""
+    """Return a date with a time zone, or None if the value is not a date."""
     try:
         read = datetime.fromisoformat(value)  # type: ignore[arg-type]  # a wrong type is caught
     except (TypeError, ValueError):
         return None
     if read.tzinfo is None:
         read = read.replace(tzinfo=UTC)
-    # One year of room at each end: a change of offset cannot overflow then.
+    # One year of room at each end, so that a change of offset cannot overflow.
     return read if 1 < read.year < 9999 else None
 
 
 def unusual_date(value: object, key: str, owner: str, extra: dict[str, Any]) -> datetime | None:
-    """A date that is not of this age: read if possible, else None with the raw text in `extra`.
+    """Return an unusual date, or None if it means "not set" or cannot be read.
 
-    The epoch in its two spellings and the empty text mean "not set". What cannot be read is
-    warned of, once a field, and without showing what came.
+    The epoch in its two spellings and the empty text mean "not set". For a date that is None,
+    `extra` keeps the text. An unreadable date logs a warning, once for each field and without the
+    text.
     """
     read = moment(value)
     if read is not None and (read.year, read.month, read.day) not in _NOT_SET:
@@ -152,8 +152,8 @@ def unusual_date(value: object, key: str, owner: str, extra: dict[str, Any]) -> 
     if read is None and value != "" and (owner, key) not in _warned:
         _warned.add((owner, key))
         logger.warning(
-            "%s.%s came with a date that cannot be read: it is None here, and what came is kept "
-            "in `extra`. Said once for this field.",
+            "%s.%s has a date that cannot be read. It is None, and `extra` keeps the text. "
+            "This is logged once for each field.",
             owner,
             key,
         )
@@ -161,7 +161,7 @@ def unusual_date(value: object, key: str, owner: str, extra: dict[str, Any]) -> 
 
 
 def bounded(value: object, key: str | None) -> None:
-    """Refuse what is nested so deeply that comparing or writing it would exhaust the stack."""
+    """Raise `Misread` if comparing or writing the value would exhaust the stack."""
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(DEPTH_LIMIT):
         if not level:
@@ -176,7 +176,7 @@ def bounded(value: object, key: str | None) -> None:
 
 
 def rows(value: object, read: Callable[[Any, Any], Any], key: str | None) -> list[Any]:
-    """Every element of an array; null is an empty one, and a null inside it is left out."""
+    """Return every element of an array. Null is an empty array; nulls inside are left out."""
     if value is None:
         return []
     if not isinstance(value, list | tuple):
@@ -184,7 +184,7 @@ def rows(value: object, read: Callable[[Any, Any], Any], key: str | None) -> lis
     index = 0
     out = []
     try:
-        for index, row in enumerate(value):  # noqa: B007  # the place, should one not be readable
+        for index, row in enumerate(value):  # noqa: B007  # the place of an unreadable one
             if row is not None:
                 out.append(read(row, None))
     except Misread as problem:
@@ -199,9 +199,9 @@ def rows_apart(
     bad: Callable[[int, Any, Exception], Any],
     key: str | None,
 ) -> list[Any]:
-    """Return every element of an array, with what `bad` makes of each that cannot be read.
+    """Return every element of an array, with the result of `bad` for unreadable ones.
 
-    A null in place of the array is an empty one; a null inside it is bad.
+    Null is an empty array. A null inside an array is unreadable.
 
     Raises:
         Misread: It is no array, or more than `MOST_BAD_ROWS` of its elements cannot be read.
@@ -215,7 +215,7 @@ def rows_apart(
     index, row, bad_rows = 0, None, 0
     while True:
         try:
-            for index, row in numbered:  # noqa: B007  # the place, should one not be readable
+            for index, row in numbered:  # noqa: B007  # the place of an unreadable one
                 out.append(read(row, None))
         except (Misread, RecursionError, OverflowError, ValueError) as problem:
             bad_rows += 1

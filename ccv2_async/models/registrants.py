@@ -35,7 +35,7 @@ __all__ = [
 
 
 class AttendanceStatus(StrEnum):
-    """Whether a registrant came."""
+    """The attendance of a registrant."""
 
     ATTENDED = "ATTENDED"
     NOT_ATTENDED = "NOT_ATTENDED"
@@ -164,7 +164,7 @@ class OrderLine(Model):
 
 @attrs.frozen(weakref_slot=False)
 class RegistrantOrder(Model):
-    """What a registrant ordered.
+    """The order of a registrant.
 
     Attributes:
         order_id: The order's id.
@@ -211,7 +211,7 @@ class PromocodeInfo(Model):
 
 @attrs.frozen(weakref_slot=False)
 class RegistrantPromocode(Model):
-    """What a promotion code did to an order.
+    """The discount of a promotion code on an order.
 
     Attributes:
         total_discount: The amount, below zero.
@@ -225,7 +225,7 @@ class RegistrantPromocode(Model):
 
 @attrs.frozen(weakref_slot=False)
 class PaymentSummary(Model):
-    """How a registrant pays.
+    """The payment of a registrant.
 
     Attributes:
         payment_status: How the payment stands.

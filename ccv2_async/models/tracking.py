@@ -29,7 +29,7 @@ __all__ = [
 
 
 class TrackingActivityType(StrEnum):
-    """What a reader, or a message, did."""
+    """The kind of a tracking row."""
 
     EMAIL_BOUNCE = "EMAIL_BOUNCE"
     EMAIL_CLICK = "EMAIL_CLICK"
@@ -40,7 +40,7 @@ class TrackingActivityType(StrEnum):
 
 
 class BounceCode(StrEnum):
-    """Why a message came back: B is an address that does not exist; the others are undocumented."""
+    """The reason for a bounce: B is an address that does not exist; the others are undocumented."""
 
     B = "B"
     D = "D"
@@ -52,7 +52,7 @@ class BounceCode(StrEnum):
 
 
 class UnsubscribeSource(StrEnum):
-    """Who ended a subscription."""
+    """The person who ended a subscription."""
 
     ACTION_BY_CUSTOMER = "ACTION_BY_CUSTOMER"
     ACTION_BY_OWNER = "ACTION_BY_OWNER"
@@ -61,13 +61,13 @@ class UnsubscribeSource(StrEnum):
 
 @attrs.frozen(weakref_slot=False)
 class _ReaderActivity(Model):
-    """What every row of a report has.
+    """The fields that every row of a report has.
 
     Attributes:
-        activity_type: What it is.
+        activity_type: The kind of the row.
         campaign_id: The campaign.
         contact_id: The contact.
-        email_address: Its address.
+        email_address: The address of the contact.
     """
 
     activity_type: TrackingActivityType | str | None = None
@@ -81,10 +81,10 @@ class SendActivity(_ReaderActivity):
     """A message that was sent.
 
     Attributes:
-        activity_type: What it is.
+        activity_type: The kind of the row.
         campaign_id: The campaign.
         contact_id: The contact.
-        email_address: Its address.
+        email_address: The address of the contact.
         send_date: When it was sent.
         extra: What the service sent beyond the fields above, and the raw text of dates that are
             None here.
@@ -98,10 +98,10 @@ class OpenActivity(_ReaderActivity):
     """A message that was opened.
 
     Attributes:
-        activity_type: What it is.
+        activity_type: The kind of the row.
         campaign_id: The campaign.
         contact_id: The contact.
-        email_address: Its address.
+        email_address: The address of the contact.
         open_date: When it was opened.
         extra: What the service sent beyond the fields above, and the raw text of dates that are
             None here.
@@ -115,10 +115,10 @@ class ClickActivity(_ReaderActivity):
     """A link that was clicked.
 
     Attributes:
-        activity_type: What it is.
+        activity_type: The kind of the row.
         campaign_id: The campaign.
         contact_id: The contact.
-        email_address: Its address.
+        email_address: The address of the contact.
         click_date: When the link was clicked.
         link_id: The link.
         link_uri: Where the link leads; in reports by contact.
@@ -136,10 +136,10 @@ class ForwardActivity(_ReaderActivity):
     """A message that was forwarded.
 
     Attributes:
-        activity_type: What it is.
+        activity_type: The kind of the row.
         campaign_id: The campaign.
         contact_id: The contact.
-        email_address: Its address.
+        email_address: The address of the contact.
         forward_date: When it was forwarded.
         extra: What the service sent beyond the fields above, and the raw text of dates that are
             None here.
@@ -150,16 +150,16 @@ class ForwardActivity(_ReaderActivity):
 
 @attrs.frozen(weakref_slot=False)
 class BounceActivity(_ReaderActivity):
-    """A message that came back.
+    """A message that bounced.
 
     Attributes:
-        activity_type: What it is.
+        activity_type: The kind of the row.
         campaign_id: The campaign.
         contact_id: The contact.
-        email_address: Its address.
-        bounce_code: Why it came back.
-        bounce_date: When it came back.
-        bounce_description: The same in words.
+        email_address: The address of the contact.
+        bounce_code: The reason for the bounce.
+        bounce_date: When it bounced.
+        bounce_description: The reason in words.
         bounce_message: What the other server said; may be "".
         extra: What the service sent beyond the fields above, and the raw text of dates that are
             None here.
@@ -173,14 +173,14 @@ class BounceActivity(_ReaderActivity):
 
 @attrs.frozen(weakref_slot=False)
 class UnsubscribeActivity(_ReaderActivity):
-    """A reader who left.
+    """A reader who unsubscribed.
 
     Attributes:
-        activity_type: What it is.
+        activity_type: The kind of the row.
         campaign_id: The campaign.
         contact_id: The contact.
-        email_address: Its address.
-        unsubscribe_date: When the reader left.
+        email_address: The address of the contact.
+        unsubscribe_date: When the reader unsubscribed.
         unsubscribe_source: Who ended it.
         unsubscribe_reason: Why; may be "".
         extra: What the service sent beyond the fields above, and the raw text of dates that are
@@ -197,27 +197,27 @@ class TrackingActivity(_ReaderActivity):
     """A row of a report of everything; `activity_type` says which dates and details are there.
 
     Attributes:
-        activity_type: What it is.
+        activity_type: The kind of the row.
         campaign_id: The campaign.
         contact_id: The contact.
-        email_address: Its address.
+        email_address: The address of the contact.
         send_date: When it was sent.
         open_date: When it was opened.
         click_date: When the link was clicked.
         link_id: The link.
         link_uri: Where the link leads; in reports by contact.
         forward_date: When it was forwarded.
-        bounce_code: Why it came back.
-        bounce_date: When it came back.
-        bounce_description: The same in words.
+        bounce_code: The reason for the bounce.
+        bounce_date: When it bounced.
+        bounce_description: The reason in words.
         bounce_message: What the other server said; may be "".
-        unsubscribe_date: When the reader left.
+        unsubscribe_date: When the reader unsubscribed.
         unsubscribe_source: Who ended it.
         unsubscribe_reason: Why; may be "".
-        opens: Openings.
+        opens: Opens.
         clicks: Clicks.
-        bounces: Messages that came back.
-        forwards: Forwardings.
+        bounces: Bounced messages.
+        forwards: Forwards.
         extra: What the service sent beyond the fields above, and the raw text of dates that are
             None here.
     """
@@ -243,15 +243,15 @@ class TrackingActivity(_ReaderActivity):
 
 @attrs.frozen(weakref_slot=False)
 class ContactTrackingSummary(Model):
-    """What one contact did with all campaigns.
+    """The counts of one contact over all campaigns.
 
     Attributes:
         sends: Messages sent to it.
-        opens: Openings.
+        opens: Opens.
         clicks: Clicks.
-        forwards: Forwardings.
-        unsubscribes: Times it left.
-        bounces: Messages that came back.
+        forwards: Forwards.
+        unsubscribes: Times it unsubscribed.
+        bounces: Bounced messages.
         contact_id: The contact.
         extra: What the service sent beyond the fields above.
     """
@@ -267,15 +267,15 @@ class ContactTrackingSummary(Model):
 
 @attrs.frozen(weakref_slot=False)
 class ContactCampaignSummary(Model):
-    """What one contact did with one campaign.
+    """The counts of one contact for one campaign.
 
     Attributes:
         campaign_id: The campaign.
         contact_id: The contact.
-        opens: Openings.
+        opens: Opens.
         clicks: Clicks.
-        forwards: Forwardings.
-        bounces: Messages that came back.
+        forwards: Forwards.
+        bounces: Bounced messages.
         extra: What the service sent beyond the fields above.
     """
 

@@ -21,21 +21,22 @@ class Account(Resource):
     """`client.account`: who the account belongs to, and its confirmed addresses."""
 
     async def info(self) -> AccountInfo:
-        """Who the account belongs to.
+        """Return who the account belongs to.
 
         Source: "Account summary information", GET, of the service's documentation.
         """
         return await self._get(AccountInfo, "/account/info", what="account information")
 
     async def update_info(self, **changes: Unpack[AccountChanges]) -> AccountInfo:
-        """The changed information; what is not given stays as it is, None erases.
+        """Change fields of the account information, and return the result.
 
-        It is read first and sent back with the changes: two calls. `replace_info` is the one
-        call, for information that you have read yourself.
+        A field that is not given keeps its value, and None erases it. This makes two calls: it
+        reads the information and sends it back with the changes. If you have read it yourself,
+        `replace_info` makes one call.
 
         Args:
             changes: The new values, by the names of `AccountInfo`. `organization_addresses`
-                replaces all that are stored, and each needs `line1`.
+                replaces all stored addresses, and each needs `line1`.
 
         Source: "Account summary information", PUT, of the service's documentation.
         """
@@ -43,7 +44,7 @@ class Account(Resource):
         return await self._update(AccountInfo, "/account/info", changes, AccountInfo, what=what)
 
     async def replace_info(self, info: AccountInfo) -> AccountInfo:
-        """The information as the service keeps it after taking the whole that is given.
+        """Replace the account information, and return what the service stored.
 
         Source: "Account summary information", PUT, of the service's documentation.
         """
@@ -60,11 +61,11 @@ class Account(Resource):
         status: VerifiedEmailStatus | str | None = None,
         on_bad_row: OnBadRow = "raise",
     ) -> list[VerifiedEmailAddress]:
-        """The addresses of the account; campaigns may be sent from those that are CONFIRMED.
+        """Return the addresses of the account. Campaigns can be sent from CONFIRMED ones.
 
         Args:
             status: ALL, CONFIRMED or UNCONFIRMED.
-            on_bad_row: "skip" to leave out rows that cannot be read, and log how many they are.
+            on_bad_row: "skip" to leave out rows that cannot be read, and log how many.
 
         Source: "Verified e-mail addresses", GET, of the service's documentation.
         """
@@ -77,15 +78,15 @@ class Account(Resource):
         )
 
     async def add_verified_email(self, email_address: str) -> VerifiedEmailAddress:
-        """The address, which is UNCONFIRMED until its owner follows the link in the service's mail.
+        """Add an address. It is UNCONFIRMED until its owner follows the link in the service's mail.
 
-        For an address that is there but unconfirmed, another such mail goes out. The service
-        takes 200 of these calls a day.
+        If the address exists but is unconfirmed, the service sends another mail. It accepts 200
+        of these calls a day.
 
         Raises:
-            Conflict: The address is confirmed already.
-            OutcomeUnknown: No answer came; the mail may have gone out. Safe to try again: yes, at
-                the price of a second mail.
+            Conflict: The address is already confirmed.
+            OutcomeUnknown: No answer came; the mail may have been sent. Safe to try again: yes, but
+                a second mail may be sent.
 
         Source: "Verified e-mail addresses", POST, of the service's documentation.
         """

@@ -1,4 +1,4 @@
-"""E-mail campaigns: write, preview, try out, schedule."""
+"""Email campaigns: write, preview, test and schedule them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FILTERS = ("ALL", "DRAFT", "RUNNING", "SENT", "SCHEDULED", "DELETED")
 
 
 class Campaigns(Resource):
-    """`client.campaigns`: the e-mail campaigns of the account, and when they are sent."""
+    """`client.campaigns`: the email campaigns of the account, and when they are sent."""
 
     def all(
         self,
@@ -42,15 +42,15 @@ class Campaigns(Resource):
         limit: int | None = None,
         on_bad_row: OnBadRow = "raise",
     ) -> Listing[CampaignSummary]:
-        """The campaigns, in brief: id, name, status and date. `get` has the rest.
+        """List the campaigns in brief: id, name, status and date. `get` returns all details.
 
-        They come sorted by status; deleted ones only when they are asked for.
+        They are sorted by status. Deleted ones are listed only on request.
 
         Args:
             status: ALL, DRAFT, RUNNING, SENT, SCHEDULED or DELETED.
-            modified_since: Only campaigns that were changed since; with a time zone.
-            limit: Rows in a page, from 1 to 50; the service gives 50 unless asked.
-            on_bad_row: "skip" to go on behind rows that cannot be read; see `Listing`.
+            modified_since: Only campaigns that have changed since then. Needs a time zone.
+            limit: Rows in a page, from 1 to 50. The default is 50.
+            on_bad_row: "skip" to continue after rows that cannot be read; see `Listing`.
 
         Source: "E-mail campaign collection", GET, of the service's documentation.
         """
@@ -65,7 +65,7 @@ class Campaigns(Resource):
         )
 
     async def get(self, campaign_id: str, *, update_summary: bool = False) -> Campaign:
-        """One campaign with its content.
+        """Return one campaign with its content.
 
         Args:
             campaign_id: The campaign.
@@ -84,15 +84,15 @@ class Campaigns(Resource):
         )
 
     async def create(self, campaign: CampaignWrite) -> Campaign:
-        """A new campaign, a DRAFT; `create_schedule` sends it.
+        """Create a campaign as a DRAFT; `create_schedule` sends it.
 
         Args:
-            campaign: Its content; the addresses it is from must be confirmed ones of the account.
+            campaign: Its content. The sender addresses must be confirmed addresses of the account.
 
         Raises:
-            Conflict: There is a campaign of that name already.
-            OutcomeUnknown: No answer came; it may exist. Safe to try again: yes in this case, as
-                a second one is refused with `Conflict`.
+            Conflict: There is already a campaign with that name.
+            OutcomeUnknown: No answer came; it may exist. Safe to try again: yes, because
+                the service refuses a second one with `Conflict`.
 
         Source: "E-mail campaign collection", POST, of the service's documentation.
         """
@@ -105,10 +105,11 @@ class Campaigns(Resource):
         )
 
     async def update(self, campaign_id: str, **changes: Unpack[CampaignChanges]) -> Campaign:
-        """The changed campaign; what is not given stays as it is, None erases.
+        """Change fields of a campaign, and return the result.
 
-        The service replaces the whole campaign, so it is read first and sent back with the
-        changes: two calls. `replace` is the one call, for a campaign that you have read yourself.
+        A field that is not given keeps its value, and None erases it. This makes two calls: it
+        reads the campaign and sends it back with the changes. If you have read it yourself,
+        `replace` makes one call.
 
         Args:
             campaign_id: The campaign.
@@ -121,9 +122,9 @@ class Campaigns(Resource):
         return await self._update(Campaign, path, changes, CampaignWrite, what=what)
 
     async def replace(self, campaign: Campaign) -> Campaign:
-        """The campaign as the service keeps it after taking the whole that is given.
+        """Replace a campaign, and return what the service stored.
 
-        What it leaves out is erased, except for read-only fields. The content and style of a
+        Fields that are None are erased, except for read-only fields. The content and style of a
         STOCK campaign cannot be changed.
 
         Source: "E-mail campaign resource", PUT, of the service's documentation.
@@ -137,7 +138,7 @@ class Campaigns(Resource):
         )
 
     async def delete(self, campaign_id: str) -> None:
-        """Delete a campaign; only the website can restore it. A SCHEDULED one cannot be deleted.
+        """Delete a campaign. Only the website can restore it. A SCHEDULED one cannot be deleted.
 
         Raises:
             NotFound: There is no campaign with that id.
@@ -150,7 +151,7 @@ class Campaigns(Resource):
         )
 
     async def preview(self, campaign_id: str) -> CampaignPreview:
-        """A campaign as its readers will see it. XHTML campaigns have no preview.
+        """Return a campaign as its readers will see it. XHTML campaigns have no preview.
 
         Raises:
             NotFound: There is no such campaign, or it has no preview.
@@ -171,13 +172,13 @@ class Campaigns(Resource):
         format: TestSendFormat | str = TestSendFormat.HTML_AND_TEXT,  # noqa: A002  # the service's own word
         personal_message: str | None = None,
     ) -> TestSend:
-        """What was sent, once a campaign has gone to a few addresses as a trial.
+        """Send a campaign to a few addresses as a test, and return what was sent.
 
         Args:
             campaign_id: A campaign that is DRAFT, SENT or SCHEDULED.
-            email_addresses: One to five of them; unconfirmed ones 50 in 24 hours.
+            email_addresses: From one to five. At most 50 unconfirmed ones in 24 hours.
             format: HTML, TEXT or HTML_AND_TEXT.
-            personal_message: A word to the readers.
+            personal_message: A message to the readers.
 
         Raises:
             OutcomeUnknown: No answer came; it may have been sent. Safe to try again: only if a
@@ -198,7 +199,7 @@ class Campaigns(Resource):
     async def schedules(
         self, campaign_id: str, *, on_bad_row: OnBadRow = "raise"
     ) -> list[Schedule]:
-        """When a campaign is sent; only SCHEDULED ones have a schedule.
+        """Return when a campaign is sent. Only SCHEDULED ones have a schedule.
 
         Raises:
             NotFound: The campaign has no schedule.
@@ -213,7 +214,7 @@ class Campaigns(Resource):
         )
 
     async def get_schedule(self, campaign_id: str, schedule_id: str) -> Schedule:
-        """One schedule of a campaign.
+        """Return one schedule of a campaign.
 
         Raises:
             NotFound: There is no such schedule.
@@ -227,15 +228,16 @@ class Campaigns(Resource):
         )
 
     async def create_schedule(self, campaign_id: str, scheduled_date: datetime | None) -> Schedule:
-        """The schedule of a campaign that will be sent.
+        """Schedule a campaign, and return the schedule.
 
         Args:
-            campaign_id: A campaign that is DRAFT or SENT; one that was sent goes only to contacts
-                that were added since.
-            scheduled_date: When, with a time zone, at least 20 minutes ahead; None sends it now.
+            campaign_id: A campaign that is DRAFT or SENT. A SENT one goes only to contacts that
+                were added since.
+            scheduled_date: When to send it, with a time zone and at least 20 minutes ahead. None
+                sends it now.
 
         Raises:
-            Conflict: The campaign's state does not allow it.
+            Conflict: The status of the campaign does not allow it.
             OutcomeUnknown: No answer came; it may be scheduled. Safe to try again: no; look at
                 `schedules` first.
 
@@ -251,19 +253,19 @@ class Campaigns(Resource):
     async def update_schedule(
         self, campaign_id: str, schedule_id: str, scheduled_date: datetime
     ) -> Schedule:
-        """The changed schedule; a date is all it has, so nothing is read first.
+        """Change the date of a schedule, and return the schedule.
 
         Args:
             campaign_id: The campaign.
             schedule_id: Its schedule.
-            scheduled_date: When it is sent, with a time zone.
+            scheduled_date: When to send it, with a time zone.
 
         Raises:
             NotFound: There is no such schedule.
 
         Source: "Campaign schedule resource", PUT, of the service's documentation.
         """
-        # Without a date it would ask for "now", which nobody may say by accident.
+        # Without a date the service would send the campaign at once.
         check({"scheduled_date": scheduled_date}, {"scheduled_date": Rule(required=True)})
         return await self._replace(
             Schedule,
@@ -273,7 +275,7 @@ class Campaigns(Resource):
         )
 
     async def delete_schedule(self, campaign_id: str, schedule_id: str) -> None:
-        """Take a campaign off its schedule: it is not sent.
+        """Delete a schedule. The campaign is not sent.
 
         Raises:
             NotFound: There is no such schedule.

@@ -1,4 +1,4 @@
-"""Contacts: find, add, change, take off lists, and opt out."""
+"""Contacts: find, add, change, remove from lists, and opt out."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ if TYPE_CHECKING:
 
 
 UPSERT_ATTEMPTS = 8
-"""How often `upsert` begins again when others change the same contact."""
+"""The number of attempts of `upsert` while others change the same contact."""
 
 UPSERT_PAUSE = 0.5
 UPSERT_LOOK = 50
 
 SUBSCRIBED = frozenset({ContactStatus.ACTIVE, ContactStatus.UNCONFIRMED})
-"""The states of a contact that is where an upsert wants it."""
+"""The statuses in which `upsert` can leave a contact as it is."""
 
 
 class Contacts(Resource):
-    """`client.contacts`: the people that the account writes to."""
+    """`client.contacts`: the people whom the account sends mail to."""
 
     def all(
         self,
@@ -61,16 +61,16 @@ class Contacts(Resource):
         limit: int | None = None,
         on_bad_row: OnBadRow = "raise",
     ) -> Listing[Contact]:
-        """The contacts of the account, or those that are asked for.
+        """List the contacts of the account, or those that match.
 
         Args:
             email: The exact address; `await client.contacts.all(email=...).first()` is the
                 contact that has it, or None.
             status: One of `ContactStatus`, or "ALL".
-            modified_since: Only contacts that were changed since; with a time zone.
-            include_contact_id: Whether each comes with `contact_id`, its UUID for migrations.
-            limit: Rows in a page, from 1 to 500; the service gives 50 unless asked.
-            on_bad_row: "skip" to go on behind rows that cannot be read; see `Listing`.
+            modified_since: Only contacts that have changed since then. Needs a time zone.
+            include_contact_id: Whether each has a `contact_id`, its UUID for migrations.
+            limit: Rows in a page, from 1 to 500. The default is 50.
+            on_bad_row: "skip" to continue after rows that cannot be read; see `Listing`.
 
         Source: "Contacts collection", GET, of the service's documentation.
         """
@@ -89,7 +89,7 @@ class Contacts(Resource):
         )
 
     async def get(self, contact_id: str) -> Contact:
-        """One contact.
+        """Return one contact.
 
         Raises:
             NotFound: There is no contact with that id.
@@ -103,17 +103,17 @@ class Contacts(Resource):
     async def create(
         self, contact: ContactWrite, *, action_by: ActionBy | str | None = None
     ) -> Contact:
-        """A new contact, on one list at least.
+        """Create a contact on at least one list.
 
         Args:
-            contact: Who it is; exactly one e-mail address.
-            action_by: ACTION_BY_VISITOR when the contact signed up itself, which decides its
-                opt-in source and the welcome mail; the owner acts unless given.
+            contact: The contact, with exactly one email address.
+            action_by: ACTION_BY_VISITOR if the contact signed up itself. It decides the opt-in
+                source and the welcome mail. By default the owner acts.
 
         Raises:
-            Conflict: There is an active contact with that address already.
-            OutcomeUnknown: No answer came; it may exist. Safe to try again: yes in this case, as
-                a second one is refused with `Conflict`.
+            Conflict: There is already an active contact with that address.
+            OutcomeUnknown: No answer came; it may exist. Safe to try again: yes, because
+                the service refuses a second one with `Conflict`.
 
         Source: "Contacts collection", POST, of the service's documentation.
         """
@@ -133,10 +133,11 @@ class Contacts(Resource):
         action_by: ActionBy | str | None = None,
         **changes: Unpack[ContactChanges],
     ) -> Contact:
-        """The changed contact; what is not given stays as it is, None erases.
+        """Change fields of a contact, and return the result.
 
-        The service replaces the whole contact, so it is read first and sent back with the
-        changes: two calls. `replace` is the one call, for a contact that you have read yourself.
+        A field that is not given keeps its value, and None erases it. This makes two calls: it
+        reads the contact and sends it back with the changes. If you have read it yourself,
+        `replace` makes one call.
 
         Args:
             contact_id: The contact.
@@ -171,9 +172,9 @@ class Contacts(Resource):
         - There is no such contact: it is created.
         - ACTIVE: it is updated, and not written at all if nothing changes.
         - UNCONFIRMED: it is updated, and stays UNCONFIRMED until it follows the link in its mail.
-        - REMOVED, which is on no list: it is put on the lists again.
+        - REMOVED, which is on no list: it is added to the lists again.
         - OPTOUT: only the contact itself can opt back in. With `action_by="ACTION_BY_VISITOR"`,
-          which says that it has signed up itself, it is put on the lists; otherwise `OptedOut` is
+          which says that it signed up itself, it is added to the lists. Otherwise `OptedOut` is
           raised.
 
         Calls of one process for the same address wait for each other. The service cannot lock a
@@ -183,15 +184,15 @@ class Contacts(Resource):
 
         Args:
             email: The address.
-            lists: Lists to put it on, one at least: ids or references.
+            lists: The lists to add it to, at least one: ids or references.
             action_by: Who acts; see `create`.
             changes: Values to set, by the names of `ContactWrite`; None erases one.
 
         Raises:
-            InvalidField: A value that the service would refuse. Nothing was sent.
+            InvalidField: The service would refuse a value. Nothing was sent.
             OptedOut: The contact has opted out, and the owner acts. Nothing was changed.
-            ConstantContactError: As `create` and `update`. Safe to try again: yes, as the same
-                call ends in the same place.
+            ConstantContactError: As `create` and `update`. Safe to try again: yes, running it
+                again is safe.
 
         Source: "Contacts collection", GET and POST, and "Contacts resource", PUT, of the service's
         documentation.
@@ -247,7 +248,7 @@ class Contacts(Resource):
         changes: dict[str, Any],
         action_by: str | None,
     ) -> Contact | None:
-        """Write what is new, and return the contact; None if the lists were replaced since."""
+        """Write the changes, and return the contact, or None if its lists were replaced since."""
         if _has_opted_out(found) and action_by != ActionBy.ACTION_BY_VISITOR:
             raise _opted_out(found, "Nothing was changed.")
         ids = {str(ref.id) for ref in wanted.lists}
@@ -275,9 +276,9 @@ class Contacts(Resource):
     async def replace(
         self, contact: Contact, *, action_by: ActionBy | str | None = None
     ) -> Contact:
-        """The contact as the service keeps it after taking the whole that is given.
+        """Replace a contact, and return what the service stored.
 
-        What it leaves out is erased, except for read-only fields.
+        Fields that are None are erased, except for read-only fields.
 
         Args:
             contact: The whole contact, as it was read and then changed.
@@ -308,7 +309,7 @@ class Contacts(Resource):
         )
 
     async def remove_from_lists(self, contact_id: str) -> None:
-        """Take a contact off every list.
+        """Remove a contact from every list.
 
         Raises:
             NotFound: There is no contact with that id.
@@ -321,7 +322,7 @@ class Contacts(Resource):
         )
 
     async def remove_from_list(self, contact_id: str, list_id: str) -> None:
-        """Take a contact off one list.
+        """Remove a contact from one list.
 
         Raises:
             NotFound: There is no such contact or no such list.
@@ -334,7 +335,7 @@ class Contacts(Resource):
         )
 
     async def create_signup_form(self, form: SignupFormWrite) -> SignupForm:
-        """A new sign-up form, with the URL where people sign up.
+        """Create a sign-up form, and return it with the URL where people sign up.
 
         Raises:
             OutcomeUnknown: No answer came; it may exist. Safe to try again: only if a second
@@ -350,8 +351,8 @@ class Contacts(Resource):
         )
 
 
-# Locks of the addresses that are being written, as long as somebody holds or awaits them. A lock
-# belongs to its event loop, so the loop is a part of the key.
+# The locks of addresses that `upsert` is writing. They live as long as a call holds or awaits them.
+# A lock belongs to its event loop, so the loop is part of the key.
 _LOCKS: WeakValueDictionary[tuple[int, str, str], asyncio.Lock] = WeakValueDictionary()
 
 
@@ -380,10 +381,10 @@ def _opted_out(contact: Contact, done: str) -> OptedOut:
 
 
 def _check_addresses(addresses: Iterable[Address]) -> None:
-    """Refuse a second address of a type; the service takes one PERSONAL and one BUSINESS.
+    """Validate that no address type occurs twice: the service takes one of each.
 
     Raises:
-        InvalidField: There are two of a type. Nothing was sent.
+        InvalidField: Two addresses have the same type. Nothing was sent.
     """
     seen: set[str] = set()
     for index, address in enumerate(addresses):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Lists(Resource):
-    """`client.lists`: the account's contact lists, 1,000 at most."""
+    """`client.lists`: the account's contact lists, at most 1,000."""
 
     async def all(
         self,
@@ -27,12 +27,12 @@ class Lists(Resource):
         include_list_id: bool = False,
         on_bad_row: OnBadRow = "raise",
     ) -> list[ContactList]:
-        """Every contact list of the account; they come in one answer, without pages.
+        """Return every contact list of the account. They come in one answer, without pages.
 
         Args:
-            modified_since: Only lists that were changed since; with a time zone.
-            include_list_id: Whether each comes with `list_id`, its UUID for migrations.
-            on_bad_row: "skip" to leave out rows that cannot be read, and log how many they are.
+            modified_since: Only lists that have changed since then. Needs a time zone.
+            include_list_id: Whether each has a `list_id`, its UUID for migrations.
+            on_bad_row: "skip" to leave out rows that cannot be read, and log how many.
 
         Source: "Contact list collection", GET, of the service's documentation.
         """
@@ -42,7 +42,7 @@ class Lists(Resource):
         )
 
     async def get(self, list_id: str) -> ContactList:
-        """One contact list.
+        """Return one contact list.
 
         Raises:
             NotFound: There is no list with that id.
@@ -56,16 +56,16 @@ class Lists(Resource):
     async def create(
         self, name: str, *, status: ContactListStatus | str = ContactListStatus.ACTIVE
     ) -> ContactList:
-        """A new contact list.
+        """Create a contact list.
 
         Args:
-            name: At most 255 characters; no other list may have it.
+            name: At most 255 characters. It must be unique.
             status: ACTIVE, HIDDEN or REMOVED.
 
         Raises:
-            Conflict: There is a list of that name already.
-            OutcomeUnknown: No answer came; it may exist. Safe to try again: yes in this case, as
-                a second one is refused with `Conflict`.
+            Conflict: There is already a list with that name.
+            OutcomeUnknown: No answer came; it may exist. Safe to try again: yes, because
+                the service refuses a second one with `Conflict`.
 
         Source: "Contact list collection", POST, of the service's documentation.
         """
@@ -77,10 +77,10 @@ class Lists(Resource):
         )
 
     async def update(self, list_id: str, **changes: Unpack[ListChanges]) -> ContactList:
-        """The changed list; what is not given stays as it is.
+        """Change fields of a contact list, and return the result.
 
-        The service replaces the whole list, so it is read first and sent back with the changes:
-        two calls. `replace` is the one call, for a list that you have read yourself.
+        A field that is not given keeps its value. This makes two calls: it reads the list and
+        sends it back with the changes. If you have read it yourself, `replace` makes one call.
 
         Source: "Contact list resource", PUT, of the service's documentation.
         """
@@ -88,9 +88,9 @@ class Lists(Resource):
         return await self._update(ContactList, path, changes, ContactListWrite, what=what)
 
     async def replace(self, contact_list: ContactList) -> ContactList:
-        """The list as the service keeps it after taking the whole that is given.
+        """Replace a contact list, and return what the service stored.
 
-        What it leaves out is erased, except for read-only fields.
+        Fields that are None are erased, except for read-only fields.
 
         Source: "Contact list resource", PUT, of the service's documentation.
         """
@@ -123,13 +123,13 @@ class Lists(Resource):
         limit: int | None = None,
         on_bad_row: OnBadRow = "raise",
     ) -> Listing[Contact]:
-        """The contacts on one list.
+        """List the contacts on one list.
 
         Args:
             list_id: The list.
-            modified_since: Only contacts that were changed since; with a time zone.
-            limit: Rows in a page, from 1 to 500; the service gives 50 unless asked.
-            on_bad_row: "skip" to go on behind rows that cannot be read; see `Listing`.
+            modified_since: Only contacts that have changed since then. Needs a time zone.
+            limit: Rows in a page, from 1 to 500. The default is 50.
+            on_bad_row: "skip" to continue after rows that cannot be read; see `Listing`.
 
         Source: "Contact list membership collection" page of the service's documentation.
         """
