@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ccv2_async import errors
+from ccv2_async import Timeouts, errors
 from ccv2_async.observe import CallSent, OutageBegan, OutageEnded
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.uploads.many import BulkState
@@ -215,3 +215,29 @@ async def test_progress_says_how_long_the_outage_has_lasted(
     assert results[0].state is BulkState.DONE
     assert any(seconds is not None for seconds in seen)
     assert seen[-1] is None
+
+
+@pytest.mark.parametrize("is_long", [False, True], ids=["short", "long"])
+async def test_a_service_that_never_answers_is_waited_for_like_one_that_refuses(
+    connect: Callable[..., Any],
+    sandbox: Sandbox,
+    pictures: Callable[..., list[Path]],
+    tmp_path: Path,
+    is_long: bool,
+) -> None:
+    paths, journal = pictures(*(f"{n}.png" for n in range(FILES))), tmp_path / "j.db"
+    quick = {"timeouts": Timeouts(read=1.0)}
+    sandbox.admin.fault("hang", None, "*", skip=40, times=None)
+    if is_long:
+        with pytest.raises(errors.ServiceUnavailable, match="not been available for 15 minutes"):
+            await run(await connect(sandbox, **quick), paths, journal)
+        sandbox.admin.clear_faults()
+        client = await connect(sandbox)
+    else:
+        client = await connect(sandbox, **quick, on_event=Events(6, sandbox.admin.clear_faults))
+
+    results = await run(client, paths, journal)
+
+    assert {(result.state, str(result.error or "")) for result in results} == {(BulkState.DONE, "")}
+    assert len(sandbox.admin.files()) == FILES
+    assert cost(sandbox) <= 1.2
