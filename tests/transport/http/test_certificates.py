@@ -102,7 +102,7 @@ async def test_an_https_client_is_refused_when_it_opens(
     check(caught.value, variable, reason)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 async def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = file_of(b"x")(tmp_path)
     path.chmod(0)
