@@ -350,7 +350,7 @@ class ConstantContact:
             seconds: The time from now on; None adds no limit.
 
         Raises:
-            InvalidField: It is no number above zero.
+            InvalidField: It is not a number above zero.
         """
         return self._open_parts.session.deadline(checked_seconds(seconds, "seconds"))
 
@@ -406,7 +406,7 @@ class ConstantContact:
             activity_id: As `activities.all()` lists it; the service keeps them for 14 days.
 
         Raises:
-            InvalidField: It is no id.
+            InvalidField: It is not an id.
         """
         parts = self._open_parts
         now = self._clock.time()
@@ -509,7 +509,7 @@ class ConstantContact:
         """The pollers in the order in which their jobs end, well or not; await each for the rest.
 
         Raises:
-            InvalidField: One of them is no poller. Nothing was asked.
+            InvalidField: One of them is not a poller. Nothing was asked.
             PollTimeout: A job did not end within 15 minutes (uploads) or 24 hours (activities). It
                 goes on, and waiting again is safe.
             ConstantContactError: The service refuses to be asked; nothing is lost, call it again.
@@ -539,7 +539,7 @@ class ConstantContact:
                 the first one once all have ended.
 
         Raises:
-            InvalidField: One of them is no poller. Nothing was asked.
+            InvalidField: One of them is not a poller. Nothing was asked.
             JobError: A job failed, or had not ended after 15 minutes (uploads) or 24 hours
                 (activities); the others have ended too, and awaiting them is free.
         """
@@ -555,7 +555,7 @@ class ConstantContact:
         not known for minutes is lost, and reported as such. Nothing is waited for.
 
         Raises:
-            InvalidField: They are no tokens in a row. Nothing was asked.
+            InvalidField: They are not a list of tokens. Nothing was asked.
             TokenError: One of the tokens cannot be used; nothing was asked.
         """
         parts = self._open_parts
@@ -674,7 +674,7 @@ def rate_of(text: str, where: str) -> float | None:
     """Calls a second from a text; None for 0, which lifts the limit.
 
     Raises:
-        InvalidField: It is no number of 0 or more.
+        InvalidField: It is not a number of 0 or more.
     """
     try:
         rate = float(text)

@@ -68,7 +68,7 @@ async def open_client(service: Service, **more: Any) -> AsyncIterator[ConstantCo
         more: Further options of the client.
 
     Raises:
-        UsageError: Credentials or parts are missing, or the rate is no number.
+        UsageError: Credentials or parts are missing, or the rate is not a number.
     """
     limits: dict[str, Any] = {}
     if service.rate is not None:

@@ -38,7 +38,7 @@ class Wait:
     Attributes:
         output: Where it is told.
         service: The options of the command.
-        ids_too: Whether what is no token is the id of an activity.
+        ids_too: Whether anything but a token is the id of an activity.
     """
 
     output: Output

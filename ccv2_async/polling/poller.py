@@ -112,7 +112,7 @@ class Poller(Generic[Result_co]):
                 unless given.
 
         Raises:
-            InvalidField: The timeout is no number.
+            InvalidField: The timeout is not a number.
             PollTimeout: The time, or a deadline of the client, was up; the job goes on, and waiting
                 again is safe.
             JobError: The job failed; the exception carries its last status and its token.

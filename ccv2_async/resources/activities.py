@@ -342,7 +342,7 @@ class Activities(Resource):
             lane: Who goes first when calls wait for the quota.
 
         Raises:
-            InvalidField: There is no list, or one that is no id. Nothing was sent.
+            InvalidField: There is no list, or one is not an id. Nothing was sent.
             ConstantContactError: See `errors`. Safe to try again: yes.
 
         Source: "Clear contact lists" page of the service's documentation.

@@ -106,7 +106,7 @@ class WorkerSettings:
             given: Settings by name.
 
         Raises:
-            InvalidField: A variable is no number where one is needed.
+            InvalidField: A variable has to be a number and is not.
         """
         variables = os.environ if environment is None else environment
         found: dict[str, Any] = {}

@@ -24,6 +24,7 @@ ODD = {
     r"\b(tell|tells|told) of\b": "report, call with, notify about",
     r"who waits\b": "waiter",
     r"\b(is|are) no \w+ of workers\b": "is not a worker ...",
+    r"(?<!there.)\b(is|are) no (number|id|poller|token)\b": "is not a ...",
     r"\bbef(all|ell)": "happen to, concern",
 }
 """Patterns, and what to write instead."""

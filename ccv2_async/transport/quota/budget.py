@@ -81,7 +81,7 @@ class Budget:
         clock: The time it runs on.
 
     Raises:
-        InvalidField: A limit that is no number above zero.
+        InvalidField: A limit is not a number above zero.
     """
 
     def __init__(
