@@ -40,6 +40,7 @@ class Totals:
     Args:
         items: All that will be in the run.
         quota: Where calls are counted.
+        finished: Those that an earlier run has finished, as far as is known. They take no time.
         clock: The time that speeds are taken on.
 
     Attributes:
@@ -56,6 +57,7 @@ class Totals:
         items: Iterable[JobItem],
         quota: Quota,
         *,
+        finished: Iterable[JobItem] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         sizes = [item.size for item in items]
@@ -73,7 +75,9 @@ class Totals:
         self._sized = self._bytes > 0
         self._bytes_handed = 0
         self._handed = 0
-        self._not_sent = 0
+        self._finished = set(finished)
+        self._not_sent = len(self._finished)
+        self._bytes -= sum(item.size for item in self._finished)
         self._samples: deque[tuple[float, int, int]] = deque([(self._began, 0, 0)])
 
     @property
@@ -103,6 +107,10 @@ class Totals:
 
     def _hand_over(self, item: JobItem) -> None:
         self.earlier += item.earlier
+        if item in self._finished:  # it counts already, as one that is not sent
+            self._finished.remove(item)
+            self._not_sent -= 1
+            self._bytes += item.size
         if item.attempt:
             self._handed += 1
             self._bytes_handed += item.size

@@ -41,6 +41,7 @@ from ccv2_async.cli.totals import Totals
 from ccv2_async.cli.wording import told
 from ccv2_async.transport.calls.outage import OUTAGE_TIMEOUT
 from ccv2_async.uploads.many.items import FileToUpload
+from ccv2_async.uploads.many.journal import entries
 from ccv2_async.uploads.many.results import BulkState
 from ccv2_async.uploads.prepare import OnDuplicate  # noqa: TC001  # read by cyclopts
 
@@ -187,7 +188,7 @@ class _Batch:
     async def _upload(self, client: ConstantContact, found: Sequence[intake.Found]) -> None:
         self.items = {file.path: JobItem(file.path, file.size) for file in found}
         items = list(self.items.values())
-        totals = Totals(items, client.budget)
+        totals = Totals(items, client.budget, finished=await self._finished())
         results_come = self.output.as_json or not self.wait
         async with shown(items, self.output, totals, results_come=results_come) as display:
             under_way = _Run(self, client, display, totals)
@@ -207,6 +208,21 @@ class _Batch:
         if self.wait:
             self.tell_unfinished(items)
         self.sum_up(totals)
+
+    async def _finished(self) -> list[JobItem]:
+        """Return the files that an earlier run has finished, so that the time left is right."""
+        if self.journal is None or not os.path.exists(self.journal):  # noqa: ASYNC240, PTH110  # a look
+            return []
+        items = {os.path.abspath(path): item for path, item in self.items.items()}  # noqa: PTH100, ASYNC240  # no I/O but getcwd
+        done: dict[str, JobItem] = {}
+        # What is wrong with a journal is said by the upload itself, which comes next.
+        with contextlib.suppress(errors.ConstantContactError):
+            async with aclosing(entries(str(self.journal))) as rows:
+                async for row in rows:
+                    item = items.get(row.path)
+                    if row.state is BulkState.DONE and item and item.size == row.size:
+                        done[row.path] = item
+        return list(done.values())
 
     def _files(self, found: Sequence[intake.Found]) -> list[FileToUpload]:
         return [

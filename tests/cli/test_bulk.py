@@ -12,13 +12,15 @@ import pytest
 
 from ccv2_async.cli.exits import Exit
 from ccv2_async.clock import SystemClock
+from ccv2_async.sandbox import Sandbox
+from tests.cli.conftest import environment_of
+from tests.support.lasting_ports import lasting_port
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
-    from ccv2_async.sandbox import Sandbox
     from tests.cli.conftest import Ran
 
 
@@ -476,6 +478,28 @@ def test_an_upload_that_an_outage_has_stopped_is_healed_by_the_same_command(
     assert healed.code == Exit.OK
     assert "40 of 40 files Active" in healed.err
     assert len(service.admin.files()) == 40
+
+
+def test_a_service_that_refuses_connections_is_healed_by_the_same_command(
+    ccv2: Callable[..., Ran],
+    pictures: Callable[[int], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    command = ("upload", pictures(40), "--journal", tmp_path / "x.db", "--outage-timeout", "60")
+    port = lasting_port()
+    with Sandbox(port, mode="at_once") as sandbox:
+        for name, value in environment_of(sandbox).items():
+            monkeypatch.setenv(name, value)
+    stopped = ccv2(*command)
+    with Sandbox(port, mode="at_once") as sandbox:
+        healed = ccv2(*command)
+        calls = sandbox.admin.requests("POST", "/library/files")
+        assert len(sandbox.admin.files()) == len(calls) == 40
+
+    assert stopped.code == Exit.SOME_FAILED
+    assert "Nothing was sent; check the network" in " ".join(stopped.err.split())
+    assert healed.code == Exit.OK
 
 
 def test_ambiguous_files_are_marked_to_be_sent_again(

@@ -189,6 +189,23 @@ def test_when_all_is_sent_the_service_is_waited_for() -> None:
     assert screen.lines()[-2] == "1 of 1 done · 1.0 kB of 1.0 kB"
 
 
+def test_files_of_an_earlier_run_that_did_not_come_up_yet_take_no_time() -> None:
+    items = [JobItem(f"{number}.png", 1_000) for number in range(100)]
+    now = 0.0
+    totals = Totals(items, Counted(), finished=items[20:], clock=lambda: now)
+    totals.lines()
+    now = 10.0
+    for item in items[:10]:
+        item.stage, item.attempt, item.sent = Stage.AT_SERVICE, 1, 1_000
+        totals.changed(item)
+    assert "10 s to go" in totals.lines()[0]
+    for item in items[20:]:
+        item.stage, item.earlier = Stage.DONE, True
+        totals.changed(item)
+    assert "10 s to go" in totals.lines()[0]
+    assert "80 by an earlier run" in totals.lines()[0]
+
+
 async def test_long_logs_get_failures_and_a_sum_now_and_then(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
