@@ -90,8 +90,7 @@ OPERATIONS = (
         (200, 201, 400, 401, 405, 406, 409, 500),
         _ADDRESSES,
         body=JsonBody.array(
-            Field("object", required=True, model=schemas.VERIFIED_EMAIL_ADDRESS_WRITE),
-            exactly=1,
+            Field("object", required=True, model=schemas.VERIFIED_EMAIL_ADDRESS_WRITE), exactly=1
         ),
     ),
 )

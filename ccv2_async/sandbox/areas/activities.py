@@ -203,10 +203,7 @@ _CREATED = Shape("one", schemas.ACTIVITY_CREATED)
 _CODES = (201, 400, 401, 429, 500)
 _BLANKS = {"blanks_enabled": (Field("boolean"), False)}
 _FILE = FormBody(
-    {
-        "file_name": Field("string", required=True),
-        "lists": Field("string", required=True),
-    },
+    {"file_name": Field("string", required=True), "lists": Field("string", required=True)},
     bulk=True,
 )
 

@@ -201,12 +201,7 @@ def signup_form_create(call: Call) -> Answer:
 
 _ONE = Shape("one", schemas.CONTACT)
 _WRITE = JsonBody.of(schemas.CONTACT_WRITE)
-_ACTION = {
-    "action_by": (
-        Field("string", allowed=_ACTIONS),
-        "ACTION_BY_OWNER",
-    )
-}
+_ACTION = {"action_by": (Field("string", allowed=_ACTIONS), "ACTION_BY_OWNER")}
 
 OPERATIONS = (
     Operation(

@@ -384,13 +384,7 @@ OPERATIONS = (
         body=JsonBody.array(Field("id", required=True)),
     ),
     Operation(
-        "library_files_list",
-        "GET",
-        "/library/files",
-        files_list,
-        READ,
-        _FILES,
-        query=_FILE_QUERY,
+        "library_files_list", "GET", "/library/files", files_list, READ, _FILES, query=_FILE_QUERY
     ),
     Operation(
         "library_file_upload",

@@ -92,24 +92,10 @@ OPERATIONS = (
         Shape("array", schemas.CONTACT_LIST),
         query={"modified_since": SINCE, "include_list_id": (Field("boolean"), False)},
     ),
-    Operation(
-        "list_create",
-        "POST",
-        "/lists",
-        list_create,
-        CREATE,
-        _ONE,
-        body=_WRITE,
-    ),
+    Operation("list_create", "POST", "/lists", list_create, CREATE, _ONE, body=_WRITE),
     Operation("list_get", "GET", "/lists/{listId}", list_get, READ_ONE, _ONE),
     Operation(
-        "list_update",
-        "PUT",
-        "/lists/{listId}",
-        list_update,
-        (*UPDATE, 409),
-        _ONE,
-        body=_WRITE,
+        "list_update", "PUT", "/lists/{listId}", list_update, (*UPDATE, 409), _ONE, body=_WRITE
     ),
     Operation("list_delete", "DELETE", "/lists/{listId}", list_delete, DELETE_ONE),
     Operation(

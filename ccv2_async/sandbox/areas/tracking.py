@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 
     from ccv2_async.sandbox.fields import Model
     from ccv2_async.sandbox.operations import Call
-    from ccv2_async.sandbox.state.tracking import (
-        Deed,
-    )
+    from ccv2_async.sandbox.state.tracking import Deed
 
 _DATES = {
     SEND: "send_date",

@@ -20,10 +20,7 @@ ACCOUNT_INFO = Model(
 
 VERIFIED_EMAIL_ADDRESS = Model(
     "VerifiedEmailAddress",
-    {
-        "email_address": Field("string", required=True),
-        "status": Field("string", read_only=True),
-    },
+    {"email_address": Field("string", required=True), "status": Field("string", read_only=True)},
 )
 
 VERIFIED_EMAIL_ADDRESS_WRITE = Model(

@@ -15,11 +15,7 @@ ACTIVITY_CREATED = Model(
 
 ACTIVITY_ERROR = Model(
     "ActivityError",
-    {
-        "message": Field("string"),
-        "line_number": Field("integer"),
-        "email_address": Field("string"),
-    },
+    {"message": Field("string"), "line_number": Field("integer"), "email_address": Field("string")},
 )
 
 ACTIVITY = Model(
@@ -44,10 +40,7 @@ IMPORT_ADDRESS = Model(
     },
 )
 
-IMPORT_CUSTOM_FIELD = Model(
-    "ImportCustomField",
-    {**fields("string", "name value", required=True)},
-)
+IMPORT_CUSTOM_FIELD = Model("ImportCustomField", {**fields("string", "name value", required=True)})
 
 IMPORT_DATA = Model(
     "ImportData",

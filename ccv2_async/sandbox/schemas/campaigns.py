@@ -20,11 +20,7 @@ TRACKING_SUMMARY = Model(
 )
 
 CLICK_THROUGH_DETAIL = Model(
-    "ClickThroughDetail",
-    {
-        **fields("string", "url url_uid"),
-        "click_count": Field("integer"),
-    },
+    "ClickThroughDetail", {**fields("string", "url url_uid"), "click_count": Field("integer")}
 )
 
 SENT_TO_CONTACT_LIST = Model("SentToContactList", {"id": Field("id", required=True)})
@@ -91,11 +87,7 @@ CAMPAIGN_SUMMARY = Model(
 )
 
 SCHEDULE = Model(
-    "Schedule",
-    {
-        "id": Field("id", required=True),
-        "scheduled_date": Field("datetime"),
-    },
+    "Schedule", {"id": Field("id", required=True), "scheduled_date": Field("datetime")}
 )
 
 SCHEDULE_WRITE = Model("ScheduleWrite", {"scheduled_date": Field("datetime")})

@@ -77,11 +77,7 @@ CONTACT_WRITE = Model(
         "fax": Field("string", max_length=50),
         "addresses": Field("array", items=Field("object", model=ADDRESS)),
         "email_addresses": Field(
-            "array",
-            required=True,
-            minimum=1,
-            maximum=1,
-            items=Field("object", model=EMAIL_ADDRESS),
+            "array", required=True, minimum=1, maximum=1, items=Field("object", model=EMAIL_ADDRESS)
         ),
         "lists": Field(
             "array", required=True, minimum=1, items=Field("object", model=CONTACT_LIST_REF)

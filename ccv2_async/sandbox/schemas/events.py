@@ -31,11 +31,7 @@ EVENT_CONTACT = Model(
 )
 
 NOTIFICATION_OPTION = Model(
-    "NotificationOption",
-    {
-        "notification_type": Field("string"),
-        "is_opted_in": Field("boolean"),
-    },
+    "NotificationOption", {"notification_type": Field("string"), "is_opted_in": Field("boolean")}
 )
 
 ONLINE_MEETING = Model(

@@ -56,18 +56,11 @@ LIBRARY_FOLDER = Model(
 
 LIBRARY_FOLDER_WRITE = Model(
     "LibraryFolderWrite",
-    {
-        "name": Field("string", required=True, max_length=40),
-        "parent_id": Field("id"),
-    },
+    {"name": Field("string", required=True, max_length=40), "parent_id": Field("id")},
 )
 
 MOVE_RESULT = Model(
-    "MoveResult",
-    {
-        "id": Field("id", required=True),
-        "uri": Field("string", required=True),
-    },
+    "MoveResult", {"id": Field("id", required=True), "uri": Field("string", required=True)}
 )
 
 USAGE_SUMMARY = Model(

@@ -24,9 +24,5 @@ CONTACT_LIST_WRITE = Model(
 )
 
 CONTACT_LIST_REF = Model(
-    "ContactListRef",
-    {
-        "id": Field("id", required=True),
-        "status": Field("string", read_only=True),
-    },
+    "ContactListRef", {"id": Field("id", required=True), "status": Field("string", read_only=True)}
 )

@@ -18,10 +18,7 @@ REGISTRANT = Model(
 
 REGISTRANT_FIELD = Model(
     "RegistrantField",
-    {
-        **fields("string", "type name label value"),
-        "values": Field("array", items=Field("string")),
-    },
+    {**fields("string", "type name label value"), "values": Field("array", items=Field("string"))},
 )
 
 REGISTRANT_SECTION = Model(
@@ -33,11 +30,7 @@ REGISTRANT_SECTION = Model(
 )
 
 GUEST = Model(
-    "Guest",
-    {
-        "guest_id": Field("id"),
-        "guest_section": Field("object", model=REGISTRANT_SECTION),
-    },
+    "Guest", {"guest_id": Field("id"), "guest_section": Field("object", model=REGISTRANT_SECTION)}
 )
 
 GUESTS = Model(
@@ -93,10 +86,7 @@ PROMOCODE_INFO = Model(
 
 REGISTRANT_PROMOCODE = Model(
     "RegistrantPromocode",
-    {
-        "total_discount": Field("number"),
-        "promo_code_info": Field("object", model=PROMOCODE_INFO),
-    },
+    {"total_discount": Field("number"), "promo_code_info": Field("object", model=PROMOCODE_INFO)},
 )
 
 PAYMENT_SUMMARY = Model(
