@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def info_get(call: Call) -> Answer:
-    """The account."""
+    """Return the account."""
     return Answer(200, call.world.account.info)
 
 
 def info_update(call: Call) -> Answer:
-    """The account with what was sent; addresses replace those that are stored."""
+    """Update the account. Addresses replace the stored ones."""
     for address in call.body.get("organization_addresses", []):
         if not address.get("line1"):
             raise absent_field("line1")
@@ -36,14 +36,14 @@ def _show(addresses: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def verified_list(call: Call) -> Answer:
-    """The account's own addresses, confirmed or not."""
+    """List the addresses of the account."""
     wanted = call.query["status"]
     rows = _show(call.world.account.addresses)
     return Answer(200, [row for row in rows if wanted in ("ALL", row["status"])])
 
 
 def verified_create(call: Call) -> Answer:
-    """An address to be confirmed; one that waits for it gets another mail."""
+    """Add an address. An unconfirmed one gets another mail."""
     email = call.body[0]["email_address"]
     if not is_address(email):
         raise address_problem(email)

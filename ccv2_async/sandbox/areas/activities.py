@@ -54,7 +54,7 @@ def _show(activity: Activity, status: str) -> dict[str, Any]:
 
 
 def activities_list(call: Call) -> Answer:
-    """The last fifty activities, newest first, as a bare array."""
+    """List the last fifty activities, newest first, as a bare array."""
     activities, wanted = call.world.activities, call.query
     rows = [
         _show(activity, activities.look(activity, call.now)) for activity in activities.newest()
@@ -68,7 +68,7 @@ def activities_list(call: Call) -> Answer:
 
 
 def activity_get(call: Call) -> Answer:
-    """One activity, with what went wrong in it."""
+    """Return one activity with its errors."""
     activity = call.world.activities.activity(call.ids["activityId"])
     row = _show(activity, call.world.activities.look(activity, call.now))
     outcome = activity.outcome
@@ -155,7 +155,7 @@ def clear_lists(call: Call) -> Answer:
 
 
 def export_contacts(call: Call) -> Answer:
-    """The contacts of a list, to be written into a CSV."""
+    """Export the contacts of a list to a CSV."""
     body, world, base_url = call.body, call.world, call.base_url
     if body["lists"][0].casefold() not in jobs.SYSTEM_LISTS:
         world.contacts.check_lists(body["lists"])
@@ -183,7 +183,7 @@ def _export_link(world: World, base_url: str, activity_id: str) -> str:
 
 
 def export_routes(world: World) -> list[Route]:
-    """Where finished exports are fetched: with credentials, or below the admin path without."""
+    """Return the base URL of exports: with credentials, or below the admin path without."""
 
     async def fetch(request: Request) -> StreamingResponse:
         export = world.exports.get(request.path_params["id"])

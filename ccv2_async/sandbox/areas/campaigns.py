@@ -1,4 +1,4 @@
-"""The twelve operations of e-mail campaigns."""
+"""The twelve operations of email campaigns."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _show(call: Call, campaign: Campaign) -> dict[str, Any]:
 
 
 def campaigns_list(call: Call) -> Answer:
-    """Campaigns by status; deleted ones only when they are asked for."""
+    """List campaigns by status. Deleted ones are listed only on request."""
     wanted = call.query["status"]
 
     def chosen(campaign: Campaign) -> bool:
@@ -102,31 +102,31 @@ def campaigns_list(call: Call) -> Answer:
 
 
 def campaign_create(call: Call) -> Answer:
-    """A new draft."""
+    """Create a draft."""
     made = call.world.campaigns.create(call.body, call.now)
     location = call.url(f"/emailmarketing/campaigns/{made.id}")
     return Answer(201, _show(call, made), {"Location": location})
 
 
 def campaign_get(call: Call) -> Answer:
-    """One campaign."""
+    """Return one campaign."""
     return Answer(200, _show(call, call.world.campaigns.campaign(call.ids["campaignId"])))
 
 
 def campaign_update(call: Call) -> Answer:
-    """A campaign, replaced: what is left out is erased."""
+    """Replace a campaign. Missing fields are erased."""
     changed = call.world.campaigns.change(call.ids["campaignId"], call.body, call.now)
     return Answer(200, _show(call, changed))
 
 
 def campaign_delete(call: Call) -> Answer:
-    """A campaign, deleted; it can still be listed by that status."""
+    """Delete a campaign. It can still be listed by that status."""
     call.world.campaigns.delete(call.ids["campaignId"], call.now)
     return Answer(204)
 
 
 def campaign_preview(call: Call) -> Answer:
-    """A campaign as its readers see it."""
+    """Return a campaign as its readers see it."""
     fields = call.world.campaigns.campaign(call.ids["campaignId"]).fields
     _refuse_xhtml(fields)
     body = {
@@ -145,7 +145,7 @@ def _refuse_xhtml(fields: dict[str, Any]) -> None:
 
 
 def campaign_test_send(call: Call) -> Answer:
-    """A campaign, sent to a few addresses to look at."""
+    """Send a campaign to a few addresses as a test."""
     campaigns, addresses = call.world.campaigns, call.body["email_addresses"]
     campaigns.campaign(call.ids["campaignId"])
     for email in addresses:
@@ -160,13 +160,13 @@ def _show_schedule(schedule_id: str, moment: float) -> dict[str, Any]:
 
 
 def schedules_list(call: Call) -> Answer:
-    """The schedules of a campaign; only a scheduled one has any."""
+    """List the schedules of a campaign."""
     schedules = call.world.campaigns.campaign(call.ids["campaignId"]).schedules
     return Answer(200, [_show_schedule(*row) for row in schedules.items()])
 
 
 def schedule_create(call: Call) -> Answer:
-    """A campaign, scheduled; without a date it goes out with the next window."""
+    """Schedule a campaign. Without a date it is sent in the next window."""
     campaigns, campaign_id = call.world.campaigns, call.ids["campaignId"]
     date = call.body.get("scheduled_date")
     at = None if date is None else read_stamp(date)
@@ -177,14 +177,14 @@ def schedule_create(call: Call) -> Answer:
 
 
 def schedule_get(call: Call) -> Answer:
-    """One schedule."""
+    """Return one schedule."""
     schedule_id = call.ids["scheduleId"]
     moment = call.world.campaigns.schedule_of(call.ids["campaignId"], schedule_id)
     return Answer(200, _show_schedule(schedule_id, moment))
 
 
 def schedule_update(call: Call) -> Answer:
-    """A schedule with another date."""
+    """Change the date of a schedule."""
     schedule_id, date = call.ids["scheduleId"], call.body.get("scheduled_date")
     campaigns = call.world.campaigns
     campaigns.schedule_of(call.ids["campaignId"], schedule_id)
@@ -195,7 +195,7 @@ def schedule_update(call: Call) -> Answer:
 
 
 def schedule_delete(call: Call) -> Answer:
-    """A schedule, taken back."""
+    """Delete a schedule."""
     call.world.campaigns.unschedule(call.ids["campaignId"], call.ids["scheduleId"])
     return Answer(204)
 

@@ -45,7 +45,7 @@ _STATUSES = ("ACTIVE", "UNCONFIRMED", "OPTOUT", "REMOVED", "NON_SUBSCRIBER")
 
 
 def show_contact(contact: Contact) -> dict[str, Any]:
-    """A contact as the service shows it."""
+    """Return a contact as the service shows it."""
     fields = contact.fields
     address = {
         "id": f"e{contact.id}",
@@ -136,7 +136,7 @@ def _set_fields(contact: Contact, fields: dict[str, Any], now: float) -> None:
 
 
 def contact_create(call: Call) -> Answer:
-    """A new contact, or one that comes back after it was removed or had opted out."""
+    """Create a contact, or bring back one that was removed or had opted out."""
     email, lists, fields = _checked(call)
     contacts = call.world.contacts
     stored = contacts.by_email(email)
@@ -150,12 +150,12 @@ def contact_create(call: Call) -> Answer:
 
 
 def contact_get(call: Call) -> Answer:
-    """One contact."""
+    """Return one contact."""
     return Answer(200, show_contact(call.world.contacts.contact(call.ids["contactId"])))
 
 
 def contact_update(call: Call) -> Answer:
-    """A contact, replaced: what is left out is erased."""
+    """Replace a contact. Missing fields are erased."""
     contacts = call.world.contacts
     contact = contacts.contact(call.ids["contactId"])
     email, lists, fields = _checked(call)
@@ -168,14 +168,14 @@ def contact_update(call: Call) -> Answer:
 
 
 def contact_optout(call: Call) -> Answer:
-    """A contact, unsubscribed; it is not deleted."""
+    """Unsubscribe a contact. It is not deleted."""
     contacts = call.world.contacts
     contacts.opt_out(contacts.contact(call.ids["contactId"]), call.now)
     return Answer(204)
 
 
 def contact_remove_from_lists(call: Call) -> Answer:
-    """A contact, taken off all lists."""
+    """Remove a contact from all lists."""
     contacts = call.world.contacts
     contact = contacts.contact(call.ids["contactId"])
     contacts.leave(contact, contact.lists, call.now)
@@ -183,7 +183,7 @@ def contact_remove_from_lists(call: Call) -> Answer:
 
 
 def contact_remove_from_list(call: Call) -> Answer:
-    """A contact, taken off one list."""
+    """Remove a contact from one list."""
     contacts = call.world.contacts
     contact = contacts.contact(call.ids["contactId"])
     contacts.leave(contact, [contacts.contact_list(call.ids["listId"]).id], call.now)
@@ -191,7 +191,7 @@ def contact_remove_from_list(call: Call) -> Answer:
 
 
 def signup_form_create(call: Call) -> Answer:
-    """A sign-up form for lists."""
+    """Create a sign-up form for lists."""
     named = [row.get("id") if isinstance(row, dict) else row for row in call.body["contact_lists"]]
     lists = call.world.contacts.check_lists(str(list_id) for list_id in named)
     origin = call.base_url.removesuffix("/v2")

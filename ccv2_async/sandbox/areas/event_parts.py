@@ -55,11 +55,11 @@ class Part:
     keeps_one: bool = False
 
     def one(self, call: Call) -> Row:
-        """The row that the path names, or a refusal: 404."""
+        """Return the row that the path names, or raise a 404."""
         return find(self.rows(call), call.ids[self.parameter], self.title)
 
     def check_fields(self, call: Call, others: list[Row], conflict: int) -> Row:
-        """The fields that were sent, or a refusal: 400, or `conflict` for a key that is taken."""
+        """Return the valid fields, or raise a 400, or `conflict` for a key that is taken."""
         fields: Row = dict(call.body)
         if not fields[self.key].strip():
             raise bad_field(self.key, "it must not be empty.")

@@ -74,23 +74,23 @@ def events_list(call: Call) -> Answer:
 
 
 def event_create(call: Call) -> Answer:
-    """A new draft."""
+    """Create a draft."""
     made = call.world.events.create(call.body, call.now)
     return Answer(201, _show(made), {"Location": call.url(f"/eventspot/events/{made.id}")})
 
 
 def event_get(call: Call) -> Answer:
-    """One event; what is null is left out."""
+    """Return one event without null fields."""
     return Answer(200, _show(call.world.events.event(call.ids["eventId"])))
 
 
 def event_update(call: Call) -> Answer:
-    """An event, replaced: what is left out is erased."""
+    """Replace an event. Missing fields are erased."""
     return Answer(200, _show(call.world.events.change(call.ids["eventId"], call.body, call.now)))
 
 
 def event_set_status(call: Call) -> Answer:
-    """An event, published or cancelled."""
+    """Publish or cancel an event."""
     status = call.body[0]["value"]
     return Answer(200, _show(call.world.events.set_status(call.ids["eventId"], status, call.now)))
 

@@ -149,14 +149,14 @@ def info(call: Call) -> Answer:
 
 
 def folders_list(call: Call) -> Answer:
-    """The folders at the top, those below them inside."""
+    """List the top folders. Each contains the folders below it."""
     tops = call.world.library.children(None)
     rows = _sort(tops, _FOLDER_ORDERS, call.query["sort_by"])
     return page(call, rows, lambda folder: _show_folder(call, folder))
 
 
 def folder_create(call: Call) -> Answer:
-    """A new folder."""
+    """Create a folder."""
     body = call.body
     folder = call.world.library.create_folder(body["name"], body.get("parent_id"), call.now)
     location = call.url(f"/library/folders/{folder.id}")
@@ -164,12 +164,12 @@ def folder_create(call: Call) -> Answer:
 
 
 def folder_get(call: Call) -> Answer:
-    """One folder."""
+    """Return one folder."""
     return Answer(200, _show_folder(call, call.world.library.folder(call.ids["folderId"])))
 
 
 def folder_update(call: Call) -> Answer:
-    """A folder, renamed or moved."""
+    """Rename or move a folder."""
     body, folder_id = call.body, call.ids["folderId"]
     folder = call.world.library.change_folder(
         folder_id, body["name"], body.get("parent_id"), call.now
@@ -178,13 +178,13 @@ def folder_update(call: Call) -> Answer:
 
 
 def folder_delete(call: Call) -> Answer:
-    """A folder and what is in it, gone."""
+    """Delete a folder and its contents."""
     call.world.library.delete_folder(call.ids["folderId"], call.now)
     return Answer(204)
 
 
 def trash_list(call: Call) -> Answer:
-    """The files in the trash; they carry `type` in the place of `file_type`."""
+    """List the files in the trash. They have `type` instead of `file_type`."""
 
     def shown(stored: StoredFile) -> dict[str, Any]:
         row = _show_file(call, stored)
@@ -195,7 +195,7 @@ def trash_list(call: Call) -> Answer:
 
 
 def trash_empty(call: Call) -> Answer:
-    """The trash, emptied for good."""
+    """Empty the trash."""
     call.world.library.empty_trash(call.now)
     return Answer(204)
 
@@ -206,12 +206,12 @@ def files_list(call: Call) -> Answer:
 
 
 def files_by_folder(call: Call) -> Answer:
-    """The files of one folder."""
+    """List the files of one folder."""
     return _files_page(call, call.world.library.in_folder(call.ids["folderId"], call.now))
 
 
 def file_upload(call: Call) -> Answer:
-    """An upload, accepted; the id is in `Location` and in `Id`."""
+    """Accept an upload. The id is in `Location` and in `Id`."""
     form = call.form
     if form is None:
         raise absent_field("data")
@@ -223,12 +223,12 @@ def file_upload(call: Call) -> Answer:
 
 
 def file_get(call: Call) -> Answer:
-    """One file."""
+    """Return one file."""
     return Answer(200, _show_file(call, call.world.library.file(call.ids["fileId"])))
 
 
 def file_update(call: Call) -> Answer:
-    """A file with another name, description or folder."""
+    """Change the name, description or folder of a file."""
     library, body = call.world.library, call.body
     stored = library.live_file(call.ids["fileId"])
     if "folder_id" in body:
@@ -256,7 +256,7 @@ def files_move(call: Call) -> Answer:
 
 
 def upload_status(call: Call) -> Answer:
-    """The status of uploads; ids that are not known are left out."""
+    """Return the status of uploads. Unknown ids are left out."""
     library, rows = call.world.library, []
     for file_id in dict.fromkeys(call.ids["fileId"].split(",")):
         stored = library.files.get(file_id)

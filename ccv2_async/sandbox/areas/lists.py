@@ -48,18 +48,18 @@ def lists_list(call: Call) -> Answer:
 
 
 def list_create(call: Call) -> Answer:
-    """A new list."""
+    """Create a list."""
     made = call.world.contacts.create_list(call.body["name"], call.body["status"], call.now)
     return Answer(201, _show(made), {"Location": call.url(f"/lists/{made.id}")})
 
 
 def list_get(call: Call) -> Answer:
-    """One list."""
+    """Return one list."""
     return Answer(200, _show(call.world.contacts.contact_list(call.ids["listId"])))
 
 
 def list_update(call: Call) -> Answer:
-    """A list with another name and status."""
+    """Change the name and status of a list."""
     body = call.body
     changed = call.world.contacts.change_list(
         call.ids["listId"], body["name"], body["status"], call.now
@@ -68,13 +68,13 @@ def list_update(call: Call) -> Answer:
 
 
 def list_delete(call: Call) -> Answer:
-    """A list, gone; its contacts stay."""
+    """Delete a list. Its contacts remain."""
     call.world.contacts.delete_list(call.ids["listId"], call.now)
     return Answer(204)
 
 
 def list_contacts(call: Call) -> Answer:
-    """The contacts of a list."""
+    """List the contacts of a list."""
     members = call.world.contacts.members(call.ids["listId"])
     return page(call, modified_since(call, members), show_contact)
 

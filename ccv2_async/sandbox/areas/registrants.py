@@ -103,13 +103,13 @@ def _show_detail(row: Row, event: Event) -> dict[str, Any]:
 
 
 def registrants_list(call: Call) -> Answer:
-    """The registrants of an event."""
+    """List the registrants of an event."""
     event = call.world.events.event(call.ids["eventId"])
     return page(call, event.registrants, _show)
 
 
 def registrant_get(call: Call) -> Answer:
-    """One registrant with all details."""
+    """Return one registrant with all details."""
     event = call.world.events.event(call.ids["eventId"])
     row = find(event.registrants, call.ids["registrantId"], "Registrant")
     return Answer(200, _show_detail(row, event))

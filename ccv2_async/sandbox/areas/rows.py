@@ -1,4 +1,4 @@
-"""What table rows of several areas have in common."""
+"""What the operations of several areas share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UPDATE_SUMMARY = (Field("boolean"), False)
 
 
 def limit(most: int, default: int) -> tuple[Field, int]:
-    """A `limit` parameter."""
+    """Return a `limit` parameter."""
     return Field("integer", minimum=1, maximum=most), default
 
 
@@ -36,7 +36,7 @@ _Row = TypeVar("_Row", bound=_Modified)
 
 
 def modified_since(call: Call, rows: Iterable[_Row]) -> list[_Row]:
-    """The rows that were modified at the time that the query names, or later."""
+    """Return the rows that were modified at or after the time in the query."""
     since = call.query["modified_since"]
     after = float("-inf") if since is None else read_stamp(since)
     return [row for row in rows if row.modified >= after]

@@ -63,7 +63,7 @@ def _counts(deeds: Iterable[Deed], names: Iterable[str] = tuple(_COUNTS)) -> dic
 
 
 def tracking_summary(call: Call, campaign_id: str) -> dict[str, int]:
-    """A campaign's counters."""
+    """Return the counters of a campaign."""
     return {
         **_counts(call.world.campaigns.tracking.by_campaign.get(campaign_id, [])),
         "spam_count": 0,
@@ -125,29 +125,29 @@ def _check_link(call: Call) -> str:
 
 def _report(whose: Callable[[Call], list[Deed]], kind: str | None) -> Callable[[Call], Answer]:
     def handler(call: Call) -> Answer:
+        """List the rows of a report, newest first."""
         deeds = whose(call)
         if "linkId" in call.ids:
             link_id = _check_link(call)
             deeds = [deed for deed in deeds if deed.link is not None and deed.link.uid == link_id]
         return _page(call, (deed for deed in deeds if kind in (None, deed.kind)))
 
-    handler.__doc__ = f"{kind or 'All'} rows of a report, newest first."
     return handler
 
 
 def campaign_summary(call: Call) -> Answer:
-    """The counters of a campaign."""
+    """Return the counters of a campaign."""
     campaign = call.world.campaigns.campaign(call.ids["campaignId"])
     return Answer(200, tracking_summary(call, campaign.id))
 
 
 def contact_summary(call: Call) -> Answer:
-    """The counters of a contact."""
+    """Return the counters of a contact."""
     return Answer(200, {**_counts(_of_contact(call)), "contact_id": call.ids["contactId"]})
 
 
 def contact_summary_by_campaign(call: Call) -> Answer:
-    """The counters of a contact, campaign by campaign, as a bare array."""
+    """Return the counters of a contact for each campaign, as a bare array."""
     deeds = _of_contact(call)
     campaigns = dict.fromkeys(deed.campaign_id for deed in deeds)
     rows = [

@@ -1,4 +1,4 @@
-"""The bodies of registrants: what an answer holds."""
+"""The bodies of registrants."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the sandbox remembers, one module an area; rules of the service, no HTTP."""
+"""The data of the sandbox and the rules of the service, without HTTP: one module for each area."""

@@ -1,4 +1,4 @@
-"""The account itself and the addresses that it may send from."""
+"""The account and its sender addresses."""
 
 from __future__ import annotations
 
@@ -50,6 +50,6 @@ class Account:
     addresses: dict[str, str] = attrs.field(factory=_addresses)
 
     def confirmed(self, email: str) -> bool:
-        """Whether mail may be sent from an address."""
+        """Return whether an address can send mail."""
         known = {stored.casefold(): status for stored, status in self.addresses.items()}
         return known.get(email.casefold()) == "CONFIRMED"

@@ -51,7 +51,7 @@ class Outcome:
 
 @attrs.define
 class Activity:
-    """One job; `work` is None once it was carried out."""
+    """One job. `work` is None after it was done."""
 
     id: str
     kind: str
@@ -109,13 +109,13 @@ class Activities:
         return activity
 
     def activity(self, activity_id: str) -> Activity:
-        """The job, or a refusal: 404."""
+        """Return the job, or raise a 404."""
         if activity_id not in self.activities:
             raise missing(f"Activity {activity_id}")
         return self.activities[activity_id]
 
     def newest(self) -> list[Activity]:
-        """The last fifty jobs, newest first."""
+        """Return the last fifty jobs, newest first."""
         return list(self.activities.values())[: -LISTED - 1 : -1]
 
     def look(self, activity: Activity, now: float) -> str:

@@ -48,7 +48,7 @@ class Campaign:
         return str(self.fields["name"])
 
     def next_run(self) -> float | None:
-        """When it goes out next."""
+        """Return when it is sent next."""
         return min(self.schedules.values(), default=None)
 
 
@@ -76,14 +76,14 @@ class Campaigns:
     _tests: list[float] = attrs.field(factory=list)
 
     def campaign(self, campaign_id: str) -> Campaign:
-        """The campaign, or a refusal: 404."""
+        """Return the campaign, or raise a 404."""
         found = self.campaigns.get(campaign_id)
         if found is None or found.deleted:
             raise missing(f"Campaign {campaign_id}")
         return found
 
     def create(self, fields: dict[str, Any], now: float) -> Campaign:
-        """A new draft, or a refusal: 400 or 409."""
+        """Create a draft, or raise a 400 or 409."""
         self._check(fields)
         campaign_id = str(_FIRST_ID + len(self.campaigns))
         made = Campaign(campaign_id, fields, now, now)
@@ -91,7 +91,7 @@ class Campaigns:
         return made
 
     def change(self, campaign_id: str, fields: dict[str, Any], now: float) -> Campaign:
-        """A campaign, replaced, or a refusal: 400, 404 or 409."""
+        """Replace a campaign, or raise a 400, 404 or 409."""
         changed = self.campaign(campaign_id)
         self._check(fields, besides=campaign_id)
         if changed.status in ("SCHEDULED", "RUNNING"):
@@ -133,7 +133,7 @@ class Campaigns:
         return schedule_id
 
     def schedule_of(self, campaign_id: str, schedule_id: str) -> float:
-        """When a schedule is due, or a refusal: 404."""
+        """Return when a schedule is due, or raise a 404."""
         schedules = self.campaign(campaign_id).schedules
         if schedule_id not in schedules:
             raise missing(f"Schedule {schedule_id}")

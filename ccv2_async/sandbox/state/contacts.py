@@ -18,7 +18,7 @@ _ADDRESS_LENGTH = 80
 
 
 def is_address(text: str) -> bool:
-    """Whether a text can be an e-mail address."""
+    """Return whether a text can be an email address."""
     return len(text) <= _ADDRESS_LENGTH and _ADDRESS.fullmatch(text) is not None
 
 
@@ -80,28 +80,28 @@ class Contacts:
     _next_contact: int = 1
 
     def contact_list(self, list_id: str) -> ContactList:
-        """The list, or a refusal: 404."""
+        """Return the list, or raise a 404."""
         if list_id not in self.lists:
             raise missing(f"List {list_id}")
         return self.lists[list_id]
 
     def contact(self, contact_id: str) -> Contact:
-        """The contact, or a refusal: 404."""
+        """Return the contact, or raise a 404."""
         if contact_id not in self.contacts:
             raise missing(f"Contact {contact_id}")
         return self.contacts[contact_id]
 
     def by_email(self, email: str) -> Contact | None:
-        """The contact with this address, in any case."""
+        """Return the contact with this address, in any case."""
         contact_id = self._ids.get(email.casefold())
         return None if contact_id is None else self.contacts[contact_id]
 
     def members(self, list_id: str) -> Iterable[Contact]:
-        """The contacts of a list, or a refusal: 404."""
+        """Return the contacts of a list, or raise a 404."""
         return [self.contacts[contact_id] for contact_id in self.contact_list(list_id).members]
 
     def create_list(self, name: str, status: str, now: float) -> ContactList:
-        """A new list, or a refusal: 400 or 409."""
+        """Create a list, or raise a 400 or 409."""
         self._check_name(name)
         if len(self.lists) >= MAX_LISTS:
             raise Refusal(400, f"An account has at most {MAX_LISTS} lists.")
@@ -111,7 +111,7 @@ class Contacts:
         return made
 
     def change_list(self, list_id: str, name: str, status: str, now: float) -> ContactList:
-        """A list with another name and status, or a refusal: 400, 404 or 409."""
+        """Change the name and status of a list, or raise a 400, 404 or 409."""
         changed = self.contact_list(list_id)
         self._check_name(name, besides=list_id)
         changed.name, changed.status, changed.modified = name, status, now
@@ -130,7 +130,7 @@ class Contacts:
         return len(members)
 
     def check_lists(self, list_ids: Iterable[str]) -> list[str]:
-        """The ids of existing lists, each once, or a refusal: 400."""
+        """Return the ids of existing lists, each once, or raise a 400."""
         checked = list(dict.fromkeys(list_ids))
         if not checked:
             raise bad_field("lists", "at least one list is expected.")
@@ -140,7 +140,7 @@ class Contacts:
         return checked
 
     def add(self, email: str, source: str, opt_in_source: str, now: float) -> Contact:
-        """A contact with this address: a new one, or the stored one, back from its opt-out."""
+        """Return a new contact with this address, or the stored one after its opt-out."""
         contact = self.by_email(email)
         if contact is None:
             contact_id = str(self._next_contact)

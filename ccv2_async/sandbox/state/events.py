@@ -24,7 +24,7 @@ _NEEDED_WITH_PAYMENT = {
     "PAYPAL": ("paypal_account_email",),
 }
 USED = "used"
-"""Where the row of a promotion code counts how often it was used; it is not shown."""
+"""The hidden key of a promotion code's number of uses."""
 _NAMES = ("Ada Lovelace", "Grace Hopper", "Alan Turing", "Edsger Dijkstra", "Barbara Liskov")
 
 
@@ -46,7 +46,7 @@ class Event:
 
 
 def find(rows: list[Row], row_id: str, what: str) -> Row:
-    """The row with this id, or a refusal: 404."""
+    """Return the row with this id, or raise a 404."""
     for row in rows:
         if row["id"] == row_id:
             return row
@@ -71,13 +71,13 @@ class Events:
     _made: int = 0
 
     def event(self, event_id: str) -> Event:
-        """The event, or a refusal: 404."""
+        """Return the event, or raise a 404."""
         if event_id not in self.events:
             raise missing(f"Event {event_id}")
         return self.events[event_id]
 
     def create(self, fields: Row, now: float) -> Event:
-        """A new draft, or a refusal: 400 or 409."""
+        """Create a draft, or raise a 400 or 409."""
         check_event(fields)
         if "GOOGLE_CHECKOUT" in fields.get("payment_options", []):
             raise bad_field("payment_options", "GOOGLE_CHECKOUT is no longer accepted.")
@@ -91,7 +91,7 @@ class Events:
         return made
 
     def change(self, event_id: str, fields: Row, now: float) -> Event:
-        """An event, replaced, or a refusal: 400 or 404."""
+        """Replace an event, or raise a 400 or 404."""
         changed = self.event(event_id)
         check_event(fields)
         changed.fields, changed.modified = fields, now
@@ -111,7 +111,7 @@ class Events:
         return event
 
     def new_id(self) -> str:
-        """An id as fees, items, attributes and promocodes have it: 43 characters of base64url."""
+        """Return an id for a fee, item, attribute or promocode: 43 characters of base64url."""
         self._made += 1
         digest = hashlib.sha256(self._digest("row").encode()).digest()
         return base64.urlsafe_b64encode(digest).decode().rstrip("=")

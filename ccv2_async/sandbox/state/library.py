@@ -60,7 +60,7 @@ class StoredFile:
 
     @property
     def is_image(self) -> bool:
-        """Whether it is a picture and not a document."""
+        """Whether it is an image and not a document."""
         return self.file_type in IMAGE_TYPES
 
     def status(self, now: float) -> str:
@@ -103,13 +103,13 @@ class Library:
         }
 
     def folder(self, folder_id: str) -> Folder:
-        """The folder, or a refusal: 404."""
+        """Return the folder, or raise a 404."""
         if folder_id not in self.folders:
             raise missing(f"Folder {folder_id}")
         return self.folders[folder_id]
 
     def children(self, parent_id: str | None) -> list[Folder]:
-        """The folders directly below one, or at the top."""
+        """Return the folders directly below one, or at the top."""
         return [folder for folder in self.folders.values() if folder.parent_id == parent_id]
 
     def level(self, folder: Folder) -> int:
@@ -119,7 +119,7 @@ class Library:
         return max(1, self.level(self.folders[folder.parent_id])) + 1
 
     def create_folder(self, name: str, parent_id: str | None, now: float) -> Folder:
-        """A new folder, or a refusal: 400 or 409."""
+        """Create a folder, or raise a 400 or 409."""
         parent = self._parent(parent_id)
         self._check_name(name)
         self._check_place(name, parent, depth=1)
@@ -196,32 +196,32 @@ class Library:
             self._index_name(stored)
 
     def content(self, file_id: str) -> bytes | None:
-        """A file's bytes, while they are still held."""
+        """Return the bytes of a file while they are in memory."""
         return self._kept.get(file_id)
 
     def file(self, file_id: str) -> StoredFile:
-        """The file, in the trash or not, or a refusal: 404."""
+        """Return the file, in the trash or not, or raise a 404."""
         if file_id not in self.files:
             raise missing(f"File {file_id}")
         return self.files[file_id]
 
     def live_file(self, file_id: str) -> StoredFile:
-        """The file outside the trash, or a refusal: 404."""
+        """Return the file outside the trash, or raise a 404."""
         stored = self.file(file_id)
         if stored.trashed:
             raise missing(f"File {file_id}")
         return stored
 
     def live_files(self, now: float) -> list[StoredFile]:
-        """The files that are not in the trash."""
+        """Return the files that are not in the trash."""
         return [stored for stored in self.files.values() if stored.status(now) != "Deleted"]
 
     def trash(self, now: float) -> list[StoredFile]:
-        """The files in the trash."""
+        """Return the files in the trash."""
         return [stored for stored in self.files.values() if stored.status(now) == "Deleted"]
 
     def in_folder(self, folder_id: str, now: float) -> list[StoredFile]:
-        """The live files of a folder; the default places hold the files of no folder."""
+        """Return the files of a folder. The default folders hold those without a folder."""
         files = self.live_files(now)
         if folder_id in ROOT_IDS:
             return [stored for stored in files if stored.folder_id is None]
@@ -229,7 +229,7 @@ class Library:
         return [stored for stored in files if folder_id in (stored.folder_id, home(stored))]
 
     def item_count(self, folder_id: str, now: float) -> int:
-        """How many files a folder holds itself."""
+        """Return the number of files directly in a folder."""
         return len(self.in_folder(folder_id, now))
 
     def move(self, file_ids: Iterable[str], folder_id: str, now: float) -> list[StoredFile]:
@@ -334,7 +334,7 @@ def _numbered(name: str, number: int) -> str:
 
 
 def home(stored: StoredFile) -> str:
-    """The folder that shows a file: its own, or the default place of its type."""
+    """Return the folder that shows a file: its own, or the default one of its type."""
     if stored.folder_id is not None:
         return stored.folder_id
     return IMAGES_ID if stored.is_image else DOCUMENTS_ID

@@ -1,4 +1,4 @@
-"""What contacts did with the campaigns that were sent to them: made up, but from the seed."""
+"""What contacts did with campaigns: invented from the seed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Link:
 
 @attrs.frozen
 class Deed:
-    """One thing that a contact did with a campaign, or that became of it on the way."""
+    """One event of a contact and a campaign, such as an open or a bounce."""
 
     kind: str
     campaign_id: str
@@ -50,7 +50,7 @@ class Deed:
 
 
 def find_links(content: str, campaign_id: str) -> list[Link]:
-    """The links of a campaign's content, each once."""
+    """Return the links of a campaign's content, each once."""
     urls = list(dict.fromkeys(_LINK.findall(content)))
     return [Link(f"{campaign_id}{number:02d}", url) for number, url in enumerate(urls, 1)]
 
@@ -58,7 +58,7 @@ def find_links(content: str, campaign_id: str) -> list[Link]:
 def make_deeds(
     seed: int, campaign_id: str, links: list[Link], contact: Contact, sent: float
 ) -> Iterator[Deed]:
-    """What one contact does with a campaign sent at `sent`, oldest first."""
+    """Return what one contact does with a campaign sent at `sent`, oldest first."""
     draw = random.Random(f"{seed}:{campaign_id}:{contact.id}")  # noqa: S311 - made-up reports
     moment = sent
 
