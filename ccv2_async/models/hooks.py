@@ -400,9 +400,11 @@ def utc_text(value: datetime, key: str = "date") -> str:
         InvalidField: The date has no time zone, or is out of range. Safe to try again: no.
     """
     if value.tzinfo is None:
-        raise errors.InvalidField(key, value, "a date needs a time zone, such as tzinfo=UTC")
+        rule = "a date needs a time zone, such as tzinfo=UTC"
+        raise errors.InvalidField(key, value.isoformat(), rule)
     try:
         there = value.astimezone(UTC)
     except OverflowError:
-        raise errors.InvalidField(key, value, "date out of range: years 1 to 9999 in UTC") from None
+        rule = "date out of range: years 1 to 9999 in UTC"
+        raise errors.InvalidField(key, value.isoformat(), rule) from None
     return there.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
