@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
+from typing import ClassVar
 
 import attrs
 
@@ -81,7 +82,7 @@ class AccountInfo(Model):
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __omit_empty__ = True
+    __omit_empty__: ClassVar[bool] = True
 
     website: str | None = None
     organization_name: str | None = None
@@ -110,7 +111,7 @@ class VerifiedEmailAddress(Model):
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __read_only__ = frozenset({"status"})
+    __read_only__: ClassVar[frozenset[str]] = frozenset({"status"})
 
     email_address: str = attrs.field(metadata=rule(required=True))
     status: VerifiedEmailStatus | str | None = None

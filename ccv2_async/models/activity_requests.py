@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
+from typing import ClassVar
 
 import attrs
 
@@ -110,7 +111,7 @@ class ImportData(Model):
         extra: Further fields to send.
     """
 
-    __omit_empty__ = True
+    __omit_empty__: ClassVar[bool] = True
 
     email_addresses: tuple[str, ...] = attrs.field(
         metadata=rule(required=True, min_length=1, max_length=1), converter=texts

@@ -219,7 +219,7 @@ class Campaign(Model):
             None here. Goes back when it is written.
     """
 
-    __read_only__ = frozenset(
+    __read_only__: ClassVar[frozenset[str]] = frozenset(
         {
             "id",
             "status",
@@ -235,7 +235,7 @@ class Campaign(Model):
         }
     )
 
-    __needs__ = _NEEDS
+    __needs__: ClassVar[tuple[Need, ...]] = _NEEDS
 
     id: str
     name: str | None = attrs.field(default=None, metadata=rule(required=True, max_length=80))
@@ -318,8 +318,8 @@ class CampaignWrite(Model):
         extra: Further fields to send.
     """
 
-    __needs__ = _NEEDS
-    __omit_empty__ = True
+    __needs__: ClassVar[tuple[Need, ...]] = _NEEDS
+    __omit_empty__: ClassVar[bool] = True
 
     name: str = attrs.field(metadata=rule(required=True, max_length=80))
     subject: str = attrs.field(metadata=rule(required=True, max_length=200))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
@@ -85,7 +85,9 @@ class EmailAddress(Model):
             None here. Goes back when it is written.
     """
 
-    __read_only__ = frozenset({"id", "status", "confirm_status", "opt_in_date", "opt_out_date"})
+    __read_only__: ClassVar[frozenset[str]] = frozenset(
+        {"id", "status", "confirm_status", "opt_in_date", "opt_out_date"}
+    )
 
     email_address: str = attrs.field(metadata=rule(required=True, max_length=80))
     id: str | None = None
@@ -117,7 +119,7 @@ class Address(Model):
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __read_only__ = frozenset({"id"})
+    __read_only__: ClassVar[frozenset[str]] = frozenset({"id"})
 
     id: str | None = None
     address_type: AddressType | str | None = attrs.field(
@@ -145,7 +147,7 @@ class CustomField(Model):
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __read_only__ = frozenset({"label"})
+    __read_only__: ClassVar[frozenset[str]] = frozenset({"label"})
 
     name: str = attrs.field(metadata=rule(required=True))
     value: str = attrs.field(metadata=rule(required=True))
@@ -165,7 +167,7 @@ class Note(Model):
             None here. Goes back when it is written.
     """
 
-    __read_only__ = frozenset({"id", "created_date", "modified_date"})
+    __read_only__: ClassVar[frozenset[str]] = frozenset({"id", "created_date", "modified_date"})
 
     note: str | None = None
     id: str | None = None
@@ -210,7 +212,7 @@ class Contact(Model):
             None here. Goes back when it is written.
     """
 
-    __read_only__ = frozenset(
+    __read_only__: ClassVar[frozenset[str]] = frozenset(
         {
             "id",
             "contact_id",
@@ -307,7 +309,7 @@ class ContactWrite(Model):
         extra: Further fields to send.
     """
 
-    __omit_empty__ = True
+    __omit_empty__: ClassVar[bool] = True
 
     email_addresses: tuple[EmailAddress, ...] = attrs.field(
         metadata=rule(required=True, min_length=1, max_length=1), converter=_emails

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
+from typing import ClassVar
 
 import attrs
 
@@ -184,7 +185,9 @@ class TrackInformation(Model):
             None here. Goes back when it is written.
     """
 
-    __needs__ = (Need("is_guest_anonymous_enabled", True, excludes="is_guest_name_required"),)
+    __needs__: ClassVar[tuple[Need, ...]] = (
+        Need("is_guest_anonymous_enabled", True, excludes="is_guest_name_required"),
+    )
 
     early_fee_date: datetime | None = None
     late_fee_date: datetime | None = None

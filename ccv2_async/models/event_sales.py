@@ -6,6 +6,7 @@ Source: the EventSpot pages of the v2 reference.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import ClassVar
 
 import attrs
 
@@ -92,7 +93,7 @@ class Fee(Model):
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __read_only__ = frozenset({"id"})
+    __read_only__: ClassVar[frozenset[str]] = frozenset({"id"})
 
     id: str = attrs.field(metadata=rule(max_length=50))
     label: str | None = attrs.field(default=None, metadata=rule(required=True, max_length=100))
@@ -145,7 +146,7 @@ class ItemAttribute(Model):
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __read_only__ = frozenset({"id", "quantity_available"})
+    __read_only__: ClassVar[frozenset[str]] = frozenset({"id", "quantity_available"})
 
     id: str = attrs.field(metadata=rule(max_length=100))
     name: str | None = attrs.field(
@@ -190,7 +191,9 @@ class Item(Model):
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __read_only__ = frozenset({"id", "default_quantity_available", "attributes"})
+    __read_only__: ClassVar[frozenset[str]] = frozenset(
+        {"id", "default_quantity_available", "attributes"}
+    )
 
     id: str = attrs.field(metadata=rule(max_length=100))
     name: str | None = attrs.field(
@@ -256,9 +259,11 @@ class Promocode(Model):
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __read_only__ = frozenset({"id", "quantity_available", "quantity_used", "status"})
+    __read_only__: ClassVar[frozenset[str]] = frozenset(
+        {"id", "quantity_available", "quantity_used", "status"}
+    )
 
-    __needs__ = _PROMOCODE_NEEDS
+    __needs__: ClassVar[tuple[Need, ...]] = _PROMOCODE_NEEDS
 
     id: str = attrs.field(metadata=rule(max_length=50))
     code_name: str | None = attrs.field(
@@ -309,8 +314,8 @@ class PromocodeWrite(Model):
         extra: Further fields to send.
     """
 
-    __needs__ = _PROMOCODE_NEEDS
-    __omit_empty__ = True
+    __needs__: ClassVar[tuple[Need, ...]] = _PROMOCODE_NEEDS
+    __omit_empty__: ClassVar[bool] = True
 
     code_name: str = attrs.field(
         metadata=rule(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
+from typing import ClassVar
 
 import attrs
 
@@ -131,7 +132,7 @@ class Event(Model):
             None here. Goes back when it is written.
     """
 
-    __read_only__ = frozenset(
+    __read_only__: ClassVar[frozenset[str]] = frozenset(
         {
             "id",
             "status",
@@ -147,7 +148,7 @@ class Event(Model):
         }
     )
 
-    __needs__ = _NEEDS
+    __needs__: ClassVar[tuple[Need, ...]] = _NEEDS
 
     id: str
     name: str | None = attrs.field(default=None, metadata=rule(required=True))
@@ -248,8 +249,8 @@ class EventWrite(Model):
         extra: Further fields to send.
     """
 
-    __needs__ = _NEEDS
-    __omit_empty__ = True
+    __needs__: ClassVar[tuple[Need, ...]] = _NEEDS
+    __omit_empty__: ClassVar[bool] = True
 
     name: str = attrs.field(metadata=rule(required=True))
     title: str = attrs.field(metadata=rule(required=True))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
+from typing import ClassVar
 
 import attrs
 
@@ -170,7 +171,7 @@ class LibraryFile(Model):
             None here. Goes back when the file is written.
     """
 
-    __read_only__ = frozenset(
+    __read_only__: ClassVar[frozenset[str]] = frozenset(
         {
             "id",
             "file_type",
@@ -268,7 +269,7 @@ class LibraryFolder(Model):
             None here. Goes back when the folder is written.
     """
 
-    __read_only__ = frozenset(
+    __read_only__: ClassVar[frozenset[str]] = frozenset(
         {"id", "level", "children", "item_count", "created_date", "modified_date"}
     )
 
@@ -374,7 +375,7 @@ class LibraryInfo(Model):
         extra: What the service sent beyond the fields above.
     """
 
-    __one_of_list__ = True
+    __one_of_list__: ClassVar[bool] = True
 
     image_root: str | None = None
     max_free_file_num: int | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import attrs
 
@@ -51,7 +51,9 @@ class ContactList(Model):
             None here. Goes back when it is written.
     """
 
-    __read_only__ = frozenset({"id", "list_id", "contact_count", "created_date", "modified_date"})
+    __read_only__: ClassVar[frozenset[str]] = frozenset(
+        {"id", "list_id", "contact_count", "created_date", "modified_date"}
+    )
 
     id: str
     list_id: str | None = None
@@ -92,7 +94,7 @@ class ContactListRef(Model):
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __read_only__ = frozenset({"status"})
+    __read_only__: ClassVar[frozenset[str]] = frozenset({"status"})
 
     id: str = attrs.field(metadata=rule(required=True))
     status: ContactListStatus | str | None = None

@@ -167,7 +167,7 @@ def _as_metadata(make: Callable[P, Rule]) -> Callable[P, dict[str, Any]]:
     return rule
 
 
-rule = _as_metadata(Rule)
+rule: Callable[..., dict[str, Any]] = _as_metadata(Rule)
 
 
 @attrs.frozen

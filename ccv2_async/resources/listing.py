@@ -54,7 +54,7 @@ class Listing(Generic[T]):
         *,
         on_bad_row: OnBadRow = "raise",
     ) -> None:
-        self.skipped = 0
+        self.skipped: int = 0
         self._skips = checked_on_bad_row(on_bad_row) == "skip"
         self._session = session
         self._model = model

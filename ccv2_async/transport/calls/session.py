@@ -123,7 +123,7 @@ class Session:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.hook: Hook = hook or Hook()
-        self.outage = Outage(clock, self.hook)
+        self.outage: Outage = Outage(clock, self.hook)
         self._numbers = itertools.count(1)
         self.budget = budget
         self.clock = clock

@@ -55,7 +55,7 @@ class FileObjectSource:
         _require_bytes(file)
         self._file: Any = file
         self._start = _position_of(file)
-        self.seekable = self._start >= 0
+        self.seekable: bool = self._start >= 0
         self._lock = _locks.setdefault(id(file), threading.Lock())
         self._begun = False
         self._first_seen: tuple[int, int] | None = None
