@@ -129,7 +129,7 @@ class Settler:
         self._settle_time = settle_time
         # Ids that belong to other uploads, and when each was claimed: no look may adopt one.
         self._claimed: OrderedDict[str, int] = OrderedDict()
-        self.claims = 0
+        self.claims: int = 0
         self._looks = FolderLooks(session)
 
     def claim(self, file_ids: Iterable[str]) -> None:
