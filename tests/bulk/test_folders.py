@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from ccv2_async import errors
 from ccv2_async.uploads.many import BulkState, FileToUpload
 from ccv2_async.uploads.many.folders import FolderMap, check_depth
+from tests.support.servers import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from ccv2_async.client import ConstantContact
     from ccv2_async.sandbox import Sandbox
     from ccv2_async.uploads.many import UploadResult
+    from tests.support.servers import Request, Wire
 
 Pictures: TypeAlias = "Callable[..., list[Path]]"
 CREATE = ("POST", "/library/folders")
@@ -249,3 +253,30 @@ async def test_a_folder_name_in_the_form_of_macos_becomes_the_services(
     (result,) = await upload(client, [tmp_path / "pictures"], keep_folders=True)
     assert result.error is None
     assert places(sandbox) == {"a.png": "Fr\u00fchling"}
+
+
+async def test_a_folder_row_that_cannot_be_read_fails_no_other_folder(
+    connect: Callable[..., Any],
+) -> None:
+    rows = [{"id": "-5", "name": "spring", "children": []}, {"id": "-6", "name": ["autumn"]}]
+    sent: list[str] = []
+
+    async def answer(wire: Wire, request: Request) -> None:
+        if request.method == "POST" and "/library/files" in request.target:
+            sent.append(re.findall(rb'name="folder_id"\r\n\r\n([^\r]*)', request.body)[0].decode())
+            await wire.answer("202 Accepted", b"", "Location: /v2/library/files/7")
+        elif request.method == "POST":
+            await wire.answer("409 Conflict", b"[]")
+        else:
+            await wire.answer(body=json.dumps({"meta": {}, "results": rows}).encode())
+
+    async with serving(answer) as server:
+        client = await connect(server)
+        files = [
+            FileToUpload(b"one", name="1.png", folders=("spring",)),
+            FileToUpload(b"two", name="2.png", folders=("autumn",)),
+        ]
+        results = {result.name: result async for result in client.upload_many(files, wait=False)}
+    assert sent == ["-5"]
+    assert results["1.png"].error is None
+    assert isinstance(results["2.png"].error, errors.Conflict)

@@ -44,9 +44,9 @@ class ExistingFiles:
     async def _list(self, folder_id: str) -> dict[tuple[str, int], LibraryFile]:
         at_root = folder_id in ROOT_FOLDER_IDS
         listing = (
-            self._library.files(limit=_PAGE)
+            self._library.files(limit=_PAGE, on_bad_row="skip")
             if at_root
-            else self._library.files_in_folder(folder_id, limit=_PAGE)
+            else self._library.files_in_folder(folder_id, limit=_PAGE, on_bad_row="skip")
         )
         return {
             (_normal(file.name), file.size): file

@@ -127,7 +127,10 @@ class FolderMap:
         return (self._levels or {}).get(folder_id, 0)
 
     async def _read(self) -> None:
-        found = [folder async for folder in self._library.folders(limit=1000)]
+        # A folder that cannot be read counts as missing: creating it again is refused, for its own
+        # files alone.
+        listing = self._library.folders(limit=1000, on_bad_row="skip")
+        found = [folder async for folder in listing]
         self._levels = {}
         for folder in found:
             self._note(folder, ROOT, 1)
