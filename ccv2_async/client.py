@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ccv2_async.clock import Clock
-    from ccv2_async.errors import JobError
+    from ccv2_async.errors import ConstantContactError
     from ccv2_async.observe import OnEvent
     from ccv2_async.polling.job import Job, JobKind, Update
     from ccv2_async.resources.account import Account
@@ -527,16 +527,16 @@ class ConstantContact:
     @overload
     async def wait_all(
         self, pollers: Iterable[Poller[T]], *, return_errors: bool
-    ) -> list[T | JobError]: ...
+    ) -> list[T | ConstantContactError]: ...
     async def wait_all(
         self, pollers: Iterable[Poller[T]], *, return_errors: bool = False
-    ) -> list[T] | list[T | JobError]:
-        """The results of all jobs, in the order given.
+    ) -> list[T] | list[T | ConstantContactError]:
+        """Return the results of all jobs, in the order given.
 
         Args:
             pollers: Any number of them.
-            return_errors: Put the exception of a job that failed in its place, instead of raising
-                the first one once all have ended.
+            return_errors: Put the exception of a job that failed, or whose result could not be
+                read, in its place, instead of raising the first one once all have ended.
 
         Raises:
             InvalidField: One of them is not a poller. Nothing was asked.
@@ -548,21 +548,43 @@ class ConstantContact:
             _listed(pollers), parts.sweep, parts.session, return_errors=return_errors
         )
 
-    async def sweep(self, tokens: Iterable[str]) -> dict[str, Update | None]:
-        """The status of any number of jobs, by token: up to a hundred of them in a request.
+    @overload
+    async def sweep(self, tokens: Iterable[str]) -> dict[str, Update | None]: ...
+    @overload
+    async def sweep(
+        self, tokens: Iterable[str], *, return_errors: bool
+    ) -> dict[str, Update | TokenError | None]: ...
+    async def sweep(
+        self, tokens: Iterable[str], *, return_errors: bool = False
+    ) -> dict[str, Update | None] | dict[str, Update | TokenError | None]:
+        """Return the status of any number of jobs, by token. A request asks for up to a hundred.
 
-        None for one that the service does not know (yet), whatever its token says; one that it has
-        not known for minutes is lost, and reported as such. Nothing is waited for.
+        None stands for a job that the service does not know (yet), whatever its token says. A job
+        that it has not known for minutes is lost, and reported as such. Nothing is waited for.
+
+        Args:
+            tokens: What `poller.token()` gave.
+            return_errors: Put the exception for a token that cannot be used, such as one that has
+                expired, in its place, instead of raising it before anything is asked.
 
         Raises:
             InvalidField: They are not a list of tokens. Nothing was asked.
-            TokenError: One of the tokens cannot be used; nothing was asked.
+            TokenError: One of the tokens cannot be used. Nothing was asked.
         """
         parts = self._open_parts
         if isinstance(tokens, str | bytes) or not isinstance(tokens, Iterable):
             raise InvalidField("tokens", type(tokens), "it must be a list of resume tokens")
-        jobs = {token: cast("Any", self.resume(token))._job for token in tokens}  # noqa: SLF001  # both are ours
-        return await statuses(jobs, parts.sweep, parts.session)
+        jobs: dict[str, Job] = {}
+        results: dict[str, Update | TokenError | None] = {}
+        for token in tokens:
+            try:
+                jobs[token] = cast("Any", self.resume(token))._job  # noqa: SLF001  # both are ours
+            except TokenError as error:
+                if not return_errors:
+                    raise
+                results[token] = error
+        results |= await statuses(jobs, parts.sweep, parts.session)
+        return results
 
     @property
     def _open_parts(self) -> _Parts:

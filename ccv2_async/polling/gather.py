@@ -6,7 +6,14 @@ import math
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ccv2_async.errors import ConstantContactError, JobError
+from ccv2_async.errors import (
+    AuthenticationFailed,
+    ClientClosed,
+    ConstantContactError,
+    DailyQuotaExceeded,
+    DeadlineExceeded,
+    Forbidden,
+)
 from ccv2_async.polling.poller import Poller, too_late
 from ccv2_async.polling.watchers import Until
 
@@ -17,6 +24,9 @@ if TYPE_CHECKING:
     from ccv2_async.polling.job import Job, Update
     from ccv2_async.polling.sweep import Sweep
     from ccv2_async.transport.calls.session import Session
+
+# These errors concern all jobs, so they are not the result of one of them.
+_OF_ALL = (AuthenticationFailed, ClientClosed, DailyQuotaExceeded, DeadlineExceeded, Forbidden)
 
 P = TypeVar("P", bound=Poller[Any])
 T = TypeVar("T")
@@ -59,23 +69,23 @@ async def as_they_end(
 
 async def outcomes(
     pollers: Iterable[Poller[T]], sweep: Sweep, session: Session, *, return_errors: bool
-) -> list[T | JobError]:
-    """The results of all jobs in the order given, once all have ended.
+) -> list[T | ConstantContactError]:
+    """Return the results of all jobs in the order given, once all have ended.
 
     Raises:
-        JobError: The first that did not end well, unless errors are to be returned.
+        ConstantContactError: The first that did not end well, unless errors are to be returned.
     """
     listed = list(pollers)
     async with aclosing(as_they_end(listed, sweep, session)) as ended:
         late = {poller: overdue async for poller, overdue in ended if overdue is not None}
-    results: list[T | JobError] = []
+    results: list[T | ConstantContactError] = []
     for poller in listed:
         try:
             if poller in late:
                 raise late[poller]
             results.append(await poller)
-        except JobError as error:
-            if not return_errors:
+        except ConstantContactError as error:
+            if not return_errors or isinstance(error, _OF_ALL):
                 raise
             results.append(error)
     return results

@@ -12,7 +12,7 @@ import pytest
 from ccv2_async import errors
 from ccv2_async.client import ConstantContact
 from ccv2_async.polling import job as jobs
-from ccv2_async.polling.job import State
+from ccv2_async.polling.job import State, Update
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.uploads.status import UPLOAD
@@ -552,7 +552,7 @@ async def test_wait_all_puts_failures_in_their_places_when_asked_to(
     virus, file = await client.wait_all(pollers, return_errors=True)
 
     assert isinstance(virus, errors.VirusFound)
-    assert not isinstance(file, errors.JobError)
+    assert not isinstance(file, errors.ConstantContactError)
     assert file.name == "a.png"
 
 
@@ -593,6 +593,30 @@ async def test_sweep_asks_nothing_when_one_of_the_tokens_cannot_be_used(
         await client.sweep([token, "ccv2p1.nonsense"])
 
     assert not looks(sandbox)
+
+
+async def test_sweep_puts_the_error_of_a_token_in_its_place_on_request(
+    client: ConstantContact,
+) -> None:
+    token = (await begin(client)).token()
+
+    updates = await client.sweep([token, "ccv2p1.nonsense"], return_errors=True)
+
+    assert isinstance(updates[token], Update)
+    assert isinstance(updates["ccv2p1.nonsense"], errors.TokenError)
+
+
+async def test_a_result_that_cannot_be_read_leaves_the_other_results(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    pollers = [await begin(client, name) for name in ("a.png", "b.png")]
+    path = f"/library/files/{pollers[0].id}"
+    sandbox.admin.fault("answer", "GET", path, status=404, body="[]", times=None)
+
+    lost, file = await client.wait_all(pollers, return_errors=True)
+
+    assert isinstance(lost, errors.NotFound)
+    assert getattr(file, "id", None) == pollers[1].id
 
 
 @pytest.mark.parametrize("status", [400, 404, 413, 414])

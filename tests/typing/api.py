@@ -95,6 +95,8 @@ async def resuming(cc: ConstantContact, token: str) -> None:
     assert_type(await cc.resume_upload(token), models.LibraryFile)
     assert_type(await cc.resume_activity("a07e1"), models.Activity)
     assert_type(await cc.sweep([token]), dict[str, Update | None])
+    swept = await cc.sweep([token], return_errors=True)
+    assert_type(swept, dict[str, Update | errors.TokenError | None])
 
 
 async def several_pollers(cc: ConstantContact, paths: Sequence[Path]) -> None:
@@ -103,7 +105,7 @@ async def several_pollers(cc: ConstantContact, paths: Sequence[Path]) -> None:
         assert_type(ended, UploadPoller)
     assert_type(await cc.wait_all(pollers), list[models.LibraryFile])
     settled = await cc.wait_all(pollers, return_errors=True)
-    assert_type(settled, list[models.LibraryFile | errors.JobError])
+    assert_type(settled, list[models.LibraryFile | errors.ConstantContactError])
 
 
 async def waiting_for_any_job(poller: Poller[models.LibraryFile]) -> models.LibraryFile:
