@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 from cyclopts import Group, Parameter
 
+from ccv2_async.cli.patience import Patience
 from ccv2_async.cli.profile import options_from
 from ccv2_async.client import BASE_URL, PER_DAY, ConstantContact, rate_of
 from ccv2_async.errors import UsageError
@@ -60,6 +61,8 @@ class Service:
 async def open_client(service: Service, **more: Any) -> AsyncIterator[ConstantContact]:
     """Open a client of the service, or of a sandbox that ends with it.
 
+    A call that waits long for its answer is reported while it waits.
+
     The calls that it makes to the service are remembered for later runs, unless the variable
     CCV2_REMEMBER_CALLS is 0.
 
@@ -70,6 +73,14 @@ async def open_client(service: Service, **more: Any) -> AsyncIterator[ConstantCo
     Raises:
         UsageError: Credentials or parts are missing, or the rate is not a number.
     """
+    patience = Patience(more.get("on_event"))
+    with closing(patience):
+        async with _open_client(service, {**more, "on_event": patience}) as client:
+            yield client
+
+
+@asynccontextmanager
+async def _open_client(service: Service, more: dict[str, Any]) -> AsyncIterator[ConstantContact]:
     limits: dict[str, Any] = {}
     if service.rate is not None:
         rate = rate_of(service.rate, "--rate")

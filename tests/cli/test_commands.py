@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from ccv2_async.cli import patience
 from ccv2_async.cli.exits import Exit
 
 if TYPE_CHECKING:
@@ -314,3 +315,13 @@ def test_a_folder_with_a_negative_id_can_be_deleted(
     ran = ccv2("folders", "delete", *(word.format(id=folder) for word in words))
     assert ran.code == Exit.OK, ran.err
     assert "is deleted" in ran.err
+
+
+def test_a_service_that_is_slow_to_answer_is_reported_while_it_is_waited_for(
+    ccv2: Callable[..., Ran], service: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "SECONDS", 0.05)
+    service.admin.fault("delay_answer", "GET", "/lists", seconds=0.5)
+    ran = ccv2("lists")
+    assert ran.code == Exit.OK
+    assert "the service has not answered for 0.05 s; still waiting" in ran.err
