@@ -480,6 +480,38 @@ def test_an_upload_that_an_outage_has_stopped_is_healed_by_the_same_command(
     assert len(service.admin.files()) == 40
 
 
+KINDS: dict[str, dict[str, Any]] = {
+    "503": {"kind": "unavailable"},
+    "500": {"kind": "server_error"},
+    "502 HTML": {"kind": "html"},
+    "reset": {"kind": "reset"},
+    "answers lost": {"kind": "lose_answer"},
+}
+
+
+@pytest.mark.parametrize("length", ["short", "long"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_after_any_outage_the_same_command_ends_with_every_file_there_once(  # noqa: PLR0917  # fixtures
+    ccv2: Callable[..., Ran],
+    service: Sandbox,
+    pictures: Callable[[int], Path],
+    tmp_path: Path,
+    kind: str,
+    length: str,
+) -> None:
+    command = ("upload", pictures(40), "--journal", tmp_path / "x.db", "--outage-timeout", "60")
+    times = 6 if length == "short" else None
+    service.admin.fault(skip=10, times=times, **KINDS[kind])
+    hit = ccv2(*command)
+    if length == "long":
+        assert hit.code != Exit.OK
+    service.admin.clear_faults()
+    healed = ccv2(*command)
+
+    assert healed.code == Exit.OK, healed.err
+    assert names(service) == sorted(f"{number:03}.png" for number in range(40))
+
+
 def test_a_service_that_refuses_connections_is_healed_by_the_same_command(
     ccv2: Callable[..., Ran],
     pictures: Callable[[int], Path],

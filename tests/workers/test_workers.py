@@ -288,6 +288,42 @@ async def test_an_upload_that_an_outage_hit_is_settled_after_it(
     assert len(sandbox.admin.files()) == 1
 
 
+@pytest.mark.parametrize("length", ["short", "long"])
+@pytest.mark.parametrize("kind", ["unavailable", "server_error", "html", "reset", "lose_answer"])
+async def test_after_any_outage_a_job_ends_with_its_file_there_once(  # noqa: PLR0917  # fixtures
+    start: Callable[..., Any],
+    sandbox: Sandbox,
+    picture: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: Any,
+    length: str,
+) -> None:
+    # The clock of these tests shifts the date alone, and probes go by the monotonic clock.
+    monkeypatch.setattr("ccv2_async.transport.calls.circuit.FIRST_INTERVAL", 0.0)
+    monkeypatch.setattr("ccv2_async.transport.calls.circuit.LONGEST_INTERVAL", 0.0)
+    sandbox.admin.fault(kind, times=2 if length == "short" else None)
+    workers = await start()
+    asked = await workers.ask_upload(picture)
+    await answer_of(asked)
+    for _ in range(3 if length == "long" else 0):
+        workers._clock.shift += HOURS
+        await workers.sweep()
+        await workers.broker.wait_all()
+    sandbox.admin.clear_faults()
+
+    record = await record_of(workers, asked.key)
+    for _ in range(4):
+        if record.state is BulkState.ACCEPTED:
+            break
+        workers._clock.shift += HOURS
+        await workers.sweep()
+        await workers.broker.wait_all()
+        record = await record_of(workers, asked.key)
+
+    assert record.state in (BulkState.ACCEPTED, BulkState.DONE), record.error
+    assert [file["id"] for file in sandbox.admin.files()] == [record.file_id]
+
+
 async def test_a_job_that_ran_out_of_the_days_calls_goes_on_tomorrow(
     start: Callable[..., Any], sandbox: Sandbox, picture: Path
 ) -> None:
