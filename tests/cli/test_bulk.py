@@ -6,10 +6,12 @@ import json
 import signal
 import sqlite3
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ccv2_async import Timeouts
 from ccv2_async.cli.exits import Exit
 from ccv2_async.clock import SystemClock
 from ccv2_async.sandbox import Sandbox
@@ -486,6 +488,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "502 HTML": {"kind": "html"},
     "reset": {"kind": "reset"},
     "answers lost": {"kind": "lose_answer"},
+    "hang": {"kind": "hang"},
 }
 
 
@@ -496,9 +499,11 @@ def test_after_any_outage_the_same_command_ends_with_every_file_there_once(  # n
     service: Sandbox,
     pictures: Callable[[int], Path],
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     kind: str,
     length: str,
 ) -> None:
+    monkeypatch.setattr("ccv2_async.client.Timeouts", partial(Timeouts, read=1.0))
     command = ("upload", pictures(40), "--journal", tmp_path / "x.db", "--outage-timeout", "60")
     times = 6 if length == "short" else None
     service.admin.fault(skip=10, times=times, **KINDS[kind])

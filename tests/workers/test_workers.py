@@ -6,12 +6,14 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 from taskiq import InMemoryBroker
 
+from ccv2_async import Timeouts
 from ccv2_async.activities.status import ACTIVITY
 from ccv2_async.client import ConstantContact
 from ccv2_async.clock import SystemClock
@@ -289,7 +291,9 @@ async def test_an_upload_that_an_outage_hit_is_settled_after_it(
 
 
 @pytest.mark.parametrize("length", ["short", "long"])
-@pytest.mark.parametrize("kind", ["unavailable", "server_error", "html", "reset", "lose_answer"])
+@pytest.mark.parametrize(
+    "kind", ["unavailable", "server_error", "html", "reset", "lose_answer", "hang"]
+)
 async def test_after_any_outage_a_job_ends_with_its_file_there_once(  # noqa: PLR0917  # fixtures
     start: Callable[..., Any],
     sandbox: Sandbox,
@@ -298,6 +302,7 @@ async def test_after_any_outage_a_job_ends_with_its_file_there_once(  # noqa: PL
     kind: Any,
     length: str,
 ) -> None:
+    monkeypatch.setattr("ccv2_async.client.Timeouts", partial(Timeouts, read=1.0))
     # The clock of these tests shifts the date alone, and probes go by the monotonic clock.
     monkeypatch.setattr("ccv2_async.transport.calls.circuit.FIRST_INTERVAL", 0.0)
     monkeypatch.setattr("ccv2_async.transport.calls.circuit.LONGEST_INTERVAL", 0.0)
