@@ -88,11 +88,17 @@ async def _open_client(service: Service, more: dict[str, Any]) -> AsyncIterator[
     if not service.sandbox:
         stored = options_from(os.environ)
         async with ConstantContact.from_env(**stored, **limits, **more) as client:
-            if os.environ.get("CCV2_REMEMBER_CALLS") != "0":
-                key = stored.get("api_key") or os.environ["CCV2_API_KEY"]
-                base_url = os.environ.get("CCV2_BASE_URL") or BASE_URL
-                await client.budget.remember(DayCount(key, service=base_url.rstrip("/")))
-            yield client
+            if os.environ.get("CCV2_REMEMBER_CALLS") == "0":
+                yield client
+                return
+            key = stored.get("api_key") or os.environ["CCV2_API_KEY"]
+            base_url = os.environ.get("CCV2_BASE_URL") or BASE_URL
+            count = DayCount(key, service=base_url.rstrip("/"))
+            await client.budget.remember(count)
+            try:
+                yield client
+            finally:
+                await count.flush()
         return
     unlimited = {"per_second": None, "per_day": None}
     async with begin_sandbox(mode="lognormal", seconds=1.5) as sandbox:

@@ -59,7 +59,7 @@ def wait_until(true: Callable[[], bool], said: Callable[[], str]) -> None:
         ({"CCV2_WORKER_CONCURRENCY": "none"}, 2, "CCV2_WORKER_CONCURRENCY"),
         ({"CCV2_BASE_URL": "nowhere"}, 2, "nowhere"),
         ({"CCV2_REDIS_URL": ""}, 2, "CCV2_REDIS_URL is not set"),
-        ({"CCV2_REDIS_URL": "http://x"}, 2, "URL of Redis"),
+        ({"CCV2_REDIS_URL": "http://x"}, 2, "Invalid Redis URL"),
         ({}, 1, "Redis does not answer"),
     ],
 )

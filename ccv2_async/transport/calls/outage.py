@@ -41,6 +41,8 @@ class Outage:
         self._lock = asyncio.Lock()
         self._why = ""
         self._told = False
+        self.openings: int = 0
+        """How many times the circuit has opened so far, after probes that failed too."""
 
     @property
     def goes_on(self) -> bool:
@@ -66,7 +68,10 @@ class Outage:
         if signal is None:
             return
         lasted = self.seconds
+        was_open = self._is(State.OPEN)
         self._circuit.note(signal, self._clock.monotonic())
+        if self._is(State.OPEN) and not was_open:
+            self.openings += 1
         if self._circuit.state is not State.CLOSED:
             self._why = why or self._why
         elif lasted is not None:

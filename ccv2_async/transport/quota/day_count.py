@@ -100,6 +100,10 @@ class DayCount:
         with contextlib.suppress(RuntimeError):  # the interpreter is ending
             self._executor.submit(self._write, day)
 
+    async def flush(self) -> None:
+        """Return once all calls that were noted so far are written."""
+        await asyncio.wrap_future(self._executor.submit(lambda: None))
+
     def of_others(self, day: int) -> int:
         """Return how many calls of a day were made before, or by other processes."""
         return self._others.get(day, 0)

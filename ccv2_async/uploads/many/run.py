@@ -451,12 +451,13 @@ class Run:
         since = unsettled.since if unsettled is not None else self._clock.time()
         entry = attrs.evolve(sending.entry, state=BulkState.SENDING, since=since)
         await self._memory.write(entry)
+        openings = self._session.outage.openings
         with self._telling.sending():
             try:
                 upload = self._telling.of_sending(sending.upload, sending.file, entry)
                 accepted = await self._uploader.send(upload, unsettled=unsettled)
             except errors.ConstantContactError as error:
-                sending.over = not self._waits_for_the_service(sending, entry, error)
+                sending.over = not self._waits_for_the_service(sending, entry, error, openings)
                 if sending.over:
                     await self._not_sent(sending, entry, error)
             except Exception as error:
@@ -471,14 +472,22 @@ class Run:
                 await self._sent_well(sending.file, entry, accepted)
 
     def _waits_for_the_service(
-        self, sending: _Sending, entry: Entry, error: errors.ConstantContactError
+        self,
+        sending: _Sending,
+        entry: Entry,
+        error: errors.ConstantContactError,
+        openings: int,
     ) -> bool:
-        """Whether a file is to be taken up again after an outage, which its error belongs to."""
+        """Return whether an error belongs to an outage, so that its file is taken up again.
+
+        The outage may have begun and ended while the file was sent: `openings` is from before.
+        """
         if isinstance(error, errors.ServiceUnavailable):
             return True  # it was held back
         # The look for it may have been held back, although the service is back by now.
         held_back = isinstance(error.__cause__, errors.ServiceUnavailable)
-        goes_on = held_back or self._session.outage.goes_on
+        outage = self._session.outage
+        goes_on = held_back or outage.goes_on or outage.openings != openings
         if not goes_on or not sending.upload.source.repeatable:
             return False
         if isinstance(error, errors.AmbiguousUpload):
