@@ -26,7 +26,8 @@ def test_the_example_needs_one_command_and_no_server(tmp_path: Path) -> None:
     assert "logo.gif: Active" in done.stdout, done.stderr
     assert "virus.png: VirusFound" in done.stdout
     assert done.returncode == 1, "one of them failed"
-    assert not done.stderr
+    [failure] = done.stderr.splitlines()
+    assert failure.startswith("virus.png: failed")
 
 
 def test_the_example_without_credentials_says_what_is_missing_instead_of_waiting() -> None:
