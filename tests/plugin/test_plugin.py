@@ -31,6 +31,7 @@ STRICT = (
 @pytest.fixture
 def users(pytester: pytest.Pytester) -> pytest.Pytester:
     """A user's project, whose warnings are errors."""
+    pytester.makeini("[pytest]")  # or pytest takes that of a directory above it
     pytester.makepyfile(use=USE)
     pytester.syspathinsert()
     return pytester
