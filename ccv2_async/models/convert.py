@@ -9,6 +9,7 @@ place.
 from __future__ import annotations
 
 import json
+import math
 import re
 import typing
 from collections.abc import Callable
@@ -92,8 +93,9 @@ def decode_rows(
     Raises:
         DecodeError: It is not JSON, or not a list.
     """
-    data = _parsed(content, what, redact)
-    read = converter().get_structure_hook(model)
+    data, mended = _parsed_leniently(content, what, redact)
+    hook = converter().get_structure_hook(model)
+    read = (lambda row, kind: hook(_checked_text(row), kind)) if mended else hook
 
     def each(rows: Any, key: str | None) -> list[T | BadRow]:
         def bad(index: int, row: Any, problem: Exception) -> BadRow:
@@ -106,7 +108,9 @@ def decode_rows(
     try:
         if not paged:
             return Page(each(data, None))
-        return Page(each(_results(data), "results"), _next_link(data.get("meta")))
+        rows = each(_results(data), "results")
+        meta = data.get("meta")
+        return Page(rows, _next_link(_checked_text(meta) if mended else meta))
     except Misread as problem:
         failed = _misfit(problem.where, problem.expected, problem.value, what, redact)
     raise failed
@@ -188,8 +192,11 @@ def raw_text(value: object, redact: Redact | None) -> str:
 
     try:
         text = orjson.dumps(value).decode()
-    except (orjson.JSONEncodeError, RecursionError):
-        text = f"<{type(value).__name__}>"
+    except orjson.JSONEncodeError:
+        try:
+            text = json.dumps(value, default=str)
+        except RecursionError:
+            text = f"<{type(value).__name__}>"
     text = _clean(text, redact)
     return text if len(text) <= ROW_LIMIT else text[: ROW_LIMIT - 3] + "..."
 
@@ -221,6 +228,58 @@ def _parsed(content: bytes, what: str, redact: Redact | None) -> Any:
             f"{excerpt!r}. Nothing of it was used.",
             excerpt=excerpt,
         ) from None
+
+
+@attrs.frozen
+class _NotFinite:
+    """A number in JSON that no float can hold, as it was written."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def _parsed_leniently(content: bytes, what: str, redact: Redact | None) -> tuple[Any, bool]:
+    """Return the JSON in `content`, and whether parts of it must pass `_checked_text` before use.
+
+    Half of an emoji or one byte that is not UTF-8 makes a whole document unreadable for orjson.
+    The parser of the standard library reads the rows around it.
+
+    Raises:
+        DecodeError: As `_parsed`.
+    """
+    try:
+        return _parsed(content, what, redact), False
+    except errors.DecodeError as problem:
+        if weight_of(content) > MAX_WEIGHT:
+            raise
+        error = problem
+    try:
+        text = bytes(content).decode("utf-8", "surrogateescape")
+        return json.loads(text, parse_constant=_NotFinite, parse_float=_finite), True
+    except (ValueError, RecursionError):
+        raise error from None
+
+
+def _finite(text: str) -> float | _NotFinite:
+    number = float(text)
+    return number if math.isfinite(number) else _NotFinite(text)
+
+
+def _checked_text(value: Any) -> Any:
+    """Return `value`.
+
+    Raises:
+        Misread: It holds text or a number that JSON in UTF-8 cannot carry.
+    """
+    import orjson  # noqa: PLC0415  # imported when first needed: importing the package stays quick
+
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        raise Misread(None, "text in UTF-8 with finite numbers", value) from None
+    return value
 
 
 def structure(model: type[T], data: object, *, where: str = "") -> T:

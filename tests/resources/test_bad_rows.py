@@ -74,6 +74,53 @@ async def test_who_skips_goes_on_behind_it(
     assert "2 rows that cannot be read were skipped. The first is row 1" in caplog.messages[0]
 
 
+UNREADABLE_TEXT: dict[str, bytes] = {
+    "half of an emoji": rb'{"id": "3", "name": "\ud83d.png", "size": 3}',
+    "half of an emoji in a field of its own": rb'{"id": "3", "name": "3.png", "more": ["\ud83d"]}',
+    "half of an emoji in a name of a field": rb'{"id": "3", "name": "3.png", "\ud83d": 1}',
+    "bytes that are not UTF-8": b'{"id": "3", "name": "\xe9.png", "size": 3}',
+    "a number beyond all floats": b'{"id": "3", "name": "3.png", "size": 1e400}',
+    "a deep nest": b'{"id": "3", "name": "3.png", "size": 3, "more": %s}'
+    % (b"[" * 300 + b'"\\ud83d"' + b"]" * 300),
+    "NaN": b'{"id": "3", "name": "3.png", "size": 3, "ratio": NaN}',
+}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE_TEXT)
+async def test_one_row_of_unreadable_text_fails_alone(
+    connect: Callable[..., Any], kind: str
+) -> None:
+    rows = [orjson.dumps(file(1)), UNREADABLE_TEXT[kind], orjson.dumps(file(2))]
+
+    async def say(wire: Wire, _: Request) -> None:
+        await wire.answer(body=b'{"results": [' + b", ".join(rows) + b'], "meta": {}}')
+
+    async with serving(say) as server:
+        cc = await connect(server)
+        with pytest.raises(errors.UnreadableRow, match="row 1, with id 3") as caught:
+            await cc.library.files().collect()
+        assert [row.id for row in caught.value.rows_before] == ["1"]
+        assert caught.value.row.isascii()
+        assert '"id"' in caught.value.row
+        listing = cc.library.files(on_bad_row="skip")
+        assert [row.id for row in await listing.collect()] == ["1", "2"]
+
+
+@pytest.mark.parametrize("link", [rb"/v2/library/files?next=\ud83d", b"\xe9"])
+async def test_a_link_of_unreadable_text_is_an_error(
+    connect: Callable[..., Any], link: bytes
+) -> None:
+    body = b'{"results": [], "meta": {"pagination": {"next_link": "' + link + b'"}}}'
+
+    async def say(wire: Wire, _: Request) -> None:
+        await wire.answer(body=body)
+
+    async with serving(say) as server:
+        cc = await connect(server)
+        with pytest.raises(errors.DecodeError, match="text in UTF-8"):
+            await cc.library.files().collect()
+
+
 async def test_a_whole_collection_says_which_rows_were_good(connect: Callable[..., Any]) -> None:
     async with pages([file(1), {}, file(2)]) as server:
         cc = await connect(server)
