@@ -12,9 +12,11 @@ from ccv2_async.cli.exits import Exit
 from ccv2_async.cli.output import Output
 from ccv2_async.cli.running import run
 from ccv2_async.errors import ConstantContactError, InvalidField, UsageError
+from ccv2_async.uploads.many.results import BulkState
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
+    from collections.abc import Mapping
 
     from ccv2_async.workers import Workers
 
@@ -23,6 +25,8 @@ __all__ = ["worker"]
 _REQUEST_SECONDS = 5.0
 _LONGEST_LINE = 8192
 _SPARE_MESSAGES = 2
+_OK = "200 OK"
+_UNAVAILABLE = "503 Service Unavailable"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -35,8 +39,9 @@ def worker(*, processes: int = 2, health_port: int | None = None) -> Exit:
 
     Args:
         processes: Worker processes; one that dies is started again.
-        health_port: A port on 127.0.0.1 for GET /healthz (200 while the workers run) and GET
-            /readyz (200 while Redis answers too).
+        health_port: A port on 127.0.0.1 for GET /healthz (200 while the workers run), GET /readyz
+            (200 while Redis answers too), and GET /metrics (the number of jobs in each state, for
+            Prometheus).
     """
     output = Output()
     if processes < 1:
@@ -67,13 +72,7 @@ def _workers() -> Workers:
         raise UsageError(
             "Workers need parts that are not installed: pip install 'ccv2-async[workers]'"
         ) from None
-    workers = Workers()
-    if workers.embedded:
-        raise UsageError(
-            "CCV2_REDIS_URL is not set. Worker processes get their jobs through Redis; set it to "
-            "redis://HOST:PORT/0."
-        )
-    return workers
+    return Workers()
 
 
 async def _supervise(workers: Workers, processes: int, health_port: int | None) -> Exit:
@@ -102,7 +101,9 @@ async def _supervise(workers: Workers, processes: int, health_port: int | None) 
         for number in _SIGNALS:
             loop.add_signal_handler(number, _hand_on, process, number)
         code = await process.wait()
-    return Exit.OK if code == 0 else Exit.SOME_FAILED
+    if code:
+        sys.exit(code if code > 0 else 128 - code)  # as a shell reports a signal
+    return Exit.OK
 
 
 def _hand_on(process: Process, number: signal.Signals) -> None:
@@ -111,7 +112,7 @@ def _hand_on(process: Process, number: signal.Signals) -> None:
 
 
 class _Health:
-    """Answers health checks over HTTP.
+    """Answers health checks and requests for metrics over HTTP.
 
     Args:
         workers: The settings, and the store that has to answer.
@@ -132,7 +133,7 @@ class _Health:
                         pass  # headers say nothing that matters here
                     status, body = await self._status_of(words)
                     writer.write(
-                        f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\n"
+                        f"HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4\r\n"
                         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
                     )
                     await writer.drain()
@@ -140,13 +141,22 @@ class _Health:
             writer.close()
 
     async def _status_of(self, words: list[bytes]) -> tuple[str, str]:
-        if len(words) != 3 or words[0] != b"GET" or words[1] not in (b"/healthz", b"/readyz"):
-            return "404 Not Found", "GET /healthz or GET /readyz\n"
+        path = words[1] if len(words) == 3 and words[0] == b"GET" else b""
+        if path not in (b"/healthz", b"/readyz", b"/metrics"):
+            return "404 Not Found", "GET /healthz, GET /readyz, or GET /metrics\n"
         if not self._taskiq or self._taskiq[0].returncode is not None:
-            return "503 Service Unavailable", "The workers do not run.\n"
-        if words[1] == b"/readyz":
-            try:
-                await self._workers.counts()
-            except ConstantContactError as error:
-                return "503 Service Unavailable", f"{error.message}\n"
-        return "200 OK", "ok\n"
+            return _UNAVAILABLE, "The workers do not run.\n"
+        if path == b"/healthz":
+            return _OK, "ok\n"
+        try:
+            counts = await self._workers.counts()
+        except ConstantContactError as error:
+            return _UNAVAILABLE, f"{error.message}\n"
+        return _OK, "ok\n" if path == b"/readyz" else _metrics(counts)
+
+
+def _metrics(counts: Mapping[BulkState, int]) -> str:
+    """Return how many jobs are in each state, in the text format of Prometheus."""
+    lines = ["# HELP ccv2_jobs Jobs on record, by state.", "# TYPE ccv2_jobs gauge"]
+    lines += [f'ccv2_jobs{{state="{state}"}} {counts.get(state, 0)}' for state in BulkState]
+    return "\n".join((*lines, ""))

@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ccv2_async.workers.application import Workers
+from ccv2_async.workers.brokers import ends_taskiq_on_errors
 
 if TYPE_CHECKING:
     from taskiq import AsyncBroker
 
 __all__ = ["broker", "workers"]
 
-workers: Workers = Workers()
+with ends_taskiq_on_errors():
+    workers: Workers = Workers()
 broker: AsyncBroker = workers.broker

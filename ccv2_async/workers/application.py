@@ -16,13 +16,19 @@ from taskiq import InMemoryBroker, TaskiqEvents
 
 from ccv2_async.client import ConstantContact
 from ccv2_async.clock import SystemClock
-from ccv2_async.errors import InvalidField, MissingCredentials
+from ccv2_async.errors import InvalidField, MissingCredentials, UsageError
 from ccv2_async.transport.calls.credentials import Credentials
 from ccv2_async.transport.quota.budget import Budget
 from ccv2_async.transport.quota.shared import SharedBudget
 from ccv2_async.uploads.many.results import BulkState
 from ccv2_async.uploads.prepare import prepare
-from ccv2_async.workers.brokers import make_broker, trim
+from ccv2_async.workers.brokers import (
+    ends_at_once_on_signals,
+    ends_taskiq_on_errors,
+    make_broker,
+    taskiq_manager,
+    trim,
+)
 from ccv2_async.workers.leases import Lease, LeaseLost
 from ccv2_async.workers.records import (
     UPLOAD_TASK,
@@ -52,6 +58,7 @@ logger: logging.Logger = logging.getLogger("ccv2_async.workers")
 SWEEP_LOCK = "sweep"
 TICK_LOCK = "tick"
 LEFT_OVER_AT_ONCE = 10_000
+STORE_RETRY_SECONDS = 1.0
 
 
 @attrs.frozen
@@ -133,13 +140,17 @@ class Workers:
         await self.broker.shutdown()
 
     async def check(self) -> None:
-        """Check that workers with these settings could start now. Nothing is asked of the service.
+        """Check that worker processes with these settings could start now.
+
+        It asks Redis, and it does not call the service.
 
         Raises:
             MissingCredentials: The key or the token is missing.
-            UsageError: A setting is wrong.
+            UsageError: A setting is wrong, or there is no Redis through which the processes could
+                get their jobs.
             StoreUnavailable: Redis does not answer. Safe to try again: yes.
         """
+        self._check_shared()
         self._check_credentials()
         async with self._make_client(Budget(self.settings.per_second, self.settings.per_day)):
             pass
@@ -356,6 +367,13 @@ class Workers:
         # A traceback that shows local variables must not show the one that was given.
         raise refused.with_traceback(None)
 
+    def _check_shared(self) -> None:
+        if self.embedded:
+            raise UsageError(
+                "CCV2_REDIS_URL is not set. Worker processes get their jobs through Redis; set it "
+                "to redis://HOST:PORT/0."
+            )
+
     async def _open_store(self, _: TaskiqState) -> None:
         self._check_credentials()
         await self._store.open()
@@ -364,13 +382,38 @@ class Workers:
         await self._store.aclose()
 
     async def _start_working(self, _: TaskiqState) -> None:
-        self._check_credentials()
-        await self._store.open()
-        self._budget = self._make_budget()
-        self._client = self._make_client(self._budget)
+        with ends_taskiq_on_errors():
+            if taskiq_manager() is not None:
+                self._check_shared()
+            self._check_credentials()
+            self._budget = self._make_budget()
+            self._client = self._make_client(self._budget)
+        await self._open_store_when_it_answers()
         await self._client.open()
         self._client._open_parts.threads.roots = self.settings.roots or ()  # noqa: SLF001  # ours
         self._ticker = asyncio.create_task(self._tick(), name="ccv2 workers: ticker")
+
+    async def _open_store_when_it_answers(self) -> None:
+        """Open the store; under `taskiq worker`, wait until it answers.
+
+        taskiq would start a process that ends again and again, with the same words each time.
+        """
+        try:
+            return await self._store.open()
+        except StoreUnavailable as error:
+            if taskiq_manager() is None:
+                raise
+            logger.warning(
+                "%s This worker starts when Redis answers. To end with an exit code instead, "
+                "run `ccv2 worker`.",
+                error.message,
+                extra={"ccv2_event": "store_unavailable"},
+            )
+        with ends_at_once_on_signals():
+            while True:
+                await self._clock.sleep(STORE_RETRY_SECONDS)
+                with contextlib.suppress(StoreUnavailable):
+                    return await self._store.open()
 
     async def _stop_working(self, _: TaskiqState) -> None:
         await self._stop_ticking()

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import multiprocessing
+import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
 from taskiq import InMemoryBroker
 from taskiq.serializers import JSONSerializer
 
-from ccv2_async.errors import UsageError
+from ccv2_async.errors import ConstantContactError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from taskiq import AsyncBroker
 
     from ccv2_async.workers.settings import WorkerSettings
@@ -110,3 +116,56 @@ def _order(message_id: bytes | str) -> tuple[int, int]:
     text = message_id.decode() if isinstance(message_id, bytes) else message_id
     milliseconds, _, number = text.partition("-")
     return int(milliseconds), int(number or 0)
+
+
+def taskiq_manager() -> int | None:
+    """Return the process id of the `taskiq worker` that started this process, or None."""
+    manager = multiprocessing.parent_process()
+    if (
+        manager is None
+        or "taskiq.cli.worker.process_manager" not in sys.modules
+        or not multiprocessing.current_process().name.startswith("worker-")
+    ):
+        return None
+    return manager.pid
+
+
+@contextlib.contextmanager
+def ends_taskiq_on_errors() -> Iterator[None]:
+    """End `taskiq worker` as a whole, with one sentence, when the settings are wrong.
+
+    taskiq starts a worker process again however it ended. It passes no exit code on, so it is told
+    to stop; with `--max-fails`, it stops by itself and exits with an error code. In a process that
+    `taskiq worker` did not start, the error is raised.
+    """
+    try:
+        yield
+    except ConstantContactError as error:
+        manager = taskiq_manager()
+        if manager is None:
+            raise
+        message = (
+            f"{error.message} No worker was started. To check the settings first and get an exit "
+            "code, run `ccv2 worker` instead of `taskiq worker`."
+        )
+    else:
+        return
+    if not any(word.startswith("--max-fails") for word in sys.argv):
+        os.kill(manager, signal.SIGTERM)
+    first = multiprocessing.current_process().name == "worker-0"
+    raise SystemExit(message if first else 1)  # the others would say the same
+
+
+@contextlib.contextmanager
+def ends_at_once_on_signals() -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the process, which has nothing to finish yet.
+
+    taskiq's own handlers wait until the worker has started.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    handlers = [signal.signal(number, signal.SIG_DFL) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, handlers, strict=True):
+            signal.signal(number, handler)

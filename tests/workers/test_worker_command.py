@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +20,6 @@ from tests.support.lasting_ports import lasting_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.workers.redis_server import RedisServer
 
@@ -42,6 +42,14 @@ def status_of(port: int, path: str) -> int:
         return error.code
     except OSError:
         return 0
+
+
+def metrics_of(port: int) -> list[str]:
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE
+    ) as answer:  # our own
+        assert answer.headers["Content-Type"] == "text/plain; version=0.0.4"
+        return str(answer.read().decode()).splitlines()
 
 
 def wait_until(true: Callable[[], bool], said: Callable[[], str]) -> None:
@@ -111,12 +119,26 @@ async def test_it_works_reports_its_health_logs_outcomes_and_ends_on_sigterm(
             async with Workers(WorkerSettings.from_env(environment)) as workers:
                 job = await workers.ask_upload(path)
                 (record,) = [record async for record in workers.settled([job.key])]
+                refused = await workers.ask_upload(tmp_path / "missing.pdf")
+                (failed,) = [record async for record in workers.settled([refused.key])]
             assert record.error == ""
+            assert failed.error
+            assert metrics_of(port) == [
+                "# HELP ccv2_jobs Jobs on record, by state.",
+                "# TYPE ccv2_jobs gauge",
+                'ccv2_jobs{state="pending"} 0',
+                'ccv2_jobs{state="sending"} 0',
+                'ccv2_jobs{state="accepted"} 0',
+                'ccv2_jobs{state="done"} 1',
+                'ccv2_jobs{state="failed"} 1',
+                'ccv2_jobs{state="ambiguous"} 0',
+            ]
             wait_until(
                 lambda: f"menu.pdf: done, id {record.file_id}" in log.read_text(), log.read_text
             )
             own_redis_server.stop()
             assert status_of(port, "/readyz") == 503
+            assert status_of(port, "/metrics") == 503
             assert status_of(port, "/healthz") == 200
             own_redis_server.start()
             wait_until(lambda: status_of(port, "/readyz") == 200, log.read_text)
@@ -126,3 +148,28 @@ async def test_it_works_reports_its_health_logs_outcomes_and_ends_on_sigterm(
             if process.poll() is None:
                 process.terminate()
                 process.wait(timeout=PATIENCE)
+
+
+@pytest.mark.timeout(240)
+def test_it_ends_with_the_exit_code_of_a_shell_when_taskiq_is_killed(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    port = lasting_port()
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603  # our own interpreter
+            (*COMMAND, "--processes", "1", "--health-port", str(port)),
+            env={**os.environ, **COMPLETE, "CCV2_REDIS_URL": redis_server.url},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        wait_until(lambda: "Listening started" in log.read_text(), log.read_text)
+        (taskiq,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(taskiq), signal.SIGKILL)
+        assert process.wait(timeout=PATIENCE) == 128 + signal.SIGKILL
+    finally:
+        # The session was made for these processes alone: taskiq left its worker behind.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=PATIENCE)
