@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+pytest.importorskip("taskiq", reason="the extra [workers] is not installed")
+pytest.importorskip("taskiq_redis", reason="the extra [workers] is not installed")
+
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.workers import Workers, WorkerSettings
 from tests.support.lasting_ports import lasting_port
@@ -21,7 +24,7 @@ from tests.support.lasting_ports import lasting_port
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.workers.redis_server import RedisServer
+    from tests.support.redis_server import RedisServer
 
 PATIENCE = 60.0
 COMMAND = (sys.executable, "-m", "ccv2_async.cli", "worker")

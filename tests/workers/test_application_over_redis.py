@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ccv2_async.sandbox import Sandbox
-    from tests.workers.redis_server import RedisServer
+    from tests.support.redis_server import RedisServer
 
 
 def settings_for(sandbox: Sandbox, server: RedisServer, **more: Any) -> WorkerSettings:

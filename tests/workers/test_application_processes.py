@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from tests.workers.redis_server import RedisServer
+    from tests.support.redis_server import RedisServer
 
 QUOTA = 20
 FILES = 200

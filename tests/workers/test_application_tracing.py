@@ -21,7 +21,7 @@ from ccv2_async.otel import Tracing, job_context
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.workers import BulkState, Workers, WorkerSettings
 from tests.workers.crew import ROOT
-from tests.workers.test_over_redis import everything_in, settings_for, working
+from tests.workers.test_application_over_redis import everything_in, settings_for, working
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from ccv2_async.observe import Event
-    from tests.workers.redis_server import RedisServer
+    from tests.support.redis_server import RedisServer
 
 KEY, TOKEN = "k3y-of/the&app", "t0ken+of~the=account"
 SECRETS = (KEY, TOKEN, "k3y-of%2Fthe%26app", "t0ken%2Bof", "ccv2p1.")

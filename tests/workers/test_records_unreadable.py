@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ccv2_async.workers.store import JobStore
-    from tests.workers.redis_server import RedisServer
+    from tests.support.redis_server import RedisServer
 
 
 @pytest.fixture(autouse=True)

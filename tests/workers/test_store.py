@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ccv2_async.workers.store import JobStore
-    from tests.workers.redis_server import RedisServer
+    from tests.support.redis_server import RedisServer
 
 KEEP = 3600.0
 

@@ -6,6 +6,9 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+pytest.importorskip("limits", reason="the extra [redis] is not installed")
+
 import redis
 
 from ccv2_async.errors import ClientClosed, DailyQuotaExceeded, InvalidField, UsageError
@@ -17,7 +20,7 @@ from tests.support.probes import until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from tests.workers.redis_server import RedisServer
+    from tests.support.redis_server import RedisServer
 
 KEY = "an-api-key-that-nobody-may-see"
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.cli.test_worker import COMPLETE, PATIENCE, wait_until
 from tests.workers.crew import Crew
-from tests.workers.test_worker_command import COMPLETE, PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.workers.redis_server import RedisServer
+    from tests.support.redis_server import RedisServer
 
 COMMAND = (sys.executable, "-m", "taskiq", "worker")
 BROKER = "ccv2_async.workers.app:broker"
