@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from ccv2_async.transport.calls.call import Timeouts
     from ccv2_async.transport.files.progress import Progress
     from ccv2_async.transport.quota.budget import Budget, Lane
+    from ccv2_async.uploads.ledger import BulkState
     from ccv2_async.uploads.many.bulk_upload import BulkUpload
     from ccv2_async.uploads.many.items import FileToUpload
-    from ccv2_async.uploads.many.results import BulkProgress, BulkState, FileProgress, UploadResult
+    from ccv2_async.uploads.many.results import BulkProgress, FileProgress, UploadResult
     from ccv2_async.webhooks import verify_webhook
 
 __all__ = [

@@ -40,9 +40,9 @@ from ccv2_async.cli.service import Service, open_client
 from ccv2_async.cli.totals import Totals
 from ccv2_async.cli.wording import told
 from ccv2_async.transport.calls.outage import OUTAGE_TIMEOUT
+from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.uploads.many.items import FileToUpload
 from ccv2_async.uploads.many.journal import entries
-from ccv2_async.uploads.many.results import BulkState
 from ccv2_async.uploads.prepare import OnDuplicate  # noqa: TC001  # read by cyclopts
 
 if TYPE_CHECKING:

@@ -2,46 +2,17 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
+
+from ccv2_async.uploads.ledger import Action
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from ccv2_async.errors import ConstantContactError
-
-
-class BulkState(StrEnum):
-    """Where one file of a bulk upload stands; the journal's words too.
-
-    ::
-
-        PENDING ─> SENDING ─> ACCEPTED ─> DONE
-                      │           └─────> FAILED
-                      ├─────────────────> FAILED
-                      └─────────────────> AMBIGUOUS
-    """
-
-    PENDING = "pending"
-    SENDING = "sending"
-    ACCEPTED = "accepted"
-    DONE = "done"
-    FAILED = "failed"
-    AMBIGUOUS = "ambiguous"
-
-
-class Action(StrEnum):
-    """What is done about a file, by what the journal knows of it."""
-
-    SEND = "send"
-    LOOK = "look for it, then send it if it is missing"
-    FOLLOW = "wait for the service"
-    SKIP = "nothing, it is done"
-    EXISTS = "nothing, the folder has it already"
-    REPORT = "nothing, it failed for good"
-    REFUSE = "nothing, it changed since"
+    from ccv2_async.uploads.ledger import BulkState
 
 
 @attrs.frozen

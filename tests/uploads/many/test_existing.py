@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
+from ccv2_async.uploads.ledger import Action
 from ccv2_async.uploads.many import BulkState, FileToUpload
-from ccv2_async.uploads.many.results import Action
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,11 +20,10 @@ from hypothesis import strategies as st
 from ccv2_async import errors
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.transport.files.threads import FileThreads
+from ccv2_async.uploads.ledger import Action, action_for
 from ccv2_async.uploads.many import BulkState, FileToUpload
 from ccv2_async.uploads.many import journal as journal_module
-from ccv2_async.uploads.many.journal import Journal, entries, retry_files
-from ccv2_async.uploads.many.plan import Entry, action_for, storable
-from ccv2_async.uploads.many.results import Action
+from ccv2_async.uploads.many.journal import Journal, JournalEntry, entries, retry_files, storable
 from tests.support.probes import nothing_left, until
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ async def run(
     return [result async for result in upload]
 
 
-async def rows_of(journal: Path) -> dict[str, Entry]:
+async def rows_of(journal: Path) -> dict[str, JournalEntry]:
     return {row.name: row async for row in entries(str(journal))}
 
 
@@ -77,7 +76,7 @@ def set_row(journal: Path, name: str, **values: Any) -> None:
 # States and what they lead to
 
 
-ENTRY = Entry(path="/a.png", folder="0", name="a.png", size=10, written_ns=5)
+ENTRY = JournalEntry(path="/a.png", folder="0", name="a.png", size=10, written_ns=5)
 STATES = {
     None: (Action.SEND, Action.SEND),
     BulkState.PENDING: (Action.SEND, Action.SEND),
@@ -128,7 +127,7 @@ async def test_every_state_is_written_down_on_the_way(
     written: list[tuple[BulkState, int]] = []
     write = Journal.write
 
-    async def noting(self: Journal, entry: Entry) -> None:
+    async def noting(self: Journal, entry: JournalEntry) -> None:
         await write(self, entry)
         written.append((entry.state, len(sandbox.admin.requests())))
 
@@ -361,7 +360,7 @@ async def test_a_file_that_changes_after_its_row_was_written_is_not_sent_under_t
     before = path.read_bytes()
     write = Journal.write
 
-    async def changing(self: Journal, entry: Entry) -> None:
+    async def changing(self: Journal, entry: JournalEntry) -> None:
         await write(self, entry)
         if entry.state is BulkState.SENDING and path.read_bytes() == before:
             path.write_bytes(before[::-1] if content is None else content)
@@ -394,7 +393,7 @@ async def test_a_file_that_goes_away_after_its_row_was_written_fails_alone(
     gone, fine = pictures("a.png", "b.png")
     write = Journal.write
 
-    async def removing(self: Journal, entry: Entry) -> None:
+    async def removing(self: Journal, entry: JournalEntry) -> None:
         await write(self, entry)
         if entry.state is BulkState.SENDING:
             gone.unlink(missing_ok=True)

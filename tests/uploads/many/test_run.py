@@ -17,10 +17,11 @@ import pytest
 from ccv2_async import errors
 from ccv2_async.client import ConstantContact
 from ccv2_async.sandbox import Sandbox
+from ccv2_async.uploads.ledger import Action
 from ccv2_async.uploads.many import BulkState, FileToUpload
 from ccv2_async.uploads.many import run as run_module
 from ccv2_async.uploads.many.journal import entries
-from ccv2_async.uploads.many.results import Action, BulkProgress
+from ccv2_async.uploads.many.results import BulkProgress
 from tests.support.clocks import SkippingClock, settle
 from tests.support.probes import nothing_left, until
 from tests.support.servers import serving

@@ -15,14 +15,14 @@ import pytest
 
 from ccv2_async.errors import UsageError
 from ccv2_async.sandbox import Sandbox
+from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.uploads.many.journal import entries
-from ccv2_async.uploads.many.results import BulkState
 from tests.support.probes import until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ccv2_async.uploads.many.plan import Entry
+    from ccv2_async.uploads.many.journal import JournalEntry
 
 PROGRAM = Path(__file__).with_name("uploading.py")
 FILES = 300
@@ -111,7 +111,7 @@ async def run_to_the_end(uploading: Uploading) -> None:
         assert output.endswith(b"ended\n")
 
 
-async def rows_of(journal: Path) -> dict[str, Entry]:
+async def rows_of(journal: Path) -> dict[str, JournalEntry]:
     """The journal's rows by name; none where the program was killed before it had made them."""
     try:
         return {row.name: row async for row in entries(str(journal))}
@@ -120,7 +120,7 @@ async def rows_of(journal: Path) -> dict[str, Entry]:
 
 
 def check(
-    made: Mapping[str, bytes], rows: Mapping[str, Entry], stored: list[dict[str, Any]]
+    made: Mapping[str, bytes], rows: Mapping[str, JournalEntry], stored: list[dict[str, Any]]
 ) -> None:
     """Every file is at the service once or reported as ambiguous, and the journal says where."""
     assert rows.keys() == made.keys()
