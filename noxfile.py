@@ -137,11 +137,12 @@ def package(session: nox.Session) -> None:
 
 @nox.session(python=PYTHON)
 def lint(session: nox.Session) -> None:
-    """Style, format, and the floors of the house."""
+    """Style, format, import contracts, and the size of the package."""
     session.install(*groups("lint"), "-c", PINS)
     session.run("ruff", "check", *CODE)
     session.run("ruff", "format", "--check", *CODE)
     session.run("lint-imports")
+    session.run("python", "tests/count.py")
 
 
 @nox.session(python=PYTHON)
