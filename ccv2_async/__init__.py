@@ -71,7 +71,7 @@ _HOMES = {
     "Budget": "transport.quota.budget",
     "BulkPoller": "activities.split",
     "BulkProgress": "uploads.many.results",
-    "BulkState": "uploads.many.results",
+    "BulkState": "uploads.ledger",
     "BulkUpload": "uploads.many.bulk_upload",
     "ConstantContact": "client",
     "ConstantContactError": "errors",
