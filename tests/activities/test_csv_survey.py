@@ -56,7 +56,7 @@ def read(content: bytes) -> list[list[str]]:
 )
 @example([("@example.com", "\n")], "\r", False, 1, 1)
 @settings(deadline=None)
-def test_the_parts_of_a_file_hold_its_header_and_together_its_rows(
+def test_every_part_has_the_header_and_together_they_have_all_rows(
     table: list[tuple[str, str]], end: str, marked: bool, most_rows: int, size: int
 ) -> None:
     content = BOM * marked + written([("E-Mail", "First, \r\nName"), *table], end)
@@ -90,13 +90,13 @@ def test_rows_are_packed_in_order_below_the_limits_and_no_tighter_than_needed(
         assert len(part) == most or weight + 1 + sizes[part.stop] >= below
 
 
-def test_a_row_that_no_request_can_carry_is_named() -> None:
+def test_a_row_too_large_for_any_request_is_named_in_the_error() -> None:
     with pytest.raises(Unfit) as caught:
         split_rows([5, 60], 10, below_bytes=64)
     assert caught.value.line == 2
 
 
-def test_a_part_stays_below_the_bytes_with_its_header() -> None:
+def test_a_part_with_its_header_stays_below_the_byte_limit() -> None:
     header, row = b"Email,Name\n", b"a@example.com,x\n"
     content = header + row * 10
 
@@ -107,7 +107,7 @@ def test_a_part_stays_below_the_bytes_with_its_header() -> None:
     assert [span.rows for span in wider.spans] == [5, 5]
 
 
-def test_a_file_of_just_the_bytes_that_are_too_many_is_split_and_one_byte_less_is_not() -> None:
+def test_a_file_is_split_at_the_byte_limit_and_not_one_byte_below() -> None:
     rest = b"a@example.com,\nb@example.com,"
     header = b"Email,Name\n"
     filler = BELOW_BYTES - len(header) - len(rest) - 1
@@ -122,14 +122,14 @@ def test_a_file_of_just_the_bytes_that_are_too_many_is_split_and_one_byte_less_i
 @pytest.mark.parametrize(
     "heading", ["Email", "EMAIL ADDRESS", "e-mail", '"Email Address"', "email_address", "E-Mail 1"]
 )
-def test_an_e_mail_column_is_known_however_it_is_written(heading: str) -> None:
+def test_the_email_column_is_recognized_in_any_spelling(heading: str) -> None:
     content = f"Name,{heading}\nx,a@example.com\n".encode()
     assert survey([content], Purpose.IMPORT).rows == 1
 
 
 @pytest.mark.parametrize("mark", [b"", BOM])
 @pytest.mark.parametrize("tail", [b"", b"\n", b"\n\n \n", b"\r\n\r\n"])
-def test_blank_lines_and_a_byte_order_mark_are_no_rows(mark: bytes, tail: bytes) -> None:
+def test_blank_lines_and_a_byte_order_mark_are_not_rows(mark: bytes, tail: bytes) -> None:
     content = mark + b"a@example.com\n\n  \nb@example.com" + tail
 
     found = survey([content], Purpose.REMOVAL)
@@ -139,7 +139,7 @@ def test_blank_lines_and_a_byte_order_mark_are_no_rows(mark: bytes, tail: bytes)
     assert sent.split() == [b"a@example.com", b"b@example.com"]
 
 
-def test_tabs_separate_columns_where_the_first_line_has_one_and_they_are_allowed() -> None:
+def test_tabs_separate_columns_if_allowed_and_the_first_line_has_one() -> None:
     content = b"Name\tEmail\nSmith, John\ta@example.com\n"
 
     assert survey([content], Purpose.IMPORT, tabs=True).rows == 1
@@ -169,7 +169,7 @@ def test_tabs_separate_columns_where_the_first_line_has_one_and_they_are_allowed
         (Purpose.REMOVAL, b'"a@example.com\nb@example.com"\n', 1, "no e-mail address"),
     ],
 )
-def test_what_cannot_be_sent_is_refused_with_its_line(
+def test_invalid_content_is_refused_with_its_line_number(
     purpose: Purpose, content: bytes, line: int, reason: str
 ) -> None:
     with pytest.raises(Unfit) as caught:
@@ -178,14 +178,14 @@ def test_what_cannot_be_sent_is_refused_with_its_line(
     assert reason in caught.value.reason
 
 
-def test_a_fault_far_down_in_the_file_is_found_before_anything_is_sent() -> None:
+def test_an_error_late_in_the_file_is_found_before_anything_is_sent() -> None:
     content = b"a@example.com\n" * 50_000 + b"oops\n"
     with pytest.raises(Unfit) as caught:
         survey(blocks(content, 4096), Purpose.REMOVAL)
     assert caught.value.line == 50_001
 
 
-def test_a_single_row_larger_than_a_file_may_be_is_refused() -> None:
+def test_a_single_row_over_the_file_limit_is_refused() -> None:
     row = b"b@example.com," + b"y," * 100
     content = b"Email,Name\na@example.com,x\n" + row + b"\n"
     with pytest.raises(Unfit) as caught:
@@ -194,7 +194,7 @@ def test_a_single_row_larger_than_a_file_may_be_is_refused() -> None:
     assert "150 bytes" in caught.value.reason
 
 
-def test_a_line_without_an_end_does_not_make_memory_grow() -> None:
+def test_a_line_that_never_ends_does_not_fill_the_memory() -> None:
     def endless() -> Iterator[bytes]:
         while True:
             yield b"x" * 1_000_000
@@ -219,11 +219,11 @@ def test_a_line_without_an_end_does_not_make_memory_grow() -> None:
         ("", False),
     ],
 )
-def test_only_what_can_be_an_address_is_taken_for_one(text: str, yes: bool) -> None:
+def test_only_a_possible_address_counts_as_an_address(text: str, yes: bool) -> None:
     assert is_address(text) is yes
 
 
-def test_parts_have_names_of_their_own_that_keep_the_extension() -> None:
+def test_parts_have_distinct_names_that_keep_the_extension() -> None:
     assert part_name("gone.txt", 1, 1) == "gone.txt"
     assert part_name("gone.old.txt", 2, 3) == "gone.old-part2.txt"
     assert part_name("gone", 2, 3) == "gone-part2"

@@ -77,7 +77,7 @@ async def test_an_export_asks_for_one_list_and_its_columns(
         ("1", {"sort_by": "NAME"}, "sort_by"),
     ],
 )
-async def test_an_export_that_the_service_would_refuse_is_not_asked_for(
+async def test_an_export_that_the_service_would_refuse_is_not_requested(
     client: ConstantContact, ear: Ear, list_id: str, options: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(errors.InvalidField) as caught:
@@ -87,7 +87,7 @@ async def test_an_export_that_the_service_would_refuse_is_not_asked_for(
 
 
 @pytest.mark.parametrize("export_link", ["absolute", "relative", "other_host"])
-async def test_the_file_of_an_export_comes_to_a_path_wherever_it_lies(
+async def test_an_export_is_written_to_a_path_whatever_host_serves_it(
     connect: Callable[..., Any], sandbox: Sandbox, tmp_path: Path, export_link: Any
 ) -> None:
     sandbox.admin.configure(export_link=export_link)
@@ -109,7 +109,7 @@ async def test_the_file_of_an_export_comes_to_a_path_wherever_it_lies(
     await cc.aclose()
 
 
-async def test_an_export_is_downloaded_by_its_id_too(
+async def test_an_export_can_be_downloaded_by_its_id(
     client: ConstantContact, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     sandbox.admin.add_contacts(3)
@@ -120,7 +120,7 @@ async def test_an_export_is_downloaded_by_its_id_too(
     assert size == (tmp_path / "x.csv").stat().st_size > 0
 
 
-async def test_100_000_contacts_go_to_disk_without_being_held_in_memory(
+async def test_100_000_contacts_are_written_to_disk_without_filling_memory(
     client: ConstantContact, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     sandbox.admin.add_contacts(100_000)
@@ -141,7 +141,7 @@ async def test_100_000_contacts_go_to_disk_without_being_held_in_memory(
     assert peak < size / 2
 
 
-async def test_an_async_writer_gets_it_piece_by_piece(
+async def test_an_async_writer_gets_the_export_in_chunks(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.add_contacts(2_000)
@@ -155,7 +155,7 @@ async def test_an_async_writer_gets_it_piece_by_piece(
     assert b"".join(writer.taken).count(b"\r\n") == 2_001
 
 
-async def test_it_can_be_iterated_over(client: ConstantContact, sandbox: Sandbox) -> None:
+async def test_an_export_can_be_iterated(client: ConstantContact, sandbox: Sandbox) -> None:
     sandbox.admin.add_contacts(2_000)
     activity = await client.activities.export_contacts("1")
 
@@ -175,7 +175,7 @@ async def test_it_can_be_iterated_over(client: ConstantContact, sandbox: Sandbox
         (exported(None), "names none"),
     ],
 )
-async def test_the_name_of_a_file_is_never_fetched_unless_it_is_that_of_a_whole_export(
+async def test_only_the_name_of_a_complete_export_is_fetched(
     client: ConstantContact, sandbox: Sandbox, tmp_path: Path, activity: Activity, reason: str
 ) -> None:
     with pytest.raises(errors.InvalidField, match=reason):
@@ -206,9 +206,7 @@ async def cut(wire: Wire, _request: Request) -> None:
     wire.writer.close()
 
 
-async def test_a_download_that_breaks_is_begun_anew(
-    connect: Callable[..., Any], tmp_path: Path
-) -> None:
+async def test_a_broken_download_starts_over(connect: Callable[..., Any], tmp_path: Path) -> None:
     to = tmp_path / "x.csv"
     async with serving(cut, cut, whole) as server:
         cc = await connect(server)
@@ -217,7 +215,7 @@ async def test_a_download_that_breaks_is_begun_anew(
     assert to.read_bytes() == CONTENT
 
 
-async def test_a_download_that_never_gets_whole_leaves_what_was_there(
+async def test_a_download_that_never_completes_keeps_the_old_file(
     connect: Callable[..., Any], tmp_path: Path
 ) -> None:
     to = tmp_path / "x.csv"
@@ -232,7 +230,7 @@ async def test_a_download_that_never_gets_whole_leaves_what_was_there(
     assert names(tmp_path) == ["x.csv"]
 
 
-async def test_a_writer_gets_no_piece_twice(connect: Callable[..., Any]) -> None:
+async def test_a_writer_never_gets_a_chunk_twice(connect: Callable[..., Any]) -> None:
     writer = Writer()
     async with serving(cut, whole) as server:
         cc = await connect(server)
@@ -243,7 +241,7 @@ async def test_a_writer_gets_no_piece_twice(connect: Callable[..., Any]) -> None
     assert CONTENT.startswith(b"".join(writer.taken))
 
 
-async def test_a_page_where_a_table_was_expected_is_refused(
+async def test_an_html_page_in_place_of_a_table_is_refused(
     connect: Callable[..., Any], tmp_path: Path
 ) -> None:
     async def page(wire: Wire, _request: Request) -> None:
@@ -300,7 +298,7 @@ async def test_a_download_ends_with_its_deadline(
     assert names(tmp_path) == []
 
 
-async def test_what_cannot_be_written_is_told_before_anything_is_asked(
+async def test_an_unwritable_target_is_reported_before_any_request(
     connect: Callable[..., Any], tmp_path: Path
 ) -> None:
     async with serving(whole) as server:
@@ -316,7 +314,7 @@ async def test_what_cannot_be_written_is_told_before_anything_is_asked(
         await cc.aclose()
 
 
-async def test_a_full_disk_is_told_and_the_old_file_stays(
+async def test_a_full_disk_is_reported_and_the_old_file_stays(
     connect: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> int:

@@ -31,7 +31,7 @@ async def save(connect: Callable[..., Any], to: object) -> int:
 
 
 @pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "\U0001f600" * 63, NOT_UTF8, "a\nb"])
-async def test_names_as_long_and_odd_as_the_system_takes(
+async def test_long_and_unusual_file_names_work(
     connect: Callable[..., Any], tmp_path: Path, name: str
 ) -> None:
     assert await save(connect, tmp_path / name) == len(CONTENT)
@@ -43,7 +43,7 @@ async def test_names_as_long_and_odd_as_the_system_takes(
     "to",
     ["x" * 256, "é" * 128, f"{NOT_UTF8}/x", f"{NOT_UTF8}/{'x' * 300}", "no\nfolder/x", "file/x"],
 )
-async def test_what_cannot_be_written_is_told_in_one_printable_line(
+async def test_an_unwritable_path_is_reported_in_one_printable_line(
     connect: Callable[..., Any], tmp_path: Path, to: str
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
@@ -55,7 +55,9 @@ async def test_what_cannot_be_written_is_told_in_one_printable_line(
 
 @pytest.mark.parametrize("to", ["/proc/export.csv", "/sys/export.csv"])
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs directories that take no file")
-async def test_a_directory_that_takes_no_file(connect: Callable[..., Any], to: str) -> None:
+async def test_a_directory_that_cannot_take_a_file_is_refused(
+    connect: Callable[..., Any], to: str
+) -> None:
     with pytest.raises(errors.UsageError, match="cannot be written there"):
         await save(connect, to)
 
@@ -69,7 +71,7 @@ async def test_a_directory_that_takes_no_file(connect: Callable[..., Any], to: s
         ("a\ud800b", "can be encoded in utf-8"),
     ],
 )
-async def test_paths_that_no_system_takes(
+async def test_impossible_paths_are_refused(
     connect: Callable[..., Any], to: object, rule: str
 ) -> None:
     with pytest.raises(errors.InvalidField, match=rule) as caught:
@@ -77,7 +79,9 @@ async def test_paths_that_no_system_takes(
     assert str(caught.value).isprintable()
 
 
-async def test_a_disk_that_fills_up_meanwhile(connect: Callable[..., Any], tmp_path: Path) -> None:
+async def test_a_disk_that_fills_up_during_the_export_is_reported(
+    connect: Callable[..., Any], tmp_path: Path
+) -> None:
     (tmp_path / "x.csv").write_bytes(b"before")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
@@ -90,7 +94,7 @@ async def test_a_disk_that_fills_up_meanwhile(connect: Callable[..., Any], tmp_p
     assert (tmp_path / "x.csv").read_bytes() == b"before"
 
 
-async def test_permissions_that_cannot_be_kept_leave_nothing_behind(
+async def test_a_failure_to_keep_permissions_leaves_no_file_behind(
     connect: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -103,7 +107,7 @@ async def test_permissions_that_cannot_be_kept_leave_nothing_behind(
     assert names(tmp_path) == ["x.csv"]
 
 
-async def test_an_upload_whose_path_is_not_utf8_speaks_of_the_encoding(
+async def test_an_error_about_a_path_that_is_not_utf8_names_the_encoding(
     client: ConstantContact, tmp_path: Path
 ) -> None:
     path = tmp_path / f"{NOT_UTF8}.png"
@@ -117,7 +121,7 @@ async def test_an_upload_whose_path_is_not_utf8_speaks_of_the_encoding(
 
 
 @pytest.mark.parametrize("path", ["a\0b.png", "x" * 300 + ".png"])
-async def test_an_upload_from_a_path_that_no_system_takes(
+async def test_an_upload_from_an_impossible_path_is_refused(
     client: ConstantContact, path: str
 ) -> None:
     with pytest.raises(errors.UsageError, match="Nothing was sent") as caught:
@@ -126,7 +130,7 @@ async def test_an_upload_from_a_path_that_no_system_takes(
 
 
 @pytest.mark.parametrize("port", ["0", "00", "65536", "99999999999999999999", "-1", "x"])
-def test_ports_that_do_not_exist(port: str) -> None:
+def test_invalid_ports_are_refused(port: str) -> None:
     with pytest.raises(errors.InvalidField, match="base_url"):
         ConstantContact(api_key="k", access_token="t", base_url=f"https://a.example:{port}/v2")
     with pytest.raises(ValueError, match="it is no"):
@@ -134,7 +138,7 @@ def test_ports_that_do_not_exist(port: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "no\nfolder"])
-async def test_a_bulk_upload_names_paths_that_are_empty_or_odd(
+async def test_a_bulk_upload_names_empty_and_odd_paths_in_its_error(
     client: ConstantContact, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

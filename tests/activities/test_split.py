@@ -80,7 +80,7 @@ class Service:
                     await wire.answer(body=json.dumps(row).encode())
 
 
-async def test_45_000_removals_are_split_awaited_as_one_and_summed(
+async def test_45_000_removals_are_split_awaited_together_and_summed(
     client: ConstantContact, sandbox: Sandbox, gone: Path
 ) -> None:
     sandbox.admin.add_contacts(1)
@@ -111,7 +111,7 @@ async def test_45_000_removals_are_split_awaited_as_one_and_summed(
 
 
 @pytest.mark.parametrize("errors_as_text", [False, True])
-async def test_errors_of_an_import_name_the_lines_of_the_whole_file(
+async def test_import_errors_name_lines_of_the_whole_file(
     client: ConstantContact, sandbox: Sandbox, tmp_path: Path, errors_as_text: bool
 ) -> None:
     sandbox.admin.configure(errors_as_text=errors_as_text)
@@ -130,7 +130,7 @@ async def test_errors_of_an_import_name_the_lines_of_the_whole_file(
     assert isinstance(activity.errors[0], str) is errors_as_text
 
 
-async def test_rows_are_split_as_files_are_and_their_numbers_go_on(
+async def test_rows_are_split_like_files_and_numbered_continuously(
     client: ConstantContact,
 ) -> None:
     rows = addresses(20_003)
@@ -145,7 +145,7 @@ async def test_rows_are_split_as_files_are_and_their_numbers_go_on(
 
 @pytest.mark.parametrize("form", ["rows", "file"])
 @pytest.mark.parametrize(("max_rows", "sizes"), [(40_000, [40_000, 3]), (30_000, [30_000, 10_003])])
-async def test_an_import_may_hold_more_rows_on_request(
+async def test_an_import_holds_more_rows_on_request(
     client: ConstantContact, tmp_path: Path, max_rows: int, sizes: list[int], form: str
 ) -> None:
     contacts: Any = addresses(40_003)
@@ -159,7 +159,7 @@ async def test_an_import_may_hold_more_rows_on_request(
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 40_001, 1.0, True, "20000", None])
-async def test_a_number_of_rows_that_no_source_allows_is_refused(
+async def test_an_invalid_number_of_rows_is_refused(
     client: ConstantContact, sandbox: Sandbox, wrong: Any
 ) -> None:
     with pytest.raises(errors.InvalidField, match="a whole number from 1 to 40,000") as caught:
@@ -168,7 +168,7 @@ async def test_a_number_of_rows_that_no_source_allows_is_refused(
     assert sandbox.admin.requests() == []
 
 
-async def test_the_first_contact_of_every_request_has_to_have_an_address(
+async def test_the_first_contact_of_every_request_must_have_an_address(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     rows = addresses(20_003)
@@ -179,7 +179,7 @@ async def test_the_first_contact_of_every_request_has_to_have_an_address(
     assert sandbox.admin.requests() == []
 
 
-async def test_changes_of_status_are_those_of_all_together(
+async def test_status_changes_combine_those_of_all_parts(
     connect: Callable[..., Any], gone: Path
 ) -> None:
     service = Service(
@@ -204,7 +204,7 @@ async def test_changes_of_status_are_those_of_all_together(
     assert looks == ["GET "] * 4 + ["GET /a3"]
 
 
-async def test_one_failed_activity_fails_the_whole_with_the_errors_of_all(
+async def test_one_failed_activity_fails_the_job_with_the_errors_of_all(
     connect: Callable[..., Any], gone: Path
 ) -> None:
     service = Service(
@@ -240,7 +240,7 @@ async def test_one_failed_activity_fails_the_whole_with_the_errors_of_all(
     assert activity.warnings == ("Line 20001: odd", "Odd")
 
 
-async def test_an_activity_that_the_service_forgot_fails_the_whole_and_is_named(
+async def test_an_activity_that_the_service_forgot_fails_the_job_and_is_named(
     connect: Callable[..., Any], gone: Path
 ) -> None:
     service = Service([["COMPLETE"], ["unknown"], ["COMPLETE"]])
@@ -252,7 +252,7 @@ async def test_an_activity_that_the_service_forgot_fails_the_whole_and_is_named(
         await cc.aclose()
 
 
-async def test_a_job_of_which_the_service_knows_nothing_is_not_found(
+async def test_a_job_unknown_to_the_service_is_not_found(
     connect: Callable[..., Any], gone: Path
 ) -> None:
     service = Service([["unknown"], ["unknown"], ["unknown"]])
@@ -273,7 +273,7 @@ async def test_strict_sees_the_failed_rows_of_every_part(
     assert isinstance(caught.value.activity, SplitActivity)
 
 
-async def test_each_activity_has_a_token_and_the_whole_says_so(
+async def test_each_activity_has_a_token_and_the_poller_says_so(
     client: ConstantContact, connect: Callable[..., Any], sandbox: Sandbox, gone: Path
 ) -> None:
     poller = await client.activities.begin_remove_contacts(gone, lists=["1"])
@@ -291,7 +291,9 @@ async def test_each_activity_has_a_token_and_the_whole_says_so(
     assert sum(activity.contact_count for activity in results) == 45_000
 
 
-async def test_a_split_job_is_waited_for_among_others(client: ConstantContact, gone: Path) -> None:
+async def test_wait_all_accepts_a_split_job_among_others(
+    client: ConstantContact, gone: Path
+) -> None:
     split = await client.activities.begin_remove_contacts(gone, lists=["1"])
     single = await client.activities.begin_add_contacts(["a@example.com"], lists=["1"])
 
@@ -308,7 +310,7 @@ async def test_the_parts_can_be_followed_one_by_one(client: ConstantContact, gon
     assert [activity.id for activity in activities] == list(poller.ids)
 
 
-async def test_a_wait_that_ends_early_says_that_the_activities_go_on(
+async def test_a_wait_that_ends_early_says_that_the_activities_continue(
     connect: Callable[..., Any], tmp_path: Path, sandbox: Sandbox
 ) -> None:
     path = tmp_path / "stuck.txt"
@@ -323,7 +325,7 @@ async def test_a_wait_that_ends_early_says_that_the_activities_go_on(
     assert caught.value.id == poller.id
 
 
-async def test_with_too_many_jobs_at_once_the_next_waits_for_one_to_end(
+async def test_with_too_many_jobs_the_next_part_waits_for_one_to_end(
     connect: Callable[..., Any], gone: Path
 ) -> None:
     with Sandbox(mode="looks", looks=1, max_jobs=1) as sandbox:
@@ -336,7 +338,7 @@ async def test_with_too_many_jobs_at_once_the_next_waits_for_one_to_end(
 
 
 @pytest.mark.parametrize("kind", ["too_many_requests", "over_ratelimit"])
-async def test_without_a_job_to_wait_for_or_quota_for_the_day_the_refusal_is_told(
+async def test_the_refusal_is_raised_without_a_job_to_wait_for_or_daily_quota(
     client: ConstantContact, sandbox: Sandbox, gone: Path, kind: Any
 ) -> None:
     skip = 1 if kind == "over_ratelimit" else 0
@@ -347,7 +349,7 @@ async def test_without_a_job_to_wait_for_or_quota_for_the_day_the_refusal_is_tol
     assert ("1 of 3 activities were started" in caught.value.message) is bool(skip)
 
 
-async def test_an_error_on_the_way_tells_what_was_started_before_it(
+async def test_an_error_names_the_parts_that_were_started_before_it(
     client: ConstantContact, sandbox: Sandbox, gone: Path
 ) -> None:
     sandbox.admin.fault("unauthorized", "POST", "/activities/*", skip=1)
@@ -393,7 +395,7 @@ async def test_cancelling_leaves_nothing_open(connect: Callable[..., Any], gone:
         assert waiting.cancelled()
 
 
-async def test_many_activities_are_asked_for_as_the_summary_holds_them(
+async def test_many_activities_are_polled_through_the_summary(
     client: ConstantContact,
 ) -> None:
     from ccv2_async.activities.split import Part, SplitJobs
@@ -414,7 +416,7 @@ FINAL = {LOST, "COMPLETE", "ERROR", "CANCELLED"}
 
 
 @given(st.lists(words, min_size=1))
-def test_a_job_has_ended_when_all_of_it_has_and_well_when_all_of_it_went_well(
+def test_a_split_job_succeeds_only_if_all_parts_succeed(
     statuses: list[str | None],
 ) -> None:
     status = combined_status(statuses)
@@ -436,7 +438,9 @@ def test_a_job_has_ended_when_all_of_it_has_and_well_when_all_of_it_went_well(
         ([None, "Frozen"], "Frozen"),
     ],
 )
-def test_a_job_stands_where_the_table_says(statuses: list[str | None], status: str) -> None:
+def test_the_state_of_a_split_job_follows_the_table(
+    statuses: list[str | None], status: str
+) -> None:
     assert combined_status(statuses) == status
 
 
@@ -446,7 +450,9 @@ def test_a_job_stands_where_the_table_says(statuses: list[str | None], status: s
     line=st.integers(1, 10**5),
     word=st.sampled_from(["Line ", "line ", " LINE "]),
 )
-def test_a_line_is_moved_in_both_forms_alike(header: int, first: int, line: int, word: str) -> None:
+def test_line_numbers_are_shifted_in_both_error_forms(
+    header: int, first: int, line: int, word: str
+) -> None:
     lines = Lines(header, first)
     text = moved(f"{word}{line}: the line 3 is wrong", lines)
     row = moved(ActivityError("the line 3 is wrong", line, "x@example.com"), lines)

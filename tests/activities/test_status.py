@@ -47,7 +47,7 @@ def asked(sandbox: Sandbox) -> list[str]:
     return [entry.path.removeprefix("/v2") for entry in sandbox.admin.requests("GET")]
 
 
-async def test_one_activity_is_asked_for_by_itself(
+async def test_one_activity_is_polled_by_its_id(
     client: ConstantContact, sandbox: Sandbox, begin: Begin
 ) -> None:
     poller = await begin(client)
@@ -60,7 +60,7 @@ async def test_one_activity_is_asked_for_by_itself(
     assert poller.location.endswith(f"/v2/activities/{poller.id}")
 
 
-async def test_several_activities_are_asked_for_by_the_summary(
+async def test_several_activities_are_polled_through_the_summary(
     client: ConstantContact, sandbox: Sandbox, begin: Begin
 ) -> None:
     pollers = [await begin(client) for _ in range(5)]
@@ -78,7 +78,7 @@ async def test_several_activities_are_asked_for_by_the_summary(
     ("name", "status"), [("fail.csv", "ERROR"), ("cancelled.csv", "CANCELLED")]
 )
 @pytest.mark.parametrize("several", [False, True])
-async def test_an_activity_that_did_not_end_well_raises_with_what_is_known_of_it(
+async def test_a_failed_activity_raises_an_error_with_its_details(
     client: ConstantContact, name: str, status: str, several: bool, begin: Begin
 ) -> None:
     poller = await begin(client, name)
@@ -93,7 +93,7 @@ async def test_an_activity_that_did_not_end_well_raises_with_what_is_known_of_it
     assert client.resume(error.token).id == poller.id
 
 
-async def test_a_failure_whose_details_cannot_be_read_is_told_all_the_same(
+async def test_a_failure_with_unreadable_details_still_raises(
     client: ConstantContact, sandbox: Sandbox, begin: Begin
 ) -> None:
     poller, other = await begin(client, "fail.csv"), await begin(client, "slow.csv")
@@ -105,7 +105,7 @@ async def test_a_failure_whose_details_cannot_be_read_is_told_all_the_same(
     assert error.activity is None
 
 
-async def test_what_is_not_among_the_last_fifty_is_asked_for_by_its_id(
+async def test_an_activity_missing_from_the_last_fifty_is_polled_by_its_id(
     client: ConstantContact, sandbox: Sandbox, begin: Begin
 ) -> None:
     pollers = [await begin(client) for _ in range(52)]
@@ -118,7 +118,7 @@ async def test_what_is_not_among_the_last_fifty_is_asked_for_by_its_id(
     assert asked(sandbox).count("/activities") == 3
 
 
-async def test_an_activity_that_is_too_old_is_lost(
+async def test_an_activity_that_is_too_old_counts_as_lost(
     client: ConstantContact, sandbox: Sandbox, begin: Begin
 ) -> None:
     poller, other = await begin(client), await begin(client)
@@ -162,7 +162,7 @@ async def test_an_activity_is_resumed_by_its_token_for_fourteen_days(
         other.resume(token)
 
 
-async def test_every_change_is_told(client: ConstantContact, begin: Begin) -> None:
+async def test_every_status_change_is_reported(client: ConstantContact, begin: Begin) -> None:
     poller = await begin(client)
 
     assert [update.status async for update in poller] == ["PENDING", "RUNNING", "COMPLETE"]
@@ -181,7 +181,7 @@ async def test_uploads_and_activities_are_waited_for_together(
     assert [update.status for update in updates.values() if update] == ["COMPLETE", "Active"]
 
 
-async def test_an_activity_that_cannot_be_read_holds_up_no_other(
+async def test_an_unreadable_activity_does_not_delay_the_others(
     client: ConstantContact, sandbox: Sandbox, begin: Begin
 ) -> None:
     pollers = [await begin(client) for _ in range(53)]
@@ -197,7 +197,7 @@ async def test_an_activity_that_cannot_be_read_holds_up_no_other(
     assert (await waiter).id == unreadable.id
 
 
-async def test_an_outage_is_found_out_by_a_few_calls(
+async def test_an_outage_is_detected_with_few_calls(
     client: ConstantContact, sandbox: Sandbox, begin: Begin
 ) -> None:
     pollers = [await begin(client) for _ in range(70)][:10]

@@ -36,7 +36,7 @@ COMMANDS = (
 )
 
 
-def test_no_command_shows_the_help_with_every_command(ccv2: Callable[..., Ran]) -> None:
+def test_running_without_a_command_shows_help_for_all_commands(ccv2: Callable[..., Ran]) -> None:
     ran = ccv2()
     assert ran.code == Exit.OK
     for name in COMMANDS:
@@ -46,7 +46,7 @@ def test_no_command_shows_the_help_with_every_command(ccv2: Callable[..., Ran]) 
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_explains_itself_and_takes_no_credentials(
+def test_every_command_has_help_and_no_option_for_credentials(
     ccv2: Callable[..., Ran], name: str
 ) -> None:
     ran = ccv2(name, "--help")
@@ -56,19 +56,19 @@ def test_every_command_explains_itself_and_takes_no_credentials(
     assert "--access-token" not in ran.out
 
 
-def test_an_unknown_command_is_wrong_usage(ccv2: Callable[..., Ran]) -> None:
+def test_an_unknown_command_is_a_usage_error(ccv2: Callable[..., Ran]) -> None:
     ran = ccv2("uplaod")
     assert (ran.code, ran.out) == (Exit.USAGE, "")
     assert "uplaod" in ran.err
 
 
-def test_an_argument_too_many_is_named(ccv2: Callable[..., Ran]) -> None:
+def test_an_extra_argument_is_named(ccv2: Callable[..., Ran]) -> None:
     ran = ccv2("lists", "7")
     assert (ran.code, ran.out) == (Exit.USAGE, "")
     assert "More arguments than this command takes: 7" in ran.err
 
 
-def test_files_are_listed_with_what_a_person_wants_to_know(
+def test_files_are_listed_with_name_size_state_and_url(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
 ) -> None:
     ccv2("upload", picture("small.png", b"s" * 10), picture("big.pdf", b"b" * 2_000))
@@ -81,7 +81,7 @@ def test_files_are_listed_with_what_a_person_wants_to_know(
     assert ran.err == "2 files.\n"
 
 
-def test_files_as_json_have_the_names_of_the_api(
+def test_json_output_of_files_uses_the_api_field_names(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
 ) -> None:
     ccv2("upload", picture("a.png"))
@@ -107,13 +107,13 @@ def test_a_listing_is_narrowed_by_type_folder_and_limit(
     assert dict(httpx.QueryParams(last.query)).get("limit") == "2"
 
 
-def test_an_empty_library_is_said_to_be_empty(ccv2: Callable[..., Ran], service: Sandbox) -> None:
+def test_an_empty_library_is_reported_as_empty(ccv2: Callable[..., Ran], service: Sandbox) -> None:
     ran = ccv2("files")
     assert (ran.code, ran.out, ran.err) == (Exit.OK, "", "0 files.\n")
 
 
 @pytest.mark.parametrize("options", [("--limit", "0"), ("--type", "films"), ("--sort", "colour")])
-def test_a_listing_that_cannot_be_is_wrong_usage(
+def test_invalid_listing_options_are_a_usage_error(
     ccv2: Callable[..., Ran], service: Sandbox, options: tuple[str, str]
 ) -> None:
     ran = ccv2("files", *options)
@@ -121,7 +121,7 @@ def test_a_listing_that_cannot_be_is_wrong_usage(
     assert service.admin.requests() == []
 
 
-def test_names_from_the_service_cannot_steer_the_terminal(
+def test_names_from_the_service_cannot_control_the_terminal(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
 ) -> None:
     ccv2("upload", picture("a.png"))
@@ -133,7 +133,7 @@ def test_names_from_the_service_cannot_steer_the_terminal(
     assert ccv2("files", "--json").rows[0]["name"] == stored.name
 
 
-def test_folders_are_a_tree_with_ids(ccv2: Callable[..., Ran], service: Sandbox) -> None:
+def test_folders_are_shown_as_a_tree_with_ids(ccv2: Callable[..., Ran], service: Sandbox) -> None:
     options = service.client_options()
     with httpx.Client(
         base_url=f"{options['base_url']}/",
@@ -155,7 +155,7 @@ def test_folders_are_a_tree_with_ids(ccv2: Callable[..., Ran], service: Sandbox)
     assert rows["Spring"]["children"][0]["name"] == "Menu"
 
 
-def test_poll_tells_of_every_job_and_of_tokens_that_cannot_be_used(
+def test_poll_reports_every_job_and_every_unusable_token(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
 ) -> None:
     service.admin.configure(mode="looks", looks=2)
@@ -171,7 +171,7 @@ def test_poll_tells_of_every_job_and_of_tokens_that_cannot_be_used(
     assert [row["token"] for row in rows if row["status"] is None] == ["ccv2p1.nonsense"]
 
 
-def test_poll_asks_for_many_jobs_in_one_request(
+def test_poll_checks_many_jobs_in_one_request(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
 ) -> None:
     paths = [picture(f"{number}.png") for number in range(30)]
@@ -180,7 +180,7 @@ def test_poll_asks_for_many_jobs_in_one_request(
     assert len(service.admin.requests("GET", "/library/files/uploadstatus/*")) == 1
 
 
-def test_poll_with_no_usable_token_says_so(ccv2: Callable[..., Ran], service: Sandbox) -> None:
+def test_poll_without_a_usable_token_says_so(ccv2: Callable[..., Ran], service: Sandbox) -> None:
     ran = ccv2("poll", "nonsense")
     assert (ran.code, ran.out) == (Exit.SOME_FAILED, "")
 
@@ -198,7 +198,7 @@ def test_a_token_of_other_credentials_is_refused(
     assert "belongs to other credentials" in ran.err
 
 
-def test_an_unreachable_service_is_one_sentence(
+def test_an_unreachable_service_is_reported_in_one_sentence(
     ccv2: Callable[..., Ran], service: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
@@ -210,7 +210,7 @@ def test_an_unreachable_service_is_one_sentence(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_sandbox_serves_until_it_is_told_to_end(
+def test_the_sandbox_serves_until_it_is_stopped(
     start: Callable[..., subprocess.Popen[str]], number: signal.Signals
 ) -> None:
     process = start("sandbox", "--port", "0", "--speed", "100", "--json")
@@ -228,7 +228,7 @@ def test_the_sandbox_serves_until_it_is_told_to_end(
     assert process.returncode == Exit.OK
 
 
-def test_the_sandbox_plays_groups_that_are_retired(
+def test_the_sandbox_command_can_retire_groups(
     start: Callable[..., subprocess.Popen[str]],
 ) -> None:
     process = start("sandbox", "--port", "0", "--retire", "events", "--retire", "library", "--json")
@@ -247,7 +247,7 @@ def test_the_sandbox_plays_groups_that_are_retired(
     process.communicate(timeout=20)
 
 
-def test_what_the_sandbox_prints_can_be_given_to_a_shell(
+def test_the_output_of_the_sandbox_command_is_valid_shell(
     start: Callable[..., subprocess.Popen[str]],
 ) -> None:
     process = start("sandbox", "--port", "0")
@@ -264,7 +264,7 @@ def test_what_the_sandbox_prints_can_be_given_to_a_shell(
     assert "/openapi.json" in err
 
 
-def test_a_port_that_is_taken_is_wrong_usage(ccv2: Callable[..., Ran]) -> None:
+def test_a_port_in_use_is_a_usage_error(ccv2: Callable[..., Ran]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ran = ccv2("sandbox", "--port", taken.getsockname()[1])
     assert (ran.code, ran.out) == (Exit.USAGE, "")
@@ -281,13 +281,13 @@ def test_a_port_that_is_taken_is_wrong_usage(ccv2: Callable[..., Ran]) -> None:
         ("--retire", "event"),
     ],
 )
-def test_a_sandbox_that_cannot_be_is_wrong_usage(
+def test_invalid_sandbox_options_are_a_usage_error(
     ccv2: Callable[..., Ran], options: tuple[str, str]
 ) -> None:
     assert ccv2("sandbox", *options).code == Exit.USAGE
 
 
-def test_poll_reads_what_an_interrupted_command_printed(
+def test_poll_accepts_the_output_of_an_interrupted_command(
     ccv2: Callable[..., Ran],
     service: Sandbox,
     picture: Callable[..., Path],
@@ -317,7 +317,7 @@ def test_a_folder_with_a_negative_id_can_be_deleted(
     assert "is deleted" in ran.err
 
 
-def test_a_service_that_is_slow_to_answer_is_reported_while_it_is_waited_for(
+def test_a_slow_service_is_reported_while_the_command_waits(
     ccv2: Callable[..., Ran], service: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(patience, "SECONDS", 0.05)

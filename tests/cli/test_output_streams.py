@@ -58,7 +58,7 @@ def shell(template: str, redirection: str, tmp_path: Path) -> subprocess.Complet
 
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("redirection", ["2>&-", ">&-", "2>/dev/full", ">/dev/full"])
-def test_every_command_speaks_on_the_stream_that_is_left(
+def test_every_command_reports_on_the_stream_that_is_still_open(
     service: Sandbox, tmp_path: Path, name: str, redirection: str
 ) -> None:
     line, code, results = COMMANDS[name]
@@ -73,7 +73,7 @@ def test_every_command_speaks_on_the_stream_that_is_left(
 
 
 @pytest.mark.parametrize("redirection", [">&- 2>&-", ">/dev/full 2>&1", ">&- 2>/dev/full"])
-def test_a_command_with_no_stream_left_still_does_its_work(
+def test_a_command_without_any_stream_still_works(
     service: Sandbox, tmp_path: Path, redirection: str
 ) -> None:
     shell("upload {picture}", redirection, tmp_path)
@@ -99,7 +99,7 @@ def test_json_stays_json_when_stderr_is_gone(
     "arguments",
     ["folders create menus", "folders create menus --json", "files trash --empty --yes --json"],
 )
-def test_a_change_is_reported_when_the_reader_has_gone(
+def test_a_change_is_reported_on_stderr_when_stdout_is_closed(
     service: Sandbox, tmp_path: Path, arguments: str
 ) -> None:
     reading, writing = os.pipe()
@@ -115,7 +115,7 @@ def test_a_change_is_reported_when_the_reader_has_gone(
 
 
 @pytest.mark.parametrize("more", [(), ("--json",)])
-def test_an_upload_is_summed_up_when_the_reader_has_gone(
+def test_an_upload_is_summarized_when_its_reader_has_gone(
     start: Callable[..., subprocess.Popen[str]],
     service: Sandbox,
     picture: Callable[..., Path],
@@ -132,7 +132,7 @@ def test_an_upload_is_summed_up_when_the_reader_has_gone(
     assert "Traceback" not in err
 
 
-def test_a_stream_that_is_closed_does_not_lend_its_number(service: Sandbox, tmp_path: Path) -> None:
+def test_the_descriptor_of_a_closed_stream_is_not_reused(service: Sandbox, tmp_path: Path) -> None:
     # Whatever opens a file next would get the number of the closed stream, and what a library
     # writes to "stderr" would land in that file.
     code = (
@@ -149,7 +149,7 @@ def test_a_stream_that_is_closed_does_not_lend_its_number(service: Sandbox, tmp_
     assert int(ran.stdout.splitlines()[-1]) > 2
 
 
-def test_help_is_written_where_it_was_asked_for(ccv2: Callable[..., Ran]) -> None:
+def test_help_is_written_to_stdout(ccv2: Callable[..., Ran]) -> None:
     ran = ccv2("--help")
     assert "Usage" in ran.out
     assert ran.err == ""

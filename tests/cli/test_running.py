@@ -47,7 +47,7 @@ def python(code: str, **environment: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, Exit.INTERRUPTED), (signal.SIGTERM, Exit.TERMINATED)]
 )
-def test_a_signal_ends_an_upload_and_prints_tokens_that_go_on(  # noqa: PLR0917  # fixtures
+def test_a_signal_ends_an_upload_and_prints_usable_tokens(  # noqa: PLR0917  # fixtures
     start: Callable[..., subprocess.Popen[str]],
     ccv2: Callable[..., Ran],
     service: Sandbox,
@@ -74,7 +74,7 @@ def test_a_signal_ends_an_upload_and_prints_tokens_that_go_on(  # noqa: PLR0917 
     assert {row["id"] for row in waited.rows} == {row["id"] for row in rows}
 
 
-def test_an_interrupted_file_without_an_answer_is_said_to_be_uncertain(
+def test_an_interrupted_file_without_an_answer_is_reported_as_uncertain(
     start: Callable[..., subprocess.Popen[str]],
     service: Sandbox,
     picture: Callable[..., Path],
@@ -108,7 +108,7 @@ def test_poll_can_be_interrupted_and_prints_the_tokens_again(
     assert json.loads(out)["token"] in err
 
 
-def test_jobs_of_the_embedded_sandbox_are_not_said_to_go_on(
+def test_jobs_in_the_embedded_sandbox_are_not_reported_as_continuing(
     start: Callable[..., subprocess.Popen[str]], picture: Callable[..., Path]
 ) -> None:
     process = start("upload", picture("stuck.png"), "--sandbox")
@@ -120,7 +120,7 @@ def test_jobs_of_the_embedded_sandbox_are_not_said_to_go_on(
     assert "Uploaded" in out
 
 
-def test_an_interrupt_before_anything_is_open_is_one_sentence(
+def test_an_early_interrupt_prints_one_sentence(
     ccv2: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, picture: Callable[..., Path]
 ) -> None:
     def interrupted(*_: object, **__: object) -> None:
@@ -151,7 +151,7 @@ STUBBORN = """
 """
 
 
-def test_a_second_signal_ends_what_does_not_want_to_close() -> None:
+def test_a_second_signal_ends_a_run_that_does_not_close() -> None:
     with python(STUBBORN.format(patience=600)) as process:
         read_until(process, "ready")
         process.send_signal(signal.SIGINT)
@@ -160,14 +160,14 @@ def test_a_second_signal_ends_what_does_not_want_to_close() -> None:
         assert process.wait(timeout=20) == Exit.INTERRUPTED
 
 
-def test_closing_has_no_more_than_its_time_after_a_signal() -> None:
+def test_closing_after_a_signal_has_a_time_limit() -> None:
     with python(STUBBORN.format(patience=0.05)) as process:
         read_until(process, "ready")
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) == Exit.TERMINATED
 
 
-def test_a_cancellation_that_no_signal_asked_for_is_not_hidden() -> None:
+def test_a_cancellation_without_a_signal_is_not_hidden() -> None:
     from ccv2_async.cli.output import Output
     from ccv2_async.cli.running import run
 
@@ -178,7 +178,7 @@ def test_a_cancellation_that_no_signal_asked_for_is_not_hidden() -> None:
         run(cancelled, Output())
 
 
-def test_what_the_system_refuses_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_os_error_is_reported_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     from ccv2_async.cli.output import Output
     from ccv2_async.cli.running import run
 
@@ -189,7 +189,7 @@ def test_what_the_system_refuses_is_one_sentence(capsys: pytest.CaptureFixture[s
     assert "No space left on device" in capsys.readouterr().err
 
 
-def test_a_command_runs_in_a_thread_where_signals_are_somebody_elses(
+def test_a_command_runs_in_a_thread_that_cannot_handle_signals(
     ccv2: Callable[..., Ran], service: Sandbox
 ) -> None:
     async def in_a_thread() -> Ran:
@@ -199,7 +199,7 @@ def test_a_command_runs_in_a_thread_where_signals_are_somebody_elses(
 
 
 @pytest.mark.parametrize("arguments", [("files",), ("files", "--json"), ("--help",)])
-def test_a_reader_that_goes_away_ends_the_command_quietly(
+def test_a_closed_stdout_ends_the_command_quietly(
     start: Callable[..., subprocess.Popen[str]],
     ccv2: Callable[..., Ran],
     service: Sandbox,
@@ -216,7 +216,7 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(
     assert err.strip() == ""
 
 
-def test_a_reader_that_goes_away_stops_an_upload_and_leaves_its_tokens(
+def test_a_closed_stdout_stops_an_upload_and_prints_its_tokens_on_stderr(
     start: Callable[..., subprocess.Popen[str]], service: Sandbox, picture: Callable[..., Path]
 ) -> None:
     stuck, bad = picture("stuck.png"), picture("virus.png")
@@ -241,7 +241,7 @@ def test_without_the_extra_one_sentence_says_what_to_install() -> None:
     assert len(err.splitlines()) == 1
 
 
-def test_without_the_sandboxs_parts_one_sentence_says_what_to_install() -> None:
+def test_without_the_sandbox_extra_one_sentence_says_what_to_install() -> None:
     with python(
         "import sys; sys.modules['starlette'] = None\n"
         "from ccv2_async.cli import main; sys.exit(main(['folders', '--sandbox']))"
@@ -252,7 +252,7 @@ def test_without_the_sandboxs_parts_one_sentence_says_what_to_install() -> None:
     assert len(err.splitlines()) == 1
 
 
-def test_another_missing_module_is_not_taken_for_the_extra() -> None:
+def test_another_missing_module_is_not_blamed_on_the_extra() -> None:
     with python(
         "import sys; sys.modules['httpx'] = None\n"
         "from ccv2_async.cli import main; sys.exit(main([]))"
@@ -262,7 +262,9 @@ def test_another_missing_module_is_not_taken_for_the_extra() -> None:
     assert "httpx" in err.splitlines()[-1]
 
 
-def test_it_can_be_started_as_a_module(start: Callable[..., subprocess.Popen[str]]) -> None:
+def test_the_command_can_be_started_as_a_module(
+    start: Callable[..., subprocess.Popen[str]],
+) -> None:
     out, _ = start("--version").communicate(timeout=20)
     assert out.strip()[0].isdigit()
 
@@ -289,7 +291,7 @@ def test_an_interrupted_import_prints_tokens_and_no_traceback(
     assert "ccv2p1." in err
 
 
-def test_a_signal_while_the_command_is_loading_is_one_sentence() -> None:
+def test_a_signal_during_start_prints_one_sentence() -> None:
     code = """
         import os, signal, sys
         class Interrupts:

@@ -48,7 +48,7 @@ def test_the_commands_own_sandbox_uses_no_proxy(ccv2: Callable[..., Ran]) -> Non
     assert ccv2("files", "--sandbox").code == 0
 
 
-def test_what_the_sandbox_command_prints_uses_no_proxy(tmp_path: Path) -> None:
+def test_the_environment_that_the_sandbox_command_prints_uses_no_proxy(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ccv2_async.cli"]
     with subprocess.Popen(  # noqa: S603  # our own
         [*command, "sandbox", "--port", "0"], stdout=subprocess.PIPE, text=True
@@ -74,7 +74,7 @@ def test_workers_take_the_options_of_a_sandbox(sandbox: Sandbox) -> None:
     assert WorkerSettings.from_env({}).trust_env is True
 
 
-def test_a_flag_that_is_neither_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_flag_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CCV2_TRUST_ENV", "maybe")
     with pytest.raises(InvalidField, match="CCV2_TRUST_ENV"):
         ConstantContact.from_env(api_key="k", access_token="t")

@@ -25,7 +25,7 @@ def counted() -> list[int]:
     return [calls for _, calls in content.values()]
 
 
-def test_runs_add_their_calls_up_unless_told_not_to(
+def test_runs_add_up_their_calls_unless_disabled(
     ccv2: Callable[..., Ran],
     service: Sandbox,
     monkeypatch: pytest.MonkeyPatch,
@@ -41,7 +41,7 @@ def test_runs_add_their_calls_up_unless_told_not_to(
     assert counted() == [2]
 
 
-def test_calls_to_a_sandbox_of_the_command_are_not_remembered(
+def test_calls_to_the_embedded_sandbox_are_not_recorded(
     ccv2: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
@@ -49,7 +49,7 @@ def test_calls_to_a_sandbox_of_the_command_are_not_remembered(
     assert counted() == []
 
 
-def test_a_state_directory_that_cannot_be_used_is_told_once_and_the_command_goes_on(
+def test_an_unusable_state_directory_is_reported_once_and_the_command_continues(
     ccv2: Callable[..., Ran], service: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_bytes(b"")

@@ -46,7 +46,7 @@ def names(sandbox: Sandbox) -> list[str]:
     return sorted(file["name"] for file in sandbox.admin.files())
 
 
-def test_the_same_command_again_sends_nothing_twice(
+def test_running_the_same_command_again_sends_nothing_twice(
     ccv2: Callable[..., Ran], service: Sandbox, pictures: Callable[[int], Path], tmp_path: Path
 ) -> None:
     folder, journal = pictures(3), tmp_path / "x.db"
@@ -63,7 +63,7 @@ def test_the_same_command_again_sends_nothing_twice(
     assert all(row["earlier"] and row["status"] == "Active" and row["id"] for row in rows)
 
 
-def test_after_sigkill_the_same_command_goes_on_where_it_stopped(
+def test_after_sigkill_the_same_command_continues_where_it_stopped(
     start: Callable[..., subprocess.Popen[str]],
     ccv2: Callable[..., Ran],
     service: Sandbox,
@@ -85,7 +85,7 @@ def test_after_sigkill_the_same_command_goes_on_where_it_stopped(
     assert names(service) == [f"{number:03}.png" for number in range(12)]
 
 
-def test_an_interrupt_with_a_journal_says_how_to_go_on(
+def test_an_interrupt_with_a_journal_says_how_to_continue(
     start: Callable[..., subprocess.Popen[str]],
     ccv2: Callable[..., Ran],
     service: Sandbox,
@@ -110,7 +110,7 @@ def test_an_interrupt_with_a_journal_says_how_to_go_on(
     assert posts(service) == 1
 
 
-def test_an_unanswered_file_is_left_to_the_next_run_of_the_journal(
+def test_an_unanswered_file_is_left_to_the_next_run(
     start: Callable[..., subprocess.Popen[str]],
     service: Sandbox,
     picture: Callable[..., Path],
@@ -127,7 +127,7 @@ def test_an_unanswered_file_is_left_to_the_next_run_of_the_journal(
     assert "the next run with the same journal looks for it" in err
 
 
-def test_a_used_up_day_ends_the_run_with_one_sentence_and_the_journal_goes_on(
+def test_the_end_of_the_daily_quota_ends_the_run_and_the_journal_continues(
     ccv2: Callable[..., Ran], service: Sandbox, pictures: Callable[[int], Path], tmp_path: Path
 ) -> None:
     service.admin.configure(per_day=6)
@@ -142,7 +142,7 @@ def test_a_used_up_day_ends_the_run_with_one_sentence_and_the_journal_goes_on(
     assert len(service.admin.files()) == 20
 
 
-def test_a_file_that_changed_since_is_refused_and_said_to_be(
+def test_a_file_that_changed_since_the_last_run_is_refused(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path], tmp_path: Path
 ) -> None:
     path, journal = picture("a.png"), tmp_path / "x.db"
@@ -154,7 +154,7 @@ def test_a_file_that_changed_since_is_refused_and_said_to_be(
     assert posts(service) == 1
 
 
-def test_what_failed_for_good_is_told_again_and_not_sent_again(
+def test_a_permanent_failure_is_reported_again_and_not_sent_again(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path], tmp_path: Path
 ) -> None:
     virus, journal = picture("virus.png"), tmp_path / "x.db"
@@ -185,7 +185,7 @@ def test_a_journal_of_another_service_is_refused_before_anything_is_sent(
     assert posts(service) == 0
 
 
-def test_the_embedded_sandbox_takes_a_journal_for_one_run(
+def test_the_embedded_sandbox_accepts_a_journal_for_one_run(
     ccv2: Callable[..., Ran],
     pictures: Callable[[int], Path],
     tmp_path: Path,
@@ -223,7 +223,7 @@ def test_without_tree_all_files_go_to_one_folder(
     assert service.admin.state()["folders"] == before
 
 
-def test_a_dry_run_says_what_would_be_done_and_leaves_nothing_behind(
+def test_a_dry_run_prints_the_plan_and_leaves_no_trace(
     ccv2: Callable[..., Ran], service: Sandbox, pictures: Callable[[int], Path], tmp_path: Path
 ) -> None:
     folder, journal = pictures(3), tmp_path / "x.db"
@@ -242,7 +242,7 @@ def test_a_dry_run_says_what_would_be_done_and_leaves_nothing_behind(
     ]
 
 
-def test_a_dry_run_tells_what_cannot_be_sent(
+def test_a_dry_run_reports_files_that_cannot_be_sent(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path], tmp_path: Path
 ) -> None:
     good, bad = picture("a.png"), picture("a.txt")
@@ -251,7 +251,7 @@ def test_a_dry_run_tells_what_cannot_be_sent(
     assert f"{bad}: not sent" in ran.err
 
 
-def test_a_plan_of_many_files_is_cut_short(
+def test_a_plan_of_many_files_is_shortened(
     ccv2: Callable[..., Ran], service: Sandbox, pictures: Callable[[int], Path]
 ) -> None:
     ran = ccv2("upload", pictures(60), "--dry-run")
@@ -260,7 +260,7 @@ def test_a_plan_of_many_files_is_cut_short(
     assert "60 files: send" in ran.err
 
 
-def test_of_many_files_the_table_shows_those_that_did_not_end_well(
+def test_the_table_of_many_files_shows_only_failures(
     ccv2: Callable[..., Ran],
     service: Sandbox,
     pictures: Callable[[int], Path],
@@ -290,7 +290,7 @@ def test_more_failures_than_a_table_holds_are_counted(
     assert ran.out.splitlines()[-1] == "and 10 files more that did not end well"
 
 
-def test_an_active_file_whose_url_cannot_be_read_is_told_as_such(
+def test_an_active_file_with_an_unreadable_url_is_reported_as_active(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
 ) -> None:
     service.admin.fault("answer", "GET", "/library/files/[0-9]*", status=404, body="[]")
@@ -301,7 +301,7 @@ def test_an_active_file_whose_url_cannot_be_read_is_told_as_such(
     assert (row["status"], row["url"]) == ("Active", None)
 
 
-def test_a_journal_shows_what_became_of_each_file(
+def test_the_journal_command_shows_the_outcome_of_each_file(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path], tmp_path: Path
 ) -> None:
     good, virus, journal = picture("a.png"), picture("virus.png"), tmp_path / "x.db"
@@ -317,7 +317,9 @@ def test_a_journal_shows_what_became_of_each_file(
     assert (row["path"], row["state"], row["folder"]) == (str(virus), "failed", "0")
 
 
-def test_a_file_that_is_no_journal_is_wrong_usage(ccv2: Callable[..., Ran], tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_journal_is_a_usage_error(
+    ccv2: Callable[..., Ran], tmp_path: Path
+) -> None:
     with closing(sqlite3.connect(tmp_path / "other.db")) as database:
         database.execute("CREATE TABLE other (name TEXT)")
     for name in ("missing.db", "other.db", "."):
@@ -345,7 +347,7 @@ def test_a_journal_that_is_in_use_refuses_a_second_upload(
     assert row["state"] == "accepted"
 
 
-def test_a_run_that_ends_early_tells_of_every_file_in_json(
+def test_a_run_that_ends_early_reports_every_file_in_json(
     start: Callable[..., subprocess.Popen[str]], service: Sandbox, pictures: Callable[[int], Path]
 ) -> None:
     service.admin.configure(mode="looks", looks=1_000_000)
@@ -363,7 +365,7 @@ def test_a_run_that_ends_early_tells_of_every_file_in_json(
 
 
 @pytest.mark.parametrize("options", [".", ". --tree", "a.png upload.db upload.db.lock"])
-def test_a_journal_in_the_folder_changes_no_run(
+def test_a_journal_inside_the_folder_is_ignored(
     service: Sandbox,
     ccv2: Callable[..., Any],
     picture: Callable[[str], Path],
@@ -384,7 +386,7 @@ def test_a_journal_in_the_folder_changes_no_run(
     assert len(service.admin.files()) == 1
 
 
-def test_an_upload_of_nothing_but_its_journal_is_refused(
+def test_an_upload_of_only_its_own_journal_is_refused(
     service: Sandbox, ccv2: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -397,7 +399,7 @@ def test_an_upload_of_nothing_but_its_journal_is_refused(
 
 
 @pytest.mark.parametrize("more", [(), ("--dry-run",)])
-def test_a_folder_with_a_name_that_is_refused_is_named_once(
+def test_a_folder_with_an_invalid_name_is_reported_once(
     ccv2: Callable[..., Ran],
     service: Sandbox,
     picture: Callable[..., Path],
@@ -424,7 +426,7 @@ def test_a_folder_with_a_name_that_is_refused_is_named_once(
 
 
 @pytest.mark.parametrize("name", ["nothing.png", "nothing", "nothing.xyz", "no/such/nothing.png"])
-def test_a_missing_path_is_called_missing(
+def test_a_missing_path_is_reported_as_missing(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path], name: str
 ) -> None:
     ran = ccv2("upload", name, picture("a.png"))
@@ -435,7 +437,7 @@ def test_a_missing_path_is_called_missing(
     assert alone.code == Exit.SOME_FAILED
 
 
-def test_a_link_to_nothing_is_called_that(
+def test_a_dangling_link_is_reported_as_such(
     ccv2: Callable[..., Ran], service: Sandbox, tmp_path: Path
 ) -> None:
     link = tmp_path / "link.png"
@@ -443,7 +445,7 @@ def test_a_link_to_nothing_is_called_that(
     assert "a link to a file that does not exist" in ccv2("upload", link).err
 
 
-def test_the_command_passes_on_what_to_do_with_second_copies(
+def test_the_command_passes_on_the_option_for_second_copies(
     ccv2: Callable[..., Ran], service: Sandbox, pictures: Callable[[int], Path]
 ) -> None:
     assert ccv2("upload", pictures(1), "--on-duplicate", "trash").code == Exit.OK
@@ -457,7 +459,7 @@ def test_the_command_passes_on_what_to_do_with_second_copies(
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
-def test_an_upload_that_an_outage_has_stopped_is_healed_by_the_same_command(
+def test_running_the_command_again_completes_an_upload_stopped_by_an_outage(
     ccv2: Callable[..., Ran],
     service: Sandbox,
     pictures: Callable[[int], Path],
@@ -494,7 +496,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("length", ["short", "long"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_after_any_outage_the_same_command_ends_with_every_file_there_once(  # noqa: PLR0917  # fixtures
+def test_after_any_outage_running_the_command_again_stores_every_file_once(  # noqa: PLR0917  # fixtures
     ccv2: Callable[..., Ran],
     service: Sandbox,
     pictures: Callable[[int], Path],
@@ -519,7 +521,7 @@ def test_after_any_outage_the_same_command_ends_with_every_file_there_once(  # n
     assert names(service) == sorted(f"{number:03}.png" for number in range(40))
 
 
-def test_a_service_that_refuses_connections_is_healed_by_the_same_command(
+def test_running_the_command_again_completes_an_upload_after_refused_connections(
     ccv2: Callable[..., Ran],
     pictures: Callable[[int], Path],
     tmp_path: Path,

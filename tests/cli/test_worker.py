@@ -74,7 +74,7 @@ def wait_until(true: Callable[[], bool], said: Callable[[], str]) -> None:
         ({}, 1, "Redis does not answer"),
     ],
 )
-async def test_a_wrong_set_up_ends_it_with_one_sentence(
+async def test_invalid_settings_end_the_worker_with_one_sentence(
     variables: dict[str, str], code: int, sentence: str, unused_port_url: str
 ) -> None:
     ran = subprocess.run(  # noqa: ASYNC221, S603  # our own interpreter
@@ -93,7 +93,7 @@ async def test_a_wrong_set_up_ends_it_with_one_sentence(
 
 
 @pytest.mark.timeout(240)
-async def test_it_works_reports_its_health_logs_outcomes_and_ends_on_sigterm(
+async def test_the_worker_uploads_reports_health_logs_outcomes_and_ends_on_sigterm(
     own_redis_server: RedisServer, tmp_path: Path
 ) -> None:
     port = lasting_port()
@@ -154,7 +154,7 @@ async def test_it_works_reports_its_health_logs_outcomes_and_ends_on_sigterm(
 
 
 @pytest.mark.timeout(240)
-def test_it_ends_with_the_exit_code_of_a_shell_when_taskiq_is_killed(
+def test_the_worker_exits_as_a_shell_would_when_taskiq_is_killed(
     redis_server: RedisServer, tmp_path: Path
 ) -> None:
     port = lasting_port()
