@@ -30,12 +30,12 @@ def drawings() -> ModuleType:
     return module
 
 
-def test_what_is_drawn_is_what_the_code_says(drawings: ModuleType) -> None:
+def test_the_drawings_match_the_code(drawings: ModuleType) -> None:
     committed = {path.name: path.read_text("utf-8") for path in (ROOT / "docs/drawn").iterdir()}
     assert committed == drawings.drawings(), "run: python docs/drawings.py"
 
 
-async def test_the_arrows_between_bulk_states_are_those_that_real_runs_take(
+async def test_real_runs_take_exactly_the_transitions_that_are_drawn(
     drawings: ModuleType,
     connect: Callable[..., Any],
     sandbox: Sandbox,

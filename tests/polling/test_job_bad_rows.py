@@ -127,7 +127,7 @@ GARBLED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", [kind for kind in GARBLED if kind != "no JSON"])
-async def test_who_spoils_every_answer_for_several_does_not_fail_the_others(
+async def test_a_job_that_spoils_every_batch_does_not_fail_the_others(
     connect: Callable[..., Any], kind: str
 ) -> None:
     def told(ids: list[str]) -> Any:
@@ -141,7 +141,7 @@ async def test_who_spoils_every_answer_for_several_does_not_fail_the_others(
     assert type(failed[0]) is errors.StatusUnreadable
 
 
-async def test_who_spoils_every_answer_like_an_outage_waits_alone(
+async def test_a_job_that_makes_every_batch_fail_is_polled_alone(
     connect: Callable[..., Any],
 ) -> None:
     def told(ids: list[str]) -> Any:
@@ -169,7 +169,7 @@ async def test_a_single_poller_survives_garbled_answers(
         assert (await pollers(cc, 1)[0]).status == "Active"
 
 
-async def test_a_readable_row_counts_beside_garbage_and_a_final_one_beside_an_older(
+async def test_a_readable_row_beats_garbage_and_a_final_row_beats_an_older_one(
     connect: Callable[..., Any],
 ) -> None:
     def told(ids: list[str]) -> Any:
@@ -183,7 +183,7 @@ async def test_a_readable_row_counts_beside_garbage_and_a_final_one_beside_an_ol
         assert {result.status for result in results} == {"Active"}
 
 
-async def test_of_hundreds_of_files_all_but_the_unreadable_ones_come_through(
+async def test_hundreds_of_files_succeed_except_the_unreadable_ones(
     connect: Callable[..., Any],
 ) -> None:
     bad = {f"{number}" for number in range(20, 300, 40)}
@@ -198,7 +198,7 @@ async def test_of_hundreds_of_files_all_but_the_unreadable_ones_come_through(
     assert failed == bad
 
 
-async def test_the_raw_row_is_without_secrets_and_short(connect: Callable[..., Any]) -> None:
+async def test_the_raw_row_is_short_and_free_of_secrets(connect: Callable[..., Any]) -> None:
     row = {"file_id": BAD, "status": None, "note": "sandbox-token " + "x" * 5000 + " sandbox-key"}
     async with serving(Service(instead(row))) as server:
         cc = await connect(server)
@@ -277,7 +277,7 @@ BAD_ACTIVITIES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", BAD_ACTIVITIES)
-async def test_a_bad_summary_row_is_asked_for_by_itself(
+async def test_a_bad_summary_row_is_polled_by_its_id(
     connect: Callable[..., Any], kind: str
 ) -> None:
     summary = [complete("a1"), BAD_ACTIVITIES[kind], complete("a3")]
@@ -306,7 +306,7 @@ async def test_an_activity_that_stays_unreadable_fails_alone(
     ]
 
 
-async def test_statuses_that_are_warned_of_are_few_and_short(
+async def test_warnings_about_unknown_statuses_are_few_and_short(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(jobs, "_warned", set())

@@ -32,7 +32,7 @@ def over(clock: ManualClock, seconds: float) -> errors.DailyQuotaExceeded:
     return errors.DailyQuotaExceeded("the day is over", status=403, resets_at=resets)
 
 
-async def test_who_waits_for_a_job_hears_at_once_that_the_client_was_closed(
+async def test_a_waiter_is_notified_at_once_when_the_client_is_closed(
     service: Service, manual_clock: ManualClock
 ) -> None:
     pollers = [service.start("activity", str(number)) for number in range(3)]
@@ -59,7 +59,7 @@ async def test_who_waits_for_a_job_hears_at_once_that_the_client_was_closed(
     watched.close()
 
 
-async def test_who_begins_to_wait_after_it_was_closed_hears_of_it_and_nothing_is_asked(
+async def test_waiting_after_close_raises_without_a_request(
     service: Service,
 ) -> None:
     poller = service.start("upload", "1")
@@ -69,7 +69,7 @@ async def test_who_begins_to_wait_after_it_was_closed_hears_of_it_and_nothing_is
     assert service.requests == []
 
 
-async def test_a_result_that_is_there_outlives_the_client(
+async def test_an_existing_result_outlives_the_client(
     service: Service, manual_clock: ManualClock
 ) -> None:
     service.by_itself = True
@@ -96,7 +96,7 @@ async def test_closing_a_client_ends_the_waits_for_its_jobs(
                     await task
 
 
-async def test_the_end_of_the_day_is_told_to_who_has_no_time_to_wait_for_the_next(
+async def test_a_waiter_without_time_for_the_next_day_gets_the_quota_error(
     service: Service, manual_clock: ManualClock
 ) -> None:
     poller = service.start("activity", "1")
@@ -116,7 +116,7 @@ async def test_the_end_of_the_day_is_told_to_who_has_no_time_to_wait_for_the_nex
     assert await long == "result of 1"
 
 
-async def test_who_gave_it_the_time_waits_for_the_next_days_quota_with_an_upload_too(
+async def test_an_upload_waits_for_the_next_day_if_its_timeout_allows(
     service: Service, manual_clock: ManualClock
 ) -> None:
     poller = service.start("upload", "1")
@@ -136,7 +136,7 @@ async def test_who_gave_it_the_time_waits_for_the_next_days_quota_with_an_upload
     assert await patient == "result of 1"
 
 
-async def test_the_end_of_the_day_is_told_to_who_comes_when_others_wait_for_the_next_already(
+async def test_a_late_waiter_gets_the_quota_error_while_others_wait_for_the_next_day(
     service: Service, manual_clock: ManualClock
 ) -> None:
     poller = service.start("activity", "1")
@@ -158,7 +158,7 @@ async def test_the_end_of_the_day_is_told_to_who_comes_when_others_wait_for_the_
 
 
 @pytest.mark.parametrize("wrong", ["3", float("nan"), True, b"", [], 2**80])
-async def test_a_time_to_wait_that_is_none_is_refused(service: Service, wrong: Any) -> None:
+async def test_an_invalid_timeout_is_refused(service: Service, wrong: Any) -> None:
     poller = service.start("upload", "1")
     with pytest.raises(errors.InvalidField) as caught:
         await poller.wait(timeout=wrong)
@@ -166,7 +166,7 @@ async def test_a_time_to_wait_that_is_none_is_refused(service: Service, wrong: A
     assert service.requests == []
 
 
-async def test_the_old_status_of_a_token_is_none_once_the_service_does_not_know_the_job(
+async def test_the_status_in_a_token_is_dropped_once_the_service_does_not_know_the_job(
     service: Service, manual_clock: ManualClock
 ) -> None:
     service.by_itself = True

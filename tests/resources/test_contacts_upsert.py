@@ -40,7 +40,7 @@ async def test_a_new_contact_is_created(client: ConstantContact, ear: Ear) -> No
     assert ear.requests == ["GET /contacts", "POST /contacts"]
 
 
-async def test_a_contact_that_is_there_keeps_its_lists_and_fields(
+async def test_an_existing_contact_keeps_its_lists_and_fields(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     news, menu = await two_lists(client)
@@ -57,7 +57,7 @@ async def test_a_contact_that_is_there_keeps_its_lists_and_fields(
     assert lists_of(erased) == ["1", news, menu]
 
 
-async def test_nothing_is_written_where_nothing_changes(
+async def test_nothing_is_sent_if_nothing_changes(
     client: ConstantContact, sandbox: Sandbox, ear: Ear
 ) -> None:
     sandbox.admin.add_contacts(1)
@@ -66,7 +66,7 @@ async def test_nothing_is_written_where_nothing_changes(
     assert ear.requests == ["GET /contacts"]
 
 
-async def test_a_removed_contact_comes_back(client: ConstantContact, sandbox: Sandbox) -> None:
+async def test_upsert_restores_a_removed_contact(client: ConstantContact, sandbox: Sandbox) -> None:
     sandbox.admin.add_contacts(1)
     before = await client.contacts.all().first()
     assert before is not None
@@ -117,7 +117,7 @@ async def test_a_contact_that_signs_up_itself_opts_back_in(
 
 
 @pytest.mark.parametrize("clients", [1, 4])
-async def test_twenty_at_once_for_one_address_make_one_contact_on_all_lists(
+async def test_twenty_concurrent_upserts_make_one_contact_on_all_lists(
     sandbox: Sandbox, connect: Any, clients: int
 ) -> None:
     every = [await connect(sandbox) for _ in range(clients)]
@@ -132,7 +132,7 @@ async def test_twenty_at_once_for_one_address_make_one_contact_on_all_lists(
     assert sorted(lists_of(contact)) == sorted(ids)
 
 
-async def test_a_contact_that_another_process_creates_meanwhile_is_updated(
+async def test_a_contact_created_by_another_process_in_the_meantime_is_updated(
     client: ConstantContact, sandbox: Sandbox, clock: SkippingClock
 ) -> None:
     news, _ = await two_lists(client)
@@ -148,7 +148,7 @@ async def test_a_contact_that_another_process_creates_meanwhile_is_updated(
     assert len(await client.contacts.all().collect()) == 1
 
 
-async def test_lists_that_another_process_replaced_are_written_again(
+async def test_lists_replaced_by_another_process_are_written_again(
     client: ConstantContact, connect: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     news, menu = await two_lists(client)
@@ -197,7 +197,7 @@ async def test_a_lost_answer_is_settled_by_looking_again(
         ({"email_addresses": []}, "email_addresses"),
     ],
 )
-async def test_what_the_service_would_refuse_is_not_sent(
+async def test_invalid_values_are_refused_before_sending(
     client: ConstantContact, ear: Ear, given: dict[str, Any], field: str
 ) -> None:
     arguments: dict[str, Any] = {"email": ANN, "lists": ["1"], **given}
@@ -207,7 +207,9 @@ async def test_what_the_service_would_refuse_is_not_sent(
     assert ear.calls == []
 
 
-async def test_the_lock_of_an_address_is_forgotten(client: ConstantContact, stock: Stock) -> None:
+async def test_the_lock_of_an_address_is_released_and_forgotten(
+    client: ConstantContact, stock: Stock
+) -> None:
     from ccv2_async.resources import contacts  # its private table
 
     await client.contacts.upsert(ANN, lists=["1"])

@@ -39,7 +39,7 @@ async def add(cc: ConstantContact, count: int, folder_id: str = "0") -> list[str
     ]
 
 
-async def test_a_file_from_disk_gets_its_own_name_type_and_description(
+async def test_a_file_from_disk_gets_its_name_type_and_description(
     cc: ConstantContact, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     path = tmp_path / "Menü des Tages.PNG"
@@ -53,7 +53,7 @@ async def test_a_file_from_disk_gets_its_own_name_type_and_description(
     assert told == [0, 7]
 
 
-async def test_file_objects_are_sent_from_where_they_are_and_stay_open(
+async def test_file_objects_are_sent_from_their_position_and_stay_open(
     cc: ConstantContact, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     path = tmp_path / "menu.pdf"
@@ -69,7 +69,7 @@ async def test_file_objects_are_sent_from_where_they_are_and_stay_open(
     assert (sandbox.admin.content(picture.id), memory.closed) == (b"picture", False)
 
 
-async def test_a_file_object_without_a_name_or_anything_left_is_refused_unsent(
+async def test_a_file_object_without_a_name_or_remaining_bytes_is_refused(
     cc: ConstantContact, sandbox: Sandbox
 ) -> None:
     with pytest.raises(errors.InvalidField, match="name"):
@@ -105,7 +105,7 @@ async def test_a_file_object_without_a_name_or_anything_left_is_refused_unsent(
         ({"length": 3}, "length"),
     ],
 )
-async def test_what_the_service_would_refuse_is_refused_before_anything_is_sent(
+async def test_invalid_uploads_are_refused_before_sending(
     cc: ConstantContact, sandbox: Sandbox, options: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(errors.InvalidField, match="Nothing was sent") as caught:
@@ -120,7 +120,7 @@ async def test_an_empty_file_is_refused(cc: ConstantContact, sandbox: Sandbox) -
     assert sandbox.admin.files() == []
 
 
-async def test_listings_follow_their_pages_and_can_be_taken_in_part(
+async def test_listings_follow_pages_and_can_be_read_in_part(
     cc: ConstantContact, sandbox: Sandbox
 ) -> None:
     ids = await add(cc, 7)
@@ -141,7 +141,7 @@ async def test_listings_follow_their_pages_and_can_be_taken_in_part(
     assert "library files" in repr(listing)
 
 
-async def test_a_listing_that_is_left_early_leaves_nothing(
+async def test_a_listing_that_is_left_early_leaves_nothing_open(
     connect: Callable[..., Any], sandbox: Sandbox
 ) -> None:
     async with nothing_left():
@@ -170,7 +170,7 @@ def paging(*links: str | None) -> Any:
     return server
 
 
-async def test_of_a_link_only_the_cursor_is_followed(connect: Callable[..., Any]) -> None:
+async def test_only_the_cursor_of_a_link_is_used(connect: Callable[..., Any]) -> None:
     links = ("https://elsewhere.example/x?next=A%2F%2B&limit=9", "/v2/other?next=b", None)
     async with paging(*links) as server:
         cc = await connect(server)
@@ -190,7 +190,7 @@ async def test_of_a_link_only_the_cursor_is_followed(connect: Callable[..., Any]
         (["/v2/library/files"], "holds no cursor"),
     ],
 )
-async def test_pages_that_go_nowhere_end_with_an_error(
+async def test_pages_that_never_end_raise_an_error(
     connect: Callable[..., Any], links: list[str], message: str
 ) -> None:
     async with paging(*links) as server:
@@ -200,7 +200,7 @@ async def test_pages_that_go_nowhere_end_with_an_error(
 
 
 @pytest.mark.parametrize("limit", [0, -1, 1001])
-async def test_a_page_of_a_size_the_service_would_refuse_is_not_asked_for(
+async def test_an_invalid_page_size_is_refused_before_sending(
     cc: ConstantContact, limit: int
 ) -> None:
     with pytest.raises(errors.InvalidField, match="limit"):
@@ -225,7 +225,7 @@ async def test_a_file_is_read_changed_and_deleted(cc: ConstantContact, sandbox: 
         await cc.library.get_file(file_id)
 
 
-async def test_nothing_to_change_is_told_before_anything_is_read(
+async def test_an_update_without_changes_is_refused_before_any_request(
     cc: ConstantContact, sandbox: Sandbox
 ) -> None:
     with pytest.raises(errors.InvalidField):
@@ -237,7 +237,7 @@ async def test_nothing_to_change_is_told_before_anything_is_read(
     assert sandbox.admin.requests() == []
 
 
-async def test_folders_are_made_moved_into_and_deleted(cc: ConstantContact) -> None:
+async def test_folders_are_created_filled_and_deleted(cc: ConstantContact) -> None:
     top = await cc.library.create_folder("Top")
     below = await cc.library.create_folder("Below", parent_id=top.id)
     with pytest.raises(errors.Conflict, match="is there already"):
@@ -258,7 +258,7 @@ async def test_folders_are_made_moved_into_and_deleted(cc: ConstantContact) -> N
 
 
 @pytest.mark.parametrize("top", ["", "0"])
-async def test_the_top_is_a_place_for_folders_and_files_however_answers_spell_it(
+async def test_the_top_folder_is_recognized_in_every_spelling(
     cc: ConstantContact, monkeypatch: pytest.MonkeyPatch, top: str
 ) -> None:
     ear = Ear.at(cc, monkeypatch)
@@ -274,7 +274,7 @@ async def test_the_top_is_a_place_for_folders_and_files_however_answers_spell_it
     assert ear.sent["folder_id"] == "0"
 
 
-async def test_a_folder_moves_into_no_place_that_is_none(
+async def test_a_folder_cannot_be_moved_to_an_invalid_parent(
     cc: ConstantContact, sandbox: Sandbox
 ) -> None:
     wrong: Any
@@ -284,7 +284,7 @@ async def test_a_folder_moves_into_no_place_that_is_none(
     assert sandbox.admin.requests() == []
 
 
-async def test_one_id_may_be_given_as_it_is_be_it_text_or_a_number(cc: ConstantContact) -> None:
+async def test_a_single_id_may_be_text_or_a_number(cc: ConstantContact) -> None:
     folder = await cc.library.create_folder("Menus")
     for_text, for_number = await add(cc, 2)
     number: Any = int(for_number)
@@ -293,7 +293,7 @@ async def test_one_id_may_be_given_as_it_is_be_it_text_or_a_number(cc: ConstantC
 
 
 @pytest.mark.parametrize("count", [1, 30, 100])
-async def test_the_status_of_up_to_a_hundred_files_is_one_request(
+async def test_status_of_up_to_a_hundred_files_takes_one_request(
     cc: ConstantContact, sandbox: Sandbox, count: int
 ) -> None:
     known = await add(cc, 2)
@@ -326,7 +326,7 @@ async def test_ids_that_cannot_be_joined_are_refused(cc: ConstantContact, ids: l
 
 
 @pytest.mark.parametrize("kind", ["empty", "null"])
-async def test_no_status_at_all_is_an_empty_list(
+async def test_an_empty_status_answer_is_an_empty_list(
     cc: ConstantContact, sandbox: Sandbox, kind: Any
 ) -> None:
     sandbox.admin.fault(kind)
@@ -334,7 +334,7 @@ async def test_no_status_at_all_is_an_empty_list(
 
 
 @pytest.mark.parametrize("as_list", [False, True])
-async def test_the_librarys_limits_are_read_in_both_shapes(
+async def test_the_library_limits_are_decoded_from_both_shapes(
     cc: ConstantContact, sandbox: Sandbox, as_list: bool
 ) -> None:
     sandbox.admin.configure(info_as_list=as_list)
@@ -343,7 +343,7 @@ async def test_the_librarys_limits_are_read_in_both_shapes(
     assert info.usage_summary is not None
 
 
-async def test_an_upload_in_a_debugging_loop_logs_nothing_slow(
+async def test_an_upload_in_asyncio_debug_mode_logs_no_slow_callback(
     connect: Callable[..., Any],
     sandbox: Sandbox,
     tmp_path: Path,
@@ -362,7 +362,7 @@ async def test_an_upload_in_a_debugging_loop_logs_nothing_slow(
 
 
 @pytest.mark.parametrize("content", [None, b""], ids=["missing", "empty"])
-async def test_a_file_that_cannot_be_sent_costs_nothing_of_the_days_quota(
+async def test_a_file_that_cannot_be_sent_costs_no_daily_quota(
     connect: Any, sandbox: Sandbox, tmp_path: Path, content: bytes | None
 ) -> None:
     cc = await connect(sandbox, per_day=10)
@@ -378,7 +378,7 @@ async def test_a_file_that_cannot_be_sent_costs_nothing_of_the_days_quota(
 
 
 @pytest.mark.parametrize("name", ["pictures", "old.pictures", "pictures.png"])
-async def test_a_folder_or_nothing_is_told_of_before_its_type_and_name(
+async def test_a_directory_or_missing_path_is_reported_before_type_and_name(
     cc: ConstantContact, sandbox: Sandbox, tmp_path: Path, name: str
 ) -> None:
     with pytest.raises(errors.FileRefused, match="there is no such file"):
@@ -389,7 +389,7 @@ async def test_a_folder_or_nothing_is_told_of_before_its_type_and_name(
     assert sandbox.admin.requests() == []
 
 
-async def test_a_file_of_a_type_that_the_library_does_not_take_is_told_of_as_such(
+async def test_an_unsupported_file_type_is_reported_as_such(
     cc: ConstantContact, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     (tmp_path / "notes.txt").write_text("x")
@@ -399,7 +399,7 @@ async def test_a_file_of_a_type_that_the_library_does_not_take_is_told_of_as_suc
 
 
 @pytest.mark.parametrize("content", [None, b""], ids=["missing", "empty"])
-async def test_a_file_that_cannot_be_sent_is_told_of_before_its_turn_comes(
+async def test_a_file_that_cannot_be_sent_is_reported_before_its_turn(
     connect: Any,
     sandbox: Sandbox,
     manual_clock: ManualClock,

@@ -45,7 +45,9 @@ def pages(*contents: list[Any]) -> Any:
 
 
 @pytest.mark.parametrize("kind", BAD)
-async def test_the_good_rows_come_before_the_error(connect: Callable[..., Any], kind: str) -> None:
+async def test_good_rows_are_yielded_before_the_error(
+    connect: Callable[..., Any], kind: str
+) -> None:
     async with pages([file(1), file(2)], [file(3), BAD[kind], file(4)]) as server:
         cc = await connect(server)
         rows = aiter(cc.library.files())
@@ -60,7 +62,7 @@ async def test_the_good_rows_come_before_the_error(connect: Callable[..., Any], 
 
 
 @pytest.mark.parametrize("kind", BAD)
-async def test_who_skips_goes_on_behind_it(
+async def test_skipping_continues_after_the_bad_row(
     connect: Callable[..., Any], caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     bad = BAD[kind]
@@ -121,7 +123,7 @@ async def test_a_link_of_unreadable_text_is_an_error(
             await cc.library.files().collect()
 
 
-async def test_a_whole_collection_says_which_rows_were_good(connect: Callable[..., Any]) -> None:
+async def test_the_error_of_a_collection_names_the_good_rows(connect: Callable[..., Any]) -> None:
     async with pages([file(1), {}, file(2)]) as server:
         cc = await connect(server)
         with pytest.raises(errors.UnreadableRow) as caught:
@@ -132,7 +134,7 @@ async def test_a_whole_collection_says_which_rows_were_good(connect: Callable[..
         assert len(await cc.library.files().collect(limit=1)) == 1
 
 
-async def test_lists_without_pages_do_the_same(
+async def test_lists_without_pages_behave_the_same(
     connect: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     async def say(wire: Wire, _: Request) -> None:
@@ -148,7 +150,7 @@ async def test_lists_without_pages_do_the_same(
     assert "1 rows that cannot be read were skipped" in caplog.text
 
 
-async def test_what_is_shown_of_a_row_is_short_and_without_secrets(
+async def test_the_excerpt_of_a_row_is_short_and_free_of_secrets(
     connect: Callable[..., Any],
 ) -> None:
     row = {"id": "sandbox-key", "name": "sandbox-token " + "x" * 10_000, "size": "y" * 10_000}
@@ -163,7 +165,7 @@ async def test_what_is_shown_of_a_row_is_short_and_without_secrets(
 
 
 @pytest.mark.parametrize("value", ["ignore", None, True])
-async def test_another_word_is_refused_before_anything_is_sent(
+async def test_an_unknown_option_value_is_refused_before_sending(
     connect: Callable[..., Any], value: Any
 ) -> None:
     cc = await connect()
@@ -173,7 +175,7 @@ async def test_another_word_is_refused_before_anything_is_sent(
         await cc.lists.all(on_bad_row=value)
 
 
-async def test_a_page_that_is_no_page_is_asked_for_again(connect: Callable[..., Any]) -> None:
+async def test_a_malformed_page_is_requested_again(connect: Callable[..., Any]) -> None:
     async def garbled(wire: Wire, _: Request) -> None:
         await wire.answer(body=b'{"results": {}}')
 
