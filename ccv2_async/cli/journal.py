@@ -13,7 +13,7 @@ from ccv2_async.cli.jobs import counted
 from ccv2_async.cli.output import Output
 from ccv2_async.cli.running import run
 from ccv2_async.uploads.ledger import BulkState
-from ccv2_async.uploads.many.journal import entries, retry_files
+from ccv2_async.uploads.many.journal import read_journal, retry_files
 
 if TYPE_CHECKING:
     from ccv2_async.uploads.many.journal import JournalEntry
@@ -44,7 +44,7 @@ def show(
 
     async def shown() -> Exit:
         states: Counter[BulkState] = Counter()
-        async with contextlib.aclosing(entries(file)) as rows:
+        async with contextlib.aclosing(read_journal(file)) as rows:
             async for row in rows:
                 states[row.state] += 1
                 if state in (None, row.state):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccv2_async import errors
-from ccv2_async.activities.row_errors import Lines, moved, row_error, told
+from ccv2_async.activities.row_errors import Lines, moved, row_error
 from ccv2_async.activities.split import ASKED_AT_ONCE, LOST, SplitActivity, combined_status
 from ccv2_async.models import ActivityError, ActivityStatus
 from ccv2_async.sandbox import Sandbox
@@ -470,5 +470,5 @@ def test_an_error_without_a_line_stays_as_it_is() -> None:
     assert moved(ActivityError("x", 0, ""), lines) == ActivityError("x", 0, "")
     assert moved(ActivityError("x", None, ""), lines) == ActivityError("x", None, "")
     assert row_error("Too many columns") == ActivityError("Too many columns", 0)
-    assert told("Line 2: wrong") == "line 2: wrong"
-    assert told(ActivityError("wrong", 0, "x@example.com")) == "x@example.com: wrong"
+    assert str(row_error("Line 2: wrong")) == "line 2: wrong"
+    assert str(row_error(ActivityError("wrong", 0, "x@example.com"))) == "x@example.com: wrong"

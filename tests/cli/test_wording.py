@@ -61,7 +61,9 @@ def test_an_invalid_base_url_is_named_by_its_variable(
     monkeypatch.setenv("CCV2_BASE_URL", "ftp://nowhere")
     assert ccv2("account").err.startswith("CCV2_BASE_URL is 'ftp://nowhere': a URL such as")
     monkeypatch.setenv("CCV2_BASE_URL", "http://127.0.0.1:1/v2")
-    assert "check the network and CCV2_BASE_URL, then try again" in ccv2("account").err
+    assert (
+        "check the network and the base URL (CCV2_BASE_URL), then try again" in ccv2("account").err
+    )
 
 
 @pytest.mark.parametrize(

@@ -326,7 +326,11 @@ def _checked(value: Any, what: str, argument: str, variable: str) -> str:
             f"The {what} must be text, not {type(value).__name__}. Nothing was sent."
         )
     if not value:
-        raise MissingCredentials(f"No {what}: give {argument} or set {variable}. Nothing was sent.")
+        raise MissingCredentials(
+            f"No {what}: give {argument} or set {variable}. Nothing was sent.",
+            subject=what,
+            variable=variable,
+        )
     if not (value.isascii() and value.isprintable()) or " " in value:
         raise MissingCredentials(
             f"The {what} holds a blank, a line end or a character outside ASCII, "

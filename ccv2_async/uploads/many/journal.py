@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import aiosqlite
 
-__all__ = ["SUFFIXES", "Journal", "JournalEntry", "JournalFiles", "entries", "retry_files"]
+__all__ = ["SUFFIXES", "Journal", "JournalEntry", "JournalFiles", "read_journal", "retry_files"]
 
 VERSION = "1"
 
@@ -424,18 +424,21 @@ async def retry_files(
         await threads.aclose()
 
 
-async def entries(path: str) -> AsyncGenerator[JournalEntry, None]:
-    """The rows of a journal, also while an upload is using it; the file is not changed.
+async def read_journal(path: str | os.PathLike[str]) -> AsyncGenerator[JournalEntry, None]:
+    """Yield the rows of a journal. An upload may be using it; the file is not changed.
+
+    Args:
+        path: The journal.
 
     Raises:
-        UsageError: There is no such file, or it is no journal.
+        UsageError: There is no such file, or it is not a journal.
     """
     import sqlite3  # noqa: PLC0415  # only with a journal
 
     threads = FileThreads(limit=1)
     try:
         await threads.run(_see, path)
-        database = await _connect(path, threads, mode="ro")
+        database = await _connect(os.fspath(path), threads, mode="ro")
         try:
             await database.execute_fetchall("BEGIN")  # all rows as they stand at one moment
             key = ("", "", "")
@@ -454,7 +457,7 @@ async def entries(path: str) -> AsyncGenerator[JournalEntry, None]:
         await threads.aclose()
 
 
-def _see(path: str) -> None:
+def _see(path: str | os.PathLike[str]) -> None:
     """See that there is a file, and say in the system's words why not: SQLite has fewer."""
     with open(path, "rb"):  # noqa: PTH123  # a plain string
         pass

@@ -33,6 +33,8 @@ def result_of(
         status=entry.status,
         token=entry.token,
         error=error,
+        size=entry.size,
+        folders=file.folders,
         duplicates=entry.duplicates,
     )
 
@@ -58,6 +60,8 @@ def planned_result(
         name=upload.name,
         folder_id=entry.folder,
         state=BulkState.PENDING,
+        size=entry.size,
+        folders=file.folders,
         action=action,
     )
 

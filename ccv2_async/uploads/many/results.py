@@ -28,6 +28,8 @@ class UploadResult:
         status: The service's last word on it, or None.
         token: A resume token, or "".
         error: Why it failed, or None.
+        size: Bytes of the file; None when it could not be read.
+        folders: Names of the folders below the one of the whole upload that it goes to.
         earlier: Whether an earlier run had settled it already, or the folder had it.
         existing: Whether it was not sent because the folder had a file with its name and size.
         action: What a dry run would do.
@@ -42,6 +44,8 @@ class UploadResult:
     status: str | None = None
     token: str = ""
     error: ConstantContactError | None = None
+    size: int | None = None
+    folders: tuple[str, ...] = ()
     earlier: bool = False
     existing: bool = False
     action: Action = Action.SEND

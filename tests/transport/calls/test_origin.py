@@ -24,7 +24,7 @@ def test_credentials_that_would_go_in_clear_are_warned_of(
     with caplog.at_level(logging.WARNING, "ccv2_async"):
         assert checked_origin(f"http://{host}/v2") == f"http://{host}/v2"
     assert [record.getMessage() for record in caplog.records] == [
-        f"base_url is http, so the key and the token go to {host} in clear; use https."
+        f"The base URL is http, so the key and the token go to {host} unencrypted; use https."
     ]
 
 

@@ -77,7 +77,10 @@ REFUSED: list[tuple[Callable[[Path], object], str]] = [
     (os.mkfifo, "it is a named pipe, not a file"),
     (lambda path: path.symlink_to("/dev/zero"), "it is a device, not a file"),
     (a_socket, "it is a socket, not a file"),
-    (lambda path: path.symlink_to(path.parent / "nowhere"), "there is no such file"),
+    (
+        lambda path: path.symlink_to(path.parent / "nowhere"),
+        "there is no such file: it is a link to a file that does not exist",
+    ),
     (a_loop_of_links, "its symbolic links go round in a circle"),
 ]
 

@@ -73,7 +73,7 @@ async def test_a_folder_without_files_is_told(threads: FileThreads, tree: Path) 
     (refused,) = await found([tree / "empty"], threads)
 
     assert isinstance(refused, FileRefused)
-    assert "no file in this folder" in refused.message
+    assert "no files in this folder" in refused.message
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -99,7 +99,7 @@ async def test_a_folder_that_goes_away_while_others_are_read_is_told(
     assert len(seen) == 3
     (refused,) = rest
     assert isinstance(refused, FileRefused)
-    assert "the folder cannot be read (No such file or directory)" in refused.message
+    assert "this folder cannot be read (No such file or directory)" in refused.message
 
 
 async def test_files_are_counted_where_that_needs_no_iterating(

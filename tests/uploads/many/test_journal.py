@@ -23,7 +23,13 @@ from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.uploads.ledger import Action, action_for
 from ccv2_async.uploads.many import BulkState, FileToUpload
 from ccv2_async.uploads.many import journal as journal_module
-from ccv2_async.uploads.many.journal import Journal, JournalEntry, entries, retry_files, storable
+from ccv2_async.uploads.many.journal import (
+    Journal,
+    JournalEntry,
+    read_journal,
+    retry_files,
+    storable,
+)
 from tests.support.probes import nothing_left, until
 
 if TYPE_CHECKING:
@@ -59,7 +65,7 @@ async def run(
 
 
 async def rows_of(journal: Path) -> dict[str, JournalEntry]:
-    return {row.name: row async for row in entries(str(journal))}
+    return {row.name: row async for row in read_journal(str(journal))}
 
 
 def set_row(journal: Path, name: str, **values: Any) -> None:
@@ -495,7 +501,7 @@ async def test_a_journal_of_any_name_is_a_file(
 
     await run(client, paths, Path(name))
 
-    assert [row.state async for row in entries(name)] == [BulkState.DONE]
+    assert [row.state async for row in read_journal(name)] == [BulkState.DONE]
     (result,) = await run(client, paths, Path(name))
     assert result.earlier
 
@@ -831,7 +837,7 @@ async def test_every_row_of_a_long_journal_is_read_once_and_in_order(
         )
     database.close()
 
-    assert [row.key async for row in entries(str(journal))] == written
+    assert [row.key async for row in read_journal(str(journal))] == written
 
 
 @pytest.mark.parametrize("late", [False, True])

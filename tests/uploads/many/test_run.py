@@ -20,7 +20,7 @@ from ccv2_async.sandbox import Sandbox
 from ccv2_async.uploads.ledger import Action
 from ccv2_async.uploads.many import BulkState, FileToUpload
 from ccv2_async.uploads.many import run as run_module
-from ccv2_async.uploads.many.journal import entries
+from ccv2_async.uploads.many.journal import read_journal
 from ccv2_async.uploads.many.results import BulkProgress
 from tests.support.clocks import SkippingClock, settle
 from tests.support.probes import nothing_left, until
@@ -479,7 +479,7 @@ async def test_fail_fast_gives_the_failed_result_then_what_lands_and_then_raises
     ]
     assert sorted(sent) == ["bad.png", "late.png"]
     # What was accepted meanwhile is followed by the next run.
-    rows = {row.name: row.state async for row in entries(str(journal))}
+    rows = {row.name: row.state async for row in read_journal(str(journal))}
     assert rows == {"bad.png": BulkState.FAILED, "late.png": BulkState.ACCEPTED}
 
 

@@ -16,7 +16,7 @@ import pytest
 from ccv2_async.errors import UsageError
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.uploads.ledger import BulkState
-from ccv2_async.uploads.many.journal import entries
+from ccv2_async.uploads.many.journal import read_journal
 from tests.support.probes import until
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ async def run_to_the_end(uploading: Uploading) -> None:
 async def rows_of(journal: Path) -> dict[str, JournalEntry]:
     """The journal's rows by name; none where the program was killed before it had made them."""
     try:
-        return {row.name: row async for row in entries(str(journal))}
+        return {row.name: row async for row in read_journal(str(journal))}
     except UsageError:
         return {}
 

@@ -17,7 +17,7 @@ import attrs
 import pytest
 
 from ccv2_async.uploads.many import BulkState, FileToUpload
-from ccv2_async.uploads.many.journal import entries
+from ccv2_async.uploads.many.journal import read_journal
 from tests.support.probes import until
 from tests.support.servers import serving
 
@@ -218,7 +218,7 @@ async def test_two_that_no_run_can_tell_apart_are_never_sent_again(
         for _ in range(3):
             client = await connect(server)
             runs.append(await upload(client, paths, folder, journal=journal))
-            rows = [row async for row in entries(str(journal))]
+            rows = [row async for row in read_journal(str(journal))]
             assert {row.state for row in rows} == {BulkState.AMBIGUOUS}
 
     for results in runs:

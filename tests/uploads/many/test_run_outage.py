@@ -12,7 +12,7 @@ from ccv2_async import Timeouts, errors
 from ccv2_async.observe import CallSent, OutageBegan, OutageEnded
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.uploads.many import BulkState
-from ccv2_async.uploads.many.journal import entries
+from ccv2_async.uploads.many.journal import read_journal
 from tests.support.lasting_ports import lasting_port
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ async def test_a_long_outage_stops_the_upload_and_the_next_run_heals_it(
 
     with pytest.raises(errors.ServiceUnavailable, match="not been available for 15 minutes"):
         await run(await connect(sandbox), paths, journal)
-    states = {row.state async for row in entries(str(journal))}
+    states = {row.state async for row in read_journal(str(journal))}
     assert states <= {
         BulkState.DONE,
         BulkState.ACCEPTED,
@@ -160,7 +160,7 @@ async def test_a_service_that_is_gone_costs_nothing_of_the_day(
     assert "no connection" in told.value.message
     paused = [r.message for r in caplog.records if "paused" in r.message]
     assert len(paused) == 1
-    assert {row.state async for row in entries(str(tmp_path / "j.db"))} == {BulkState.PENDING}
+    assert {row.state async for row in read_journal(str(tmp_path / "j.db"))} == {BulkState.PENDING}
     with Sandbox(port, mode="at_once") as sandbox:
         results = await run(await connect(sandbox), paths, tmp_path / "j.db")
         assert len(sandbox.admin.files()) == len(results) == 20
