@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio.lowlevel
 import httpx
 
+from ccv2_async.errors import UsageError
 from ccv2_async.transport.http.protocol import closed_properly
 
 if TYPE_CHECKING:
@@ -42,32 +43,48 @@ class UsersClient(Protocol):
 
 def users_engine(client: UsersClient) -> Engine:
     """Return the engine that sends through a user's own client."""
-    if is_httpx2(client):
-        return Httpx2Engine(client)
-    return UsersEngine(cast("httpx.AsyncClient", client))
+    return (Httpx2Engine if is_httpx2(client) else UsersEngine)(client)
 
 
 class UsersEngine:
-    """The engine of a client that was given the user's own `httpx.AsyncClient`; never closes it."""
+    """The engine of a client that was given the user's own `httpx.AsyncClient`.
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
+    Args:
+        client: The user's client, which is never closed here.
+    """
+
+    def __init__(self, client: Any) -> None:
         self._client = client
         self._closes_by_header = shows_visible_url(client)
 
     async def send(self, request: httpx.Request) -> httpx.Response:
-        """Return the answer; its body is not yet read. Redirects are not followed."""
+        """Return the answer; its body is not yet read. Redirects are not followed.
+
+        Raises:
+            UsageError: The user's client is closed. Nothing was sent.
+        """
+        if getattr(self._client, "is_closed", False) is True:
+            raise UsageError(
+                "http_client is closed, so nothing can be sent through it. Nothing was sent; keep "
+                "it open for as long as the client that uses it."
+            )
+        return await self._send(request)
+
+    async def aclose(self) -> None:
+        """Leave the user's client open."""
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
         if self._closes_by_header:
             request.headers["Connection"] = "close"
         request.extensions = {**request.extensions, "trace": _close_afterwards}
-        response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
+        response: httpx.Response = await self._client.send(
+            request, stream=True, auth=None, follow_redirects=False
+        )
         body = ProvenBody(response.stream, response, request.method)
         if response.is_stream_consumed:  # by an event hook of the user's
             body.check()
         response.stream = body
         return response
-
-    async def aclose(self) -> None:
-        """Leave the user's client open: it is not ours."""
 
 
 def is_httpx2(client: object) -> bool:
@@ -75,17 +92,16 @@ def is_httpx2(client: object) -> bool:
     return any(kind.__module__.partition(".")[0] == "httpx2" for kind in type(client).__mro__)
 
 
-class Httpx2Engine:
+class Httpx2Engine(UsersEngine):
     """The engine of a client that was given the user's own `httpx2.AsyncClient`."""
 
     def __init__(self, client: Any) -> None:
-        self._client = client
+        super().__init__(client)
         # Its user has imported it, or there would be no client of it.
         self._library: Any = importlib.import_module("httpx2")
         self._url, self._body = _types_of(self._library)
 
-    async def send(self, request: httpx.Request) -> httpx.Response:
-        """Return the answer; its body is not yet read. Redirects are not followed."""
+    async def _send(self, request: httpx.Request) -> httpx.Response:
         if isinstance(request.stream, httpx.ByteStream):
             stream = self._library.ByteStream(request.read())
         else:
@@ -113,9 +129,6 @@ class Httpx2Engine:
             stream=body,
             request=request,
         )
-
-    async def aclose(self) -> None:
-        """Leave the user's client open: it is not ours."""
 
 
 class _Answer(httpx.AsyncByteStream):

@@ -10,11 +10,13 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import httpx2
 import pytest
 import trustme
 from httpx_aiohttp import AiohttpTransport
 
-from ccv2_async import ConstantContact, errors
+from ccv2_async import ConstantContact, FileToUpload, errors
+from ccv2_async.observe import CallRetried
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.transport.http.clients import shows_visible_url
 from ccv2_async.transport.http.engine import DirectEngine, ProxyEngine
@@ -331,14 +333,24 @@ async def test_the_users_own_hooks_may_read_the_answer(
         await use(await connect(sandbox, http_client=own))
 
 
-async def test_a_client_of_the_users_that_is_closed_is_an_accident_that_is_told(
-    connect: Callable[..., Any], sandbox: Sandbox
+@pytest.mark.parametrize("library", [httpx, httpx2])
+async def test_a_closed_client_of_the_user_is_a_usage_error_and_nothing_is_retried(
+    connect: Callable[..., Any], sandbox: Sandbox, library: Any
 ) -> None:
-    own = httpx.AsyncClient()
+    own = library.AsyncClient(trust_env=False)
+    seen: list[Any] = []
+    cc = await connect(sandbox, http_client=own, per_day=100, on_event=seen.append)
+    await cc.library.info()
     await own.aclose()
-    cc = await connect(sandbox, http_client=own)
-    with pytest.raises(errors.TransportError, match="closed"):
-        await cc.library.info()
+    left, before = cc.remaining_today, len(seen)
+    for call in (cc.library.info(), cc.library.begin_upload(b"abc", name="a.pdf")):
+        with pytest.raises(errors.UsageError, match=r"http_client is closed.*Nothing was sent"):
+            await call
+    results = [result async for result in cc.upload_many([FileToUpload(b"abc", name="b.pdf")])]
+    assert [type(result.error) for result in results] == [errors.UsageError]
+    assert cc.remaining_today == left
+    assert not [event for event in seen[before:] if isinstance(event, CallRetried)]
+    assert len(sandbox.admin.requests()) == 1
 
 
 @pytest.mark.parametrize("more", [{"proxy": "http://127.0.0.1:1"}, {"verify": False}])
