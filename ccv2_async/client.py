@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
 from ccv2_async.activities.status import ACTIVITY
-from ccv2_async.client_options import check_options
+from ccv2_async.client_options import find_wrong_option
 from ccv2_async.clock import SystemClock
 from ccv2_async.errors import ClientClosed, InvalidField, TokenError, UsageError
 from ccv2_async.models.arguments import checked_id, checked_seconds
@@ -18,6 +18,7 @@ from ccv2_async.polling.poller import ActivityPoller, Poller, UploadPoller
 from ccv2_async.polling.sweep import Sweep
 from ccv2_async.polling.token import decode
 from ccv2_async.resources.library import Library
+from ccv2_async.secret import Secret
 from ccv2_async.transport.calls.call import Timeouts
 from ccv2_async.transport.calls.credentials import Credentials
 from ccv2_async.transport.calls.origin import checked_origin
@@ -113,8 +114,8 @@ class ConstantContact:
     def __init__(
         self,
         *,
-        api_key: str,
-        access_token: str,
+        api_key: str | Secret[str],
+        access_token: str | Secret[str],
         base_url: str = BASE_URL,
         per_second: float | None = PER_SECOND,
         per_day: int | None = PER_DAY,
@@ -133,31 +134,27 @@ class ConstantContact:
     ) -> None:
         self._parts: _Parts | None = None
         self._base_url = ""
-        refused: UsageError | None = None
-        try:
-            self._credentials = Credentials(api_key, access_token)
-            check_options(
-                base_url=base_url,
-                budget=budget,
-                engine=engine,
-                http_client=http_client,
-                proxy=proxy,
-                verify=verify,
-                trust_env=trust_env,
-                timeouts=timeouts,
-                max_in_flight=max_in_flight,
-                settle_time=settle_time,
-                refresh_token=refresh_token,
-                on_event=on_event,
-                clock=clock,
-            )
-        except UsageError as error:
-            refused = error.with_traceback(None)
-        # A traceback that shows local variables must not show secrets, nor what may be one.
-        del api_key, access_token
+        # Tracebacks may show local variables, so secrets are wrapped before anything can fail.
+        api_key, access_token = Secret(api_key), Secret(access_token)
+        refused = find_wrong_option(
+            base_url=base_url,
+            budget=budget,
+            engine=engine,
+            http_client=http_client,
+            proxy=proxy,
+            verify=verify,
+            trust_env=trust_env,
+            timeouts=timeouts,
+            max_in_flight=max_in_flight,
+            settle_time=settle_time,
+            refresh_token=refresh_token,
+            on_event=on_event,
+            clock=clock,
+        )
         if refused is not None:
-            del base_url, proxy, refresh_token
+            del base_url, proxy, refresh_token  # a value of the wrong type is often a secret
             raise refused
+        self._credentials = Credentials(api_key, access_token)
         if http_client is not None and (proxy or verify is not True):
             raise UsageError(
                 "http_client brings its own proxy and verify; set them there, not here."
@@ -190,11 +187,8 @@ class ConstantContact:
         """
         try:
             return cls(**_from_environment(options))
-        except UsageError as error:
-            refused = error
-        # A traceback that shows local variables must not show the credentials.
-        options.clear()
-        raise refused.with_traceback(None)
+        finally:
+            options.clear()  # a traceback would show the credentials in it
 
     def __repr__(self) -> str:
         state = "open" if self._parts else "closed"
@@ -678,8 +672,8 @@ def _from_environment(options: Mapping[str, Any]) -> dict[str, Any]:
         InvalidField: A variable has a value that it does not take.
     """
     given: dict[str, Any] = {
-        "api_key": os.environ.get("CCV2_API_KEY", ""),
-        "access_token": os.environ.get("CCV2_ACCESS_TOKEN", ""),
+        "api_key": Secret(os.environ.get("CCV2_API_KEY", "")),
+        "access_token": Secret(os.environ.get("CCV2_ACCESS_TOKEN", "")),
     }
     if os.environ.get("CCV2_BASE_URL"):
         given["base_url"] = os.environ["CCV2_BASE_URL"]

@@ -31,19 +31,17 @@ _NOT_SHOWN = frozenset(
 )
 
 
-def check_options(**options: object) -> None:
-    """Validate the client's options.
+def find_wrong_option(**options: object) -> InvalidField | None:
+    """Return the error for the first option with a wrong value, or None.
 
-    Raises:
-        InvalidField: Names the option, the value (or only its type, where it may hold a secret)
-            and what it must be. Nothing was sent.
+    It is not raised here, because a traceback would show the values. The message shows only the
+    type of a value that may hold a secret.
     """
     for name, value in options.items():
         fits, rule = _OPTIONS[name]
         if not fits(value):
-            if name in _NOT_SHOWN:
-                raise InvalidField(name, type(value), rule)
-            raise InvalidField(name, value, rule)
+            return InvalidField(name, type(value) if name in _NOT_SHOWN else value, rule)
+    return None
 
 
 def _is_function(value: object) -> bool:

@@ -19,10 +19,11 @@ import attrs
 import httpx
 
 from ccv2_async import errors
-from ccv2_async.client_options import check_options
+from ccv2_async.client_options import find_wrong_option
 from ccv2_async.models.convert import decode
 from ccv2_async.models.oauth import AccessToken, TokenInfo
 from ccv2_async.models.validation import is_text
+from ccv2_async.secret import Secret
 from ccv2_async.transport.calls import answers
 from ccv2_async.transport.calls.credentials import Redacting
 from ccv2_async.transport.calls.origin import checked_origin
@@ -52,18 +53,13 @@ def new_state() -> str:
     return secrets.token_urlsafe(32)
 
 
-def _base_of(url: str) -> str:
-    check_options(base_url=url)
-    return checked_origin(url)
-
-
-@attrs.frozen
+@attrs.frozen(init=False)
 class OAuthFlow:
     """The server flow of one application.
 
     Args:
         client_id: The application's API key.
-        client_secret: Its secret; kept out of `repr` and of every message.
+        client_secret: Its secret.
         redirect_uri: Where the owner's browser is sent back to, as registered for the key.
         base_url: Where the OAuth2 server lives.
         http_client: Your own `httpx.AsyncClient` or `httpx2.AsyncClient` to send through; it is not
@@ -74,21 +70,36 @@ class OAuthFlow:
         InvalidField: An address is not one.
     """
 
-    client_id: str = attrs.field(repr=False)
-    client_secret: str = attrs.field(repr=False)
+    client_id: Secret[str]
+    client_secret: Secret[str]
     redirect_uri: str
-    base_url: str = attrs.field(default=BASE_URL, kw_only=True, converter=_base_of)
-    http_client: UsersClient | None = attrs.field(default=None, repr=False, kw_only=True)
+    base_url: str
+    http_client: UsersClient | None = attrs.field(repr=False)
 
-    def __attrs_post_init__(self) -> None:
-        if not _is_word(self.client_id) or not _is_word(self.client_secret):
+    def __init__(
+        self,
+        client_id: str | Secret[str],
+        client_secret: str | Secret[str],
+        redirect_uri: str,
+        *,
+        base_url: str = BASE_URL,
+        http_client: UsersClient | None = None,
+    ) -> None:
+        # Tracebacks may show local variables, so secrets are wrapped before anything can fail.
+        client_id, client_secret = Secret(client_id), Secret(client_secret)
+        refused = find_wrong_option(base_url=base_url, http_client=http_client)
+        if refused is not None:
+            raise refused
+        if not _is_word(client_id.reveal()) or not _is_word(client_secret.reveal()):
             raise errors.MissingCredentials(
                 "The OAuth2 flow needs client_id, the application's API key, and client_secret, "
                 "both as text. Nothing was sent."
             )
-        if not _is_word(self.redirect_uri):
-            raise errors.InvalidField("redirect_uri", self.redirect_uri, "the registered URL")
-        check_options(http_client=self.http_client)
+        if not _is_word(redirect_uri):
+            raise errors.InvalidField("redirect_uri", redirect_uri, "the registered URL")
+        self.__attrs_init__(
+            client_id, client_secret, redirect_uri, checked_origin(base_url), http_client
+        )
 
     def authorize_url(self, *, state: str, sign_up: bool = False, new_user: bool = False) -> str:
         """Where to send the browser of the account's owner. Makes no request.
@@ -105,7 +116,7 @@ class OAuthFlow:
             raise errors.InvalidField("state", state, "a text that nobody can guess: new_state()")
         query = {
             "response_type": "code",
-            "client_id": self.client_id,
+            "client_id": self.client_id.reveal(),
             "redirect_uri": self.redirect_uri,
             "state": state,
         }
@@ -131,15 +142,11 @@ class OAuthFlow:
             ConnectFailed: Nothing was sent. Safe to try again: yes, with the same code.
             DecodeError: The answer holds no token.
         """
-        _require_state(_text_of(redirect, "state"), state)
-        code = _text_of(redirect, "code")
-        if not code:
-            raise _refusal(
-                "authorization",
-                None,
-                _text_of(redirect, "error")[:_LONGEST_REASON],
-                _text_of(redirect, "error_description")[:_LONGEST_REASON],
-            )
+        code = Secret(_text_of(redirect, "code"))
+        refused = _refusal_of(redirect, state)
+        del redirect  # a traceback would show the code in it
+        if refused is not None:
+            raise refused
         form = _Form(
             "exchange of the code",
             {
@@ -149,10 +156,8 @@ class OAuthFlow:
                 "code": code,
                 "redirect_uri": self.redirect_uri,
             },
-            (self.client_secret, code),
             once=True,
         )
-        del code, redirect
         token = await self._ask("/oauth/token", form, AccessToken)
         if not token.access_token:
             raise errors.DecodeError(
@@ -160,8 +165,8 @@ class OAuthFlow:
             )
         return token
 
-    async def token_info(self, access_token: str) -> TokenInfo:
-        """Whose token it is, and the seconds it is still good for.
+    async def token_info(self, access_token: str | Secret[str]) -> TokenInfo:
+        """Return whose token it is, and the seconds it is still good for.
 
         Raises:
             MissingCredentials: It is empty. Nothing was sent.
@@ -169,10 +174,10 @@ class OAuthFlow:
             TransportError: No whole answer came. Safe to try again: yes.
             DecodeError: The answer is not what it should be. Safe to try again: yes.
         """
-        if not _is_word(access_token):
+        access_token = Secret(access_token)
+        if not _is_word(access_token.reveal()):
             raise errors.MissingCredentials("access_token is missing. Nothing was sent.")
-        form = _Form("token information", {"access_token": access_token}, (access_token,))
-        del access_token
+        form = _Form("token information", {"access_token": access_token})
         return await self._ask("/tokeninfo.htm", form, TokenInfo)
 
     async def _ask(self, path: str, form: _Form, model: type[T]) -> T:
@@ -198,7 +203,10 @@ class OAuthFlow:
         )
 
     async def _post(self, path: str, form: _Form) -> _Answer:
-        """The answer, whole. What goes wrong leaves without the frames that hold the form."""
+        """Return the whole answer, or raise an error of ours.
+
+        An error of the HTTP library is not its cause: the frames of that one hold the form.
+        """
         url = httpx.URL(self.base_url + path)
         engine: Engine = (
             open_engine(origin=url) if self.http_client is None else users_engine(self.http_client)
@@ -206,7 +214,7 @@ class OAuthFlow:
         request = httpx.Request(
             "POST",
             url,
-            content=urlencode(form.fields).encode("ascii"),
+            content=form.encoded(),
             headers={
                 "Content-Type": "application/x-www-form-urlencoded",
                 "Accept": "application/json",
@@ -224,8 +232,8 @@ class OAuthFlow:
                 f"{form.what}: no connection to {url.host} ({type(error).__name__}). "
                 "Nothing was sent; try again."
             )
-        except errors.UsageError as error:
-            failed = error.with_traceback(None)
+        except errors.UsageError:
+            raise
         except Exception as error:  # noqa: BLE001  # a user's client raises whatever it likes
             failed = _unanswered(form, url.host, type(error).__name__)
         finally:
@@ -236,11 +244,8 @@ class OAuthFlow:
 
 @attrs.frozen
 class _Form:
-    """What is sent; shows nothing of it, as tracebacks with local variables show every `repr`."""
-
     what: str
-    fields: Mapping[str, str] = attrs.field(repr=False)
-    secrets: tuple[str, ...] = attrs.field(repr=False)
+    fields: Mapping[str, str | Secret[str]]
     once: bool = False
 
     @property
@@ -250,16 +255,25 @@ class _Form:
             "The code may be used up; start over at authorize_url." if self.once else "Ask again."
         )
 
+    def encoded(self) -> bytes:
+        """Return the form as it is sent."""
+        return urlencode(
+            {
+                name: value.reveal() if isinstance(value, Secret) else value
+                for name, value in self.fields.items()
+            }
+        ).encode("ascii")
+
     def redact(self, text: str, limit: int) -> str:
         """Return the first `limit` characters of `text` without any form of the secrets."""
-        return Redacting(filter(None, self.secrets)).clean(text, limit)
+        secrets = [value for value in self.fields.values() if isinstance(value, Secret)]
+        return Redacting(secrets).clean(text, limit)
 
 
 @attrs.frozen
 class _Answer:
-    """What came back; shows nothing of it, for the same reason."""
-
     status: int
+    # These may hold a token that was just issued, and tracebacks show every `repr`.
     headers: Mapping[str, str] = attrs.field(repr=False)
     content: bytes = attrs.field(repr=False)
 
@@ -284,16 +298,27 @@ def _text_of(redirect: Mapping[str, str | None], name: str) -> str:
     return value if is_text(value) else ""
 
 
-def _require_state(given: str, kept: str) -> None:
-    if not _is_word(kept):
-        raise errors.InvalidField("state", kept, "the state that was kept for this owner")
-    if not hmac.compare_digest(given.encode(), kept.encode()):
-        raise errors.GrantRefused(
+def _refusal_of(
+    redirect: Mapping[str, str | None], state: str
+) -> errors.ConstantContactError | None:
+    """Return why a redirect gives no access, or None if it brought a code and the right state."""
+    if not _is_word(state):
+        return errors.InvalidField("state", state, "the state that was kept for this owner")
+    if not hmac.compare_digest(_text_of(redirect, "state").encode(), state.encode()):
+        return errors.GrantRefused(
             "authorization: the redirect brought another state than the one that was kept for "
             "this owner, so it may be forged. Nothing was sent; start over at authorize_url.",
             status=None,
             errors=[("state_mismatch", "")],
         )
+    if _text_of(redirect, "code"):
+        return None
+    return _refusal(
+        "authorization",
+        None,
+        _text_of(redirect, "error")[:_LONGEST_REASON],
+        _text_of(redirect, "error_description")[:_LONGEST_REASON],
+    )
 
 
 def _refusal(what: str, status: int | None, key: str, said: str) -> errors.ConstantContactError:

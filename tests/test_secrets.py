@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import json
 import logging
 import traceback
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
-import attrs
 import httpx
 import pytest
 from httpx_aiohttp import AiohttpTransport
@@ -21,11 +20,14 @@ from ccv2_async.sandbox import Sandbox
 from ccv2_async.transport.calls.call import Call, Timeouts
 from ccv2_async.transport.calls.retry import Effect
 from tests.support.clocks import SkippingClock
-from tests.support.probes import chained, until
+from tests.support.exposure import copies_of, inspected, shown, texts_of
+from tests.support.probes import until
 from tests.support.servers import RawServer, serving, unused_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from pathlib import Path
+    from types import FrameType
 
     from ccv2_async.transport.calls.call import Answer
     from tests.support.servers import Request, Wire
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 KEY = 'k3y/"of"+the&app%'
 TOKEN = "t0ken~of\\the/account=="
 FRESH = "fr3sh-t0ken/of+it"
-HERE = str(Path(__file__).parent)
 
 
 def forms(secret: str) -> set[str]:
@@ -57,37 +58,6 @@ SECRETS = [form for secret in (KEY, TOKEN, FRESH) for form in forms(secret)]
 def assert_clean(text: str, what: str) -> None:
     for secret in SECRETS:
         assert secret not in text, f"{secret} in {what}"
-
-
-def shown(value: object, depth: int = 3) -> Iterator[str]:
-    """A value and what it holds, in every way that it can be shown."""
-    yield repr(value)
-    yield str(value)
-    if depth:
-        held = list(getattr(value, "__dict__", {}).values())
-        if attrs.has(type(value)) and not isinstance(value, type):
-            kind: Any = type(value)
-            fields = [a.name for a in attrs.fields(kind) if a.repr]
-            held += [getattr(value, name, None) for name in fields]
-        if isinstance(value, dict):
-            held += [*value, *value.values()]
-        elif isinstance(value, list | tuple | set | frozenset):
-            held += list(value)
-        for one in held:
-            yield from shown(one, depth - 1)
-
-
-def texts_of(error: BaseException) -> Iterator[str]:
-    """Everything that an exception can tell, with the local variables of all our frames."""
-    for one in chained(error):
-        yield from (repr(one), str(one), repr(one.args), *one.__dict__.get("__notes__", ()))
-        for value in vars(one).values():
-            yield from shown(value, 1)
-        yield "".join(traceback.format_exception(one))
-        told = traceback.TracebackException.from_exception(one, capture_locals=True)
-        for frame in told.stack:
-            if not frame.filename.startswith(HERE):  # the test's own frames hold them, of course
-                yield f"{frame.name}: {frame.locals}"
 
 
 class Watch:
@@ -116,7 +86,7 @@ class Watch:
             for text in texts_of(error):
                 assert_clean(text, f"{type(error).__name__}: {text[:2000]}")
         for event in (*self.progress, *self.events):
-            for text in shown(event):
+            for text in (*shown(event), *copies_of(event)):
                 assert_clean(text, "an event")
 
 
@@ -191,8 +161,11 @@ async def test_when_all_goes_well(watch: Watch, sandbox: Sandbox, options: dict[
         rows = await listing.collect()
         every = [cc, poller, resumed, file, updates, listing, rows, cc.budget, cc.library]
         for thing in (*every, cc._credentials, cc._open_parts.session, poller.location):
-            for text in shown(thing, 1):
+            for text in (*shown(thing, 1), inspected(thing)):
                 assert_clean(text, repr(thing))
+        for thing in (file, updates, rows, poller.location, cc._credentials):
+            for text in copies_of(thing):
+                assert_clean(text, f"a copy of {thing!r}")
     assert_clean(repr(cc), "a closed client")
     assert watch.progress
     assert watch.events
@@ -278,6 +251,39 @@ async def test_when_time_runs_out_or_the_caller_leaves(
             await until(lambda: server.connections > before)
             task.cancel()
             await watch.failing(task, asyncio.CancelledError)
+
+
+async def test_when_the_stacks_are_dumped_while_calls_wait(
+    watch: Watch, options: dict[str, Any], tmp_path: Path
+) -> None:
+    async def silent(wire: Wire) -> None:
+        await wire.request()
+        await wire.reader.read()
+
+    async with RawServer(silent) as server, client(server, options) as cc:
+        task = asyncio.create_task(cc.library.begin_upload(b"abc", name="a.pdf"))
+        await until(lambda: server.connections)
+        with (tmp_path / "dump").open("w+") as file:
+            faulthandler.dump_traceback(file)
+            task.print_stack(file=file)
+            traceback.print_stack(file=file)
+            file.seek(0)
+            assert_clean(file.read(), "a dump of the stacks")
+        for frame in frames_of(task) if "http_client" not in options else ():
+            variables = {name: repr(value) for name, value in frame.f_locals.items()}
+            assert_clean(str(variables), f"the waiting frame {frame.f_code.co_name}")
+        task.cancel()
+        await watch.failing(task, asyncio.CancelledError)
+
+
+def frames_of(task: asyncio.Task[Any]) -> Iterator[FrameType]:
+    """The frames of ours that a task waits in, from the outermost to those of the client's HTTP."""
+    waiting: Any = task.get_coro()
+    while waiting is not None:
+        frame = getattr(waiting, "cr_frame", None) or getattr(waiting, "ag_frame", None)
+        if frame is not None and "ccv2_async" in frame.f_code.co_filename:
+            yield frame
+        waiting = getattr(waiting, "cr_await", None) or getattr(waiting, "ag_await", None)
 
 
 async def test_when_jobs_fail(watch: Watch, sandbox: Sandbox, options: dict[str, Any]) -> None:

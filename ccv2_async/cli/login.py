@@ -116,7 +116,7 @@ async def _log_in(flow: OAuthFlow, port: int, output: Output, *, browser: bool) 
             ) from None
     token = await flow.exchange_code(redirect, state=state)
     stored = profile.Profile(
-        flow.client_id, token.access_token, os.environ.get("CCV2_BASE_URL") or BASE_URL
+        flow.client_id.reveal(), token.access_token, os.environ.get("CCV2_BASE_URL") or BASE_URL
     )
     path = await asyncio.to_thread(profile.store, stored)
     user = redirect.get("username") or "the account"

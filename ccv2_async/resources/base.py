@@ -193,13 +193,12 @@ async def result_of(answer: Answer, model: type[T]) -> T:
     try:
         return await parsed(answer, lambda answer: answer.read(model))
     except DecodeError as error:
-        misread = error
-    misread.message += (
-        f" The service answered {answer.status}, so it was carried out: do not send it again, "
-        "read the result from the account."
-    )
-    misread.args = (misread.message,)
-    raise misread.with_traceback(None)
+        error.message += (
+            f" The service answered {answer.status}, so it was carried out: do not send it again, "
+            "read the result from the account."
+        )
+        error.args = (error.message,)
+        raise
 
 
 def path_to(template: str, *ids: str) -> str:

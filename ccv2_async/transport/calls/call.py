@@ -154,10 +154,8 @@ class Answer:
         try:
             return decoding()
         except errors.DecodeError as error:
-            failed = error
-        failed.status = self.status
-        failed.__context__ = None  # it and the frames below hold the answer as it came
-        raise failed.with_traceback(None)
+            error.status = self.status
+            raise
 
     def _not_json(self) -> errors.DecodeError | None:
         kind = self.headers.get("content-type", "")

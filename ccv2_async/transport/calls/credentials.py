@@ -17,11 +17,10 @@ import orjson
 
 from ccv2_async.errors import MissingCredentials
 from ccv2_async.models.convert import MAX_WEIGHT, weight_of
+from ccv2_async.secret import HIDDEN, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-HIDDEN = "[hidden]"
 
 SHORTEST_TELLING = 6
 """Characters; a shorter secret, as only tests have it, would take letters out of every record."""
@@ -68,20 +67,25 @@ class Credentials:
         "generation",
     )
 
-    def __init__(self, api_key: str, access_token: str) -> None:
+    def __init__(self, api_key: str | Secret[str], access_token: str | Secret[str]) -> None:
+        api_key, access_token = Secret(api_key), Secret(access_token)
         self._api_key = _checked(api_key, "API key", "api_key=", "CCV2_API_KEY")
         self._access_token = _checked(
             access_token, "access token", "access_token=", "CCV2_ACCESS_TOKEN"
         )
-        self._secrets: set[str] = set()
-        self._remember(self._api_key, self._access_token)
+        self._secrets: set[Secret[str]] = set()
+        self._remember(api_key, access_token)
         self.generation: int = 0
         """Rises with each fresh token, so that a call can see that another has renewed it."""
-        self._checksum_key = hmac.digest(
-            f"{api_key}\n{access_token}".encode(), b"ccv2_async checksum key 1", hashlib.sha256
+        self._checksum_key = Secret(
+            hmac.digest(
+                f"{api_key.reveal()}\n{access_token.reveal()}".encode(),
+                b"ccv2_async checksum key 1",
+                hashlib.sha256,
+            )
         )
         self.fingerprint: str = self.checksum(b"account")
-        """Tells two accounts apart without telling anything about their secrets."""
+        """Differs between accounts, and says nothing about their secrets."""
         _alive.add(self)
         _guard_foreign_loggers()
 
@@ -91,18 +95,18 @@ class Credentials:
     def __getstate__(self) -> NoReturn:
         raise TypeError("Credentials cannot be pickled or copied: they hold secrets.")
 
-    @property
-    def bearer(self) -> bytes:
-        """The value of the Authorization header."""
-        return b"Bearer " + self._access_token.encode("ascii")
+    def authorization(self) -> bytes:
+        """Return the value of the Authorization header."""
+        return b"Bearer " + self._access_token.reveal().encode("ascii")
 
     def sign(self, target: bytes) -> bytes:
-        """The request target (path and query) with the API key added to its query."""
+        """Return a request target (path and query) with the API key added to its query."""
         joint = b"&" if b"?" in target else b"?"
-        return target + joint + b"api_key=" + quote(self._api_key, safe="").encode("ascii")
+        return target + joint + b"api_key=" + quote(self._api_key.reveal(), safe="").encode("ascii")
 
-    def renew(self, access_token: str) -> None:
+    def renew(self, access_token: str | Secret[str]) -> None:
         """Use another access token of the same account from now on."""
+        access_token = Secret(access_token)
         self._access_token = _checked(
             access_token, "fresh access token", "refresh_token=", "CCV2_ACCESS_TOKEN"
         )
@@ -110,8 +114,8 @@ class Credentials:
         self.generation += 1
 
     def checksum(self, data: bytes) -> str:
-        """A keyed checksum of `data` as 16 URL-safe characters; the same after `renew`."""
-        digest = hmac.digest(self._checksum_key, data, hashlib.sha256)
+        """Return a keyed checksum of `data` as 16 URL-safe characters; `renew` keeps the key."""
+        digest = hmac.digest(self._checksum_key.reveal(), data, hashlib.sha256)
         return base64.urlsafe_b64encode(digest[:12]).decode("ascii")
 
     def redact(self, text: str, limit: int | None = None) -> str:
@@ -159,10 +163,10 @@ class Credentials:
             ]
         )
 
-    def _remember(self, *secrets: str) -> None:
+    def _remember(self, *secrets: Secret[str]) -> None:
         self._secrets.update(secrets)
         self._redacting = Redacting(self._secrets)
-        telling = [secret for secret in self._secrets if len(secret) >= SHORTEST_TELLING]
+        telling = [one for one in self._secrets if len(one.reveal()) >= SHORTEST_TELLING]
         self._elsewhere = Redacting(telling) if telling else None
 
 
@@ -175,37 +179,38 @@ class Redacting:
 
     __slots__ = ("_longest", "_needles", "_needles_in_bytes", "_pattern", "_secrets")
 
-    def __init__(self, secrets: Iterable[str]) -> None:
+    def __init__(self, secrets: Iterable[Secret[str]]) -> None:
         # The longest first, so that no form is cut short by one that it contains.
-        self._secrets = sorted(secrets, key=len, reverse=True)
-        packed = [form for secret in self._secrets for form in _in_base64(secret)]
-        self._pattern: re.Pattern[str] | None = None  # made when first needed: it takes its time
-        self._longest = len(self._secrets[0]) * _LONGEST_FORM
-        # Few encoders touch letters and digits, so their longest row is in nearly all forms.
-        self._needles = [
-            max(re.findall("[0-9A-Za-z]+", form), key=len, default="")
-            for form in (*self._secrets, *packed)
-        ]
-        self._needles_in_bytes = [needle.encode("ascii") for needle in self._needles]
+        self._secrets = sorted(secrets, key=lambda one: len(one.reveal()), reverse=True)
+        self._longest = len(self._secrets[0].reveal()) * _LONGEST_FORM
+        self._needles = Secret([_needle(form) for form in self._forms()])
+        self._needles_in_bytes = Secret([one.encode("ascii") for one in self._needles.reveal()])
+        # Made when it is first needed, because that takes time.
+        self._pattern: Secret[re.Pattern[str]] | None = None
+
+    def _forms(self) -> list[str]:
+        """Return the secrets as they are, and packed as a whole, the longest form first."""
+        secrets = [one.reveal() for one in self._secrets]
+        packed = {form for secret in secrets for form in _packed(secret)}
+        return sorted({*secrets, *packed}, key=len, reverse=True)
 
     def may_be_in(self, content: bytes) -> bool:
         """Return whether a secret may stand in `content`: False is certain, and found quickly."""
-        return any(needle in content for needle in self._needles_in_bytes) or any(
+        return any(needle in content for needle in self._needles_in_bytes.reveal()) or any(
             _ENCODED_IN_BYTES.search(content, at, at + _STEP + _LONGEST_FORM)
             for at in range(0, len(content), _STEP)
         )
 
     def _search(self, text: str, start: int, end: int) -> re.Match[str] | None:
         if self._pattern is None:
-            packed = {form for secret in self._secrets for form in _in_base64(secret)}
-            forms = sorted({*self._secrets, *packed}, key=len, reverse=True)
-            patterns = [*map(_in_every_form, forms), *map(_with_all_encoded, self._secrets)]
-            self._pattern = re.compile("|".join(patterns))
-        return self._pattern.search(text, start, end)
+            patterns = [_in_every_form(form) for form in self._forms()]
+            patterns += [_with_all_encoded(secret.reveal()) for secret in self._secrets]
+            self._pattern = Secret(re.compile("|".join(patterns)))
+        return self._pattern.reveal().search(text, start, end)
 
     def _may_be_in_text(self, text: str) -> bool:
         # In steps, here and below, so that a thread which does this gives others their turns.
-        return any(needle in text for needle in self._needles) or any(
+        return any(needle in text for needle in self._needles.reveal()) or any(
             _ENCODED.search(text, at, at + _STEP + _LONGEST_FORM)
             for at in range(0, len(text), _STEP)
         )
@@ -253,16 +258,24 @@ _ENCODED = re.compile(
 _ENCODED_IN_BYTES = re.compile(_ENCODED.pattern.encode("ascii"))
 
 
-def _in_base64(secret: str) -> Iterator[str]:
-    """Yield what a secret looks like in base64, wherever it stands in what was encoded."""
+def _packed(secret: str) -> Iterator[str]:
+    """Yield a secret in hexadecimal, and in base64 wherever it stands in what was encoded."""
     if len(secret) < SHORTEST_TELLING:
         return
+    data = secret.encode("ascii")
+    yield data.hex()
+    yield data.hex().upper()
     for before in range(3):
-        data = bytes(before) + secret.encode("ascii")
+        shifted = bytes(before) + data
         # The first and the last character may hold bits of the neighbors.
-        known = slice((before * 8 + 5) // 6, len(data) * 8 // 6)
-        yield base64.b64encode(data).decode("ascii")[known]
-        yield base64.urlsafe_b64encode(data).decode("ascii")[known]
+        known = slice((before * 8 + 5) // 6, len(shifted) * 8 // 6)
+        yield base64.b64encode(shifted).decode("ascii")[known]
+        yield base64.urlsafe_b64encode(shifted).decode("ascii")[known]
+
+
+def _needle(form: str) -> str:
+    """Return the longest row of letters and digits: few encoders touch them."""
+    return max(re.findall("[0-9A-Za-z]+", form), key=len, default="")
 
 
 def _in_every_form(secret: str) -> str:
@@ -320,23 +333,29 @@ def _encoded(char: str, slashes: str) -> str:
     return "|".join(forms)
 
 
-def _checked(value: Any, what: str, argument: str, variable: str) -> str:
-    if value and not isinstance(value, str):
-        raise MissingCredentials(
-            f"The {what} must be text, not {type(value).__name__}. Nothing was sent."
-        )
+def _checked(secret: Secret[str], what: str, argument: str, variable: str) -> Secret[str]:
+    flaw = _flaw_of(secret.reveal())
+    if flaw is None:
+        return secret
+    raise MissingCredentials(
+        f"No {what}: give {argument} or set {variable}. Nothing was sent."
+        if flaw == "empty"
+        else f"The {what} {flaw}. Nothing was sent."
+    )
+
+
+def _flaw_of(value: Any) -> str | None:
+    """Return why a value cannot be a secret of the service; it must not be shown itself."""
     if not value:
-        raise MissingCredentials(
-            f"No {what}: give {argument} or set {variable}. Nothing was sent.",
-            subject=what,
-            variable=variable,
-        )
+        return "empty"
+    if not isinstance(value, str):
+        return f"must be text, not {type(value).__name__}"
     if not (value.isascii() and value.isprintable()) or " " in value:
-        raise MissingCredentials(
-            f"The {what} holds a blank, a line end or a character outside ASCII, "
-            "so it cannot be the one the service issued. Nothing was sent."
+        return (
+            "holds a space, a line end or a character outside ASCII, so it cannot be the one "
+            "that the service issued"
         )
-    return str(value)
+    return None
 
 
 class _RedactingFilter(logging.Filter):

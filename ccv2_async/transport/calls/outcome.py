@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 import httpx
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ccv2_async.transport.calls.credentials import Credentials
     from ccv2_async.transport.files.body import BodyAttempt
     from ccv2_async.transport.quota.budget import Budget
+
+E = TypeVar("E", bound=BaseException)
 
 PAUSE_OVER_RATE = 1.0
 
@@ -89,7 +91,7 @@ class Judge:
             case Happening.REDIRECTED:
                 error = errors.UnexpectedRedirect(
                     f"{call.what}: the service answered {status}, a redirect. It was not followed, "
-                    "so that the credentials go nowhere else; check the base URL (CCV2_BASE_URL).",
+                    "so that the credentials go nowhere else; check base_url.",
                     status=status,
                 )
             case Happening.OVER_DAY:
@@ -134,8 +136,7 @@ class Judge:
         elif connecting:
             error = errors.ConnectFailed(
                 f"{call.what}: no connection to {self._host} ({told}). "
-                "Nothing was sent; check the network and the base URL (CCV2_BASE_URL), then try "
-                "again."
+                "Nothing was sent; check the network and base_url, then try again."
             )
         else:
             error = errors.ConnectionLost(f"{call.what}: {done} ({told}).", sent=sent)
@@ -146,10 +147,18 @@ class Judge:
         return self._credentials.redact(described(failure), 200)
 
 
+def without_frames(error: E) -> E:
+    """Return an exception without its traceback and its context.
+
+    Frames of HTTP libraries hold the signed request, and others hold the answer as it came, which
+    may echo a secret.
+    """
+    error.__context__ = None
+    return error.with_traceback(None)
+
+
 def raise_what_is_no_accident(failure: BaseException, attempt: BodyAttempt | None) -> None:
     """Raise what ends more than the call, our own errors, and what the user's source raised.
-
-    A cancellation, an interrupt and the like leave without the frames that hold the request.
 
     Some engines hide the last behind an error of the connection, and one starts a body again
     by itself, which `SourceConsumed` refuses.
@@ -160,5 +169,4 @@ def raise_what_is_no_accident(failure: BaseException, attempt: BodyAttempt | Non
         if isinstance(failure, errors.SourceConsumed):
             return
     if isinstance(failure, errors.ConstantContactError) or not isinstance(failure, Exception):
-        failure.__context__ = None
-        raise failure.with_traceback(None)
+        raise failure

@@ -19,6 +19,7 @@ import httpx
 
 from ccv2_async import errors
 from ccv2_async.observe import Hook, Throttled
+from ccv2_async.secret import Secret
 from ccv2_async.transport.calls import answers, deadline
 from ccv2_async.transport.calls.call import Answer, Call, parsed
 from ccv2_async.transport.calls.download import stream_unsigned, target_of
@@ -29,6 +30,7 @@ from ccv2_async.transport.calls.outcome import (
     Failed,
     Judge,
     raise_what_is_no_accident,
+    without_frames,
 )
 from ccv2_async.transport.calls.retry import (
     LONGEST_HINT,
@@ -63,8 +65,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-RefreshToken: TypeAlias = "Callable[[], Awaitable[str] | str]"
-"""A function or coroutine function that gives a fresh access token, or raises."""
+RefreshToken: TypeAlias = "Callable[[], Awaitable[str | Secret[str]] | str | Secret[str]]"
+"""A function or coroutine function that returns a fresh access token, or raises."""
 
 logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
@@ -406,11 +408,7 @@ class Session:
         finish: Callable[[Call, httpx.Response], Awaitable[T]],
         account: CallAccount,
     ) -> T | Failed:
-        """One time over the wire. What goes wrong comes back as data, free of foreign frames.
-
-        The frames of the HTTP library hold the signed request, so no exception that passed
-        through them leaves with its traceback, nor as anybody's context.
-        """
+        """Make one attempt over the wire. What goes wrong comes back as data."""
         left = None if ends is None else ends - self.clock.monotonic()
         token = self.credentials.generation
         attempt: BodyAttempt | None = None
@@ -418,7 +416,6 @@ class Session:
         try:
             async with self.clock.timeout(left):
                 attempt = await call.body.attempt() if call.body is not None else None
-                # No local variable holds the request: tracebacks would show its signed URL.
                 response = await self._engine.send(
                     self._requests.make(call, attempt, resend=number > 1)
                 )
@@ -429,16 +426,18 @@ class Session:
                 else:
                     outcome = await self._refused(call, response, token, number)
                 response = None
-        except BaseException as error:  # noqa: BLE001  # judged below, without its frames
-            failure = error
+        except BaseException as error:  # noqa: BLE001  # judged below
+            failure = without_frames(error)
         else:
             self._note(call, outcome)
             account.ended(outcome.happening.value if isinstance(outcome, Failed) else "ok")
             return outcome
         finally:
             await _close(response, attempt)
-        if call.body is not None and attempt is None:
-            self.budget.give_back()  # what was to be sent could not be opened
+        unopened = call.body is not None and attempt is None
+        unsent = attempt is None or attempt.sent == "nothing"
+        if unopened or (unsent and isinstance(failure, errors.UsageError)):
+            self.budget.give_back()  # nothing was sent
         try:
             overdue = isinstance(failure, TimeoutError) and (
                 ends is not None and self.clock.monotonic() >= ends
@@ -448,7 +447,7 @@ class Session:
                 account.ended(failed.happening.value)
                 return failed
             raise_what_is_no_accident(failure, attempt)
-            if call.body is not None and attempt is None and not overdue:
+            if unopened and not overdue:
                 raise failure  # the user's source, which could not be opened; nothing was sent
             failed = self._judge.broken(call, attempt, failure, overdue=overdue)
         finally:
@@ -595,16 +594,13 @@ class Session:
             )
 
     async def _renew(self) -> str:
-        """Ask for a fresh token; what went wrong, or "". No frame of an error holds the token."""
+        """Ask for a fresh token. Return what went wrong, or "" if nothing did."""
         assert self._refresh_token is not None  # noqa: S101  # `_refresh` has looked
         outer = _renewal.get()
         renewal = _Renewal(self, outer)
         _renewal.set(renewal)
         try:
-            fresh = self._refresh_token()
-            if inspect.isawaitable(fresh):
-                fresh = await fresh
-            self.credentials.renew(fresh)
+            self.credentials.renew(await _secret_of(self._refresh_token))
         except errors.ConstantContactError as error:
             return self.credentials.redact(error.message)
         except Exception as error:  # noqa: BLE001  # the user's own code
@@ -613,6 +609,11 @@ class Session:
             renewal.is_running = False
             _renewal.set(outer)
         return ""
+
+
+async def _secret_of(refresh_token: RefreshToken) -> Secret[str]:
+    fresh: Secret[Any] = Secret(refresh_token())
+    return Secret(await fresh.reveal()) if inspect.isawaitable(fresh.reveal()) else fresh
 
 
 def _is_garbled(failure: BaseException) -> TypeGuard[errors.DecodeError]:
@@ -627,8 +628,7 @@ def _garbled(error: errors.DecodeError, number: int) -> Failed:
         error.message += f" It was asked for {number} times."
         error.args = (error.message,)
     error.safe_to_retry = True
-    error.__context__ = None  # the frames hold the answer as it came
-    return Failed(Happening.GARBLED, error.with_traceback(None))
+    return Failed(Happening.GARBLED, error)
 
 
 def _repeatable(call: Call) -> bool:

@@ -80,7 +80,7 @@ class RequestMaker:
         A resend asks for a fresh connection: idle ones may all have been closed by the server.
         """
         headers = [*self._headers, (b"Accept", call.accept.encode("ascii"))]
-        headers.append((b"Authorization", self._credentials.bearer))
+        headers.append((b"Authorization", self._credentials.authorization()))
         if attempt is not None and call.body is not None:
             headers.append((b"Content-Type", call.body.content_type.encode("ascii")))
             headers.append((b"Content-Length", str(attempt.length).encode("ascii")))

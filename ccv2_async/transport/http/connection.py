@@ -167,14 +167,7 @@ class Connection:
 
         A connection that breaks meanwhile may still have an answer to give.
         """
-        url, headers = request.url, request.headers.raw
-        target = url.raw_path
-        if self.forward is not None:
-            target = b"%s://%s%s" % (url.raw_scheme, url.netloc, target)
-            headers = [*headers, *self.forward.headers]
-        self._head = self._http.send(
-            h11.Request(method=request.method, target=target, headers=headers)
-        )
+        self._head = self._http.send(self._head_of(request))
         self._stopped = False
         self._informational = 0
         await self._stream.settle()
@@ -201,6 +194,15 @@ class Connection:
             self._sending = None
         if self._head is not None:
             raise NothingSent("The server closed the connection before the request was sent.")
+
+    def _head_of(self, request: httpx.Request) -> h11.Request:
+        # Apart from `_send`, whose local variables are in the traceback of what breaks it.
+        url, headers = request.url, request.headers.raw
+        target = url.raw_path
+        if self.forward is not None:
+            target = b"%s://%s%s" % (url.raw_scheme, url.netloc, target)
+            headers = [*headers, *self.forward.headers]
+        return h11.Request(method=request.method, target=target, headers=headers)
 
     async def _put(self, data: bytes | None, timeout: float | None) -> None:
         """Send a part of the body, after the head if that is still to be sent."""

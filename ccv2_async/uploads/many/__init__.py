@@ -1,10 +1,9 @@
 """Many files at once: `upload_many`, its journal, and folder trees."""
 
-from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.uploads.many.bulk_upload import BulkUpload
 from ccv2_async.uploads.many.items import FileToUpload
 from ccv2_async.uploads.many.journal import retry_files
-from ccv2_async.uploads.many.results import BulkProgress, FileProgress, UploadResult
+from ccv2_async.uploads.many.results import BulkProgress, BulkState, FileProgress, UploadResult
 
 __all__ = [
     "BulkProgress",
