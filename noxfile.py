@@ -22,12 +22,14 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 
 FAST = (
     "tests/test_client_options.py", "tests/test_oauth.py", "tests/test_observe.py",
-    "tests/test_otel.py", "tests/test_public_face.py", "tests/test_webhooks.py",
-    "tests/cli/test_commands.py", "tests/library", "tests/models", "tests/plugin",
+    "tests/test_otel.py", "tests/test_public_face.py", "tests/test_pytest_plugin.py",
+    "tests/test_webhooks.py", "tests/cli/test_app.py", "tests/models",
     "tests/polling/test_poller.py", "tests/polling/test_token.py",
-    "tests/resources/test_contacts.py", "tests/bulk/test_upload_many.py",
-    "tests/sandbox/test_library.py", "tests/sandbox/test_server.py",
-    "tests/transport/test_body.py", "tests/transport/http", "tests/workers/test_stores.py",
+    "tests/resources/test_contacts.py", "tests/resources/test_library.py",
+    "tests/sandbox/areas/test_library.py", "tests/sandbox/test_server.py",
+    "tests/transport/files/test_body.py", "tests/transport/http",
+    *sorted(map(str, Path("tests/uploads").glob("test_*.py"))), "tests/uploads/many/test_run.py",
+    "tests/workers/test_store.py",
 )  # fmt: skip
 """Tests that take a few minutes and touch every dependency."""
 
@@ -135,11 +137,12 @@ def package(session: nox.Session) -> None:
 
 @nox.session(python=PYTHON)
 def lint(session: nox.Session) -> None:
-    """Style, format, and the floors of the house."""
+    """Style, format, import contracts, and the size of the package."""
     session.install(*groups("lint"), "-c", PINS)
     session.run("ruff", "check", *CODE)
     session.run("ruff", "format", "--check", *CODE)
     session.run("lint-imports")
+    session.run("python", "tests/count.py")
 
 
 @nox.session(python=PYTHON)

@@ -27,15 +27,20 @@ if TYPE_CHECKING:
     from ccv2_async.polling.poller import ActivityPoller, Poller, UploadPoller
     from ccv2_async.resources.listing import Listing
     from ccv2_async.secret import Secret
+    from ccv2_async.text import one_line
     from ccv2_async.transport.calls.call import Timeouts
     from ccv2_async.transport.files.progress import Progress
     from ccv2_async.transport.quota.budget import Budget, Lane
+    from ccv2_async.transport.quota.day_count import DayCount
+    from ccv2_async.uploads.ledger import Action, BulkState
     from ccv2_async.uploads.many.bulk_upload import BulkUpload
     from ccv2_async.uploads.many.items import FileToUpload
-    from ccv2_async.uploads.many.results import BulkProgress, BulkState, FileProgress, UploadResult
+    from ccv2_async.uploads.many.journal import JournalEntry, read_journal, retry_files
+    from ccv2_async.uploads.many.results import BulkProgress, FileProgress, UploadResult
     from ccv2_async.webhooks import verify_webhook
 
 __all__ = [
+    "Action",
     "ActivityPoller",
     "Budget",
     "BulkPoller",
@@ -44,9 +49,11 @@ __all__ = [
     "BulkUpload",
     "ConstantContact",
     "ConstantContactError",
+    "DayCount",
     "Event",
     "FileProgress",
     "FileToUpload",
+    "JournalEntry",
     "Lane",
     "Listing",
     "OAuthFlow",
@@ -63,22 +70,28 @@ __all__ = [
     "errors",
     "models",
     "new_state",
+    "one_line",
+    "read_journal",
+    "retry_files",
     "row_error",
     "verify_webhook",
 ]
 
 _HOMES = {
+    "Action": "uploads.ledger",
     "ActivityPoller": "polling.poller",
     "Budget": "transport.quota.budget",
     "BulkPoller": "activities.split",
     "BulkProgress": "uploads.many.results",
-    "BulkState": "uploads.many.results",
+    "BulkState": "uploads.ledger",
     "BulkUpload": "uploads.many.bulk_upload",
     "ConstantContact": "client",
     "ConstantContactError": "errors",
+    "DayCount": "transport.quota.day_count",
     "Event": "observe",
     "FileProgress": "uploads.many.results",
     "FileToUpload": "uploads.many.items",
+    "JournalEntry": "uploads.many.journal",
     "Lane": "transport.quota.budget",
     "Listing": "resources.listing",
     "OAuthFlow": "oauth",
@@ -92,6 +105,9 @@ _HOMES = {
     "UploadPoller": "polling.poller",
     "UploadResult": "uploads.many.results",
     "new_state": "oauth",
+    "one_line": "text",
+    "read_journal": "uploads.many.journal",
+    "retry_files": "uploads.many.journal",
     "row_error": "activities.row_errors",
     "verify_webhook": "webhooks",
 }

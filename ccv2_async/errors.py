@@ -143,7 +143,17 @@ class UsageError(ConstantContactError, ValueError):
 
 
 class MissingCredentials(UsageError):
-    """No API key or no access token was given. Nothing was sent."""
+    """No API key or no access token was given. Nothing was sent.
+
+    Attributes:
+        subject: What is missing, such as "API key"; "" if the message alone says so.
+        variable: The environment variable that can hold it, or "".
+    """
+
+    def __init__(self, message: str, *, subject: str = "", variable: str = "") -> None:
+        self.subject = subject
+        self.variable = variable
+        super().__init__(message)
 
 
 class ClientClosed(UsageError):
@@ -157,14 +167,17 @@ class InvalidField(UsageError):
         field: The name of the argument or of the field in the request.
         value: What was given, shortened.
         rule: What the service accepts.
+        hint: What else a Python program can do about it, or "".
     """
 
-    def __init__(self, field: str, value: object, rule: str) -> None:
+    def __init__(self, field: str, value: object, rule: str, *, hint: str = "") -> None:
         shown = _shown(value)
         self.field = field
         self.value: str = shown if len(shown) <= 80 else shown[:77] + "..."
         self.rule = rule
-        super().__init__(f"{field} is {self.value}: {rule}. Nothing was sent.")
+        self.hint = hint
+        advice = f", {hint}" if hint else ""
+        super().__init__(f"{field} is {self.value}: {rule}{advice}. Nothing was sent.")
 
 
 def _shown(value: object) -> str:

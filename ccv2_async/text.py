@@ -1,4 +1,4 @@
-"""Text of strangers, made safe to show: in messages, in logs and on a terminal."""
+"""Make text of unknown origin safe to show in messages, in logs, and on a terminal."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _JOINERS = frozenset("\u200c\u200d")
 
 
 def one_line(text: str) -> str:
-    """Return `text` on one line, with everything that could steer a terminal shown as an escape.
+    """Return `text` on one line, with everything that could control a terminal as an escape.
 
-    That is line ends, control characters, escape sequences, marks that change the direction of
-    writing, invisible characters, and halves of characters that no encoding can write. A joiner
-    stays between two characters outside ASCII, as emoji and several scripts need it.
+    Escapes replace line ends, control characters, escape sequences, marks that change the
+    direction of writing, invisible characters, and lone surrogates. A joiner stays between two
+    characters outside ASCII: emoji and several scripts need it.
     """
     if text.isprintable():
         return text

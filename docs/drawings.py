@@ -25,8 +25,7 @@ from ccv2_async.polling import schedule
 from ccv2_async.polling.job import Job, State
 from ccv2_async.transport.calls import retry
 from ccv2_async.transport.quota.budget import Budget, Lane
-from ccv2_async.uploads.many.plan import Entry, action_for
-from ccv2_async.uploads.many.results import BulkState
+from ccv2_async.uploads.ledger import BulkState, Entry, action_for
 from ccv2_async.uploads.status import UPLOAD
 
 if TYPE_CHECKING:
@@ -304,12 +303,10 @@ def next_run() -> str:
     lines.append("| --- | --- | --- |")
     rows: list[tuple[str, Entry | None]] = [("nothing of it", None)]
     for state in BulkState:
-        entry = Entry(path="", folder="0", name="", size=1, written_ns=1, state=state)
+        entry = Entry(size=1, written_ns=1, state=state)
         if state is BulkState.FAILED:
             rows.append(("failed, for a reason that may pass", entry))
-            final = Entry(
-                path="", folder="0", name="", size=1, written_ns=1, state=state, final=True
-            )
+            final = Entry(size=1, written_ns=1, state=state, final=True)
             rows.append(("failed for good", final))
         else:
             rows.append((state.value, entry))

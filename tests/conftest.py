@@ -14,13 +14,17 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from ccv2_async.client import ConstantContact
 from ccv2_async.sandbox import Sandbox
+from tests.contract.ear import Ear
+from tests.contract.stock import Stock
 from tests.support.clocks import ManualClock, SkippingClock
+from tests.support.servers import unused_port
 from tests.support.skips import judged
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterator
 
     from ccv2_async.transport.calls.session import Session
+    from tests.support.redis_server import RedisServer
 
 
 @pytest.hookimpl(wrapper=True)
@@ -124,3 +128,50 @@ async def open_session(connect: Callable[..., Any]) -> Callable[..., Any]:
         return cc._open_parts.session
 
     return open_one
+
+
+@pytest.fixture
+def ear(client: ConstantContact, monkeypatch: pytest.MonkeyPatch) -> Ear:
+    return Ear.at(client, monkeypatch)
+
+
+@pytest.fixture
+def stock(client: ConstantContact) -> Stock:
+    return Stock(client)
+
+
+@pytest.fixture(scope="session")
+def _redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with _running_redis(tmp_path_factory) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_server(_redis_process: RedisServer) -> RedisServer:
+    """Return an empty Redis server that all tests share."""
+    _redis_process.empty()
+    return _redis_process
+
+
+@pytest.fixture
+def own_redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """Start a Redis server that this test alone uses, so that it may stop it."""
+    with _running_redis(tmp_path_factory) as server:
+        yield server
+
+
+def _running_redis(directories: pytest.TempPathFactory) -> RedisServer:
+    """Return a server to enter; skip the test if a part of it is not installed."""
+    for name in ("redis", "limits"):
+        pytest.importorskip(name, reason="the extra [redis] is not installed")
+    from tests.support.redis_server import BINARY, WHY_NOT, RedisServer
+
+    if BINARY is None:
+        pytest.skip(WHY_NOT)
+    return RedisServer(directories.mktemp("redis"))
+
+
+@pytest.fixture
+async def unused_port_url() -> str:
+    """Return the URL of a Redis server that does not run."""
+    return f"redis://127.0.0.1:{await unused_port()}/0"

@@ -126,3 +126,20 @@ async def test_options_of_the_right_kinds_are_taken() -> None:
         refresh_token=lambda: "fresh",
         on_event=print,
     )
+
+
+@pytest.mark.parametrize(
+    "base_url", ["http://two words.example/v2", "http://\u2603..example/v2", "https://xn--/v2"]
+)
+def test_an_impossible_host_is_refused_with_invalid_field(base_url: str) -> None:
+    with pytest.raises(errors.InvalidField, match="base_url"):
+        ConstantContact(api_key="key", access_token="token", base_url=base_url)
+
+
+@pytest.mark.parametrize("proxy", ["nonsense", "ftp://proxy.example", "http://me:secret@[::1"])
+async def test_an_impossible_proxy_is_refused_when_the_client_is_opened(proxy: str) -> None:
+    client = ConstantContact(api_key="key", access_token="token", proxy=proxy)
+    with pytest.raises(errors.UsageError, match="proxy") as raised:
+        await client.open()
+    assert "secret" not in str(raised.value)
+    await client.aclose()

@@ -12,7 +12,7 @@ import pytest
 from tests.support.skips import VARIABLE
 
 ROOT = Path(__file__).parents[1]
-NEEDS_REDIS = "tests/workers/test_shared_budget.py::test_redis_never_gets_the_key"
+NEEDS_REDIS = "tests/transport/quota/test_shared.py::test_redis_never_gets_the_key"
 NEEDS_CHROMIUM = "tests/web/test_browser.py::test_a_virus_is_refused_in_plain_words"
 
 

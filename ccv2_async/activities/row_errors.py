@@ -8,14 +8,10 @@ is moved here to where it stands in the whole.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import attrs
 
 from ccv2_async.models.activities import ActivityError
-
-if TYPE_CHECKING:
-    from ccv2_async.models.activities import Activity
 
 _LINE = re.compile(r"(\s*line\s+)(\d{1,9})\b\s*:?\s*", re.IGNORECASE)
 
@@ -57,16 +53,3 @@ def row_error(error: ActivityError | str) -> ActivityError:
     if not found:
         return ActivityError(message=error, line_number=0)
     return ActivityError(message=error[found.end() :], line_number=int(found[2]))
-
-
-def told(error: ActivityError | str) -> str:
-    """An error in either form as one line for people."""
-    row = row_error(error)
-    where = f"line {row.line_number}" if row.line_number else ""
-    parts = [where, row.email_address or "", row.message or ""]
-    return ": ".join(part for part in parts if part)
-
-
-def failed_rows(activity: Activity) -> int:
-    """How many rows failed; the service may give their number without the rows, or the reverse."""
-    return max(activity.error_count or 0, len(activity.errors))

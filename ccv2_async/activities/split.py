@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.activities.row_errors import Lines, failed_rows, moved, told
+from ccv2_async.activities.row_errors import Lines, moved, row_error
 from ccv2_async.activities.status import ACTIVITY
 from ccv2_async.models.activities import Activity, ActivityStatus
 from ccv2_async.polling.job import UNTOLD, Row, State
@@ -284,7 +284,7 @@ class BulkPoller(ActivityPoller):
             ConstantContactError: The service refused to be asked. Waiting again is safe.
         """
         activity = await super().wait(timeout=timeout)
-        failed = failed_rows(activity)
+        failed = activity.failed_rows
         if self._strict and failed:
             raise self._partial(activity, failed)
         return activity
@@ -306,7 +306,7 @@ class BulkPoller(ActivityPoller):
             for part in self._parts
             if self._split.statuses.get(part.id) != ActivityStatus.COMPLETE
         ]
-        first = f" First error: {told(activity.errors[0])}." if activity.errors else ""
+        first = f" First error: {row_error(activity.errors[0])}." if activity.errors else ""
         return errors.ActivityFailed(
             f"activities of {self._job.label}: {len(ended)} of {len(self._parts)} did not end well "
             f"({', '.join(ended[:5])}{', ...' if len(ended) > 5 else ''}); the others were carried "
@@ -331,7 +331,7 @@ class BulkPoller(ActivityPoller):
 
     def _partial(self, activity: Activity, failed: int) -> errors.PartialFailure:
         of = f" of {activity.contact_count:,}" if activity.contact_count else ""
-        first = f"; the first: {told(activity.errors[0])}" if activity.errors else ""
+        first = f"; the first: {row_error(activity.errors[0])}" if activity.errors else ""
         return errors.PartialFailure(
             f"activity {self._job.label} (id {self.id}) is COMPLETE, but {failed:,}{of} rows "
             f"failed{first}. The others were carried out; correct those and send them again.",

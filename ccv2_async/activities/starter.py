@@ -169,7 +169,7 @@ async def started_id(answer: Answer) -> str:
     if from_location is None:
         raise errors.OutcomeUnknown(
             f"{answer.what}: the service accepted it ({answer.status}) but named no id. It is "
-            "among activities.all(), the newest first; it was not sent again."
+            "in the list of activities, the newest first. It was not sent again."
         )
     return from_location
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from ccv2_async import errors
-from ccv2_async.activities.row_errors import told
+from ccv2_async.activities.row_errors import row_error
 from ccv2_async.models.activities import ACTIVITY_OUTCOMES, Activity, activity_outcome
 from ccv2_async.models.base import Outcome
 from ccv2_async.models.convert import BadRow
@@ -123,7 +123,7 @@ def failure(job: Job, token: str) -> errors.JobError:
     """The exception for an activity that ended in ERROR or CANCELLED."""
     activity = job.detail if isinstance(job.detail, Activity) else None
     rows = activity.errors if activity is not None else ()
-    first = f" First error: {told(rows[0]).rstrip('.')}." if rows else ""
+    first = f" First error: {str(row_error(rows[0])).rstrip('.')}." if rows else ""
     return errors.ActivityFailed(
         f"activity {job.label} (id {job.id}) ended with the status {job.status}.{first} "
         "Correct what it complains of and start it again.",

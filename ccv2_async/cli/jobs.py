@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.activities.row_errors import failed_rows
 from ccv2_async.activities.split import BulkPoller
 from ccv2_async.cli.exits import Exit, exit_of_item, heaviest
 from ccv2_async.cli.output import OutputClosedError
@@ -140,7 +139,7 @@ class JobItem:
     @property
     def failed_rows(self) -> int:
         """Rows of a bulk activity that failed, although the activity itself went well."""
-        return failed_rows(self.result) if isinstance(self.result, Activity) else 0
+        return self.result.failed_rows if isinstance(self.result, Activity) else 0
 
     def fail(self, error: errors.ConstantContactError) -> None:
         """Take note that it ended with an error."""

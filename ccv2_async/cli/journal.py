@@ -6,18 +6,17 @@ import contextlib
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
-import attrs
 from cyclopts import App, Parameter
 
 from ccv2_async.cli.exits import Exit
 from ccv2_async.cli.jobs import counted
 from ccv2_async.cli.output import Output
 from ccv2_async.cli.running import run
-from ccv2_async.uploads.many.journal import entries, retry_files
-from ccv2_async.uploads.many.results import BulkState
+from ccv2_async.uploads.ledger import BulkState
+from ccv2_async.uploads.many.journal import read_journal, retry_files
 
 if TYPE_CHECKING:
-    from ccv2_async.uploads.many.plan import Entry
+    from ccv2_async.uploads.many.journal import JournalEntry
 
 __all__ = ["journal"]
 
@@ -45,7 +44,7 @@ def show(
 
     async def shown() -> Exit:
         states: Counter[BulkState] = Counter()
-        async with contextlib.aclosing(entries(file)) as rows:
+        async with contextlib.aclosing(read_journal(file)) as rows:
             async for row in rows:
                 states[row.state] += 1
                 if state in (None, row.state):
@@ -93,10 +92,10 @@ def retry(
     return run(marked, output)
 
 
-def _tell(row: Entry, output: Output) -> None:
+def _tell(row: JournalEntry, output: Output) -> None:
     if output.as_json:
-        output.record({**attrs.asdict(row), "state": row.state.value})
+        output.record(row.row)
         return
     word = row.status if row.status and row.state is not BulkState.DONE else ""
-    about = " ".join(part for part in (row.file_id, word, row.error) if part)
+    about = " ".join(part for part in (row.file_id, word, row.row["error"]) if part)
     output.line(f"{row.state.value:<9}  {row.path}" + (f"  {about}" if about else ""))

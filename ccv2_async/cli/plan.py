@@ -12,7 +12,7 @@ from ccv2_async.cli.jobs import counted
 from ccv2_async.cli.output import clean
 from ccv2_async.cli.tables import table
 from ccv2_async.cli.wording import told
-from ccv2_async.uploads.many.results import Action
+from ccv2_async.uploads.ledger import Action
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from ccv2_async.activities.row_errors import row_error
-from ccv2_async.activities.row_errors import told as told_of_row
 from ccv2_async.cli.jobs import counted
 from ccv2_async.cli.live import STYLES
 from ccv2_async.cli.output import clean
@@ -83,9 +82,9 @@ def tell_rows(item: JobItem, output: Output) -> None:
     if activity is None:
         return
     for error in activity.errors[:_MOST_ROWS]:
-        output.complain(f"{item.label}: {told_of_row(error)}")
+        output.complain(f"{item.label}: {row_error(error)}")
     for warning in activity.warnings[:_MOST_ROWS]:
-        output.say(f"{item.label}: warning: {told_of_row(warning)}", style="yellow")
+        output.say(f"{item.label}: warning: {row_error(warning)}", style="yellow")
     more = item.failed_rows - len(activity.errors[:_MOST_ROWS])
     if more > 0:
         output.complain(f"{item.label}: {counted(more, 'more row')} failed")

@@ -40,9 +40,9 @@ from ccv2_async.cli.service import Service, open_client
 from ccv2_async.cli.totals import Totals
 from ccv2_async.cli.wording import told
 from ccv2_async.transport.calls.outage import OUTAGE_TIMEOUT
+from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.uploads.many.items import FileToUpload
-from ccv2_async.uploads.many.journal import entries
-from ccv2_async.uploads.many.results import BulkState
+from ccv2_async.uploads.many.journal import read_journal
 from ccv2_async.uploads.prepare import OnDuplicate  # noqa: TC001  # read by cyclopts
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ class _Batch:
         done: dict[str, JobItem] = {}
         # What is wrong with a journal is said by the upload itself, which comes next.
         with contextlib.suppress(errors.ConstantContactError):
-            async with aclosing(entries(str(self.journal))) as rows:
+            async with aclosing(read_journal(str(self.journal))) as rows:
                 async for row in rows:
                     item = items.get(row.path)
                     if row.state is BulkState.DONE and item and item.size == row.size:

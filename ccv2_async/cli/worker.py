@@ -12,7 +12,7 @@ from ccv2_async.cli.exits import Exit
 from ccv2_async.cli.output import Output
 from ccv2_async.cli.running import run
 from ccv2_async.errors import ConstantContactError, InvalidField, UsageError
-from ccv2_async.uploads.many.results import BulkState
+from ccv2_async.uploads.ledger import BulkState
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process

@@ -76,6 +76,11 @@ class ActivityError(Model):
     line_number: int | None = None
     email_address: str | None = None
 
+    def __str__(self) -> str:
+        """Return the row's line, its address, and what was wrong, as far as they are known."""
+        line = f"line {self.line_number}" if self.line_number else ""
+        return ": ".join(filter(None, (line, self.email_address, self.message)))
+
 
 @attrs.frozen(weakref_slot=False)
 class Activity(Model):
@@ -120,3 +125,8 @@ class Activity(Model):
     def outcome(self) -> Outcome:
         """Whether the activity is pending, done or has failed."""
         return activity_outcome(self.status)
+
+    @property
+    def failed_rows(self) -> int:
+        """The number of failed rows; the service may give it without the rows, or the reverse."""
+        return max(self.error_count or 0, len(self.errors))

@@ -4,7 +4,7 @@ Start with `Workers`. Without any setting all of it lives in this process; with 
 set, the same code runs on any number of machines.
 """
 
-from ccv2_async.uploads.many.results import BulkState
+from ccv2_async.uploads.ledger import BulkState
 
 try:
     from ccv2_async.workers.application import Asked, Workers

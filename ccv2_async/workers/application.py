@@ -20,7 +20,7 @@ from ccv2_async.errors import InvalidField, UsageError
 from ccv2_async.transport.calls.credentials import Credentials
 from ccv2_async.transport.quota.budget import Budget
 from ccv2_async.transport.quota.shared import SharedBudget
-from ccv2_async.uploads.many.results import BulkState
+from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.uploads.prepare import prepare
 from ccv2_async.workers.brokers import (
     ends_at_once_on_signals,

@@ -7,40 +7,26 @@ dies is looked for before anything is sent again.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import orjson
 
 from ccv2_async import errors
-from ccv2_async.uploads.many.plan import Entry, action_for
-from ccv2_async.uploads.many.results import Action, BulkState
+from ccv2_async.uploads.ledger import BulkState, Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-Line: TypeAlias = Literal["send", "follow", "settled"]
-"""What a job waits for: to be sent, to be followed, or nothing any more."""
+    from collections.abc import Mapping
 
 UPLOAD_TASK = "upload"
 MOST_ATTEMPTS = 5
 FIRST_BACKOFF = 5.0
 LONGEST_BACKOFF = 300.0
 
-_LINES: Mapping[BulkState, Line] = {
-    BulkState.PENDING: "send",
-    BulkState.SENDING: "send",
-    BulkState.ACCEPTED: "follow",
-}
 
-
-def _texts(values: Iterable[str]) -> tuple[str, ...]:
-    return tuple(values)
-
-
-@attrs.frozen
-class JobRecord:
-    """What is known of one job; the same in every store.
+@attrs.frozen(kw_only=True)
+class JobRecord(Entry):
+    """What is on record of one job; the same in every store. An activity is an entry too.
 
     Attributes:
         key: Names the job: the same key is never sent twice.
@@ -48,69 +34,28 @@ class JobRecord:
             "export_contacts".
         arguments: What it was asked for with, as JSON has it.
         lock: What is held while it is sent: jobs that could be taken for one another share it.
-        state: Where it stands.
-        name: What messages call it: a file's name in the library.
-        folder_id: The library folder of an upload, or "".
-        size: Bytes of the file when it was taken up; -1 before.
-        written_ns: When the file was last written then, in nanoseconds since 1970.
-        since: When it was first sent, in seconds since 1970; None before.
-        file_id: The library's id of an upload, or "".
-        duplicates: Ids of further copies of it that a lost answer has left behind, oldest first.
-        tokens: Its resume tokens: one, or several for an activity that was split.
         accepted: When the service accepted it, in seconds since 1970; None before.
-        status: The service's last word, or None.
         unknown: Looks in a row at which the service did not know it.
         looks: Looks so far.
         attempts: Times that it was tried and may be tried again.
         attend_at: When somebody should look after it, in seconds since 1970.
         result: What came out of an activity: its counts.
-        error: Why it failed, or what went wrong last.
         error_type: The name of that exception, or "".
-        final: Whether a failure is one that sending it again will not mend.
         created: When it was put on record, in seconds since 1970.
-        updated: When this was written, in seconds since 1970.
     """
 
     key: str
     task: str
     arguments: dict[str, Any]
     lock: str
-    state: BulkState = attrs.field(default=BulkState.PENDING, converter=BulkState)
-    name: str = ""
-    folder_id: str = ""
-    size: int = -1
-    written_ns: int = 0
-    since: float | None = None
-    file_id: str = ""
-    duplicates: tuple[str, ...] = attrs.field(default=(), converter=_texts)
-    tokens: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     accepted: float | None = None
-    status: str | None = None
     unknown: int = 0
     looks: int = 0
     attempts: int = 0
     attend_at: float = 0.0
     result: dict[str, Any] = attrs.field(factory=dict)
-    error: str = ""
     error_type: str = ""
-    final: bool = False
     created: float = 0.0
-    updated: float = 0.0
-
-    @property
-    def line(self) -> Line:
-        """What it waits for."""
-        return _LINES.get(self.state, "settled")
-
-    @property
-    def settled(self) -> bool:
-        """Whether nothing more happens to it by itself."""
-        return self.line == "settled"
-
-    @property
-    def token(self) -> str:
-        """The resume token of the job, or the first of several; "" before it was accepted."""
-        return self.tokens[0] if self.tokens else ""
 
     def to_json(self) -> bytes:
         """The record as a store keeps it."""
@@ -187,22 +132,6 @@ def lock_of_upload(folder_id: str, name: str) -> str:
 def _digest(*words: str) -> str:
     text = "\0".join(words).encode("utf-8", "backslashreplace")
     return hashlib.sha256(text).hexdigest()[:32]
-
-
-def action_of(record: JobRecord, size: int, written_ns: int) -> Action:
-    """What to do about a file, by its record and what it is now: the journal's own rules."""
-    if record.size < 0:  # it was put on record without a look at the file
-        return Action.SEND
-    entry = Entry(
-        path="",
-        folder=record.folder_id,
-        name=record.name,
-        size=record.size,
-        written_ns=record.written_ns,
-        state=record.state,
-        final=record.final,
-    )
-    return action_for(entry, size, written_ns)
 
 
 def after_failure(

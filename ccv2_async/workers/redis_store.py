@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ccv2_async.transport.quota.redis_client import open_redis
-from ccv2_async.uploads.many.results import BulkState
+from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.workers.store import JobStore, StoreUnavailable, readable, required
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from ccv2_async.workers.records import JobRecord, Line
+    from ccv2_async.uploads.ledger import Line
+    from ccv2_async.workers.records import JobRecord
 
 _TIMEOUT = 2.0
 

@@ -16,12 +16,12 @@ from ccv2_async import errors
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.polling.schedule import first_look
 from ccv2_async.transport.quota.budget import Lane
-from ccv2_async.uploads.many.results import Action, BulkState
+from ccv2_async.uploads.ledger import Action, BulkState, action_for
 from ccv2_async.uploads.prepare import prepare
 from ccv2_async.uploads.status import UPLOAD
 from ccv2_async.uploads.uploader import Unsettled
 from ccv2_async.workers.leases import Lease, LeaseLost
-from ccv2_async.workers.records import UPLOAD_TASK, action_of, after_failure
+from ccv2_async.workers.records import UPLOAD_TASK, after_failure
 from ccv2_async.workers.store import StoreUnavailable, log_outcome
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Sender:
         # Files that other jobs have got are not this one, however alike they look.
         parts.uploader.claim(await self.store.file_ids(known.lock))
         size, written_ns = await self._measure(upload, known, parts.threads)
-        if action_of(known, size, written_ns) is Action.REFUSE:
+        if action_for(known, size, written_ns) is Action.REFUSE:
             return await self._refuse(known, holder)
         sending = attrs.evolve(
             known,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ccv2_async.errors import UsageError
-from ccv2_async.uploads.many.results import BulkState
+from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.workers.store import JobStore, StoreUnavailable, readable, required
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     import aiosqlite
 
-    from ccv2_async.workers.records import JobRecord, Line
+    from ccv2_async.uploads.ledger import Line
+    from ccv2_async.workers.records import JobRecord
 
 IN_MEMORY = ":memory:"
 _BUSY_MILLISECONDS = 10_000

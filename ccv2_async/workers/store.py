@@ -7,14 +7,14 @@ import logging
 from typing import TYPE_CHECKING, Self
 
 from ccv2_async import errors
-from ccv2_async.uploads.many.results import BulkState
+from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.workers.records import JobRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from ccv2_async.workers.records import Line
+    from ccv2_async.uploads.ledger import Line
 
 logger: logging.Logger = logging.getLogger("ccv2_async.workers")
 

@@ -13,7 +13,7 @@ from ccv2_async.activities.split import combined_status
 from ccv2_async.models.activities import Activity
 from ccv2_async.polling.job import State
 from ccv2_async.polling.schedule import is_lost, next_look
-from ccv2_async.uploads.many.results import BulkState
+from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.workers.records import UPLOAD_TASK
 from ccv2_async.workers.store import log_outcome
 

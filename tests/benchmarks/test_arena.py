@@ -26,7 +26,7 @@ async def send(arena: Arena, sample: Sample, content: bytes) -> httpx.Response:
 
 
 @pytest.mark.parametrize("tls", [False, True])
-async def test_what_arrived_whole_is_verified_and_then_forgotten(tls: bool, tmp_path: Path) -> None:
+async def test_complete_files_are_verified_and_then_forgotten(tls: bool, tmp_path: Path) -> None:
     first, second = make(tmp_path, 2, 70_000)
     async with Arena.open(tmp_path, tls=tls) as arena:
         for sample in (first, second, first):
@@ -37,7 +37,7 @@ async def test_what_arrived_whole_is_verified_and_then_forgotten(tls: bool, tmp_
         await arena.verify([])
 
 
-async def test_a_changed_a_missing_and_an_extra_file_are_noticed(tmp_path: Path) -> None:
+async def test_changed_missing_and_extra_files_are_noticed(tmp_path: Path) -> None:
     first, second = make(tmp_path, 2, 500)
     async with Arena.open(tmp_path) as arena:
         await send(arena, first, first.path.read_bytes()[:-1] + b"?")
@@ -51,7 +51,7 @@ async def test_a_changed_a_missing_and_an_extra_file_are_noticed(tmp_path: Path)
             await arena.verify([])
 
 
-async def test_another_name_and_a_body_that_is_no_form_are_noticed(tmp_path: Path) -> None:
+async def test_a_wrong_name_and_a_body_that_is_not_a_form_are_noticed(tmp_path: Path) -> None:
     (sample,) = make(tmp_path, 1, 500)
     async with Arena.open(tmp_path) as arena:
         lying = attrs.evolve(sample, path=tmp_path / "other.pdf")

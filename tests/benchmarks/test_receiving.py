@@ -36,7 +36,9 @@ def read(body: bytes, cuts: list[int] | None = None) -> Receipt:
 
 
 @given(st.lists(st.integers(0, len(form())), max_size=20), st.binary(max_size=600))
-def test_the_receipt_is_the_same_however_the_body_is_cut(cuts: list[int], content: bytes) -> None:
+def test_the_receipt_does_not_depend_on_how_the_body_is_split(
+    cuts: list[int], content: bytes
+) -> None:
     body = form(content)
     inside = [cut for cut in cuts if cut < len(body)]
     assert read(body, inside) == Receipt("menu.pdf", len(content), zlib.crc32(content))
@@ -60,7 +62,7 @@ def test_a_form_without_a_file_part_is_refused() -> None:
         read(b"--" + BOUNDARY + b"--\r\n")
 
 
-def test_only_the_announced_length_is_taken() -> None:
+def test_only_the_announced_length_is_read() -> None:
     body = form()
     reader = UploadBody(BOUNDARY, len(body))
     assert reader.feed(memoryview(body + b"GET / HTTP/1.1\r\n")) == len(body)

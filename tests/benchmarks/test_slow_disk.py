@@ -66,7 +66,7 @@ def test_each_read_of_a_block_waits_once_whichever_way_the_file_is_opened(
     assert disk.reads == 2
 
 
-def test_files_elsewhere_are_read_as_ever(tmp_path: Path) -> None:
+def test_files_elsewhere_are_read_at_full_speed(tmp_path: Path) -> None:
     slow = tmp_path / "slow"
     slow.mkdir()
     path = tmp_path / "a.pdf"

@@ -35,13 +35,13 @@ def case(ours: float, peer: float, name: str = "a") -> Case:
         ("ours at most", 2.1, False),
     ],
 )
-def test_a_target_is_met_when_its_figure_keeps_to_must(
+def test_a_target_is_met_when_its_figure_satisfies_must(
     sense: Sense, ours: float, met: bool
 ) -> None:
     assert target(sense).met([case(ours, 10.0)]) is met
 
 
-def test_one_case_that_falls_short_means_that_the_target_is_not_met() -> None:
+def test_one_failing_case_means_that_the_target_is_not_met() -> None:
     both = Target(
         "P0", "", "", "uploads", "ratio at least", {"a": Bound(2.0, 3.0), "b": Bound(2.0, 3.0)}
     )

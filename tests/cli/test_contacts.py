@@ -52,7 +52,7 @@ def count(sandbox: Sandbox) -> int:
     return int(only["contact_count"])
 
 
-def test_an_import_adds_the_rows_and_tells_of_those_that_failed(
+def test_an_import_adds_rows_and_reports_those_that_failed(
     ccv2: Callable[..., Ran], service: Sandbox, people: Callable[..., Path]
 ) -> None:
     path = people("a@example.com", "nonsense", "b@example.com")
@@ -69,7 +69,7 @@ def test_an_import_adds_the_rows_and_tells_of_those_that_failed(
     assert fields["token"].startswith("ccv2p1.")
 
 
-def test_rows_beyond_those_that_are_shown_are_counted(
+def test_failed_rows_beyond_the_limit_are_counted(
     ccv2: Callable[..., Ran], service: Sandbox, people: Callable[..., Path]
 ) -> None:
     path = people("a@example.com", *(f"nonsense{number}" for number in range(23)))
@@ -77,7 +77,7 @@ def test_rows_beyond_those_that_are_shown_are_counted(
     assert ran.err.splitlines()[-1].endswith("3 more rows failed")
 
 
-def test_an_import_goes_to_several_lists_and_each_state_is_told(
+def test_an_import_goes_to_several_lists_and_reports_each_state(
     ccv2: Callable[..., Ran], service: Sandbox, people: Callable[..., Path], api: httpx.Client
 ) -> None:
     second = api.post("lists", json={"name": "Second", "status": "ACTIVE"}).json()["id"]
@@ -92,7 +92,7 @@ def test_an_import_goes_to_several_lists_and_each_state_is_told(
     assert rows == {"1": 1, second: 1}
 
 
-def test_a_large_import_is_one_job_made_of_several(
+def test_a_large_import_is_one_job_with_several_parts(
     ccv2: Callable[..., Ran], service: Sandbox, people: Callable[..., Path]
 ) -> None:
     path = people(*(f"person{number:05}@example.com" for number in range(20_001)))
@@ -102,7 +102,7 @@ def test_a_large_import_is_one_job_made_of_several(
     assert count(service) == 20_001
 
 
-def test_a_file_as_large_as_the_service_takes_goes_through_the_embedded_sandbox(
+def test_the_largest_accepted_file_goes_through_the_embedded_sandbox(
     ccv2: Callable[..., Ran], people: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ccv2_async.client.SystemClock", SystemClock)
@@ -123,7 +123,7 @@ def test_a_removal_takes_contacts_off_the_list(
     assert count(service) == 1
 
 
-def test_an_export_is_written_to_disk_with_the_columns_asked_for(
+def test_an_export_is_written_to_disk_with_the_requested_columns(
     ccv2: Callable[..., Ran], service: Sandbox, people: Callable[..., Path], tmp_path: Path
 ) -> None:
     path = people("a@example.com,Ann", "b@example.com,Bob", header="EMAIL,FIRST NAME")
@@ -142,7 +142,7 @@ def test_an_export_is_written_to_disk_with_the_columns_asked_for(
     assert (fields["to"], fields["bytes"]) == (str(out), out.stat().st_size)
 
 
-def test_an_export_that_was_started_before_is_fetched_by_its_id_or_token(
+def test_an_earlier_export_is_fetched_by_its_id_or_token(
     ccv2: Callable[..., Ran], service: Sandbox, people: Callable[..., Path], tmp_path: Path
 ) -> None:
     ccv2("contacts", "import", people("a@example.com"), "--list", "1")
@@ -180,7 +180,7 @@ def test_an_export_that_cannot_be_fetched_says_how_to_fetch_it(
         (("export", "--to", "out.csv", "--list", "1", "--columns", "Shoe size"), "column"),
     ],
 )
-def test_what_cannot_be_started_is_wrong_usage_and_nothing_is_sent(  # noqa: PLR0917  # fixtures
+def test_an_invalid_request_is_a_usage_error_and_nothing_is_sent(  # noqa: PLR0917  # fixtures
     ccv2: Callable[..., Ran],
     service: Sandbox,
     tmp_path: Path,
@@ -195,7 +195,7 @@ def test_what_cannot_be_started_is_wrong_usage_and_nothing_is_sent(  # noqa: PLR
     assert service.admin.requests() == []
 
 
-def test_a_list_that_does_not_exist_is_one_sentence(
+def test_an_unknown_list_is_reported_in_one_sentence(
     ccv2: Callable[..., Ran], service: Sandbox, people: Callable[..., Path]
 ) -> None:
     ran = ccv2("contacts", "import", people("a@example.com"), "--list", "77")
@@ -203,7 +203,7 @@ def test_a_list_that_does_not_exist_is_one_sentence(
     assert "there is no list 77" in ran.err
 
 
-def test_an_activity_that_fails_tells_why(
+def test_a_failed_activity_says_why(
     ccv2: Callable[..., Ran], service: Sandbox, tmp_path: Path
 ) -> None:
     path = tmp_path / "fail.csv"
@@ -214,7 +214,7 @@ def test_an_activity_that_fails_tells_why(
     assert "ERROR" in ran.out
 
 
-def test_without_waiting_the_tokens_are_printed_and_poll_takes_them(
+def test_no_wait_prints_tokens_that_poll_accepts(
     ccv2: Callable[..., Ran], service: Sandbox, people: Callable[..., Path]
 ) -> None:
     service.admin.configure(mode="looks", looks=1)
@@ -244,7 +244,7 @@ def test_an_interrupted_export_prints_its_token(
     assert json.loads(out)["token"].startswith("ccv2p1.")
 
 
-def test_an_import_that_is_interrupted_before_its_answer_says_what_that_means(
+def test_an_import_interrupted_before_its_answer_explains_what_that_means(
     start: Callable[..., subprocess.Popen[str]], service: Sandbox, people: Callable[..., Path]
 ) -> None:
     service.admin.fault("hang", "POST", "/activities/addcontacts", times=None)
@@ -271,7 +271,7 @@ def test_activities_are_listed_and_narrowed(
     assert [row["status"] for row in ccv2("activities", "--json").rows] == ["COMPLETE"]
 
 
-def test_activities_are_watched_by_id_by_token_or_all_that_go_on(
+def test_activities_are_watched_by_id_by_token_or_all_that_are_running(
     ccv2: Callable[..., Ran], service: Sandbox, people: Callable[..., Path]
 ) -> None:
     service.admin.configure(mode="looks", looks=3)
@@ -287,7 +287,9 @@ def test_activities_are_watched_by_id_by_token_or_all_that_go_on(
     assert ccv2("activities", "watch").err == "No activity is going on.\n"
 
 
-def test_an_unknown_activity_is_told_at_once(ccv2: Callable[..., Ran], service: Sandbox) -> None:
+def test_an_unknown_activity_is_reported_at_once(
+    ccv2: Callable[..., Ran], service: Sandbox
+) -> None:
     ran = ccv2("activities", "watch", "a0123456789abcdef", "ccv2p1.nonsense", "--json")
     assert ran.code == Exit.SOME_FAILED
     first, second = ran.rows
@@ -296,7 +298,7 @@ def test_an_unknown_activity_is_told_at_once(ccv2: Callable[..., Ran], service: 
     assert second["token"] == "ccv2p1.nonsense"
 
 
-def test_lists_come_with_what_a_person_wants_to_know(
+def test_lists_are_shown_with_id_name_state_and_contacts(
     ccv2: Callable[..., Ran], service: Sandbox
 ) -> None:
     ran = ccv2("lists")
@@ -355,7 +357,7 @@ SEPARATED = {
 
 
 @pytest.mark.parametrize("name", SEPARATED)
-def test_a_file_with_other_separators_is_found_out_before_sending(
+def test_a_file_with_other_separators_is_refused_before_sending(
     ccv2: Callable[..., Ran], service: Sandbox, tmp_path: Path, name: str
 ) -> None:
     file = tmp_path / "people.csv"
@@ -369,7 +371,7 @@ def test_a_file_with_other_separators_is_found_out_before_sending(
         assert "comma" in ran.err
 
 
-def test_a_header_with_semicolons_in_a_name_is_no_mistake(
+def test_a_header_with_semicolons_in_a_name_is_accepted(
     ccv2: Callable[..., Ran], service: Sandbox, tmp_path: Path
 ) -> None:
     file = tmp_path / "people.csv"
@@ -377,7 +379,7 @@ def test_a_header_with_semicolons_in_a_name_is_no_mistake(
     assert ccv2("contacts", "import", file, "--list", "1").code == Exit.OK
 
 
-def test_columns_that_are_dropped_are_named_before_sending(
+def test_dropped_columns_are_named_before_sending(
     ccv2: Callable[..., Ran], service: Sandbox, tmp_path: Path
 ) -> None:
     file = tmp_path / "people.csv"

@@ -37,7 +37,7 @@ def test_one_bad_file_among_others_is_a_failure_not_wrong_usage() -> None:
 
 
 @given(st.lists(st.sampled_from([Exit.OK, Exit.SOME_FAILED, Exit.AMBIGUOUS, Exit.QUOTA])))
-def test_what_needs_most_care_decides_whatever_the_order(codes: list[Exit]) -> None:
+def test_the_most_serious_code_wins_in_any_order(codes: list[Exit]) -> None:
     expected = next(
         (c for c in (Exit.AMBIGUOUS, Exit.QUOTA, Exit.SOME_FAILED) if c in codes), Exit.OK
     )
@@ -45,7 +45,7 @@ def test_what_needs_most_care_decides_whatever_the_order(codes: list[Exit]) -> N
     assert heaviest(reversed(codes)) is expected
 
 
-def test_a_run_with_unfinished_items_has_not_gone_well() -> None:
+def test_a_run_with_unfinished_items_does_not_exit_with_success() -> None:
     from ccv2_async.cli.jobs import JobItem, Stage, exit_of_items
 
     unfinished = [JobItem("a", stage=Stage.DONE), JobItem("b", stage=Stage.AT_SERVICE)]

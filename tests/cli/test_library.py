@@ -45,7 +45,7 @@ def test_folders_are_created_renamed_and_deleted(
     assert not {"Spring", "Menus"} & set(folders(service))
 
 
-def test_a_folder_that_is_there_already_is_one_sentence(
+def test_an_existing_folder_is_reported_in_one_sentence(
     ccv2: Callable[..., Ran], service: Sandbox
 ) -> None:
     ccv2("folders", "create", "Spring")
@@ -74,14 +74,14 @@ def test_files_are_moved_and_deleted_and_the_trash_is_emptied(
     assert ccv2("files", "trash", "--empty", "--yes", "--json").rows == [{"emptied": True}]
 
 
-def test_an_unknown_file_is_moved_nowhere(ccv2: Callable[..., Ran], service: Sandbox) -> None:
+def test_an_unknown_file_is_not_moved(ccv2: Callable[..., Ran], service: Sandbox) -> None:
     ran = ccv2("files", "move", "77", "--to", "-1")
     assert ran.code == Exit.SOME_FAILED
     assert "File 77 does not exist" in ran.err
 
 
 @pytest.mark.parametrize("arguments", [("folders", "delete", "-1"), ("files", "trash", "--empty")])
-def test_where_nobody_can_be_asked_yes_has_to_be_said(
+def test_without_a_terminal_the_yes_option_is_required(
     start: Callable[..., subprocess.Popen[str]], service: Sandbox, arguments: tuple[str, ...]
 ) -> None:
     process = start(*arguments, stdin=subprocess.DEVNULL)
@@ -95,7 +95,7 @@ def test_where_nobody_can_be_asked_yes_has_to_be_said(
     ("answer", "code"),
     [("y\n", Exit.OK), ("n\n", Exit.SOME_FAILED), ("\n", Exit.SOME_FAILED), (None, 130)],
 )
-def test_on_a_terminal_it_is_asked_and_only_yes_is_yes(
+def test_on_a_terminal_the_command_asks_and_only_yes_confirms(
     ccv2: Callable[..., Ran], service: Sandbox, answer: str | None, code: int
 ) -> None:
     spring = ccv2("folders", "create", "Spring").out.strip()

@@ -66,7 +66,7 @@ class Screen:
         self.board.changed(item)
 
 
-def test_each_item_in_flight_has_a_line_and_all_have_one() -> None:
+def test_each_item_in_flight_has_a_line_and_the_total_has_one() -> None:
     items = [JobItem(f"{name}.png", 1_000_000) for name in "abcd"]
     screen = Screen(items)
     screen.now = 2.0
@@ -84,7 +84,7 @@ def test_each_item_in_flight_has_a_line_and_all_have_one() -> None:
     assert speeds == "0.5 files/s · 750 kB/s · 0 calls · no daily quota"
 
 
-def test_the_line_of_all_counts_what_ended_what_failed_and_what_is_left_today() -> None:
+def test_the_total_line_counts_done_failed_and_the_quota_left() -> None:
     items = [JobItem(f"{name}.png", 1_000) for name in "abc"]
     screen = Screen(items)
     screen.quota.used, screen.quota.remaining_today = 12, 9_988
@@ -99,7 +99,7 @@ def test_the_line_of_all_counts_what_ended_what_failed_and_what_is_left_today() 
     assert speeds == "7 calls · 9,988 left today"
 
 
-def test_an_error_is_told_above_the_board_with_the_files_name() -> None:
+def test_an_error_is_printed_above_the_bars_with_the_name_of_the_file() -> None:
     item = JobItem("a.png", 10)
     screen = Screen([item])
     item.fail(errors.NotFound("no such folder", status=404))
@@ -108,7 +108,7 @@ def test_an_error_is_told_above_the_board_with_the_files_name() -> None:
     assert "a.png: no such folder" in screen.output.err.file.getvalue()
 
 
-def test_ten_thousand_items_take_no_more_lines_than_the_screen_has() -> None:
+def test_ten_thousand_items_fit_on_the_screen() -> None:
     items = [JobItem(f"{number}.png", 10) for number in range(10_000)]
     screen = Screen(items, height=12)
     for item in items[:-3]:
@@ -149,7 +149,7 @@ def test_jobs_without_a_size_are_counted_instead() -> None:
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(9.0, "9 s"), (180.0, "3 min"), (7_500.0, "2 h 5 min")]
 )
-def test_the_time_to_go_is_told_in_round_words(seconds: float, shown: str) -> None:
+def test_the_time_left_is_rounded(seconds: float, shown: str) -> None:
     item = JobItem("a.png", 1_000_000)
     screen = Screen([item])
     screen.now = 1.0
@@ -157,7 +157,7 @@ def test_the_time_to_go_is_told_in_round_words(seconds: float, shown: str) -> No
     assert f"{shown} to go" in screen.lines()[-2]
 
 
-def test_the_speed_is_that_of_the_last_seconds() -> None:
+def test_the_speed_is_measured_over_the_last_seconds() -> None:
     item = JobItem("a.png", 10_000_000)
     screen = Screen([item])
     screen.set(item, Stage.SENDING, attempt=1, sent=0)
@@ -166,7 +166,7 @@ def test_the_speed_is_that_of_the_last_seconds() -> None:
     assert "500 kB/s" in words
 
 
-def test_what_an_earlier_run_settled_counts_as_done_but_not_for_the_speed() -> None:
+def test_files_done_by_an_earlier_run_count_as_done_but_not_toward_the_speed() -> None:
     items = [JobItem(f"{number}.png", 1_000, earlier=number < 2) for number in range(4)]
     screen = Screen(items)
     for item in items[:2]:
@@ -179,7 +179,7 @@ def test_what_an_earlier_run_settled_counts_as_done_but_not_for_the_speed() -> N
     assert speeds == "0.5 files/s · 500 B/s · 0 calls · no daily quota"
 
 
-def test_when_all_is_sent_the_service_is_waited_for() -> None:
+def test_after_sending_the_total_line_counts_the_files_waited_for() -> None:
     item = JobItem("a.png", 1_000)
     screen = Screen([item])
     screen.set(item, Stage.SENDING, attempt=1)
@@ -189,7 +189,7 @@ def test_when_all_is_sent_the_service_is_waited_for() -> None:
     assert screen.lines()[-2] == "1 of 1 done · 1.0 kB of 1.0 kB"
 
 
-def test_files_of_an_earlier_run_that_did_not_come_up_yet_take_no_time() -> None:
+def test_files_of_an_earlier_run_that_are_still_ahead_take_no_time() -> None:
     items = [JobItem(f"{number}.png", 1_000) for number in range(100)]
     now = 0.0
     totals = Totals(items, Counted(), finished=items[20:], clock=lambda: now)
@@ -206,7 +206,7 @@ def test_files_of_an_earlier_run_that_did_not_come_up_yet_take_no_time() -> None
     assert "80 by an earlier run" in totals.lines()[0]
 
 
-async def test_long_logs_get_failures_and_a_sum_now_and_then(
+async def test_long_logs_show_failures_and_a_periodic_summary(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("ccv2_async.cli.live._SECONDS_BETWEEN", 0.0)
@@ -268,7 +268,7 @@ class Terminal:
         return self._seen.decode(errors="replace")
 
 
-def test_on_a_real_terminal_the_bars_are_drawn_and_the_table_is_what_stays(
+def test_a_real_terminal_shows_bars_and_keeps_the_table(
     service: Sandbox, tmp_path: Path, picture: Callable[..., Path]
 ) -> None:
     service.admin.configure(mode="looks", looks=1)
@@ -287,7 +287,7 @@ def test_on_a_real_terminal_the_bars_are_drawn_and_the_table_is_what_stays(
     assert "1 of 2 files Active" in rest
 
 
-def test_an_interrupted_run_gives_the_terminal_back_with_tokens_and_table(
+def test_an_interrupted_run_restores_the_terminal_and_prints_tokens_and_table(
     service: Sandbox, tmp_path: Path, picture: Callable[..., Path]
 ) -> None:
     picture("in/stuck.gif")
@@ -302,7 +302,7 @@ def test_an_interrupted_run_gives_the_terminal_back_with_tokens_and_table(
     assert "━" not in rest
 
 
-def test_bars_give_way_to_lines_where_results_come_on_the_same_terminal(
+def test_lines_replace_bars_when_results_share_the_terminal(
     service: Sandbox, tmp_path: Path, picture: Callable[..., Path]
 ) -> None:
     picture("in/a.gif")

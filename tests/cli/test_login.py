@@ -111,7 +111,7 @@ def test_only_the_redirect_with_our_state_counts(
     assert process.returncode == Exit.OK
 
 
-def test_an_owner_who_refuses_is_one_sentence(
+def test_a_refusal_by_the_owner_is_reported_in_one_sentence(
     begin: Callable[..., tuple[subprocess.Popen[str], str]],
 ) -> None:
     process, url = begin()
@@ -160,7 +160,7 @@ def test_a_stored_token_goes_to_its_own_service_and_key_only(
     assert ccv2("files").code == Exit.OK
 
 
-def test_the_environment_comes_before_the_stored_login(
+def test_environment_variables_override_the_stored_login(
     alone: Sandbox, ccv2: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     profile.store(profile.Profile("another-key", "another-token", alone.base_url))
@@ -169,7 +169,7 @@ def test_the_environment_comes_before_the_stored_login(
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"api_key": "k", "token": "secret-7"}'])
-def test_a_damaged_profile_is_one_sentence(
+def test_a_damaged_profile_is_reported_in_one_sentence(
     alone: Sandbox, ccv2: Callable[..., Ran], content: str
 ) -> None:
     path = profile.store(profile.Profile("sandbox-key", TOKEN, alone.base_url))

@@ -21,7 +21,7 @@ class Terminal(io.StringIO):
 
 
 @given(st.text())
-def test_nothing_that_steers_a_terminal_is_left_in_a_text(text: str) -> None:
+def test_printed_text_contains_no_terminal_control_characters(text: str) -> None:
     shown = clean(text)
     categories = {unicodedata.category(char) for char in shown if char not in "\u200c\u200d"}
     assert not categories & {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -29,11 +29,11 @@ def test_nothing_that_steers_a_terminal_is_left_in_a_text(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["plain", "menü.pdf", "日本語", "👩\u200d🍳.png", "[red]x[/]"])
-def test_what_people_write_is_shown_as_it_is(text: str) -> None:
+def test_ordinary_text_is_shown_unchanged(text: str) -> None:
     assert clean(text) == text
 
 
-def test_a_name_that_no_encoding_explains_is_shown_and_printed() -> None:
+def test_a_name_in_an_unknown_encoding_can_be_printed() -> None:
     out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
     output = Output(stdout=out, stderr=err)
     output.line("caf\udce9.png")
@@ -42,7 +42,7 @@ def test_a_name_that_no_encoding_explains_is_shown_and_printed() -> None:
     assert out.read().splitlines() == ["caf\\udce9.png", '{"path": "caf\\udce9.png"}']
 
 
-def test_a_terminal_without_unicode_gets_escapes_not_an_error() -> None:
+def test_a_terminal_without_unicode_gets_escapes() -> None:
     out, err = io.TextIOWrapper(io.BytesIO(), "ascii"), io.TextIOWrapper(io.BytesIO(), "ascii")
     output = Output(stdout=out, stderr=err)
     rows = table("name")
@@ -54,7 +54,7 @@ def test_a_terminal_without_unicode_gets_escapes_not_an_error() -> None:
 
 
 @given(st.dictionaries(st.text(), st.text() | st.none() | st.integers()))
-def test_json_lines_read_back_and_hold_nothing_but_ascii(fields: dict[str, object]) -> None:
+def test_json_lines_are_ascii_and_read_back_the_same(fields: dict[str, object]) -> None:
     out = io.StringIO()
     Output(as_json=True, stdout=out, stderr=io.StringIO()).record(fields)
     (line,) = out.getvalue().splitlines()
@@ -63,7 +63,7 @@ def test_json_lines_read_back_and_hold_nothing_but_ascii(fields: dict[str, objec
     assert line.isprintable()
 
 
-def test_long_lines_stay_whole_where_no_terminal_sets_a_width() -> None:
+def test_long_lines_are_not_wrapped_without_a_terminal() -> None:
     out = io.StringIO()
     output = Output(stdout=out, stderr=io.StringIO())
     rows = table("name", "url")
@@ -93,9 +93,7 @@ def test_a_narrow_terminal_gets_tables_that_fit(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("columns", [40, 60])
-def test_ids_and_urls_are_whole_on_the_narrowest_terminal(
-    monkeypatch: pytest.MonkeyPatch, columns: int
-) -> None:
+def test_ids_and_urls_are_never_cut(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("TERM", "xterm")
     out = Terminal()
@@ -111,7 +109,7 @@ def test_ids_and_urls_are_whole_on_the_narrowest_terminal(
     )
 
 
-def test_a_terminal_on_which_rows_fit_shows_urls_beside_them(
+def test_a_wide_terminal_shows_urls_in_the_rows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "50")
@@ -124,7 +122,7 @@ def test_a_terminal_on_which_rows_fit_shows_urls_beside_them(
     assert lines == [["id", "url"], ["7", "https://example.com/a"]]
 
 
-def test_only_whole_web_addresses_become_links() -> None:
+def test_only_complete_urls_become_links() -> None:
     assert linked("https://example.com/a").style == "link https://example.com/a"
     assert linked("javascript:alert(1)").style == ""
     assert linked("https://example.com/\x1b]8;;").style == ""
@@ -149,11 +147,11 @@ def test_amounts_have_two_or_three_digits_and_a_unit(number: float | None, shown
     assert in_bytes(number) == shown
 
 
-def test_a_date_that_is_not_there_is_blank() -> None:
+def test_a_missing_date_is_blank() -> None:
     assert moment(None) == ""
 
 
-def test_a_reader_of_messages_that_goes_away_does_not_end_the_run() -> None:
+def test_a_closed_stderr_does_not_end_the_run() -> None:
     class Gone(io.StringIO):
         def write(self, text: str) -> int:
             raise BrokenPipeError

@@ -20,7 +20,7 @@ def posts(sandbox: Sandbox) -> int:
     return len(sandbox.admin.requests("POST", "/library/files"))
 
 
-def test_a_folder_is_uploaded_file_by_file_and_a_table_closes_the_run(
+def test_a_folder_is_uploaded_and_a_table_ends_the_run(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path], tmp_path: Path
 ) -> None:
     picture("in/b.png")
@@ -40,7 +40,7 @@ def test_a_folder_is_uploaded_file_by_file_and_a_table_closes_the_run(
     assert {file["name"] for file in service.admin.files()} == {"a.jpg", "b.png", "c.gif"}
 
 
-def test_each_change_of_state_is_a_line_where_there_is_no_terminal(
+def test_without_a_terminal_each_state_change_is_a_line(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
 ) -> None:
     service.admin.configure(mode="looks", looks=2)
@@ -50,7 +50,7 @@ def test_each_change_of_state_is_a_line_where_there_is_no_terminal(
     assert states == ["sending", "accepted", "Uploaded", "Processing", "Active"]
 
 
-def test_json_is_one_object_a_line_and_nothing_else_on_stdout(
+def test_json_output_is_one_object_per_line_and_nothing_else(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
 ) -> None:
     good, bad, virus = picture("a.png"), picture("a.txt"), picture("virus.png")
@@ -75,7 +75,7 @@ def test_json_is_one_object_a_line_and_nothing_else_on_stdout(
     assert "virus" in rows[str(virus)]["error"]
 
 
-def test_what_cannot_be_sent_is_told_for_each_path_and_the_others_go_on(
+def test_files_that_cannot_be_sent_are_reported_and_the_rest_are_uploaded(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path], tmp_path: Path
 ) -> None:
     service.admin.configure(max_upload_size=1_000)
@@ -105,14 +105,14 @@ def test_what_cannot_be_sent_is_told_for_each_path_and_the_others_go_on(
     assert [file["name"] for file in service.admin.files()] == ["good.png"]
 
 
-def test_nothing_is_asked_of_the_service_when_no_file_can_be_sent(
+def test_no_request_is_made_if_no_file_can_be_sent(
     ccv2: Callable[..., Ran], service: Sandbox, tmp_path: Path
 ) -> None:
     assert ccv2("upload", tmp_path / "missing.png").code == Exit.SOME_FAILED
     assert service.admin.requests() == []
 
 
-def test_an_unreadable_folder_is_told_and_the_rest_goes_on(
+def test_an_unreadable_folder_is_reported_and_the_rest_is_uploaded(
     ccv2: Callable[..., Ran],
     service: Sandbox,
     picture: Callable[..., Path],
@@ -145,7 +145,7 @@ def test_a_file_that_is_named_twice_is_sent_once(
     assert posts(service) == 1
 
 
-def test_folder_and_description_are_those_that_were_asked_for(
+def test_folder_and_description_are_set_as_requested(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
 ) -> None:
     assert ccv2("upload", picture("a.png"), "--folder", "-2", "--description", "Menu").code == 0
@@ -153,7 +153,7 @@ def test_folder_and_description_are_those_that_were_asked_for(
     assert (file["folder_id"], file["description"]) == ("-2", "Menu")
 
 
-def test_a_folder_that_does_not_exist_is_told_before_anything_is_sent(
+def test_an_unknown_folder_is_reported_before_anything_is_sent(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
 ) -> None:
     ran = ccv2("upload", picture("a.png"), "--folder", "-99")
@@ -175,7 +175,7 @@ def test_a_folder_that_does_not_exist_is_told_before_anything_is_sent(
         (("--colour", "red"), "--colour"),
     ],
 )
-def test_a_wrong_option_is_wrong_usage_and_nothing_is_sent(
+def test_an_invalid_option_is_a_usage_error_and_nothing_is_sent(
     ccv2: Callable[..., Ran],
     service: Sandbox,
     picture: Callable[..., Path],
@@ -189,11 +189,13 @@ def test_a_wrong_option_is_wrong_usage_and_nothing_is_sent(
     assert service.admin.requests() == []
 
 
-def test_no_path_at_all_is_wrong_usage(ccv2: Callable[..., Ran], service: Sandbox) -> None:
+def test_a_missing_path_argument_is_a_usage_error(
+    ccv2: Callable[..., Ran], service: Sandbox
+) -> None:
     assert ccv2("upload").code == Exit.USAGE
 
 
-def test_no_wait_prints_a_token_for_each_file_and_poll_goes_on_with_them(
+def test_no_wait_prints_a_token_for_each_file_and_poll_accepts_them(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
 ) -> None:
     ran = ccv2("upload", picture("a.png"), picture("b.png"), "--no-wait")
@@ -206,7 +208,7 @@ def test_no_wait_prints_a_token_for_each_file_and_poll_goes_on_with_them(
     assert [row["status"] for row in waited.rows] == ["Active", "Active"]
 
 
-def test_no_more_files_are_sent_at_once_than_asked_for(
+def test_concurrency_limits_how_many_files_are_sent_at_once(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
 ) -> None:
     service.admin.fault("delay_answer", "POST", "/library/files", times=None, seconds=0.02)
@@ -215,7 +217,7 @@ def test_no_more_files_are_sent_at_once_than_asked_for(
     assert service.admin.state()["requests"]["most_running"] == 3
 
 
-def test_an_answer_that_stays_lost_is_ambiguous_and_outranks_other_failures(
+def test_an_ambiguous_upload_outranks_other_failures(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
 ) -> None:
     service.admin.configure(keep_content=0)  # what was stored cannot be compared with the file
@@ -228,7 +230,7 @@ def test_an_answer_that_stays_lost_is_ambiguous_and_outranks_other_failures(
     assert rows[str(virus)]["status"] == "VirusFound"
 
 
-def test_a_used_up_day_stops_the_rest_and_tells_what_to_go_on_with(
+def test_the_end_of_the_daily_quota_stops_the_rest_and_says_how_to_continue(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
 ) -> None:
     service.admin.configure(per_day=3, mode="looks", looks=5)
@@ -256,7 +258,7 @@ def test_refused_credentials_end_the_run_with_one_sentence(
     assert "revoked-token" not in ran.err
 
 
-def test_missing_credentials_are_wrong_usage(
+def test_missing_credentials_are_a_usage_error(
     ccv2: Callable[..., Ran], picture: Callable[..., Path]
 ) -> None:
     ran = ccv2("upload", picture("a.png"))
@@ -274,14 +276,14 @@ def test_the_embedded_sandbox_needs_no_credentials_and_has_no_quota(
     assert ran.out.count("Active") == 4
 
 
-def test_a_rate_paces_the_calls_to_the_embedded_sandbox_too(
+def test_the_rate_option_also_paces_calls_to_the_embedded_sandbox(
     ccv2: Callable[..., Ran], picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ccv2_async.client.SystemClock", SystemClock)
     assert ccv2("upload", picture("a.png"), "--sandbox", "--rate", "8").code == Exit.OK
 
 
-def test_a_rate_of_zero_lifts_the_environments(
+def test_a_rate_of_zero_overrides_the_environment(
     ccv2: Callable[..., Ran],
     service: Sandbox,
     picture: Callable[..., Path],
@@ -293,7 +295,7 @@ def test_a_rate_of_zero_lifts_the_environments(
     assert ccv2("upload", picture("a.png"), "--rate", "0").code == Exit.OK
 
 
-def test_names_are_shown_as_they_are_never_as_markup_or_escapes(
+def test_names_are_never_read_as_markup_or_escapes(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
 ) -> None:
     ran = ccv2("upload", picture("[bold]x[-bold].png"), picture("\x1b[31mred\u202e.png"))
@@ -302,7 +304,7 @@ def test_names_are_shown_as_they_are_never_as_markup_or_escapes(
     assert "\x1b" not in ran.err + ran.out
 
 
-def test_an_attempt_that_has_to_begin_anew_says_so(
+def test_an_attempt_that_starts_over_says_so(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
 ) -> None:
     service.admin.fault("reset", "POST", "/library/files", after_bytes=1)
@@ -312,7 +314,7 @@ def test_an_attempt_that_has_to_begin_anew_says_so(
     assert f"{path}: sending again" in ran.err
 
 
-def test_a_warning_of_the_library_is_a_message_of_the_command(
+def test_library_warnings_are_printed_as_messages(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
 ) -> None:
     assert ccv2("upload", picture("first.png")).code == Exit.OK
@@ -331,7 +333,7 @@ def test_a_warning_of_the_library_is_a_message_of_the_command(
     assert "'Reticulating', which this version does not know" in ran.err
 
 
-def test_the_urls_of_many_files_cost_a_few_requests_not_one_each(
+def test_the_urls_of_many_files_cost_few_requests(
     ccv2: Callable[..., Ran],
     service: Sandbox,
     picture: Callable[..., Path],
@@ -352,7 +354,7 @@ def test_the_urls_of_many_files_cost_a_few_requests_not_one_each(
     assert len(asked) + len(listed) <= 20
 
 
-def test_what_a_listing_does_not_tell_is_asked_for_by_itself(
+def test_a_url_missing_from_the_listing_is_requested_separately(
     ccv2: Callable[..., Ran],
     service: Sandbox,
     picture: Callable[..., Path],
@@ -370,7 +372,7 @@ def test_what_a_listing_does_not_tell_is_asked_for_by_itself(
 PNG_LARGE = b"\x89PNG\r\n\x1a\n" + bytes(3_000_000)
 
 
-def test_a_file_uploaded_twice_is_told_and_can_be_left_out(
+def test_a_second_copy_is_reported_and_can_be_skipped(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
 ) -> None:
     logo = picture("logo.png")

@@ -40,7 +40,7 @@ WORDS_OF_PYTHON = ("api_key=", "access_token=", "file_type", "folder_id", "base_
     ],
     ids=" ".join,
 )  # fmt: skip
-def test_an_error_names_what_was_typed(
+def test_an_error_names_the_option_that_was_typed(
     ccv2: Callable[..., Ran], tmp_path: Path, arguments: list[str], begins: str
 ) -> None:
     file = tmp_path / "given.csv"
@@ -55,13 +55,15 @@ def test_an_error_names_what_was_typed(
     assert not [word for word in WORDS_OF_PYTHON if word in ran.err], ran.err
 
 
-def test_a_wrong_place_of_the_service_is_named_by_its_variable(
+def test_an_invalid_base_url_is_named_by_its_variable(
     ccv2: Callable[..., Ran], service: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CCV2_BASE_URL", "ftp://nowhere")
     assert ccv2("account").err.startswith("CCV2_BASE_URL is 'ftp://nowhere': a URL such as")
     monkeypatch.setenv("CCV2_BASE_URL", "http://127.0.0.1:1/v2")
-    assert "check the network and CCV2_BASE_URL, then try again" in ccv2("account").err
+    assert (
+        "check the network and the base URL (CCV2_BASE_URL), then try again" in ccv2("account").err
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,7 +80,7 @@ def test_a_wrong_place_of_the_service_is_named_by_its_variable(
         (["lists", "more"], "More arguments than this command takes: more", "ccv2 lists"),
     ],
 )  # fmt: skip
-def test_wrong_usage_is_told_with_the_page_that_helps(
+def test_a_usage_error_names_the_help_page(
     ccv2: Callable[..., Ran], arguments: list[str], complaint: str, page: str
 ) -> None:
     ran = ccv2(*arguments)
@@ -86,13 +88,13 @@ def test_wrong_usage_is_told_with_the_page_that_helps(
     assert ran.err.splitlines() == [complaint, f"See '{page} --help'."]
 
 
-def test_help_says_nothing_of_defaults_that_are_none(ccv2: Callable[..., Ran]) -> None:
+def test_help_does_not_show_none_as_a_default(ccv2: Callable[..., Ran]) -> None:
     shown = ccv2("upload", "--help").out
     assert "[default: 8]" in shown
     assert "False" not in shown
 
 
-def test_what_the_library_says_elsewhere_is_left_as_it_is() -> None:
+def test_other_library_messages_are_left_unchanged() -> None:
     with pytest.raises(MissingCredentials) as caught:
         Credentials("", "t")
     assert told(caught.value).startswith("No API key: set CCV2_API_KEY ")

@@ -215,12 +215,12 @@ async def refusing() -> AsyncIterator[Refusing]:
         yield seen
 
 
-def test_each_method_has_a_call_to_begin_with() -> None:
+def test_every_method_has_a_valid_example_call() -> None:
     assert set(OTHERS) == MADE_OF_OTHERS
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-async def test_bad_input_is_refused_by_an_error_of_the_package_or_goes_through(
+async def test_bad_input_is_accepted_or_raises_an_error_of_the_package(
     name: str,
     connect: Any,
     refusing: Refusing,
@@ -256,7 +256,7 @@ async def test_bad_input_is_refused_by_an_error_of_the_package_or_goes_through(
 
 
 @pytest.mark.parametrize("label", NEVER_RIGHT | SELDOM_RIGHT)
-async def test_what_is_no_poller_no_token_and_no_limit_is_refused_before_anything_is_asked(
+async def test_invalid_pollers_tokens_and_limits_are_refused_before_any_request(
     label: str, connect: Any, refusing: Refusing
 ) -> None:
     wrong = (NEVER_RIGHT | SELDOM_RIGHT)[label]

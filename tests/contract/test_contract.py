@@ -100,7 +100,7 @@ async def carried_out(made: Any) -> Any:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
-async def test_client_and_sandbox_agree_on_an_operation_and_nothing_is_lost_between_them(
+async def test_client_and_sandbox_agree_on_every_operation_and_lose_nothing(
     operation: Operation,
     request: pytest.FixtureRequest,
     connect: Any,
@@ -151,7 +151,7 @@ def page_with(link: str) -> bytes:
 
 
 @pytest.mark.parametrize("operation", PAGED, ids=lambda operation: operation.name)
-async def test_row_43_of_a_link_to_the_next_page_only_the_cursor_is_used(
+async def test_row_43_only_the_cursor_of_a_next_link_is_used(
     operation: Operation, sandbox: Sandbox, client: ConstantContact
 ) -> None:
     headers = {"content-type": "application/json"}
@@ -181,7 +181,7 @@ async def test_an_unknown_id_is_not_found_and_costs_one_call(
 
 
 @pytest.mark.parametrize("operation", ADDRESSED, ids=lambda operation: operation.name)
-async def test_an_id_that_would_change_the_path_is_refused_before_anything_is_sent(
+async def test_an_id_that_would_change_the_path_is_refused_before_sending(
     operation: Operation, client: ConstantContact, sandbox: Sandbox
 ) -> None:
     for name, wrong in product(operation.ids, ("", "..", "7 8")):
@@ -232,35 +232,35 @@ async def test_a_group_is_retired_alone(
 
 
 @pytest.mark.parametrize("group", ["", "event", "tracking"])
-def test_a_group_that_is_not_known_cannot_be_retired(group: str) -> None:
+def test_an_unknown_group_cannot_be_retired(group: str) -> None:
     with pytest.raises(ValueError, match="cannot be retired; choose from library"):
         Sandbox(retired=(group,))
 
 
-def test_the_table_holds_all_hundred_operations_once() -> None:
+def test_the_table_lists_all_100_operations_once() -> None:
     assert Counter(operation.area for operation in OPERATIONS) == COUNTS
     assert len({operation.name for operation in OPERATIONS}) == sum(COUNTS.values()) == 100
     rows = {(operation.method, operation.path, operation.body) for operation in OPERATIONS}
     assert len(rows) == 100
 
 
-def test_the_sandbox_serves_what_the_table_says_and_nothing_else() -> None:
+def test_the_sandbox_serves_exactly_the_operations_of_the_table() -> None:
     served = {(row.name, row.method, row.path) for row in SERVED}
     assert served == {(row.name, row.method, row.path) for row in OPERATIONS}
 
 
-def test_the_sandbox_knows_every_refusal_that_is_documented() -> None:
+def test_the_sandbox_can_send_every_documented_refusal() -> None:
     served = {row.name: set(row.codes) for row in SERVED}
     for row in OPERATIONS:
         assert {code for code in row.codes if code >= 400} <= served[row.name], row.name
 
 
-def test_the_sandbox_reads_the_query_parameters_of_the_table() -> None:
+def test_the_sandbox_reads_exactly_the_query_parameters_of_the_table() -> None:
     served = {row.name: {name for name in row.query if name != "next"} for row in SERVED}
     assert served == {row.name: set(row.query) for row in OPERATIONS}
 
 
-async def test_the_client_offers_what_the_table_says_and_nothing_else(connect: Any) -> None:
+async def test_the_client_offers_exactly_the_operations_of_the_table(connect: Any) -> None:
     cc = await connect()
     offered = {
         f"{group}.{name}"
@@ -272,11 +272,11 @@ async def test_the_client_offers_what_the_table_says_and_nothing_else(connect: A
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
-def test_a_row_names_the_method_that_its_sample_calls(operation: Operation) -> None:
+def test_every_row_names_the_method_that_its_sample_calls(operation: Operation) -> None:
     assert set(operation.calls.split(".")) <= set(operation.sample.__code__.co_names)
 
 
-async def test_every_group_is_a_resource_and_the_same_each_time(connect: Any) -> None:
+async def test_every_group_attribute_always_returns_the_same_resource(connect: Any) -> None:
     cc = await connect()
     for group in COUNTS:
         assert isinstance(getattr(cc, group), Resource)

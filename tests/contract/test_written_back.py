@@ -125,13 +125,13 @@ def test_client_and_sandbox_mark_the_same_fields_as_read_only(name: str) -> None
     assert {a.name for a in attrs.fields(model)} >= read_only_fields(model)
 
 
-def test_no_other_model_of_a_request_has_read_only_fields() -> None:
+def test_no_other_request_model_has_read_only_fields() -> None:
     marked = {name for name in models.__all__ if read_only_fields(getattr(models, name, object))}
     assert marked == set(READ_ONLY)
 
 
 @pytest.mark.parametrize("name", BACK)
-async def test_what_may_not_be_written_is_left_out_of_every_put(
+async def test_read_only_fields_are_left_out_of_every_put(
     name: str, sandbox: Sandbox, client: ConstantContact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needs, read, write = BACK[name]
@@ -150,7 +150,7 @@ async def test_what_may_not_be_written_is_left_out_of_every_put(
 
 
 @pytest.mark.parametrize("name", BACK)
-async def test_the_sandbox_takes_a_whole_resource_back_and_sets_its_own_fields_itself(
+async def test_the_sandbox_accepts_a_full_resource_and_sets_read_only_fields_itself(
     name: str, sandbox: Sandbox, client: ConstantContact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The official SDKs send whole resources, read-only fields included (rows of the wire)."""
@@ -177,7 +177,7 @@ async def test_the_sandbox_takes_a_whole_resource_back_and_sets_its_own_fields_i
 
 
 @pytest.mark.parametrize("source", ["ACTION_BY_SYSTEM", "ACTION_BY_SOMEBODY", *WRITABLE_SOURCES])
-async def test_an_opt_in_source_goes_back_only_where_it_may_be_written(
+async def test_an_opt_in_source_is_sent_back_only_where_it_is_writable(
     sandbox: Sandbox, client: ConstantContact, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
     sandbox.admin.add_contacts(1, opt_in_source=source)
@@ -194,7 +194,7 @@ async def test_an_opt_in_source_goes_back_only_where_it_may_be_written(
         assert address.get("opt_in_source") == (source if source in WRITABLE_SOURCES else None)
 
 
-async def test_ids_go_out_as_text_whatever_they_came_in_as(
+async def test_ids_are_sent_as_text_in_whatever_form_they_arrived(
     client: ConstantContact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stock = Stock(client)
@@ -305,7 +305,7 @@ async def test_the_sandbox_refuses_a_number_for_every_id_of_every_body(
     }
 
 
-async def test_a_body_is_ascii_so_that_no_character_set_can_misread_it(
+async def test_request_bodies_are_ascii(
     client: ConstantContact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = 'Caf\u00e9 \u2019 \u65e5\u672c \U0001f600 \\ " \u2028 \x7f'
@@ -323,7 +323,7 @@ async def test_a_body_is_ascii_so_that_no_character_set_can_misread_it(
     assert contact.first_name == name
 
 
-def test_the_models_that_are_written_take_lists_as_well_as_tuples() -> None:
+def test_request_models_accept_lists_as_well_as_tuples() -> None:
     """A type checker reads this too: none of it needs to be ignored."""
     refs = [models.ContactListRef("1"), models.ContactListRef("2")]
     mixed: list[models.ContactListRef | str] = ["1", models.ContactListRef("2")]
@@ -350,7 +350,7 @@ def test_the_models_that_are_written_take_lists_as_well_as_tuples() -> None:
     assert full.custom_fields == (models.CustomField("CustomField1", "x"),)
 
 
-async def test_a_refusal_of_the_service_is_a_bad_request_with_its_words(
+async def test_a_bad_request_error_quotes_the_service(
     sandbox: Sandbox, client: ConstantContact
 ) -> None:
     body = json.dumps([{"error_key": "json.type.invalid", "error_message": "#/lists/0/id: no"}])

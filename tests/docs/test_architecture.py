@@ -55,7 +55,7 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[str, str]]
     return seen
 
 
-async def test_the_frames_on_the_page_are_those_of_a_real_upload(
+async def test_the_frames_on_the_page_match_a_real_upload(
     client: ConstantContact, requests: dict[str, list[tuple[str, str]]]
 ) -> None:
     file = await client.library.upload(b"%PDF", name="menu.pdf")

@@ -66,16 +66,16 @@ async def test_a_reader_can_follow_the_page_from_top_to_end(
         pytest.skip(f"no redis-server here: not run are {', '.join(map(str, needs_redis))}")
 
 
-def test_few_blocks_are_not_run() -> None:
+def test_only_a_few_blocks_are_not_run() -> None:
     left_out = [block for page in PAGES_WITH_BLOCKS for block in blocks_of(page) if block.reason]
     assert len(left_out) <= MOST_NOT_RUN, [str(block) for block in left_out]
 
 
-def test_the_pages_hold_code_at_all() -> None:
+def test_the_pages_contain_code_blocks() -> None:
     assert {"README", "first-ten-minutes"} <= {page.stem for page in PAGES_WITH_BLOCKS}
 
 
-def test_the_page_on_events_tells_of_each() -> None:
+def test_the_page_on_events_describes_every_event() -> None:
     page = (ROOT / "docs" / "howto" / "observe.md").read_text("utf-8")
     told = {event.__name__ for event in get_args(Event)}
     assert {name for name in told if f"observe.{name}`" not in page} == set()

@@ -4,11 +4,11 @@ from ccv2_async.cli import app as command_line
 from tests.docs.command import PAGE, commands_of, page
 
 
-def test_the_page_of_the_command_is_current() -> None:
+def test_the_command_page_is_current() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m tests.docs.command"
 
 
-def test_the_page_of_the_command_names_each_command_and_option() -> None:
+def test_the_command_page_lists_every_command_and_option() -> None:
     written = page()
     commands = list(commands_of(command_line.app, ()))
     assert len(commands) > 15

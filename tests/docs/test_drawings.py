@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async.errors import AuthenticationFailed
+from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.uploads.many.journal import Journal
-from ccv2_async.uploads.many.results import BulkState
 from tests.docs.running import ROOT
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from ccv2_async.sandbox import Sandbox
-    from ccv2_async.uploads.many.plan import Entry
+    from ccv2_async.uploads.many.journal import JournalEntry
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +30,12 @@ def drawings() -> ModuleType:
     return module
 
 
-def test_what_is_drawn_is_what_the_code_says(drawings: ModuleType) -> None:
+def test_the_drawings_match_the_code(drawings: ModuleType) -> None:
     committed = {path.name: path.read_text("utf-8") for path in (ROOT / "docs/drawn").iterdir()}
     assert committed == drawings.drawings(), "run: python docs/drawings.py"
 
 
-async def test_the_arrows_between_bulk_states_are_those_that_real_runs_take(
+async def test_real_runs_take_exactly_the_transitions_that_are_drawn(
     drawings: ModuleType,
     connect: Callable[..., Any],
     sandbox: Sandbox,
@@ -46,7 +46,7 @@ async def test_the_arrows_between_bulk_states_are_those_that_real_runs_take(
     arrows: set[tuple[BulkState, BulkState]] = set()
     write = Journal.write
 
-    async def note(journal: Journal, entry: Entry) -> None:
+    async def note(journal: Journal, entry: JournalEntry) -> None:
         before = now.get(entry.path, BulkState.PENDING)
         if before is not entry.state:
             arrows.add((before, entry.state))

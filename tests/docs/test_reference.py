@@ -22,7 +22,7 @@ def test_every_model_is_on_one_page() -> None:
     assert Counter(match[1] for match in ENTRIES) == Counter(models.__all__)
 
 
-def test_every_page_of_models_is_in_the_contents() -> None:
+def test_every_models_page_is_in_the_table_of_contents() -> None:
     contents = (DOCS / "reference" / "models.rst").read_text("utf-8")
     assert re.findall(r"^   models/(\w+)$", contents, re.MULTILINE)
     assert sorted(re.findall(r"^   models/(\w+)$", contents, re.MULTILINE)) == [

@@ -31,7 +31,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("pattern", ODD)
-def test_an_odd_turn_of_phrase_is_in_no_text(pattern: str) -> None:
+def test_no_text_contains_a_banned_phrase(pattern: str) -> None:
     odd = re.compile(pattern.replace(" ", r"\s+(?:#\s+)?"), re.IGNORECASE)
     found = [
         f"{path.relative_to(ROOT)}:{text.count(chr(10), 0, match.start()) + 1}: {match[0]!r}"

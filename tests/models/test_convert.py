@@ -44,7 +44,7 @@ def refused(model: Any, content: bytes, **options: Any) -> errors.DecodeError:
     return caught.value
 
 
-def test_a_page_has_its_rows_and_the_link_to_the_next() -> None:
+def test_a_page_has_rows_and_a_next_link() -> None:
     page = decode(Page[LibraryFile], page_of(FILE, next_link="/v2/library/files?next=abc"))
     assert [row.id for row in page.results] == ["4"]
     assert page.next_link == "/v2/library/files?next=abc"
@@ -54,12 +54,12 @@ def test_a_page_has_its_rows_and_the_link_to_the_next() -> None:
     "meta",
     ["{}", "null", '{"pagination":null}', '{"pagination":{}}', '{"pagination":{"next_link":""}}'],
 )
-def test_the_last_page_has_no_link_however_that_is_said(meta: str) -> None:
+def test_the_last_page_has_no_next_link_in_any_spelling(meta: str) -> None:
     page = decode(Page[LibraryFile], f'{{"meta":{meta},"results":[]}}'.encode())
     assert page == Page([], None)
 
 
-def test_a_page_without_meta_or_with_null_results_is_an_empty_last_one() -> None:
+def test_a_page_without_meta_or_with_null_results_is_empty_and_last() -> None:
     assert decode(Page[LibraryFile], b'{"results":null}') == Page([], None)
 
 
@@ -70,18 +70,18 @@ def test_a_page_without_results_is_refused() -> None:
 
 
 @pytest.mark.parametrize("content", [b"[]", b"null", b"3", b'"x"'])
-def test_what_is_no_page_is_refused(content: bytes) -> None:
+def test_a_document_that_is_not_a_page_is_refused(content: bytes) -> None:
     assert "is not a page" in str(refused(Page[LibraryFile], content))
 
 
 @pytest.mark.parametrize(
     ("meta", "where"), [('"x"', "meta"), ('{"pagination":[]}', "meta.pagination")]
 )
-def test_a_misshapen_meta_names_its_place(meta: str, where: str) -> None:
+def test_an_error_in_meta_names_its_path(meta: str, where: str) -> None:
     assert refused(Page[LibraryFile], f'{{"meta":{meta},"results":[]}}'.encode()).where == where
 
 
-def test_a_misfit_names_its_place_and_shows_a_short_excerpt() -> None:
+def test_a_decode_error_names_the_path_and_shows_a_short_excerpt() -> None:
     problem = refused(
         Page[LibraryFile],
         page_of(FILE, FILE, FILE, FILE | {"size": "many " * 100}),
@@ -92,7 +92,7 @@ def test_a_misfit_names_its_place_and_shows_a_short_excerpt() -> None:
     assert "results[3].size of the listing is not a whole number: 'many many" in str(problem)
 
 
-def test_a_misfit_deep_inside_names_every_step() -> None:
+def test_a_deep_decode_error_names_the_full_path() -> None:
     folder = {
         "id": "1",
         "name": "a",
@@ -102,7 +102,7 @@ def test_a_misfit_deep_inside_names_every_step() -> None:
     assert problem.where == "[0].children[0].children[0].name"
 
 
-def test_the_place_starts_where_the_caller_says() -> None:
+def test_the_path_starts_at_the_place_the_caller_names() -> None:
     with pytest.raises(errors.DecodeError) as caught:
         structure(LibraryFile, FILE | {"thumbnail": 7}, where="upload[2]")
     assert caught.value.where == "upload[2].thumbnail"
@@ -129,14 +129,14 @@ def test_the_place_starts_where_the_caller_says() -> None:
         ("thumbnail", "x", "thumbnail of the answer is not an object: 'x'"),
     ],
 )
-def test_a_value_of_the_wrong_kind_is_told_in_words(
+def test_a_value_of_the_wrong_type_is_described_in_words(
     field: str, value: object, expected: str
 ) -> None:
     assert expected in str(refused(LibraryFile, orjson.dumps(FILE | {field: value})))
 
 
 @pytest.mark.parametrize("value", [b"null", b"[]", b"3", b"true", b'"x"'])
-def test_what_is_no_object_is_no_resource(value: bytes) -> None:
+def test_a_resource_must_be_an_object(value: bytes) -> None:
     assert "is not an object" in str(refused(LibraryFile, value))
 
 
@@ -144,13 +144,13 @@ def test_what_is_no_object_is_no_resource(value: bytes) -> None:
     "content",
     [b"", b"{", b"<html>no</html>", b"NaN", b"\xff\xfe", b'"\\ud800"', b"1e400", b"9" * 5000],
 )
-def test_what_is_not_json_is_refused_with_an_excerpt(content: bytes) -> None:
+def test_invalid_json_is_refused_with_an_excerpt(content: bytes) -> None:
     problem = refused(LibraryFile, content)
     assert "is not JSON" in str(problem)
     assert len(problem.excerpt) <= 80
 
 
-def test_no_secret_stays_in_an_excerpt_even_across_the_cut() -> None:
+def test_an_excerpt_never_contains_a_secret_even_at_its_cut() -> None:
     secret = "s3cret-k3y"
 
     def redact(text: str, limit: int) -> str:
@@ -169,7 +169,7 @@ def test_no_secret_stays_in_an_excerpt_even_across_the_cut() -> None:
 
 @pytest.mark.parametrize("depth", [100, 900, 5000])
 @pytest.mark.parametrize("opened", ["[", '{"a":'])
-def test_deep_nesting_is_refused_wherever_it_stands(depth: int, opened: str) -> None:
+def test_deep_nesting_is_refused_anywhere(depth: int, opened: str) -> None:
     closed = "]" if opened == "[" else "}"
     deep = opened * depth + "1" + closed * depth
     for model, content in (
@@ -183,23 +183,23 @@ def test_deep_nesting_is_refused_wherever_it_stands(depth: int, opened: str) -> 
 
 
 @pytest.mark.parametrize("depth", [70, 400])
-def test_a_folder_nested_without_end_is_refused(depth: int) -> None:
+def test_folders_nested_too_deeply_are_refused(depth: int) -> None:
     deep = '{"id":"1","name":"x","children":[' * depth + "]}" * depth
     assert "nested" in str(refused(LibraryFolder, deep.encode()))
 
 
-def test_nesting_within_reason_is_kept() -> None:
+def test_moderate_nesting_is_kept() -> None:
     deep = "[" * 60 + "]" * 60
     file = decode(LibraryFile, b'{"id":"4","name":"x","unknown":%s}' % deep.encode())
     assert encode(file.extra["unknown"]).decode() == deep
 
 
-def test_an_id_whose_digits_were_lost_is_refused() -> None:
+def test_an_id_that_lost_digits_is_refused() -> None:
     content = b'{"id":123456789012345678901234567890,"name":"x"}'
     assert refused(LibraryFile, content).where == "id"
 
 
-def test_a_number_python_would_not_print_is_refused_without_a_crash() -> None:
+def test_a_number_too_long_for_python_to_print_is_refused() -> None:
     with pytest.raises(errors.DecodeError):
         structure(LibraryFile, FILE | {"id": 10**5000})
 
@@ -212,11 +212,11 @@ def test_null_is_an_empty_list_and_a_null_row_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("content", [b"{}", b"3", b'"x"'])
-def test_what_is_no_list_is_refused(content: bytes) -> None:
+def test_a_value_that_is_not_a_list_is_refused(content: bytes) -> None:
     assert "is not an array" in str(refused(list[FileUploadStatus], content))
 
 
-def test_unknown_fields_are_kept_out_of_sight_and_sent_back() -> None:
+def test_unknown_fields_are_kept_in_extra_and_sent_back() -> None:
     file = decode(LibraryFile, b'{"id":"4","name":"x","colour":{"deep":[1,2]}}')
     assert file.extra == {"colour": {"deep": [1, 2]}}
     assert "colour" not in repr(file)
@@ -224,7 +224,7 @@ def test_unknown_fields_are_kept_out_of_sight_and_sent_back() -> None:
     assert json.loads(encode(changed)) == {"id": "4", "name": "y", "colour": {"deep": [1, 2]}}
 
 
-def test_two_readings_of_the_same_answer_are_equal_and_hash_alike() -> None:
+def test_decoding_an_answer_twice_gives_equal_models_with_equal_hashes() -> None:
     content = b'{"id":"4","name":"x","colour":[1],"created_date":"2013-06-19T11:36:43.000Z"}'
     first, second = decode(LibraryFile, content), decode(LibraryFile, content)
     assert first == second
@@ -232,7 +232,7 @@ def test_two_readings_of_the_same_answer_are_equal_and_hash_alike() -> None:
     assert first != decode(LibraryFile, b'{"id":"4","name":"x"}')
 
 
-def test_a_model_that_was_read_is_as_immutable_as_one_that_was_made() -> None:
+def test_decoded_models_are_immutable() -> None:
     file = decode(LibraryFile, b'{"id":"4","name":"x"}')
     assert type(file) is LibraryFile
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
@@ -240,7 +240,7 @@ def test_a_model_that_was_read_is_as_immutable_as_one_that_was_made() -> None:
     assert file == LibraryFile("4", "x")
 
 
-def test_none_is_left_out_on_writing() -> None:
+def test_none_is_left_out_when_encoding() -> None:
     assert unstructure(LibraryFile("4", "x")) == {"id": "4", "name": "x"}
 
 
@@ -260,7 +260,7 @@ def test_a_date_without_a_zone_is_not_sent() -> None:
 
 
 @pytest.mark.parametrize("value", [2**70, "\ud800", {1: 2}.keys])
-def test_what_json_cannot_carry_is_not_sent(value: object) -> None:
+def test_a_value_that_json_cannot_hold_is_not_sent(value: object) -> None:
     with pytest.raises(errors.InvalidField):
         encode({"x": value})
 
@@ -275,7 +275,9 @@ def test_what_json_cannot_carry_is_not_sent(value: object) -> None:
         ("1965-06-04T13:07:30Z", datetime(1965, 6, 4, 13, 7, 30, tzinfo=UTC)),
     ],
 )
-def test_dates_are_read_aware_in_every_form_that_occurs(text: str, moment: datetime) -> None:
+def test_dates_in_every_known_form_are_decoded_with_a_time_zone(
+    text: str, moment: datetime
+) -> None:
     file = structure(LibraryFile, FILE | {"created_date": text})
     assert file.created_date == moment
     assert file.extra == {}
@@ -285,7 +287,7 @@ def test_dates_are_read_aware_in_every_form_that_occurs(text: str, moment: datet
     "text",
     ["1970-01-01T00:00:00.000Z", "1969-12-31T19:00:00.000-05:00", "1970-01-01", ""],
 )
-def test_an_epoch_date_means_not_set_and_its_text_goes_back(
+def test_the_epoch_means_not_set_and_its_text_is_sent_back(
     text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = structure(LibraryFile, FILE | {"created_date": text})
@@ -295,7 +297,7 @@ def test_an_epoch_date_means_not_set_and_its_text_goes_back(
 
 
 @pytest.mark.parametrize("value", ["yesterday", 1371656203, {"a": 1}, "9999-12-31T23:59:59-23:00"])
-def test_an_unreadable_date_is_none_with_one_warning_and_goes_back(
+def test_an_unreadable_date_is_none_with_one_warning_and_is_sent_back(
     value: object, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "_warned", set())
@@ -309,68 +311,68 @@ def test_an_unreadable_date_is_none_with_one_warning_and_goes_back(
     assert str(value) not in caplog.text
 
 
-def test_a_date_set_anew_wins_over_the_raw_text() -> None:
+def test_a_newly_set_date_replaces_the_raw_text() -> None:
     file = structure(LibraryFile, FILE | {"created_date": "1970-01-01T00:00:00.000Z"})
     changed = attrs.evolve(file, created_date=datetime(2020, 1, 1, tzinfo=UTC))
     assert unstructure(changed)["created_date"] == "2020-01-01T00:00:00.000Z"
 
 
 @pytest.mark.parametrize("word", ["Active", "ACTIVE", "active", "aCtIvE"])
-def test_a_known_word_is_recognised_in_any_case(word: str) -> None:
+def test_a_known_enum_value_is_recognized_in_any_case(word: str) -> None:
     assert structure(LibraryFile, FILE | {"status": word}).status is FileStatus.ACTIVE
 
 
 @pytest.mark.parametrize("word", ["Quarantined", "", "active "])
-def test_an_unknown_word_stays_plain_text(word: str) -> None:
+def test_an_unknown_enum_value_stays_plain_text(word: str) -> None:
     status = structure(LibraryFile, FILE | {"status": word}).status
     assert type(status) is str
     assert unstructure(structure(LibraryFile, FILE | {"status": word}))["status"] == word
 
 
 @pytest.mark.parametrize(("value", "size"), [("12", 12), (12.0, 12), (" -3 ", -3), (2**63, 2**63)])
-def test_a_number_in_another_form_is_the_same_number(value: object, size: int) -> None:
+def test_a_number_is_decoded_from_every_form(value: object, size: int) -> None:
     assert structure(LibraryFile, FILE | {"size": value}).size == size
 
 
 @pytest.mark.parametrize(
     ("value", "price"), [(20, 20.0), (20.5, 20.5), ("20.50", 20.5), (" 7 ", 7.0), (None, None)]
 )
-def test_an_amount_is_a_number_in_every_form(value: object, price: float | None) -> None:
+def test_an_amount_is_decoded_from_every_form(value: object, price: float | None) -> None:
     assert structure(Item, {"id": "i", "price": value}).price == price
 
 
 @pytest.mark.parametrize("value", ["free", "1e5", True, [], 10**400, ""])
-def test_an_amount_that_is_no_number_is_refused(value: object) -> None:
+def test_an_amount_that_is_not_a_number_is_refused(value: object) -> None:
     with pytest.raises(errors.DecodeError):
         structure(Item, {"id": "i", "price": value})
 
 
-def test_a_field_that_has_a_default_need_not_be_there() -> None:
+def test_a_field_with_a_default_may_be_missing() -> None:
     request = structure(ExportContactsRequest, {"lists": ["4"]})
     assert request == ExportContactsRequest(("4",))
     with pytest.raises(errors.DecodeError):
         structure(EventStatusPatch, {"op": "REPLACE"})
 
 
-def test_a_required_date_that_cannot_be_read_is_missing() -> None:
+def test_an_unreadable_required_date_counts_as_missing() -> None:
     with pytest.raises(errors.DecodeError) as caught:
         structure(EventWrite, dict.fromkeys(("name", "title", "type", "start_date"), "x"))
     assert caught.value.where == "start_date"
 
 
-def test_a_contact_knows_its_address() -> None:
+def test_a_contact_has_a_shortcut_to_its_address() -> None:
     contact = structure(Contact, {"id": 1, "email_addresses": [{"email_address": "a@b.com"}]})
     assert contact.email == "a@b.com"
     assert structure(Contact, {"id": 1}).email is None
 
 
-def test_single_values_and_words_are_read_and_written_like_fields() -> None:
+def test_single_values_and_enums_are_decoded_and_encoded_like_fields() -> None:
     assert structure(list[str], [1, "a"]) == ["1", "a"]
     assert structure(list[FileStatus], ["ACTIVE", "New"]) == [FileStatus.ACTIVE, "New"]
     assert type(unstructure(FileStatus.ACTIVE)) is str
 
 
-def test_only_a_resource_that_comes_wrapped_may_be_wrapped() -> None:
+def test_only_models_that_arrive_wrapped_are_unwrapped() -> None:
     assert decode(LibraryInfo, b'[{"image_root":"x"}]') == LibraryInfo("x")
     refused(LibraryFile, b'[{"id":"4","name":"x"}]')
 
@@ -386,7 +388,7 @@ anything = json_values | st.fixed_dictionaries(
 
 
 @given(anything, st.sampled_from([LibraryFile, LibraryFolder, LibraryInfo, FileUploadStatus]))
-def test_whatever_comes_is_a_model_or_a_decode_error(value: object, model: type[Any]) -> None:
+def test_any_json_gives_a_model_or_a_decode_error(value: object, model: type[Any]) -> None:
     content = orjson.dumps(value)
     try:
         read = decode(model, content)
@@ -397,7 +399,7 @@ def test_whatever_comes_is_a_model_or_a_decode_error(value: object, model: type[
 
 
 @given(st.binary())
-def test_any_bytes_are_a_model_or_a_decode_error(content: bytes) -> None:
+def test_any_bytes_give_a_model_or_a_decode_error(content: bytes) -> None:
     refused(LibraryFile, content)
 
 
@@ -420,23 +422,23 @@ moments = st.integers(31_536_000_000 * 2, 250_000_000_000_000).map(
         extra=st.dictionaries(words.filter(lambda key: key.startswith("x")), json_values),
     )
 )
-def test_what_is_written_is_read_back_the_same(file: LibraryFile) -> None:
+def test_encoding_and_decoding_gives_the_same_model(file: LibraryFile) -> None:
     again = decode(LibraryFile, encode(file))
     assert encode(again) == encode(file)
     assert attrs.evolve(again, extra={}) == attrs.evolve(file, extra={})
 
 
 @pytest.mark.parametrize("word", ["mycomputer", "MYCOMPUTER", "MyComputer"])
-def test_a_word_in_any_case_is_written_as_the_service_spells_it(word: str) -> None:
+def test_an_enum_value_in_any_case_is_encoded_in_the_spelling_of_the_service(word: str) -> None:
     assert unstructure(LibraryFile("7", name="menu.pdf", source=word))["source"] == "MyComputer"
 
 
-def test_a_word_that_no_enumeration_knows_is_written_as_it_is() -> None:
+def test_an_unknown_enum_value_is_encoded_unchanged() -> None:
     assert unstructure(LibraryFile("7", name="menu.pdf", source="Fax"))["source"] == "Fax"
 
 
 @pytest.mark.parametrize("row", [b"[],", b"{},", b'{"":0},', b"1,", b'"",'])
-def test_a_document_of_very_many_values_is_refused_before_it_is_read(row: bytes) -> None:
+def test_a_document_with_too_many_values_is_refused_before_decoding(row: bytes) -> None:
     content = b"[" + row * 1_000_001 + b"0]"
     problem = refused(list[LibraryFile], content)
     assert "more than a million values" in str(problem)

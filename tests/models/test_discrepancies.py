@@ -82,7 +82,7 @@ def test_row_8_every_type_of_any_list_is_known_and_others_pass_through() -> None
     assert structure(LibraryFile, FILE | {"file_type": "WEBP"}).file_type == "WEBP"
 
 
-def test_row_9_the_trash_says_type_for_file_type_and_gets_it_back() -> None:
+def test_row_9_the_trash_sends_type_for_file_type_and_gets_it_back() -> None:
     row = FILE | {"type": "PDF", "status": "Deleted"}
     file = structure(LibraryFile, row)
     assert file.file_type is FileType.PDF
@@ -206,18 +206,18 @@ def test_row_25_the_table_of_outcomes_covers_every_state() -> None:
 
 
 @pytest.mark.parametrize("column", ["Email", "Email Address", "EMAIL"])
-def test_row_26_the_address_column_passes_in_every_spelling(column: str) -> None:
+def test_row_26_the_address_column_is_accepted_in_every_spelling(column: str) -> None:
     check(ExportContactsRequest(("4",), ("First Name", column)))
 
 
-def test_row_26_an_export_asks_for_email_address_unless_told_otherwise() -> None:
+def test_row_26_an_export_requests_email_address_by_default() -> None:
     assert ExportContactsRequest(("4",)).column_names == ("Email Address",)
     with pytest.raises(errors.InvalidField):
         check(ExportContactsRequest(("4",), ("First Name",)))
 
 
 @pytest.mark.parametrize("key", ["error_key", "error_code"])
-def test_row_29_an_error_has_its_key_under_either_name(key: str) -> None:
+def test_row_29_the_key_of_an_error_is_found_under_either_name(key: str) -> None:
     row = {key: "json.email.invalid", "error_message": "x"}
     error = decode(list[ErrorItem], json.dumps([row]).encode())[0]
     assert (error.error_key, error.error_message) == ("json.email.invalid", "x")
@@ -242,12 +242,12 @@ def test_row_31_a_list_may_be_created_as_removed() -> None:
     )
 
 
-def test_row_34_a_test_send_names_its_addresses_in_the_plural() -> None:
+def test_row_34_a_test_send_uses_the_plural_name_for_addresses() -> None:
     assert unstructure(TestSend(("a@example.com",)))["email_addresses"] == ["a@example.com"]
 
 
 @pytest.mark.parametrize("name", ["CustomField1", "custom_field_1", "CUSTOM FIELD 1"])
-def test_row_37_names_of_custom_fields_are_kept_apart(name: str) -> None:
+def test_row_37_both_spellings_of_custom_fields_are_kept_apart(name: str) -> None:
     assert structure(CustomField, {"name": name, "value": "x"}).name == name
     assert unstructure(ImportCustomField(name, "x"))["name"] == name
 
@@ -285,7 +285,7 @@ def test_row_41_an_item_with_attributes_has_no_quantity_of_its_own() -> None:
     assert item.attributes == (ItemAttribute("a", quantity_total=3),)
 
 
-def test_row_42_an_event_is_published_by_the_services_own_spelling_of_a_patch() -> None:
+def test_row_42_an_event_is_published_by_a_patch_in_the_form_of_the_service() -> None:
     assert json.loads(encode([EventStatusPatch(EventStatus.ACTIVE)])) == [
         {"op": "REPLACE", "path": "#/status", "value": "ACTIVE"}
     ]
@@ -293,7 +293,7 @@ def test_row_42_an_event_is_published_by_the_services_own_spelling_of_a_patch() 
         check(EventStatusPatch(EventStatus.DRAFT))
 
 
-def test_row_45_a_confirmed_address_comes_in_a_list() -> None:
+def test_row_45_a_confirmed_address_arrives_in_a_list() -> None:
     rows = decode(
         list[VerifiedEmailAddress], b'[{"email_address":"a@b.com","status":"UNCONFIRMED"}]'
     )
@@ -305,7 +305,7 @@ def test_row_46_a_resource_that_is_written_back_leaves_nothing_out() -> None:
     assert unstructure(structure(ContactList, row)) == row
 
 
-def test_row_47_a_row_of_the_listing_of_campaigns_has_four_keys() -> None:
+def test_row_47_a_row_of_the_campaign_listing_has_four_keys() -> None:
     row = {
         "id": "1",
         "name": "x",

@@ -73,7 +73,7 @@ def instances(model: type[Any], depth: int = 3) -> st.SearchStrategy[Any]:
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 @settings(max_examples=15, deadline=None)
 @given(st.data())
-def test_a_model_is_written_and_read_back_the_same(model: type[Any], data: st.DataObject) -> None:
+def test_every_model_round_trips(model: type[Any], data: st.DataObject) -> None:
     value = data.draw(instances(model))
     again = decode(model, encode(value))
     assert again == value
@@ -81,7 +81,7 @@ def test_a_model_is_written_and_read_back_the_same(model: type[Any], data: st.Da
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
-def test_an_unknown_field_comes_back_from_every_model(model: type[Any]) -> None:
+def test_every_model_keeps_unknown_fields(model: type[Any]) -> None:
     required = {
         name: ["x"] if s.many else 1 if s.kind is int else "x"
         for name, s in hooks.shapes(model).items()
@@ -124,11 +124,11 @@ class Odd:
     extra: Mapping[str, Any] = attrs.field(factory=dict)
 
 
-def test_a_model_with_another_layout_is_read() -> None:
+def test_a_subclass_with_another_layout_is_decoded() -> None:
     assert structure(Odd, {"id": "4", "new": 1}) == Odd("4", None, {"new": 1})
 
 
-def test_json_that_passes_through_is_kept_as_it_is() -> None:
+def test_pass_through_json_is_kept_unchanged() -> None:
     odd = structure(Odd, {"id": FileStatus.ACTIVE, "raw": {"a": [None, 1.5]}})
     assert odd == Odd("Active", {"a": [None, 1.5]})
     assert unstructure(odd) == {"id": "Active", "raw": {"a": [None, 1.5]}}
@@ -136,7 +136,7 @@ def test_json_that_passes_through_is_kept_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("members", ENUMS, ids=lambda members: members.__name__)
-def test_every_word_of_an_enumeration_is_known_in_any_case(members: type[StrEnum]) -> None:
+def test_every_enum_value_is_recognized_in_any_case(members: type[StrEnum]) -> None:
     for member in members:
         for word in (member.value, member.value.lower(), member.value.upper()):
             assert structure(members, word) is member
@@ -144,7 +144,7 @@ def test_every_word_of_an_enumeration_is_known_in_any_case(members: type[StrEnum
 
 
 @pytest.mark.parametrize("area", AREAS)
-def test_every_name_of_an_area_can_be_had_from_the_package(area: str) -> None:
+def test_every_model_can_be_imported_from_the_models_package(area: str) -> None:
     module = importlib.import_module(f"ccv2_async.models.{area}")
     for name in module.__all__:
         assert getattr(models, name) is getattr(module, name)
@@ -152,12 +152,12 @@ def test_every_name_of_an_area_can_be_had_from_the_package(area: str) -> None:
         assert name in dir(models)
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+def test_an_unknown_model_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="NoSuchModel"):
         models.NoSuchModel  # type: ignore[attr-defined]  # noqa: B018  # the point of the test
 
 
-def test_importing_the_names_imports_neither_the_areas_nor_the_converter() -> None:
+def test_listing_the_names_imports_neither_models_nor_converter() -> None:
     # The package itself is left out: what it imports is not this floor's concern.
     code = (
         "import sys, types;"
@@ -188,7 +188,7 @@ def test_models_survive_pickling() -> None:
     assert pickle.loads(pickle.dumps(activity)) == activity  # noqa: S301  # our own bytes
 
 
-def test_a_request_leaves_empty_collections_out_and_a_resource_does_not() -> None:
+def test_requests_leave_out_empty_collections_and_resources_do_not() -> None:
     contact = models.ContactWrite(
         (models.EmailAddress("a@example.com"),), (models.ContactListRef("4"),)
     )

@@ -43,18 +43,18 @@ def test_the_table_of_outcomes_covers_every_status() -> None:
     assert set(FILE_OUTCOMES) == set(FileStatus)
 
 
-def test_an_upload_status_says_how_the_upload_stands() -> None:
+def test_an_upload_status_has_a_state() -> None:
     row = decode(FileUploadStatus, b'{"file_id":"9","status":"VIRUSFOUND"}')
     assert row == FileUploadStatus("9", FileStatus.VIRUS_FOUND)
     assert row.outcome is Outcome.FAILURE
 
 
-def test_a_file_survives_pickling_with_what_it_kept() -> None:
+def test_a_file_survives_pickling_with_its_extra_fields() -> None:
     file = decode(LibraryFile, b'{"id":"4","name":"x","new":1,"thumbnail":{"width":3}}')
     assert pickle.loads(pickle.dumps(file)) == file  # noqa: S301  # our own bytes
 
 
-def test_folders_are_read_with_the_folders_inside_them() -> None:
+def test_folders_are_decoded_with_their_subfolders() -> None:
     content = b'{"id":"-1","name":"a","children":[{"id":"-2","name":"b","parent_id":"-1"}]}'
     folder = decode(LibraryFolder, content)
     assert folder.children == (LibraryFolder("-2", "b", "-1"),)

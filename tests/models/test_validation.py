@@ -31,7 +31,7 @@ def test_a_model_within_its_limits_passes() -> None:
     check(LibraryFileUpdate("", name="x" * 80))
 
 
-def test_too_long_a_name_is_told_with_field_value_and_rule() -> None:
+def test_an_error_for_a_long_name_shows_field_value_and_rule() -> None:
     problem = broken(LibraryFolderWrite("x" * 41))
     assert (problem.field, problem.rule) == (
         "name",
@@ -64,7 +64,7 @@ def test_a_folder_name_outside_iso_8859_1_is_refused() -> None:
         ),
     ],
 )
-def test_each_limit_lets_the_good_pass_and_names_itself_for_the_bad(
+def test_each_limit_accepts_good_values_and_names_itself_for_bad_ones(
     limits: dict[str, Any], good: list[Any], bad: list[Any], said: str
 ) -> None:
     rules = {"field": rule(**limits)["rule"]}
@@ -74,11 +74,11 @@ def test_each_limit_lets_the_good_pass_and_names_itself_for_the_bad(
         assert said in broken({"field": value}, rules).rule
 
 
-def test_a_missing_argument_breaks_its_rule() -> None:
+def test_a_missing_argument_is_refused() -> None:
     assert broken({}, {"name": Rule(required=True)}).field == "name"
 
 
-def test_a_model_inside_a_model_is_checked_and_its_place_named() -> None:
+def test_a_nested_model_is_checked_and_its_path_named() -> None:
     @attrs.frozen
     class Outer:
         one: LibraryFolderWrite | None = None
@@ -90,12 +90,14 @@ def test_a_model_inside_a_model_is_checked_and_its_place_named() -> None:
     assert broken({"folders": [long]}).field == "folders[0].name"
 
 
-def test_the_table_of_a_model_holds_its_limited_fields_only() -> None:
+def test_the_limits_table_has_only_fields_with_limits() -> None:
     assert set(rules_of(LibraryFileUpdate)) == {"description", "name"}
 
 
 @given(st.text(), st.integers(0, 20), st.integers(0, 20))
-def test_a_text_passes_exactly_when_its_length_lies_between(text: str, low: int, high: int) -> None:
+def test_a_text_passes_exactly_when_its_length_is_within_the_limits(
+    text: str, low: int, high: int
+) -> None:
     said = Rule(min_length=low, max_length=high).broken_by(text)
     assert (said is None) == (low <= len(text) <= high)
 
@@ -141,7 +143,7 @@ def promocode(**changes: Any) -> models.PromocodeWrite:
     ],
     ids=repr,
 )
-def test_what_fits_together_passes(good: object) -> None:
+def test_fields_that_fit_together_pass(good: object) -> None:
     check(good)
 
 
@@ -215,7 +217,7 @@ def test_what_fits_together_passes(good: object) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
-def test_what_does_not_fit_together_names_the_field_and_the_reason(
+def test_conflicting_fields_are_refused_with_field_and_reason(
     bad: object, field: str, said: str
 ) -> None:
     problem = broken(bad)

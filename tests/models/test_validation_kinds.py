@@ -37,7 +37,7 @@ def refused(value: object) -> errors.InvalidField:
 
 
 @pytest.mark.parametrize("model", [CONTACT, EVENT, ITEM])
-def test_values_of_the_right_kinds_pass(model: object) -> None:
+def test_values_of_the_right_type_pass(model: object) -> None:
     check(model)
 
 
@@ -60,7 +60,7 @@ def test_values_of_the_right_kinds_pass(model: object) -> None:
         (ITEM, "per_registrant_limit", 2**64, "64 bits"),
     ],
 )
-def test_a_value_of_a_wrong_kind_is_told_with_its_field_and_what_it_must_be(
+def test_an_error_for_a_wrong_type_names_field_and_expected_type(
     model: Any, field: str, wrong: object, rule: str
 ) -> None:
     problem = refused(attrs.evolve(model, **{field: wrong}))
@@ -68,7 +68,7 @@ def test_a_value_of_a_wrong_kind_is_told_with_its_field_and_what_it_must_be(
     assert rule in problem.rule
 
 
-def test_the_place_of_a_wrong_entry_is_told() -> None:
+def test_an_error_for_a_wrong_entry_names_its_path() -> None:
     wrong = attrs.evolve(CONTACT, lists=(models.ContactListRef("1"), {"id": "2"}))  # type: ignore[arg-type]  # the mistake
     assert refused(wrong).field == "lists[1]"
     deeper = attrs.evolve(CONTACT, lists=(models.ContactListRef("1", status=3),))  # type: ignore[arg-type]  # the mistake
@@ -77,23 +77,23 @@ def test_the_place_of_a_wrong_entry_is_told() -> None:
     assert refused(further).field == "extra['why']"
 
 
-def test_an_id_may_be_a_number_as_the_service_itself_gives_some() -> None:
+def test_an_id_may_be_a_number() -> None:
     check(attrs.evolve(CONTACT, lists=(models.ContactListRef(4),)))  # type: ignore[arg-type]  # taken all the same
 
 
-def test_what_json_can_hold_may_be_added_to_a_model() -> None:
+def test_extra_fields_may_hold_any_json_value() -> None:
     extra = {"a": [1, {"b": None}], "when": datetime(2030, 1, 1, tzinfo=UTC), "ref": ITEM}
     check(attrs.evolve(CONTACT, extra=extra))
 
 
-def test_a_model_whose_extra_is_none_is_written() -> None:
+def test_a_model_with_extra_none_is_encoded() -> None:
     event = attrs.evolve(samples.event("7"), extra=None)  # type: ignore[arg-type]  # the point of the test
     check_kinds({"extra": None}, models.Event)
     assert models.unstructure(event) == models.unstructure(samples.event("7"))
 
 
 @given(value=ANYTHING, name=st.sampled_from([a.name for a in attrs.fields(models.Event)]))
-def test_whatever_passes_can_be_encoded(value: Any, name: str) -> None:
+def test_every_model_that_passes_validation_can_be_encoded(value: Any, name: str) -> None:
     model = attrs.evolve(samples.event("7"), **{name: value})
     try:
         check_kinds(attrs.asdict(model, recurse=False), models.Event)

@@ -60,7 +60,7 @@ def timers(clock: ManualClock) -> int:
     return sum(due > clock.now + 60 for due, *_ in clock._due)
 
 
-async def test_one_timer_serves_all_who_wait_equally_long(
+async def test_one_timer_serves_all_waiters_with_the_same_timeout(
     waits: Waits, manual_clock: ManualClock
 ) -> None:
     waits.begin(*[None] * 50, *[300.0] * 50)
@@ -70,9 +70,7 @@ async def test_one_timer_serves_all_who_wait_equally_long(
     await waits.end()
 
 
-async def test_each_wait_is_given_up_at_its_own_time(
-    waits: Waits, manual_clock: ManualClock
-) -> None:
+async def test_each_wait_times_out_at_its_own_time(waits: Waits, manual_clock: ManualClock) -> None:
     began = manual_clock.now
     for _ in range(5):
         waits.begin(30.0)
@@ -84,7 +82,7 @@ async def test_each_wait_is_given_up_at_its_own_time(
     await waits.end()
 
 
-async def test_a_short_wait_is_given_up_although_a_longer_one_began_before(
+async def test_a_short_wait_times_out_although_a_longer_one_began_earlier(
     waits: Waits, manual_clock: ManualClock
 ) -> None:
     waits.begin(300.0, 5.0, 5.0)
@@ -94,7 +92,7 @@ async def test_a_short_wait_is_given_up_although_a_longer_one_began_before(
     await waits.end()
 
 
-async def test_a_crowd_whose_time_is_up_in_the_same_moment_is_given_up_in_that_moment(
+async def test_waiters_that_are_due_at_the_same_moment_time_out_together(
     waits: Waits, manual_clock: ManualClock
 ) -> None:
     waits.begin(*[30.0] * 500)
@@ -105,7 +103,7 @@ async def test_a_crowd_whose_time_is_up_in_the_same_moment_is_given_up_in_that_m
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 40])
-async def test_who_is_cancelled_hands_the_timer_on(
+async def test_a_cancelled_waiter_hands_the_timer_on(
     waits: Waits, manual_clock: ManualClock, turns: int
 ) -> None:
     waits.begin(*[30.0] * 4)
@@ -119,7 +117,7 @@ async def test_who_is_cancelled_hands_the_timer_on(
     await waits.end()
 
 
-async def test_who_hears_of_the_end_hands_the_timer_on(
+async def test_a_waiter_that_is_done_hands_the_timer_on(
     waits: Waits, service: Service, manual_clock: ManualClock
 ) -> None:
     waits.begin(*[30.0] * 4)
@@ -131,7 +129,7 @@ async def test_who_hears_of_the_end_hands_the_timer_on(
     await waits.end()
 
 
-async def test_a_leader_is_given_up_in_time_although_another_holds_the_timer(
+async def test_a_leader_times_out_although_another_waiter_holds_the_timer(
     waits: Waits, service: Service, manual_clock: ManualClock
 ) -> None:
     service.by_itself = False
@@ -146,7 +144,7 @@ async def test_a_leader_is_given_up_in_time_although_another_holds_the_timer(
     await waits.end()
 
 
-async def test_a_wait_that_is_given_no_time_lets_others_run(service: Service) -> None:
+async def test_a_wait_with_a_zero_timeout_lets_other_tasks_run(service: Service) -> None:
     poller, turns = service.start("upload", "1"), 0
 
     async def count() -> None:
@@ -164,7 +162,7 @@ async def test_a_wait_that_is_given_no_time_lets_others_run(service: Service) ->
     assert turns >= 10
 
 
-async def test_a_limit_that_is_no_number_leaves_nothing_behind(service: Service) -> None:
+async def test_a_timeout_that_is_not_a_number_leaves_nothing_behind(service: Service) -> None:
     poller = service.start("upload", "1")
 
     with pytest.raises(errors.InvalidField):

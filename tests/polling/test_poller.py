@@ -55,7 +55,7 @@ def looks(sandbox: Sandbox) -> list[list[str]]:
 # One poller
 
 
-async def test_awaiting_a_poller_gives_the_file(client: ConstantContact) -> None:
+async def test_awaiting_a_poller_returns_the_file(client: ConstantContact) -> None:
     poller = await begin(client)
 
     file = await poller
@@ -66,7 +66,7 @@ async def test_awaiting_a_poller_gives_the_file(client: ConstantContact) -> None
     assert (poller.status, poller.state, poller.done) == ("Active", State.SUCCEEDED, True)
 
 
-async def test_nothing_is_asked_until_somebody_waits(
+async def test_no_request_is_made_until_somebody_waits(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     poller = await begin(client)
@@ -76,7 +76,7 @@ async def test_nothing_is_asked_until_somebody_waits(
     assert not looks(sandbox)
 
 
-async def test_awaiting_again_asks_nothing_again(client: ConstantContact, sandbox: Sandbox) -> None:
+async def test_awaiting_again_makes_no_request(client: ConstantContact, sandbox: Sandbox) -> None:
     poller = await begin(client)
     file = await poller
     asked = len(sandbox.admin.requests())
@@ -88,7 +88,7 @@ async def test_awaiting_again_asks_nothing_again(client: ConstantContact, sandbo
     assert len(sandbox.admin.requests()) == asked
 
 
-async def test_two_awaiters_share_looks_and_result(
+async def test_two_awaiters_share_requests_and_result(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     poller = await begin(client)
@@ -115,7 +115,7 @@ async def test_cancelling_an_awaiter_leaves_the_other_its_result(
     assert waiters[who].cancelled()
 
 
-async def test_the_result_is_got_by_another_when_the_first_to_get_it_is_cancelled(
+async def test_another_awaiter_fetches_the_result_when_the_first_is_cancelled(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("hang", "GET", "/library/files/1*")
@@ -130,7 +130,7 @@ async def test_the_result_is_got_by_another_when_the_first_to_get_it_is_cancelle
     assert [getattr(result, "id", None) for result in results].count(poller.id) == 1
 
 
-async def test_iterating_gives_every_change_the_last_one_included(client: ConstantContact) -> None:
+async def test_iterating_yields_every_change_including_the_last(client: ConstantContact) -> None:
     poller = await begin(client)
 
     updates = [update async for update in poller]
@@ -148,14 +148,14 @@ async def test_iterating_ends_without_an_error_when_the_job_failed(client: Const
     assert (updates[-1].status, updates[-1].state) == ("VirusFound", State.FAILED)
 
 
-async def test_iterating_late_gives_the_changes_so_far_first(client: ConstantContact) -> None:
+async def test_iterating_late_yields_earlier_changes_first(client: ConstantContact) -> None:
     poller = await begin(client)
     await poller
 
     assert [update.status async for update in poller] == ["Uploaded", "Processing", "Active"]
 
 
-async def test_a_wait_that_is_too_short_leaves_poller_and_token_usable(
+async def test_a_timed_out_wait_leaves_poller_and_token_usable(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     poller = await begin(client)
@@ -172,7 +172,7 @@ async def test_a_wait_that_is_too_short_leaves_poller_and_token_usable(
     assert (await poller).id == poller.id
 
 
-async def test_an_upload_is_given_up_after_fifteen_minutes(
+async def test_waiting_for_an_upload_times_out_after_fifteen_minutes(
     connect: Callable[..., Any], sandbox: Sandbox, clock: SkippingClock
 ) -> None:
     client = await connect(sandbox)
@@ -191,7 +191,7 @@ async def test_an_upload_is_given_up_after_fifteen_minutes(
     assert clock.now - begun >= 800
 
 
-async def test_iterating_is_given_up_when_nothing_changes_for_fifteen_minutes(
+async def test_iterating_times_out_when_nothing_changes_for_fifteen_minutes(
     connect: Callable[..., Any], sandbox: Sandbox, clock: SkippingClock
 ) -> None:
     poller = await begin(await connect(sandbox), "stuck.png")
@@ -211,7 +211,7 @@ async def test_iterating_is_given_up_when_nothing_changes_for_fifteen_minutes(
     assert seen == ["Uploaded"]
 
 
-async def test_poll_once_looks_once_and_says_when_to_come_again(
+async def test_poll_once_makes_one_request_and_says_when_to_poll_again(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     poller = await begin(client)
@@ -226,7 +226,7 @@ async def test_poll_once_looks_once_and_says_when_to_come_again(
     assert len(looks(sandbox)) == 2
 
 
-async def test_poll_once_tells_of_a_failed_look_at_once(
+async def test_poll_once_raises_a_failed_request_at_once(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     poller = await begin(client)
@@ -239,14 +239,14 @@ async def test_poll_once_tells_of_a_failed_look_at_once(
     assert (await poller.poll_once()) is not None
 
 
-async def test_poll_once_gives_none_for_what_is_not_known_yet(client: ConstantContact) -> None:
+async def test_poll_once_returns_none_for_a_job_not_known_yet(client: ConstantContact) -> None:
     poller = await begin(client, "late.png")
 
     assert await poller.poll_once() is None
     assert poller.status is None
 
 
-async def test_what_a_poller_says_of_itself_needs_no_request_and_shows_no_key(
+async def test_the_repr_of_a_poller_makes_no_request_and_shows_no_key(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     poller = await begin(client)
@@ -285,7 +285,7 @@ async def test_a_failed_upload_raises_with_its_status_and_token(
         assert client.resume(caught.value.token).id == poller.id
 
 
-async def test_an_unknown_status_is_pending_shown_raw_and_warned_of_once(
+async def test_an_unknown_status_is_pending_with_one_warning(
     client: ConstantContact, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "_warned", set())
@@ -303,7 +303,7 @@ async def test_an_unknown_status_is_pending_shown_raw_and_warned_of_once(
     )
 
 
-async def test_a_file_that_is_not_known_at_first_is_waited_for(client: ConstantContact) -> None:
+async def test_a_file_not_known_at_first_is_waited_for(client: ConstantContact) -> None:
     assert (await (await begin(client, "late.png"))).name == "late.png"
 
 
@@ -373,7 +373,7 @@ async def test_a_status_is_found_whatever_form_the_answer_has(
     assert file.id == "7"
 
 
-async def test_a_description_that_says_more_is_told(connect: Callable[..., Any]) -> None:
+async def test_the_description_of_a_status_is_in_the_error(connect: Callable[..., Any]) -> None:
     row = b'[{"file_id": "7", "status": "Failed", "description": "not a picture"}]'
     async with status_server(row) as server:
         client = await connect(server)
@@ -381,7 +381,7 @@ async def test_a_description_that_says_more_is_told(connect: Callable[..., Any])
             await client.library.upload(PICTURE, name="menu.png")
 
 
-async def test_a_file_that_goes_away_while_it_is_waited_for_is_lost(
+async def test_a_file_that_disappears_during_the_wait_is_lost(
     connect: Callable[..., Any], clock: SkippingClock
 ) -> None:
     row = b'[{"file_id": "7", "status": "Processing"}]'
@@ -395,7 +395,7 @@ async def test_a_file_that_goes_away_while_it_is_waited_for_is_lost(
     assert caught.value.status is None
 
 
-async def test_a_refused_look_reaches_every_awaiter_and_waiting_again_is_possible(
+async def test_a_refused_request_reaches_every_awaiter_and_waiting_again_works(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     poller = await begin(client)
@@ -408,7 +408,7 @@ async def test_a_refused_look_reaches_every_awaiter_and_waiting_again_is_possibl
     assert (await poller).id == poller.id
 
 
-async def test_failing_looks_are_repeated_while_there_is_time(
+async def test_failed_status_requests_are_repeated_while_there_is_time(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("server_error", "GET", STATUS, times=14)
@@ -420,7 +420,7 @@ async def test_failing_looks_are_repeated_while_there_is_time(
 # Tokens
 
 
-async def test_a_token_is_picked_up_by_another_client(
+async def test_another_client_can_resume_a_token(
     connect: Callable[..., Any], sandbox: Sandbox
 ) -> None:
     first = await connect(sandbox)
@@ -439,7 +439,7 @@ async def test_a_token_is_picked_up_by_another_client(
     assert (await resumed).name == "menu.png"
 
 
-async def test_a_token_made_after_the_end_is_asked_for_once_more(
+async def test_a_token_made_after_the_end_is_checked_once_more(
     connect: Callable[..., Any], sandbox: Sandbox
 ) -> None:
     first, second = await connect(sandbox), await connect(sandbox)
@@ -454,7 +454,7 @@ async def test_a_token_made_after_the_end_is_asked_for_once_more(
     assert len(looks(sandbox)) == before + 1
 
 
-async def test_pollers_of_one_job_in_one_client_share_what_is_known(
+async def test_pollers_of_one_job_in_one_client_share_its_state(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     poller = await begin(client)
@@ -492,7 +492,7 @@ async def test_a_token_of_other_credentials_is_refused(
 # Many
 
 
-async def test_many_pollers_share_their_looks(client: ConstantContact, sandbox: Sandbox) -> None:
+async def test_many_pollers_share_their_requests(client: ConstantContact, sandbox: Sandbox) -> None:
     pollers = await begin_many(client, 40)
 
     files = await asyncio.gather(*pollers)
@@ -501,7 +501,7 @@ async def test_many_pollers_share_their_looks(client: ConstantContact, sandbox: 
     assert len(looks(sandbox)) <= 6
 
 
-async def test_as_completed_gives_pollers_in_the_order_in_which_they_end(
+async def test_as_completed_yields_pollers_in_the_order_in_which_they_end(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     slow, virus, quick = [await begin(client, f"{n}.png") for n in ("slow", "virus", "quick")]
@@ -512,7 +512,7 @@ async def test_as_completed_gives_pollers_in_the_order_in_which_they_end(
     assert ended == [quick, virus, slow]
 
 
-async def test_as_completed_gives_each_poller_of_a_job_that_was_named_twice(
+async def test_as_completed_yields_both_pollers_of_a_job_given_twice(
     client: ConstantContact,
 ) -> None:
     poller = await begin(client)
@@ -523,7 +523,7 @@ async def test_as_completed_gives_each_poller_of_a_job_that_was_named_twice(
     assert [one async for one in client.as_completed(list[UploadPoller]())] == []
 
 
-async def test_wait_all_gives_the_results_in_the_order_of_the_pollers(
+async def test_wait_all_returns_results_in_the_order_of_the_pollers(
     client: ConstantContact,
 ) -> None:
     pollers = [await begin(client, f"{name}.png") for name in ("slow", "a", "b")]
@@ -544,7 +544,7 @@ async def test_wait_all_raises_the_first_failure_once_all_have_ended(
     assert all(poller.done for poller in pollers)
 
 
-async def test_wait_all_puts_failures_in_their_places_when_asked_to(
+async def test_wait_all_returns_failures_in_place_on_request(
     client: ConstantContact,
 ) -> None:
     pollers = [await begin(client, f"{name}.png") for name in ("virus", "a")]
@@ -556,7 +556,7 @@ async def test_wait_all_puts_failures_in_their_places_when_asked_to(
     assert file.name == "a.png"
 
 
-async def test_sweep_asks_for_up_to_a_hundred_in_a_request(
+async def test_sweep_checks_up_to_a_hundred_jobs_in_one_request(
     connect: Callable[..., Any], client: ConstantContact, sandbox: Sandbox
 ) -> None:
     pollers = await begin_many(client, 260)
@@ -572,7 +572,7 @@ async def test_sweep_asks_for_up_to_a_hundred_in_a_request(
     assert [update.status for update in found] == ["VirusFound"] + ["Uploaded"] * 259
 
 
-async def test_sweep_gives_none_for_what_is_not_known_and_waits_for_nothing(
+async def test_sweep_returns_none_for_unknown_jobs_without_waiting(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     late, known = await begin(client, "late.png"), await begin(client)
@@ -584,7 +584,7 @@ async def test_sweep_gives_none_for_what_is_not_known_and_waits_for_nothing(
     assert await client.sweep([]) == {}
 
 
-async def test_sweep_asks_nothing_when_one_of_the_tokens_cannot_be_used(
+async def test_sweep_makes_no_request_if_a_token_is_unusable(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     token = (await begin(client)).token()
@@ -595,7 +595,7 @@ async def test_sweep_asks_nothing_when_one_of_the_tokens_cannot_be_used(
     assert not looks(sandbox)
 
 
-async def test_sweep_puts_the_error_of_a_token_in_its_place_on_request(
+async def test_sweep_returns_a_token_error_in_place_on_request(
     client: ConstantContact,
 ) -> None:
     token = (await begin(client)).token()
@@ -606,7 +606,7 @@ async def test_sweep_puts_the_error_of_a_token_in_its_place_on_request(
     assert isinstance(updates["ccv2p1.nonsense"], errors.TokenError)
 
 
-async def test_a_result_that_cannot_be_read_leaves_the_other_results(
+async def test_an_unreadable_result_does_not_affect_the_others(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     pollers = [await begin(client, name) for name in ("a.png", "b.png")]
@@ -620,7 +620,7 @@ async def test_a_result_that_cannot_be_read_leaves_the_other_results(
 
 
 @pytest.mark.parametrize("status", [400, 404, 413, 414])
-async def test_a_request_that_is_refused_as_a_whole_is_halved(
+async def test_a_refused_batch_request_is_halved(
     client: ConstantContact, sandbox: Sandbox, status: int
 ) -> None:
     pollers = await begin_many(client, 8)
@@ -635,7 +635,7 @@ async def test_a_request_that_is_refused_as_a_whole_is_halved(
     assert [len(ids) for ids in looks(sandbox)][:3] == [8, 4, 2]
 
 
-async def test_one_id_that_the_service_chokes_on_does_not_hold_up_the_others(
+async def test_one_bad_id_does_not_delay_the_others(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     pollers = await begin_many(client, 9)
@@ -651,7 +651,7 @@ async def test_one_id_that_the_service_chokes_on_does_not_hold_up_the_others(
 # Thousands
 
 
-async def test_ten_thousand_pollers_wait_and_are_cancelled_without_a_trace() -> None:
+async def test_ten_thousand_pollers_can_wait_and_be_cancelled_without_leaks() -> None:
     clock = ManualClock()
     with Sandbox(mode="looks", looks=10**6) as sandbox:
         async with ConstantContact(clock=clock, **sandbox.client_options()) as client:

@@ -26,25 +26,23 @@ typicals = st.none() | seconds
 
 
 @given(seconds, shares)
-def test_looks_are_about_one_to_ten_seconds_apart(age: float, jitter: float) -> None:
+def test_status_requests_are_one_to_ten_seconds_apart(age: float, jitter: float) -> None:
     assert 0.9 <= next_look(age, jitter) <= 11.0
 
 
 @given(seconds, seconds, shares)
-def test_the_older_a_job_the_longer_until_the_next_look(
-    age: float, more: float, jitter: float
-) -> None:
+def test_older_jobs_are_polled_less_often(age: float, more: float, jitter: float) -> None:
     assert next_look(age, jitter) <= next_look(age + more, jitter)
 
 
-def test_jitter_spreads_looks_by_a_tenth_to_either_side() -> None:
+def test_jitter_shifts_status_requests_by_up_to_a_tenth() -> None:
     assert next_look(20.0, 0.0) == 5.0 * 0.9
     assert next_look(20.0, 0.5) == 5.0
     assert next_look(20.0, 1.0) == 5.0 * 1.1
 
 
 @given(typicals)
-def test_the_first_look_comes_when_recent_jobs_were_done(typical: float | None) -> None:
+def test_the_first_status_request_comes_at_the_typical_duration(typical: float | None) -> None:
     wait = first_look(typical)
 
     if typical is None:
@@ -66,9 +64,7 @@ def test_status_requests_leave_waiting_calls_their_share(
 
 
 @given(typicals, st.booleans())
-def test_without_a_quota_nobody_has_to_be_left_a_share(
-    typical: float | None, contended: bool
-) -> None:
+def test_without_a_quota_no_share_is_reserved(typical: float | None, contended: bool) -> None:
     without = spacing(typical=typical, per_second=None, contended=contended)
 
     assert without == spacing(typical=typical, per_second=4, contended=False)
@@ -80,7 +76,7 @@ def test_a_job_is_given_up_only_after_its_grace_and_several_looks(age: float, lo
 
 
 @given(st.lists(seconds, max_size=80))
-def test_what_is_typical_is_the_median_of_the_last_fifty(durations: list[float]) -> None:
+def test_the_typical_duration_is_the_median_of_the_last_fifty(durations: list[float]) -> None:
     typical = Typical()
     for duration in durations:
         typical.add(duration)
@@ -89,7 +85,7 @@ def test_what_is_typical_is_the_median_of_the_last_fifty(durations: list[float])
 
 
 @given(st.integers(1, 200), st.lists(st.tuples(st.booleans(), st.integers(1, 200)), max_size=50))
-def test_a_batch_stays_between_one_and_what_the_service_takes(
+def test_a_batch_stays_between_one_and_the_limit_of_the_service(
     most: int, outcomes: list[tuple[bool, int]]
 ) -> None:
     batch = BatchSize(most)
@@ -105,7 +101,7 @@ def test_a_batch_stays_between_one_and_what_the_service_takes(
         assert 1 <= batch.size <= most
 
 
-def test_a_batch_grows_to_a_hundred_once_fifty_went_well() -> None:
+def test_a_batch_grows_to_a_hundred_after_fifty_succeeded() -> None:
     batch = BatchSize(100)
     batch.accepted(49)
     assert batch.size == 50

@@ -38,7 +38,7 @@ async def finish(clock: ManualClock, service: Service, *tasks: asyncio.Task[str]
     await asyncio.gather(*tasks)
 
 
-async def test_a_first_look_comes_after_a_second_when_nothing_is_known(
+async def test_the_first_request_comes_after_one_second_without_history(
     service: Service, manual_clock: ManualClock
 ) -> None:
     poller = service.start("upload", "1")
@@ -52,7 +52,7 @@ async def test_a_first_look_comes_after_a_second_when_nothing_is_known(
     await finish(manual_clock, service, waiter)
 
 
-async def test_later_jobs_are_looked_at_when_earlier_ones_were_done(
+async def test_later_jobs_are_polled_at_the_duration_of_earlier_ones(
     service: Service, manual_clock: ManualClock
 ) -> None:
     first = asyncio.create_task(service.start("upload", "1").wait())
@@ -65,7 +65,7 @@ async def test_later_jobs_are_looked_at_when_earlier_ones_were_done(
     assert service.start("activity", "a").next_delay == 1.0
 
 
-async def test_a_look_that_is_asked_for_is_made_although_the_leader_sleeps(
+async def test_poll_once_is_served_while_the_leader_sleeps(
     service: Service, manual_clock: ManualClock
 ) -> None:
     old = asyncio.create_task(service.start("upload", "old").wait())
@@ -80,7 +80,7 @@ async def test_a_look_that_is_asked_for_is_made_although_the_leader_sleeps(
     await finish(manual_clock, service, old)
 
 
-async def test_a_new_job_is_looked_at_in_time_although_the_leader_sleeps_for_longer(
+async def test_a_new_job_is_polled_on_time_while_the_leader_sleeps_longer(
     service: Service, manual_clock: ManualClock
 ) -> None:
     old = asyncio.create_task(service.start("upload", "old").wait())
@@ -96,7 +96,7 @@ async def test_a_new_job_is_looked_at_in_time_although_the_leader_sleeps_for_lon
     await finish(manual_clock, service, old, new)
 
 
-async def test_jobs_that_are_nearly_due_ride_along(
+async def test_jobs_that_are_nearly_due_join_a_request(
     service: Service, manual_clock: ManualClock
 ) -> None:
     waiters = []
@@ -109,7 +109,7 @@ async def test_jobs_that_are_nearly_due_ride_along(
     await finish(manual_clock, service, *waiters)
 
 
-async def test_both_kinds_are_asked_for_each_in_its_own_request(
+async def test_uploads_and_activities_are_polled_in_separate_requests(
     service: Service, manual_clock: ManualClock
 ) -> None:
     upload = asyncio.create_task(service.start("upload", "u").wait())
@@ -123,7 +123,7 @@ async def test_both_kinds_are_asked_for_each_in_its_own_request(
     assert await activity == "result of a"
 
 
-async def test_nobody_looks_once_nobody_waits(service: Service, manual_clock: ManualClock) -> None:
+async def test_polling_stops_when_nobody_waits(service: Service, manual_clock: ManualClock) -> None:
     waiter = asyncio.create_task(service.start("upload", "1").wait())
     await manual_clock.advance(5)
     waiter.cancel()
@@ -151,9 +151,7 @@ async def test_an_outage_of_hours_is_survived(service: Service, manual_clock: Ma
     assert manual_clock.now > 3 * 3600
 
 
-async def test_failing_looks_come_less_and_less_often(
-    service: Service, manual_clock: ManualClock
-) -> None:
+async def test_failed_status_requests_back_off(service: Service, manual_clock: ManualClock) -> None:
     service.by_itself = False
     waiter = asyncio.create_task(service.start("upload", "1").wait())
     looked = []
@@ -170,7 +168,7 @@ async def test_failing_looks_come_less_and_less_often(
     await finish(manual_clock, service, waiter)
 
 
-async def test_looks_wait_for_the_next_day_when_it_is_near_enough(
+async def test_polling_waits_for_the_next_day_if_it_is_near_enough(
     service: Service, manual_clock: ManualClock
 ) -> None:
     service.by_itself = False
@@ -188,7 +186,7 @@ async def test_looks_wait_for_the_next_day_when_it_is_near_enough(
     assert await waiter == "result of 1"
 
 
-async def test_the_end_of_the_day_is_told_when_waiting_for_the_next_would_take_too_long(
+async def test_the_end_of_the_daily_quota_raises_if_the_next_day_is_too_far(
     service: Service, manual_clock: ManualClock
 ) -> None:
     service.by_itself = False
@@ -232,7 +230,7 @@ async def test_an_unknown_id_among_many_is_found_by_halving(
     await finish(manual_clock, service, *waiters)
 
 
-async def test_jobs_may_be_added_to_a_set_that_is_waited_for(
+async def test_jobs_can_be_added_to_a_set_during_a_wait(
     service: Service, manual_clock: ManualClock
 ) -> None:
     watched = service.sweep.watching(Until.END)
@@ -250,7 +248,7 @@ async def test_jobs_may_be_added_to_a_set_that_is_waited_for(
     assert not service.sweep._watched
 
 
-async def test_a_refusal_reaches_a_set_and_asking_again_is_possible(
+async def test_a_refusal_reaches_a_set_and_waiting_again_works(
     service: Service, manual_clock: ManualClock
 ) -> None:
     service.by_itself = False
@@ -271,7 +269,7 @@ async def test_a_refusal_reaches_a_set_and_asking_again_is_possible(
     assert (await again).id == "1"
 
 
-async def test_a_job_resumed_before_it_is_due_is_not_looked_at_too_early(
+async def test_a_job_resumed_before_it_is_due_is_not_polled_early(
     service: Service, manual_clock: ManualClock
 ) -> None:
     service.statuses["9"] = "Active"

@@ -52,7 +52,7 @@ A_TOKEN = TokenData(
 
 
 @given(tokens_said)
-def test_a_token_says_what_was_put_into_it(data: TokenData) -> None:
+def test_a_token_round_trips(data: TokenData) -> None:
     assert read(token_of(data)) == data
 
 
@@ -60,9 +60,7 @@ def test_a_token_says_what_was_put_into_it(data: TokenData) -> None:
 @example(attrs.evolve(A_TOKEN, id="x" * 128, kind="activity"), "\U0001f600" * 200)
 @example(attrs.evolve(A_TOKEN, id="x" * 128, kind="activity"), "\x00" * 200)
 @example(attrs.evolve(A_TOKEN, id="x" * 128, kind="activity"), "S" * 200)
-def test_a_token_is_short_and_readable_whatever_the_status_is_called(
-    data: TokenData, status: str | None
-) -> None:
+def test_a_token_is_short_and_printable_for_any_status(data: TokenData, status: str | None) -> None:
     token = token_of(attrs.evolve(data, status=status))
 
     assert len(token) <= MAX_LENGTH
@@ -72,7 +70,7 @@ def test_a_token_is_short_and_readable_whatever_the_status_is_called(
     assert known is None or (status or "").startswith(known)
 
 
-def test_a_status_of_the_usual_length_is_never_left_out() -> None:
+def test_a_status_of_ordinary_length_is_always_kept() -> None:
     long = attrs.evolve(A_TOKEN, id="x" * 128, kind="activity", status="S" * 40)
 
     assert read(token_of(long)).status == "S" * 40
@@ -94,7 +92,7 @@ def test_any_altered_character_is_refused(data: st.DataObject) -> None:
 
 
 @given(st.data())
-def test_a_token_that_lost_a_piece_is_refused(data: st.DataObject) -> None:
+def test_a_truncated_token_is_refused(data: st.DataObject) -> None:
     token = token_of(A_TOKEN)
     start = data.draw(st.integers(0, len(token) - 1))
     end = data.draw(st.integers(start + 1, len(token)))
@@ -108,7 +106,7 @@ def test_a_token_that_lost_a_piece_is_refused(data: st.DataObject) -> None:
 @example("ccv2p1.e30.")
 @example("ccv2p1.W10.\ud800")
 @example("ccv2p1.\u00e9.x")
-def test_what_is_no_token_is_refused_with_a_sentence(text: str) -> None:
+def test_a_text_that_is_not_a_token_is_refused_with_an_explanation(text: str) -> None:
     with pytest.raises(TokenError) as caught:
         read(text)
 
@@ -116,12 +114,12 @@ def test_what_is_no_token_is_refused_with_a_sentence(text: str) -> None:
 
 
 @pytest.mark.parametrize("thing", [None, 7, b"ccv2p1.x.y", ["ccv2p1"]])
-def test_what_is_no_text_is_no_token(thing: object) -> None:
+def test_a_token_must_be_text(thing: object) -> None:
     with pytest.raises(TokenError):
         read(thing)  # type: ignore[arg-type]  # that is the point
 
 
-def test_blanks_around_a_token_do_no_harm() -> None:
+def test_whitespace_around_a_token_is_ignored() -> None:
     assert read(f" {token_of(A_TOKEN)}\n") == A_TOKEN
 
 
@@ -130,7 +128,7 @@ def test_a_token_of_other_credentials_says_so() -> None:
         read(token_of(A_TOKEN), credentials=OTHERS)
 
 
-def test_a_token_made_to_look_like_ours_by_others_is_refused() -> None:
+def test_a_forged_token_is_refused() -> None:
     forged = token_of(A_TOKEN, OTHERS)
 
     with pytest.raises(TokenError, match="altered"):
@@ -150,7 +148,7 @@ def test_a_token_of_another_version_says_so() -> None:
         read(token_of(A_TOKEN).replace("ccv2p1", "ccv2p2"))
 
 
-def test_a_token_that_is_too_long_is_not_even_looked_into() -> None:
+def test_an_overlong_token_is_refused_without_decoding() -> None:
     with pytest.raises(TokenError, match="at most 400"):
         read("ccv2p1." + "x" * 400)
 
@@ -169,7 +167,7 @@ def test_a_token_that_is_too_long_is_not_even_looked_into() -> None:
     ],
     ids=str,
 )
-def test_a_signed_token_of_a_form_nobody_makes_is_refused(change: dict[str, object]) -> None:
+def test_a_signed_token_with_an_unknown_layout_is_refused(change: dict[str, object]) -> None:
     document = {
         "k": "upload",
         "i": "7",
@@ -186,7 +184,7 @@ def test_a_signed_token_of_a_form_nobody_makes_is_refused(change: dict[str, obje
         read(token)
 
 
-def test_a_token_holds_no_secret_and_no_address() -> None:
+def test_a_token_contains_no_secret_and_no_address() -> None:
     payload = token_of(A_TOKEN).split(".")[1]
     said = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)).decode()
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 JSON = {"content-type": "application/json"}
 
 
-async def test_row_46_changing_one_field_erases_none_of_the_others(
+async def test_row_46_changing_one_field_keeps_the_others(
     client: ConstantContact, ear: Ear
 ) -> None:
     before = await client.account.info()
@@ -27,7 +27,7 @@ async def test_row_46_changing_one_field_erases_none_of_the_others(
     assert after.website == before.website
 
 
-async def test_an_address_without_a_first_line_is_refused_before_anything_is_sent(
+async def test_an_address_without_a_first_line_is_refused_before_sending(
     client: ConstantContact, ear: Ear
 ) -> None:
     with pytest.raises(errors.InvalidField) as caught:
@@ -38,7 +38,7 @@ async def test_an_address_without_a_first_line_is_refused_before_anything_is_sen
     assert ear.calls == []
 
 
-async def test_no_addresses_leave_those_that_are_stored(client: ConstantContact) -> None:
+async def test_an_update_without_addresses_keeps_the_stored_ones(client: ConstantContact) -> None:
     before = await client.account.info()
     after = await client.account.replace_info(models.AccountInfo(phone="555-0100"))
     assert after.organization_addresses == before.organization_addresses != ()
@@ -53,7 +53,7 @@ async def test_row_45_an_address_is_wrapped_and_unwrapped(
     assert added.status is models.VerifiedEmailStatus.UNCONFIRMED
 
 
-async def test_an_address_that_waits_for_its_owner_is_no_error_and_a_confirmed_one_is(
+async def test_adding_an_unconfirmed_address_again_works_and_a_confirmed_one_conflicts(
     client: ConstantContact,
 ) -> None:
     first = await client.account.add_verified_email("menu@example.com")
@@ -62,7 +62,7 @@ async def test_an_address_that_waits_for_its_owner_is_no_error_and_a_confirmed_o
         await client.account.add_verified_email(OWNER)
 
 
-async def test_an_answer_without_the_address_says_that_it_was_carried_out(
+async def test_an_answer_without_the_address_raises_an_error_that_says_it_was_carried_out(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("answer", status=201, headers=JSON, body=json.dumps([]))
@@ -70,7 +70,7 @@ async def test_an_answer_without_the_address_says_that_it_was_carried_out(
         await client.account.add_verified_email("menu@example.com")
 
 
-async def test_addresses_are_narrowed_by_status(client: ConstantContact, ear: Ear) -> None:
+async def test_addresses_can_be_filtered_by_status(client: ConstantContact, ear: Ear) -> None:
     await client.account.add_verified_email("menu@example.com")
     everything = await client.account.verified_emails(status="all")
     waiting = await client.account.verified_emails(status=models.VerifiedEmailStatus.UNCONFIRMED)

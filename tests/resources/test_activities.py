@@ -55,7 +55,7 @@ async def content_of(body: object) -> bytes:
         await attempt.aclose()
 
 
-async def test_a_file_of_contacts_is_imported_and_the_poller_gives_the_activity(
+async def test_a_contact_file_is_imported_and_the_poller_returns_the_activity(
     client: ConstantContact, sandbox: Sandbox, guests: Path
 ) -> None:
     made = await client.lists.create("Guests")
@@ -75,7 +75,7 @@ async def test_a_file_of_contacts_is_imported_and_the_poller_gives_the_activity(
     assert sent.query == {}
 
 
-async def test_the_form_carries_the_name_the_lists_and_the_bytes_of_the_file(
+async def test_the_form_has_the_name_the_lists_and_the_bytes_of_the_file(
     guests: Path, threads: FileThreads
 ) -> None:
     name, (portion,) = await portions_of(
@@ -92,7 +92,7 @@ async def test_the_form_carries_the_name_the_lists_and_the_bytes_of_the_file(
     assert b'filename="new.csv"\r\nContent-Type: text/csv\r\n\r\n' + GUESTS + b"\r\n" in content
 
 
-async def test_a_byte_order_mark_stays_at_home(tmp_path: Path, threads: FileThreads) -> None:
+async def test_a_byte_order_mark_is_not_sent(tmp_path: Path, threads: FileThreads) -> None:
     path = tmp_path / "guests.csv"
     path.write_bytes(b"\xef\xbb\xbf" + GUESTS)
 
@@ -122,7 +122,7 @@ async def test_4_mb_with_20_000_rows_are_one_activity(
     assert (await client.lists.get("1")).contact_count == 20_000
 
 
-async def test_rows_that_fail_are_told_with_their_lines_and_the_rest_is_done(
+async def test_failed_rows_are_reported_with_their_lines_and_the_rest_is_imported(
     client: ConstantContact, tmp_path: Path
 ) -> None:
     path = tmp_path / "mixed.csv"
@@ -137,7 +137,7 @@ async def test_rows_that_fail_are_told_with_their_lines_and_the_rest_is_done(
 
 
 @pytest.mark.parametrize("errors_as_text", [False, True])
-async def test_strict_turns_failed_rows_into_an_exception_that_holds_the_activity(
+async def test_strict_raises_an_error_with_the_activity_for_failed_rows(
     client: ConstantContact, sandbox: Sandbox, tmp_path: Path, errors_as_text: bool
 ) -> None:
     sandbox.admin.configure(errors_as_text=errors_as_text)
@@ -155,14 +155,14 @@ async def test_strict_turns_failed_rows_into_an_exception_that_holds_the_activit
     assert poller.status == "COMPLETE"
 
 
-async def test_strict_is_content_with_an_activity_without_failed_rows(
+async def test_strict_accepts_an_activity_without_failed_rows(
     client: ConstantContact, guests: Path
 ) -> None:
     activity = await client.activities.add_contacts(guests, lists=["1"], strict=True)
     assert activity.error_count == 0
 
 
-async def test_blanks_erase_only_when_they_are_told_to(
+async def test_blank_values_erase_only_on_request(
     client: ConstantContact, tmp_path: Path, guests: Path
 ) -> None:
     await client.activities.add_contacts(guests, lists=["1"])
@@ -179,7 +179,7 @@ async def test_blanks_erase_only_when_they_are_told_to(
     assert not await first_name()
 
 
-async def test_contacts_go_as_json_with_the_columns_of_what_they_have(
+async def test_contacts_are_sent_as_json_with_the_columns_they_use(
     client: ConstantContact, ear: Ear
 ) -> None:
     ann = ImportData(
@@ -223,7 +223,7 @@ async def test_contacts_go_as_json_with_the_columns_of_what_they_have(
     assert found.first_name == "Ann"
 
 
-async def test_no_columns_at_all_import_addresses_only(client: ConstantContact) -> None:
+async def test_an_import_without_columns_sends_addresses_only(client: ConstantContact) -> None:
     ann = ImportData(("ann@example.com",), first_name="Ann")
 
     await client.activities.add_contacts([ann], lists=["1"], column_names=[])
@@ -249,7 +249,7 @@ async def test_no_columns_at_all_import_addresses_only(client: ConstantContact) 
         (["ann@example.com"], {"lists": ["1", ""]}, "lists"),
     ],
 )
-async def test_contacts_that_the_service_would_refuse_are_not_sent(
+async def test_invalid_contacts_are_not_sent(
     client: ConstantContact, ear: Ear, contacts: Any, options: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(errors.InvalidField) as caught:
@@ -258,7 +258,7 @@ async def test_contacts_that_the_service_would_refuse_are_not_sent(
     assert ear.calls == []
 
 
-async def test_columns_cannot_be_named_beside_a_file_that_names_its_own(
+async def test_columns_cannot_be_given_with_a_file(
     client: ConstantContact, ear: Ear, guests: Path
 ) -> None:
     with pytest.raises(errors.InvalidField, match="column_names"):
@@ -266,7 +266,7 @@ async def test_columns_cannot_be_named_beside_a_file_that_names_its_own(
     assert ear.calls == []
 
 
-async def test_the_addresses_of_a_file_are_taken_off_the_lists(
+async def test_the_addresses_in_a_file_are_removed_from_the_lists(
     client: ConstantContact, guests: Path, tmp_path: Path
 ) -> None:
     await client.activities.add_contacts(guests, lists=["1"])
@@ -280,9 +280,7 @@ async def test_the_addresses_of_a_file_are_taken_off_the_lists(
     assert await members(client, "1") == ["bob@example.com"]
 
 
-async def test_addresses_go_as_json_and_nothing_else_of_a_contact(
-    client: ConstantContact, ear: Ear
-) -> None:
+async def test_a_removal_sends_only_addresses_as_json(client: ConstantContact, ear: Ear) -> None:
     ann = ImportData(("ann@example.com",), first_name="Ann")
 
     await client.activities.begin_remove_contacts([ann, "bob@example.com"], lists=["1"])
@@ -305,7 +303,7 @@ async def test_addresses_go_as_json_and_nothing_else_of_a_contact(
         ([ImportData(())], "import_data[0]"),
     ],
 )
-async def test_a_removal_that_the_service_would_refuse_is_not_sent(
+async def test_an_invalid_removal_is_not_sent(
     client: ConstantContact, ear: Ear, contacts: list[str | ImportData], field: str
 ) -> None:
     with pytest.raises(errors.InvalidField) as caught:
@@ -315,7 +313,7 @@ async def test_a_removal_that_the_service_would_refuse_is_not_sent(
     assert ear.calls == []
 
 
-async def test_lists_are_emptied_and_stay(client: ConstantContact, guests: Path, ear: Ear) -> None:
+async def test_lists_are_cleared_and_kept(client: ConstantContact, guests: Path, ear: Ear) -> None:
     await client.activities.add_contacts(guests, lists=["1"])
     ear.calls.clear()
 
@@ -341,7 +339,7 @@ async def test_lists_are_emptied_and_stay(client: ConstantContact, guests: Path,
         ("guests.XLSX", b"x" * BELOW_BYTES, "save it as CSV"),
     ],
 )
-async def test_a_removal_file_that_cannot_be_sent_is_refused_before_anything_is(  # noqa: PLR0917  # fixtures and parameters come by name
+async def test_an_invalid_removal_file_is_refused_before_anything_is_sent(  # noqa: PLR0917  # fixtures and parameters come by name
     client: ConstantContact,
     sandbox: Sandbox,
     tmp_path: Path,
@@ -380,7 +378,7 @@ async def test_a_directory_is_refused(client: ConstantContact, tmp_path: Path) -
 
 @pytest.mark.parametrize("change", ["written", "shorter", "gone"])
 @pytest.mark.parametrize("rows", [2, 100_000])
-async def test_a_file_that_changes_after_it_was_read_through_is_not_sent(
+async def test_a_file_that_changes_after_the_check_is_not_sent(
     tmp_path: Path, threads: FileThreads, change: str, rows: int
 ) -> None:
     path = tmp_path / "gone.txt"
@@ -398,7 +396,7 @@ async def test_a_file_that_changes_after_it_was_read_through_is_not_sent(
         await content_of(portions[-1].body)
 
 
-async def test_a_spreadsheet_goes_as_it_is(tmp_path: Path, threads: FileThreads) -> None:
+async def test_a_spreadsheet_is_sent_unchanged(tmp_path: Path, threads: FileThreads) -> None:
     path = tmp_path / "guests.XLSX"
     path.write_bytes(b"PK\x03\x04 not looked into")
 
@@ -412,7 +410,7 @@ async def test_a_spreadsheet_goes_as_it_is(tmp_path: Path, threads: FileThreads)
 
 
 @pytest.mark.parametrize("kind", ["lose_answer", "unavailable"])
-async def test_an_import_that_goes_unanswered_is_sent_once_more(
+async def test_an_unanswered_import_is_sent_once_more(
     client: ConstantContact, sandbox: Sandbox, guests: Path, kind: Any
 ) -> None:
     sandbox.admin.fault(kind, "POST", "/activities/*")
@@ -432,7 +430,7 @@ async def test_an_import_that_goes_unanswered_is_sent_once_more(
     ],
     ids=["removal", "export", "clearing"],
 )
-async def test_how_often_a_lost_answer_is_asked_for_again_depends_on_what_a_repeat_does(
+async def test_the_effect_of_a_call_decides_how_often_a_lost_answer_is_retried(
     client: ConstantContact, sandbox: Sandbox, begin: Callable[..., Any], attempts: int
 ) -> None:
     sandbox.admin.fault("lose_answer", "POST", "/activities/*", times=None)
@@ -460,7 +458,7 @@ async def test_too_many_jobs_at_once_are_waited_for(
         (b"<html>", ["Location: /v2/activities/a07e1"], "a07e1"),
     ],
 )
-async def test_the_id_is_the_bodys_and_else_the_locations(
+async def test_the_id_comes_from_the_body_or_else_from_location(
     connect: Callable[..., Any], body: bytes, headers: list[str], named: str
 ) -> None:
     async def accept(wire: Wire, _request: Request) -> None:
@@ -475,7 +473,7 @@ async def test_the_id_is_the_bodys_and_else_the_locations(
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"null", b'{"id": ""}'])
-async def test_an_answer_that_names_no_activity_is_told_and_not_sent_again(
+async def test_an_answer_without_an_activity_id_raises_and_is_not_resent(
     connect: Callable[..., Any], body: bytes
 ) -> None:
     seen = []
@@ -545,7 +543,7 @@ async def test_activities_are_listed_by_status_and_type(
 
 
 @pytest.mark.parametrize("query", [{"status": "CANCELLED"}, {"status": "DONE"}, {"type": "SEND"}])
-async def test_a_filter_that_the_service_does_not_know_is_not_sent(
+async def test_an_unknown_filter_value_is_refused_before_sending(
     client: ConstantContact, ear: Ear, query: dict[str, Any]
 ) -> None:
     with pytest.raises(errors.InvalidField):
@@ -563,5 +561,5 @@ async def test_one_activity_is_read_with_the_errors_of_its_rows(client: Constant
         await client.activities.get("unknown")
 
 
-def test_waiting_for_an_activity_ends_after_a_day_by_itself() -> None:
+def test_waiting_for_an_activity_times_out_after_a_day() -> None:
     assert ACTIVITY.deadline == 24 * 3600

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 JSON = {"content-type": "application/json"}
 
 
-async def test_row_47_a_listing_has_four_fields_a_campaign_and_get_has_the_rest(
+async def test_row_47_a_listing_has_four_fields_per_campaign_and_get_has_the_rest(
     client: ConstantContact, stock: Stock
 ) -> None:
     campaign_id = await stock.id("campaignId")
@@ -37,7 +37,7 @@ async def test_row_32_a_page_holds_50_campaigns_at_most(client: ConstantContact)
 
 
 @pytest.mark.parametrize("status", ["PENDING", "ARCHIVED", "LOST"])
-async def test_a_status_that_cannot_be_asked_for_is_refused(
+async def test_a_status_that_cannot_be_filtered_by_is_refused(
     client: ConstantContact, status: str
 ) -> None:
     with pytest.raises(errors.InvalidField, match="one of ALL, DRAFT, RUNNING"):
@@ -53,7 +53,7 @@ async def test_row_35_the_summary_is_refreshed_by_a_parameter_in_camel_case(
     assert [call.query for call in ear.calls[-2:]] == [(("updateSummary", "true"),), ()]
 
 
-async def test_a_foot_that_is_not_given_is_left_out_rather_than_null(
+async def test_a_missing_footer_is_left_out_instead_of_null(
     client: ConstantContact, ear: Ear
 ) -> None:
     made = await client.campaigns.create(samples.new_campaign("Winter"))
@@ -62,7 +62,7 @@ async def test_a_foot_that_is_not_given_is_left_out_rather_than_null(
     assert "message_footer" not in ear.sent
 
 
-async def test_a_foot_that_is_there_survives_a_change_of_something_else(
+async def test_a_footer_survives_a_change_of_another_field(
     client: ConstantContact,
 ) -> None:
     foot = models.MessageFooter(organization_name="Bakery", city="Salem", country="US")
@@ -87,7 +87,7 @@ async def test_a_foot_that_is_there_survives_a_change_of_something_else(
         ({"is_view_as_webpage_enabled": True}, "view_as_web_page_text"),
     ],
 )
-async def test_what_the_service_would_refuse_is_not_sent(
+async def test_invalid_values_are_refused_before_sending(
     client: ConstantContact, ear: Ear, changes: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(errors.InvalidField) as caught:
@@ -96,13 +96,13 @@ async def test_what_the_service_would_refuse_is_not_sent(
     assert ear.calls == []
 
 
-async def test_a_second_campaign_of_a_name_is_a_conflict(client: ConstantContact) -> None:
+async def test_a_second_campaign_with_the_same_name_is_a_conflict(client: ConstantContact) -> None:
     await client.campaigns.create(samples.new_campaign("Winter"))
     with pytest.raises(errors.Conflict):
         await client.campaigns.create(samples.new_campaign("Winter"))
 
 
-async def test_a_deleted_campaign_is_not_found_but_listed_when_it_is_asked_for(
+async def test_a_deleted_campaign_is_not_found_but_listed_on_request(
     client: ConstantContact, stock: Stock
 ) -> None:
     campaign_id = await stock.id("campaignId")
@@ -113,7 +113,7 @@ async def test_a_deleted_campaign_is_not_found_but_listed_when_it_is_asked_for(
     assert [row.id async for row in client.campaigns.all(status="deleted")] == [campaign_id]
 
 
-async def test_a_campaign_goes_from_draft_over_scheduled_to_sent(
+async def test_a_campaign_goes_from_draft_to_scheduled_to_sent(
     client: ConstantContact, stock: Stock, sandbox: Sandbox
 ) -> None:
     await stock.bring(["contactId"])
@@ -126,7 +126,7 @@ async def test_a_campaign_goes_from_draft_over_scheduled_to_sent(
     assert (await client.tracking.campaign_summary(campaign_id)).sends == 1
 
 
-async def test_nothing_is_sent_now_unless_that_is_said(
+async def test_a_campaign_is_sent_now_only_on_request(
     client: ConstantContact, stock: Stock, ear: Ear
 ) -> None:
     campaign_id = await stock.id("campaignId")
@@ -136,7 +136,7 @@ async def test_nothing_is_sent_now_unless_that_is_said(
     assert ear.sent == {}
 
 
-async def test_a_schedule_is_changed_to_a_date_and_never_to_now(
+async def test_a_schedule_can_be_changed_only_to_a_date(
     client: ConstantContact, stock: Stock, ear: Ear
 ) -> None:
     await stock.bring(["scheduleId"])
@@ -151,7 +151,7 @@ async def test_a_schedule_is_changed_to_a_date_and_never_to_now(
     assert ear.calls == []
 
 
-async def test_a_campaign_taken_off_its_schedule_is_a_draft_again(
+async def test_an_unscheduled_campaign_is_a_draft_again(
     client: ConstantContact, stock: Stock
 ) -> None:
     await stock.bring(["scheduleId"])
@@ -180,7 +180,7 @@ async def test_row_30_the_id_of_a_schedule_may_be_a_number(
     assert schedule.id == "1"
 
 
-async def test_row_34_a_test_names_its_addresses_in_the_plural(
+async def test_row_34_a_test_uses_the_plural_name_for_addresses(
     client: ConstantContact, stock: Stock, ear: Ear
 ) -> None:
     campaign_id = await stock.id("campaignId")

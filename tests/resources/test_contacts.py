@@ -23,7 +23,7 @@ async def test_a_contact_is_found_by_its_address(client: ConstantContact, stock:
     assert await client.contacts.all(email="nobody@example.com").first() is None
 
 
-async def test_an_address_with_a_plus_arrives_as_it_is(
+async def test_a_plus_sign_in_an_address_arrives_unchanged(
     client: ConstantContact, stock: Stock, sandbox: Sandbox
 ) -> None:
     list_id = await stock.id("listId")
@@ -42,14 +42,16 @@ async def test_every_page_is_followed(client: ConstantContact, stock: Stock, ear
     assert len(ear.calls) == 3
 
 
-async def test_all_is_a_status_to_ask_for(client: ConstantContact, stock: Stock) -> None:
+async def test_contacts_can_be_filtered_by_status_all(
+    client: ConstantContact, stock: Stock
+) -> None:
     gone = await stock.id("contactId")
     await client.contacts.opt_out(gone)
     assert [c.id async for c in client.contacts.all(status="all")] == [gone]
     assert await client.contacts.all(status=models.ContactStatus.ACTIVE).collect() == []
 
 
-async def test_a_status_that_nobody_knows_is_refused_before_anything_is_sent(
+async def test_an_unknown_status_is_refused_before_sending(
     client: ConstantContact, ear: Ear
 ) -> None:
     with pytest.raises(errors.InvalidField, match="one of ALL, ACTIVE, UNCONFIRMED"):
@@ -57,7 +59,7 @@ async def test_a_status_that_nobody_knows_is_refused_before_anything_is_sent(
     assert ear.calls == []
 
 
-async def test_the_uuid_of_a_contact_comes_when_it_is_asked_for(
+async def test_the_uuid_of_a_contact_is_included_on_request(
     client: ConstantContact, stock: Stock
 ) -> None:
     await stock.bring(["contactId"])
@@ -69,7 +71,7 @@ async def test_the_uuid_of_a_contact_comes_when_it_is_asked_for(
     assert without.contact_id is None
 
 
-async def test_a_contact_that_signed_up_itself_says_so(
+async def test_a_contact_who_signed_up_has_the_opt_in_source_visitor(
     client: ConstantContact, stock: Stock
 ) -> None:
     written = samples.new_contact("ann@example.com", await stock.id("listId"))
@@ -77,7 +79,7 @@ async def test_a_contact_that_signed_up_itself_says_so(
     assert made.email_addresses[0].opt_in_source is models.ActionBy.ACTION_BY_VISITOR
 
 
-async def test_an_active_contact_of_that_address_is_a_conflict(
+async def test_an_active_contact_with_the_same_address_is_a_conflict(
     client: ConstantContact, stock: Stock
 ) -> None:
     await stock.bring(["contactId"])
@@ -101,7 +103,7 @@ async def test_an_active_contact_of_that_address_is_a_conflict(
         ),
     ],
 )
-async def test_what_the_service_would_refuse_is_not_sent(
+async def test_invalid_values_are_refused_before_sending(
     client: ConstantContact, ear: Ear, changes: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(errors.InvalidField) as caught:
@@ -112,7 +114,7 @@ async def test_what_the_service_would_refuse_is_not_sent(
     assert ear.calls == []
 
 
-async def test_row_46_changing_one_field_erases_none_of_the_others(
+async def test_row_46_changing_one_field_keeps_the_others(
     client: ConstantContact, stock: Stock, ear: Ear
 ) -> None:
     contact_id = await stock.id("contactId")
@@ -123,14 +125,14 @@ async def test_row_46_changing_one_field_erases_none_of_the_others(
     assert after == attrs.evolve(before, first_name="Anna", modified_date=after.modified_date)
 
 
-async def test_none_erases_what_it_is_given_for(client: ConstantContact, stock: Stock) -> None:
+async def test_none_erases_a_field(client: ConstantContact, stock: Stock) -> None:
     contact_id = await stock.id("contactId")
     changed = await client.contacts.update(contact_id, last_name=None)
     assert not changed.last_name
     assert changed.first_name == "Ann"
 
 
-async def test_row_46_a_replacement_erases_what_it_leaves_out(
+async def test_row_46_a_replacement_erases_fields_it_leaves_out(
     client: ConstantContact, stock: Stock
 ) -> None:
     await stock.bring(["contactId"])
@@ -140,13 +142,13 @@ async def test_row_46_a_replacement_erases_what_it_leaves_out(
     assert replaced.addresses == ()
 
 
-async def test_a_list_is_as_good_as_a_tuple(client: ConstantContact, stock: Stock) -> None:
+async def test_lists_are_accepted_in_place_of_tuples(client: ConstantContact, stock: Stock) -> None:
     contact_id, other = await stock.id("contactId"), await client.lists.create("B")
     changed = await client.contacts.update(contact_id, lists=[models.ContactListRef(other.id)])
     assert [ref.id for ref in changed.lists] == [other.id]
 
 
-async def test_row_36_the_service_opts_out_whom_others_would_delete(
+async def test_row_36_opt_out_keeps_the_contact(
     client: ConstantContact, stock: Stock, ear: Ear
 ) -> None:
     contact_id = await stock.id("contactId")
@@ -156,7 +158,7 @@ async def test_row_36_the_service_opts_out_whom_others_would_delete(
     assert not hasattr(client.contacts, "delete")
 
 
-async def test_a_contact_is_taken_off_one_list_or_all(
+async def test_a_contact_can_be_removed_from_one_list_or_all(
     client: ConstantContact, stock: Stock
 ) -> None:
     lists = [await client.lists.create(name) for name in "ABC"]
@@ -169,22 +171,20 @@ async def test_a_contact_is_taken_off_one_list_or_all(
     assert (await client.contacts.get(made.id)).lists == ()
 
 
-async def test_row_37_a_custom_field_keeps_the_name_that_contacts_have_for_it(
+async def test_row_37_custom_fields_keep_the_name_used_by_contacts(
     client: ConstantContact, stock: Stock
 ) -> None:
     made = await client.contacts.get(await stock.id("contactId"))
     assert [field.name for field in made.custom_fields] == ["CustomField1"]
 
 
-async def test_a_signup_form_says_where_people_sign_up(
-    client: ConstantContact, stock: Stock
-) -> None:
+async def test_a_signup_form_has_a_url(client: ConstantContact, stock: Stock) -> None:
     lists = (await stock.id("listId"),)
     form = await client.contacts.create_signup_form(models.SignupFormWrite(contact_lists=lists))
     assert (form.signup_form_url or "").startswith("http")
 
 
-async def test_a_lost_answer_to_a_new_contact_leads_to_no_second_one(
+async def test_a_lost_answer_to_create_makes_no_second_contact(
     client: ConstantContact, stock: Stock, sandbox: Sandbox
 ) -> None:
     list_id = await stock.id("listId")
@@ -195,7 +195,7 @@ async def test_a_lost_answer_to_a_new_contact_leads_to_no_second_one(
     assert await client.contacts.all(email="ann@example.com").first() is not None
 
 
-async def test_a_lost_answer_to_a_replacement_leads_to_the_same_once_more(
+async def test_a_lost_answer_to_a_replacement_is_retried(
     client: ConstantContact, stock: Stock, sandbox: Sandbox
 ) -> None:
     await stock.bring(["contactId"])

@@ -19,7 +19,7 @@ JSON = {"content-type": "application/json"}
 
 
 @pytest.mark.parametrize("status", ["ACTIVE", "active", models.EventStatus.ACTIVE])
-async def test_row_42_an_event_is_published_by_the_services_own_kind_of_patch(
+async def test_row_42_an_event_is_published_with_the_patch_of_the_service(
     client: ConstantContact, stock: Stock, ear: Ear, status: str
 ) -> None:
     event_id = await stock.id("eventId")
@@ -41,13 +41,15 @@ async def test_an_event_is_published_and_cancelled_by_name(
 
 
 @pytest.mark.parametrize("status", ["DRAFT", "COMPLETE", "DELETED", "OPEN"])
-async def test_no_other_status_can_be_set(client: ConstantContact, ear: Ear, status: str) -> None:
+async def test_no_other_event_status_can_be_set(
+    client: ConstantContact, ear: Ear, status: str
+) -> None:
     with pytest.raises(errors.InvalidField, match="one of ACTIVE, CANCELLED"):
         await client.events.set_status("7", status)
     assert ear.calls == []
 
 
-async def test_a_lost_answer_to_a_publication_leads_to_the_same_once_more(
+async def test_a_lost_answer_to_publish_is_retried(
     client: ConstantContact, stock: Stock, sandbox: Sandbox
 ) -> None:
     event_id = await stock.id("eventId")
@@ -56,7 +58,7 @@ async def test_a_lost_answer_to_a_publication_leads_to_the_same_once_more(
     assert len(sandbox.admin.requests("PATCH")) == 2
 
 
-async def test_a_listing_is_in_brief_and_get_has_the_rest(
+async def test_a_listing_has_summaries_and_get_has_the_rest(
     client: ConstantContact, stock: Stock
 ) -> None:
     event_id = await stock.id("eventId")
@@ -67,7 +69,7 @@ async def test_a_listing_is_in_brief_and_get_has_the_rest(
     assert event.track_information.guest_limit == 3
 
 
-async def test_row_46_changing_one_field_erases_none_of_the_others(
+async def test_row_46_changing_one_field_keeps_the_others(
     client: ConstantContact, stock: Stock
 ) -> None:
     event_id = await stock.id("eventId")
@@ -76,7 +78,7 @@ async def test_row_46_changing_one_field_erases_none_of_the_others(
     assert after == attrs.evolve(before, title="A night of cake", updated_date=after.updated_date)
 
 
-async def test_row_46_a_replacement_erases_what_it_leaves_out(
+async def test_row_46_a_replacement_erases_fields_it_leaves_out(
     client: ConstantContact, stock: Stock
 ) -> None:
     replaced = await client.events.replace(samples.event(await stock.id("eventId")))
@@ -107,7 +109,7 @@ async def test_the_status_of_an_event_cannot_be_changed_by_an_update(
         ),
     ],
 )
-async def test_what_the_service_would_refuse_is_not_sent(
+async def test_invalid_values_are_refused_before_sending(
     client: ConstantContact, ear: Ear, changes: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(errors.InvalidField) as caught:
@@ -117,7 +119,7 @@ async def test_what_the_service_would_refuse_is_not_sent(
 
 
 @pytest.mark.parametrize("scope", ["REGISTRANT", "registrant", "REGISTRANTS"])
-async def test_row_38_registrants_is_sent_whichever_of_both_is_given(
+async def test_row_38_registrants_is_sent_for_either_spelling(
     client: ConstantContact, stock: Stock, ear: Ear, scope: str
 ) -> None:
     event_id = await stock.id("eventId")
@@ -127,7 +129,7 @@ async def test_row_38_registrants_is_sent_whichever_of_both_is_given(
     assert ear.sent["fee_scope"] == "REGISTRANTS"
 
 
-async def test_row_38_a_fee_that_came_with_the_other_word_is_read_and_goes_back_with_ours(
+async def test_row_38_a_fee_with_the_other_spelling_is_sent_back_with_ours(
     client: ConstantContact, sandbox: Sandbox, ear: Ear
 ) -> None:
     row = {"id": "7", "label": "Dinner", "fee": 20.0, "fee_scope": "REGISTRANT"}
@@ -138,7 +140,7 @@ async def test_row_38_a_fee_that_came_with_the_other_word_is_read_and_goes_back_
     assert ear.sent["fee_scope"] == "REGISTRANTS"
 
 
-async def test_fees_live_and_die_with_their_event(client: ConstantContact, stock: Stock) -> None:
+async def test_fees_are_created_changed_and_deleted(client: ConstantContact, stock: Stock) -> None:
     await stock.bring(["feeId"])
     event_id, fee_id = stock["eventId"], stock["feeId"]
     assert len(await client.events.fees(event_id)) == 2
@@ -149,7 +151,9 @@ async def test_fees_live_and_die_with_their_event(client: ConstantContact, stock
         await client.events.get_fee(event_id, fee_id)
 
 
-async def test_the_last_fee_of_an_event_stays(client: ConstantContact, stock: Stock) -> None:
+async def test_the_last_fee_of_an_event_cannot_be_deleted(
+    client: ConstantContact, stock: Stock
+) -> None:
     event_id = await stock.id("eventId")
     fee = await client.events.create_fee(event_id, samples.new_fee("Dinner"))
     with pytest.raises(errors.APIError):
@@ -169,7 +173,7 @@ async def test_row_41_an_item_with_attributes_has_no_quantity_of_its_own(
     assert [attribute.id for attribute in item.attributes] == [stock["attributeId"]]
 
 
-async def test_row_39_an_attribute_is_changed_under_its_own_address(
+async def test_row_39_an_attribute_is_changed_at_its_own_url(
     client: ConstantContact, stock: Stock, ear: Ear
 ) -> None:
     await stock.bring(["attributeId"])
@@ -179,7 +183,9 @@ async def test_row_39_an_attribute_is_changed_under_its_own_address(
     assert ear.calls[-1].path == "/eventspot/events/{}/items/{}/attributes/{}".format(*at)
 
 
-async def test_an_item_keeps_what_is_not_changed(client: ConstantContact, stock: Stock) -> None:
+async def test_updating_an_item_keeps_its_other_fields(
+    client: ConstantContact, stock: Stock
+) -> None:
     await stock.bring(["itemId"])
     changed = await client.events.update_item(stock["eventId"], stock["itemId"], price=0.0)
     assert (changed.price, changed.name, changed.per_registrant_limit) == (0.0, "Apron", 2)
@@ -195,7 +201,7 @@ async def test_an_item_keeps_what_is_not_changed(client: ConstantContact, stock:
         ({"show_quantity_available": None}, "show_quantity_available"),
     ],
 )
-async def test_a_change_of_an_item_that_would_be_refused_costs_no_call(
+async def test_an_invalid_item_update_makes_no_call(
     client: ConstantContact, ear: Ear, changes: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(errors.InvalidField) as caught:
@@ -216,7 +222,7 @@ async def test_a_change_of_an_item_that_would_be_refused_costs_no_call(
         ({"quantity_total": -2}, "quantity_total"),
     ],
 )
-async def test_a_promotion_code_that_would_be_refused_is_not_sent(
+async def test_an_invalid_promotion_code_is_not_sent(
     client: ConstantContact, ear: Ear, changes: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(errors.InvalidField) as caught:
@@ -227,7 +233,7 @@ async def test_a_promotion_code_that_would_be_refused_is_not_sent(
     assert ear.calls == []
 
 
-async def test_a_promotion_code_without_limit_says_minus_one(
+async def test_a_promotion_code_without_a_limit_is_minus_one(
     client: ConstantContact, stock: Stock
 ) -> None:
     await stock.bring(["promocodeId"])
@@ -238,7 +244,7 @@ async def test_a_promotion_code_without_limit_says_minus_one(
     assert paused.discount_percent == 10
 
 
-async def test_ids_of_43_characters_are_sent_whole(
+async def test_ids_of_43_characters_are_sent_in_full(
     client: ConstantContact, stock: Stock, ear: Ear
 ) -> None:
     await stock.bring(["promocodeId"])
@@ -247,7 +253,7 @@ async def test_ids_of_43_characters_are_sent_whole(
     assert ear.calls[-1].path.endswith("/" + stock["promocodeId"])
 
 
-async def test_whoever_registers_for_a_published_event_can_be_read(
+async def test_registrants_of_a_published_event_can_be_read(
     client: ConstantContact, stock: Stock
 ) -> None:
     await stock.bring(["feeId", "registrantId"])
@@ -270,7 +276,7 @@ async def test_row_40_guests_are_read_under_every_name(
     assert [guest.guest_id for guest in detail.guests.guest_info] == ["9"]
 
 
-async def test_a_page_of_events_is_of_1_to_50_rows_and_one_of_registrants_of_any_number(
+async def test_pages_of_events_have_1_to_50_rows_and_pages_of_registrants_any_number(
     client: ConstantContact,
 ) -> None:
     with pytest.raises(errors.InvalidField, match="from 1 to 50"):

@@ -34,7 +34,7 @@ def arm(sandbox: Sandbox, *pages: tuple[list[str], str | None]) -> None:
         sandbox.admin.fault("answer", status=200, headers=JSON, body=json.dumps(document))
 
 
-async def test_no_page_is_asked_for_before_it_is_needed(
+async def test_pages_are_requested_lazily(
     client: ConstantContact, sandbox: Sandbox, ear: Ear
 ) -> None:
     arm(sandbox, (["1", "2"], "/v2/contacts?next=b"), (["3", "4"], "/v2/contacts?next=c"))
@@ -46,7 +46,7 @@ async def test_no_page_is_asked_for_before_it_is_needed(
     assert len(ear.calls) == 1
 
 
-async def test_a_listing_that_is_awaited_says_how_to_read_it(
+async def test_awaiting_a_listing_explains_how_to_read_it(
     client: ConstantContact, ear: Ear
 ) -> None:
     for listing in (
@@ -65,7 +65,7 @@ async def test_a_listing_that_is_awaited_says_how_to_read_it(
     assert ear.calls == []
 
 
-async def test_the_first_row_may_lie_behind_an_empty_page(
+async def test_an_empty_page_does_not_end_a_listing(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     arm(sandbox, ([], "/v2/contacts?next=b"), (["3"], None))
@@ -74,13 +74,15 @@ async def test_the_first_row_may_lie_behind_an_empty_page(
     assert first.id == "3"
 
 
-async def test_pages_come_as_they_are(client: ConstantContact, sandbox: Sandbox) -> None:
+async def test_pages_can_be_iterated_one_by_one(client: ConstantContact, sandbox: Sandbox) -> None:
     arm(sandbox, (["1", "2"], "/v2/contacts?next=b"), (["3"], None))
     pages = [[row.id for row in page] async for page in client.contacts.all().pages()]
     assert pages == [["1", "2"], ["3"]]
 
 
-async def test_a_listing_begins_anew_each_time(client: ConstantContact, sandbox: Sandbox) -> None:
+async def test_each_iteration_starts_from_the_first_page(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
     listing = client.contacts.all(email="ann@example.com")
     for _ in range(2):
         arm(sandbox, (["1"], "/v2/contacts?next=b"), (["2"], None))
@@ -91,7 +93,7 @@ async def test_a_listing_begins_anew_each_time(client: ConstantContact, sandbox:
     ] * 2
 
 
-async def test_cursors_that_go_round_in_a_circle_end_the_iteration(
+async def test_a_cycle_of_cursors_ends_the_iteration(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     arm(sandbox, (["1"], "/v2/contacts?next=b"), (["2"], "/v2/contacts?next=b"))
@@ -101,17 +103,19 @@ async def test_cursors_that_go_round_in_a_circle_end_the_iteration(
         await anext(rows)
 
 
-async def test_a_link_without_a_cursor_is_no_end(client: ConstantContact, sandbox: Sandbox) -> None:
+async def test_a_next_link_without_a_cursor_is_an_error(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
     arm(sandbox, (["1"], "/v2/contacts?page=2"))
     with pytest.raises(errors.PaginationError, match="no cursor"):
         await client.contacts.all().collect()
 
 
-async def test_a_listing_says_what_it_lists(client: ConstantContact) -> None:
+async def test_the_repr_of_a_listing_names_what_it_lists(client: ConstantContact) -> None:
     assert repr(client.lists.contacts("7")) == "<Listing of contacts of list 7>"
 
 
-def test_ids_in_a_path_cannot_leave_their_place() -> None:
+def test_ids_cannot_escape_their_path_segment() -> None:
     assert path_to("/lists/{}", "b?c#d%") == "/lists/b%3Fc%23d%25"
     assert path_to("/events/{}", "Ab-_=") == "/events/Ab-_%3D"
     for wrong in ("", ".", "..", "../7", "a/b", "a\\b", "7\n", "7 8", "x" * 201):
@@ -130,7 +134,7 @@ def test_several_ids_are_joined_by_commas() -> None:
             joined_ids(wrong)
 
 
-def test_values_are_written_as_the_service_writes_them() -> None:
+def test_query_values_are_formatted_as_the_service_does() -> None:
     east = timezone(timedelta(hours=-4))
     values = {
         "a": None,
@@ -153,13 +157,13 @@ def test_values_are_written_as_the_service_writes_them() -> None:
 
 
 @given(st.datetimes(min_value=datetime(1900, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001  # hypothesis wants it naive
-def test_a_date_in_a_query_is_the_same_moment_to_the_millisecond(moment: datetime) -> None:
+def test_a_date_in_a_query_is_exact_to_the_millisecond(moment: datetime) -> None:
     read = datetime.fromisoformat(text_of(moment))
     assert timedelta(0) <= moment - read < timedelta(milliseconds=1)
 
 
 @pytest.mark.parametrize("word", ["ACTIVE", "active", "Active", ContactStatus.ACTIVE])
-def test_a_word_is_one_of_those_that_are_allowed_in_any_case(word: str) -> None:
+def test_an_enum_argument_is_accepted_in_any_case(word: str) -> None:
     assert one_of("status", word, ContactStatus) == "ACTIVE"
     with pytest.raises(errors.InvalidField, match="status is 'x': one of ACTIVE, UNCONFIRMED"):
         one_of("status", "x", ContactStatus)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 JSON = {"content-type": "application/json"}
 
 
-async def test_lists_come_as_a_list_in_one_call(client: ConstantContact, ear: Ear) -> None:
+async def test_all_lists_are_returned_in_one_call(client: ConstantContact, ear: Ear) -> None:
     for name in ("Guests", "Friends"):
         await client.lists.create(name)
     ear.calls.clear()
@@ -27,12 +27,12 @@ async def test_lists_come_as_a_list_in_one_call(client: ConstantContact, ear: Ea
     assert ear.requests == ["GET /lists"]
 
 
-async def test_a_flag_that_is_not_wanted_is_not_sent(client: ConstantContact, ear: Ear) -> None:
+async def test_a_false_flag_is_not_sent(client: ConstantContact, ear: Ear) -> None:
     await client.lists.all()
     assert ear.calls[-1].query == ()
 
 
-async def test_a_date_without_a_time_zone_is_refused_before_anything_is_sent(
+async def test_a_date_without_a_time_zone_is_refused_before_sending(
     client: ConstantContact, ear: Ear
 ) -> None:
     with pytest.raises(errors.InvalidField, match=r"^modified_since is '2024.*time zone"):
@@ -40,7 +40,7 @@ async def test_a_date_without_a_time_zone_is_refused_before_anything_is_sent(
     assert ear.calls == []
 
 
-async def test_a_status_is_taken_as_a_member_or_in_any_case(
+async def test_a_status_may_be_an_enum_member_or_text_in_any_case(
     client: ConstantContact, ear: Ear
 ) -> None:
     first = await client.lists.create("A", status=models.ContactListStatus.HIDDEN)
@@ -52,7 +52,7 @@ async def test_a_status_is_taken_as_a_member_or_in_any_case(
 @pytest.mark.parametrize(
     ("name", "status", "field"), [("x" * 256, "ACTIVE", "name"), ("x", "GONE", "status")]
 )
-async def test_what_the_service_would_refuse_is_not_sent(
+async def test_invalid_values_are_refused_before_sending(
     client: ConstantContact, ear: Ear, name: str, status: str, field: str
 ) -> None:
     with pytest.raises(errors.InvalidField) as caught:
@@ -66,13 +66,13 @@ async def test_row_31_a_list_can_be_created_as_removed(client: ConstantContact) 
     assert made.status is models.ContactListStatus.REMOVED
 
 
-async def test_a_second_list_of_a_name_is_a_conflict(client: ConstantContact) -> None:
+async def test_a_second_list_with_the_same_name_is_a_conflict(client: ConstantContact) -> None:
     await client.lists.create("Guests")
     with pytest.raises(errors.Conflict):
         await client.lists.create("Guests")
 
 
-async def test_row_46_changing_one_field_erases_none_of_the_others(
+async def test_row_46_changing_one_field_keeps_the_others(
     client: ConstantContact, ear: Ear
 ) -> None:
     made = await client.lists.create("Guests", status="HIDDEN")
@@ -82,7 +82,7 @@ async def test_row_46_changing_one_field_erases_none_of_the_others(
     assert ear.requests == [f"GET /lists/{made.id}", f"PUT /lists/{made.id}"]
 
 
-async def test_what_the_service_sent_beyond_the_reference_goes_back(
+async def test_undocumented_fields_are_sent_back(
     sandbox: Sandbox, client: ConstantContact, ear: Ear
 ) -> None:
     row = {"id": 7, "name": "Guests", "status": "ACTIVE", "colour": "green"}
@@ -103,7 +103,7 @@ async def test_what_the_service_sent_beyond_the_reference_goes_back(
         ({"status": "GONE"}, "ACTIVE"),
     ],
 )
-async def test_a_change_that_cannot_be_made_costs_no_call(
+async def test_an_invalid_change_makes_no_call(
     client: ConstantContact, ear: Ear, wrong: dict[str, Any], rule: str
 ) -> None:
     with pytest.raises(errors.InvalidField, match=rule):
@@ -111,7 +111,7 @@ async def test_a_change_that_cannot_be_made_costs_no_call(
     assert ear.calls == []
 
 
-async def test_a_word_of_the_services_own_goes_back_as_it_came(
+async def test_an_unknown_enum_value_is_sent_back_unchanged(
     sandbox: Sandbox, client: ConstantContact, ear: Ear
 ) -> None:
     row = {"id": "7", "name": "Guests", "status": "FROZEN"}
@@ -132,7 +132,7 @@ async def test_row_30_a_numeric_id_is_the_same_id(
     assert found.id == "7"
 
 
-async def test_the_members_of_a_list_are_those_that_were_put_on_it(
+async def test_list_members_are_the_contacts_on_the_list(
     client: ConstantContact,
 ) -> None:
     first, second = await client.lists.create("A"), await client.lists.create("B")
@@ -145,7 +145,7 @@ async def test_the_members_of_a_list_are_those_that_were_put_on_it(
     assert (await client.lists.get(first.id)).contact_count == 2
 
 
-async def test_members_are_narrowed_to_those_that_changed(
+async def test_members_can_be_filtered_by_modification_date(
     sandbox: Sandbox, client: ConstantContact
 ) -> None:
     made = await client.lists.create("A")
@@ -157,7 +157,7 @@ async def test_members_are_narrowed_to_those_that_changed(
     assert [contact.email for contact in recent] == ["bob@example.com"]
 
 
-async def test_row_48_a_page_may_hold_a_row_more_than_was_asked(
+async def test_row_48_a_page_may_have_one_row_more_than_requested(
     sandbox: Sandbox, client: ConstantContact
 ) -> None:
     rows = [{"id": str(number)} for number in range(3)]
@@ -167,7 +167,7 @@ async def test_row_48_a_page_may_hold_a_row_more_than_was_asked(
 
 
 @pytest.mark.parametrize("limit", [0, 501])
-async def test_a_page_is_of_1_to_500_rows(client: ConstantContact, limit: int) -> None:
+async def test_page_sizes_are_1_to_500(client: ConstantContact, limit: int) -> None:
     with pytest.raises(errors.InvalidField, match="from 1 to 500"):
         client.lists.contacts("7", limit=limit)
 
@@ -193,14 +193,14 @@ WRITABLE = {
 
 
 @pytest.mark.parametrize(("typed", "written"), WRITABLE.items())
-def test_what_update_takes_is_what_its_model_writes(
+def test_update_accepts_exactly_the_fields_that_its_model_writes(
     typed: type[Any], written: type[attrs.AttrsInstance]
 ) -> None:
     names = {field.name for field in attrs.fields(written)} - {"extra"}
     assert set(typed.__annotations__) == names
 
 
-async def test_a_dict_where_a_model_belongs_is_refused_with_argument_and_model(
+async def test_a_dict_in_place_of_a_model_is_refused_with_argument_and_model(
     client: ConstantContact, ear: Ear
 ) -> None:
     given: Any = {"id": "7", "name": "Guests"}
@@ -211,7 +211,7 @@ async def test_a_dict_where_a_model_belongs_is_refused_with_argument_and_model(
 
 
 @pytest.mark.parametrize("body", ["<html>", "", '{"id": "7"', '{"name": 5}'])
-async def test_an_answer_that_cannot_be_read_does_not_hide_that_the_list_was_created(
+async def test_an_unreadable_answer_error_says_that_the_list_was_created(
     client: ConstantContact, sandbox: Sandbox, ear: Ear, body: str
 ) -> None:
     sandbox.admin.fault("answer", status=201, headers=JSON, body=body)
@@ -222,7 +222,7 @@ async def test_an_answer_that_cannot_be_read_does_not_hide_that_the_list_was_cre
     assert ear.requests == ["POST /lists"]
 
 
-async def test_an_answer_to_a_read_that_cannot_be_read_says_nothing_of_a_change(
+async def test_an_unreadable_answer_to_a_read_does_not_mention_a_change(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("answer", status=200, headers=JSON, body="<html>", times=3)

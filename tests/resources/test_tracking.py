@@ -32,7 +32,7 @@ async def sent(client: ConstantContact, stock: Stock) -> models.Campaign:
     return await client.campaigns.get(campaign_id)
 
 
-async def test_the_summary_counts_what_the_reports_list(
+async def test_the_summary_agrees_with_the_reports(
     client: ConstantContact, sent: models.Campaign
 ) -> None:
     summary = await client.tracking.campaign_summary(sent.id)
@@ -42,7 +42,7 @@ async def test_the_summary_counts_what_the_reports_list(
         assert getattr(summary, name) == len(rows), name
 
 
-async def test_the_report_of_everything_holds_every_other(
+async def test_the_report_of_all_activity_contains_the_others(
     client: ConstantContact, sent: models.Campaign
 ) -> None:
     counts = Counter(
@@ -53,7 +53,7 @@ async def test_the_report_of_everything_holds_every_other(
         assert counts[f"EMAIL_{name.upper().removesuffix('S')}"] == len(rows), name
 
 
-async def test_what_contacts_did_adds_up_to_what_was_done_with_the_campaign(
+async def test_contact_reports_add_up_to_the_campaign_report(
     client: ConstantContact, sent: models.Campaign
 ) -> None:
     opens = 0
@@ -65,7 +65,7 @@ async def test_what_contacts_did_adds_up_to_what_was_done_with_the_campaign(
     assert opens == (await client.tracking.campaign_summary(sent.id)).opens
 
 
-async def test_clicks_are_narrowed_to_one_link(
+async def test_clicks_can_be_filtered_by_link(
     client: ConstantContact, sent: models.Campaign
 ) -> None:
     (link,) = sent.click_through_details
@@ -77,14 +77,14 @@ async def test_clicks_are_narrowed_to_one_link(
     assert {(row.link_uri, row.contact_id) for row in of_reader} == {(link.url, reader)}
 
 
-async def test_a_report_begins_where_it_is_asked_to(
+async def test_a_report_starts_at_the_requested_date(
     client: ConstantContact, sent: models.Campaign, sandbox: Sandbox
 ) -> None:
     later = datetime.fromtimestamp(sandbox.admin.time(), UTC) + timedelta(hours=1)
     assert await client.tracking.campaign_sends(sent.id, created_since=later).collect() == []
 
 
-async def test_row_35_names_in_camel_case_are_sent_as_they_are(
+async def test_row_35_camel_case_parameter_names_are_sent_unchanged(
     client: ConstantContact, sent: models.Campaign, ear: Ear
 ) -> None:
     reader = await client.tracking.campaign_sends(sent.id).first()
@@ -96,7 +96,7 @@ async def test_row_35_names_in_camel_case_are_sent_as_they_are(
 
 
 @pytest.mark.parametrize("campaign_id", [1100394165290, "1100394165290"])
-async def test_row_30_the_campaign_of_a_row_is_text_also_when_it_came_as_a_number(
+async def test_row_30_the_campaign_id_of_a_row_is_always_text(
     client: ConstantContact, sandbox: Sandbox, campaign_id: object
 ) -> None:
     rows = [{"activity_type": "EMAIL_OPEN", "campaign_id": campaign_id, "contact_id": 7}]
@@ -107,7 +107,7 @@ async def test_row_30_the_campaign_of_a_row_is_text_also_when_it_came_as_a_numbe
     assert (row.campaign_id, row.contact_id) == ("1100394165290", "7")
 
 
-async def test_an_activity_or_a_code_that_nobody_knows_is_no_error(
+async def test_unknown_activity_types_and_codes_are_accepted(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     rows = [{"activity_type": "EMAIL_ARCHIVE", "bounce_code": "Q"}]
@@ -120,7 +120,7 @@ async def test_an_activity_or_a_code_that_nobody_knows_is_no_error(
 
 @pytest.mark.parametrize("subject", ["campaign", "contact"])
 @pytest.mark.parametrize("name", [*REPORTS, "activities"])
-async def test_a_page_is_of_1_to_500_rows(
+async def test_page_sizes_are_1_to_500(
     client: ConstantContact, ear: Ear, subject: str, name: str
 ) -> None:
     report: Any = getattr(client.tracking, f"{subject}_{name}")

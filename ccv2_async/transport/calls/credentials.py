@@ -337,11 +337,13 @@ def _checked(secret: Secret[str], what: str, argument: str, variable: str) -> Se
     flaw = _flaw_of(secret.reveal())
     if flaw is None:
         return secret
-    raise MissingCredentials(
-        f"No {what}: give {argument} or set {variable}. Nothing was sent."
-        if flaw == "empty"
-        else f"The {what} {flaw}. Nothing was sent."
-    )
+    if flaw == "empty":
+        raise MissingCredentials(
+            f"No {what}: give {argument} or set {variable}. Nothing was sent.",
+            subject=what,
+            variable=variable,
+        )
+    raise MissingCredentials(f"The {what} {flaw}. Nothing was sent.")
 
 
 def _flaw_of(value: Any) -> str | None:

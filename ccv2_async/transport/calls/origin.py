@@ -45,7 +45,7 @@ def checked_origin(url: str) -> str:
         raise InvalidField("base_url", url, rule) from None
     if parts.scheme == "http" and not _stays_here(parts.hostname):
         logger.warning(
-            "base_url is http, so the key and the token go to %s in clear; use https.",
+            "The base URL is http, so the key and the token go to %s unencrypted; use https.",
             parts.hostname,
         )
     return url.rstrip("/")

@@ -91,7 +91,7 @@ class Judge:
             case Happening.REDIRECTED:
                 error = errors.UnexpectedRedirect(
                     f"{call.what}: the service answered {status}, a redirect. It was not followed, "
-                    "so that the credentials go nowhere else; check base_url.",
+                    "so that the credentials go nowhere else; check the base URL (CCV2_BASE_URL).",
                     status=status,
                 )
             case Happening.OVER_DAY:
@@ -136,7 +136,8 @@ class Judge:
         elif connecting:
             error = errors.ConnectFailed(
                 f"{call.what}: no connection to {self._host} ({told}). "
-                "Nothing was sent; check the network and base_url, then try again."
+                "Nothing was sent; check the network and the base URL (CCV2_BASE_URL), then try "
+                "again."
             )
         else:
             error = errors.ConnectionLost(f"{call.what}: {done} ({told}).", sent=sent)

@@ -278,6 +278,8 @@ def _open_regular(path: str, label: str, roots: tuple[str, ...]) -> tuple[int, F
         raise FileRefused(label, "its name holds a character that no file name can") from error
     except OSError as error:
         reason = _REASONS.get(error.errno or 0, f"it cannot be opened ({_strerror(error)})")
+        if error.errno == errno.ENOENT and os.path.islink(path):  # noqa: PTH114  # a plain string
+            reason += ": it is a link to a file that does not exist"
         raise FileRefused(label, reason) from error
     try:
         found = os.fstat(descriptor)

@@ -103,6 +103,6 @@ def parse_proxy(url: str) -> httpx.Proxy:
     else:
         return proxy
     raise UsageError(
-        f"The proxy, given as proxy= or by the environment, cannot be used: {why}. Nothing was "
-        "sent."
+        f"The proxy cannot be used: {why}. It comes from the client's proxy option or from the "
+        "environment. Nothing was sent."
     )

@@ -10,7 +10,7 @@ from ccv2_async import errors
 from ccv2_async.transport.files.sources import PathSource
 from ccv2_async.transport.quota.budget import Lane
 from ccv2_async.uploads.many.folders import check_depth, check_names
-from ccv2_async.uploads.many.plan import Entry, storable
+from ccv2_async.uploads.many.journal import JournalEntry, storable
 from ccv2_async.uploads.prepare import empty, prepare
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 async def describe(
     file: FileToUpload, options: Options, threads: FileThreads
-) -> tuple[Upload, Entry]:
+) -> tuple[Upload, JournalEntry]:
     """The upload, and its row as it would be now.
 
     Raises:
@@ -52,7 +52,7 @@ async def describe(
     size, written_ns = await _state(upload.source, threads)
     if size == 0:
         raise empty(upload.source.name)  # before it costs a call, and in a dry run too
-    entry = Entry(
+    entry = JournalEntry(
         path=storable(path or file.label),
         folder=storable("/".join((upload.folder_id, *file.folders))),
         name=upload.name,

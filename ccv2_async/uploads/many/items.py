@@ -199,7 +199,7 @@ async def _expanded(
                 below = (*given.folders, *folders) if keep_folders else given.folders
                 yield attrs.evolve(given, file=file, folders=below, name=None)
     if not found:
-        yield FileRefused(given.label, "there is no file in this folder")
+        yield FileRefused(given.label, "there are no files in this folder")
 
 
 async def _walk(
@@ -213,15 +213,19 @@ async def _walk(
     try:
         files, folders = await threads.run(_entries, folder, own)
     except OSError as error:
-        yield FileRefused(printable(folder), f"the folder cannot be read ({error.strerror})"), names
+        yield (
+            FileRefused(printable(folder), f"this folder cannot be read ({error.strerror})"),
+            names,
+        )
         return
     for path in files:
         yield path, names
     for name in folders:
         path = os.path.join(folder, name)  # noqa: PTH118  # keeps the path as given
         if keep_folders and (reason := _refusal_of(name)):
-            if await threads.run(_count_below, path, own):
-                yield FileRefused(path, reason), names
+            if count := await threads.run(_count_below, path, own):
+                held = "1 file" if count == 1 else f"{count:,} files"
+                yield FileRefused(path, f"{reason}; it holds {held}"), names
             continue
         below = _walk(path, (*names, name), threads, own, keep_folders=keep_folders)
         async with aclosing(below) as walk:

@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import fcntl
 import os
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 import attrs
 
 from ccv2_async.errors import InvalidField, JournalError, UsageError
 from ccv2_async.transport.files.threads import FileThreads
-from ccv2_async.uploads.many.plan import Entry
-from ccv2_async.uploads.many.results import BulkState
+from ccv2_async.uploads.ledger import BulkState, Entry
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
 
     import aiosqlite
 
-__all__ = ["SUFFIXES", "Journal", "JournalFiles", "Memory", "NoJournal", "entries", "retry_files"]
+__all__ = ["SUFFIXES", "Journal", "JournalEntry", "JournalFiles", "read_journal", "retry_files"]
 
 VERSION = "1"
 
@@ -56,7 +55,22 @@ CREATE TABLE files (
 )
 
 
-_COLUMNS = tuple(field.name for field in attrs.fields(Entry))
+_COLUMNS = (
+    "path",
+    "folder",
+    "name",
+    "size",
+    "written_ns",
+    "state",
+    "since",
+    "file_id",
+    "folder_id",
+    "token",
+    "status",
+    "final",
+    "error",
+    "updated",
+)
 _UPSERT = (
     f"INSERT OR REPLACE INTO files ({', '.join(_COLUMNS)}) "  # noqa: S608  # our own names
     f"VALUES ({', '.join('?' * len(_COLUMNS))})"
@@ -69,6 +83,57 @@ _PORTION = (
     f"SELECT {', '.join(_COLUMNS)} FROM files WHERE (path, folder, name) > (?, ?, ?) "  # noqa: S608  # our own names
     "ORDER BY path, folder, name LIMIT 500"
 )
+
+
+_COPIES = "further copies in the folder: "
+
+
+@attrs.frozen(kw_only=True)
+class JournalEntry(Entry):
+    """One row of a journal.
+
+    Attributes:
+        path: The file's absolute path.
+        folder: Where it goes: the folder's id, and the names of folders below it.
+    """
+
+    path: str
+    folder: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells one file of a journal from the others."""
+        return self.path, self.folder, self.name
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The row's columns."""
+        error = self.error
+        if self.duplicates and not error:
+            error = _COPIES + ", ".join(self.duplicates)
+        row = {**attrs.asdict(self), "state": self.state.value, "token": self.token}
+        row["error"] = error.encode("utf-8", "backslashreplace").decode("utf-8")
+        return {name: row[name] for name in _COLUMNS}
+
+    @classmethod
+    def from_row(cls, columns: Iterable[Any]) -> Self:
+        """Return the entry that a row holds.
+
+        Raises:
+            ValueError: The row says what no journal of this version does.
+        """
+        row = dict(zip(_COLUMNS, columns, strict=True))
+        token, error = row.pop("token"), row.pop("error")
+        copies = error.removeprefix(_COPIES)
+        if copies != error:
+            row["duplicates"], error = copies.split(", "), ""
+        return cls(**row, tokens=[token] if token else (), error=error)
+
+
+def storable(path: str) -> str:
+    """Return the path as text that a database takes; other paths give other texts."""
+    escaped = path.replace("\\", "\\\\")
+    return escaped.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class JournalFiles:
@@ -109,44 +174,6 @@ def _identity(path: str) -> tuple[int, int] | None:
     except (OSError, ValueError):
         return None
     return state.st_dev, state.st_ino
-
-
-class Memory(Protocol):
-    """What a bulk upload remembers of its files."""
-
-    async def find(self, entry: Entry) -> Entry | None:
-        """The row that is kept of the same file, or None."""
-        ...
-
-    async def write(self, entry: Entry) -> None:
-        """Return once the row is kept."""
-        ...
-
-    async def file_ids(self) -> list[str]:
-        """The ids of all files that were accepted, the latest last."""
-        ...
-
-    async def aclose(self) -> None:
-        """Let go of it."""
-        ...
-
-
-class NoJournal:
-    """What a bulk upload without a journal remembers: nothing."""
-
-    async def find(self, entry: Entry) -> Entry | None:  # noqa: ARG002  # as every memory
-        """None."""
-        return None
-
-    async def write(self, entry: Entry) -> None:
-        """Nothing."""
-
-    async def file_ids(self) -> list[str]:
-        """None."""
-        return []
-
-    async def aclose(self) -> None:
-        """Nothing."""
 
 
 class Journal:
@@ -209,7 +236,7 @@ class Journal:
         account: str,
         base_url: str,
         now: Callable[[], float],
-    ) -> Self | NoJournal:
+    ) -> Self | None:
         """What the file `path` says for a dry run: it is not made, not changed and not locked.
 
         Args:
@@ -224,7 +251,7 @@ class Journal:
                 made there.
         """
         if not await threads.run(_has_content, path):
-            return NoJournal()
+            return None
         journal = cls(path, await _connect(path, threads), None, now)
         ours = False
         try:
@@ -232,7 +259,7 @@ class Journal:
         finally:
             if not ours:
                 await journal.aclose()
-        return journal if ours else NoJournal()
+        return journal if ours else None
 
     async def _check(self, about: dict[str, str], *, make: bool) -> bool:
         """Whether it is a journal now, and ours; an empty file is made one on demand."""
@@ -285,16 +312,16 @@ class Journal:
         """
         return list(await self._database.execute_fetchall(statement, values))
 
-    async def find(self, entry: Entry) -> Entry | None:
+    async def find(self, key: tuple[str, str, str], /) -> JournalEntry | None:
         """The row that is kept of the same file, or None.
 
         Raises:
             JournalError: It cannot be read, or says what no journal of this version does.
         """
-        rows = await self._rows("path=? AND folder=? AND name=?", entry.key)
+        rows = await self._rows("path=? AND folder=? AND name=?", key)
         return rows[0] if rows else None
 
-    async def write(self, entry: Entry) -> None:
+    async def write(self, entry: JournalEntry, /) -> None:
         """Return once the row is on disk; it gets there also when the caller is cancelled.
 
         Raises:
@@ -302,10 +329,9 @@ class Journal:
         """
         import sqlite3  # noqa: PLC0415  # only with a journal
 
-        error = entry.error.encode("utf-8", "backslashreplace").decode("utf-8")
-        kept = attrs.evolve(entry, updated=self._now(), error=error)
+        kept = attrs.evolve(entry, updated=self._now())
         try:
-            await self._do(_UPSERT, attrs.astuple(kept))
+            await self._do(_UPSERT, list(kept.row.values()))
         except sqlite3.Error as trouble:
             raise JournalError(
                 f"{self._path}: the journal cannot be written ({trouble}), so the upload was "
@@ -321,10 +347,10 @@ class Journal:
         query = "SELECT file_id FROM files WHERE file_id != '' ORDER BY since"
         return [row[0] for row in await self._read(query)]
 
-    async def _rows(self, which: str, values: Iterable[str]) -> list[Entry]:
+    async def _rows(self, which: str, values: Iterable[str]) -> list[JournalEntry]:
         query = f"SELECT {', '.join(_COLUMNS)} FROM files WHERE {which}"  # noqa: S608  # our own words
         try:
-            return [Entry(*row) for row in await self._read(query, values)]
+            return [JournalEntry.from_row(row) for row in await self._read(query, values)]
         except ValueError as trouble:
             raise self._unreadable(trouble) from None
 
@@ -398,25 +424,28 @@ async def retry_files(
         await threads.aclose()
 
 
-async def entries(path: str) -> AsyncGenerator[Entry, None]:
-    """The rows of a journal, also while an upload is using it; the file is not changed.
+async def read_journal(path: str | os.PathLike[str]) -> AsyncGenerator[JournalEntry, None]:
+    """Yield the rows of a journal. An upload may be using it; the file is not changed.
+
+    Args:
+        path: The journal.
 
     Raises:
-        UsageError: There is no such file, or it is no journal.
+        UsageError: There is no such file, or it is not a journal.
     """
     import sqlite3  # noqa: PLC0415  # only with a journal
 
     threads = FileThreads(limit=1)
     try:
         await threads.run(_see, path)
-        database = await _connect(path, threads, mode="ro")
+        database = await _connect(os.fspath(path), threads, mode="ro")
         try:
             await database.execute_fetchall("BEGIN")  # all rows as they stand at one moment
             key = ("", "", "")
             # In portions, as there may be a million, and no cursor: see `Journal._do`.
             while rows := list(await database.execute_fetchall(_PORTION, key)):
                 for row in rows:
-                    entry = Entry(*row)
+                    entry = JournalEntry.from_row(row)
                     yield entry
                 key = entry.key
         finally:
@@ -428,7 +457,7 @@ async def entries(path: str) -> AsyncGenerator[Entry, None]:
         await threads.aclose()
 
 
-def _see(path: str) -> None:
+def _see(path: str | os.PathLike[str]) -> None:
     """See that there is a file, and say in the system's words why not: SQLite has fewer."""
     with open(path, "rb"):  # noqa: PTH123  # a plain string
         pass

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.uploads.many.plan import copies_in
-from ccv2_async.uploads.many.results import BulkState, UploadResult
+from ccv2_async.uploads.ledger import BulkState
+from ccv2_async.uploads.many.results import UploadResult
 
 if TYPE_CHECKING:
+    from ccv2_async.uploads.ledger import Action
     from ccv2_async.uploads.many.items import FileToUpload
-    from ccv2_async.uploads.many.plan import Entry
-    from ccv2_async.uploads.many.results import Action
+    from ccv2_async.uploads.many.journal import JournalEntry
     from ccv2_async.uploads.prepare import Upload
 
 
 def result_of(
     file: FileToUpload,
-    entry: Entry,
+    entry: JournalEntry,
     state: BulkState,
     error: errors.ConstantContactError | None = None,
 ) -> UploadResult:
@@ -33,11 +33,13 @@ def result_of(
         status=entry.status,
         token=entry.token,
         error=error,
-        duplicates=copies_in(entry),
+        size=entry.size,
+        folders=file.folders,
+        duplicates=entry.duplicates,
     )
 
 
-def earlier_result(file: FileToUpload, known: Entry) -> UploadResult:
+def earlier_result(file: FileToUpload, known: JournalEntry) -> UploadResult:
     """The result of a file that an earlier run had settled, as the journal tells it."""
     error: errors.ConstantContactError | None = None
     if known.state is BulkState.AMBIGUOUS:
@@ -50,7 +52,7 @@ def earlier_result(file: FileToUpload, known: Entry) -> UploadResult:
 
 
 def planned_result(
-    file: FileToUpload, upload: Upload, entry: Entry, action: Action
+    file: FileToUpload, upload: Upload, entry: JournalEntry, action: Action
 ) -> UploadResult:
     """What a dry run says of a file."""
     return UploadResult(
@@ -58,6 +60,8 @@ def planned_result(
         name=upload.name,
         folder_id=entry.folder,
         state=BulkState.PENDING,
+        size=entry.size,
+        folders=file.folders,
         action=action,
     )
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
+from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.uploads.many.pace import Pace
-from ccv2_async.uploads.many.results import BulkProgress, BulkState, FileProgress
+from ccv2_async.uploads.many.results import BulkProgress, FileProgress
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.files.progress import Progress
     from ccv2_async.uploads.many.items import FileToUpload
-    from ccv2_async.uploads.many.plan import Entry
+    from ccv2_async.uploads.many.journal import JournalEntry
     from ccv2_async.uploads.many.results import OnBulkProgress, OnFileProgress, UploadResult
     from ccv2_async.uploads.prepare import Upload
 
@@ -132,7 +133,7 @@ class Telling:
         except Exception:
             logger.exception("on_progress of a bulk upload failed; the upload goes on")
 
-    def of_sending(self, upload: Upload, file: FileToUpload, entry: Entry) -> Upload:
+    def of_sending(self, upload: Upload, file: FileToUpload, entry: JournalEntry) -> Upload:
         """Return the upload, which reports each of its steps to `on_file`."""
         if self._on_file is None:
             return upload
@@ -151,11 +152,11 @@ class Telling:
         self._tell_of(FileProgress(file.label, BulkState.SENDING, entry.size))
         return attrs.evolve(upload, on_progress=note)
 
-    def of_refusal(self, file: FileToUpload, entry: Entry) -> None:
+    def of_refusal(self, file: FileToUpload, entry: JournalEntry) -> None:
         """Report that a file waits again, because its error ends the whole upload."""
         self._tell_of(FileProgress(file.label, BulkState.PENDING, entry.size))
 
-    def of_acceptance(self, file: FileToUpload, entry: Entry, poller: UploadPoller) -> None:
+    def of_acceptance(self, file: FileToUpload, entry: JournalEntry, poller: UploadPoller) -> None:
         """Tell that the service has a file, and what it says of it."""
         if self._on_file is None:
             return

@@ -2,46 +2,17 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
+
+from ccv2_async.uploads.ledger import Action
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from ccv2_async.errors import ConstantContactError
-
-
-class BulkState(StrEnum):
-    """Where one file of a bulk upload stands; the journal's words too.
-
-    ::
-
-        PENDING ─> SENDING ─> ACCEPTED ─> DONE
-                      │           └─────> FAILED
-                      ├─────────────────> FAILED
-                      └─────────────────> AMBIGUOUS
-    """
-
-    PENDING = "pending"
-    SENDING = "sending"
-    ACCEPTED = "accepted"
-    DONE = "done"
-    FAILED = "failed"
-    AMBIGUOUS = "ambiguous"
-
-
-class Action(StrEnum):
-    """What is done about a file, by what the journal knows of it."""
-
-    SEND = "send"
-    LOOK = "look for it, then send it if it is missing"
-    FOLLOW = "wait for the service"
-    SKIP = "nothing, it is done"
-    EXISTS = "nothing, the folder has it already"
-    REPORT = "nothing, it failed for good"
-    REFUSE = "nothing, it changed since"
+    from ccv2_async.uploads.ledger import BulkState
 
 
 @attrs.frozen
@@ -57,6 +28,8 @@ class UploadResult:
         status: The service's last word on it, or None.
         token: A resume token, or "".
         error: Why it failed, or None.
+        size: Bytes of the file; None when it could not be read.
+        folders: Names of the folders below the one of the whole upload that it goes to.
         earlier: Whether an earlier run had settled it already, or the folder had it.
         existing: Whether it was not sent because the folder had a file with its name and size.
         action: What a dry run would do.
@@ -71,6 +44,8 @@ class UploadResult:
     status: str | None = None
     token: str = ""
     error: ConstantContactError | None = None
+    size: int | None = None
+    folders: tuple[str, ...] = ()
     earlier: bool = False
     existing: bool = False
     action: Action = Action.SEND

@@ -25,20 +25,20 @@ from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.sources import StreamSource
 from ccv2_async.transport.quota.budget import Lane
 from ccv2_async.uploads.compare import DigestedSource
+from ccv2_async.uploads.ledger import Action, BulkState, NoStore, action_for
 from ccv2_async.uploads.many.descriptions import describe
 from ccv2_async.uploads.many.existing import ExistingFiles
 from ccv2_async.uploads.many.folders import ROOT, FolderMap
 from ccv2_async.uploads.many.items import count_files, each_file
-from ccv2_async.uploads.many.journal import Journal, JournalFiles, NoJournal
+from ccv2_async.uploads.many.journal import Journal, JournalFiles
 from ccv2_async.uploads.many.outcomes import (
     earlier_result,
     planned_result,
     refused_result,
     result_of,
 )
-from ccv2_async.uploads.many.plan import action_for, copies_note
 from ccv2_async.uploads.many.progress import Telling
-from ccv2_async.uploads.many.results import Action, BulkState, UploadResult
+from ccv2_async.uploads.many.results import UploadResult
 from ccv2_async.uploads.status import UPLOAD
 from ccv2_async.uploads.uploader import Unsettled
 
@@ -48,10 +48,10 @@ if TYPE_CHECKING:
 
     from ccv2_async.models import LibraryFile
     from ccv2_async.polling.job import Job
+    from ccv2_async.uploads.ledger import Store
     from ccv2_async.uploads.many.items import FileToUpload, Items
-    from ccv2_async.uploads.many.journal import Memory
+    from ccv2_async.uploads.many.journal import JournalEntry
     from ccv2_async.uploads.many.options import Options, Surroundings
-    from ccv2_async.uploads.many.plan import Entry
     from ccv2_async.uploads.many.results import BulkProgress
     from ccv2_async.uploads.prepare import Upload
     from ccv2_async.uploads.settling import Accepted
@@ -100,7 +100,7 @@ class _Followed:
         seconds: How long that is.
     """
 
-    entry: Entry
+    entry: JournalEntry
     file: FileToUpload
     ends: float
     seconds: float
@@ -121,7 +121,7 @@ class _Sending:
 
     file: FileToUpload
     upload: Upload
-    entry: Entry
+    entry: JournalEntry
     unsettled: Unsettled | None
     over: bool = False
     ambiguous: errors.AmbiguousUpload | None = None
@@ -138,7 +138,8 @@ class Run:
         self._items = items
         self._options = options
         self._clock = self._session.clock
-        self._memory: Memory = NoJournal()
+        self._store: Store[tuple[str, str, str], JournalEntry] = NoStore()
+        self._journal: Journal | None = None
         self._folders = FolderMap(surroundings.library)
         self._existing = ExistingFiles(surroundings.library)
         self._watched = self._sweep.watching(Until.END if options.on_file is None else Until.CHANGE)
@@ -213,13 +214,14 @@ class Run:
         if self._options.journal is None:
             return
         opening = Journal.read if self._options.dry_run else Journal.open
-        self._memory = await opening(
+        self._journal = await opening(
             os.fspath(self._options.journal),
             self._threads,
             account=self._session.credentials.fingerprint,
             base_url=self._session.base_url,
             now=self._clock.time,
         )
+        self._store = self._journal or self._store
 
     async def _end_all(self, tasks: Iterable[asyncio.Task[None]]) -> None:
         """End every task of this run, then close the journal."""
@@ -227,15 +229,15 @@ class Run:
             cancelled = await _ended(tasks)
             cancelled = await _ended(self._sending) or cancelled
             self._watched.close()
-            await self._memory.aclose()
+            if self._journal is not None:
+                await self._journal.aclose()
         if cancelled:
             raise asyncio.CancelledError
 
     async def _recall(self) -> None:
         """See that no look takes a file of an earlier run for one of this run's."""
-        if self._options.dry_run:
-            return  # it looks at nothing
-        self._uploader.claim(await self._memory.file_ids())
+        if self._journal is not None and not self._options.dry_run:
+            self._uploader.claim(await self._journal.file_ids())
 
     async def _guard(self, work: Callable[..., Awaitable[None]], *args: object) -> None:
         """Run `work` in a task; what it raises ends the whole run and reaches the caller.
@@ -289,7 +291,7 @@ class Run:
 
     async def _take_up(self, file: FileToUpload) -> None:
         """One file, as far as the service's acceptance."""
-        entry: Entry | None = None
+        entry: JournalEntry | None = None
         try:
             upload, entry = await describe(file, self._options, self._threads)
             if self._options.journal is not None:
@@ -299,7 +301,7 @@ class Run:
                     same.append(file)  # it ends as the first one does
                     return
                 self._under_way[entry.key] = []
-            known = await self._memory.find(entry)
+            known = await self._store.find(entry.key)
             action = action_for(known, entry.size, entry.written_ns)
             if self._options.dry_run:
                 if action is Action.SEND and await self._exists(file, upload, entry):
@@ -313,7 +315,12 @@ class Run:
             self._end(refused_result(file.label, error), entry)
 
     async def _act(
-        self, action: Action, file: FileToUpload, upload: Upload, known: Entry, entry: Entry
+        self,
+        action: Action,
+        file: FileToUpload,
+        upload: Upload,
+        known: JournalEntry,
+        entry: JournalEntry,
     ) -> None:
         match action:
             case Action.SKIP | Action.REPORT:
@@ -338,7 +345,7 @@ class Run:
             case Action.LOOK:
                 await self._send(file, upload, known, Unsettled(since=known.begun, size=known.size))
 
-    async def _resume(self, file: FileToUpload, known: Entry) -> None:
+    async def _resume(self, file: FileToUpload, known: JournalEntry) -> None:
         job = self._sweep.resumed(
             UPLOAD,
             known.file_id,
@@ -350,7 +357,7 @@ class Run:
         self._accepted(file, known, job)
 
     async def _send(
-        self, file: FileToUpload, upload: Upload, entry: Entry, unsettled: Unsettled | None
+        self, file: FileToUpload, upload: Upload, entry: JournalEntry, unsettled: Unsettled | None
     ) -> None:
         """Send one file; while the service is down, wait and then take it up again."""
         folder_id, found = await self._place(file, upload, entry, unsettled)
@@ -379,7 +386,7 @@ class Run:
                     return
 
     async def _place(
-        self, file: FileToUpload, upload: Upload, entry: Entry, unsettled: Unsettled | None
+        self, file: FileToUpload, upload: Upload, entry: JournalEntry, unsettled: Unsettled | None
     ) -> tuple[str, LibraryFile | None]:
         """Return the folder that a file goes to, and the file that makes sending it needless."""
         while True:
@@ -391,7 +398,7 @@ class Run:
                         found = await self._existing.find(folder_id, upload.name, entry.size)
                     return folder_id, found
 
-    async def _exists(self, file: FileToUpload, upload: Upload, entry: Entry) -> bool:
+    async def _exists(self, file: FileToUpload, upload: Upload, entry: JournalEntry) -> bool:
         """Return whether a dry run finds the file in its folder; no folder is created."""
         if not self._options.skip_existing:
             return False
@@ -400,7 +407,7 @@ class Run:
             return False
         return await self._existing.find(folder_id, upload.name, entry.size) is not None
 
-    async def _skip(self, file: FileToUpload, entry: Entry, found: LibraryFile) -> None:
+    async def _skip(self, file: FileToUpload, entry: JournalEntry, found: LibraryFile) -> None:
         """Take the file that the folder has for this one, and follow it if it is not Active yet."""
         self._uploader.claim([found.id])
         entry = attrs.evolve(
@@ -412,11 +419,11 @@ class Run:
         )
         if file_outcome(found.status) is Outcome.PENDING and found.status is not None:
             entry = attrs.evolve(entry, state=BulkState.ACCEPTED)
-            await self._memory.write(entry)
+            await self._store.write(entry)
             await self._resume(file, entry)
             return
         entry = attrs.evolve(entry, state=BulkState.DONE, error="")
-        await self._memory.write(entry)
+        await self._store.write(entry)
         result = result_of(file, entry, BulkState.DONE)
         self._end(attrs.evolve(result, earlier=True, existing=True), entry)
 
@@ -442,7 +449,7 @@ class Run:
         """Let the next run send a file that an error for all files has stopped."""
         if sending.unsettled is None:
             entry = attrs.evolve(sending.entry, state=BulkState.PENDING, error="")
-            await self._memory.write(entry)
+            await self._store.write(entry)
         self._telling.of_refusal(sending.file, sending.entry)
 
     async def _send_alone(self, sending: _Sending) -> None:
@@ -450,7 +457,7 @@ class Run:
         unsettled = sending.unsettled
         since = unsettled.since if unsettled is not None else self._clock.time()
         entry = attrs.evolve(sending.entry, state=BulkState.SENDING, since=since)
-        await self._memory.write(entry)
+        await self._store.write(entry)
         openings = self._session.outage.openings
         with self._telling.sending():
             try:
@@ -474,7 +481,7 @@ class Run:
     def _waits_for_the_service(
         self,
         sending: _Sending,
-        entry: Entry,
+        entry: JournalEntry,
         error: errors.ConstantContactError,
         openings: int,
     ) -> bool:
@@ -499,7 +506,7 @@ class Run:
         return isinstance(error, _OF_AN_OUTAGE)
 
     async def _not_sent(
-        self, sending: _Sending, entry: Entry, error: errors.ConstantContactError
+        self, sending: _Sending, entry: JournalEntry, error: errors.ConstantContactError
     ) -> None:
         if isinstance(error, errors.AmbiguousUpload):
             await self._failed(sending.file, entry, error, BulkState.AMBIGUOUS)
@@ -515,16 +522,16 @@ class Run:
         else:
             await self._failed(sending.file, entry, error, BulkState.FAILED)
 
-    async def _sent_well(self, file: FileToUpload, entry: Entry, accepted: Accepted) -> None:
+    async def _sent_well(self, file: FileToUpload, entry: JournalEntry, accepted: Accepted) -> None:
         job = self._sweep.started(UPLOAD, accepted.file_id, label=entry.name)
         entry = attrs.evolve(
             entry,
             state=BulkState.ACCEPTED,
             file_id=accepted.file_id,
-            token=self._poller(job).token(),
-            error=copies_note(accepted.duplicates),
+            tokens=(self._poller(job).token(),),
+            duplicates=accepted.duplicates,
         )
-        await self._memory.write(entry)
+        await self._store.write(entry)
         self._telling.count(bytes_sent=entry.size)
         self._accepted(file, entry, job)
 
@@ -535,7 +542,7 @@ class Run:
         failed.__cause__ = error
         return failed
 
-    def _accepted(self, file: FileToUpload, entry: Entry, job: Job) -> None:
+    def _accepted(self, file: FileToUpload, entry: JournalEntry, job: Job) -> None:
         if not self._options.wait:
             self._end(result_of(file, entry, BulkState.ACCEPTED), entry)
             return
@@ -551,13 +558,13 @@ class Run:
     async def _failed(
         self,
         file: FileToUpload,
-        entry: Entry,
+        entry: JournalEntry,
         error: errors.ConstantContactError,
         state: BulkState,
     ) -> None:
         final = isinstance(error, errors.UploadFailed)
         entry = attrs.evolve(entry, state=state, error=error.message, final=final)
-        await self._memory.write(entry)
+        await self._store.write(entry)
         self._end(result_of(file, entry, state, error), entry)
 
     async def _follow(self) -> None:
@@ -599,7 +606,7 @@ class Run:
         error: errors.JobError | None = None
         if job.state is State.SUCCEEDED:
             entry = attrs.evolve(entry, state=BulkState.DONE)
-            await self._memory.write(entry)
+            await self._store.write(entry)
         elif job.state is State.PENDING:
             error = poller.timed_out(followed.seconds)
         elif job.unreadable:
@@ -607,7 +614,7 @@ class Run:
         else:
             error = poller.failure()
             entry = attrs.evolve(entry, state=BulkState.FAILED, error=error.message, final=True)
-            await self._memory.write(entry)
+            await self._store.write(entry)
         self._watched.discard(job)
         self._telling.count(processing=-1)
         self._end(
@@ -619,7 +626,7 @@ class Run:
     def _poller(self, job: Job) -> UploadPoller:
         return UploadPoller(self._session, self._sweep, job)
 
-    def _end(self, result: UploadResult, entry: Entry | None = None) -> None:
+    def _end(self, result: UploadResult, entry: JournalEntry | None = None) -> None:
         """Give a file's result; `entry` is the row of one that was compared with the journal."""
         self._failing = self._failing or (self._options.fail_fast and result.error is not None)
         self._give(result)

@@ -1,0 +1,215 @@
+"""One file's life, from the request to upload it to its end in the library. Pure.
+
+`begin_upload`, `upload_many`, and the workers keep one `Entry` for each file, and write it to a
+`Store` before and after each effect. So a process that is killed leaves an entry that says what to
+do next.
+
+States, the states that may follow, and what the next run does with an entry
+(`TRANSITIONS` and `NEXT_RUN` below are what the code looks things up in)::
+
+    state      may become                            same file     file changed since
+    PENDING    SENDING ACCEPTED DONE FAILED          SEND          SEND
+    SENDING    PENDING ACCEPTED FAILED AMBIGUOUS     LOOK          REFUSE
+    ACCEPTED   DONE FAILED                           FOLLOW        REFUSE
+    DONE       -                                     SKIP          REFUSE
+    FAILED     PENDING SENDING ACCEPTED DONE         SEND          SEND      (passing error)
+    FAILED     PENDING SENDING ACCEPTED DONE         REPORT        SEND      (final error)
+    AMBIGUOUS  PENDING SENDING ACCEPTED              LOOK          REFUSE
+
+Every state but DONE may also follow itself, with other facts in its entry.
+
+An entry is SENDING from just before the first byte can leave until the outcome is on record. The
+service has no idempotency key, so such an entry is never just sent again: `settle` looks for its
+file first. An entry is AMBIGUOUS when those looks prove nothing; only a person, or a later look,
+decides it. PENDING after SENDING means that nothing of the file was added to the library.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+class BulkState(StrEnum):
+    """Where one file stands: the words of results, journals, and the workers' records.
+
+    ::
+
+        PENDING ─> SENDING ─> ACCEPTED ─> DONE
+                      │           └─────> FAILED
+                      ├─────────────────> FAILED
+                      └─────────────────> AMBIGUOUS
+    """
+
+    PENDING = "pending"
+    SENDING = "sending"
+    ACCEPTED = "accepted"
+    DONE = "done"
+    FAILED = "failed"
+    AMBIGUOUS = "ambiguous"
+
+
+class Action(StrEnum):
+    """What the next run does with a file."""
+
+    SEND = "send"
+    LOOK = "look for it, then send it if it is missing"
+    FOLLOW = "wait for the service"
+    SKIP = "nothing, it is done"
+    EXISTS = "nothing, the folder has it already"
+    REPORT = "nothing, it failed for good"
+    REFUSE = "nothing, it changed since"
+
+
+Line: TypeAlias = Literal["send", "follow", "settled"]
+"""What an entry waits for: to be sent, to be followed, or nothing."""
+
+_P, _S, _A, _D, _F, _U = BulkState
+
+TRANSITIONS: Mapping[BulkState, frozenset[BulkState]] = {
+    _P: frozenset({_P, _S, _A, _D, _F}),
+    _S: frozenset({_P, _S, _A, _F, _U}),
+    _A: frozenset({_A, _D, _F}),
+    _D: frozenset(),
+    _F: frozenset({_P, _S, _A, _D, _F}),
+    _U: frozenset({_P, _S, _A, _U}),
+}
+"""The states that may follow each state."""
+
+NEXT_RUN: Mapping[BulkState, tuple[Action, Action]] = {
+    _P: (Action.SEND, Action.SEND),
+    _S: (Action.LOOK, Action.REFUSE),
+    _A: (Action.FOLLOW, Action.REFUSE),
+    _D: (Action.SKIP, Action.REFUSE),
+    _F: (Action.REPORT, Action.SEND),
+    _U: (Action.LOOK, Action.REFUSE),
+}
+"""What the next run does with a file that is the same, and with one that has changed since."""
+
+_LINES: Mapping[BulkState, Line] = {_P: "send", _S: "send", _A: "follow"}
+
+
+def _texts(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(values)
+
+
+@attrs.frozen(kw_only=True)
+class Entry:
+    """What is on record of one file. Journals and workers add what names the file there.
+
+    Attributes:
+        name: Its name in the library.
+        folder_id: The library folder it goes to, or "" while that is unknown.
+        size: Bytes when it was taken up; -1 before.
+        written_ns: When the file was last written then, in nanoseconds since 1970.
+        state: Where it stands.
+        since: When it was first sent, in seconds since 1970; None before.
+        file_id: The library's id, or "".
+        duplicates: Ids of further copies that a lost answer has left behind, oldest first.
+        tokens: Its resume tokens: none before it was accepted; several for an activity in parts.
+        status: The service's last word, or None.
+        error: Why it failed, or what went wrong last; "" otherwise.
+        final: Whether sending it again cannot mend the failure.
+        updated: When this was written, in seconds since 1970.
+    """
+
+    name: str = ""
+    folder_id: str = ""
+    size: int = -1
+    written_ns: int = 0
+    state: BulkState = attrs.field(default=BulkState.PENDING, converter=BulkState)
+    since: float | None = None
+    file_id: str = ""
+    duplicates: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    tokens: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    status: str | None = None
+    error: str = ""
+    final: bool = attrs.field(default=False, converter=bool)
+    updated: float = 0.0
+
+    @property
+    def begun(self) -> float:
+        """When it was first sent, at the latest, in seconds since 1970."""
+        return self.since if self.since is not None else self.updated
+
+    @property
+    def may_have_arrived(self) -> bool:
+        """Whether an attempt may have arrived, so that a look is owed before it is sent."""
+        return self.state in (BulkState.SENDING, BulkState.AMBIGUOUS)
+
+    @property
+    def line(self) -> Line:
+        """What it waits for."""
+        return _LINES.get(self.state, "settled")
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more happens to it by itself."""
+        return self.line == "settled"
+
+    @property
+    def token(self) -> str:
+        """The first resume token; "" before it was accepted."""
+        return self.tokens[0] if self.tokens else ""
+
+
+E = TypeVar("E", bound=Entry)
+K_contra = TypeVar("K_contra", contravariant=True)
+
+
+class Store(Protocol[K_contra, E]):
+    """Where entries are kept: nowhere, in a journal, or with the workers' jobs."""
+
+    async def find(self, key: K_contra, /) -> E | None:
+        """Return the entry that is kept under a key, or None."""
+        ...
+
+    async def write(self, entry: E, /) -> None:
+        """Return once the entry is kept; raise if it cannot be."""
+        ...
+
+
+class NoStore:
+    """Keeps nothing: what is not on record lives as long as the call that uploads it."""
+
+    async def find(self, key: object, /) -> None:
+        """Return None."""
+
+    async def write(self, entry: Entry, /) -> None:
+        """Return at once."""
+
+
+def advance(entry: E, state: BulkState, **facts: Any) -> E:
+    """Return an entry in its next state.
+
+    Args:
+        entry: As it was.
+        state: Its next state.
+        facts: The other fields that change.
+
+    Raises:
+        ValueError: The table does not allow this.
+    """
+    if state not in TRANSITIONS[entry.state]:
+        raise ValueError(f"an entry that is {entry.state} cannot become {state}")
+    return attrs.evolve(entry, state=state, **facts)
+
+
+def action_for(known: Entry | None, size: int, written_ns: int) -> Action:
+    """Return what to do with a file now.
+
+    Args:
+        known: What is on record of it, or None.
+        size: Its bytes now.
+        written_ns: When it was last written.
+    """
+    if known is None or known.size < 0:  # the file was never taken up
+        return Action.SEND
+    if known.state is BulkState.FAILED and not known.final:
+        return Action.SEND
+    return NEXT_RUN[known.state][(known.size, known.written_ns) != (size, written_ns)]

@@ -1,0 +1,210 @@
+"""Pollers of bulk activities against the sandbox: one by itself, several by the summary list."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pytest
+
+from ccv2_async import errors
+from ccv2_async.activities.status import ACTIVITY
+from ccv2_async.models.activities import Activity
+from ccv2_async.polling.poller import ActivityPoller
+from ccv2_async.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
+
+    from ccv2_async.client import ConstantContact
+    from tests.support.clocks import SkippingClock
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A sandbox in which a job ends at the third look."""
+    with Sandbox(mode="looks", looks=2) as sandbox:
+        yield sandbox
+
+
+Begin: TypeAlias = "Callable[..., Awaitable[ActivityPoller]]"
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Begin:
+    """Starts an import of two rows, one of them wrong, whose file's name may script it."""
+
+    async def begin(client: ConstantContact, name: str = "new.csv") -> ActivityPoller:
+        path = tmp_path / name
+        path.write_bytes(b"EMAIL\nann@example.com\nnobody\n")
+        return await client.activities.begin_add_contacts(path, lists=["1"])
+
+    return begin
+
+
+def asked(sandbox: Sandbox) -> list[str]:
+    return [entry.path.removeprefix("/v2") for entry in sandbox.admin.requests("GET")]
+
+
+async def test_one_activity_is_polled_by_its_id(
+    client: ConstantContact, sandbox: Sandbox, begin: Begin
+) -> None:
+    poller = await begin(client)
+
+    activity = await poller
+
+    assert (activity.id, activity.status, activity.error_count) == (poller.id, "COMPLETE", 1)
+    assert set(asked(sandbox)) == {f"/activities/{poller.id}"}
+    assert poller.kind == "activity"
+    assert poller.location.endswith(f"/v2/activities/{poller.id}")
+
+
+async def test_several_activities_are_polled_through_the_summary(
+    client: ConstantContact, sandbox: Sandbox, begin: Begin
+) -> None:
+    pollers = [await begin(client) for _ in range(5)]
+
+    activities = await asyncio.gather(*pollers)
+
+    assert [activity.id for activity in activities] == [poller.id for poller in pollers]
+    assert [activity.error_count for activity in activities] == [1] * 5
+    # The summary while they go on, then each once for its result.
+    assert asked(sandbox).count("/activities") == 3
+    assert len(asked(sandbox)) == 3 + 5
+
+
+@pytest.mark.parametrize(
+    ("name", "status"), [("fail.csv", "ERROR"), ("cancelled.csv", "CANCELLED")]
+)
+@pytest.mark.parametrize("several", [False, True])
+async def test_a_failed_activity_raises_an_error_with_its_details(
+    client: ConstantContact, name: str, status: str, several: bool, begin: Begin
+) -> None:
+    poller = await begin(client, name)
+    other = [await begin(client)] if several else []
+
+    error, *_ = await asyncio.gather(poller, *other, return_exceptions=True)
+
+    assert isinstance(error, errors.ActivityFailed)
+    assert error.status == status
+    assert f"ended with the status {status}" in error.message
+    assert isinstance(error.activity, Activity)
+    assert client.resume(error.token).id == poller.id
+
+
+async def test_a_failure_with_unreadable_details_still_raises(
+    client: ConstantContact, sandbox: Sandbox, begin: Begin
+) -> None:
+    poller, other = await begin(client, "fail.csv"), await begin(client, "slow.csv")
+    sandbox.admin.fault("server_error", "GET", f"/activities/{poller.id}", times=None)
+
+    error, _ = await asyncio.gather(poller, other, return_exceptions=True)
+
+    assert isinstance(error, errors.ActivityFailed)
+    assert error.activity is None
+
+
+async def test_an_activity_missing_from_the_last_fifty_is_polled_by_its_id(
+    client: ConstantContact, sandbox: Sandbox, begin: Begin
+) -> None:
+    pollers = [await begin(client) for _ in range(52)]
+    watched = [pollers[0], pollers[-1]]
+
+    await asyncio.gather(*watched)
+
+    assert asked(sandbox).count(f"/activities/{pollers[0].id}") >= 3
+    assert asked(sandbox).count(f"/activities/{pollers[-1].id}") == 1
+    assert asked(sandbox).count("/activities") == 3
+
+
+async def test_an_activity_that_is_too_old_counts_as_lost(
+    client: ConstantContact, sandbox: Sandbox, begin: Begin
+) -> None:
+    poller, other = await begin(client), await begin(client)
+    sandbox.admin.reset()
+
+    results = await asyncio.gather(poller, other, return_exceptions=True)
+
+    assert [type(result) for result in results] == [errors.JobNotFound] * 2
+
+
+async def test_an_activity_is_waited_for_a_day(
+    connect: Callable[..., Any], sandbox: Sandbox, clock: SkippingClock, begin: Begin
+) -> None:
+    poller = await begin(await connect(sandbox), "stuck.csv")
+    begun = clock.now
+    waiter = asyncio.create_task(poller.wait())
+    while clock.now - begun < 40_000:
+        await clock.advance(500)
+        await asyncio.sleep(0.001)
+    assert not waiter.done()
+    while not waiter.done():
+        await clock.advance(500)
+        await asyncio.sleep(0.001)
+
+    with pytest.raises(errors.PollTimeout, match="after 86400 s"):
+        await waiter
+
+
+async def test_an_activity_is_resumed_by_its_token_for_fourteen_days(
+    connect: Callable[..., Any], sandbox: Sandbox, clock: SkippingClock, begin: Begin
+) -> None:
+    token = (await begin(await connect(sandbox))).token()
+    other = await connect(sandbox)
+
+    poller = other.resume(token)
+
+    assert isinstance(poller, ActivityPoller)
+    assert (await poller).status == "COMPLETE"
+    clock.now += ACTIVITY.kept + 1
+    with pytest.raises(errors.TokenError, match="expired"):
+        other.resume(token)
+
+
+async def test_every_status_change_is_reported(client: ConstantContact, begin: Begin) -> None:
+    poller = await begin(client)
+
+    assert [update.status async for update in poller] == ["PENDING", "RUNNING", "COMPLETE"]
+
+
+async def test_uploads_and_activities_are_waited_for_together(
+    client: ConstantContact, begin: Begin
+) -> None:
+    activity = await begin(client)
+    file = await client.library.begin_upload(b"\x89PNG\r\n\x1a\n", name="a.png")
+
+    ended = [poller.id async for poller in client.as_completed([activity, file])]
+    updates = await client.sweep([activity.token(), file.token()])
+
+    assert sorted(ended) == sorted([activity.id, file.id])
+    assert [update.status for update in updates.values() if update] == ["COMPLETE", "Active"]
+
+
+async def test_an_unreadable_activity_does_not_delay_the_others(
+    client: ConstantContact, sandbox: Sandbox, begin: Begin
+) -> None:
+    pollers = [await begin(client) for _ in range(53)]
+    unreadable, *readable = pollers[:3]
+    sandbox.admin.fault("server_error", "GET", f"/activities/{unreadable.id}", times=None)
+    waiter = asyncio.create_task(unreadable.wait())
+
+    activities = await asyncio.gather(*readable)
+
+    assert [activity.status for activity in activities] == ["COMPLETE", "COMPLETE"]
+    assert not waiter.done()
+    sandbox.admin.clear_faults()
+    assert (await waiter).id == unreadable.id
+
+
+async def test_an_outage_is_detected_with_few_calls(
+    client: ConstantContact, sandbox: Sandbox, begin: Begin
+) -> None:
+    pollers = [await begin(client) for _ in range(70)][:10]
+    sandbox.admin.fault("server_error", "GET", "/activities/*", times=None)
+    sandbox.admin.fault("answer", "GET", "/activities", status=200, body="[]", times=None)
+
+    with pytest.raises(errors.ServerError):
+        await client.sweep(poller.token() for poller in pollers)
+
+    assert len(asked(sandbox)) == 1 + 3 * 3

@@ -1,0 +1,183 @@
+"""Waits that cannot go on: the client is closed, or the day's quota is used up for longer."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ccv2_async import errors
+from ccv2_async.client import ConstantContact
+from ccv2_async.polling.watchers import Until
+from ccv2_async.sandbox import Sandbox
+from tests.polling.scripted import Service
+from tests.support.clocks import settle
+from tests.support.probes import nothing_left
+
+if TYPE_CHECKING:
+    from tests.support.clocks import ManualClock
+
+HOUR = 3600.0
+
+
+@pytest.fixture
+def service(manual_clock: ManualClock) -> Service:
+    return Service(manual_clock)
+
+
+def over(clock: ManualClock, seconds: float) -> errors.DailyQuotaExceeded:
+    resets = datetime.fromtimestamp(clock.time() + seconds, UTC)
+    return errors.DailyQuotaExceeded("the day is over", status=403, resets_at=resets)
+
+
+async def test_a_waiter_is_notified_at_once_when_the_client_is_closed(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    pollers = [service.start("activity", str(number)) for number in range(3)]
+    watched = service.sweep.watching(Until.END)
+    for poller in pollers:
+        watched.add(poller._job)
+    tasks: list[asyncio.Task[Any]] = [
+        *(asyncio.create_task(poller.wait()) for poller in pollers),
+        asyncio.create_task(pollers[0].poll_once()),
+        asyncio.create_task(watched.next()),
+    ]
+    await settle()
+    began = manual_clock.now
+
+    service.sweep.close()
+    service.answer()
+    await settle()
+
+    assert all(task.done() for task in tasks)
+    for task in tasks:
+        with pytest.raises(errors.ClientClosed, match=r"closed while .* It goes on at the service"):
+            await task
+    assert manual_clock.now == began
+    watched.close()
+
+
+async def test_waiting_after_close_raises_without_a_request(
+    service: Service,
+) -> None:
+    poller = service.start("upload", "1")
+    service.sweep.close()
+    with pytest.raises(errors.ClientClosed):
+        await poller
+    assert service.requests == []
+
+
+async def test_an_existing_result_outlives_the_client(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    service.by_itself = True
+    poller = service.start("upload", "1")
+    service.statuses["1"] = "Active"
+    result = await manual_clock.run(poller.wait())
+    service.sweep.close()
+    assert await poller == result
+
+
+async def test_closing_a_client_ends_the_waits_for_its_jobs(
+    manual_clock: ManualClock,
+) -> None:
+    with Sandbox(mode="looks", looks=9) as sandbox:
+        async with nothing_left():
+            cc = ConstantContact(**sandbox.client_options(), clock=manual_clock)
+            await cc.open()
+            poller = await cc.library.begin_upload(b"%PDF", name="a.pdf")
+            tasks = [asyncio.create_task(poller.wait()), asyncio.create_task(cc.wait_all([poller]))]
+            await settle()
+            await cc.aclose()
+            for task in tasks:
+                with pytest.raises(errors.ClientClosed):
+                    await task
+
+
+async def test_a_waiter_without_time_for_the_next_day_gets_the_quota_error(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    poller = service.start("activity", "1")
+    short = asyncio.create_task(poller.wait(timeout=60))
+    long = asyncio.create_task(poller.wait())
+    await manual_clock.advance(1.1)
+    service.fail(over(manual_clock, HOUR))
+    await settle()
+
+    assert short.done()
+    with pytest.raises(errors.DailyQuotaExceeded):
+        await short
+    assert not long.done()
+    service.by_itself = True
+    service.statuses["1"] = "COMPLETE"
+    await manual_clock.advance(HOUR + 1)
+    assert await long == "result of 1"
+
+
+async def test_an_upload_waits_for_the_next_day_if_its_timeout_allows(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    poller = service.start("upload", "1")
+    usual = asyncio.create_task(poller.wait())
+    patient = asyncio.create_task(poller.wait(timeout=2 * HOUR))
+    await manual_clock.advance(1.1)
+    service.fail(over(manual_clock, HOUR))
+    await settle()
+
+    assert usual.done()
+    with pytest.raises(errors.DailyQuotaExceeded):
+        await usual
+    assert not patient.done()
+    service.by_itself = True
+    service.statuses["1"] = "Active"
+    await manual_clock.advance(HOUR + 1)
+    assert await patient == "result of 1"
+
+
+async def test_a_late_waiter_gets_the_quota_error_while_others_wait_for_the_next_day(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    poller = service.start("activity", "1")
+    long = asyncio.create_task(poller.wait())
+    await manual_clock.advance(1.1)
+    service.fail(over(manual_clock, HOUR))
+    await settle()
+    short = asyncio.create_task(poller.wait(timeout=60))
+    await settle()
+    service.fail(over(manual_clock, HOUR))
+    await settle()
+
+    assert short.done()
+    with pytest.raises(errors.DailyQuotaExceeded):
+        await short
+    assert not long.done()
+    long.cancel()
+    await settle()
+
+
+@pytest.mark.parametrize("wrong", ["3", float("nan"), True, b"", [], 2**80])
+async def test_an_invalid_timeout_is_refused(service: Service, wrong: Any) -> None:
+    poller = service.start("upload", "1")
+    with pytest.raises(errors.InvalidField) as caught:
+        await poller.wait(timeout=wrong)
+    assert caught.value.field == "timeout"
+    assert service.requests == []
+
+
+async def test_the_status_in_a_token_is_dropped_once_the_service_does_not_know_the_job(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    service.by_itself = True
+    now = manual_clock.time()
+    job = service.sweep.resumed(
+        service.kinds["upload"], "1", submitted=now, not_before=now, status="Uploaded"
+    )
+    poller = service.poller(job)
+    assert poller.status == "Uploaded"
+    assert await poller.poll_once() is None
+    service.statuses["1"] = "Uploaded"
+    update = await poller.poll_once()
+    assert update is not None
+    assert update.status == "Uploaded"

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ccv2_async import errors, models
+
+if TYPE_CHECKING:
+    from ccv2_async import ConstantContact
+    from ccv2_async.sandbox import Sandbox
+    from tests.contract.ear import Ear
+    from tests.contract.stock import Stock
+    from tests.support.clocks import SkippingClock
+
+ANN = "contact1@example.com"
+VISITOR = models.ActionBy.ACTION_BY_VISITOR
+
+
+def lists_of(contact: models.Contact) -> list[str]:
+    return [ref.id for ref in contact.lists]
+
+
+async def two_lists(client: ConstantContact) -> tuple[str, str]:
+    made = [await client.lists.create(name) for name in ("News", "Menu")]
+    return made[0].id, made[1].id
+
+
+async def test_a_new_contact_is_created(client: ConstantContact, ear: Ear) -> None:
+    contact = await client.contacts.upsert(
+        "ann@example.com", lists=["1"], action_by="action_by_visitor", first_name="Ann"
+    )
+    assert (contact.email, contact.first_name, lists_of(contact)) == (
+        "ann@example.com",
+        "Ann",
+        ["1"],
+    )
+    assert contact.email_addresses[0].opt_in_source is VISITOR
+    assert ear.requests == ["GET /contacts", "POST /contacts"]
+
+
+async def test_an_existing_contact_keeps_its_lists_and_fields(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    news, menu = await two_lists(client)
+    sandbox.admin.add_contacts(1, opt_in_source="ACTION_BY_SYSTEM")
+    await client.contacts.upsert(ANN, lists=[news])
+    contact = await client.contacts.upsert(
+        ANN.upper(), lists=[models.ContactListRef(menu), "1"], last_name="Miller"
+    )
+    assert lists_of(contact) == ["1", news, menu]
+    assert (contact.first_name, contact.last_name) == ("Contact 1", "Miller")
+    assert len(await client.contacts.all().collect()) == 1
+    erased = await client.contacts.upsert(ANN, lists=["1"], first_name=None)
+    assert not erased.first_name
+    assert lists_of(erased) == ["1", news, menu]
+
+
+async def test_nothing_is_sent_if_nothing_changes(
+    client: ConstantContact, sandbox: Sandbox, ear: Ear
+) -> None:
+    sandbox.admin.add_contacts(1)
+    contact = await client.contacts.upsert(ANN, lists=["1"], first_name="Contact 1")
+    assert contact.status == "ACTIVE"
+    assert ear.requests == ["GET /contacts"]
+
+
+async def test_upsert_restores_a_removed_contact(client: ConstantContact, sandbox: Sandbox) -> None:
+    sandbox.admin.add_contacts(1)
+    before = await client.contacts.all().first()
+    assert before is not None
+    await client.contacts.remove_from_lists(before.id)
+    contact = await client.contacts.upsert(ANN, lists=["1"])
+    assert (contact.id, contact.status, lists_of(contact)) == (before.id, "ACTIVE", ["1"])
+    assert contact.first_name == "Contact 1"
+
+
+async def test_an_unconfirmed_contact_stays_unconfirmed(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    news, _ = await two_lists(client)
+    sandbox.admin.add_contacts(1, status="UNCONFIRMED")
+    contact = await client.contacts.upsert(ANN, lists=[news])
+    assert (contact.status, lists_of(contact)) == ("UNCONFIRMED", ["1", news])
+
+
+@pytest.mark.parametrize("action_by", [None, "ACTION_BY_OWNER"])
+async def test_the_owner_cannot_opt_a_contact_back_in(
+    client: ConstantContact, sandbox: Sandbox, ear: Ear, action_by: str | None
+) -> None:
+    sandbox.admin.add_contacts(1)
+    before = await client.contacts.all().first()
+    assert before is not None
+    await client.contacts.opt_out(before.id)
+    ear.calls.clear()
+    with pytest.raises(errors.OptedOut, match="only the contact itself can opt back in") as caught:
+        await client.contacts.upsert(ANN, lists=["1"], action_by=action_by)
+    assert caught.value.contact_id == before.id
+    assert not caught.value.safe_to_retry
+    assert 'action_by="ACTION_BY_VISITOR"' in str(caught.value)
+    assert ear.requests == ["GET /contacts"]
+    assert (await client.contacts.get(before.id)).status == "OPTOUT"
+
+
+async def test_a_contact_that_signs_up_itself_opts_back_in(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.add_contacts(1)
+    before = await client.contacts.all().first()
+    assert before is not None
+    await client.contacts.opt_out(before.id)
+    contact = await client.contacts.upsert(ANN, lists=["1"], action_by=VISITOR)
+    assert (contact.id, contact.status, lists_of(contact)) == (before.id, "ACTIVE", ["1"])
+    assert contact.email_addresses[0].opt_in_source is VISITOR
+    assert contact.first_name == "Contact 1"
+
+
+@pytest.mark.parametrize("clients", [1, 4])
+async def test_twenty_concurrent_upserts_make_one_contact_on_all_lists(
+    sandbox: Sandbox, connect: Any, clients: int
+) -> None:
+    every = [await connect(sandbox) for _ in range(clients)]
+    ids = [(await every[0].lists.create(f"List {number}")).id for number in range(20)]
+    await asyncio.gather(
+        *(
+            every[number % clients].contacts.upsert("Ann@Example.com", lists=[list_id])
+            for number, list_id in enumerate(ids)
+        )
+    )
+    (contact,) = await every[0].contacts.all().collect()
+    assert sorted(lists_of(contact)) == sorted(ids)
+
+
+async def test_a_contact_created_by_another_process_in_the_meantime_is_updated(
+    client: ConstantContact, sandbox: Sandbox, clock: SkippingClock
+) -> None:
+    news, _ = await two_lists(client)
+    sandbox.admin.add_contacts(1)
+    empty = b'{"meta": {"pagination": {}}, "results": []}'
+    headers = {"content-type": "application/json"}
+    sandbox.admin.fault(
+        "answer", method="GET", path="/contacts", status=200, headers=headers, body=empty, times=2
+    )
+    contact = await client.contacts.upsert(ANN, lists=[news])
+    assert lists_of(contact) == ["1", news]
+    assert len(sandbox.admin.requests("POST", "/contacts")) == 2
+    assert len(await client.contacts.all().collect()) == 1
+
+
+async def test_lists_replaced_by_another_process_are_written_again(
+    client: ConstantContact, connect: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    news, menu = await two_lists(client)
+    sandbox.admin.add_contacts(1)
+    other = await connect(sandbox)
+    stale = await other.contacts.all().first()
+    real, times = client.contacts.get, iter(range(3))
+
+    async def overtaken(contact_id: str) -> models.Contact:
+        if next(times) == 0:
+            await other.contacts.update(stale.id, lists=["1", menu])
+        return await real(contact_id)
+
+    monkeypatch.setattr(client.contacts, "get", overtaken)
+    contact = await client.contacts.upsert(ANN, lists=[news])
+    assert lists_of(contact) == ["1", menu, news]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_a_lost_answer_is_settled_by_looking_again(
+    client: ConstantContact, sandbox: Sandbox, clock: SkippingClock, method: str
+) -> None:
+    news, _ = await two_lists(client)
+    if method == "PUT":
+        sandbox.admin.add_contacts(1)
+    sandbox.admin.fault("lose_answer", method=method, path="/contacts*")
+    contact = await client.contacts.upsert(ANN, lists=[news])
+    assert news in lists_of(contact)
+    assert len(await client.contacts.all().collect()) == 1
+    assert len(sandbox.admin.requests("POST", "/contacts")) == (method == "POST")
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"lists": []}, "lists"),
+        ({"lists": "1"}, "lists"),
+        ({"lists": [None]}, "lists[0]"),
+        ({"email": " "}, "email"),
+        ({"email": 7}, "email"),
+        ({"email": "a" * 90 + "@example.com"}, "email_addresses[0].email_address"),
+        ({"action_by": "ACTION_BY_SYSTEM"}, "action_by"),
+        ({"work_phone": "5" * 51}, "work_phone"),
+        ({"first_name": 5}, "first_name"),
+        ({"status": "ACTIVE"}, "status"),
+        ({"email_addresses": []}, "email_addresses"),
+    ],
+)
+async def test_invalid_values_are_refused_before_sending(
+    client: ConstantContact, ear: Ear, given: dict[str, Any], field: str
+) -> None:
+    arguments: dict[str, Any] = {"email": ANN, "lists": ["1"], **given}
+    with pytest.raises(errors.InvalidField) as caught:
+        await client.contacts.upsert(arguments.pop("email"), **arguments)
+    assert caught.value.field == field
+    assert ear.calls == []
+
+
+async def test_the_lock_of_an_address_is_released_and_forgotten(
+    client: ConstantContact, stock: Stock
+) -> None:
+    from ccv2_async.resources import contacts  # its private table
+
+    await client.contacts.upsert(ANN, lists=["1"])
+    assert not dict(contacts._LOCKS)

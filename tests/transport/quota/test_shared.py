@@ -1,0 +1,338 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("limits", reason="the extra [redis] is not installed")
+
+import redis
+
+from ccv2_async.errors import ClientClosed, DailyQuotaExceeded, InvalidField, UsageError
+from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.transport.quota.shared import SharedBudget
+from tests.support.clocks import ManualClock
+from tests.support.probes import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from tests.support.redis_server import RedisServer
+
+KEY = "an-api-key-that-nobody-may-see"
+
+
+@pytest.fixture
+async def share() -> AsyncIterator[Callable[..., SharedBudget]]:
+    """Opens budgets of one key, as so many processes would, and closes them."""
+    async with AsyncExitStack() as stack:
+
+        def open_one(server: RedisServer, *args: Any, **options: Any) -> SharedBudget:
+            budget = SharedBudget(
+                server.url,
+                api_key=KEY,
+                per_second=args[0] if args else 4,
+                per_day=options.pop("per_day", None),
+                timeout=options.pop("timeout", 5.0),
+                **options,
+            )
+            stack.push_async_callback(budget.aclose)
+            return budget
+
+        yield open_one
+
+
+def is_away(budget: SharedBudget) -> bool:
+    return budget.degraded
+
+
+def stored(server: RedisServer) -> dict[bytes, Any]:
+    with redis.Redis(port=server.port) as client:
+        return {key: client.type(key) for key in client.scan_iter()}
+
+
+async def test_processes_share_one_window(
+    redis_server: RedisServer, share: Callable[..., SharedBudget]
+) -> None:
+    budgets = [share(redis_server, 20) for _ in range(3)]
+    before = redis_server.now()
+    await asyncio.gather(*(b.acquire(Lane.BULK) for b in budgets for _ in range(17)))
+    # 51 calls: the 41st can only go when two whole windows have passed since the first.
+    assert redis_server.now() - before > 2 * 1.05
+    assert sum(budget.used_today for budget in budgets) == 51
+
+
+async def test_redis_may_listen_on_a_unix_socket(redis_server: RedisServer) -> None:
+    budget = SharedBudget(f"unix://{redis_server.socket}", api_key=KEY, per_second=0.01, per_day=5)
+    try:
+        await budget.acquire(Lane.INTERACTIVE)
+        assert not budget.degraded
+        assert budget.remaining_today == 4
+    finally:
+        await budget.aclose()
+
+
+async def test_a_slow_rate_is_kept_over_processes(
+    redis_server: RedisServer, share: Callable[..., SharedBudget]
+) -> None:
+    budgets = [share(redis_server, 1.5) for _ in range(2)]
+    before = redis_server.now()
+    await asyncio.gather(*(budget.acquire(Lane.BULK) for budget in budgets))
+    assert redis_server.now() - before > 1.0
+
+
+async def test_other_keys_have_their_own_quota(redis_server: RedisServer) -> None:
+    for key in ("one", "other"):
+        budget = SharedBudget(redis_server.url, api_key=key, per_second=0.01, per_day=None)
+        await budget.acquire(Lane.BULK)
+        await budget.aclose()
+
+
+async def test_redis_never_gets_the_key(
+    redis_server: RedisServer, share: Callable[..., SharedBudget]
+) -> None:
+    await share(redis_server).acquire(Lane.BULK)
+    found = stored(redis_server)
+    assert found
+    assert not any(KEY.encode() in name for name in found)
+
+
+async def test_what_is_kept_there_goes_away_by_itself(
+    redis_server: RedisServer, share: Callable[..., SharedBudget]
+) -> None:
+    await share(redis_server).acquire(Lane.BULK)
+    with redis.Redis(port=redis_server.port) as client:
+        assert all(client.ttl(key) > 0 for key in client.scan_iter())
+
+
+async def test_an_interactive_call_of_one_process_goes_before_bulk_calls_of_another(
+    redis_server: RedisServer, share: Callable[..., SharedBudget]
+) -> None:
+    web, worker = share(redis_server, 4), share(redis_server, 4)
+    order: list[str] = []
+
+    begun = asyncio.Event()
+
+    async def call(budget: SharedBudget, lane: Lane, name: str) -> None:
+        await budget.acquire(lane)
+        order.append(name)
+        if len(order) == 4:
+            begun.set()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(10):
+            group.create_task(call(worker, Lane.BULK, "bulk"))
+        await begun.wait()
+        for _ in range(3):
+            group.create_task(call(web, Lane.INTERACTIVE, "interactive"))
+    first = order.index("interactive")
+    # A slot that was due while the interactive call came in may still have gone to the other.
+    assert first <= 6
+    assert order[first : first + 3].count("interactive") >= 2
+
+
+async def test_inside_a_process_the_lanes_hold_as_ever(
+    redis_server: RedisServer, share: Callable[..., SharedBudget]
+) -> None:
+    budget = share(redis_server, 5)
+    order: list[Lane] = []
+
+    async def call(lane: Lane) -> None:
+        await budget.acquire(lane)
+        order.append(lane)
+
+    await budget.acquire(Lane.BULK)
+    budget.pause(0.05)
+    await asyncio.gather(*(call(lane) for lane in (Lane.BULK, Lane.POLL, Lane.INTERACTIVE)))
+    assert order == [Lane.INTERACTIVE, Lane.POLL, Lane.BULK]
+
+
+async def test_a_pause_holds_every_process(
+    redis_server: RedisServer, share: Callable[..., SharedBudget]
+) -> None:
+    refused, other = share(redis_server), share(redis_server)
+    await refused.acquire(Lane.BULK)
+    before = redis_server.now()
+    refused.pause(0.8)
+    retry = asyncio.create_task(refused.acquire(Lane.BULK))
+    await asyncio.sleep(0.2)
+    await other.acquire(Lane.INTERACTIVE)
+    await retry
+    assert redis_server.now() - before >= 0.79
+
+
+async def test_the_days_calls_are_counted_over_all_processes(
+    redis_server: RedisServer, share: Callable[..., SharedBudget]
+) -> None:
+    budgets = [share(redis_server, 100, per_day=4) for _ in range(2)]
+    for budget in (*budgets, *budgets):
+        await budget.acquire(Lane.BULK)
+    for budget in budgets:
+        with pytest.raises(DailyQuotaExceeded):
+            await budget.acquire(Lane.BULK, "upload of x.png")
+        assert budget.remaining_today == 0
+    assert [budget.used_today for budget in budgets] == [2, 2]
+
+
+async def test_the_remaining_calls_of_the_day_are_those_of_all(
+    redis_server: RedisServer, share: Callable[..., SharedBudget]
+) -> None:
+    one, other = (share(redis_server, 100, per_day=10) for _ in range(2))
+    for _ in range(3):
+        await one.acquire(Lane.BULK)
+    await other.acquire(Lane.BULK)
+    assert other.remaining_today == 6
+
+
+async def test_the_end_of_the_day_that_one_process_hears_of_ends_it_for_all(
+    redis_server: RedisServer, share: Callable[..., SharedBudget]
+) -> None:
+    one, other = share(redis_server), share(redis_server)
+    await one.acquire(Lane.BULK)
+    one.end_day()
+    with pytest.raises(DailyQuotaExceeded):
+        await one.acquire(Lane.BULK)
+    with pytest.raises(DailyQuotaExceeded):
+        await other.acquire(Lane.BULK)
+
+
+async def test_a_cancelled_caller_holds_up_nobody(
+    redis_server: RedisServer, share: Callable[..., SharedBudget]
+) -> None:
+    budget = share(redis_server, 2)
+    tasks = [asyncio.create_task(budget.acquire(Lane.BULK)) for _ in range(6)]
+    await asyncio.sleep(0.05)
+    for task in tasks[:4]:
+        task.cancel()
+    done = await asyncio.gather(*tasks, return_exceptions=True)
+    assert done[4:] == [None, None]
+    assert not budget.contended
+
+
+async def test_without_redis_a_process_takes_its_share_says_so_once_and_recovers(
+    own_redis_server: RedisServer,
+    share: Callable[..., SharedBudget],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caplog.set_level(logging.INFO, "ccv2_async")
+    # A slot that a busy disk delays is given up, but Redis has counted it.
+    monkeypatch.setattr(SharedBudget, "_in_time", lambda *_: True)
+    budget = share(own_redis_server, 40, per_day=1000, expected=4)
+    await budget.acquire(Lane.BULK)
+    own_redis_server.stop()
+    for _ in range(15):
+        await budget.acquire(Lane.BULK)
+    assert is_away(budget)
+    own_redis_server.start()
+    while is_away(budget):
+        await budget.acquire(Lane.BULK)
+    used = budget.used_today
+    said = [(r.levelname, r.getMessage()) for r in caplog.records if "Redis" in r.getMessage()]
+    assert [level for level, _ in said] == ["WARNING", "WARNING"]
+    assert "1/4" in said[0][1]
+    assert "again" in said[1][1]
+    other = share(own_redis_server, 40, per_day=1000)
+    await other.acquire(Lane.BULK)
+    assert other.remaining_today == 1000 - used - 1, "what was sent without Redis is counted too"
+
+
+async def test_without_redis_from_the_start_calls_go_out_in_a_share(
+    unused_port_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    budget = SharedBudget(unused_port_url, api_key=KEY, per_second=8, expected=2)
+    await asyncio.gather(*(budget.acquire(Lane.BULK) for _ in range(4)))
+    assert budget.degraded
+    assert sum("does not answer" in record.getMessage() for record in caplog.records) == 1
+    await budget.aclose()
+
+
+@pytest.fixture
+async def poor(unused_port_url: str) -> AsyncIterator[tuple[SharedBudget, ManualClock]]:
+    """A budget without Redis that has used its share: the next comes when the clock is moved."""
+    clock = ManualClock()
+    budget = SharedBudget(unused_port_url, api_key=KEY, per_second=8, expected=16, clock=clock)
+    await budget.acquire(Lane.BULK)
+    yield budget, clock
+    await budget.aclose()
+
+
+async def waiting(budget: SharedBudget, *owners: object) -> list[asyncio.Task[None]]:
+    """Calls of these owners, once the first of them waits for its share."""
+    calls = [asyncio.create_task(budget.acquire(Lane.BULK, "call", owner)) for owner in owners]
+    await until(lambda: budget._local is not None and budget._local.contended)
+    return calls
+
+
+async def test_without_redis_too_a_wait_ends_at_once_with_its_client(
+    poor: tuple[SharedBudget, ManualClock],
+) -> None:
+    budget, clock = poor
+    owner, other = object(), object()
+    closed, goes_on = await waiting(budget, owner, other)
+
+    budget.dismiss(owner)
+    async with asyncio.timeout(5):
+        with pytest.raises(ClientClosed):
+            await closed
+    assert (budget.used_today, budget._unreported) == (1, 1), "what was not sent does not count"
+
+    while not goes_on.done():
+        await clock.advance(1.0)
+        await asyncio.sleep(0.001)
+    assert (budget.used_today, budget._unreported) == (2, 2)
+
+
+async def test_without_redis_too_a_pause_holds_who_waits_already(
+    poor: tuple[SharedBudget, ManualClock],
+) -> None:
+    budget, clock = poor
+    (call,) = await waiting(budget, None)
+    began = clock.now
+
+    budget.pause(60)
+    while not call.done():
+        await clock.advance(1.0)
+        await asyncio.sleep(0.001)
+
+    assert clock.now - began >= 60
+
+
+async def test_without_redis_too_the_end_of_the_day_is_told_at_once(
+    poor: tuple[SharedBudget, ManualClock],
+) -> None:
+    budget, _ = poor
+    calls = await waiting(budget, None, None)
+
+    budget.end_day()
+    async with asyncio.timeout(5):
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert [type(error) for error in ended] == [DailyQuotaExceeded] * 2
+    assert (budget.used_today, budget._unreported) == (1, 1)
+
+
+async def test_after_redis_came_back_empty_nobody_begins_before_all_have_found_back(
+    redis_server: RedisServer, share: Callable[..., SharedBudget]
+) -> None:
+    one, other = share(redis_server, 20), share(redis_server, 20)
+    for budget in (one, other):
+        await budget.acquire(Lane.BULK)
+    redis_server.empty()
+    before = redis_server.now()
+    await asyncio.gather(one.acquire(Lane.BULK), other.acquire(Lane.BULK))
+    assert redis_server.now() - before > 2.0
+
+
+@pytest.mark.parametrize("options", [{"margin": -1}, {"margin": float("nan")}, {"expected": 0}])
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidField):
+        SharedBudget("redis://127.0.0.1:1/0", api_key=KEY, **options)
+
+
+def test_a_url_that_is_none_is_refused() -> None:
+    with pytest.raises(UsageError, match="redis://"):
+        SharedBudget("somewhere:6379", api_key=KEY)

@@ -1,0 +1,114 @@
+"""Files that their folders have already: skipped on request, by name and size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pytest
+
+from ccv2_async.uploads.ledger import Action
+from ccv2_async.uploads.many import BulkState, FileToUpload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ccv2_async.client import ConstantContact
+    from ccv2_async.sandbox import Sandbox
+    from ccv2_async.uploads.many import UploadResult
+
+Pictures: TypeAlias = "Callable[..., list[Path]]"
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+async def upload(client: ConstantContact, files: Any, **options: Any) -> list[UploadResult]:
+    return [result async for result in client.upload_many(files, **options)]
+
+
+def png(name: str, size: int = 20, *folders: str) -> FileToUpload:
+    return FileToUpload(PNG + bytes(size), name=name, folders=folders)
+
+
+async def test_files_that_are_there_are_skipped_after_one_listing(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    files = [png(f"{number}.png") for number in range(5)]
+    first = await upload(client, files)
+    posts = len(sandbox.admin.requests("POST"))
+    second = await upload(client, files, skip_existing=True)
+    assert len(sandbox.admin.requests("POST")) == posts
+    assert len(sandbox.admin.requests("GET", "/library/files")) == 1
+    assert {result.id for result in second} == {result.id for result in first}
+    assert all(result.existing and result.state is BulkState.DONE for result in second)
+
+
+async def test_without_the_option_a_file_is_stored_again(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    await upload(client, [png("a.png")])
+    (again,) = await upload(client, [png("a.png")])
+    assert not again.existing
+    assert [file["name"] for file in sandbox.admin.files()] == ["a.png", "a(1).png"]
+
+
+async def test_another_size_or_folder_is_another_file(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    await upload(client, [png("a.png"), png("b.png", 20, "Spring")])
+    wanted = [png("a.png", 21), png("a.png", 20, "Spring"), png("b.png", 20, "Spring")]
+    results = await upload(client, wanted, skip_existing=True)
+    assert [result.existing for result in sorted(results, key=lambda one: one.existing)] == [
+        False,
+        False,
+        True,
+    ]
+    assert len(sandbox.admin.files()) == 4
+
+
+async def test_a_file_that_failed_does_not_count(client: ConstantContact, sandbox: Sandbox) -> None:
+    await upload(client, [png("a.png")])
+    sandbox.admin.set_status(sandbox.admin.files()[0]["id"], "VirusFound")
+    (again,) = await upload(client, [png("a.png")], skip_existing=True)
+    assert not again.existing
+
+
+async def test_a_file_that_is_still_processed_is_followed(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    (first,) = await upload(client, [png("stuck.png")], wait=False)
+    sandbox.admin.set_status(first.id, "Processing")
+    (again,) = await upload(client, [png("stuck.png")], skip_existing=True, wait=False)
+    assert (again.id, again.state) == (first.id, BulkState.ACCEPTED)
+    assert len(sandbox.admin.files()) == 1
+
+
+async def test_a_dry_run_says_what_is_there(client: ConstantContact, sandbox: Sandbox) -> None:
+    await upload(client, [png("a.png", 20, "Spring")])
+    wanted = [png("a.png", 20, "Spring"), png("b.png", 20, "Spring"), png("c.png", 20, "Fall")]
+    plan = await upload(client, wanted, skip_existing=True, dry_run=True)
+    actions = {result.name: result.action for result in plan}
+    assert actions == {"a.png": Action.EXISTS, "b.png": Action.SEND, "c.png": Action.SEND}
+    assert "Fall" not in {folder["name"] for folder in sandbox.admin.state()["folders"]}
+
+
+@pytest.mark.parametrize("name", ["Frühling.png", "Fru\u0308hling.png"])
+async def test_names_are_compared_as_they_look(
+    client: ConstantContact, sandbox: Sandbox, name: str
+) -> None:
+    await upload(client, [png("Frühling.png")])
+    (again,) = await upload(client, [png(name)], skip_existing=True)
+    assert again.existing
+
+
+async def test_with_a_journal_a_skipped_file_is_done(
+    client: ConstantContact, sandbox: Sandbox, pictures: Pictures, tmp_path: Path
+) -> None:
+    files = pictures("a.png")
+    await upload(client, files)
+    journal = tmp_path / "x.db"
+    (skipped,) = await upload(client, files, skip_existing=True, journal=journal)
+    assert skipped.existing
+    calls = len(sandbox.admin.requests())
+    (known,) = await upload(client, files, journal=journal)
+    assert (known.earlier, known.id) == (True, skipped.id)
+    assert len(sandbox.admin.requests()) == calls

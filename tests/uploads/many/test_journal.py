@@ -1,0 +1,928 @@
+"""The journal of a bulk upload: what it holds, what a later run makes of it, and who is let in."""
+
+# ruff: noqa: ASYNC240  # a test may touch its few small files where it stands
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+import os
+import sqlite3
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ccv2_async import errors
+from ccv2_async.sandbox import Sandbox
+from ccv2_async.transport.files.threads import FileThreads
+from ccv2_async.uploads.ledger import Action, action_for
+from ccv2_async.uploads.many import BulkState, FileToUpload
+from ccv2_async.uploads.many import journal as journal_module
+from ccv2_async.uploads.many.journal import (
+    Journal,
+    JournalEntry,
+    read_journal,
+    retry_files,
+    storable,
+)
+from tests.support.probes import nothing_left, until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+
+    from ccv2_async.client import ConstantContact
+    from ccv2_async.uploads.many import UploadResult
+    from tests.support.clocks import SkippingClock
+
+Pictures: TypeAlias = "Callable[..., list[Path]]"
+POSTS = ("POST", "/library/files")
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    """Where the journal is kept."""
+    return tmp_path / "upload.db"
+
+
+@pytest.fixture
+async def threads() -> AsyncIterator[FileThreads]:
+    """Threads to open files in."""
+    threads = FileThreads(limit=1)
+    yield threads
+    await threads.aclose()
+
+
+async def run(
+    client: ConstantContact, files: list[Any], journal: Path, **options: Any
+) -> list[UploadResult]:
+    upload = client.upload_many(files, journal=journal, **options)
+    return [result async for result in upload]
+
+
+async def rows_of(journal: Path) -> dict[str, JournalEntry]:
+    return {row.name: row async for row in read_journal(str(journal))}
+
+
+def set_row(journal: Path, name: str, **values: Any) -> None:
+    """Put a row into the state in which a killed process would have left it."""
+    changes = ", ".join(f"{column} = ?" for column in values)
+    with sqlite3.connect(journal) as database:
+        database.execute(
+            f"UPDATE files SET {changes} WHERE name = ?",  # noqa: S608  # our own names
+            (*values.values(), name),
+        )
+    database.close()
+
+
+# States and what they lead to
+
+
+ENTRY = JournalEntry(path="/a.png", folder="0", name="a.png", size=10, written_ns=5)
+STATES = {
+    None: (Action.SEND, Action.SEND),
+    BulkState.PENDING: (Action.SEND, Action.SEND),
+    BulkState.SENDING: (Action.LOOK, Action.REFUSE),
+    BulkState.ACCEPTED: (Action.FOLLOW, Action.REFUSE),
+    BulkState.DONE: (Action.SKIP, Action.REFUSE),
+    BulkState.AMBIGUOUS: (Action.LOOK, Action.REFUSE),
+}
+
+
+@pytest.mark.parametrize("state", STATES, ids=str)
+@pytest.mark.parametrize("changed", [{}, {"size": 11}, {"written_ns": 6}], ids=str)
+def test_what_is_done_about_a_file_follows_from_its_row(
+    state: BulkState | None, changed: dict[str, Any]
+) -> None:
+    known = attrs.evolve(ENTRY, state=state) if state is not None else None
+    now = attrs.evolve(ENTRY, **changed)
+
+    assert action_for(known, now.size, now.written_ns) is STATES[state][bool(changed)]
+
+
+def test_only_a_failure_that_may_pass_is_sent_again() -> None:
+    passing = attrs.evolve(ENTRY, state=BulkState.FAILED)
+    final = attrs.evolve(passing, final=True)
+
+    assert action_for(passing, 10, 5) is Action.SEND
+    assert action_for(passing, 11, 5) is Action.SEND
+    assert action_for(final, 10, 5) is Action.REPORT
+    assert action_for(final, 11, 5) is Action.SEND  # it was mended since
+
+
+@given(st.text(st.characters(exclude_categories=())), st.text(st.characters(exclude_categories=())))
+def test_any_two_paths_have_two_rows(one: str, other: str) -> None:
+    assert (storable(one) == storable(other)) == (one == other)
+    storable(one).encode("utf-8")
+
+
+# Runs
+
+
+async def test_every_state_is_written_down_on_the_way(
+    client: ConstantContact,
+    sandbox: Sandbox,
+    journal: Path,
+    pictures: Pictures,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[tuple[BulkState, int]] = []
+    write = Journal.write
+
+    async def noting(self: Journal, entry: JournalEntry) -> None:
+        await write(self, entry)
+        written.append((entry.state, len(sandbox.admin.requests())))
+
+    monkeypatch.setattr(Journal, "write", noting)
+
+    (result,) = await run(client, pictures("a.png"), journal)
+
+    assert written == [(BulkState.SENDING, 0), (BulkState.ACCEPTED, 1), (BulkState.DONE, 2)]
+    (row,) = (await rows_of(journal)).values()
+    assert (row.state, row.file_id, row.status) == (BulkState.DONE, result.id, "Active")
+    assert (row.path, row.name, row.folder, row.folder_id) == (result.path, "a.png", "0", "0")
+    assert client.resume(row.token).id == result.id
+    assert row.updated >= (row.since or 0.0) > 0
+
+
+async def test_running_again_sends_nothing_again(
+    client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures
+) -> None:
+    paths = pictures("a.png", "virus.png", "notes.txt")
+    first = await run(client, paths, journal)
+    asked = len(sandbox.admin.requests())
+
+    second = await run(client, paths, journal)
+
+    assert len(sandbox.admin.requests()) == asked
+    states = {Path(result.path).name: result.state for result in first}
+    assert {Path(result.path).name: result.state for result in second} == states
+    assert {Path(result.path).name: result.earlier for result in second} == {
+        "a.png": True,
+        "virus.png": True,
+        "notes.txt": False,
+    }
+    (virus,) = [result for result in second if result.name == "virus.png"]
+    assert isinstance(virus.error, errors.UploadFailed)
+    assert "found a virus" in virus.error.message
+
+
+async def test_new_files_are_added_by_a_later_run(
+    client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures
+) -> None:
+    await run(client, pictures("a.png"), journal)
+
+    await run(client, pictures("b.png") + pictures("a.png"), journal, dry_run=True)
+    results = await run(client, pictures("b.png"), journal)
+
+    assert [result.state for result in results] == [BulkState.DONE]
+    assert len(sandbox.admin.files()) == 2
+
+
+async def test_an_accepted_file_is_followed_by_the_next_run(
+    client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures
+) -> None:
+    paths = pictures("a.png", "virus.png")
+    accepted = await run(client, paths, journal, wait=False)
+    assert {row.state for row in (await rows_of(journal)).values()} == {BulkState.ACCEPTED}
+    again = await run(client, paths, journal, wait=False)
+    assert {result.id for result in again} == {result.id for result in accepted}
+
+    results = {result.name: result for result in await run(client, paths, journal)}
+
+    assert results["a.png"].state is BulkState.DONE
+    assert isinstance(results["virus.png"].error, errors.VirusFound)
+    assert results["virus.png"].error.message.startswith("upload of virus.png")
+    assert len(sandbox.admin.requests(*POSTS)) == 2
+
+
+async def test_a_file_accepted_hours_ago_is_still_looked_at(
+    connect: Callable[..., Any], clock: SkippingClock, journal: Path, pictures: Pictures
+) -> None:
+    with Sandbox(mode="looks", looks=1) as sandbox:
+        client = await connect(sandbox)
+        await run(client, pictures("a.png"), journal, wait=False)
+        clock.now += 7200
+        later = await connect(sandbox)
+
+        (result,) = await run(later, pictures("a.png"), journal)
+
+    assert result.state is BulkState.DONE
+
+
+async def test_an_accepted_file_that_is_gone_is_told_as_lost(
+    connect: Callable[..., Any], sandbox: Sandbox, journal: Path, pictures: Pictures
+) -> None:
+    await run(await connect(sandbox), pictures("a.png"), journal, wait=False)
+    sandbox.admin.reset()
+
+    (result,) = await run(await connect(sandbox), pictures("a.png"), journal)
+
+    assert isinstance(result.error, errors.JobNotFound)
+    (row,) = (await rows_of(journal)).values()
+    assert (row.state, row.final) == (BulkState.FAILED, True)
+
+
+async def test_a_file_at_sending_that_arrived_is_adopted(
+    connect: Callable[..., Any], sandbox: Sandbox, journal: Path, pictures: Pictures
+) -> None:
+    (first,) = await run(await connect(sandbox), pictures("a.png"), journal)
+    set_row(journal, "a.png", state="sending", file_id="", token="", status=None)
+
+    (result,) = await run(await connect(sandbox), pictures("a.png"), journal)
+
+    assert (result.state, result.id) == (BulkState.DONE, first.id)
+    assert len(sandbox.admin.requests(*POSTS)) == 1
+
+
+async def test_a_file_at_sending_that_did_not_arrive_is_sent_once(
+    connect: Callable[..., Any], sandbox: Sandbox, journal: Path, pictures: Pictures
+) -> None:
+    await run(await connect(sandbox), pictures("a.png"), journal)
+    sandbox.admin.reset()
+    set_row(journal, "a.png", state="sending", file_id="", token="", status=None)
+
+    (result,) = await run(await connect(sandbox), pictures("a.png"), journal)
+
+    assert result.state is BulkState.DONE
+    assert len(sandbox.admin.files()) == 1
+    looked, posted = (
+        [entry.number for entry in sandbox.admin.requests(*what)]
+        for what in (("GET", "/library/files"), POSTS)
+    )
+    assert len([number for number in looked if number < min(posted)]) == 3
+    assert len(posted) == 1
+
+
+async def test_a_file_at_sending_with_two_candidates_is_ambiguous_now_and_later(
+    connect: Callable[..., Any], sandbox: Sandbox, journal: Path, pictures: Pictures
+) -> None:
+    client = await connect(sandbox)
+    (path,) = pictures("a.png")
+    await run(client, [path], journal)
+    set_row(journal, "a.png", state="sending", file_id="", token="", status=None)
+    await client.library.upload(path)
+
+    for _ in range(2):
+        (result,) = await run(await connect(sandbox), [path], journal)
+        assert (result.state, result.earlier) == (BulkState.AMBIGUOUS, False)
+        assert isinstance(result.error, errors.AmbiguousUpload)
+        assert "2 candidates" in result.error.message
+    assert len(sandbox.admin.files()) == 2
+
+
+async def test_a_file_that_could_not_be_looked_for_is_looked_for_by_the_next_run(
+    connect: Callable[..., Any], sandbox: Sandbox, journal: Path, pictures: Pictures
+) -> None:
+    sandbox.admin.fault("lose_answer", *POSTS)
+    sandbox.admin.fault("server_error", "GET", times=None)
+
+    with pytest.raises(errors.ServiceUnavailable):
+        await run(await connect(sandbox), pictures("a.png"), journal)
+    assert (await rows_of(journal))["a.png"].state is BulkState.SENDING
+    sandbox.admin.clear_faults()
+
+    (result,) = await run(await connect(sandbox), pictures("a.png"), journal)
+    assert result.state is BulkState.DONE
+    assert len(sandbox.admin.files()) == 1
+
+
+async def test_a_refused_file_is_sent_again_by_the_next_run(
+    client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures
+) -> None:
+    sandbox.admin.fault("answer", *POSTS, status=413, body="[]")
+
+    (result,) = await run(client, pictures("a.png"), journal)
+    assert isinstance(result.error, errors.BadRequest)
+    row = (await rows_of(journal))["a.png"]
+    assert (row.state, row.final, row.error) == (BulkState.FAILED, False, result.error.message)
+
+    (result,) = await run(client, pictures("a.png"), journal)
+    assert result.state is BulkState.DONE
+    assert (await rows_of(journal))["a.png"].error == ""
+
+
+async def test_when_the_day_ends_the_next_run_goes_on(
+    connect: Callable[..., Any], sandbox: Sandbox, journal: Path, pictures: Pictures
+) -> None:
+    paths = pictures(*(f"{n}.png" for n in range(20)))
+    sandbox.admin.fault("over_ratelimit", *POSTS, skip=7, times=None)
+    with pytest.raises(errors.DailyQuotaExceeded):
+        await run(await connect(sandbox), paths, journal, concurrency=3)
+    states = {row.state for row in (await rows_of(journal)).values()}
+    assert BulkState.FAILED not in states
+    assert BulkState.AMBIGUOUS not in states
+    sandbox.admin.clear_faults()
+
+    results = await run(await connect(sandbox), paths, journal)
+
+    assert {result.state for result in results} == {BulkState.DONE}
+    assert len(sandbox.admin.files()) == 20
+
+
+async def test_a_file_that_changed_since_is_not_sent_behind_the_journals_back(
+    client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures
+) -> None:
+    (path,) = pictures("a.png")
+    (first,) = await run(client, [path], journal)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n another picture")
+
+    (planned,) = await run(client, [path], journal, dry_run=True)
+    (result,) = await run(client, [path], journal)
+
+    assert planned.action is Action.REFUSE
+    assert isinstance(result.error, errors.FileRefused)
+    assert f"done with id {first.id}, and it has changed since" in result.error.message
+    assert len(sandbox.admin.files()) == 1
+
+
+async def test_a_file_that_was_only_touched_counts_as_changed(
+    client: ConstantContact, journal: Path, pictures: Pictures
+) -> None:
+    (path,) = pictures("a.png")
+    await run(client, [path], journal)
+    os.utime(path, ns=(1, 1))
+
+    (result,) = await run(client, [path], journal)
+
+    assert isinstance(result.error, errors.FileRefused)
+
+
+@pytest.mark.parametrize("content", [b"a longer picture", b"x", None], ids=str)
+async def test_a_file_that_changes_after_its_row_was_written_is_not_sent_under_that_row(
+    *,
+    client: ConstantContact,
+    sandbox: Sandbox,
+    journal: Path,
+    pictures: Pictures,
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes | None,
+) -> None:
+    (path,) = pictures("a.png")
+    before = path.read_bytes()
+    write = Journal.write
+
+    async def changing(self: Journal, entry: JournalEntry) -> None:
+        await write(self, entry)
+        if entry.state is BulkState.SENDING and path.read_bytes() == before:
+            path.write_bytes(before[::-1] if content is None else content)
+            os.utime(path, ns=(1, 1))
+
+    monkeypatch.setattr(Journal, "write", changing)
+
+    (result,) = await run(client, [path], journal)
+    assert isinstance(result.error, errors.FileChanged)
+    assert not sandbox.admin.files()
+    row = (await rows_of(journal))["a.png"]
+    assert (row.state, row.final, row.size) == (BulkState.FAILED, False, len(before))
+
+    (result,) = await run(client, [path], journal)
+    assert result.state is BulkState.DONE
+    (stored,) = sandbox.admin.files()
+    row = (await rows_of(journal))["a.png"]
+    now = path.stat()
+    assert (row.size, row.written_ns) == (now.st_size, now.st_mtime_ns)
+    assert stored["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+async def test_a_file_that_goes_away_after_its_row_was_written_fails_alone(
+    client: ConstantContact,
+    sandbox: Sandbox,
+    journal: Path,
+    pictures: Pictures,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gone, fine = pictures("a.png", "b.png")
+    write = Journal.write
+
+    async def removing(self: Journal, entry: JournalEntry) -> None:
+        await write(self, entry)
+        if entry.state is BulkState.SENDING:
+            gone.unlink(missing_ok=True)
+
+    monkeypatch.setattr(Journal, "write", removing)
+
+    results = await run(client, [gone, fine], journal, concurrency=1)
+
+    assert [type(result.error) for result in results] == [errors.FileChanged, type(None)]
+    assert [file["name"] for file in sandbox.admin.files()] == ["b.png"]
+
+
+async def test_one_file_to_two_folders_is_two_files(
+    client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures
+) -> None:
+    folder = await client.library.create_folder("Menus")
+    (path,) = pictures("a.png")
+    both = [path, FileToUpload(path, folder_id=folder.id), FileToUpload(path, name="b.png")]
+
+    for _ in range(2):
+        results = await run(client, both, journal)
+        assert [result.state for result in results] == [BulkState.DONE] * 3
+
+    assert len(sandbox.admin.files()) == 3
+
+
+async def test_a_file_that_is_named_twice_is_sent_once_and_told_of_twice(
+    client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures
+) -> None:
+    (path,) = pictures("a.png")
+    relative = os.path.relpath(path)
+    upload = client.upload_many([path, relative, path], journal=journal)
+
+    results = [result async for result in upload]
+
+    assert len(sandbox.admin.files()) == 1
+    assert sorted(result.path for result in results) == sorted([str(path), relative, str(path)])
+    assert {(result.state, result.id) for result in results} == {(BulkState.DONE, results[0].id)}
+    assert (upload.progress.seen, upload.progress.settled) == (3, 3)
+
+
+async def test_files_of_one_name_are_sent_one_after_the_other(
+    client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures
+) -> None:
+    paths = pictures(*(f"{place}/a.png" for place in "abcdef"))
+    sandbox.admin.fault("lose_answer", *POSTS, chance=0.5, times=None)
+    most = 0
+    upload = client.upload_many(paths, journal=journal)
+
+    async for _ in upload:
+        most = max(most, upload.progress.sending)
+
+    assert most <= 1
+    assert {row.state for row in (await rows_of(journal)).values()} == {BulkState.DONE}
+    assert len({file["sha256"] for file in sandbox.admin.files()}) == 6
+
+
+async def test_bytes_and_streams_have_no_place_in_a_journal(
+    client: ConstantContact, journal: Path
+) -> None:
+    (result,) = await run(client, [FileToUpload(b"abc", name="a.png")], journal)
+
+    assert isinstance(result.error, errors.InvalidField)
+    assert "a path, as a journal is kept" in result.error.message
+
+
+async def test_names_of_any_bytes_are_kept_apart(
+    client: ConstantContact, sandbox: Sandbox, journal: Path, tmp_path: Path
+) -> None:
+    folder = os.fsencode(tmp_path / "odd")
+    os.mkdir(folder)  # noqa: PTH102  # a name that is no text
+    files = []
+    for number, name in enumerate(
+        (b"a\xff.png", b"a\\udcff.png", b"a\xfe?#%41.png", "ä ö.png".encode())
+    ):
+        with open(os.path.join(folder, name), "wb") as file:  # noqa: ASYNC230, PTH118, PTH123  # a few bytes
+            file.write(b"\x89PNG\r\n\x1a\n" + name)
+        path = os.fsdecode(os.path.join(folder, name))  # noqa: PTH118  # bytes
+        files.append(FileToUpload(path, name=f"{number}.png"))
+    odd = journal.with_name("50% off? #1.db")
+
+    for _ in range(2):
+        results = await run(client, files, odd)
+        assert [result.state for result in results] == [BulkState.DONE] * 4
+    assert len(sandbox.admin.files()) == 4
+    assert len(await rows_of(odd)) == 4
+
+
+@pytest.mark.parametrize("name", [":memory:", "file:x?mode=memory", "j.db"])
+async def test_a_journal_of_any_name_is_a_file(
+    client: ConstantContact,
+    tmp_path: Path,
+    pictures: Pictures,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    paths = pictures("a.png")
+    monkeypatch.chdir(tmp_path)
+
+    await run(client, paths, Path(name))
+
+    assert [row.state async for row in read_journal(name)] == [BulkState.DONE]
+    (result,) = await run(client, paths, Path(name))
+    assert result.earlier
+
+
+async def test_an_error_that_names_an_odd_path_can_be_kept(
+    client: ConstantContact, sandbox: Sandbox, journal: Path, tmp_path: Path
+) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/a\xff.png")
+    with open(path, "wb") as file:  # noqa: ASYNC230, PTH123  # a few bytes
+        file.write(bytes(100))
+    sandbox.admin.fault(
+        "answer", *POSTS, status=400, body=b'[{"error_key": "x", "error_message": "y"}]'
+    )
+
+    (result,) = await run(client, [FileToUpload(path, name="a.png")], journal)
+
+    assert isinstance(result.error, errors.BadRequest)
+    assert (await rows_of(journal))["a.png"].error
+
+
+# Dry runs
+
+
+def around(journal: Path) -> dict[str, bytes]:
+    """Every file beside the journal, itself among them."""
+    return {path.name: path.read_bytes() for path in journal.parent.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("content", [None, b""], ids=["missing", "empty"])
+async def test_a_dry_run_makes_no_journal(
+    client: ConstantContact, journal: Path, pictures: Pictures, content: bytes | None
+) -> None:
+    if content is not None:
+        journal.write_bytes(content)
+    before = around(journal)
+
+    (planned,) = await run(client, pictures("a.png"), journal, dry_run=True)
+
+    assert (planned.state, planned.action) == (BulkState.PENDING, Action.SEND)
+    assert around(journal) == before
+
+
+async def test_a_dry_run_reads_the_journal_and_leaves_it_as_it_is(
+    client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures
+) -> None:
+    paths = pictures("a.png", "b.png", "c.png")
+    await run(client, paths[:2], journal)
+    set_row(journal, "b.png", state="sending", file_id="", token="", status=None)
+    before, asked = around(journal), len(sandbox.admin.requests())
+
+    planned = await run(client, paths, journal, dry_run=True)
+
+    assert {result.name: result.action for result in planned} == {
+        "a.png": Action.SKIP,
+        "b.png": Action.LOOK,
+        "c.png": Action.SEND,
+    }
+    assert around(journal) == before
+    assert len(sandbox.admin.requests()) == asked
+
+
+async def test_a_dry_run_may_look_into_a_journal_that_is_in_use(
+    client: ConstantContact, journal: Path, pictures: Pictures
+) -> None:
+    paths = pictures("a.png", "b.png", "c.png")
+    first = aiter(client.upload_many(paths, journal=journal, concurrency=1))
+    done = await anext(first)
+
+    planned = await run(client, paths, journal, dry_run=True)
+
+    assert {result.path: result.action for result in planned}[done.path] is Action.SKIP
+    assert len([result async for result in first]) == 2
+
+
+async def test_a_dry_run_tells_of_a_journal_that_a_run_could_not_use(
+    connect: Callable[..., Any], sandbox: Sandbox, journal: Path, pictures: Pictures
+) -> None:
+    client = await connect(sandbox)
+    with pytest.raises(errors.UsageError, match="journal cannot be opened"):
+        await run(client, pictures("a.png"), journal.parent / "missing" / "j.db", dry_run=True)
+    with pytest.raises(errors.UsageError, match="journal cannot be opened"):
+        await run(client, pictures("a.png"), Path("a\0b"), dry_run=True)
+    await run(client, pictures("a.png"), journal)
+    sandbox.admin.configure(access_token="another")
+    other = await connect(sandbox)
+    with pytest.raises(errors.UsageError, match="of another account"):
+        await run(other, pictures("a.png"), journal, dry_run=True)
+
+
+@pytest.mark.parametrize("content", [b"not a database at all" * 100, b"SQLite format 3\0" * 20])
+async def test_a_dry_run_leaves_a_file_that_is_no_journal_as_it_is(
+    client: ConstantContact, journal: Path, pictures: Pictures, content: bytes
+) -> None:
+    journal.write_bytes(content)
+    before = around(journal)
+
+    with pytest.raises(errors.UsageError, match="no journal"):
+        await run(client, pictures("a.png"), journal, dry_run=True)
+
+    assert around(journal) == before
+
+
+# Who is let in
+
+
+async def test_the_journal_of_another_account_is_refused(
+    connect: Callable[..., Any], sandbox: Sandbox, journal: Path, pictures: Pictures
+) -> None:
+    await run(await connect(sandbox), pictures("a.png"), journal)
+    sandbox.admin.configure(access_token="another")
+    other = await connect(sandbox)
+    asked = len(sandbox.admin.requests())
+
+    with pytest.raises(errors.UsageError, match="of another account"):
+        await run(other, pictures("a.png"), journal)
+
+    assert len(sandbox.admin.requests()) == asked
+
+
+async def test_the_journal_of_another_service_is_refused(
+    connect: Callable[..., Any], client: ConstantContact, journal: Path, pictures: Pictures
+) -> None:
+    await run(client, pictures("a.png"), journal)
+    with Sandbox() as elsewhere:
+        other = await connect(elsewhere)
+        with pytest.raises(errors.UsageError, match=r"of another service \(http://127"):
+            await run(other, pictures("a.png"), journal)
+
+
+async def test_the_journal_of_another_version_is_refused(
+    client: ConstantContact, journal: Path, pictures: Pictures
+) -> None:
+    await run(client, pictures("a.png"), journal)
+    with sqlite3.connect(journal) as database:
+        database.execute("UPDATE about SET value = '2' WHERE name = 'version'")
+    database.close()
+
+    with pytest.raises(errors.UsageError, match=r"of another version \(2\)"):
+        await run(client, pictures("a.png"), journal)
+
+
+async def test_a_journal_serves_one_upload_at_a_time(
+    client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures
+) -> None:
+    first = aiter(client.upload_many(pictures("a.png", "b.png"), journal=journal))
+    await anext(first)
+
+    with pytest.raises(errors.UsageError, match="another process is uploading with this journal"):
+        await run(client, pictures("a.png"), journal)
+
+    assert len([result async for result in first]) == 1
+    assert len(await run(client, pictures("a.png"), journal)) == 1
+
+
+@pytest.mark.parametrize("content", [b"not a database at all" * 100, b"SQLite format 3\0" * 20])
+async def test_a_file_that_is_no_journal_is_left_as_it_is(
+    client: ConstantContact, journal: Path, pictures: Pictures, content: bytes
+) -> None:
+    journal.write_bytes(content)
+    client._open_parts.threads._limit = 1
+    await client._open_parts.threads.run(int)  # its only thread
+    async with nothing_left():
+        with pytest.raises(errors.UsageError, match="no journal"):
+            await run(client, pictures("a.png"), journal)
+
+    assert journal.read_bytes() == content
+
+
+async def test_a_database_of_something_else_is_left_as_it_is(
+    client: ConstantContact, journal: Path, pictures: Pictures
+) -> None:
+    with sqlite3.connect(journal) as database:
+        database.execute("CREATE TABLE files (name TEXT)")
+    database.close()
+    before = journal.read_bytes()
+
+    with pytest.raises(errors.UsageError, match="of something else"):
+        await run(client, pictures("a.png"), journal)
+
+    assert journal.read_bytes() == before
+
+
+@pytest.mark.parametrize("where", ["missing/upload.db", ".", "a\0b"])
+async def test_a_journal_that_cannot_be_opened_is_told(
+    client: ConstantContact, tmp_path: Path, pictures: Pictures, where: str
+) -> None:
+    client._open_parts.threads._limit = 1
+    await client._open_parts.threads.run(int)  # its only thread
+    async with nothing_left():
+        with pytest.raises(errors.UsageError, match="journal cannot be opened"):
+            await run(client, pictures("a.png"), Path(f"{tmp_path}/{where}"))
+
+
+async def test_a_journal_that_can_no_longer_be_written_ends_the_upload(
+    client: ConstantContact,
+    sandbox: Sandbox,
+    journal: Path,
+    pictures: Pictures,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ccv2_async.uploads.many.journal._UPSERT", "INSERT INTO nowhere VALUES (1)")
+
+    with pytest.raises(errors.JournalError, match=r"upload.db: the journal cannot be written"):
+        await run(client, pictures("a.png", "b.png"), journal)
+
+    assert not sandbox.admin.requests(*POSTS)
+
+
+@attrs.define
+class Cancelling:
+    """Cancels its task at the n-th point where `work` waits.
+
+    Attributes:
+        work: What is awaited.
+        point: Which point, from 1.
+        late: Whether to cancel when what was waited for has come and `work` does not know yet,
+            rather than as soon as it waits.
+        points: How many points `work` came to.
+    """
+
+    work: Awaitable[Any]
+    point: int
+    late: bool
+    points: int = 0
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        task = asyncio.current_task()
+        assert task is not None
+        steps = self.work.__await__()
+        try:
+            future = next(steps)
+            while True:
+                self.points += 1
+                if self.points == self.point and self.late:
+                    future.add_done_callback(lambda _: task.cancel())
+                elif self.points == self.point:
+                    task.cancel()
+                try:
+                    yield future
+                except asyncio.CancelledError as cancelled:
+                    future = steps.throw(cancelled)
+                else:
+                    future = next(steps)
+        except StopIteration as end:
+            return end.value
+
+    async def outcome(self) -> Any:
+        """What comes of `work`."""
+        return await self
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("opening", [Journal.open, Journal.read])
+async def test_opening_that_is_cancelled_leaves_nothing_open(
+    threads: FileThreads, tmp_path: Path, opening: Callable[..., Any], late: bool
+) -> None:
+    about: dict[str, Any] = {"account": "a", "base_url": "b", "now": lambda: 0.0}
+    await threads.run(int)  # its only thread
+    for point in itertools.count(1):
+        path = str(tmp_path / f"{point}.db")
+        if opening == Journal.read:
+            await (await Journal.open(path, threads, **about)).aclose()
+        async with nothing_left():
+            cancelling = Cancelling(opening(path, threads, **about), point, late)
+            running = asyncio.create_task(cancelling.outcome())
+            await asyncio.wait([running])
+            # Kept until the end: what an exception holds on to must be nothing that is open.
+            cancelled = running.cancelled()
+            assert cancelled == (cancelling.points >= point)
+            if not cancelled:
+                await running.result().aclose()
+        again = await Journal.open(path, threads, **about)
+        await again.aclose()
+        if cancelling.points < point:
+            break
+    assert point > 5, "it waits for the file, the database and what is asked of it"
+
+
+@pytest.mark.parametrize("what", ["lock", "connect"])
+async def test_opening_that_is_cancelled_while_a_thread_is_at_it_leaves_nothing_open(
+    threads: FileThreads, journal: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    about: dict[str, Any] = {"account": "a", "base_url": "b", "now": lambda: 0.0}
+    at_it, go_on = threading.Event(), threading.Event()
+    owner, name = (journal_module, "_take_lock") if what == "lock" else (sqlite3, "connect")
+    work = getattr(owner, name)
+
+    def slow(*args: Any, **options: Any) -> Any:
+        at_it.set()
+        assert go_on.wait(30)
+        return work(*args, **options)
+
+    await threads.run(int)  # its only thread
+    async with nothing_left():
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, slow)
+            opening = asyncio.create_task(Journal.open(str(journal), threads, **about))
+            await until(at_it.is_set)
+            opening.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await opening
+            go_on.set()
+        await threads.run(int)  # behind what was at it
+    again = await Journal.open(str(journal), threads, **about)
+    await again.aclose()
+
+
+# Reading it
+
+
+async def test_a_journal_can_be_read_while_it_is_in_use(
+    client: ConstantContact, journal: Path, pictures: Pictures
+) -> None:
+    upload = client.upload_many(pictures("a.png", "b.png"), journal=journal, concurrency=1)
+
+    async for _ in upload:
+        rows = await rows_of(journal)
+        assert any(row.state is BulkState.DONE for row in rows.values())
+
+
+async def test_every_row_of_a_long_journal_is_read_once_and_in_order(
+    threads: FileThreads, journal: Path
+) -> None:
+    made = await Journal.open(str(journal), threads, account="a", base_url="b", now=lambda: 0.0)
+    await made.aclose()
+    # Names that differ alone, as well, where a portion ends.
+    written = sorted((f"/{n:04}.png", "0", name) for n in range(700) for name in ("a", "b", "c"))
+    with sqlite3.connect(journal) as database:
+        database.executemany(
+            "INSERT INTO files (path, folder, name, size, written_ns, state, updated) "
+            "VALUES (?, ?, ?, 1, 1, 'done', 0)",
+            written,
+        )
+    database.close()
+
+    assert [row.key async for row in read_journal(str(journal))] == written
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_reading_that_is_cancelled_leaves_nothing_open(
+    client: ConstantContact, journal: Path, pictures: Pictures, late: bool
+) -> None:
+    await run(client, pictures("a.png", "b.png"), journal)
+    for point in itertools.count(1):
+        async with nothing_left():
+            cancelling = Cancelling(rows_of(journal), point, late)
+            running = asyncio.create_task(cancelling.outcome())
+            await asyncio.wait([running])
+            assert running.cancelled() == (cancelling.points >= point)
+        if cancelling.points < point:
+            break
+    assert point > 4, "it waits for the file, the database and its rows"
+
+
+async def test_reading_does_not_change_the_journal(
+    client: ConstantContact, journal: Path, pictures: Pictures
+) -> None:
+    await run(client, pictures("a.png"), journal)
+    before = journal.read_bytes()
+    journal.chmod(0o400)
+
+    assert len(await rows_of(journal)) == 1
+    assert journal.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no database" * 100])
+async def test_what_is_no_journal_cannot_be_read(journal: Path, content: bytes | None) -> None:
+    if content is not None:
+        journal.write_bytes(content)
+
+    with pytest.raises(errors.UsageError, match="no journal can be read here"):
+        await rows_of(journal)
+
+    assert journal.exists() == (content is not None)
+
+
+def test_paths_that_look_alike_have_rows_of_their_own() -> None:
+    paths = ["a\\udcff", "a\udcff", "a\\\\udcff", "a\\", "a"]
+
+    assert all(storable(a) != storable(b) for a, b in itertools.combinations(paths, 2))
+
+
+# Sending again what a person has decided about
+
+
+@pytest.mark.parametrize("state", [BulkState.AMBIGUOUS, BulkState.FAILED])
+async def test_files_that_a_person_has_decided_about_are_sent_again(
+    connect: Callable[..., Any],
+    sandbox: Sandbox,
+    journal: Path,
+    pictures: Pictures,
+    state: BulkState,
+) -> None:
+    first, second = paths = pictures("a.png", "b.png")
+    await run(await connect(sandbox), paths, journal)
+    set_row(journal, "a.png", state=state, final=1, error="it is not known")
+
+    assert await retry_files(journal, state=state) == [str(first)]
+    assert await retry_files(journal, state=state) == []
+    rows = await rows_of(journal)
+    assert (rows["a.png"].state, rows["a.png"].error) == (BulkState.PENDING, "")
+    assert rows["b.png"].state is BulkState.DONE
+
+    results = await run(await connect(sandbox), [first, second], journal)
+    assert [result.state for result in results] == [BulkState.DONE] * 2
+    assert len(sandbox.admin.requests(*POSTS)) == 3
+
+
+async def test_only_files_that_a_person_may_decide_about_are_marked(
+    client: ConstantContact, journal: Path, pictures: Pictures
+) -> None:
+    with pytest.raises(errors.UsageError, match="No such file"):
+        await retry_files(journal)
+    upload = aiter(client.upload_many(pictures("a.png"), journal=journal))
+    await anext(upload)
+    with pytest.raises(errors.UsageError, match="another process is uploading"):
+        await retry_files(journal)
+    await upload.aclose()
+    for state in (BulkState.DONE, BulkState.SENDING, BulkState.ACCEPTED, BulkState.PENDING):
+        with pytest.raises(errors.InvalidField, match="ambiguous or failed"):
+            await retry_files(journal, state=state)
+    journal.write_bytes(b"no database" * 100)
+    with pytest.raises(errors.UsageError, match="not a journal"):
+        await retry_files(journal)

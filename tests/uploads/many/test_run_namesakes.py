@@ -1,0 +1,272 @@
+"""Files whose names differ by the service's numbering alone, and whose answers are lost.
+
+What is found in the folder under such a name may be the one or the other. Only its bytes tell. It
+must never be taken for a file that did not arrive, and no id may be given to two files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sqlite3
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from ccv2_async.uploads.many import BulkState, FileToUpload
+from ccv2_async.uploads.many.journal import read_journal
+from tests.support.probes import until
+from tests.support.servers import serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ccv2_async.client import ConstantContact
+    from ccv2_async.uploads.many import UploadResult
+    from tests.support.servers import Request, Wire
+
+ONE, TWO = "a.png", "a(1).png"
+SIZE = 100
+CONTENT = {ONE: b"1" * SIZE, TWO: b"2" * SIZE}
+
+
+@attrs.define
+class Folder:
+    """A service that loses what it is told to lose.
+
+    Attributes:
+        lost: Names whose first upload goes unanswered, and whether it arrives all the same.
+        held: Uploads that arrive before the folder is listed, and are answered on `release`.
+        arrived: Names of the files that are there; the id of each is its place, from 1.
+        readable: Whether it can be listed.
+        comparable: Whether its files can be fetched.
+        pages: On how many pages it is listed; to ask for the last one releases what is held, and
+            it comes when that is followed.
+    """
+
+    lost: dict[str, bool] = attrs.field(factory=dict)
+    held: set[str] = attrs.field(factory=set)
+    arrived: list[str] = attrs.field(factory=list)
+    posts: Counter[str] = attrs.field(factory=Counter)
+    readable: bool = True
+    comparable: bool = True
+    pages: int = 1
+    followed: asyncio.Event = attrs.field(factory=asyncio.Event)
+    release: asyncio.Event = attrs.field(factory=asyncio.Event)
+    stored: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+    async def answer(self, wire: Wire, request: Request) -> None:
+        if request.method == "POST":
+            found = re.search(rb'name="file_name"\r\n\r\n([^\r]*)', request.body)
+            assert found is not None
+            await self._upload(wire, found[1].decode())
+        elif "uploadstatus" in request.target:
+            ids = request.target.partition("uploadstatus/")[2].partition("?")[0]
+            self.followed.set()
+            rows = [{"file_id": id_, "status": "Active"} for id_ in re.findall(r"\d+", ids)]
+            await wire.answer(body=json.dumps(rows).encode())
+        elif request.target.startswith("/content/"):
+            name = self.arrived[int(re.findall(r"\d+", request.target)[0]) - 1]
+            await wire.answer("200 OK", CONTENT[name] if self.comparable else b"<html>")
+        elif not self.readable:
+            await wire.answer("404 Not Found")
+        else:
+            if self.held:
+                await self.stored.wait()
+            await self._list(wire, request)
+
+    async def _upload(self, wire: Wire, name: str) -> None:
+        self.posts[name] += 1
+        first = self.posts[name] == 1
+        if not first or self.lost.get(name, True):
+            self.arrived.append(name)
+        id_ = len(self.arrived)
+        if name in self.held:
+            self.stored.set()
+            await self.release.wait()
+        if first and name in self.lost:
+            # Nobody looks before all that will be lost is on its way.
+            await until(lambda: all(self.posts[other] for other in self.lost))
+            wire.reset()
+        else:
+            await wire.answer("202 Accepted", b"", f"Location: /v2/library/files/{id_}")
+
+    async def _list(self, wire: Wire, request: Request) -> None:
+        rows = [
+            {"id": str(number), "name": name, "size": SIZE, "url": f"/content/{number}"}
+            for number, name in enumerate(self.arrived, 1)
+        ]
+        first = "next=" not in request.target
+        following = {"next_link": "/v2/library/files?next=x"} if first and self.pages > 1 else {}
+        page = {"meta": {"pagination": following}, "results": rows[::-1]}
+        if not first:
+            self.release.set()
+            await self.followed.wait()
+            page["results"] = []
+        await wire.answer(body=json.dumps(page).encode())
+
+
+async def upload(
+    client: ConstantContact, files: list[Any], folder: Folder, **options: Any
+) -> dict[str, UploadResult]:
+    results = {}
+    async for result in client.upload_many(files, **options):
+        results[result.name] = result
+        folder.release.set()
+    return results
+
+
+def both(size: int = SIZE) -> list[FileToUpload]:
+    two = CONTENT[TWO].ljust(size, b"2")
+    return [FileToUpload(CONTENT[ONE], name=ONE), FileToUpload(two, name=TWO)]
+
+
+def written(place: Path, names: tuple[str, ...]) -> list[Path]:
+    for name in names:
+        (place / name).write_bytes(CONTENT[name])
+    return [place / name for name in names]
+
+
+def check(results: dict[str, UploadResult], folder: Folder) -> None:
+    """No id is two files', and what is called done did arrive under its own name."""
+    ids = [result.id for result in results.values() if result.id]
+    assert len(ids) == len(set(ids))
+    for result in results.values():
+        if result.state is BulkState.DONE:
+            assert folder.arrived[int(result.id) - 1] == result.name
+    assert max(Counter(folder.arrived).values(), default=0) <= 1
+
+
+async def test_a_lost_file_does_not_take_one_that_is_just_arriving(
+    connect: Callable[..., Any],
+) -> None:
+    folder = Folder(lost={ONE: False}, held={TWO})
+    async with serving(folder.answer) as server:
+        results = await upload(await connect(server), both(), folder)
+
+    check(results, folder)
+    assert {result.state for result in results.values()} == {BulkState.DONE}
+    assert folder.arrived == [TWO, ONE]
+
+
+async def test_what_could_not_be_told_apart_is_looked_for_again_by_the_next_run(
+    connect: Callable[..., Any], tmp_path: Path
+) -> None:
+    paths, journal = written(tmp_path, (ONE, TWO)), tmp_path / "upload.db"
+    folder = Folder(lost={ONE: False, TWO: True}, comparable=False)
+    async with serving(folder.answer) as server:
+        results = await upload(await connect(server), paths, folder, journal=journal)
+        assert {result.state for result in results.values()} == {BulkState.AMBIGUOUS}
+        assert all("(1 candidate: 1)" in str(result.error) for result in results.values())
+
+        folder.comparable = True
+        results = await upload(await connect(server), paths, folder, journal=journal)
+
+    check(results, folder)
+    assert {result.state for result in results.values()} == {BulkState.DONE}
+    assert folder.arrived == [TWO, ONE]
+
+
+async def test_of_two_that_are_lost_neither_takes_the_one_that_is_found(
+    connect: Callable[..., Any],
+) -> None:
+    folder = Folder(lost={ONE: False, TWO: True})
+    async with serving(folder.answer) as server:
+        results = await upload(await connect(server), both(), folder)
+
+    check(results, folder)
+    assert {result.state for result in results.values()} == {BulkState.DONE}
+    assert folder.arrived == [TWO, ONE]
+
+
+@pytest.mark.parametrize("order", [(ONE, TWO), (TWO, ONE)], ids=str)
+async def test_of_two_that_stand_at_sending_neither_takes_the_one_that_is_found(
+    connect: Callable[..., Any], tmp_path: Path, order: tuple[str, str]
+) -> None:
+    paths, journal = written(tmp_path, order), tmp_path / "upload.db"
+    folder = Folder()
+    async with serving(folder.answer) as server:
+        await upload(await connect(server), paths, folder, journal=journal)
+        with sqlite3.connect(journal) as database:
+            database.execute("UPDATE files SET state = 'sending', file_id = '', token = ''")
+        database.close()
+        folder.arrived = [TWO]
+
+        results = await upload(await connect(server), paths, folder, journal=journal, concurrency=1)
+
+    check(results, folder)
+    assert {result.state for result in results.values()} == {BulkState.DONE}
+    assert folder.arrived == [TWO, ONE]
+
+
+async def test_two_that_no_run_can_tell_apart_are_never_sent_again(
+    connect: Callable[..., Any], tmp_path: Path
+) -> None:
+    paths, journal = written(tmp_path, (ONE, TWO)), tmp_path / "upload.db"
+    folder = Folder()
+    runs = []
+    async with serving(folder.answer) as server:
+        await upload(await connect(server), paths, folder, journal=journal)
+        with sqlite3.connect(journal) as database:
+            database.execute("UPDATE files SET state = 'sending', file_id = '', token = ''")
+        database.close()
+        folder.arrived, folder.comparable = [TWO], False
+        for _ in range(3):
+            client = await connect(server)
+            runs.append(await upload(client, paths, folder, journal=journal))
+            rows = [row async for row in read_journal(str(journal))]
+            assert {row.state for row in rows} == {BulkState.AMBIGUOUS}
+
+    for results in runs:
+        assert {result.state for result in results.values()} == {BulkState.AMBIGUOUS}
+        assert all("(1 candidate: 1)" in str(result.error) for result in results.values())
+    assert folder.arrived == [TWO], "nothing was sent again"
+
+
+async def test_one_that_cannot_be_looked_for_is_looked_for_by_every_run(
+    connect: Callable[..., Any], tmp_path: Path
+) -> None:
+    (path,), journal = written(tmp_path, (ONE,)), tmp_path / "upload.db"
+    folder = Folder()
+    async with serving(folder.answer) as server:
+        await upload(await connect(server), [path], folder, journal=journal)
+        with sqlite3.connect(journal) as database:
+            database.execute("UPDATE files SET state = 'sending', file_id = '', token = ''")
+        database.close()
+        folder.readable = False
+        for _ in range(3):
+            results = await upload(await connect(server), [path], folder, journal=journal)
+            assert results[ONE].state is BulkState.AMBIGUOUS
+        folder.readable = True
+
+        results = await upload(await connect(server), [path], folder, journal=journal)
+
+    assert results[ONE].state is BulkState.DONE
+    assert folder.arrived == [ONE]
+
+
+async def test_an_id_that_is_given_out_while_pages_are_read_is_not_adopted(
+    connect: Callable[..., Any],
+) -> None:
+    """The other upload has its answer, and is no rival any more, before the last page comes."""
+    folder = Folder(lost={ONE: False}, held={TWO}, pages=2)
+    async with serving(folder.answer) as server:
+        results = await upload(await connect(server), both(), folder)
+
+    check(results, folder)
+    assert {result.state for result in results.values()} == {BulkState.DONE}
+    assert folder.arrived == [TWO, ONE]
+
+
+async def test_a_lost_file_is_adopted_beside_one_that_it_cannot_be(
+    connect: Callable[..., Any],
+) -> None:
+    folder = Folder(lost={TWO: True})
+    async with serving(folder.answer) as server:
+        results = await upload(await connect(server), both(SIZE + 1)[::-1], folder)
+
+    assert {result.state for result in results.values()} == {BulkState.DONE}

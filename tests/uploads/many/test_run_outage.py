@@ -1,0 +1,244 @@
+"""An outage of the service: it costs few calls, it is waited for, and the same call heals it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ccv2_async import Timeouts, errors
+from ccv2_async.observe import CallSent, OutageBegan, OutageEnded
+from ccv2_async.sandbox import Sandbox
+from ccv2_async.uploads.many import BulkState
+from ccv2_async.uploads.many.journal import read_journal
+from tests.support.lasting_ports import lasting_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ccv2_async.client import ConstantContact
+
+FILES = 300
+HTML = "<html><body>502 Bad Gateway</body></html>"
+KINDS: dict[str, dict[str, Any]] = {
+    "503": {"kind": "answer", "status": 503, "body": "[]", "read_body": True},
+    "500": {"kind": "answer", "status": 500, "body": "[]", "read_body": True},
+    "502 HTML": {
+        "kind": "answer",
+        "status": 502,
+        "body": HTML,
+        "headers": {"content-type": "text/html"},
+        "read_body": True,
+    },
+    "503 busy": {
+        "kind": "answer",
+        "status": 503,
+        "body": "[]",
+        "headers": {"retry-after": "1"},
+        "read_body": True,
+    },
+    "reset": {"kind": "reset"},
+    "answers lost": {"kind": "lose_answer"},
+}
+
+
+class Events:
+    """What a client told of its outages and its calls.
+
+    Attributes:
+        at_end: What to do after so many calls of an outage.
+    """
+
+    def __init__(self, calls: int, at_end: Callable[[], object]) -> None:
+        self.began: list[OutageBegan] = []
+        self.ended: list[OutageEnded] = []
+        self._left = calls
+        self._at_end = at_end
+
+    def __call__(self, event: object) -> None:
+        if isinstance(event, OutageBegan):
+            self.began.append(event)
+        elif isinstance(event, OutageEnded):
+            self.ended.append(event)
+        elif isinstance(event, CallSent) and self.began and not self.ended:
+            self._left -= 1
+            if not self._left:
+                self._at_end()
+
+
+def probes(sandbox: Sandbox) -> int:
+    """Calls that only asked whether the service is back, as looks at jobs do meanwhile."""
+    looks = sandbox.admin.requests("GET", "/library/files/uploadstatus/*")
+    failed = [look for look in looks if look.status != 200]
+    return len(sandbox.admin.requests("GET", "/library/info")) + len(failed)
+
+
+def cost(sandbox: Sandbox) -> float:
+    """Calls a file, beyond the probes."""
+    return (len(sandbox.admin.requests()) - probes(sandbox)) / FILES
+
+
+async def run(client: ConstantContact, files: list[Path], journal: Path, **options: Any) -> Any:
+    return [r async for r in client.upload_many(files, journal=journal, **options)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "only"),
+    [(kind, only) for kind in KINDS for only in (None, "POST")],
+    ids=[f"{kind}, {only}" for kind in KINDS for only in ("all calls", "uploads")],
+)
+async def test_an_outage_is_waited_for_and_costs_few_calls(
+    connect: Callable[..., Any],
+    sandbox: Sandbox,
+    pictures: Callable[..., list[Path]],
+    kind: str,
+    only: str | None,
+) -> None:
+    fault = dict(KINDS[kind])
+    events = Events(6, sandbox.admin.clear_faults)
+    client = await connect(sandbox, on_event=events)
+    sandbox.admin.fault(fault.pop("kind"), only, "*", skip=40, times=None, **fault)
+
+    paths = pictures(*(f"{n}.png" for n in range(FILES)))
+    results = await run(client, paths, paths[0].parent.with_name("j.db"))
+
+    assert {(result.state, str(result.error or "")) for result in results} == {(BulkState.DONE, "")}
+    assert len({file["name"] for file in sandbox.admin.files()}) == FILES
+    assert len(sandbox.admin.files()) == FILES
+    assert cost(sandbox) <= 1.2
+    assert len(events.ended) == len(events.began) >= 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_long_outage_stops_the_upload_and_the_next_run_heals_it(
+    connect: Callable[..., Any],
+    sandbox: Sandbox,
+    pictures: Callable[..., list[Path]],
+    tmp_path: Path,
+    kind: str,
+) -> None:
+    paths, journal = pictures(*(f"{n}.png" for n in range(FILES))), tmp_path / "j.db"
+    fault = dict(KINDS[kind])
+    sandbox.admin.fault(fault.pop("kind"), None, "*", skip=40, times=None, **fault)
+
+    with pytest.raises(errors.ServiceUnavailable, match="not been available for 15 minutes"):
+        await run(await connect(sandbox), paths, journal)
+    states = {row.state async for row in read_journal(str(journal))}
+    assert states <= {
+        BulkState.DONE,
+        BulkState.ACCEPTED,
+        BulkState.PENDING,
+        BulkState.SENDING,
+    }
+    with pytest.raises(errors.ServiceUnavailable):
+        await run(await connect(sandbox), paths, journal)
+    sandbox.admin.clear_faults()
+
+    results = await run(await connect(sandbox), paths, journal)
+
+    assert {(result.state, str(result.error or "")) for result in results} == {(BulkState.DONE, "")}
+    assert len(sandbox.admin.files()) == FILES
+    assert cost(sandbox) <= 1.2
+
+
+async def test_a_service_that_is_gone_costs_nothing_of_the_day(
+    connect: Callable[..., Any],
+    pictures: Callable[..., list[Path]],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    port, paths = lasting_port(), pictures(*(f"{n}.png" for n in range(20)))
+    with Sandbox(port, mode="at_once") as sandbox:
+        client = await connect(sandbox, per_day=10_000)
+    with caplog.at_level(logging.WARNING), pytest.raises(errors.ServiceUnavailable) as told:
+        await run(client, paths, tmp_path / "j.db")
+
+    assert client.budget.used_today == 0
+    assert "no connection" in told.value.message
+    paused = [r.message for r in caplog.records if "paused" in r.message]
+    assert len(paused) == 1
+    assert {row.state async for row in read_journal(str(tmp_path / "j.db"))} == {BulkState.PENDING}
+    with Sandbox(port, mode="at_once") as sandbox:
+        results = await run(await connect(sandbox), paths, tmp_path / "j.db")
+        assert len(sandbox.admin.files()) == len(results) == 20
+
+
+async def test_uploads_that_wait_go_on_when_the_service_is_back(
+    connect: Callable[..., Any], pictures: Callable[..., list[Path]], tmp_path: Path
+) -> None:
+    port, paths = lasting_port(), pictures(*(f"{n}.png" for n in range(20)))
+    with Sandbox(port, mode="at_once") as sandbox:
+        options = sandbox.client_options()
+    back = asyncio.Event()
+    client = await connect(None, **options, on_event=Events(4, back.set))
+    uploading = asyncio.create_task(run(client, paths, tmp_path / "j.db", outage_timeout=1e9))
+    await back.wait()
+
+    with Sandbox(port, mode="at_once") as sandbox:
+        assert {result.state for result in await uploading} == {BulkState.DONE}
+        assert len(sandbox.admin.files()) == 20
+
+
+async def test_one_failure_among_many_files_pauses_nothing(
+    connect: Callable[..., Any],
+    sandbox: Sandbox,
+    pictures: Callable[..., list[Path]],
+    tmp_path: Path,
+) -> None:
+    events = Events(100, lambda: None)
+    client = await connect(sandbox, on_event=events)
+    sandbox.admin.fault("server_error", "POST", "/library/files", skip=3)
+
+    results = await run(client, pictures(*(f"{n}.png" for n in range(12))), tmp_path / "j.db")
+
+    assert {result.state for result in results} == {BulkState.DONE}
+    assert not events.began
+
+
+async def test_progress_says_how_long_the_outage_has_lasted(
+    connect: Callable[..., Any],
+    sandbox: Sandbox,
+    pictures: Callable[..., list[Path]],
+    tmp_path: Path,
+) -> None:
+    seen: list[float | None] = []
+    client = await connect(sandbox)
+    sandbox.admin.fault("server_error", None, "*", times=12)
+
+    results = await run(
+        client, pictures("a.png"), tmp_path / "j.db", on_progress=lambda p: seen.append(p.outage)
+    )
+
+    assert results[0].state is BulkState.DONE
+    assert any(seconds is not None for seconds in seen)
+    assert seen[-1] is None
+
+
+@pytest.mark.parametrize("is_long", [False, True], ids=["short", "long"])
+async def test_a_service_that_never_answers_is_waited_for_like_one_that_refuses(
+    connect: Callable[..., Any],
+    sandbox: Sandbox,
+    pictures: Callable[..., list[Path]],
+    tmp_path: Path,
+    is_long: bool,
+) -> None:
+    paths, journal = pictures(*(f"{n}.png" for n in range(FILES))), tmp_path / "j.db"
+    # An answer that comes late on a busy machine is none of the calls that hang.
+    quick = {"timeouts": Timeouts(read=1.0 if is_long else 5.0)}
+    sandbox.admin.fault("hang", None, "*", skip=40, times=None)
+    if is_long:
+        with pytest.raises(errors.ServiceUnavailable, match="not been available for 15 minutes"):
+            await run(await connect(sandbox, **quick), paths, journal)
+        sandbox.admin.clear_faults()
+        client = await connect(sandbox)
+    else:
+        client = await connect(sandbox, **quick, on_event=Events(6, sandbox.admin.clear_faults))
+
+    results = await run(client, paths, journal)
+
+    assert {(result.state, str(result.error or "")) for result in results} == {(BulkState.DONE, "")}
+    assert len(sandbox.admin.files()) == FILES
+    assert cost(sandbox) <= 1.2

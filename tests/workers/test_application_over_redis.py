@@ -1,0 +1,166 @@
+"""Asking and working in different places, with nothing between them but Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+from taskiq.receiver import Receiver
+
+from ccv2_async.errors import MissingCredentials, UsageError
+from ccv2_async.workers import BulkState, StoreUnavailable, Workers, WorkerSettings
+from tests.support.probes import nothing_left
+from tests.workers.crew import Crew
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from ccv2_async.sandbox import Sandbox
+    from tests.support.redis_server import RedisServer
+
+
+def settings_for(sandbox: Sandbox, server: RedisServer, **more: Any) -> WorkerSettings:
+    options: dict[str, Any] = {**sandbox.client_options(), "redis_url": server.url, **more}
+    return WorkerSettings(**options)
+
+
+@asynccontextmanager
+async def working(settings: WorkerSettings, **options: Any) -> AsyncIterator[Workers]:
+    """A worker as `taskiq worker` runs it, in this process."""
+    workers = Workers(settings, **options)
+    workers.broker.is_worker_process = True
+    end = asyncio.Event()
+    with ThreadPoolExecutor(1) as executor:
+        receiver = Receiver(workers.broker, executor, max_async_tasks=10)
+        listening = asyncio.create_task(receiver.listen(end))
+        try:
+            yield workers
+        finally:
+            end.set()
+            await listening
+            await workers.broker.shutdown()
+
+
+def everything_in(server: RedisServer) -> dict[bytes, Any]:
+    reads: dict[bytes, Any] = {
+        b"string": lambda client, key: client.get(key),
+        b"list": lambda client, key: client.lrange(key, 0, -1),
+        b"set": lambda client, key: client.smembers(key),
+        b"zset": lambda client, key: client.zrange(key, 0, -1),
+        b"hash": lambda client, key: client.hgetall(key),
+        b"stream": lambda client, key: client.xrange(key),
+    }
+    with redis.Redis(port=server.port) as client:
+        return {key: reads[client.type(key)](client, key) for key in client.scan_iter()}
+
+
+async def test_what_is_asked_for_here_is_done_there_and_known_here(
+    redis_server: RedisServer, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    path = tmp_path / "picture.png"
+    path.write_bytes(b"x" * 100)
+    settings = settings_for(sandbox, redis_server, sweep_seconds=0.2, per_second=50)
+    async with Workers(settings) as office:
+        asked = await office.ask_upload(path)  # before any worker has ever run
+        async with working(settings):
+            result = await asked.task.wait_result(check_interval=0.02, timeout=50)
+            told = [record async for record in office.settled([asked.key], every=0.05)]
+        assert result.return_value["token"].startswith("ccv2p1.")
+        assert [record.state for record in told] == [BulkState.DONE]
+        assert await office.counts() == {BulkState.DONE: 1}
+    held = everything_in(redis_server)
+    options = sandbox.client_options()
+    assert options["api_key"] not in str(held)
+    assert options["access_token"] not in str(held)
+    results = [value for key, value in held.items() if key.startswith(b"ccv2:result")]
+    assert results
+    for value in results:
+        json.loads(value)
+
+
+async def test_outcomes_are_recorded_while_a_long_queue_is_still_being_sent(
+    redis_server: RedisServer, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.admin.fault("delay_answer", "POST", "/library/files", times=None, seconds=0.2)
+    given: dict[str, Any] = {"per_second": None, "per_day": None, "concurrency": 1}
+    settings = settings_for(sandbox, redis_server, sweep_seconds=0.2, **given)
+    async with Workers(settings) as office:
+        for number in range(60):
+            path = tmp_path / f"{number}.png"
+            path.write_bytes(b"x")
+            await office.ask_upload(path)
+        async with working(settings):
+            counts: dict[BulkState, int] = {}
+            while not counts.get(BulkState.DONE):
+                await asyncio.sleep(0.05)
+                counts = await office.counts()
+        assert counts[BulkState.PENDING] > 20, counts
+
+
+async def test_messages_that_were_acknowledged_are_taken_out_of_redis(
+    redis_server: RedisServer, sandbox: Sandbox
+) -> None:
+    settings = settings_for(sandbox, redis_server, sweep_seconds=3600, per_second=None)
+    async with Workers(settings) as office:
+        with redis.Redis(port=redis_server.port) as client:
+            async with working(settings):
+                for _ in range(300):
+                    task = await office.tasks.sweep.kiq()
+                await task.wait_result(check_interval=0.02, timeout=50)
+                await (await office.tasks.sweep.kiq()).wait_result(timeout=50)
+            assert int(client.xlen("ccv2:queue")) < 150
+
+
+def test_a_url_of_redis_that_is_none_is_refused_without_being_shown() -> None:
+    with pytest.raises(UsageError, match="redis://") as caught:
+        Workers(WorkerSettings(redis_url="somewhere:geheim"))
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [({}, "CCV2_API_KEY"), ({"api_key": "geheim"}, "CCV2_ACCESS_TOKEN")],
+    ids=["nothing", "key alone"],
+)
+async def test_whoever_asks_without_credentials_is_refused_at_once(
+    redis_server: RedisServer, given: dict[str, str], missing: str
+) -> None:
+    async with nothing_left():
+        office = Workers(WorkerSettings(redis_url=redis_server.url, **given))  # type: ignore[arg-type]  # texts all
+        with pytest.raises(MissingCredentials, match=missing) as caught:
+            await office.__aenter__()
+    assert "geheim" not in str(caught.value)
+    assert everything_in(redis_server) == {}
+
+
+async def test_whoever_asks_while_redis_is_away_is_told_so(
+    unused_port_url: str, sandbox: Sandbox
+) -> None:
+    options = sandbox.client_options()
+    office = Workers(WorkerSettings(**options, redis_url=unused_port_url))
+    async with nothing_left():
+        with pytest.raises(StoreUnavailable, match="Redis does not answer"):
+            await office.__aenter__()
+
+
+async def test_workers_with_nothing_to_do_stop_when_they_are_told_to(
+    redis_server: RedisServer, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    options = sandbox.client_options()
+    environment = {
+        "CCV2_API_KEY": options["api_key"],
+        "CCV2_ACCESS_TOKEN": options["access_token"],
+        "CCV2_BASE_URL": options["base_url"],
+        "CCV2_REDIS_URL": redis_server.url,
+        "CCV2_SWEEP_SECONDS": "3600",  # no message comes that would wake them
+    }
+    with Crew(environment, 2, tmp_path / "workers.log") as crew:
+        await asyncio.to_thread(crew.wait_for_workers)
+    assert crew.said().count("The runner is stopped") == 2, crew.said()
+    assert "Traceback" not in crew.said()

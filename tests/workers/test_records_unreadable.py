@@ -1,0 +1,142 @@
+"""A record that cannot be read is left alone; every other job goes on."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from ccv2_async.workers import BulkState, Workers, WorkerSettings
+from ccv2_async.workers import store as stores
+from ccv2_async.workers.records import JobRecord
+from ccv2_async.workers.redis_store import RedisStore
+from ccv2_async.workers.sqlite_store import IN_MEMORY, SqliteStore
+from ccv2_async.workers.store import RecordUnreadable
+from tests.support.clocks import NOON
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from ccv2_async.workers.store import JobStore
+    from tests.support.redis_server import RedisServer
+
+
+@pytest.fixture(autouse=True)
+def _nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "_told", set())
+
+
+@pytest.fixture(params=["memory", "file", "redis"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[JobStore]:
+    made: JobStore
+    if request.param == "redis":
+        server: RedisServer = request.getfixturevalue("redis_server")
+        made = RedisStore(server.url, namespace="test", now=lambda: NOON, keep=None)
+    else:
+        path = IN_MEMORY if request.param == "memory" else str(tmp_path / "jobs.db")
+        made = SqliteStore(path, now=lambda: NOON, keep=None)
+    async with made:
+        yield made
+
+
+def job(key: str, **fields: Any) -> JobRecord:
+    return JobRecord(
+        key=key, **{"task": "upload", "arguments": {"path": "/x.png"}, "lock": "l", **fields}
+    )
+
+
+def document(**changes: Any) -> str:
+    kept = json.loads(job("bad", state="accepted", tokens=("t",)).to_json())
+    return json.dumps(kept | changes)
+
+
+async def spoil(store: JobStore, key: str, text: str) -> None:
+    """Put something else in the place of a job's record."""
+    if isinstance(store, RedisStore):
+        await store._redis.set(store._name("job", key), text)
+    else:
+        assert isinstance(store, SqliteStore)
+        await store._do("UPDATE jobs SET record = ? WHERE key = ?", text, key)
+
+
+DAMAGED = {
+    "nothing": "",
+    "half of it": document()[:40],
+    "no JSON": "\x00\x01",
+    "an array": "[]",
+    "null": "null",
+    "a state of a newer version": document(state="paused"),
+    "no key": json.dumps({"task": "upload"}),
+    "a time that is text": document(created="yesterday"),
+    "a time that is null": document(attend_at=None),
+    "arguments that are text": document(arguments="x"),
+    "tokens that are text": document(tokens="abc"),
+    "tokens that are numbers": document(tokens=[1]),
+    "a count that is true": document(unknown=True),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+async def test_the_others_are_listed_and_it_is_told_of_once(
+    store: JobStore, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for key in ("a", "bad", "b"):
+        await store.save(job(key, state="accepted", tokens=("t",), attend_at=1.0))
+    await spoil(store, "bad", DAMAGED[kind])
+    with caplog.at_level(logging.WARNING, "ccv2_async.workers"):
+        for _ in range(3):
+            upcoming = await store.upcoming("follow", 10)
+            assert sorted(record.key for record in upcoming) == ["a", "b"]
+            listed = await store.listed(BulkState.ACCEPTED, 10)
+            assert sorted(record.key for record in listed) == ["a", "b"]
+        with pytest.raises(RecordUnreadable, match="nothing was sent"):
+            await store.find("bad")
+    assert len(caplog.records) == 1
+    assert "job bad cannot be read" in caplog.text
+    assert not await store.add(job("bad"))
+
+
+async def test_many_of_them_hide_none_of_those_behind_them(store: JobStore) -> None:
+    for number in range(25):
+        await store.save(job(f"{number:02}", attend_at=float(number)))
+    for number in range(20):
+        await spoil(store, f"{number:02}", "[]")
+    assert [record.key for record in await store.upcoming("send", 3)] == ["20", "21", "22"]
+    assert len(await store.upcoming("send", 10)) == 5
+
+
+async def test_a_record_with_fields_of_a_newer_version_is_read(store: JobStore) -> None:
+    await store.save(job("bad", state="accepted", tokens=("t",)))
+    await spoil(store, "bad", document(colour="blue"))
+    found = await store.find("bad")
+    assert found is not None
+    assert attrs.evolve(found, updated=0.0) == job("bad", state="accepted", tokens=("t",))
+
+
+async def test_workers_start_and_sweep_in_spite_of_it(sandbox: Any, tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n")
+    path = str(tmp_path / "jobs.db")
+    async with SqliteStore(path, now=lambda: NOON, keep=None) as kept:
+        for key in ("bad", "worse"):
+            await kept.save(job(key, attend_at=0.0))
+        await kept.save(job("tokenless", state="accepted", attend_at=0.0))
+        await spoil(kept, "bad", "[]")
+        await spoil(kept, "worse", document(state="paused"))
+        await kept._do("UPDATE jobs SET state = 'paused' WHERE key = 'worse'")
+    options = {**sandbox.client_options(), "per_second": None, "per_day": None}
+    settings = WorkerSettings(**options, store=path, sweep_seconds=3600.0)
+    async with Workers(settings) as workers:
+        asked = await workers.ask_upload(picture)
+        result = await asked.task.wait_result(check_interval=0.01, timeout=20)
+        assert result.return_value["state"] == "accepted"
+        assert [record async for record in workers.settled(["bad"], every=0.01)] == []
+        await workers.sweep()
+        await workers.counts()
+        tokenless = await workers.record("tokenless")
+        assert tokenless is not None
+        assert tokenless.error_type == "TokenError"

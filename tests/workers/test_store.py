@@ -1,0 +1,238 @@
+"""One suite for every store: what holds for one has to hold for all."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from ccv2_async.errors import UsageError
+from ccv2_async.workers.records import JobRecord
+from ccv2_async.workers.redis_store import RedisStore
+from ccv2_async.workers.sqlite_store import IN_MEMORY, SqliteStore
+from ccv2_async.workers.store import StoreUnavailable
+from tests.support.clocks import NOON
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from ccv2_async.workers.store import JobStore
+    from tests.support.redis_server import RedisServer
+
+KEEP = 3600.0
+
+
+class Now:
+    """The wall clock of a store; the test moves it."""
+
+    def __init__(self) -> None:
+        self.seconds = NOON
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def now() -> Now:
+    return Now()
+
+
+@pytest.fixture(params=["memory", "file", "redis"])
+async def store(
+    request: pytest.FixtureRequest, tmp_path: Path, now: Now
+) -> AsyncIterator[JobStore]:
+    made: JobStore
+    if request.param == "redis":
+        server: RedisServer = request.getfixturevalue("redis_server")
+        made = RedisStore(server.url, namespace="test", now=now, keep=KEEP)
+    else:
+        path = IN_MEMORY if request.param == "memory" else str(tmp_path / "jobs.db")
+        made = SqliteStore(path, now=now, keep=KEEP)
+    async with made:
+        yield made
+
+
+def job(key: str = "k", **fields: Any) -> JobRecord:
+    given = {"task": "upload", "arguments": {"path": "/x/ä.png"}, "lock": "lock", "name": "ä.png"}
+    return JobRecord(key=key, **{**given, **fields})
+
+
+async def test_a_record_comes_back_as_it_was(store: JobStore) -> None:
+    record = job(
+        state="accepted",
+        tokens=("a", "b"),
+        duplicates=("7",),
+        size=3,
+        since=1.5,
+        result={"ids": ["1"]},
+        error="é",
+    )
+    await store.save(record)
+    found = await store.find("k")
+    assert found is not None
+    assert attrs.evolve(found, updated=0.0) == record
+    assert found.updated == NOON
+    assert await store.find("other") is None
+
+
+async def test_a_job_is_added_once(store: JobStore) -> None:
+    assert await store.add(job(name="first"))
+    assert not await store.add(job(name="second"))
+    found = await store.find("k")
+    assert found is not None
+    assert found.name == "first"
+
+
+async def test_whoever_is_cancelled_at_any_moment_leaves_the_store_fit_for_the_next(
+    store: JobStore,
+) -> None:
+    for turns in range(20):
+        adding = asyncio.create_task(store.add(job(f"cancelled-{turns}")))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        adding.cancel()
+        await asyncio.wait([adding])
+        assert await store.add(job(f"next-{turns}"))
+    assert await store.find("next-19") is not None
+
+
+async def test_only_the_holder_of_the_lock_may_write_as_such(store: JobStore) -> None:
+    assert not await store.save(job(), holder="me")
+    assert await store.hold("lock", "me", 60)
+    assert await store.save(job(), holder="me")
+    assert not await store.save(job(name="other"), holder="you")
+    found = await store.find("k")
+    assert found is not None
+    assert found.name == "ä.png"
+
+
+async def test_a_lock_belongs_to_one_and_is_free_again_once_released(store: JobStore) -> None:
+    assert await store.hold("lock", "me", 60)
+    assert not await store.hold("lock", "you", 60)
+    assert not await store.renew("lock", "you", 60)
+    assert await store.renew("lock", "me", 60)
+    await store.release("lock", "you")
+    assert await store.is_held("lock")
+    await store.release("lock", "me")
+    assert not await store.is_held("lock")
+    assert await store.hold("lock", "you", 60)
+
+
+async def test_of_many_who_want_a_lock_one_gets_it(store: JobStore) -> None:
+    got = await asyncio.gather(*(store.hold("lock", f"w{n}", 60) for n in range(20)))
+    assert sum(got) == 1
+
+
+async def test_a_lock_that_ran_out_is_lost_for_good(store: JobStore, now: Now) -> None:
+    assert await store.hold("lock", "me", 0.05)
+    now.seconds += 1.0  # SQLite goes by the store's clock, Redis by its own
+    while await store.is_held("lock"):  # noqa: ASYNC110  # Redis tells nobody of the end
+        await asyncio.sleep(0.01)
+    assert not await store.renew("lock", "me", 60)
+    assert not await store.save(job(), holder="me")
+    assert await store.hold("lock", "you", 60)
+
+
+async def test_jobs_wait_in_their_lines_in_the_order_of_their_times(store: JobStore) -> None:
+    for key, state, at in [
+        ("a", "pending", 30.0),
+        ("b", "sending", 10.0),
+        ("c", "accepted", 20.0),
+        ("d", "done", 5.0),
+        ("e", "failed", 5.0),
+        ("f", "ambiguous", 5.0),
+        ("g", "accepted", 10.0),
+    ]:
+        await store.save(job(key, state=state, attend_at=at))
+    assert [record.key for record in await store.upcoming("send", 10)] == ["b", "a"]
+    assert [record.key for record in await store.upcoming("follow", 10)] == ["g", "c"]
+    assert [record.key for record in await store.upcoming("follow", 1)] == ["g"]
+
+
+async def test_another_time_is_set_without_touching_the_record(store: JobStore) -> None:
+    await store.save(job("a", attend_at=10.0))
+    await store.save(job("b", attend_at=20.0))
+    await store.schedule("a", "send", 30.0)
+    upcoming = await store.upcoming("send", 10)
+    assert [(record.key, record.attend_at) for record in upcoming] == [("b", 20.0), ("a", 30.0)]
+    await store.save(job("a", state="accepted", attend_at=5.0))
+    await store.schedule("a", "send", 1.0)
+    assert [record.key for record in await store.upcoming("send", 10)] == ["b"]
+    assert [record.attend_at for record in await store.upcoming("follow", 10)] == [5.0]
+
+
+async def test_jobs_are_counted_and_listed_by_their_states(store: JobStore, now: Now) -> None:
+    for key in "abc":
+        now.seconds += 1
+        await store.save(job(key))
+    await store.save(job("b", state="done"))
+    assert await store.counts() == {"pending": 2, "done": 1}
+    listed = await store.listed(job().state, 10)
+    assert [record.key for record in listed] == ["c", "a"]
+    assert [record.key for record in await store.listed(job().state, 1)] == ["c"]
+
+
+async def test_the_ids_of_uploads_are_known_by_what_they_could_be_taken_for(
+    store: JobStore,
+) -> None:
+    await store.save(job("a", state="accepted", file_id="7"))
+    await store.save(job("b", state="done", file_id="8"))
+    await store.save(job("c"))
+    await store.save(job("d", state="done", file_id="9", lock="another"))
+    assert sorted(await store.file_ids("lock")) == ["7", "8"]
+
+
+async def test_settled_jobs_are_forgotten_in_time_and_open_ones_never(
+    store: JobStore, now: Now
+) -> None:
+    await store.save(job("old", state="done"))
+    await store.save(job("open", state="accepted"))
+    now.seconds += KEEP + 1
+    await store.save(job("new", state="done"))
+    assert (await store.counts()).get(job(state="done").state) == 1
+    assert await store.find("open") is not None
+
+
+async def test_jobs_in_a_file_outlive_the_process_that_wrote_them(tmp_path: Path, now: Now) -> None:
+    path = str(tmp_path / "jobs.db")
+    async with SqliteStore(path, now=now, keep=None) as store:
+        await store.save(job())
+    async with SqliteStore(path, now=now, keep=None) as store:
+        assert await store.find("k") is not None
+
+
+async def test_a_file_that_holds_something_else_is_refused(tmp_path: Path, now: Now) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_bytes(b"not a database at all" * 100)
+    with pytest.raises(UsageError, match="not a worker job store"):
+        await SqliteStore(str(path), now=now, keep=None).open()
+    assert path.read_bytes().startswith(b"not a database")
+
+
+async def test_a_store_that_is_not_open_says_so(now: Now) -> None:
+    with pytest.raises(StoreUnavailable):
+        await SqliteStore(IN_MEMORY, now=now, keep=None).find("k")
+
+
+async def test_redis_that_is_away_is_named_without_its_password(
+    unused_port_url: str, now: Now
+) -> None:
+    url = unused_port_url.replace("redis://", "redis://:geheim@")
+    store = RedisStore(url, namespace="test", now=now, keep=None)
+    for ask in (store.open(), store.find("k")):
+        with pytest.raises(StoreUnavailable) as caught:
+            await ask
+        assert caught.value.safe_to_retry
+        assert "geheim" not in str(caught.value)
+    await store.aclose()
+    with pytest.raises(UsageError) as refused:
+        RedisStore("somewhere:geheim", namespace="test", now=now, keep=None)
+    assert "geheim" not in str(refused.value)
+
+
+async def test_fields_of_another_version_are_left_out() -> None:
+    document = job().to_json()[:-1] + b',"colour":"green"}'
+    assert JobRecord.from_json(document) == job()
