@@ -98,7 +98,7 @@ async def calls(cc: ConstantContact, folder: Path) -> dict[str, Callable[[], Awa
     }
 
 
-async def test_everything_is_refused_at_once_in_a_second_loop(
+async def test_every_call_from_a_second_loop_is_refused_at_once(
     connect: Callable[..., Any], sandbox: Sandbox, other: Loop, tmp_path: Path
 ) -> None:
     cc = await connect(sandbox, clock=None)
@@ -112,7 +112,7 @@ async def test_everything_is_refused_at_once_in_a_second_loop(
     assert await cc.account.info()  # all is well where it was opened
 
 
-async def test_waiters_of_both_loops_do_not_meet(
+async def test_waiters_of_two_loops_do_not_interfere(
     connect: Callable[..., Any], sandbox: Sandbox, other: Loop
 ) -> None:
     """A poller that leads in one loop cannot wake one that sleeps in another."""
@@ -126,7 +126,7 @@ async def test_waiters_of_both_loops_do_not_meet(
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_client_of_an_ended_loop(sandbox: Sandbox) -> None:
+def test_a_client_of_a_closed_loop_is_refused(sandbox: Sandbox) -> None:
     kept = [ConstantContact(**sandbox.client_options())]
 
     async def use() -> None:
@@ -147,7 +147,7 @@ def test_a_client_of_an_ended_loop(sandbox: Sandbox) -> None:
     gc.collect()  # asyncio warns of the socket that the ended loop left open
 
 
-def test_a_budget_moves_on_when_its_loop_has_ended(sandbox: Sandbox) -> None:
+def test_a_budget_can_be_used_in_a_new_loop(sandbox: Sandbox) -> None:
     budget = Budget(1000, None)
     options: dict[str, Any] = {**sandbox.client_options(), "budget": budget}
 
@@ -160,7 +160,7 @@ def test_a_budget_moves_on_when_its_loop_has_ended(sandbox: Sandbox) -> None:
     assert budget.used == 15
 
 
-def test_a_budget_forgets_who_waited_in_a_loop_that_broke_off() -> None:
+def test_a_budget_forgets_waiters_of_an_aborted_loop() -> None:
     budget = Budget(0.01, None)
 
     async def hang() -> None:

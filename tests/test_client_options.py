@@ -40,9 +40,7 @@ def timeouts(read: Any) -> Timeouts:
         ("clock", 3.0),
     ],
 )
-def test_an_option_of_a_wrong_kind_is_refused_by_name_when_the_client_is_made(
-    option: str, wrong: object
-) -> None:
+def test_an_option_of_the_wrong_type_is_refused_by_name(option: str, wrong: object) -> None:
     with pytest.raises(errors.InvalidField) as caught:
         ConstantContact(**GIVEN | {option: wrong})
     assert caught.value.field == option
@@ -52,7 +50,7 @@ def test_an_option_of_a_wrong_kind_is_refused_by_name_when_the_client_is_made(
     "option",
     ["base_url", "proxy", "http_client", "budget", "refresh_token", "on_event", "clock"],
 )
-def test_what_may_be_a_secret_in_the_wrong_place_is_refused_without_being_shown(
+def test_a_value_that_may_be_a_secret_is_refused_without_being_shown(
     option: str,
 ) -> None:
     for wrong in (b"rt-hush", ["rt-hush"], {"token": "rt-hush"}, "rt-hush"):
@@ -75,12 +73,12 @@ class Hearing:
 
 
 @pytest.mark.parametrize("hook", [hear, partial(hear), Hearing()])
-def test_a_hook_for_events_that_would_have_to_be_awaited_is_refused(hook: Any) -> None:
+def test_an_async_event_hook_is_refused(hook: Any) -> None:
     with pytest.raises(errors.InvalidField, match=r"on_event is .*plain function"):
         ConstantContact(**GIVEN, on_event=hook)
 
 
-def test_the_engine_option_says_that_it_was_removed() -> None:
+def test_the_removed_engine_option_says_so() -> None:
     with pytest.raises(
         errors.InvalidField,
         match=r"'aiohttp': this option was removed, and .* nothing in its place",
@@ -98,7 +96,7 @@ def test_a_blocking_client_is_refused() -> None:
 
 @pytest.mark.parametrize("option", ["api_key", "access_token"])
 @pytest.mark.parametrize("wrong", [b"a-secret", ["a-secret"], 5])
-def test_credentials_that_are_no_text_are_refused_without_being_shown(
+def test_credentials_that_are_not_text_are_refused_without_being_shown(
     option: str, wrong: object
 ) -> None:
     with pytest.raises(errors.MissingCredentials, match="must be text, not") as caught:
@@ -106,13 +104,13 @@ def test_credentials_that_are_no_text_are_refused_without_being_shown(
     assert "a-secret" not in repr(caught.value)
 
 
-def test_a_proxy_that_is_refused_is_not_shown() -> None:
+def test_an_invalid_proxy_is_refused_without_being_shown() -> None:
     with pytest.raises(errors.InvalidField) as caught:
         ConstantContact(**GIVEN, proxy=b"http://me:hush@127.0.0.1")  # type: ignore[arg-type]  # the mistake
     assert "hush" not in repr(caught.value)
 
 
-async def test_options_of_the_right_kinds_are_taken() -> None:
+async def test_options_of_the_right_type_are_accepted() -> None:
     async with httpx.AsyncClient() as theirs:
         ConstantContact(**GIVEN, http_client=theirs, budget=Budget(0.5, None))
     ConstantContact(

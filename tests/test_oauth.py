@@ -48,7 +48,7 @@ def redirected(**fields: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("field", ["client_id", "client_secret"])
 @pytest.mark.parametrize("value", ["", None, 5, b"client-secret/1", {"s": "client-secret/1"}])
-def test_a_flow_without_key_or_secret_is_refused_when_it_is_made(field: str, value: Any) -> None:
+def test_a_flow_without_key_or_secret_is_refused(field: str, value: Any) -> None:
     given: Any = {"client_id": "the-key", "client_secret": SECRET, "redirect_uri": REDIRECT}
 
     with pytest.raises(errors.MissingCredentials, match=r"client_id.*client_secret") as refused:
@@ -69,16 +69,14 @@ def test_a_flow_without_key_or_secret_is_refused_when_it_is_made(field: str, val
         ("http_client", httpx.Client),
     ],
 )
-def test_a_flow_with_an_address_that_is_none_is_refused_when_it_is_made(
-    field: str, value: Any
-) -> None:
+def test_a_flow_with_an_invalid_url_is_refused(field: str, value: Any) -> None:
     given: Any = {"client_id": "the-key", "client_secret": SECRET, "redirect_uri": REDIRECT}
 
     with pytest.raises(errors.InvalidField, match=f"{field} is .*Nothing was sent"):
         OAuthFlow(**{**given, field: value})
 
 
-async def test_what_is_no_state_and_no_token_is_refused_before_anything_is_sent() -> None:
+async def test_an_invalid_state_or_token_is_refused_before_sending() -> None:
     flow = OAuthFlow("the-key", SECRET, REDIRECT, base_url="http://127.0.0.1:9")
     nothing: Any
     for nothing in ("", None, 7):
@@ -90,7 +88,7 @@ async def test_what_is_no_state_and_no_token_is_refused_before_anything_is_sent(
             await flow.token_info(nothing)
 
 
-def test_the_owner_is_sent_to_the_services_page_with_all_it_needs() -> None:
+def test_the_authorization_url_has_all_parameters() -> None:
     flow = OAuthFlow("the-key", SECRET, REDIRECT)
 
     url = flow.authorize_url(state="a state&more")
@@ -105,24 +103,24 @@ def test_the_owner_is_sent_to_the_services_page_with_all_it_needs() -> None:
     }
 
 
-def test_the_page_offers_or_opens_an_account_when_asked() -> None:
+def test_the_authorization_url_can_offer_a_new_account() -> None:
     flow = OAuthFlow("the-key", SECRET, REDIRECT)
     query = urlsplit(flow.authorize_url(state="x", sign_up=True, new_user=True)).query
     assert parse_qs(query)["oauthSignup"] == parse_qs(query)["newUser"] == ["true"]
 
 
-def test_states_are_long_and_never_the_same() -> None:
+def test_states_are_long_and_unique() -> None:
     states = {new_state() for _ in range(100)}
     assert len(states) == 100
     assert min(map(len, states)) >= 32
 
 
-def test_access_is_not_asked_for_without_a_state() -> None:
+def test_an_authorization_url_needs_a_state() -> None:
     with pytest.raises(errors.InvalidField, match="state"):
         OAuthFlow("the-key", SECRET, REDIRECT).authorize_url(state="")
 
 
-def test_nothing_shows_the_secret() -> None:
+def test_reprs_do_not_show_the_secret() -> None:
     flow = OAuthFlow("the-key", SECRET, REDIRECT)
     assert SECRET not in repr(flow)
     assert "the-key" not in repr(flow)
@@ -130,7 +128,7 @@ def test_nothing_shows_the_secret() -> None:
 
 
 @pytest.mark.parametrize("expires_in", ["315359999", 315359999])
-async def test_a_code_becomes_a_token(expires_in: object) -> None:
+async def test_a_code_is_exchanged_for_a_token(expires_in: object) -> None:
     seen: list[Request] = []
     answer = {"access_token": TOKEN, "token_type": "Bearer", "expires_in": expires_in}
     async with serving(answering("200 OK", answer, seen)) as server:
@@ -149,7 +147,7 @@ async def test_a_code_becomes_a_token(expires_in: object) -> None:
     }
 
 
-async def test_a_token_can_be_asked_about() -> None:
+async def test_token_info_is_returned() -> None:
     seen: list[Request] = []
     answer = {"client_id": "the-key", "user_name": "owner", "expires_in": "42"}
     async with serving(answering("200 OK", answer, seen)) as server:
@@ -160,7 +158,7 @@ async def test_a_token_can_be_asked_about() -> None:
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2])
-async def test_a_users_own_client_is_used_and_stays_open(library: Any) -> None:
+async def test_a_custom_http_client_is_used_and_stays_open(library: Any) -> None:
     answer = answering("200 OK", {"client_id": "the-key"})
     async with serving(answer) as server, library.AsyncClient() as mine:
         await flow_at(server, http_client=mine).token_info(TOKEN)
@@ -168,7 +166,7 @@ async def test_a_users_own_client_is_used_and_stays_open(library: Any) -> None:
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2])
-async def test_a_users_own_client_without_a_connection_sends_nothing(library: Any) -> None:
+async def test_a_custom_http_client_that_cannot_connect_sends_nothing(library: Any) -> None:
     async with library.AsyncClient() as mine:
         flow = flow_at(f"http://127.0.0.1:{await unused_port()}", http_client=mine)
         with pytest.raises(errors.ConnectFailed, match="Nothing was sent"):
@@ -203,14 +201,14 @@ async def test_a_redirect_with_another_state_is_refused_and_nothing_is_sent(
 
 
 @pytest.mark.parametrize("state", [None, "kept\ud800", "\udcff", 5, b"kept", ["kept"]])
-async def test_a_state_that_is_no_text_is_another_state(state: Any) -> None:
+async def test_a_state_that_is_not_text_does_not_match(state: Any) -> None:
     with pytest.raises(errors.GrantRefused) as caught:
         await flow_at("http://127.0.0.1:1").exchange_code(redirected(state=state), state="kept")
     assert caught.value.error_key == "state_mismatch"
 
 
 @pytest.mark.parametrize("wrong", [None, "code+42\ud800", 5, b"code+42", ["code+42"]])
-async def test_what_is_no_text_in_a_redirect_counts_as_missing_and_shows_no_secret(
+async def test_redirect_values_that_are_not_text_count_as_missing_and_are_not_shown(
     wrong: Any,
 ) -> None:
     redirect = redirected(code=wrong, error=wrong, error_description=wrong)
@@ -227,7 +225,7 @@ async def test_an_empty_state_matches_nothing() -> None:
         await flow_at("http://127.0.0.1:1").exchange_code(redirected(state=""), state="")
 
 
-async def test_an_owner_who_refuses_is_told_in_the_services_words() -> None:
+async def test_a_refusal_by_the_owner_quotes_the_service() -> None:
     redirect = {
         "state": "kept",
         "error": "access_denied",
@@ -245,7 +243,7 @@ async def test_an_owner_who_refuses_is_told_in_the_services_words() -> None:
 
 
 @pytest.mark.parametrize("status", ["400 Bad Request", "401 Unauthorized", "403 Forbidden"])
-async def test_a_code_that_is_not_good_is_refused_without_showing_any_secret(status: str) -> None:
+async def test_an_invalid_code_is_refused_without_showing_a_secret(status: str) -> None:
     body = {
         "error": "invalid_grant",
         "error_description": f"{CODE} {SECRET} client-secret%2F1 code%2B42 are not good",
@@ -271,7 +269,7 @@ async def test_a_code_that_is_not_good_is_refused_without_showing_any_secret(sta
         ("200 OK", b'{"access_token": "token-7", "filler": "' + b"x" * 100_000, errors.DecodeError),
     ],
 )
-async def test_an_answer_that_is_no_token_is_an_error_of_ours(
+async def test_an_answer_without_a_token_raises_an_error_of_the_package(
     status: str, body: bytes, kind: type[errors.ConstantContactError]
 ) -> None:
     async with serving(answering(status, body)) as server:
@@ -280,9 +278,7 @@ async def test_an_answer_that_is_no_token_is_an_error_of_ours(
     assert not caught.value.safe_to_retry
 
 
-async def test_a_code_that_may_be_used_up_is_not_sent_again_and_a_question_can_be_asked_again() -> (
-    None
-):
+async def test_a_code_is_not_sent_twice_and_token_info_is_retried() -> None:
     async def reset(wire: Wire, _request: Request) -> None:
         wire.reset()
 
@@ -298,14 +294,14 @@ async def test_a_code_that_may_be_used_up_is_not_sent_again_and_a_question_can_b
             await flow_at(server).token_info(TOKEN)
 
 
-async def test_without_a_connection_the_code_is_still_good() -> None:
+async def test_the_code_is_still_valid_after_a_failed_connection() -> None:
     flow = flow_at(f"http://127.0.0.1:{await unused_port()}")
     with pytest.raises(errors.ConnectFailed, match="Nothing was sent") as caught:
         await flow.exchange_code(redirected(), state="kept")
     assert caught.value.safe_to_retry
 
 
-async def test_no_log_and_no_traceback_shows_a_secret(caplog: pytest.LogCaptureFixture) -> None:
+async def test_logs_and_tracebacks_show_no_secret(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
 
     async def cut(wire: Wire, _request: Request) -> None:
@@ -357,9 +353,7 @@ ISSUED = "issued-5f0c/2b==token"
     ],
 )
 @pytest.mark.parametrize("ask", ["exchange_code", "token_info"])
-async def test_no_error_shows_a_token_that_was_just_issued(
-    status: str, body: bytes, ask: str
-) -> None:
+async def test_errors_do_not_show_a_new_token(status: str, body: bytes, ask: str) -> None:
     async with serving(answering(status, body)) as server:
         flow = flow_at(server)
         try:
@@ -375,7 +369,7 @@ async def test_no_error_shows_a_token_that_was_just_issued(
                 assert ISSUED not in shown
 
 
-async def test_what_a_users_client_raises_becomes_an_error_of_ours() -> None:
+async def test_errors_of_a_custom_http_client_become_errors_of_the_package() -> None:
     class Broken(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             raise KeyError("their own")

@@ -58,7 +58,7 @@ async def observed(connect: Callable[..., Any], sandbox: Sandbox, told: Told) ->
     return cc
 
 
-async def test_an_upload_is_told_of_in_order(
+async def test_the_events_of_an_upload_come_in_order(
     observed: ConstantContact, sandbox: Sandbox, told: Told
 ) -> None:
     sandbox.admin.configure(mode="looks", looks=1)
@@ -103,7 +103,7 @@ async def test_an_upload_is_told_of_in_order(
     assert end.seconds > 0
 
 
-async def test_a_status_that_stays_the_same_is_told_of_once(
+async def test_an_unchanged_status_is_reported_once(
     observed: ConstantContact, sandbox: Sandbox, told: Told
 ) -> None:
     sandbox.admin.configure(mode="looks", looks=8)
@@ -113,7 +113,7 @@ async def test_a_status_that_stays_the_same_is_told_of_once(
     assert len(told.of(Polled)) == 9
 
 
-async def test_one_look_at_many_jobs_is_one_event(
+async def test_one_status_request_for_many_jobs_is_one_event(
     observed: ConstantContact, sandbox: Sandbox, told: Told
 ) -> None:
     tokens = [
@@ -133,7 +133,7 @@ async def test_one_look_at_many_jobs_is_one_event(
     assert len(set(look.ids)) == 5
 
 
-async def test_a_retry_is_told_of_between_its_attempts(
+async def test_a_retry_event_comes_between_its_attempts(
     observed: ConstantContact, sandbox: Sandbox, told: Told, clock: Any
 ) -> None:
     sandbox.admin.fault("server_error", times=2)
@@ -150,7 +150,7 @@ async def test_a_retry_is_told_of_between_its_attempts(
     }
 
 
-async def test_calls_that_go_at_once_have_numbers_of_their_own(
+async def test_concurrent_calls_have_distinct_numbers(
     observed: ConstantContact, told: Told
 ) -> None:
     await asyncio.gather(*(observed.library.info() for _ in range(10)))
@@ -159,7 +159,7 @@ async def test_calls_that_go_at_once_have_numbers_of_their_own(
     assert {event.call for event in ended} == {event.call for event in sent}
 
 
-async def test_a_wait_for_the_quota_is_told_of_before_the_call(
+async def test_a_quota_wait_event_comes_before_the_call(
     connect: Callable[..., Any], sandbox: Sandbox, told: Told
 ) -> None:
     cc = await connect(sandbox, on_event=told.append, per_second=2)
@@ -182,7 +182,7 @@ async def test_a_job_that_fails_ends_as_failed(
     assert (told[-1].status, told[-1].state) == (status, "failed")  # type: ignore[union-attr]  # a JobEnded
 
 
-async def test_a_job_that_the_service_does_not_know_is_lost(
+async def test_a_job_unknown_to_the_service_is_lost(
     observed: ConstantContact, sandbox: Sandbox, told: Told
 ) -> None:
     poller = await observed.library.begin_upload(b"abc", name="menu.pdf")
@@ -194,7 +194,7 @@ async def test_a_job_that_the_service_does_not_know_is_lost(
     assert {event.known for event in told.of(Polled)} <= {0}
 
 
-async def test_a_call_that_fails_says_how(
+async def test_a_failed_call_event_has_the_error(
     observed: ConstantContact, sandbox: Sandbox, told: Told
 ) -> None:
     with pytest.raises(errors.NotFound):
@@ -213,9 +213,7 @@ async def test_a_call_that_fails_says_how(
     assert (ended.status, ended.outcome) == (None, "CancelledError")
 
 
-async def test_an_activity_is_told_of_by_what_it_is_about(
-    observed: ConstantContact, told: Told
-) -> None:
+async def test_activity_events_name_their_subject(observed: ConstantContact, told: Told) -> None:
     poller = await observed.activities.begin_clear_lists(["1"])
     await poller
     (end,) = told.of(JobEnded)
@@ -243,7 +241,7 @@ async def test_a_hook_that_raises_is_logged_once_and_dropped(
     assert record.exc_info[0] is ZeroDivisionError
 
 
-async def test_a_hook_that_is_left_by_an_interrupt_does_not_swallow_it() -> None:
+async def test_a_hook_does_not_swallow_a_keyboard_interrupt() -> None:
     def interrupt(event: Event) -> None:
         raise KeyboardInterrupt
 
@@ -251,7 +249,7 @@ async def test_a_hook_that_is_left_by_an_interrupt_does_not_swallow_it() -> None
         Hook(interrupt)(Throttled("it", "poll", 1.0))
 
 
-async def test_events_are_told_within_the_task_that_asked(
+async def test_events_are_emitted_in_the_task_of_the_caller(
     connect: Callable[..., Any], sandbox: Sandbox
 ) -> None:
     tasks = set()
@@ -260,7 +258,7 @@ async def test_events_are_told_within_the_task_that_asked(
     assert tasks == {asyncio.current_task()}
 
 
-async def test_nobody_is_told_without_a_hook(client: ConstantContact) -> None:
+async def test_no_events_are_made_without_a_hook(client: ConstantContact) -> None:
     assert not client._hook.active
     await client.library.info()
     Hook()(Throttled("it", "poll", 1.0))
@@ -305,7 +303,7 @@ async def test_calls_and_retries_are_logged_with_fields(
     assert fields(second)["ccv2_attempt"] == 2
 
 
-async def test_everything_is_logged_below_one_logger(
+async def test_all_records_go_to_one_logger(
     client: ConstantContact, sandbox: Sandbox, log: pytest.LogCaptureFixture
 ) -> None:
     sandbox.admin.fault("server_error", times=2)
@@ -319,7 +317,7 @@ async def test_everything_is_logged_below_one_logger(
 # No secrets.
 
 
-async def test_no_secret_is_in_any_event_or_record(
+async def test_events_and_log_records_contain_no_secret(
     connect: Callable[..., Any], told: Told, log: pytest.LogCaptureFixture
 ) -> None:
     with Sandbox(mode="at_once", api_key=KEY, access_token=TOKEN) as sandbox:

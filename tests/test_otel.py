@@ -115,7 +115,7 @@ async def test_an_upload_is_traced_from_the_call_to_active(
     assert not traced.tracing._jobs
 
 
-async def test_a_job_that_ends_in_another_process_is_joined_by_its_token(
+async def test_a_job_that_ends_in_another_process_is_linked_by_its_token(
     traced: Traced, sandbox: Sandbox, connect: Callable[..., Any]
 ) -> None:
     sandbox.admin.configure(mode="looks", looks=1)
@@ -136,7 +136,7 @@ async def test_a_job_that_ends_in_another_process_is_joined_by_its_token(
     assert traced.named("upload") == []
 
 
-async def test_jobs_have_contexts_of_their_own() -> None:
+async def test_each_job_has_its_own_context() -> None:
     contexts = {
         (context.trace_id, context.span_id)
         for kind in ("upload", "activity")
@@ -147,7 +147,7 @@ async def test_jobs_have_contexts_of_their_own() -> None:
     assert job_context("upload", "1").is_valid
 
 
-async def test_the_beginning_of_a_job_stands_in_the_trace_of_whoever_began_it(
+async def test_the_span_that_starts_a_job_is_in_the_trace_of_its_caller(
     traced: Traced, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("server_error", "POST", times=1)
@@ -169,9 +169,7 @@ async def test_the_beginning_of_a_job_stands_in_the_trace_of_whoever_began_it(
     assert begin.context in [link.context for link in traced.one("upload").links]
 
 
-async def test_spans_stand_in_the_trace_of_the_task_that_asked(
-    traced: Traced, sandbox: Sandbox
-) -> None:
+async def test_spans_are_in_the_trace_of_the_calling_task(traced: Traced, sandbox: Sandbox) -> None:
     tracer = traced.provider.get_tracer("the application")
     cc = await traced.client(sandbox)
 
@@ -188,7 +186,7 @@ async def test_spans_stand_in_the_trace_of_the_task_that_asked(
     ]
 
 
-async def test_an_upload_that_has_to_be_looked_for_shows_the_looks(
+async def test_settling_an_upload_shows_its_lookups_as_spans(
     traced: Traced, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("server_error", "POST", times=1)
@@ -205,7 +203,7 @@ async def test_an_upload_that_has_to_be_looked_for_shows_the_looks(
     assert attributes(calls[4])["http.response.status_code"] == 202
 
 
-async def test_a_read_that_is_sent_again_shows_the_back_off(
+async def test_a_retried_read_shows_its_backoff(
     traced: Traced, sandbox: Sandbox, clock: SkippingClock
 ) -> None:
     sandbox.admin.fault("server_error", times=1)
@@ -223,7 +221,7 @@ async def test_a_read_that_is_sent_again_shows_the_back_off(
     assert pause.end_time - pause.start_time == pytest.approx(clock.slept[0] * 1e9)
 
 
-async def test_waits_for_the_quota_are_shown(traced: Traced, sandbox: Sandbox) -> None:
+async def test_quota_waits_are_shown(traced: Traced, sandbox: Sandbox) -> None:
     cc = await traced.client(sandbox, per_second=1)
     await cc.library.info()
     await cc.library.info()
@@ -232,7 +230,7 @@ async def test_waits_for_the_quota_are_shown(traced: Traced, sandbox: Sandbox) -
 
 
 @pytest.mark.parametrize("name", ["virus.png", "fail.pdf"])
-async def test_a_failed_job_is_an_error(traced: Traced, sandbox: Sandbox, name: str) -> None:
+async def test_a_failed_job_has_an_error_span(traced: Traced, sandbox: Sandbox, name: str) -> None:
     cc = await traced.client(sandbox)
     with pytest.raises(errors.UploadFailed) as caught:
         await cc.library.upload(b"abc", name=name)
@@ -241,7 +239,7 @@ async def test_a_failed_job_is_an_error(traced: Traced, sandbox: Sandbox, name: 
     assert attributes(job)["error.type"] == caught.value.status
 
 
-async def test_an_activity_is_a_job_of_its_own_kind(traced: Traced, sandbox: Sandbox) -> None:
+async def test_an_activity_has_its_own_job_kind(traced: Traced, sandbox: Sandbox) -> None:
     cc = await traced.client(sandbox)
     poller = await cc.activities.begin_clear_lists(["1"])
     await poller
@@ -273,7 +271,7 @@ async def test_jobs_that_never_end_are_forgotten(
     assert traced.one("upload").status.status_code is StatusCode.ERROR
 
 
-async def test_no_secret_is_in_any_span(connect: Callable[..., Any]) -> None:
+async def test_spans_contain_no_secret(connect: Callable[..., Any]) -> None:
     key, token = "k3y-of/the&app", "t0ken+of~the=account"
     traced = Traced(connect)
     with Sandbox(mode="at_once", api_key=key, access_token=token) as sandbox:

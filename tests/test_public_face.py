@@ -14,7 +14,7 @@ def test_every_public_name_can_be_imported(name: str) -> None:
     assert getattr(ccv2_async, name) is not None
 
 
-def test_every_exception_of_the_tree_is_exported_and_drawn() -> None:
+def test_every_exception_is_exported_and_drawn() -> None:
     defined = {
         name
         for name, thing in vars(errors).items()
@@ -36,9 +36,7 @@ def test_every_exception_of_the_tree_is_exported_and_drawn() -> None:
         ("ccv2_async.otel", "opentelemetry", "otel"),
     ],
 )
-def test_a_missing_extra_is_named_where_its_part_is_imported(
-    module: str, missing: str, extra: str
-) -> None:
+def test_importing_without_an_extra_names_the_extra(module: str, missing: str, extra: str) -> None:
     code = f"import sys; sys.modules[{missing!r}] = None; import {module}"
     done = subprocess.run(  # noqa: S603  # our own interpreter
         [sys.executable, "-c", code], capture_output=True, text=True, check=False

@@ -41,7 +41,7 @@ def run(project: pytest.Pytester, *options: str) -> pytest.RunResult:
     return project.runpytest_subprocess(*STRICT, *options)
 
 
-def test_a_test_of_pytest_asyncio_in_strict_mode_gets_an_open_client(
+def test_a_strict_mode_asyncio_test_gets_an_open_client(
     users: pytest.Pytester,
 ) -> None:
     users.makepyfile(
@@ -63,7 +63,7 @@ def test_a_test_of_pytest_asyncio_in_strict_mode_gets_an_open_client(
     run(users, "-o", "asyncio_mode=strict").assert_outcomes(passed=1)
 
 
-def test_a_test_of_pytest_asyncio_in_auto_mode_gets_an_open_client(users: pytest.Pytester) -> None:
+def test_an_auto_mode_asyncio_test_gets_an_open_client(users: pytest.Pytester) -> None:
     users.makepyfile(
         """
         from use import use
@@ -76,7 +76,7 @@ def test_a_test_of_pytest_asyncio_in_auto_mode_gets_an_open_client(users: pytest
 
 
 @pytest.mark.parametrize("options", [(), ("-p", "no:asyncio")])
-def test_a_test_of_anyios_plugin_gets_an_open_client(
+def test_an_anyio_test_gets_an_open_client(
     users: pytest.Pytester, options: tuple[str, ...]
 ) -> None:
     users.makepyfile(
@@ -104,7 +104,7 @@ def test_a_test_of_anyios_plugin_gets_an_open_client(
     users.runpytest_subprocess(*given, *options).assert_outcomes(passed=1)
 
 
-def test_a_sync_test_opens_the_client_in_a_loop_of_its_own(users: pytest.Pytester) -> None:
+def test_a_sync_test_can_open_the_client_in_its_own_loop(users: pytest.Pytester) -> None:
     users.makepyfile(
         """
         import asyncio
@@ -121,7 +121,7 @@ def test_a_sync_test_opens_the_client_in_a_loop_of_its_own(users: pytest.Pyteste
     run(users).assert_outcomes(passed=1)
 
 
-def test_nothing_of_one_test_is_left_for_the_next(users: pytest.Pytester) -> None:
+def test_tests_do_not_share_state(users: pytest.Pytester) -> None:
     users.makepyfile(
         """
         import pytest
@@ -139,7 +139,7 @@ def test_nothing_of_one_test_is_left_for_the_next(users: pytest.Pytester) -> Non
     run(users, "-o", "asyncio_mode=auto").assert_outcomes(passed=2)
 
 
-def test_slow_jobs_and_faults_do_not_slow_the_users_tests_down(users: pytest.Pytester) -> None:
+def test_slow_jobs_and_faults_do_not_slow_down_tests(users: pytest.Pytester) -> None:
     users.makepyfile(
         """
         from use import use
@@ -153,7 +153,7 @@ def test_slow_jobs_and_faults_do_not_slow_the_users_tests_down(users: pytest.Pyt
     run(users, "-o", "asyncio_mode=auto", "--timeout", "10").assert_outcomes(passed=1)
 
 
-def test_the_fixtures_are_listed_with_what_they_are(users: pytest.Pytester) -> None:
+def test_the_fixtures_are_listed_with_descriptions(users: pytest.Pytester) -> None:
     result = run(users, "--fixtures")
     result.stdout.fnmatch_lines(
         ["*ccv2_sandbox*", "*A running sandbox*", "*ccv2_client*", "*A client of*"]
@@ -176,7 +176,7 @@ print(sorted(name for name in sys.modules if name.startswith("ccv2_async")))
     assert "ccv2_async.client" not in ran.stdout
 
 
-def test_a_run_that_uses_no_fixture_of_ours_starts_no_sandbox(users: pytest.Pytester) -> None:
+def test_a_run_without_the_fixtures_starts_no_sandbox(users: pytest.Pytester) -> None:
     users.makepyfile(
         """
         import sys

@@ -147,7 +147,9 @@ def client(where: Any, options: dict[str, Any], **more: Any) -> ConstantContact:
     )
 
 
-async def test_when_all_goes_well(watch: Watch, sandbox: Sandbox, options: dict[str, Any]) -> None:
+async def test_secrets_are_hidden_in_successful_calls(
+    watch: Watch, sandbox: Sandbox, options: dict[str, Any]
+) -> None:
     asyncio.get_running_loop().set_debug(True)
     async with client(sandbox, options) as cc:
         poller = await cc.library.begin_upload(
@@ -172,7 +174,7 @@ async def test_when_all_goes_well(watch: Watch, sandbox: Sandbox, options: dict[
 
 
 @pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 409, 413, 429, 500, 503])
-async def test_when_the_service_echoes_them(
+async def test_secrets_are_hidden_when_the_service_echoes_them(
     watch: Watch, sandbox: Sandbox, options: dict[str, Any], status: int
 ) -> None:
     sandbox.admin.fault("echo", status=status, times=None)
@@ -205,7 +207,7 @@ ODD_ANSWERS: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("kind", ODD_ANSWERS)
-async def test_when_an_odd_answer_holds_them(
+async def test_secrets_are_hidden_when_a_malformed_answer_has_them(
     watch: Watch, options: dict[str, Any], kind: str
 ) -> None:
     status, body, headers = ODD_ANSWERS[kind]
@@ -219,7 +221,9 @@ async def test_when_an_odd_answer_holds_them(
         await watch.failing(cc.library.files().collect())
 
 
-async def test_when_the_connection_fails(watch: Watch, options: dict[str, Any]) -> None:
+async def test_secrets_are_hidden_when_the_connection_fails(
+    watch: Watch, options: dict[str, Any]
+) -> None:
     nowhere = SimpleNamespace(base_url=f"http://127.0.0.1:{await unused_port()}/v2")
     async with client(nowhere, options) as cc:
         await watch.failing(cc.library.info(), errors.TransportError)
@@ -235,7 +239,7 @@ async def test_when_the_connection_fails(watch: Watch, options: dict[str, Any]) 
         await watch.failing(cc.library.begin_upload(b"abc", name="a.pdf"))
 
 
-async def test_when_time_runs_out_or_the_caller_leaves(
+async def test_secrets_are_hidden_on_timeout_and_cancellation(
     watch: Watch, options: dict[str, Any]
 ) -> None:
     async def silent(wire: Wire) -> None:
@@ -286,7 +290,9 @@ def frames_of(task: asyncio.Task[Any]) -> Iterator[FrameType]:
         waiting = getattr(waiting, "cr_await", None) or getattr(waiting, "ag_await", None)
 
 
-async def test_when_jobs_fail(watch: Watch, sandbox: Sandbox, options: dict[str, Any]) -> None:
+async def test_secrets_are_hidden_when_jobs_fail(
+    watch: Watch, sandbox: Sandbox, options: dict[str, Any]
+) -> None:
     async with client(sandbox, options) as cc:
         for name in ("virus.png", "fail.pdf"):
             await watch.failing(cc.library.upload(b"abc", name=name), errors.JobError)
@@ -295,7 +301,7 @@ async def test_when_jobs_fail(watch: Watch, sandbox: Sandbox, options: dict[str,
         await watch.failing(poller.wait())
 
 
-async def test_when_the_source_of_the_bytes_fails(
+async def test_secrets_are_hidden_when_a_source_fails(
     watch: Watch, sandbox: Sandbox, options: dict[str, Any]
 ) -> None:
     async def broken() -> AsyncIterator[bytes]:
@@ -316,7 +322,7 @@ class Halt(BaseException):
     """As `KeyboardInterrupt` and `SystemExit`, which end more than a call."""
 
 
-async def test_when_the_source_of_the_bytes_ends_more_than_the_call(
+async def test_secrets_are_hidden_when_a_source_raises_a_base_exception(
     watch: Watch, sandbox: Sandbox, options: dict[str, Any]
 ) -> None:
     async def broken() -> AsyncIterator[bytes]:
@@ -331,7 +337,9 @@ async def test_when_the_source_of_the_bytes_ends_more_than_the_call(
     assert traceback.extract_tb(error.__traceback__)[-1].name == "broken", "the user sees where"
 
 
-async def test_when_a_transport_ends_more_than_the_call(watch: Watch, sandbox: Sandbox) -> None:
+async def test_secrets_are_hidden_when_a_transport_raises_a_base_exception(
+    watch: Watch, sandbox: Sandbox
+) -> None:
     class Transport(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             raise Halt
@@ -344,7 +352,9 @@ async def test_when_a_transport_ends_more_than_the_call(watch: Watch, sandbox: S
         await watch.failing(cc.lists.all(), Halt)
 
 
-async def test_when_a_fresh_token_comes(watch: Watch, options: dict[str, Any]) -> None:
+async def test_secrets_are_hidden_when_the_token_is_refreshed(
+    watch: Watch, options: dict[str, Any]
+) -> None:
     async def echo(wire: Wire, request: Request) -> None:
         body = json.dumps([{"error_key": "x", "error_message": request.headers["authorization"]}])
         status = "400 No" if FRESH in request.headers["authorization"] else "401 No"
@@ -372,7 +382,7 @@ async def test_when_a_fresh_token_comes(watch: Watch, options: dict[str, Any]) -
     ],
 )
 @pytest.mark.parametrize("from_env", [False, True])
-async def test_when_an_option_is_wrong(
+async def test_secrets_are_hidden_when_an_option_is_invalid(
     watch: Watch, wrong: dict[str, Any], from_env: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logging.getLogger("ccv2_async").debug("nothing else is logged here")
@@ -387,7 +397,7 @@ async def test_when_an_option_is_wrong(
     await watch.failing(make(), errors.UsageError)
 
 
-async def test_when_the_rate_of_the_environment_is_wrong(
+async def test_secrets_are_hidden_when_the_rate_variable_is_invalid(
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logging.getLogger("ccv2_async").debug("nothing else is logged here")
@@ -401,7 +411,7 @@ async def test_when_the_rate_of_the_environment_is_wrong(
     await watch.failing(make(), errors.InvalidField)
 
 
-async def test_in_an_answer_that_is_held(options: dict[str, Any]) -> None:
+async def test_secrets_are_hidden_in_a_stored_answer(options: dict[str, Any]) -> None:
     async def echo(wire: Wire, _: Request) -> None:
         await wire.answer("200 OK", ECHO.encode(), f"X-Echo: {ECHO}")
 
@@ -418,7 +428,7 @@ def spelled(text: str) -> str:
 
 @pytest.mark.parametrize("echo", [KEY, TOKEN])
 @pytest.mark.parametrize("write", [lambda text: json.dumps(text)[1:-1], spelled])
-async def test_when_a_good_answer_echoes_them(
+async def test_secrets_are_hidden_when_a_successful_answer_echoes_them(
     watch: Watch, options: dict[str, Any], echo: str, write: Callable[[str], str]
 ) -> None:
     told = write(echo)

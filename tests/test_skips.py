@@ -36,7 +36,7 @@ def without_servers(
     ("test", "reason"),
     [(NEEDS_REDIS, "no redis-server on this machine"), (NEEDS_CHROMIUM, "need Chromium")],
 )
-def test_what_is_left_out_fails_where_everything_is_installed(
+def test_a_skipped_test_fails_if_everything_is_installed(
     tmp_path: Path, test: str, reason: str
 ) -> None:
     ran = without_servers(test, tmp_path)

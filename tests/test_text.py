@@ -18,7 +18,7 @@ from ccv2_async.text import one_line
         "a\xa0b",
     ],
 )
-def test_printable_text_stays_as_it_is(text: str) -> None:
+def test_printable_text_is_unchanged(text: str) -> None:
     assert one_line(text) == text
 
 
@@ -38,7 +38,7 @@ def test_printable_text_stays_as_it_is(text: str) -> None:
         ("\udcff.png", r"\udcff.png"),
     ],
 )
-def test_what_could_steer_a_terminal_or_fake_a_line_is_an_escape(text: str, shown: str) -> None:
+def test_control_characters_and_line_breaks_are_escaped(text: str, shown: str) -> None:
     assert one_line(text) == shown
     assert one_line(shown) == shown
 

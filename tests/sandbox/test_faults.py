@@ -22,13 +22,13 @@ def seeded(seed: int) -> Faults:
     return Faults(random.Random(seed))  # noqa: S311 - a repeatable draw, no secret
 
 
-def test_every_kind_is_described_and_can_strike() -> None:
+def test_every_fault_is_described_and_can_be_triggered() -> None:
     assert _STRIKES.keys() == KINDS
     assert not KINDS & PRESETS.keys()
     assert DEFAULTS.keys() <= KINDS
 
 
-def test_a_fault_strikes_as_often_as_asked_and_only_what_it_matches() -> None:
+def test_a_fault_hits_matching_requests_the_given_number_of_times() -> None:
     faults = seeded(0)
     faults.add("x", make_fault("unavailable", method="POST", path="/library/*", times=2, skip=1))
     asked = [("GET", "/library/files"), ("POST", "/lists")] + [("POST", "/library/files")] * 4
@@ -37,7 +37,7 @@ def test_a_fault_strikes_as_often_as_asked_and_only_what_it_matches() -> None:
     assert faults.pending() == []
 
 
-def test_a_fault_without_an_end_strikes_until_it_is_cleared() -> None:
+def test_a_fault_without_a_limit_lasts_until_it_is_cleared() -> None:
     faults = seeded(0)
     faults.add("x", make_fault("hang", times=None))
     assert all(faults.take("GET", "/") for _ in range(100))
@@ -46,7 +46,7 @@ def test_a_fault_without_an_end_strikes_until_it_is_cleared() -> None:
     assert faults.take("GET", "/") is None
 
 
-def test_chances_are_drawn_from_the_seed() -> None:
+def test_fault_probability_uses_the_seed() -> None:
     def drawn() -> list[bool]:
         faults = seeded(7)
         faults.add("x", make_fault("reset", chance=0.3, times=None))
@@ -57,9 +57,7 @@ def test_chances_are_drawn_from_the_seed() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"kind": "flood"}, {"kind": "reset", "colour": "red"}])
-def test_a_fault_that_does_not_exist_is_refused(
-    admin_http: httpx.Client, fields: dict[str, str]
-) -> None:
+def test_an_unknown_fault_is_refused(admin_http: httpx.Client, fields: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="fault"):
         make_fault(**fields)
     assert admin_http.post("/faults", json=fields).status_code == 400
@@ -94,7 +92,7 @@ def test_faults_can_be_armed_and_disarmed_from_another_process(
         ("redirect", 302, ""),
     ],
 )
-def test_ready_made_answers(
+def test_faults_can_send_prepared_answers(
     sandbox: Sandbox, upload: Upload, kind: Any, status: int, text: str
 ) -> None:
     sandbox.admin.fault(kind)
@@ -106,7 +104,7 @@ def test_ready_made_answers(
     assert upload().status_code == 202
 
 
-def test_garbage_is_no_json(sandbox: Sandbox, api: httpx.Client) -> None:
+def test_the_garbage_fault_sends_invalid_json(sandbox: Sandbox, api: httpx.Client) -> None:
     sandbox.admin.fault("garbage")
     answer = api.get("/library/info")
     assert answer.headers["content-type"] == "application/json"
@@ -153,7 +151,7 @@ def test_an_answer_can_be_cut(sandbox: Sandbox, api: httpx.Client, upload: Uploa
     assert len(sandbox.admin.files()) == 1
 
 
-def test_an_answer_can_trickle(sandbox: Sandbox, api: httpx.Client) -> None:
+def test_an_answer_can_be_sent_slowly(sandbox: Sandbox, api: httpx.Client) -> None:
     sandbox.admin.fault("trickle", seconds=0.001, size=16)
     began = time.perf_counter()
     assert "usage_summary" in api.get("/library/info").json()
@@ -161,7 +159,7 @@ def test_an_answer_can_trickle(sandbox: Sandbox, api: httpx.Client) -> None:
     assert time.perf_counter() - began > 0.02
 
 
-def test_delays_come_before_or_after_the_work(
+def test_delays_come_before_or_after_the_operation(
     sandbox: Sandbox, api: httpx.Client, upload: Upload
 ) -> None:
     sandbox.admin.fault("delay", "GET", seconds=30)
@@ -174,9 +172,7 @@ def test_delays_come_before_or_after_the_work(
     assert len(sandbox.admin.files()) == 1
 
 
-def test_a_hanging_request_never_ends_by_itself(
-    sandbox: Sandbox, api: httpx.Client, upload: Upload
-) -> None:
+def test_a_hanging_request_never_ends(sandbox: Sandbox, api: httpx.Client, upload: Upload) -> None:
     sandbox.admin.fault("hang")
     api.timeout = httpx.Timeout(0.2)
     with pytest.raises(httpx.ReadTimeout):
@@ -184,7 +180,7 @@ def test_a_hanging_request_never_ends_by_itself(
     assert sandbox.admin.files() == []
 
 
-def test_raw_bytes_go_to_the_socket_as_they_are(sandbox: Sandbox, api: httpx.Client) -> None:
+def test_raw_bytes_are_sent_unchanged(sandbox: Sandbox, api: httpx.Client) -> None:
     sandbox.admin.fault(
         "raw", body="HTTP/1.1 299 Strange\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
     )
@@ -195,7 +191,7 @@ def test_raw_bytes_go_to_the_socket_as_they_are(sandbox: Sandbox, api: httpx.Cli
         api.get("/library/info")
 
 
-def test_an_echo_repeats_the_secrets(sandbox: Sandbox, upload: Upload) -> None:
+def test_the_echo_fault_repeats_the_secrets(sandbox: Sandbox, upload: Upload) -> None:
     sandbox.admin.fault("echo")
     answer = upload()
     for secret in ("sandbox-key", "sandbox-token"):
@@ -205,9 +201,7 @@ def test_an_echo_repeats_the_secrets(sandbox: Sandbox, upload: Upload) -> None:
 
 
 @pytest.mark.parametrize("kind", ["huge", "gzip_bomb"])
-def test_answers_can_be_larger_than_anyone_wants(
-    sandbox: Sandbox, api: httpx.Client, kind: Any
-) -> None:
+def test_answers_can_be_huge(sandbox: Sandbox, api: httpx.Client, kind: Any) -> None:
     sandbox.admin.fault(kind, size=3_000_000)
     answer = api.get("/library/info")
     assert len(answer.content) == 3_000_000
@@ -239,7 +233,7 @@ def test_an_answer_can_be_compressed(sandbox: Sandbox, api: httpx.Client, upload
         ("absurd", "ht!tp://[::::/../../etc/passwd", True),
     ],
 )
-def test_location_comes_in_every_form(
+def test_location_headers_come_in_every_form(
     sandbox: Sandbox, upload: Upload, variant: str, location: str | None, has_id: Any
 ) -> None:
     assert variant in _LOCATIONS
@@ -251,7 +245,7 @@ def test_location_comes_in_every_form(
     assert answer.headers.get("id") == (file_id if has_id else None)
 
 
-def test_a_fault_that_never_struck_fails_an_assertion(sandbox: Sandbox, upload: Upload) -> None:
+def test_an_unused_fault_fails_the_assertion(sandbox: Sandbox, upload: Upload) -> None:
     sandbox.admin.fault("unavailable", "POST", "/library/files")
     sandbox.admin.fault("delay", "GET", "/nowhere", times=None)
     with pytest.raises(AssertionError, match=r"unavailable \(POST .*delay \(GET /nowhere"):
@@ -264,7 +258,7 @@ def test_a_fault_that_never_struck_fails_an_assertion(sandbox: Sandbox, upload: 
     sandbox.admin.assert_faults_struck()
 
 
-def test_the_types_name_every_kind_field_and_setting() -> None:
+def test_the_type_hints_cover_every_fault_field_and_setting() -> None:
     from typing import get_args
 
     from ccv2_async.sandbox.faults import KINDS, PRESETS, Fault, FaultFields, FaultKind

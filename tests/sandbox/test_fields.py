@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
-def test_a_stamp_is_read_as_it_was_written(moment: datetime) -> None:
+def test_a_timestamp_round_trips(moment: datetime) -> None:
     written = utc_stamp(moment.timestamp())
     assert written.endswith("Z")
     assert len(written) == 24
@@ -27,7 +27,7 @@ def test_a_stamp_is_read_as_it_was_written(moment: datetime) -> None:
 
 
 @given(st.integers(0, 2**33))
-def test_the_library_writes_the_same_moment_with_an_offset(moment: int) -> None:
+def test_library_dates_have_an_offset(moment: int) -> None:
     assert read_stamp(offset_stamp(moment)) == read_stamp(utc_stamp(moment)) == moment
 
 
@@ -39,7 +39,7 @@ def test_the_library_writes_the_same_moment_with_an_offset(moment: int) -> None:
         ("2018-06-04T09:07:30.500-04:00", 1528117650.5),
     ],
 )
-def test_dates_are_read_in_the_forms_that_clients_send(text: str, moment: float) -> None:
+def test_dates_are_parsed_in_the_forms_that_clients_send(text: str, moment: float) -> None:
     assert read_stamp(text) == moment
 
 
@@ -52,7 +52,7 @@ def test_dates_are_read_in_the_forms_that_clients_send(text: str, moment: float)
         ({"id": True}, "#/id"),
     ],
 )
-def test_an_id_that_is_not_text_is_refused_with_its_place(body: Any, path: str) -> None:
+def test_an_id_that_is_not_text_is_refused_with_its_path(body: Any, path: str) -> None:
     listed = Field("object", model=Model("Ref", {"id": Field("id", required=True)}))
     model = Model(
         "Whole",
@@ -85,7 +85,7 @@ def test_an_id_that_is_not_text_is_refused_with_its_place(body: Any, path: str) 
         (Field("array"), [1, "a"], [1, "a"]),
     ],
 )
-def test_values_are_made_uniform(field: Field, given_value: Any, read: Any) -> None:
+def test_values_are_normalized(field: Field, given_value: Any, read: Any) -> None:
     found = field.read("x", given_value)
     assert found == read
     assert type(found) is type(read)
@@ -120,13 +120,13 @@ def test_values_are_made_uniform(field: Field, given_value: Any, read: Any) -> N
         (Field("array", items=Field("integer")), [1, "2"]),
     ],
 )
-def test_values_that_break_a_rule_are_refused_by_name(field: Field, value: Any) -> None:
+def test_invalid_values_are_refused_by_name(field: Field, value: Any) -> None:
     with pytest.raises(Refusal, match=r"^x: ") as caught:
         field.read("x", value)
     assert (caught.value.status, caught.value.key) == (400, "json.field.x.value.invalid")
 
 
-def test_a_model_takes_what_may_be_set_and_nothing_else() -> None:
+def test_a_schema_accepts_only_writable_fields() -> None:
     model = Model(
         "Thing",
         {
@@ -142,14 +142,14 @@ def test_a_model_takes_what_may_be_set_and_nothing_else() -> None:
 
 
 @given(st.integers(0, 10**9), st.dictionaries(st.sampled_from("abc"), st.text()))
-def test_a_cursor_is_read_as_it_was_written(offset: int, query: dict[str, str]) -> None:
+def test_a_cursor_round_trips(offset: int, query: dict[str, str]) -> None:
     cursor = write_cursor(offset, query)
     assert read_cursor(cursor) == (offset, query)
     assert "=" not in cursor
 
 
 @given(st.text())
-def test_any_other_cursor_is_refused_or_a_place_to_go_on(cursor: str) -> None:
+def test_any_text_is_refused_or_a_valid_cursor(cursor: str) -> None:
     with contextlib.suppress(Refusal):
         offset, _ = read_cursor(cursor)
         assert offset >= 0

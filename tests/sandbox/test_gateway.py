@@ -53,11 +53,11 @@ def test_a_call_without_the_right_token_is_refused_by_the_service(
         ("application/xml", 406),
     ],
 )
-def test_accept_has_to_admit_json(api: httpx.Client, accept: str, status: int) -> None:
+def test_the_accept_header_must_allow_json(api: httpx.Client, accept: str, status: int) -> None:
     assert api.get("/library/info", headers={"accept": accept}).status_code == status
 
 
-def test_accept_may_be_left_out(sandbox: Sandbox) -> None:
+def test_the_accept_header_may_be_missing(sandbox: Sandbox) -> None:
     with httpx.Client() as client:
         del client.headers["accept"]
         answer = client.get(
@@ -80,14 +80,14 @@ def test_accept_may_be_left_out(sandbox: Sandbox) -> None:
         (b" " * 16_777_217, "application/json", 413),
     ],
 )
-def test_a_json_body_has_to_be_announced_and_to_be_json(
+def test_a_json_body_needs_its_content_type_and_valid_json(
     api: httpx.Client, content: Any, content_type: str, status: int
 ) -> None:
     answer = api.post("/library/folders", content=content, headers={"content-type": content_type})
     assert answer.status_code == status
 
 
-def test_unknown_paths_and_methods_have_error_bodies_too(api: httpx.Client) -> None:
+def test_unknown_paths_and_methods_return_error_bodies(api: httpx.Client) -> None:
     answer = api.get("/library/nothing/here/at/all")
     assert (answer.status_code, key_of(answer)) == (404, "http.status.not_found")
     answer = api.patch("/library/files")
@@ -95,7 +95,7 @@ def test_unknown_paths_and_methods_have_error_bodies_too(api: httpx.Client) -> N
     assert answer.headers["allow"] == "GET, POST"
 
 
-def test_the_quota_a_second_refuses_with_the_gateways_words_and_clears_in_a_second(
+def test_the_per_second_quota_refuses_like_the_gateway_and_clears_in_a_second(
     sandbox: Sandbox, api: httpx.Client
 ) -> None:
     sandbox.admin.configure(per_second=2)
@@ -110,7 +110,7 @@ def test_the_quota_a_second_refuses_with_the_gateways_words_and_clears_in_a_seco
     assert api.get("/library/info").status_code == 200
 
 
-def test_the_quota_a_day_refuses_until_the_next_day_and_its_headers_can_be_left_out(
+def test_the_daily_quota_refuses_until_the_next_day_with_optional_headers(
     sandbox: Sandbox, api: httpx.Client
 ) -> None:
     sandbox.admin.configure(per_day=1, quota_headers=False)
@@ -123,7 +123,7 @@ def test_the_quota_a_day_refuses_until_the_next_day_and_its_headers_can_be_left_
     assert api.get("/library/info").status_code == 200
 
 
-def test_a_refusal_for_the_day_says_when_the_next_one_begins(
+def test_a_refusal_by_the_daily_quota_says_when_the_next_day_starts(
     sandbox: Sandbox, api: httpx.Client
 ) -> None:
     sandbox.admin.configure(per_day=0)
@@ -132,7 +132,7 @@ def test_a_refusal_for_the_day_says_when_the_next_one_begins(
     assert 0 < int(refused.headers["retry-after"]) <= DAY
 
 
-def test_calls_paced_at_exactly_the_quota_all_pass() -> None:
+def test_calls_at_exactly_the_quota_all_pass() -> None:
     quota = Quota(10, None)
     assert [quota.refusal(1000 + number * 0.1) for number in range(200)] == [None] * 200
 
@@ -153,7 +153,7 @@ def test_a_call_with_a_wrong_key_costs_no_quota(sandbox: Sandbox, api: httpx.Cli
     assert api.get("/library/info").status_code == 200
 
 
-def test_the_log_tells_everything_but_the_secrets(
+def test_the_log_has_everything_except_secrets(
     sandbox: Sandbox, api: httpx.Client, upload: Upload, admin_http: httpx.Client
 ) -> None:
     upload("a.png", b"12345")
@@ -182,7 +182,7 @@ def test_the_log_is_bounded_and_can_be_searched() -> None:
         assert small.admin.state()["requests"] == {"total": 3, "running": 0, "most_running": 1}
 
 
-def test_a_reset_forgets_files_faults_quota_and_log(
+def test_a_reset_clears_files_faults_quota_and_log(
     sandbox: Sandbox, api: httpx.Client, upload: Upload, admin_http: httpx.Client
 ) -> None:
     upload()

@@ -48,7 +48,7 @@ def uploaded(sandbox: Sandbox, api: httpx.Client) -> str:
 @pytest.mark.parametrize(
     "path", [f"{ADMIN}/settings", f"{ADMIN}/state", f"{ADMIN}/requests", "/v2/library/files"]
 )
-def test_a_rebound_name_reads_nothing(
+def test_dns_rebinding_cannot_read_anything(
     http: httpx.Client, sandbox: Sandbox, host: str, path: str
 ) -> None:
     options = sandbox.client_options()
@@ -61,7 +61,7 @@ def test_a_rebound_name_reads_nothing(
     assert "Host" in answer.json()[0]["error_message"]
 
 
-def test_a_rebound_name_reads_no_upload(http: httpx.Client, uploaded: str) -> None:
+def test_dns_rebinding_cannot_read_an_upload(http: httpx.Client, uploaded: str) -> None:
     assert http.get(uploaded).content.endswith(b"123")
     assert http.get(uploaded, headers={"host": "evil.example"}).status_code == 403
 
@@ -86,7 +86,7 @@ def test_a_rebound_name_reads_no_upload(http: httpx.Client, uploaded: str) -> No
         ("DELETE", f"{ADMIN}/faults", b""),
     ],
 )
-def test_a_page_of_another_origin_changes_nothing(  # noqa: PLR0917  # fixtures
+def test_a_page_of_another_origin_cannot_change_anything(  # noqa: PLR0917  # fixtures
     http: httpx.Client,
     sandbox: Sandbox,
     headers: dict[str, str],
@@ -110,7 +110,7 @@ def test_a_page_of_another_origin_changes_nothing(  # noqa: PLR0917  # fixtures
         None,
     ],
 )
-def test_a_body_that_a_form_can_send_changes_nothing(
+def test_an_html_form_cannot_change_anything(
     http: httpx.Client, sandbox: Sandbox, content_type: str | None
 ) -> None:
     headers = {} if content_type is None else {"content-type": content_type}
@@ -120,7 +120,7 @@ def test_a_body_that_a_form_can_send_changes_nothing(
     assert sandbox.admin.settings()["looks"] != 9
 
 
-def test_a_body_in_chunks_needs_a_content_type_too(http: httpx.Client, sandbox: Sandbox) -> None:
+def test_a_chunked_body_needs_a_content_type(http: httpx.Client, sandbox: Sandbox) -> None:
     def chunks() -> Iterator[bytes]:
         yield b'{"looks": 9}'
 
@@ -146,17 +146,13 @@ def test_programs_on_this_machine_keep_working(
 @pytest.mark.parametrize(
     "host", ["api.constantcontact.com", "api.constantcontact.com:8765", "sandbox:8765", "10.0.0.7"]
 )
-def test_programs_that_know_it_by_another_name_reach_the_api_only(
-    http: httpx.Client, host: str
-) -> None:
+def test_other_host_names_reach_only_the_api(http: httpx.Client, host: str) -> None:
     assert http.get(f"{ADMIN}/state", headers={"host": host}).status_code == 403
     answer = http.get("/v2/library/info", headers={"host": host})
     assert answer.json()[0]["error_message"] == "Developer Inactive"  # the guard let it pass
 
 
-def test_a_page_that_the_sandbox_itself_serves_may_ask_it(
-    http: httpx.Client, sandbox: Sandbox
-) -> None:
+def test_pages_of_the_sandbox_itself_may_call_it(http: httpx.Client, sandbox: Sandbox) -> None:
     own = {"origin": sandbox.origin, "sec-fetch-site": "same-origin"}
     assert http.post(f"{ADMIN}/settings", json={"looks": 9}, headers=own).status_code == 200
 

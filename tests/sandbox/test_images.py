@@ -34,5 +34,5 @@ FRAME = segment(0xC2, struct.pack(">BHHB", 8, 600, 800, 3) + b"\x00" * 9)
         (b"", (0, 0)),
     ],
 )
-def test_the_size_of_a_picture_is_read_from_its_head(head: bytes, size: tuple[int, int]) -> None:
+def test_the_size_of_an_image_is_read_from_its_header(head: bytes, size: tuple[int, int]) -> None:
     assert picture_size(head) == size

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox import Sandbox
 
 
-def test_the_document_is_valid_and_served(sandbox: Sandbox, api: httpx.Client) -> None:
+def test_the_openapi_document_is_valid_and_served(sandbox: Sandbox, api: httpx.Client) -> None:
     document = api.get(f"{sandbox.origin}/openapi.json").json()
     assert document == openapi_document(OPERATIONS)
     OpenAPIV31SpecValidator(document).validate()
 
 
-def test_the_document_names_every_operation_with_its_codes() -> None:
+def test_the_openapi_document_lists_every_operation_with_its_codes() -> None:
     document = openapi_document(OPERATIONS)
     for operation in OPERATIONS:
         described = document["paths"][operation.path][operation.method.lower()]
@@ -28,6 +28,6 @@ def test_the_document_names_every_operation_with_its_codes() -> None:
         assert set(operation.query) <= named
 
 
-def test_every_operation_has_a_name_of_its_own() -> None:
+def test_every_operation_id_is_unique() -> None:
     names = [operation.name for operation in OPERATIONS]
     assert len(names) == len(set(names))

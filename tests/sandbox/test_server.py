@@ -38,7 +38,7 @@ def threads() -> set[str]:
     return {thread.name for thread in threading.enumerate()}
 
 
-async def test_it_runs_beside_the_callers_loop_and_leaves_nothing_behind() -> None:
+async def test_the_sandbox_runs_beside_the_event_loop_of_the_caller_and_leaves_nothing() -> None:
     before = asyncio.all_tasks(), threads()
     async with Sandbox() as sandbox:
         assert asyncio.all_tasks() == before[0]
@@ -50,7 +50,7 @@ async def test_it_runs_beside_the_callers_loop_and_leaves_nothing_behind() -> No
         socket.create_connection((address.hostname or "", address.port or 0))
 
 
-def test_it_starts_and_stops_as_often_as_wanted() -> None:
+def test_the_sandbox_can_be_started_and_stopped_repeatedly() -> None:
     sandbox = Sandbox()
     for _ in range(3):
         with sandbox as running:
@@ -60,12 +60,12 @@ def test_it_starts_and_stops_as_often_as_wanted() -> None:
         _ = sandbox.base_url
 
 
-def test_it_cannot_be_started_twice() -> None:
+def test_a_running_sandbox_cannot_be_started_again() -> None:
     with Sandbox() as sandbox, pytest.raises(RuntimeError, match="already"):
         sandbox.start()
 
 
-def test_a_start_that_fails_says_why_and_leaves_no_thread() -> None:
+def test_a_failed_start_says_why_and_leaves_no_thread() -> None:
     before = threads()
     broken: Any = "no TLS context"
     sandbox = Sandbox(tls=broken)
@@ -91,7 +91,7 @@ async def test_a_cancelled_start_leaves_no_thread() -> None:
     assert threads() == before
 
 
-def test_a_port_that_is_taken_is_an_error_and_leaves_no_thread() -> None:
+def test_a_port_in_use_is_an_error_and_leaves_no_thread() -> None:
     with Sandbox() as sandbox:
         before = threads()
         second = Sandbox(urlsplit(sandbox.origin).port or 0)
@@ -100,7 +100,7 @@ def test_a_port_that_is_taken_is_an_error_and_leaves_no_thread() -> None:
         assert threads() == before
 
 
-def test_it_stops_although_requests_are_open() -> None:
+def test_the_sandbox_stops_while_requests_are_open() -> None:
     with Sandbox() as sandbox:
         sandbox.admin.fault("hang", times=None)
         address = urlsplit(sandbox.origin)
@@ -120,7 +120,7 @@ def test_an_unknown_setting_is_refused() -> None:
         sandbox.admin.configure(colour="red")  # type: ignore[call-arg]  # that is the point
 
 
-def test_settings_are_shown_and_changed_from_another_process() -> None:
+def test_settings_can_be_read_and_changed_from_another_process() -> None:
     with Sandbox(api_key="my-key") as sandbox:
         url = f"{sandbox.origin}/__sandbox__/settings"
         assert httpx.post(url, json={"looks": 7}).json()["looks"] == 7
@@ -130,7 +130,7 @@ def test_settings_are_shown_and_changed_from_another_process() -> None:
         assert httpx.post(url, content="{", headers=JSON).status_code == 400
 
 
-def test_kept_content_is_bounded_and_digests_stay() -> None:
+def test_stored_content_is_bounded_and_digests_are_kept() -> None:
     with (
         Sandbox(keep_content=250) as sandbox,
         httpx.Client(**auth(sandbox.client_options())) as client,
@@ -156,7 +156,7 @@ def test_kept_content_is_bounded_and_digests_stay() -> None:
         assert gone.status_code == 404
 
 
-def test_it_speaks_tls(tmp_path: Path) -> None:
+def test_the_sandbox_supports_tls(tmp_path: Path) -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     import ssl
@@ -177,7 +177,7 @@ def test_it_speaks_tls(tmp_path: Path) -> None:
         assert client.get("/library/info").status_code == 200
 
 
-async def test_the_application_runs_in_process_without_a_socket() -> None:
+async def test_the_app_runs_in_process_without_a_socket() -> None:
     sandbox = Sandbox(mode="at_once")
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(sandbox.app),
@@ -208,7 +208,7 @@ def command() -> Iterator[tuple[subprocess.Popen[str], Any]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_command_serves_until_it_is_told_to_end(
+def test_the_command_serves_until_it_is_stopped(
     command: tuple[subprocess.Popen[str], Any], number: int
 ) -> None:
     process, options = command
@@ -222,7 +222,7 @@ def test_the_command_serves_until_it_is_told_to_end(
     assert process.wait(10) == 0
 
 
-def test_the_command_says_that_a_port_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_reports_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with Sandbox() as sandbox:
         port = urlsplit(sandbox.origin).port
@@ -231,7 +231,7 @@ def test_the_command_says_that_a_port_is_taken(capsys: pytest.CaptureFixture[str
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
 
 
-def test_a_storm_of_sandboxes_leaves_no_thread_and_no_descriptor() -> None:
+def test_many_sandboxes_leave_no_thread_and_no_descriptor() -> None:
     with Sandbox():
         pass
     descriptors = Path("/proc/self/fd")

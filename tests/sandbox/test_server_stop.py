@@ -11,7 +11,7 @@ from ccv2_async.sandbox import Sandbox
 UNFINISHED = b"POST /v2/library/files HTTP/1.1\r\nHost: sandbox\r\nContent-Length: 1000\r\n\r\n--b"
 
 
-def test_a_connection_made_in_the_moment_of_stopping_is_closed() -> None:
+def test_a_connection_made_during_shutdown_is_closed() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(10):

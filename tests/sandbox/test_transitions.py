@@ -37,7 +37,7 @@ def looks(api: httpx.Client, file_id: str, times: int) -> list[str | None]:
         ("stuck.pdf", ["Uploaded"] * 30),
     ],
 )
-def test_a_name_scripts_what_status_requests_find(
+def test_a_file_name_can_script_the_status(
     sandbox: Sandbox, api: httpx.Client, upload: Upload, name: str, expected: list[str | None]
 ) -> None:
     sandbox.admin.configure(mode="looks", looks=2)
@@ -45,7 +45,9 @@ def test_a_name_scripts_what_status_requests_find(
     assert looks(api, file_id, len(expected)) == expected
 
 
-def test_other_requests_are_no_looks(sandbox: Sandbox, api: httpx.Client, upload: Upload) -> None:
+def test_other_requests_do_not_advance_the_status(
+    sandbox: Sandbox, api: httpx.Client, upload: Upload
+) -> None:
     sandbox.admin.configure(mode="looks", looks=2)
     file_id = upload().headers["id"]
     for _ in range(5):
@@ -54,7 +56,7 @@ def test_other_requests_are_no_looks(sandbox: Sandbox, api: httpx.Client, upload
         assert "url" not in row
 
 
-def test_time_moves_an_upload_through_its_states(
+def test_an_upload_changes_state_over_time(
     sandbox: Sandbox, api: httpx.Client, upload: Upload, admin_http: httpx.Client
 ) -> None:
     sandbox.admin.configure(mode="seconds", seconds=800, speed=2)
@@ -66,7 +68,7 @@ def test_time_moves_an_upload_through_its_states(
     assert seen == ["Uploaded", "Processing", "Processing", "Processing", "Active"]
 
 
-def test_an_upload_that_is_stuck_stays_so_in_every_mode(
+def test_a_stuck_upload_stays_stuck_in_every_mode(
     sandbox: Sandbox, api: httpx.Client, upload: Upload
 ) -> None:
     stuck = []
@@ -78,7 +80,7 @@ def test_an_upload_that_is_stuck_stays_so_in_every_mode(
     assert {row["status"] for row in rows} == {"Uploaded"}
 
 
-def test_processing_times_are_drawn_around_the_median_and_repeat_with_the_seed() -> None:
+def test_processing_times_vary_around_the_median_and_repeat_with_the_seed() -> None:
     settings = Settings(mode="lognormal", seconds=8.0, sigma=0.6, seed=3)
 
     def drawn(settings: Settings) -> list[float]:
@@ -101,18 +103,18 @@ def test_a_plan_knows_when_it_is_due() -> None:
     assert by_looks.due() is None
 
 
-def test_infected_content_outweighs_a_name() -> None:
+def test_infected_content_overrides_a_scripted_name() -> None:
     assert upload_script("slow.pdf", infected=True).end == "VirusFound"
 
 
 @pytest.mark.parametrize(
     ("name", "end"), [("fail.csv", "ERROR"), ("cancelled.csv", "CANCELLED"), ("x.csv", "COMPLETE")]
 )
-def test_names_script_activities_too(name: str, end: str) -> None:
+def test_activity_file_names_can_script_the_status(name: str, end: str) -> None:
     assert activity_script(name).end == end
 
 
-def test_the_admin_path_sets_a_status_and_lets_go_again(
+def test_the_admin_path_sets_and_releases_a_status(
     sandbox: Sandbox, api: httpx.Client, upload: Upload, admin_http: httpx.Client
 ) -> None:
     file_id = upload().headers["id"]
@@ -124,7 +126,7 @@ def test_the_admin_path_sets_a_status_and_lets_go_again(
     assert admin_http.post("/files/77/status", json={"status": "Failed"}).status_code == 404
 
 
-def test_the_clock_can_be_a_simulations() -> None:
+def test_the_clock_can_be_simulated() -> None:
     @attrs.define
     class Fixed:
         now: float = 1_000_000.0

@@ -116,7 +116,7 @@ JAVA_5 = [
 @pytest.mark.parametrize(
     "parts", [RUBY, PHP, JAVA_4, JAVA_5], ids=["ruby", "php", "java4", "java5"]
 )
-def test_every_official_clients_upload_is_taken(
+def test_uploads_of_every_official_client_are_accepted(
     sandbox: Sandbox, send: Send, parts: list[bytes]
 ) -> None:
     status, headers, body = send(upload_request(*parts))
@@ -148,7 +148,7 @@ def test_expect_100_continue_is_answered_before_the_body(
     assert send(body)[0] == 202
 
 
-def test_a_client_that_waits_is_told_of_a_body_too_large_before_it_sends_it(send: Send) -> None:
+def test_expect_100_continue_refuses_a_body_that_is_too_large(send: Send) -> None:
     request = (
         f"POST /v2/library/files?api_key=sandbox-key HTTP/1.1\r\n{HEAD}Expect: 100-continue\r\n"
         f"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 99999999\r\n\r\n"
@@ -157,7 +157,7 @@ def test_a_client_that_waits_is_told_of_a_body_too_large_before_it_sends_it(send
     assert (status, headers["connection"]) == (413, "close")
 
 
-def test_a_client_that_goes_away_before_the_final_boundary_leaves_nothing_behind(
+def test_an_upload_cut_off_before_the_final_boundary_stores_nothing(
     sandbox: Sandbox, connection: socket.socket
 ) -> None:
     request = upload_request(*RUBY)
@@ -213,7 +213,7 @@ def test_a_client_that_goes_away_before_the_final_boundary_leaves_nothing_behind
         ),
     ],
 )
-def test_a_damaged_form_is_refused_and_the_connection_goes_on(
+def test_a_damaged_form_is_refused_and_the_connection_stays_open(
     sandbox: Sandbox, send: Send, raw: bytes, status: int, key: str
 ) -> None:
     answered, _, body = send(raw)
@@ -231,7 +231,7 @@ def json_request(method: str, path: str, body: Any) -> bytes:
     return head.encode() + encoded
 
 
-def test_phps_unset_properties_count_as_not_sent(send: Send) -> None:
+def test_null_values_from_the_php_sdk_count_as_not_sent(send: Send) -> None:
     sent = {
         "id": None,
         "name": "wildflowers",
@@ -247,7 +247,7 @@ def test_phps_unset_properties_count_as_not_sent(send: Send) -> None:
     assert orjson.loads(body)["children"] == []
 
 
-def test_a_content_type_on_get_and_delete_does_no_harm(send: Send) -> None:
+def test_a_content_type_on_get_and_delete_is_ignored(send: Send) -> None:
     request = (
         f"GET /v2/library/files?limit=2&api_key=sandbox%2Dkey HTTP/1.1\r\n{HEAD}"
         "Content-Type: application/json\r\nAccept: application/json\r\n\r\n"
@@ -256,6 +256,6 @@ def test_a_content_type_on_get_and_delete_does_no_harm(send: Send) -> None:
 
 
 @pytest.mark.parametrize("path", ["/library/files/", "/library/folders//"])
-def test_trailing_slashes_are_let_pass(send: Send, path: str) -> None:
+def test_trailing_slashes_are_ignored(send: Send, path: str) -> None:
     request = f"GET /v2{path}?api_key=sandbox-key HTTP/1.1\r\n{HEAD}\r\n"
     assert send(request.encode())[0] == 200

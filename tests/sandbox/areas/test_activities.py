@@ -88,7 +88,7 @@ def test_errors_can_come_as_text(sandbox: Sandbox, api: httpx.Client) -> None:
     assert row["errors"] == ["The file is empty."]
 
 
-def test_an_import_updates_and_erases_only_when_told(api: httpx.Client) -> None:
+def test_an_import_updates_and_erases_only_on_request(api: httpx.Client) -> None:
     begin_and_end = "email,first name,last name\nann@example.com,Ann,Lee\n"
     ended(api, begin(api, "addcontacts", **form("a.csv", begin_and_end)))
     blank = "EMAIL\tFIRST NAME\tLAST NAME\nANN@example.com\t\tLeigh\n"
@@ -101,7 +101,7 @@ def test_an_import_updates_and_erases_only_when_told(api: httpx.Client) -> None:
     assert ann["first_name"] == ""
 
 
-def test_a_json_import_takes_the_named_columns_alone(api: httpx.Client) -> None:
+def test_a_json_import_reads_only_the_named_columns(api: httpx.Client) -> None:
     body = {
         "import_data": [
             {
@@ -127,7 +127,7 @@ def test_a_json_import_takes_the_named_columns_alone(api: httpx.Client) -> None:
     assert ann["custom_fields"][0]["name"] == "CustomField6"
 
 
-def test_a_json_import_without_columns_takes_addresses_alone(api: httpx.Client) -> None:
+def test_a_json_import_without_columns_reads_only_addresses(api: httpx.Client) -> None:
     body = {
         "import_data": [{"email_addresses": ["ann@example.com"], "first_name": "Ann"}],
         "lists": ["1"],
@@ -160,7 +160,7 @@ def test_a_removal_takes_contacts_off_the_lists(sandbox: Sandbox, api: httpx.Cli
     assert api.get("/lists/1").json()["contact_count"] == 1
 
 
-def test_lists_are_cleared_but_stay(sandbox: Sandbox, api: httpx.Client) -> None:
+def test_lists_are_cleared_but_kept(sandbox: Sandbox, api: httpx.Client) -> None:
     sandbox.admin.add_contacts(3)
     row = ended(api, begin(api, "clearlists", json={"lists": ["1"]}))
     assert (row["type"], row["contact_count"]) == ("CLEAR_CONTACTS_FROM_LISTS", 3)
@@ -188,7 +188,7 @@ def test_an_export_is_a_csv_that_can_be_fetched_with_credentials(
     ("link", "start"),
     [("relative", "/v2/exports/"), ("other_host", "http://localhost:")],
 )
-def test_an_exports_link_comes_in_other_forms(
+def test_the_link_to_an_export_comes_in_several_forms(
     sandbox: Sandbox, api: httpx.Client, link: Any, start: str
 ) -> None:
     sandbox.admin.add_contacts(1)
@@ -201,7 +201,7 @@ def test_an_exports_link_comes_in_other_forms(
         assert "contact1@example.com" in client.get(url).text
 
 
-def test_an_export_that_is_not_there_is_a_404(sandbox: Sandbox, api: httpx.Client) -> None:
+def test_a_missing_export_is_a_404(sandbox: Sandbox, api: httpx.Client) -> None:
     assert api.get(f"{sandbox.base_url}/exports/nothing.csv").status_code == 404
 
 
@@ -279,7 +279,7 @@ def test_a_job_that_breaks_a_rule_is_refused(
     assert api.get("/activities").json() == []
 
 
-def test_the_limits_of_size_and_number_are_kept(sandbox: Sandbox, api: httpx.Client) -> None:
+def test_limits_on_size_and_number_are_enforced(sandbox: Sandbox, api: httpx.Client) -> None:
     large = form("x.csv", "EMAIL\n" + "x" * 4_000_000)
     assert api.post("/activities/addcontacts", **large).status_code == 413
     many = [{"email_addresses": ["a@example.com"]}] * 20_001
@@ -310,7 +310,7 @@ def test_a_job_that_fails_changes_nothing(
     assert api.get("/contacts").json()["results"] == []
 
 
-def test_a_job_moves_through_its_states_by_looks(sandbox: Sandbox, api: httpx.Client) -> None:
+def test_each_status_request_moves_a_job_forward(sandbox: Sandbox, api: httpx.Client) -> None:
     sandbox.admin.configure(mode="looks", looks=4)
     activity_id = begin(api, "addcontacts", **form("x.csv", "EMAIL\na@example.com"))
     seen = [ended(api, activity_id) for _ in range(2)] + api.get("/activities").json()
@@ -326,7 +326,7 @@ def test_a_job_moves_through_its_states_by_looks(sandbox: Sandbox, api: httpx.Cl
     assert ["finish_date" in row for row in seen] == [False] * 4 + [True]
 
 
-def test_a_job_carried_out_by_time_needs_nobody_to_look(
+def test_a_job_on_a_timer_completes_without_status_requests(
     sandbox: Sandbox, api: httpx.Client
 ) -> None:
     sandbox.admin.configure(mode="seconds", seconds=60)
@@ -336,7 +336,7 @@ def test_a_job_carried_out_by_time_needs_nobody_to_look(
     assert len(api.get("/contacts").json()["results"]) == 1
 
 
-def test_the_list_of_jobs_is_chosen_by_status_and_type_and_ends_at_fifty(
+def test_the_job_list_is_filtered_by_status_and_type_and_ends_at_fifty(
     sandbox: Sandbox, api: httpx.Client
 ) -> None:
     ids = [begin(api, "clearlists", json={"lists": ["1"]}) for _ in range(52)]
@@ -408,7 +408,7 @@ def workbook(rows: list[list[str]]) -> bytes:
     return out.getvalue()
 
 
-def test_a_spreadsheet_is_read_as_well(api: httpx.Client) -> None:
+def test_spreadsheets_are_read(api: httpx.Client) -> None:
     data = workbook([["Email", "First Name"], ["ann@example.com", "Ann"], ["nobody", "X"]])
     row = ended(api, begin(api, "addcontacts", **form("people.xlsx", data)))
     assert (row["status"], row["contact_count"]) == ("COMPLETE", 2)
@@ -422,12 +422,12 @@ def test_text_that_is_not_utf_8_is_read_as_latin_1() -> None:
     assert line.cells == ["Jos\u00e9", "x"]
 
 
-def test_a_field_over_several_lines_keeps_the_count() -> None:
+def test_a_field_over_several_lines_does_not_shift_line_numbers() -> None:
     lines = read_table(b'\xef\xbb\xbfa,"b\nc"\n\nd,e\n')
     assert [(line.number, line.cells) for line in lines] == [(1, ["a", "b\nc"]), (4, ["d", "e"])]
 
 
-def test_what_is_no_table_is_an_error_with_its_line() -> None:
+def test_a_malformed_table_is_an_error_with_its_line() -> None:
     with pytest.raises(UnreadableFile, match="Line 2"):
         read_table(b'a\n"' + b"y" * 200_000)
 
@@ -443,7 +443,7 @@ def test_what_is_no_table_is_an_error_with_its_line() -> None:
         ("Shoe size", "SHOE SIZE"),
     ],
 )
-def test_columns_have_one_name_however_they_are_written(heading: str, name: str) -> None:
+def test_column_names_are_recognized_in_any_spelling(heading: str, name: str) -> None:
     assert column_name(heading) == name
 
 
@@ -462,5 +462,5 @@ def test_columns_have_one_name_however_they_are_written(heading: str, name: str)
         ("01.03.2005", False),
     ],
 )
-def test_anniversaries_are_dates_of_the_documented_forms(text: str, fine: bool) -> None:
+def test_anniversaries_are_dates_in_the_documented_forms(text: str, fine: bool) -> None:
     assert (anniversary_problem(text, 2026) is None) == fine

@@ -44,7 +44,7 @@ def counts(api: httpx.Client) -> dict[str, int]:
     return {row["id"]: row["contact_count"] for row in api.get("/lists").json()}
 
 
-def test_a_contact_belongs_to_its_lists_and_their_counts_follow(api: httpx.Client) -> None:
+def test_list_counts_follow_their_contacts(api: httpx.Client) -> None:
     other = make_list(api, "News")
     contact = make(api, "ann@example.com", "1", other, first_name="Ann")
     assert contact["status"] == "ACTIVE"
@@ -66,13 +66,13 @@ def test_a_contact_is_found_by_its_address_in_any_case(api: httpx.Client) -> Non
     assert api.get("/contacts", params={"email": "no@example.com"}).json()["results"] == []
 
 
-def test_a_second_active_contact_of_an_address_is_a_conflict(api: httpx.Client) -> None:
+def test_a_second_active_contact_with_the_same_address_is_a_conflict(api: httpx.Client) -> None:
     make(api, "ann@example.com")
     answer = api.post("/contacts", json=person("Ann@example.com"))
     assert (answer.status_code, key_of(answer)) == (409, "http.status.conflict")
 
 
-def test_an_opted_out_contact_is_kept_and_can_come_back(api: httpx.Client) -> None:
+def test_an_opted_out_contact_is_kept_and_can_be_restored(api: httpx.Client) -> None:
     contact = make(api, "ann@example.com")
     assert api.delete(f"/contacts/{contact['id']}").status_code == 204
     gone = api.get(f"/contacts/{contact['id']}").json()
@@ -105,7 +105,7 @@ def test_a_put_replaces_the_whole_contact(api: httpx.Client) -> None:
     assert (answer.status_code, key_of(answer)) == (400, "json.email.invalid")
 
 
-def test_a_postal_address_keeps_its_id_and_a_note_its_id_and_dates(
+def test_addresses_keep_their_id_and_notes_their_id_and_dates(
     sandbox: Sandbox, api: httpx.Client
 ) -> None:
     work = {"address_type": "BUSINESS", "line1": "2 Oak Street"}
@@ -130,7 +130,7 @@ def test_a_postal_address_keeps_its_id_and_a_note_its_id_and_dates(
 
 
 @pytest.mark.parametrize("source", ["ACTION_BY_SYSTEM", "ACTION_BY_CONTACT", ""])
-def test_an_opt_in_source_is_written_as_the_visitors_or_the_owners(
+def test_an_opt_in_source_is_recorded_as_visitor_or_owner(
     sandbox: Sandbox, api: httpx.Client, source: str
 ) -> None:
     sandbox.admin.add_contacts(1, opt_in_source="ACTION_BY_SYSTEM")
@@ -179,7 +179,9 @@ def test_a_contact_that_breaks_a_rule_is_refused(
     assert api.get("/contacts").json()["results"] == []
 
 
-def test_contacts_come_in_pages_and_by_status_and_date(sandbox: Sandbox, api: httpx.Client) -> None:
+def test_contacts_are_paged_and_filtered_by_status_and_date(
+    sandbox: Sandbox, api: httpx.Client
+) -> None:
     sandbox.admin.add_contacts(7)
     since = utc_stamp(sandbox.admin.time() + 50)
     sandbox.admin.advance(100)
@@ -198,7 +200,7 @@ def test_contacts_come_in_pages_and_by_status_and_date(sandbox: Sandbox, api: ht
     assert key_of(answer) == "query.param.modified_since.invalid"
 
 
-def test_the_ids_of_the_next_version_come_when_they_are_asked_for(
+def test_ids_of_the_next_api_version_are_included_on_request(
     sandbox: Sandbox, api: httpx.Client
 ) -> None:
     sandbox.admin.add_contacts(1)
@@ -209,7 +211,7 @@ def test_the_ids_of_the_next_version_come_when_they_are_asked_for(
     assert "list_id" not in api.get("/lists").json()[0]
 
 
-def test_a_list_is_changed_and_deleted_and_its_contacts_stay(api: httpx.Client) -> None:
+def test_deleting_a_list_keeps_its_contacts(api: httpx.Client) -> None:
     other = make_list(api, "News")
     contact = make(api, "ann@example.com", other)
     answer = api.put(f"/lists/{other}", json={"name": "Old news", "status": "HIDDEN"})
@@ -256,7 +258,7 @@ def test_an_account_has_a_thousand_lists_at_most(api: httpx.Client) -> None:
         ("DELETE", "/lists/99"),
     ],
 )
-def test_what_is_not_there_is_a_404(
+def test_missing_resources_are_a_404(
     sandbox: Sandbox, api: httpx.Client, method: str, path: str
 ) -> None:
     sandbox.admin.add_contacts(1)
@@ -264,7 +266,7 @@ def test_what_is_not_there_is_a_404(
 
 
 @pytest.mark.parametrize("lists", [["1"], [{"id": "1"}]])
-def test_a_sign_up_form_names_its_lists(api: httpx.Client, lists: list[Any]) -> None:
+def test_a_signup_form_names_its_lists(api: httpx.Client, lists: list[Any]) -> None:
     answer = api.post("/signupform", json={"contact_lists": lists, "list_name": "x"})
     assert answer.status_code == 200
     assert answer.json()["signup_form_url"].endswith("lists=1")
@@ -279,7 +281,7 @@ def test_the_account_can_be_read_and_changed(api: httpx.Client) -> None:
     assert key_of(answer) == "json.field.line1.missing"
 
 
-def test_an_address_of_the_account_waits_for_its_confirmation(
+def test_a_new_account_address_waits_for_confirmation(
     sandbox: Sandbox, api: httpx.Client, admin_http: httpx.Client
 ) -> None:
     path, body = "/account/verifiedemailaddresses", [{"email_address": "new@example.com"}]
@@ -294,7 +296,7 @@ def test_an_address_of_the_account_waits_for_its_confirmation(
     assert api.post(path, json=[{"email_address": "nobody"}]).status_code == 400
 
 
-def test_contacts_can_be_put_there_from_another_process(
+def test_contacts_can_be_added_from_another_process(
     sandbox: Sandbox, admin_http: httpx.Client
 ) -> None:
     assert admin_http.post("/contacts", json={"count": 3, "list_id": "1"}).status_code == 200

@@ -62,7 +62,7 @@ CODE = {
 }
 
 
-def test_an_event_begins_as_a_draft_and_leaves_out_what_is_null(api: httpx.Client) -> None:
+def test_an_event_starts_as_a_draft_and_leaves_out_null_fields(api: httpx.Client) -> None:
     event = api.get(f"{EVENTS}/{make(api, description=None)}").json()
     assert (event["status"], event["currency_type"]) == ("DRAFT", "USD")
     assert event["start_date"] == "2030-05-01T14:00:00.000Z"
@@ -99,7 +99,7 @@ def test_an_event_that_breaks_a_rule_is_refused(
     assert (answer.status_code, key_of(answer)) == (answered, key)
 
 
-def test_an_event_is_published_and_cancelled_by_its_patch_alone(api: httpx.Client) -> None:
+def test_an_event_is_published_and_cancelled_only_by_patch(api: httpx.Client) -> None:
     event_id = make(api)
     assert patch(api, event_id, "CANCELLED").status_code == 400
     published = patch(api, event_id, "ACTIVE").json()
@@ -126,7 +126,7 @@ def test_an_event_is_published_and_cancelled_by_its_patch_alone(api: httpx.Clien
         {"op": "REPLACE", "path": "#/status", "value": "ACTIVE"},
     ],
 )
-def test_nothing_else_can_be_patched(api: httpx.Client, operations: Any) -> None:
+def test_other_patches_are_refused(api: httpx.Client, operations: Any) -> None:
     event_id = make(api)
     assert api.patch(f"{EVENTS}/{event_id}", json=operations).status_code == 400
     assert api.get(f"{EVENTS}/{event_id}").json()["status"] == "DRAFT"
@@ -146,7 +146,7 @@ PARTS = [("fees", FEE, "label"), ("items", ITEM, "name"), ("promocodes", CODE, "
 
 
 @pytest.mark.parametrize(("kind", "sent", "key"), PARTS)
-def test_what_belongs_to_an_event_is_made_read_changed_and_deleted(
+def test_parts_of_an_event_can_be_created_read_changed_and_deleted(
     api: httpx.Client, kind: str, sent: dict[str, Any], key: str
 ) -> None:
     path = f"{EVENTS}/{make(api)}/{kind}"
@@ -183,7 +183,7 @@ def test_fees_are_floats(api: httpx.Client) -> None:
     assert '"fee":20.0' in answer.text
 
 
-def test_attributes_belong_to_their_item_and_decide_its_quantity(api: httpx.Client) -> None:
+def test_attributes_decide_the_quantity_of_their_item(api: httpx.Client) -> None:
     event_id = make(api)
     item = api.post(f"{EVENTS}/{event_id}/items", json=ITEM).json()
     assert (item["default_quantity_available"], item["attributes"]) == (10, [])
@@ -225,7 +225,9 @@ def test_attributes_belong_to_their_item_and_decide_its_quantity(api: httpx.Clie
         ("promocodes", {**CODE, "quantity_total": -2}),
     ],
 )
-def test_what_breaks_a_rule_is_refused(api: httpx.Client, kind: str, sent: dict[str, Any]) -> None:
+def test_invalid_event_parts_are_refused(
+    api: httpx.Client, kind: str, sent: dict[str, Any]
+) -> None:
     path = f"{EVENTS}/{make(api)}/{kind}"
     assert api.post(path, json=sent).status_code == 400
     assert api.get(path).json() == []
@@ -235,7 +237,7 @@ def test_what_breaks_a_rule_is_refused(api: httpx.Client, kind: str, sent: dict[
     ("fields", "status"),
     [({}, "LIVE"), ({"is_paused": True}, "PAUSED"), ({"quantity_total": 0}, "DEPLETED")],
 )
-def test_a_promocode_tells_its_status(
+def test_a_promotion_code_has_a_status(
     api: httpx.Client, fields: dict[str, Any], status: str
 ) -> None:
     path = f"{EVENTS}/{make(api)}"
@@ -246,7 +248,9 @@ def test_a_promocode_tells_its_status(
     assert code["quantity_available"] == fields.get("quantity_total", -1)
 
 
-def test_people_register_once_an_event_is_published(sandbox: Sandbox, api: httpx.Client) -> None:
+def test_registration_starts_when_an_event_is_published(
+    sandbox: Sandbox, api: httpx.Client
+) -> None:
     sandbox.admin.configure(registrants=7)
     event_id = make(api)
     path = f"{EVENTS}/{event_id}"
@@ -300,7 +304,7 @@ def test_registrants_bring_guests_and_redeem_promotion_codes(
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH"])
-def test_an_event_that_is_not_there_is_a_404(api: httpx.Client, method: str) -> None:
+def test_a_missing_event_is_a_404(api: httpx.Client, method: str) -> None:
     operation = {"op": "REPLACE", "path": "#/status", "value": "ACTIVE"}
     sent = {"PUT": body(), "PATCH": [operation]}.get(method)
     assert api.request(method, f"{EVENTS}/unknown", json=sent).status_code == 404

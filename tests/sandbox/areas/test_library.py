@@ -52,7 +52,7 @@ def test_an_upload_is_accepted_with_its_id_in_both_headers_and_no_body(
     assert answer.headers["location"] == f"{sandbox.base_url}/library/files/{answer.headers['id']}"
 
 
-def test_an_upload_gets_a_numbered_name_if_its_folder_has_that_name(
+def test_an_upload_gets_a_numbered_name_if_its_name_is_taken(
     api: httpx.Client, upload: Upload
 ) -> None:
     made = folder(api, "wildflowers")
@@ -74,7 +74,7 @@ def test_an_upload_gets_a_numbered_name_if_its_folder_has_that_name(
     assert [stored_name("notes", file_type="PDF") for _ in range(2)] == ["notes", "notes(1)"]
 
 
-def test_a_name_is_free_again_when_its_file_was_deleted_moved_or_renamed(
+def test_a_name_is_free_again_after_delete_move_or_rename(
     api: httpx.Client, upload: Upload
 ) -> None:
     made = folder(api, "wildflowers")
@@ -108,7 +108,7 @@ def test_the_received_bytes_can_be_verified(sandbox: Sandbox, upload: Upload) ->
     assert sandbox.admin.content(file_id) == content
 
 
-def test_a_file_shows_what_was_sent_and_what_the_service_adds(
+def test_a_file_has_the_sent_fields_and_those_of_the_service(
     api: httpx.Client, upload: Upload
 ) -> None:
     made = folder(api, "wildflowers")
@@ -128,7 +128,7 @@ def test_a_file_shows_what_was_sent_and_what_the_service_adds(
     assert api.get(row["url"]).content == png(800, 600)
 
 
-def test_a_file_of_no_folder_stands_in_the_default_place_of_its_type(
+def test_a_file_without_a_folder_goes_to_the_default_for_its_type(
     api: httpx.Client, upload: Upload
 ) -> None:
     upload("a.png")
@@ -177,7 +177,7 @@ def test_an_upload_of_exactly_the_limit_and_with_the_longest_name_is_accepted(
     assert answer.status_code == 202
 
 
-def test_the_size_limit_is_what_the_library_info_says(
+def test_the_size_limit_matches_the_library_info(
     sandbox: Sandbox, api: httpx.Client, upload: Upload
 ) -> None:
     sandbox.admin.configure(max_upload_size=10)
@@ -186,7 +186,9 @@ def test_the_size_limit_is_what_the_library_info_says(
     assert upload(content=b"x" * 10).status_code == 202
 
 
-def test_the_info_counts_what_is_there(sandbox: Sandbox, api: httpx.Client, upload: Upload) -> None:
+def test_the_library_info_counts_files_and_bytes(
+    sandbox: Sandbox, api: httpx.Client, upload: Upload
+) -> None:
     upload("a.png", b"12345")
     upload("b.pdf", b"123")
     usage = api.get("/library/info").json()["usage_summary"]
@@ -198,7 +200,7 @@ def test_the_info_counts_what_is_there(sandbox: Sandbox, api: httpx.Client, uplo
     assert api.get("/library/info").json()[0]["usage_summary"] == usage
 
 
-def test_the_eicar_test_content_becomes_a_virus_wherever_it_stands(
+def test_the_eicar_test_content_is_found_anywhere_in_a_file(
     api: httpx.Client, upload: Upload
 ) -> None:
     for padding in (b"", b"x" * 65_500, b"y" * 200_000):
@@ -207,7 +209,7 @@ def test_the_eicar_test_content_becomes_a_virus_wherever_it_stands(
         assert row["status"] == "VirusFound"
 
 
-def test_upload_status_tells_known_ids_and_leaves_out_the_others(
+def test_upload_status_returns_known_ids_and_leaves_out_others(
     sandbox: Sandbox, api: httpx.Client, upload: Upload
 ) -> None:
     first, second = upload().headers["id"], upload().headers["id"]
@@ -235,7 +237,7 @@ def test_folders_nest_three_levels_and_show_their_children(api: httpx.Client) ->
     assert shown["children"][0]["children"][0]["children"] == []
 
 
-def test_a_child_of_a_system_folder_stands_on_the_second_level(api: httpx.Client) -> None:
+def test_a_child_of_a_system_folder_is_on_the_second_level(api: httpx.Client) -> None:
     assert folder(api, "studies", "-1")["level"] == 2
 
 
@@ -260,12 +262,12 @@ def test_a_folder_that_breaks_a_rule_is_refused(
     assert (answer.status_code, key_of(answer)) == (status, key)
 
 
-def test_the_same_name_is_fine_below_another_parent(api: httpx.Client) -> None:
+def test_the_same_folder_name_is_allowed_below_another_parent(api: httpx.Client) -> None:
     top = folder(api, "same")
     assert folder(api, "same", top["id"])["parent_id"] == top["id"]
 
 
-def test_a_folder_is_renamed_and_moved_with_its_whole_resource_sent_back(
+def test_a_folder_is_renamed_and_moved_by_sending_the_full_resource(
     api: httpx.Client,
 ) -> None:
     top, other = folder(api, "top"), folder(api, "other")
@@ -281,7 +283,7 @@ def test_a_folder_is_renamed_and_moved_with_its_whole_resource_sent_back(
     assert up.json()["level"] == 1
 
 
-def test_a_folder_update_without_payload_answers_only_where_it_is(api: httpx.Client) -> None:
+def test_a_folder_update_without_payload_returns_only_a_location(api: httpx.Client) -> None:
     top = folder(api, "top")
     answer = api.put(
         f"/library/folders/{top['id']}", json={"name": "new"}, params={"include_payload": "FALSE"}
@@ -318,7 +320,7 @@ def test_renaming_to_a_siblings_name_is_a_conflict(api: httpx.Client) -> None:
     assert answer.status_code == 409
 
 
-def test_a_deleted_folder_takes_those_below_with_it_and_its_files_go_to_the_trash(
+def test_deleting_a_folder_deletes_subfolders_and_trashes_files(
     api: httpx.Client, upload: Upload
 ) -> None:
     top = folder(api, "top")
@@ -331,7 +333,7 @@ def test_a_deleted_folder_takes_those_below_with_it_and_its_files_go_to_the_tras
     assert "file_type" not in row
 
 
-def test_system_folders_stay(api: httpx.Client) -> None:
+def test_system_folders_cannot_be_deleted(api: httpx.Client) -> None:
     assert api.delete("/library/folders/-1").status_code == 400
     assert api.put("/library/folders/-1", json={"name": "Mine"}).status_code == 400
 
@@ -349,14 +351,12 @@ def test_system_folders_stay(api: httpx.Client) -> None:
         ("DELETE", "/library/files/99", None),
     ],
 )
-def test_what_is_not_there_is_a_404(api: httpx.Client, method: str, path: str, body: Any) -> None:
+def test_missing_resources_are_a_404(api: httpx.Client, method: str, path: str, body: Any) -> None:
     answer = api.request(method, path, json=body)
     assert (answer.status_code, key_of(answer)) == (404, "http.status.not_found")
 
 
-def test_a_file_is_updated_with_its_whole_resource_sent_back(
-    api: httpx.Client, upload: Upload
-) -> None:
+def test_a_file_is_updated_by_sending_the_full_resource(api: httpx.Client, upload: Upload) -> None:
     file_id = upload("a.png", png(3, 4)).headers["id"]
     before = api.get(f"/library/files/{file_id}").json()
     sent = {**before, "description": "new", "size": 1, "status": "Failed", "url": None}
@@ -377,7 +377,9 @@ def test_a_file_update_needs_a_description_and_an_existing_folder(
     assert (answer.status_code, key_of(answer)) == (400, "json.field.folder_id.value.invalid")
 
 
-def test_a_file_update_moves_and_can_do_without_payload(api: httpx.Client, upload: Upload) -> None:
+def test_a_file_update_can_move_the_file_and_return_no_payload(
+    api: httpx.Client, upload: Upload
+) -> None:
     top = folder(api, "top")
     file_id = upload().headers["id"]
     answer = api.put(
@@ -390,7 +392,9 @@ def test_a_file_update_moves_and_can_do_without_payload(api: httpx.Client, uploa
     assert (row["name"], row["folder_id"]) == ("x.pdf", top["id"])
 
 
-def test_files_are_moved_all_or_none(sandbox: Sandbox, api: httpx.Client, upload: Upload) -> None:
+def test_files_are_moved_all_or_nothing(
+    sandbox: Sandbox, api: httpx.Client, upload: Upload
+) -> None:
     top = folder(api, "top")
     first, second = upload().headers["id"], upload().headers["id"]
     answer = api.put(f"/library/folders/{top['id']}/files", json=[first, "77"])
@@ -404,7 +408,7 @@ def test_files_are_moved_all_or_none(sandbox: Sandbox, api: httpx.Client, upload
     assert [row["folder_id"] for row in sandbox.admin.files()] == [top["id"], top["id"]]
 
 
-def test_deleted_files_go_to_the_trash_and_from_there_for_good(
+def test_deleted_files_go_to_the_trash_and_can_be_purged(
     sandbox: Sandbox, api: httpx.Client, upload: Upload
 ) -> None:
     first, second, third = (upload().headers["id"] for _ in range(3))
@@ -420,9 +424,7 @@ def test_deleted_files_go_to_the_trash_and_from_there_for_good(
     assert sandbox.admin.content(first) is None
 
 
-def test_pages_link_to_the_next_by_a_relative_path_without_the_key(
-    api: httpx.Client, upload: Upload
-) -> None:
+def test_next_links_are_relative_and_contain_no_key(api: httpx.Client, upload: Upload) -> None:
     for number in range(5):
         upload(f"{number}.pdf")
         upload(f"{number}.png")
@@ -451,7 +453,7 @@ def test_pages_link_to_the_next_by_a_relative_path_without_the_key(
         ("ADDED_DATE_DESC", ["B.png", "a.png", "c.png"]),
     ],
 )
-def test_files_are_sorted_as_asked(
+def test_files_are_sorted_as_requested(
     api: httpx.Client, upload: Upload, sort_by: str, expected: list[str]
 ) -> None:
     upload("c.png", png(30, 30))
@@ -461,7 +463,7 @@ def test_files_are_sorted_as_asked(
     assert [row["name"] for row in answer.json()["results"]] == expected
 
 
-def test_files_are_chosen_by_source_and_newest_come_first(
+def test_files_are_filtered_by_source_and_sorted_newest_first(
     api: httpx.Client, upload: Upload
 ) -> None:
     upload("a.png", source="Facebook")
@@ -493,7 +495,7 @@ def test_a_query_outside_the_documented_values_is_refused(
     assert (answer.status_code, key_of(answer)) == (400, f"query.param.{name}.invalid")
 
 
-def test_each_sandbox_starts_its_ids_elsewhere_unless_it_is_seeded() -> None:
+def test_ids_start_at_a_random_number_unless_seeded() -> None:
     def ids(**settings: Any) -> tuple[str, str]:
         with Sandbox(mode="at_once", **settings) as one:
             options = one.client_options()
@@ -523,7 +525,7 @@ def test_each_sandbox_starts_its_ids_elsewhere_unless_it_is_seeded() -> None:
     assert ids(seed=7) != ids(seed=8)
 
 
-def test_a_reset_sandbox_does_not_give_its_ids_again(sandbox: Sandbox, upload: Any) -> None:
+def test_a_reset_sandbox_does_not_reuse_ids(sandbox: Sandbox, upload: Any) -> None:
     before = upload().headers["id"]
     sandbox.admin.reset()
     assert upload().headers["id"] != before

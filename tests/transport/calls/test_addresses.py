@@ -64,12 +64,12 @@ NOT_PUBLIC = [
 
 
 @pytest.mark.parametrize("address", PUBLIC)
-def test_public_addresses(address: str) -> None:
+def test_public_addresses_are_recognized(address: str) -> None:
     assert is_public(address)
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC)
-def test_addresses_that_are_not_public(address: str) -> None:
+def test_non_public_addresses_are_recognized(address: str) -> None:
     assert not is_public(address)
 
 
@@ -102,7 +102,7 @@ async def fetch(cc: Any, link: str) -> bytes:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "inside.example", "mixed.example"])
 @pytest.mark.parametrize("base", ["api.example.com", "public.example", "two.example"])
-async def test_a_public_api_cannot_point_into_the_network(
+async def test_a_public_api_cannot_link_into_the_private_network(
     connect: Callable[..., Any], resolved: dict[str, list[str]], host: str, base: str
 ) -> None:
     resolved["inside.example"] = ["127.0.0.1"]
@@ -118,7 +118,7 @@ async def test_a_public_api_cannot_point_into_the_network(
 
 @pytest.mark.parametrize("base", ["127.0.0.1", "localhost", "[::1]", "inside.example"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "files.example"])
-async def test_a_private_api_may_name_private_addresses(
+async def test_a_private_api_may_link_to_private_addresses(
     connect: Callable[..., Any], resolved: dict[str, list[str]], base: str, host: str
 ) -> None:
     resolved["inside.example"] = ["10.1.2.3"]

@@ -60,7 +60,7 @@ def parsed(content: bytes, **headers: str) -> tuple[tuple[str, str], ...]:
         (b'[{"error_key": "a secret", "error_message": "secret"}]', (("a ***", "***"),)),
     ],
 )
-def test_an_error_is_read_in_every_shape(
+def test_errors_are_parsed_in_every_shape(
     content: bytes, expected: tuple[tuple[str, str], ...]
 ) -> None:
     assert parsed(content) == expected
@@ -71,13 +71,13 @@ def test_an_error_is_read_in_every_shape(
     lambda inner: st.lists(inner) | st.dictionaries(
         st.sampled_from(["error_key", "error_message", "error", "x"]), inner),
 ).map(lambda value: json.dumps(value).encode()))  # fmt: skip
-def test_whatever_stands_in_an_error_is_survived_and_kept_short(content: bytes) -> None:
+def test_any_error_body_is_accepted_and_kept_short(content: bytes) -> None:
     found = parsed(content)
     assert len(found) <= MAX_ERRORS
     assert all(len(key) <= MAX_TEXT and len(text) <= MAX_TEXT for key, text in found)
 
 
-def test_very_many_and_very_long_errors_are_cut() -> None:
+def test_many_and_long_errors_are_cut() -> None:
     rows = [{"error_key": "k" * 1000, "error_message": "m" * 100_000}] * 1000
     found = parsed(json.dumps(rows).encode())
     assert len(found) == MAX_ERRORS
@@ -92,7 +92,7 @@ def test_very_many_and_very_long_errors_are_cut() -> None:
         ("ERR_403_DEVELOPER_OVER_RATE", OVER_DAY_KEY),
     ],
 )
-def test_the_gateways_header_says_it_where_the_body_does_not(code: str, key: str) -> None:
+def test_the_gateway_header_is_used_if_the_body_has_no_key(code: str, key: str) -> None:
     assert parsed(b"<h1>", x_mashery_error_code=code)[0] == (key, "")
     same = json.dumps([{"error_key": key, "error_message": "m"}]).encode()
     assert parsed(same, x_mashery_error_code=code) == ((key, "m"),)
@@ -132,7 +132,7 @@ RATE, DAY, OTHER = ((OVER_RATE_KEY, ""),), ((OVER_DAY_KEY, ""),), (("json.invali
         (599, (), False, Happening.SERVER_FAILED),
     ],
 )
-def test_an_answer_is_judged_by_its_status_and_its_keys(
+def test_an_answer_is_classified_by_status_and_error_keys(
     status: int, found: tuple[tuple[str, str], ...], hinted: bool, expected: Happening
 ) -> None:
     assert happening_of(status, found, hinted=hinted) is expected
@@ -156,7 +156,7 @@ def test_an_answer_is_judged_by_its_status_and_its_keys(
         (599, errors.ServerError, "Try again later."),
     ],
 )
-def test_a_refusal_is_of_its_class_and_says_what_to_do(
+def test_each_refusal_has_its_error_class_and_advice(
     status: int, kind: type[errors.APIError], advice: str
 ) -> None:
     error = refusal(status, (("k", "m"), ("", "n"), ("o", "")), "the thing")
@@ -167,7 +167,7 @@ def test_a_refusal_is_of_its_class_and_says_what_to_do(
     assert error.errors == (("k", "m"), ("", "n"), ("o", ""))
 
 
-def test_a_conflict_repeats_what_the_service_said_and_names_no_other_reason() -> None:
+def test_a_conflict_quotes_the_service_and_gives_no_other_reason() -> None:
     said = (("http.status.conflict", "An event needs at least one fee."),)
     message = refusal(409, said, "deletion of fee 7").message
     assert "An event needs at least one fee." in message
@@ -175,7 +175,7 @@ def test_a_conflict_repeats_what_the_service_said_and_names_no_other_reason() ->
     assert "name" not in message
 
 
-def test_a_withdrawn_endpoint_has_an_error_of_its_own() -> None:
+def test_a_retired_endpoint_has_its_own_error() -> None:
     error = refusal(400, (("http.status.gone", "m"),), "events")
     assert type(error) is errors.EndpointRetired
     assert not error.safe_to_retry
@@ -185,7 +185,7 @@ def test_a_withdrawn_endpoint_has_an_error_of_its_own() -> None:
     )
 
 
-def test_a_refusal_without_a_reason_says_so_and_one_of_many_sends_says_how_many() -> None:
+def test_a_refusal_says_if_it_has_no_reason_and_how_often_it_was_sent() -> None:
     assert "answered 400 without a reason." in refusal(400, (), "the thing").message
     assert refusal(400, (), "the thing").error_key == ""
     error = refusal(502, (), "the thing", sent=3)
@@ -193,7 +193,7 @@ def test_a_refusal_without_a_reason_says_so_and_one_of_many_sends_says_how_many(
     assert without_advice(error).endswith("It was sent 3 times.")
 
 
-def test_over_the_rate_is_a_quota_whatever_the_status_is_called() -> None:
+def test_a_rate_limit_is_a_quota_error_for_any_status_code() -> None:
     assert type(refusal(403, RATE, "it")) is errors.QuotaExceeded
     assert "wait and try again" in refusal(403, RATE, "it").message
     assert type(refusal(500, RATE, "it")) is errors.ServerError

@@ -25,7 +25,7 @@ from ccv2_async.transport.calls.retry import Effect, Happening
 FAILURES = (Signal.READ_FAILED, Signal.WRITE_FAILED)
 
 
-def test_the_table_in_the_docstring_is_the_one_that_is_used() -> None:
+def test_the_table_in_the_docstring_matches_the_code() -> None:
     drawn = {}
     for line in (circuit_module.__doc__ or "").splitlines():
         name, *cells = re.sub(r"\(\d\)", "", line).split() or [""]
@@ -39,7 +39,7 @@ def test_the_table_in_the_docstring_is_the_one_that_is_used() -> None:
     ("signal", "count"),
     [(Signal.WRITE_FAILED, FAILED_WRITES), (Signal.READ_FAILED, FAILED_READS)],
 )
-def test_failures_in_a_row_open_the_circuit(signal: Signal, count: int) -> None:
+def test_consecutive_failures_open_the_circuit(signal: Signal, count: int) -> None:
     circuit = Circuit()
 
     states = []
@@ -51,7 +51,7 @@ def test_failures_in_a_row_open_the_circuit(signal: Signal, count: int) -> None:
     assert (circuit.since, circuit.probe_at) == (10.0, 10.0 + FIRST_INTERVAL)
 
 
-def test_an_answered_read_does_not_interrupt_a_row_of_failed_writes() -> None:
+def test_a_successful_read_does_not_reset_failed_writes() -> None:
     circuit = Circuit()
     for signal in (Signal.WRITE_FAILED, Signal.READ_ANSWERED, Signal.WRITE_FAILED):
         circuit.note(signal, 0.0)
@@ -59,7 +59,7 @@ def test_an_answered_read_does_not_interrupt_a_row_of_failed_writes() -> None:
     assert circuit.state is State.OPEN
 
 
-def test_an_answer_to_another_call_than_the_probe_is_no_probe() -> None:
+def test_an_answer_to_another_call_does_not_count_as_the_probe() -> None:
     circuit = opened()
     circuit.note(Signal.READ_ANSWERED, circuit.probe_at - 0.5)
     early = circuit.state
@@ -79,7 +79,7 @@ steps = st.lists(st.tuples(st.sampled_from(Signal), st.floats(0.0, 100.0)), max_
 
 
 @given(steps)
-def test_whatever_comes_the_rules_hold(steps: list[tuple[Signal, float]]) -> None:
+def test_the_rules_hold_for_any_sequence_of_outcomes(steps: list[tuple[Signal, float]]) -> None:
     circuit, now, row = Circuit(), 0.0, 0
     for signal, passed in steps:
         before, now = attributes(circuit), now + passed
@@ -104,7 +104,7 @@ def attributes(circuit: Circuit) -> tuple[State, float, float]:
 
 
 @given(st.integers(1, 30))
-def test_the_intervals_grow_up_to_a_bound_until_a_write_is_answered(failures: int) -> None:
+def test_probe_intervals_grow_to_a_maximum_until_a_write_succeeds(failures: int) -> None:
     circuit = opened()
     intervals = [circuit.probe_at]
     for _ in range(failures):
@@ -122,7 +122,7 @@ def test_the_intervals_grow_up_to_a_bound_until_a_write_is_answered(failures: in
     assert circuit.probe_at == later + FIRST_INTERVAL
 
 
-def test_failures_of_calls_that_were_out_already_do_not_lengthen_the_interval() -> None:
+def test_failures_of_earlier_calls_do_not_lengthen_the_interval() -> None:
     circuit = opened()
     for _ in range(20):
         circuit.note(Signal.WRITE_FAILED, 0.5)
@@ -130,7 +130,7 @@ def test_failures_of_calls_that_were_out_already_do_not_lengthen_the_interval() 
     assert circuit.probe_at == FIRST_INTERVAL
 
 
-def test_a_trial_that_fails_opens_the_circuit_for_longer() -> None:
+def test_a_failed_probe_opens_the_circuit_for_longer() -> None:
     circuit = opened()
     circuit.note(Signal.READ_ANSWERED, 2.0)
     circuit.note(Signal.WRITE_FAILED, 3.0)
@@ -139,7 +139,7 @@ def test_a_trial_that_fails_opens_the_circuit_for_longer() -> None:
 
 
 @pytest.mark.parametrize("effect", Effect)
-def test_only_what_may_be_an_outage_counts_as_a_failure(effect: Effect) -> None:
+def test_only_possible_outages_count_as_failures(effect: Effect) -> None:
     read = effect is Effect.SAFE
     failing = {
         Happening.NEVER_CONNECTED,

@@ -48,7 +48,7 @@ ENCODERS: list[Callable[[str], str]] = [
 
 
 @given(secrets, secrets, st.text(), st.text(), st.sampled_from(ENCODERS))
-def test_a_secret_is_taken_out_of_any_text_in_any_encoding(
+def test_a_secret_is_removed_from_any_text_in_any_encoding(
     key: str, token: str, before: str, after: str, encode: Callable[[str], str]
 ) -> None:
     credentials = Credentials(key, token)
@@ -72,7 +72,7 @@ def test_a_secret_is_taken_out_of_hexadecimal(around: tuple[str, str], upper: bo
 
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
 @pytest.mark.parametrize("before", [b"", b"x", b"xy", b"xyz", b"Bearer "])
-def test_a_secret_is_taken_out_of_base64(encode: Callable[[bytes], bytes], before: bytes) -> None:
+def test_a_secret_is_removed_from_base64(encode: Callable[[bytes], bytes], before: bytes) -> None:
     credentials = Credentials("the-key", "t0ken~of\\the/account==")
     for secret in (b"the-key", b"t0ken~of\\the/account=="):
         cleaned = credentials.redact(encode(before + secret + b" and more").decode())
@@ -80,19 +80,19 @@ def test_a_secret_is_taken_out_of_base64(encode: Callable[[bytes], bytes], befor
         assert len(cleaned.replace(HIDDEN, "")) <= len(encode(before + b" and more")) + 4
 
 
-def test_other_text_stays_as_it_is() -> None:
+def test_other_text_is_unchanged() -> None:
     credentials = Credentials("the-key", "the-token")
     for text in ("", "the key and the token", "thekey", "THE-KEY"):
         assert credentials.redact(text) == text
     assert credentials.redact("the-key=the-token") == f"{HIDDEN}={HIDDEN}"
 
 
-def test_a_secret_that_holds_another_is_taken_out_whole() -> None:
+def test_a_secret_that_contains_another_is_removed_completely() -> None:
     assert Credentials("secret", "secret-and-more").redact("secret-and-more") == HIDDEN
 
 
 @given(secrets, st.sampled_from([b"/v2/x", b"/v2/x?a=1", b"/v2/x?a=%26&b="]))
-def test_the_key_is_added_to_the_query_and_read_back_as_it_is(key: str, target: bytes) -> None:
+def test_the_key_is_added_to_the_query_unchanged(key: str, target: bytes) -> None:
     signed = Credentials(key, "token").sign(target).decode("ascii")
     query = signed.partition("?")[2]
     assert parse_qsl(query, keep_blank_values=True)[-1] == ("api_key", key)
@@ -103,7 +103,9 @@ def test_the_key_is_added_to_the_query_and_read_back_as_it_is(key: str, target: 
     "wrong", ["", " ", "with blank", "line\n", "tab\t", "nul\0", "\u00fcmlaut", "\ud800"]
 )
 @pytest.mark.parametrize("which", ["API key", "access token"])
-def test_what_no_header_can_carry_is_refused_without_being_shown(wrong: str, which: str) -> None:
+def test_a_credential_that_no_header_can_contain_is_refused_without_being_shown(
+    wrong: str, which: str
+) -> None:
     pair = (wrong, "token") if which == "API key" else ("key", wrong)
     with pytest.raises(MissingCredentials, match=which) as caught:
         Credentials(*pair)
@@ -111,7 +113,7 @@ def test_what_no_header_can_carry_is_refused_without_being_shown(wrong: str, whi
         assert wrong not in str(caught.value)
 
 
-def test_a_fresh_token_is_used_and_all_tokens_stay_hidden() -> None:
+def test_a_refreshed_token_is_used_and_all_tokens_stay_hidden() -> None:
     credentials = Credentials("the-key", "the-token")
     before = (credentials.fingerprint, credentials.checksum(b"x"))
     credentials.renew("fresh-token")
@@ -124,7 +126,7 @@ def test_a_fresh_token_is_used_and_all_tokens_stay_hidden() -> None:
     assert credentials.generation == 1
 
 
-def test_accounts_are_told_apart_and_nothing_is_told_of_their_secrets() -> None:
+def test_accounts_are_distinguished_without_revealing_secrets() -> None:
     pairs = [("key", "token"), ("key", "other"), ("other", "token"), ("keyt", "oken")]
     prints = {Credentials(*pair).fingerprint for pair in pairs}
     assert len(prints) == 4
@@ -133,7 +135,7 @@ def test_accounts_are_told_apart_and_nothing_is_told_of_their_secrets() -> None:
 
 
 @pytest.mark.parametrize("name", module._FOREIGN_LOGGERS)
-def test_records_of_the_http_libraries_are_rewritten_while_a_client_lives(
+def test_log_records_of_http_libraries_are_redacted_while_a_client_is_open(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     gc.collect()  # those of other tests
@@ -150,12 +152,12 @@ def test_records_of_the_http_libraries_are_rewritten_while_a_client_lives(
     assert not [alive for alive in module._alive if alive.redact("the-living-key") == HIDDEN]
 
 
-def test_a_secret_cannot_be_had_by_copying_attributes() -> None:
+def test_copying_attributes_does_not_reveal_a_secret() -> None:
     credentials: Any = Credentials("the-key", "the-token")
     assert not hasattr(credentials, "__dict__")
 
 
-def test_a_secret_of_a_few_letters_leaves_the_records_of_others_readable() -> None:
+def test_a_very_short_secret_does_not_make_other_log_records_unreadable() -> None:
     alive = Credentials("k", "t")
     record = logging.LogRecord("httpx", logging.INFO, "", 0, "talking to %s", ("the host",), None)
 
@@ -171,7 +173,7 @@ FILLERS = ["\\", "25", "0", "-", "\\u00", "&#0", "%", "k", "\\-", "%25"]
 @pytest.mark.parametrize(
     "key", ["-key-of-mine", r"\\\key", "%25abcdef", "&#0;xyzab", "-" * 27 + "k", "/" + "k" * 30]
 )
-def test_a_long_text_costs_no_more_than_its_length(key: str) -> None:
+def test_redaction_time_is_linear_in_the_text(key: str) -> None:
     credentials = Credentials(key, "+token/of==mine")
     # One text with runs of all of them. Reading a run from each of its letters would take hours.
     text = "".join((filler * 100_000)[:100_000] + key for filler in FILLERS)
@@ -181,7 +183,7 @@ def test_a_long_text_costs_no_more_than_its_length(key: str) -> None:
     assert len(credentials.redact(text, 300)) == 300
 
 
-def test_a_limit_saves_looking_at_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_saves_redacting_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     credentials = Credentials("the-key", "the-token")
     monkeypatch.setattr(Redacting, "_may_be_in_text", None)  # looks at all of it
     assert credentials.redact("the-key" + "9" * 1_000_000, 20) == HIDDEN + "9" * 12
@@ -192,7 +194,7 @@ def test_a_limit_saves_looking_at_the_rest(monkeypatch: pytest.MonkeyPatch) -> N
     st.lists(st.one_of(st.text(max_size=9), st.sampled_from(ENCODERS)), max_size=30),
     st.integers(0, 60),
 )
-def test_a_limit_gives_the_beginning_of_the_whole_and_no_part_of_a_secret(
+def test_a_limited_redaction_is_a_prefix_of_the_full_one(
     key: str, parts: list[str | Callable[[str], str]], limit: int
 ) -> None:
     credentials = Credentials(key, "another-token")
@@ -206,7 +208,7 @@ def every_letter(text: str) -> str:
 
 
 @pytest.mark.parametrize("encode", [json.dumps, every_letter, lambda text: json.dumps(quote(text))])
-def test_an_echo_in_json_is_taken_out_and_leaves_json(encode: Callable[[str], str]) -> None:
+def test_redacting_json_leaves_valid_json(encode: Callable[[str], str]) -> None:
     credentials = Credentials('k3y/"of"+mine', "t0ken\\of=mine")
     for secret in ('k3y/"of"+mine', "t0ken\\of=mine"):
         content = f'{{"id": 7, "name": {encode(secret)}, "x": "\\u00e9"}}'.encode()
@@ -217,7 +219,7 @@ def test_an_echo_in_json_is_taken_out_and_leaves_json(encode: Callable[[str], st
         }
 
 
-def test_content_without_an_echo_is_left_as_it_came() -> None:
+def test_content_without_secrets_is_unchanged() -> None:
     credentials = Credentials("the-key", "the-token")
     for content in (b'{"a":  "\xc3\xa9 the key"}', b"\xff\xfe", b"", b'"\\u00e9"'):
         assert credentials.redact_content(content) == content
@@ -229,7 +231,7 @@ def test_secrets_are_not_pickled(protocol: int) -> None:
         pickle.dumps(Credentials("some-key", "some-token"), protocol)
 
 
-def test_content_that_is_too_heavy_to_be_read_is_not_taken_apart() -> None:
+def test_content_that_is_too_large_is_not_parsed() -> None:
     credentials = Credentials("some-key", "some-token")
     heavy = b'["\\u0041 some-token",' + b"[]," * 2_000_000 + b"0]"
     tracemalloc.start()
@@ -242,11 +244,11 @@ def test_content_that_is_too_heavy_to_be_read_is_not_taken_apart() -> None:
     assert peak < 50_000_000
 
 
-def test_a_secret_of_a_few_letters_stays_in_content() -> None:
+def test_a_very_short_secret_is_not_removed_from_content() -> None:
     assert Credentials("key", "tok").redact_content(b'{"key": "tok"}') == b'{"key": "tok"}'
 
 
-def test_an_echo_in_a_header_is_taken_out() -> None:
+def test_a_secret_in_a_header_is_removed() -> None:
     credentials = Credentials("the-key", "the-token")
     headers = httpx.Headers({"Location": "/x/the-key", "Id": "the-token", "X": "y"})
     cleaned = credentials.redact_headers(headers)

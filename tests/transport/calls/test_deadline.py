@@ -60,7 +60,7 @@ def within(session: Any, seconds: float | None, call: Call = READ) -> asyncio.Ta
     return asyncio.create_task(work())
 
 
-async def test_waiting_for_the_quota_counts(
+async def test_waiting_for_the_quota_counts_toward_the_deadline(
     open_session: Callable[..., Any], manual_clock: ManualClock
 ) -> None:
     budget = Budget(1, clock=manual_clock)
@@ -82,7 +82,7 @@ async def test_waiting_for_the_quota_counts(
         await session.aclose()
 
 
-async def test_waiting_for_a_place_among_the_calls_in_flight_counts(
+async def test_waiting_for_a_free_slot_counts_toward_the_deadline(
     open_session: Callable[..., Any], manual_clock: ManualClock
 ) -> None:
     async with Silent() as server:
@@ -101,7 +101,7 @@ async def test_waiting_for_a_place_among_the_calls_in_flight_counts(
 
 
 @pytest.mark.parametrize(("call", "kind"), [(READ, "DeadlineExceeded"), (ADD, "OutcomeUnknown")])
-async def test_a_server_that_never_answers_is_given_up(
+async def test_a_server_that_never_answers_hits_the_deadline(
     open_session: Callable[..., Any], manual_clock: ManualClock, call: Call, kind: str
 ) -> None:
     async with Silent() as server, nothing_left():
@@ -114,7 +114,7 @@ async def test_a_server_that_never_answers_is_given_up(
         await session.aclose()
 
 
-async def test_a_refresh_token_that_hangs_counts(
+async def test_a_hanging_refresh_token_callback_counts_toward_the_deadline(
     open_session: Callable[..., Any], manual_clock: ManualClock
 ) -> None:
     asked = asyncio.Event()
@@ -133,7 +133,7 @@ async def test_a_refresh_token_that_hangs_counts(
             await task
 
 
-async def test_calls_of_a_block_share_its_time(
+async def test_calls_in_a_block_share_its_deadline(
     open_session: Callable[..., Any], manual_clock: ManualClock
 ) -> None:
     async with serving(fine) as server:
@@ -166,7 +166,7 @@ async def test_the_earliest_of_nested_deadlines_counts(
         assert session.time_left == 5
 
 
-async def test_tasks_of_the_block_have_its_deadline_and_other_clients_have_not(
+async def test_tasks_in_the_block_share_its_deadline_and_other_clients_do_not(
     open_session: Callable[..., Any], manual_clock: ManualClock
 ) -> None:
     async def left(session: Any) -> float | None:
@@ -183,7 +183,7 @@ async def test_tasks_of_the_block_have_its_deadline_and_other_clients_have_not(
 
 
 @pytest.mark.parametrize("where", ["own", "elsewhere"])
-async def test_the_pieces_of_a_download_come_in_time(
+async def test_the_chunks_of_a_download_respect_the_deadline(
     open_session: Callable[..., Any], manual_clock: ManualClock, where: str
 ) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nContent-Type: text/csv\r\n\r\n"
@@ -208,7 +208,7 @@ async def test_the_pieces_of_a_download_come_in_time(
 
 
 @pytest.mark.parametrize("where", ["own", "elsewhere"])
-async def test_a_download_that_never_begins_ends_in_time(
+async def test_a_download_that_never_starts_hits_the_deadline(
     open_session: Callable[..., Any], manual_clock: ManualClock, where: str
 ) -> None:
     async with Silent() as server:
@@ -228,9 +228,7 @@ async def test_a_download_that_never_begins_ends_in_time(
 
 
 @pytest.mark.parametrize("seconds", [0, -1, "5", True, float("nan")])
-async def test_a_deadline_that_is_no_time_is_refused(
-    connect: Callable[..., Any], seconds: Any
-) -> None:
+async def test_an_invalid_deadline_is_refused(connect: Callable[..., Any], seconds: Any) -> None:
     cc = await connect()
     with pytest.raises(errors.InvalidField, match="seconds"):
         cc.deadline(seconds)
@@ -252,7 +250,7 @@ WAITS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 @pytest.mark.parametrize("way", WAITS)
-async def test_whoever_waits_for_a_job_waits_no_longer(
+async def test_waiting_for_a_job_respects_the_deadline(
     connect: Callable[..., Any], manual_clock: ManualClock, way: str
 ) -> None:
     async with Silent() as server:
@@ -271,7 +269,7 @@ async def test_whoever_waits_for_a_job_waits_no_longer(
             await task
 
 
-async def test_who_leads_the_looks_with_little_time_fails_nobody_else(
+async def test_a_polling_leader_with_a_short_deadline_does_not_fail_the_others(
     connect: Callable[..., Any], manual_clock: ManualClock
 ) -> None:
     gate = asyncio.Event()
@@ -301,7 +299,7 @@ async def test_who_leads_the_looks_with_little_time_fails_nobody_else(
         assert (await other).status == "Active"
 
 
-async def test_a_result_that_does_not_come_ends_the_wait(
+async def test_a_hanging_result_request_hits_the_deadline(
     connect: Callable[..., Any], manual_clock: ManualClock
 ) -> None:
     fetching = asyncio.Event()

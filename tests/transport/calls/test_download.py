@@ -57,7 +57,7 @@ def test_a_link_to_the_configured_origin_is_signed(
         "https://[::1]/x",
     ],
 )
-def test_a_link_elsewhere_is_not(link: str) -> None:
+def test_a_link_to_another_origin_is_not_signed(link: str) -> None:
     target = target_of(link + "?signature=abc%2F&api_key=sandbox-key", BASE)
     assert not target.own
     assert target.url.query == b"signature=abc%2F"
@@ -81,13 +81,13 @@ def test_a_link_elsewhere_is_not(link: str) -> None:
         "\x00",
     ],
 )
-def test_a_link_that_cannot_be_asked_for_is_refused(link: str) -> None:
+def test_an_unusable_link_is_refused(link: str) -> None:
     with pytest.raises(ValueError, match="it "):
         target_of(link, BASE)
 
 
 @given(st.text() | st.text().map("https://api.example.com".__add__))
-def test_no_way_of_writing_a_link_is_signed_and_sent_elsewhere(link: str) -> None:
+def test_no_spelling_of_a_link_sends_credentials_elsewhere(link: str) -> None:
     try:
         target = target_of(link, BASE)
     except ValueError:
@@ -105,7 +105,7 @@ async def _file(wire: Wire, _request: Request) -> None:
     await wire.answer(body=b"a,b\r\n" * 1000, json=False)
 
 
-async def test_credentials_go_to_the_configured_origin_and_not_elsewhere(
+async def test_credentials_are_sent_only_to_the_configured_origin(
     open_session: Callable[..., Any],
 ) -> None:
     seen: dict[str, Request] = {}
@@ -135,7 +135,7 @@ async def test_credentials_go_to_the_configured_origin_and_not_elsewhere(
     assert not any(secret in str(seen["there"]) for secret in SECRETS)
 
 
-async def test_a_users_own_client_adds_nothing_to_what_goes_elsewhere(
+async def test_a_custom_http_client_adds_nothing_to_requests_elsewhere(
     open_session: Callable[..., Any],
 ) -> None:
     seen: list[Request] = []
@@ -166,7 +166,7 @@ async def test_a_users_own_client_adds_nothing_to_what_goes_elsewhere(
         ("302 Found", errors.UnexpectedRedirect),
     ],
 )
-async def test_a_refusal_elsewhere_changes_nothing_for_the_api(
+async def test_a_refusal_by_another_host_does_not_affect_api_calls(
     open_session: Callable[..., Any], status: str, kind: type[errors.ConstantContactError]
 ) -> None:
     refreshed: list[str] = []
@@ -189,7 +189,7 @@ async def test_a_refusal_elsewhere_changes_nothing_for_the_api(
     assert "file of export 7" in str(caught.value)
 
 
-async def test_what_breaks_elsewhere_is_told_without_the_link(
+async def test_errors_from_another_host_do_not_show_the_link(
     open_session: Callable[..., Any],
 ) -> None:
     async def cut(wire: Wire, _request: Request) -> None:
@@ -211,7 +211,7 @@ async def test_what_breaks_elsewhere_is_told_without_the_link(
         await _read(session, f"http://127.0.0.1:{await unused_port()}/x.csv")
 
 
-async def test_an_encoding_that_was_not_asked_for_is_refused(
+async def test_an_unrequested_content_encoding_is_refused(
     open_session: Callable[..., Any],
 ) -> None:
     async def packed(wire: Wire, _request: Request) -> None:
@@ -224,7 +224,7 @@ async def test_an_encoding_that_was_not_asked_for_is_refused(
         await session.aclose()
 
 
-async def test_a_link_of_the_service_that_cannot_be_followed_is_an_answer_in_error(
+async def test_an_unusable_link_from_the_service_is_a_decode_error(
     open_session: Callable[..., Any],
 ) -> None:
     session = await open_session(base_url="https://127.0.0.1:1/v2")
@@ -233,7 +233,7 @@ async def test_a_link_of_the_service_that_cannot_be_followed_is_an_answer_in_err
 
 
 @pytest.mark.parametrize("other_host", [True, False])
-async def test_breaking_off_leaves_nothing_open(
+async def test_leaving_a_download_early_leaves_nothing_open(
     open_session: Callable[..., Any], other_host: bool
 ) -> None:
     async def endless(wire: Wire, _request: Request) -> None:
@@ -259,7 +259,7 @@ async def test_breaking_off_leaves_nothing_open(
 
 
 @pytest.mark.parametrize("fails", ["head", "body"])
-async def test_what_a_users_transport_raises_becomes_an_error_of_ours(fails: str) -> None:
+async def test_errors_of_a_custom_transport_become_errors_of_the_package(fails: str) -> None:
     class Body(httpx.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:
             yield b"a"

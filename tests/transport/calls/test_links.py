@@ -28,7 +28,7 @@ HOST = "https://api.constantcontact.com"
     ],
 )
 @pytest.mark.parametrize("id_header", [None, "9999", ""])
-def test_the_location_names_the_upload_whatever_surrounds_it_and_goes_before_the_id_header(
+def test_the_upload_id_comes_from_location_before_the_id_header(
     location: str, id_header: str | None
 ) -> None:
     assert job_id("upload", location, id_header) == "1001"
@@ -60,14 +60,14 @@ def test_the_location_names_the_upload_whatever_surrounds_it_and_goes_before_the
         "1001",
     ],
 )
-def test_a_location_that_names_no_upload_leaves_it_to_the_id_header(location: str | None) -> None:
+def test_without_an_upload_in_location_the_id_header_is_used(location: str | None) -> None:
     assert job_id("upload", location, " 42 ") == "42"
     assert job_id("upload", location) is None
     assert job_id("upload", location, "../42") is None
 
 
 @pytest.mark.parametrize("id_", ["a07e1il97e1hddalkpk", "00b1e350-b1e6-11e4-a570-d4ae52a45a09"])
-def test_a_location_names_an_activity(id_: str) -> None:
+def test_the_activity_id_comes_from_location(id_: str) -> None:
     assert job_id("activity", f"{HOST}/v2/activities/{id_}?x=1") == id_
     assert job_id("activity", f"{HOST}/v2/library/files/{id_}") is None
     assert job_id("activity", None, id_) == id_
@@ -76,9 +76,7 @@ def test_a_location_names_an_activity(id_: str) -> None:
 @given(st.none() | st.text(), st.none() | st.text())
 @example("/library/files/..", "..")
 @example("/library/files/\n", "\n")
-def test_whatever_comes_as_a_location_only_an_id_comes_out(
-    location: str | None, id_header: str | None
-) -> None:
+def test_any_location_gives_only_a_valid_id(location: str | None, id_header: str | None) -> None:
     for found in (
         job_id("upload", location, id_header),
         job_id("activity", location, id_header),
@@ -87,7 +85,7 @@ def test_whatever_comes_as_a_location_only_an_id_comes_out(
 
 
 @given(st.text())
-def test_no_id_can_leave_its_path_segment(text: str) -> None:
+def test_ids_cannot_escape_their_path_segment(text: str) -> None:
     if is_id(text):
         assert text
         assert not set(text) & set("/\\?#%, \t\r\n\0")
@@ -95,7 +93,7 @@ def test_no_id_can_leave_its_path_segment(text: str) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
-def test_a_segment_never_holds_a_slash_and_reads_back_as_what_it_was(text: str) -> None:
+def test_a_path_segment_has_no_slash_and_round_trips(text: str) -> None:
     from urllib.parse import unquote
 
     encoded = segment(text)
@@ -103,7 +101,7 @@ def test_a_segment_never_holds_a_slash_and_reads_back_as_what_it_was(text: str) 
     assert not set(encoded) & set("/?# ")
 
 
-def test_ids_that_are_joined_keep_their_commas() -> None:
+def test_joined_ids_keep_their_commas() -> None:
     assert segment("1,2") == "1,2"
 
 
@@ -118,11 +116,11 @@ def test_ids_that_are_joined_keep_their_commas() -> None:
         ("/v2/emailcampaigns/x?next=%22", '"'),
     ],
 )
-def test_of_a_next_link_only_the_cursor_is_taken(link: str | None, expected: str | None) -> None:
+def test_only_the_cursor_of_a_next_link_is_used(link: str | None, expected: str | None) -> None:
     assert cursor(link) == expected
 
 
 @pytest.mark.parametrize("link", ["/v2/contacts", "/v2/contacts?next=", "?x=1", "http://[?next=1"])
-def test_a_next_link_without_a_cursor_is_no_link(link: str) -> None:
+def test_a_next_link_without_a_cursor_is_refused(link: str) -> None:
     with pytest.raises(ValueError, match="no cursor"):
         cursor(link)

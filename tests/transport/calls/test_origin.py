@@ -12,13 +12,13 @@ from ccv2_async.transport.calls.origin import checked_origin
     "url",
     ["https://api.constantcontact.com/v2", "http://127.0.0.1:8080/v2", "http://[::1]/v2"],
 )
-def test_https_and_this_machine_pass_in_silence(url: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_https_and_localhost_give_no_warning(url: str, caplog: pytest.LogCaptureFixture) -> None:
     assert checked_origin(url + "/") == url
     assert not caplog.records
 
 
 @pytest.mark.parametrize("host", ["example.com", "10.1.2.3"])
-def test_credentials_that_would_go_in_clear_are_warned_of(
+def test_sending_credentials_in_clear_text_gives_a_warning(
     host: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "ccv2_async"):
@@ -32,7 +32,7 @@ def test_credentials_that_would_go_in_clear_are_warned_of(
     "url",
     ["", "ftp://host/v2", "https://", "https://user:secret@host/v2", "https://host/v2?a=1"],
 )
-def test_what_is_no_origin_is_refused_without_its_user(url: str) -> None:
+def test_an_invalid_origin_is_refused_without_showing_its_user(url: str) -> None:
     with pytest.raises(InvalidField) as caught:
         checked_origin(url)
     assert "secret" not in str(caught.value)

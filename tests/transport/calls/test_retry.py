@@ -58,14 +58,14 @@ NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC).timestamp()
 
 
 @pytest.mark.parametrize(("happening", "effect", "verdict"), CELLS)
-def test_each_cell_of_the_table_is_that_of_the_design(
+def test_every_cell_of_the_table_matches_the_design(
     happening: Happening, effect: Effect, verdict: Verdict
 ) -> None:
     assert TABLE[happening][effect] is verdict
 
 
 @pytest.mark.parametrize(("happening", "effect", "verdict"), CELLS)
-def test_a_verdict_is_granted_as_often_as_it_may_be_and_then_the_caller_is_told(
+def test_retries_are_limited_and_then_the_error_is_raised(
     happening: Happening, effect: Effect, verdict: Verdict
 ) -> None:
     tries = Tries()
@@ -77,13 +77,13 @@ def test_a_verdict_is_granted_as_often_as_it_may_be_and_then_the_caller_is_told(
         assert given == [verdict] * often + [X] * (20 - often)
 
 
-def test_the_table_knows_every_happening_and_every_effect() -> None:
+def test_the_table_covers_every_happening_and_every_effect() -> None:
     assert set(TABLE) == set(Happening) == {row[0] for row in DESIGN}
     assert all(set(row) == set(Effect) for row in TABLE.values())
 
 
 @given(st.lists(st.sampled_from(Happening)), st.sampled_from(Effect))
-def test_whatever_happens_a_call_ends_and_an_adding_one_is_not_repeated_blindly(
+def test_every_call_ends_and_an_additive_call_is_never_repeated_blindly(
     happenings: list[Happening], effect: Effect
 ) -> None:
     tries = Tries()
@@ -103,7 +103,7 @@ def test_whatever_happens_a_call_ends_and_an_adding_one_is_not_repeated_blindly(
         assert sum(h is Happening.PARTLY_SENT for h, _ in granted) <= 1
 
 
-def test_a_wait_for_the_quota_is_no_attempt() -> None:
+def test_a_wait_for_the_quota_is_not_an_attempt() -> None:
     tries = Tries()
     for _ in range(RATE_WAITS):
         assert tries.decide(Happening.OVER_RATE, Effect.ADDITIVE) is W
@@ -116,7 +116,7 @@ jitters = st.floats(0, 1, exclude_max=True)
 
 
 @given(st.integers(1, 10_000), jitters)
-def test_backoff_jitters_over_the_whole_width_below_its_cap(attempt: int, jitter: float) -> None:
+def test_backoff_has_full_jitter_below_its_cap(attempt: int, jitter: float) -> None:
     delay = backoff(attempt, jitter)
     assert 0 <= delay <= MAX_DELAY
     assert backoff(attempt, 0.0) == 0.0
@@ -129,7 +129,7 @@ def test_backoff_doubles_from_its_base_to_its_cap() -> None:
 
 
 @given(st.integers(1, 100), jitters, st.floats(0, math.inf))
-def test_a_hint_is_a_floor(attempt: int, jitter: float, hint: float) -> None:
+def test_retry_after_is_a_minimum(attempt: int, jitter: float, hint: float) -> None:
     assert backoff(attempt, jitter, hint) == max(backoff(attempt, jitter), hint)
 
 
@@ -157,7 +157,7 @@ def test_a_hint_is_a_floor(attempt: int, jitter: float, hint: float) -> None:
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
     ],
 )
-def test_retry_after_is_read_in_every_form(
+def test_retry_after_is_parsed_in_every_form(
     value: str, expected: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import time
@@ -180,25 +180,27 @@ def test_retry_after_is_read_in_every_form(
         "\0", "\ud800", f"Sat, 21 Nov 2026 12:00:30 GMT{' ' * 1000}x",
     ],
 )  # fmt: skip
-def test_retry_after_that_says_nothing_usable_is_none(value: str | None) -> None:
+def test_an_unusable_retry_after_is_none(value: str | None) -> None:
     assert parse_retry_after(value, NOW) is None
 
 
 @given(st.text())
 @example("1 1 1 1 1 1 1")
 @example("0 Jan 0 0:0:0 0")
-def test_whatever_stands_in_retry_after_is_survived(value: str) -> None:
+def test_any_retry_after_value_is_accepted(value: str) -> None:
     seconds = parse_retry_after(value, NOW)
     assert seconds is None or seconds >= 0
 
 
 @given(st.datetimes(FIRST, LAST, timezones=st.just(UTC)))
-def test_a_date_is_the_time_until_then_and_never_negative(moment: datetime) -> None:
+def test_a_retry_after_date_gives_the_remaining_time_and_is_never_negative(
+    moment: datetime,
+) -> None:
     seconds = parse_retry_after(format_datetime(moment, usegmt=True), NOW)
     assert seconds == pytest.approx(max(0.0, moment.replace(microsecond=0).timestamp() - NOW))
 
 
-def test_an_outage_uses_the_allowance_up_and_successes_give_it_back() -> None:
+def test_an_outage_uses_up_the_allowance_and_successes_restore_it() -> None:
     allowance = RetryAllowance()
     assert sum(allowance.take() for _ in range(1000)) == 100
     for _ in range(5):
@@ -210,7 +212,7 @@ def test_an_outage_uses_the_allowance_up_and_successes_give_it_back() -> None:
 
 
 @given(st.lists(st.one_of(st.just("take"), st.integers(0, 3))))
-def test_the_allowance_stays_between_nothing_and_its_capacity(steps: list[str | int]) -> None:
+def test_the_allowance_stays_between_zero_and_its_capacity(steps: list[str | int]) -> None:
     allowance = RetryAllowance(capacity=20)
     for step in steps:
         before = allowance.left

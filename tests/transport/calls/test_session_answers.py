@@ -49,7 +49,7 @@ def gzipped(packed: bytes, *headers: str) -> Any:
     "size", [0, 1, 10_000, UNPACK_BLOCK - 1, UNPACK_BLOCK, UNPACK_BLOCK + 1, 3 * UNPACK_BLOCK]
 )
 @pytest.mark.parametrize("filler", [b"a", b"ab\n", None])
-async def test_a_compressed_answer_is_unpacked_to_its_last_byte(
+async def test_a_compressed_answer_is_decompressed_completely(
     open_session: Callable[..., Any], size: int, filler: bytes | None
 ) -> None:
     content = os.urandom(size) if filler is None else (filler * size)[:size]
@@ -58,7 +58,7 @@ async def test_a_compressed_answer_is_unpacked_to_its_last_byte(
         assert (await session.send(read())).content == content
 
 
-async def test_a_small_answer_that_unpacks_to_many_values_is_worked_on_in_a_thread(
+async def test_a_small_answer_with_many_values_is_decoded_in_a_thread(
     open_session: Callable[..., Any],
 ) -> None:
     packed = gzip.compress(b"[" + b"{}," * 100_000 + b"0]")
@@ -74,7 +74,7 @@ async def test_a_small_answer_that_unpacks_to_many_values_is_worked_on_in_a_thre
         assert await session.read(read(), parse) is not threading.current_thread()
 
 
-async def test_an_answer_to_a_write_that_unpacks_to_many_values_is_worked_on_in_a_thread(
+async def test_an_answer_to_a_write_with_many_values_is_decoded_in_a_thread(
     connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[threading.Thread] = []
@@ -93,7 +93,7 @@ async def test_an_answer_to_a_write_that_unpacks_to_many_values_is_worked_on_in_
     assert threading.current_thread() not in seen
 
 
-async def test_an_answer_of_ordinary_size_is_read_where_it_arrived(
+async def test_an_ordinary_answer_is_decoded_on_the_event_loop(
     open_session: Callable[..., Any],
 ) -> None:
     async with serving(gzipped(gzip.compress(b"[{}]"))) as server:
@@ -102,7 +102,7 @@ async def test_an_answer_of_ordinary_size_is_read_where_it_arrived(
     assert thread is threading.current_thread()
 
 
-async def test_a_gzip_bomb_is_not_unpacked_beyond_the_limit(sandbox: Sandbox) -> None:
+async def test_a_gzip_bomb_is_not_decompressed_beyond_the_limit(sandbox: Sandbox) -> None:
     sandbox.admin.fault("gzip_bomb", size=64 * MIB)
     async with nothing_left(), ConstantContact(**sandbox.client_options()) as cc:
         with pytest.raises(errors.DecodeError, match=r"larger than 16,777,216 byte") as caught:
@@ -110,7 +110,7 @@ async def test_a_gzip_bomb_is_not_unpacked_beyond_the_limit(sandbox: Sandbox) ->
     assert caught.value.status == 200
 
 
-async def test_others_have_their_turns_while_a_gzip_bomb_is_unpacked(
+async def test_a_gzip_bomb_does_not_block_the_event_loop(
     open_session: Callable[..., Any],
 ) -> None:
     turns = 0
@@ -130,7 +130,7 @@ async def test_others_have_their_turns_while_a_gzip_bomb_is_unpacked(
     assert turns > 200  # one for each 64 KB, and those of the connection
 
 
-async def test_an_answer_full_of_echoes_is_searched_outside_the_loop(
+async def test_an_answer_full_of_secrets_is_redacted_in_a_thread(
     open_session: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[threading.Thread] = []
@@ -175,7 +175,7 @@ async def test_an_answer_is_read_to_its_limit_and_not_beyond(
             assert len((await session.send(read(max_answer=limit))).content) == 1000
 
 
-async def test_an_endless_answer_is_broken_off(open_session: Callable[..., Any]) -> None:
+async def test_an_endless_answer_is_cut_off(open_session: Callable[..., Any]) -> None:
     async def endless(wire: Wire) -> None:
         await wire.request()
         await wire.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -201,7 +201,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-async def test_a_compressed_answer_that_is_not_whole_is_no_answer(
+async def test_a_truncated_compressed_answer_is_an_error(
     open_session: Callable[..., Any], kind: str
 ) -> None:
     async def in_bytes(wire: Wire, _: Request) -> None:
@@ -222,7 +222,7 @@ async def test_a_compressed_answer_that_is_not_whole_is_no_answer(
             await session.send(read())
 
 
-async def test_what_follows_a_compressed_answer_is_not_kept_in_memory(
+async def test_data_after_a_compressed_answer_is_not_kept_in_memory(
     open_session: Callable[..., Any],
 ) -> None:
     async def endless(wire: Wire) -> None:
@@ -240,7 +240,7 @@ async def test_what_follows_a_compressed_answer_is_not_kept_in_memory(
             await session.send(read())
 
 
-async def test_an_encoding_that_was_not_asked_for_is_refused(
+async def test_an_unrequested_content_encoding_is_refused(
     open_session: Callable[..., Any],
 ) -> None:
     async def strange(wire: Wire, _: Request) -> None:
@@ -266,7 +266,7 @@ async def test_an_encoding_that_was_not_asked_for_is_refused(
         ("application/json", b"[1, 2]", "the thing"),
     ],
 )
-async def test_a_body_that_is_not_what_was_asked_for_is_a_decode_error_with_status_and_excerpt(
+async def test_an_unexpected_body_is_a_decode_error_with_status_and_excerpt(
     open_session: Callable[..., Any], kind: str, content: bytes, message: str
 ) -> None:
     async def answer(wire: Wire, _: Request) -> None:
@@ -284,7 +284,7 @@ async def test_a_body_that_is_not_what_was_asked_for_is_a_decode_error_with_stat
 
 
 @pytest.mark.parametrize("kind", ["application/json;charset=utf-8", "text/json", "x/hal+JSON"])
-async def test_json_by_any_of_its_names_is_read(
+async def test_every_json_media_type_is_accepted(
     open_session: Callable[..., Any], kind: str
 ) -> None:
     async def answer(wire: Wire, _: Request) -> None:
@@ -314,7 +314,7 @@ async def unreadable(wire: Wire) -> None:
 @pytest.mark.parametrize(
     ("script", "told"), [(broken_off, "broke off"), (unreadable, "cannot be read")]
 )
-async def test_a_success_whose_answer_is_lost_was_carried_out_and_is_not_repeated(
+async def test_a_success_with_a_lost_body_is_not_repeated(
     open_session: Callable[..., Any], effect: Effect, script: Any, told: str
 ) -> None:
     async with RawServer(script) as server:
@@ -327,7 +327,7 @@ async def test_a_success_whose_answer_is_lost_was_carried_out_and_is_not_repeate
             answer.read(str)
 
 
-async def test_a_read_whose_answer_breaks_off_is_repeated(open_session: Callable[..., Any]) -> None:
+async def test_a_read_with_a_truncated_answer_is_repeated(open_session: Callable[..., Any]) -> None:
     turns = [broken_off]
 
     async def script(wire: Wire) -> None:
@@ -343,7 +343,7 @@ async def test_a_read_whose_answer_breaks_off_is_repeated(open_session: Callable
 
 
 @pytest.mark.parametrize("answer", [b"nonsense\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"", b"\0" * 500])
-async def test_what_is_no_http_is_a_lost_connection(
+async def test_an_answer_that_is_not_http_is_a_lost_connection(
     open_session: Callable[..., Any], answer: bytes
 ) -> None:
     async def script(wire: Wire) -> None:
@@ -358,7 +358,7 @@ async def test_what_is_no_http_is_a_lost_connection(
         assert server.connections == 3
 
 
-async def test_a_stream_gives_the_answer_in_pieces_unpacked(
+async def test_a_stream_yields_decompressed_chunks(
     open_session: Callable[..., Any],
 ) -> None:
     content = os.urandom(700_000)
@@ -374,7 +374,7 @@ async def fail_in_the_middle(session: Session) -> None:
             raise ZeroDivisionError
 
 
-async def test_a_stream_that_is_left_early_or_broken_by_its_reader_leaves_nothing(
+async def test_a_stream_left_early_leaves_nothing_open(
     open_session: Callable[..., Any],
 ) -> None:
     async def long(wire: Wire, _: Request) -> None:
@@ -392,7 +392,7 @@ async def test_a_stream_that_is_left_early_or_broken_by_its_reader_leaves_nothin
                 pass
 
 
-async def test_a_stream_that_breaks_is_a_lost_connection_and_one_that_is_refused_an_error(
+async def test_a_broken_stream_is_a_lost_connection_and_a_refused_one_an_api_error(
     open_session: Callable[..., Any],
 ) -> None:
     async with RawServer(broken_off) as server:
@@ -425,7 +425,7 @@ class Wordless(Exception):
         raise ValueError("no words")
 
 
-async def test_an_exception_that_cannot_say_what_it_is_becomes_one_of_ours(
+async def test_an_exception_with_a_broken_str_becomes_an_error_of_the_package(
     open_session: Callable[..., Any],
 ) -> None:
     class Transport(httpx.AsyncBaseTransport):

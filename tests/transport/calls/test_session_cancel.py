@@ -73,7 +73,7 @@ async def by_a_scope(cc: ConstantContact, file: Path, turns: int) -> bool:
 
 
 @pytest.mark.parametrize("way", [by_the_loop, twice, by_a_scope])
-async def test_at_whatever_turn_of_the_loop_an_upload_is_cancelled_nothing_is_left(
+async def test_an_upload_cancelled_at_any_step_of_the_loop_leaves_nothing(
     sandbox: Sandbox, file: Path, way: Callable[..., Any]
 ) -> None:
     turns = random.Random(3).sample(range(TURNS), 20)  # noqa: S311  # which instants to try
@@ -129,7 +129,7 @@ async def test_a_call_that_waits_for_its_answer_can_be_cancelled(
         await cc.aclose()
 
 
-async def test_a_caller_cancelled_in_a_wait_between_attempts_leaves_nothing(
+async def test_a_call_cancelled_during_its_backoff_leaves_nothing(
     connect: Callable[..., Any], sandbox: Sandbox, manual_clock: Any
 ) -> None:
     async with nothing_left():
@@ -143,7 +143,7 @@ async def test_a_caller_cancelled_in_a_wait_between_attempts_leaves_nothing(
         await cc.aclose()
 
 
-async def test_a_slot_of_the_lane_is_given_back_by_whoever_is_cancelled(
+async def test_a_cancelled_call_releases_its_slot(
     connect: Callable[..., Any], sandbox: Sandbox
 ) -> None:
     cc = await connect(sandbox, max_in_flight=2)
@@ -158,7 +158,7 @@ async def test_a_slot_of_the_lane_is_given_back_by_whoever_is_cancelled(
     await cc.library.info()
 
 
-async def test_a_stream_that_is_being_read_when_the_connection_breaks_is_closed_after_it(
+async def test_a_stream_is_closed_after_its_connection_breaks(
     connect: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     reading, closed = asyncio.Event(), 0

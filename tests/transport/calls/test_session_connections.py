@@ -58,7 +58,7 @@ class Restarting:
 
 
 @pytest.mark.parametrize("effect", [Effect.SAFE, Effect.IDEMPOTENT, Effect.CONVERGENT])
-async def test_after_a_lost_connection_a_call_is_sent_again_on_a_fresh_one(
+async def test_a_call_is_resent_on_a_new_connection_after_a_lost_one(
     open_session: Callable[..., Any], effect: Effect
 ) -> None:
     service = Restarting()
@@ -75,7 +75,7 @@ async def test_after_a_lost_connection_a_call_is_sent_again_on_a_fresh_one(
 
 
 @pytest.mark.parametrize("repeatable", [True, False])
-async def test_a_body_that_no_live_service_took_a_byte_of_was_not_sent(
+async def test_a_body_of_which_no_byte_was_accepted_was_not_sent(
     open_session: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, repeatable: bool
 ) -> None:
     """The service hangs up after the look at the idle connection, while the body is read."""
@@ -119,7 +119,7 @@ async def test_a_body_that_no_live_service_took_a_byte_of_was_not_sent(
     ],
 )
 @pytest.mark.parametrize("source", ["fast", "stalled"])
-async def test_an_early_refusal_ends_a_call_at_once(
+async def test_an_early_refusal_ends_the_call_at_once(
     open_session: Callable[..., Any], status: str, error: type[errors.APIError], source: str
 ) -> None:
     taken, sending = 0, asyncio.Event()

@@ -42,7 +42,7 @@ GARBLED = {
 
 
 @pytest.mark.parametrize("kind", GARBLED)
-async def test_a_garbled_answer_is_asked_for_again(
+async def test_a_read_with_a_garbled_answer_is_repeated(
     open_session: Callable[..., Any], kind: str
 ) -> None:
     async with serving(GARBLED[kind], GARBLED[kind], fine) as server:
@@ -51,7 +51,7 @@ async def test_a_garbled_answer_is_asked_for_again(
 
 
 @pytest.mark.parametrize("kind", GARBLED)
-async def test_after_the_last_attempt_the_error_says_that_a_read_may_be_repeated(
+async def test_the_error_after_the_last_attempt_says_that_a_read_is_safe_to_repeat(
     open_session: Callable[..., Any], kind: str
 ) -> None:
     asked: list[Request] = []
@@ -71,7 +71,7 @@ async def test_after_the_last_attempt_the_error_says_that_a_read_may_be_repeated
 
 
 @pytest.mark.parametrize("effect", [Effect.IDEMPOTENT, Effect.CONVERGENT, Effect.ADDITIVE])
-async def test_what_changes_something_is_not_sent_again(
+async def test_a_write_with_a_garbled_answer_is_not_repeated(
     open_session: Callable[..., Any], effect: Effect
 ) -> None:
     call = Call("POST", "/x", effect, "the thing", body=PiecesBody(b"{}"))
@@ -83,7 +83,7 @@ async def test_what_changes_something_is_not_sent_again(
     assert not caught.value.safe_to_retry
 
 
-async def test_an_answer_that_is_too_large_is_not_asked_for_again(
+async def test_a_read_with_a_too_large_answer_is_not_repeated(
     open_session: Callable[..., Any],
 ) -> None:
     asked: list[Request] = []

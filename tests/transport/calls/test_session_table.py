@@ -110,7 +110,7 @@ def attempts(call: Call) -> int:
 
 
 @pytest.mark.parametrize(("happening", "effect"), CELLS)
-async def test_what_happens_once_is_overcome_where_the_table_says_so(
+async def test_a_single_failure_is_retried_where_the_table_allows_it(
     open_session: Callable[..., Any], happening: Happening, effect: Effect
 ) -> None:
     verdict = TABLE[happening][effect]
@@ -129,7 +129,7 @@ async def test_what_happens_once_is_overcome_where_the_table_says_so(
 
 
 @pytest.mark.parametrize(("happening", "effect"), CELLS)
-async def test_what_goes_on_happening_is_told_after_the_attempts_of_the_table(
+async def test_a_persistent_failure_is_raised_after_the_attempts_of_the_table(
     open_session: Callable[..., Any], happening: Happening, effect: Effect
 ) -> None:
     verdict = TABLE[happening][effect]
@@ -164,7 +164,7 @@ async def test_without_a_connection_every_call_is_tried_three_times(
 @pytest.mark.parametrize(
     "happening", [Happening.PARTLY_SENT, Happening.OVER_RATE, Happening.UNAUTHORIZED]
 )
-async def test_a_body_that_cannot_be_repeated_is_not(
+async def test_a_body_that_cannot_be_repeated_is_not_resent(
     open_session: Callable[..., Any], happening: Happening
 ) -> None:
     body = PiecesBody(*PIECES, repeatable=False)
@@ -175,7 +175,7 @@ async def test_a_body_that_cannot_be_repeated_is_not(
     assert len(body.attempts) == 1
 
 
-async def test_a_stale_connection_makes_no_difference_to_a_call_that_may_be_repeated(
+async def test_a_stale_connection_does_not_fail_a_repeatable_call(
     open_session: Callable[..., Any],
 ) -> None:
     seen: list[Request] = []

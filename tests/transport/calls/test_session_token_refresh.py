@@ -48,7 +48,7 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("in_flight", [1, 100])
 @pytest.mark.parametrize("way", WAYS)
-async def test_the_call_is_refused_and_the_message_says_what_to_do(
+async def test_calling_the_client_from_refresh_token_is_refused_with_advice(
     open_session: Callable[..., Any], manual_clock: Any, way: str, in_flight: int
 ) -> None:
     async def refresh() -> str:
@@ -66,7 +66,7 @@ async def test_the_call_is_refused_and_the_message_says_what_to_do(
         assert server.connections == 1
 
 
-async def test_a_refresh_token_that_handles_the_refusal_goes_on(
+async def test_a_refresh_token_callback_can_handle_the_refusal(
     open_session: Callable[..., Any],
 ) -> None:
     refused: list[errors.UsageError] = []
@@ -84,7 +84,7 @@ async def test_a_refresh_token_that_handles_the_refusal_goes_on(
     assert len(refused) == 1
 
 
-async def test_another_client_may_be_called_and_its_callback_may_not_call_back(
+async def test_refresh_token_may_call_another_client_that_does_not_call_back(
     open_session: Callable[..., Any],
 ) -> None:
     async def refresh() -> str:
@@ -106,7 +106,7 @@ async def test_another_client_may_be_called_and_its_callback_may_not_call_back(
             await session.send(READ)
 
 
-async def test_a_task_that_outlives_the_callback_may_call(
+async def test_a_task_that_outlives_refresh_token_may_call_the_client(
     open_session: Callable[..., Any],
 ) -> None:
     renewed = asyncio.Event()

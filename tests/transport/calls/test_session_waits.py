@@ -75,7 +75,7 @@ TRICKLES = {
 
 
 @pytest.mark.parametrize("stage", TRICKLES)
-async def test_the_deadline_ends_an_answer_that_does_not_come_to_an_end(
+async def test_the_deadline_ends_an_answer_that_never_ends(
     open_session: Callable[..., Any], manual_clock: ManualClock, stage: str
 ) -> None:
     script = Stages(*TRICKLES[stage])
@@ -93,7 +93,7 @@ async def test_the_deadline_ends_an_answer_that_does_not_come_to_an_end(
 
 
 @pytest.mark.parametrize("sent", ["wholly", "partly"])
-async def test_an_adding_call_whose_time_is_up_says_how_far_it_got(
+async def test_a_timed_out_additive_call_says_how_far_it_got(
     open_session: Callable[..., Any], manual_clock: ManualClock, sent: str
 ) -> None:
     read_body, pieces = (True, 2) if sent == "wholly" else (False, 400)
@@ -119,7 +119,7 @@ async def test_an_adding_call_whose_time_is_up_says_how_far_it_got(
         assert body.attempts[0].closed
 
 
-async def test_a_step_that_takes_too_long_is_an_accident_like_others(
+async def test_a_step_that_times_out_follows_the_retry_table(
     open_session: Callable[..., Any],
 ) -> None:
     async with RawServer(Stages()) as server:
@@ -129,7 +129,7 @@ async def test_a_step_that_takes_too_long_is_an_accident_like_others(
         assert server.connections == 3
 
 
-async def test_waiting_for_the_quota_before_the_first_attempt_is_not_counted(
+async def test_a_quota_wait_before_the_first_attempt_does_not_count(
     open_session: Callable[..., Any], manual_clock: ManualClock
 ) -> None:
     budget = Budget(1, clock=manual_clock)
@@ -143,7 +143,7 @@ async def test_waiting_for_the_quota_before_the_first_attempt_is_not_counted(
         assert (await task).read(str) == "fine"
 
 
-async def test_calls_that_wait_for_their_turn_end_at_once_when_their_client_is_closed(
+async def test_closing_the_client_ends_queued_calls_at_once(
     open_session: Callable[..., Any], manual_clock: ManualClock
 ) -> None:
     budget = Budget(1, clock=manual_clock)
@@ -169,7 +169,7 @@ async def test_calls_that_wait_for_their_turn_end_at_once_when_their_client_is_c
 
 
 @pytest.mark.parametrize("effect", [Effect.SAFE, Effect.ADDITIVE])
-async def test_waiting_for_the_quota_before_another_attempt_is_counted(
+async def test_a_quota_wait_before_a_retry_counts(
     open_session: Callable[..., Any], manual_clock: ManualClock, effect: Effect
 ) -> None:
     budget = Budget(4, clock=manual_clock)
@@ -198,7 +198,7 @@ async def test_waiting_for_the_quota_before_another_attempt_is_counted(
     ("hint", "waited"), [("0", 0.0), ("7", 7.0), ("1.5", 1.5), ("120", 120.0), ("soon", 0.0)]
 )
 @pytest.mark.parametrize("status", ["503 Busy", "500 Oops"])
-async def test_a_hint_is_waited_for(
+async def test_the_retry_after_time_is_waited_for(
     open_session: Callable[..., Any], clock: SkippingClock, hint: str, waited: float, status: str
 ) -> None:
     async with serving(answer(status, b"", f"Retry-After: {hint}"), fine) as server:
@@ -209,7 +209,7 @@ async def test_a_hint_is_waited_for(
 
 @pytest.mark.parametrize("hint", ["121", "1e9", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
 @pytest.mark.parametrize("status", ["503 Busy", "403 Forbidden", "429 Slow down"])
-async def test_a_hint_beyond_two_minutes_is_an_error_at_once(
+async def test_a_retry_after_beyond_two_minutes_raises_at_once(
     open_session: Callable[..., Any], clock: SkippingClock, hint: str, status: str
 ) -> None:
     if hint == "1e9":
@@ -225,7 +225,7 @@ async def test_a_hint_beyond_two_minutes_is_an_error_at_once(
         assert caught.value.retry_after > 120
 
 
-async def test_a_hint_beyond_the_deadline_is_an_error_at_once(
+async def test_a_retry_after_beyond_the_deadline_raises_at_once(
     open_session: Callable[..., Any], clock: SkippingClock
 ) -> None:
     async with serving(answer("503 Busy", b"", "Retry-After: 100")) as server:
@@ -235,7 +235,7 @@ async def test_a_hint_beyond_the_deadline_is_an_error_at_once(
     assert clock.slept == []
 
 
-async def test_over_the_calls_per_second_every_call_of_the_client_waits(
+async def test_a_per_second_refusal_pauses_every_call_of_the_client(
     open_session: Callable[..., Any], manual_clock: ManualClock
 ) -> None:
     refused = asyncio.Event()
@@ -262,7 +262,7 @@ async def test_over_the_calls_per_second_every_call_of_the_client_waits(
         assert served == [1003.0, 1003.0]
 
 
-async def test_over_the_days_calls_nothing_more_is_sent(
+async def test_a_daily_refusal_stops_all_calls(
     open_session: Callable[..., Any], sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("over_ratelimit")
@@ -278,7 +278,7 @@ async def test_over_the_days_calls_nothing_more_is_sent(
     assert len(sandbox.admin.requests()) == 1
 
 
-async def test_quota_exceeded_ends_the_day_at_once(
+async def test_quota_exceeded_stops_all_calls_of_the_day(
     open_session: Callable[..., Any], sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("quota_exceeded")
@@ -292,7 +292,7 @@ async def test_quota_exceeded_ends_the_day_at_once(
 
 
 @pytest.mark.parametrize("kind", ["throttled", "too_many_requests"])
-async def test_any_other_429_is_waited_for(
+async def test_any_other_429_is_retried_after_a_wait(
     connect: Callable[..., Any], sandbox: Sandbox, clock: SkippingClock, kind: Any
 ) -> None:
     sandbox.admin.fault(kind, times=2)
@@ -302,7 +302,7 @@ async def test_any_other_429_is_waited_for(
 
 
 @pytest.mark.parametrize("headers", [True, False])
-async def test_a_quota_that_the_sandbox_keeps_is_met_by_waiting(
+async def test_calls_wait_to_stay_within_the_quota_of_the_sandbox(
     connect: Callable[..., Any], sandbox: Sandbox, headers: bool, clock: SkippingClock
 ) -> None:
     sandbox.admin.configure(quota_headers=headers)
@@ -328,7 +328,7 @@ async def test_an_outage_does_not_multiply_traffic(open_session: Callable[..., A
     assert requests == 200 + 100
 
 
-async def test_no_more_calls_of_a_lane_are_on_the_wire_than_allowed(
+async def test_the_number_of_calls_in_flight_per_lane_is_limited(
     open_session: Callable[..., Any],
 ) -> None:
     gate, inside, most = asyncio.Event(), 0, 0
@@ -379,7 +379,7 @@ class Tokens:
 
 
 @pytest.mark.parametrize("kind", ["sync", "slowly"])
-async def test_a_fresh_token_is_asked_for_once_and_used_from_then_on(
+async def test_a_token_is_refreshed_once_and_used_from_then_on(
     open_session: Callable[..., Any], kind: Any
 ) -> None:
     tokens = Tokens("fresh-token")
@@ -391,7 +391,7 @@ async def test_a_fresh_token_is_asked_for_once_and_used_from_then_on(
     assert tokens.seen == ["sandbox-token"] + ["fresh-token"] * 3
 
 
-async def test_many_calls_that_are_refused_together_ask_for_one_token(
+async def test_concurrent_refused_calls_share_one_token_refresh(
     open_session: Callable[..., Any],
 ) -> None:
     tokens = Tokens("fresh-token")
@@ -402,7 +402,7 @@ async def test_many_calls_that_are_refused_together_ask_for_one_token(
     assert tokens.calls == 1
 
 
-async def test_a_caller_that_is_cancelled_while_it_asks_leaves_it_to_the_next(
+async def test_a_cancelled_token_refresh_is_left_to_the_next_call(
     open_session: Callable[..., Any],
 ) -> None:
     tokens, asked, gate = Tokens("fresh-token"), asyncio.Event(), asyncio.Event()
@@ -424,7 +424,7 @@ async def test_a_caller_that_is_cancelled_while_it_asks_leaves_it_to_the_next(
     assert tokens.calls == 1
 
 
-async def test_a_hook_that_hangs_is_ended_by_the_deadline(
+async def test_a_hanging_refresh_token_callback_is_ended_by_the_deadline(
     open_session: Callable[..., Any], manual_clock: ManualClock
 ) -> None:
     tokens, asked = Tokens("x"), asyncio.Event()
@@ -454,7 +454,7 @@ async def test_a_hook_that_hangs_is_ended_by_the_deadline(
         errors.ConstantContactError("x."),
     ],
 )
-async def test_a_hook_that_fails_is_told_with_the_refusal(
+async def test_a_failing_refresh_token_callback_is_reported_with_the_refusal(
     open_session: Callable[..., Any], given: Any
 ) -> None:
     tokens = Tokens(given)
@@ -466,7 +466,7 @@ async def test_a_hook_that_fails_is_told_with_the_refusal(
     assert tokens.seen == ["sandbox-token"]
 
 
-async def test_a_fresh_token_that_is_refused_too_is_the_end(
+async def test_a_refused_new_token_raises(
     open_session: Callable[..., Any],
 ) -> None:
     tokens = Tokens("stale-token")
@@ -477,7 +477,7 @@ async def test_a_fresh_token_that_is_refused_too_is_the_end(
     assert tokens.seen == ["sandbox-token", "stale-token"]
 
 
-async def test_without_a_hook_a_refused_token_is_told_at_once(
+async def test_a_refused_token_raises_at_once_without_refresh_token(
     open_session: Callable[..., Any], sandbox: Sandbox
 ) -> None:
     session = await open_session(sandbox, access_token="another-token")

@@ -74,7 +74,7 @@ class MovedClock:
 
 
 @pytest.mark.parametrize("size", [0, 1, 20_000, WHOLE_FILE_LIMIT])
-async def test_a_small_file_is_one_thread_hop_and_one_piece_unless_joining_costs_more(
+async def test_a_small_file_is_read_in_one_thread_call_and_sent_in_one_chunk(
     size: int, tmp_path: Path, threads: FileThreads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = write(tmp_path / "file", size)
@@ -101,7 +101,7 @@ async def test_a_small_file_is_one_thread_hop_and_one_piece_unless_joining_costs
 @pytest.mark.parametrize(
     ("streaming", "largest"), [(0, 1536 * KIB), (3, 1024 * KIB), (7, 512 * KIB), (100, 256 * KIB)]
 )
-async def test_a_large_file_goes_in_blocks_by_load_between_the_head_and_the_tail(
+async def test_a_large_file_is_sent_in_blocks_sized_by_load(
     streaming: int, largest: int, tmp_path: Path, threads: FileThreads
 ) -> None:
     content = write(tmp_path / "file", LARGE)
@@ -119,7 +119,7 @@ async def test_a_large_file_goes_in_blocks_by_load_between_the_head_and_the_tail
     assert largest / 2 < max(map(len, got)) <= largest
 
 
-async def test_uploads_that_all_begin_at_once_begin_with_small_blocks(
+async def test_many_simultaneous_uploads_start_with_small_blocks(
     tmp_path: Path, threads: FileThreads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "file", LARGE)
@@ -161,7 +161,7 @@ async def test_bytes_and_streams_make_the_same_body_as_a_file(
         assert b"".join(await handed_over(attempt)) == LAYOUT.head + content + LAYOUT.tail
 
 
-async def test_the_state_says_how_far_the_body_got_from_the_moment_it_may_have_arrived(
+async def test_the_body_state_says_how_much_may_have_arrived(
     tmp_path: Path, threads: FileThreads
 ) -> None:
     write(tmp_path / "file", LARGE)
@@ -180,7 +180,7 @@ async def test_the_state_says_how_far_the_body_got_from_the_moment_it_may_have_a
     assert states[-1][1] == attempt.length
 
 
-async def test_a_body_in_one_piece_goes_from_nothing_to_wholly() -> None:
+async def test_a_body_in_one_chunk_goes_from_unsent_to_complete() -> None:
     body = BytesBody(b'{"a": 1}')
     for _ in range(2):
         attempt = await body.attempt()
@@ -190,14 +190,14 @@ async def test_a_body_in_one_piece_goes_from_nothing_to_wholly() -> None:
     assert (body.content_type, body.repeatable) == ("application/json", True)
 
 
-async def test_an_empty_body_is_wholly_sent_once_it_is_asked_for() -> None:
+async def test_an_empty_body_is_complete_once_it_is_read() -> None:
     attempt = await BytesBody(b"", "text/plain").attempt()
 
     assert b"".join(await handed_over(attempt)) == b""
     assert attempt.sent == "wholly"
 
 
-async def test_an_attempt_is_iterated_once() -> None:
+async def test_an_attempt_can_be_iterated_once() -> None:
     attempt = await BytesBody(b"x").attempt()
     await handed_over(attempt)
 
@@ -205,7 +205,7 @@ async def test_an_attempt_is_iterated_once() -> None:
         await handed_over(attempt)
 
 
-async def test_a_file_is_opened_anew_for_each_attempt(tmp_path: Path, threads: FileThreads) -> None:
+async def test_a_file_is_reopened_for_each_attempt(tmp_path: Path, threads: FileThreads) -> None:
     write(tmp_path / "file", LARGE)
     body = MultipartBody(LAYOUT, PathSource(tmp_path / "file"), threads)
 
@@ -220,7 +220,7 @@ async def test_a_file_is_opened_anew_for_each_attempt(tmp_path: Path, threads: F
     assert open_below(tmp_path) == []
 
 
-async def test_a_stream_can_be_attempted_again_until_its_first_byte_is_read(
+async def test_a_stream_can_be_retried_until_its_first_byte_is_read(
     threads: FileThreads,
 ) -> None:
     body = MultipartBody(LAYOUT, StreamSource(chunks(b"abc"), length=3), threads)
@@ -236,7 +236,7 @@ async def test_a_stream_can_be_attempted_again_until_its_first_byte_is_read(
 
 
 @pytest.mark.parametrize("size", [10, LARGE])
-async def test_a_refused_length_is_refused_before_anything_is_sent_and_closes_the_file(
+async def test_an_invalid_length_is_refused_before_sending_and_closes_the_file(
     size: int, tmp_path: Path, threads: FileThreads
 ) -> None:
     write(tmp_path / "file", size)
@@ -252,7 +252,9 @@ async def test_a_refused_length_is_refused_before_anything_is_sent_and_closes_th
     assert open_below(tmp_path) == []
 
 
-async def test_a_directory_makes_no_attempt(tmp_path: Path, threads: FileThreads) -> None:
+async def test_a_directory_is_refused_without_an_attempt(
+    tmp_path: Path, threads: FileThreads
+) -> None:
     with pytest.raises(FileRefused, match="it is a directory"):
         await MultipartBody(LAYOUT, PathSource(tmp_path), threads).attempt()
 
@@ -271,7 +273,7 @@ CHANGES: list[Callable[[Path], object]] = [
 
 
 @pytest.mark.parametrize("change", CHANGES)
-async def test_the_final_boundary_of_a_changed_file_is_never_handed_over(
+async def test_the_final_boundary_of_a_changed_file_is_never_sent(
     change: Callable[[Path], object], tmp_path: Path, threads: FileThreads
 ) -> None:
     path = tmp_path / "file"
@@ -291,7 +293,7 @@ async def test_the_final_boundary_of_a_changed_file_is_never_handed_over(
 
 
 @pytest.mark.parametrize("given", [[b"abc"], [b"abc", b"def"], [b"abcde", b"f"]])
-async def test_the_final_boundary_of_a_stream_of_another_length_is_never_handed_over(
+async def test_the_final_boundary_of_a_stream_of_another_length_is_never_sent(
     given: list[bytes], threads: FileThreads
 ) -> None:
     source = StreamSource(chunks(*given), length=5)
@@ -348,7 +350,7 @@ async def post(port: int, attempt: BodyAttempt) -> httpx.Response:
 
 
 @pytest.mark.parametrize("size", [20_000, LARGE])
-async def test_a_server_gets_exactly_the_announced_bytes_and_decodes_the_file(
+async def test_a_server_receives_exactly_the_announced_bytes_and_decodes_the_file(
     size: int, tmp_path: Path, threads: FileThreads
 ) -> None:
     content = write(tmp_path / "file", size)
@@ -373,7 +375,7 @@ async def test_a_server_gets_exactly_the_announced_bytes_and_decodes_the_file(
     assert parts == [b"a.png", content, b"0"]
 
 
-async def test_a_server_never_sees_a_whole_body_of_a_file_that_grew(
+async def test_a_server_never_receives_a_complete_body_of_a_file_that_grew(
     tmp_path: Path, threads: FileThreads
 ) -> None:
     path = tmp_path / "file"
@@ -494,7 +496,7 @@ async def test_a_slow_disk_does_not_hold_up_a_cancelled_upload(
     assert open_below(tmp_path) == []
 
 
-async def test_breaking_off_between_two_blocks_leaves_no_read_ahead_behind(
+async def test_leaving_between_two_blocks_leaves_no_read_ahead(
     tmp_path: Path, threads: FileThreads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "file", LARGE)
@@ -525,7 +527,7 @@ async def test_an_upload_that_outlives_its_client_ends_with_a_clear_error(tmp_pa
     assert open_below(tmp_path) == []
 
 
-async def test_an_attempt_that_is_never_sent_lets_go_of_its_file(
+async def test_an_attempt_that_is_never_sent_closes_its_file(
     tmp_path: Path, threads: FileThreads
 ) -> None:
     write(tmp_path / "file", LARGE)
@@ -538,7 +540,7 @@ async def test_an_attempt_that_is_never_sent_lets_go_of_its_file(
     assert open_below(tmp_path) == []
 
 
-async def test_progress_is_told_at_the_start_and_at_the_end_of_a_small_file(
+async def test_progress_is_reported_at_the_start_and_end_of_a_small_file(
     tmp_path: Path, threads: FileThreads
 ) -> None:
     write(tmp_path / "file", 5)
@@ -556,7 +558,7 @@ async def test_progress_is_told_at_the_start_and_at_the_end_of_a_small_file(
     ]
 
 
-async def test_progress_counts_the_bytes_that_were_taken_and_a_new_attempt_begins_anew(
+async def test_progress_counts_accepted_bytes_and_restarts_with_each_attempt(
     tmp_path: Path, threads: FileThreads
 ) -> None:
     write(tmp_path / "file", LARGE)
@@ -585,7 +587,7 @@ async def test_progress_counts_the_bytes_that_were_taken_and_a_new_attempt_begin
     assert [event.attempt for event in events] == sorted(event.attempt for event in events)
 
 
-async def test_between_first_and_last_there_is_an_event_every_256_kib_or_100_ms() -> None:
+async def test_progress_is_reported_every_256_kib_or_100_ms() -> None:
     events: list[int] = []
     clock = MovedClock()
     reporter = ProgressReporter(
@@ -606,7 +608,7 @@ async def test_between_first_and_last_there_is_an_event_every_256_kib_or_100_ms(
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-async def test_a_callback_that_raises_is_logged_once_and_the_upload_goes_on(
+async def test_a_failing_callback_is_logged_once_and_the_upload_continues(
     is_async: bool, threads: FileThreads, caplog: pytest.LogCaptureFixture
 ) -> None:
     calls: list[Progress] = []

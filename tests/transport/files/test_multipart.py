@@ -158,7 +158,7 @@ def test_an_independent_decoder_finds_the_same_fields_in_the_same_order(
 
 
 @pytest.mark.parametrize("char", ["\x00", "\x0b", "\x1b", "\x7f", "\x85", "\u2028", "\\"])
-def test_what_some_parser_takes_for_an_end_is_percent_encoded_in_names(char: str) -> None:
+def test_line_breaks_and_quotes_in_names_are_percent_encoded(char: str) -> None:
     escaped = f"a{quote(char)}"
     layout = lay_out([(f"a{char}", char), FilePart("data")], boundary=BOUNDARY)
 
@@ -170,7 +170,7 @@ def test_what_some_parser_takes_for_an_end_is_percent_encoded_in_names(char: str
 
 
 @given(st.text())
-def test_an_escaped_name_holds_no_quote_no_control_character_and_no_backslash(name: str) -> None:
+def test_an_escaped_name_has_no_quote_control_character_or_backslash(name: str) -> None:
     escaped = escape_name(name)
 
     assert len(escaped.splitlines()) <= 1
@@ -189,7 +189,9 @@ def test_an_escaped_name_holds_no_quote_no_control_character_and_no_backslash(na
         ("\udcff.png", "\ufffd.png".encode()),
     ],
 )
-def test_a_file_name_goes_without_its_directory_as_raw_utf8(given_name: str, sent: bytes) -> None:
+def test_a_file_name_is_sent_without_its_directory_as_raw_utf8(
+    given_name: str, sent: bytes
+) -> None:
     layout = lay_out([FilePart("data", given_name)], boundary=BOUNDARY)
 
     (part,) = decoded(assembled(layout, b"x"))
@@ -243,13 +245,13 @@ def test_a_field_without_a_name_is_refused() -> None:
         lay_out([("", "x"), FilePart("data")], boundary=BOUNDARY)
 
 
-def test_a_value_that_holds_the_boundary_is_refused() -> None:
+def test_a_value_that_contains_the_boundary_is_refused() -> None:
     with pytest.raises(InvalidField, match="boundary"):
         lay_out([("a", f"x{BOUNDARY}x"), FilePart("data")], boundary=BOUNDARY)
 
 
 @pytest.mark.parametrize("boundary", ["", "a b", "a\r\n", 'a"', "a" * 71, "é"])
-def test_a_boundary_of_other_characters_is_refused(boundary: str) -> None:
+def test_a_boundary_with_invalid_characters_is_refused(boundary: str) -> None:
     with pytest.raises(ValueError, match="not a boundary"):
         lay_out([FilePart("data")], boundary=boundary)
 
@@ -262,7 +264,7 @@ def test_a_form_has_exactly_one_file() -> None:
 
 
 @given(st.binary(min_size=16, max_size=80))
-def test_a_boundary_carries_all_its_randomness_and_is_accepted(random_bytes: bytes) -> None:
+def test_a_boundary_contains_all_its_randomness(random_bytes: bytes) -> None:
     boundary = boundary_from(random_bytes)
 
     assert random_bytes[:16].hex() in boundary
@@ -270,6 +272,6 @@ def test_a_boundary_carries_all_its_randomness_and_is_accepted(random_bytes: byt
     lay_out([FilePart("data")], boundary=boundary)
 
 
-def test_a_boundary_takes_at_least_128_random_bits() -> None:
+def test_a_boundary_needs_at_least_128_random_bits() -> None:
     with pytest.raises(ValueError, match="16 random bytes"):
         boundary_from(b"x" * 15)

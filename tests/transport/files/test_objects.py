@@ -81,7 +81,7 @@ async def test_a_file_on_disk_is_sent_from_its_position_in_every_attempt(
         assert not file.closed
 
 
-async def test_a_file_of_django_is_read_in_the_clients_threads(threads: FileThreads) -> None:
+async def test_a_django_file_is_read_in_the_threads_of_the_client(threads: FileThreads) -> None:
     file = Uploaded(b"picture", "menu.png")
     source = as_source(file)
     assert await source.prepare(threads) == 7
@@ -90,7 +90,7 @@ async def test_a_file_of_django_is_read_in_the_clients_threads(threads: FileThre
     assert {name.rpartition("_")[0] for name in file.threads} == {"ccv2-files"}
 
 
-async def test_an_attempt_that_breaks_off_leaves_the_file_where_it_was(
+async def test_an_aborted_attempt_restores_the_file_position(
     threads: FileThreads,
 ) -> None:
     file = io.BytesIO(b"ab" * LARGE)
@@ -110,7 +110,7 @@ async def test_two_uploads_of_one_file_do_not_mix_their_blocks(threads: FileThre
     assert set(await asyncio.gather(*(read_all(s, threads) for s in sources))) == {content}
 
 
-async def test_one_that_cannot_seek_needs_a_length_and_is_read_once(threads: FileThreads) -> None:
+async def test_an_unseekable_file_needs_a_length_and_is_read_once(threads: FileThreads) -> None:
     with pytest.raises(InvalidField, match="cannot seek") as caught:
         as_source(Pipe(b"abcdefg"))
     assert caught.value.field == "length"
@@ -125,14 +125,14 @@ async def test_one_that_cannot_seek_needs_a_length_and_is_read_once(threads: Fil
 
 
 @pytest.mark.parametrize(("length", "what"), [(8, "ended after 7"), (6, "grew beyond its 6")])
-async def test_a_length_that_is_wrong_breaks_the_upload_off(
+async def test_a_wrong_length_aborts_the_upload(
     length: int, what: str, threads: FileThreads
 ) -> None:
     with pytest.raises(FileChanged, match=what):
         await read_all(as_source(Pipe(b"abcdefg"), length=length), threads)
 
 
-async def test_a_length_that_differs_from_what_a_seek_finds_is_refused(
+async def test_a_length_that_differs_from_the_seekable_size_is_refused(
     threads: FileThreads,
 ) -> None:
     with pytest.raises(InvalidField, match="3, the bytes"):
@@ -147,7 +147,7 @@ async def test_a_file_at_its_end_is_refused_with_its_position(threads: FileThrea
         await as_source(file).prepare(threads)
 
 
-async def test_a_file_that_changes_between_attempts_or_within_one_is_noticed(
+async def test_a_file_that_changes_during_or_between_attempts_is_detected(
     tmp_path: Path, threads: FileThreads
 ) -> None:
     path = tmp_path / "menu.png"
@@ -166,7 +166,9 @@ async def test_a_file_that_changes_between_attempts_or_within_one_is_noticed(
         await opened.aclose()
 
 
-async def test_a_file_that_is_closed_or_breaks_meanwhile_is_named(threads: FileThreads) -> None:
+async def test_a_file_that_is_closed_or_fails_during_the_upload_is_named(
+    threads: FileThreads,
+) -> None:
     file = io.BytesIO(b"abc")
     source = as_source(file, name="menu.png")
     opened = await source.open(threads)
@@ -178,7 +180,7 @@ async def test_a_file_that_is_closed_or_breaks_meanwhile_is_named(threads: FileT
         await source.open(threads)
 
 
-async def test_text_that_a_read_returns_is_refused(threads: FileThreads) -> None:
+async def test_a_read_that_returns_text_is_refused(threads: FileThreads) -> None:
     class Text:
         size = 3
 
@@ -189,7 +191,7 @@ async def test_text_that_a_read_returns_is_refused(threads: FileThreads) -> None
         await read_all(as_source(Text()), threads)
 
 
-def test_what_cannot_be_read_as_bytes_is_refused_clearly(tmp_path: Path) -> None:
+def test_objects_that_cannot_be_read_as_bytes_are_refused_clearly(tmp_path: Path) -> None:
     path = tmp_path / "menu.txt"
     path.write_bytes(b"abc")
     closed = path.open("rb")
@@ -213,7 +215,7 @@ def test_what_cannot_be_read_as_bytes_is_refused_clearly(tmp_path: Path) -> None
             assert caught.value.field == "file"
 
 
-def test_the_name_is_the_last_part_of_a_path_or_nothing() -> None:
+def test_the_name_is_the_last_part_of_a_path_or_none() -> None:
     with tempfile.TemporaryFile() as unnamed:
         files: list[tuple[Any, str | None]] = [
             (Uploaded(b"a", "a/b/menu.png"), "menu.png"),

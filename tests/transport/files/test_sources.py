@@ -87,7 +87,7 @@ REFUSED: list[tuple[Callable[[Path], object], str]] = [
 
 @pytest.mark.parametrize("step", ["prepare", "open"])
 @pytest.mark.parametrize(("make", "reason"), REFUSED)
-async def test_what_is_no_regular_file_is_refused_at_once(
+async def test_a_path_that_is_not_a_regular_file_is_refused_at_once(
     make: Callable[[Path], object], reason: str, step: str, tmp_path: Path, threads: FileThreads
 ) -> None:
     path = tmp_path / "menu.pdf"
@@ -111,9 +111,7 @@ async def test_what_is_no_regular_file_is_refused_at_once(
         ("/dev/zero", "it is a device, not a file"),
     ],
 )
-async def test_a_path_that_leads_nowhere_is_refused(
-    path: str, reason: str, threads: FileThreads
-) -> None:
+async def test_a_missing_path_is_refused(path: str, reason: str, threads: FileThreads) -> None:
     with pytest.raises(FileRefused) as caught:
         await PathSource(path).open(threads)
 
@@ -167,7 +165,7 @@ async def test_a_pipe_that_takes_the_place_of_the_file_does_not_block(
 @pytest.mark.parametrize(
     "size", [0, 1, WHOLE_FILE_LIMIT - 1, WHOLE_FILE_LIMIT, WHOLE_FILE_LIMIT + 1, LARGE]
 )
-async def test_a_file_comes_whole_and_through_a_symbolic_link(
+async def test_a_file_is_read_completely_and_through_a_symbolic_link(
     size: int, tmp_path: Path, threads: FileThreads
 ) -> None:
     content = write(tmp_path / "real", size)
@@ -215,7 +213,7 @@ CHANGES: list[tuple[Callable[[Path], object], str]] = [
 
 
 @pytest.mark.parametrize(("change", "what"), CHANGES)
-async def test_a_large_file_that_changes_on_the_way_never_gives_its_last_byte(
+async def test_a_large_file_that_changes_during_reading_never_yields_its_last_byte(
     change: Callable[[Path], object], what: str, tmp_path: Path, threads: FileThreads
 ) -> None:
     path = tmp_path / "growing.pdf"
@@ -242,7 +240,7 @@ async def test_a_large_file_that_changes_on_the_way_never_gives_its_last_byte(
         (lambda path: os.utime(path, ns=(1, 1)), "was written to"),
     ],
 )
-def test_a_small_file_that_changes_between_opening_and_reading_is_noticed(
+def test_a_small_file_that_changes_between_open_and_read_is_detected(
     change: Callable[[Path], object], what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "small"
@@ -269,7 +267,7 @@ def test_a_small_file_that_changes_between_opening_and_reading_is_noticed(
     assert open_below(tmp_path) == []
 
 
-def test_a_file_is_read_in_the_sizes_asked_for(tmp_path: Path) -> None:
+def test_a_file_is_read_in_the_requested_sizes(tmp_path: Path) -> None:
     content = write(tmp_path / "file", 10)
 
     with checked(tmp_path / "file") as file:
@@ -279,9 +277,7 @@ def test_a_file_is_read_in_the_sizes_asked_for(tmp_path: Path) -> None:
         assert file.closed
 
 
-def test_short_reads_of_unusual_file_systems_are_put_together(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_short_reads_are_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = write(tmp_path / "file", 10)
 
     real = os.read
@@ -291,19 +287,19 @@ def test_short_reads_of_unusual_file_systems_are_put_together(
         assert file.read(7) + file.read() == content
 
 
-async def test_a_file_whose_content_has_no_announced_length_is_not_cut(
+async def test_a_file_that_reports_size_zero_is_refused_if_it_has_content(
     threads: FileThreads,
 ) -> None:
     with pytest.raises(FileChanged, match="grew beyond its 0 bytes"):
         await PathSource("/proc/self/status").open(threads)
 
 
-async def test_a_disk_that_fails_is_told_with_its_own_words(threads: FileThreads) -> None:
+async def test_a_disk_error_quotes_the_system(threads: FileThreads) -> None:
     with pytest.raises(FileChanged, match=r"could no longer be read \(Input/output error\)"):
         await PathSource("/proc/self/mem").open(threads)
 
 
-async def test_a_file_deleted_on_the_way_is_sent_as_it_was(
+async def test_a_file_deleted_during_reading_is_sent_completely(
     tmp_path: Path, threads: FileThreads
 ) -> None:
     path = tmp_path / "gone"
@@ -360,7 +356,7 @@ async def test_a_file_that_changes_between_two_attempts_is_not_sent_again(
     assert open_below(tmp_path) == []
 
 
-async def test_nobody_reports_a_read_ahead_that_failed_after_the_upload_was_given_up(
+async def test_a_failed_read_ahead_after_an_aborted_upload_is_not_reported(
     tmp_path: Path, threads: FileThreads
 ) -> None:
     reported: list[Any] = []
@@ -379,7 +375,7 @@ async def test_nobody_reports_a_read_ahead_that_failed_after_the_upload_was_give
     assert reported == []
 
 
-def test_a_name_cannot_forge_a_line_of_a_log() -> None:
+def test_a_file_name_cannot_forge_a_log_line() -> None:
     source = PathSource("a\nERROR \x1b[31m\u202e\udcff.pdf")
 
     assert source.name == "a\\nERROR \\x1b[31m\\u202e\\udcff.pdf"
@@ -406,7 +402,7 @@ class Reader:
         self.closed = True
 
 
-def test_bytes_of_any_kind_are_copied_so_that_later_changes_do_not_show() -> None:
+def test_mutable_bytes_are_copied() -> None:
     changing = bytearray(b"abc")
     source = as_source(changing)
     changing[0] = 0
@@ -417,9 +413,7 @@ def test_bytes_of_any_kind_are_copied_so_that_later_changes_do_not_show() -> Non
 
 
 @pytest.mark.parametrize("size", [0, 1, WHOLE_FILE_LIMIT, LARGE])
-async def test_bytes_come_whole_and_in_blocks_when_they_are_many(
-    size: int, threads: FileThreads
-) -> None:
+async def test_large_bytes_are_read_in_blocks(size: int, threads: FileThreads) -> None:
     content = os.urandom(size)
     source = BytesSource(content, name="picture")
 
@@ -440,7 +434,7 @@ async def test_bytes_come_whole_and_in_blocks_when_they_are_many(
         lambda: lambda: Reader(b"abcde"),
     ],
 )
-async def test_a_stream_of_the_announced_length_comes_whole(
+async def test_a_stream_of_the_announced_length_is_read_completely(
     make: Callable[[], Any], threads: FileThreads
 ) -> None:
     source = as_source(make(), length=5)
@@ -452,7 +446,7 @@ async def test_a_stream_of_the_announced_length_comes_whole(
     assert all(type(block) is bytes for block in blocks)
 
 
-async def test_a_stdlib_stream_reader_is_a_reader(threads: FileThreads) -> None:
+async def test_an_asyncio_stream_reader_is_accepted(threads: FileThreads) -> None:
     reader = asyncio.StreamReader()
     reader.feed_data(b"line\nline\n")
     reader.feed_eof()
@@ -461,7 +455,7 @@ async def test_a_stdlib_stream_reader_is_a_reader(threads: FileThreads) -> None:
 
 
 @pytest.mark.parametrize("make", [chunks, lambda: Reader(b"")])
-async def test_an_empty_stream_is_a_stream(make: Callable[[], Any], threads: FileThreads) -> None:
+async def test_an_empty_stream_is_accepted(make: Callable[[], Any], threads: FileThreads) -> None:
     assert await read_all(as_source(make(), length=0), threads) == [b""]
 
 
@@ -475,7 +469,7 @@ async def test_an_empty_stream_is_a_stream(make: Callable[[], Any], threads: Fil
         (lambda: Reader(b"abcdef"), "went on beyond the 5 bytes announced"),
     ],
 )
-async def test_a_stream_of_another_length_never_gives_its_last_byte(
+async def test_a_stream_of_another_length_never_yields_its_last_byte(
     make: Callable[[], Any], what: str, threads: FileThreads
 ) -> None:
     opened = await as_source(make(), length=5, name="camera").open(threads)
@@ -488,7 +482,7 @@ async def test_a_stream_of_another_length_never_gives_its_last_byte(
     assert len(b"".join(got)) < 5
 
 
-async def test_a_stream_of_something_else_is_refused(threads: FileThreads) -> None:
+async def test_a_stream_that_does_not_yield_bytes_is_refused(threads: FileThreads) -> None:
     opened = await as_source(chunks("text"), length=4).open(threads)
 
     with pytest.raises(UsageError, match="gave str where bytes are needed"):
@@ -521,12 +515,12 @@ async def test_a_function_makes_a_stream_repeatable(threads: FileThreads) -> Non
             assert source.repeatable
 
 
-async def test_a_function_that_opens_no_stream_is_refused(threads: FileThreads) -> None:
+async def test_a_function_that_does_not_return_a_stream_is_refused(threads: FileThreads) -> None:
     with pytest.raises(InvalidField, match="has to return an async stream"):
         await as_source(lambda: b"abc", length=3).open(threads)  # type: ignore[arg-type]  # the mistake is the point
 
 
-async def test_breaking_off_runs_what_the_generator_has_to_clean_up(threads: FileThreads) -> None:
+async def test_leaving_early_runs_the_cleanup_of_the_generator(threads: FileThreads) -> None:
     ended: list[bool] = []
 
     async def generator() -> AsyncIterator[bytes]:
@@ -552,7 +546,7 @@ class BluntReader(Reader):
 
 
 @pytest.mark.parametrize("kind", [Reader, BluntReader])
-async def test_only_a_reader_that_we_opened_is_closed(
+async def test_only_readers_opened_by_the_client_are_closed(
     kind: type[Reader], threads: FileThreads
 ) -> None:
     theirs, ours = kind(b"abc"), kind(b"abc")
@@ -563,7 +557,7 @@ async def test_only_a_reader_that_we_opened_is_closed(
     assert (theirs.closed, ours.closed) == (False, True)
 
 
-async def test_a_stream_that_fails_to_close_is_logged_and_forgiven(
+async def test_a_stream_that_fails_to_close_is_logged(
     threads: FileThreads, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Stubborn(Reader):
@@ -578,7 +572,7 @@ async def test_a_stream_that_fails_to_close_is_logged_and_forgiven(
     ]
 
 
-def test_a_source_is_taken_as_it_is() -> None:
+def test_a_source_is_accepted_unchanged() -> None:
     for source in (
         BytesSource(b""),
         PathSource("x"),
@@ -592,7 +586,7 @@ class BytesPath(os.PathLike[Any]):
         return b"dir/x.png"
 
 
-def test_paths_come_as_text_or_as_path_objects() -> None:
+def test_paths_may_be_text_or_path_objects() -> None:
     for path in ("dir/x.png", Path("dir/x.png"), BytesPath()):
         source = as_source(path)
         assert isinstance(source, PathSource)
@@ -617,7 +611,7 @@ def test_paths_come_as_text_or_as_path_objects() -> None:
         (lambda: Reader(b""), None, "length"),
     ],
 )
-def test_anything_else_is_refused_by_the_name_of_its_argument(
+def test_any_other_source_is_refused_with_the_argument_name(
     file: Any, length: Any, field: str
 ) -> None:
     with pytest.raises(InvalidField) as caught:
@@ -626,7 +620,7 @@ def test_anything_else_is_refused_by_the_name_of_its_argument(
     assert caught.value.field == field
 
 
-def test_closing_never_waits_for_the_read_under_way_and_never_cuts_it(
+def test_closing_does_not_wait_for_a_running_read_or_interrupt_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = write(tmp_path / "file", 100)

@@ -27,7 +27,7 @@ def file_threads() -> list[str]:
     ("streaming", "block"),
     [(0, 1536), (2, 1536), (3, 1365), (4, 1024), (8, 512), (16, 256), (100, 256)],
 )
-def test_blocks_shrink_as_uploads_grow_in_number(streaming: int, block: int) -> None:
+def test_blocks_get_smaller_with_more_uploads(streaming: int, block: int) -> None:
     threads = FileThreads()
     threads.streaming = streaming
 
@@ -35,7 +35,7 @@ def test_blocks_shrink_as_uploads_grow_in_number(streaming: int, block: int) -> 
     assert 3 * streaming * threads.block_size <= max(12, streaming * 3 / 4) * KIB * KIB
 
 
-async def test_no_thread_starts_before_there_is_work_and_none_stays_after_closing() -> None:
+async def test_threads_start_on_first_use_and_end_with_close() -> None:
     threads = FileThreads(limit=3)
     assert file_threads() == []
 
@@ -47,7 +47,7 @@ async def test_no_thread_starts_before_there_is_work_and_none_stays_after_closin
     assert file_threads() == []
 
 
-async def test_closing_twice_or_before_any_work_is_fine() -> None:
+async def test_closing_twice_or_unused_works() -> None:
     threads = FileThreads()
     await threads.aclose()
     await threads.aclose()
@@ -61,7 +61,7 @@ async def test_closing_twice_or_before_any_work_is_fine() -> None:
 
 
 @pytest.mark.parametrize("used", [False, True])
-async def test_after_closing_nothing_more_is_taken(used: bool, tmp_path: Path) -> None:
+async def test_work_after_close_is_refused(used: bool, tmp_path: Path) -> None:
     threads = FileThreads()
     if used:
         await threads.run(len, b"")
@@ -74,7 +74,7 @@ async def test_after_closing_nothing_more_is_taken(used: bool, tmp_path: Path) -
     assert file_threads() == []
 
 
-async def test_a_full_default_executor_delays_no_file(tmp_path: Path) -> None:
+async def test_a_full_default_executor_does_not_delay_reads(tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(1))
     release = threading.Event()
@@ -92,7 +92,7 @@ async def test_a_full_default_executor_delays_no_file(tmp_path: Path) -> None:
     assert await blocker
 
 
-async def test_closing_waits_for_the_work_at_hand_without_holding_up_the_loop() -> None:
+async def test_closing_waits_for_running_work_without_blocking_the_loop() -> None:
     threads = FileThreads()
     started, release = threading.Event(), threading.Event()
 
@@ -113,7 +113,7 @@ async def test_closing_waits_for_the_work_at_hand_without_holding_up_the_loop() 
     assert file_threads() == []
 
 
-async def test_cancelled_work_returns_at_once_and_what_it_made_is_undone() -> None:
+async def test_cancelled_work_returns_at_once_and_is_undone() -> None:
     threads = FileThreads()
     started, release = threading.Event(), threading.Event()
     undone: list[str] = []
@@ -136,7 +136,7 @@ async def test_cancelled_work_returns_at_once_and_what_it_made_is_undone() -> No
 
 
 @pytest.mark.parametrize("known_to_the_loop", [False, True])
-async def test_work_that_ended_in_the_moment_of_cancelling_is_undone(
+async def test_work_that_ends_while_being_cancelled_is_undone(
     known_to_the_loop: bool,
 ) -> None:
     threads = FileThreads()
@@ -160,7 +160,7 @@ def cancel_now_or_right_after_the_news(task: asyncio.Task[Any], after: bool) -> 
         task.cancel()
 
 
-async def test_work_that_never_began_is_not_undone() -> None:
+async def test_work_that_never_started_is_not_undone() -> None:
     threads = FileThreads(limit=1)
     release = threading.Event()
     first = asyncio.create_task(threads.run(release.wait, 10))
@@ -179,7 +179,7 @@ async def test_work_that_never_began_is_not_undone() -> None:
 
 
 @pytest.mark.parametrize("known_to_the_loop", [False, True])
-async def test_a_failure_that_nobody_waits_for_is_not_reported(known_to_the_loop: bool) -> None:
+async def test_a_failure_without_a_waiter_is_not_reported(known_to_the_loop: bool) -> None:
     reported: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
     threads = FileThreads()
@@ -203,7 +203,7 @@ async def test_a_failure_that_nobody_waits_for_is_not_reported(known_to_the_loop
     assert reported == []
 
 
-def test_work_that_outlives_its_loop_ends_in_silence(caplog: pytest.LogCaptureFixture) -> None:
+def test_work_that_outlives_its_loop_ends_silently(caplog: pytest.LogCaptureFixture) -> None:
     threads = FileThreads()
     begun, release = threading.Event(), threading.Event()
 
@@ -224,7 +224,7 @@ def test_work_that_outlives_its_loop_ends_in_silence(caplog: pytest.LogCaptureFi
     assert file_threads() == []
 
 
-async def test_work_to_be_disposed_of_is_done_even_when_the_threads_have_ended() -> None:
+async def test_disposal_runs_even_after_the_threads_have_ended() -> None:
     threads = FileThreads()
     done: list[str] = []
 
@@ -237,7 +237,7 @@ async def test_work_to_be_disposed_of_is_done_even_when_the_threads_have_ended()
     assert done == ["in a thread", "on the spot"]
 
 
-async def test_a_closing_that_is_cancelled_still_ends_the_threads() -> None:
+async def test_a_cancelled_close_still_ends_the_threads() -> None:
     threads = FileThreads()
     release = threading.Event()
     working = asyncio.create_task(threads.run(release.wait, 10))
