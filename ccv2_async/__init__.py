@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ccv2_async.secret import Secret
     from ccv2_async.text import one_line
     from ccv2_async.transport.calls.call import Timeouts
-    from ccv2_async.transport.files.progress import Progress
+    from ccv2_async.transport.files.body import Progress
     from ccv2_async.transport.quota.budget import Budget, Lane
     from ccv2_async.transport.quota.day_count import DayCount
     from ccv2_async.uploads.ledger import Action, BulkState
@@ -96,7 +96,7 @@ _HOMES = {
     "Listing": "resources.listing",
     "OAuthFlow": "oauth",
     "Poller": "polling.poller",
-    "Progress": "transport.files.progress",
+    "Progress": "transport.files.body",
     "Secret": "secret",
     "SplitActivity": "activities.split",
     "State": "polling.job",

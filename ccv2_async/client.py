@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
 from ccv2_async.activities.status import ACTIVITY
-from ccv2_async.client_options import find_wrong_option
+from ccv2_async.client_options import checked_origin, find_wrong_option
 from ccv2_async.clock import SystemClock
 from ccv2_async.errors import ClientClosed, InvalidField, TokenError, UsageError
 from ccv2_async.models.arguments import checked_id, checked_seconds
@@ -21,7 +21,6 @@ from ccv2_async.resources.library import Library
 from ccv2_async.secret import Secret
 from ccv2_async.transport.calls.call import Timeouts
 from ccv2_async.transport.calls.credentials import Credentials
-from ccv2_async.transport.calls.origin import checked_origin
 from ccv2_async.transport.calls.outage import OUTAGE_TIMEOUT
 from ccv2_async.transport.calls.session import Session
 from ccv2_async.transport.files.threads import FileThreads

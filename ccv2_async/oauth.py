@@ -19,14 +19,13 @@ import attrs
 import httpx
 
 from ccv2_async import errors
-from ccv2_async.client_options import find_wrong_option
+from ccv2_async.client_options import checked_origin, find_wrong_option
 from ccv2_async.models.convert import decode
 from ccv2_async.models.oauth import AccessToken, TokenInfo
 from ccv2_async.models.validation import is_text
 from ccv2_async.secret import Secret
 from ccv2_async.transport.calls import answers
 from ccv2_async.transport.calls.credentials import Redacting
-from ccv2_async.transport.calls.origin import checked_origin
 from ccv2_async.transport.http.clients import users_engine
 from ccv2_async.transport.http.engine import open_engine
 from ccv2_async.transport.http.protocol import NothingSent

@@ -18,8 +18,8 @@ import anyio
 
 from ccv2_async import errors
 from ccv2_async.models import ActivityStatus, ActivityType
+from ccv2_async.text import one_line
 from ccv2_async.transport.calls.deadline import current
-from ccv2_async.transport.files.names import printable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -166,7 +166,7 @@ class PartialFile:
     def __init__(self, path: str) -> None:
         # A link keeps pointing where it points: what it points at is replaced.
         self._path = Path(os.path.realpath(path))
-        self._shown = printable(path)
+        self._shown = one_line(path)
         self._lock = threading.Lock()
         # Without the other's name, which may be as long as names can be.
         self._temporary = self._path.with_name(f".ccv2-{secrets.token_hex(6)}.part")

@@ -11,8 +11,8 @@ from ccv2_async.activities.split import BulkPoller, Part, SplitJobs
 from ccv2_async.activities.status import ACTIVITY
 from ccv2_async.models import Activity
 from ccv2_async.polling.watchers import Until
+from ccv2_async.transport.calls.answers import is_id, job_id
 from ccv2_async.transport.calls.call import UPLOAD_DEADLINE, Call, parsed
-from ccv2_async.transport.calls.links import is_id, job_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

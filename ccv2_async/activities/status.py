@@ -10,8 +10,8 @@ from ccv2_async.models.activities import ACTIVITY_OUTCOMES, Activity, activity_o
 from ccv2_async.models.base import Outcome
 from ccv2_async.models.convert import BadRow
 from ccv2_async.polling.job import HOLE, LONGEST_WORD, UNTOLD, JobKind, Row, rows_of
+from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import Call
-from ccv2_async.transport.calls.links import segment
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.quota.budget import Lane
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from ccv2_async.errors import JobError
-    from ccv2_async.transport.calls.links import JobKindName
+    from ccv2_async.transport.calls.answers import JobKindName
     from ccv2_async.transport.calls.session import Session
 
 T = TypeVar("T")

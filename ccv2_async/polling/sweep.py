@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from ccv2_async.polling.job import JobKind, Row
-    from ccv2_async.transport.calls.links import JobKindName
+    from ccv2_async.transport.calls.answers import JobKindName
     from ccv2_async.transport.calls.session import Session
 
 logger: logging.Logger = logging.getLogger("ccv2_async.polling")

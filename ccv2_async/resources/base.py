@@ -11,8 +11,8 @@ from ccv2_async.models.arguments import checked_changes, checked_id, checked_lim
 from ccv2_async.models.convert import encode_body
 from ccv2_async.models.validation import check
 from ccv2_async.resources.listing import Listing, checked_on_bad_row, good_rows
+from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import Call, parsed
-from ccv2_async.transport.calls.links import segment
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.body import BytesBody
 

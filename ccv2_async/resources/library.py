@@ -35,8 +35,8 @@ from ccv2_async.models.library import (
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.resources.base import Resource, path_to, result_of
 from ccv2_async.resources.listing import checked_on_bad_row, good_rows
+from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import MAX_STATUS_ANSWER, UPLOAD_DEADLINE, Call
-from ccv2_async.transport.calls.links import segment
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.quota.budget import Lane, checked_lane
 from ccv2_async.uploads.prepare import prepare
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from ccv2_async.polling.sweep import Sweep
     from ccv2_async.resources.listing import Listing, OnBadRow
     from ccv2_async.transport.calls.session import Session
-    from ccv2_async.transport.files.progress import ProgressCallback
+    from ccv2_async.transport.files.body import ProgressCallback
     from ccv2_async.transport.files.sources import FileInput
     from ccv2_async.uploads.prepare import OnAmbiguous, OnDuplicate
     from ccv2_async.uploads.uploader import Uploader

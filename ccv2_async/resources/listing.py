@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeAlias, Ty
 from ccv2_async.errors import InvalidField, PaginationError, UnreadableRow, UsageError
 from ccv2_async.models.convert import BadRow
 from ccv2_async.models.validation import is_whole
+from ccv2_async.transport.calls.answers import cursor
 from ccv2_async.transport.calls.call import Call
-from ccv2_async.transport.calls.links import cursor
 from ccv2_async.transport.calls.retry import Effect
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from ccv2_async.transport.quota.budget import Lane
 from ccv2_async.uploads.compare import DigestedSource
 
 if TYPE_CHECKING:
+    from ccv2_async.transport.files.body import ProgressCallback
     from ccv2_async.transport.files.multipart import MultipartLayout
-    from ccv2_async.transport.files.progress import ProgressCallback
     from ccv2_async.transport.files.sources import FileInput, Source
 
 OnAmbiguous = Literal["look", "raise"]

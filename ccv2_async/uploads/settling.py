@@ -21,8 +21,8 @@ from ccv2_async.models.base import Outcome
 from ccv2_async.models.library import ROOT_FOLDER_IDS, file_outcome
 from ccv2_async.observe import DuplicateUpload
 from ccv2_async.polling.poller import UploadPoller
+from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import Call
-from ccv2_async.transport.calls.links import segment
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.uploads.compare import compare
 from ccv2_async.uploads.folder_looks import ROWS, FolderLooks

@@ -14,9 +14,9 @@ import attrs
 
 from ccv2_async import errors
 from ccv2_async.transport.calls import deadline
+from ccv2_async.transport.calls.answers import job_id
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.deadline import Deadline
-from ccv2_async.transport.calls.links import job_id
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.body import MultipartBody
 from ccv2_async.transport.files.multipart import boundary_from

@@ -1,8 +1,14 @@
-"""Reading what the service answered: error bodies in every shape, and what they mean. Pure."""
+"""Read what the service answered: errors, the ids of jobs, and cursors. Pure.
+
+A URL that the service shows is read only for the id or the cursor in it. What is then asked for is
+our own path at the configured origin, so that no answer can send the credentials elsewhere.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import orjson
 
@@ -53,6 +59,16 @@ _LATER = " Try again later."
 
 MAX_REFUSAL = 256 * 1024
 """The largest answer in bytes, unpacked, that is read when the service refuses a call."""
+
+JobKindName = Literal["upload", "activity"]
+
+_FORMS: dict[JobKindName, re.Pattern[str]] = {
+    # "uploadstatus" is a path, and no id where the id behind it is missing.
+    "upload": re.compile(r"(?:^|/)library/files/(?:uploadstatus/)?(?!uploadstatus/*\Z)([^/]+)/*\Z"),
+    "activity": re.compile(r"(?:^|/)activities/([^/]+)/*\Z"),
+}
+# Ids of every fixture are digits, base-36, UUIDs or base64url; commas would join two of them.
+_ID = re.compile(r"[A-Za-z0-9_=~.+-]{1,128}\Z")
 
 MAX_ERRORS = 20
 MAX_TEXT = 300
@@ -176,3 +192,55 @@ def refusal(
 def without_advice(error: errors.ConstantContactError) -> str:
     """The error's message, for where trying again is not what comes next."""
     return error.message.removesuffix(_LATER)
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` can be an id: short, printable, nothing that could leave its path segment."""
+    return bool(_ID.match(text)) and not set(text) <= {"."}
+
+
+def job_id(kind: JobKindName, location: str | None, id_header: str | None = None) -> str | None:
+    """The id of the job that an answer started, or None when the answer names none.
+
+    The Location is asked first, then the Id header. The Location may be absolute (on any host),
+    relative, the form of the status call, or carry a query; only its last segment counts, and
+    only below a path that belongs to this kind of job.
+
+    Source: upload and bulk activity pages; the official SDKs read one header or the other.
+    """
+    if location is not None and len(location) <= 4096:
+        try:
+            path = urlsplit(location.strip()).path
+        except ValueError:
+            path = ""
+        found = _FORMS[kind].search(path)
+        if found:
+            candidate = unquote(found.group(1))
+            if is_id(candidate):
+                return candidate
+    if id_header is not None and is_id(id_header.strip()):
+        return id_header.strip()
+    return None
+
+
+def cursor(next_link: str | None) -> str | None:
+    """The opaque cursor of a `next_link`, decoded once; None on the last page.
+
+    Raises:
+        ValueError: The link carries no cursor.
+    """
+    if not next_link:
+        return None
+    try:
+        query = urlsplit(next_link).query
+    except ValueError:
+        query = ""
+    for name, value in parse_qsl(query):
+        if name == "next" and value:
+            return value
+    raise ValueError("no cursor")
+
+
+def segment(value: str) -> str:
+    """One path segment, percent-encoded; commas stay, as ids are joined with literal commas."""
+    return quote(value, safe=",~")

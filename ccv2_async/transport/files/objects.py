@@ -12,7 +12,8 @@ from weakref import WeakValueDictionary
 import anyio
 
 from ccv2_async.errors import FileChanged, FileRefused, InvalidField, SourceConsumed
-from ccv2_async.transport.files.names import last_part, printable
+from ccv2_async.text import one_line
+from ccv2_async.transport.files.reading import last_part
 from ccv2_async.transport.files.threads import WHOLE_FILE_LIMIT
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class FileObjectSource:
         self._length = length
         path = path_of(file)
         self.filename: str | None = last_part(path) if path else None
-        self.name: str = printable(name or path or "file object")
+        self.name: str = one_line(name or path or "file object")
 
     @property
     def repeatable(self) -> bool:

@@ -14,6 +14,7 @@ import io
 import os
 import stat
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiofiles.threadpool
@@ -25,7 +26,16 @@ from ccv2_async.transport.files.threads import WHOLE_FILE_LIMIT
 if TYPE_CHECKING:
     from ccv2_async.transport.files.threads import FileThreads
 
-__all__ = ["CheckedFile", "FileState", "OpenFile", "Opened", "measure", "open_and_read", "state_of"]
+__all__ = [
+    "CheckedFile",
+    "FileState",
+    "OpenFile",
+    "Opened",
+    "last_part",
+    "measure",
+    "open_and_read",
+    "state_of",
+]
 
 # How long a cancelled upload waits for its file to be closed; a disk that hangs is left behind.
 _CLOSING_SECONDS = 1.0
@@ -187,6 +197,12 @@ class OpenFile:
                 pending.add(closing)
         if pending:
             await asyncio.wait(pending, timeout=_CLOSING_SECONDS)
+
+
+def last_part(path: str) -> str:
+    """Return the file's own name, without its directory."""
+    last = os.path.basename(path)  # noqa: PTH119  # making a Path takes ten times as long
+    return last if last not in {"", "."} else Path(path).name
 
 
 def measure(path: str, label: str, roots: tuple[str, ...] = ()) -> int:

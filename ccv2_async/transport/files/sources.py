@@ -20,9 +20,9 @@ from ccv2_async.errors import (
     SourceConsumed,
     UsageError,
 )
-from ccv2_async.transport.files.names import last_part, printable
+from ccv2_async.text import one_line
 from ccv2_async.transport.files.objects import BinaryFile, FileObjectSource, is_file_object
-from ccv2_async.transport.files.reading import OpenFile, measure, open_and_read, state_of
+from ccv2_async.transport.files.reading import OpenFile, last_part, measure, open_and_read, state_of
 from ccv2_async.transport.files.threads import WHOLE_FILE_LIMIT
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class BytesSource:
 
     def __init__(self, content: bytes, *, name: str | None = None) -> None:
         self.content = content
-        self.name: str = printable(name or f"{len(content)} bytes")
+        self.name: str = one_line(name or f"{len(content)} bytes")
 
     async def prepare(self, threads: FileThreads) -> int:  # noqa: ARG002  # no file work here
         """The number of bytes."""
@@ -156,7 +156,7 @@ class PathSource:
 
     def __init__(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
         self.path: str = os.fspath(path)
-        self.name: str = printable(name or self.path)
+        self.name: str = one_line(name or self.path)
         self.filename: str | None = last_part(self.path)
         self._first_seen: FileState | None = None
 
@@ -227,7 +227,7 @@ class StreamSource:
         name: str | None = None,
     ) -> None:
         self.length = length
-        self.name: str = printable(name or "stream")
+        self.name: str = one_line(name or "stream")
         self._factory: StreamFactory | None = None
         self._stream: StreamInput | None = None
         self._begun = False

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 from ccv2_async.errors import FileRefused, InvalidField
-from ccv2_async.transport.files.names import printable
+from ccv2_async.text import one_line
 from ccv2_async.transport.files.objects import path_of
 from ccv2_async.uploads.many.folders import check_names
 
@@ -214,7 +214,7 @@ async def _walk(
         files, folders = await threads.run(_entries, folder, own)
     except OSError as error:
         yield (
-            FileRefused(printable(folder), f"this folder cannot be read ({error.strerror})"),
+            FileRefused(one_line(folder), f"this folder cannot be read ({error.strerror})"),
             names,
         )
         return

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ccv2_async.polling.poller import UploadPoller
     from ccv2_async.transport.calls.session import Session
-    from ccv2_async.transport.files.progress import Progress
+    from ccv2_async.transport.files.body import Progress
     from ccv2_async.uploads.many.items import FileToUpload
     from ccv2_async.uploads.many.journal import JournalEntry
     from ccv2_async.uploads.many.results import OnBulkProgress, OnFileProgress, UploadResult

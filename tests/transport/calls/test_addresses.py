@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import errors
-from ccv2_async.transport.calls.addresses import is_public
+from ccv2_async.transport.calls.download import is_public
 from tests.support.servers import serving
 
 if TYPE_CHECKING:

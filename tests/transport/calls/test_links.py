@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ccv2_async.transport.calls.links import cursor, is_id, job_id, segment
+from ccv2_async.transport.calls.answers import cursor, is_id, job_id, segment
 
 HOST = "https://api.constantcontact.com"
 

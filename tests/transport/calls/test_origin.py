@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
+from ccv2_async.client_options import checked_origin
 from ccv2_async.errors import InvalidField
-from ccv2_async.transport.calls.origin import checked_origin
 
 
 @pytest.mark.parametrize(

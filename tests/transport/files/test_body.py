@@ -12,9 +12,8 @@ from python_multipart.multipart import MultipartParser
 
 from ccv2_async.errors import ClientClosed, FileChanged, FileRefused, InvalidField, SourceConsumed
 from ccv2_async.transport.files import reading as files
-from ccv2_async.transport.files.body import BytesBody, MultipartBody
+from ccv2_async.transport.files.body import BytesBody, MultipartBody, Progress, ProgressReporter
 from ccv2_async.transport.files.multipart import FilePart, lay_out
-from ccv2_async.transport.files.progress import Progress, ProgressReporter
 from ccv2_async.transport.files.sources import BytesSource, PathSource, StreamSource
 from ccv2_async.transport.files.threads import WHOLE_FILE_LIMIT, FileThreads
 from tests.support.disk import open_below, write
