@@ -13,7 +13,7 @@ from tests.support.skips import VARIABLE
 
 ROOT = Path(__file__).parents[1]
 NEEDS_REDIS = "tests/transport/quota/test_shared.py::test_redis_never_gets_the_key"
-NEEDS_CHROMIUM = "tests/web/test_browser.py::test_a_virus_is_refused_in_plain_words"
+NEEDS_CHROMIUM = "tests/web/test_browser.py::test_a_virus_is_reported_in_plain_language"
 
 
 def without_servers(

@@ -39,7 +39,7 @@ async def broken() -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize("source", [gone, gone_later, broken])
-async def test_what_a_users_source_raises_comes_out_as_it_is_and_nothing_is_looked_for(
+async def test_errors_of_a_custom_source_are_raised_unchanged_without_settling(
     connect: Callable[..., Any], sandbox: Sandbox, source: Any
 ) -> None:
     sent: list[str] = []
@@ -54,7 +54,7 @@ async def test_what_a_users_source_raises_comes_out_as_it_is_and_nothing_is_look
     assert sent == ["upload of a.png"]
 
 
-async def test_a_source_that_takes_too_long_to_open_sent_nothing(
+async def test_a_source_that_opens_too_slowly_sends_nothing(
     connect: Callable[..., Any], sandbox: Sandbox, clock: SkippingClock
 ) -> None:
     opened = asyncio.Event()
@@ -77,7 +77,7 @@ async def test_a_source_that_takes_too_long_to_open_sent_nothing(
 
 
 @pytest.mark.parametrize("source", [gone, gone_later, broken])
-async def test_a_source_that_fails_is_one_failed_file_of_many(
+async def test_a_failing_source_fails_only_its_file(
     connect: Callable[..., Any], sandbox: Sandbox, source: Any
 ) -> None:
     client = await connect(sandbox)

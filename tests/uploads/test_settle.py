@@ -46,7 +46,7 @@ def test_only_files_with_the_same_bytes_are_adopted(
 
 
 @given(FILES, st.integers(1, 3))
-def test_a_file_that_could_be_the_upload_is_never_taken_for_absent(
+def test_a_possible_match_never_counts_as_absent(
     files: dict[str, tuple[Evidence, float]], sends: int
 ) -> None:
     finding, _ = judge(files, sends)
@@ -59,7 +59,7 @@ def judge(files: dict[str, tuple[Evidence, float]], sends: int) -> tuple[Before,
     return judge_before(evidence, {id_: at for id_, (_, at) in files.items()}, sends)
 
 
-def test_nothing_is_sent_again_before_the_settling_time_is_over() -> None:
+def test_nothing_is_resent_before_the_settling_time_is_over() -> None:
     for finding in Before:
         assert step_for(BEFORE_RESEND, finding, settled=False) is not Step.SEND_AGAIN
     assert [f for f in Before if step_for(BEFORE_RESEND, f, settled=True) is Step.SEND_AGAIN] == [
@@ -67,14 +67,14 @@ def test_nothing_is_sent_again_before_the_settling_time_is_over() -> None:
     ]
 
 
-def test_every_finding_has_a_step_that_ends_once_it_is_settled() -> None:
+def test_every_finding_leads_to_a_final_step() -> None:
     assert set(BEFORE_RESEND) == set(Before)
     assert set(AFTER_RESEND) == set(After)
     for table in (BEFORE_RESEND, AFTER_RESEND):
         assert all(settled is not Step.LOOK_AGAIN for _, settled in table.values())
 
 
-def test_of_equal_files_the_ones_from_the_time_of_sending_count() -> None:
+def test_equal_files_from_the_time_of_sending_are_preferred() -> None:
     files = {"4": (Evidence.SAME_BYTES, 50.0), "5": (Evidence.SAME_BYTES, 1.0)}
     assert judge(files, sends=1) == (Before.OURS, ("5",))
     assert judge(files, sends=2) == (Before.OURS, ("4", "5"))
@@ -83,17 +83,17 @@ def test_of_equal_files_the_ones_from_the_time_of_sending_count() -> None:
 
 
 @given(st.floats(0.0, 1000.0))
-def test_the_last_look_comes_when_the_settling_time_is_over(settle_time: float) -> None:
+def test_the_last_look_comes_at_the_end_of_the_settling_time(settle_time: float) -> None:
     delays = look_delays(settle_time)
     assert delays[-1] == settle_time
     assert list(delays) == sorted(set(delays))
 
 
-def test_ids_are_ordered_as_the_service_counts() -> None:
+def test_ids_are_ordered_numerically() -> None:
     assert in_order(["1000", "999", "1001"]) == ("999", "1000", "1001")
 
 
-def test_distance_in_time_is_zero_inside_the_window_and_without_a_date() -> None:
+def test_the_time_distance_is_zero_in_the_window_or_without_a_date() -> None:
     window = Window(since=100.0, until=110.0, reach=50.0)
 
     def at(seconds: float) -> LibraryFile:
@@ -115,7 +115,7 @@ def test_distance_in_time_is_zero_inside_the_window_and_without_a_date() -> None
         ("b.pdf", 3, 3, False),
     ],
 )
-def test_name_and_size_choose_the_files_to_compare(
+def test_name_and_size_select_the_files_to_compare(
     name: str, size: int | None, sent: int | None, possible: bool
 ) -> None:
     assert could_be(LibraryFile("1", name, size=size), "a.pdf", sent) is possible
@@ -124,7 +124,7 @@ def test_name_and_size_choose_the_files_to_compare(
 @pytest.mark.parametrize("sent", ["NFC", "NFD"])
 @pytest.mark.parametrize("stored", ["NFC", "NFD"])
 @pytest.mark.parametrize("name", ["Menü.pdf", "é(1).png", "Å.gif"])
-def test_a_name_is_the_same_in_either_unicode_form(sent: str, stored: str, name: str) -> None:
+def test_names_are_equal_in_either_unicode_form(sent: str, stored: str, name: str) -> None:
     normal = unicodedata.normalize
     assert same_name(normal(sent, name), normal(stored, name))  # type: ignore[arg-type]  # a form
 
@@ -150,7 +150,7 @@ def test_a_name_may_have_been_numbered_by_the_service(sent: str, found: str, sam
     assert same_name(sent, found) is same
 
 
-def test_fewer_copies_than_were_sent_are_adopted_once_it_is_settled() -> None:
+def test_fewer_copies_than_were_sent_are_adopted_at_the_end_of_settling() -> None:
     files = {"4": (Evidence.SAME_BYTES, 0.0)}
     assert judge(files, sends=2) == (Before.FEWER, ("4",))
     assert step_for(BEFORE_RESEND, Before.FEWER, settled=False) is Step.LOOK_AGAIN

@@ -46,7 +46,7 @@ def looks(sandbox: Sandbox) -> int:
 
 
 @pytest.mark.parametrize("kind", ["lose_answer", "cut_answer"])
-async def test_an_upload_that_arrived_is_adopted(
+async def test_a_lost_upload_that_arrived_is_adopted(
     connect: Callable[..., Any], sandbox: Sandbox, kind: Any
 ) -> None:
     cc = await connect(sandbox)
@@ -71,7 +71,7 @@ async def test_an_upload_into_a_folder_is_settled_there(
     assert looks(sandbox) == (1 if arrived else 4), "three before the resend, one after it"
 
 
-async def test_a_file_that_did_not_arrive_is_sent_again_after_the_settling_time(
+async def test_a_file_that_did_not_arrive_is_resent_after_the_settling_time(
     cc: ConstantContact, sandbox: Sandbox, clock: SkippingClock
 ) -> None:
     sandbox.admin.fault("reset", "POST", after_bytes=10_000_000)
@@ -82,7 +82,7 @@ async def test_a_file_that_did_not_arrive_is_sent_again_after_the_settling_time(
     assert sum(clock.slept) >= settle.SETTLE_TIME, "the listing may lag behind"
 
 
-async def test_an_upload_that_is_never_answered_is_sent_twice_at_most(
+async def test_an_upload_without_any_answer_is_sent_at_most_twice(
     cc: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("reset", "POST", after_bytes=10_000_000, times=None)
@@ -99,9 +99,7 @@ async def test_an_upload_that_is_never_answered_is_sent_twice_at_most(
     assert sandbox.admin.files() == []
 
 
-async def test_a_second_attempt_whose_answer_is_lost_is_looked_for_as_well(
-    cc: ConstantContact, sandbox: Sandbox
-) -> None:
+async def test_a_second_lost_answer_is_settled_too(cc: ConstantContact, sandbox: Sandbox) -> None:
     sandbox.admin.fault("reset", "POST", after_bytes=10_000_000)
     sandbox.admin.fault("lose_answer", "POST")
     file = await cc.library.upload(b"abc", name="menu.pdf")
@@ -109,7 +107,7 @@ async def test_a_second_attempt_whose_answer_is_lost_is_looked_for_as_well(
     assert sends(sandbox) == 2
 
 
-async def test_a_lost_upload_does_not_take_the_file_of_one_that_its_caller_gave_up(
+async def test_a_lost_upload_does_not_adopt_the_file_of_a_cancelled_one(
     cc: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("delay_answer", "POST", seconds=30)
@@ -126,7 +124,7 @@ async def test_a_lost_upload_does_not_take_the_file_of_one_that_its_caller_gave_
     assert sends(sandbox) == 3
 
 
-async def test_asked_to_raise_it_neither_looks_nor_sends_again(
+async def test_on_ambiguous_raise_neither_looks_nor_resends(
     cc: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("lose_answer", "POST")
@@ -138,7 +136,7 @@ async def test_asked_to_raise_it_neither_looks_nor_sends_again(
 @pytest.mark.parametrize(
     "kind", ["unavailable", "garbage", "null", "unauthorized", "over_ratelimit"]
 )
-async def test_when_looking_fails_the_upload_is_ambiguous(
+async def test_an_upload_is_ambiguous_if_looking_fails(
     cc: ConstantContact, sandbox: Sandbox, kind: Any
 ) -> None:
     sandbox.admin.fault("lose_answer", "POST")
@@ -149,7 +147,7 @@ async def test_when_looking_fails_the_upload_is_ambiguous(
     assert sends(sandbox) == 1
 
 
-async def test_a_stream_that_cannot_be_repeated_is_not(
+async def test_a_stream_that_cannot_be_repeated_is_not_resent(
     cc: ConstantContact, sandbox: Sandbox
 ) -> None:
     async def once() -> AsyncIterator[bytes]:
@@ -161,7 +159,7 @@ async def test_a_stream_that_cannot_be_repeated_is_not(
     assert sends(sandbox) == 1
 
 
-async def test_a_file_that_was_there_before_is_not_taken_for_it(
+async def test_a_file_that_existed_before_is_not_adopted(
     cc: ConstantContact, sandbox: Sandbox
 ) -> None:
     older = await cc.library.upload(b"abc", name="menu.pdf")
@@ -186,7 +184,9 @@ async def test_a_file_of_another_client_with_the_same_name_and_size_is_not_adopt
     assert sends(sandbox) == 2
 
 
-async def test_twins_do_not_adopt_each_others_files(cc: ConstantContact, sandbox: Sandbox) -> None:
+async def test_identical_uploads_do_not_adopt_the_files_of_each_other(
+    cc: ConstantContact, sandbox: Sandbox
+) -> None:
     sandbox.admin.fault("lose_answer", "POST", times=4)
     twins = [cc.library.upload(b"abc", name="menu.pdf") for _ in range(8)]
     files = await asyncio.gather(*twins)
@@ -226,7 +226,7 @@ async def settle_earlier(
     return (await uploader.send(upload, unsettled=unsettled)).file_id
 
 
-async def test_what_an_earlier_process_sent_is_adopted_if_it_is_there(
+async def test_an_upload_of_an_earlier_process_is_adopted_if_it_arrived(
     connect: Callable[..., Any], clock: SkippingClock
 ) -> None:
     now = clock.time()
@@ -237,7 +237,7 @@ async def test_what_an_earlier_process_sent_is_adopted_if_it_is_there(
 
 
 @pytest.mark.parametrize("options", [{"size": 4}, {"claimed": "5"}])
-async def test_what_an_earlier_process_did_not_get_through_is_sent_once(
+async def test_an_upload_of_an_earlier_process_that_did_not_arrive_is_sent_once(
     connect: Callable[..., Any], clock: SkippingClock, options: dict[str, Any]
 ) -> None:
     service = Listings([row("5", clock.time() - 9)])
@@ -251,7 +251,7 @@ async def test_what_an_earlier_process_did_not_get_through_is_sent_once(
     assert service.posts == 1
 
 
-async def test_the_ids_that_are_spoken_for_are_remembered_up_to_a_number(
+async def test_a_limited_number_of_claimed_ids_is_remembered(
     cc: ConstantContact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settling, "CLAIMED_IDS", 2)
@@ -310,7 +310,7 @@ async def settled(connect: Callable[..., Any], service: Listings, **options: Any
         return str((await cc.library.begin_upload(b"abc", name="menu.pdf")).id)
 
 
-async def test_the_services_clock_may_be_hours_from_ours(
+async def test_the_clock_of_the_service_may_be_hours_off(
     connect: Callable[..., Any], clock: SkippingClock
 ) -> None:
     for skew in (-7200.0, 7200.0):
@@ -319,7 +319,7 @@ async def test_the_services_clock_may_be_hours_from_ours(
         assert await settled(connect, service) == "5"
 
 
-async def test_without_the_services_clock_the_local_one_may_be_a_minute_off(
+async def test_without_a_date_header_the_local_clock_may_be_a_minute_off(
     connect: Callable[..., Any], clock: SkippingClock
 ) -> None:
     now = clock.time()
@@ -343,7 +343,7 @@ async def test_without_the_services_clock_the_local_one_may_be_a_minute_off(
         ({"folder_id": "-5"}, False),
     ],
 )
-async def test_what_can_be_the_upload_is_told_by_name_size_and_folder(
+async def test_candidates_are_found_by_name_size_and_folder(
     connect: Callable[..., Any], clock: SkippingClock, fields: dict[str, Any], found: bool
 ) -> None:
     service = Listings([row("5", clock.time(), **fields)])
@@ -356,11 +356,11 @@ async def test_what_can_be_the_upload_is_told_by_name_size_and_folder(
         assert service.posts == 2
 
 
-async def test_a_file_without_a_date_can_be_the_upload(connect: Callable[..., Any]) -> None:
+async def test_a_file_without_a_date_is_a_candidate(connect: Callable[..., Any]) -> None:
     assert await settled(connect, Listings([row("5", None)])) == "5"
 
 
-async def test_newer_files_in_the_way_are_paged_through(
+async def test_settling_pages_past_newer_files(
     connect: Callable[..., Any], clock: SkippingClock
 ) -> None:
     now = clock.time()
@@ -376,7 +376,7 @@ async def test_newer_files_in_the_way_are_paged_through(
     assert len(service.gets) == 2, "what is older than the upload is not asked for"
 
 
-async def test_newer_files_without_end_leave_it_ambiguous(
+async def test_an_endless_listing_leaves_the_upload_ambiguous(
     connect: Callable[..., Any], clock: SkippingClock
 ) -> None:
     newer = [row("7", clock.time(), name="other.pdf")]
@@ -386,7 +386,7 @@ async def test_newer_files_without_end_leave_it_ambiguous(
     assert service.posts == 1
 
 
-async def test_a_page_link_without_a_cursor_leaves_it_ambiguous(
+async def test_a_page_link_without_a_cursor_leaves_the_upload_ambiguous(
     connect: Callable[..., Any],
 ) -> None:
     async def serve(wire: Wire, request: Request) -> None:
@@ -402,7 +402,7 @@ async def test_a_page_link_without_a_cursor_leaves_it_ambiguous(
             await cc.library.begin_upload(b"abc", name="menu.pdf")
 
 
-async def test_the_deadline_holds_for_both_attempts_together(
+async def test_both_attempts_share_one_deadline(
     connect: Callable[..., Any], manual_clock: ManualClock
 ) -> None:
     service, stalled = Listings([]), asyncio.Event()
@@ -432,7 +432,7 @@ async def test_the_deadline_holds_for_both_attempts_together(
     ["id_only", "location_only", "relative", "other_host", "query", "status_form",
      "trailing_slash", "absurd"],
 )  # fmt: skip
-async def test_the_id_is_read_from_whatever_the_answer_names(
+async def test_the_id_is_read_from_any_part_of_the_answer(
     cc: ConstantContact, sandbox: Sandbox, variant: str
 ) -> None:
     sandbox.admin.fault("location", "POST", variant=variant)
@@ -444,15 +444,13 @@ async def test_the_id_is_read_from_whatever_the_answer_names(
     assert all(r.headers["host"] in sandbox.origin for r in sandbox.admin.requests())
 
 
-async def test_a_location_that_the_id_contradicts_goes_first(
-    cc: ConstantContact, sandbox: Sandbox
-) -> None:
+async def test_location_overrides_a_contradicting_id(cc: ConstantContact, sandbox: Sandbox) -> None:
     sandbox.admin.fault("location", "POST", variant="contradicted")
     poller = await cc.library.begin_upload(b"abc", name="menu.pdf")
     assert poller.id == f"{sandbox.admin.files()[0]['id']}9999"
 
 
-async def test_an_accepted_upload_without_an_id_is_looked_for_and_never_sent_again(
+async def test_an_accepted_upload_without_an_id_is_settled_and_never_resent(
     cc: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("location", "POST", variant="missing", times=2)
@@ -467,7 +465,7 @@ async def test_an_accepted_upload_without_an_id_is_looked_for_and_never_sent_aga
 
 
 @pytest.mark.parametrize("status", ["200 OK", "201 Created", "202 Accepted"])
-async def test_any_success_is_taken(connect: Callable[..., Any], status: str) -> None:
+async def test_any_success_status_is_accepted(connect: Callable[..., Any], status: str) -> None:
     async def serve(wire: Wire, _: Request) -> None:
         await wire.answer(status, b"", "Id: 77", json=False)
 
@@ -476,7 +474,7 @@ async def test_any_success_is_taken(connect: Callable[..., Any], status: str) ->
         assert (await cc.library.begin_upload(b"abc", name="menu.pdf")).id == "77"
 
 
-async def test_a_success_whose_body_breaks_off_is_taken_by_its_head(
+async def test_a_success_with_a_truncated_body_is_accepted_by_its_headers(
     connect: Callable[..., Any],
 ) -> None:
     async def script(wire: Wire) -> None:
@@ -493,7 +491,7 @@ async def test_a_success_whose_body_breaks_off_is_taken_by_its_head(
 # --- refused, killed
 
 
-async def test_a_413_before_the_body_is_read_is_told_at_once(
+async def test_a_413_before_the_body_is_read_raises_at_once(
     connect: Callable[..., Any], sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("too_large_early", "POST")
@@ -504,7 +502,7 @@ async def test_a_413_before_the_body_is_read_is_told_at_once(
     assert sends(sandbox) == 1
 
 
-async def test_a_413_from_a_server_that_reads_nothing_and_hangs_up_is_told_too(
+async def test_a_413_from_a_server_that_hangs_up_raises(
     connect: Callable[..., Any],
 ) -> None:
     async def script(wire: Wire) -> None:
@@ -523,7 +521,7 @@ async def test_a_413_from_a_server_that_reads_nothing_and_hangs_up_is_told_too(
         await cc.aclose()
 
 
-async def test_a_file_larger_than_the_service_accepts_is_refused_by_it(
+async def test_a_file_that_is_too_large_is_refused_by_the_service(
     cc: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.configure(max_upload_size=1000)
@@ -532,7 +530,7 @@ async def test_a_file_larger_than_the_service_accepts_is_refused_by_it(
     assert caught.value.status == 413
 
 
-async def test_a_service_that_is_killed_in_the_middle_of_an_upload(
+async def test_a_service_killed_during_an_upload_is_an_error(
     connect: Callable[..., Any], tmp_path: Path
 ) -> None:
     path = tmp_path / "large.pdf"

@@ -113,7 +113,7 @@ async def test_a_date_without_a_zone_is_not_read_as_local_time(
 
 
 @pytest.mark.parametrize("seconds", [-50.0, -5.0, 5.0, 50.0])
-async def test_the_services_two_clocks_may_differ(
+async def test_the_two_clocks_of_the_service_may_differ(
     connect: Callable[..., Any], seconds: float
 ) -> None:
     with Sandbox(mode="at_once", created_offset=seconds) as sandbox:
@@ -124,7 +124,7 @@ async def test_the_services_two_clocks_may_differ(
 
 
 @pytest.mark.parametrize("seconds", [-1800.0, -100.0, 100.0, 1800.0])
-async def test_a_file_on_a_clock_far_off_is_reported_and_not_sent_again(
+async def test_a_file_dated_by_a_wrong_clock_is_reported_and_not_resent(
     connect: Callable[..., Any], seconds: float
 ) -> None:
     with Sandbox(mode="at_once", created_offset=seconds) as sandbox:
@@ -137,7 +137,7 @@ async def test_a_file_on_a_clock_far_off_is_reported_and_not_sent_again(
 
 
 @pytest.mark.parametrize("hours", [-30, -5, 5, 30])
-async def test_a_second_copy_is_reported_by_the_clock_that_dated_both(
+async def test_a_second_copy_is_detected_by_the_clock_that_dated_both(
     connect: Callable[..., Any], hours: int
 ) -> None:
     with Sandbox(mode="at_once", created_offset=hours * 3600.0) as sandbox:
@@ -148,7 +148,7 @@ async def test_a_second_copy_is_reported_by_the_clock_that_dated_both(
         assert len(poller.duplicates) == 1
 
 
-async def test_the_local_clock_may_be_set_back_while_the_file_is_sent(
+async def test_the_local_clock_may_be_set_back_during_the_upload(
     connect: Callable[..., Any], clock: SkippingClock
 ) -> None:
     service = Service(clock.time)
@@ -182,7 +182,7 @@ async def patient() -> AsyncIterator[Callable[..., Any]]:
         await cc.aclose()
 
 
-async def test_a_listing_that_lags_is_waited_for(patient: Callable[..., Any]) -> None:
+async def test_a_lagging_listing_is_waited_for(patient: Callable[..., Any]) -> None:
     with Sandbox(mode="at_once", listing_lag=0.4) as sandbox:
         cc = await patient(sandbox, settle_time=20)
         sandbox.admin.fault("lose_answer", "POST")
@@ -191,7 +191,7 @@ async def test_a_listing_that_lags_is_waited_for(patient: Callable[..., Any]) ->
 
 
 @pytest.mark.parametrize("on_duplicate", ["report", "trash"])
-async def test_a_listing_that_lags_longer_brings_both_copies_to_light(
+async def test_a_listing_that_lags_longer_reveals_both_copies(
     patient: Callable[..., Any], on_duplicate: str
 ) -> None:
     seen: list[Any] = []
@@ -214,7 +214,7 @@ async def test_a_listing_that_lags_longer_brings_both_copies_to_light(
         assert poller.duplicates == told.duplicates == ()
 
 
-async def test_a_second_copy_that_no_listing_shows_is_told_by_its_numbered_name(
+async def test_a_second_copy_missing_from_listings_is_detected_by_its_numbered_name(
     patient: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     seen: list[Any] = []
@@ -230,7 +230,7 @@ async def test_a_second_copy_that_no_listing_shows_is_told_by_its_numbered_name(
     assert "may have been stored more than once in folder 0" in caplog.text
 
 
-async def test_a_resend_that_is_the_only_copy_is_reported_as_nothing_else(
+async def test_a_resend_that_is_the_only_copy_is_not_reported_as_a_duplicate(
     patient: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     seen: list[Any] = []
@@ -256,7 +256,7 @@ async def test_a_name_may_be_stored_in_another_unicode_form(
         assert [file["id"] for file in sandbox.admin.files()] == [poller.id]
 
 
-async def test_a_file_that_another_client_sends_meanwhile_is_not_taken_for_a_lost_one(
+async def test_a_file_of_another_client_is_not_adopted_as_a_lost_one(
     connect: Callable[..., Any], sandbox: Sandbox
 ) -> None:
     cc, other = await connect(sandbox), await connect(sandbox)
@@ -271,7 +271,7 @@ async def test_a_file_that_another_client_sends_meanwhile_is_not_taken_for_a_los
     assert {file["id"] for file in sandbox.admin.files()} == {poller.id, theirs.id}
 
 
-async def test_a_file_whose_bytes_cannot_be_fetched_is_reported_and_not_adopted(
+async def test_a_file_with_unreadable_bytes_is_reported_and_not_adopted(
     connect: Callable[..., Any], sandbox: Sandbox
 ) -> None:
     cc = await connect(sandbox)
@@ -284,7 +284,7 @@ async def test_a_file_whose_bytes_cannot_be_fetched_is_reported_and_not_adopted(
     assert posts(sandbox) == 1
 
 
-async def test_a_503_that_names_a_time_may_have_been_carried_out(
+async def test_a_503_with_retry_after_may_have_been_carried_out(
     connect: Callable[..., Any], clock: SkippingClock
 ) -> None:
     service = Service(clock.time, first=("503 Service Unavailable", "Retry-After: 0"))
@@ -293,7 +293,7 @@ async def test_a_503_that_names_a_time_may_have_been_carried_out(
     assert (poller.id, poller.duplicates) == ("8", ("7",))
 
 
-async def test_a_stream_that_is_read_once_can_be_adopted(
+async def test_an_unrepeatable_stream_can_be_adopted(
     connect: Callable[..., Any], sandbox: Sandbox
 ) -> None:
     async def once() -> AsyncIterator[bytes]:
@@ -319,7 +319,7 @@ async def test_a_file_object_that_cannot_seek_can_be_adopted(
     assert [file["id"] for file in sandbox.admin.files()] == [poller.id]
 
 
-async def test_a_file_that_is_still_processed_is_followed_until_it_can_be_compared(
+async def test_a_file_being_processed_is_followed_until_it_can_be_compared(
     connect: Callable[..., Any],
 ) -> None:
     with Sandbox(mode="looks", looks=2) as sandbox:
@@ -329,7 +329,7 @@ async def test_a_file_that_is_still_processed_is_followed_until_it_can_be_compar
         assert [stored["id"] for stored in sandbox.admin.files()] == [file.id]
 
 
-async def test_uploads_that_look_at_the_same_time_share_a_listing(
+async def test_simultaneous_looks_share_a_listing(
     connect: Callable[..., Any], sandbox: Sandbox
 ) -> None:
     cc = await connect(sandbox)
@@ -342,7 +342,7 @@ async def test_uploads_that_look_at_the_same_time_share_a_listing(
     assert len(sandbox.admin.requests("GET", "/library/files")) < 10
 
 
-async def test_looking_ends_when_the_deadline_does(patient: Callable[..., Any]) -> None:
+async def test_looking_ends_at_the_deadline(patient: Callable[..., Any]) -> None:
     with Sandbox(mode="at_once", listing_lag=100.0) as sandbox:
         cc = await patient(sandbox, settle_time=60)
         sandbox.admin.fault("lose_answer", "POST")
@@ -363,7 +363,7 @@ async def test_looking_ends_when_the_deadline_does(patient: Callable[..., Any]) 
         (None, 1),
     ],
 )
-async def test_a_row_that_cannot_be_read_counts_as_the_file_that_it_could_be(
+async def test_an_unreadable_row_counts_as_a_possible_match(
     connect: Callable[..., Any], clock: SkippingClock, bad: Any, sent: int
 ) -> None:
     service = Service(clock.time)

@@ -123,7 +123,7 @@ async def test_an_upload_ends_within_its_deadline(
         assert time.monotonic() - since < PATIENCE
 
 
-async def test_an_upload_waits_for_one_of_its_name_within_the_deadline_around_it(
+async def test_waiting_for_an_upload_of_the_same_name_respects_the_deadline(
     connect_real: Callable[..., Any],
 ) -> None:
     async with RawServer(HangingService("answer").script) as server:
@@ -137,7 +137,7 @@ async def test_an_upload_waits_for_one_of_its_name_within_the_deadline_around_it
 
 
 @pytest.mark.parametrize("stage", ["body", "answer", "look", "content", "processing"])
-async def test_a_bulk_upload_ends_within_the_deadline_around_it(
+async def test_a_bulk_upload_ends_within_its_deadline(
     tmp_path: Path, connect_real: Callable[..., Any], stage: str
 ) -> None:
     files = [tmp_path / f"{name}.pdf" for name in "abc"]
@@ -158,7 +158,7 @@ async def test_a_bulk_upload_ends_within_the_deadline_around_it(
     assert all(isinstance(result.error, errors.ConstantContactError) for result in results)
 
 
-async def test_a_lost_file_of_an_earlier_run_is_looked_for_after_a_deadline_too(
+async def test_a_lost_file_of_an_earlier_run_is_settled_after_a_deadline(
     tmp_path: Path, connect_real: Callable[..., Any]
 ) -> None:
     file, journal = tmp_path / "menu.pdf", tmp_path / "journal"

@@ -262,7 +262,7 @@ async def upload(cc: ConstantContact, owner: str, draw: random.Random) -> Outcom
 
 
 @pytest.mark.parametrize("seed", range(120))
-async def test_every_copy_is_named_and_every_success_is_there(
+async def test_every_copy_is_reported_and_every_success_is_stored(
     connect: Callable[..., Any], clock: SkippingClock, seed: int
 ) -> None:
     draw = random.Random(seed)  # noqa: S311  # faults are no secrets

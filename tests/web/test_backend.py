@@ -80,7 +80,7 @@ async def phases_until(http: httpx.AsyncClient, *ends: str) -> list[dict[str, An
     return await told(http, lambda row: row["phase"] in ends)
 
 
-async def test_a_file_is_passed_on_byte_for_byte_and_followed_to_active(site: Site) -> None:
+async def test_a_file_is_forwarded_byte_for_byte_and_followed_to_active(site: Site) -> None:
     async with visitor(site) as http:
         answer = await http.post("/uploads", params={"name": "menü.pdf"}, content=PDF)
         assert answer.status_code == 202
@@ -91,7 +91,7 @@ async def test_a_file_is_passed_on_byte_for_byte_and_followed_to_active(site: Si
     assert site.sandbox.admin.content(site.file_id("menü.pdf")) == PDF
 
 
-async def test_nothing_is_written_or_held_when_the_length_is_known(
+async def test_a_body_of_known_length_is_streamed_without_storage(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "SpooledTemporaryFile", None)
@@ -114,7 +114,7 @@ async def test_a_body_of_unknown_length_is_spooled(site: Site, size: int) -> Non
     assert site.sandbox.admin.content(site.file_id("a.pdf")) == content
 
 
-async def test_a_spooled_body_can_be_sent_once_more(site: Site) -> None:
+async def test_a_spooled_body_can_be_resent(site: Site) -> None:
     site.sandbox.admin.fault("unavailable", "POST", headers={"Retry-After": "0"})
 
     async def body() -> AsyncIterator[bytes]:
@@ -135,7 +135,7 @@ async def test_a_spooled_body_can_be_sent_once_more(site: Site) -> None:
     ],
 )
 @pytest.mark.parametrize("known", [True, False], ids=["length", "chunked"])
-async def test_what_the_library_would_refuse_is_refused_with_a_reason(  # noqa: PLR0917  # a table
+async def test_invalid_files_are_refused_with_a_reason(  # noqa: PLR0917  # a table
     serve: Serve, name: str, content: bytes, status: int, says: str, known: bool
 ) -> None:
     async def body() -> AsyncIterator[bytes]:
@@ -151,7 +151,7 @@ async def test_what_the_library_would_refuse_is_refused_with_a_reason(  # noqa: 
     assert site.uploads() == []
 
 
-async def test_a_refusal_of_the_service_reaches_the_visitor(site: Site) -> None:
+async def test_a_refusal_by_the_service_is_shown_to_the_visitor(site: Site) -> None:
     site.sandbox.admin.fault("answer", "POST", status=400, body="[]")
     async with visitor(site) as http:
         answer = await http.post("/uploads", params={"name": "a.pdf"}, content=PDF)
@@ -163,7 +163,7 @@ async def test_a_refusal_of_the_service_reaches_the_visitor(site: Site) -> None:
 @pytest.mark.parametrize(
     ("name", "says"), [("virus.png", "virus"), ("fail.pdf", "whole"), ("deleted.pdf", "process")]
 )
-async def test_what_becomes_of_a_bad_file_is_told(site: Site, name: str, says: str) -> None:
+async def test_the_outcome_of_a_bad_file_is_shown(site: Site, name: str, says: str) -> None:
     async with visitor(site) as http:
         await http.post("/uploads", params={"name": name}, content=PDF)
         seen = await phases_until(http, "refused", "active")
@@ -171,7 +171,7 @@ async def test_what_becomes_of_a_bad_file_is_told(site: Site, name: str, says: s
     assert says in seen[-1]["message"]
 
 
-async def test_visitors_see_their_own_uploads_only(site: Site) -> None:
+async def test_visitors_see_only_their_own_uploads(site: Site) -> None:
     async with visitor(site) as mine, visitor(site, "you") as yours:
         await mine.post("/uploads", params={"name": "a.pdf"}, content=PDF)
         assert [row["name"] for row in await first_list(mine)] == ["a.pdf"]
@@ -182,7 +182,7 @@ async def test_visitors_see_their_own_uploads_only(site: Site) -> None:
         assert "visitor" in (await nobody.get("/")).cookies
 
 
-async def test_neither_tokens_nor_owners_reach_the_browser(site: Site) -> None:
+async def test_tokens_and_owners_are_not_sent_to_the_browser(site: Site) -> None:
     async with visitor(site) as http:
         answer = await http.post("/uploads", params={"name": "a.pdf"}, content=PDF)
         seen = await phases_until(http, "active")
@@ -191,7 +191,7 @@ async def test_neither_tokens_nor_owners_reach_the_browser(site: Site) -> None:
         assert secret not in text
 
 
-async def test_nobody_asks_the_service_when_no_page_is_open(site: Site) -> None:
+async def test_the_service_is_not_polled_when_no_page_is_open(site: Site) -> None:
     status = "/library/files/uploadstatus/*"
     async with visitor(site) as http:
         await http.post("/uploads", params={"name": "stuck.pdf"}, content=PDF)
@@ -204,7 +204,7 @@ async def test_nobody_asks_the_service_when_no_page_is_open(site: Site) -> None:
         assert len(site.sandbox.admin.requests("GET", status)) == asked
 
 
-async def test_two_pages_cost_no_more_requests_than_one(site: Site) -> None:
+async def test_two_pages_share_status_requests(site: Site) -> None:
     async with visitor(site) as http:
         await http.post("/uploads", params={"name": "a.pdf"}, content=PDF)
         both = await asyncio.gather(phases_until(http, "active"), phases_until(http, "active"))
@@ -213,7 +213,7 @@ async def test_two_pages_cost_no_more_requests_than_one(site: Site) -> None:
     assert len(looks) == 3  # two that find it unfinished, and the last
 
 
-async def test_uploads_go_on_from_their_tokens_after_a_restart(serve: Serve) -> None:
+async def test_uploads_continue_from_their_tokens_after_a_restart(serve: Serve) -> None:
     async with serve() as site, visitor(site) as http:
         await http.post("/uploads", params={"name": "a.pdf"}, content=PDF)
     async with serve() as site, visitor(site) as http:
@@ -226,7 +226,7 @@ async def test_uploads_go_on_from_their_tokens_after_a_restart(serve: Serve) -> 
     assert len(site.sandbox.admin.requests("POST")) == 1
 
 
-async def test_a_token_of_other_credentials_is_told_not_followed(
+async def test_a_token_of_other_credentials_is_reported_and_not_followed(
     serve: Serve, tmp_path: Path
 ) -> None:
     async with serve() as site, visitor(site) as http:
@@ -238,7 +238,7 @@ async def test_a_token_of_other_credentials_is_told_not_followed(
     assert "token" in seen[-1]["message"]
 
 
-async def test_an_upload_under_way_when_the_server_died_is_shown_as_such(
+async def test_an_upload_interrupted_by_a_crash_is_shown_as_such(
     serve: Serve, tmp_path: Path
 ) -> None:
     async with Store.opened(tmp_path / "uploads.db") as store:
@@ -260,7 +260,7 @@ async def half_an_upload(site: Site) -> asyncio.StreamWriter:
     return writer
 
 
-async def test_a_browser_that_leaves_breaks_the_upload_off_and_leaves_nothing(
+async def test_a_browser_that_disconnects_aborts_its_upload(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with nothing_left(), serve() as site:
@@ -290,7 +290,7 @@ async def test_open_streams_do_not_keep_the_server_from_stopping(serve: Serve) -
     assert seen[-1]["phase"] == "processing"
 
 
-async def test_a_slow_page_gets_the_latest_news_only() -> None:
+async def test_a_slow_page_gets_only_the_latest_state() -> None:
     mailbox = Mailbox()
     upload = Upload(owner="me", name="a.pdf")
     for sent in range(1000):
@@ -321,7 +321,7 @@ async def test_a_refusal_does_not_wait_for_a_silent_sender(
     assert int(line.split()[1]) == status
 
 
-async def test_a_refusal_reaches_a_sender_that_reads_it_last(serve: Serve) -> None:
+async def test_a_refusal_reaches_a_client_that_reads_only_at_the_end(serve: Serve) -> None:
     async with serve(largest=1_000_000) as site:
         reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
         head = (

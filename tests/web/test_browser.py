@@ -171,7 +171,7 @@ async def line(site: Site) -> AsyncIterator[tuple[Line, str]]:
         yield line, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-async def test_chosen_files_become_active_while_one_watches(
+async def test_selected_files_become_active_on_the_page(
     site: Site, visitor: Visitor, tmp_path: Path
 ) -> None:
     page = await visitor.open(site.url)
@@ -193,7 +193,7 @@ async def test_chosen_files_become_active_while_one_watches(
     assert [url for url in visitor.asked if not url.startswith(local)] == []
 
 
-async def test_a_virus_is_refused_in_plain_words(
+async def test_a_virus_is_reported_in_plain_language(
     site: Site, visitor: Visitor, tmp_path: Path
 ) -> None:
     page = await visitor.open(site.url)
@@ -205,7 +205,7 @@ async def test_a_virus_is_refused_in_plain_words(
     await expect(row(page, "virus.png")).to_have_attribute("data-phase", "refused")
 
 
-async def test_dropped_files_are_sent_as_chosen_ones_are(site: Site, visitor: Visitor) -> None:
+async def test_dropped_files_are_uploaded_like_selected_ones(site: Site, visitor: Visitor) -> None:
     page = await visitor.open(site.url)
     await page.evaluate("""() => {
         const dropped = new DataTransfer();
@@ -219,7 +219,7 @@ async def test_dropped_files_are_sent_as_chosen_ones_are(site: Site, visitor: Vi
     assert site.uploads() == ["ünïcode <b>&amp;.pdf"]
 
 
-async def test_a_file_beyond_the_limit_is_not_even_sent(
+async def test_a_file_over_the_limit_is_not_sent(
     site: Site, visitor: Visitor, tmp_path: Path
 ) -> None:
     page = await visitor.open(site.url)
@@ -228,7 +228,7 @@ async def test_a_file_beyond_the_limit_is_not_even_sent(
     assert not [url for url in visitor.asked if "huge" in url]
 
 
-async def test_a_reloaded_page_goes_on_showing_states(
+async def test_a_reloaded_page_keeps_showing_states(
     site: Site, visitor: Visitor, tmp_path: Path
 ) -> None:
     page = await visitor.open(site.url)
@@ -243,7 +243,7 @@ async def test_a_reloaded_page_goes_on_showing_states(
     assert len(site.sandbox.admin.requests("POST", "/library/files")) == 2
 
 
-async def test_every_open_page_of_a_visitor_is_told_and_no_other(
+async def test_every_open_page_of_the_visitor_is_updated_and_no_other(
     site: Site, visitor: Visitor, browser: Browser
 ) -> None:
     page, second = await visitor.open(site.url), await visitor.open(site.url)
@@ -257,7 +257,7 @@ async def test_every_open_page_of_a_visitor_is_told_and_no_other(
 
 
 @pytest.mark.parametrize("leaving", ["close the page", "reload it", "press the button"])
-async def test_leaving_in_the_middle_breaks_the_upload_off(
+async def test_leaving_the_page_aborts_the_upload(
     site: Site, line: tuple[Line, str], visitor: Visitor, tmp_path: Path, leaving: str
 ) -> None:
     way, url = line
@@ -317,7 +317,7 @@ async def process(sandbox: Sandbox, database: Path, port: int) -> AsyncIterator[
         await running.communicate()
 
 
-async def test_uploads_go_on_after_the_server_was_killed_and_started_again(
+async def test_uploads_continue_after_the_server_was_killed_and_restarted(
     sandbox: Sandbox, visitor: Visitor, tmp_path: Path
 ) -> None:
     database = tmp_path / "uploads.db"
@@ -336,7 +336,7 @@ async def test_uploads_go_on_after_the_server_was_killed_and_started_again(
         await shows(page, "stuck.pdf", "Active")
 
 
-async def test_an_interrupted_server_stops_at_once_though_a_page_is_open(
+async def test_an_interrupted_server_stops_at_once_with_a_page_open(
     sandbox: Sandbox, visitor: Visitor, tmp_path: Path
 ) -> None:
     async with process(sandbox, tmp_path / "uploads.db", 0) as (running, url):

@@ -57,14 +57,14 @@ def assert_said_once(ran: subprocess.CompletedProcess[str], sentence: str) -> No
 
 
 @pytest.mark.parametrize(("variables", "sentence"), WRONG)
-def test_wrong_settings_end_the_command_with_one_sentence(
+def test_invalid_settings_end_the_command_with_one_sentence(
     variables: dict[str, str], sentence: str
 ) -> None:
     assert_said_once(run_taskiq(variables), sentence)
 
 
 @pytest.mark.parametrize(("variables", "sentence"), WRONG)
-def test_wrong_settings_end_it_with_an_error_code_when_it_limits_restarts(
+def test_invalid_settings_end_it_with_an_error_code_when_restarts_are_limited(
     variables: dict[str, str], sentence: str
 ) -> None:
     ran = run_taskiq(variables, "--max-fails", "1")
@@ -72,7 +72,7 @@ def test_wrong_settings_end_it_with_an_error_code_when_it_limits_restarts(
     assert_said_once(ran, sentence)
 
 
-def test_a_missing_key_ends_it_for_workers_in_a_module_of_the_user(tmp_path: Path) -> None:
+def test_a_missing_key_ends_workers_in_a_custom_module(tmp_path: Path) -> None:
     (tmp_path / "own_workers.py").write_text(OWN_MODULE, encoding="utf-8")
     ran = run_taskiq({"CCV2_API_KEY": ""}, broker="own_workers:broker", cwd=tmp_path)
     assert_said_once(ran, "CCV2_API_KEY")
@@ -96,9 +96,7 @@ def test_workers_wait_for_an_absent_redis_and_say_so_once(
 
 
 @pytest.mark.timeout(180)
-def test_workers_that_wait_for_redis_end_when_they_are_told_to(
-    unused_port_url: str, tmp_path: Path
-) -> None:
+def test_workers_that_wait_for_redis_can_be_stopped(unused_port_url: str, tmp_path: Path) -> None:
     with Crew({**COMPLETE, "CCV2_REDIS_URL": unused_port_url}, 2, tmp_path / "log") as crew:
         wait_until(lambda: crew.said().count("Redis does not answer") == 2, crew.said)
     assert "Traceback" not in crew.said()

@@ -95,7 +95,7 @@ async def record_of(workers: Workers, key: str) -> JobRecord:
     return record
 
 
-async def test_a_task_gives_the_token_at_once_and_a_round_records_the_outcome(
+async def test_a_task_returns_the_token_at_once_and_a_sweep_records_the_outcome(
     start: Callable[..., Any], sandbox: Sandbox, picture: Path
 ) -> None:
     sandbox.admin.configure(mode="looks", looks=1)
@@ -114,12 +114,12 @@ async def test_a_task_gives_the_token_at_once_and_a_round_records_the_outcome(
     assert (record.state, record.status, record.file_id) == (BulkState.DONE, "Active", answer["id"])
 
 
-async def test_what_a_task_returns_is_plain_json(start: Callable[..., Any], picture: Path) -> None:
+async def test_task_results_are_plain_json(start: Callable[..., Any], picture: Path) -> None:
     answer = await answer_of(await (await start()).ask_upload(picture))
     assert json.loads(json.dumps(answer)) == answer
 
 
-async def test_a_job_that_is_delivered_again_and_again_is_sent_once(
+async def test_a_redelivered_job_is_sent_once(
     start: Callable[..., Any], sandbox: Sandbox, picture: Path
 ) -> None:
     sandbox.admin.fault("delay_answer", "POST", seconds=0.2)
@@ -133,7 +133,7 @@ async def test_a_job_that_is_delivered_again_and_again_is_sent_once(
     assert len(sandbox.admin.requests("POST")) == 1
 
 
-async def test_a_file_that_is_gone_after_it_was_sent_does_not_matter(
+async def test_a_file_may_be_deleted_after_it_was_sent(
     start: Callable[..., Any], picture: Path
 ) -> None:
     workers = await start()
@@ -152,7 +152,7 @@ async def test_another_key_is_another_job(
 
 
 @pytest.mark.parametrize("arrived", [True, False])
-async def test_a_job_whose_worker_died_while_sending_is_looked_for_and_sent_once(
+async def test_a_job_whose_worker_died_while_sending_is_settled_and_sent_once(
     start: Callable[..., Any], sandbox: Sandbox, picture: Path, arrived: bool
 ) -> None:
     workers = await start()
@@ -178,7 +178,7 @@ async def test_a_job_whose_worker_died_while_sending_is_looked_for_and_sent_once
     assert [file["id"] for file in sandbox.admin.files()] == [settled.file_id]
 
 
-async def test_a_job_that_was_being_sent_and_changed_since_is_left_to_its_owner(
+async def test_a_changed_file_of_an_interrupted_job_is_left_to_its_owner(
     start: Callable[..., Any], sandbox: Sandbox, picture: Path
 ) -> None:
     workers = await start()
@@ -190,7 +190,7 @@ async def test_a_job_that_was_being_sent_and_changed_since_is_left_to_its_owner(
     assert not sandbox.admin.requests()
 
 
-async def test_twins_are_not_taken_for_each_other(
+async def test_identical_files_are_not_taken_for_each_other(
     start: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
 ) -> None:
     paths = [tmp_path / side / "twin.png" for side in ("left", "right")]
@@ -216,7 +216,7 @@ async def test_twins_are_not_taken_for_each_other(
     assert len(sandbox.admin.files()) == 2
 
 
-async def test_while_a_twin_is_under_way_the_other_is_put_off(
+async def test_a_job_is_postponed_while_an_identical_file_is_uploaded(
     start: Callable[..., Any], sandbox: Sandbox, picture: Path
 ) -> None:
     workers = await start()
@@ -232,7 +232,7 @@ async def test_while_a_twin_is_under_way_the_other_is_put_off(
     assert (await record_of(workers, record.key)).state is BulkState.ACCEPTED
 
 
-async def test_what_may_pass_is_tried_again_later_and_not_for_ever(
+async def test_temporary_failures_are_retried_later_but_not_forever(
     start: Callable[..., Any], picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The client's clock does not follow that of the workers; an hour later, a probe would be due.
@@ -251,7 +251,7 @@ async def test_what_may_pass_is_tried_again_later_and_not_for_ever(
     assert record.error_type == "ConnectFailed"
 
 
-async def test_a_job_that_is_held_back_while_the_service_is_down_is_not_given_up(
+async def test_a_job_postponed_during_an_outage_does_not_fail(
     start: Callable[..., Any], picture: Path
 ) -> None:
     workers = await start(base_url=f"http://127.0.0.1:{await unused_port()}/v2")
@@ -267,7 +267,7 @@ async def test_a_job_that_is_held_back_while_the_service_is_down_is_not_given_up
 
 
 @pytest.mark.parametrize("kind", ["lose_answer", "server_error"])
-async def test_an_upload_that_an_outage_hit_is_settled_after_it(
+async def test_an_upload_hit_by_an_outage_is_settled_afterward(
     start: Callable[..., Any],
     sandbox: Sandbox,
     picture: Path,
@@ -294,7 +294,7 @@ async def test_an_upload_that_an_outage_hit_is_settled_after_it(
 @pytest.mark.parametrize(
     "kind", ["unavailable", "server_error", "html", "reset", "lose_answer", "hang"]
 )
-async def test_after_any_outage_a_job_ends_with_its_file_there_once(  # noqa: PLR0917  # fixtures
+async def test_after_any_outage_a_job_stores_its_file_once(  # noqa: PLR0917  # fixtures
     start: Callable[..., Any],
     sandbox: Sandbox,
     picture: Path,
@@ -330,7 +330,7 @@ async def test_after_any_outage_a_job_ends_with_its_file_there_once(  # noqa: PL
     assert [file["id"] for file in sandbox.admin.files()] == [record.file_id]
 
 
-async def test_a_job_that_ran_out_of_the_days_calls_goes_on_tomorrow(
+async def test_a_job_stopped_by_the_daily_quota_continues_the_next_day(
     start: Callable[..., Any], sandbox: Sandbox, picture: Path
 ) -> None:
     sandbox.admin.fault("over_ratelimit", "POST")
@@ -344,7 +344,7 @@ async def test_a_job_that_ran_out_of_the_days_calls_goes_on_tomorrow(
     assert (await record_of(workers, asked.key)).state is BulkState.ACCEPTED
 
 
-async def test_a_refusal_is_on_record_with_its_reason(
+async def test_a_refusal_is_recorded_with_its_reason(
     start: Callable[..., Any], sandbox: Sandbox, picture: Path
 ) -> None:
     sandbox.admin.fault("inactive", "POST")
@@ -356,14 +356,14 @@ async def test_a_refusal_is_on_record_with_its_reason(
     assert [record.key for record in await workers.records(BulkState.FAILED)] == [asked.key]
 
 
-async def test_a_file_that_is_not_there_fails_alone(start: Callable[..., Any]) -> None:
+async def test_a_missing_file_fails_alone(start: Callable[..., Any]) -> None:
     workers = await start()
     answer = await answer_of(await workers.ask_upload("/nowhere/x.png"))
     assert answer["state"] == "failed"
     assert "/nowhere/x.png" in answer["error"]
 
 
-async def test_what_the_service_would_refuse_is_refused_before_it_is_on_record(
+async def test_an_invalid_job_is_refused_before_it_is_recorded(
     start: Callable[..., Any],
 ) -> None:
     workers = await start()
@@ -376,7 +376,7 @@ async def test_what_the_service_would_refuse_is_refused_before_it_is_on_record(
     assert await workers.counts() == {}
 
 
-async def test_a_stuck_job_ends_at_its_deadline_with_an_error_on_record(
+async def test_a_stuck_job_ends_at_its_deadline_with_a_recorded_error(
     start: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
 ) -> None:
     path = tmp_path / "stuck.png"
@@ -394,7 +394,7 @@ async def test_a_stuck_job_ends_at_its_deadline_with_an_error_on_record(
     assert workers._client.resume(record.token).id == record.file_id
 
 
-async def test_while_the_service_cannot_be_asked_nothing_is_given_up_too_early(
+async def test_jobs_do_not_time_out_while_the_service_cannot_be_reached(
     start: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
 ) -> None:
     path = tmp_path / "stuck.png"
@@ -410,7 +410,7 @@ async def test_while_the_service_cannot_be_asked_nothing_is_given_up_too_early(
     assert (await record_of(workers, asked.key)).state is BulkState.FAILED
 
 
-async def test_a_virus_is_recorded_as_what_it_is(start: Callable[..., Any], tmp_path: Path) -> None:
+async def test_a_virus_is_recorded_as_such(start: Callable[..., Any], tmp_path: Path) -> None:
     path = tmp_path / "virus.png"
     path.write_bytes(b"x" * 10)
     workers = await start()
@@ -426,7 +426,7 @@ async def test_a_virus_is_recorded_as_what_it_is(start: Callable[..., Any], tmp_
     )
 
 
-async def test_a_file_that_the_service_forgets_is_given_up_after_some_looks(
+async def test_a_file_that_the_service_forgets_is_lost_after_several_looks(
     start: Callable[..., Any], sandbox: Sandbox, picture: Path
 ) -> None:
     workers = await start()
@@ -440,7 +440,7 @@ async def test_a_file_that_the_service_forgets_is_given_up_after_some_looks(
     assert (await record_of(workers, asked.key)).error_type == "JobNotFound"
 
 
-async def test_a_token_of_other_credentials_ends_with_an_error_and_stops_nobody(
+async def test_a_token_of_other_credentials_fails_only_its_job(
     start: Callable[..., Any], picture: Path
 ) -> None:
     workers = await start()
@@ -475,7 +475,7 @@ async def test_two_hundred_open_jobs_cost_two_or_three_requests(
     assert await workers.counts() == {"done": 200}
 
 
-async def test_one_round_is_made_at_a_time(start: Callable[..., Any], picture: Path) -> None:
+async def test_only_one_sweep_runs_at_a_time(start: Callable[..., Any], picture: Path) -> None:
     workers = await start()
     await answer_of(await workers.ask_upload(picture))
     workers._clock.shift += 60
@@ -506,7 +506,7 @@ async def test_activities_are_started_once_and_their_counts_are_recorded(
     assert record.result["contact_count"] == 2
 
 
-async def test_an_activity_whose_arguments_are_wrong_fails_with_their_names(
+async def test_an_activity_with_invalid_arguments_fails_with_their_names(
     start: Callable[..., Any], sandbox: Sandbox
 ) -> None:
     workers = await start()
@@ -529,7 +529,7 @@ async def test_a_stuck_activity_ends_at_its_own_deadline(
     assert (await record_of(workers, asked.key)).error_type == "PollTimeout"
 
 
-async def test_jobs_in_a_file_go_on_in_the_next_process(
+async def test_jobs_in_a_file_continue_in_the_next_process(
     sandbox: Sandbox, picture: Path, tmp_path: Path
 ) -> None:
     settings = WorkerSettings(**sandbox.client_options(), store=str(tmp_path / "jobs.db"))
@@ -542,7 +542,7 @@ async def test_jobs_in_a_file_go_on_in_the_next_process(
         assert (await record_of(workers, record.key)).state is BulkState.ACCEPTED
 
 
-async def test_settled_jobs_are_told_as_they_end(sandbox: Sandbox, picture: Path) -> None:
+async def test_settled_jobs_are_reported_as_they_end(sandbox: Sandbox, picture: Path) -> None:
     settings = WorkerSettings(**sandbox.client_options(), sweep_seconds=0.1)
     async with Workers(settings) as workers:
         asked = await workers.ask_upload(picture)
@@ -555,7 +555,7 @@ async def test_workers_leave_nothing_behind(sandbox: Sandbox, picture: Path) -> 
         await answer_of(await workers.ask_upload(picture))
 
 
-async def test_a_job_that_loses_its_lock_is_broken_off(start: Callable[..., Any]) -> None:
+async def test_a_job_that_loses_its_lock_is_aborted(start: Callable[..., Any]) -> None:
     workers = await start()
     store = workers._store
     lease = Lease(store, "lock", "me", seconds=0.3, clock=SystemClock())
@@ -603,7 +603,7 @@ def job(key: str, at: float, tokens: int = 1) -> JobRecord:
     )
 
 
-def test_jobs_that_are_not_due_ride_along_in_a_request_that_is_made_anyway() -> None:
+def test_jobs_that_are_not_due_join_a_request_that_is_made_anyway() -> None:
     jobs = [job(str(n), float(n)) for n in range(300)]
     assert worth_asking(jobs, -1.0) == []
     assert len(worth_asking(jobs, 0.0)) == 100
@@ -611,14 +611,14 @@ def test_jobs_that_are_not_due_ride_along_in_a_request_that_is_made_anyway() -> 
     assert len(worth_asking(jobs, 1000.0)) == 300
 
 
-def test_a_job_in_a_long_queue_is_handed_out_anew_ever_more_rarely() -> None:
+def test_a_job_in_a_long_queue_is_redelivered_less_and_less_often() -> None:
     fresh = job("a", 0.0)
     waits = [patience(attrs.evolve(fresh, created=0.0), now, 60.0) for now in (1.0, 600.0, 6000.0)]
     assert waits == [300.0, 600.0, 6000.0]
     assert patience(attrs.evolve(fresh, state=BulkState.SENDING), 600.0, 60.0) == 60.0
 
 
-def test_the_environment_sets_everything() -> None:
+def test_every_setting_can_come_from_the_environment() -> None:
     settings = WorkerSettings.from_env(
         {
             "CCV2_API_KEY": "key",
@@ -645,12 +645,12 @@ def test_the_environment_sets_everything() -> None:
     "variables",
     [{"CCV2_SWEEP_SECONDS": "soon"}, {"CCV2_LEASE_SECONDS": "0"}, {"CCV2_RATE_PER_DAY": "1.5"}],
 )
-def test_a_setting_that_makes_no_sense_is_refused(variables: dict[str, str]) -> None:
+def test_an_invalid_setting_is_refused(variables: dict[str, str]) -> None:
     with pytest.raises(InvalidField):
         WorkerSettings.from_env(variables)
 
 
-async def test_a_second_copy_is_kept_on_record_and_named_in_the_answer(
+async def test_a_second_copy_is_recorded_and_named_in_the_result(
     start: Callable[..., Any], sandbox: Sandbox, picture: Path
 ) -> None:
     sandbox.admin.fault("lose_answer", "POST")
@@ -665,7 +665,7 @@ async def test_a_second_copy_is_kept_on_record_and_named_in_the_answer(
     assert (await record_of(workers, asked.key)).duplicates == (first,)
 
 
-async def test_a_worker_does_not_take_the_file_of_another_worker_for_its_own(
+async def test_a_worker_does_not_adopt_the_file_of_another_worker(
     start: Callable[..., Any], sandbox: Sandbox, picture: Path, tmp_path: Path
 ) -> None:
     store = str(tmp_path / "jobs.sqlite")

@@ -60,7 +60,7 @@ def everything_in(server: RedisServer) -> dict[bytes, Any]:
         return {key: reads[client.type(key)](client, key) for key in client.scan_iter()}
 
 
-async def test_what_is_asked_for_here_is_done_there_and_known_here(
+async def test_a_job_requested_in_one_process_is_done_in_another(
     redis_server: RedisServer, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     path = tmp_path / "picture.png"
@@ -103,7 +103,7 @@ async def test_outcomes_are_recorded_while_a_long_queue_is_still_being_sent(
         assert counts[BulkState.PENDING] > 20, counts
 
 
-async def test_messages_that_were_acknowledged_are_taken_out_of_redis(
+async def test_acknowledged_messages_are_removed_from_redis(
     redis_server: RedisServer, sandbox: Sandbox
 ) -> None:
     settings = settings_for(sandbox, redis_server, sweep_seconds=3600, per_second=None)
@@ -117,7 +117,7 @@ async def test_messages_that_were_acknowledged_are_taken_out_of_redis(
             assert int(client.xlen("ccv2:queue")) < 150
 
 
-def test_a_url_of_redis_that_is_none_is_refused_without_being_shown() -> None:
+def test_an_invalid_redis_url_is_refused_without_being_shown() -> None:
     with pytest.raises(UsageError, match="redis://") as caught:
         Workers(WorkerSettings(redis_url="somewhere:geheim"))
     assert "geheim" not in str(caught.value)
@@ -128,7 +128,7 @@ def test_a_url_of_redis_that_is_none_is_refused_without_being_shown() -> None:
     [({}, "CCV2_API_KEY"), ({"api_key": "geheim"}, "CCV2_ACCESS_TOKEN")],
     ids=["nothing", "key alone"],
 )
-async def test_whoever_asks_without_credentials_is_refused_at_once(
+async def test_a_request_without_credentials_is_refused_at_once(
     redis_server: RedisServer, given: dict[str, str], missing: str
 ) -> None:
     async with nothing_left():
@@ -139,7 +139,7 @@ async def test_whoever_asks_without_credentials_is_refused_at_once(
     assert everything_in(redis_server) == {}
 
 
-async def test_whoever_asks_while_redis_is_away_is_told_so(
+async def test_a_request_while_redis_is_down_says_so(
     unused_port_url: str, sandbox: Sandbox
 ) -> None:
     options = sandbox.client_options()
@@ -149,7 +149,7 @@ async def test_whoever_asks_while_redis_is_away_is_told_so(
             await office.__aenter__()
 
 
-async def test_workers_with_nothing_to_do_stop_when_they_are_told_to(
+async def test_idle_workers_can_be_stopped(
     redis_server: RedisServer, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     options = sandbox.client_options()

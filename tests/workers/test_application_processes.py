@@ -52,7 +52,7 @@ def most_in_a_second(times: Sequence[float]) -> int:
 
 
 @pytest.mark.timeout(300)  # a bound for hangs; a machine under load takes its time
-async def test_three_workers_that_get_killed_upload_every_file_once_within_one_quota(
+async def test_three_killed_workers_upload_every_file_once_within_one_quota(
     redis_server: RedisServer, tmp_path: Path
 ) -> None:
     paths = make_files(tmp_path)

@@ -96,7 +96,7 @@ def contexts_of(spans: Iterable[ReadableSpan]) -> list[list[Any]]:
     return [[link.context for link in span.links] for span in spans]
 
 
-async def test_the_hook_is_told_of_what_workers_do(guarded: Sandbox, picture: Path) -> None:
+async def test_the_event_hook_sees_what_workers_do(guarded: Sandbox, picture: Path) -> None:
     told: list[Event] = []
     settings = WorkerSettings(**guarded.client_options(), sweep_seconds=0.1)
     async with Workers(settings, on_event=told.append) as workers:
@@ -127,7 +127,7 @@ async def run_program(environment: dict[str, str], path: Path, step: str) -> Seq
     return [json.loads(line) for line in said.splitlines()]
 
 
-async def test_a_job_that_one_process_begins_and_the_next_one_ends_is_joined_by_its_token(
+async def test_a_job_started_and_ended_in_two_processes_is_linked_by_its_token(
     guarded: Sandbox, picture: Path, tmp_path: Path
 ) -> None:
     environment = {
@@ -156,7 +156,7 @@ async def test_a_job_that_one_process_begins_and_the_next_one_ends_is_joined_by_
     assert not [secret for secret in SECRETS if secret in text]
 
 
-async def test_spans_of_workers_over_redis_are_joined_too_and_hold_no_secret(
+async def test_spans_of_workers_over_redis_are_linked_and_contain_no_secret(
     redis_server: RedisServer, guarded: Sandbox, picture: Path
 ) -> None:
     sender, follower = Spans(), Spans()

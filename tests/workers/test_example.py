@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_the_example_needs_one_command_and_no_server(tmp_path: Path) -> None:
+def test_the_example_runs_with_one_command_and_no_server(tmp_path: Path) -> None:
     (tmp_path / "virus.png").write_bytes(b"not really")
     files = ["examples/files/logo.gif", str(tmp_path / "virus.png")]
     done = subprocess.run(  # noqa: S603  # our own interpreter and script
@@ -30,7 +30,7 @@ def test_the_example_needs_one_command_and_no_server(tmp_path: Path) -> None:
     assert failure.startswith("virus.png: failed")
 
 
-def test_the_example_without_credentials_says_what_is_missing_instead_of_waiting() -> None:
+def test_the_example_without_credentials_says_what_is_missing() -> None:
     done = subprocess.run(  # our own interpreter and script
         [sys.executable, "-W", "error", "examples/worker/run.py"],
         cwd=ROOT,

@@ -81,7 +81,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("kind", DAMAGED)
-async def test_the_others_are_listed_and_it_is_told_of_once(
+async def test_other_jobs_are_listed_and_an_unreadable_record_is_reported_once(
     store: JobStore, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     for key in ("a", "bad", "b"):
@@ -100,7 +100,7 @@ async def test_the_others_are_listed_and_it_is_told_of_once(
     assert not await store.add(job("bad"))
 
 
-async def test_many_of_them_hide_none_of_those_behind_them(store: JobStore) -> None:
+async def test_many_unreadable_records_do_not_hide_later_jobs(store: JobStore) -> None:
     for number in range(25):
         await store.save(job(f"{number:02}", attend_at=float(number)))
     for number in range(20):
@@ -117,7 +117,9 @@ async def test_a_record_with_fields_of_a_newer_version_is_read(store: JobStore) 
     assert attrs.evolve(found, updated=0.0) == job("bad", state="accepted", tokens=("t",))
 
 
-async def test_workers_start_and_sweep_in_spite_of_it(sandbox: Any, tmp_path: Path) -> None:
+async def test_workers_start_and_sweep_despite_an_unreadable_record(
+    sandbox: Any, tmp_path: Path
+) -> None:
     picture = tmp_path / "a.png"
     picture.write_bytes(b"\x89PNG\r\n\x1a\n")
     path = str(tmp_path / "jobs.db")

@@ -42,14 +42,14 @@ BAD = ["../secret.png", "link.png", "up/secret.png", "../outbox2/other.png", "..
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_files_inside(outbox: Path, name: str) -> None:
+def test_files_inside_the_roots_are_allowed(outbox: Path, name: str) -> None:
     path = str(outbox / name)
     assert reading.measure(path, name, (str(outbox),)) == 4
     assert reading.measure(path, name, ("/nowhere", "/")) == 4
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_files_outside(outbox: Path, name: str) -> None:
+def test_files_outside_the_roots_are_refused(outbox: Path, name: str) -> None:
     threads = FileThreads()
     threads.roots = (str(outbox),)
     with pytest.raises(errors.FileRefused, match=OUTSIDE):
@@ -60,7 +60,7 @@ def test_files_outside(outbox: Path, name: str) -> None:
 
 @pytest.mark.parametrize("swapped", ["link", "folder"])
 @pytest.mark.parametrize("has_proc", [True, False])
-def test_a_link_that_is_swapped_after_the_check(
+def test_a_link_that_is_swapped_after_the_check_is_refused(
     outbox: Path, swapped: str, has_proc: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (outbox.parent / "elsewhere").mkdir()
@@ -88,7 +88,7 @@ def test_a_link_that_is_swapped_after_the_check(
         reading.measure(str(outbox / "folder" / "deep.png"), "deep.png", (str(outbox),))
 
 
-async def test_a_bound_worker_refuses_jobs_for_other_files(sandbox: Sandbox, outbox: Path) -> None:
+async def test_a_worker_with_roots_refuses_other_files(sandbox: Sandbox, outbox: Path) -> None:
     settings: dict[str, Any] = {**sandbox.client_options(), "roots": [outbox]}
     async with Workers(WorkerSettings(**settings)) as workers:
         jobs = {name: await workers.ask_upload(outbox / name) for name in [*GOOD[:3], *BAD]}
@@ -106,7 +106,7 @@ async def test_a_bound_worker_refuses_jobs_for_other_files(sandbox: Sandbox, out
     assert len(sandbox.admin.requests("POST")) == 3
 
 
-def test_the_setting(tmp_path: Path) -> None:
+def test_the_roots_setting_is_read_from_the_environment(tmp_path: Path) -> None:
     here = tmp_path / "here"
     here.mkdir()
     (tmp_path / "link").symlink_to("here")

@@ -60,7 +60,7 @@ def job(key: str = "k", **fields: Any) -> JobRecord:
     return JobRecord(key=key, **{**given, **fields})
 
 
-async def test_a_record_comes_back_as_it_was(store: JobStore) -> None:
+async def test_a_record_round_trips(store: JobStore) -> None:
     record = job(
         state="accepted",
         tokens=("a", "b"),
@@ -86,7 +86,7 @@ async def test_a_job_is_added_once(store: JobStore) -> None:
     assert found.name == "first"
 
 
-async def test_whoever_is_cancelled_at_any_moment_leaves_the_store_fit_for_the_next(
+async def test_a_cancelled_caller_leaves_the_store_usable(
     store: JobStore,
 ) -> None:
     for turns in range(20):
@@ -99,7 +99,7 @@ async def test_whoever_is_cancelled_at_any_moment_leaves_the_store_fit_for_the_n
     assert await store.find("next-19") is not None
 
 
-async def test_only_the_holder_of_the_lock_may_write_as_such(store: JobStore) -> None:
+async def test_only_the_holder_of_a_lock_may_write_under_it(store: JobStore) -> None:
     assert not await store.save(job(), holder="me")
     assert await store.hold("lock", "me", 60)
     assert await store.save(job(), holder="me")
@@ -109,7 +109,7 @@ async def test_only_the_holder_of_the_lock_may_write_as_such(store: JobStore) ->
     assert found.name == "ä.png"
 
 
-async def test_a_lock_belongs_to_one_and_is_free_again_once_released(store: JobStore) -> None:
+async def test_a_lock_has_one_holder_and_is_free_once_released(store: JobStore) -> None:
     assert await store.hold("lock", "me", 60)
     assert not await store.hold("lock", "you", 60)
     assert not await store.renew("lock", "you", 60)
@@ -121,12 +121,12 @@ async def test_a_lock_belongs_to_one_and_is_free_again_once_released(store: JobS
     assert await store.hold("lock", "you", 60)
 
 
-async def test_of_many_who_want_a_lock_one_gets_it(store: JobStore) -> None:
+async def test_one_of_many_callers_gets_the_lock(store: JobStore) -> None:
     got = await asyncio.gather(*(store.hold("lock", f"w{n}", 60) for n in range(20)))
     assert sum(got) == 1
 
 
-async def test_a_lock_that_ran_out_is_lost_for_good(store: JobStore, now: Now) -> None:
+async def test_an_expired_lock_is_lost_for_good(store: JobStore, now: Now) -> None:
     assert await store.hold("lock", "me", 0.05)
     now.seconds += 1.0  # SQLite goes by the store's clock, Redis by its own
     while await store.is_held("lock"):  # noqa: ASYNC110  # Redis tells nobody of the end
@@ -136,7 +136,7 @@ async def test_a_lock_that_ran_out_is_lost_for_good(store: JobStore, now: Now) -
     assert await store.hold("lock", "you", 60)
 
 
-async def test_jobs_wait_in_their_lines_in_the_order_of_their_times(store: JobStore) -> None:
+async def test_jobs_are_queued_in_the_order_of_their_times(store: JobStore) -> None:
     for key, state, at in [
         ("a", "pending", 30.0),
         ("b", "sending", 10.0),
@@ -152,7 +152,7 @@ async def test_jobs_wait_in_their_lines_in_the_order_of_their_times(store: JobSt
     assert [record.key for record in await store.upcoming("follow", 1)] == ["g"]
 
 
-async def test_another_time_is_set_without_touching_the_record(store: JobStore) -> None:
+async def test_a_new_time_does_not_change_the_record(store: JobStore) -> None:
     await store.save(job("a", attend_at=10.0))
     await store.save(job("b", attend_at=20.0))
     await store.schedule("a", "send", 30.0)
@@ -164,7 +164,7 @@ async def test_another_time_is_set_without_touching_the_record(store: JobStore) 
     assert [record.attend_at for record in await store.upcoming("follow", 10)] == [5.0]
 
 
-async def test_jobs_are_counted_and_listed_by_their_states(store: JobStore, now: Now) -> None:
+async def test_jobs_are_counted_and_listed_by_state(store: JobStore, now: Now) -> None:
     for key in "abc":
         now.seconds += 1
         await store.save(job(key))
@@ -175,7 +175,7 @@ async def test_jobs_are_counted_and_listed_by_their_states(store: JobStore, now:
     assert [record.key for record in await store.listed(job().state, 1)] == ["c"]
 
 
-async def test_the_ids_of_uploads_are_known_by_what_they_could_be_taken_for(
+async def test_upload_ids_are_found_by_their_lock(
     store: JobStore,
 ) -> None:
     await store.save(job("a", state="accepted", file_id="7"))
@@ -185,9 +185,7 @@ async def test_the_ids_of_uploads_are_known_by_what_they_could_be_taken_for(
     assert sorted(await store.file_ids("lock")) == ["7", "8"]
 
 
-async def test_settled_jobs_are_forgotten_in_time_and_open_ones_never(
-    store: JobStore, now: Now
-) -> None:
+async def test_settled_jobs_expire_and_open_ones_never_do(store: JobStore, now: Now) -> None:
     await store.save(job("old", state="done"))
     await store.save(job("open", state="accepted"))
     now.seconds += KEEP + 1
@@ -196,7 +194,7 @@ async def test_settled_jobs_are_forgotten_in_time_and_open_ones_never(
     assert await store.find("open") is not None
 
 
-async def test_jobs_in_a_file_outlive_the_process_that_wrote_them(tmp_path: Path, now: Now) -> None:
+async def test_jobs_in_a_file_outlive_the_process(tmp_path: Path, now: Now) -> None:
     path = str(tmp_path / "jobs.db")
     async with SqliteStore(path, now=now, keep=None) as store:
         await store.save(job())
@@ -204,7 +202,7 @@ async def test_jobs_in_a_file_outlive_the_process_that_wrote_them(tmp_path: Path
         assert await store.find("k") is not None
 
 
-async def test_a_file_that_holds_something_else_is_refused(tmp_path: Path, now: Now) -> None:
+async def test_a_file_with_other_content_is_refused(tmp_path: Path, now: Now) -> None:
     path = tmp_path / "notes.txt"
     path.write_bytes(b"not a database at all" * 100)
     with pytest.raises(UsageError, match="not a worker job store"):
@@ -217,7 +215,7 @@ async def test_a_store_that_is_not_open_says_so(now: Now) -> None:
         await SqliteStore(IN_MEMORY, now=now, keep=None).find("k")
 
 
-async def test_redis_that_is_away_is_named_without_its_password(
+async def test_an_unreachable_redis_is_named_without_its_password(
     unused_port_url: str, now: Now
 ) -> None:
     url = unused_port_url.replace("redis://", "redis://:geheim@")
@@ -233,6 +231,6 @@ async def test_redis_that_is_away_is_named_without_its_password(
     assert "geheim" not in str(refused.value)
 
 
-async def test_fields_of_another_version_are_left_out() -> None:
+async def test_unknown_fields_of_another_version_are_left_out() -> None:
     document = job().to_json()[:-1] + b',"colour":"green"}'
     assert JobRecord.from_json(document) == job()

@@ -103,7 +103,9 @@ async def test_an_https_client_is_refused_when_it_opens(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-async def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreadable_certificate_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = file_of(b"x")(tmp_path)
     path.chmod(0)
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
@@ -117,7 +119,7 @@ async def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("variable", "make"), [(variable, make) for variable, make, _ in WRONG], ids=LABELS
 )
-async def test_http_needs_no_certificates(  # noqa: PLR0917  # parameters and fixtures
+async def test_http_works_without_certificates(  # noqa: PLR0917  # parameters and fixtures
     variable: str,
     make: Callable[[Path], Path],
     through_proxy: bool,
@@ -134,7 +136,7 @@ async def test_http_needs_no_certificates(  # noqa: PLR0917  # parameters and fi
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_through_a_proxy_https_needs_them(
+async def test_https_through_a_proxy_needs_certificates(
     scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(missing(tmp_path)))
@@ -147,7 +149,7 @@ async def test_through_a_proxy_https_needs_them(
 
 
 @pytest.mark.parametrize("proxy", [None, "http://127.0.0.1:9", "https://127.0.0.1:9"])
-async def test_a_download_over_https_needs_them_though_the_api_does_not(
+async def test_a_download_over_https_needs_certificates_even_for_an_http_api(
     proxy: str | None,
     connect: Callable[..., Any],
     sandbox: Sandbox,
@@ -163,7 +165,7 @@ async def test_a_download_over_https_needs_them_though_the_api_does_not(
     check(caught.value, "SSL_CERT_FILE", "there is no such file")
 
 
-async def test_good_certificates_in_a_file_and_in_one_of_several_directories(
+async def test_certificates_are_loaded_from_a_file_and_from_directories(
     tmp_path: Path, connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority = trustme.CA()
@@ -183,7 +185,7 @@ async def test_good_certificates_in_a_file_and_in_one_of_several_directories(
         assert await (await connect(sandbox)).account.info()
 
 
-async def test_a_changed_environment_counts_for_the_next_client(
+async def test_a_changed_environment_applies_to_the_next_client(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with ConstantContact(api_key="k", access_token="t", base_url=HTTPS):
@@ -196,7 +198,7 @@ async def test_a_changed_environment_counts_for_the_next_client(
         pass
 
 
-async def test_a_context_of_the_users_needs_no_environment(
+async def test_a_custom_ssl_context_ignores_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(missing(tmp_path)))

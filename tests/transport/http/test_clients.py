@@ -67,17 +67,17 @@ async def use(cc: ConstantContact) -> None:
         await cc.library.get_file("404404")
 
 
-async def test_the_service_is_spoken_to(connect: Callable[..., Any], sandbox: Sandbox) -> None:
+async def test_a_client_reaches_the_service(connect: Callable[..., Any], sandbox: Sandbox) -> None:
     await use(await connect(sandbox))
 
 
-async def test_tls_is_spoken(
+async def test_a_client_reaches_the_service_over_tls(
     connect: Callable[..., Any], tls_sandbox: Sandbox, trusting: ssl.SSLContext
 ) -> None:
     await use(await connect(tls_sandbox, verify=trusting))
 
 
-async def test_a_certificate_of_nobody_we_know_is_no_connection(
+async def test_an_untrusted_certificate_is_a_connection_error(
     connect: Callable[..., Any], tls_sandbox: Sandbox
 ) -> None:
     cc = await connect(tls_sandbox)
@@ -105,7 +105,9 @@ async def seen(connect: Callable[..., Any]) -> list[Request]:
     return seen
 
 
-async def test_a_request_is_signed_typed_and_never_chunked(seen: list[Request]) -> None:
+async def test_a_request_is_signed_has_a_content_type_and_is_never_chunked(
+    seen: list[Request],
+) -> None:
     for request in seen:
         assert request.headers["authorization"] == "Bearer sandbox-token"
         assert request.headers["accept"] == "application/json"
@@ -118,7 +120,7 @@ async def test_a_request_is_signed_typed_and_never_chunked(seen: list[Request]) 
     assert seen[2].target.startswith("/v2/library/files/1,2?")
 
 
-async def test_cookies_of_the_service_are_not_kept(connect: Callable[..., Any]) -> None:
+async def test_cookies_are_not_kept(connect: Callable[..., Any]) -> None:
     cookies: list[str | None] = []
 
     async def note(wire: Wire, request: Request) -> None:
@@ -153,7 +155,7 @@ async def test_a_redirect_is_never_followed(
 # --- which connections are used again
 
 
-async def test_connections_are_used_again_and_closed_with_the_client(sandbox: Sandbox) -> None:
+async def test_connections_are_reused_and_closed_with_the_client(sandbox: Sandbox) -> None:
     client = ConstantContact(**sandbox.client_options())
     async with nothing_left(), client as cc:
         for _ in range(5):
@@ -166,7 +168,7 @@ async def test_connections_are_used_again_and_closed_with_the_client(sandbox: Sa
     assert len(set(ports)) <= 8
 
 
-async def test_a_connection_is_not_used_again_unless_its_answer_was_read_to_the_end() -> None:
+async def test_a_connection_is_reused_only_if_its_answer_was_read_completely() -> None:
     async def long(wire: Wire, _: Request) -> None:
         await wire.answer(body=b"x" * 100_000)
 
@@ -184,7 +186,7 @@ async def test_a_connection_is_not_used_again_unless_its_answer_was_read_to_the_
         assert engine._idle == []
 
 
-async def test_what_comes_back_after_the_end_or_beyond_the_limit_is_closed(
+async def test_surplus_idle_connections_are_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def short(wire: Wire, _: Request) -> None:
@@ -206,7 +208,7 @@ async def test_what_comes_back_after_the_end_or_beyond_the_limit_is_closed(
         await until(lambda: server.open == 0)
 
 
-async def test_connections_that_rested_too_long_are_closed_by_the_next_call() -> None:
+async def test_connections_that_were_idle_too_long_are_closed_by_the_next_call() -> None:
     async def short(wire: Wire, _: Request) -> None:
         await wire.answer(body=b"{}")
 
@@ -223,7 +225,7 @@ async def test_connections_that_rested_too_long_are_closed_by_the_next_call() ->
         await engine.aclose()
 
 
-async def test_a_server_that_hangs_up_between_two_calls_is_connected_to_again(
+async def test_the_client_reconnects_after_the_server_closes_between_calls(
     connect: Callable[..., Any],
 ) -> None:
     async def once(wire: Wire) -> None:
@@ -238,7 +240,7 @@ async def test_a_server_that_hangs_up_between_two_calls_is_connected_to_again(
         assert server.connections == 3
 
 
-async def test_closing_a_client_ends_the_upload_that_is_under_way(
+async def test_closing_a_client_ends_a_running_upload(
     connect: Callable[..., Any],
 ) -> None:
     reached = asyncio.Event()
@@ -282,7 +284,7 @@ class Hooks:
         self.urls += [str(response.url), str(response.request.url), repr(response)]
 
 
-async def test_the_users_own_client_is_used_as_it_is_and_not_closed(
+async def test_a_custom_http_client_is_used_unchanged_and_not_closed(
     connect: Callable[..., Any], sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -303,7 +305,7 @@ async def test_the_users_own_client_is_used_as_it_is_and_not_closed(
     assert_no_secret_in(caplog)
 
 
-async def test_the_users_own_client_may_have_a_transport_that_reads_the_visible_url(
+async def test_a_custom_transport_may_read_the_url_of_the_request(
     connect: Callable[..., Any], sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -312,7 +314,9 @@ async def test_the_users_own_client_may_have_a_transport_that_reads_the_visible_
     assert_no_secret_in(caplog)
 
 
-async def test_the_users_own_client_may_answer_by_itself(connect: Callable[..., Any]) -> None:
+async def test_a_custom_http_client_may_answer_without_a_network(
+    connect: Callable[..., Any],
+) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         assert request.url.params["api_key"] == "sandbox-key"
         return httpx.Response(200, json={"image_root": request.url.path})
@@ -322,7 +326,7 @@ async def test_the_users_own_client_may_answer_by_itself(connect: Callable[..., 
         assert (await cc.library.info()).image_root == "/v2/library/info"
 
 
-async def test_the_users_own_hooks_may_read_the_answer(
+async def test_custom_event_hooks_may_read_the_answer(
     connect: Callable[..., Any], sandbox: Sandbox
 ) -> None:
     async def hook(response: httpx.Response) -> None:
@@ -354,13 +358,13 @@ async def test_a_closed_client_of_the_user_is_a_usage_error_and_nothing_is_retri
 
 
 @pytest.mark.parametrize("more", [{"proxy": "http://127.0.0.1:1"}, {"verify": False}])
-async def test_options_that_the_users_own_client_decides_are_refused(more: Any) -> None:
+async def test_options_that_a_custom_http_client_decides_are_refused(more: Any) -> None:
     async with httpx.AsyncClient() as own:
         with pytest.raises(errors.UsageError, match="http_client brings its own"):
             ConstantContact(api_key="k", access_token="t", http_client=own, **more)
 
 
-async def test_transports_that_read_the_visible_url_are_told_from_those_that_do_not() -> None:
+async def test_transports_that_read_the_request_url_are_recognized() -> None:
     async with httpx.AsyncClient(trust_env=False) as plain:
         assert not shows_visible_url(plain)
     async with httpx.AsyncClient(mounts={"http://": AiohttpTransport()}) as mounted:
@@ -370,14 +374,14 @@ async def test_transports_that_read_the_visible_url_are_told_from_those_that_do_
 # --- proxies
 
 
-async def test_a_proxy_that_is_given_is_used(
+async def test_a_given_proxy_is_used(
     connect: Callable[..., Any], sandbox: Sandbox, proxy: Proxy
 ) -> None:
     await use(await connect(sandbox, proxy=proxy.origin))
     assert any(line.startswith(f"POST {sandbox.base_url}/library/files?") for line in proxy.seen)
 
 
-async def test_tls_goes_through_a_proxy_unseen(
+async def test_tls_is_tunneled_through_a_proxy(
     connect: Callable[..., Any],
     tls_sandbox: Sandbox,
     trusting: ssl.SSLContext,
@@ -400,7 +404,7 @@ async def test_tls_goes_through_a_proxy_unseen(
     ],
 )
 @pytest.mark.parametrize("with_scheme", [True, False])
-async def test_the_environments_proxies_are_used_as_httpx_users_expect(  # noqa: PLR0917  # fixtures
+async def test_proxies_from_the_environment_are_used_as_in_httpx(  # noqa: PLR0917  # fixtures
     connect: Callable[..., Any],
     sandbox: Sandbox,
     proxy: Proxy,
@@ -423,7 +427,7 @@ async def test_the_environments_proxies_are_used_as_httpx_users_expect(  # noqa:
         assert bool(proxy.seen) is used, "as httpx itself does"
 
 
-async def test_the_environments_proxies_can_be_left_out(
+async def test_proxies_from_the_environment_can_be_ignored(
     connect: Callable[..., Any],
     sandbox: Sandbox,
     proxy: Proxy,
@@ -434,7 +438,7 @@ async def test_the_environments_proxies_can_be_left_out(
     assert proxy.seen == []
 
 
-async def test_a_tunnel_through_a_proxy_is_used_again(
+async def test_a_proxy_tunnel_is_reused(
     connect: Callable[..., Any], tls_sandbox: Sandbox, trusting: ssl.SSLContext, proxy: Proxy
 ) -> None:
     cc = await connect(tls_sandbox, proxy=proxy.origin, verify=trusting)
@@ -443,7 +447,7 @@ async def test_a_tunnel_through_a_proxy_is_used_again(
     assert proxy.connections == 1
 
 
-async def test_a_connection_to_a_proxy_is_used_again(connect: Callable[..., Any]) -> None:
+async def test_a_proxy_connection_is_reused(connect: Callable[..., Any]) -> None:
     lines: list[str] = []
 
     async def answer(wire: Wire, request: Request) -> None:
@@ -460,7 +464,7 @@ async def test_a_connection_to_a_proxy_is_used_again(connect: Callable[..., Any]
 
 
 @pytest.mark.parametrize("secure", [False, True])
-async def test_a_proxy_is_told_its_own_user_and_password_and_nobody_else_is(
+async def test_proxy_credentials_are_sent_only_to_the_proxy(
     connect: Callable[..., Any],
     tls_sandbox: Sandbox,
     trusting: ssl.SSLContext,
@@ -487,7 +491,7 @@ async def test_a_proxy_is_told_its_own_user_and_password_and_nobody_else_is(
 
 
 @pytest.mark.parametrize("secure", [False, True])
-async def test_a_refusal_is_heard_early_through_a_proxy_too(
+async def test_an_early_refusal_is_noticed_through_a_proxy(
     connect: Callable[..., Any], authority: trustme.CA, trusting: ssl.SSLContext, secure: bool
 ) -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -522,7 +526,7 @@ async def test_a_refusal_is_heard_early_through_a_proxy_too(
         b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000,
     ],
 )
-async def test_a_tunnel_that_is_not_opened_is_no_connection(
+async def test_a_refused_tunnel_is_a_connection_error(
     connect: Callable[..., Any], tls_sandbox: Sandbox, answer: bytes
 ) -> None:
     async def say(wire: Wire) -> None:
@@ -536,7 +540,7 @@ async def test_a_tunnel_that_is_not_opened_is_no_connection(
         await cc.aclose()
 
 
-async def test_a_proxy_that_only_httpx_can_use_gets_a_connection_for_each_request(
+async def test_proxies_that_only_httpx_supports_get_a_connection_per_request(
     sandbox: Sandbox, proxy: Proxy
 ) -> None:
     engine = ProxyEngine(ssl.create_default_context(), httpx.Proxy(proxy.origin))
@@ -553,7 +557,7 @@ async def test_a_proxy_that_only_httpx_can_use_gets_a_connection_for_each_reques
     assert proxy.connections == 4
 
 
-async def test_a_proxy_that_is_not_there_or_refuses_is_no_connection(
+async def test_a_missing_or_refusing_proxy_is_a_connection_error(
     connect: Callable[..., Any], sandbox: Sandbox, tls_sandbox: Sandbox
 ) -> None:
     nowhere = f"http://127.0.0.1:{await unused_port()}"
@@ -597,7 +601,7 @@ async def smuggler() -> AsyncIterator[RawServer]:
     "way",
     ["ours", "proxy", "environment", "httpx", "httpx http2", "httpx proxy", "httpx2", "aiohttp"],
 )
-async def test_what_follows_an_answer_unasked_is_never_taken_for_the_next_answer(
+async def test_data_after_an_answer_is_never_taken_for_the_next_answer(
     connect: Callable[..., Any],
     smuggler: RawServer,
     monkeypatch: pytest.MonkeyPatch,

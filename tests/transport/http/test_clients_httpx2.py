@@ -31,7 +31,7 @@ async def own() -> AsyncIterator[Any]:
         yield own
 
 
-async def test_it_is_used_as_it_is_and_not_closed(
+async def test_an_httpx2_client_is_used_unchanged_and_not_closed(
     connect: Callable[..., Any], sandbox: Sandbox, own: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -87,7 +87,7 @@ async def test_a_compressed_answer_is_read_whether_or_not_a_hook_has_read_it(
         assert (await cc.library.info()).max_upload_size_limit
 
 
-async def test_its_errors_are_judged_like_those_of_httpx(
+async def test_httpx2_errors_are_handled_like_those_of_httpx(
     connect: Callable[..., Any], sandbox: Sandbox, own: Any
 ) -> None:
     cc = await connect(http_client=own, base_url=f"http://127.0.0.1:{await unused_port()}/v2")

@@ -74,9 +74,7 @@ PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
         b"HTTP/1.1 102 Processing\r\n\r\n" * 20,
     ],
 )
-async def test_what_is_said_before_an_answer_is_not_taken_for_it(
-    engine: DirectEngine, before: bytes
-) -> None:
+async def test_informational_responses_are_skipped(engine: DirectEngine, before: bytes) -> None:
     async with serving(saying(before, PLAIN), saying(before + PLAIN), ok) as server:
         for _ in range(3):
             response = await ask(engine, request(server))
@@ -84,7 +82,7 @@ async def test_what_is_said_before_an_answer_is_not_taken_for_it(
         assert server.connections == 1
 
 
-async def test_a_change_of_protocol_that_nobody_asked_for_is_no_answer(
+async def test_an_unrequested_protocol_switch_is_an_error(
     engine: DirectEngine,
 ) -> None:
     switch = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n"
@@ -113,7 +111,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         ("HEAD", [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"], b""),
     ],
 )
-async def test_an_answer_ends_where_it_says_and_its_connection_is_used_again(
+async def test_an_answer_ends_at_its_length_and_its_connection_is_reused(
     engine: DirectEngine, method: str, answer: list[bytes], body: bytes
 ) -> None:
     async with serving(saying(*answer), ok) as server:
@@ -147,7 +145,7 @@ async def test_an_answer_without_a_length_ends_with_its_connection(
         b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}",
     ],
 )
-async def test_a_connection_that_the_service_is_about_to_close_is_closed_here_too(
+async def test_a_connection_that_the_service_will_close_is_closed(
     engine: DirectEngine, answer: bytes
 ) -> None:
     async with serving(saying(answer)) as server:
@@ -158,7 +156,7 @@ async def test_a_connection_that_the_service_is_about_to_close_is_closed_here_to
 
 
 @pytest.mark.parametrize("more", [PLAIN, b"\0", b"\r\n"])
-async def test_what_follows_an_answer_unasked_is_not_taken_for_the_next_one(
+async def test_data_after_an_answer_is_not_taken_for_the_next_one(
     engine: DirectEngine, more: bytes
 ) -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue"
@@ -168,7 +166,7 @@ async def test_what_follows_an_answer_unasked_is_not_taken_for_the_next_one(
             assert server.connections == connections
 
 
-async def test_an_answer_that_was_read_to_its_end_stays_at_its_end(
+async def test_an_answer_that_was_read_completely_stays_at_its_end(
     engine: DirectEngine,
 ) -> None:
     async with serving(ok) as server:
@@ -179,7 +177,7 @@ async def test_an_answer_that_was_read_to_its_end_stays_at_its_end(
         await response.aclose()
 
 
-async def test_an_answer_that_is_given_up_closes_its_connection(engine: DirectEngine) -> None:
+async def test_an_abandoned_answer_closes_its_connection(engine: DirectEngine) -> None:
     endless = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"
     async with serving(saying(endless, b"x" * 1000), ok) as server:
         response = await engine.send(request(server))
@@ -190,7 +188,7 @@ async def test_an_answer_that_is_given_up_closes_its_connection(engine: DirectEn
         assert server.connections == 2
 
 
-async def test_an_answer_that_was_let_go_does_not_touch_the_next_one(
+async def test_closing_an_old_answer_does_not_affect_the_next_one(
     engine: DirectEngine,
 ) -> None:
     async with serving(ok) as server:
@@ -205,7 +203,7 @@ async def test_an_answer_that_was_let_go_does_not_touch_the_next_one(
         assert server.connections == 1
 
 
-async def test_another_request_does_not_wait_for_an_answer_that_nobody_reads(
+async def test_a_request_does_not_wait_for_an_unread_answer(
     engine: DirectEngine,
 ) -> None:
     async with serving(ok) as server:
@@ -216,7 +214,7 @@ async def test_another_request_does_not_wait_for_an_answer_that_nobody_reads(
         await unread.aclose()
 
 
-async def test_a_call_that_is_cancelled_closes_its_connection(engine: DirectEngine) -> None:
+async def test_a_cancelled_call_closes_its_connection(engine: DirectEngine) -> None:
     asked = asyncio.Event()
 
     async def think(wire: Wire, _: Request) -> None:
@@ -252,7 +250,9 @@ async def test_a_call_that_is_cancelled_closes_its_connection(engine: DirectEngi
         b"HTTP/1.1 200 OK\r\nContent-Le",
     ],
 )
-async def test_an_answer_that_breaks_the_rules_is_none(engine: DirectEngine, answer: bytes) -> None:
+async def test_an_answer_that_violates_http_is_an_error(
+    engine: DirectEngine, answer: bytes
+) -> None:
     async with serving(saying(answer, then_closes=True), ok) as server:
         with pytest.raises(httpx.RemoteProtocolError):
             await ask(engine, request(server))
@@ -261,7 +261,9 @@ async def test_an_answer_that_breaks_the_rules_is_none(engine: DirectEngine, ans
 
 
 @pytest.mark.parametrize("line", [b"X: " + b"x" * 4096 + b"\r\n", b"x" * 4096])
-async def test_a_head_without_an_end_is_not_read_on(engine: DirectEngine, line: bytes) -> None:
+async def test_a_response_head_that_never_ends_is_refused(
+    engine: DirectEngine, line: bytes
+) -> None:
     written = 0
 
     async def go_on(wire: Wire, _: Request) -> None:
@@ -278,7 +280,7 @@ async def test_a_head_without_an_end_is_not_read_on(engine: DirectEngine, line: 
         assert written < 64 * 1024 * 1024
 
 
-async def test_many_small_chunks_leave_others_their_turns(engine: DirectEngine) -> None:
+async def test_many_small_chunks_do_not_block_other_tasks(engine: DirectEngine) -> None:
     turns = 0
 
     async def others() -> None:
@@ -297,7 +299,7 @@ async def test_many_small_chunks_leave_others_their_turns(engine: DirectEngine) 
     assert turns >= 100
 
 
-async def test_what_breaks_the_rules_while_a_body_is_sent_is_heard_at_once(
+async def test_an_invalid_answer_during_sending_is_noticed_at_once(
     engine: DirectEngine,
 ) -> None:
     async def nonsense(wire: Wire) -> None:
@@ -322,7 +324,7 @@ async def test_what_breaks_the_rules_while_a_body_is_sent_is_heard_at_once(
 # --- names and values
 
 
-async def test_headers_arrive_as_they_were_sent(engine: DirectEngine) -> None:
+async def test_headers_arrive_unchanged(engine: DirectEngine) -> None:
     answer = (
         b"HTTP/1.1 202 Accepted\r\nLOCATION: /files/7\r\nSet-Cookie: a=1\r\nset-cookie:b=2 \r\n"
         b"X-Empty:\r\ncontent-length: 0\r\nX-Latin: caf\xe9\r\n\r\n"
@@ -340,7 +342,7 @@ async def test_headers_arrive_as_they_were_sent(engine: DirectEngine) -> None:
     assert response.headers["location"] == "/files/7"
 
 
-async def test_a_request_goes_out_as_it_was_made(engine: DirectEngine) -> None:
+async def test_a_request_is_sent_unchanged(engine: DirectEngine) -> None:
     heads: list[bytes] = []
 
     async def note(wire: Wire) -> None:
@@ -361,7 +363,7 @@ async def test_a_request_goes_out_as_it_was_made(engine: DirectEngine) -> None:
 
 
 @pytest.mark.parametrize("content", [b"too long", b"x"])
-async def test_a_body_of_another_length_than_was_announced_is_the_callers_fault(
+async def test_a_body_of_another_length_is_an_error_of_the_caller(
     engine: DirectEngine, content: bytes
 ) -> None:
     async with serving(ok) as server:
@@ -406,7 +408,7 @@ class Upload:
 
 
 @pytest.mark.parametrize("status", REFUSALS)
-async def test_a_refusal_is_heard_while_the_service_takes_nothing(
+async def test_a_refusal_is_noticed_while_the_service_reads_nothing(
     engine: DirectEngine, status: str
 ) -> None:
     async def refuse(wire: Wire) -> None:
@@ -423,7 +425,7 @@ async def test_a_refusal_is_heard_while_the_service_takes_nothing(
 
 
 @pytest.mark.parametrize("status", REFUSALS)
-async def test_a_refusal_stops_the_sending_though_the_service_would_take_all_of_it(
+async def test_a_refusal_stops_sending_even_if_the_service_keeps_reading(
     engine: DirectEngine, status: str
 ) -> None:
     received = 0
@@ -444,7 +446,7 @@ async def test_a_refusal_stops_the_sending_though_the_service_would_take_all_of_
 
 @pytest.mark.parametrize("stall_after", [0, 1])
 @pytest.mark.parametrize("status", REFUSALS)
-async def test_a_refusal_is_heard_while_the_source_of_the_body_stalls(
+async def test_a_refusal_is_noticed_while_the_source_stalls(
     engine: DirectEngine, status: str, stall_after: int
 ) -> None:
     upload = Upload(stall_after)
@@ -461,7 +463,7 @@ async def test_a_refusal_is_heard_while_the_source_of_the_body_stalls(
         assert upload.closed
 
 
-async def test_what_the_source_raises_when_a_refusal_stops_it_does_not_hide_the_refusal(
+async def test_an_error_of_a_stopped_source_does_not_hide_the_refusal(
     engine: DirectEngine,
 ) -> None:
     async def stubborn() -> AsyncIterator[bytes]:
@@ -481,7 +483,7 @@ async def test_what_the_source_raises_when_a_refusal_stops_it_does_not_hide_the_
         assert (await ask(engine, made)).status_code == 400
 
 
-async def test_a_call_that_is_cancelled_while_a_refusal_stops_it_is_cancelled(
+async def test_a_call_can_be_cancelled_while_a_refusal_stops_it(
     engine: DirectEngine,
 ) -> None:
     answer = asyncio.Event()
@@ -511,7 +513,7 @@ async def test_a_call_that_is_cancelled_while_a_refusal_stops_it_is_cancelled(
 
 
 @pytest.mark.parametrize("end", ["reset", "close", "half-close"])
-async def test_a_refusal_is_heard_from_a_service_that_hangs_up_right_after_it(
+async def test_a_refusal_is_noticed_from_a_service_that_hangs_up_after_it(
     engine: DirectEngine, end: str
 ) -> None:
     async def refuse(wire: Wire) -> None:
@@ -531,7 +533,7 @@ async def test_a_refusal_is_heard_from_a_service_that_hangs_up_right_after_it(
 
 @pytest.mark.parametrize("stall_after", [None, 1])
 @pytest.mark.parametrize("end", ["reset", "half-close"])
-async def test_sending_stops_when_no_answer_can_come_any_more(
+async def test_sending_stops_when_the_service_has_hung_up(
     engine: DirectEngine, end: str, stall_after: int | None
 ) -> None:
     received = 0
@@ -556,7 +558,7 @@ async def test_sending_stops_when_no_answer_can_come_any_more(
 
 
 @pytest.mark.parametrize("before", ["100 Continue", "102 Processing", "103 Early Hints"])
-async def test_what_comes_before_an_answer_does_not_stop_the_sending(
+async def test_an_informational_response_does_not_stop_sending(
     engine: DirectEngine, before: str
 ) -> None:
     async def hint(wire: Wire) -> None:
@@ -589,7 +591,7 @@ async def test_an_early_success_waits_for_the_rest_of_the_body(engine: DirectEng
         assert server.connections == 1
 
 
-async def test_a_success_that_is_told_before_the_body_was_taken_is_none(
+async def test_a_success_before_the_body_was_read_is_not_a_success(
     engine: DirectEngine,
 ) -> None:
     async def pretend(wire: Wire) -> None:
@@ -606,7 +608,7 @@ async def test_a_success_that_is_told_before_the_body_was_taken_is_none(
 # --- what nobody asked for
 
 
-async def test_what_a_service_says_before_it_was_asked_is_not_taken_for_an_answer(
+async def test_data_before_a_request_is_not_taken_for_an_answer(
     engine: DirectEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = 0
@@ -634,7 +636,7 @@ async def test_what_a_service_says_before_it_was_asked_is_not_taken_for_an_answe
     assert asked == 0
 
 
-async def test_an_idle_connection_that_is_spoken_to_is_closed(engine: DirectEngine) -> None:
+async def test_an_idle_connection_that_receives_data_is_closed(engine: DirectEngine) -> None:
     speak = asyncio.Event()
 
     async def speak_later(wire: Wire) -> None:
@@ -654,7 +656,7 @@ async def test_an_idle_connection_that_is_spoken_to_is_closed(engine: DirectEngi
 
 
 @pytest.mark.parametrize("end", ["close", "reset"])
-async def test_a_request_that_was_not_begun_on_a_connection_that_was_closed_says_nothing_was_sent(
+async def test_a_request_on_a_closed_connection_says_nothing_was_sent(
     engine: DirectEngine, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     """The other side closes between the look at the connection and the first byte."""
@@ -680,7 +682,7 @@ async def test_a_request_that_was_not_begun_on_a_connection_that_was_closed_says
             await ask(engine, upload.request(server))
 
 
-async def test_a_call_that_is_cancelled_while_it_looks_at_an_idle_connection_closes_it(
+async def test_a_call_cancelled_while_checking_an_idle_connection_closes_it(
     engine: DirectEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def forever(_: SocketStream) -> None:

@@ -57,7 +57,7 @@ async def say_hello(port: int, host: str = "service.example", timeout: float | N
         stream.close()
 
 
-async def test_an_address_needs_no_name_server(resolver: Resolver) -> None:
+async def test_an_ip_address_is_not_looked_up(resolver: Resolver) -> None:
     async with RawServer(echo) as server, nothing_left():
         assert await say_hello(server.port, HOST, None) == b"hello"
     with pytest.raises(httpx.ConnectError):
@@ -77,14 +77,14 @@ async def test_the_next_address_is_tried_when_one_fails(resolver: Resolver) -> N
         assert await say_hello(server.port) == b"hello"
 
 
-async def test_the_families_take_turns() -> None:
+async def test_address_families_alternate() -> None:
     four, six = socket.AF_INET, socket.AF_INET6
     given = [(six, "a"), (six, "b"), (six, "c"), (four, "d"), (four, "e")]
     turns = [(six, "a"), (four, "d"), (six, "b"), (four, "e"), (six, "c")]
     assert list(dialing._interleaved(given)) == turns
 
 
-async def test_an_address_that_takes_long_is_not_waited_for(
+async def test_the_next_address_is_tried_while_one_is_slow(
     resolver: Resolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dialing, "_NEXT_ADDRESS_AFTER", 0.001)
@@ -111,7 +111,7 @@ def hold_up(
     monkeypatch.setattr(loop, "sock_connect", sock_connect)
 
 
-async def test_of_two_that_connect_at_once_one_is_closed(
+async def test_one_of_two_simultaneous_connections_is_closed(
     resolver: Resolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dialing, "_NEXT_ADDRESS_AFTER", 0.001)
@@ -134,7 +134,7 @@ async def test_of_two_that_connect_at_once_one_is_closed(
         assert len(connected) == 2
 
 
-async def test_a_host_without_an_address_that_answers_is_no_connection(
+async def test_a_host_where_no_address_answers_is_a_connection_error(
     resolver: Resolver,
 ) -> None:
     closed = await unused_port()
@@ -148,13 +148,13 @@ async def test_a_host_without_an_address_that_answers_is_no_connection(
             await connect(HOST, closed, timeout=5)
 
 
-async def test_a_name_that_cannot_be_one_is_no_connection() -> None:
+async def test_an_impossible_host_name_is_a_connection_error() -> None:
     with pytest.raises(httpx.ConnectError):
         await connect("a" * 64 + ".example", 80, timeout=5)
 
 
 @pytest.mark.parametrize("addresses", [1, 2])
-async def test_connecting_takes_no_longer_than_it_may(
+async def test_connecting_respects_its_timeout(
     resolver: Resolver, monkeypatch: pytest.MonkeyPatch, addresses: int
 ) -> None:
     port = await unused_port()
@@ -166,7 +166,7 @@ async def test_connecting_takes_no_longer_than_it_may(
 
 
 @pytest.mark.parametrize("addresses", [1, 2])
-async def test_connecting_can_be_cancelled_at_every_turn(
+async def test_connecting_can_be_cancelled_at_every_step(
     resolver: Resolver, addresses: int
 ) -> None:
     async with RawServer(echo) as server, nothing_left():
@@ -196,9 +196,7 @@ def no_loopback(address: str) -> None:
 
 
 @pytest.mark.parametrize("host", [HOST, "service.example"])
-async def test_an_address_that_is_refused_is_not_connected_to(
-    resolver: Resolver, host: str
-) -> None:
+async def test_a_forbidden_address_is_not_connected_to(resolver: Resolver, host: str) -> None:
     """Not even when the host has others: then its name server is not to be trusted."""
     async with RawServer(echo) as server, nothing_left():
         resolver.answers = [
@@ -210,7 +208,7 @@ async def test_an_address_that_is_refused_is_not_connected_to(
         assert server.connections == 0
 
 
-async def test_an_address_that_is_allowed_is_connected_to(resolver: Resolver) -> None:
+async def test_an_allowed_address_is_connected_to(resolver: Resolver) -> None:
     checked: list[str] = []
     async with RawServer(echo) as server, nothing_left():
         resolver.answers = [(socket.AF_INET, (HOST, server.port))] * 2
@@ -220,7 +218,7 @@ async def test_an_address_that_is_allowed_is_connected_to(resolver: Resolver) ->
             assert checked == [HOST, HOST]
 
 
-async def test_a_request_may_bring_its_own_rule_for_addresses() -> None:
+async def test_a_request_may_have_its_own_address_rule() -> None:
     from ccv2_async.transport.http.engine import DirectEngine
 
     async with RawServer(echo) as server, nothing_left():

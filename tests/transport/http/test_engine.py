@@ -59,21 +59,21 @@ def sockets() -> int:
     return sum(what.startswith("socket:") for what in descriptors().values())
 
 
-async def test_the_connection_is_used_again(engine: DirectEngine) -> None:
+async def test_the_connection_is_reused(engine: DirectEngine) -> None:
     async with serving(ok) as server:
         for _ in range(3):
             assert (await ask(engine, server.origin)).content == b"{}"
         assert server.connections == 1
 
 
-async def test_another_origin_gets_a_connection_of_its_own(engine: DirectEngine) -> None:
+async def test_another_origin_gets_its_own_connection(engine: DirectEngine) -> None:
     async with serving(ok) as one, serving(ok) as other:
         for server in (one, other, other, one):
             await ask(engine, server.origin)
         assert (one.connections, other.connections) == (1, 1)
 
 
-async def test_a_connection_that_rested_too_long_is_not_used_again() -> None:
+async def test_a_connection_that_was_idle_too_long_is_not_reused() -> None:
     async with serving(ok) as server, nothing_left():
         engine = DirectEngine(CONTEXT, -1.0)
         for _ in range(3):
@@ -82,7 +82,7 @@ async def test_a_connection_that_rested_too_long_is_not_used_again() -> None:
         await engine.aclose()
 
 
-async def test_a_connection_whose_service_hung_up_is_closed_at_once_and_made_anew() -> None:
+async def test_a_connection_closed_by_the_service_is_closed_and_replaced() -> None:
     hang_up = asyncio.Event()
 
     async def once(wire: Wire) -> None:
@@ -102,7 +102,7 @@ async def test_a_connection_whose_service_hung_up_is_closed_at_once_and_made_ane
         await engine.aclose()
 
 
-async def test_a_connection_whose_service_hung_up_unnoticed_is_not_used_again(
+async def test_a_connection_closed_unnoticed_by_the_service_is_not_reused(
     engine: DirectEngine,
 ) -> None:
     async def once(wire: Wire, _: Request) -> None:
@@ -177,7 +177,7 @@ async def reset(wire: Wire, _: Request) -> None:
         (reset, httpx.ReadError),
     ],
 )
-async def test_what_breaks_has_the_name_that_httpx_gives_it(
+async def test_failures_raise_the_exceptions_of_httpx(
     engine: DirectEngine, script: Any, error: type[httpx.TransportError]
 ) -> None:
     async with serving(script) as server:
@@ -189,7 +189,7 @@ async def test_what_breaks_has_the_name_that_httpx_gives_it(
         assert server.connections == 2
 
 
-async def test_a_body_that_is_not_taken_is_a_write_that_is_late(engine: DirectEngine) -> None:
+async def test_a_body_that_is_not_read_is_a_write_timeout(engine: DirectEngine) -> None:
     stop = asyncio.Event()
 
     async def take_nothing(wire: Wire) -> None:
@@ -202,19 +202,19 @@ async def test_a_body_that_is_not_taken_is_a_write_that_is_late(engine: DirectEn
         stop.set()
 
 
-async def test_a_request_that_is_none_is_the_callers_fault(engine: DirectEngine) -> None:
+async def test_an_invalid_request_is_an_error_of_the_caller(engine: DirectEngine) -> None:
     async with serving(ok) as server:
         request = httpx.Request("GET", server.origin, headers=[(b"X", b"two\nlines")])
         with pytest.raises(httpx.LocalProtocolError):
             await engine.send(request)
 
 
-async def test_nobody_there_is_no_connection(engine: DirectEngine) -> None:
+async def test_a_closed_port_is_a_connection_error(engine: DirectEngine) -> None:
     with pytest.raises(httpx.ConnectError) as caught:
         await ask(engine, f"http://127.0.0.1:{await unused_port()}")
     assert never_connected(caught.value)
 
 
-async def test_only_http_is_spoken(engine: DirectEngine) -> None:
+async def test_only_http_and_https_are_supported(engine: DirectEngine) -> None:
     with pytest.raises(httpx.UnsupportedProtocol, match="'ftp'"):
         await ask(engine, "ftp://127.0.0.1/file")

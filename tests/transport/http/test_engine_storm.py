@@ -49,7 +49,7 @@ async def test_after_a_storm_of_cancellations_every_call_succeeds() -> None:
         assert await storm(cc.library.info) == AFTERWARDS
 
 
-async def test_after_the_same_storm_stock_httpx_has_no_connection_left_to_give() -> None:
+async def test_plain_httpx_runs_out_of_connections_after_the_same_storm() -> None:
     """The reason why there is a free list; should httpx learn it, this test will say so."""
     limits = httpx.Limits(max_connections=5)
     async with server() as wire:

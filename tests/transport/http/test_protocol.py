@@ -56,13 +56,13 @@ async def take(theirs: socket.socket, size: int) -> bytes:
 # --- what leaves
 
 
-async def test_the_head_and_the_beginning_of_a_body_leave_together() -> None:
+async def test_the_head_and_the_first_chunk_are_sent_together() -> None:
     async with pair() as (stream, theirs):
         assert stream.start(b"head", b"x" * 20_000)
         assert theirs.recv(30_000) == b"head" + b"x" * 20_000
 
 
-async def test_whatever_its_pieces_everything_arrives_in_order() -> None:
+async def test_chunks_of_any_size_arrive_in_order() -> None:
     pieces = [bytes([n % 251]) * (n * 37 % 4001) for n in range(2000)]
     pieces[1000:1000] = [b"L" * 300_000, b"tail", b"M" * 300_000]
     async with pair() as (stream, theirs):
@@ -72,7 +72,7 @@ async def test_whatever_its_pieces_everything_arrives_in_order() -> None:
         assert await taking == b"".join(pieces)
 
 
-async def test_writing_waits_until_the_other_side_takes_it() -> None:
+async def test_writing_waits_until_the_peer_reads() -> None:
     content = b"0123456789abcdef" * (MANY // 16)
     async with pair() as (stream, theirs):
         writing = asyncio.create_task(stream.write(content, 30))
@@ -84,14 +84,14 @@ async def test_writing_waits_until_the_other_side_takes_it() -> None:
         assert await take(theirs, 20_000) == b"z" * 20_000
 
 
-async def test_a_write_that_is_not_taken_in_time_is_late() -> None:
+async def test_a_write_that_is_not_read_in_time_times_out() -> None:
     async with pair() as (stream, _):
         with pytest.raises(httpx.WriteTimeout):
             await stream.write(b"x" * MANY, 0.01)
 
 
 @pytest.mark.parametrize("direction", ["write", "read"])
-async def test_what_is_cancelled_leaves_nothing(direction: str) -> None:
+async def test_cancelled_operations_leave_nothing(direction: str) -> None:
     async with pair() as (stream, _):
         work = stream.write(b"x" * MANY, 30) if direction == "write" else stream.read(30)
         task = asyncio.create_task(work)
@@ -102,7 +102,7 @@ async def test_what_is_cancelled_leaves_nothing(direction: str) -> None:
 
 
 @pytest.mark.parametrize("size", [5, MANY])
-async def test_closing_drops_what_has_not_left(size: int) -> None:
+async def test_closing_drops_unsent_data(size: int) -> None:
     async with pair() as (stream, theirs):
         writing = asyncio.create_task(stream.write(b"x" * size, 30))
         await asyncio.sleep(0)
@@ -124,7 +124,7 @@ async def test_closing_drops_what_has_not_left(size: int) -> None:
         assert left < MANY
 
 
-async def test_closing_wakes_who_waits_for_an_answer() -> None:
+async def test_closing_wakes_a_reader() -> None:
     async with pair() as (stream, _):
         reading = asyncio.create_task(stream.read())
         await asyncio.sleep(0)
@@ -136,7 +136,7 @@ async def test_closing_wakes_who_waits_for_an_answer() -> None:
 # --- what arrives
 
 
-async def test_what_arrives_is_given_in_order_and_then_its_end() -> None:
+async def test_received_data_is_returned_in_order_and_then_the_end() -> None:
     async with pair() as (stream, theirs):
         theirs.send(b"abcdef")
         assert await stream.read() == b"abcdef"
@@ -154,7 +154,7 @@ async def test_a_half_closed_connection_can_still_be_written_to() -> None:
         assert await take(theirs, 10) == b"still here"
 
 
-async def test_more_than_is_read_stays_with_the_sender() -> None:
+async def test_unread_data_stays_with_the_sender() -> None:
     content = bytes(range(256)) * (MANY // 256)
     loop = asyncio.get_running_loop()
     async with pair() as (stream, theirs):
@@ -170,7 +170,7 @@ async def test_more_than_is_read_stays_with_the_sender() -> None:
         assert got == content
 
 
-async def test_an_answer_that_does_not_come_in_time_is_late() -> None:
+async def test_an_answer_that_does_not_arrive_in_time_times_out() -> None:
     async with pair() as (stream, theirs):
         with pytest.raises(httpx.ReadTimeout):
             await stream.read(0.001)
@@ -178,7 +178,7 @@ async def test_an_answer_that_does_not_come_in_time_is_late() -> None:
         assert await stream.read() == b"late"
 
 
-async def test_a_refusal_is_heard_after_the_service_broke_the_connection() -> None:
+async def test_a_refusal_is_read_after_the_service_reset_the_connection() -> None:
     heard = asyncio.Event()
 
     async def refuse(served: Served) -> None:
@@ -224,7 +224,7 @@ async def test_a_connection_that_breaks_before_the_answer_is_an_error() -> None:
 # --- at rest
 
 
-async def test_an_idle_connection_is_of_use_until_the_other_side_hangs_up_or_speaks() -> None:
+async def test_an_idle_connection_is_usable_until_the_peer_closes_or_sends() -> None:
     for end in (lambda s: s.close(), lambda s: s.send(b"HTTP/1.1 408"), reset):
         async with pair() as (stream, theirs):
             events: list[bool] = []
@@ -244,7 +244,7 @@ def reset(sock: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("noticed", [False, True])
-async def test_a_request_is_not_begun_with_a_service_that_has_hung_up(noticed: bool) -> None:
+async def test_a_request_is_not_started_after_the_service_hung_up(noticed: bool) -> None:
     async with pair() as (stream, theirs):
         theirs.shutdown(socket.SHUT_WR)
         if noticed:
@@ -254,7 +254,7 @@ async def test_a_request_is_not_begun_with_a_service_that_has_hung_up(noticed: b
             theirs.recv(1)
 
 
-async def test_a_first_write_that_the_system_refuses_has_sent_nothing() -> None:
+async def test_a_failed_first_write_has_sent_nothing() -> None:
     async with pair() as (stream, theirs):
         stream.is_stale = lambda: False  # type: ignore[method-assign]  # it looked just before
         theirs.close()

@@ -83,7 +83,7 @@ async def read_all(stream: SocketStream) -> bytes:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_much_goes_there_and_back(
+async def test_large_data_round_trips_over_tls(
     ours: ssl.SSLContext, theirs: ssl.SSLContext, version: ssl.TLSVersion
 ) -> None:
     theirs.maximum_version = version
@@ -105,7 +105,7 @@ async def test_much_goes_there_and_back(
         stream.close()
 
 
-async def test_a_connection_at_rest_is_of_no_use_once_the_other_side_says_farewell(
+async def test_an_idle_connection_is_unusable_after_close_notify(
     ours: ssl.SSLContext, theirs: ssl.SSLContext
 ) -> None:
     part = asyncio.Event()
@@ -123,7 +123,7 @@ async def test_a_connection_at_rest_is_of_no_use_once_the_other_side_says_farewe
         stream.close()
 
 
-async def test_an_end_without_close_notify_is_noticed(
+async def test_an_end_without_close_notify_is_detected(
     ours: ssl.SSLContext, theirs: ssl.SSLContext
 ) -> None:
     async def vanish(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -138,7 +138,9 @@ async def test_an_end_without_close_notify_is_noticed(
         stream.close()
 
 
-async def test_a_stranger_is_no_connection(theirs: ssl.SSLContext, ours: ssl.SSLContext) -> None:
+async def test_an_untrusted_server_is_a_connection_error(
+    theirs: ssl.SSLContext, ours: ssl.SSLContext
+) -> None:
     async def nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
 
@@ -166,7 +168,9 @@ async def reset(served: Served) -> None:
 
 
 @pytest.mark.parametrize("script", [answer_in_plain_text, hang_up, reset])
-async def test_who_speaks_no_tls_is_no_connection(script: Any, ours: ssl.SSLContext) -> None:
+async def test_a_server_without_tls_is_a_connection_error(
+    script: Any, ours: ssl.SSLContext
+) -> None:
     async with RawServer(script) as server, nothing_left():
         with pytest.raises(httpx.ConnectError):
             await sealed(server.port, ours)
@@ -176,13 +180,13 @@ async def say_nothing(served: Served) -> None:
     await served.reader.read()
 
 
-async def test_a_handshake_that_stalls_is_late(ours: ssl.SSLContext) -> None:
+async def test_a_stalled_handshake_times_out(ours: ssl.SSLContext) -> None:
     async with RawServer(say_nothing) as server, nothing_left():
         with pytest.raises(httpx.ConnectTimeout):
             await sealed(server.port, ours, 0.05)
 
 
-async def test_a_handshake_can_be_cancelled_at_every_turn(
+async def test_a_handshake_can_be_cancelled_at_every_step(
     ours: ssl.SSLContext, theirs: ssl.SSLContext
 ) -> None:
     async def nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -202,7 +206,7 @@ async def test_a_handshake_can_be_cancelled_at_every_turn(
     assert outcomes == {True, False}
 
 
-async def test_no_answer_in_time_is_late_and_no_harm(
+async def test_a_read_timeout_over_tls_leaves_the_connection_usable(
     ours: ssl.SSLContext, theirs: ssl.SSLContext
 ) -> None:
     asked = asyncio.Event()
@@ -221,7 +225,7 @@ async def test_no_answer_in_time_is_late_and_no_harm(
         stream.close()
 
 
-async def test_what_is_no_tls_in_the_middle_of_it_breaks_the_connection(
+async def test_invalid_tls_data_breaks_the_connection(
     ours: ssl.SSLContext, theirs: ssl.SSLContext
 ) -> None:
     async def garble(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -282,7 +286,7 @@ WITH_LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("head", [NO_LENGTH, WITH_LENGTH])
-async def test_an_answer_that_ends_with_close_notify_is_whole(
+async def test_an_answer_that_ends_with_close_notify_is_complete(
     ours: ssl.SSLContext, theirs: ssl.SSLContext, version: ssl.TLSVersion, head: bytes
 ) -> None:
     theirs.maximum_version = version
@@ -291,7 +295,7 @@ async def test_an_answer_that_ends_with_close_notify_is_whole(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_an_answer_without_a_length_that_ends_without_close_notify_is_not_whole(
+async def test_an_answer_without_length_and_close_notify_is_incomplete(
     ours: ssl.SSLContext, theirs: ssl.SSLContext, version: ssl.TLSVersion
 ) -> None:
     theirs.maximum_version = version
@@ -311,7 +315,7 @@ async def test_an_answer_with_a_length_needs_no_close_notify(
 
 @pytest.mark.parametrize("way", ["ours", "httpx", "httpx2"])
 @pytest.mark.parametrize("hook_reads", [False, True])
-async def test_an_export_that_may_be_cut_off_is_an_error_and_no_file(
+async def test_an_export_that_may_be_truncated_is_an_error_and_leaves_no_file(
     ours: ssl.SSLContext,
     theirs: ssl.SSLContext,
     tmp_path: Path,
@@ -343,7 +347,7 @@ async def test_an_export_that_may_be_cut_off_is_an_error_and_no_file(
 
 
 @pytest.mark.parametrize("status", ["400 Bad Request", "413 Payload Too Large"])
-async def test_a_refusal_is_heard_while_a_body_is_sent(
+async def test_a_refusal_is_noticed_while_a_body_is_sent(
     ours: ssl.SSLContext, theirs: ssl.SSLContext, status: str
 ) -> None:
     taken = 0
@@ -373,7 +377,7 @@ async def test_a_refusal_is_heard_while_a_body_is_sent(
         await engine.aclose()
 
 
-async def test_the_connection_is_used_again(ours: ssl.SSLContext, theirs: ssl.SSLContext) -> None:
+async def test_the_connection_is_reused(ours: ssl.SSLContext, theirs: ssl.SSLContext) -> None:
     connections = 0
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -392,7 +396,7 @@ async def test_the_connection_is_used_again(ours: ssl.SSLContext, theirs: ssl.SS
     assert connections == 1
 
 
-async def test_an_idle_connection_that_the_service_ends_is_not_used_again(
+async def test_an_idle_connection_that_the_service_closes_is_not_reused(
     ours: ssl.SSLContext, theirs: ssl.SSLContext
 ) -> None:
     connections = 0
@@ -413,7 +417,7 @@ async def test_an_idle_connection_that_the_service_ends_is_not_used_again(
         await engine.aclose()
 
 
-async def test_what_follows_an_answer_unasked_is_never_taken_for_the_next_answer(
+async def test_data_after_an_answer_is_never_taken_for_the_next_answer(
     ours: ssl.SSLContext, theirs: ssl.SSLContext
 ) -> None:
     """In a TLS record of its own, too."""

@@ -49,7 +49,7 @@ def most_in_a_second(times: Iterable[float]) -> int:
 
 
 @pytest.mark.parametrize("rate", [1, 2, 4, 10, 2.5, 3.9, 1.5, 0.5, 0.1])
-async def test_no_second_sees_more_calls_than_the_quota_from_the_start_on(
+async def test_no_second_has_more_calls_than_the_quota_from_the_start(
     manual_clock: ManualClock, rate: float
 ) -> None:
     desk = callers(manual_clock, rate)
@@ -71,7 +71,7 @@ async def test_there_is_no_burst_after_a_pause(manual_clock: ManualClock) -> Non
     assert most_in_a_second(desk.times) <= 4
 
 
-async def test_idle_time_is_not_saved_up(manual_clock: ManualClock) -> None:
+async def test_idle_time_is_not_saved(manual_clock: ManualClock) -> None:
     desk = callers(manual_clock)
     await desk.all(4)
     await manual_clock.advance(500)
@@ -79,7 +79,7 @@ async def test_idle_time_is_not_saved_up(manual_clock: ManualClock) -> None:
     assert most_in_a_second(desk.times) <= 4
 
 
-async def test_without_a_limit_nobody_waits_except_for_a_pause(manual_clock: ManualClock) -> None:
+async def test_without_a_limit_calls_wait_only_for_a_pause(manual_clock: ManualClock) -> None:
     desk = callers(manual_clock, None, None)
     await asyncio.gather(*(desk.call() for _ in range(500)))
     assert desk.budget.remaining_today is None
@@ -97,7 +97,7 @@ async def test_a_shorter_pause_does_not_shorten_a_longer_one(manual_clock: Manua
     assert desk.times == [1010.0]
 
 
-async def test_a_pause_that_comes_while_calls_wait_holds_them_too(
+async def test_a_pause_also_holds_waiting_calls(
     manual_clock: ManualClock,
 ) -> None:
     desk = callers(manual_clock)
@@ -111,7 +111,7 @@ async def test_a_pause_that_comes_while_calls_wait_holds_them_too(
     assert desk.times[4:] == [1030.0, 1030.0]
 
 
-async def test_lanes_go_in_their_order_and_calls_of_a_lane_in_theirs(
+async def test_lanes_are_served_by_priority_and_calls_of_a_lane_in_order(
     manual_clock: ManualClock,
 ) -> None:
     desk = callers(manual_clock, 1)
@@ -122,7 +122,7 @@ async def test_lanes_go_in_their_order_and_calls_of_a_lane_in_theirs(
     assert desk.order[1:] == [(lane, n) for lane in reversed(lanes) for n in range(4)]
 
 
-async def test_a_call_of_a_higher_lane_that_comes_later_goes_first(
+async def test_a_later_call_in_a_higher_lane_goes_first(
     manual_clock: ManualClock,
 ) -> None:
     desk = callers(manual_clock, 1)
@@ -134,7 +134,7 @@ async def test_a_call_of_a_higher_lane_that_comes_later_goes_first(
     assert desk.order == [0, "urgent", 0, 1, 2]
 
 
-async def test_the_days_calls_are_counted_and_the_next_one_says_when_to_come_back(
+async def test_daily_calls_are_counted_and_the_error_says_when_to_continue(
     manual_clock: ManualClock,
 ) -> None:
     desk = callers(manual_clock, None, 3)
@@ -153,7 +153,7 @@ async def test_the_days_calls_are_counted_and_the_next_one_says_when_to_come_bac
     await desk.all(1)
 
 
-async def test_calls_that_wait_when_the_days_calls_run_out_are_told(
+async def test_waiting_calls_raise_when_the_daily_quota_runs_out(
     manual_clock: ManualClock,
 ) -> None:
     desk = callers(manual_clock, 1, 3)
@@ -163,7 +163,7 @@ async def test_calls_that_wait_when_the_days_calls_run_out_are_told(
     assert [type(result) for result in results] == [type(None)] * 3 + [DailyQuotaExceeded] * 2
 
 
-async def test_the_end_of_the_day_wakes_everybody_who_waits_at_once(
+async def test_the_end_of_the_daily_quota_wakes_every_waiter_at_once(
     manual_clock: ManualClock,
 ) -> None:
     desk = callers(manual_clock)
@@ -181,7 +181,7 @@ async def test_the_end_of_the_day_wakes_everybody_who_waits_at_once(
     await desk.all(1)
 
 
-async def test_the_end_of_the_day_ends_a_budget_without_a_daily_limit_too(
+async def test_the_end_of_the_daily_quota_also_ends_a_budget_without_a_daily_limit(
     manual_clock: ManualClock,
 ) -> None:
     desk = callers(manual_clock, None, None)
@@ -193,7 +193,9 @@ async def test_the_end_of_the_day_ends_a_budget_without_a_daily_limit_too(
     assert desk.budget.remaining_today is None
 
 
-async def test_who_waits_over_midnight_counts_for_the_new_day(manual_clock: ManualClock) -> None:
+async def test_a_call_that_waits_over_midnight_counts_for_the_new_day(
+    manual_clock: ManualClock,
+) -> None:
     await manual_clock.advance(HALF_A_DAY - 1)
     desk = callers(manual_clock, 1, 3)
     await desk.all(4)
@@ -203,18 +205,18 @@ async def test_who_waits_over_midnight_counts_for_the_new_day(manual_clock: Manu
 @pytest.mark.parametrize(
     "options", [(0,), (-1,), (float("inf"),), (float("nan"),), (4, 0), (4, -1)]
 )
-def test_a_limit_that_lets_nothing_or_everything_through_is_refused(options: Any) -> None:
+def test_zero_and_infinite_limits_are_refused(options: Any) -> None:
     with pytest.raises(InvalidField):
         Budget(*options)
 
 
-def test_a_budget_runs_on_the_systems_clock_unless_told() -> None:
+def test_a_budget_uses_the_system_clock_by_default() -> None:
     budget = Budget()
     assert budget.resets_at > datetime.now(UTC)
     assert (budget.per_second, budget.per_day, budget.remaining_today) == (4, 10_000, 10_000)
 
 
-async def test_a_turn_that_was_given_back_is_on_no_count_of_the_day(
+async def test_a_returned_turn_does_not_count_for_the_day(
     manual_clock: ManualClock,
 ) -> None:
     desk = callers(manual_clock, 4, 2)
@@ -224,7 +226,7 @@ async def test_a_turn_that_was_given_back_is_on_no_count_of_the_day(
     assert (desk.budget.remaining_today, desk.budget.used_today, desk.budget.used) == (1, 1, 1)
 
 
-async def test_the_turn_of_a_caller_that_is_cancelled_as_it_is_granted_is_on_no_count(
+async def test_a_turn_granted_to_a_cancelled_caller_does_not_count(
     manual_clock: ManualClock,
 ) -> None:
     budget = Budget(2, 10, clock=manual_clock)
@@ -244,7 +246,7 @@ async def test_the_turn_of_a_caller_that_is_cancelled_as_it_is_granted_is_on_no_
     assert (budget.used, budget.remaining_today) == (3, 7)
 
 
-async def test_a_turn_that_is_given_back_after_midnight_is_on_no_count_at_all(
+async def test_a_turn_returned_after_midnight_does_not_change_the_new_count(
     manual_clock: ManualClock,
 ) -> None:
     desk = callers(manual_clock, 4, 2)
@@ -255,7 +257,7 @@ async def test_a_turn_that_is_given_back_after_midnight_is_on_no_count_at_all(
     assert (desk.budget.used_today, desk.budget.used) == (0, 0)
 
 
-async def test_the_calls_of_an_owner_that_is_dismissed_end_at_once_and_no_others(
+async def test_dismissing_an_owner_ends_only_its_calls(
     manual_clock: ManualClock,
 ) -> None:
     budget = Budget(0.1, clock=manual_clock)
@@ -316,7 +318,7 @@ async def act(
 
 @settings(max_examples=150)
 @given(plans, st.sampled_from([1, 3, 4, 0.7, 2.5]), st.sampled_from([None, 8, 1000]))
-def test_any_interleaving_ends_with_every_caller_answered_and_no_second_over_the_quota(
+def test_any_interleaving_serves_every_caller_within_the_quota(
     plan: list[tuple[str, int, Lane]], rate: float, per_day: int | None
 ) -> None:
     async def play() -> None:

@@ -34,7 +34,7 @@ async def use(budget: Budget, calls: int) -> None:
     await budget._day_count.load(budget._day)
 
 
-async def test_a_later_run_knows_what_an_earlier_one_used(tmp_path: Path) -> None:
+async def test_a_later_run_knows_the_calls_of_an_earlier_one(tmp_path: Path) -> None:
     path = tmp_path / "state" / "calls.json"
     first = await budget_on(path)
     await use(first, 7)
@@ -46,13 +46,13 @@ async def test_a_later_run_knows_what_an_earlier_one_used(tmp_path: Path) -> Non
     assert KEY not in path.read_text("utf-8")
 
 
-async def test_a_day_that_earlier_runs_used_up_is_over(tmp_path: Path) -> None:
+async def test_a_daily_quota_used_up_by_earlier_runs_is_used_up(tmp_path: Path) -> None:
     await use(await budget_on(tmp_path / "calls.json", per_day=3), 3)
     with pytest.raises(DailyQuotaExceeded):
         await (await budget_on(tmp_path / "calls.json", per_day=3)).acquire(Lane.BULK)
 
 
-async def test_another_key_another_service_and_another_day_count_apart(tmp_path: Path) -> None:
+async def test_each_key_service_and_day_has_its_own_count(tmp_path: Path) -> None:
     path, clock = tmp_path / "calls.json", ManualClock()
     budget = await budget_on(path, clock)
     await use(budget, 5)
@@ -84,7 +84,7 @@ asyncio.run(main())
 """
 
 
-async def test_processes_at_the_same_time_lose_no_count(tmp_path: Path) -> None:
+async def test_concurrent_processes_lose_no_count(tmp_path: Path) -> None:
     path = tmp_path / "calls.json"
     processes = [
         subprocess.Popen(  # noqa: ASYNC220, S603  # our own interpreter
@@ -111,7 +111,7 @@ async def test_processes_at_the_same_time_lose_no_count(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"\xff\x00", b"[]", b'{"a": [1]}', b'{"a": ["x", 2]}', b"{", b"[" * 5_000]
 )
-async def test_a_damaged_file_is_told_once_and_begun_again(
+async def test_a_damaged_file_is_reported_once_and_restarted(
     content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "calls.json"
@@ -124,7 +124,7 @@ async def test_a_damaged_file_is_told_once_and_begun_again(
     assert (await budget_on(path)).remaining_today == 97
 
 
-async def test_a_file_that_cannot_be_written_is_told_once_and_calls_go_on(
+async def test_an_unwritable_file_is_reported_once_and_calls_continue(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
@@ -136,7 +136,7 @@ async def test_a_file_that_cannot_be_written_is_told_once_and_calls_go_on(
     assert budget.remaining_today == 97
 
 
-async def test_the_file_is_never_touched_in_the_thread_of_the_event_loop(
+async def test_the_file_is_never_accessed_on_the_event_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: set[str] = set()
@@ -152,7 +152,7 @@ async def test_the_file_is_never_touched_in_the_thread_of_the_event_loop(
     assert all(name.startswith("ccv2-day-count") for name in threads)
 
 
-def test_the_file_is_in_the_users_state_directory(
+def test_the_file_is_in_the_state_directory_of_the_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))

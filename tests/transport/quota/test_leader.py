@@ -10,7 +10,7 @@ from ccv2_async.transport.quota.leader import Baton, Waiter
 from tests.support.clocks import settle
 
 
-async def test_a_waiter_that_is_done_already_never_leads() -> None:
+async def test_a_finished_waiter_never_becomes_the_leader() -> None:
     baton, waiter = Baton(), Waiter()
     baton.finish(waiter)
 
@@ -20,7 +20,7 @@ async def test_a_waiter_that_is_done_already_never_leads() -> None:
     await baton.drive(waiter, step)
 
 
-async def test_the_lead_goes_on_when_the_leader_is_cancelled() -> None:
+async def test_the_lead_moves_on_when_the_leader_is_cancelled() -> None:
     desk = Desk()
     tasks = [asyncio.create_task(desk.wait(number)) for number in range(3)]
     await settle()
@@ -34,7 +34,7 @@ async def test_the_lead_goes_on_when_the_leader_is_cancelled() -> None:
     assert desk.most_inside == 1
 
 
-async def test_a_follower_cancelled_in_the_moment_it_is_woken_hands_the_lead_on() -> None:
+async def test_a_follower_cancelled_as_it_is_woken_hands_the_lead_on() -> None:
     desk = Desk()
     tasks = [asyncio.create_task(desk.wait(number)) for number in range(3)]
     await settle()
@@ -48,7 +48,7 @@ async def test_a_follower_cancelled_in_the_moment_it_is_woken_hands_the_lead_on(
     assert tasks[2].done()
 
 
-async def test_an_error_of_the_step_goes_to_the_leader_and_to_nobody_else() -> None:
+async def test_an_error_of_the_step_goes_only_to_the_leader() -> None:
     desk = Desk()
     tasks = [asyncio.create_task(desk.wait(number)) for number in range(2)]
     await settle()
@@ -104,7 +104,7 @@ actions = st.lists(
 
 
 @given(actions)
-def test_no_interleaving_loses_a_wake_up_or_has_two_leaders(plan: list[tuple[str, int]]) -> None:
+def test_no_interleaving_loses_a_wakeup_or_has_two_leaders(plan: list[tuple[str, int]]) -> None:
     async def play() -> None:
         desk = Desk()
         tasks: list[asyncio.Task[int]] = []

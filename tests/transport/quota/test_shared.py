@@ -75,7 +75,7 @@ async def test_redis_may_listen_on_a_unix_socket(redis_server: RedisServer) -> N
         await budget.aclose()
 
 
-async def test_a_slow_rate_is_kept_over_processes(
+async def test_a_slow_rate_is_kept_across_processes(
     redis_server: RedisServer, share: Callable[..., SharedBudget]
 ) -> None:
     budgets = [share(redis_server, 1.5) for _ in range(2)]
@@ -100,7 +100,7 @@ async def test_redis_never_gets_the_key(
     assert not any(KEY.encode() in name for name in found)
 
 
-async def test_what_is_kept_there_goes_away_by_itself(
+async def test_keys_in_redis_expire(
     redis_server: RedisServer, share: Callable[..., SharedBudget]
 ) -> None:
     await share(redis_server).acquire(Lane.BULK)
@@ -108,7 +108,7 @@ async def test_what_is_kept_there_goes_away_by_itself(
         assert all(client.ttl(key) > 0 for key in client.scan_iter())
 
 
-async def test_an_interactive_call_of_one_process_goes_before_bulk_calls_of_another(
+async def test_interactive_calls_go_before_bulk_calls_of_other_processes(
     redis_server: RedisServer, share: Callable[..., SharedBudget]
 ) -> None:
     web, worker = share(redis_server, 4), share(redis_server, 4)
@@ -134,7 +134,7 @@ async def test_an_interactive_call_of_one_process_goes_before_bulk_calls_of_anot
     assert order[first : first + 3].count("interactive") >= 2
 
 
-async def test_inside_a_process_the_lanes_hold_as_ever(
+async def test_lanes_keep_their_priority_within_a_process(
     redis_server: RedisServer, share: Callable[..., SharedBudget]
 ) -> None:
     budget = share(redis_server, 5)
@@ -164,7 +164,7 @@ async def test_a_pause_holds_every_process(
     assert redis_server.now() - before >= 0.79
 
 
-async def test_the_days_calls_are_counted_over_all_processes(
+async def test_daily_calls_are_counted_across_processes(
     redis_server: RedisServer, share: Callable[..., SharedBudget]
 ) -> None:
     budgets = [share(redis_server, 100, per_day=4) for _ in range(2)]
@@ -177,7 +177,7 @@ async def test_the_days_calls_are_counted_over_all_processes(
     assert [budget.used_today for budget in budgets] == [2, 2]
 
 
-async def test_the_remaining_calls_of_the_day_are_those_of_all(
+async def test_the_remaining_daily_calls_are_shared(
     redis_server: RedisServer, share: Callable[..., SharedBudget]
 ) -> None:
     one, other = (share(redis_server, 100, per_day=10) for _ in range(2))
@@ -187,7 +187,7 @@ async def test_the_remaining_calls_of_the_day_are_those_of_all(
     assert other.remaining_today == 6
 
 
-async def test_the_end_of_the_day_that_one_process_hears_of_ends_it_for_all(
+async def test_the_end_of_the_daily_quota_in_one_process_ends_it_for_all(
     redis_server: RedisServer, share: Callable[..., SharedBudget]
 ) -> None:
     one, other = share(redis_server), share(redis_server)
@@ -199,7 +199,7 @@ async def test_the_end_of_the_day_that_one_process_hears_of_ends_it_for_all(
         await other.acquire(Lane.BULK)
 
 
-async def test_a_cancelled_caller_holds_up_nobody(
+async def test_a_cancelled_caller_does_not_delay_others(
     redis_server: RedisServer, share: Callable[..., SharedBudget]
 ) -> None:
     budget = share(redis_server, 2)
@@ -212,7 +212,7 @@ async def test_a_cancelled_caller_holds_up_nobody(
     assert not budget.contended
 
 
-async def test_without_redis_a_process_takes_its_share_says_so_once_and_recovers(
+async def test_without_redis_a_process_uses_its_share_warns_once_and_recovers(
     own_redis_server: RedisServer,
     share: Callable[..., SharedBudget],
     caplog: pytest.LogCaptureFixture,
@@ -240,7 +240,7 @@ async def test_without_redis_a_process_takes_its_share_says_so_once_and_recovers
     assert other.remaining_today == 1000 - used - 1, "what was sent without Redis is counted too"
 
 
-async def test_without_redis_from_the_start_calls_go_out_in_a_share(
+async def test_without_redis_from_the_start_a_process_uses_its_share(
     unused_port_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     budget = SharedBudget(unused_port_url, api_key=KEY, per_second=8, expected=2)
@@ -267,7 +267,7 @@ async def waiting(budget: SharedBudget, *owners: object) -> list[asyncio.Task[No
     return calls
 
 
-async def test_without_redis_too_a_wait_ends_at_once_with_its_client(
+async def test_without_redis_a_wait_still_ends_with_its_client(
     poor: tuple[SharedBudget, ManualClock],
 ) -> None:
     budget, clock = poor
@@ -286,7 +286,7 @@ async def test_without_redis_too_a_wait_ends_at_once_with_its_client(
     assert (budget.used_today, budget._unreported) == (2, 2)
 
 
-async def test_without_redis_too_a_pause_holds_who_waits_already(
+async def test_without_redis_a_pause_still_holds_waiting_calls(
     poor: tuple[SharedBudget, ManualClock],
 ) -> None:
     budget, clock = poor
@@ -301,7 +301,7 @@ async def test_without_redis_too_a_pause_holds_who_waits_already(
     assert clock.now - began >= 60
 
 
-async def test_without_redis_too_the_end_of_the_day_is_told_at_once(
+async def test_without_redis_the_end_of_the_daily_quota_still_raises_at_once(
     poor: tuple[SharedBudget, ManualClock],
 ) -> None:
     budget, _ = poor
@@ -315,7 +315,7 @@ async def test_without_redis_too_the_end_of_the_day_is_told_at_once(
     assert (budget.used_today, budget._unreported) == (1, 1)
 
 
-async def test_after_redis_came_back_empty_nobody_begins_before_all_have_found_back(
+async def test_after_redis_returns_empty_calls_wait_until_all_processes_are_back(
     redis_server: RedisServer, share: Callable[..., SharedBudget]
 ) -> None:
     one, other = share(redis_server, 20), share(redis_server, 20)
@@ -328,11 +328,11 @@ async def test_after_redis_came_back_empty_nobody_begins_before_all_have_found_b
 
 
 @pytest.mark.parametrize("options", [{"margin": -1}, {"margin": float("nan")}, {"expected": 0}])
-def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
+def test_invalid_options_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidField):
         SharedBudget("redis://127.0.0.1:1/0", api_key=KEY, **options)
 
 
-def test_a_url_that_is_none_is_refused() -> None:
+def test_an_invalid_url_is_refused() -> None:
     with pytest.raises(UsageError, match="redis://"):
         SharedBudget("somewhere:6379", api_key=KEY)

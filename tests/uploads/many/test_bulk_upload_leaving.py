@@ -126,7 +126,7 @@ WAYS = [raised, raised_with_the_iterator_kept, broken_off, closed, cancelled_ins
 
 @pytest.mark.parametrize("after", [1, 2, 5, FILES])
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-def test_leaving_between_two_results_is_silent(
+def test_leaving_between_two_results_logs_nothing(
     sandbox: Sandbox,
     start: Callable[[ConstantContact], BulkUpload],
     way: Callable[[BulkUpload, int], Any],
@@ -140,7 +140,7 @@ def test_leaving_between_two_results_is_silent(
 
 
 @pytest.mark.parametrize("turns", [*range(24), 30, 40, 60, 90])
-def test_cancelling_at_any_moment_is_silent(
+def test_cancelling_at_any_moment_logs_nothing(
     sandbox: Sandbox, start: Callable[[ConstantContact], BulkUpload], turns: int
 ) -> None:
     async def leave(client: ConstantContact) -> None:
@@ -155,7 +155,7 @@ def test_cancelling_at_any_moment_is_silent(
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_a_file_whose_task_is_cancelled_before_its_first_step_is_let_go(
+def test_a_file_whose_task_is_cancelled_before_it_starts_is_released(
     sandbox: Sandbox, keep: bool
 ) -> None:
     """The caller raises in the turn of the loop in which the next file is taken up."""

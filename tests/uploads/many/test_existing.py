@@ -29,7 +29,7 @@ def png(name: str, size: int = 20, *folders: str) -> FileToUpload:
     return FileToUpload(PNG + bytes(size), name=name, folders=folders)
 
 
-async def test_files_that_are_there_are_skipped_after_one_listing(
+async def test_existing_files_are_skipped_after_one_listing(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     files = [png(f"{number}.png") for number in range(5)]
@@ -65,14 +65,16 @@ async def test_another_size_or_folder_is_another_file(
     assert len(sandbox.admin.files()) == 4
 
 
-async def test_a_file_that_failed_does_not_count(client: ConstantContact, sandbox: Sandbox) -> None:
+async def test_a_failed_file_does_not_count_as_existing(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
     await upload(client, [png("a.png")])
     sandbox.admin.set_status(sandbox.admin.files()[0]["id"], "VirusFound")
     (again,) = await upload(client, [png("a.png")], skip_existing=True)
     assert not again.existing
 
 
-async def test_a_file_that_is_still_processed_is_followed(
+async def test_an_existing_file_that_is_being_processed_is_followed(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     (first,) = await upload(client, [png("stuck.png")], wait=False)
@@ -82,7 +84,7 @@ async def test_a_file_that_is_still_processed_is_followed(
     assert len(sandbox.admin.files()) == 1
 
 
-async def test_a_dry_run_says_what_is_there(client: ConstantContact, sandbox: Sandbox) -> None:
+async def test_a_dry_run_reports_existing_files(client: ConstantContact, sandbox: Sandbox) -> None:
     await upload(client, [png("a.png", 20, "Spring")])
     wanted = [png("a.png", 20, "Spring"), png("b.png", 20, "Spring"), png("c.png", 20, "Fall")]
     plan = await upload(client, wanted, skip_existing=True, dry_run=True)
@@ -92,7 +94,7 @@ async def test_a_dry_run_says_what_is_there(client: ConstantContact, sandbox: Sa
 
 
 @pytest.mark.parametrize("name", ["Frühling.png", "Fru\u0308hling.png"])
-async def test_names_are_compared_as_they_look(
+async def test_names_are_compared_in_normalized_form(
     client: ConstantContact, sandbox: Sandbox, name: str
 ) -> None:
     await upload(client, [png("Frühling.png")])
@@ -100,7 +102,7 @@ async def test_names_are_compared_as_they_look(
     assert again.existing
 
 
-async def test_with_a_journal_a_skipped_file_is_done(
+async def test_a_skipped_file_is_done_in_the_journal(
     client: ConstantContact, sandbox: Sandbox, pictures: Pictures, tmp_path: Path
 ) -> None:
     files = pictures("a.png")

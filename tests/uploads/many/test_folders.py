@@ -72,7 +72,7 @@ async def test_a_tree_is_kept_three_levels_deep(
     assert len(sandbox.admin.requests(*CREATE)) == 5
 
 
-async def test_without_keeping_folders_all_files_go_to_one(
+async def test_without_keep_folders_all_files_go_to_one_folder(
     client: ConstantContact, sandbox: Sandbox, pictures: Pictures, tmp_path: Path
 ) -> None:
     pictures("a.png", "x/b.png")
@@ -83,7 +83,7 @@ async def test_without_keeping_folders_all_files_go_to_one(
     assert places(sandbox) == {"a.png": "All", "b.png": "All"}
 
 
-async def test_a_folder_that_many_files_need_at_once_is_created_once(
+async def test_a_folder_that_many_files_need_is_created_once(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     await upload(client, below(30, "Spring", "Tulips"), concurrency=10)
@@ -92,7 +92,7 @@ async def test_a_folder_that_many_files_need_at_once_is_created_once(
     assert len(sandbox.admin.requests(*CREATE)) == 2
 
 
-async def test_folders_that_are_there_are_used(client: ConstantContact, sandbox: Sandbox) -> None:
+async def test_existing_folders_are_used(client: ConstantContact, sandbox: Sandbox) -> None:
     spring = await client.library.create_folder("Spring")
     await client.library.create_folder("Tulips", parent_id=spring.id)
 
@@ -102,7 +102,7 @@ async def test_folders_that_are_there_are_used(client: ConstantContact, sandbox:
     assert len(sandbox.admin.requests(*CREATE)) == 2
 
 
-async def test_a_tree_may_begin_in_any_folder_and_its_level_counts(
+async def test_a_tree_may_start_in_any_folder_and_its_level_counts(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     top = await client.library.create_folder("Top")
@@ -120,7 +120,7 @@ async def test_a_tree_may_begin_in_any_folder_and_its_level_counts(
     assert isinstance(deep.error, errors.InvalidField)
 
 
-async def test_a_folder_that_somebody_else_creates_meanwhile_is_used(
+async def test_a_folder_created_by_someone_else_in_the_meantime_is_used(
     connect: Callable[..., Any], sandbox: Sandbox
 ) -> None:
     clients = [await connect(sandbox) for _ in range(4)]
@@ -135,7 +135,7 @@ async def test_a_folder_that_somebody_else_creates_meanwhile_is_used(
 
 
 @pytest.mark.parametrize("fault", ["lose_answer", "server_error", "cut_answer"])
-async def test_a_folder_whose_answer_was_lost_is_not_created_twice(
+async def test_a_folder_with_a_lost_answer_is_not_created_twice(
     client: ConstantContact, sandbox: Sandbox, fault: Any
 ) -> None:
     sandbox.admin.fault(fault, *CREATE)
@@ -146,7 +146,7 @@ async def test_a_folder_whose_answer_was_lost_is_not_created_twice(
     assert set(places(sandbox).values()) == {"Spring"}
 
 
-async def test_a_name_that_the_service_takes_for_the_same_leads_to_the_same_folder(
+async def test_names_that_are_equal_to_the_service_share_a_folder(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     files = [
@@ -161,7 +161,7 @@ async def test_a_name_that_the_service_takes_for_the_same_leads_to_the_same_fold
     assert len(sandbox.admin.state()["folders"]) == 4
 
 
-async def test_a_conflict_that_nothing_explains_fails_the_file_alone(
+async def test_an_unexplained_conflict_fails_only_its_files(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("answer", *CREATE, status=409, body="[]", times=1)
@@ -171,7 +171,7 @@ async def test_a_conflict_that_nothing_explains_fails_the_file_alone(
     assert [type(result.error) for result in results] == [errors.Conflict, type(None)]
 
 
-async def test_a_folder_that_never_answers_fails_its_files_alone(
+async def test_a_folder_that_never_answers_fails_only_its_files(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("server_error", *CREATE, times=2)
@@ -181,7 +181,7 @@ async def test_a_folder_that_never_answers_fails_its_files_alone(
     assert [type(result.error) for result in results] == [errors.OutcomeUnknown, type(None)]
 
 
-async def test_folders_that_could_not_be_read_are_read_again(
+async def test_unreadable_folder_listings_are_read_again(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     await client.library.create_folder("Spring")
@@ -193,20 +193,20 @@ async def test_folders_that_could_not_be_read_are_read_again(
     assert len(sandbox.admin.requests(*CREATE)) == 1
 
 
-async def test_a_name_that_no_folder_can_have_fails_its_file(client: ConstantContact) -> None:
+async def test_an_impossible_folder_name_fails_its_file(client: ConstantContact) -> None:
     results = await upload(client, [*below(1, "\u65e5\u672c"), *below(1)])
 
     assert sorted(result.state for result in results) == [BulkState.DONE, BulkState.FAILED]
 
 
-async def test_where_no_folders_are_named_none_are_read(
+async def test_without_folder_names_no_folders_are_listed(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     assert await FolderMap(client.library).resolve("-7", ()) == "-7"
     assert not sandbox.admin.requests()
 
 
-def test_four_levels_are_too_deep_wherever_they_begin() -> None:
+def test_four_levels_are_too_deep_from_any_start() -> None:
     check_depth(("a", "b", "c"))
     check_depth(("c",), 2)
     with pytest.raises(errors.InvalidField):
@@ -246,7 +246,7 @@ async def test_given_folder_names_are_checked_before_anything_is_sent(
     assert sandbox.admin.requests() == []
 
 
-async def test_a_folder_name_in_the_form_of_macos_becomes_the_services(
+async def test_a_decomposed_folder_name_is_sent_in_composed_form(
     client: ConstantContact, sandbox: Sandbox, pictures: Pictures, tmp_path: Path
 ) -> None:
     pictures("Fru\u0308hling/a.png")
@@ -255,7 +255,7 @@ async def test_a_folder_name_in_the_form_of_macos_becomes_the_services(
     assert places(sandbox) == {"a.png": "Fr\u00fchling"}
 
 
-async def test_a_folder_row_that_cannot_be_read_fails_no_other_folder(
+async def test_an_unreadable_folder_row_fails_no_other_folder(
     connect: Callable[..., Any],
 ) -> None:
     rows = [{"id": "-5", "name": "spring", "children": []}, {"id": "-6", "name": ["autumn"]}]

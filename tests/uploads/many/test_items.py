@@ -50,9 +50,7 @@ async def found(items: Any, threads: FileThreads, *, keep_folders: bool = False)
     ]
 
 
-async def test_a_folder_stands_for_the_files_below_it_in_order(
-    threads: FileThreads, tree: Path
-) -> None:
+async def test_a_folder_expands_to_its_files_in_order(threads: FileThreads, tree: Path) -> None:
     files = await found([tree], threads)
 
     below = [os.path.relpath(file.file, tree) for file in files]
@@ -60,7 +58,7 @@ async def test_a_folder_stands_for_the_files_below_it_in_order(
     assert {file.folders for file in files} == {()}
 
 
-async def test_folders_are_named_where_they_are_kept(threads: FileThreads, tree: Path) -> None:
+async def test_folder_names_are_set_when_folders_are_kept(threads: FileThreads, tree: Path) -> None:
     given = FileToUpload(tree, folder_id="-3", folders=("Ours",), description="d")
 
     files = await found([given], threads, keep_folders=True)
@@ -69,7 +67,7 @@ async def test_folders_are_named_where_they_are_kept(threads: FileThreads, tree:
     assert {(file.folder_id, file.description, file.name) for file in files} == {("-3", "d", None)}
 
 
-async def test_a_folder_without_files_is_told(threads: FileThreads, tree: Path) -> None:
+async def test_a_folder_without_files_is_reported(threads: FileThreads, tree: Path) -> None:
     (refused,) = await found([tree / "empty"], threads)
 
     assert isinstance(refused, FileRefused)
@@ -77,7 +75,7 @@ async def test_a_folder_without_files_is_told(threads: FileThreads, tree: Path) 
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-async def test_a_folder_that_cannot_be_read_is_told(threads: FileThreads, tree: Path) -> None:
+async def test_an_unreadable_folder_is_reported(threads: FileThreads, tree: Path) -> None:
     (tree / "x").chmod(0)
     try:
         refused = [one for one in await found([tree], threads) if isinstance(one, FileRefused)]
@@ -87,7 +85,7 @@ async def test_a_folder_that_cannot_be_read_is_told(threads: FileThreads, tree: 
     assert "cannot be read" in refused[0].message
 
 
-async def test_a_folder_that_goes_away_while_others_are_read_is_told(
+async def test_a_folder_that_disappears_during_the_scan_is_reported(
     threads: FileThreads, tree: Path
 ) -> None:
     files = each_file([tree], threads, keep_folders=False, own=NO_JOURNAL)
@@ -102,7 +100,7 @@ async def test_a_folder_that_goes_away_while_others_are_read_is_told(
     assert "this folder cannot be read (No such file or directory)" in refused.message
 
 
-async def test_files_are_counted_where_that_needs_no_iterating(
+async def test_files_are_counted_if_that_needs_no_iteration(
     threads: FileThreads, tree: Path
 ) -> None:
     assert (
@@ -115,7 +113,7 @@ async def test_files_are_counted_where_that_needs_no_iterating(
     assert await count_files(iter([tree]), threads, NO_JOURNAL) is None
 
 
-async def test_what_is_missing_is_left_to_the_upload_to_tell(
+async def test_missing_files_are_reported_by_the_upload(
     threads: FileThreads, tmp_path: Path
 ) -> None:
     (file,) = await found([str(tmp_path / "missing.png")], threads)
@@ -124,7 +122,7 @@ async def test_what_is_missing_is_left_to_the_upload_to_tell(
     assert file.label == str(tmp_path / "missing.png")
 
 
-def test_bytes_are_called_by_their_name() -> None:
+def test_bytes_are_labeled_by_their_name() -> None:
     assert FileToUpload(b"x", name="a.png").label == "a.png"
     assert FileToUpload(b"x").label == "bytes or stream"
     assert FileToUpload(b"x").path is None

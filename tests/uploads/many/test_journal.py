@@ -95,7 +95,7 @@ STATES = {
 
 @pytest.mark.parametrize("state", STATES, ids=str)
 @pytest.mark.parametrize("changed", [{}, {"size": 11}, {"written_ns": 6}], ids=str)
-def test_what_is_done_about_a_file_follows_from_its_row(
+def test_the_row_of_a_file_decides_its_next_step(
     state: BulkState | None, changed: dict[str, Any]
 ) -> None:
     known = attrs.evolve(ENTRY, state=state) if state is not None else None
@@ -104,7 +104,7 @@ def test_what_is_done_about_a_file_follows_from_its_row(
     assert action_for(known, now.size, now.written_ns) is STATES[state][bool(changed)]
 
 
-def test_only_a_failure_that_may_pass_is_sent_again() -> None:
+def test_only_temporary_failures_are_sent_again() -> None:
     passing = attrs.evolve(ENTRY, state=BulkState.FAILED)
     final = attrs.evolve(passing, final=True)
 
@@ -123,7 +123,7 @@ def test_any_two_paths_have_two_rows(one: str, other: str) -> None:
 # Runs
 
 
-async def test_every_state_is_written_down_on_the_way(
+async def test_every_state_is_recorded(
     client: ConstantContact,
     sandbox: Sandbox,
     journal: Path,
@@ -171,7 +171,7 @@ async def test_running_again_sends_nothing_again(
     assert "found a virus" in virus.error.message
 
 
-async def test_new_files_are_added_by_a_later_run(
+async def test_a_later_run_adds_new_files(
     client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures
 ) -> None:
     await run(client, pictures("a.png"), journal)
@@ -183,7 +183,7 @@ async def test_new_files_are_added_by_a_later_run(
     assert len(sandbox.admin.files()) == 2
 
 
-async def test_an_accepted_file_is_followed_by_the_next_run(
+async def test_the_next_run_follows_an_accepted_file(
     client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures
 ) -> None:
     paths = pictures("a.png", "virus.png")
@@ -200,7 +200,7 @@ async def test_an_accepted_file_is_followed_by_the_next_run(
     assert len(sandbox.admin.requests(*POSTS)) == 2
 
 
-async def test_a_file_accepted_hours_ago_is_still_looked_at(
+async def test_a_file_accepted_hours_ago_is_still_followed(
     connect: Callable[..., Any], clock: SkippingClock, journal: Path, pictures: Pictures
 ) -> None:
     with Sandbox(mode="looks", looks=1) as sandbox:
@@ -214,7 +214,7 @@ async def test_a_file_accepted_hours_ago_is_still_looked_at(
     assert result.state is BulkState.DONE
 
 
-async def test_an_accepted_file_that_is_gone_is_told_as_lost(
+async def test_an_accepted_file_that_disappeared_is_lost(
     connect: Callable[..., Any], sandbox: Sandbox, journal: Path, pictures: Pictures
 ) -> None:
     await run(await connect(sandbox), pictures("a.png"), journal, wait=False)
@@ -227,7 +227,7 @@ async def test_an_accepted_file_that_is_gone_is_told_as_lost(
     assert (row.state, row.final) == (BulkState.FAILED, True)
 
 
-async def test_a_file_at_sending_that_arrived_is_adopted(
+async def test_a_file_in_state_sending_that_arrived_is_adopted(
     connect: Callable[..., Any], sandbox: Sandbox, journal: Path, pictures: Pictures
 ) -> None:
     (first,) = await run(await connect(sandbox), pictures("a.png"), journal)
@@ -239,7 +239,7 @@ async def test_a_file_at_sending_that_arrived_is_adopted(
     assert len(sandbox.admin.requests(*POSTS)) == 1
 
 
-async def test_a_file_at_sending_that_did_not_arrive_is_sent_once(
+async def test_a_file_in_state_sending_that_did_not_arrive_is_sent_once(
     connect: Callable[..., Any], sandbox: Sandbox, journal: Path, pictures: Pictures
 ) -> None:
     await run(await connect(sandbox), pictures("a.png"), journal)
@@ -258,7 +258,7 @@ async def test_a_file_at_sending_that_did_not_arrive_is_sent_once(
     assert len(posted) == 1
 
 
-async def test_a_file_at_sending_with_two_candidates_is_ambiguous_now_and_later(
+async def test_a_file_in_state_sending_with_two_candidates_stays_ambiguous(
     connect: Callable[..., Any], sandbox: Sandbox, journal: Path, pictures: Pictures
 ) -> None:
     client = await connect(sandbox)
@@ -275,7 +275,7 @@ async def test_a_file_at_sending_with_two_candidates_is_ambiguous_now_and_later(
     assert len(sandbox.admin.files()) == 2
 
 
-async def test_a_file_that_could_not_be_looked_for_is_looked_for_by_the_next_run(
+async def test_the_next_run_looks_for_a_file_that_could_not_be_looked_for(
     connect: Callable[..., Any], sandbox: Sandbox, journal: Path, pictures: Pictures
 ) -> None:
     sandbox.admin.fault("lose_answer", *POSTS)
@@ -291,7 +291,7 @@ async def test_a_file_that_could_not_be_looked_for_is_looked_for_by_the_next_run
     assert len(sandbox.admin.files()) == 1
 
 
-async def test_a_refused_file_is_sent_again_by_the_next_run(
+async def test_the_next_run_sends_a_refused_file_again(
     client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures
 ) -> None:
     sandbox.admin.fault("answer", *POSTS, status=413, body="[]")
@@ -306,7 +306,7 @@ async def test_a_refused_file_is_sent_again_by_the_next_run(
     assert (await rows_of(journal))["a.png"].error == ""
 
 
-async def test_when_the_day_ends_the_next_run_goes_on(
+async def test_the_next_run_continues_after_the_daily_quota_ended(
     connect: Callable[..., Any], sandbox: Sandbox, journal: Path, pictures: Pictures
 ) -> None:
     paths = pictures(*(f"{n}.png" for n in range(20)))
@@ -324,7 +324,7 @@ async def test_when_the_day_ends_the_next_run_goes_on(
     assert len(sandbox.admin.files()) == 20
 
 
-async def test_a_file_that_changed_since_is_not_sent_behind_the_journals_back(
+async def test_a_file_that_changed_since_the_last_run_is_not_sent(
     client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures
 ) -> None:
     (path,) = pictures("a.png")
@@ -340,7 +340,7 @@ async def test_a_file_that_changed_since_is_not_sent_behind_the_journals_back(
     assert len(sandbox.admin.files()) == 1
 
 
-async def test_a_file_that_was_only_touched_counts_as_changed(
+async def test_a_touched_file_counts_as_changed(
     client: ConstantContact, journal: Path, pictures: Pictures
 ) -> None:
     (path,) = pictures("a.png")
@@ -353,7 +353,7 @@ async def test_a_file_that_was_only_touched_counts_as_changed(
 
 
 @pytest.mark.parametrize("content", [b"a longer picture", b"x", None], ids=str)
-async def test_a_file_that_changes_after_its_row_was_written_is_not_sent_under_that_row(
+async def test_a_file_that_changes_after_its_row_was_written_is_not_sent(
     *,
     client: ConstantContact,
     sandbox: Sandbox,
@@ -389,7 +389,7 @@ async def test_a_file_that_changes_after_its_row_was_written_is_not_sent_under_t
     assert stored["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-async def test_a_file_that_goes_away_after_its_row_was_written_fails_alone(
+async def test_a_file_deleted_after_its_row_was_written_fails_alone(
     client: ConstantContact,
     sandbox: Sandbox,
     journal: Path,
@@ -412,7 +412,7 @@ async def test_a_file_that_goes_away_after_its_row_was_written_fails_alone(
     assert [file["name"] for file in sandbox.admin.files()] == ["b.png"]
 
 
-async def test_one_file_to_two_folders_is_two_files(
+async def test_one_file_for_two_folders_is_two_files(
     client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures
 ) -> None:
     folder = await client.library.create_folder("Menus")
@@ -426,7 +426,7 @@ async def test_one_file_to_two_folders_is_two_files(
     assert len(sandbox.admin.files()) == 3
 
 
-async def test_a_file_that_is_named_twice_is_sent_once_and_told_of_twice(
+async def test_a_file_named_twice_is_sent_once_and_reported_twice(
     client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures
 ) -> None:
     (path,) = pictures("a.png")
@@ -441,7 +441,7 @@ async def test_a_file_that_is_named_twice_is_sent_once_and_told_of_twice(
     assert (upload.progress.seen, upload.progress.settled) == (3, 3)
 
 
-async def test_files_of_one_name_are_sent_one_after_the_other(
+async def test_files_with_the_same_name_are_sent_in_sequence(
     client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures
 ) -> None:
     paths = pictures(*(f"{place}/a.png" for place in "abcdef"))
@@ -457,7 +457,7 @@ async def test_files_of_one_name_are_sent_one_after_the_other(
     assert len({file["sha256"] for file in sandbox.admin.files()}) == 6
 
 
-async def test_bytes_and_streams_have_no_place_in_a_journal(
+async def test_bytes_and_streams_are_refused_with_a_journal(
     client: ConstantContact, journal: Path
 ) -> None:
     (result,) = await run(client, [FileToUpload(b"abc", name="a.png")], journal)
@@ -466,7 +466,7 @@ async def test_bytes_and_streams_have_no_place_in_a_journal(
     assert "a path, as a journal is kept" in result.error.message
 
 
-async def test_names_of_any_bytes_are_kept_apart(
+async def test_names_with_any_bytes_are_kept_apart(
     client: ConstantContact, sandbox: Sandbox, journal: Path, tmp_path: Path
 ) -> None:
     folder = os.fsencode(tmp_path / "odd")
@@ -489,7 +489,7 @@ async def test_names_of_any_bytes_are_kept_apart(
 
 
 @pytest.mark.parametrize("name", [":memory:", "file:x?mode=memory", "j.db"])
-async def test_a_journal_of_any_name_is_a_file(
+async def test_a_journal_name_is_always_a_file_name(
     client: ConstantContact,
     tmp_path: Path,
     pictures: Pictures,
@@ -531,7 +531,7 @@ def around(journal: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("content", [None, b""], ids=["missing", "empty"])
-async def test_a_dry_run_makes_no_journal(
+async def test_a_dry_run_creates_no_journal(
     client: ConstantContact, journal: Path, pictures: Pictures, content: bytes | None
 ) -> None:
     if content is not None:
@@ -544,7 +544,7 @@ async def test_a_dry_run_makes_no_journal(
     assert around(journal) == before
 
 
-async def test_a_dry_run_reads_the_journal_and_leaves_it_as_it_is(
+async def test_a_dry_run_reads_the_journal_and_does_not_change_it(
     client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures
 ) -> None:
     paths = pictures("a.png", "b.png", "c.png")
@@ -563,7 +563,7 @@ async def test_a_dry_run_reads_the_journal_and_leaves_it_as_it_is(
     assert len(sandbox.admin.requests()) == asked
 
 
-async def test_a_dry_run_may_look_into_a_journal_that_is_in_use(
+async def test_a_dry_run_can_read_a_journal_in_use(
     client: ConstantContact, journal: Path, pictures: Pictures
 ) -> None:
     paths = pictures("a.png", "b.png", "c.png")
@@ -576,7 +576,7 @@ async def test_a_dry_run_may_look_into_a_journal_that_is_in_use(
     assert len([result async for result in first]) == 2
 
 
-async def test_a_dry_run_tells_of_a_journal_that_a_run_could_not_use(
+async def test_a_dry_run_reports_an_unusable_journal(
     connect: Callable[..., Any], sandbox: Sandbox, journal: Path, pictures: Pictures
 ) -> None:
     client = await connect(sandbox)
@@ -592,7 +592,7 @@ async def test_a_dry_run_tells_of_a_journal_that_a_run_could_not_use(
 
 
 @pytest.mark.parametrize("content", [b"not a database at all" * 100, b"SQLite format 3\0" * 20])
-async def test_a_dry_run_leaves_a_file_that_is_no_journal_as_it_is(
+async def test_a_dry_run_does_not_change_a_file_that_is_not_a_journal(
     client: ConstantContact, journal: Path, pictures: Pictures, content: bytes
 ) -> None:
     journal.write_bytes(content)
@@ -607,7 +607,7 @@ async def test_a_dry_run_leaves_a_file_that_is_no_journal_as_it_is(
 # Who is let in
 
 
-async def test_the_journal_of_another_account_is_refused(
+async def test_a_journal_of_another_account_is_refused(
     connect: Callable[..., Any], sandbox: Sandbox, journal: Path, pictures: Pictures
 ) -> None:
     await run(await connect(sandbox), pictures("a.png"), journal)
@@ -621,7 +621,7 @@ async def test_the_journal_of_another_account_is_refused(
     assert len(sandbox.admin.requests()) == asked
 
 
-async def test_the_journal_of_another_service_is_refused(
+async def test_a_journal_of_another_service_is_refused(
     connect: Callable[..., Any], client: ConstantContact, journal: Path, pictures: Pictures
 ) -> None:
     await run(client, pictures("a.png"), journal)
@@ -631,7 +631,7 @@ async def test_the_journal_of_another_service_is_refused(
             await run(other, pictures("a.png"), journal)
 
 
-async def test_the_journal_of_another_version_is_refused(
+async def test_a_journal_of_another_version_is_refused(
     client: ConstantContact, journal: Path, pictures: Pictures
 ) -> None:
     await run(client, pictures("a.png"), journal)
@@ -657,7 +657,7 @@ async def test_a_journal_serves_one_upload_at_a_time(
 
 
 @pytest.mark.parametrize("content", [b"not a database at all" * 100, b"SQLite format 3\0" * 20])
-async def test_a_file_that_is_no_journal_is_left_as_it_is(
+async def test_a_file_that_is_not_a_journal_is_unchanged(
     client: ConstantContact, journal: Path, pictures: Pictures, content: bytes
 ) -> None:
     journal.write_bytes(content)
@@ -670,7 +670,7 @@ async def test_a_file_that_is_no_journal_is_left_as_it_is(
     assert journal.read_bytes() == content
 
 
-async def test_a_database_of_something_else_is_left_as_it_is(
+async def test_another_database_is_unchanged(
     client: ConstantContact, journal: Path, pictures: Pictures
 ) -> None:
     with sqlite3.connect(journal) as database:
@@ -685,7 +685,7 @@ async def test_a_database_of_something_else_is_left_as_it_is(
 
 
 @pytest.mark.parametrize("where", ["missing/upload.db", ".", "a\0b"])
-async def test_a_journal_that_cannot_be_opened_is_told(
+async def test_a_journal_that_cannot_be_opened_is_reported(
     client: ConstantContact, tmp_path: Path, pictures: Pictures, where: str
 ) -> None:
     client._open_parts.threads._limit = 1
@@ -755,7 +755,7 @@ class Cancelling:
 
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("opening", [Journal.open, Journal.read])
-async def test_opening_that_is_cancelled_leaves_nothing_open(
+async def test_a_cancelled_open_leaves_nothing_open(
     threads: FileThreads, tmp_path: Path, opening: Callable[..., Any], late: bool
 ) -> None:
     about: dict[str, Any] = {"account": "a", "base_url": "b", "now": lambda: 0.0}
@@ -781,7 +781,7 @@ async def test_opening_that_is_cancelled_leaves_nothing_open(
 
 
 @pytest.mark.parametrize("what", ["lock", "connect"])
-async def test_opening_that_is_cancelled_while_a_thread_is_at_it_leaves_nothing_open(
+async def test_a_cancelled_open_in_a_thread_leaves_nothing_open(
     threads: FileThreads, journal: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     about: dict[str, Any] = {"account": "a", "base_url": "b", "now": lambda: 0.0}
@@ -822,7 +822,7 @@ async def test_a_journal_can_be_read_while_it_is_in_use(
         assert any(row.state is BulkState.DONE for row in rows.values())
 
 
-async def test_every_row_of_a_long_journal_is_read_once_and_in_order(
+async def test_every_row_of_a_long_journal_is_read_once_in_order(
     threads: FileThreads, journal: Path
 ) -> None:
     made = await Journal.open(str(journal), threads, account="a", base_url="b", now=lambda: 0.0)
@@ -841,7 +841,7 @@ async def test_every_row_of_a_long_journal_is_read_once_and_in_order(
 
 
 @pytest.mark.parametrize("late", [False, True])
-async def test_reading_that_is_cancelled_leaves_nothing_open(
+async def test_a_cancelled_read_leaves_nothing_open(
     client: ConstantContact, journal: Path, pictures: Pictures, late: bool
 ) -> None:
     await run(client, pictures("a.png", "b.png"), journal)
@@ -868,7 +868,7 @@ async def test_reading_does_not_change_the_journal(
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no database" * 100])
-async def test_what_is_no_journal_cannot_be_read(journal: Path, content: bytes | None) -> None:
+async def test_only_a_journal_can_be_read(journal: Path, content: bytes | None) -> None:
     if content is not None:
         journal.write_bytes(content)
 
@@ -878,7 +878,7 @@ async def test_what_is_no_journal_cannot_be_read(journal: Path, content: bytes |
     assert journal.exists() == (content is not None)
 
 
-def test_paths_that_look_alike_have_rows_of_their_own() -> None:
+def test_similar_paths_have_separate_rows() -> None:
     paths = ["a\\udcff", "a\udcff", "a\\\\udcff", "a\\", "a"]
 
     assert all(storable(a) != storable(b) for a, b in itertools.combinations(paths, 2))
@@ -888,7 +888,7 @@ def test_paths_that_look_alike_have_rows_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("state", [BulkState.AMBIGUOUS, BulkState.FAILED])
-async def test_files_that_a_person_has_decided_about_are_sent_again(
+async def test_files_marked_by_a_person_are_sent_again(
     connect: Callable[..., Any],
     sandbox: Sandbox,
     journal: Path,
@@ -910,7 +910,7 @@ async def test_files_that_a_person_has_decided_about_are_sent_again(
     assert len(sandbox.admin.requests(*POSTS)) == 3
 
 
-async def test_only_files_that_a_person_may_decide_about_are_marked(
+async def test_only_ambiguous_or_failed_files_can_be_marked(
     client: ConstantContact, journal: Path, pictures: Pictures
 ) -> None:
     with pytest.raises(errors.UsageError, match="No such file"):

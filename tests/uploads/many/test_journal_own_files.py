@@ -78,7 +78,7 @@ def tree(pictures: Callable[..., list[Path]], monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
-async def test_a_folder_stands_for_its_files_without_the_journal(
+async def test_a_folder_expands_to_its_files_without_the_journal(
     client: ConstantContact, sandbox: Sandbox, tree: Path, place: Callable[[Path], str]
 ) -> None:
     journal = place(tree)
@@ -95,7 +95,7 @@ async def test_a_folder_stands_for_its_files_without_the_journal(
 
 
 @pytest.mark.parametrize("wrap", [str, Path, FileToUpload], ids=lambda wrap: wrap.__name__)
-async def test_a_journal_that_is_named_among_the_files_is_passed_over(
+async def test_a_journal_named_among_the_files_is_skipped(
     client: ConstantContact, tree: Path, wrap: Callable[[str], Any]
 ) -> None:
     for _ in range(2):
@@ -106,9 +106,7 @@ async def test_a_journal_that_is_named_among_the_files_is_passed_over(
         assert upload.progress.total == 2
 
 
-async def test_another_database_is_a_file_like_any_other(
-    client: ConstantContact, tree: Path
-) -> None:
+async def test_other_databases_are_uploaded(client: ConstantContact, tree: Path) -> None:
     (tree / "another.db").write_bytes(b"x")
 
     results = [result async for result in client.upload_many(["."], journal="upload.db")]
@@ -116,7 +114,7 @@ async def test_another_database_is_a_file_like_any_other(
     assert {Path(result.path).name for result in results if result.error} == {"another.db"}
 
 
-async def test_a_dry_run_passes_over_the_journal_of_the_run_before(
+async def test_a_dry_run_skips_the_journal_of_an_earlier_run(
     client: ConstantContact, tree: Path
 ) -> None:
     assert len([r async for r in client.upload_many(["."], journal="upload.db")]) == 3

@@ -67,7 +67,7 @@ class Course:
     ),
     st.floats(0.0, 0.9),
 )
-def test_it_is_about_right_as_soon_as_it_is_told(course: Course, part: float) -> None:
+def test_the_first_estimate_is_about_right(course: Course, part: float) -> None:
     first = course.begins + (course.sending + 1) / course.per_second
     moment = first + part * (course.ends - PROCESSING - first)
 
@@ -81,14 +81,14 @@ def test_it_is_about_right_as_soon_as_it_is_told(course: Course, part: float) ->
     assert abs(left - truth) <= truth * (1 / counted + 0.01) + PROCESSING + 1.0
 
 
-def test_before_as_many_were_sent_as_are_being_sent_nothing_is_told() -> None:
+def test_no_estimate_is_given_before_the_first_round_is_sent() -> None:
     course = Course(total=1000, per_second=4.0, sending=8)
 
     assert course.left_at(1.75) is None
     assert course.left_at(2.0) == pytest.approx(250.0, rel=0.1)
 
 
-def test_what_was_fast_at_first_is_forgotten() -> None:
+def test_a_fast_start_is_forgotten() -> None:
     pace = Pace()
     pace.begin(0.0)
     for number in range(1000):
@@ -101,7 +101,7 @@ def test_what_was_fast_at_first_is_forgotten() -> None:
     assert left == pytest.approx(1000.0, rel=0.05)
 
 
-def test_a_pause_makes_it_longer() -> None:
+def test_a_pause_lengthens_the_estimate() -> None:
     pace = Pace()
     pace.begin(0.0)
     for number in range(1, 11):
@@ -112,14 +112,14 @@ def test_a_pause_makes_it_longer() -> None:
     assert pace.seconds_left(progress, 40.0) == pytest.approx(40.0)
 
 
-def test_where_nothing_is_sent_files_count_as_they_are_settled() -> None:
+def test_without_sending_the_estimate_counts_settled_files() -> None:
     pace = Pace()
     followed = BulkProgress(total=30, done=12, earlier=2, processing=18, elapsed=5.0)
 
     assert pace.seconds_left(followed, 5.0) == pytest.approx(9.0)
 
 
-def test_it_is_not_known_without_a_total_and_nothing_at_the_end() -> None:
+def test_there_is_no_estimate_without_a_total_and_zero_at_the_end() -> None:
     pace = Pace()
     pace.begin(0.0)
     pace.sent(1.0)

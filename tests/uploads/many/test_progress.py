@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox import Sandbox
 
 
-async def test_a_file_is_told_of_while_it_is_sent_and_at_each_change_of_status(
+async def test_progress_is_reported_while_sending_and_at_each_status_change(
     connect: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
 ) -> None:
     sandbox.admin.configure(mode="looks", looks=2)
@@ -34,7 +34,7 @@ async def test_a_file_is_told_of_while_it_is_sent_and_at_each_change_of_status(
     assert {client.resume(event.token).id for event in accepted} == {results[0].id}
 
 
-async def test_a_callback_that_fails_is_logged_and_the_upload_goes_on(
+async def test_a_failing_callback_is_logged_and_the_upload_continues(
     connect: Callable[..., Any],
     sandbox: Sandbox,
     tmp_path: Path,

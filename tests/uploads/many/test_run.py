@@ -72,7 +72,7 @@ def pieces(*names: str) -> list[FileToUpload]:
 # What goes in
 
 
-async def test_every_file_is_uploaded_and_told_of_once(
+async def test_every_file_is_uploaded_and_reported_once(
     client: ConstantContact, sandbox: Sandbox, pictures: Pictures
 ) -> None:
     paths = pictures(*(f"{n}.png" for n in range(20)))
@@ -86,7 +86,7 @@ async def test_every_file_is_uploaded_and_told_of_once(
     assert all(result.status == "Active" and client.resume(result.token) for result in results)
 
 
-async def test_an_async_iterable_is_taken_as_well(client: ConstantContact) -> None:
+async def test_an_async_iterable_is_accepted(client: ConstantContact) -> None:
     async def found() -> AsyncIterator[FileToUpload]:
         for file in pieces("a.png", "b.png"):
             await asyncio.sleep(0)
@@ -95,14 +95,12 @@ async def test_an_async_iterable_is_taken_as_well(client: ConstantContact) -> No
     assert len(await results_of(client.upload_many(found()))) == 2
 
 
-async def test_nothing_to_upload_is_no_error(client: ConstantContact, sandbox: Sandbox) -> None:
+async def test_an_empty_iterable_is_not_an_error(client: ConstantContact, sandbox: Sandbox) -> None:
     assert await results_of(client.upload_many([])) == []
     assert not sandbox.admin.requests()
 
 
-async def test_what_can_be_said_of_one_file_is_sent(
-    client: ConstantContact, sandbox: Sandbox
-) -> None:
+async def test_options_of_each_file_are_sent(client: ConstantContact, sandbox: Sandbox) -> None:
     folder = await client.library.create_folder("Menus")
     file = FileToUpload(PICTURE, folder_id=folder.id, name="a.png", description="our menu")
 
@@ -113,7 +111,7 @@ async def test_what_can_be_said_of_one_file_is_sent(
     assert result.folder_id == folder.id
 
 
-async def test_a_stream_is_uploaded_too(client: ConstantContact, sandbox: Sandbox) -> None:
+async def test_a_stream_is_uploaded(client: ConstantContact, sandbox: Sandbox) -> None:
     async def stream() -> AsyncIterator[bytes]:
         yield PICTURE
 
@@ -169,7 +167,7 @@ async def awaited(_: object) -> None:
         ("keep_folders", 1, "True or False"),
     ],
 )
-async def test_a_wrong_argument_is_told_at_the_call(
+async def test_an_invalid_argument_is_refused_at_the_call(
     client: ConstantContact, sandbox: Sandbox, field: str, value: Any, rule: str
 ) -> None:
     arguments: dict[str, Any] = {"files": [], field: value}
@@ -183,14 +181,12 @@ async def test_a_wrong_argument_is_told_at_the_call(
 
 
 @pytest.mark.parametrize("folders", ["Spring", ("Spring", 5), 5], ids=str)
-def test_folders_that_are_no_names_are_told_at_once(folders: Any) -> None:
+def test_invalid_folder_names_are_refused_at_once(folders: Any) -> None:
     with pytest.raises(errors.InvalidField, match="names of folders in a tuple"):
         FileToUpload("a.png", folders=folders)
 
 
-async def test_a_wrong_file_among_others_fails_alone(
-    client: ConstantContact, sandbox: Sandbox
-) -> None:
+async def test_an_invalid_file_fails_alone(client: ConstantContact, sandbox: Sandbox) -> None:
     files: list[Any] = [None, *pieces("a.png"), 5]
 
     results = await results_of(client.upload_many(files))
@@ -200,7 +196,7 @@ async def test_a_wrong_file_among_others_fails_alone(
     assert len(sandbox.admin.files()) == 1
 
 
-async def test_an_upload_is_iterated_once(client: ConstantContact) -> None:
+async def test_an_upload_can_be_iterated_once(client: ConstantContact) -> None:
     upload = client.upload_many([])
     await results_of(upload)
 
@@ -208,7 +204,7 @@ async def test_an_upload_is_iterated_once(client: ConstantContact) -> None:
         await results_of(upload)
 
 
-async def test_what_the_iterable_raises_comes_out(client: ConstantContact) -> None:
+async def test_errors_of_the_iterable_are_raised(client: ConstantContact) -> None:
     def broken() -> Iterator[FileToUpload]:
         yield pieces("a.png")[0]
         raise LookupError("no more pictures")
@@ -221,7 +217,7 @@ async def test_what_the_iterable_raises_comes_out(client: ConstantContact) -> No
 # How many at once
 
 
-async def test_files_are_not_taken_up_before_there_is_room_for_them(
+async def test_files_are_read_from_the_iterable_only_when_there_is_room(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     taken = 0
@@ -246,7 +242,7 @@ async def test_files_are_not_taken_up_before_there_is_room_for_them(
             await results
 
 
-async def test_no_more_than_concurrency_are_sent_at_once(connect: Callable[..., Any]) -> None:
+async def test_concurrency_limits_the_files_sent_at_once(connect: Callable[..., Any]) -> None:
     sending = most = 0
     full = asyncio.Event()
 
@@ -275,7 +271,7 @@ async def test_no_more_than_concurrency_are_sent_at_once(connect: Callable[..., 
     assert most == 5
 
 
-async def test_what_the_service_is_at_work_on_holds_no_place(
+async def test_files_being_processed_do_not_use_concurrency(
     connect: Callable[..., Any], clock: SkippingClock
 ) -> None:
     with Sandbox(mode="looks", looks=2) as sandbox:
@@ -290,7 +286,7 @@ async def test_what_the_service_is_at_work_on_holds_no_place(
         assert len(sandbox.admin.files()) == 11
 
 
-async def test_results_come_as_files_end(connect: Callable[..., Any]) -> None:
+async def test_results_are_yielded_as_files_end(connect: Callable[..., Any]) -> None:
     names: list[str] = []
     ids: dict[str, str] = {}
 
@@ -317,7 +313,7 @@ async def test_results_come_as_files_end(connect: Callable[..., Any]) -> None:
     assert sorted(names) == ["a.png", "b.png", "slow.png"]
 
 
-async def test_a_reader_who_stands_still_is_not_run_over(
+async def test_a_slow_reader_pauses_the_upload(
     client: ConstantContact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ccv2_async.uploads.many.run.MOST_UNREAD", 5)
@@ -355,7 +351,7 @@ async def test_one_failure_does_not_stop_the_others(
     assert [result.name for result in results if result.error is None] == ["fine.png"]
 
 
-async def test_a_virus_is_told_with_the_files_name(client: ConstantContact) -> None:
+async def test_a_virus_is_reported_with_the_file_name(client: ConstantContact) -> None:
     (result,) = await results_of(client.upload_many(pieces("virus.png")))
 
     assert isinstance(result.error, errors.VirusFound)
@@ -363,7 +359,7 @@ async def test_a_virus_is_told_with_the_files_name(client: ConstantContact) -> N
     assert (result.state, result.status) == (BulkState.FAILED, "VirusFound")
 
 
-async def test_a_file_that_never_gets_ready_is_given_up_and_its_token_kept(
+async def test_a_file_that_never_becomes_active_times_out_with_its_token(
     connect: Callable[..., Any], clock: SkippingClock
 ) -> None:
     with Sandbox(mode="looks") as sandbox:
@@ -380,7 +376,7 @@ async def test_a_file_that_never_gets_ready_is_given_up_and_its_token_kept(
         assert client.resume(result.token).id == result.id
 
 
-async def test_a_later_file_gets_its_whole_time(
+async def test_a_later_file_gets_its_full_timeout(
     connect: Callable[..., Any], clock: SkippingClock
 ) -> None:
     release = asyncio.Event()
@@ -418,7 +414,7 @@ async def test_a_later_file_gets_its_whole_time(
         assert 900 <= round(ended[name] - accepted[name], 3) < 1100
 
 
-async def test_fail_fast_raises_the_first_failure_and_takes_up_no_more(
+async def test_fail_fast_raises_the_first_failure_and_starts_no_more_files(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("answer", *POSTS, status=400, body="[]", skip=2)
@@ -434,7 +430,7 @@ async def test_fail_fast_raises_the_first_failure_and_takes_up_no_more(
 
 
 @pytest.mark.parametrize("wait", [False, True])
-async def test_fail_fast_gives_the_failed_result_then_what_lands_and_then_raises(
+async def test_fail_fast_yields_the_failure_then_late_results_and_then_raises(
     connect: Callable[..., Any], tmp_path: Path, wait: bool
 ) -> None:
     seen_failing = asyncio.Event()
@@ -483,7 +479,7 @@ async def test_fail_fast_gives_the_failed_result_then_what_lands_and_then_raises
     assert rows == {"bad.png": BulkState.FAILED, "late.png": BulkState.ACCEPTED}
 
 
-async def test_what_does_not_land_in_time_by_the_clients_clock_holds_up_nobody(
+async def test_results_that_come_too_late_after_fail_fast_are_not_waited_for(
     connect: Callable[..., Any],
 ) -> None:
     seen_failing, landed, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -534,7 +530,7 @@ async def test_what_does_not_land_in_time_by_the_clients_clock_holds_up_nobody(
     assert by_state(seen) == {"bad.png": BulkState.FAILED, "late.png": BulkState.ACCEPTED}
 
 
-async def test_fail_fast_takes_a_failure_of_an_earlier_run_for_one(
+async def test_fail_fast_counts_a_failure_of_an_earlier_run(
     client: ConstantContact, pictures: Pictures, tmp_path: Path
 ) -> None:
     paths = pictures("virus.png", "a.png")
@@ -550,7 +546,7 @@ async def test_fail_fast_takes_a_failure_of_an_earlier_run_for_one(
     assert seen[0].earlier
 
 
-async def test_a_lost_answer_is_settled_by_a_look_and_nothing_is_sent_twice(
+async def test_a_lost_answer_is_settled_and_nothing_is_sent_twice(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("lose_answer", *POSTS, times=None, chance=0.3)
@@ -563,7 +559,7 @@ async def test_a_lost_answer_is_settled_by_a_look_and_nothing_is_sent_twice(
     )
 
 
-async def test_a_lost_answer_that_is_not_to_be_looked_for_is_ambiguous(
+async def test_a_lost_answer_is_ambiguous_if_settling_is_off(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("lose_answer", *POSTS)
@@ -585,7 +581,7 @@ async def test_a_lost_answer_that_is_not_to_be_looked_for_is_ambiguous(
         ("redirect", errors.UnexpectedRedirect),
     ],
 )
-async def test_what_would_befall_every_file_ends_it_all(
+async def test_an_error_that_affects_every_file_ends_the_upload(
     client: ConstantContact, sandbox: Sandbox, fault: Any, kind: type[Exception]
 ) -> None:
     sandbox.admin.fault(fault, *POSTS, times=None, skip=5)
@@ -598,7 +594,7 @@ async def test_what_would_befall_every_file_ends_it_all(
     assert len(sandbox.admin.requests(*POSTS)) <= 9
 
 
-async def test_a_refused_status_request_ends_it_all(
+async def test_a_refused_status_request_ends_the_upload(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("inactive", "GET", "/library/files/uploadstatus/*")
@@ -607,7 +603,7 @@ async def test_a_refused_status_request_ends_it_all(
             await results_of(client.upload_many(pieces("a.png")))
 
 
-async def test_a_look_that_the_days_quota_forbids_ends_it_all_and_tells_of_the_file(
+async def test_the_daily_quota_ends_the_upload_and_reports_the_file_being_settled(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("lose_answer", *POSTS)
@@ -655,7 +651,7 @@ async def test_being_cancelled_again_while_cleaning_up_leaves_nothing_behind(
         assert {result.action for result in await results_of(again)} == {Action.LOOK}
 
 
-async def test_the_users_generator_is_not_left_running(client: ConstantContact) -> None:
+async def test_the_generator_of_the_caller_is_closed(client: ConstantContact) -> None:
     closed = False
 
     async def found() -> AsyncIterator[FileToUpload]:
@@ -676,7 +672,7 @@ async def test_the_users_generator_is_not_left_running(client: ConstantContact) 
 # Without waiting, without sending
 
 
-async def test_without_waiting_results_come_when_files_are_accepted(
+async def test_without_wait_results_come_when_files_are_accepted(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     upload = client.upload_many(pieces("a.png", "b.png"), wait=False)
@@ -690,7 +686,7 @@ async def test_without_waiting_results_come_when_files_are_accepted(
     assert {update.status for update in statuses.values() if update} == {"Active"}
 
 
-async def test_a_dry_run_sends_nothing_and_says_what_would_be_done(
+async def test_a_dry_run_sends_nothing_and_yields_the_plan(
     client: ConstantContact, sandbox: Sandbox, pictures: Pictures
 ) -> None:
     paths = pictures("tree/a.png", "tree/below/b.png", "tree/notes.txt")
@@ -713,7 +709,7 @@ async def test_a_dry_run_sends_nothing_and_says_what_would_be_done(
 # Progress
 
 
-async def test_progress_is_told_and_ends_complete(
+async def test_progress_is_reported_and_ends_complete(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     told: list[BulkProgress] = []
@@ -732,7 +728,7 @@ async def test_progress_is_told_and_ends_complete(
     assert upload.progress.settled == 3
 
 
-async def test_the_time_left_is_told_before_any_file_has_ended(
+async def test_the_time_left_is_estimated_before_any_file_has_ended(
     connect: Callable[..., Any], clock: SkippingClock
 ) -> None:
     told: list[BulkProgress] = []
@@ -749,7 +745,7 @@ async def test_the_time_left_is_told_before_any_file_has_ended(
     assert next(progress for progress in told if progress.seconds_left).settled == 0
 
 
-async def test_progress_is_told_while_no_result_comes(
+async def test_progress_is_reported_between_results(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("hang", *POSTS, times=None)
@@ -767,7 +763,7 @@ async def test_progress_is_told_while_no_result_comes(
     await asyncio.gather(reader, return_exceptions=True)
 
 
-async def test_a_callback_that_fails_does_not_disturb_the_upload(
+async def test_a_failing_progress_callback_does_not_stop_the_upload(
     client: ConstantContact, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(_: BulkProgress) -> None:
@@ -780,14 +776,16 @@ async def test_a_callback_that_fails_does_not_disturb_the_upload(
     assert "the upload goes on" in caplog.records[0].getMessage()
 
 
-async def test_before_it_is_iterated_nothing_has_been_done(client: ConstantContact) -> None:
+async def test_nothing_happens_before_the_upload_is_iterated(client: ConstantContact) -> None:
     progress = client.upload_many(pieces("a.png")).progress
 
     assert progress == BulkProgress()
     assert (progress.per_second, progress.seconds_left) == (0.0, None)
 
 
-async def test_the_quota_left_is_told(connect: Callable[..., Any], sandbox: Sandbox) -> None:
+async def test_progress_includes_the_remaining_quota(
+    connect: Callable[..., Any], sandbox: Sandbox
+) -> None:
     client = await connect(sandbox, per_day=100)
 
     upload = client.upload_many(pieces("a.png", "b.png"))
@@ -796,7 +794,7 @@ async def test_the_quota_left_is_told(connect: Callable[..., Any], sandbox: Sand
     assert upload.progress.remaining_today == 100 - upload.progress.calls
 
 
-async def test_the_day_ends_while_files_are_being_processed(
+async def test_the_daily_quota_can_end_while_files_are_processed(
     connect: Callable[..., Any], clock: SkippingClock
 ) -> None:
     with Sandbox(mode="looks", looks=50) as sandbox:
@@ -806,7 +804,7 @@ async def test_the_day_ends_while_files_are_being_processed(
             await results_of(client.upload_many(pieces("a.png")))
 
 
-async def test_a_lost_answer_at_the_very_end_is_not_lost_to_the_reader(
+async def test_a_lost_answer_at_the_end_is_still_reported(
     connect: Callable[..., Any],
 ) -> None:
     """The last file to end and the last one to be refused come in the same moment."""

@@ -32,7 +32,7 @@ async def results_of(client: ConstantContact, files: Any, **options: Any) -> lis
     return [result async for result in client.upload_many(files, **options)]
 
 
-async def test_a_link_that_leads_nowhere_is_one_refused_file_and_not_the_whole_folder(
+async def test_a_dangling_link_is_one_refused_file_not_the_whole_folder(
     client: ConstantContact, tmp_path: Path
 ) -> None:
     (tmp_path / "a.png").write_bytes(PICTURE)
@@ -62,7 +62,7 @@ async def test_an_empty_file_is_refused_before_it_costs_a_call(
     assert client.budget.used == 0
 
 
-async def test_calls_are_counted_on_past_midnight(
+async def test_calls_are_counted_past_midnight(
     client: ConstantContact, clock: SkippingClock
 ) -> None:
     upload = client.upload_many([FileToUpload(PICTURE, name=f"{n}.png") for n in range(4)])
@@ -79,7 +79,7 @@ async def test_calls_are_counted_on_past_midnight(
 @pytest.mark.parametrize(
     "damage", ["UPDATE files SET state = 'martian'", "ALTER TABLE files RENAME size TO length"]
 )
-async def test_a_journal_that_cannot_be_read_ends_the_upload_with_an_error_of_ours(
+async def test_an_unreadable_journal_raises_an_error_of_the_package(
     client: ConstantContact, tmp_path: Path, damage: str
 ) -> None:
     path = tmp_path / "a.png"
@@ -95,7 +95,7 @@ async def test_a_journal_that_cannot_be_read_ends_the_upload_with_an_error_of_ou
     assert client.budget.used == used
 
 
-async def test_of_many_ids_in_a_journal_the_latest_are_claimed_last(
+async def test_the_latest_ids_in_a_journal_are_claimed_last(
     client: ConstantContact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The claims of an uploader are bounded, and only files of late can be mixed up.
@@ -114,7 +114,7 @@ async def test_of_many_ids_in_a_journal_the_latest_are_claimed_last(
     assert claimed == [[row[0] for row in rows]]
 
 
-async def test_a_folder_that_the_service_refuses_is_asked_for_once(
+async def test_a_folder_that_the_service_refuses_is_requested_once(
     connect: Callable[..., Any], tmp_path: Path
 ) -> None:
     asked: list[str] = []
@@ -139,7 +139,7 @@ async def test_a_folder_that_the_service_refuses_is_asked_for_once(
     assert asked == ["GET", "POST"]
 
 
-async def test_a_conflict_that_no_folder_explains_is_met_once(connect: Callable[..., Any]) -> None:
+async def test_an_unexplained_folder_conflict_is_met_once(connect: Callable[..., Any]) -> None:
     asked: list[str] = []
 
     async def answer(wire: Wire, request: Request) -> None:
@@ -183,7 +183,7 @@ def _service_with_pages(pages: int) -> tuple[list[str], Any]:
     return accepted, answer
 
 
-async def test_a_few_answers_that_are_none_do_not_end_a_bulk_upload(
+async def test_a_few_malformed_answers_do_not_end_the_upload(
     connect: Callable[..., Any],
 ) -> None:
     accepted, answer = _service_with_pages(3)
@@ -197,7 +197,7 @@ async def test_a_few_answers_that_are_none_do_not_end_a_bulk_upload(
     assert len(accepted) == 5
 
 
-async def test_a_service_that_answers_badly_for_hours_loses_no_file(
+async def test_hours_of_malformed_answers_lose_no_file(
     connect: Callable[..., Any],
 ) -> None:
     """The skipping clock lets no wait of more than a minute end; else it is a `PollTimeout`."""

@@ -143,7 +143,7 @@ def check(
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", [1, 2, 3])
-async def test_whenever_it_is_killed_every_file_arrives_once(seed: int, tmp_path: Path) -> None:
+async def test_every_file_arrives_once_after_kills_at_any_moment(seed: int, tmp_path: Path) -> None:
     draw = random.Random(seed)  # noqa: S311  # repeatable
     folder, journal = tmp_path / "pictures", tmp_path / "journal.db"
     made = make_files(folder, seed)

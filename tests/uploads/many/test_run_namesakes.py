@@ -141,7 +141,7 @@ def check(results: dict[str, UploadResult], folder: Folder) -> None:
     assert max(Counter(folder.arrived).values(), default=0) <= 1
 
 
-async def test_a_lost_file_does_not_take_one_that_is_just_arriving(
+async def test_a_lost_file_does_not_adopt_one_that_is_just_arriving(
     connect: Callable[..., Any],
 ) -> None:
     folder = Folder(lost={ONE: False}, held={TWO})
@@ -153,7 +153,7 @@ async def test_a_lost_file_does_not_take_one_that_is_just_arriving(
     assert folder.arrived == [TWO, ONE]
 
 
-async def test_what_could_not_be_told_apart_is_looked_for_again_by_the_next_run(
+async def test_the_next_run_looks_again_for_files_that_could_not_be_told_apart(
     connect: Callable[..., Any], tmp_path: Path
 ) -> None:
     paths, journal = written(tmp_path, (ONE, TWO)), tmp_path / "upload.db"
@@ -171,7 +171,7 @@ async def test_what_could_not_be_told_apart_is_looked_for_again_by_the_next_run(
     assert folder.arrived == [TWO, ONE]
 
 
-async def test_of_two_that_are_lost_neither_takes_the_one_that_is_found(
+async def test_two_lost_files_do_not_adopt_the_only_match(
     connect: Callable[..., Any],
 ) -> None:
     folder = Folder(lost={ONE: False, TWO: True})
@@ -184,7 +184,7 @@ async def test_of_two_that_are_lost_neither_takes_the_one_that_is_found(
 
 
 @pytest.mark.parametrize("order", [(ONE, TWO), (TWO, ONE)], ids=str)
-async def test_of_two_that_stand_at_sending_neither_takes_the_one_that_is_found(
+async def test_two_files_in_state_sending_do_not_adopt_the_only_match(
     connect: Callable[..., Any], tmp_path: Path, order: tuple[str, str]
 ) -> None:
     paths, journal = written(tmp_path, order), tmp_path / "upload.db"
@@ -203,7 +203,7 @@ async def test_of_two_that_stand_at_sending_neither_takes_the_one_that_is_found(
     assert folder.arrived == [TWO, ONE]
 
 
-async def test_two_that_no_run_can_tell_apart_are_never_sent_again(
+async def test_two_indistinguishable_files_are_never_sent_again(
     connect: Callable[..., Any], tmp_path: Path
 ) -> None:
     paths, journal = written(tmp_path, (ONE, TWO)), tmp_path / "upload.db"
@@ -227,7 +227,7 @@ async def test_two_that_no_run_can_tell_apart_are_never_sent_again(
     assert folder.arrived == [TWO], "nothing was sent again"
 
 
-async def test_one_that_cannot_be_looked_for_is_looked_for_by_every_run(
+async def test_a_file_that_cannot_be_looked_for_is_looked_for_by_every_run(
     connect: Callable[..., Any], tmp_path: Path
 ) -> None:
     (path,), journal = written(tmp_path, (ONE,)), tmp_path / "upload.db"
@@ -249,7 +249,7 @@ async def test_one_that_cannot_be_looked_for_is_looked_for_by_every_run(
     assert folder.arrived == [ONE]
 
 
-async def test_an_id_that_is_given_out_while_pages_are_read_is_not_adopted(
+async def test_an_id_issued_while_pages_are_read_is_not_adopted(
     connect: Callable[..., Any],
 ) -> None:
     """The other upload has its answer, and is no rival any more, before the last page comes."""
@@ -262,7 +262,7 @@ async def test_an_id_that_is_given_out_while_pages_are_read_is_not_adopted(
     assert folder.arrived == [TWO, ONE]
 
 
-async def test_a_lost_file_is_adopted_beside_one_that_it_cannot_be(
+async def test_a_lost_file_is_adopted_beside_a_different_file(
     connect: Callable[..., Any],
 ) -> None:
     folder = Folder(lost={TWO: True})

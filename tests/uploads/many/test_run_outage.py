@@ -90,7 +90,7 @@ async def run(client: ConstantContact, files: list[Path], journal: Path, **optio
     [(kind, only) for kind in KINDS for only in (None, "POST")],
     ids=[f"{kind}, {only}" for kind in KINDS for only in ("all calls", "uploads")],
 )
-async def test_an_outage_is_waited_for_and_costs_few_calls(
+async def test_an_upload_waits_for_the_end_of_an_outage_with_few_calls(
     connect: Callable[..., Any],
     sandbox: Sandbox,
     pictures: Callable[..., list[Path]],
@@ -113,7 +113,7 @@ async def test_an_outage_is_waited_for_and_costs_few_calls(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_long_outage_stops_the_upload_and_the_next_run_heals_it(
+async def test_a_long_outage_stops_the_upload_and_the_next_run_completes_it(
     connect: Callable[..., Any],
     sandbox: Sandbox,
     pictures: Callable[..., list[Path]],
@@ -144,7 +144,7 @@ async def test_a_long_outage_stops_the_upload_and_the_next_run_heals_it(
     assert cost(sandbox) <= 1.2
 
 
-async def test_a_service_that_is_gone_costs_nothing_of_the_day(
+async def test_an_unreachable_service_costs_no_daily_quota(
     connect: Callable[..., Any],
     pictures: Callable[..., list[Path]],
     tmp_path: Path,
@@ -166,7 +166,7 @@ async def test_a_service_that_is_gone_costs_nothing_of_the_day(
         assert len(sandbox.admin.files()) == len(results) == 20
 
 
-async def test_uploads_that_wait_go_on_when_the_service_is_back(
+async def test_waiting_uploads_continue_when_the_service_is_back(
     connect: Callable[..., Any], pictures: Callable[..., list[Path]], tmp_path: Path
 ) -> None:
     port, paths = lasting_port(), pictures(*(f"{n}.png" for n in range(20)))
@@ -182,7 +182,7 @@ async def test_uploads_that_wait_go_on_when_the_service_is_back(
         assert len(sandbox.admin.files()) == 20
 
 
-async def test_one_failure_among_many_files_pauses_nothing(
+async def test_a_single_failure_does_not_pause_the_upload(
     connect: Callable[..., Any],
     sandbox: Sandbox,
     pictures: Callable[..., list[Path]],
@@ -218,7 +218,7 @@ async def test_progress_says_how_long_the_outage_has_lasted(
 
 
 @pytest.mark.parametrize("is_long", [False, True], ids=["short", "long"])
-async def test_a_service_that_never_answers_is_waited_for_like_one_that_refuses(
+async def test_a_silent_service_is_an_outage_like_a_refusing_one(
     connect: Callable[..., Any],
     sandbox: Sandbox,
     pictures: Callable[..., list[Path]],
