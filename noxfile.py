@@ -29,7 +29,7 @@ FAST = (
     "tests/sandbox/areas/test_library.py", "tests/sandbox/test_server.py",
     "tests/transport/files/test_body.py", "tests/transport/http",
     *sorted(map(str, Path("tests/uploads").glob("test_*.py"))), "tests/uploads/many/test_run.py",
-    "tests/workers/test_store.py",
+    "tests/workers/test_stores.py",
 )  # fmt: skip
 """Tests that take a few minutes and touch every dependency."""
 
@@ -39,7 +39,7 @@ EXTRAS = {
     "sandbox": ("ccv2_async.sandbox.Sandbox",),
     "httpx2": ("ccv2_async.ConstantContact", "httpx2"),
     "redis": ("ccv2_async.transport.quota.shared.SharedBudget", "redis", "limits"),
-    "workers": ("ccv2_async.workers", "ccv2_async.workers.brokers"),
+    "workers": ("ccv2_async.workers", "ccv2_async.workers.queue"),
     "otel": ("ccv2_async.otel.Tracing",),
     "examples": ("ccv2_async.sandbox.Sandbox", "fastapi"),
     "all": ("ccv2_async.cli.main", "ccv2_async.sandbox.Sandbox", "ccv2_async.otel.Tracing"),

@@ -10,7 +10,7 @@ try:
     from ccv2_async.workers.application import Asked, Workers
     from ccv2_async.workers.records import JobRecord
     from ccv2_async.workers.settings import WorkerSettings
-    from ccv2_async.workers.store import StoreUnavailable
+    from ccv2_async.workers.stores import StoreUnavailable
 except ModuleNotFoundError as _error:
     _missing = (_error.name or "").partition(".")[0]
     if _missing not in {"limits", "redis", "taskiq", "taskiq_redis"}:

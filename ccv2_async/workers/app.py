@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ccv2_async.workers.application import Workers
-from ccv2_async.workers.brokers import ends_taskiq_on_errors
+from ccv2_async.workers.queue import ends_taskiq_on_errors
 
 if TYPE_CHECKING:
     from taskiq import AsyncBroker

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import random
 import secrets
 import socket
 from typing import TYPE_CHECKING, Any, Self
@@ -21,27 +20,26 @@ from ccv2_async.transport.calls.credentials import Credentials
 from ccv2_async.transport.quota.budget import Budget
 from ccv2_async.transport.quota.shared import SharedBudget
 from ccv2_async.uploads.ledger import BulkState
-from ccv2_async.uploads.prepare import prepare
-from ccv2_async.workers.brokers import (
+from ccv2_async.workers.queue import (
+    Tasks,
     ends_at_once_on_signals,
     ends_taskiq_on_errors,
     make_broker,
     taskiq_manager,
     trim,
 )
-from ccv2_async.workers.leases import Lease, LeaseLost
-from ccv2_async.workers.records import (
-    UPLOAD_TASK,
-    JobRecord,
-    key_of_upload,
-    lock_of_upload,
-)
-from ccv2_async.workers.sending import ACTIVITIES, Sender
+from ccv2_async.workers.records import UPLOAD_TASK, JobRecord, key_of_upload, lock_of_upload
+from ccv2_async.workers.sending import ACTIVITIES, Sender, upload_of
 from ccv2_async.workers.settings import WorkerSettings
-from ccv2_async.workers.sqlite_store import SqliteStore
-from ccv2_async.workers.store import RecordUnreadable, StoreUnavailable
+from ccv2_async.workers.stores import (
+    Lease,
+    LeaseLost,
+    RecordUnreadable,
+    RedisStore,
+    SqliteStore,
+    StoreUnavailable,
+)
 from ccv2_async.workers.sweeping import FIRST_PATIENCE, Round, Sweeper
-from ccv2_async.workers.tasks import register
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -50,8 +48,8 @@ if TYPE_CHECKING:
     from taskiq import AsyncBroker, AsyncTaskiqTask, TaskiqState
 
     from ccv2_async.clock import Clock
-    from ccv2_async.workers.store import JobStore
-    from ccv2_async.workers.tasks import Answer, Tasks
+    from ccv2_async.workers.queue import Answer
+    from ccv2_async.workers.stores import JobStore
 
 logger: logging.Logger = logging.getLogger("ccv2_async.workers")
 
@@ -75,24 +73,24 @@ class Asked:
 
 
 class Workers:
-    """Tasks that upload files and start activities, and the round that follows them all.
+    """Tasks that upload files and start activities, and a round that follows all of them.
 
     In one process, use it in `async with`: the queue is in memory, and the jobs are done right
-    here. Over Redis, `async with` makes a process that asks for jobs; those that carry them out
+    here. Over Redis, `async with` makes a process that asks for jobs. The processes that do them
     are started with `ccv2 worker`.
 
     Args:
-        settings: How they are set up; from the environment unless given.
+        settings: How the workers are set up; from the environment unless given.
         clock: The time that waits run on.
         client_options: More options of the client that the workers use.
 
     Raises:
         UsageError: A setting is wrong, or an extra is missing.
-        MissingCredentials: Raised by `async with`, by those who only ask for jobs too: without
-            a key no worker that reads the same settings could begin.
+        MissingCredentials: Raised by `async with`, also in a process that only asks for jobs:
+            without a key, no worker that reads the same settings could start.
 
     Attributes:
-        settings: How they are set up.
+        settings: How the workers are set up.
         broker: The queue; more tasks and middlewares may be added to it.
         tasks: The tasks that upload a file, start an activity, and follow all open jobs.
     """
@@ -115,16 +113,21 @@ class Workers:
         self._budget: Budget | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._closing = False
-        self.tasks: Tasks = register(self.broker, _Work(self))
-        self.broker.add_event_handler(TaskiqEvents.CLIENT_STARTUP, self._open_store)
-        self.broker.add_event_handler(TaskiqEvents.CLIENT_SHUTDOWN, self._close_store)
-        self.broker.add_event_handler(TaskiqEvents.WORKER_STARTUP, self._start_working)
-        self.broker.add_event_handler(TaskiqEvents.WORKER_SHUTDOWN, self._stop_working)
+        self.tasks: Tasks = self._register()
+        for event, handler in (
+            (TaskiqEvents.CLIENT_STARTUP, self._open_store),
+            (TaskiqEvents.CLIENT_SHUTDOWN, self._close_store),
+            (TaskiqEvents.WORKER_STARTUP, self._start_working),
+            (TaskiqEvents.WORKER_SHUTDOWN, self._stop_working),
+        ):
+            self.broker.add_event_handler(event, handler)
 
     async def __aenter__(self) -> Self:
         await self.broker.startup()
-        if self.embedded:
-            await self._take_up_what_was_left()
+        if self.embedded:  # the queue of an earlier process ended with it; its jobs did not
+            with contextlib.suppress(StoreUnavailable):
+                for record in await self._store.upcoming("send", LEFT_OVER_AT_ONCE):
+                    await self._hand_out(record)
         return self
 
     async def __aexit__(
@@ -136,7 +139,7 @@ class Workers:
         self._closing = True
         await self._stop_ticking()
         if isinstance(self.broker, InMemoryBroker):
-            await self.broker.wait_all()  # what is being sent is sent; the rest stays on record
+            await self.broker.wait_all()  # files on their way arrive; the rest stays on record
         await self.broker.shutdown()
 
     async def check(self) -> None:
@@ -173,30 +176,30 @@ class Workers:
         description: str = "",
         key: str | None = None,
     ) -> Asked:
-        """Have a file uploaded; returns when the job is on record and in the queue.
+        """Ask for the upload of a file; return when the job is on record and in the queue.
 
         Args:
             path: The file; every worker has to see it under this path.
             folder_id: The folder it goes to; "0" is the root.
             name: Its name in the library; the path's own unless given.
             description: At most 100 characters.
-            key: Names the job: of one key, one file is uploaded. Unless given, the same path to
+            key: Names the job: one file is uploaded for each key. Unless given, the same path to
                 the same folder under the same name is the same job.
 
         Raises:
             InvalidField: A value the service would refuse. Nothing was put on record.
-            StoreUnavailable: Safe to try again: yes, the key sees to it.
+            StoreUnavailable: Safe to try again: yes; the key keeps the job from being done twice.
         """
-        record = self.upload_record(os.fspath(path), folder_id, name, description, key)
-        await self._store.add(record)
-        return Asked(record.key, await self._hand_out(record))
+        return await self._asked(
+            self.upload_record(os.fspath(path), folder_id, name, description, key)
+        )
 
     async def ask_activity(self, activity: str, *, key: str | None = None, **given: Any) -> Asked:
-        """Have a bulk activity started; returns when the job is on record and in the queue.
+        """Ask for the start of a bulk activity; return when the job is on record and in the queue.
 
         Args:
             activity: "add_contacts", "remove_contacts", "clear_lists" or "export_contacts".
-            key: Names the job: of one key, one activity is started. A new one unless given.
+            key: Names the job: one activity is started for each key. A new one unless given.
             given: The arguments of `client.activities.begin_...`, as JSON has them: a file is
                 given by its path, contacts as a list of addresses.
 
@@ -204,28 +207,29 @@ class Workers:
             InvalidField: There is no such activity. Nothing was put on record.
             StoreUnavailable: Safe to try again: yes, with the same key.
         """
-        record = self.activity_record(activity, given, key or secrets.token_hex(16))
-        await self._store.add(record)
-        return Asked(record.key, await self._hand_out(record))
+        return await self._asked(
+            self._activity_record(activity, given, key or secrets.token_hex(16))
+        )
 
     async def record(self, key: str) -> JobRecord | None:
-        """What is known of a job; None when nobody asked for it, or it was long ago."""
+        """Return the record of a job; None if nobody asked for it, or it was long ago."""
         return await self._store.find(key)
 
     async def records(self, state: BulkState, *, most: int = 100) -> list[JobRecord]:
-        """Jobs in a state, the last changed first."""
+        """Return the jobs in a state, the last changed first."""
         return await self._store.listed(BulkState(state), most)
 
     async def counts(self) -> dict[BulkState, int]:
-        """How many jobs are in each state."""
+        """Return how many jobs are in each state."""
         return await self._store.counts()
 
     async def settled(self, keys: Iterable[str], *, every: float = 0.5) -> AsyncIterator[JobRecord]:
-        """The records of these jobs as they are settled, for whoever wants to wait for them.
+        """Wait for jobs, and yield the record of each when it is settled.
 
         Args:
             keys: The jobs.
-            every: Seconds from one look at the records to the next; asks nothing of the service.
+            every: Seconds from one look at the records to the next. A look does not call the
+                service.
         """
         waiting = dict.fromkeys(keys)
         while waiting:
@@ -242,83 +246,34 @@ class Workers:
                 await self._clock.sleep(every)
 
     async def sweep(self) -> Round:
-        """Look after all open jobs once; does nothing while another worker is at it."""
+        """Look after all open jobs once; do nothing while another worker does it."""
         sweeper = Sweeper(
-            store=self._store,
-            client=self._working_client,
-            clock=self._clock,
-            hand_out=self._hand_out,
-            upload_deadline=self.settings.upload_deadline,
-            activity_deadline=self.settings.activity_deadline,
-            redeliver_seconds=self.settings.redeliver_seconds,
-            jitter=random.random,
-        )
-        lease = Lease(
-            self._store,
-            SWEEP_LOCK,
-            self._holder(),
-            seconds=self.settings.lease_seconds,
-            clock=self._clock,
+            self._store, self._working_client, self._clock, self.settings, self._hand_out
         )
         try:
-            done = await lease.run(sweeper.round, Round())
+            done = await self._lease(SWEEP_LOCK).run(sweeper.round, Round())
         except LeaseLost:
             return Round()
         await trim(self.settings)
         return done
 
-    async def carry_out(self, record: JobRecord) -> JobRecord:
-        """The record of a job once it was sent, or as it is when there is nothing to do."""
-        async with self._slots:
-            if self._closing:
-                return record
-            sender = Sender(
-                store=self._store,
-                client=self._working_client,
-                clock=self._clock,
-                lease_seconds=self.settings.lease_seconds,
-                jitter=random.random,
-            )
-            return await sender.send(record, self._holder())
-
-    async def _hand_out(self, record: JobRecord) -> AsyncTaskiqTask[Answer]:
-        task: AsyncTaskiqTask[Answer]
-        if record.task == UPLOAD_TASK:
-            task = await self.tasks.upload.kiq(**record.arguments, key=record.key)
-        else:
-            task = await self.tasks.start_activity.kiq(record.task, record.arguments, record.key)
-        return task
-
     def upload_record(
         self, path: str, folder_id: str, name: str | None, description: str, key: str | None
     ) -> JobRecord:
-        """The record of an upload that is asked for."""
+        """Return the record of an upload that is asked for."""
         path = os.path.abspath(path)  # noqa: PTH100  # no I/O but getcwd
-        upload = prepare(
-            path,
-            folder_id=folder_id,
-            name=name,
-            description=description,
-            source="MyComputer",
-            file_type=None,
-            length=None,
-        )
+        given = {"path": path, "folder_id": folder_id, "name": name, "description": description}
+        upload = upload_of(given)
         return self._new_record(
             key or key_of_upload(path, upload.folder_id, upload.name),
             UPLOAD_TASK,
-            {
-                "path": path,
-                "folder_id": upload.folder_id,
-                "name": upload.name,
-                "description": description,
-            },
+            given | {"folder_id": upload.folder_id, "name": upload.name},
             lock=lock_of_upload(upload.folder_id, upload.name),
             name=upload.name,
             folder_id=upload.folder_id,
         )
 
-    def activity_record(self, activity: str, given: dict[str, Any], key: str) -> JobRecord:
-        """The record of a bulk activity that is asked for."""
+    def _activity_record(self, activity: str, given: dict[str, Any], key: str) -> JobRecord:
         if activity not in ACTIVITIES:
             raise InvalidField("activity", activity, f"one of {', '.join(ACTIVITIES)}")
         if "lane" in given:
@@ -332,21 +287,74 @@ class Workers:
             key=key, task=task, arguments=given, created=now, attend_at=now + patience, **more
         )
 
-    def _holder(self) -> str:
-        return f"{self._name}/{secrets.token_hex(6)}"
+    async def _asked(self, record: JobRecord) -> Asked:
+        await self._store.add(record)
+        return Asked(record.key, await self._hand_out(record))
+
+    async def _hand_out(self, record: JobRecord) -> AsyncTaskiqTask[Answer]:
+        task: AsyncTaskiqTask[Answer]
+        if record.task == UPLOAD_TASK:
+            task = await self.tasks.upload.kiq(**record.arguments, key=record.key)
+        else:
+            task = await self.tasks.start_activity.kiq(record.task, record.arguments, record.key)
+        return task
+
+    def _register(self) -> Tasks:
+        """Register the tasks. The broker renames the functions, so they are made here."""
+
+        # The queue reads these annotations when a message comes in.
+        async def upload(
+            path: str,
+            folder_id: str = "0",
+            name: str | None = None,
+            description: str = "",
+            key: str | None = None,
+        ) -> dict[str, Any]:
+            """Upload a file; return its token when the service has accepted it."""
+            record = self.upload_record(path, folder_id, name, description, key)
+            return await self._carry_out(record)
+
+        async def start_activity(
+            activity: str, arguments: dict[str, Any], key: str
+        ) -> dict[str, Any]:
+            """Start a bulk activity; return its tokens when the service has accepted it."""
+            return await self._carry_out(self._activity_record(activity, arguments, key))
+
+        async def sweep() -> dict[str, Any]:
+            """Look after all open jobs once; do nothing while another worker does it."""
+            return attrs.asdict(await self.sweep())
+
+        return Tasks(
+            self.broker.register_task(upload, "ccv2_async:upload"),
+            self.broker.register_task(start_activity, "ccv2_async:start_activity"),
+            self.broker.register_task(sweep, "ccv2_async:sweep"),
+        )
+
+    async def _carry_out(self, record: JobRecord) -> Answer:
+        """Send a job unless there is nothing to do; return what its record says then."""
+        async with self._slots:
+            if not self._closing:
+                sender = Sender(
+                    self._store, self._working_client, self._clock, self.settings.lease_seconds
+                )
+                record = await sender.send(record, self._lease(record.lock))
+        return record.answer()
+
+    def _lease(self, lock: str) -> Lease:
+        return Lease(
+            self._store,
+            lock,
+            f"{self._name}/{secrets.token_hex(6)}",
+            seconds=self.settings.lease_seconds,
+            clock=self._clock,
+        )
 
     def _make_store(self) -> JobStore:
-        keep = self.settings.keep_seconds or None
-        if self.settings.redis_url is None:
-            return SqliteStore(self.settings.store, now=self._clock.time, keep=keep)
-        from ccv2_async.workers.redis_store import RedisStore  # noqa: PLC0415  # only with Redis
-
-        return RedisStore(
-            self.settings.redis_url,
-            namespace=self.settings.namespace,
-            now=self._clock.time,
-            keep=keep,
-        )
+        settings, now = self.settings, self._clock.time
+        keep = settings.keep_seconds or None
+        if settings.redis_url is None:
+            return SqliteStore(settings.store, now=now, keep=keep)
+        return RedisStore(settings.redis_url, namespace=settings.namespace, now=now, keep=keep)
 
     @property
     def _working_client(self) -> ConstantContact:
@@ -354,9 +362,9 @@ class Workers:
         return self._client
 
     def _check_credentials(self) -> None:
-        """Refuse settings without credentials, also where nothing but asking is done.
+        """Refuse settings without credentials, also in a process that only asks for jobs.
 
-        Workers with the same settings do not start, and whoever asked would wait for ever.
+        Workers with the same settings do not start, so the process would wait forever.
         """
         Credentials(self.settings.api_key, self.settings.access_token)
 
@@ -444,8 +452,8 @@ class Workers:
     async def _tick(self) -> None:
         """Make a round every so often: one for all workers, whichever is first.
 
-        It does not stand in the queue alone, behind all that is still to be sent. It stands there
-        too: a worker takes over what another left unacknowledged only when a message comes.
+        A round does not wait in the queue alone, behind all that is still to be sent. It is put
+        there too: a worker takes over unacknowledged messages of others only when a message comes.
         """
         troubled = False
         every = self.settings.sweep_seconds
@@ -458,7 +466,7 @@ class Workers:
             except Exception as error:  # noqa: BLE001  # those of the queue and of Redis are many
                 if not troubled:
                     logger.warning(
-                        "No round over the open jobs could be made (%s); it is tried again.",
+                        "The open jobs could not be looked after (%s). Workers try again soon.",
                         type(error).__name__,
                     )
                 troubled = True
@@ -471,29 +479,3 @@ class Workers:
             ticker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ticker
-
-    async def _take_up_what_was_left(self) -> None:
-        """Begin again with what an earlier process did not come to: its queue ended with it."""
-        with contextlib.suppress(StoreUnavailable):
-            for record in await self._store.upcoming("send", LEFT_OVER_AT_ONCE):
-                await self._hand_out(record)
-
-
-@attrs.frozen
-class _Work:
-    """What the tasks do, by way of `Workers`."""
-
-    workers: Workers
-
-    async def upload(
-        self, path: str, folder_id: str, name: str | None, description: str, key: str | None
-    ) -> Answer:
-        record = self.workers.upload_record(path, folder_id, name, description, key)
-        return (await self.workers.carry_out(record)).answer()
-
-    async def start_activity(self, activity: str, arguments: dict[str, Any], key: str) -> Answer:
-        record = self.workers.activity_record(activity, arguments, key)
-        return (await self.workers.carry_out(record)).answer()
-
-    async def sweep(self) -> Answer:
-        return attrs.asdict(await self.workers.sweep())

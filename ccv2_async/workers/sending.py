@@ -7,6 +7,7 @@ holds its lock, its record says "sending" before the first byte can leave, and w
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
@@ -20,12 +21,11 @@ from ccv2_async.uploads.ledger import Action, BulkState, action_for
 from ccv2_async.uploads.prepare import prepare
 from ccv2_async.uploads.status import UPLOAD
 from ccv2_async.uploads.uploader import Unsettled
-from ccv2_async.workers.leases import Lease, LeaseLost
 from ccv2_async.workers.records import UPLOAD_TASK, after_failure
-from ccv2_async.workers.store import StoreUnavailable, log_outcome
+from ccv2_async.workers.stores import LeaseLost, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from ccv2_async.activities.split import BulkPoller
     from ccv2_async.client import ConstantContact
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ccv2_async.transport.files.threads import FileThreads
     from ccv2_async.uploads.prepare import Upload
     from ccv2_async.workers.records import JobRecord
-    from ccv2_async.workers.store import JobStore
+    from ccv2_async.workers.stores import JobStore, Lease
 
 ACTIVITIES = ("add_contacts", "clear_lists", "export_contacts", "remove_contacts")
 KEEPING_ATTEMPTS = 8
@@ -47,9 +47,9 @@ class Sender:
 
     Attributes:
         store: Where the records are.
-        client: What sends.
+        client: The client that sends.
         clock: The time.
-        lease_seconds: For how long a job is left alone when its worker dies.
+        lease_seconds: How long a job is left alone after its worker died.
         jitter: A source of numbers from 0 to 1.
     """
 
@@ -57,24 +57,23 @@ class Sender:
     client: ConstantContact
     clock: Clock
     lease_seconds: float
-    jitter: Callable[[], float]
+    jitter: Callable[[], float] = random.random
 
-    async def send(self, record: JobRecord, holder: str) -> JobRecord:
-        """The record of the job once it was sent, or as it is when there is nothing to do.
+    async def send(self, record: JobRecord, lease: Lease) -> JobRecord:
+        """Send a job unless there is nothing to do; return its record then.
 
         Args:
             record: As it is, or as it is to be if its key is new.
-            holder: Tells this delivery apart from any other.
+            lease: Holds the record's lock for this delivery.
 
         Raises:
             StoreUnavailable: Nothing can be put on record. What stands at "sending" is settled
                 later.
         """
         await self.store.add(record)
-        lease = Lease(self.store, record.lock, holder, seconds=self.lease_seconds, clock=self.clock)
 
         async def work() -> JobRecord | None:
-            return await self._held(await self._known(record), holder)
+            return await self._held(await self._known(record), lease.holder)
 
         try:
             sent = await lease.run(work, None)
@@ -117,7 +116,7 @@ class Sender:
 
     async def _upload(self, known: JobRecord, holder: str) -> JobRecord:
         parts = self.client._open_parts  # noqa: SLF001  # the client is ours
-        upload = _upload_of(known)
+        upload = upload_of(known.arguments)
         known = attrs.evolve(known, name=upload.name, folder_id=upload.folder_id)
         unsettled = None
         if known.state is BulkState.SENDING and known.since is not None:
@@ -238,7 +237,6 @@ class Sender:
         """
         if not await self.store.save(record, holder=holder):
             raise LeaseLost(f"{record.name or record.task}: another worker has taken it over.")
-        log_outcome(record)
         return record
 
 
@@ -288,8 +286,12 @@ class AnnouncedSource:
         return opened
 
 
-def _upload_of(record: JobRecord) -> Upload:
-    given = record.arguments
+def upload_of(given: Mapping[str, Any]) -> Upload:
+    """Return the upload that the arguments of a job ask for.
+
+    Raises:
+        InvalidField: A value the service would refuse.
+    """
     upload = prepare(
         given["path"],
         folder_id=given.get("folder_id", "0"),

@@ -12,16 +12,37 @@ from ccv2_async.client import BASE_URL, PER_DAY, PER_SECOND, flag_of, rate_of
 from ccv2_async.errors import InvalidField
 from ccv2_async.transport.quota.shared import MARGIN
 from ccv2_async.uploads.status import UPLOAD
-from ccv2_async.workers.sqlite_store import IN_MEMORY
+from ccv2_async.workers.stores import IN_MEMORY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 DAY = 86_400.0
 
 
-def _env(default: Any, name: str, **options: Any) -> Any:
-    return attrs.field(default=default, metadata={"env": name}, **options)
+def _number(text: str, name: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidField(name, text, "a number of seconds") from None
+
+
+def _whole(text: str, name: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InvalidField(name, text, "a whole number") from None
+
+
+def _env(
+    name: str, default: Any, read: Callable[[str, str], Any] | None = None, **options: Any
+) -> Any:
+    """Return a setting with the variable that gives it, and what reads the variable's text."""
+    return attrs.field(default=default, metadata={"env": name, "read": read}, **options)
+
+
+def _seconds(name: str, default: float) -> Any:
+    return _env(name, default, _number, validator=_above_zero)
 
 
 def _above_zero(_: object, field: attrs.Attribute[float], value: float) -> None:
@@ -74,86 +95,49 @@ class WorkerSettings:
             known; 0 keeps them for ever.
     """
 
-    api_key: str = _env("", "CCV2_API_KEY", repr=False)
-    access_token: str = _env("", "CCV2_ACCESS_TOKEN", repr=False)
-    base_url: str = _env(BASE_URL, "CCV2_BASE_URL")
+    api_key: str = _env("CCV2_API_KEY", "", repr=False)
+    access_token: str = _env("CCV2_ACCESS_TOKEN", "", repr=False)
+    base_url: str = _env("CCV2_BASE_URL", BASE_URL)
     roots: tuple[str, ...] | None = attrs.field(
-        default=None, converter=_checked_roots, metadata={"env": "CCV2_WORKER_ROOTS"}
+        default=None,
+        converter=_checked_roots,
+        metadata={"env": "CCV2_WORKER_ROOTS", "read": lambda text, _: text.split(os.pathsep)},
     )
-    redis_url: str | None = _env(None, "CCV2_REDIS_URL", repr=False)
-    store: str = _env(IN_MEMORY, "CCV2_WORKER_STORE")
-    namespace: str = _env("ccv2", "CCV2_WORKER_NAMESPACE")
-    per_second: float | None = _env(PER_SECOND, "CCV2_RATE")
-    per_day: int | None = _env(PER_DAY, "CCV2_RATE_PER_DAY")
-    trust_env: bool = _env(True, "CCV2_TRUST_ENV")  # its default
-    quota_margin: float = _env(MARGIN, "CCV2_QUOTA_MARGIN")
-    concurrency: int = _env(8, "CCV2_WORKER_CONCURRENCY", validator=_above_zero)
-    sweep_seconds: float = _env(5.0, "CCV2_SWEEP_SECONDS", validator=_above_zero)
-    lease_seconds: float = _env(30.0, "CCV2_LEASE_SECONDS", validator=_above_zero)
-    redeliver_seconds: float = _env(60.0, "CCV2_REDELIVER_SECONDS", validator=_above_zero)
-    upload_deadline: float = _env(UPLOAD.deadline, "CCV2_UPLOAD_DEADLINE", validator=_above_zero)
-    activity_deadline: float = _env(
-        ACTIVITY.deadline, "CCV2_ACTIVITY_DEADLINE", validator=_above_zero
+    redis_url: str | None = _env("CCV2_REDIS_URL", None, repr=False)
+    store: str = _env("CCV2_WORKER_STORE", IN_MEMORY)
+    namespace: str = _env("CCV2_WORKER_NAMESPACE", "ccv2")
+    per_second: float | None = _env("CCV2_RATE", PER_SECOND, rate_of)
+    per_day: int | None = _env(
+        "CCV2_RATE_PER_DAY", PER_DAY, lambda text, name: _whole(text, name) or None
     )
-    keep_seconds: float = _env(14 * DAY, "CCV2_WORKER_KEEP")
+    trust_env: bool = _env("CCV2_TRUST_ENV", True, flag_of)  # its default
+    quota_margin: float = _env("CCV2_QUOTA_MARGIN", MARGIN, _number)
+    concurrency: int = _env("CCV2_WORKER_CONCURRENCY", 8, _whole, validator=_above_zero)
+    sweep_seconds: float = _seconds("CCV2_SWEEP_SECONDS", 5.0)
+    lease_seconds: float = _seconds("CCV2_LEASE_SECONDS", 30.0)
+    redeliver_seconds: float = _seconds("CCV2_REDELIVER_SECONDS", 60.0)
+    upload_deadline: float = _seconds("CCV2_UPLOAD_DEADLINE", UPLOAD.deadline)
+    activity_deadline: float = _seconds("CCV2_ACTIVITY_DEADLINE", ACTIVITY.deadline)
+    keep_seconds: float = _env("CCV2_WORKER_KEEP", 14 * DAY, _number)
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str] | None = None, **given: Any) -> WorkerSettings:
-        """The settings of the environment; what is given goes before them.
+        """Return the settings of the environment; those that are given take precedence.
 
         Args:
             environment: The variables; those of the process unless given.
             given: Settings by name.
 
         Raises:
-            InvalidField: A variable has to be a number and is not.
+            InvalidField: A variable should be a number and is not.
         """
         variables = os.environ if environment is None else environment
         found: dict[str, Any] = {}
         for field in attrs.fields(cls):
-            name = field.metadata["env"]
+            name, read = field.metadata["env"], field.metadata["read"]
             text = variables.get(name, "").strip()
             if text:
-                found[field.name] = _READ.get(field.name, _text)(text, name)
+                found[field.name] = text if read is None else read(text, name)
         if found.get("per_second", 1.0) is None and "per_day" not in found:
             found["per_day"] = None  # CCV2_RATE=0 lifts the quota as a whole
         return cls(**{**found, **given})
-
-
-def _text(text: str, _: str) -> str:
-    return text
-
-
-def _number(text: str, name: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise InvalidField(name, text, "a number of seconds") from None
-
-
-def _whole(text: str, name: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise InvalidField(name, text, "a whole number") from None
-
-
-_READ: Mapping[str, Any] = {
-    "roots": lambda text, _: text.split(os.pathsep),
-    "per_second": rate_of,
-    "trust_env": flag_of,
-    "per_day": lambda text, name: _whole(text, name) or None,
-    "concurrency": _whole,
-    **dict.fromkeys(
-        (
-            "quota_margin",
-            "sweep_seconds",
-            "lease_seconds",
-            "redeliver_seconds",
-            "upload_deadline",
-            "activity_deadline",
-            "keep_seconds",
-        ),
-        _number,
-    ),
-}

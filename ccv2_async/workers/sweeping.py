@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import random
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
@@ -15,7 +16,6 @@ from ccv2_async.polling.job import State
 from ccv2_async.polling.schedule import is_lost, next_look
 from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.workers.records import UPLOAD_TASK
-from ccv2_async.workers.store import log_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from ccv2_async.clock import Clock
     from ccv2_async.polling.poller import ActivityPoller, UploadPoller
     from ccv2_async.workers.records import JobRecord
-    from ccv2_async.workers.store import JobStore
+    from ccv2_async.workers.settings import WorkerSettings
+    from ccv2_async.workers.stores import JobStore
 
     AnyPoller: TypeAlias = UploadPoller | ActivityPoller
 
@@ -57,23 +58,19 @@ class Sweeper:
 
     Attributes:
         store: Where the records are.
-        client: What asks.
+        client: The client that asks the service.
         clock: The time.
+        settings: The deadlines, and how long a job that was handed out is left alone.
         hand_out: Gives a job to a worker.
-        upload_deadline: Seconds from acceptance to giving up an upload.
-        activity_deadline: The same for an activity.
-        redeliver_seconds: How long a job that was handed out is left alone.
         jitter: A source of numbers from 0 to 1.
     """
 
     store: JobStore
     client: ConstantContact
     clock: Clock
+    settings: WorkerSettings
     hand_out: Callable[[JobRecord], Awaitable[object]]
-    upload_deadline: float
-    activity_deadline: float
-    redeliver_seconds: float
-    jitter: Callable[[], float]
+    jitter: Callable[[], float] = random.random
 
     async def round(self) -> Round:
         """Ask for what is due, settle what has ended, hand out what was left behind.
@@ -103,7 +100,6 @@ class Sweeper:
         ]
         for record in (*refused, *learned):
             await self.store.save(record)
-            log_outcome(record)
         return len(jobs), sum(record.settled for record in (*refused, *learned))
 
     def _pollers(self, record: JobRecord) -> list[AnyPoller]:
@@ -141,7 +137,11 @@ class Sweeper:
             ended = await self._outcome(record, pollers)
             if ended is not None:
                 return ended
-        limit = self.upload_deadline if record.task == UPLOAD_TASK else self.activity_deadline
+        limit = (
+            self.settings.upload_deadline
+            if record.task == UPLOAD_TASK
+            else self.settings.activity_deadline
+        )
         # While the service cannot be asked, a job may have ended well: it gets as long again.
         if age >= (limit if asked else 2 * limit):
             return self._ended(record, BulkState.FAILED, pollers[0].timed_out(limit))
@@ -189,12 +189,13 @@ class Sweeper:
         """Hand out the jobs that nobody is at work on: their worker died, or it is time again."""
         now = self.clock.time()
         handed_out = 0
+        again = self.settings.redeliver_seconds
         for record in await self.store.upcoming("send", LEFT_BEHIND_IN_A_ROUND):
             if record.attend_at > now:
                 break
             held = await self.store.is_held(record.lock)
             # While somebody is at it, another copy would only be sent away again.
-            wait = self.redeliver_seconds if held else patience(record, now, self.redeliver_seconds)
+            wait = again if held else patience(record, now, again)
             await self.store.schedule(record.key, "send", now + wait)
             if not held:
                 await self.hand_out(record)

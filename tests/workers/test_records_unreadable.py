@@ -9,25 +9,22 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from ccv2_async.workers import BulkState, Workers, WorkerSettings
-from ccv2_async.workers import store as stores
+from ccv2_async.workers import BulkState, Workers, WorkerSettings, stores
 from ccv2_async.workers.records import JobRecord
-from ccv2_async.workers.redis_store import RedisStore
-from ccv2_async.workers.sqlite_store import IN_MEMORY, SqliteStore
-from ccv2_async.workers.store import RecordUnreadable
+from ccv2_async.workers.stores import IN_MEMORY, RecordUnreadable, RedisStore, SqliteStore
 from tests.support.clocks import NOON
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from ccv2_async.workers.store import JobStore
+    from ccv2_async.workers.stores import JobStore
     from tests.support.redis_server import RedisServer
 
 
 @pytest.fixture(autouse=True)
 def _nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "_told", set())
+    monkeypatch.setattr(stores, "_warned", set())
 
 
 @pytest.fixture(params=["memory", "file", "redis"])

@@ -10,16 +10,14 @@ import pytest
 
 from ccv2_async.errors import UsageError
 from ccv2_async.workers.records import JobRecord
-from ccv2_async.workers.redis_store import RedisStore
-from ccv2_async.workers.sqlite_store import IN_MEMORY, SqliteStore
-from ccv2_async.workers.store import StoreUnavailable
+from ccv2_async.workers.stores import IN_MEMORY, RedisStore, SqliteStore, StoreUnavailable
 from tests.support.clocks import NOON
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from ccv2_async.workers.store import JobStore
+    from ccv2_async.workers.stores import JobStore
     from tests.support.redis_server import RedisServer
 
 KEEP = 3600.0

@@ -1,4 +1,7 @@
-"""The queue between those who ask for jobs and the workers: in this process, or in Redis."""
+"""The queue between those who ask for jobs and the workers: its broker, and its tasks.
+
+It is in this process, or in Redis. The tasks take and return plain JSON.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,25 @@ import multiprocessing
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+import attrs
 from taskiq import InMemoryBroker
 from taskiq.serializers import JSONSerializer
+from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
 
 from ccv2_async.errors import ConstantContactError, UsageError
+from ccv2_async.transport.quota.redis_client import open_redis
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Coroutine, Iterator
 
-    from taskiq import AsyncBroker
+    from taskiq import AsyncBroker, AsyncTaskiqDecoratedTask
 
     from ccv2_async.workers.settings import WorkerSettings
+
+Answer: TypeAlias = dict[str, Any]
+"""What a task returns: for a job see `JobRecord.answer`, for a round see `Round`."""
 
 RESULTS_KEPT = 86_400
 _CLAIM_SECONDS = 10.0
@@ -32,11 +41,26 @@ if sys.version_info < (3, 12):
     _LIMITS["socket_timeout"] = None
 
 
+@attrs.frozen
+class Tasks:
+    """The registered tasks; each is put into the queue by its `kiq`.
+
+    Attributes:
+        upload: `kiq(path, folder_id="0", name=None, description="", key=None)`.
+        start_activity: `kiq(activity, arguments, key)`.
+        sweep: `kiq()`.
+    """
+
+    upload: AsyncTaskiqDecoratedTask[..., Coroutine[Any, Any, Answer]]
+    start_activity: AsyncTaskiqDecoratedTask[..., Coroutine[Any, Any, Answer]]
+    sweep: AsyncTaskiqDecoratedTask[..., Coroutine[Any, Any, Answer]]
+
+
 def make_broker(settings: WorkerSettings) -> AsyncBroker:
-    """The broker that the settings ask for; messages and results are JSON.
+    """Return the broker that the settings ask for; messages and results are JSON.
 
     Raises:
-        UsageError: The URL is not one of Redis, or the extra is not installed.
+        UsageError: The URL is not one of Redis.
     """
     if settings.redis_url is None:
         broker: AsyncBroker = InMemoryBroker(max_stored_results=10_000)
@@ -47,16 +71,6 @@ def make_broker(settings: WorkerSettings) -> AsyncBroker:
 
 
 def _redis_broker(settings: WorkerSettings, url: str) -> AsyncBroker:
-    try:
-        from taskiq_redis import (  # noqa: PLC0415  # only with Redis
-            RedisAsyncResultBackend,
-            RedisStreamBroker,
-        )
-    except ImportError as error:
-        raise UsageError(
-            "Workers over Redis need the extra: pip install 'ccv2-async[workers]' "
-            f"({error.name} is missing)."
-        ) from None
     try:
         return RedisStreamBroker(
             url,
@@ -87,14 +101,12 @@ def _redis_broker(settings: WorkerSettings, url: str) -> AsyncBroker:
 
 
 def stream_of(settings: WorkerSettings) -> str:
-    """The name of the stream in Redis that holds the messages."""
+    """Return the name of the stream in Redis that holds the messages."""
     return f"{settings.namespace}:queue"
 
 
 async def trim(settings: WorkerSettings) -> None:
-    """Take out of the stream what every worker has acknowledged: Redis keeps it otherwise."""
-    from ccv2_async.transport.quota.redis_client import open_redis  # noqa: PLC0415  # only with Redis
-
+    """Remove from the stream what every worker has acknowledged; Redis keeps it otherwise."""
     if settings.redis_url is None:
         return
     stream = stream_of(settings)

@@ -1,0 +1,649 @@
+"""Where workers keep their jobs, in SQLite or Redis, and the locks they hold while they work."""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import contextlib
+import logging
+import sqlite3
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import aiosqlite
+import anyio
+import attrs
+from redis.exceptions import RedisError
+
+from ccv2_async import errors
+from ccv2_async.transport.quota.redis_client import open_redis
+from ccv2_async.uploads.ledger import BulkState, Entry
+from ccv2_async.workers.records import JobRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from types import TracebackType
+
+    from ccv2_async.clock import Clock
+    from ccv2_async.uploads.ledger import Line
+
+T = TypeVar("T")
+
+logger: logging.Logger = logging.getLogger("ccv2_async.workers")
+
+IN_MEMORY = ":memory:"
+MOST_WARNINGS = 1000
+_REDIS_SECONDS = 2.0
+
+# Keys of unreadable records that were logged already.
+_warned: set[str] = set()
+
+
+class StoreUnavailable(errors.ConstantContactError):
+    """The store of the workers does not answer. Safe to try again: yes."""
+
+    safe_to_retry = True
+
+
+class RecordUnreadable(errors.ConstantContactError):
+    """The record of a job is damaged, or was written by a version that this one cannot read.
+
+    It is left as it is, and the job is not touched. Safe to try again: no; use the version that
+    wrote it.
+    """
+
+
+class LeaseLost(errors.ConstantContactError):
+    """The lock went to another worker, or could not be renewed: this one has to stop."""
+
+
+class JobStore(abc.ABC):
+    """Jobs by their keys, in the order in which they need attention, and locks that expire.
+
+    Every method may raise `StoreUnavailable`. What is written is kept when the method returns.
+    Records that cannot be read are left out of every list, and stay as they are.
+
+    Args:
+        now: Returns the seconds since 1970.
+        keep: Seconds for which settled jobs are kept, and their keys known; None for ever.
+    """
+
+    def __init__(self, *, now: Callable[[], float], keep: float | None) -> None:
+        self._now = now
+        self._keep = keep
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    @abc.abstractmethod
+    async def open(self) -> None:
+        """Get ready; done once."""
+
+    @abc.abstractmethod
+    async def aclose(self) -> None:
+        """Let go of files and connections."""
+
+    async def find(self, key: str) -> JobRecord | None:
+        """Return the record of a job, or None.
+
+        Raises:
+            RecordUnreadable: There is one, but it cannot be read.
+        """
+        document = await self._document(key)
+        if document is None:
+            return None
+        record = _readable(key, document)
+        if record is None:
+            raise RecordUnreadable(
+                f"The record of job {key[:100]} cannot be read: it is damaged, or another version "
+                "wrote it. It was left as it is, and nothing was sent; use the version that wrote "
+                "it."
+            )
+        return record
+
+    async def add(self, record: JobRecord) -> bool:
+        """Keep the record if its key is new; return whether it was."""
+        return await self._keep_record(record, only_new=True)
+
+    async def save(self, record: JobRecord, *, holder: str = "") -> bool:
+        """Keep the record, and log it if the job has ended.
+
+        Args:
+            record: The record.
+            holder: If given, the record is kept only while this one holds its lock.
+
+        Returns:
+            Whether it was kept.
+        """
+        return await self._keep_record(record, holder=holder)
+
+    async def _keep_record(
+        self, record: JobRecord, *, holder: str = "", only_new: bool = False
+    ) -> bool:
+        record = attrs.evolve(record, updated=self._now())
+        written = await self._write(record, holder=holder, only_new=only_new)
+        if written and record.settled:
+            _log_outcome(record)
+            if self._keep is not None:
+                await self._forget(record.updated - self._keep)
+        return written
+
+    async def upcoming(self, line: Line, most: int) -> list[JobRecord]:
+        """Return the jobs of a line that need attention first, `most` of them."""
+        chosen: list[JobRecord] = []
+        start = 0
+        while len(chosen) < most:
+            found = await self._page(line, start, most)
+            for key, document, at in found:
+                record = None if document is None else _readable(key, document)
+                if record is not None:
+                    chosen.append(attrs.evolve(record, key=key, attend_at=at))
+            if len(found) < most:
+                break
+            start += most  # some of these could not be read; the ones behind them have their turn
+        return chosen[:most]
+
+    async def listed(self, state: BulkState, most: int) -> list[JobRecord]:
+        """Return the jobs in a state, the last changed first."""
+        found = [_readable(key, document) for key, document in await self._in_state(state, most)]
+        return [record for record in found if record is not None]
+
+    @abc.abstractmethod
+    async def schedule(self, key: str, line: Line, at: float) -> None:
+        """Set the time at which a job needs attention, if it is still in this line.
+
+        Nothing else of the record is written, so a worker that has the job is not disturbed.
+        """
+
+    @abc.abstractmethod
+    async def counts(self) -> dict[BulkState, int]:
+        """Return how many jobs are in each state."""
+
+    @abc.abstractmethod
+    async def file_ids(self, lock: str) -> Sequence[str]:
+        """Return the library's ids of all uploads that shared a lock: those belong to a job."""
+
+    @abc.abstractmethod
+    async def hold(self, lock: str, holder: str, seconds: float) -> bool:
+        """Take the lock for so long if it is free; return whether it was."""
+
+    @abc.abstractmethod
+    async def renew(self, lock: str, holder: str, seconds: float) -> bool:
+        """Hold the lock so long from now on; return False when it was lost meanwhile."""
+
+    @abc.abstractmethod
+    async def release(self, lock: str, holder: str) -> None:
+        """Let go of the lock, if it is still held."""
+
+    @abc.abstractmethod
+    async def is_held(self, lock: str) -> bool:
+        """Return whether anybody holds the lock."""
+
+    @abc.abstractmethod
+    async def _document(self, key: str) -> bytes | str | None:
+        """Return the record of a job as it was written, or None."""
+
+    @abc.abstractmethod
+    async def _write(self, record: JobRecord, *, holder: str, only_new: bool) -> bool:
+        """Write all of a record or nothing of it; return whether it was written."""
+
+    @abc.abstractmethod
+    async def _forget(self, before: float) -> None:
+        """Drop the jobs that were settled before that time."""
+
+    @abc.abstractmethod
+    async def _page(
+        self, line: Line, start: int, most: int
+    ) -> Sequence[tuple[str, bytes | str | None, float]]:
+        """Return keys, records and times of jobs in a line, from the place `start` on."""
+
+    @abc.abstractmethod
+    async def _in_state(self, state: BulkState, most: int) -> Sequence[tuple[str, bytes | str]]:
+        """Return keys and records of the jobs in a state, the last changed first."""
+
+
+def _readable(key: str, document: bytes | str) -> JobRecord | None:
+    """Return a kept record, or None for one that cannot be read; that is logged once."""
+    try:
+        return JobRecord.from_json(document)
+    except ValueError as why:
+        reason = str(why)
+    if key not in _warned and len(_warned) < MOST_WARNINGS:
+        _warned.add(key)
+        logger.warning(
+            "The record of job %s cannot be read (%s): it is damaged, or another version wrote it. "
+            "It is left as it is, and the others go on. This is logged once for this job.",
+            key[:100],
+            reason[:200],
+            extra={"ccv2_event": "record_unreadable"},
+        )
+    return None
+
+
+def _log_outcome(record: JobRecord) -> None:
+    """Log one line about a job that has ended: what it was, how it ended, and why."""
+    details = (f"id {record.file_id}" if record.file_id else "", record.error)
+    logger.log(
+        logging.INFO if record.state is BulkState.DONE else logging.WARNING,
+        "%s: %s%s (job %s)",
+        record.name or record.task,
+        record.state.value,
+        "".join(f", {detail}" for detail in details if detail),
+        record.key,
+        extra={"ccv2_event": "job_settled"},
+    )
+
+
+_SCHEMA = """
+PRAGMA busy_timeout = 10000;
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+CREATE TABLE IF NOT EXISTS jobs (
+  key TEXT PRIMARY KEY,
+  line TEXT NOT NULL,
+  state TEXT NOT NULL,
+  attend_at REAL NOT NULL,
+  updated REAL NOT NULL,
+  lock TEXT NOT NULL,
+  file_id TEXT NOT NULL,
+  record TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS jobs_by_line ON jobs (line, attend_at);
+CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, updated);
+CREATE INDEX IF NOT EXISTS jobs_by_lock ON jobs (lock) WHERE file_id != '';
+CREATE TABLE IF NOT EXISTS locks (
+  name TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL
+) WITHOUT ROWID;
+"""
+_WRITE = """
+INSERT OR REPLACE INTO jobs
+SELECT :key, :line, :state, :attend_at, :updated, :lock, :file_id, :record
+WHERE NOT (:only_new AND EXISTS (SELECT 1 FROM jobs WHERE key = :key))
+AND (:holder = '' OR EXISTS (
+  SELECT 1 FROM locks WHERE name = :lock AND holder = :holder AND until > :updated
+)) RETURNING key
+"""
+_HOLD = """
+INSERT INTO locks VALUES (:name, :holder, :until)
+ON CONFLICT (name) DO UPDATE SET holder = :holder, until = :until WHERE until <= :now
+RETURNING name
+"""
+
+
+class SqliteStore(JobStore):
+    """Jobs in a SQLite file, which processes of one machine may share.
+
+    Each write is one statement, so a caller that is cancelled leaves nothing half done.
+
+    Args:
+        path: The file, made if it is missing; ":memory:" keeps nothing beyond the process.
+        now: Returns the seconds since 1970.
+        keep: Seconds for which settled jobs are kept, and their keys known; None for ever.
+    """
+
+    def __init__(self, path: str, *, now: Callable[[], float], keep: float | None) -> None:
+        super().__init__(now=now, keep=keep)
+        self._path = path
+        self._database: aiosqlite.Connection | None = None
+
+    async def open(self) -> None:
+        """Open the file.
+
+        Raises:
+            UsageError: It cannot be opened, or is something else.
+        """
+        if self._database is not None:
+            return
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                database = await stack.enter_async_context(
+                    aiosqlite.connect(self._path, isolation_level=None)
+                )
+                await database.executescript(_SCHEMA)
+            except sqlite3.Error as error:
+                raise errors.UsageError(
+                    f"{self._path}: not a worker job store, or it cannot be opened ({error})."
+                ) from None
+            stack.pop_all()
+        self._database = database
+
+    async def aclose(self) -> None:
+        """Close the file."""
+        database, self._database = self._database, None
+        if database is not None:
+            await database.close()
+
+    async def schedule(self, key: str, line: Line, at: float) -> None:
+        """Set the time at which a job needs attention, if it is still in this line."""
+        await self._do("UPDATE jobs SET attend_at = ? WHERE key = ? AND line = ?", at, key, line)
+
+    async def counts(self) -> dict[BulkState, int]:
+        """Return how many jobs are in each state."""
+        rows = await self._do("SELECT state, COUNT(*) FROM jobs GROUP BY state")
+        known = frozenset(map(str, BulkState))
+        return {BulkState(state): int(count) for state, count in rows if state in known}
+
+    async def file_ids(self, lock: str) -> Sequence[str]:
+        """Return the library's ids of all uploads that shared a lock."""
+        rows = await self._do("SELECT file_id FROM jobs WHERE lock = ? AND file_id != ''", lock)
+        return [file_id for (file_id,) in rows]
+
+    async def hold(self, lock: str, holder: str, seconds: float) -> bool:
+        """Take the lock for so long if it is free; return whether it was."""
+        now = self._now()
+        values = {"name": lock, "holder": holder, "until": now + seconds, "now": now}
+        return bool(await self._do(_HOLD, values))
+
+    async def renew(self, lock: str, holder: str, seconds: float) -> bool:
+        """Hold the lock so long from now on; return False when it was lost meanwhile."""
+        statement = (
+            "UPDATE locks SET until = ? WHERE name = ? AND holder = ? AND until > ? RETURNING name"
+        )
+        now = self._now()
+        return bool(await self._do(statement, now + seconds, lock, holder, now))
+
+    async def release(self, lock: str, holder: str) -> None:
+        """Let go of the lock, if it is still held."""
+        await self._do("DELETE FROM locks WHERE name = ? AND holder = ?", lock, holder)
+
+    async def is_held(self, lock: str) -> bool:
+        """Return whether anybody holds the lock."""
+        statement = "SELECT 1 FROM locks WHERE name = ? AND until > ?"
+        return bool(await self._do(statement, lock, self._now()))
+
+    async def _document(self, key: str) -> str | None:
+        rows = await self._do("SELECT record FROM jobs WHERE key = ?", key)
+        return rows[0][0] if rows else None
+
+    async def _write(self, record: JobRecord, *, holder: str, only_new: bool) -> bool:
+        columns = ("key", "line", "state", "attend_at", "updated", "lock", "file_id")
+        values = {name: getattr(record, name) for name in columns}
+        document = record.to_json().decode()
+        statement = {"record": document, "holder": holder, "only_new": only_new}
+        return bool(await self._do(_WRITE, values | statement))
+
+    async def _forget(self, before: float) -> None:
+        await self._do("DELETE FROM jobs WHERE line = 'settled' AND updated < ?", before)
+
+    async def _page(self, line: Line, start: int, most: int) -> list[tuple[str, str, float]]:
+        statement = (
+            "SELECT key, record, attend_at FROM jobs WHERE line = ? ORDER BY attend_at, key "
+            "LIMIT ? OFFSET ?"
+        )
+        return await self._do(statement, line, most, start)
+
+    async def _in_state(self, state: BulkState, most: int) -> list[tuple[str, str]]:
+        statement = "SELECT key, record FROM jobs WHERE state = ? ORDER BY updated DESC LIMIT ?"
+        return await self._do(statement, str(state), most)
+
+    async def _do(self, statement: str, *values: Any) -> list[Any]:
+        """Return the rows of a statement.
+
+        All of them at once: a cursor that reached a caller who is cancelled at that moment would
+        live on in its exception, and keep the database open although it was closed.
+
+        Args:
+            statement: In SQL.
+            values: One for each question mark, or a dictionary of those with names.
+        """
+        if self._database is None:
+            raise StoreUnavailable("The workers' jobs are not open.")
+        named = values[0] if values and isinstance(values[0], dict) else values
+        try:
+            return list(await self._database.execute_fetchall(statement, named))
+        except sqlite3.Error as error:
+            raise StoreUnavailable(
+                f"{self._path}: the jobs cannot be read or written ({error})."
+            ) from None
+
+
+# Everything about a record is written by one script, so that no death leaves half of it.
+_SAVE = """
+local job, lock, ids = KEYS[1], KEYS[2], KEYS[3]
+local key, document, file_id, holder, only_new, job_life, ids_life = unpack(ARGV, 1, 7)
+if holder ~= '' and redis.call('GET', lock) ~= holder then return 0 end
+if only_new == '1' and redis.call('EXISTS', job) == 1 then return 0 end
+redis.call('SET', job, document)
+for i = 4, #KEYS do
+  local score = ARGV[4 + i]
+  redis.call('ZREM', KEYS[i], key)
+  if score ~= '' then redis.call('ZADD', KEYS[i], score, key) end
+end
+if job_life ~= '' then redis.call('PEXPIRE', job, job_life) end
+if file_id ~= '' then
+  redis.call('SADD', ids, file_id)
+  if ids_life ~= '' then redis.call('PEXPIRE', ids, ids_life) end
+end
+return 1
+"""
+# A lock's next end: milliseconds from now on, or 0 to release it.
+_RENEW = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+"""
+
+
+class RedisStore(JobStore):
+    """Jobs in a Redis database, for workers on any number of machines.
+
+    Switch on Redis's append-only file (`appendonly yes`): what Redis forgets, the workers forget.
+
+    Args:
+        url: Where Redis is.
+        namespace: What all keys begin with; workers of other accounts need another.
+        now: Returns the seconds since 1970.
+        keep: Seconds for which settled jobs are kept, and their keys known; None for ever.
+
+    Raises:
+        UsageError: The URL is not one of Redis.
+    """
+
+    def __init__(
+        self, url: str, *, namespace: str, now: Callable[[], float], keep: float | None
+    ) -> None:
+        super().__init__(now=now, keep=keep)
+        self._redis = open_redis(url, connect_timeout=_REDIS_SECONDS)
+        self._namespace = namespace
+        self._save_script = self._redis.register_script(_SAVE)
+        self._renew_script = self._redis.register_script(_RENEW)
+
+    async def open(self) -> None:
+        """Check that Redis answers; connections are made when they are needed."""
+        await self._ask(self._redis.ping())
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+    async def schedule(self, key: str, line: Line, at: float) -> None:
+        """Set the time at which a job needs attention, if it is still in this line."""
+        await self._ask(self._redis.zadd(self._name("line", line), {key: at}, xx=True))
+
+    async def counts(self) -> dict[BulkState, int]:
+        """Return how many jobs are in each state."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            for state in BulkState:
+                pipe.zcard(self._name("state", str(state)))
+            counts = await self._ask(pipe.execute())
+        return {state: int(n) for state, n in zip(BulkState, counts, strict=True) if n}
+
+    async def file_ids(self, lock: str) -> Sequence[str]:
+        """Return the library's ids of all uploads that shared a lock."""
+        found = await self._ask(self._redis.smembers(self._name("ids", lock)))
+        return [_text(file_id) for file_id in found]
+
+    async def hold(self, lock: str, holder: str, seconds: float) -> bool:
+        """Take the lock for so long if it is free; return whether it was."""
+        name, milliseconds = self._name("lock", lock), int(seconds * 1000)
+        return bool(await self._ask(self._redis.set(name, holder, nx=True, px=milliseconds)))
+
+    async def renew(self, lock: str, holder: str, seconds: float) -> bool:
+        """Hold the lock so long from now on; return False when it was lost meanwhile."""
+        arguments: list[Any] = [holder, int(seconds * 1000)]
+        return bool(await self._ask(self._renew_script([self._name("lock", lock)], arguments)))
+
+    async def release(self, lock: str, holder: str) -> None:
+        """Let go of the lock, if it is still held."""
+        await self.renew(lock, holder, 0)
+
+    async def is_held(self, lock: str) -> bool:
+        """Return whether anybody holds the lock."""
+        return bool(await self._ask(self._redis.exists(self._name("lock", lock))))
+
+    async def _document(self, key: str) -> bytes | None:
+        found: bytes | None = await self._ask(self._redis.get(self._name("job", key)))
+        return found
+
+    async def _write(self, record: JobRecord, *, holder: str, only_new: bool) -> bool:
+        scores: dict[str, float | str] = {
+            **{
+                self._name("line", line): record.attend_at if record.line == line else ""
+                for line in ("send", "follow")
+            },
+            **{
+                self._name("state", state): record.updated if record.state is state else ""
+                for state in BulkState
+            },
+        }
+        keep = int((self._keep or 0) * 1000)
+        arguments: list[Any] = [
+            record.key,
+            record.to_json(),
+            record.file_id,
+            holder,
+            int(only_new),
+            keep if keep and record.settled else "",
+            2 * keep or "",
+            *scores.values(),
+        ]
+        keys = [
+            self._name("job", record.key),
+            self._name("lock", record.lock),
+            self._name("ids", record.lock),
+            *scores,
+        ]
+        return bool(await self._ask(self._save_script(keys, arguments)))
+
+    async def _forget(self, before: float) -> None:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for state in BulkState:
+                if Entry(state=state).settled:
+                    pipe.zremrangebyscore(self._name("state", state), "-inf", before)
+            await self._ask(pipe.execute())
+
+    async def _page(
+        self, line: Line, start: int, most: int
+    ) -> list[tuple[str, bytes | None, float]]:
+        name = self._name("line", line)
+        found = await self._ask(self._redis.zrange(name, start, start + most - 1, withscores=True))
+        keys = [_text(key) for key, _ in found]
+        documents = await self._documents(keys)
+        times = [float(score) for _, score in found]
+        return list(zip(keys, documents, times, strict=True))
+
+    async def _in_state(self, state: BulkState, most: int) -> list[tuple[str, bytes]]:
+        name = self._name("state", str(state))
+        found = await self._ask(self._redis.zrange(name, 0, most - 1, desc=True))
+        keys = [_text(key) for key in found]
+        documents = await self._documents(keys)
+        return [(key, kept) for key, kept in zip(keys, documents, strict=True) if kept is not None]
+
+    async def _documents(self, keys: Sequence[str]) -> list[bytes | None]:
+        if not keys:
+            return []
+        names = [self._name("job", key) for key in keys]
+        return list(await self._ask(self._redis.mget(names)))
+
+    def _name(self, *parts: str) -> str:
+        return ":".join((self._namespace, *parts))
+
+    async def _ask(self, command: Awaitable[Any]) -> Any:
+        """Return what Redis answers to a command."""
+        try:
+            async with asyncio.timeout(_REDIS_SECONDS):
+                return await command
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailable(
+                f"Redis does not answer ({type(error).__name__}). What was not written was not "
+                "done; try again when it is back."
+            ) from None
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+@attrs.frozen
+class Lease:
+    """Work that is done while a lock is held, and ends when the lock is lost.
+
+    Attributes:
+        store: Where the locks are.
+        lock: The name of the lock.
+        holder: Tells this hold apart from any other.
+        seconds: How long the lock is held after its holder died.
+        clock: The time that renewals run on.
+    """
+
+    store: JobStore
+    lock: str
+    holder: str
+    seconds: float = attrs.field(kw_only=True)
+    clock: Clock = attrs.field(kw_only=True)
+
+    async def run(self, work: Callable[[], Coroutine[Any, Any, T]], otherwise: T) -> T:
+        """Return what `work` returns while the lock is held; `otherwise` if another holds it.
+
+        Raises:
+            LeaseLost: The lock was lost; the work was cancelled before another could begin.
+            StoreUnavailable: The lock could not be taken.
+        """
+        if not await self.store.hold(self.lock, self.holder, self.seconds):
+            return otherwise
+        over = asyncio.Event()
+        working = asyncio.create_task(work(), name="ccv2 workers: job")
+        renewing = asyncio.create_task(self._renew(over), name="ccv2 workers: lease")
+        try:
+            await asyncio.wait({working, renewing}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                return working.result()
+            raise LeaseLost("The lock was lost while the job was under way. It was broken off.")
+        finally:
+            over.set()
+            working.cancel()
+            await _ended(working, renewing)
+            with contextlib.suppress(StoreUnavailable):
+                await self.store.release(self.lock, self.holder)
+
+    async def _renew(self, over: asyncio.Event) -> None:
+        """Renew the lock again and again; return when it is lost, or may be soon."""
+        held_until = self.clock.monotonic() + self.seconds
+        while self.clock.monotonic() < held_until - self.seconds / 3:
+            with contextlib.suppress(TimeoutError):
+                async with self.clock.timeout(self.seconds / 6):
+                    await over.wait()
+                return
+            asked = self.clock.monotonic()
+            try:
+                if not await self.store.renew(self.lock, self.holder, self.seconds):
+                    return
+            except StoreUnavailable:
+                continue
+            held_until = asked + self.seconds
+
+
+async def _ended(*tasks: asyncio.Task[Any]) -> None:
+    """Return when the tasks have ended, also when this task is cancelled."""
+    with anyio.CancelScope(shield=True):
+        await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # it was handled, or comes too late to be
