@@ -190,8 +190,24 @@ async def result_of(answer: Answer, model: type[T]) -> T:
         DecodeError: The answer cannot be read. The service carried out the call, and the message
             says so. Safe to try again: no.
     """
+    return await _carried_out(answer, lambda answer: answer.read(model))
+
+
+async def result_rows(answer: Answer, model: type[T], on_bad_row: OnBadRow) -> list[T]:
+    """Return the rows that a call changed, from its answer.
+
+    Raises:
+        UnreadableRow: A row cannot be read, and `on_bad_row` is "raise".
+        DecodeError: As `result_of`.
+    """
+    return await _carried_out(
+        answer, lambda answer: good_rows(answer.rows(model).results, answer.what, on_bad_row)
+    )
+
+
+async def _carried_out(answer: Answer, read: Callable[[Answer], T]) -> T:
     try:
-        return await parsed(answer, lambda answer: answer.read(model))
+        return await parsed(answer, read)
     except DecodeError as error:
         error.message += (
             f" The service answered {answer.status}, so it was carried out: do not send it again, "

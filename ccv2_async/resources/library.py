@@ -33,7 +33,7 @@ from ccv2_async.models.library import (
     MoveResult,
 )
 from ccv2_async.polling.poller import UploadPoller
-from ccv2_async.resources.base import Resource, path_to, result_of
+from ccv2_async.resources.base import Resource, path_to, result_of, result_rows
 from ccv2_async.resources.listing import checked_on_bad_row, good_rows
 from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import MAX_STATUS_ANSWER, UPLOAD_DEADLINE, Call
@@ -381,11 +381,26 @@ class Library(Resource):
             what=f"deletion of library files {ids}",
         )
 
-    async def move_files(self, folder_id: str, file_ids: Iterable[str]) -> list[MoveResult]:
-        """What was moved to the folder. If one of the ids is not known, none is moved.
+    async def move_files(
+        self, folder_id: str, file_ids: Iterable[str], *, on_bad_row: OnBadRow = "raise"
+    ) -> list[MoveResult]:
+        """Move files to a folder, and return what was moved.
+
+        If the service does not know one of the ids, it moves none of the files.
+
+        Args:
+            folder_id: The folder to move them to.
+            file_ids: The files.
+            on_bad_row: "skip" to leave out rows of the answer that cannot be read, and log how
+                many.
+
+        Raises:
+            UnreadableRow: A row of the answer cannot be read. The files were moved. Safe to try
+                again: yes, but there is no need to.
 
         Source: "Move files" page of the service's documentation.
         """
+        checked_on_bad_row(on_bad_row)
         ids = list(checked_ids(file_ids, "file_ids"))
         answer = await self._write(
             "PUT",
@@ -394,7 +409,7 @@ class Library(Resource):
             effect=Effect.IDEMPOTENT,
             what=f"move of {len(ids)} files to folder {folder_id}",
         )
-        return await result_of(answer, list[MoveResult])
+        return await result_rows(answer, MoveResult, on_bad_row)
 
     def folders(
         self,

@@ -173,6 +173,8 @@ async def test_an_unknown_option_value_is_refused_before_sending(
         cc.library.files(on_bad_row=value)
     with pytest.raises(errors.InvalidField, match="on_bad_row"):
         await cc.lists.all(on_bad_row=value)
+    with pytest.raises(errors.InvalidField, match="on_bad_row"):
+        await cc.library.move_files("5", ["1"], on_bad_row=value)
 
 
 async def test_a_malformed_page_is_requested_again(connect: Callable[..., Any]) -> None:
@@ -185,3 +187,40 @@ async def test_a_malformed_page_is_requested_again(connect: Callable[..., Any]) 
     async with serving(garbled, garbled, whole) as server:
         cc = await connect(server)
         assert len(await cc.library.files().collect()) == 1
+
+
+def moved(*rows: Any) -> Any:
+    """A server that answers a move of files with these rows."""
+
+    async def say(wire: Wire, request: Request) -> None:
+        assert request.method == "PUT"
+        await wire.answer(body=orjson.dumps(rows))
+
+    return serving(say)
+
+
+FIRST = {"id": "1", "uri": "https://api.example.com/v2/library/files/1"}
+LAST = {"id": "3", "uri": "https://api.example.com/v2/library/files/3"}
+
+
+async def test_a_bad_row_of_a_move_keeps_the_good_ones_and_says_that_the_files_were_moved(
+    connect: Callable[..., Any],
+) -> None:
+    async with moved(FIRST, {"id": "2"}, LAST) as server:
+        cc = await connect(server)
+        with pytest.raises(
+            errors.UnreadableRow, match=r"row 1, with id 2.*was carried out"
+        ) as info:
+            await cc.library.move_files("5", ["1", "2", "3"])
+        assert [row.id for row in info.value.rows_before] == ["1"]
+
+
+async def test_a_bad_row_of_a_move_can_be_skipped(
+    connect: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with moved(FIRST, {"id": "2"}, LAST) as server:
+        cc = await connect(server)
+        with caplog.at_level(logging.WARNING, "ccv2_async.resources"):
+            rows = await cc.library.move_files("5", ["1", "2", "3"], on_bad_row="skip")
+        assert [row.id for row in rows] == ["1", "3"]
+        assert "1 rows that cannot be read were skipped" in caplog.text
