@@ -363,7 +363,7 @@ class ConstantContact:
             now=self._clock.time(),
             checksum=self._credentials.checksum,
         )
-        job = parts.sweep.resumed(
+        job = parts.sweep.resume(
             _KINDS[data.kind],
             data.id,
             submitted=data.submitted,
@@ -403,7 +403,7 @@ class ConstantContact:
         """
         parts = self._open_parts
         now = self._clock.time()
-        job = parts.sweep.resumed(
+        job = parts.sweep.resume(
             ACTIVITY,
             checked_id(activity_id, "activity_id"),
             submitted=now,

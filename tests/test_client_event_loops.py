@@ -119,7 +119,7 @@ async def test_waiters_of_two_loops_do_not_interfere(
     cc = await connect(sandbox, clock=None)
     poller = await cc.library.begin_upload(b"x", name="a.png")
     leading = asyncio.ensure_future(poller)
-    await until(lambda: cc._open_parts.sweep._baton.is_led)
+    await until(lambda: cc._open_parts.sweep._work._leader is not None)
     with pytest.raises(errors.UsageError, match=BOTH):
         await asyncio.to_thread(other.do, lambda: poller)
     leading.cancel()

@@ -17,7 +17,7 @@ from ccv2_async import errors
 from ccv2_async.activities.row_errors import Lines, moved, row_error
 from ccv2_async.activities.status import ACTIVITY
 from ccv2_async.models.activities import Activity, ActivityStatus
-from ccv2_async.polling.job import UNTOLD, Row, State
+from ccv2_async.polling.job import NO_NEWS, Row, State
 from ccv2_async.polling.poller import ActivityPoller
 from ccv2_async.polling.schedule import is_lost, is_unreadable
 
@@ -123,7 +123,7 @@ class _Split:
     def learn(self, asked: Iterable[str], rows: Mapping[str, Row], now: float) -> None:
         for id_ in asked:
             row = rows.get(id_)
-            if row is UNTOLD:
+            if row is NO_NEWS:
                 continue
             if row is not None and row.unreadable:
                 since, looks = self.unreadable.get(id_, (now, 0))
@@ -241,7 +241,7 @@ class BulkPoller(ActivityPoller):
         job = self._parts[0].job
         if len(self._parts) > 1:
             self._split = jobs.add(self._parts)
-            job = sweep.started(jobs.kind, self._split.id, label=label)
+            job = sweep.start(jobs.kind, self._split.id, label=label)
         super().__init__(session, sweep, job)
 
     @property

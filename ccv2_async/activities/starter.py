@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import attrs
@@ -10,7 +11,8 @@ from ccv2_async import errors
 from ccv2_async.activities.split import BulkPoller, Part, SplitJobs
 from ccv2_async.activities.status import ACTIVITY
 from ccv2_async.models import Activity
-from ccv2_async.polling.watchers import Until
+from ccv2_async.polling.queue import Until
+from ccv2_async.polling.sweep import JobSet
 from ccv2_async.transport.calls.answers import is_id, job_id
 from ccv2_async.transport.calls.call import UPLOAD_DEADLINE, Call, parsed
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 
     from ccv2_async.activities.row_errors import Lines
     from ccv2_async.polling.sweep import Sweep
-    from ccv2_async.polling.watchers import WatchedJobs
     from ccv2_async.transport.calls.call import Answer
     from ccv2_async.transport.calls.retry import Effect
     from ccv2_async.transport.calls.session import Session
@@ -103,7 +104,7 @@ class Starter:
         for number, portion in enumerate(start.portions):
             try:
                 answer = await self._send(start.call(number), parts)
-                job = self._sweep.started(ACTIVITY, await started_id(answer), label=start.label)
+                job = self._sweep.start(ACTIVITY, await started_id(answer), label=start.label)
             except errors.ConstantContactError as error:
                 raise _after(error, parts, len(start.portions)) from None
             parts.append(Part(job, portion.lines))
@@ -118,10 +119,9 @@ class Starter:
 
     async def _send(self, call: Call, parts: Sequence[Part]) -> Answer:
         """The answer; with too many jobs at once, it waits for one that was started before."""
-        waiting = self._sweep.watching(Until.END)
-        for part in parts:
-            waiting.add(part.job)
-        try:
+        with closing(JobSet(self._sweep, Until.END)) as waiting:
+            for part in parts:
+                waiting.add(part.job)
             while True:
                 try:
                     return await self._session.send(call)
@@ -131,26 +131,11 @@ class Starter:
                     if not len(waiting):
                         raise
                     refused = error
-                await self._one_of(waiting, refused)
-        finally:
-            waiting.close()
-
-    async def _one_of(self, waiting: WatchedJobs, refused: errors.QuotaExceeded) -> None:
-        """Return when one of the jobs has ended, or raise what was refused for want of its place.
-
-        Each wait for a job ends, this one as well.
-        """
-        left = self._session.time_left
-        seconds = ACTIVITY.deadline if left is None else min(left, ACTIVITY.deadline)
-        try:
-            async with self._session.clock.timeout(seconds):
-                await waiting.next()
-                return
-        except errors.ConstantContactError:
-            raise
-        except TimeoutError:
-            pass
-        raise refused
+                # Each wait for a job ends, this one as well.
+                left = self._session.time_left
+                limit = ACTIVITY.deadline if left is None else min(left, ACTIVITY.deadline)
+                if await self._sweep.wait(waiting, timeout=limit) is None:
+                    raise refused
 
 
 async def started_id(answer: Answer) -> str:

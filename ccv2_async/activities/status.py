@@ -9,7 +9,7 @@ from ccv2_async.activities.row_errors import row_error
 from ccv2_async.models.activities import ACTIVITY_OUTCOMES, Activity, activity_outcome
 from ccv2_async.models.base import Outcome
 from ccv2_async.models.convert import BadRow
-from ccv2_async.polling.job import HOLE, LONGEST_WORD, UNTOLD, JobKind, Row, rows_of
+from ccv2_async.polling.job import LONGEST_WORD, NO_NEWS, UNIDENTIFIED, JobKind, Row, rows_of
 from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.retry import Effect
@@ -75,7 +75,9 @@ async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
         )
         summary = await session.read(call, lambda answer: answer.rows(Activity).results)
         told = rows_of(ACTIVITY, ids, summary, _summary_row, "id")
-        rows = {id_: row for id_, row in told.items() if row is not HOLE and not row.unreadable}
+        rows = {
+            id_: row for id_, row in told.items() if row is not UNIDENTIFIED and not row.unreadable
+        }
     return rows | await _each(session, [id_ for id_ in ids if _unexplained(rows.get(id_))], rows)
 
 
@@ -95,7 +97,7 @@ async def _each(session: Session, ids: Sequence[str], known: Mapping[str, Row]) 
     troubles: list[errors.ConstantContactError] = []
     for id_ in ids:
         # One that cannot be read holds up no other; several are an outage.
-        rows[id_] = known.get(id_, UNTOLD)
+        rows[id_] = known.get(id_, NO_NEWS)
         if len(troubles) == MOST_TROUBLES:
             continue
         try:
@@ -107,7 +109,7 @@ async def _each(session: Session, ids: Sequence[str], known: Mapping[str, Row]) 
         else:
             if not row.unreadable or id_ not in known:
                 rows[id_] = row
-    if troubles and not known and all(row is UNTOLD for row in rows.values()):
+    if troubles and not known and all(row is NO_NEWS for row in rows.values()):
         raise troubles[-1]
     return rows
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ccv2_async.errors import (
@@ -15,7 +15,8 @@ from ccv2_async.errors import (
     Forbidden,
 )
 from ccv2_async.polling.poller import Poller, too_late
-from ccv2_async.polling.watchers import Until
+from ccv2_async.polling.queue import Until
+from ccv2_async.polling.sweep import JobSet
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -44,27 +45,19 @@ async def as_they_end(
     most = session.time_left
     # Those that are overdue first come last.
     slowest = sorted(by_job, key=lambda job: -job.kind.deadline)
-    watched = sweep.watching(Until.END)
-    try:
+    with closing(JobSet(sweep, Until.END)) as waiting:
         for job in by_job:
-            watched.add(job)
-        while watched:
-            while slowest[-1] not in watched:
+            waiting.add(job)
+        while waiting:
+            while slowest[-1] not in waiting:
                 slowest.pop()
             limit = min(slowest[-1].kind.deadline, math.inf if most is None else max(0.0, most))
-            overdue = False
-            try:
-                async with clock.timeout(max(0.0, began + limit - clock.monotonic())):
-                    job = await watched.next()
-            except ConstantContactError:
-                raise
-            except TimeoutError:
-                overdue, job = True, slowest[-1]
-                watched.discard(job)
+            left = max(0.0, began + limit - clock.monotonic())
+            ended = await sweep.wait(waiting, timeout=left)
+            job = ended or slowest[-1]
+            waiting.discard(job)
             for poller in by_job[job]:
-                yield poller, poller.timed_out(limit) if overdue else None
-    finally:
-        watched.close()
+                yield poller, poller.timed_out(limit) if ended is None else None
 
 
 async def outcomes(
@@ -99,17 +92,10 @@ async def statuses(
     Raises:
         DeadlineExceeded: The client's deadline passed before all were looked at.
     """
-    watched = sweep.watching(Until.LOOK)
-    try:
+    with closing(JobSet(sweep, Until.LOOK)) as waiting:
         for job in jobs.values():
-            watched.add(job)
-        async with session.clock.timeout(session.time_left):
-            while watched:
-                await watched.next()
-    except ConstantContactError:
-        raise
-    except TimeoutError:
-        raise too_late(f"status of {len(jobs)} jobs") from None
-    finally:
-        watched.close()
-    return {key: job.told for key, job in jobs.items()}
+            waiting.add(job)
+        while waiting:
+            if await sweep.wait(waiting, timeout=session.time_left) is None:
+                raise too_late(f"status of {len(jobs)} jobs")
+    return {key: job.last_answer for key, job in jobs.items()}

@@ -1,4 +1,7 @@
-"""The kinds of long-running jobs, and what is known of one job. A new kind is a row in a table."""
+"""The kinds of long-running jobs, and what is known of one job. Pure.
+
+A new kind is a `JobKind` beside the code that starts its jobs.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,11 @@ import attrs
 
 from ccv2_async.models.base import Outcome
 from ccv2_async.models.convert import BadRow
+from ccv2_async.polling.schedule import is_lost, is_unreadable
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from ccv2_async.errors import JobError
     from ccv2_async.transport.calls.answers import JobKindName
@@ -58,9 +62,9 @@ class Row:
 
     Attributes:
         status: The service's own word, as it came.
-        description: What it adds to it, or "".
+        description: What the service adds to it, or "".
         detail: The whole resource, when the request gave it.
-        unreadable: What came in its place and cannot be read, for people; "" when it was read.
+        unreadable: A row that cannot be read, as text for people; "" for one that can.
     """
 
     status: str
@@ -70,17 +74,17 @@ class Row:
 
 
 LONGEST_WORD = 100
-"""Characters that are kept of a status which is not known."""
+"""Characters that are kept of an unknown status."""
 
 MOST_WARNINGS = 100
 
-UNTOLD = Row(status="")
-"""The row of a job that could not be asked for this time, while others could: nothing is new."""
+NO_NEWS = Row(status="")
+"""The row of a job that could not be asked for this time, while others could."""
 
-HOLE = Row(status="")
-"""The row of a job that may stand behind one of several rows that cannot be told apart.
+UNIDENTIFIED = Row(status="")
+"""The row of a job that one of several unreadable rows may belong to.
 
-Nothing is new, and it is asked for with fewer others next time.
+The next request asks for fewer jobs, so that it shows which.
 """
 
 
@@ -91,17 +95,17 @@ def rows_of(
     read: Callable[[T], tuple[str, Row]],
     *id_fields: str,
 ) -> dict[str, Row]:
-    """Return what an answer with a row for each job says of each, so that none fails another.
+    """Return the row of each job from an answer with many rows, so that none fails another.
 
-    Rows of other jobs are left out, and a job of which nothing is said has no row. Of several rows
-    of one job, one that can be read counts, and a final one; two ends that contradict each other
-    cannot be read.
+    Rows of other jobs are left out, and a job that is not in the answer has no row. Of several rows
+    of one job, one that can be read counts, and a final one; two final rows that contradict each
+    other cannot be read.
 
     Args:
         kind: The kind of the jobs.
         ids: The jobs that were asked for.
         answer: The rows.
-        read: Gives the id and the row of a job.
+        read: Returns the id and the row of a job.
         id_fields: Where an unreadable row may name its job.
     """
     found: dict[str, Row] = {}
@@ -117,7 +121,7 @@ def rows_of(
     rows = {id_: found[id_] for id_ in ids if id_ in found}
     missing = [id_ for id_ in ids if id_ not in found] if nameless else []
     only = Row(status="", unreadable=nameless)
-    return rows | dict.fromkeys(missing, only if len(missing) == 1 else HOLE)
+    return rows | dict.fromkeys(missing, only if len(missing) == 1 else UNIDENTIFIED)
 
 
 def _preferred(kind: JobKind, first: Row | None, second: Row) -> Row:
@@ -132,20 +136,20 @@ def _preferred(kind: JobKind, first: Row | None, second: Row) -> Row:
 
 @attrs.frozen(eq=False)
 class JobKind:
-    """How jobs of one kind are asked for and judged.
+    """How to ask for jobs of one kind, and what the answers mean.
 
     Attributes:
-        name: As it stands in resume tokens.
-        noun: As it stands in messages.
+        name: Its name in resume tokens.
+        noun: Its name in messages.
         path: The path of the status resource; `{}` takes the id.
         outcomes: What each known status means.
         most: How many ids fit into one status request.
         deadline: Seconds that a wait takes at most, unless the caller says otherwise.
         kept: Seconds for which the service answers for a job; tokens expire then.
-        ask: Gives the rows of the jobs with these ids; one it does not know has no row, and one
-            of which nothing could be learned has `UNTOLD`.
-        fetch: The result of a job that succeeded.
-        failure: The exception for a job that failed.
+        ask: Returns the rows of the jobs with these ids. A job that the service does not know has
+            no row; a job that could not be asked for has `NO_NEWS`.
+        fetch: Returns the result of a job that succeeded.
+        failure: Returns the exception for a job that failed.
     """
 
     name: JobKindName
@@ -168,9 +172,9 @@ class JobKind:
         }
 
     def read(self, status: str) -> tuple[str, State]:
-        """A status in the service's usual spelling, and what it means, whatever its case.
+        """Return a status of any case in the service's usual spelling, and what it means.
 
-        An unknown one is pending, shown as it came, and warned of once.
+        An unknown status is pending and stays as it came. The first time, it is logged.
         """
         known = self._words.get(status.casefold())
         if known is not None:
@@ -180,13 +184,13 @@ class JobKind:
 
 
 def _warn(noun: str, word: str) -> None:
-    """Warn of a status once, and of so many only: the service may give a new one each time."""
+    """Log an unknown status once, and a limited number of them: each answer may have a new one."""
     if (noun, word) in _warned or len(_warned) >= MOST_WARNINGS:
         return
     _warned.add((noun, word))
     logger.warning(
         "The service gave an %s the status %r, which this version does not know; "
-        "it is taken as pending.%s",
+        "it counts as pending.%s",
         noun,
         word,
         " Further ones are not logged." if len(_warned) == MOST_WARNINGS else "",
@@ -196,7 +200,7 @@ def _warn(noun: str, word: str) -> None:
 _warned: set[tuple[str, str]] = set()
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Update:
     """One change of a job's status.
 
@@ -218,25 +222,41 @@ class Update:
         return self.state.is_final
 
 
+@attrs.frozen
+class Unreadable:
+    """What came in place of a job's status.
+
+    Attributes:
+        text: The last row, as text for people.
+        since: When the first such look was, on the monotonic clock.
+        looks: How many such looks there were in a row.
+    """
+
+    text: str
+    since: float
+    looks: int
+
+
 @attrs.define(eq=False, weakref_slot=True)
 class Job:
     """What is known of one job; shared by every poller of it in one client.
 
     Attributes:
-        kind: Its row in the table.
+        kind: Its kind.
         id: The service's id.
         submitted: When it was started, in seconds since 1970.
         submitted_here: The same on the monotonic clock; None for a resumed job.
         due: When to look next, on the monotonic clock.
+        label: What messages call it: the file's name, or its id.
         ripe: Before this, on the monotonic clock, a look is not worth a request.
         state: Where it stands.
         history: Every change of status, oldest first.
-        looks: How many looks there were.
+        unreadable: What came in place of its status, if that cannot be read.
+        last_look: When the last look was, on the monotonic clock.
         unknown: Looks in a row at which the service did not know it.
         detail: The resource as last read, when a look gave it.
-        result: What `fetch` gave.
-        fetching: Held by whoever gets the result; None until somebody does.
-        label: What messages call it: the file's name, or its id.
+        result: What `JobKind.fetch` returned.
+        fetching: The lock of whoever fetches the result.
     """
 
     kind: JobKind
@@ -248,15 +268,12 @@ class Job:
     ripe: float = attrs.field(default=attrs.Factory(lambda self: self.due, takes_self=True))
     state: State = State.PENDING
     history: tuple[Update, ...] = ()
-    looks: int = 0
-    unreadable: str = ""
-    unreadable_looks: int = 0
-    unreadable_since: float = 0.0
+    unreadable: Unreadable | None = None
     last_look: float | None = None
     unknown: int = 0
     detail: Any = None
     result: Any = None
-    fetching: asyncio.Lock | None = None
+    fetching: AbstractAsyncContextManager[None] | None = None
 
     @property
     def status(self) -> str | None:
@@ -264,16 +281,52 @@ class Job:
         return self.history[-1].status if self.history else None
 
     @property
-    def told(self) -> Update | None:
-        """What the service told last; None while it does not know the job, whatever a token says.
+    def last_answer(self) -> Update | None:
+        """What the service said last; None while it does not know the job, whatever a token says.
 
-        Of one that is lost for good it is that.
+        For a job that is lost, that it is lost.
         """
         known = self.history and (self.state.is_final or not self.unknown)
         return self.history[-1] if known else None
 
+    def age(self, time: float) -> float:
+        """Return the seconds since it was started, at a time in seconds since 1970."""
+        return max(0.0, time - self.submitted)
+
+    def learn(self, row: Row | None, now: float, time: float) -> bool:
+        """Take the answer of a look into account; return whether the status is new.
+
+        Args:
+            row: The answer; None when the service does not know the job.
+            now: When it came, on the monotonic clock.
+            time: The same in seconds since 1970.
+        """
+        self.last_look = now
+        self.ripe = max(self.ripe, now)
+        if row is None:
+            self.unknown += 1
+            return is_lost(self.age(time), self.unknown) and self.change(None, State.LOST)
+        if row is NO_NEWS or row is UNIDENTIFIED:
+            return False
+        if row.unreadable:
+            return self._learn_unreadable(row, now)
+        self.unknown = 0
+        self.unreadable = None
+        self.detail = row.detail
+        word, state = self.kind.read(row.status)
+        return self.change(word, state, row.description)
+
+    def _learn_unreadable(self, row: Row, now: float) -> bool:
+        before = self.unreadable
+        if before is None:
+            before = Unreadable("", since=now, looks=0)
+            logger.info("The status of %s %s cannot be read.", self.kind.noun, self.label)
+        looks = before.looks + 1
+        self.unreadable = Unreadable(row.unreadable, before.since, looks)
+        return is_unreadable(now - before.since, looks) and self.change(None, State.LOST)
+
     def change(self, status: str | None, state: State, description: str = "") -> bool:
-        """Take a look's answer into account; whether anything is new."""
+        """Set the status; return whether it is new."""
         if self.history and self.history[-1].status == status and self.state is state:
             return False
         self.state = state

@@ -12,11 +12,12 @@ from ccv2_async.models import LibraryFile
 from ccv2_async.models.activities import Activity
 from ccv2_async.models.validation import is_number
 from ccv2_async.polling.job import State
+from ccv2_async.polling.queue import Until
 from ccv2_async.polling.token import TokenData, encode
-from ccv2_async.polling.watchers import Until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator
+    from contextlib import AbstractAsyncContextManager
 
     from ccv2_async.polling.job import Job, Update
     from ccv2_async.polling.sweep import Sweep
@@ -117,29 +118,22 @@ class Poller(Generic[Result_co]):
                 again is safe.
             JobError: The job failed; the exception carries its last status and its token.
             DailyQuotaExceeded: The next day's quota comes too late for this wait.
-            ClientClosed: The client was closed; resume the job by its token.
+            ClientClosed: The client was closed; resume the job with its token.
             ConstantContactError: The service refused to be asked. Waiting again is safe.
         """
         if timeout is not None and not is_number(timeout) and timeout != math.inf:
             raise errors.InvalidField("timeout", timeout, "it must be seconds, or None")
-        limit = self._limit(timeout)
-        watcher = self._sweep.enter(self._job, Until.END, limit)
+        # Thousands of waiters hold this frame: each of its variables counts.
+        timeout = self._limit(timeout)
+        ends = self._session.clock.monotonic() + timeout
         try:
-            # Not by way of `until`: of ten thousand who wait, each would hold one frame more.
-            try:
-                while not watcher.done:
-                    await self._sweep.turn(watcher)
-            finally:
-                left = self._sweep.leave(watcher, self._job)
-            watcher.raise_trouble()
-            with self._session.no_deadline():  # `left` is of the deadline already
-                async with self._session.clock.timeout(left):
-                    return await self._outcome()
+            if await self._sweep.wait(self._job, Until.END, timeout) is not None:
+                return await self._outcome_by(ends)
         except errors.ConstantContactError:
             raise
         except TimeoutError:
             pass
-        raise self.timed_out(limit)
+        raise self.timed_out(timeout)
 
     async def poll_once(self) -> Update | None:
         """Look once, now, and give the status: for workers that do not want to wait.
@@ -151,14 +145,9 @@ class Poller(Generic[Result_co]):
             DeadlineExceeded: A deadline of the client passed first. Looking again is safe.
             ConstantContactError: The look failed. Looking again is safe if `safe_to_retry` says.
         """
-        limit = self._session.time_left
-        try:
-            await self._sweep.until(self._job, Until.LOOK, limit)
-        except errors.ConstantContactError:
-            raise
-        except TimeoutError:
-            raise too_late(f"status of {self._job.kind.noun} {self._job.label}") from None
-        return self._job.told
+        if await self._sweep.wait(self._job, Until.LOOK, self._session.time_left) is None:
+            raise too_late(f"status of {self._job.kind.noun} {self._job.label}")
+        return self._job.last_answer
 
     async def __aiter__(self) -> AsyncIterator[Update]:
         """Every change of status from the first one known, the final one included.
@@ -175,18 +164,24 @@ class Poller(Generic[Result_co]):
                 if update.is_final:
                     return
             limit = self._limit(None)
-            try:
-                await self._sweep.until(self._job, Until.CHANGE, limit)
-            except errors.ConstantContactError:
-                raise
-            except TimeoutError:
-                raise self.timed_out(limit) from None
+            if await self._sweep.wait(self._job, Until.CHANGE, limit) is None:
+                raise self.timed_out(limit)
 
     def _limit(self, timeout: float | None) -> float:
         """Return how many seconds to wait: what was asked for, within the client's deadline."""
         limit = self._job.kind.deadline if timeout is None else timeout
         left = self._session.time_left
         return limit if left is None else min(limit, max(0.0, left))
+
+    async def _outcome_by(self, ends: float) -> Result_co:
+        """Return the result, if it comes before the monotonic clock shows a time.
+
+        Raises:
+            TimeoutError: It does not.
+        """
+        with self._session.no_deadline():  # `ends` takes the deadline into account
+            async with self._session.clock.timeout(ends - self._session.clock.monotonic()):
+                return await self._outcome()
 
     async def _outcome(self) -> Result_co:
         job = self._job
@@ -207,7 +202,7 @@ class Poller(Generic[Result_co]):
                 job.result = await job.kind.fetch(self._session, job)
 
     @property
-    def _fetching(self) -> asyncio.Lock:
+    def _fetching(self) -> AbstractAsyncContextManager[None]:
         if self._job.fetching is None:
             self._job.fetching = asyncio.Lock()
         return self._job.fetching
@@ -220,12 +215,12 @@ class Poller(Generic[Result_co]):
         if job.unreadable:
             return errors.StatusUnreadable(
                 f"{job.kind.noun} {job.label} (id {job.id}): the service answers, but its status "
-                f"cannot be read: {job.unreadable} It was asked for again for a minute and more. "
-                "Look at it in the account, or resume it by its token later.",
+                f"cannot be read: {job.unreadable.text} It was asked for again for over a minute. "
+                "Look at it in the account, or resume it with its token later.",
                 id=job.id,
                 status=job.status,
                 token=self.token(),
-                row=job.unreadable,
+                row=job.unreadable.text,
             )
         return errors.JobNotFound(
             f"{job.kind.noun} {job.label}: the service does not know the id {job.id}. "
@@ -240,8 +235,8 @@ class Poller(Generic[Result_co]):
         job = self._job
         return errors.PollTimeout(
             f"{job.kind.noun} {job.label}: still {job.status or 'not reported'} after "
-            f"{round(limit, 1):g} s of waiting. It goes on at the service; wait again, or resume "
-            "it by its token.",
+            f"{round(limit, 1):g} s of waiting. The job continues on the server; wait again, or "
+            "resume it with its token.",
             id=job.id,
             status=job.status,
             token=self.token(),

@@ -197,7 +197,7 @@ class Library(Resource):
             # Its turn may be hours away: refuse what cannot be sent now.
             await self._uploader.require(file)
         accepted = await self._uploader.send(upload)
-        job = self._sweep.started(UPLOAD, accepted.file_id, label=upload.name)
+        job = self._sweep.start(UPLOAD, accepted.file_id, label=upload.name)
         return UploadPoller(self._session, self._sweep, job, duplicates=accepted.duplicates)
 
     async def upload_status(

@@ -255,7 +255,7 @@ class Settler:
         if known is not None:
             return known
         if wait and not file.url and file.status and file_outcome(file.status) is Outcome.PENDING:
-            job = self._sweep.resumed(
+            job = self._sweep.resume(
                 UPLOAD,
                 file.id,
                 submitted=self._clock.time(),

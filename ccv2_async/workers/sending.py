@@ -145,7 +145,7 @@ class Sender:
             attrs.evolve(upload, source=source), unsettled=unsettled
         )
         file_id = accepted.file_id
-        job = parts.sweep.started(UPLOAD, file_id, label=upload.name)
+        job = parts.sweep.start(UPLOAD, file_id, label=upload.name)
         token = UploadPoller(parts.session, parts.sweep, job).token()
         return await self._accepted(
             attrs.evolve(sending, duplicates=accepted.duplicates),

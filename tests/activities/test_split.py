@@ -402,7 +402,7 @@ async def test_many_activities_are_polled_through_the_summary(
     from ccv2_async.activities.status import ACTIVITY
 
     sweep = client._open_parts.sweep
-    parts = tuple(Part(sweep.started(ACTIVITY, f"a{number}")) for number in range(120))
+    parts = tuple(Part(sweep.start(ACTIVITY, f"a{number}")) for number in range(120))
     split = SplitJobs().add(parts)
 
     assert split.open == [f"a{number}" for number in range(120 - ASKED_AT_ONCE, 120)]

@@ -156,7 +156,7 @@ class Service:
         """A poller of a new job."""
         first = FileStatus.UPLOADED if kind == "upload" else ActivityStatus.PENDING
         self.statuses[id_] = str(first)
-        return self.poller(self.sweep.started(self.kinds[kind], id_))
+        return self.poller(self.sweep.start(self.kinds[kind], id_))
 
     def poller(self, job: Job) -> Poller[str]:
         """Another poller of a job."""

@@ -46,7 +46,7 @@ class Waits:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
-        assert not len(self._service.sweep._deadlines)
+        assert not self._service.sweep._work._lines
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ async def test_a_leader_times_out_although_another_waiter_holds_the_timer(
     waits.begin(30.0)  # it takes the lead before the other, who is woken for it, runs
     await manual_clock.advance(30)
 
-    assert service.sweep._baton._leader is None
+    assert service.sweep._work._leader is None
     assert set(waits.given_up) == {1, 2}
     await waits.end()
 
@@ -168,5 +168,5 @@ async def test_a_timeout_that_is_not_a_number_leaves_nothing_behind(service: Ser
     with pytest.raises(errors.InvalidField):
         await poller.wait(timeout="soon")  # type: ignore[arg-type]  # what is refused
 
-    assert not service.sweep._watched
-    assert not len(service.sweep._deadlines)
+    assert not any(queue.waiters for queue in service.sweep._queues.values())
+    assert not service.sweep._work._lines

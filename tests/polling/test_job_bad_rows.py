@@ -61,7 +61,7 @@ def instead(bad: Any) -> Callable[[list[str]], Any]:
 def pollers(cc: Any, count: int = COUNT) -> list[UploadPoller]:
     parts = cc._open_parts
     return [
-        UploadPoller(parts.session, parts.sweep, parts.sweep.started(UPLOAD, f"{number}"))
+        UploadPoller(parts.session, parts.sweep, parts.sweep.start(UPLOAD, f"{number}"))
         for number in range(1, count + 1)
     ]
 
@@ -261,7 +261,7 @@ def complete(id_: str) -> dict[str, Any]:
 def activities(cc: Any) -> list[ActivityPoller]:
     parts = cc._open_parts
     return [
-        ActivityPoller(parts.session, parts.sweep, parts.sweep.started(ACTIVITY, id_))
+        ActivityPoller(parts.session, parts.sweep, parts.sweep.start(ACTIVITY, id_))
         for id_ in ("a1", "a2", "a3")
     ]
 

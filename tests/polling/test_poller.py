@@ -161,7 +161,7 @@ async def test_a_timed_out_wait_leaves_poller_and_token_usable(
     poller = await begin(client)
     sandbox.admin.set_status(poller.id, "Processing")
 
-    with pytest.raises(errors.PollTimeout, match=r"still .+ after 5 s of waiting. It goes on") as e:
+    with pytest.raises(errors.PollTimeout, match=r"still .+ after 5 s of waiting. The job") as e:
         await poller.wait(timeout=5)
     sandbox.admin.set_status(poller.id, None)
 
@@ -299,7 +299,7 @@ async def test_an_unknown_status_is_pending_with_one_warning(
     (record,) = caplog.records
     assert record.getMessage() == (
         "The service gave an upload the status 'Quarantined', which this version does not know; "
-        "it is taken as pending."
+        "it counts as pending."
     )
 
 
@@ -658,12 +658,12 @@ async def test_ten_thousand_pollers_can_wait_and_be_cancelled_without_leaks() ->
             first = await begin(client)
             await first.poll_once()
             sweep = client._open_parts.sweep
-            jobs_before = len(sweep._jobs["upload"])
+            jobs_before = len(sweep._queues[UPLOAD].known)
             async with nothing_left():
                 pollers = [_poller_of(client, str(5000 + n)) for n in range(10_000)]
                 tasks = [asyncio.create_task(poller.wait()) for poller in pollers]
                 await settle()
-                assert len(sweep._watched) == 10_000
+                assert len(sweep._queues[UPLOAD].waiters) == 10_000
                 await clock.advance(1.5)
                 while len(looks(sandbox)) < 2:  # noqa: ASYNC110  # another thread
                     await asyncio.sleep(0)
@@ -673,17 +673,17 @@ async def test_ten_thousand_pollers_can_wait_and_be_cancelled_without_leaks() ->
                 ended = await asyncio.gather(*tasks, return_exceptions=True)
 
             assert all(isinstance(one, asyncio.CancelledError) for one in ended)
-            assert not sweep._watched
-            assert not any(sweep._due.values())
-            assert not sweep._baton._followers
-            assert sweep._baton._leader is None
+            assert not sweep._queues[UPLOAD].waiters
+            assert not sweep._queues[UPLOAD]._due
+            assert not sweep._work._lines
+            assert sweep._work._leader is None
             del pollers, tasks, ended, task
             clock._due.clear()  # the clock's own memory of time-outs that are over
             await settle()
             gc.collect()
-            assert len(sweep._jobs["upload"]) == jobs_before
+            assert len(sweep._queues[UPLOAD].known) == jobs_before
 
 
 def _poller_of(client: ConstantContact, id_: str) -> UploadPoller:
     parts = client._open_parts
-    return UploadPoller(parts.session, parts.sweep, parts.sweep.started(UPLOAD, id_))
+    return UploadPoller(parts.session, parts.sweep, parts.sweep.start(UPLOAD, id_))

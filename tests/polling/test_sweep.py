@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ccv2_async import errors
-from ccv2_async.polling.watchers import Until
+from ccv2_async.polling.queue import Until
+from ccv2_async.polling.sweep import JobSet
 from tests.polling.scripted import Service, refusal
 from tests.support.clocks import settle
 
@@ -85,7 +86,7 @@ async def test_a_new_job_is_polled_on_time_while_the_leader_sleeps_longer(
 ) -> None:
     old = asyncio.create_task(service.start("upload", "old").wait())
     await manual_clock.advance(300)
-    due = min(entry[0] for entry in service.sweep._due[service.kinds["upload"]])
+    due = min(job.due for job in service.sweep._queues[service.kinds["upload"]]._due)
     assert due - manual_clock.now > 1.5, "the leader sleeps for longer than the new job can wait"
     asked = len(service.requests)
 
@@ -233,47 +234,51 @@ async def test_an_unknown_id_among_many_is_found_by_halving(
 async def test_jobs_can_be_added_to_a_set_during_a_wait(
     service: Service, manual_clock: ManualClock
 ) -> None:
-    watched = service.sweep.watching(Until.END)
+    watched = JobSet(service.sweep, Until.END)
     watched.add(service.start("upload", "1")._job)
-    coming = asyncio.create_task(watched.next())
+    coming = asyncio.create_task(service.sweep.wait(watched))
     await manual_clock.advance(3)
     service.statuses["2"] = "Active"
     watched.add(service.start("upload", "2")._job)
     service.statuses["2"] = "Active"
     await manual_clock.advance(3)
 
-    assert (await coming).id == "2"
+    ended = await coming
+    assert ended is not None
+    assert ended.id == "2"
     assert len(watched) == 1
     watched.close()
-    assert not service.sweep._watched
+    assert not any(queue.waiters for queue in service.sweep._queues.values())
 
 
 async def test_a_refusal_reaches_a_set_and_waiting_again_works(
     service: Service, manual_clock: ManualClock
 ) -> None:
     service.by_itself = False
-    watched = service.sweep.watching(Until.END)
+    watched = JobSet(service.sweep, Until.END)
     watched.add(service.start("upload", "1")._job)
-    coming = asyncio.create_task(watched.next())
+    coming = asyncio.create_task(service.sweep.wait(watched))
     await manual_clock.advance(1.1)
     service.fail(errors.Forbidden("the key is not active", status=403))
     with pytest.raises(errors.Forbidden):
         await coming
 
-    again = asyncio.create_task(watched.next())
+    again = asyncio.create_task(service.sweep.wait(watched))
     await settle()
     service.by_itself = True
     service.statuses["1"] = "Active"
     await manual_clock.advance(30)
 
-    assert (await again).id == "1"
+    ended = await again
+    assert ended is not None
+    assert ended.id == "1"
 
 
 async def test_a_job_resumed_before_it_is_due_is_not_polled_early(
     service: Service, manual_clock: ManualClock
 ) -> None:
     service.statuses["9"] = "Active"
-    job = service.sweep.resumed(
+    job = service.sweep.resume(
         service.kinds["upload"],
         "9",
         submitted=manual_clock.time(),

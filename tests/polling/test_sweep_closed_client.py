@@ -10,7 +10,8 @@ import pytest
 
 from ccv2_async import errors
 from ccv2_async.client import ConstantContact
-from ccv2_async.polling.watchers import Until
+from ccv2_async.polling.queue import Until
+from ccv2_async.polling.sweep import JobSet
 from ccv2_async.sandbox import Sandbox
 from tests.polling.scripted import Service
 from tests.support.clocks import settle
@@ -36,13 +37,13 @@ async def test_a_waiter_is_notified_at_once_when_the_client_is_closed(
     service: Service, manual_clock: ManualClock
 ) -> None:
     pollers = [service.start("activity", str(number)) for number in range(3)]
-    watched = service.sweep.watching(Until.END)
+    watched = JobSet(service.sweep, Until.END)
     for poller in pollers:
         watched.add(poller._job)
     tasks: list[asyncio.Task[Any]] = [
         *(asyncio.create_task(poller.wait()) for poller in pollers),
         asyncio.create_task(pollers[0].poll_once()),
-        asyncio.create_task(watched.next()),
+        asyncio.create_task(service.sweep.wait(watched)),
     ]
     await settle()
     began = manual_clock.now
@@ -53,7 +54,9 @@ async def test_a_waiter_is_notified_at_once_when_the_client_is_closed(
 
     assert all(task.done() for task in tasks)
     for task in tasks:
-        with pytest.raises(errors.ClientClosed, match=r"closed while .* It goes on at the service"):
+        with pytest.raises(
+            errors.ClientClosed, match=r"client was closed .* The job continues on the server"
+        ):
             await task
     assert manual_clock.now == began
     watched.close()
@@ -171,7 +174,7 @@ async def test_the_status_in_a_token_is_dropped_once_the_service_does_not_know_t
 ) -> None:
     service.by_itself = True
     now = manual_clock.time()
-    job = service.sweep.resumed(
+    job = service.sweep.resume(
         service.kinds["upload"], "1", submitted=now, not_before=now, status="Uploaded"
     )
     poller = service.poller(job)

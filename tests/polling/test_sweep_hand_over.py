@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 
 from ccv2_async import errors
 from ccv2_async.polling.job import State
-from ccv2_async.polling.watchers import Until
+from ccv2_async.polling.queue import Until
+from ccv2_async.polling.sweep import JobSet
 from tests.polling.scripted import Service, refusal
 from tests.support.clocks import ManualClock, settle
 
@@ -128,16 +130,15 @@ class HandOver(RuleBasedStateMachine):
     @rule(pollers=st.lists(jobs, min_size=1, max_size=6), until=st.sampled_from(list(Until)))
     def wait_for_several(self, pollers: list[Poller[str]], until: Until) -> None:
         async def all_of_them() -> set[str]:
-            watched = self.service.sweep.watching(until)
-            try:
+            with closing(JobSet(self.service.sweep, until)) as jobs:
                 for poller in pollers:
-                    watched.add(poller._job)
+                    jobs.add(poller._job)
                 seen = set()
-                while watched:
-                    seen.add((await watched.next()).id)
+                while jobs:
+                    job = await self.service.sweep.wait(jobs)
+                    assert job is not None
+                    seen.add(job.id)
                 return seen
-            finally:
-                watched.close()
 
         self.wait(all_of_them(), *pollers, how="several")
         self.let_run()
@@ -216,18 +217,17 @@ class HandOver(RuleBasedStateMachine):
 
     @invariant()
     def somebody_leads_while_somebody_waits(self) -> None:
-        baton = self.service.sweep._baton
+        sweep = self.service.sweep
         alive = [waiting for waiting in self.waiting if not waiting.task.done()]
         if alive:
-            assert baton._leader is not None
+            assert sweep._work._leader is not None
             assert self.service.on_their_way or self.clock._due
         else:
-            assert baton._leader is None
-            assert not baton._followers
+            assert sweep._work._leader is None
             assert not self.service.on_their_way
-            assert not self.service.sweep._watched
-            assert not any(self.service.sweep._due.values())
-            assert not len(self.service.sweep._deadlines)
+            assert not sweep._work._lines
+            assert not any(queue.waiters or queue._due for queue in sweep._queues.values())
+            assert not any(queue._urgent for queue in sweep._queues.values())
 
     @invariant()
     def nobody_waits_for_longer_than_they_would(self) -> None:

@@ -8,7 +8,6 @@ shared by all clients of one process that use the same key.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import enum
 import heapq
 from collections import deque
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 from ccv2_async.clock import SystemClock
 from ccv2_async.errors import ClientClosed, DailyQuotaExceeded, InvalidField, UsageError
 from ccv2_async.models.validation import is_number, is_whole
-from ccv2_async.transport.quota.leader import Baton, Waiter
+from ccv2_async.transport.quota.leader import SharedWork, Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,8 +104,7 @@ class Budget:
         self._recent: deque[float] = deque(maxlen=self._burst or 1)
         self._queue: list[_Place] = []
         self._arrivals = 0
-        self._baton = Baton()
-        self._resting: asyncio.Event | None = None
+        self._work = SharedWork(self._step, self._clock)
         self._paused_until = 0.0
         self._day = self._today()
         self._used_today = 0
@@ -184,13 +182,16 @@ class Budget:
         place = _Place(lane, self._arrivals, owner)
         self._arrivals += 1
         heapq.heappush(self._queue, place)
+        self._work.enter(place)
         try:
-            await self._baton.drive(place, self._step)
+            while not place.done:
+                await self._work.lead_or_sleep(place)
         except BaseException:
             if place.granted:  # and then the caller was cancelled
                 self.give_back()
             raise
         finally:
+            self._work.leave(place)
             place.left = True
             self._drop_left()
         if place.dismissed:
@@ -218,7 +219,7 @@ class Budget:
         for place in self._queue:
             if place.owner is owner and not place.left:
                 place.left = place.dismissed = True
-                self._baton.finish(place)
+                place.finish()
         self._drop_left()
         self._stir()
 
@@ -254,8 +255,7 @@ class Budget:
     def _leave_loop(self) -> None:
         """Forget what belonged to an earlier event loop; nobody waits there any more."""
         self._queue.clear()
-        self._baton = Baton()
-        self._resting = None
+        self._work = SharedWork(self._step, self._clock)
 
     def _take_at_once(self) -> bool:
         """Whether a call may go without waiting; it is counted then."""
@@ -267,7 +267,7 @@ class Budget:
     async def _step(self) -> None:
         delay = self._delay()
         if delay > 0.0:
-            await self._rest(delay)
+            await self._work.rest(delay)
         self._drop_left()
         while self._queue and self._delay() <= 0.0:
             if self.remaining_today == 0:
@@ -281,25 +281,17 @@ class Budget:
         if not place.left:
             self._count()
             place.granted = True
-            self._baton.finish(place)
-
-    async def _rest(self, seconds: float) -> None:
-        """Sleep, unless stirred meanwhile: whoever leads has to hear of what changed as well."""
-        self._resting = asyncio.Event()
-        with contextlib.suppress(TimeoutError):
-            async with self._clock.timeout(seconds):
-                await self._resting.wait()
+            place.finish()
 
     def _refuse_all(self) -> None:
         for place in self._queue:
-            self._baton.finish(place)
+            place.finish()
         self._queue.clear()
         self._stir()
 
     def _stir(self) -> None:
         """Let whoever leads look again at how long to rest, and whether to lead at all."""
-        if self._resting is not None:
-            self._resting.set()
+        self._work.stir()
 
     def _drop_left(self) -> None:
         while self._queue and self._queue[0].left:

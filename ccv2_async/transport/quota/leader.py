@@ -1,103 +1,170 @@
-"""Waiters that drive shared work themselves: one leads, the rest sleep, and the lead is handed on.
+"""Shared work that its waiters do themselves: one leads, the others sleep.
 
-A library that starts no background task still has work that serves many callers at once (the
-pace of a quota, one status request for many jobs). Whoever waits first does that work, for all,
-until what it waits for has come; then, or when it is cancelled, it wakes another to go on.
+A library that starts no background task still has work that serves many callers at once, such as
+pacing calls, or asking for the status of many jobs in one request. One waiter leads: it does the
+work for all until what it waits for has come. When it leaves, for any reason, the next one leads.
+
+Waiters with the same time limit stand in one line. They leave in the order in which they came,
+because that is the order of their deadlines. Only the first in a line holds a timer, and wakes the
+next when it leaves. So of ten thousand waiters, each but one holds a number instead of a timer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from ccv2_async.clock import Clock
+
 
 class Waiter:
-    """One caller that waits; `Baton.finish` says that what it waits for has come."""
+    """One caller that waits.
 
-    __slots__ = ("_future", "done")
+    Attributes:
+        done: Whether what it waits for has come.
+        limit: Seconds that it waits at most, or None.
+        deadline: When its time is up, on the monotonic clock, if it is limited.
+    """
+
+    __slots__ = ("_future", "deadline", "done", "limit")
 
     def __init__(self) -> None:
         self.done: bool = False
+        self.limit: float | None = None
+        self.deadline: float = 0.0
         self._future: asyncio.Future[None] | None = None
 
+    def finish(self) -> None:
+        """Note that what the caller waits for has come, and wake it."""
+        self.done = True
+        self.wake()
+
     def wake(self) -> bool:
-        """Let the caller look again whether it is done or should lead; whether it was asleep."""
+        """Wake the caller, so that it looks around again; return whether it was asleep."""
         if self._future is None or self._future.done():
             return False
         self._future.set_result(None)
         return True
 
     def sleep(self) -> asyncio.Future[None]:
-        """What to await until somebody calls `wake`."""
-        # Not a coroutine: of ten thousand who sleep, each would hold a frame more.
+        """Return what to await until somebody calls `wake`."""
+        # Not a coroutine: each of ten thousand sleepers would hold one more frame.
         self._future = asyncio.get_running_loop().create_future()
         return self._future
 
 
-class Baton:
-    """The lead over one piece of shared work."""
+class SharedWork:
+    """Work that one of its waiters does for all of them.
 
-    __slots__ = ("_followers", "_leader")
+    A caller enters with a `Waiter`, awaits `lead_or_sleep` until the waiter is done, and leaves,
+    whatever happens in between::
 
-    def __init__(self) -> None:
-        self._leader: Waiter | None = None
-        self._followers: dict[Waiter, None] = {}
-
-    def finish(self, waiter: Waiter) -> None:
-        """Say that what `waiter` waits for has come."""
-        waiter.done = True
-        self._followers.pop(waiter, None)
-        waiter.wake()
-
-    @property
-    def is_led(self) -> bool:
-        """Whether somebody leads."""
-        return self._leader is not None
-
-    async def drive(self, waiter: Waiter, step: Callable[[], Awaitable[None]]) -> None:
-        """Return when `waiter.done`; meanwhile lead (run `step` again and again) or follow.
-
-        At most one caller is inside `step` at any time. An exception from `step` goes to the
-        caller that led, and the lead to the next.
-        """
+        work.enter(waiter, limit)
         try:
             while not waiter.done:
-                await self.turn(waiter, step)
+                await work.lead_or_sleep(waiter)
         finally:
-            self.leave(waiter)
+            work.leave(waiter)
 
-    def turn(self, waiter: Waiter, step: Callable[[], Awaitable[None]]) -> Awaitable[None]:
-        """What a waiter that is not done awaits next: its lead, or to be woken.
+    At most one caller is inside `step` at any time. An exception from `step` goes to the caller
+    that leads, and the lead goes to the next one.
 
-        For those who save the frame of `drive`, and do as it does.
+    Args:
+        step: Does the next piece of the work; it is called again and again.
+        clock: What deadlines and rests are on.
+    """
+
+    __slots__ = ("_clock", "_leader", "_lines", "_rests_until", "_step", "_stirred")
+
+    def __init__(self, step: Callable[[], Awaitable[None]], clock: Clock) -> None:
+        self._step = step
+        self._clock = clock
+        self._leader: Waiter | None = None
+        self._lines: dict[float | None, dict[Waiter, None]] = {}
+        self._stirred: asyncio.Event | None = None
+        self._rests_until = 0.0
+
+    def enter(self, waiter: Waiter, limit: float | None = None) -> None:
+        """Let a waiter stand in line.
+
+        Args:
+            waiter: It may be done already.
+            limit: Seconds that it waits at most.
         """
-        if self._leader is None:
-            return self._lead(waiter, step)
-        self._followers[waiter] = None
-        return waiter.sleep()
+        waiter.limit = limit
+        if limit is not None:
+            waiter.deadline = self._clock.monotonic() + limit
+        self._lines.setdefault(limit, {})[waiter] = None
+
+    def lead_or_sleep(self, waiter: Waiter) -> Awaitable[None]:
+        """Return what a waiter that is not done awaits next.
+
+        Raises:
+            TimeoutError: Its time is up; awaiting what is returned may raise it too.
+        """
+        limit, left = waiter.limit, None
+        if limit is not None:
+            left = waiter.deadline - self._clock.monotonic()
+            if left <= 0.0 < limit:  # a waiter with a limit of 0 still yields to the loop once
+                raise TimeoutError
+        if self._leader is not None and (limit is None or not self._is_first(waiter)):
+            return waiter.sleep()
+        return self._lead_or_hold_timer(waiter, left)
 
     def leave(self, waiter: Waiter) -> None:
-        """Say that `waiter` waits no longer, for whatever reason.
-
-        Whoever leaves (done, failed, or cancelled between being woken and running) makes sure
-        that somebody leads.
-        """
-        self._followers.pop(waiter, None)
+        """Let a waiter go, done or not, and make sure that another one leads."""
+        line = self._lines[waiter.limit]
+        was_first = self._is_first(waiter)
+        del line[waiter]
+        if not line:
+            del self._lines[waiter.limit]
+        elif was_first and waiter.limit is not None:
+            self._hand_timer_on(line)
         if self._leader is None:
-            self._hand_on()
+            for others in self._lines.values():
+                next(iter(others)).wake()
+                return
 
-    async def _lead(self, waiter: Waiter, step: Callable[[], Awaitable[None]]) -> None:
-        self._leader = waiter
+    async def rest(self, seconds: float) -> None:
+        """Sleep as the leader, until the time has passed or somebody calls `stir`."""
+        self._stirred = asyncio.Event()
+        self._rests_until = self._clock.monotonic() + seconds
         try:
-            while not waiter.done:
-                await step()
+            with contextlib.suppress(TimeoutError):
+                async with self._clock.timeout(seconds):
+                    await self._stirred.wait()
         finally:
-            self._leader = None
+            self._rests_until = 0.0
 
-    def _hand_on(self) -> None:
-        for follower in self._followers:
-            follower.wake()
-            return
+    def stir(self, due: float = float("-inf")) -> None:
+        """End the leader's rest, if it would last beyond a moment on the monotonic clock."""
+        if self._stirred is not None and due < self._rests_until:
+            self._stirred.set()
+
+    async def _lead_or_hold_timer(self, waiter: Waiter, seconds: float | None) -> None:
+        async with self._clock.timeout(seconds):
+            if self._leader is not None:
+                await waiter.sleep()
+                return
+            self._leader = waiter
+            try:
+                while not waiter.done:
+                    await self._step()
+            finally:
+                self._leader = None
+
+    def _is_first(self, waiter: Waiter) -> bool:
+        """Return whether the waiter has to hold a timer: nobody before it will wake it in time."""
+        return next(iter(self._lines[waiter.limit])) is waiter
+
+    def _hand_timer_on(self, line: dict[Waiter, None]) -> None:
+        """Wake the first in a line, and with it all whose time is up."""
+        now = self._clock.monotonic()
+        for waiter in line:
+            # Behind one that is awake, nobody has to be woken: it does this too when it leaves.
+            if not waiter.wake() or waiter.deadline > now:
+                return

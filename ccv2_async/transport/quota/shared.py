@@ -178,7 +178,7 @@ class SharedBudget(Budget):
         """Bring the first of those who wait one step nearer to its turn."""
         delay = self._delay()
         if delay > 0.0 and not self._has_news():
-            await self._rest(delay)
+            await self._work.rest(delay)
         self._drop_left()
         if not self._queue:
             return

@@ -17,7 +17,8 @@ from ccv2_async.models.base import Outcome
 from ccv2_async.models.library import file_outcome
 from ccv2_async.polling.job import State
 from ccv2_async.polling.poller import UploadPoller
-from ccv2_async.polling.watchers import Until
+from ccv2_async.polling.queue import Until
+from ccv2_async.polling.sweep import JobSet
 from ccv2_async.text import described
 from ccv2_async.transport.calls import deadline
 from ccv2_async.transport.calls.call import Call
@@ -142,7 +143,8 @@ class Run:
         self._journal: Journal | None = None
         self._folders = FolderMap(surroundings.library)
         self._existing = ExistingFiles(surroundings.library)
-        self._watched = self._sweep.watching(Until.END if options.on_file is None else Until.CHANGE)
+        until = Until.END if options.on_file is None else Until.CHANGE
+        self._followed = JobSet(self._sweep, until)
         # In the order in which they were taken up, so that the first is the first to be overdue.
         self._waiting: dict[Job, _Followed] = {}
         self._any_waiting = asyncio.Event()
@@ -228,7 +230,7 @@ class Run:
         with anyio.CancelScope(shield=True):
             cancelled = await _ended(tasks)
             cancelled = await _ended(self._sending) or cancelled
-            self._watched.close()
+            self._followed.close()
             if self._journal is not None:
                 await self._journal.aclose()
         if cancelled:
@@ -346,7 +348,7 @@ class Run:
                 await self._send(file, upload, known, Unsettled(since=known.begun, size=known.size))
 
     async def _resume(self, file: FileToUpload, known: JournalEntry) -> None:
-        job = self._sweep.resumed(
+        job = self._sweep.resume(
             UPLOAD,
             known.file_id,
             submitted=known.begun,
@@ -523,7 +525,7 @@ class Run:
             await self._failed(sending.file, entry, error, BulkState.FAILED)
 
     async def _sent_well(self, file: FileToUpload, entry: JournalEntry, accepted: Accepted) -> None:
-        job = self._sweep.started(UPLOAD, accepted.file_id, label=entry.name)
+        job = self._sweep.start(UPLOAD, accepted.file_id, label=entry.name)
         entry = attrs.evolve(
             entry,
             state=BulkState.ACCEPTED,
@@ -553,7 +555,7 @@ class Run:
         self._any_waiting.set()
         self._telling.count(processing=1)
         self._telling.of_acceptance(file, entry, self._poller(job))
-        self._watched.add(job)
+        self._followed.add(job)
 
     async def _failed(
         self,
@@ -580,23 +582,22 @@ class Run:
                 await self._settle(oldest)
                 continue
             try:
-                async with self._clock.timeout(left):
-                    job = await self._watched.next()
+                job = await self._sweep.wait(self._followed, timeout=left)
             except errors.ConstantContactError as trouble:
                 troubles += 1
                 if isinstance(trouble, _FATAL) or troubles >= MOST_TROUBLES:
                     raise
                 continue  # one answer that was none is no reason to leave all files unfollowed
-            except TimeoutError:
-                job = oldest
-            else:
-                troubles = 0
-                if not job.state.is_final:
-                    self._watched.add(job)
-                    followed = self._waiting[job]
-                    self._telling.of_acceptance(followed.file, followed.entry, self._poller(job))
-                    continue
-            await self._settle(job)
+            if job is None:
+                await self._settle(oldest)
+                continue
+            troubles = 0
+            if job.state.is_final:
+                await self._settle(job)
+                continue
+            self._followed.add(job)
+            followed = self._waiting[job]
+            self._telling.of_acceptance(followed.file, followed.entry, self._poller(job))
 
     async def _settle(self, job: Job) -> None:
         """Write down how a job ended, or that it did not in time, and only then let go of it."""
@@ -615,7 +616,7 @@ class Run:
             error = poller.failure()
             entry = attrs.evolve(entry, state=BulkState.FAILED, error=error.message, final=True)
             await self._store.write(entry)
-        self._watched.discard(job)
+        self._followed.discard(job)
         self._telling.count(processing=-1)
         self._end(
             result_of(file, entry, BulkState.FAILED if error else BulkState.DONE, error), entry

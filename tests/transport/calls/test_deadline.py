@@ -236,7 +236,7 @@ async def test_an_invalid_deadline_is_refused(connect: Callable[..., Any], secon
 
 def job(cc: Any, number: int = 1) -> Any:
     parts = cc._open_parts
-    return UploadPoller(parts.session, parts.sweep, parts.sweep.started(UPLOAD, f"{number}"))
+    return UploadPoller(parts.session, parts.sweep, parts.sweep.start(UPLOAD, f"{number}"))
 
 
 WAITS: dict[str, Callable[[Any, Any], Any]] = {

@@ -6,18 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccv2_async.transport.quota.leader import Baton, Waiter
+from ccv2_async.clock import SystemClock
+from ccv2_async.transport.quota.leader import SharedWork, Waiter
 from tests.support.clocks import settle
 
 
 async def test_a_finished_waiter_never_becomes_the_leader() -> None:
-    baton, waiter = Baton(), Waiter()
-    baton.finish(waiter)
-
-    async def step() -> None:
-        raise AssertionError
-
-    await baton.drive(waiter, step)
+    desk = Desk()
+    waiter = Waiter()
+    waiter.finish()
+    await desk.take_part(waiter)
+    assert not desk.most_inside
 
 
 async def test_the_lead_moves_on_when_the_leader_is_cancelled() -> None:
@@ -65,7 +64,7 @@ class Desk:
     """Shared work: each step takes a permit of the test, and serves whoever came first."""
 
     def __init__(self) -> None:
-        self.baton = Baton()
+        self.shared = SharedWork(self.step, SystemClock())
         self.work = asyncio.Semaphore(0)
         self.queue: list[Waiter] = []
         self.trouble = False
@@ -82,17 +81,25 @@ class Desk:
             self.trouble = False
             raise OSError("the step failed")
         if self.queue:
-            self.baton.finish(self.queue.pop(0))
+            self.queue.pop(0).finish()
 
     async def wait(self, number: int) -> int:
         waiter = Waiter()
         self.queue.append(waiter)
         try:
-            await self.baton.drive(waiter, self.step)
+            await self.take_part(waiter)
         finally:
             if waiter in self.queue:
                 self.queue.remove(waiter)
         return number
+
+    async def take_part(self, waiter: Waiter) -> None:
+        self.shared.enter(waiter)
+        try:
+            while not waiter.done:
+                await self.shared.lead_or_sleep(waiter)
+        finally:
+            self.shared.leave(waiter)
 
 
 actions = st.lists(
@@ -134,7 +141,7 @@ def test_no_interleaving_loses_a_wakeup_or_has_two_leaders(plan: list[tuple[str,
         assert all(task.done() for task in tasks), "every waiter is served in the end"
         assert desk.most_inside <= 1
         await asyncio.gather(*tasks, return_exceptions=True)
-        assert not desk.baton._followers
-        assert desk.baton._leader is None
+        assert not desk.shared._lines
+        assert desk.shared._leader is None
 
     asyncio.run(play())

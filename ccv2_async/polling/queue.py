@@ -1,0 +1,172 @@
+"""The jobs of one kind: their waiters, and when to ask for which of them. Pure."""
+
+from __future__ import annotations
+
+import bisect
+import copy
+import enum
+import math
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+import attrs
+
+from ccv2_async.polling.job import State
+from ccv2_async.polling.schedule import BatchSize, Typical, spacing
+from ccv2_async.transport.quota.leader import Waiter
+
+if TYPE_CHECKING:
+    from ccv2_async.errors import ConstantContactError
+    from ccv2_async.polling.job import Job, JobKind
+
+
+class Until(enum.Enum):
+    """What a waiter waits for."""
+
+    CHANGE = "the next change of status"
+    END = "the final status"
+    LOOK = "the next look, whatever it says; a job that has ended is not looked at again"
+
+
+class JobWaiter(Waiter):
+    """One caller that waits for a job.
+
+    Attributes:
+        until: What it waits for.
+        trouble: Why it cannot wait any longer, or None.
+    """
+
+    __slots__ = ("trouble", "until")
+
+    def __init__(self, until: Until = Until.END) -> None:
+        super().__init__()
+        self.until: Until = until
+        self.trouble: ConstantContactError | None = None
+
+    def notify(self, job: Job) -> None:  # noqa: ARG002  # a set of jobs needs to know which
+        """Note that what is waited for has come for a job."""
+        self.finish()
+
+    def fail(self, trouble: ConstantContactError) -> None:
+        """Let the wait end with an error."""
+        self.trouble = trouble
+        self.finish()
+
+    def raise_trouble(self) -> None:
+        """Raise the error that the wait ended with, if there is one."""
+        trouble, self.trouble = self.trouble, None
+        if trouble is not None:
+            raise copy.copy(trouble)
+
+    def seconds_left(self, job: Job, now: float) -> float:  # noqa: ARG002  # as above
+        """Return for how long the caller would still wait for a job."""
+        return self.deadline - now
+
+
+@attrs.define(eq=False)
+class JobQueue:
+    """The jobs of one kind in one client.
+
+    Attributes:
+        kind: Their kind.
+        known: Every job that somebody holds, by id.
+        waiters: The jobs that are waited for.
+        batch: How many of them go into one request.
+        typical: How long recent jobs took.
+    """
+
+    kind: JobKind
+    known: WeakValueDictionary[str, Job] = attrs.field(factory=WeakValueDictionary)
+    waiters: dict[Job, tuple[JobWaiter, ...]] = attrs.field(factory=dict)
+    typical: Typical = attrs.field(factory=Typical)
+    batch: BatchSize = attrs.field(
+        default=attrs.Factory(lambda self: BatchSize(self.kind.most), takes_self=True)
+    )
+    # Those of the jobs that are waited for which no request has taken, in the order they are due.
+    _due: list[Job] = attrs.field(factory=list)
+    _urgent: set[Job] = attrs.field(factory=set)
+    _last_look: float | None = None
+    _was_full: bool = False
+
+    def watch(self, job: Job, waiter: JobWaiter) -> None:
+        """Let a waiter know of a job what it waits for."""
+        others = self.waiters.get(job)
+        self.waiters[job] = (*(others or ()), waiter)
+        if others is None:
+            self.schedule(job, job.due)
+
+    def unwatch(self, job: Job, waiter: JobWaiter) -> None:
+        """Stop notifying a waiter about a job."""
+        others = tuple(other for other in self.waiters.get(job, ()) if other is not waiter)
+        if others:
+            self.waiters[job] = others
+        else:
+            self._release(job)
+
+    def schedule(self, job: Job, due: float) -> None:
+        """Set when to ask for a job, if somebody waits for it."""
+        self._unschedule(job)
+        job.due = due
+        if job in self.waiters:
+            bisect.insort(self._due, job, key=_by_time)
+
+    def hurry(self, job: Job, now: float) -> None:
+        """Ask for a job at once, however short ago the last request was."""
+        self._urgent.add(job)
+        self.schedule(job, now)
+
+    def next_look(self, per_second: float | None, *, contended: bool) -> float:
+        """Return when to ask: when a job is due, but not too soon after the last request.
+
+        Args:
+            per_second: The quota, or None for no limit.
+            contended: Whether other calls wait for the quota.
+        """
+        if not self._due:
+            return math.inf
+        first = self._due[0]
+        # A full request may have left some behind that are due: with quota to spare, go on.
+        more = self._was_full and not contended
+        if self._last_look is None or more or first in self._urgent:
+            return first.due
+        apart = spacing(typical=self.typical.seconds, per_second=per_second, contended=contended)
+        return max(first.due, self._last_look + apart)
+
+    def take(self, now: float) -> list[Job]:
+        """Return the jobs of the next request: the due ones first, then those due soonest."""
+        size = self.batch.size
+        jobs, self._due[:size] = self._due[:size], []
+        self._last_look = now
+        self._was_full = len(jobs) == size
+        return jobs
+
+    def share(self, job: Job, *, changed: bool) -> None:
+        """Notify those waiters of a job who waited for what a look has shown."""
+        self._urgent.discard(job)
+        ended = job.state.is_final
+        for waiter in self.waiters.get(job, ()):
+            if ended or waiter.until is Until.LOOK or (changed and waiter.until is Until.CHANGE):
+                waiter.notify(job)
+        if ended:
+            self._release(job)
+
+    def note_duration(self, job: Job, last_look: float | None, now: float) -> None:
+        """Learn from a job that ended between two looks; the middle is taken."""
+        if job.submitted_here is not None and job.state is State.SUCCEEDED:
+            earliest = job.submitted_here if last_look is None else last_look
+            self.typical.add((earliest + now) / 2.0 - job.submitted_here)
+
+    def _release(self, job: Job) -> None:
+        """Forget the waiters of a job."""
+        self.waiters.pop(job, None)
+        self._urgent.discard(job)
+        self._unschedule(job)
+
+    def _unschedule(self, job: Job) -> None:
+        at = bisect.bisect_left(self._due, _by_time(job), key=_by_time)
+        if at < len(self._due) and self._due[at] is job:
+            del self._due[at]
+
+
+def _by_time(job: Job) -> tuple[float, str]:
+    return job.due, job.id
