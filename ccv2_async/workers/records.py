@@ -1,7 +1,7 @@
-"""One job of the workers on record, and what follows from it. Pure.
+"""The record of one job, and what a failure makes of it. Pure.
 
-The states and the rules are those of a bulk upload's journal: what is being sent when a worker
-dies is looked for before anything is sent again.
+A record is an entry of the ledger (`uploads.ledger`), so its states and rules are those of a bulk
+upload's journal.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LONGEST_BACKOFF = 300.0
 
 @attrs.frozen(kw_only=True)
 class JobRecord(Entry):
-    """What is on record of one job; the same in every store. An activity is an entry too.
+    """What is on record of one job, which uploads a file or starts an activity.
 
     Attributes:
         key: Names the job: the same key is never sent twice.
@@ -37,8 +37,8 @@ class JobRecord(Entry):
         accepted: When the service accepted it, in seconds since 1970; None before.
         unknown: Looks in a row at which the service did not know it.
         looks: Looks so far.
-        attempts: Times that it was tried and may be tried again.
-        attend_at: When somebody should look after it, in seconds since 1970.
+        attempts: How often it was tried and may be tried again.
+        attend_at: When it needs attention, in seconds since 1970.
         result: What came out of an activity: its counts.
         error_type: The name of that exception, or "".
         created: When it was put on record, in seconds since 1970.
@@ -58,7 +58,7 @@ class JobRecord(Entry):
     created: float = 0.0
 
     def to_json(self) -> bytes:
-        """The record as a store keeps it."""
+        """Return the record as a store keeps it."""
         return orjson.dumps(attrs.asdict(self))
 
     @classmethod
@@ -70,7 +70,7 @@ class JobRecord(Entry):
         """
         found = orjson.loads(document)
         if not isinstance(found, dict):
-            raise ValueError("it is no JSON object")  # noqa: TRY004  # of a document, not of a call
+            raise ValueError("it is not a JSON object")  # noqa: TRY004  # of a document
         kept = {name: value for name, value in found.items() if name in _FIELDS}
         for name, value in kept.items():
             if not isinstance(value, _FIELDS[name]) or isinstance(value, bool) != (name == "final"):
@@ -80,11 +80,11 @@ class JobRecord(Entry):
             raise ValueError(f"it has no {min(missing)}")
         record = cls(**kept)
         if not all(isinstance(text, str) for text in (*record.tokens, *record.duplicates)):
-            raise ValueError("a token or an id is no text")
+            raise ValueError("a token or an id is not text")
         return record
 
     def answer(self) -> dict[str, Any]:
-        """What a task returns: plain JSON."""
+        """Return what a task returns: plain JSON."""
         return {
             "key": self.key,
             "state": str(self.state),
@@ -116,15 +116,15 @@ _FIELDS: Mapping[str, type | tuple[type, ...]] = {
 
 
 def key_of_upload(path: str, folder_id: str, name: str) -> str:
-    """The key of an upload that was given none: the same file to the same place is the same job."""
+    """Return the key of an upload: the same file to the same place is the same job."""
     return _digest("upload", path, folder_id, name)
 
 
 def lock_of_upload(folder_id: str, name: str) -> str:
-    """What is held while a file is sent.
+    """Return the lock that is held while a file is sent.
 
-    Files of one name in one folder exclude each other: while one is under way, a look for the
-    other could take it for its own.
+    Files of one name in one folder are sent one after the other: while one is under way, a look
+    for another could take it for its own.
     """
     return _digest("twins", folder_id, name)
 
@@ -142,17 +142,17 @@ def after_failure(
     *,
     sent: bool,
 ) -> JobRecord:
-    """The record once sending it has failed.
+    """Return the record of a job that could not be sent.
 
     Args:
         record: As it was.
         error: What went wrong.
         now: Seconds since 1970.
         jitter: A number from 0 to 1, drawn by the caller.
-        sent: Whether anything of it was sent this time; else it was only looked for.
+        sent: Whether anything of it was sent this time. Otherwise it was only looked for.
     """
-    told = attrs.evolve(record, error=error.message, error_type=type(error).__name__)
-    # A call that was held back while the service was down is not an attempt.
+    failed = attrs.evolve(record, error=error.message, error_type=type(error).__name__)
+    # A call that was held back while the service was down does not count as an attempt.
     held_back = isinstance(error.__cause__ or error, errors.ServiceUnavailable)
     attempts = record.attempts if held_back else record.attempts + 1
     tries_left = attempts < MOST_ATTEMPTS
@@ -160,18 +160,18 @@ def after_failure(
     if isinstance(error, errors.AmbiguousUpload):
         look_failed = not error.candidates and (error.__cause__ is not None or not sent)
         if look_failed and tries_left:
-            return attrs.evolve(told, attempts=attempts, attend_at=now + wait)
-        return attrs.evolve(told, state=BulkState.AMBIGUOUS, final=True)
+            return attrs.evolve(failed, attempts=attempts, attend_at=now + wait)
+        return attrs.evolve(failed, state=BulkState.AMBIGUOUS, final=True)
     if isinstance(error, errors.DailyQuotaExceeded):
         resets = error.resets_at.timestamp() + 60.0 * jitter
-        return attrs.evolve(told, state=BulkState.PENDING, since=None, attend_at=resets)
+        return attrs.evolve(failed, state=BulkState.PENDING, since=None, attend_at=resets)
     passing = error.safe_to_retry or isinstance(error, errors.ClientClosed)
     if passing and tries_left:
         return attrs.evolve(
-            told,
+            failed,
             state=BulkState.PENDING,
             since=None,
             attempts=attempts,
             attend_at=now + wait,
         )
-    return attrs.evolve(told, state=BulkState.FAILED, attempts=record.attempts + 1)
+    return attrs.evolve(failed, state=BulkState.FAILED, attempts=record.attempts + 1)

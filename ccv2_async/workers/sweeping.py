@@ -1,4 +1,4 @@
-"""One round over all open jobs: their status, their deadlines, and what was left behind."""
+"""One round over all open jobs: ask for their status, keep their deadlines, hand out the rest."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Round:
     Attributes:
         looked_at: Jobs whose status was asked for.
         settled: Jobs that came to their end.
-        sent_again: Jobs that were handed out again, because no worker had them.
+        sent_again: Jobs that were handed out again because no worker had them.
     """
 
     looked_at: int = 0
@@ -54,7 +54,7 @@ class Round:
 
 @attrs.frozen
 class Sweeper:
-    """Looks after all jobs of the store; never waits for one.
+    """Looks after all jobs of the store, and never waits for one.
 
     Attributes:
         store: Where the records are.
@@ -82,43 +82,39 @@ class Sweeper:
         return Round(looked_at, settled, await self._recover())
 
     async def _follow(self) -> tuple[int, int]:
-        open_jobs = await self.store.upcoming("follow", MOST_IN_A_ROUND)
-        jobs = worth_asking(open_jobs, self.clock.time())
-        pollers: dict[str, list[AnyPoller]] = {}
-        refused: list[JobRecord] = []
+        """Ask for accepted jobs; return how many were looked at, and how many have ended."""
+        jobs = worth_asking(await self.store.upcoming("follow", MOST_IN_A_ROUND), self.clock.time())
+        followed: list[tuple[JobRecord, list[AnyPoller]]] = []
+        learned: list[JobRecord] = []
         for record in jobs:
             try:
-                pollers[record.key] = self._pollers(record)
+                followed.append((record, self._pollers(record)))
             except errors.TokenError as error:
-                refused.append(self._ended(record, BulkState.FAILED, error))
-        tokens = [token for record in jobs if record.key in pollers for token in record.tokens]
-        asked = await self._ask(tokens)
-        learned = [
-            await self._learn(record, pollers[record.key], asked=asked)
-            for record in jobs
-            if record.key in pollers
-        ]
-        for record in (*refused, *learned):
+                learned.append(ended(record, error))
+        asked = await self._ask([token for record, _ in followed for token in record.tokens])
+        for record, pollers in followed:
+            learned.append(await self._learn(record, pollers, asked=asked))
+        for record in learned:
             await self.store.save(record)
-        return len(jobs), sum(record.settled for record in (*refused, *learned))
+        return len(jobs), sum(record.settled for record in learned)
 
     def _pollers(self, record: JobRecord) -> list[AnyPoller]:
         if not record.tokens:
             raise errors.TokenError(
                 f"The record of job {record.key} has no resume token, so it cannot be followed. "
-                "It was accepted: look for it in the account."
+                "The service accepted the job; look for it in the account."
             )
         return [self.client.resume(token) for token in record.tokens]
 
     async def _ask(self, tokens: Sequence[str]) -> bool:
-        """Bring the jobs of these tokens up to date; whether that was possible."""
+        """Ask for the status of the jobs with these tokens; return whether that was possible."""
         if not tokens:
             return True
         try:
             await self.client.sweep(tokens)
         except errors.ConstantContactError as error:
             logger.warning(
-                "The status of %d jobs could not be read: %s It is read again in the next round.",
+                "The status of %d jobs could not be read: %s The next round tries again.",
                 len(tokens),
                 error.message,
                 extra={"ccv2_event": "sweep_failed"},
@@ -129,64 +125,32 @@ class Sweeper:
     async def _learn(
         self, record: JobRecord, pollers: Sequence[AnyPoller], *, asked: bool
     ) -> JobRecord:
-        """The record with what the pollers know now."""
+        """Return the record with what the pollers know now."""
         now = self.clock.time()
         age = now - (record.accepted if record.accepted is not None else record.created)
         if asked:
             record = seen(record, pollers)
-            ended = await self._outcome(record, pollers)
-            if ended is not None:
-                return ended
-        limit = (
-            self.settings.upload_deadline
-            if record.task == UPLOAD_TASK
-            else self.settings.activity_deadline
-        )
-        # While the service cannot be asked, a job may have ended well: it gets as long again.
+            if all(poller.done for poller in pollers):
+                try:
+                    return await _outcome(record, pollers)
+                except errors.ConstantContactError as error:
+                    logger.info(
+                        "The result of %s could not be read yet: %s", record.key, error.message
+                    )
+        settings = self.settings
+        uploads = record.task == UPLOAD_TASK
+        limit = settings.upload_deadline if uploads else settings.activity_deadline
+        # While the service cannot be asked, the job may have ended well, so it gets twice the time.
         if age >= (limit if asked else 2 * limit):
-            return self._ended(record, BulkState.FAILED, pollers[0].timed_out(limit))
+            return ended(record, pollers[0].timed_out(limit))
         if record.unknown and is_lost(age, record.unknown):
-            missing = next(filter(_missing, pollers), pollers[0])
-            return self._ended(record, BulkState.FAILED, missing.failure())
-        wait = next_look(age, self.jitter())
-        due = now + min(wait, max(0.0, limit - age))
-        # New tokens hold the last status.
-        return attrs.evolve(
-            record, tokens=tuple(poller.token() for poller in pollers), attend_at=due
-        )
-
-    async def _outcome(self, record: JobRecord, pollers: Sequence[AnyPoller]) -> JobRecord | None:
-        """The record of a job that has ended; None while any part of it goes on."""
-        if not all(poller.done for poller in pollers):
-            return None
-        failed = [poller for poller in pollers if poller.state is not State.SUCCEEDED]
-        if failed:
-            return self._ended(record, BulkState.FAILED, failed[0].failure())
-        if record.task == UPLOAD_TASK:
-            return self._ended(record, BulkState.DONE)
-        try:
-            activities: list[Any] = [await poller.wait() for poller in pollers]
-        except errors.ConstantContactError as error:
-            logger.info("The result of %s could not be read yet: %s", record.key, error.message)
-            return None
-        return self._ended(attrs.evolve(record, result=counts(activities)), BulkState.DONE)
-
-    def _ended(
-        self,
-        record: JobRecord,
-        state: BulkState,
-        error: errors.ConstantContactError | None = None,
-    ) -> JobRecord:
-        return attrs.evolve(
-            record,
-            state=state,
-            error="" if error is None else error.message,
-            error_type="" if error is None else type(error).__name__,
-            final=error is not None,
-        )
+            return ended(record, next(filter(_missing, pollers), pollers[0]).failure())
+        wait = min(next_look(age, self.jitter()), max(0.0, limit - age))
+        tokens = tuple(poller.token() for poller in pollers)  # new ones hold the last status
+        return attrs.evolve(record, tokens=tokens, attend_at=now + wait)
 
     async def _recover(self) -> int:
-        """Hand out the jobs that nobody is at work on: their worker died, or it is time again."""
+        """Hand out the jobs that no worker has: a worker died, or it is time to try again."""
         now = self.clock.time()
         handed_out = 0
         again = self.settings.redeliver_seconds
@@ -194,7 +158,7 @@ class Sweeper:
             if record.attend_at > now:
                 break
             held = await self.store.is_held(record.lock)
-            # While somebody is at it, another copy would only be sent away again.
+            # While a worker has the job, another copy would only be put off.
             wait = again if held else patience(record, now, again)
             await self.store.schedule(record.key, "send", now + wait)
             if not held:
@@ -204,10 +168,10 @@ class Sweeper:
 
 
 def patience(record: JobRecord, now: float, redeliver_seconds: float) -> float:
-    """Seconds for which a job that was handed out is left to the queue. Pure.
+    """Return the seconds for which a job that was handed out is left to the queue. Pure.
 
-    One that no worker has taken up yet may stand in a long queue, where every copy of it makes
-    the others wait longer: it is given more time each time.
+    A job that no worker has taken up yet may be in a long queue, where each copy makes the others
+    wait longer. It gets more time each time.
     """
     if record.state is BulkState.PENDING and not record.attempts:
         return max(FIRST_PATIENCE, redeliver_seconds, now - record.created)
@@ -215,7 +179,7 @@ def patience(record: JobRecord, now: float, redeliver_seconds: float) -> float:
 
 
 def worth_asking(jobs: Sequence[JobRecord], now: float) -> list[JobRecord]:
-    """The jobs that are due, and as many more as ride along in the same requests. Pure.
+    """Return the jobs that are due, and as many more as fit into the same requests. Pure.
 
     Args:
         jobs: Open jobs, the one that is due first at the front.
@@ -232,8 +196,34 @@ def worth_asking(jobs: Sequence[JobRecord], now: float) -> list[JobRecord]:
     return chosen
 
 
+def ended(record: JobRecord, error: errors.ConstantContactError | None = None) -> JobRecord:
+    """Return the record of a job that has ended, well or with an error."""
+    return attrs.evolve(
+        record,
+        state=BulkState.DONE if error is None else BulkState.FAILED,
+        error="" if error is None else error.message,
+        error_type="" if error is None else type(error).__name__,
+        final=error is not None,
+    )
+
+
+async def _outcome(record: JobRecord, pollers: Sequence[AnyPoller]) -> JobRecord:
+    """Return the record of a job of which every part has ended.
+
+    Raises:
+        ConstantContactError: The result of an activity cannot be read now.
+    """
+    for poller in pollers:
+        if poller.state is not State.SUCCEEDED:
+            return ended(record, poller.failure())
+    if record.task == UPLOAD_TASK:
+        return ended(record)
+    activities: list[Any] = [await poller.wait() for poller in pollers]
+    return ended(attrs.evolve(record, result=counts(activities)))
+
+
 def seen(record: JobRecord, pollers: Sequence[AnyPoller]) -> JobRecord:
-    """The record after a look, whatever it said."""
+    """Return the record after a look at its jobs."""
     statuses = [poller.status for poller in pollers]
     status = statuses[0] if len(statuses) == 1 else combined_status(statuses)
     unknown = record.unknown + 1 if any(map(_missing, pollers)) else 0
@@ -241,13 +231,13 @@ def seen(record: JobRecord, pollers: Sequence[AnyPoller]) -> JobRecord:
 
 
 def _missing(poller: AnyPoller) -> bool:
-    """Return whether the last look told nothing of the job that can be used."""
+    """Return whether the last look gave no usable answer for the job."""
     job = poller._job  # noqa: SLF001  # all are ours
     return bool(job.unknown or job.unreadable)
 
 
 def counts(activities: Sequence[Any]) -> dict[str, Any]:
-    """What an activity, or the parts of one, came to."""
+    """Return the ids and counts of an activity, or the sums of its parts."""
     found = [activity for activity in activities if isinstance(activity, Activity)]
     return {
         "ids": [activity.id for activity in found],
