@@ -1,57 +1,58 @@
-"""Every exception that leaves this package, and what each one says about trying again.
+"""Every exception that this package raises, and whether the call can be made again.
 
 ::
 
     ConstantContactError
-    ├── UsageError                  wrong input or set-up; nothing was sent
+    ├── UsageError                  the input or the setup is wrong; nothing was sent
     │   ├── MissingCredentials        no API key or no access token
     │   ├── ClientClosed              the client is not open
-    │   ├── InvalidField              a value the service would refuse
-    │   ├── FileRefused               not a readable regular file, too large, a type not accepted
-    │   ├── SourceConsumed            a stream that can be read once was needed again
-    │   └── TokenError                a resume token that is altered, expired or another account's
+    │   ├── InvalidField              a value that the service would refuse
+    │   ├── FileRefused               not a readable regular file, too large, or of a wrong type
+    │   ├── SourceConsumed            a stream must be read again, and cannot be
+    │   └── TokenError                a resume token is altered, expired, or of another account
     ├── JournalError                the journal of a bulk upload cannot be read or written
     ├── FileChanged                 the file grew, shrank or went away while it was sent
     ├── TransportError              no complete answer came
-    │   ├── ConnectFailed             no connection was made; nothing was sent
+    │   ├── ConnectFailed             no connection was made, so nothing was sent
     │   ├── ConnectionLost            the connection broke; `sent` says how far the body got
-    │   ├── DeadlineExceeded          the call's time was up; `sent` says how far the body got
+    │   ├── DeadlineExceeded          the time was up; `sent` says how far the body got
     │   └── ServiceUnavailable        the service is down, so nothing was sent
-    ├── OutcomeUnknown              sent in full, unanswered: it may have been carried out
-    │   └── AmbiguousUpload           the same, and what was found in the folder does not settle it
-    ├── UnexpectedRedirect          the service pointed elsewhere; credentials do not follow
-    ├── DecodeError                 an answer that is not what its type or its model says
-    │   ├── AnswerTooLarge            it is larger than its kind of call can need
-    │   └── UnreadableRow             one row of a list; the rows before it were given
-    ├── PaginationError             a cursor that repeats or a link that cannot be followed
-    ├── APIError                    the service refused
+    ├── OutcomeUnknown              sent in full without an answer; it may have been carried out
+    │   └── AmbiguousUpload           a look at the folder did not tell whether it arrived
+    ├── UnexpectedRedirect          the service answered with a redirect, which is not followed
+    ├── DecodeError                 an answer that does not fit its type or model
+    │   ├── AnswerTooLarge            it is larger than this kind of call can need
+    │   └── UnreadableRow             one row of a list cannot be read
+    ├── PaginationError             a cursor repeats, or a link cannot be followed
+    ├── APIError                    the service refused the call
     │   ├── BadRequest                400, 413, 415 and the other 4xx not named here
     │   ├── AuthenticationFailed      401
     │   ├── Forbidden                 403 that is not about the quota
     │   ├── NotFound                  404
     │   ├── Conflict                  409
     │   ├── EndpointRetired           400 `http.status.gone`
-    │   ├── OptedOut                  the contact has opted out; only it can opt back in
-    │   ├── GrantRefused              the OAuth2 server, or the account's owner, gave no access
-    │   ├── ServerError               5xx, after the attempts that are allowed
+    │   ├── OptedOut                  the contact has opted out, and must opt in itself
+    │   ├── GrantRefused              the OAuth2 server or the account owner gave no access
+    │   ├── ServerError               5xx, after the allowed attempts
     │   └── QuotaExceeded             over the calls per second, or too many jobs (429)
-    │       └── DailyQuotaExceeded      over the calls per day; `resets_at` says until when
-    └── JobError                    a long-running job; `token` picks it up again
-        ├── UploadFailed              the service gave up on the file
-        │   └── VirusFound              and says why
+    │       └── DailyQuotaExceeded      over the calls per day; `resets_at` says when that ends
+    └── JobError                    a job failed, or has not ended; `token` resumes it
+        ├── UploadFailed              the service could not process the file
+        │   └── VirusFound              it found a virus
         ├── ActivityFailed            the activity ended in ERROR or CANCELLED
         ├── PartialFailure            COMPLETE with row errors, and `strict` was asked for
         ├── JobNotFound               the service does not know the job
-        ├── StatusUnreadable          what the service says of the job cannot be read
-        └── PollTimeout               waiting ended; the job goes on at the service
+        ├── StatusUnreadable          the status of the job cannot be read
+        └── PollTimeout               the wait ended; the job continues on the server
 
-`safe_to_retry` on each class answers the first question of whoever catches it: True when the
-same call can be made again without doing anything twice, False when repeating is pointless or
-may double something. No message, attribute or representation ever holds the key or the token.
+`safe_to_retry` is True when the same call can be made again without doing anything twice. It is
+False when a repeat does not help, or may do something twice. No message, attribute, or
+representation holds the key or the token.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from ccv2_async.text import one_line
@@ -107,7 +108,7 @@ __all__ = [
 ]
 
 SentState = Literal["nothing", "partly", "wholly"]
-"""How much of a request body was handed to the connection: the final boundary decides `wholly`."""
+"""How much of a request body was sent; "wholly" includes the final boundary."""
 
 
 def _rebuild(cls: type[ConstantContactError], state: dict[str, Any]) -> ConstantContactError:
@@ -117,31 +118,34 @@ def _rebuild(cls: type[ConstantContactError], state: dict[str, Any]) -> Constant
     return error
 
 
+@dataclass(eq=False, repr=False)
 class ConstantContactError(Exception):
-    """The root of everything this package raises.
+    """The base class of all exceptions of this package.
 
     Attributes:
         message: What happened, to what, what was already done, and what to do next.
-        safe_to_retry: Whether making the same call again can do no harm and may help.
+        safe_to_retry: Whether the same call can be made again without harm, and may succeed.
     """
 
-    safe_to_retry: bool = False
+    safe_to_retry = False
 
-    def __init__(self, message: str) -> None:
-        # Messages quote file names and the service: nothing of them may break or fake a log line.
-        message = one_line(message)
-        super().__init__(message)
-        self.message = message
+    message: str
+
+    def __post_init__(self) -> None:
+        # Messages quote file names and the service, which must not break or fake a line of a log.
+        self.message = one_line(self.message)
+        self.args = (self.message,)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Survive pickling, as worker processes need, whatever arguments a subclass takes."""
+        """Support pickling for any subclass; worker processes need it."""
         return _rebuild, (type(self), dict(self.__dict__))
 
 
 class UsageError(ConstantContactError, ValueError):
-    """Wrong input or set-up. Nothing was sent. Trying again without a change will not help."""
+    """The input or the setup is wrong. Nothing was sent. Change it before you try again."""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class MissingCredentials(UsageError):
     """No API key or no access token was given. Nothing was sent.
 
@@ -150,10 +154,8 @@ class MissingCredentials(UsageError):
         variable: The environment variable that can hold it, or "".
     """
 
-    def __init__(self, message: str, *, subject: str = "", variable: str = "") -> None:
-        self.subject = subject
-        self.variable = variable
-        super().__init__(message)
+    subject: str = ""
+    variable: str = ""
 
 
 class ClientClosed(UsageError):
@@ -161,7 +163,7 @@ class ClientClosed(UsageError):
 
 
 class InvalidField(UsageError):
-    """A value the service would refuse. Nothing was sent.
+    """A value that the service would refuse. Nothing was sent.
 
     Attributes:
         field: The name of the argument or of the field in the request.
@@ -202,30 +204,30 @@ class FileRefused(UsageError):
 
 
 class SourceConsumed(UsageError):
-    """A stream that can be read only once would have to be sent again.
+    """A stream would have to be sent again, but can be read only once.
 
-    Give a path, bytes, or a function that opens a new stream, to make it repeatable.
+    Give a path, bytes, or a function that opens a new stream instead.
     """
 
 
 class TokenError(UsageError):
-    """A resume token that is altered, expired, of an unknown version or another account's."""
+    """A resume token is altered, expired, of an unknown version, or of another account."""
 
 
 class JournalError(ConstantContactError):
-    """The journal of a bulk upload cannot be read or written any more, so the upload was ended.
+    """The journal of a bulk upload can no longer be read or written, so the upload stopped.
 
-    What was sent before stands in it. Safe to try again: yes, once the journal's disk is mended;
-    the same call goes on where it stopped.
+    The journal holds what was sent before. Safe to try again: yes, once its disk works; the same
+    call continues where it stopped.
     """
 
     safe_to_retry = True
 
 
 class FileChanged(ConstantContactError):
-    """The file grew, shrank or went away while it was being sent. The service got no whole file.
+    """The file changed or was deleted while it was being sent. The service got no complete file.
 
-    Safe to try again: yes, once the file has come to rest.
+    Safe to try again: yes, once the file no longer changes.
 
     Attributes:
         path: The file.
@@ -236,11 +238,12 @@ class FileChanged(ConstantContactError):
     def __init__(self, path: str, what: str) -> None:
         self.path = path
         super().__init__(
-            f"{path}: {what} while it was being sent. The upload was broken off; "
+            f"{path}: {what} while it was being sent. The upload was stopped; "
             "send it again once the file no longer changes."
         )
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class TransportError(ConstantContactError):
     """No complete answer came. Safe to try again: yes, unless a subclass says otherwise.
 
@@ -250,9 +253,7 @@ class TransportError(ConstantContactError):
 
     safe_to_retry = True
 
-    def __init__(self, message: str, *, sent: SentState = "nothing") -> None:
-        self.sent: SentState = sent
-        super().__init__(message)
+    sent: SentState = "nothing"
 
 
 class ConnectFailed(TransportError):
@@ -268,19 +269,20 @@ class ConnectionLost(TransportError):
 
 
 class DeadlineExceeded(TransportError, TimeoutError):
-    """The call's time was up. Safe to try again: only when `sent` is not "wholly", or for reads.
+    """The time for the call was up. Safe to try again: reads, or if `sent` is not "wholly".
 
     Raised as `OutcomeUnknown` when the call adds something and was sent in full.
     """
 
 
 class ServiceUnavailable(TransportError):
-    """The service is down: calls before this one failed in a row, so nothing was sent.
+    """The service is down: earlier calls failed in a row, so this one was not sent.
 
     Safe to try again: yes, later.
     """
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class OutcomeUnknown(ConstantContactError):
     """A call that adds something was sent in full, and no clear answer came.
 
@@ -290,56 +292,44 @@ class OutcomeUnknown(ConstantContactError):
         sends: How many times it was sent in full; 0 when that is not known.
     """
 
-    def __init__(self, message: str, *, sends: int = 0) -> None:
-        self.sends = sends
-        super().__init__(message)
+    sends: int = 0
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class AmbiguousUpload(OutcomeUnknown):
-    """An upload went unanswered, and what is in the folder does not settle whether it arrived.
+    """An upload got no answer, and the files in its folder do not tell whether it arrived.
 
-    Safe to try again: no; choose one of the candidates, or upload again on purpose.
+    Safe to try again: no; choose one of the candidates, or upload it again on purpose.
 
     Attributes:
-        file_name: The name it was sent under.
-        folder_id: The folder that was looked through.
-        candidates: Ids of the files in it that could be the one.
+        file_name: The name that it was sent with.
+        folder_id: The folder that was searched.
+        candidates: Ids of the files in it that may be the upload.
         sends: How many times the file was sent; 0 when that is not known.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        file_name: str,
-        folder_id: str,
-        candidates: Sequence[str] = (),
-        sends: int = 0,
-    ) -> None:
-        self.sends = sends
-        self.file_name = file_name
-        self.folder_id = folder_id
-        self.candidates: tuple[str, ...] = tuple(candidates)
-        super().__init__(message, sends=sends)
+    file_name: str
+    folder_id: str
+    candidates: tuple[str, ...] = ()
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class UnexpectedRedirect(ConstantContactError):
-    """The answer was a redirect, which is never followed with credentials.
+    """The answer was a redirect. Redirects are not followed, to keep the credentials safe.
 
     Attributes:
         status: The HTTP status.
     """
 
-    def __init__(self, message: str, *, status: int) -> None:
-        self.status = status
-        super().__init__(message)
+    status: int
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class DecodeError(ConstantContactError):
-    """An answer that is not what its Content-Type or its model says, or is too large.
+    """An answer does not fit its Content-Type or its model, or is too large.
 
-    Safe to try again: reads yes, though they were asked for several times already; what changes
-    something no, as it was carried out, which the message says. `safe_to_retry` says which it is.
+    Safe to try again: see `safe_to_retry`. Reads are, although they were tried several times
+    already. A call that changes something is not: it was carried out, and the message says so.
 
     Attributes:
         where: The place in the document, such as `results[3].size`; "" for the whole.
@@ -347,85 +337,57 @@ class DecodeError(ConstantContactError):
         status: The HTTP status, when an answer was read.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        where: str = "",
-        excerpt: str = "",
-        status: int | None = None,
-        safe_to_retry: bool = False,
-    ) -> None:
-        self.safe_to_retry = safe_to_retry
-        self.where = where
-        self.excerpt = excerpt
-        self.status = status
-        super().__init__(message)
+    where: str = ""
+    excerpt: str = ""
+    status: int | None = None
+    safe_to_retry: bool = False
 
 
 class AnswerTooLarge(DecodeError):
-    """An answer that is larger than its kind of call can need. It was not read to its end.
+    """An answer is larger than this kind of call can need. It was not read to its end.
 
-    It is not asked for again: the same is likely.
+    The call is not repeated, because the next answer is likely to be the same.
     """
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class UnreadableRow(DecodeError):
-    """A row of a list that does not fit its model. The rows before it were given.
+    """A row of a list does not fit its model. The rows before it were returned.
 
-    `on_bad_row="skip"` goes on behind it. Safe to try again: yes, though the same is likely.
+    `on_bad_row="skip"` skips it. Safe to try again: yes, but the row is likely to be the same.
 
     Attributes:
         index: The number of the row in the whole list, from 0; `where` is its place in its page.
         id: The row's id, or "" if it has none that can be read.
         row: The row as it came, as JSON, without secrets, and cut after 500 characters.
-        rows_before: The good rows before it, where they were not given one by one.
+        rows_before: The good rows before it, if they were not returned one by one.
     """
 
-    rows_before: Sequence[Any] = ()
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        where: str = "",
-        excerpt: str = "",
-        status: int | None = None,
-        index: int,
-        id: str,  # noqa: A002  # the service's own word
-        row: str,
-    ) -> None:
-        self.index = index
-        self.id = id
-        self.row = row
-        super().__init__(message, where=where, excerpt=excerpt, status=status, safe_to_retry=True)
+    index: int
+    id: str
+    row: str
+    safe_to_retry: bool = True
+    rows_before: Sequence[Any] = field(default=(), init=False)
 
 
 class PaginationError(ConstantContactError):
-    """The pages go round in a circle or point where nothing may follow. Safe to try again: yes."""
+    """The pages repeat, or a link to the next page cannot be followed. Safe to try again: yes."""
 
     safe_to_retry = True
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class APIError(ConstantContactError):
     """The service refused the call.
 
     Attributes:
-        status: The HTTP status; None when the refusal was foreseen and nothing was sent.
+        status: The HTTP status; None if the client refused the call itself and sent nothing.
         error_key: The service's key for the first error, such as `json.email.invalid`, or "".
         errors: Every `(error_key, error_message)` of the answer.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int | None,
-        errors: Sequence[tuple[str, str]] = (),
-    ) -> None:
-        self.status = status
-        self.errors: tuple[tuple[str, str], ...] = tuple(errors)
-        super().__init__(message)
+    status: int | None
+    errors: tuple[tuple[str, str], ...] = ()
 
     @property
     def error_key(self) -> str:
@@ -434,7 +396,7 @@ class APIError(ConstantContactError):
 
 
 class BadRequest(APIError):
-    """The service found fault with the request (400, or a 4xx with no class of its own)."""
+    """The service says that the request is wrong (400, or a 4xx without a class of its own)."""
 
 
 class AuthenticationFailed(APIError):
@@ -442,7 +404,7 @@ class AuthenticationFailed(APIError):
 
 
 class Forbidden(APIError):
-    """The key is not active, or lacks the privilege (403)."""
+    """The API key is not active, or lacks the privilege (403)."""
 
 
 class NotFound(APIError):
@@ -452,44 +414,44 @@ class NotFound(APIError):
 class Conflict(APIError):
     """The call conflicts with the current state of the account (409).
 
-    The message repeats the service's reason: a name or address that is taken, the last fee of an
-    event, a campaign that is scheduled.
+    The message gives the reason of the service, such as a name or an address that is taken, the
+    last fee of an event, or a campaign that is scheduled.
     """
 
 
 class EndpointRetired(APIError):
     """The service has withdrawn the endpoint (400 `http.status.gone`).
 
-    Nothing in the request is wrong, and the call was not carried out. Safe to try again: no. The
-    service is reported to answer every call for events so since 2024.
+    The request is not wrong, and it was not carried out. Safe to try again: no. The service is
+    reported to answer all calls for events like this since 2024.
     """
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class OptedOut(APIError):
-    """The contact has opted out, and only the contact itself can opt back in.
+    """The contact has opted out. Only the contact can opt in again.
 
     Nothing was changed, unless the message says so. Safe to try again: no; call again with
-    `action_by="ACTION_BY_VISITOR"` once the contact has signed up again itself.
+    `action_by="ACTION_BY_VISITOR"` once the contact has signed up again.
 
     Attributes:
-        contact_id: The contact.
+        contact_id: The id of the contact.
     """
 
-    def __init__(self, message: str, *, contact_id: str, status: int | None = None) -> None:
-        self.contact_id = contact_id
-        super().__init__(message, status=status)
+    contact_id: str
+    status: int | None = None
 
 
 class GrantRefused(APIError):
-    """No access was granted, or a grant was not what it should be. Start over at `authorize_url`.
+    """Access was not granted, or the grant is not valid. Start over at `authorize_url`.
 
-    `error_key` is the OAuth2 server's word, such as `access_denied`; it is `state_mismatch`, with
-    a `status` of None, when the answer to a request for access belongs to none of ours.
+    `error_key` is the error of the OAuth2 server, such as `access_denied`. It is `state_mismatch`,
+    with a `status` of None, if the redirect does not belong to the request.
     """
 
 
 class ServerError(APIError):
-    """The service failed (5xx), also when asked again. Safe to try again: yes, later.
+    """The service failed (5xx), and retries did not help. Safe to try again: yes, later.
 
     Raised as `OutcomeUnknown` when the call adds something and may have been carried out.
     """
@@ -497,49 +459,34 @@ class ServerError(APIError):
     safe_to_retry = True
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class QuotaExceeded(APIError):
-    """Over the calls per second, or too many jobs at once. Safe to try again: yes, after a wait.
+    """Too many calls per second, or too many jobs at once. Safe to try again: yes, after a wait.
 
     Attributes:
-        retry_after: Seconds the service asked to wait, or None.
+        retry_after: The seconds that the service asked to wait, or None.
     """
 
     safe_to_retry = True
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int | None,
-        errors: Sequence[tuple[str, str]] = (),
-        retry_after: float | None = None,
-    ) -> None:
-        self.retry_after = retry_after
-        super().__init__(message, status=status, errors=errors)
+    retry_after: float | None = None
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class DailyQuotaExceeded(QuotaExceeded):
-    """The key's calls for today are used up. Safe to try again: yes, after `resets_at`.
+    """The daily calls of the API key are used up. Safe to try again: yes, after `resets_at`.
 
     Attributes:
-        resets_at: When the next day's quota is expected (UTC). The service does not say when its
-            day begins; midnight UTC is assumed.
+        resets_at: When the quota is expected to start again (UTC). The service does not say when
+            its day begins; the client assumes midnight UTC.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int | None,
-        resets_at: datetime,
-        errors: Sequence[tuple[str, str]] = (),
-    ) -> None:
-        self.resets_at = resets_at
-        super().__init__(message, status=status, errors=errors)
+    resets_at: datetime
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class JobError(ConstantContactError):
-    """A long-running job did not end well, or not yet.
+    """A long-running job failed, or has not ended yet.
 
     Attributes:
         id: The job's id.
@@ -547,39 +494,28 @@ class JobError(ConstantContactError):
         token: A resume token for it, or "".
     """
 
-    def __init__(self, message: str, *, id: str, status: str | None, token: str = "") -> None:  # noqa: A002  # the service's own word
-        self.id = id
-        self.status = status
-        self.token = token
-        super().__init__(message)
+    id: str
+    status: str | None
+    token: str = ""
 
 
 class UploadFailed(JobError):
-    """The service gave up on an uploaded file (Failed, or Deleted meanwhile)."""
+    """The service could not process an uploaded file, or the file was deleted meanwhile."""
 
 
 class VirusFound(UploadFailed):
     """The service found a virus in the file. Do not send it again."""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ActivityFailed(JobError):
     """A bulk activity ended in ERROR or CANCELLED.
 
     Attributes:
-        activity: The activity as last read, with its row errors.
+        activity: The activity as it was read last, with its row errors.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        id: str,  # noqa: A002  # the service's own word
-        status: str | None,
-        token: str = "",
-        activity: Any = None,
-    ) -> None:
-        self.activity = activity
-        super().__init__(message, id=id, status=status, token=token)
+    activity: Any = None
 
 
 class PartialFailure(ActivityFailed):
@@ -587,33 +523,24 @@ class PartialFailure(ActivityFailed):
 
 
 class JobNotFound(JobError):
-    """The service does not know the job, or no longer (activities are kept 14 days)."""
+    """The service does not know the job. It keeps activities for 14 days."""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class StatusUnreadable(JobError):
-    """What the service says of the job cannot be read, and it said so for a minute and more.
+    """The status of the job could not be read for more than a minute.
 
-    The job itself may go on, or have ended: look at the account, or resume it by its token later.
+    The job may continue, or have ended. Look at the account, or resume it with its token later.
 
     Attributes:
         row: What came in place of its status, as JSON, without secrets, and cut after 500
             characters.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        id: str,  # noqa: A002  # the service's own word
-        status: str | None,
-        token: str = "",
-        row: str,
-    ) -> None:
-        self.row = row
-        super().__init__(message, id=id, status=status, token=token)
+    row: str
 
 
 class PollTimeout(JobError, TimeoutError):
-    """Waiting ended; the job goes on at the service. Safe to wait again: yes."""
+    """The wait ended; the job continues on the server. Safe to wait again: yes."""
 
     safe_to_retry = True

@@ -308,7 +308,7 @@ def _refusal_of(
             "authorization: the redirect brought another state than the one that was kept for "
             "this owner, so it may be forged. Nothing was sent; start over at authorize_url.",
             status=None,
-            errors=[("state_mismatch", "")],
+            errors=(("state_mismatch", ""),),
         )
     if _text_of(redirect, "code"):
         return None
@@ -326,7 +326,7 @@ def _refusal(what: str, status: int | None, key: str, said: str) -> errors.Const
         return errors.ServerError(
             f"{what}: the OAuth2 server answered {status} ({reason}). Try again later.",
             status=status,
-            errors=[(key, said)],
+            errors=((key, said),),
         )
     if status is not None and 300 <= status < 400:
         return errors.UnexpectedRedirect(
@@ -337,7 +337,7 @@ def _refusal(what: str, status: int | None, key: str, said: str) -> errors.Const
     return errors.GrantRefused(
         f"{what} {answered} ({reason}). Start over at authorize_url.",
         status=status,
-        errors=[(key or "no_code", said)],
+        errors=((key or "no_code", said),),
     )
 
 

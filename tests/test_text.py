@@ -48,7 +48,7 @@ def test_every_message_is_one_printable_line() -> None:
     for error in (
         errors.ConstantContactError(bad),
         errors.FileRefused(bad, "it is a directory"),
-        errors.APIError(bad, status=400, errors=[("k", bad)]),
+        errors.APIError(bad, status=400, errors=(("k", bad),)),
         errors.DecodeError(bad, excerpt=bad),
         errors.JobError(bad, id="1", status=bad),
     ):

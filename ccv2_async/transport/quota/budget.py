@@ -323,7 +323,7 @@ class Budget:
             f"try again after {resets:%Y-%m-%d %H:%M} UTC, when the next day's quota is expected.",
             status=status,
             resets_at=resets,
-            errors=found,
+            errors=tuple(found),
         )
 
     def _today(self) -> int:
