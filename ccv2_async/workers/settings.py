@@ -1,4 +1,4 @@
-"""How workers are set up: by arguments, or by the environment alone."""
+"""The settings of workers, from arguments or from the environment."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _above_zero(_: object, field: attrs.Attribute[float], value: float) -> None:
 def _checked_roots(
     roots: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None,
 ) -> tuple[str, ...] | None:
-    """Return the real paths of directories; none at all would be a worker that reads nothing."""
+    """Return the real paths of directories; an empty list is refused."""
     if roots is None:
         return None
     listed = [roots] if isinstance(roots, str | os.PathLike) else list(roots)
@@ -65,19 +65,19 @@ def _checked_roots(
 
 @attrs.frozen(kw_only=True)
 class WorkerSettings:
-    """How workers are set up; each has a variable of the environment.
+    """The settings of workers. Each has a variable of the environment.
 
     Attributes:
         api_key: The application's key: `CCV2_API_KEY`.
         access_token: The account owner's grant: `CCV2_ACCESS_TOKEN`.
         base_url: Where the API lives: `CCV2_BASE_URL`.
-        roots: `CCV2_WORKER_ROOTS`: the directories whose files, and those below, a worker may read;
-            a list of paths, separated by colons in the variable (semicolons on Windows). Symbolic
-            links are followed first. Unless given, a worker reads any file that it can open.
-        redis_url: `CCV2_REDIS_URL`: where queue, jobs and quota are shared by all workers. Without
-            it everything stays in this process.
-        store: `CCV2_WORKER_STORE`: without Redis, the file that keeps the jobs beyond the end of
-            the process; they are kept in memory unless given.
+        roots: `CCV2_WORKER_ROOTS`: the directories below which a worker may read files; a list of
+            paths, separated by colons in the variable (semicolons on Windows). Symbolic links are
+            followed first. Unless given, a worker reads any file that it can open.
+        redis_url: `CCV2_REDIS_URL`: where all workers share the queue, the jobs and the quota.
+            Without it, everything stays in this process.
+        store: `CCV2_WORKER_STORE`: without Redis, the file that keeps the jobs after the process
+            has ended. Unless given, they are kept in memory.
         namespace: `CCV2_WORKER_NAMESPACE`: what all names in Redis begin with. Workers of other
             accounts that use the same Redis need another one.
         per_second: `CCV2_RATE`: the key's calls a second, over all workers; 0 lifts the limit.
@@ -86,13 +86,13 @@ class WorkerSettings:
         quota_margin: `CCV2_QUOTA_MARGIN`: seconds, see `SharedBudget`.
         concurrency: `CCV2_WORKER_CONCURRENCY`: files that one worker sends at once.
         sweep_seconds: `CCV2_SWEEP_SECONDS`: seconds from one round over all open jobs to the next.
-        lease_seconds: `CCV2_LEASE_SECONDS`: for how long a job is left alone when its worker dies.
-        redeliver_seconds: `CCV2_REDELIVER_SECONDS`: after how long a message that a worker took
-            and did not acknowledge goes to another.
+        lease_seconds: `CCV2_LEASE_SECONDS`: how long a job is left alone after its worker died.
+        redeliver_seconds: `CCV2_REDELIVER_SECONDS`: seconds after which a message that a worker
+            took and did not acknowledge goes to another worker.
         upload_deadline: `CCV2_UPLOAD_DEADLINE`: seconds from acceptance to giving up an upload.
         activity_deadline: `CCV2_ACTIVITY_DEADLINE`: the same for a bulk activity.
         keep_seconds: `CCV2_WORKER_KEEP`: seconds for which settled jobs are kept, and their keys
-            known; 0 keeps them for ever.
+            known; 0 keeps them forever.
     """
 
     api_key: str = _env("CCV2_API_KEY", "", repr=False)

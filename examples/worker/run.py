@@ -1,9 +1,9 @@
 """Upload files through workers: `python examples/worker/run.py [FILE...]`.
 
-Without any setting it needs nothing but this process: the queue is in memory, and an embedded
-sandbox stands in for the service. Set CCV2_API_KEY and CCV2_ACCESS_TOKEN to use the real one, and
-CCV2_REDIS_URL to hand the files to workers on other machines; the README beside this file says how
-those are started.
+Without any setting, everything runs in this process: the queue is in memory, and an embedded
+sandbox stands in for the service. Set CCV2_API_KEY and CCV2_ACCESS_TOKEN to use the real service,
+and CCV2_REDIS_URL to hand the files to workers on other machines. The README beside this file says
+how to start those.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ SAMPLES = Path(__file__).parents[1] / "files"
 
 
 def settings_of(stack: contextlib.ExitStack) -> WorkerSettings:
-    """The settings of the environment; those of an embedded sandbox where there are none."""
+    """Return the settings of the environment, or those of an embedded sandbox without a key."""
     settings = WorkerSettings.from_env()
-    if settings.api_key or settings.redis_url:  # workers elsewhere know no sandbox of ours
+    if settings.api_key or settings.redis_url:  # workers elsewhere cannot reach a sandbox in here
         return settings
     from ccv2_async.sandbox import Sandbox  # noqa: PLC0415  # only without a key
 
@@ -36,7 +36,7 @@ def settings_of(stack: contextlib.ExitStack) -> WorkerSettings:
 
 
 async def upload(settings: WorkerSettings, paths: Sequence[Path]) -> bool:
-    """Hand the files to the workers and tell what becomes of them; whether all went well."""
+    """Hand the files to the workers and print their outcomes; return whether all went well."""
     async with Workers(settings) as workers:
         asked = [await workers.ask_upload(path) for path in paths]
         sys.stdout.write(f"{len(asked)} files asked for\n")
@@ -48,7 +48,7 @@ async def upload(settings: WorkerSettings, paths: Sequence[Path]) -> bool:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run it; the exit code says whether all went well."""
+    """Upload the files; return 0 if all went well, 1 if not, 2 if nothing was asked for."""
     paths = [Path(argument) for argument in arguments]
     paths = paths or sorted(path for path in SAMPLES.rglob("*") if path.is_file())
     with contextlib.ExitStack() as stack:
