@@ -23,7 +23,7 @@ from ccv2_async.secret import Secret
 from ccv2_async.transport.calls import answers, deadline
 from ccv2_async.transport.calls.call import Answer, Call, parsed
 from ccv2_async.transport.calls.download import stream_unsigned, target_of
-from ccv2_async.transport.calls.instrumentation import CallAccount
+from ccv2_async.transport.calls.instrumentation import CallReport
 from ccv2_async.transport.calls.outage import Outage
 from ccv2_async.transport.calls.outcome import (
     PAUSE_OVER_RATE,
@@ -283,18 +283,19 @@ class Session:
             await self._begin_in_time(self._take_turn(call), call.what, limit)
             call, ends = self._limited(call, limit)
             tries = Tries()
-            account = CallAccount(self.hook, self.clock, call, next(self._numbers), self._server)
+            report = CallReport(self.hook, self.clock, call, next(self._numbers), self._server)
             while True:
                 try:
                     self._require_open(call.what)
-                    with account.attempt(tries.number):
-                        outcome = await self._attempt(call, tries.number, ends, finish, account)
+                    with report.attempt(tries.number):
+                        outcome = await self._attempt(call, tries.number, ends, finish, report)
+                        report.outcome = self._note(call, outcome)
                     if not isinstance(outcome, Failed):
                         self._allowance.succeeded(tries.repeats)
                         if tries.doubtful and isinstance(outcome, Answer):
                             return attrs.evolve(outcome, doubtful=tries.doubtful)
                         return outcome
-                    await self._prepare_retry(call, outcome, tries, ends, account)
+                    await self._prepare_retry(call, outcome, tries, ends, report)
                 except errors.ConstantContactError as error:
                     if call.effect is not Effect.ADDITIVE or not tries.doubtful:
                         raise
@@ -329,20 +330,24 @@ class Session:
         if limit is None:
             await work
             return
-        late = limit.left <= 0.0
-        if late:
-            work.close()
-        else:
-            try:
-                async with self.clock.timeout(limit.left):
-                    await work
-            except TimeoutError:
-                late = True
-        if late:
+        if not await self._done_by(limit.ends, work):
             raise errors.DeadlineExceeded(
                 f"{what}: its turn did not come within {limit.seconds:g} s. Nothing was "
                 "sent; try again with more time."
             )
+
+    async def _done_by(self, ends: float, work: Coroutine[Any, Any, Any]) -> bool:
+        """Await `work`, and return whether it was done in time."""
+        left = ends - self.clock.monotonic()
+        if left <= 0.0:
+            work.close()
+            return False
+        try:
+            async with self.clock.timeout(left):
+                await work
+        except TimeoutError:
+            return False
+        return True
 
     def _refuse_reentry(self, what: str) -> None:
         """Refuse a call that `refresh_token` makes through the client whose token it renews."""
@@ -406,7 +411,7 @@ class Session:
         number: int,
         ends: float | None,
         finish: Callable[[Call, httpx.Response], Awaitable[T]],
-        account: CallAccount,
+        report: CallReport,
     ) -> T | Failed:
         """Make one attempt over the wire. What goes wrong comes back as data."""
         left = None if ends is None else ends - self.clock.monotonic()
@@ -419,19 +424,16 @@ class Session:
                 response = await self._engine.send(
                     self._requests.make(call, attempt, resend=number > 1)
                 )
-                account.status = response.status_code
+                report.status = response.status_code
                 outcome: T | Failed
                 if 200 <= response.status_code < 300:
                     outcome = await finish(call, response)
                 else:
                     outcome = await self._refused(call, response, token, number)
                 response = None
+                return outcome
         except BaseException as error:  # noqa: BLE001  # judged below
             failure = without_frames(error)
-        else:
-            self._note(call, outcome)
-            account.ended(outcome.happening.value if isinstance(outcome, Failed) else "ok")
-            return outcome
         finally:
             await _close(response, attempt)
         unopened = call.body is not None and attempt is None
@@ -443,9 +445,7 @@ class Session:
                 ends is not None and self.clock.monotonic() >= ends
             )
             if call.effect is Effect.SAFE and _is_garbled(failure):
-                failed = _garbled(failure, number)
-                account.ended(failed.happening.value)
-                return failed
+                return _garbled(failure, number)
             raise_what_is_no_accident(failure, attempt)
             if unopened and not overdue:
                 raise failure  # the user's source, which could not be opened; nothing was sent
@@ -454,18 +454,17 @@ class Session:
             del failure  # it and this frame would keep each other, and the request, alive
         if isinstance(failed.error, errors.ConnectFailed):
             self.budget.give_back()
-        self._note(call, failed)
-        account.ended(failed.happening.value)
         return failed
 
-    def _note(self, call: Call, outcome: object) -> None:
-        """Tell the outage how an attempt ended."""
-        if isinstance(outcome, Failed):
-            message = outcome.error.message.removeprefix(f"{call.what}: ")
-            why = message.partition(". ")[0].removesuffix(".")
-            self.outage.note(call.effect, outcome.happening, why)
-        else:
+    def _note(self, call: Call, outcome: object) -> str:
+        """Take the end of an attempt into account for outages, and return it in a few words."""
+        if not isinstance(outcome, Failed):
             self.outage.note(call.effect, None)
+            return "ok"
+        message = outcome.error.message.removeprefix(f"{call.what}: ")
+        why = message.partition(". ")[0].removesuffix(".")
+        self.outage.note(call.effect, outcome.happening, why)
+        return outcome.happening.value
 
     async def _read_whole(self, call: Call, response: httpx.Response) -> Answer:
         content, flaw = b"", ""
@@ -532,7 +531,7 @@ class Session:
         failed: Failed,
         tries: Tries,
         ends: float | None,
-        account: CallAccount,
+        report: CallReport,
     ) -> None:
         """Wait as the table says, or raise."""
         verdict = tries.decide(failed.happening, call.effect)
@@ -555,24 +554,18 @@ class Session:
             self.outage.stops_retries(call.lane) or not self._allowance.take()
         ):
             raise failed.error
-        account.again(failed.happening.value, delay)
+        report.retry(failed.happening.value, delay)
         if verdict is not Verdict.WAIT:  # a wait for the quota is the budget's pause
             await self.clock.sleep(delay)
         await self._in_time(self._take_turn(call), call, failed, ends)
 
     async def _in_time(
-        self, work: Awaitable[None], call: Call, failed: Failed, ends: float | None
+        self, work: Coroutine[Any, Any, Any], call: Call, failed: Failed, ends: float | None
     ) -> None:
         """Do what comes before another attempt, or raise once the call's time is up."""
-        left = None if ends is None else ends - self.clock.monotonic()
-        try:
-            async with self.clock.timeout(left):
-                await work
-        except TimeoutError:
-            late = True
-        else:
-            late = False
-        if late:
+        if ends is None:
+            await work
+        elif not await self._done_by(ends, work):
             raise errors.DeadlineExceeded(
                 f"{answers.without_advice(failed.error)} There was no time left to send it again "
                 f"within {call.deadline:g} s.",
