@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 # The helpers of tests/support are imported by their full name, wherever pytest was started:
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
     from ccv2_async.transport.calls.session import Session
     from tests.support.redis_server import RedisServer
+
+
+# Hypothesis fails an example that takes 200 ms, but no test here measures speed.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.hookimpl(wrapper=True)

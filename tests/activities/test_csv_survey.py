@@ -5,7 +5,7 @@ import io
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ccv2_async.activities.csv_survey import (
@@ -55,7 +55,6 @@ def read(content: bytes) -> list[list[str]]:
     size=st.integers(1, 64),
 )
 @example([("@example.com", "\n")], "\r", False, 1, 1)
-@settings(deadline=None)
 def test_every_part_has_the_header_and_together_they_have_all_rows(
     table: list[tuple[str, str]], end: str, marked: bool, most_rows: int, size: int
 ) -> None:

@@ -71,7 +71,7 @@ def instances(model: type[Any], depth: int = 3) -> st.SearchStrategy[Any]:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.data())
 def test_every_model_round_trips(model: type[Any], data: st.DataObject) -> None:
     value = data.draw(instances(model))
