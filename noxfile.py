@@ -33,6 +33,9 @@ FAST = (
 )  # fmt: skip
 """Tests that take a few minutes and touch every dependency."""
 
+PARALLEL = ("-n", "2", "--dist", "worksteal")
+"""Run two tests at a time; arguments of a session replace it, so `--pdb` works there."""
+
 EXTRAS = {
     "": ("ccv2_async.ConstantContact", "ccv2_async.models.LibraryFile", "ccv2_async.webhooks"),
     "cli": ("ccv2_async.cli.main",),
@@ -65,7 +68,7 @@ def tests(session: nox.Session) -> None:
     """Run the tests and measure branch coverage; arguments narrow them and skip the gate."""
     session.install("-e", ".[all,examples]", *groups("test", "docs", "bench"), "-c", PINS)
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", *(session.posargs or PARALLEL))
     session.run("coverage", "combine", "-q")
     report = ["coverage", "report"]
     if session.posargs:
@@ -77,7 +80,7 @@ def tests(session: nox.Session) -> None:
 def interpreter(session: nox.Session) -> None:
     """Run the fast tests on one interpreter with the newest dependencies; `-- tests` runs all."""
     session.install("-e", ".[all,examples]", *groups("test", "docs", "bench"))
-    session.run("python", "-m", "pytest", *(session.posargs or FAST))
+    session.run("python", "-m", "pytest", *(session.posargs or (*PARALLEL, *FAST)))
 
 
 @nox.session(python=PYTHON)
@@ -88,7 +91,7 @@ def lowest(session: nox.Session) -> None:
     session.install(
         "-e", ".[all,examples]", *groups("test", "docs", "bench"), "-c", str(constraints)
     )
-    session.run("python", "-m", "pytest", *(session.posargs or FAST))
+    session.run("python", "-m", "pytest", *(session.posargs or (*PARALLEL, *FAST)))
 
 
 def lowest_pins() -> list[str]:
