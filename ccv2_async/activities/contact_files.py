@@ -6,9 +6,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, TypeAlias
 
-import attrs
-
-from ccv2_async.activities.contact_columns import unknown_columns
+from ccv2_async.activities.contact_rows import unknown_columns
 from ccv2_async.activities.csv_survey import BELOW_BYTES, MOST_ROWS, Unfit, part_name, survey
 from ccv2_async.activities.row_errors import Lines
 from ccv2_async.activities.starter import Portion
@@ -20,7 +18,7 @@ from ccv2_async.transport.files.reading import open_and_read
 from ccv2_async.transport.files.sources import BytesSource, PathSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from ccv2_async.activities.csv_survey import Purpose, Span, Survey
     from ccv2_async.transport.files.reading import CheckedFile, FileState, Opened
@@ -48,39 +46,38 @@ async def portions_of(
     threads: FileThreads,
     most_rows: int = MOST_ROWS,
 ) -> tuple[str, list[Portion]]:
-    """The name of a file, and what has to be sent of it: one portion, or more if it is too large.
+    """Return the name of a file and its portions: one, or several if the file is too large.
 
-    The file is read once, in a thread, to see what is in it and where it can be cut; each portion
-    is read again when it is sent, and not sent if the file has changed meanwhile.
+    A thread reads the file once, to see what is in it and where it can be cut. Each portion is read
+    again when it is sent, and it is not sent if the file has changed.
 
     Args:
         path: The file.
         purpose: What it is for.
         lists: The ids of the lists, joined by commas.
-        file_name: What the service is told; the file's own name unless given.
+        file_name: The name for the service; the file's own name unless given.
         threads: Where files are read.
         most_rows: How many rows a portion holds at most.
 
     Raises:
-        FileRefused: It cannot be sent; names the line. Nothing was sent.
+        FileRefused: The file cannot be sent; the error names the line. Nothing was sent.
     """
     source = PathSource(path)
     name = file_name or source.filename or ""
     extension = name.rpartition(".")[2].lower() if "." in name else ""
     if extension in _SPREADSHEETS:
-        layout = _Form(lists, _SPREADSHEETS[extension])
-        body = layout.around(source, name, threads)
         _require_small(source.name, await source.prepare(threads))
+        body = _form(lists, _SPREADSHEETS[extension], name, source, threads)
         return name, [Portion(body, Lines())]
     if extension not in _TEXT:
         raise FileRefused(source.name, "contacts are sent as CSV, TXT, XLS or XLSX")
     found, state = await _surveyed(source, purpose, extension == "txt", threads, most_rows)
     _warn_of_dropped(source.name, found.columns)
-    form = _Form(lists, _TEXT[extension])
     portions = []
     for number, span in enumerate(found.spans, 1):
         part = _SpanSource(source, state, found.header, span)
-        body = form.around(part, part_name(name, number, len(found.spans)), threads)
+        called = part_name(name, number, len(found.spans))
+        body = _form(lists, _TEXT[extension], called, part, threads)
         portions.append(Portion(body, Lines(found.header_lines, span.first_line)))
     return name, portions
 
@@ -112,32 +109,21 @@ async def _surveyed(
     source: PathSource, purpose: Purpose, tabs: bool, threads: FileThreads, most_rows: int
 ) -> tuple[Survey, FileState]:
     left = threading.Event()
-    try:
-        return await threads.run(
-            lambda: _survey(
-                source,
-                threads,
-                left,
-                lambda blocks: survey(blocks, purpose, tabs=tabs, most_rows=most_rows),
-            )
-        )
-    finally:
-        left.set()  # a caller that was cancelled: the thread stops at the next block
 
+    def look() -> tuple[Survey, FileState]:
+        opened = open_and_read(source.path, source.name, threads)
+        try:
+            found = survey(_blocks(opened, left), purpose, tabs=tabs, most_rows=most_rows)
+        except Unfit as unfit:
+            raise FileRefused(source.name, str(unfit)) from None
+        finally:
+            opened.close()
+        return found, opened.state
 
-def _survey(
-    source: PathSource,
-    threads: FileThreads,
-    left: threading.Event,
-    look: Callable[[Iterator[bytes]], Survey],
-) -> tuple[Survey, FileState]:
-    opened = open_and_read(source.path, source.name, threads)
     try:
-        return look(_blocks(opened, left)), opened.state
-    except Unfit as unfit:
-        raise FileRefused(source.name, str(unfit)) from None
+        return await threads.run(look)
     finally:
-        opened.close()
+        left.set()  # if the caller was cancelled, the thread stops at the next block
 
 
 def _blocks(opened: Opened, left: threading.Event) -> Iterator[bytes]:
@@ -146,23 +132,19 @@ def _blocks(opened: Opened, left: threading.Event) -> Iterator[bytes]:
         yield opened.file.read(_BLOCK)
 
 
-@attrs.frozen
-class _Form:
-    """The form that a file of contacts is sent in."""
-
-    lists: str
-    media_type: str
-
-    def around(self, source: Source, name: str, threads: FileThreads) -> MultipartBody:
-        layout = lay_out(
-            [
-                ("file_name", name),
-                ("lists", self.lists),
-                FilePart("data", filename=name, content_type=self.media_type),
-            ],
-            boundary=boundary_from(os.urandom(16)),
-        )
-        return MultipartBody(layout, source, threads)
+def _form(
+    lists: str, media_type: str, name: str, source: Source, threads: FileThreads
+) -> MultipartBody:
+    """Return the form that a file of contacts is sent in."""
+    layout = lay_out(
+        [
+            ("file_name", name),
+            ("lists", lists),
+            FilePart("data", filename=name, content_type=media_type),
+        ],
+        boundary=boundary_from(os.urandom(16)),
+    )
+    return MultipartBody(layout, source, threads)
 
 
 class _SpanSource:
@@ -178,12 +160,12 @@ class _SpanSource:
         self._header = header
         self._span = span
 
-    async def prepare(self, threads: FileThreads) -> int:  # noqa: ARG002  # known without a look
-        """Its length in bytes."""
+    async def prepare(self, threads: FileThreads) -> int:  # noqa: ARG002  # it is known already
+        """Return the length in bytes."""
         return len(self._header) + self._span.end - self._span.start
 
     async def open(self, threads: FileThreads) -> OpenSource:
-        """The bytes, once it is known that the file is still the same.
+        """Read the bytes, if the file is still the same.
 
         Raises:
             FileChanged: It is not. Safe to try again: yes.

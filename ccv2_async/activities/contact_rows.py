@@ -1,7 +1,12 @@
-"""Contacts given as rows, as the JSON of the requests they are sent in. Pure."""
+"""Contacts given as rows, as the JSON of the requests they are sent in, and their columns. Pure.
+
+Source: `column_names` of the "Import contacts" page of the service's documentation; the names of
+the address column as its pages and samples write it.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
@@ -44,6 +49,25 @@ _ADDRESS_COLUMNS = {
     "postal_code": ("ZIP/POSTAL CODE",),
     "sub_postal_code": ("SUB ZIP/POSTAL CODE",),
 }
+_KNOWN = {
+    *(ADDRESS_COLUMN, "EMAIL ADDRESS", "E-MAIL", "E-MAIL ADDRESS", "EMAILADDRESS"),
+    *("COMPANY", "ADDRESS LINE"),
+    *(name for names in (_COLUMNS | _ADDRESS_COLUMNS).values() for name in names),
+    *(f"CUSTOM FIELD {number}" for number in range(1, 16)),
+    *(f"CUSTOM_FIELD_{number}" for number in range(1, 16)),
+}
+
+
+def unknown_columns(columns: Iterable[str]) -> list[str]:
+    """Return the columns that the service does not know; a column without a name by its number.
+
+    Case and spacing do not matter.
+    """
+    return [
+        column.strip() or f"column {number}, which has no name"
+        for number, column in enumerate(columns, 1)
+        if re.sub(r"\s+", " ", column.strip()).upper() not in _KNOWN
+    ]
 
 
 @attrs.frozen
@@ -65,23 +89,23 @@ def import_requests(
     column_names: Sequence[str] | None,
     most_rows: int = MOST_ROWS,
 ) -> list[RowsRequest]:
-    """The requests that import these contacts: one, or more if they are too many for it.
+    """Return the requests that import these contacts: one, or several if there are too many.
 
     Args:
         rows: The contacts.
         lists: Ids of the lists.
-        column_names: The columns that are used, EMAIL among them; none imports addresses only.
-            None stands for the columns of every property that any of the contacts has.
+        column_names: The columns that are used, EMAIL among them; an empty list imports addresses
+            only. None stands for the columns of every property that any of the contacts has.
         most_rows: How many contacts a request holds at most.
 
     Raises:
-        InvalidField: A value the service would refuse; names the row. Nothing was sent.
+        InvalidField: The service would refuse a value; the error names the row. Nothing was sent.
     """
     contacts = [_contact(row, number) for number, row in enumerate(rows)]
     columns = columns_of(contacts) if column_names is None else list(column_names)
     check(AddContactsRequest(tuple(contacts[:1]), tuple(lists), tuple(columns)))
     for number, (row, contact) in enumerate(zip(rows, contacts, strict=True)):
-        if row is contact:  # made from an address alone, it is as it has to be
+        if row is contact:  # one made from an address alone is valid
             check(contact, prefix=f"import_data[{number}].")
     encoded = [_encoded(contact) for contact in contacts]
     requests = _requests(encoded, {"lists": list(lists), "column_names": columns}, most_rows)
@@ -91,16 +115,16 @@ def import_requests(
             raise InvalidField(
                 f"import_data[{number}].email_addresses",
                 contacts[number].email_addresses,
-                "the first contact of a request needs a valid address, else all of it is refused",
+                "the first contact of a request needs a valid address, or all of it is refused",
             )
     return requests
 
 
 def removal_requests(rows: Sequence[ContactRow], lists: Sequence[str]) -> list[RowsRequest]:
-    """The requests that remove these contacts from lists: one, or more if they are too many.
+    """Return the requests that remove contacts from lists: one, or several if there are too many.
 
     Raises:
-        InvalidField: A value the service would refuse; names the row. Nothing was sent.
+        InvalidField: The service would refuse a value; the error names the row. Nothing was sent.
     """
     encoded = []
     for number, row in enumerate(rows):
@@ -113,9 +137,9 @@ def removal_requests(rows: Sequence[ContactRow], lists: Sequence[str]) -> list[R
 
 
 def columns_of(contacts: Iterable[ImportData]) -> list[str]:
-    """The columns of every property that any of the contacts has, EMAIL first.
+    """Return the columns of every property that any of the contacts has, EMAIL first.
 
-    Properties whose column is not named are ignored by the service.
+    The service ignores a property if its column is not named.
     """
     found: dict[str, None] = {ADDRESS_COLUMN: None}
     for contact in contacts:
@@ -142,7 +166,7 @@ def _contact(row: ContactRow, number: int) -> ImportData:
 
 
 def _encoded(contact: ImportData) -> bytes:
-    # Copied, because what the JSON library gives holds on to some 4 KB, however short it is.
+    # Copied, because the result of the JSON library holds some 4 KB, however short it is.
     return bytes(memoryview(encode_body(contact)))
 
 

@@ -1,12 +1,13 @@
 """Files and rows of contacts: checked before they are sent, and split where they are too large.
 
-Pure: what is read comes in as an iterable of blocks, and what is found goes out as byte ranges.
-Text files are read as RFC 4180 says: fields between commas, quoted ones may hold line ends, lines
-end in CRLF, LF or CR, a byte order mark may come first. A TXT file may have tabs for commas.
+Pure: the file comes in as an iterable of blocks, and its parts are returned as byte ranges. Text
+files are read as in RFC 4180: commas separate fields, quoted fields may hold line ends, lines end
+in CRLF, LF or CR, and a byte order mark may come first. A TXT file may have tabs for commas.
 
-The limits are the service's, on the safe side of where its documentation is vague: "4 MB" is taken
-as 4,000,000 bytes, and the 20,000 addresses that are documented for removals hold for imports too,
-unless the caller allows up to the 40,000 that users report of a later copy of the imports' page.
+The limits are the service's. Where its documentation is vague, they are on the safe side: "4 MB"
+means 4,000,000 bytes, and the 20,000 addresses that are documented for removals hold for imports
+too, unless the caller allows more, up to the 40,000 that a later copy of the page on imports is
+reported to name.
 
 Source: "Import contacts" and "Remove contacts from lists" pages of the service's documentation.
 """
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 BELOW_BYTES = 4_000_000
-"""A file or a request has to stay below so many bytes."""
+"""A file or a request has to be smaller than this."""
 
 MOST_ROWS = 20_000
-"""Addresses in one activity at most, unless an import is allowed more."""
+"""The most addresses in one activity, unless an import is allowed more."""
 
 MOST_IMPORT_ROWS = 40_000
-"""The most that a copy of the service's page on imports is reported to allow."""
+"""The most addresses that a copy of the service's page on imports is reported to allow."""
 
 _OTHER_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _ADDRESS = re.compile(r"""[^\s@,;:"<>()\[\]]+@[^\s@,;:"<>()\[\].]+(\.[^\s@,;:"<>()\[\].]+)+""")
@@ -108,17 +109,17 @@ def survey(
     below_bytes: int = BELOW_BYTES,
     most_rows: int = MOST_ROWS,
 ) -> Survey:
-    """What is in a file, and the parts it has to be sent in.
+    """Return what is in a file, and the parts to send it in.
 
     Args:
         blocks: The file, in pieces of any size.
         purpose: What it is for.
-        tabs: Whether its columns may be separated by tabs; decided by its first line.
-        below_bytes: A part stays below so many bytes.
-        most_rows: A part holds at most so many rows.
+        tabs: Whether tabs may separate its columns; the first line decides.
+        below_bytes: Each part is smaller than this.
+        most_rows: The most rows of a part.
 
     Raises:
-        Unfit: It cannot be sent; names the line.
+        Unfit: The file cannot be sent; the error names the line.
     """
     lines = _Lines(blocks)
     _require_known_separator(lines, tabs=tabs)
@@ -139,7 +140,7 @@ def survey(
 
 
 def is_address(text: str) -> bool:
-    """Whether a text can be an e-mail address at all; the service decides about the rest."""
+    """Return whether a text looks like an e-mail address; the service decides about the rest."""
     return _ADDRESS.fullmatch(text.strip()) is not None
 
 
@@ -150,16 +151,16 @@ def split_rows(
     below_bytes: int = BELOW_BYTES,
     most_rows: int = MOST_ROWS,
 ) -> list[range]:
-    """Which rows go together into one request.
+    """Return which rows go together into one request.
 
     Args:
-        sizes: The bytes of each row; one more between two of them is counted in.
+        sizes: The bytes of each row, without the byte that separates two rows.
         overhead: The bytes of a request without rows.
-        below_bytes: A request stays below so many bytes.
-        most_rows: A request holds at most so many rows.
+        below_bytes: Each request is smaller than this.
+        most_rows: The most rows of a request.
 
     Raises:
-        Unfit: A row is too large by itself; names its number, from 1.
+        Unfit: A row is too large by itself; its number, from 1, takes the place of the line.
     """
     parts: list[range] = []
     start, total = 0, overhead
@@ -176,7 +177,7 @@ def split_rows(
 
 
 def part_name(name: str, number: int, count: int) -> str:
-    """The file name of one part: `gone.txt` becomes `gone-part2.txt`; of one part it stays."""
+    """Return the file name of a part: `gone-part2.txt` for `gone.txt`, unless there is only one."""
     if count == 1:
         return name
     stem, dot, extension = name.rpartition(".")
@@ -184,9 +185,9 @@ def part_name(name: str, number: int, count: int) -> str:
 
 
 def physical_lines(blocks: Iterable[bytes], longest: int = BELOW_BYTES) -> Iterator[bytes]:
-    """The lines of a file with their ends, which are CRLF, LF or CR.
+    """Yield the lines of a file with their ends, which are CRLF, LF or CR.
 
-    A line longer than `longest` bytes is given in pieces, so that no file makes memory grow.
+    A line longer than `longest` bytes comes in pieces, so that no file makes memory grow.
     """
     rest = b""
     for block in blocks:
@@ -204,8 +205,8 @@ class _Lines:
     """The lines of a file as text, counted.
 
     Attributes:
-        number: How many lines were given out.
-        end: The byte after the last of them; a byte order mark counts as given out.
+        number: How many lines were read.
+        end: The byte after the last of them, and after a byte order mark.
         seen: Their bytes, as long as `keep` is on.
     """
 
@@ -239,23 +240,18 @@ class _Lines:
         except UnicodeDecodeError:
             raise Unfit(self.number, "it is not UTF-8; save the file as CSV UTF-8") from None
         if "\0" in text:
-            raise Unfit(self.number, "it holds a NUL character, so this is no text file")
+            raise Unfit(self.number, "it holds a NUL character, so this is not a text file")
         return text
 
     @property
     def first_line(self) -> str:
-        """The first line, before any was given out."""
+        """The first line, as long as none was read."""
         return self._ahead.decode("utf-8", "replace")
-
-    @property
-    def has_tab_ahead(self) -> bool:
-        """Whether the next line holds a tab."""
-        return b"\t" in self._ahead
 
 
 def _records(lines: _Lines, *, tabs: bool) -> Iterator[tuple[int, list[str]]]:
-    """Each row that is not blank, with the line it begins on."""
-    delimiter = "\t" if tabs and lines.has_tab_ahead else ","
+    """Yield each row that is not blank, with the line it begins on."""
+    delimiter = "\t" if tabs and "\t" in lines.first_line else ","
     rows = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         line = lines.number + 1
@@ -272,9 +268,9 @@ def _records(lines: _Lines, *, tabs: bool) -> Iterator[tuple[int, list[str]]]:
 
 
 def _require_known_separator(lines: _Lines, *, tabs: bool) -> None:
-    """Refuse a file whose first line separates its columns by something the service does not take.
+    """Refuse a file whose first line separates columns in a way that the service does not take.
 
-    Spreadsheets write semicolons wherever a comma stands in numbers, as in most of Europe.
+    Spreadsheets write semicolons in countries with decimal commas, as in most of Europe.
     """
     first = _QUOTED.sub("", lines.first_line)
     commas = "," in first or (tabs and "\t" in first)
@@ -297,13 +293,14 @@ def _header(
     line, names = next(records, (1, []))
     if not names:
         raise Unfit(line, "the file is empty")
-    if not any("email" in _NO_LETTER.sub("", name.casefold()) for name in names):
+    addresses = [name for name in names if "email" in _NO_LETTER.sub("", name.casefold())]
+    if not addresses:
         raise Unfit(
             line,
             "an import begins with a row that names its columns, separated by commas, and one of "
             f"them has to be the e-mail column; found {_shown(','.join(names))}",
         )
-    if all(";" in name for name in names if "email" in _NO_LETTER.sub("", name.casefold())):
+    if all(";" in name for name in addresses):
         raise Unfit(line, _wrong_separator(_SEPARATORS[";"], tabs=False))
     return b"".join(lines.seen), tuple(names)
 
@@ -314,8 +311,8 @@ def _require_address(line: int, row: list[str]) -> None:
     if not is_address(row[0]):
         raise Unfit(
             line,
-            f"{_shown(row[0])} is no e-mail address; a removal holds addresses and nothing else, "
-            "no header row either",
+            f"{_shown(row[0])} is not an e-mail address; a removal holds addresses and nothing "
+            "else, not even a header row",
         )
 
 
@@ -342,7 +339,7 @@ class _Cut:
         self._rows = 0
 
     def add(self, line: int) -> None:
-        """Take in the row that was just read."""
+        """Add the row that was just read."""
         end = self._lines.end
         if self._rows and (
             self._rows == self._most or self._overhead + end - self._start >= self._below
@@ -355,7 +352,7 @@ class _Cut:
         self._rows += 1
 
     def spans(self) -> tuple[Span, ...]:
-        """All of them, the last one included."""
+        """Return all spans."""
         if self._rows:
             self._close()
         return tuple(self._done)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ccv2_async.transport.files.threads import FileThreads
 
 BLOCK = 256 * 1024
-"""Bytes that are gathered before a thread is asked to write them."""
+"""Bytes that are collected before a thread writes them."""
 
 ATTEMPTS = 3
 DOWNLOAD_DEADLINE = 3600.0
@@ -63,11 +63,11 @@ class Exports:
 
     @contextlib.asynccontextmanager
     async def open(self, activity: Activity) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The file in pieces of any size.
+        """Yield the file in pieces of any size.
 
         Raises:
             InvalidField: The activity has no file. Nothing was sent.
-            ConstantContactError: As any read, also while the pieces are read.
+            ConstantContactError: The read failed, perhaps between two pieces.
         """
         what = f"file of export {activity.id}"
         async with (
@@ -81,12 +81,12 @@ class Exports:
 
         Raises:
             DeadlineExceeded: The deadline passed first.
-            ConstantContactError: As `open`.
+            ConstantContactError: The read failed, as in `open`.
         """
         link_of(activity)
         limit = current(self._session)
         try:
-            # The calls end by themselves in time; this ends what writes the file as well.
+            # Calls keep to the deadline by themselves; this limits the writing, too.
             async with self._session.clock.timeout(limit.left if limit else None):
                 if isinstance(to, str | os.PathLike):
                     return await self._to_path(activity, _checked_path(to))
@@ -95,8 +95,8 @@ class Exports:
             if limit is None or limit.left > 0.0:
                 raise  # a call's own limit
         raise errors.DeadlineExceeded(
-            f"file of export {activity.id}: it was not complete within {limit.seconds:g} s. A path "
-            "that was to take it is as it was; the service keeps the file, ask for it again.",
+            f"file of export {activity.id}: it was not complete within {limit.seconds:g} s. "
+            "Nothing was changed at a path; the service keeps the file, so ask for it again.",
             sent="wholly",
         )
 
@@ -128,7 +128,7 @@ class Exports:
         return size
 
     async def _fill(self, activity: Activity, partial: PartialFile) -> int:
-        """Write the whole file from its beginning on."""
+        """Write the whole file from its beginning, and return its size."""
         size = waiting = 0
         gathered: list[bytes] = []
         await self._threads.run(partial.rewind)
@@ -146,7 +146,7 @@ class Exports:
         return size
 
     async def _discard(self, partial: PartialFile) -> None:
-        """Remove what is not whole, also while the caller is being cancelled."""
+        """Remove an incomplete file, even if the caller is being cancelled."""
         removing = self._threads.dispose(partial.discard)
         if removing is not None:
             with anyio.CancelScope(shield=True):
@@ -154,21 +154,23 @@ class Exports:
 
 
 class PartialFile:
-    """A file that takes another one's place once it is whole. For threads; closed by either end.
+    """A file that replaces another one when it is complete. Its methods run in threads.
+
+    `keep` or `discard` closes it.
 
     Args:
-        path: The place. What is there stays until then, and gives the new file its permissions.
+        path: Where it goes. A file that is there stays until then, and gives it its permissions.
 
     Raises:
-        UsageError: Nothing can be written there.
+        UsageError: The path cannot be written.
     """
 
     def __init__(self, path: str) -> None:
-        # A link keeps pointing where it points: what it points at is replaced.
+        # A link stays a link: the file that it points to is replaced.
         self._path = Path(os.path.realpath(path))
         self._shown = one_line(path)
         self._lock = threading.Lock()
-        # Without the other's name, which may be as long as names can be.
+        # Without the other file's name, which may be as long as a name can be.
         self._temporary = self._path.with_name(f".ccv2-{secrets.token_hex(6)}.part")
         self._file: io.FileIO | None = None
         with self._explained():
@@ -196,7 +198,7 @@ class PartialFile:
                 rest = rest[self._file.write(rest) :]
 
     def keep(self) -> None:
-        """Put it in its place, durably."""
+        """Put the file in its place, durably."""
         with self._lock, self._explained():
             if self._file is not None:
                 os.fsync(self._file.fileno())
@@ -205,7 +207,7 @@ class PartialFile:
                 self._file = None
 
     def discard(self) -> None:
-        """Leave nothing behind; what is in its place already stays."""
+        """Remove the file, unless it is in its place already."""
         with self._lock:
             if self._file is not None:
                 self._file.close()
@@ -229,15 +231,15 @@ class PartialFile:
         except OSError as error:
             raise errors.UsageError(
                 f"{self._shown}: the export cannot be written there ({error.strerror or error}). "
-                "What was there is as it was; the service keeps the export, ask for it again."
+                "Nothing was changed; the service keeps the export, so ask for it again."
             ) from error
 
 
 def link_of(activity: Activity) -> str:
-    """The link of an export's file; of other activities `file_name` is a name and never fetched.
+    """Return the link of an export's file. `file_name` of other activities is not a link.
 
     Raises:
-        InvalidField: The activity is no export that is COMPLETE, or has no file.
+        InvalidField: The activity is not a COMPLETE export, or has no file.
     """
     if activity.type != ActivityType.EXPORT_CONTACTS:
         rule = f"an export; {activity.id} is of the type {activity.type}"
@@ -271,7 +273,7 @@ def _checked_writer(to: AsyncWriter) -> AsyncWriter:
 
 
 async def _no_page(pieces: AsyncIterator[bytes], what: str) -> AsyncGenerator[bytes, None]:
-    """The pieces; a page where a table was expected is refused before any of it is given out."""
+    """Yield the pieces, but refuse an HTML page before any of it comes out."""
     begun = False
     async for piece in pieces:
         if not begun and piece.strip():

@@ -1,8 +1,8 @@
-"""The rows that an activity could not take, in both of the forms the service gives them. Pure.
+"""The rows that failed in an activity, in both of the forms the service gives them. Pure.
 
 Newer answers say `"Line 2: ..."`, older ones are objects of message, line number and address. The
-line is one of the file that was sent; where a file was split, it is counted within its part, and
-is moved here to where it stands in the whole.
+line is one of the file that was sent. Where a file was split, lines are counted within a part, and
+are mapped here to the lines of the whole.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class Lines:
     first: int = 1
 
     def original(self, line: int) -> int:
-        """The line of the whole for a line of the part; 0, which is "unknown", stays 0."""
+        """Return the line of the whole for a line of the part; 0, which is "unknown", stays 0."""
         return line if line <= self.header else line - self.header + self.first - 1
 
 
 def moved(error: ActivityError | str, lines: Lines) -> ActivityError | str:
-    """The same error in the same form, with the line of the whole."""
+    """Return an error in the same form, with the line of the whole."""
     if isinstance(error, ActivityError):
         if not error.line_number:
             return error
@@ -46,7 +46,7 @@ def moved(error: ActivityError | str, lines: Lines) -> ActivityError | str:
 
 
 def row_error(error: ActivityError | str) -> ActivityError:
-    """An error in either form as an object; the line is 0 when the text names none."""
+    """Return an error in either form as an object; the line is 0 if the text does not name one."""
     if isinstance(error, ActivityError):
         return error
     found = _LINE.match(error)

@@ -1,15 +1,15 @@
 """Bulk activities behind one poller: one activity, or several that one call was split into.
 
-The service takes 4 MB and 20,000 addresses in an activity; what is larger goes out as several. To
-whoever waits they are one job: its status is that of all of them together, its counts are their
-sums, and its row errors name the lines of the original file.
+The service takes 4 MB and 20,000 addresses in an activity; what is larger goes out as several
+activities. To a caller they are one job: its status combines theirs, its counts are their sums, and
+its row errors name the lines of the original file.
 """
 
 from __future__ import annotations
 
 import logging
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
@@ -17,27 +17,27 @@ from ccv2_async import errors
 from ccv2_async.activities.row_errors import Lines, moved, row_error
 from ccv2_async.activities.status import ACTIVITY
 from ccv2_async.models.activities import Activity, ActivityStatus
-from ccv2_async.polling.job import NO_NEWS, Row, State
+from ccv2_async.polling.job import Row, State
 from ccv2_async.polling.poller import ActivityPoller
-from ccv2_async.polling.schedule import is_lost, is_unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ccv2_async.polling.job import Job, JobKind
     from ccv2_async.polling.sweep import Sweep
     from ccv2_async.transport.calls.session import Session
 
+T = TypeVar("T")
+
 logger: logging.Logger = logging.getLogger("ccv2_async.polling")
 
 LOST = "not known to the service"
 UNREADABLE = "answered in a way that cannot be read"
-_NOT_TOLD = (LOST, UNREADABLE)
+_WITHOUT_RESULT = (LOST, UNREADABLE)
 
-# Of a job whose activities stand differently the first of these words that any of them has: the
-# worst when all have ended, the furthest while one is still going on.
-_ENDED = (*_NOT_TOLD, ActivityStatus.ERROR, ActivityStatus.CANCELLED, ActivityStatus.COMPLETE)
+# The status of a split job is the first of these words that any of its activities has: the worst
+# when all have ended, the furthest while one is still going on.
+_ENDED = (*_WITHOUT_RESULT, ActivityStatus.ERROR, ActivityStatus.CANCELLED, ActivityStatus.COMPLETE)
 _GOING_ON = (
     ActivityStatus.RUNNING,
     ActivityStatus.QUEUED,
@@ -52,15 +52,15 @@ ASKED_AT_ONCE = 50
 
 
 def combined_status(statuses: Sequence[str | None]) -> str | None:
-    """The status of several activities taken as one job; None while nothing is known of any.
+    """Return the status of several activities taken as one job; None while nothing is known.
 
     Args:
-        statuses: Of each the service's word, `LOST`, `UNREADABLE`, or None when it was not seen
-            yet.
+        statuses: For each activity the service's word, `LOST`, `UNREADABLE`, or None before its
+            first look.
     """
     if all(status in _ENDED for status in statuses):
         worst = next(word for word in _ENDED if word in statuses)
-        return str(ActivityStatus.ERROR if worst in _NOT_TOLD else worst)
+        return str(ActivityStatus.ERROR if worst in _WITHOUT_RESULT else worst)
     known = [status for status in statuses if status is not None]
     if any(status in _ENDED for status in known):
         return str(ActivityStatus.RUNNING)
@@ -88,7 +88,7 @@ class Part:
 
     Attributes:
         job: The activity.
-        lines: Where its lines stand in the original file.
+        lines: Where its lines stand in the whole.
     """
 
     job: Job
@@ -102,47 +102,32 @@ class Part:
 
 @attrs.define(eq=False)
 class _Split:
-    """What is known of the activities of one job."""
+    """What is known of the activities of one job.
 
-    parts: tuple[Part, ...]
-    statuses: dict[str, str] = attrs.field(factory=dict)
-    unknown: dict[str, int] = attrs.field(factory=dict)
-    unreadable: dict[str, tuple[float, int]] = attrs.field(factory=dict)
-    details: dict[str, Activity] = attrs.field(factory=dict)
+    Their own pollers share other `Job` objects, which learn from looks of their own.
+    """
+
+    lines: tuple[Lines, ...]
+    jobs: tuple[Job, ...]
 
     @property
     def id(self) -> str:
-        return ",".join(part.id for part in self.parts)
+        return ",".join(job.id for job in self.jobs)
 
     @property
-    def open(self) -> list[str]:
-        """The ids to ask for next: the newest first, as the summary holds those."""
-        going_on = [part.id for part in self.parts if self.statuses.get(part.id) not in _ENDED]
-        return going_on[-ASKED_AT_ONCE:]
+    def statuses(self) -> list[str | None]:
+        return [
+            job.status if job.state is not State.LOST else UNREADABLE if job.unreadable else LOST
+            for job in self.jobs
+        ]
 
-    def learn(self, asked: Iterable[str], rows: Mapping[str, Row], now: float) -> None:
-        for id_ in asked:
-            row = rows.get(id_)
-            if row is NO_NEWS:
-                continue
-            if row is not None and row.unreadable:
-                since, looks = self.unreadable.get(id_, (now, 0))
-                self.unreadable[id_] = since, looks + 1
-                if is_unreadable(now - since, looks + 1):
-                    self.statuses[id_] = UNREADABLE
-                continue
-            if row is not None:
-                self.unreadable.pop(id_, None)
-                self.statuses[id_] = ACTIVITY.read(row.status)[0]
-                if isinstance(row.detail, Activity) and self.statuses[id_] in _ENDED:
-                    self.details[id_] = row.detail
-                continue
-            self.unknown[id_] = self.unknown.get(id_, 0) + 1
-            if is_lost(now - self.parts[-1].job.submitted, self.unknown[id_]):
-                self.statuses[id_] = LOST
+    @property
+    def open(self) -> list[Job]:
+        """The jobs to ask for next: the newest, as the summary holds those."""
+        return [job for job in self.jobs if not job.state.is_final][-ASKED_AT_ONCE:]
 
     def row(self) -> Row | None:
-        statuses = [self.statuses.get(part.id) for part in self.parts]
+        statuses = self.statuses
         status = combined_status(statuses)
         if status is None or all(word == LOST for word in statuses):
             return None  # the sweep decides when a job is lost as a whole
@@ -151,30 +136,38 @@ class _Split:
 
     def combined(self) -> SplitActivity:
         given = [
-            (part.lines, self.details[part.id]) for part in self.parts if part.id in self.details
+            (lines, job.detail)
+            for lines, job in zip(self.lines, self.jobs, strict=True)
+            if job.state.is_final and isinstance(job.detail, Activity)
         ]
         parts = tuple(activity for _, activity in given)
-        status = combined_status([self.statuses.get(part.id) for part in self.parts])
+        status = combined_status(self.statuses)
         return SplitActivity(
             id=self.id,
             type=next((part.type for part in parts), None),
             status=_WORDS.get(status or "", status),
-            created_date=_earliest(part.created_date for part in parts),
-            start_date=_earliest(part.start_date for part in parts),
-            finish_date=_latest(part.finish_date for part in parts),
-            contact_count=_sum(part.contact_count for part in parts),
-            error_count=_sum(part.error_count for part in parts),
+            created_date=_of_known(min, (part.created_date for part in parts)),
+            start_date=_of_known(min, (part.start_date for part in parts)),
+            finish_date=_of_known(max, (part.finish_date for part in parts)),
+            contact_count=_of_known(sum, (part.contact_count for part in parts)),
+            error_count=_of_known(sum, (part.error_count for part in parts)),
             errors=tuple(moved(error, lines) for lines, part in given for error in part.errors),
             warnings=tuple(moved(row, lines) for lines, part in given for row in part.warnings),
             parts=parts,
         )
 
 
+def _of_known(combine: Callable[[list[Any]], T], values: Iterable[T | None]) -> T | None:
+    """Combine those values that are known."""
+    known = [value for value in values if value is not None]
+    return combine(known) if known else None
+
+
 class SplitJobs:
     """The split jobs of one client, as a kind of job that the sweep can follow.
 
     Attributes:
-        kind: Their row in the table of job kinds.
+        kind: Their kind.
     """
 
     def __init__(self) -> None:
@@ -183,18 +176,20 @@ class SplitJobs:
             ACTIVITY, path="/activities", ask=self._ask, fetch=self._fetch
         )
 
-    def add(self, parts: tuple[Part, ...]) -> _Split:
-        """What is known of these activities, for a poller to hold."""
-        split = _Split(parts)
+    def add(self, parts: Sequence[Part]) -> _Split:
+        """Return what is known of these activities; their poller holds it."""
+        split = _Split(
+            tuple(part.lines for part in parts), tuple(attrs.evolve(part.job) for part in parts)
+        )
         return self._splits.setdefault(split.id, split)
 
     async def _ask(self, session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
         asked = [(split, split.open) for split in map(self._splits.get, ids) if split is not None]
-        wanted = [id_ for _, open_ in asked for id_ in open_]
-        rows = await ACTIVITY.ask(session, wanted)
+        rows = await ACTIVITY.ask(session, [job.id for _, jobs in asked for job in jobs])
         combined: dict[str, Row] = {}
-        for split, open_ in asked:
-            split.learn(open_, rows, session.clock.time())
+        for split, jobs in asked:
+            for job in jobs:
+                job.learn(rows.get(job.id), session.clock.monotonic(), session.clock.time())
             row = split.row()
             if row is not None:
                 combined[split.id] = row
@@ -202,16 +197,15 @@ class SplitJobs:
 
     async def _fetch(self, session: Session, job: Job) -> SplitActivity:
         split = self._splits[job.id]
-        for part in split.parts:
-            status = split.statuses.get(part.id)
-            if part.id in split.details or status in _NOT_TOLD:
+        for part in split.jobs:
+            if part.state is State.LOST:
                 continue
             try:
-                split.details[part.id] = await ACTIVITY.fetch(session, part.job)
+                part.detail = await ACTIVITY.fetch(session, part)
             except (errors.DecodeError, errors.NotFound) as error:
                 # Its status is known, and the others have their results: only its counts are not.
                 logger.warning("The result of activity %s is left out: %s", part.id, error.message)
-                split.details[part.id] = Activity(id=part.id, status=status)
+                part.detail = Activity(id=part.id, status=part.status)
         return split.combined()
 
 
@@ -255,11 +249,11 @@ class BulkPoller(ActivityPoller):
         return tuple(ActivityPoller(self._session, self._sweep, part.job) for part in self._parts)
 
     def tokens(self) -> list[str]:
-        """A resume token for each activity, of at most 400 characters."""
+        """Return a resume token for each activity, of at most 400 characters."""
         return [part.token() for part in self.parts]
 
     def token(self) -> str:
-        """The resume token of the activity, at most 400 characters.
+        """Return the resume token of the activity, of at most 400 characters.
 
         Raises:
             TokenError: There are several activities, and no token holds them all: see `tokens`.
@@ -272,14 +266,14 @@ class BulkPoller(ActivityPoller):
         )
 
     async def wait(self, *, timeout: float | None = None) -> Activity:
-        """The activity, once it has ended; all of them as one where the call was split.
+        """Return the activity once it has ended; all of them as one where the call was split.
 
         Args:
             timeout: Seconds to wait at most; 24 hours unless given.
 
         Raises:
             PartialFailure: It is COMPLETE, rows failed, and the call was made with `strict=True`.
-            PollTimeout: The time was up; the job goes on, and waiting again is safe.
+            PollTimeout: The time was up. The job continues, and waiting again is safe.
             JobError: The job failed; the exception carries its last status and row errors.
             ConstantContactError: The service refused to be asked. Waiting again is safe.
         """
@@ -290,7 +284,7 @@ class BulkPoller(ActivityPoller):
         return activity
 
     def failure(self) -> errors.JobError:
-        """The exception for a job that ended other than well."""
+        """Return the exception for a job that did not succeed."""
         if self._split is None:
             return super().failure()
         if self._job.state is State.LOST:
@@ -302,28 +296,27 @@ class BulkPoller(ActivityPoller):
             )
         activity = self._split.combined()
         ended = [
-            f"{part.id} {self._split.statuses.get(part.id, LOST)}"
-            for part in self._parts
-            if self._split.statuses.get(part.id) != ActivityStatus.COMPLETE
+            f"{job.id} {status or LOST}"
+            for job, status in zip(self._split.jobs, self._split.statuses, strict=True)
+            if status != ActivityStatus.COMPLETE
         ]
         first = f" First error: {row_error(activity.errors[0])}." if activity.errors else ""
         return errors.ActivityFailed(
             f"activities of {self._job.label}: {len(ended)} of {len(self._parts)} did not end well "
             f"({', '.join(ended[:5])}{', ...' if len(ended) > 5 else ''}); the others were carried "
-            f"out.{first} Correct what they complain of and start it again; "
-            "repeating what was done is safe.",
+            f"out.{first} Correct the rows and start it again; repeating what was done is safe.",
             id=self.id,
             status=self.status,
             activity=activity,
         )
 
     def timed_out(self, limit: float) -> errors.PollTimeout:
-        """The exception for a wait of `limit` seconds that ended before the job did."""
+        """Return the exception for a wait of `limit` seconds that ended before the job did."""
         if self._split is None:
             return super().timed_out(limit)
         return errors.PollTimeout(
             f"activities of {self._job.label}: still {self.status or 'not reported'} after "
-            f"{round(limit, 1):g} s of waiting. They go on at the service; wait again, or resume "
+            f"{round(limit, 1):g} s of waiting. They continue on the server; wait again, or resume "
             "each by one of tokens().",
             id=self.id,
             status=self.status,
@@ -340,16 +333,3 @@ class BulkPoller(ActivityPoller):
             token="" if self._split is not None else self.token(),
             activity=activity,
         )
-
-
-def _earliest(dates: Iterable[datetime | None]) -> datetime | None:
-    return min((date for date in dates if date is not None), default=None)
-
-
-def _latest(dates: Iterable[datetime | None]) -> datetime | None:
-    return max((date for date in dates if date is not None), default=None)
-
-
-def _sum(counts: Iterable[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None

@@ -1,4 +1,4 @@
-"""Starting bulk activities: one call for each, in order, behind one poller."""
+"""Start bulk activities: one call for each, in order, behind one poller."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Portion:
-    """What one activity is started with.
+    """The content of one activity.
 
     Attributes:
         body: What is sent.
@@ -43,17 +43,17 @@ class Portion:
 
 @attrs.frozen
 class Start:
-    """What starts an activity, or several when there are several portions.
+    """How to start an activity, or one for each of several portions.
 
     Attributes:
         path: Where it is sent.
         effect: What it does to the account.
-        label: What messages call it: the file's name, or what it holds.
-        doing: What is done with it: "import of".
-        portions: What is sent; one activity for each.
-        query: Names and values.
+        doing: What messages say is being done, such as "import of".
+        label: What messages call the content: the file's name, or a description.
+        portions: The content; one activity for each.
         lane: Who goes first when calls wait for the quota.
-        strict: Whether rows that failed make the poller raise.
+        query: Names and values.
+        strict: Whether the poller raises if rows failed.
     """
 
     path: str
@@ -66,7 +66,7 @@ class Start:
     strict: bool = False
 
     def call(self, number: int) -> Call:
-        """The call for one portion, counted from 0."""
+        """Return the call for one portion, counted from 0."""
         count = len(self.portions)
         part = f", part {number + 1} of {count}" if count > 1 else ""
         return Call(
@@ -95,10 +95,10 @@ class Starter:
         self._splits = SplitJobs()
 
     async def start(self, start: Start) -> BulkPoller:
-        """The poller of all that was started.
+        """Start the activities, and return their poller.
 
         Raises:
-            ConstantContactError: See `errors`; the message says what was started before.
+            ConstantContactError: A call failed; the message says what was started before it.
         """
         parts: list[Part] = []
         for number, portion in enumerate(start.portions):
@@ -118,7 +118,7 @@ class Starter:
         )
 
     async def _send(self, call: Call, parts: Sequence[Part]) -> Answer:
-        """The answer; with too many jobs at once, it waits for one that was started before."""
+        """Send a call. If too many jobs run at once, wait for one that was started before."""
         with closing(JobSet(self._sweep, Until.END)) as waiting:
             for part in parts:
                 waiting.add(part.job)
@@ -139,10 +139,10 @@ class Starter:
 
 
 async def started_id(answer: Answer) -> str:
-    """The id of the activity that an answer says was started: its body's, else its Location's.
+    """Return the id of the activity that was started, from the body or the Location of an answer.
 
     Raises:
-        OutcomeUnknown: It names none. Safe to try again: look at the activities first.
+        OutcomeUnknown: It names no id. Safe to try again: look at the activities first.
     """
     try:
         named = (await parsed(answer, lambda answer: answer.read(Activity))).id
@@ -162,11 +162,11 @@ async def started_id(answer: Answer) -> str:
 def _after(
     error: errors.ConstantContactError, parts: Sequence[Part], count: int
 ) -> errors.ConstantContactError:
-    """The same error, with what was started before it."""
+    """Add to an error which activities were started before it, and return it."""
     if parts:
         ids = ", ".join(part.id for part in parts)
         error.message += (
-            f" Before it, {len(parts)} of {count} activities were started ({ids}) and go on. "
+            f" Before it, {len(parts)} of {count} activities were started ({ids}) and continue. "
             "Starting all of it again is safe."
         )
         error.args = (error.message,)

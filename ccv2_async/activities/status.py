@@ -1,4 +1,4 @@
-"""Bulk activities as jobs: the row of the table for `JobKind`."""
+"""The status of bulk activities, and the `JobKind` by which polling follows them."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def _whole(answer: Answer) -> Activity:
 
 
 def _row(answer: Answer) -> Row:
-    """Return what an activity's own resource says of it.
+    """Return the row of an activity from its own resource.
 
     Raises:
-        DecodeError: It is no JSON: that is an outage, and not this activity's fault.
+        DecodeError: The answer is not JSON. That is an outage, and not this activity's fault.
     """
     activity = answer.one(Activity)
     if isinstance(activity, BadRow):
@@ -59,10 +59,10 @@ def _row(answer: Answer) -> Row:
 
 
 async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
-    """The status of these activities: one by its own resource, several by the summary list.
+    """Return the rows of these activities: one from its own resource, several from the summary.
 
-    The summary list holds the last 50; an activity that is not in it, or whose row cannot be read,
-    is asked for by itself.
+    The summary lists the last 50. An activity that is not in it, or whose row cannot be read, is
+    asked for by itself.
     """
     rows: dict[str, Row] = {}
     if len(ids) > 1:
@@ -74,9 +74,9 @@ async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
             lane=Lane.POLL,
         )
         summary = await session.read(call, lambda answer: answer.rows(Activity).results)
-        told = rows_of(ACTIVITY, ids, summary, _summary_row, "id")
+        found = rows_of(ACTIVITY, ids, summary, _summary_row, "id")
         rows = {
-            id_: row for id_, row in told.items() if row is not UNIDENTIFIED and not row.unreadable
+            id_: row for id_, row in found.items() if row is not UNIDENTIFIED and not row.unreadable
         }
     return rows | await _each(session, [id_ for id_ in ids if _unexplained(rows.get(id_))], rows)
 
@@ -87,16 +87,16 @@ def _summary_row(activity: Activity) -> tuple[str, Row]:
 
 
 def _unexplained(row: Row | None) -> bool:
-    """Whether the activity has to be asked for by itself: which rows were wrong only that tells."""
+    """Return whether to ask for an activity by itself: only that shows which rows failed."""
     return row is None or activity_outcome(row.status) is Outcome.FAILURE
 
 
 async def _each(session: Session, ids: Sequence[str], known: Mapping[str, Row]) -> dict[str, Row]:
-    """The rows of activities that are asked for one by one; `known` is what was learned before."""
+    """Ask for activities one by one, and return their rows; `known` are rows of the summary."""
     rows: dict[str, Row] = {}
     troubles: list[errors.ConstantContactError] = []
     for id_ in ids:
-        # One that cannot be read holds up no other; several are an outage.
+        # One that cannot be read does not hold up the others; several mean an outage.
         rows[id_] = known.get(id_, NO_NEWS)
         if len(troubles) == MOST_TROUBLES:
             continue
@@ -115,20 +115,20 @@ async def _each(session: Session, ids: Sequence[str], known: Mapping[str, Row]) 
 
 
 async def fetch(session: Session, job: Job) -> Activity:
-    """The whole activity, with the errors of its rows; the last look may have given it already."""
+    """Return the whole activity, with its row errors; the last look may have given it already."""
     if isinstance(job.detail, Activity):
         return job.detail
     return await _get(session, job.id, Lane.INTERACTIVE, _whole)
 
 
 def failure(job: Job, token: str) -> errors.JobError:
-    """The exception for an activity that ended in ERROR or CANCELLED."""
+    """Return the exception for an activity that ended in ERROR or CANCELLED."""
     activity = job.detail if isinstance(job.detail, Activity) else None
     rows = activity.errors if activity is not None else ()
     first = f" First error: {str(row_error(rows[0])).rstrip('.')}." if rows else ""
     return errors.ActivityFailed(
         f"activity {job.label} (id {job.id}) ended with the status {job.status}.{first} "
-        "Correct what it complains of and start it again.",
+        "Correct the rows and start it again.",
         id=job.id,
         status=job.status,
         token=token,

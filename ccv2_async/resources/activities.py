@@ -7,9 +7,12 @@ from collections.abc import Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
-from ccv2_async.activities.contact_columns import unknown_columns
 from ccv2_async.activities.contact_files import portions_of
-from ccv2_async.activities.contact_rows import import_requests, removal_requests
+from ccv2_async.activities.contact_rows import (
+    import_requests,
+    removal_requests,
+    unknown_columns,
+)
 from ccv2_async.activities.csv_survey import MOST_IMPORT_ROWS, MOST_ROWS, Purpose
 from ccv2_async.activities.exports import DOWNLOAD_DEADLINE, Exports
 from ccv2_async.activities.row_errors import Lines

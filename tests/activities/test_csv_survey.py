@@ -161,11 +161,11 @@ def test_tabs_separate_columns_if_allowed_and_the_first_line_has_one() -> None:
         (Purpose.IMPORT, b"PK\x03\x04\x14\x00\x06\x00", 1, "NUL"),
         (Purpose.REMOVAL, b"", 1, "no contacts"),
         (Purpose.REMOVAL, b"\n\n", 2, "no contacts"),
-        (Purpose.REMOVAL, b"Email\na@example.com\n", 1, "no header row either"),
+        (Purpose.REMOVAL, b"Email\na@example.com\n", 1, "not even a header row"),
         (Purpose.REMOVAL, b"a@example.com\nb@example.com,Bob\n", 2, "not 2"),
-        (Purpose.REMOVAL, b"a@example.com\r\nb\r\n", 2, "'b' is no e-mail address"),
-        (Purpose.REMOVAL, b"a@example.com\rb@\r", 2, "'b@' is no e-mail address"),
-        (Purpose.REMOVAL, b'"a@example.com\nb@example.com"\n', 1, "no e-mail address"),
+        (Purpose.REMOVAL, b"a@example.com\r\nb\r\n", 2, "'b' is not an e-mail address"),
+        (Purpose.REMOVAL, b"a@example.com\rb@\r", 2, "'b@' is not an e-mail address"),
+        (Purpose.REMOVAL, b'"a@example.com\nb@example.com"\n', 1, "not an e-mail address"),
     ],
 )
 def test_invalid_content_is_refused_with_its_line_number(

@@ -13,6 +13,7 @@ from ccv2_async import errors
 from ccv2_async.activities.row_errors import Lines, moved, row_error
 from ccv2_async.activities.split import ASKED_AT_ONCE, LOST, SplitActivity, combined_status
 from ccv2_async.models import ActivityError, ActivityStatus
+from ccv2_async.polling.job import Row
 from ccv2_async.sandbox import Sandbox
 from tests.support.probes import nothing_left
 from tests.support.servers import RawServer
@@ -405,10 +406,11 @@ async def test_many_activities_are_polled_through_the_summary(
     parts = tuple(Part(sweep.start(ACTIVITY, f"a{number}")) for number in range(120))
     split = SplitJobs().add(parts)
 
-    assert split.open == [f"a{number}" for number in range(120 - ASKED_AT_ONCE, 120)]
-    for number in range(60, 120):
-        split.statuses[f"a{number}"] = "COMPLETE"
-    assert split.open == [f"a{number}" for number in range(10, 60)]
+    ids = [job.id for job in split.open]
+    assert ids == [f"a{number}" for number in range(120 - ASKED_AT_ONCE, 120)]
+    for job in split.jobs[60:]:
+        job.learn(Row("COMPLETE"), 0.0, 0.0)
+    assert [job.id for job in split.open] == [f"a{number}" for number in range(10, 60)]
 
 
 words = st.sampled_from([None, LOST, "Frozen", *map(str, ActivityStatus)])
