@@ -1,4 +1,4 @@
-"""The client: its options, its life, and the resource groups."""
+"""The client: its options, opening and closing it, and its resource groups."""
 
 from __future__ import annotations
 
@@ -71,38 +71,38 @@ _KINDS: Mapping[str, JobKind] = {UPLOAD.name: UPLOAD, ACTIVITY.name: ACTIVITY}
 class ConstantContact:
     """A client of the Constant Contact v2 REST API, for one API key and one account.
 
-    Use it in `async with`; open it in one task and close it in another, and share it between any
-    number of tasks of one event loop. In another event loop, its calls raise `UsageError`. It
-    starts no background task. All tasks share its quota and its pollers.
+    Use it in `async with`. Any number of tasks of one event loop can share it, and with it the
+    quota and the pollers. One task can open it and another can close it. In another event loop,
+    its calls raise `UsageError`. It starts no background task.
 
     Args:
-        api_key: The application's key; `CCV2_API_KEY` in `from_env`.
-        access_token: The account owner's grant; `CCV2_ACCESS_TOKEN` in `from_env`.
-        base_url: Where the API lives, `https://api.constantcontact.com/v2` unless given.
-        per_second: Calls a second that the key is good for: 4, or 10 for partner keys; None lifts
-            the limit.
-        per_day: Calls a day (UTC): 10,000, or 250,000 for partner keys; None lifts the limit.
-        budget: A `Budget` to share with other clients of the same key; `per_second` and `per_day`
-            are then its own.
+        api_key: The API key of the application, as text or a `Secret`.
+        access_token: The access token that the account owner granted, as text or a `Secret`.
+        base_url: The URL of the API; `https://api.constantcontact.com/v2` by default.
+        per_second: The calls per second that the key allows: 4, or 10 for partner keys. None
+            lifts the limit.
+        per_day: The calls per day (UTC): 10,000, or 250,000 for partner keys. None lifts the limit.
+        budget: A `Budget` to share with other clients of the same key. It has its own limits, so
+            `per_second` and `per_day` do not apply.
         engine: Removed; leave it out.
-        http_client: Your own `httpx.AsyncClient` (or `httpx2.AsyncClient`) to send through; it is
-            not closed. Its limits and proxies count then, and `proxy` and `verify` must be left
-            out. Each HTTP/1.1 request gets a connection of its own.
-        proxy: A proxy URL; the environment's proxies are used unless `trust_env` is False. Each
-            request through a SOCKS or https proxy gets a connection of its own.
-        verify: An `ssl.SSLContext`; False verifies nothing, which is for tests only.
-        trust_env: Whether the environment's proxies are used.
+        http_client: Your own `httpx.AsyncClient` or `httpx2.AsyncClient` to send through. Keep it
+            open; it is not closed here. It has its own limits, proxies, and certificates, so leave
+            out `proxy` and `verify`. Each HTTP/1.1 request gets its own connection.
+        proxy: A proxy URL. By default, the proxies of the environment are used. Each request
+            through a SOCKS or https proxy gets its own connection.
+        verify: An `ssl.SSLContext`. False checks no certificates, which is for tests only.
+        trust_env: Whether the proxies of the environment are used.
         timeouts: Limits on single steps of a call, in seconds.
-        max_in_flight: Calls of one lane that are on the wire at once.
-        settle_time: Seconds over which a folder is looked through, after the answer to an upload
-            was lost, before the file counts as not arrived and is sent again. Set it higher than
-            the listing of the service lags.
-        refresh_token: A function or coroutine function that gives a fresh access token; asked
-            once when the service answers 401. It must not use this client: such a call raises
-            `UsageError` at once.
-        on_event: A plain function that is called with calls, retries, waits for the quota,
-            looks, and changes of status; see `ccv2_async.observe`.
-        clock: The time that waits run on.
+        max_in_flight: How many calls of one lane are sent at the same time.
+        settle_time: After the answer to an upload was lost, the client searches the folder for so
+            many seconds before it sends the file again. Set it higher than the time by which the
+            listing of the service lags.
+        refresh_token: A function or coroutine function that returns a fresh access token. It is
+            called once when the service answers 401. It must not use this client: such a call
+            raises `UsageError` at once.
+        on_event: A plain function that is called for calls, retries, waits for the quota, status
+            checks, and changes of status; see `ccv2_async.observe`.
+        clock: The clock that waits use.
 
     Raises:
         UsageError: An option is wrong or missing. Nothing was sent.
@@ -155,9 +155,7 @@ class ConstantContact:
             raise refused
         self._credentials = Credentials(api_key, access_token)
         if http_client is not None and (proxy or verify is not True):
-            raise UsageError(
-                "http_client brings its own proxy and verify; set them there, not here."
-            )
+            raise UsageError("http_client has its own proxy and verify; set them there, not here.")
         self._clock: Clock = clock or SystemClock()
         self._base_url = checked_origin(base_url)
         self._budget = budget or Budget(per_second, per_day, clock=self._clock)
@@ -176,12 +174,12 @@ class ConstantContact:
     def from_env(cls, **options: Any) -> Self:
         """Return a client with the credentials and the quota of the environment.
 
-        Reads `CCV2_API_KEY`, `CCV2_ACCESS_TOKEN`, `CCV2_BASE_URL`, `CCV2_RATE` (calls a second;
-        0 lifts the limit) and `CCV2_TRUST_ENV` (0: do not use the environment's proxies). What is
-        given as `options` takes precedence over the environment.
+        Reads `CCV2_API_KEY`, `CCV2_ACCESS_TOKEN`, `CCV2_BASE_URL`, `CCV2_RATE` (calls per second;
+        0 lifts the limits) and `CCV2_TRUST_ENV` (0 ignores the proxies of the environment).
+        `options` take precedence over the environment.
 
         Raises:
-            MissingCredentials: A key or token is missing.
+            MissingCredentials: The key or the token is missing.
             InvalidField: `CCV2_RATE` is not a number, or `CCV2_TRUST_ENV` is neither 0 nor 1.
         """
         try:
@@ -206,12 +204,12 @@ class ConstantContact:
         await self.aclose()
 
     async def open(self) -> None:
-        """Get ready to make calls; `async with` does it. No request is made.
+        """Open the client; `async with` does it for you. No request is made.
 
         Raises:
-            ClientClosed: It was closed before; make a new one.
-            UsageError: It is open in another event loop, or the certificates or the proxy that
-                the environment names cannot be used.
+            ClientClosed: The client was closed before; make a new one.
+            UsageError: The client is open in another event loop, or the certificates or the proxy
+                cannot be used.
         """
         if self._was_closed:
             raise ClientClosed("This client was closed; make a new one.")
@@ -221,16 +219,16 @@ class ConstantContact:
             self._parts.session.require_loop("opening the client")
 
     async def aclose(self) -> None:
-        """Close connections and threads.
+        """Close the connections and threads.
 
-        Callers that wait for the quota or for a job get `ClientClosed` at once. A call that is on
-        its way may still be answered, and its connection is closed then; what would be sent
-        again or still has to read its file ends with `ClientClosed`, once its time has come. Jobs
-        at the service go on; keep their tokens.
+        Callers that wait for the quota or for a job get `ClientClosed` at once. A call that was
+        sent may still be answered, and then its connection closes. A call that has to be sent
+        again, or still has to read its file, ends with `ClientClosed`. Jobs continue on the
+        server; keep their tokens.
 
         Raises:
-            UsageError: It was opened in another event loop, and must be closed there. If that loop
-                has ended, the client counts as closed.
+            UsageError: The client was opened in another event loop, and must be closed there. If
+                that loop has ended, the client counts as closed.
         """
         if self._parts is not None:
             try:
@@ -254,11 +252,11 @@ class ConstantContact:
         """Files and folders of MyLibrary."""
         return self._open_parts.library
 
-    # The groups below are imported when they are first used: importing the package stays quick.
+    # The groups below are imported when they are first used, to keep the import quick.
 
     @property
     def activities(self) -> Activities:
-        """Bulk activities: import, remove and export contacts, empty lists."""
+        """Bulk activities: import, remove, and export contacts, and clear lists."""
         from ccv2_async.resources.activities import Activities  # noqa: PLC0415  # when first used
 
         parts = self._open_parts
@@ -266,95 +264,95 @@ class ConstantContact:
 
     @property
     def lists(self) -> Lists:
-        """Contact lists, and who is on them."""
+        """Contact lists and their members."""
         from ccv2_async.resources.lists import Lists  # noqa: PLC0415  # when first used
 
         return self._open_parts.group(Lists)
 
     @property
     def contacts(self) -> Contacts:
-        """Contacts: find, add, change, take off lists, opt out."""
+        """Contacts: find, add, change, remove from lists, opt out."""
         from ccv2_async.resources.contacts import Contacts  # noqa: PLC0415  # when first used
 
         return self._open_parts.group(Contacts)
 
     @property
     def campaigns(self) -> Campaigns:
-        """E-mail campaigns and their schedules."""
+        """Email campaigns and their schedules."""
         from ccv2_async.resources.campaigns import Campaigns  # noqa: PLC0415  # when first used
 
         return self._open_parts.group(Campaigns)
 
     @property
     def tracking(self) -> Tracking:
-        """What readers did with campaigns."""
+        """Opens, clicks, and other reactions to campaigns."""
         from ccv2_async.resources.tracking import Tracking  # noqa: PLC0415  # when first used
 
         return self._open_parts.group(Tracking)
 
     @property
     def events(self) -> Events:
-        """Events, what they sell, and who registered."""
+        """Events, their fees and items, and their registrants."""
         from ccv2_async.resources.events import Events  # noqa: PLC0415  # when first used
 
         return self._open_parts.group(Events)
 
     @property
     def account(self) -> Account:
-        """Who the account belongs to, and its confirmed addresses."""
+        """The account's details and its verified email addresses."""
         from ccv2_async.resources.account import Account  # noqa: PLC0415  # when first used
 
         return self._open_parts.group(Account)
 
     @property
     def budget(self) -> Budget:
-        """The quota of the key: how much is left today, and what it is limited to."""
+        """The quota of the API key: its limits, and how much is left today."""
         return self._budget
 
     @property
     def base_url(self) -> str:
-        """Where the calls go."""
+        """The URL of the API."""
         return self._base_url
 
     @property
     def remaining_today(self) -> int | None:
-        """Calls left today by this process's own count; None without a daily limit."""
+        """The calls left today, as counted by this process; None without a daily limit."""
         return self._budget.remaining_today
 
     def deadline(self, seconds: float | None) -> AbstractContextManager[None]:
-        """Limit the time of all calls in a `with` block, together.
+        """Limit the total time of all calls in a `with` block.
 
-        Use it so::
+        For example::
 
             with client.deadline(5):
                 contact = await client.contacts.get("17")
 
-        Whatever the client waits for counts: the quota, a place among the calls in flight,
-        `refresh_token`, the connection, the answer, the pauses before another attempt, the looks
-        after a lost answer, and the jobs of pollers. A call that would take longer raises
+        Everything that the client waits for counts: the quota, a place among the calls in flight,
+        `refresh_token`, the connection, the answer, the delays between attempts, the checks after
+        a lost answer, and the jobs of pollers. A call that would take longer raises
         `DeadlineExceeded`, and a poller raises `PollTimeout`. A call that adds something and was
         sent in full raises `OutcomeUnknown`. Your own code in the block is not interrupted.
 
-        Blocks nest, and the earliest deadline counts. Tasks that are created in the block have
-        the same deadline. A call without a block ends after its own limit, two minutes for most,
-        in which the wait for the quota does not count.
+        Blocks can be nested, and the earliest deadline counts. Tasks that are created in the block
+        have the same deadline. Outside of a block, each call has its own limit. It is two minutes
+        for most calls, without the wait for the quota.
 
         Args:
             seconds: The time from now on; None adds no limit.
 
         Raises:
-            InvalidField: It is not a number above zero.
+            InvalidField: `seconds` is not a number above zero.
         """
         return self._open_parts.session.deadline(checked_seconds(seconds, "seconds"))
 
     def resume(self, token: str) -> UploadPoller | ActivityPoller:
-        """The poller of a job that was started earlier, here or elsewhere. Makes no request.
+        """Return the poller of a job that was started earlier. Makes no request.
 
         Args:
-            token: What `poller.token()` gave.
+            token: The text that `poller.token()` returned, in this or another process.
 
         Raises:
-            TokenError: It is damaged, altered, expired or of another account.
+            TokenError: The token is damaged, altered, expired, or of another account.
         """
         parts = self._open_parts
         data = decode(
@@ -393,13 +391,13 @@ class ConstantContact:
         return poller
 
     def resume_activity(self, activity_id: str) -> ActivityPoller:
-        """The poller of a bulk activity that is known by its id alone. Makes no request.
+        """Return the poller of a bulk activity by the id of the activity. Makes no request.
 
         Args:
-            activity_id: As `activities.all()` lists it; the service keeps them for 14 days.
+            activity_id: The id, as in `activities.all()`. The service keeps activities for 14 days.
 
         Raises:
-            InvalidField: It is not an id.
+            InvalidField: `activity_id` is not an id.
         """
         parts = self._open_parts
         now = self._clock.time()
@@ -430,46 +428,47 @@ class ConstantContact:
         wait: bool = True,
         skip_existing: bool = False,
     ) -> BulkUpload:
-        """The results of uploading many files, as they end, for `async for`.
+        """Upload many files, and return their results as they end, for `async for`.
 
-        Of any number of files, a few are being sent at any time; what the service is still at
-        work on holds no place. One failure does not stop the others. With a journal, the same
-        call goes on where an earlier one stopped, and nothing is sent twice.
+        A few files are sent at any time. Files that the service is processing do not count. One
+        failure does not stop the others. With a journal, the same call continues where an earlier
+        one stopped, and sends nothing twice.
 
         Args:
-            files: Any iterable or async iterable of paths or `FileToUpload`; a folder stands for
-                the files below it. A plain iterable is iterated on the event loop: give an async
-                one if finding the next file takes time.
-            folder_id: The library folder they go to; "0" is the root.
-            keep_folders: Create the folders below a given folder in the library too, three levels
-                at most.
-            concurrency: Files that are being sent at once.
-            journal: A file that keeps one row for each file, before and after each effect.
-            on_progress: A function or coroutine function that is called with each `BulkProgress`,
-                ten times a second at most.
-            on_file: A plain function that is called with each `FileProgress`: a file that is
-                being sent, was accepted, or has another status. How it ended is in its result.
+            files: Any iterable or async iterable of paths or `FileToUpload`. A folder stands for
+                all files below it. A plain iterable runs on the event loop; give an async one if
+                finding the next file takes time.
+            folder_id: The library folder to upload to; "0" is the root.
+            keep_folders: Whether to create the folders below a given folder in the library too,
+                three levels at most.
+            concurrency: How many files are sent at the same time.
+            journal: A file that records each file before and after each step.
+            on_progress: A function or coroutine function that is called with a `BulkProgress`, at
+                most ten times per second.
+            on_file: A plain function that is called with a `FileProgress` when a file is being
+                sent, was accepted, or has another status. The result says how it ended.
             on_ambiguous: As for `library.begin_upload`.
-            outage_timeout: Seconds for which the upload waits when the service is down. It probes
-                at growing intervals and goes on by itself. After that it stops with
-                `ServiceUnavailable`; with a journal, the same call goes on where it stopped.
+            outage_timeout: How many seconds the upload waits when the service is down. It probes
+                the service at growing intervals, and continues when it is back. After that time it
+                stops with `ServiceUnavailable`; with a journal, the same call continues where it
+                stopped.
             on_duplicate: As for `library.begin_upload`.
-            fail_fast: Raise the error of the first file that fails, or had failed for good in an
-                earlier run, instead of going on. Its result comes first, then those of the files
-                that were just being sent, which get ten seconds to be answered; then the error.
-                What the service has accepted by then goes on there, and with a journal the next
-                run follows it.
-            dry_run: Send nothing and change nothing, on disk neither: each result says what would
-                be done. A journal is read if there is one.
-            wait: False gives each file's result when the service has accepted it.
-            skip_existing: Do not send a file if its folder has one with its name and size. Each
-                folder is listed once. Without this, the service stores the file again under a
-                numbered name, as `menu(1).pdf`.
+            fail_fast: Whether to stop at the first file that fails, or that failed for good in an
+                earlier run. Its result comes first. The files that are being sent get ten seconds
+                for their answers, and their results follow. Then its error is raised. Files that
+                the service has accepted continue there; with a journal, the next run follows them.
+            dry_run: Whether to send nothing and change nothing, not even on disk. Each result says
+                what would be done. A journal is read if there is one.
+            wait: Whether to wait until the service has processed each file. False returns each
+                result when the service has accepted the file.
+            skip_existing: Whether to skip a file if its folder has one with its name and size.
+                Each folder is listed once. Without this, the service stores the file again with a
+                numbered name, such as `menu(1).pdf`.
 
         Raises:
-            InvalidField: An argument is wrong; nothing was done. What iterating raises, see
-                `BulkUpload`. A `deadline` block around the loop limits all of it: files that are
-                not done by then end with an error.
+            InvalidField: An argument is wrong. Nothing was done. `BulkUpload` lists what iterating
+                raises. A `deadline` block around the loop limits all of it: files that are not
+                done by then end with an error.
         """
         from ccv2_async.uploads.many import bulk_upload as bulk  # noqa: PLC0415  # when first used
 
@@ -499,13 +498,13 @@ class ConstantContact:
         return bulk.BulkUpload(surroundings, files, options)
 
     async def as_completed(self, pollers: Iterable[P]) -> AsyncIterator[P]:
-        """The pollers in the order in which their jobs end, well or not; await each for the rest.
+        """Yield the pollers in the order in which their jobs end; await each for its result.
 
         Raises:
-            InvalidField: One of them is not a poller. Nothing was asked.
+            InvalidField: One of them is not a poller. Nothing was sent.
             PollTimeout: A job did not end within 15 minutes (uploads) or 24 hours (activities). It
-                goes on, and waiting again is safe.
-            ConstantContactError: The service refuses to be asked; nothing is lost, call it again.
+                continues on the server, and waiting again is safe.
+            ConstantContactError: The status could not be read. Nothing is lost; call it again.
         """
         parts = self._open_parts
         listed = _listed(pollers)
@@ -527,14 +526,15 @@ class ConstantContact:
         """Return the results of all jobs, in the order given.
 
         Args:
-            pollers: Any number of them.
-            return_errors: Put the exception of a job that failed, or whose result could not be
-                read, in its place, instead of raising the first one once all have ended.
+            pollers: Any number of pollers.
+            return_errors: Whether to return the exception of a job that failed, or whose result
+                could not be read, in its place. Otherwise the first one is raised when all jobs
+                have ended.
 
         Raises:
-            InvalidField: One of them is not a poller. Nothing was asked.
-            JobError: A job failed, or had not ended after 15 minutes (uploads) or 24 hours
-                (activities); the others have ended too, and awaiting them is free.
+            InvalidField: One of them is not a poller. Nothing was sent.
+            JobError: A job failed, or did not end within 15 minutes (uploads) or 24 hours
+                (activities). The others have ended too, and awaiting them makes no request.
         """
         parts = self._open_parts
         return await outcomes(
@@ -550,19 +550,19 @@ class ConstantContact:
     async def sweep(
         self, tokens: Iterable[str], *, return_errors: bool = False
     ) -> dict[str, Update | None] | dict[str, Update | TokenError | None]:
-        """Return the status of any number of jobs, by token. A request asks for up to a hundred.
+        """Return the status of any number of jobs by token, without waiting for them to end.
 
-        None stands for a job that the service does not know (yet), whatever its token says. A job
-        that it has not known for minutes is lost, and reported as such. Nothing is waited for.
+        One request asks for up to a hundred jobs. None stands for a job that the service does not
+        know, or not yet. A job that it has not known for minutes is reported as lost.
 
         Args:
-            tokens: What `poller.token()` gave.
-            return_errors: Put the exception for a token that cannot be used, such as one that has
-                expired, in its place, instead of raising it before anything is asked.
+            tokens: The texts that `poller.token()` returned.
+            return_errors: Whether to return the exception for a token that cannot be used, such as
+                an expired one, in its place. Otherwise it is raised before anything is sent.
 
         Raises:
-            InvalidField: They are not a list of tokens. Nothing was asked.
-            TokenError: One of the tokens cannot be used. Nothing was asked.
+            InvalidField: `tokens` is not a list of tokens. Nothing was sent.
+            TokenError: One of the tokens cannot be used. Nothing was sent.
         """
         parts = self._open_parts
         if isinstance(tokens, str | bytes) or not isinstance(tokens, Iterable):
@@ -623,7 +623,7 @@ class ConstantContact:
 
 
 class _Parts:
-    """What an open client is made of."""
+    """The parts of an open client."""
 
     __slots__ = ("_groups", "library", "session", "sweep", "threads", "uploader")
 
@@ -636,7 +636,7 @@ class _Parts:
         self._groups: dict[Callable[..., Resource], Resource] = {}
 
     def group(self, kind: Callable[..., R], *others: object) -> R:
-        """The one instance of a resource group; `others` is what it needs besides the session."""
+        """Return the only instance of a group; `others` are its arguments after the session."""
         found = self._groups.get(kind)
         if found is None:
             found = self._groups[kind] = kind(self.session, *others)
@@ -644,15 +644,15 @@ class _Parts:
 
 
 def _listed(pollers: Any) -> list[Any]:
-    """The pollers, once it is known that they are.
+    """Return the pollers as a list.
 
     Raises:
-        InvalidField: One of them is something else.
+        InvalidField: One of them is not a poller.
     """
     listed = list(pollers) if isinstance(pollers, Iterable) else [pollers]
     for number, poller in enumerate(listed):
         if not isinstance(poller, Poller):
-            rule = "it must be a poller, as begin_upload and resume give them"
+            rule = "it must be a poller, such as begin_upload and resume return"
             raise InvalidField(f"pollers[{number}]", poller, rule)
     return listed
 
@@ -665,10 +665,10 @@ def _poller_of(parts: _Parts, job: Job) -> UploadPoller | ActivityPoller:
 
 
 def _from_environment(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The client's options, those that are not given taken from the environment.
+    """Return the options, with those that are not given taken from the environment.
 
     Raises:
-        InvalidField: A variable has a value that it does not take.
+        InvalidField: A variable has a value that is not valid.
     """
     given: dict[str, Any] = {
         "api_key": Secret(os.environ.get("CCV2_API_KEY", "")),
@@ -686,7 +686,7 @@ def _from_environment(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rate_of(text: str, where: str) -> float | None:
-    """Calls a second from a text; None for 0, which lifts the limit.
+    """Return the calls per second that a text stands for; None for 0, which lifts the limit.
 
     Raises:
         InvalidField: It is not a number of 0 or more.
@@ -696,7 +696,7 @@ def rate_of(text: str, where: str) -> float | None:
     except ValueError:
         rate = -1.0
     if not 0 <= rate < float("inf"):
-        raise InvalidField(where, text, "calls a second, as a number of 0 or more (0: no limit)")
+        raise InvalidField(where, text, "calls per second, a number of 0 or more (0: no limit)")
     return rate or None
 
 

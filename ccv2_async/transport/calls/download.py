@@ -10,7 +10,8 @@ import asyncio
 import ipaddress
 import socket
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, cast
+from functools import partial
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 import anyio
@@ -19,9 +20,10 @@ import httpx
 
 from ccv2_async import errors
 from ccv2_async.transport.calls.deadline import in_time
+from ccv2_async.transport.http.decompress import streamed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Mapping
 
     from ccv2_async.clock import Clock
     from ccv2_async.transport.calls.deadline import Deadline
@@ -127,11 +129,13 @@ async def stream_unsigned(
         headers={"User-Agent": user_agent, "Accept": "*/*", "Accept-Encoding": "identity"},
         extensions={**extensions, "check_address": require_public},
     )
-    response = await _head(_Guarded(engine, base_url, what), request, what, clock, limit)
+    sending = _send(engine, request, base_url, what)
+    response = await _in_time(sending, what, url.host, clock, limit)
+    broken = partial(_broken, what, url.host)
     try:
         _require_success(response, what)
         async with (
-            aclosing(_pieces(response, what)) as pieces,
+            aclosing(streamed(response, what, broken)) as pieces,
             aclosing(in_time(pieces, limit, what)) as timely,
         ):
             yield timely
@@ -140,36 +144,28 @@ async def stream_unsigned(
             await response.aclose()
 
 
-@attrs.frozen
-class _Guarded:
-    """An engine that does not let a public service point into a private network."""
-
-    engine: Engine
-    base_url: str
-    what: str
-
-    async def send(self, request: httpx.Request) -> httpx.Response:
-        try:
-            return await self.engine.send(request)
-        except NotPublic as error:
-            refused = error.address
-        if not await lives_privately(httpx.URL(self.base_url)):
-            raise errors.DecodeError(
-                f"{self.what}: the service gave a link that cannot be followed: {request.url.host} "
-                f"has the address {refused}, which is not public. Nothing was sent to it."
-            )
-        del request.extensions["check_address"]
-        return await self.engine.send(request)
+async def _send(engine: Engine, request: httpx.Request, base_url: str, what: str) -> httpx.Response:
+    """Send a request, but do not let a public service point into a private network."""
+    try:
+        return await engine.send(request)
+    except NotPublic as error:
+        refused = error.address
+    if not await lives_privately(httpx.URL(base_url)):
+        raise errors.DecodeError(
+            f"{what}: the service gave a link that cannot be followed: {request.url.host} "
+            f"has the address {refused}, which is not public. Nothing was sent to it."
+        )
+    request.extensions = {**request.extensions, "check_address": None}
+    return await engine.send(request)
 
 
-async def _head(
-    engine: _Guarded, request: httpx.Request, what: str, clock: Clock, limit: Deadline | None
+async def _in_time(
+    sending: Awaitable[httpx.Response], what: str, host: str, clock: Clock, limit: Deadline | None
 ) -> httpx.Response:
-    host = request.url.host
     seconds = _FIRST_BYTE_SECONDS if limit is None else min(limit.left, _FIRST_BYTE_SECONDS)
     try:
         async with clock.timeout(seconds):
-            return await engine.send(request)
+            return await sending
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
         failed: errors.TransportError = errors.ConnectFailed(
             f"{what}: no connection to {host} ({type(error).__name__}). Try again."
@@ -186,7 +182,11 @@ async def _head(
 def _require_success(response: httpx.Response, what: str) -> None:
     status, host = response.status_code, response.request.url.host
     if 200 <= status < 300:
-        return
+        if response.headers.get("content-encoding", "identity").strip().lower() == "identity":
+            return
+        raise errors.DecodeError(
+            f"{what}: the file came in an encoding that was not asked for.", status=status
+        )
     if 300 <= status < 400:
         raise errors.UnexpectedRedirect(
             f"{what}: {host} answered {status}, a redirect. It was not followed.", status=status
@@ -197,26 +197,6 @@ def _require_success(response: httpx.Response, what: str) -> None:
         "to the API's own host only; read the activity again for a fresh link.",
         status=status,
     )
-
-
-async def _pieces(response: httpx.Response, what: str) -> AsyncGenerator[bytes, None]:
-    if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise errors.DecodeError(
-            f"{what}: the file came in an encoding that was not asked for.",
-            status=response.status_code,
-        )
-    failed: errors.TransportError | None = None
-    try:
-        raw = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
-        async with aclosing(raw) as received:
-            async for piece in received:
-                yield piece
-    except errors.ConstantContactError:
-        raise
-    except Exception as error:  # noqa: BLE001  # engines raise more than they document
-        failed = _broken(what, response.request.url.host, error)
-    if failed is not None:
-        raise failed
 
 
 def _broken(what: str, host: str, error: Exception) -> errors.ConnectionLost:

@@ -10,6 +10,7 @@ import math
 import random
 from contextlib import aclosing, asynccontextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, TypeVar
 
 import anyio
@@ -42,12 +43,11 @@ from ccv2_async.transport.calls.retry import (
     backoff,
 )
 from ccv2_async.transport.calls.signing import RequestMaker
-from ccv2_async.transport.http.decompress import read_bounded, unpacked
+from ccv2_async.transport.http.decompress import read_bounded, streamed
 from ccv2_async.transport.quota.budget import Lane
 
 if TYPE_CHECKING:
     from collections.abc import (
-        AsyncGenerator,
         AsyncIterator,
         Awaitable,
         Callable,
@@ -212,7 +212,7 @@ class Session:
         response = await self._carry_out(call, _left_open)
         try:
             async with (
-                aclosing(self._pieces(call, response)) as pieces,
+                aclosing(streamed(response, call.what, partial(self._broke_off, call))) as pieces,
                 aclosing(deadline.in_time(pieces, limit, call.what)) as timely,
             ):
                 yield timely
@@ -493,22 +493,12 @@ class Session:
             return redact(content)
         return await anyio.to_thread.run_sync(redact, content, abandon_on_cancel=True)
 
-    async def _pieces(self, call: Call, response: httpx.Response) -> AsyncGenerator[bytes, None]:
-        failure: Exception | None = None
-        try:
-            async with aclosing(unpacked(response, None, call.what)) as pieces:
-                async for piece in pieces:
-                    yield piece
-        except errors.ConstantContactError:
-            raise
-        except Exception as error:  # noqa: BLE001  # engines raise more than they document
-            failure = error
-        if failure is not None:
-            raise errors.ConnectionLost(
-                f"{call.what}: the connection broke while the answer was read "
-                f"({self._judge.told(failure)}). Ask for it again.",
-                sent="wholly",
-            )
+    def _broke_off(self, call: Call, failure: Exception) -> errors.ConnectionLost:
+        return errors.ConnectionLost(
+            f"{call.what}: the connection broke while the answer was read "
+            f"({self._judge.told(failure)}). Ask for it again.",
+            sent="wholly",
+        )
 
     async def _refused(
         self, call: Call, response: httpx.Response, token: int, number: int

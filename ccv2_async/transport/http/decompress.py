@@ -1,4 +1,4 @@
-"""Reading the body of an answer, bounded in size whatever it is packed in."""
+"""Read the body of an answer: unpacked, and of limited size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import anyio.lowlevel
 from ccv2_async import errors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator
 
     import httpx
 
@@ -19,10 +19,10 @@ UNPACK_BLOCK = 256 * 1024
 
 
 async def read_bounded(response: httpx.Response, limit: int, what: str) -> bytes:
-    """The whole body, unpacked, of at most `limit` bytes.
+    """Return the whole body, unpacked, of at most `limit` bytes.
 
     Raises:
-        DecodeError: It is larger, packed in a way that was not asked for, or damaged.
+        DecodeError: The body is larger, damaged, or packed in a way that was not asked for.
     """
     if response.headers.get("content-length") == "0" and not response.is_stream_consumed:
         # Most accepted calls are answered so; the connection still has to see the end of it.
@@ -38,7 +38,7 @@ async def read_bounded(response: httpx.Response, limit: int, what: str) -> bytes
 async def unpacked(
     response: httpx.Response, limit: int | None, what: str
 ) -> AsyncGenerator[bytes, None]:
-    """The answer's body, unpacked piece by piece so that a small one cannot grow without bound."""
+    """Yield the body in pieces of limited size, so that a small one cannot unpack to a huge one."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "x-gzip", ""):
         raise errors.DecodeError(
@@ -71,8 +71,31 @@ async def unpacked(
         )
 
 
+async def streamed(
+    response: httpx.Response, what: str, broken: Callable[[Exception], errors.ConnectionLost]
+) -> AsyncGenerator[bytes, None]:
+    """Yield the body of an answer of any length, unpacked.
+
+    Args:
+        response: The answer.
+        what: What was asked for, for messages.
+        broken: Returns the error to raise when the connection fails.
+    """
+    failed: errors.ConnectionLost | None = None
+    try:
+        async with aclosing(unpacked(response, None, what)) as pieces:
+            async for piece in pieces:
+                yield piece
+    except errors.ConstantContactError:
+        raise
+    except Exception as error:  # noqa: BLE001  # engines raise more than they document
+        failed = broken(error)
+    if failed is not None:  # raised here, so that no frame of the HTTP library is its context
+        raise failed
+
+
 class _Unpacker:
-    """Gzip, unpacked in blocks of bounded size."""
+    """Unpack gzip in blocks of limited size."""
 
     def __init__(self) -> None:
         self._zlib = zlib.decompressobj(wbits=31)
@@ -81,11 +104,11 @@ class _Unpacker:
 
     @property
     def whole(self) -> bool:
-        """Whether the data has come to its own end, or there was none at all."""
+        """Whether the data is complete, or there was none."""
         return not self.broken and (self._zlib.eof or not self._fed)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """What the next piece of the packed data holds."""
+        """Yield what the next piece of packed data holds."""
         self._fed = self._fed or bool(data)
         if self._zlib.eof and data:
             self.broken = True  # something follows the end; zlib would keep it in memory

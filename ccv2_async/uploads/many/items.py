@@ -214,7 +214,7 @@ async def _walk(
         files, folders = await threads.run(_entries, folder, own)
     except OSError as error:
         yield (
-            FileRefused(one_line(folder), f"this folder cannot be read ({error.strerror})"),
+            FileRefused(one_line(folder) or "''", f"this folder cannot be read ({error.strerror})"),
             names,
         )
         return
