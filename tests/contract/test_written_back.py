@@ -176,7 +176,9 @@ async def test_the_sandbox_accepts_a_full_resource_and_sets_read_only_fields_its
     assert {key: after.get(key) for key in kept} == {key: whole[key] for key in kept}
 
 
-@pytest.mark.parametrize("source", ["ACTION_BY_SYSTEM", "ACTION_BY_SOMEBODY", *WRITABLE_SOURCES])
+@pytest.mark.parametrize(
+    "source", ["ACTION_BY_SYSTEM", "ACTION_BY_SOMEBODY", *sorted(WRITABLE_SOURCES)]
+)
 async def test_an_opt_in_source_is_sent_back_only_where_it_is_writable(
     sandbox: Sandbox, client: ConstantContact, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
