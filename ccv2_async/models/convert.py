@@ -13,29 +13,21 @@ import math
 import re
 import typing
 from collections.abc import Callable
-from datetime import datetime
-from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
 
-from ccv2_async import errors
-from ccv2_async.models import hooks, reading
+from ccv2_async.errors import DecodeError, InvalidField, UnreadableRow
 from ccv2_async.models.base import Page
-from ccv2_async.models.reading import Misread
+from ccv2_async.models.hooks import Misread, converter, reader_of, rows, rows_apart, text
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from cattrs.preconf.orjson import OrjsonConverter
+    from ccv2_async.models.hooks import Reader
 
-__all__ = [
-    "decode",
-    "encode",
-    "structure",
-    "unstructure",
-]
+__all__ = ["decode", "encode", "structure", "unstructure"]
 
 T = TypeVar("T")
 
@@ -50,6 +42,7 @@ MAX_WEIGHT = 1_000_000
 
 ROW_LIMIT = 500
 NOTHING_USED = " Nothing of it was used."
+UNREADABLE = (Misread, RecursionError, OverflowError, ValueError)
 ID_FIELDS = ("id", "file_id", "activity_id", "campaign_id", "contact_id")
 # The most characters of a text before it is put on one line.
 _CLEANED = 4096
@@ -94,25 +87,21 @@ def decode_rows(
         DecodeError: It is not JSON, or not a list.
     """
     data, mended = _parsed_leniently(content, what, redact)
-    hook = converter().get_structure_hook(model)
+    hook = reader_of(model)
     read = (lambda row, kind: hook(_checked_text(row), kind)) if mended else hook
 
-    def each(rows: Any, key: str | None) -> list[T | BadRow]:
-        def bad(index: int, row: Any, problem: Exception) -> BadRow:
-            problem = _misread(problem, row)
-            problem.under(index)
-            return BadRow(index, row, problem.under(key) if key else problem, what, redact)
-
-        return reading.rows_apart(rows, read, bad, key)
+    def bad(index: int, row: Any, problem: Exception) -> BadRow:
+        misread = _misread(problem, row).under(index)
+        return BadRow(index, row, misread.under("results") if paged else misread, what, redact)
 
     try:
         if not paged:
-            return Page(each(data, None))
-        rows = each(_results(data), "results")
-        meta = data.get("meta")
-        return Page(rows, _next_link(_checked_text(meta) if mended else meta))
+            return Page(rows_apart(data, read, bad))
+        if mended and isinstance(data, dict):
+            _checked_text(data.get("meta"))
+        return _page(data, lambda found: rows_apart(found, read, bad))
     except Misread as problem:
-        failed = _misfit(problem.where, problem.expected, problem.value, what, redact)
+        failed = _misfit(problem, what, redact)
     raise failed
 
 
@@ -127,14 +116,14 @@ def decode_one(
     data = _parsed(content, what, redact)
     try:
         return cast("T", _reader(cast("Hashable", model))(data, model))
-    except (Misread, RecursionError, OverflowError, ValueError) as problem:
+    except UNREADABLE as problem:
         return BadRow(0, data, _misread(problem, data), what, redact)
 
 
 def _misread(problem: Exception, value: object) -> Misread:
     if isinstance(problem, Misread):
         return problem
-    return Misread(None, f"readable ({type(problem).__name__})", value)
+    return Misread(f"readable ({type(problem).__name__})", value)
 
 
 @attrs.frozen(eq=False)
@@ -165,16 +154,15 @@ class BadRow:
         """The row as JSON on one line without secrets, cut after 500 characters."""
         return raw_text(self.row, self._redact)
 
-    def error(self, before: int = 0) -> errors.UnreadableRow:
+    def error(self, before: int = 0) -> UnreadableRow:
         """Return the exception that says which row it is and what is wrong with it.
 
         Args:
             before: The number of rows in earlier pages.
         """
-        problem = self._problem
-        misfit = _misfit(problem.where, problem.expected, problem.value, self._what, self._redact)
+        misfit = _misfit(self._problem, self._what, self._redact)
         named = self.id(*ID_FIELDS)
-        return errors.UnreadableRow(
+        return UnreadableRow(
             f"{misfit.message.removesuffix(NOTHING_USED)} This is row {before + self.index}"
             f"{f', with id {named}' if named else ''}. The rows before it are good; "
             'pass on_bad_row="skip" to continue after it.',
@@ -214,7 +202,7 @@ def _parsed(content: bytes, what: str, redact: Redact | None) -> Any:
     """
     # Checked before parsing: a few bytes of "[]," become a hundred bytes of memory.
     if weight_of(content) > MAX_WEIGHT:
-        raise errors.DecodeError(
+        raise DecodeError(
             f"{what or 'the answer'} holds more than a million values. Nothing of it was used."
         )
     import orjson  # noqa: PLC0415  # imported when first needed: importing the package stays quick
@@ -223,7 +211,7 @@ def _parsed(content: bytes, what: str, redact: Redact | None) -> Any:
         return orjson.loads(content)
     except orjson.JSONDecodeError as problem:
         excerpt = _excerpt(_clean(bytes(content[:_QUOTED]).decode("utf-8", "replace"), redact))
-        raise errors.DecodeError(
+        raise DecodeError(
             f"{what or 'the answer'} is not JSON ({problem.msg} at byte {problem.pos}): "
             f"{excerpt!r}. Nothing of it was used.",
             excerpt=excerpt,
@@ -251,7 +239,7 @@ def _parsed_leniently(content: bytes, what: str, redact: Redact | None) -> tuple
     """
     try:
         return _parsed(content, what, redact), False
-    except errors.DecodeError as problem:
+    except DecodeError as problem:
         if weight_of(content) > MAX_WEIGHT:
             raise
         error = problem
@@ -278,7 +266,7 @@ def _checked_text(value: Any) -> Any:
     try:
         orjson.dumps(value)
     except orjson.JSONEncodeError:
-        raise Misread(None, "text in UTF-8 with finite numbers", value) from None
+        raise Misread("text in UTF-8 with finite numbers", value) from None
     return value
 
 
@@ -308,7 +296,7 @@ def encode(value: object) -> bytes:
         InvalidField: JSON cannot carry a value, such as a number beyond 64 bits or a date without
             a time zone. Safe to try again: no.
     """
-    return _dumped(converter(), value)
+    return _dumped(value, request=False)
 
 
 def encode_body(value: object) -> bytes:
@@ -321,124 +309,66 @@ def encode_body(value: object) -> bytes:
     Raises:
         InvalidField: As `encode`.
     """
-    body = _dumped(request_converter(), value)
+    body = _dumped(value, request=True)
     if body.isascii():
         return body
     return _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], body.decode()).encode("ascii")
 
 
-def _dumped(writer: OrjsonConverter, value: object) -> bytes:
+def _dumped(value: object, *, request: bool) -> bytes:
     import orjson  # noqa: PLC0415  # imported when first needed: importing the package stays quick
 
     try:
-        return orjson.dumps(writer.unstructure(value))
+        return orjson.dumps(converter(request=request).unstructure(value))
     except orjson.JSONEncodeError as problem:
-        raise errors.InvalidField(
+        raise InvalidField(
             "request body", value, f"it must be JSON of whole 64-bit numbers and text ({problem})"
         ) from None
-
-
-@cache
-def converter() -> OrjsonConverter:
-    """Return the cattrs converter. The hooks of a class are made on first use."""
-    from cattrs.preconf.orjson import make_converter  # noqa: PLC0415  # imported when first needed
-
-    made = make_converter(detailed_validation=False)
-    for kind, read in (
-        (str, reading.text),
-        (int, reading.whole),
-        (float, reading.decimal),
-        (bool, reading.flag),
-    ):
-        made.register_structure_hook(kind, lambda value, _, read=read: read(value, None))
-    made.register_structure_hook(StrEnum, _read_enum)
-    made.register_structure_hook_factory(attrs.has, lambda model: hooks.make_reader(model, made))
-    _register_writers(made, request=False)
-    made.register_structure_hook_factory(_is_list, lambda kind: _list_reader(_element_reader(kind)))
-    made.register_structure_hook_factory(_is_page, lambda kind: _page_reader(_element_reader(kind)))
-    return made
-
-
-@cache
-def request_converter() -> OrjsonConverter:
-    """Return the cattrs converter that writes the bodies of requests."""
-    from cattrs.preconf.orjson import make_converter  # noqa: PLC0415  # imported when first needed
-
-    made = make_converter(detailed_validation=False)
-    _register_writers(made, request=True)
-    return made
-
-
-def _register_writers(made: OrjsonConverter, *, request: bool) -> None:
-    made.register_unstructure_hook(datetime, hooks.utc_text)
-    made.register_unstructure_hook(StrEnum, str)
-    made.register_unstructure_hook_factory(
-        attrs.has, lambda model: hooks.make_writer(model, made, request=request)
-    )
 
 
 def _read(model: type[T], data: object, where: str, what: str, redact: Redact | None) -> T:
     try:
         return cast("T", _reader(cast("Hashable", model))(data, model))
-    except Misread as problem:
-        place = _joined(where, problem.where)
-        raise _misfit(place, problem.expected, problem.value, what, redact) from None
-    except (RecursionError, OverflowError, ValueError) as problem:
-        raise _misfit(where, f"readable ({type(problem).__name__})", data, what, redact) from None
+    except UNREADABLE as problem:
+        raise _misfit(_misread(problem, data).under(where), what, redact) from None
 
 
 @cache
-def _reader(model: Hashable) -> hooks.Reader:
-    """Return the hook for a whole document. Some resources come wrapped in a list of one."""
-    read = converter().get_structure_hook(model)
-    if not getattr(model, "__one_of_list__", False):
-        return read
+def _reader(model: Hashable) -> Reader:
+    """Return the hook for a whole document: a model, a list of them, or a page of them."""
+    kind = typing.get_origin(model)
+    if kind is list or kind is Page:
+        read = reader_of(typing.get_args(model)[0])
+        if kind is list:
+            return lambda data, _: rows(data, read)
+        return lambda data, _: _page(data, lambda found: rows(found, read))
+    read = reader_of(model)
+    return _one_of_list_reader(read) if getattr(model, "__one_of_list__", False) else read
+
+
+def _one_of_list_reader(read: Reader) -> Reader:
+    """Return the hook for a resource that the service may wrap in a list of one."""
 
     def unwrapped(data: Any, _: Any) -> Any:
-        if isinstance(data, list):
-            if not data:
-                raise Misread(None, "an object or a list of one", data)
-            return read(data[0], model)
-        return read(data, model)
+        if not isinstance(data, list):
+            return read(data, None)
+        if not data:
+            raise Misread("an object or a list of one", data)
+        return read(data[0], None)
 
     return unwrapped
 
 
-def _is_list(kind: Any) -> bool:
-    return typing.get_origin(kind) is list
-
-
-def _is_page(kind: Any) -> bool:
-    return typing.get_origin(kind) is Page
-
-
-def _read_enum(value: Any, members: type[StrEnum]) -> Any:
-    return hooks.enum_reader(members)(value, members)
-
-
-def _element_reader(collection: Any) -> hooks.Reader:
-    kind = typing.get_args(collection)[0]
-    is_enum = isinstance(kind, type) and issubclass(kind, StrEnum)
-    return hooks.enum_reader(kind) if is_enum else converter().get_structure_hook(kind)
-
-
-def _list_reader(read: hooks.Reader) -> hooks.Reader:
-    return lambda data, _: reading.rows(data, read, None)
-
-
-def _page_reader(read: hooks.Reader) -> hooks.Reader:
-    def page(data: Any, _: Any) -> Page[Any]:
-        return Page(reading.rows(_results(data), read, "results"), _next_link(data.get("meta")))
-
-    return page
-
-
-def _results(page: Any) -> Any:
-    if not isinstance(page, dict):
-        raise Misread(None, "a page", page)
-    if "results" not in page:
-        reading.missing("results")
-    return page["results"]
+def _page(data: Any, read_rows: Callable[[Any], list[T]]) -> Page[T]:
+    if not isinstance(data, dict):
+        raise Misread("a page", data)
+    if "results" not in data:
+        raise Misread("there", None).under("results")
+    try:
+        found = read_rows(data["results"])
+    except Misread as problem:
+        raise problem.under("results") from None
+    return Page(found, _next_link(data.get("meta")))
 
 
 def _next_link(meta: Any) -> str | None:
@@ -447,22 +377,18 @@ def _next_link(meta: Any) -> str | None:
         if meta is None:
             return None
         if not isinstance(meta, dict):
-            raise Misread(path, "an object", meta)
+            raise Misread("an object", meta).under(path)
         meta = meta.get(key)
-    return reading.text(meta, "meta.pagination.next_link") or None if meta is not None else None
+    if meta is None:
+        return None
+    try:
+        return text(meta) or None
+    except Misread as problem:
+        raise problem.under("meta.pagination.next_link") from None
 
 
-def _joined(where: str, place: str) -> str:
-    return (
-        f"{where}{'' if place.startswith('[') else '.'}{place}"
-        if where and place
-        else (where or place)
-    )
-
-
-def _misfit(
-    where: str, expected: str, value: object, what: str, redact: Redact | None
-) -> errors.DecodeError:
+def _misfit(problem: Misread, what: str, redact: Redact | None) -> DecodeError:
+    where, expected, value = problem.where, problem.expected, problem.value
     excerpt = _excerpt(_shown(value, redact))
     subject = what or "the answer"
     found = (
@@ -470,7 +396,7 @@ def _misfit(
         if expected == "there"
         else (f"{where or subject}{f' of {subject}' if where else ''} is not {expected}: {excerpt}")
     )
-    return errors.DecodeError(f"{found}.{NOTHING_USED}", where=where, excerpt=excerpt)
+    return DecodeError(f"{found}.{NOTHING_USED}", where=where, excerpt=excerpt)
 
 
 def _shown(value: object, redact: Redact | None) -> str:

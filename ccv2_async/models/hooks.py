@@ -1,14 +1,18 @@
-"""The functions that read one model from a dict and write it back.
+"""The hooks that read and write models, made from the annotations of their fields.
 
-cattrs asks for such a hook once for each class. A hook made here goes through a table with one
-function for each field; `reading` handles every value that does not have its usual form. It
-differs from the hook that cattrs would generate in four ways: it keeps unknown fields in `extra`,
-reads null as absent, leaves None out on writing, and reports the place of a misread value without
-a second run.
+`convert` registers them with cattrs. A hook differs from the one that cattrs would generate in four
+ways: it keeps unknown fields in `extra`, reads null as absent, leaves None out on writing, and
+reports the place of a misread value without a second run.
+
+A reader keeps a value in its usual form. The others are read tolerantly: an id that came as a
+number, a count that came as text, a status in another case, a date that means "not set". A value
+that cannot be read raises `Misread`, which collects its place on the way out.
 """
 
 from __future__ import annotations
 
+import logging
+import math
 import re
 import types
 import typing
@@ -20,30 +24,246 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ccv2_async import errors
-from ccv2_async.models import reading
-from ccv2_async.models.reading import Misread
+from ccv2_async.errors import InvalidField
 
 if TYPE_CHECKING:
-    from cattrs import Converter
+    from cattrs.preconf.orjson import OrjsonConverter
+
+logger: logging.Logger = logging.getLogger("ccv2_async.models")
 
 Reader = Callable[[Any, Any], Any]
 Writer = Callable[[Any], Any]
+
+DEPTH_LIMIT = 64
+"""The most levels of nesting: far more than any resource has, far fewer than the stack."""
+
+MOST_BAD_ROWS = 1000
+"""Rows of one answer that are set aside: each costs a hundred times what it takes on the wire."""
 
 ID_NAME = re.compile(r"(?:.*_)?ids?")
 """The names of fields that hold ids, which the service takes as text only."""
 
 _LISTS_OF_IDS = frozenset({"lists", "contact_lists"})
 
-_FieldReader = Callable[[Any, dict[str, Any]], Any]
-"""Reads a value that is not None; what cannot be kept in the field goes into the dict."""
+_WHOLE = re.compile(r"\s*[+-]?[0-9]{1,18}\s*")
+_DECIMAL = re.compile(r"\s*[+-]?[0-9]{1,18}(\.[0-9]{1,18})?\s*")
+_NOT_SET = {(1970, 1, 1), (1969, 12, 31)}
 
-_CONVERSIONS: dict[type, Callable[[Any, str], Any]] = {
-    str: reading.text,
-    int: reading.whole,
-    float: reading.decimal,
-    bool: reading.flag,
-}
+# The date fields that a warning was logged for, as (class name, field).
+_warned: set[tuple[str, str]] = set()
+
+
+class Misread(Exception):  # noqa: N818  # never leaves the package: `convert` makes a DecodeError of it
+    """A value does not fit its model. `path` grows from the inside out."""
+
+    def __init__(self, expected: str, value: object) -> None:
+        super().__init__(expected)
+        self.path: list[str | int] = []
+        self.expected = expected
+        self.value = value
+
+    def under(self, step: str | int) -> Misread:
+        """Add the step of the next outer level, and return the exception."""
+        self.path.append(step)
+        return self
+
+    @property
+    def where(self) -> str:
+        """The place, such as `results[3].size`."""
+        text = ""
+        for step in reversed(self.path):
+            if isinstance(step, int):
+                text += f"[{step}]"
+            else:
+                text += f".{step}" if text else step
+        return text
+
+
+class _Unusable(Exception):  # noqa: N818  # never leaves this module
+    """The field is None, and `extra` keeps the value. `warn` says that this is worth a log line."""
+
+    def __init__(self, *, warn: bool = False) -> None:
+        super().__init__()
+        self.warn = warn
+
+
+@cache
+def converter(*, request: bool = False) -> OrjsonConverter:
+    """Return the cattrs converter. The hooks of a class are made on first use.
+
+    Args:
+        request: Whether it writes the bodies of requests; see `make_writer`.
+    """
+    from cattrs.preconf.orjson import make_converter  # noqa: PLC0415  # imported when first needed
+
+    made = make_converter(detailed_validation=False)
+    for kind, read in ((str, text), (int, whole), (float, decimal), (bool, flag)):
+        made.register_structure_hook(kind, read)
+    made.register_structure_hook(StrEnum, lambda value, kind: enum_reader(kind)(value, kind))
+    made.register_structure_hook_factory(attrs.has, make_reader)
+    made.register_unstructure_hook(datetime, utc_text)
+    made.register_unstructure_hook(StrEnum, str)
+    made.register_unstructure_hook_factory(
+        attrs.has, lambda model: make_writer(model, request=request)
+    )
+    return made
+
+
+# ------------------------------------------------------------------------------------- values
+
+
+def text(value: object, _: object = None) -> str:
+    """Return text. An id that came as a number is the same id."""
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        return str(value)
+    # A whole number beyond 64 bits arrives as a float. Its digits are lost, so it is not an id.
+    raise Misread("text", value)
+
+
+def whole(value: object, _: object = None) -> int:
+    """Return a whole number, even if it came as text or as 12.0."""
+    if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
+        return int(value)
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    raise Misread("a whole number", value)
+
+
+def _whole_if_possible(value: object, _: object) -> int:
+    try:
+        return whole(value)
+    except Misread:
+        raise _Unusable from None
+
+
+def decimal(value: object, _: object = None) -> float:
+    """Return a number, even if it came as text or without a fraction."""
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    raise Misread("a number", value)
+
+
+def flag(value: object, _: object = None) -> bool:
+    """Return True or False."""
+    if isinstance(value, bool):
+        return value
+    raise Misread("true or false", value)
+
+
+def _date(value: Any, _: object) -> datetime:
+    """Return a date with a time zone. The epoch and the empty text mean "not set"."""
+    try:
+        read = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise _Unusable(warn=value != "") from None
+    if 1971 < read.year < 9999 and read.tzinfo:
+        return read
+    # One year of room at each end, so that a change of offset cannot overflow.
+    if not 1 < read.year < 9999:
+        raise _Unusable(warn=True)
+    if (read.year, read.month, read.day) in _NOT_SET:
+        raise _Unusable
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+def _raw(value: Any, _: object) -> Any:
+    bounded(value)
+    return value
+
+
+_FIELD_READERS: dict[type[Any], Reader] = {datetime: _date, object: _raw}
+
+
+def spellings(members: type[StrEnum]) -> dict[str, StrEnum]:
+    """Return the members by their usual spellings: original, lower case and upper case."""
+    table: dict[str, StrEnum] = {}
+    for member in members:
+        table |= {member.value.casefold(): member, member.value.upper(): member}
+    return table | {member.value: member for member in members}
+
+
+@cache
+def enum_reader(members: type[StrEnum]) -> Reader:
+    """Return the hook that reads a word in any case. An unknown word stays plain text."""
+    table = spellings(members)
+
+    def read(value: Any, _: Any) -> str:
+        try:
+            return table[value]
+        except (KeyError, TypeError):
+            word = text(value)
+            return table.get(word.casefold(), word)
+
+    return read
+
+
+def bounded(value: object) -> None:
+    """Raise `Misread` if comparing or writing the value would exhaust the stack."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(DEPTH_LIMIT):
+        if not level:
+            return
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    raise Misread(f"nested at most {DEPTH_LIMIT} levels deep", value)
+
+
+def rows(value: object, read: Reader) -> list[Any]:
+    """Return every element of an array. Null is an empty array; nulls inside are left out."""
+    if value is None:
+        return []
+    if not isinstance(value, list | tuple):
+        raise Misread("an array", value)
+    index = 0
+    out = []
+    try:
+        for index, row in enumerate(value):  # noqa: B007  # the place of an unreadable one
+            if row is not None:
+                out.append(read(row, None))
+    except Misread as problem:
+        raise problem.under(index) from None
+    return out
+
+
+def rows_apart(value: object, read: Reader, bad: Callable[[int, Any, Exception], Any]) -> list[Any]:
+    """Return every element of an array, with the result of `bad` for unreadable ones.
+
+    Null is an empty array. A null inside an array is unreadable.
+
+    Raises:
+        Misread: It is no array, or more than `MOST_BAD_ROWS` of its elements cannot be read.
+    """
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise Misread("an array", value)
+    out: list[Any] = []
+    numbered = enumerate(value)
+    index, row, bad_rows = 0, None, 0
+    while True:
+        try:
+            for index, row in numbered:  # noqa: B007  # the place of an unreadable one
+                out.append(read(row, None))
+        except (Misread, RecursionError, OverflowError, ValueError) as problem:
+            bad_rows += 1
+            if bad_rows > MOST_BAD_ROWS:
+                break
+            # Its traceback would keep the frames of a thousand rows alive.
+            out.append(bad(index, row, problem.with_traceback(None)))
+        else:
+            return out
+    raise Misread(f"an array with at most {MOST_BAD_ROWS:,} rows that cannot be read", value)
+
+
+# ------------------------------------------------------------------------------------- fields
 
 
 @attrs.frozen
@@ -93,49 +313,73 @@ def _fields(model: type[Any]) -> tuple[attrs.Attribute[Any], ...]:
     return attrs.fields(model)  # type: ignore[no-any-return]  # attrs types it per class
 
 
-def make_reader(model: type[Any], converter: Converter) -> Reader:
+# ------------------------------------------------------------------------------------- models
+
+
+def make_reader(model: type[Any]) -> Reader:
     """Return the hook that reads `model` from a dict."""
-    fields = [a for a in _fields(model) if a.name != "extra"]
-    keeps_extra = len(fields) < len(_fields(model))
-    known = frozenset(a.name for a in fields)
-    aliases = [(a.name, alias) for a in fields for alias in a.metadata.get("aliases", ())]
     described = shapes(model)
+    keeps_extra = len(described) < len(_fields(model))
+    aliases = [(a.name, alias) for a in _fields(model) for alias in _aliases(a)]
 
     def read(data: Any, _: Any) -> Any:
         if data.__class__ is not dict:
-            raise Misread(None, "an object", data)
+            raise Misread("an object", data)
         extra: dict[str, Any] = {}
-        if not known.issuperset(data):
-            extra = {key: data[key] for key in data if key not in known}
-            reading.bounded(extra, None)
-            if aliases:
-                data = _with_aliases(data, extra, aliases)
+        if not described.keys() >= data.keys():
+            extra = {key: data[key] for key in data if key not in described}
+            bounded(extra)
+            data = _with_aliases(data, extra, aliases)
         get = data.get
         values = []
         for key, usual, absent, required, read_field in table:
             value = get(key)
-            if value.__class__ is not usual:
-                value = absent if value is None else read_field(value, extra)
-                if value is None and required:
-                    reading.missing(key)
+            if value.__class__ is not usual and value is not None:
+                try:
+                    value = read_field(value, None)
+                except Misread as problem:
+                    raise problem.under(key) from None
+                except _Unusable as problem:
+                    _keep(value, key, extra, model if problem.warn else None)
+                    value = None
+            if value is None:
+                if required:
+                    raise Misread("there", None).under(key)
+                value = absent
             values.append(value)
         return model(*values, extra=extra) if keeps_extra else model(*values)
 
     # A model may hold itself, so its reader comes before the readers of its fields.
-    def reader_of(kind: type[Any]) -> Reader:
-        return read if kind is model else converter.get_structure_hook(kind)
-
     table = [
-        (
-            a.name,
-            _usual_class(described[a.name]),
-            _absent(a, described[a.name]),
-            not (described[a.name].optional or described[a.name].many),
-            _field_reader(a, described[a.name], model, reader_of),
-        )
-        for a in fields
+        _row(getattr(attrs.fields(model), name), s, read if s.kind is model else None)
+        for name, s in described.items()
     ]
     return read
+
+
+def _row(
+    a: attrs.Attribute[Any], s: Shape, own: Reader | None
+) -> tuple[str, type[Any] | None, Any, bool, Reader]:
+    """Return how a field is read.
+
+    These are its name, the class of values that need no reading, the value of an absent field,
+    whether it must not be absent, and the reader of other values. `own` is the reader of the model
+    if the field holds the model itself.
+    """
+    usual = s.kind if s.kind in {str, int, float, bool} and not s.many else None
+    absent: Any = () if s.many else None
+    if isinstance(a.default, str | bool | tuple):
+        absent = a.default
+    read = own or _FIELD_READERS.get(s.kind) or reader_of(s.kind)
+    read = _field_reader(a, s, read, nested=own is not None)
+    return a.name, usual, absent, absent is None and not s.optional, read
+
+
+def reader_of(kind: Any) -> Reader:
+    """Return the hook that reads one value of a class."""
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return enum_reader(kind)
+    return converter().get_structure_hook(kind)
 
 
 def _with_aliases(
@@ -152,153 +396,71 @@ def _with_aliases(
     return data
 
 
-def _usual_class(s: Shape) -> type[Any] | None:
-    """Return the class whose instances need no reading, such as str."""
-    return s.kind if s.kind in _CONVERSIONS and not s.many else None
+def _keep(value: Any, key: str, extra: dict[str, Any], owner: type[Any] | None) -> None:
+    """Keep an unusable value in `extra`. With an owner, log it once for each of its fields."""
+    try:
+        bounded(value)
+    except Misread as problem:
+        raise problem.under(key) from None
+    extra[key] = value
+    if owner is not None and (owner.__name__, key) not in _warned:
+        _warned.add((owner.__name__, key))
+        logger.warning(
+            "%s.%s has a date that cannot be read. It is None, and `extra` keeps the text. "
+            "This is logged once for each field.",
+            owner.__name__,
+            key,
+        )
 
 
-def _absent(a: attrs.Attribute[Any], s: Shape) -> Any:
-    """Return the value of a field that is absent or null."""
-    if isinstance(a.default, str | bool | tuple):
-        return a.default
-    return () if s.many else None
+def _field_reader(a: attrs.Attribute[Any], s: Shape, read: Reader, *, nested: bool) -> Reader:
+    """Return the function that reads the value of a field, given the reader of one element."""
 
+    def read_text_or(value: Any, _: Any) -> Any:
+        return value if isinstance(value, str) else read(value, None)
 
-def _field_reader(
-    a: attrs.Attribute[Any], s: Shape, model: type[Any], reader_of: Callable[[type[Any]], Reader]
-) -> _FieldReader:
-    """Return the function that reads a value which is neither None nor of the usual class."""
-    key = a.name
-    if s.many:
-        return _many_reader(key, _element_reader(s, reader_of), nested=s.kind is model)
-    if s.kind in _CONVERSIONS:
-        return _scalar_reader(key, s.kind, lenient=a.metadata.get("lenient", False))
-    if s.kind is datetime:
-        return _date_reader(key, model.__name__)
-    if s.kind is object:
-        return _raw_reader(key)
-    if issubclass(s.kind, StrEnum):
-        return _word_reader(key, s.kind)
-    return _model_reader(key, _element_reader(s, reader_of), first=a.metadata.get("first", False))
-
-
-def _scalar_reader(key: str, kind: type[Any], *, lenient: bool) -> _FieldReader:
-    if lenient:
-        return lambda value, extra: reading.whole_if_possible(value, key, extra)
-    convert = _CONVERSIONS[kind]
-    return lambda value, _: convert(value, key)
-
-
-def _date_reader(key: str, owner: str) -> _FieldReader:
-    fromisoformat = datetime.fromisoformat
-
-    def read(value: Any, extra: dict[str, Any]) -> datetime | None:
-        try:
-            date = fromisoformat(value)
-        except (TypeError, ValueError):
-            date = None
-        if date is not None and 1971 < date.year < 9999 and date.tzinfo:
-            return date
-        return reading.unusual_date(value, key, owner, extra)
-
-    return read
-
-
-def _raw_reader(key: str) -> _FieldReader:
-    def read(value: Any, _: dict[str, Any]) -> Any:
-        reading.bounded(value, key)
-        return value
-
-    return read
-
-
-def _word_reader(key: str, members: type[StrEnum]) -> _FieldReader:
-    table = reading.spellings(members)
-
-    def read(value: Any, _: dict[str, Any]) -> str:
-        try:
-            return table[value]
-        except (KeyError, TypeError):
-            return reading.open_enum(value, table, key)
-
-    return read
-
-
-def _many_reader(key: str, read_element: Reader, *, nested: bool) -> _FieldReader:
-    def read(value: Any, _: dict[str, Any]) -> tuple[Any, ...]:
-        if nested:
-            reading.bounded(value, key)
-        return tuple(reading.rows(value, read_element, key))
-
-    return read
-
-
-def _model_reader(key: str, read_model: Reader, *, first: bool) -> _FieldReader:
-    def read(value: Any, _: dict[str, Any]) -> Any:
-        if first and value.__class__ is list:
+    def read_first(value: Any, _: Any) -> Any:
+        if value.__class__ is list:
             value = value[0] if value else None
-            if value is None:
-                return None
-        try:
-            return read_model(value, None)
-        except Misread as problem:
-            raise problem.under(key) from None
+        return None if value is None else read(value, None)
 
-    return read
+    read_element = read_text_or if s.text_too else read
 
+    def read_many(value: Any, _: Any) -> tuple[Any, ...]:
+        if nested:
+            bounded(value)
+        return tuple(rows(value, read_element))
 
-def _element_reader(s: Shape, reader_of: Callable[[type[Any]], Reader]) -> Reader:
-    """Return the reader of one element of a field."""
-    if s.kind is object:
-        return _raw
-    if issubclass(s.kind, StrEnum):
-        return enum_reader(s.kind)
-    read = reader_of(s.kind)
-    return _text_or(read) if s.text_too else read
+    if s.many:
+        return read_many
+    if "lenient" in a.metadata:
+        return _whole_if_possible
+    return read_first if "first" in a.metadata else read_element
 
 
-@cache
-def enum_reader(members: type[StrEnum]) -> Reader:
-    """Return the function that reads one word of an enumeration, known or not."""
-    table = reading.spellings(members)
-    return lambda value, _: reading.open_enum(value, table, None)
-
-
-def _raw(value: Any, _: Any) -> Any:
-    reading.bounded(value, None)
-    return value
-
-
-def _text_or(read: Reader) -> Reader:
-    return lambda value, _: value if isinstance(value, str) else read(value, None)
-
-
-def make_writer(model: type[Any], converter: Converter, *, request: bool = False) -> Writer:
+def make_writer(model: type[Any], *, request: bool) -> Writer:
     """Return the hook that writes `model` to a dict.
 
     It leaves None out, and writes the fields that `extra` keeps.
 
     Args:
         model: The model class.
-        converter: Gives the hooks of the models inside.
         request: Whether the dict is the body of a request: read-only fields are left out, and ids
             are text, which is what the service accepts.
     """
-    fields = [a for a in _fields(model) if a.name != "extra"]
-    keeps_extra = len(fields) < len(_fields(model))
-    omit_empty = getattr(model, "__omit_empty__", False)
     described = shapes(model)
-    unsent: set[str] = set()
-    if request:
-        dropped = [a for a in fields if a.name in read_only_fields(model)]
-        fields = [a for a in fields if a not in dropped]
-        unsent = {n for a in dropped for n in (a.name, *a.metadata.get("aliases", ()))}
+    keeps_extra = len(described) < len(_fields(model))
+    omit_empty = getattr(model, "__omit_empty__", False)
+    dropped = read_only_fields(model) if request else frozenset()
+    unsent = {
+        alias for a in _fields(model) for alias in (a.name, *_aliases(a)) if a.name in dropped
+    }
 
     def write(instance: Any) -> dict[str, Any]:
         out = dict(instance.extra or {}) if keeps_extra else {}
         if request and out:
             kept = {name: value for name, value in out.items() if name not in unsent}
-            out = with_text_ids(kept, "", converter)
+            out = with_text_ids(kept, "")
         for key, aliases, skips_empty, write_field in table:
             value = getattr(instance, key)
             if value is None or (skips_empty and not value):
@@ -311,30 +473,36 @@ def make_writer(model: type[Any], converter: Converter, *, request: bool = False
 
     # A model may hold itself, so its writer comes before the writers of its fields.
     def writer_of(kind: type[Any]) -> Writer:
-        return write if kind is model else converter.get_unstructure_hook(kind)
+        return write if kind is model else converter(request=request).get_unstructure_hook(kind)
 
     table = [
         (
             a.name,
-            a.metadata.get("aliases", ()),
+            _aliases(a),
             omit_empty and described[a.name].many,
-            (_request_field_writer(a, described[a.name], writer_of, converter) if request else None)
+            (_request_field_writer(a, described[a.name], writer_of) if request else None)
             or _field_writer(a.name, described[a.name], writer_of),
         )
-        for a in fields
+        for a in _fields(model)
+        if a.name in described and a.name not in dropped
     ]
     return write
+
+
+def _aliases(a: attrs.Attribute[Any]) -> tuple[str, ...]:
+    """Return the other names that the service uses for a field."""
+    names: tuple[str, ...] = a.metadata.get("aliases", ())
+    return names
 
 
 def _request_field_writer(
     a: attrs.Attribute[Any],
     s: Shape,
     writer_of: Callable[[type[Any]], Writer],
-    converter: Converter,
 ) -> Writer | None:
     """Return the function for a field that a request writes in its own way; None for others."""
     if s.kind in (str, object) and is_id(a.name):
-        return lambda value: with_text_ids(value, a.name, converter)
+        return lambda value: with_text_ids(value, a.name)
     if "writable" in a.metadata:
         words = frozenset(map(str, a.metadata["writable"]))
         write = _field_writer(a.name, s, writer_of) or str
@@ -353,14 +521,14 @@ def is_id(name: str) -> bool:
     return name in _LISTS_OF_IDS or ID_NAME.fullmatch(name) is not None
 
 
-def with_text_ids(value: Any, name: str, converter: Converter) -> Any:
+def with_text_ids(value: Any, name: str) -> Any:
     """Return what JSON holds under `name` with each number that is an id as text."""
     if isinstance(value, dict):
-        return {key: with_text_ids(entry, str(key), converter) for key, entry in value.items()}
+        return {key: with_text_ids(entry, str(key)) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [with_text_ids(entry, name, converter) for entry in value]
+        return [with_text_ids(entry, name) for entry in value]
     if attrs.has(type(value)):
-        return converter.unstructure(value)
+        return converter(request=True).unstructure(value)
     if isinstance(value, int) and not isinstance(value, bool) and is_id(name):
         return str(value)
     return value
@@ -388,7 +556,7 @@ def _element_writer(key: str, s: Shape, writer_of: Callable[[type[Any]], Writer]
         )
     if s.kind is not object and issubclass(s.kind, StrEnum):
         # A word in another case is sent as the service spells it.
-        words = {word: str(member) for word, member in reading.spellings(s.kind).items()}
+        words = {word: str(member) for word, member in spellings(s.kind).items()}
         return lambda value: words.get(value) or words.get(str(value).casefold(), str(value))
     return None
 
@@ -401,10 +569,10 @@ def utc_text(value: datetime, key: str = "date") -> str:
     """
     if value.tzinfo is None:
         rule = "a date needs a time zone, such as tzinfo=UTC"
-        raise errors.InvalidField(key, value.isoformat(), rule)
+        raise InvalidField(key, value.isoformat(), rule)
     try:
         there = value.astimezone(UTC)
     except OverflowError:
         rule = "date out of range: years 1 to 9999 in UTC"
-        raise errors.InvalidField(key, value.isoformat(), rule) from None
+        raise InvalidField(key, value.isoformat(), rule) from None
     return there.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

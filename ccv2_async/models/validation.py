@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeGuard, cast
 
 import attrs
 
-from ccv2_async import errors
-from ccv2_async.models.hooks import ID_NAME, shapes
-from ccv2_async.models.reading import DEPTH_LIMIT
+from ccv2_async.errors import InvalidField
+from ccv2_async.models.hooks import DEPTH_LIMIT, ID_NAME, shapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -68,11 +67,11 @@ def check(values: object, rules: Rules | None = None, *, prefix: str = "") -> No
     for name, limit in limits.items():
         broken = limit.broken_by(given.get(name))
         if broken:
-            raise errors.InvalidField(prefix + name, given.get(name), broken)
+            raise InvalidField(prefix + name, given.get(name), broken)
     for need in getattr(values, "__needs__", ()):
         demand = need.broken_by(given)
         if demand:
-            raise errors.InvalidField(prefix + demand[0], given.get(demand[0]), demand[1])
+            raise InvalidField(prefix + demand[0], given.get(demand[0]), demand[1])
     for place, inner in _models_inside(given, prefix):
         check(inner, prefix=f"{place}.")
 
@@ -255,7 +254,7 @@ def check_kinds(given: Mapping[str, Any], model: type[Any], prefix: str = "") ->
         problem = kinds[name](value)
         if problem is not None:
             place, wrong, expected = problem
-            raise errors.InvalidField(f"{prefix}{name}{place}", wrong, expected)
+            raise InvalidField(f"{prefix}{name}{place}", wrong, expected)
 
 
 def is_text(value: object) -> TypeGuard[str]:

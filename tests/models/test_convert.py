@@ -26,7 +26,7 @@ from ccv2_async.models import (
     Page,
     decode,
     encode,
-    reading,
+    hooks,
     structure,
     unstructure,
 )
@@ -300,7 +300,7 @@ def test_the_epoch_means_not_set_and_its_text_is_sent_back(
 def test_an_unreadable_date_is_none_with_one_warning_and_is_sent_back(
     value: object, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "_warned", set())
+    monkeypatch.setattr(hooks, "_warned", set())
     for _ in range(3):
         file = structure(LibraryFile, FILE | {"modified_date": value})
         assert file.modified_date is None
