@@ -11,7 +11,7 @@ from ccv2_async.activities.status import ACTIVITY
 from ccv2_async.client_options import checked_origin, find_wrong_option
 from ccv2_async.clock import SystemClock
 from ccv2_async.errors import ClientClosed, InvalidField, TokenError, UsageError
-from ccv2_async.models.arguments import checked_id, checked_seconds
+from ccv2_async.models.validation import checked_id, checked_seconds
 from ccv2_async.observe import Hook
 from ccv2_async.polling.gather import as_they_end, outcomes, statuses
 from ccv2_async.polling.poller import ActivityPoller, Poller, UploadPoller

@@ -20,8 +20,8 @@ import httpx
 
 from ccv2_async import errors
 from ccv2_async.client_options import checked_origin, find_wrong_option
+from ccv2_async.models.account import AccessToken, TokenInfo
 from ccv2_async.models.convert import decode
-from ccv2_async.models.oauth import AccessToken, TokenInfo
 from ccv2_async.models.validation import is_text
 from ccv2_async.secret import Secret
 from ccv2_async.transport.calls import answers

@@ -18,17 +18,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ccv2_async.models.account import *
     from ccv2_async.models.activities import *
-    from ccv2_async.models.activity_requests import *
     from ccv2_async.models.base import *
     from ccv2_async.models.campaigns import *
     from ccv2_async.models.contacts import *
     from ccv2_async.models.convert import *
-    from ccv2_async.models.event_parts import *
     from ccv2_async.models.event_sales import *
     from ccv2_async.models.events import *
     from ccv2_async.models.library import *
     from ccv2_async.models.lists import *
-    from ccv2_async.models.oauth import *
     from ccv2_async.models.registrants import *
     from ccv2_async.models.tracking import *
     from ccv2_async.models.validation import *
@@ -43,12 +40,9 @@ else:
         "validation",
         "lists",
         "contacts",
-        "activity_requests",
         "campaigns",
         "tracking",
         "account",
-        "oauth",
-        "event_parts",
         "events",
         "event_sales",
         "registrants",

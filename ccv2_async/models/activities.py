@@ -1,16 +1,20 @@
-"""Bulk activities: jobs on many contacts, and their status.
+"""Bulk activities: jobs on many contacts, their status, and the requests that start them.
 
 Source: the bulk activities pages of the v2 reference.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
+from typing import ClassVar
 
 import attrs
 
-from ccv2_async.models.base import Model, Outcome
+from ccv2_async.models.base import Model, Outcome, texts, to_tuple
+from ccv2_async.models.contacts import AddressType
+from ccv2_async.models.validation import rule
 
 __all__ = [
     "ACTIVITY_OUTCOMES",
@@ -18,6 +22,14 @@ __all__ = [
     "ActivityError",
     "ActivityStatus",
     "ActivityType",
+    "AddContactsRequest",
+    "ClearListsRequest",
+    "ExportContactsRequest",
+    "ExportSortBy",
+    "ImportAddress",
+    "ImportCustomField",
+    "ImportData",
+    "RemoveContactsRequest",
     "activity_outcome",
 ]
 
@@ -130,3 +142,189 @@ class Activity(Model):
     def failed_rows(self) -> int:
         """The number of failed rows; the service may give it without the rows, or the reverse."""
         return max(self.error_count or 0, len(self.errors))
+
+
+class ExportSortBy(StrEnum):
+    """The order of the rows of an export."""
+
+    EMAIL_ADDRESS = "EMAIL_ADDRESS"
+    DATE_DESC = "DATE_DESC"
+
+
+@attrs.frozen(weakref_slot=False)
+class ImportAddress(Model):
+    """A postal address of a contact to import.
+
+    Attributes:
+        address_type: PERSONAL or BUSINESS.
+        line1: First line.
+        line2: Second line.
+        line3: Third line.
+        city: City.
+        state: State outside the US and Canada.
+        state_code: State or province, at most 50 characters.
+        country_code: ISO 3166-1, two letters.
+        postal_code: Postal code.
+        sub_postal_code: What follows the postal code.
+        extra: Further fields to send.
+    """
+
+    address_type: AddressType | str | None = attrs.field(
+        default=None, metadata=rule(allowed=AddressType)
+    )
+    line1: str | None = None
+    line2: str | None = None
+    line3: str | None = None
+    city: str | None = None
+    state: str | None = None
+    state_code: str | None = attrs.field(default=None, metadata=rule(max_length=50))
+    country_code: str | None = None
+    postal_code: str | None = None
+    sub_postal_code: str | None = None
+
+
+@attrs.frozen(weakref_slot=False)
+class ImportCustomField(Model):
+    """A custom field of a contact to import.
+
+    Attributes:
+        name: `custom_field_1` to `custom_field_15`.
+        value: Its value.
+        extra: Further fields to send.
+    """
+
+    name: str = attrs.field(metadata=rule(required=True))
+    value: str = attrs.field(metadata=rule(required=True))
+
+
+def _addresses(values: Iterable[ImportAddress]) -> tuple[ImportAddress, ...]:
+    """Return addresses as a tuple."""
+    return to_tuple(values)
+
+
+def _custom_fields(values: Iterable[ImportCustomField]) -> tuple[ImportCustomField, ...]:
+    """Return custom fields as a tuple."""
+    return to_tuple(values)
+
+
+@attrs.frozen(weakref_slot=False)
+class ImportData(Model):
+    """A contact to import; for a removal the address alone.
+
+    Attributes:
+        email_addresses: Exactly one address.
+        first_name: First name.
+        middle_name: Middle name; the service calls the column deprecated.
+        last_name: Last name.
+        birthday_month: 1 to 12.
+        birthday_day: 1 to 31.
+        anniversary: A date such as 03/12/2005.
+        job_title: Job title.
+        company_name: Company.
+        work_phone: Telephone at work.
+        home_phone: Telephone at home.
+        addresses: Postal addresses.
+        custom_fields: At most 15.
+        extra: Further fields to send.
+    """
+
+    __omit_empty__: ClassVar[bool] = True
+
+    email_addresses: tuple[str, ...] = attrs.field(
+        metadata=rule(required=True, min_length=1, max_length=1), converter=texts
+    )
+    first_name: str | None = None
+    middle_name: str | None = None
+    last_name: str | None = None
+    birthday_month: str | None = None
+    birthday_day: str | None = None
+    anniversary: str | None = None
+    job_title: str | None = None
+    company_name: str | None = None
+    work_phone: str | None = None
+    home_phone: str | None = None
+    addresses: tuple[ImportAddress, ...] = attrs.field(default=(), converter=_addresses)
+    custom_fields: tuple[ImportCustomField, ...] = attrs.field(
+        default=(), metadata=rule(max_length=15), converter=_custom_fields
+    )
+
+
+@attrs.frozen(weakref_slot=False)
+class AddContactsRequest(Model):
+    """The request to add or update many contacts.
+
+    Source: add-contacts-api.
+
+    Attributes:
+        import_data: The contacts.
+        lists: Ids of the lists to add them to.
+        column_names: The columns to use, including EMAIL; others are ignored. If there are none,
+            only addresses are imported.
+        extra: Further fields to send.
+    """
+
+    import_data: tuple[ImportData, ...] = attrs.field(metadata=rule(required=True))
+    lists: tuple[str, ...] = attrs.field(metadata=rule(required=True))
+    column_names: tuple[str, ...] = attrs.field(
+        default=(), metadata=rule(holds=("EMAIL", "EMAIL ADDRESS"))
+    )
+
+
+@attrs.frozen(weakref_slot=False)
+class RemoveContactsRequest(Model):
+    """The request to remove many contacts from lists.
+
+    Source: remove-contacts-api.
+
+    Attributes:
+        import_data: The contacts, by address alone; at most 20,000.
+        lists: Ids of the lists to remove them from.
+        extra: Further fields to send.
+    """
+
+    import_data: tuple[ImportData, ...] = attrs.field(
+        metadata=rule(required=True, max_length=20_000)
+    )
+    lists: tuple[str, ...] = attrs.field(metadata=rule(required=True))
+
+
+@attrs.frozen(weakref_slot=False)
+class ClearListsRequest(Model):
+    """The request to empty lists.
+
+    Source: clear-lists-api.
+
+    Attributes:
+        lists: Ids of the lists.
+        extra: Further fields to send.
+    """
+
+    lists: tuple[str, ...] = attrs.field(metadata=rule(required=True))
+
+
+@attrs.frozen(weakref_slot=False)
+class ExportContactsRequest(Model):
+    """The request to export the contacts of a list.
+
+    Source: export-contacts-api.
+
+    Attributes:
+        lists: One list id, or `active`, `opted-out` or `removed`.
+        column_names: The columns of the file, the address among them.
+        file_type: `CSV`.
+        sort_by: The order of the rows.
+        export_date_added: Whether there is a column with the date of each contact.
+        export_added_by: Whether there is a column with who added each contact.
+        extra: Further fields to send.
+    """
+
+    lists: tuple[str, ...] = attrs.field(metadata=rule(required=True, min_length=1, max_length=1))
+    column_names: tuple[str, ...] = attrs.field(
+        default=("Email Address",), metadata=rule(required=True, holds=("Email Address", "Email"))
+    )
+    file_type: str = attrs.field(default="CSV", metadata=rule(required=True, allowed=("CSV",)))
+    sort_by: ExportSortBy | str = attrs.field(
+        default=ExportSortBy.EMAIL_ADDRESS, metadata=rule(required=True, allowed=ExportSortBy)
+    )
+    export_date_added: bool = attrs.field(default=True, metadata=rule(required=True))
+    export_added_by: bool = attrs.field(default=True, metadata=rule(required=True))

@@ -11,12 +11,12 @@ from enum import StrEnum
 import attrs
 
 from ccv2_async.models.base import Model
-from ccv2_async.models.event_parts import CurrencyType  # noqa: TC001  # read at run time
 from ccv2_async.models.event_sales import (
     DiscountScope,  # noqa: TC001  # read at run time
     DiscountType,  # noqa: TC001  # read at run time
     PromocodeType,  # noqa: TC001  # read at run time
 )
+from ccv2_async.models.events import CurrencyType  # noqa: TC001  # read at run time
 
 __all__ = [
     "AttendanceStatus",

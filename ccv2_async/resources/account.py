@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ccv2_async.errors import DecodeError
 from ccv2_async.models.account import AccountInfo, VerifiedEmailAddress, VerifiedEmailStatus
-from ccv2_async.models.arguments import checked_model, checked_text, one_of
+from ccv2_async.models.validation import checked_model, checked_text, one_of
 from ccv2_async.resources.base import Resource, result_of
 from ccv2_async.transport.calls.retry import Effect
 

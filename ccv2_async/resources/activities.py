@@ -18,13 +18,17 @@ from ccv2_async.activities.exports import DOWNLOAD_DEADLINE, Exports
 from ccv2_async.activities.row_errors import Lines
 from ccv2_async.activities.starter import Portion, Start, Starter
 from ccv2_async.errors import InvalidField
-from ccv2_async.models.activities import Activity, ActivityStatus, ActivityType
-from ccv2_async.models.activity_requests import (
+from ccv2_async.models.activities import (
+    Activity,
+    ActivityStatus,
+    ActivityType,
     ClearListsRequest,
     ExportContactsRequest,
     ExportSortBy,
 )
-from ccv2_async.models.arguments import (
+from ccv2_async.models.convert import encode_body
+from ccv2_async.models.validation import (
+    check,
     checked_flag,
     checked_id,
     checked_ids,
@@ -32,11 +36,10 @@ from ccv2_async.models.arguments import (
     checked_seconds,
     checked_text,
     checked_texts,
+    is_whole,
     one_of,
     query_of,
 )
-from ccv2_async.models.convert import encode_body
-from ccv2_async.models.validation import check, is_whole
 from ccv2_async.resources.base import Resource, path_to
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.body import BytesBody

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from ccv2_async.errors import DecodeError
-from ccv2_async.models.arguments import checked_changes, checked_id, checked_limit, query_of
 from ccv2_async.models.convert import encode_body
-from ccv2_async.models.validation import check
+from ccv2_async.models.validation import check, checked_changes, checked_id, checked_limit, query_of
 from ccv2_async.resources.listing import Listing, checked_on_bad_row, good_rows
 from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import Call, parsed

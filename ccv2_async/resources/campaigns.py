@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ccv2_async.models.arguments import checked_model, checked_texts, one_of
 from ccv2_async.models.campaigns import (
     Campaign,
     CampaignPreview,
@@ -15,7 +14,7 @@ from ccv2_async.models.campaigns import (
     TestSend,
     TestSendFormat,
 )
-from ccv2_async.models.validation import Rule, check
+from ccv2_async.models.validation import Rule, check, checked_model, checked_texts, one_of
 from ccv2_async.resources.base import Resource, path_to
 
 if TYPE_CHECKING:

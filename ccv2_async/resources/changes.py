@@ -20,17 +20,17 @@ if TYPE_CHECKING:
         SentToContactList,
     )
     from ccv2_async.models.contacts import Address, CustomField, EmailAddress, Note
-    from ccv2_async.models.event_parts import (
+    from ccv2_async.models.event_sales import DiscountScope, DiscountType, FeeScope, PromocodeType
+    from ccv2_async.models.events import (
         CurrencyType,
         EventAddress,
         EventContact,
+        EventType,
         NotificationOption,
         OnlineMeeting,
         PaymentOption,
         TrackInformation,
     )
-    from ccv2_async.models.event_sales import DiscountScope, DiscountType, FeeScope, PromocodeType
-    from ccv2_async.models.events import EventType
     from ccv2_async.models.lists import ContactListRef, ContactListStatus
 
 

@@ -9,12 +9,6 @@ from weakref import WeakValueDictionary
 import attrs
 
 from ccv2_async.errors import Conflict, InvalidField, NotFound, OptedOut, OutcomeUnknown
-from ccv2_async.models.arguments import (
-    checked_changes,
-    checked_model,
-    checked_text,
-    one_of,
-)
 from ccv2_async.models.contacts import (
     ActionBy,
     Contact,
@@ -24,7 +18,13 @@ from ccv2_async.models.contacts import (
     SignupForm,
     SignupFormWrite,
 )
-from ccv2_async.models.validation import check
+from ccv2_async.models.validation import (
+    check,
+    checked_changes,
+    checked_model,
+    checked_text,
+    one_of,
+)
 from ccv2_async.resources.base import Resource, path_to
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 
-from ccv2_async.models.arguments import checked_model
 from ccv2_async.models.event_sales import (
     Fee,
     FeeScope,
@@ -18,6 +17,7 @@ from ccv2_async.models.event_sales import (
     Promocode,
     PromocodeWrite,
 )
+from ccv2_async.models.validation import checked_model
 from ccv2_async.resources.base import Resource, path_to
 
 if TYPE_CHECKING:

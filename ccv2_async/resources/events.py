@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ccv2_async.models.arguments import checked_model, one_of
 from ccv2_async.models.events import Event, EventStatus, EventStatusPatch, EventSummary, EventWrite
 from ccv2_async.models.registrants import Registrant, RegistrantDetail
+from ccv2_async.models.validation import checked_model, one_of
 from ccv2_async.resources.base import path_to, result_of
 from ccv2_async.resources.event_sales import EVENT, EventSales
 from ccv2_async.transport.calls.retry import Effect

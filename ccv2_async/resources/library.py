@@ -7,18 +7,6 @@ from typing import TYPE_CHECKING, Literal, overload
 import attrs
 
 from ccv2_async.errors import InvalidField
-from ccv2_async.models.arguments import (
-    checked_changes,
-    checked_flag,
-    checked_function,
-    checked_id,
-    checked_ids,
-    checked_model,
-    checked_seconds,
-    checked_text,
-    joined_ids,
-    one_of,
-)
 from ccv2_async.models.library import (
     ROOT_FOLDER_IDS,
     FileSortOrder,
@@ -31,6 +19,18 @@ from ccv2_async.models.library import (
     LibraryFolderWrite,
     LibraryInfo,
     MoveResult,
+)
+from ccv2_async.models.validation import (
+    checked_changes,
+    checked_flag,
+    checked_function,
+    checked_id,
+    checked_ids,
+    checked_model,
+    checked_seconds,
+    checked_text,
+    joined_ids,
+    one_of,
 )
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.resources.base import Resource, path_to, result_of, result_rows

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ccv2_async.models.arguments import checked_model, checked_text
 from ccv2_async.models.contacts import Contact
 from ccv2_async.models.lists import ContactList, ContactListStatus, ContactListWrite
+from ccv2_async.models.validation import checked_model, checked_text
 from ccv2_async.resources.base import Resource, path_to
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ import attrs
 
 from ccv2_async import errors
 from ccv2_async.models import FileSource, FileType
-from ccv2_async.models.arguments import checked_id, checked_text, one_of
-from ccv2_async.models.validation import is_text
+from ccv2_async.models.validation import checked_id, checked_text, is_text, one_of
 from ccv2_async.transport.calls.call import UPLOAD_DEADLINE
 from ccv2_async.transport.files.multipart import FilePart, lay_out
 from ccv2_async.transport.files.sources import FileObjectSource, StreamSource, as_source

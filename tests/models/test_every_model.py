@@ -29,9 +29,8 @@ ENUMS: list[type[StrEnum]] = [
     cls for cls in EXPORTED if isinstance(cls, type) and issubclass(cls, StrEnum)
 ]
 AREAS = [
-    "account", "activities", "activity_requests", "base", "campaigns", "contacts", "convert",
-    "event_parts", "event_sales", "events", "library", "lists", "oauth", "registrants", "tracking",
-    "validation",
+    "account", "activities", "base", "campaigns", "contacts", "convert", "event_sales", "events",
+    "library", "lists", "registrants", "tracking", "validation",
 ]  # fmt: skip
 
 moments = st.integers(0, 250_000_000_000_000).map(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ccv2_async import errors
 from ccv2_async.models import ContactStatus
-from ccv2_async.models.arguments import joined_ids, one_of, query_of, text_of
+from ccv2_async.models.validation import joined_ids, one_of, query_of, text_of
 from ccv2_async.resources.base import path_to
 
 if TYPE_CHECKING:

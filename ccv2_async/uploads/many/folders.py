@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ccv2_async import errors
-from ccv2_async.models.arguments import checked_changes
 from ccv2_async.models.library import ROOT_FOLDER_IDS, LibraryFolderWrite
+from ccv2_async.models.validation import checked_changes
 
 if TYPE_CHECKING:
     from ccv2_async.models import LibraryFolder
