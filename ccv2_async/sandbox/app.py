@@ -11,13 +11,21 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from ccv2_async.sandbox.admin import admin_routes
-from ccv2_async.sandbox.areas.activities import export_routes
+from ccv2_async.sandbox.areas import (
+    account,
+    activities,
+    campaigns,
+    contacts,
+    event_parts,
+    events,
+    library,
+    tracking,
+)
 from ccv2_async.sandbox.dispatch import Endpoint
 from ccv2_async.sandbox.gateway import API, Gateway
 from ccv2_async.sandbox.oauth import oauth_routes
 from ccv2_async.sandbox.openapi import openapi_document
 from ccv2_async.sandbox.problems import Refusal, missing
-from ccv2_async.sandbox.table import OPERATIONS
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -25,6 +33,17 @@ if TYPE_CHECKING:
 
     from ccv2_async.sandbox.operations import Operation
     from ccv2_async.sandbox.world import World
+
+OPERATIONS: tuple[Operation, ...] = (
+    *library.OPERATIONS,
+    *activities.OPERATIONS,
+    *contacts.OPERATIONS,
+    *campaigns.OPERATIONS,
+    *tracking.OPERATIONS,
+    *events.OPERATIONS,
+    *event_parts.OPERATIONS,
+    *account.OPERATIONS,
+)
 
 
 def make_app(world: World) -> Starlette:
@@ -40,7 +59,7 @@ def make_app(world: World) -> Starlette:
         routes=[
             *routes,
             Route("/openapi.json", _openapi),
-            *export_routes(world),
+            *activities.export_routes(world),
             *admin_routes(world),
             *oauth_routes(world),
         ],

@@ -9,8 +9,7 @@ import orjson
 from ccv2_async.sandbox.fields import check_id_types
 from ccv2_async.sandbox.forms import boundary_of, read_form
 from ccv2_async.sandbox.gateway import API, ENTRY, QUERY
-from ccv2_async.sandbox.operations import Call, FormBody, JsonBody
-from ccv2_async.sandbox.paging import read_cursor
+from ccv2_async.sandbox.operations import Call, FormBody, JsonBody, read_cursor
 from ccv2_async.sandbox.problems import Refusal, bad_query
 from ccv2_async.sandbox.settings import GROUPS
 from ccv2_async.sandbox.wire import refused, send_answer
@@ -54,7 +53,7 @@ class Endpoint:
             operation = self._choose(scope["method"], headers)
             call = await self._read(operation, scope, receive, headers)
             self._world.settle()
-            answer = operation.handler(call)
+            answer = operation.run(call)
         except Refusal as problem:
             answer = refused(problem)
         except ClientGone:
@@ -92,8 +91,8 @@ class Endpoint:
         if "limit" in operation.query and "next" in given:
             cursor, given = read_cursor(given["next"])
         query = {
-            name: _read_parameter(name, field, given.get(name), default)
-            for name, (field, default) in operation.query.items()
+            name: _read_parameter(name, field, given.get(name))
+            for name, field in operation.query.items()
         }
         body: Any = None
         form: Form | None = None
@@ -142,9 +141,9 @@ def _check_announced(headers: dict[bytes, str], limit: int) -> None:
         raise Refusal(413, f"At most {limit} bytes are accepted.", headers={"Connection": "close"})
 
 
-def _read_parameter(name: str, field: Field, given: str | None, default: Any) -> Any:
+def _read_parameter(name: str, field: Field, given: str | None) -> Any:
     if given is None:
-        return default
+        return field.default
     value: Any = given
     try:
         if field.kind == "integer":

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import attrs
 
 from ccv2_async.sandbox.clock import read_stamp, utc_stamp
 from ccv2_async.sandbox.problems import Refusal, absent_field, bad_field
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 Kind = Literal["string", "id", "integer", "number", "boolean", "datetime", "object", "array", "any"]
 
 # The service's integers are Java's.
 _LARGEST = 2**31 - 1
-_SCHEMA_TYPES: dict[Kind, str] = {
-    "string": "string",
-    "id": "string",
-    "integer": "integer",
-    "number": "number",
-    "boolean": "boolean",
-    "datetime": "string",
-    "object": "object",
-    "array": "array",
+# The types of each kind in JSON Schema and in Python, and what an error calls its values.
+_TYPES: dict[Kind, tuple[str, Any, str]] = {
+    "string": ("string", str, "text"),
+    "id": ("string", str, "text"),
+    "integer": ("integer", int, "a number"),
+    "number": ("number", int | float, "a number"),
+    "boolean": ("boolean", bool, "true or false"),
+    "datetime": ("string", str, "a date"),
+    "object": ("object", dict, "an object"),
+    "array": ("array", list, "an array"),
 }
 
 
@@ -34,19 +32,20 @@ class Field:
     """One field of a JSON object, one part of a form, or one query parameter.
 
     Attributes:
-        kind: What its value is. An `id` is text; one that is read only may be a number in an
+        kind: What its value is. An `id` is text; one that is read-only may be a number in an
             answer.
-        required: It has to be sent.
-        read_only: The service sets it; what a client sends is ignored.
-        max_length: Characters at most.
-        min_length: Characters at least.
+        required: Whether it must be sent.
+        read_only: Whether the service sets it and ignores what a client sends.
+        max_length: The largest number of characters.
+        min_length: The smallest number of characters.
         allowed: The values that are accepted; empty for any.
         any_case: Whether `allowed` is compared without case.
-        pattern: A regular expression that text has to match from end to end.
-        minimum: Least number; of an array, how many items at least.
-        maximum: Greatest number; of an array, how many items at most.
-        items: What an array holds.
-        model: What an object is.
+        pattern: A regular expression that the whole text must match.
+        minimum: The smallest number; for an array, the smallest number of items.
+        maximum: The largest number; for an array, the largest number of items.
+        items: The items of an array.
+        model: The fields of an object.
+        default: The value of a query parameter that is not sent.
     """
 
     kind: Kind
@@ -61,9 +60,10 @@ class Field:
     maximum: float | None = None
     items: Field | None = None
     model: Model | None = None
+    default: Any = None
 
     def schema(self) -> dict[str, Any]:
-        """The JSON Schema of a value; anything that need not be sent may be null."""
+        """Return the JSON Schema of a value. A field that is not required may be null."""
         schema = self._bare_schema()
         if not self.required and "type" in schema and "enum" not in schema:
             types = schema["type"]
@@ -77,10 +77,10 @@ class Field:
             return {}
         if self.model is not None:
             return {"$ref": f"#/components/schemas/{self.model.name}"}
-        types: Any = _SCHEMA_TYPES[self.kind]
+        types: Any = _TYPES[self.kind][0]
         if self.kind == "id" and self.read_only:
             types = ["string", "integer"]
-        exact = bool(self.allowed) and not self.any_case
+        least, most = ("minItems", "maxItems") if self.kind == "array" else ("minimum", "maximum")
         keywords = {
             "type": types,
             "items": self.items and attrs.evolve(self.items, required=True).schema(),
@@ -88,16 +88,12 @@ class Field:
             "minLength": self.min_length,
             "pattern": self._pattern(),
             "format": "date-time" if self.kind == "datetime" else None,
-            "enum": list(self.allowed) if exact else None,
-            **self._bounds(),
+            "enum": list(self.allowed) if self.allowed and not self.any_case else None,
+            least: self.minimum,
+            most: self.maximum,
             "readOnly": self.read_only or None,
         }
         return {name: value for name, value in keywords.items() if value is not None}
-
-    def _bounds(self) -> dict[str, float | None]:
-        if self.kind == "array":
-            return {"minItems": self.minimum, "maxItems": self.maximum}
-        return {"minimum": self.minimum, "maximum": self.maximum}
 
     def _pattern(self) -> str | None:
         if self.allowed and self.any_case:
@@ -109,25 +105,69 @@ class Field:
         return None if self.pattern is None else f"^{self.pattern}$"
 
     def read(self, name: str, value: Any) -> Any:
-        """The value, checked and made uniform; `name` is what an error calls it."""
-        reader = _READERS[self.kind]
-        return reader(self, name, value)
+        """Return the checked, normalized value, or raise a 400 that names the field."""
+        if self.kind == "any":
+            return value
+        if self.kind == "integer" and isinstance(value, float) and value.is_integer():
+            value = int(value)
+        _, types, wanted = _TYPES[self.kind]
+        stray = isinstance(value, bool) and self.kind != "boolean"
+        if stray or not isinstance(value, types):
+            raise bad_field(name, f"{wanted} is expected.")
+        if self.kind == "datetime":
+            return _read_date(name, value)
+        if self.kind == "object":
+            return value if self.model is None else self.model.read(value, name)
+        if self.kind in ("string", "id"):
+            return self._read_text(name, value)
+        self._check_bounds(name, value)
+        if self.items is not None:
+            return [self.items.read(name, item) for item in value]
+        return float(value) if self.kind == "number" else value
+
+    def _read_text(self, name: str, value: str) -> str:
+        if self.max_length is not None and len(value) > self.max_length:
+            raise bad_field(name, f"at most {self.max_length} characters are accepted.")
+        if self.min_length is not None and len(value.strip()) < self.min_length:
+            raise bad_field(name, "it must not be empty.")
+        if self.pattern is not None and not re.fullmatch(self.pattern, value):
+            raise bad_field(name, f"text of the form {self.pattern} is expected.")
+        if not self.allowed or value in self.allowed:
+            return value
+        known = {allowed.casefold(): allowed for allowed in self.allowed if self.any_case}
+        if value.casefold() not in known:
+            raise bad_field(name, f"one of {', '.join(self.allowed)} is expected.")
+        return known[value.casefold()]
+
+    def _check_bounds(self, name: str, value: Any) -> None:
+        amount, unit = (len(value), " items") if self.kind == "array" else (value, "")
+        if self.kind == "integer" and abs(amount) > _LARGEST:
+            raise bad_field(name, "a smaller number is expected.")
+        if self.minimum is not None and amount < self.minimum:
+            raise bad_field(name, f"the minimum is {self.minimum:g}{unit}.")
+        if self.maximum is not None and amount > self.maximum:
+            raise bad_field(name, f"the maximum is {self.maximum:g}{unit}.")
 
 
-@attrs.frozen
 class Model:
     """A JSON object with named fields. Fields that it does not name are ignored.
 
-    Attributes:
+    Args:
         name: Its name in the OpenAPI document.
         fields: Its fields by name.
     """
 
-    name: str
-    fields: Mapping[str, Field] = attrs.field(factory=dict, eq=False)
+    def __init__(self, name: str, /, **fields: Field) -> None:
+        self.name: str = name
+        self.fields: dict[str, Field] = fields
+
+    def writable(self, name: str, /, **changed: Field) -> Model:
+        """Return the model of a request: the fields that are not read-only, some changed."""
+        kept = {name: field for name, field in self.fields.items() if not field.read_only}
+        return Model(name, **kept | changed)
 
     def schema(self) -> dict[str, Any]:
-        """The JSON Schema of the object."""
+        """Return the JSON Schema of the object."""
         schema: dict[str, Any] = {
             "type": "object",
             "properties": {name: field.schema() for name, field in self.fields.items()},
@@ -137,8 +177,8 @@ class Model:
             schema["required"] = required
         return schema
 
-    def read(self, value: Any, where: str = "body") -> dict[str, Any]:
-        """The fields that a client may set; a null counts as not sent."""
+    def read(self, value: dict[str, Any], where: str = "body") -> dict[str, Any]:
+        """Return the fields that a client may set. A null counts as not sent."""
         if not isinstance(value, dict):
             raise bad_field(where, "an object is expected.")
         found: dict[str, Any] = {}
@@ -154,16 +194,29 @@ class Model:
         return found
 
 
-def words(text: str) -> tuple[str, ...]:
-    """Return the words that a field allows, from text in which blanks separate them."""
-    return tuple(text.split())
+OWN_ID = Field("id", required=True, read_only=True)
 
 
-def fields(
-    kind: Kind, names: str, *, required: bool = False, read_only: bool = False
-) -> dict[str, Field]:
-    """Return one field of a kind for each of the names, which blanks separate."""
-    return dict.fromkeys(names.split(), Field(kind, required=required, read_only=read_only))
+def fields(kind: Kind, names: str, **rules: Any) -> dict[str, Field]:
+    """Return one field for each of the space-separated names, all with the same rules."""
+    return dict.fromkeys(names.split(), Field(kind, **rules))
+
+
+def choice(allowed: str, **rules: Any) -> Field:
+    """Return a text field that accepts only the space-separated values."""
+    return Field("string", allowed=tuple(allowed.split()), **rules)
+
+
+def object_of(model: Model, **rules: Any) -> Field:
+    """Return a field that holds one object."""
+    return Field("object", model=model, **rules)
+
+
+def array_of(items: Field | Model | Kind, **rules: Any) -> Field:
+    """Return a field that holds an array of items of one sort."""
+    if isinstance(items, Model):
+        items = object_of(items)
+    return Field("array", items=items if isinstance(items, Field) else Field(items), **rules)
 
 
 def check_id_types(field: Field, value: Any, path: str = "#") -> None:
@@ -194,87 +247,8 @@ def check_id_types(field: Field, value: Any, path: str = "#") -> None:
             check_id_types(inner, value.get(name), f"{path}/{name}")
 
 
-def _read_text(field: Field, name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise bad_field(name, "text is expected.")
-    if field.max_length is not None and len(value) > field.max_length:
-        raise bad_field(name, f"at most {field.max_length} characters are accepted.")
-    if field.min_length is not None and len(value.strip()) < field.min_length:
-        raise bad_field(name, "it must not be empty.")
-    if field.pattern is not None and not re.fullmatch(field.pattern, value):
-        raise bad_field(name, f"text of the form {field.pattern} is expected.")
-    if not field.allowed or value in field.allowed:
-        return value
-    known = {allowed.casefold(): allowed for allowed in field.allowed if field.any_case}
-    if value.casefold() not in known:
-        raise bad_field(name, f"one of {', '.join(field.allowed)} is expected.")
-    return known[value.casefold()]
-
-
-def _read_moment(_field: Field, name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise bad_field(name, "a date is expected.")
+def _read_date(name: str, value: str) -> str:
     try:
-        moment = read_stamp(value)
+        return utc_stamp(read_stamp(value))
     except ValueError:
         raise bad_field(name, "an ISO-8601 date and time is expected.") from None
-    return utc_stamp(moment)
-
-
-def _read_number(field: Field, name: str, value: Any) -> float:
-    whole = field.kind == "integer"
-    if whole and isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
-        raise bad_field(name, "a number is expected.")
-    if whole and abs(value) > _LARGEST:
-        raise bad_field(name, "a smaller number is expected.")
-    number = value
-    if field.minimum is not None and number < field.minimum:
-        raise bad_field(name, f"at least {field.minimum} is expected.")
-    if field.maximum is not None and number > field.maximum:
-        raise bad_field(name, f"at most {field.maximum} is expected.")
-    return number if whole else float(number)
-
-
-def _read_boolean(_field: Field, name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise bad_field(name, "true or false is expected.")
-    return value
-
-
-def _read_object(field: Field, name: str, value: Any) -> dict[str, Any]:
-    if field.model is not None:
-        return field.model.read(value, name)
-    if not isinstance(value, dict):
-        raise bad_field(name, "an object is expected.")
-    return value
-
-
-def _read_array(field: Field, name: str, value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise bad_field(name, "an array is expected.")
-    if field.minimum is not None and len(value) < field.minimum:
-        raise bad_field(name, f"at least {field.minimum:g} are expected.")
-    if field.maximum is not None and len(value) > field.maximum:
-        raise bad_field(name, f"at most {field.maximum:g} are expected.")
-    if field.items is None:
-        return value
-    return [field.items.read(name, item) for item in value]
-
-
-def _read_any(_field: Field, _name: str, value: Any) -> Any:
-    return value
-
-
-_READERS = {
-    "string": _read_text,
-    "id": _read_text,
-    "datetime": _read_moment,
-    "integer": _read_number,
-    "number": _read_number,
-    "boolean": _read_boolean,
-    "object": _read_object,
-    "array": _read_array,
-    "any": _read_any,
-}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from ccv2_async.sandbox.fields import Field
+import attrs
+
 from ccv2_async.sandbox.operations import JsonBody
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ccv2_async.sandbox.fields import Model
+    from ccv2_async.sandbox.fields import Field, Model
     from ccv2_async.sandbox.operations import FormBody, Operation, Shape
 
 _MEANINGS = {
@@ -99,27 +100,16 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
         if operation.listed:
             row["description"] = "One id, or several joined by commas."
         found.append({**row, "schema": {"type": "string"}})
-    for name, (field, default) in operation.query.items():
-        schema = Field.schema(_present(field))
-        if default is not None:
-            schema["default"] = default
+    for name, field in operation.query.items():
+        # A parameter is never null, so its schema is that of a required field.
+        schema = attrs.evolve(field, required=True).schema()
+        if field.default is not None:
+            schema["default"] = field.default
         found.append({"name": name, "in": "query", "schema": schema})
     if "limit" in operation.query:
         cursor = {"type": "string", "description": "From next_link; sent without other filters."}
         found.append({"name": "next", "in": "query", "schema": cursor})
     return found
-
-
-def _present(field: Field) -> Field:
-    """The field where it is sent: a parameter is never null."""
-    return Field(
-        field.kind,
-        required=True,
-        allowed=field.allowed,
-        any_case=field.any_case,
-        minimum=field.minimum,
-        maximum=field.maximum,
-    )
 
 
 def _content(body: JsonBody | FormBody) -> dict[str, Any]:

@@ -1,32 +1,56 @@
-"""What an operation of the API is to the sandbox: a row of a table and a handler."""
+"""The registry: what an operation is, how a group of handlers is registered, and pages."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from urllib.parse import parse_qsl, quote, urlencode
 
 import attrs
 
-from ccv2_async.sandbox.fields import Field
+from ccv2_async.sandbox.clock import read_stamp
+from ccv2_async.sandbox.fields import Field, Model, array_of, object_of
+from ccv2_async.sandbox.problems import bad_query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from ccv2_async.sandbox.fields import Model
     from ccv2_async.sandbox.forms import Form
     from ccv2_async.sandbox.world import World
 
+    Handler = Callable[["Call"], Any]
+
 NOTHING: Any = object()
-"""The body of an answer that has none (null is a body)."""
+"""The body of an answer without a body (null is a body)."""
+_OFFSET = "startAt"
+_Row = TypeVar("_Row")
+_Handler = TypeVar("_Handler", bound="Handler")
+
+# The statuses that are documented for operations of one sort; the first is that of success.
+READ = (200, 401, 406, 500)
+READ_ONE = (200, 401, 404, 406, 500)
+DELETE_ONE = (204, 401, 404, 500)
+CREATE = (201, 400, 401, 406, 409, 415, 500)
+CREATE_BELOW = (201, 400, 401, 404, 406, 409, 415, 500)
+UPDATE = (200, 400, 401, 404, 406, 415, 500)
+
+SINCE = Field("datetime")
+FLAG = Field("boolean", default=False)
+
+
+def limit(most: int, default: int) -> Field:
+    """Return a `limit` parameter."""
+    return Field("integer", minimum=1, maximum=most, default=default)
 
 
 @attrs.frozen
 class Answer:
-    """What a handler answers.
+    """An answer that a handler chooses itself.
 
     Attributes:
         status: The HTTP status.
-        body: What goes into the JSON body, `NOTHING` for an empty one.
+        body: The JSON body, `NOTHING` for an empty one.
         headers: Headers besides the usual ones.
     """
 
@@ -42,7 +66,7 @@ class Call:
     Attributes:
         world: The state of the sandbox.
         base_url: The API's root as the client wrote it, ending in `/v2`.
-        path: The path asked for, below the API's root.
+        path: The requested path below the API's root.
         ids: The path's parameters.
         query: The query's parameters, checked, defaults filled in.
         body: The JSON body's fields.
@@ -64,9 +88,18 @@ class Call:
         """Seconds since 1970 on the sandbox's clock."""
         return self.world.clock.time()
 
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port as the client wrote them."""
+        return self.base_url.removesuffix("/v2")
+
     def url(self, path: str) -> str:
-        """The absolute URL of a path below the API's root."""
+        """Return the absolute URL of a path below the API's root."""
         return self.base_url + quote(path)
+
+    def created(self, row: Any) -> Answer:
+        """Return the answer to a POST that made `row`: 201, with its URL in `Location`."""
+        return Answer(201, row, {"Location": self.url(f"{self.path}/{row['id']}")})
 
 
 @attrs.frozen
@@ -75,7 +108,7 @@ class JsonBody:
 
     Attributes:
         field: What it holds.
-        bulk: Whether the limits of bulk activities go for it.
+        bulk: Whether the limits of bulk activities apply to it.
     """
 
     field: Field
@@ -83,14 +116,13 @@ class JsonBody:
 
     @classmethod
     def of(cls, model: Model, *, bulk: bool = False) -> JsonBody:
-        """One object."""
-        return cls(Field("object", required=True, model=model), bulk)
+        """Return a body that is one object."""
+        return cls(object_of(model, required=True), bulk)
 
     @classmethod
-    def array(cls, items: Field, *, exactly: int | None = None) -> JsonBody:
-        """An array, of any length or of exactly so many items."""
-        field = Field("array", required=True, items=items, minimum=exactly, maximum=exactly)
-        return cls(field)
+    def array(cls, items: Field | Model, *, exactly: int | None = None) -> JsonBody:
+        """Return a body that is an array, of any length or of an exact length."""
+        return cls(array_of(items, required=True, minimum=exactly, maximum=exactly))
 
 
 @attrs.frozen
@@ -100,7 +132,7 @@ class FormBody:
     Attributes:
         parts: The text parts.
         content: The name of the part that holds the file.
-        bulk: Whether the limits of bulk activities go for it.
+        bulk: Whether the limits of bulk activities apply to it.
     """
 
     parts: Mapping[str, Field] = attrs.field(eq=False)
@@ -115,15 +147,21 @@ class Shape:
     Attributes:
         form: Which of them; `none` for an empty body.
         model: The objects in it.
-        alternatives: Further JSON Schemas that the answer may follow.
     """
 
     form: str = "none"
     model: Model | None = None
-    alternatives: tuple[str, ...] = ()
 
 
 EMPTY = Shape()
+
+
+def _as_body(body: JsonBody | FormBody | Model | None) -> JsonBody | FormBody | None:
+    return JsonBody.of(body) if isinstance(body, Model) else body
+
+
+def _as_shape(answer: Shape | Model) -> Shape:
+    return Shape("one", answer) if isinstance(answer, Model) else answer
 
 
 @attrs.frozen
@@ -134,25 +172,97 @@ class Operation:
         name: Its name in the OpenAPI document.
         method: The HTTP method.
         path: The path below the API's root, with `{parameters}`.
-        handler: What answers it.
-        codes: The statuses that are documented for it.
-        answer: What a successful answer holds.
+        handler: The function that carries it out. It returns an `Answer`, or only the body of a
+            successful one; None for an empty body.
+        codes: The statuses that are documented for it, that of success first.
+        answer: What a successful answer holds; a model stands for one object.
         query: The query parameters it reads.
-        body: What it takes.
+        body: What it takes; a model stands for a JSON object.
         listed: Whether its path parameter may hold several ids, joined by commas.
     """
 
     name: str
     method: str
     path: str
-    handler: Callable[[Call], Answer] = attrs.field(eq=False)
+    handler: Handler = attrs.field(eq=False)
     codes: tuple[int, ...]
-    answer: Shape = EMPTY
-    query: Mapping[str, tuple[Field, Any]] = attrs.field(factory=dict, eq=False)
-    body: JsonBody | FormBody | None = None
+    answer: Shape = attrs.field(default=EMPTY, converter=_as_shape)
+    query: Mapping[str, Field] = attrs.field(factory=dict, eq=False)
+    body: JsonBody | FormBody | None = attrs.field(default=None, converter=_as_body)
     listed: bool = False
 
     @property
     def area(self) -> str:
         """The first word of its path."""
         return self.path.split("/")[1]
+
+    def run(self, call: Call) -> Answer:
+        """Carry it out and return the answer."""
+        found = self.handler(call)
+        if isinstance(found, Answer):
+            return found
+        return Answer(self.codes[0], NOTHING if found is None else found)
+
+
+class Operations(list[Operation]):
+    """The operations of one group, in the order in which their paths are matched."""
+
+    def add(
+        self, method: str, path: str, codes: tuple[int, ...], answer: Any = EMPTY, **more: Any
+    ) -> Callable[[_Handler], _Handler]:
+        """Return a decorator that registers a handler as the operation of its name."""
+
+        def register(handler: _Handler) -> _Handler:
+            name = handler.__name__
+            self.append(Operation(name, method, path, handler, codes, answer, **more))
+            return handler
+
+        return register
+
+
+class _Modified(Protocol):
+    modified: float
+
+
+_Dated = TypeVar("_Dated", bound=_Modified)
+
+
+def modified_since(call: Call, rows: Iterable[_Dated]) -> list[_Dated]:
+    """Return the rows that were modified at or after the time in the query."""
+    since = call.query["modified_since"]
+    after = float("-inf") if since is None else read_stamp(since)
+    return [row for row in rows if row.modified >= after]
+
+
+def page(call: Call, rows: Sequence[_Row], shown: Callable[[_Row], Any]) -> dict[str, Any]:
+    """Return one page of `rows` from the call's cursor on, each row as `shown` writes it.
+
+    `next_link` is a path without the key.
+    """
+    start = call.cursor or 0
+    end = start + call.query["limit"]
+    pagination: dict[str, str] = {}
+    if end < len(rows):
+        pagination["next_link"] = f"/v2{call.path}?next={write_cursor(end, call.query)}"
+    results = [shown(row) for row in rows[start:end]]
+    return {"meta": {"pagination": pagination}, "results": results}
+
+
+def write_cursor(offset: int, query: Mapping[str, Any]) -> str:
+    """Return offset and filters as base64url without padding, as the service's cursors are."""
+    filters = {name: value for name, value in query.items() if value is not None}
+    text = urlencode({_OFFSET: offset, **filters})
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: str) -> tuple[int, dict[str, str]]:
+    """Return the offset and the filters of a cursor, or raise a 400."""
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        filters = dict(parse_qsl(raw.decode("ascii"), keep_blank_values=True))
+        offset = int(filters.pop(_OFFSET))
+    except (binascii.Error, ValueError, KeyError):
+        offset = -1
+    if offset < 0:
+        raise bad_query("next", "the sandbox did not issue this cursor.")
+    return offset, filters

@@ -1,4 +1,4 @@
-"""Refusals, as the service words them: an array of error_key and error_message.
+"""Refusals, as the service writes them: an array of error_key and error_message.
 
 Of the keys, the `mashery.*` ones, `http.status.authentication.invalid_token`,
 `http.status.bad_request`, `json.email.invalid` and `json.field.lists.value.invalid` are the
@@ -6,6 +6,13 @@ service's own; its full list is not published, so the others follow the same fam
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_T = TypeVar("_T")
 
 _STATUS_KEYS = {
     400: "http.status.bad_request",
@@ -29,7 +36,7 @@ class Refusal(Exception):  # noqa: N818 - an answer on its way out, not a fault 
         status: The HTTP status.
         message: The error message.
         key: The error key; by default the one that goes with the status.
-        headers: Headers that the answer carries besides.
+        headers: Headers besides the usual ones.
     """
 
     def __init__(
@@ -51,20 +58,27 @@ class Refusal(Exception):  # noqa: N818 - an answer on its way out, not a fault 
 
 
 def missing(what: str) -> Refusal:
-    """404: there is no such thing."""
+    """Return a 404: there is no such thing."""
     return Refusal(404, f"{what} was not found.")
 
 
+def lookup(rows: Mapping[str, _T], row_id: str, what: str) -> _T:
+    """Return the row with this id, or raise a 404."""
+    if row_id not in rows:
+        raise missing(f"{what} {row_id}")
+    return rows[row_id]
+
+
 def bad_field(name: str, message: str) -> Refusal:
-    """400: a field of the body has a value that is not accepted."""
+    """Return a 400: a field of the body has a value that is not accepted."""
     return Refusal(400, f"{name}: {message}", f"json.field.{name}.value.invalid")
 
 
 def absent_field(name: str) -> Refusal:
-    """400: a field that has to be sent is not there."""
+    """Return a 400: a required field is missing."""
     return Refusal(400, f"{name} is required.", f"json.field.{name}.missing")
 
 
 def bad_query(name: str, message: str) -> Refusal:
-    """400: a query parameter has a value that is not accepted."""
+    """Return a 400: a query parameter has a value that is not accepted."""
     return Refusal(400, f"{name}: {message}", f"query.param.{name}.invalid")

@@ -17,8 +17,8 @@ from ccv2_async.polling.poller import Poller
 from ccv2_async.resources.base import Resource
 from ccv2_async.resources.listing import Listing
 from ccv2_async.sandbox import Sandbox
+from ccv2_async.sandbox.app import OPERATIONS as SERVED
 from ccv2_async.sandbox.settings import GROUPS
-from ccv2_async.sandbox.table import OPERATIONS as SERVED
 from ccv2_async.transport.calls.retry import Effect
 from tests.contract.ear import Ear
 from tests.contract.losses import lost

@@ -11,9 +11,9 @@ import pytest
 
 from ccv2_async import errors, models
 from ccv2_async.models.hooks import is_id, read_only_fields
+from ccv2_async.sandbox.app import OPERATIONS as SERVED
 from ccv2_async.sandbox.openapi import _models
 from ccv2_async.sandbox.operations import JsonBody
-from ccv2_async.sandbox.table import OPERATIONS as SERVED
 from ccv2_async.transport.files.body import BytesBody
 from tests.contract import samples
 from tests.contract.ear import Ear

@@ -8,8 +8,8 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 
 from ccv2_async.sandbox import Sandbox
+from ccv2_async.sandbox.app import OPERATIONS
 from ccv2_async.sandbox.openapi import openapi_document
-from ccv2_async.sandbox.table import OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ccv2_async.sandbox.clock import offset_stamp, read_stamp, utc_stamp
 from ccv2_async.sandbox.fields import Field, Model, check_id_types
-from ccv2_async.sandbox.paging import read_cursor, write_cursor
+from ccv2_async.sandbox.operations import read_cursor, write_cursor
 from ccv2_async.sandbox.problems import Refusal
 
 if TYPE_CHECKING:
@@ -53,15 +53,13 @@ def test_dates_are_parsed_in_the_forms_that_clients_send(text: str, moment: floa
     ],
 )
 def test_an_id_that_is_not_text_is_refused_with_its_path(body: Any, path: str) -> None:
-    listed = Field("object", model=Model("Ref", {"id": Field("id", required=True)}))
+    listed = Field("object", model=Model("Ref", id=Field("id", required=True)))
     model = Model(
         "Whole",
-        {
-            "id": Field("id"),
-            "list_id": Field("id", read_only=True),
-            "lists": Field("array", items=listed),
-            "fee_ids": Field("array", items=Field("id")),
-        },
+        id=Field("id"),
+        list_id=Field("id", read_only=True),
+        lists=Field("array", items=listed),
+        fee_ids=Field("array", items=Field("id")),
     )
     field = Field("object", model=model)
     with pytest.raises(Refusal) as caught:
@@ -129,11 +127,9 @@ def test_invalid_values_are_refused_by_name(field: Field, value: Any) -> None:
 def test_a_schema_accepts_only_writable_fields() -> None:
     model = Model(
         "Thing",
-        {
-            "id": Field("id", read_only=True),
-            "name": Field("string", required=True),
-            "date": Field("datetime"),
-        },
+        id=Field("id", read_only=True),
+        name=Field("string", required=True),
+        date=Field("datetime"),
     )
     sent = {"id": [], "name": "x", "date": "", "unknown": 1}
     assert model.read(sent) == {"name": "x"}

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from ccv2_async.sandbox.app import OPERATIONS
 from ccv2_async.sandbox.openapi import openapi_document
-from ccv2_async.sandbox.table import OPERATIONS
 
 if TYPE_CHECKING:
     import httpx

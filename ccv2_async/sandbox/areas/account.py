@@ -4,49 +4,82 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ccv2_async.sandbox.areas.rows import READ
-from ccv2_async.sandbox.fields import Field
-from ccv2_async.sandbox.operations import Answer, JsonBody, Operation, Shape
+from ccv2_async.sandbox.fields import Field, Model, array_of, choice, fields
+from ccv2_async.sandbox.operations import READ, Answer, JsonBody, Operations, Shape
 from ccv2_async.sandbox.problems import Refusal, absent_field
-from ccv2_async.sandbox.schemas import account as schemas
-from ccv2_async.sandbox.state.contacts import address_problem, is_address
+from ccv2_async.sandbox.state.contacts import check_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ccv2_async.sandbox.operations import Call
 
+OPERATIONS = Operations()
+ACCOUNT_ADDRESS = Model(
+    "AccountAddress",
+    **fields("string", "line1 line2 line3 city state_code state postal_code country_code"),
+)
+ACCOUNT_INFO = Model(
+    "AccountInfo",
+    **fields("string", "website organization_name time_zone first_name last_name email phone"),
+    **fields("string", "company_logo country_code state_code"),
+    organization_addresses=array_of(ACCOUNT_ADDRESS),
+)
+VERIFIED_EMAIL_ADDRESS = Model(
+    "VerifiedEmailAddress",
+    email_address=Field("string", required=True),
+    status=Field("string", read_only=True),
+)
+_ADDRESSES = Shape("array", VERIFIED_EMAIL_ADDRESS)
 
-def info_get(call: Call) -> Answer:
+
+@OPERATIONS.add("GET", "/account/info", READ, ACCOUNT_INFO)
+def account_info_get(call: Call) -> dict[str, Any]:
     """Return the account."""
-    return Answer(200, call.world.account.info)
+    return call.world.account.info
 
 
-def info_update(call: Call) -> Answer:
+@OPERATIONS.add(
+    "PUT", "/account/info", (200, 400, 401, 406, 415, 500), ACCOUNT_INFO, body=ACCOUNT_INFO
+)
+def account_info_update(call: Call) -> dict[str, Any]:
     """Update the account. Addresses replace the stored ones."""
     for address in call.body.get("organization_addresses", []):
         if not address.get("line1"):
             raise absent_field("line1")
     call.world.account.info.update(call.body)
-    return Answer(200, call.world.account.info)
+    return call.world.account.info
 
 
 def _show(addresses: Mapping[str, str]) -> list[dict[str, Any]]:
     return [{"email_address": email, "status": status} for email, status in addresses.items()]
 
 
-def verified_list(call: Call) -> Answer:
+@OPERATIONS.add(
+    "GET",
+    "/account/verifiedemailaddresses",
+    (200, 400, 401, 406, 500),
+    _ADDRESSES,
+    query={"status": choice("ALL CONFIRMED UNCONFIRMED", default="ALL")},
+)
+def verified_emails_list(call: Call) -> list[dict[str, Any]]:
     """List the addresses of the account."""
     wanted = call.query["status"]
     rows = _show(call.world.account.addresses)
-    return Answer(200, [row for row in rows if wanted in ("ALL", row["status"])])
+    return [row for row in rows if wanted in ("ALL", row["status"])]
 
 
-def verified_create(call: Call) -> Answer:
+@OPERATIONS.add(
+    "POST",
+    "/account/verifiedemailaddresses",
+    (201, 200, 400, 401, 405, 406, 409, 500),
+    _ADDRESSES,
+    body=JsonBody.array(VERIFIED_EMAIL_ADDRESS.writable("VerifiedEmailAddressWrite"), exactly=1),
+)
+def verified_email_create(call: Call) -> Answer:
     """Add an address. An unconfirmed one gets another mail."""
     email = call.body[0]["email_address"]
-    if not is_address(email):
-        raise address_problem(email)
+    check_address(email)
     addresses = call.world.account.addresses
     known = {stored.casefold(): stored for stored in addresses}
     stored = known.get(email.casefold())
@@ -56,41 +89,3 @@ def verified_create(call: Call) -> Answer:
     if addresses[stored] == "CONFIRMED":
         raise Refusal(409, f"{email} is confirmed already.")
     return Answer(200, _show({stored: "UNCONFIRMED"}))
-
-
-_INFO = Shape("one", schemas.ACCOUNT_INFO)
-_ADDRESSES = Shape("array", schemas.VERIFIED_EMAIL_ADDRESS)
-_STATUS = (Field("string", allowed=("ALL", "CONFIRMED", "UNCONFIRMED")), "ALL")
-
-OPERATIONS = (
-    Operation("account_info_get", "GET", "/account/info", info_get, READ, _INFO),
-    Operation(
-        "account_info_update",
-        "PUT",
-        "/account/info",
-        info_update,
-        (200, 400, 401, 406, 415, 500),
-        _INFO,
-        body=JsonBody.of(schemas.ACCOUNT_INFO),
-    ),
-    Operation(
-        "verified_emails_list",
-        "GET",
-        "/account/verifiedemailaddresses",
-        verified_list,
-        (200, 400, 401, 406, 500),
-        _ADDRESSES,
-        query={"status": _STATUS},
-    ),
-    Operation(
-        "verified_email_create",
-        "POST",
-        "/account/verifiedemailaddresses",
-        verified_create,
-        (200, 201, 400, 401, 405, 406, 409, 500),
-        _ADDRESSES,
-        body=JsonBody.array(
-            Field("object", required=True, model=schemas.VERIFIED_EMAIL_ADDRESS_WRITE), exactly=1
-        ),
-    ),
-)

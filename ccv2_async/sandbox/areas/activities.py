@@ -9,13 +9,19 @@ from starlette.routing import Route
 
 from ccv2_async.sandbox import jobs
 from ccv2_async.sandbox.clock import utc_stamp
-from ccv2_async.sandbox.columns import EMAIL, column_name
-from ccv2_async.sandbox.fields import Field
-from ccv2_async.sandbox.operations import Answer, FormBody, JsonBody, Operation, Shape
+from ccv2_async.sandbox.fields import Field, Model, array_of, choice, fields
+from ccv2_async.sandbox.jobs import EMAIL, column_name
+from ccv2_async.sandbox.operations import (
+    FLAG,
+    Answer,
+    FormBody,
+    JsonBody,
+    Operations,
+    Shape,
+)
 from ccv2_async.sandbox.problems import absent_field, bad_field, missing
-from ccv2_async.sandbox.schemas import activities as schemas
 from ccv2_async.sandbox.state.activities import ADD, CLEAR, EXPORT, REMOVE, Outcome
-from ccv2_async.sandbox.state.contacts import address_problem, is_address
+from ccv2_async.sandbox.state.contacts import check_address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -26,9 +32,66 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.state.activities import Activity, RowProblem
     from ccv2_async.sandbox.world import World
 
-_STATUSES = ("UNCONFIRMED", "PENDING", "QUEUED", "RUNNING", "COMPLETE", "ERROR")
+OPERATIONS = Operations()
+ACTIVITY_CREATED = Model(
+    "ActivityCreated",
+    id=Field("id", required=True),
+    type=Field("string"),
+    **fields("integer", "error_count contact_count"),
+)
+ACTIVITY = Model(
+    "Activity",
+    id=Field("id", required=True),
+    **fields("string", "type status file_name"),
+    **fields("datetime", "created_date start_date finish_date"),
+    **fields("integer", "contact_count error_count"),
+    **fields("array", "errors warnings"),
+)
+IMPORT_ADDRESS = Model(
+    "ImportAddress",
+    address_type=choice("PERSONAL BUSINESS"),
+    **fields("string", "line1 line2 line3 city state country_code postal_code sub_postal_code"),
+    state_code=Field("string", max_length=50),
+)
+IMPORT_CUSTOM_FIELD = Model("ImportCustomField", **fields("string", "name value", required=True))
+IMPORT_DATA = Model(
+    "ImportData",
+    email_addresses=array_of("string", required=True),
+    **fields("string", "first_name middle_name last_name birthday_month birthday_day"),
+    **fields("string", "anniversary job_title company_name work_phone home_phone"),
+    addresses=array_of(IMPORT_ADDRESS),
+    custom_fields=array_of(IMPORT_CUSTOM_FIELD),
+)
+REMOVAL = Model("Removal", email_addresses=array_of("string", required=True))
+_LISTS = array_of("id", required=True, minimum=1)
+ADD_CONTACTS_REQUEST = Model(
+    "AddContactsRequest",
+    import_data=array_of(IMPORT_DATA, required=True, minimum=1),
+    lists=_LISTS,
+    column_names=array_of("string", required=True),
+)
+REMOVE_CONTACTS_REQUEST = Model(
+    "RemoveContactsRequest",
+    import_data=array_of(REMOVAL, required=True, minimum=1),
+    lists=_LISTS,
+)
+CLEAR_LISTS_REQUEST = Model("ClearListsRequest", lists=_LISTS)
+EXPORT_CONTACTS_REQUEST = Model(
+    "ExportContactsRequest",
+    file_type=choice("CSV", required=True),
+    sort_by=choice("EMAIL_ADDRESS DATE_DESC", required=True),
+    **fields("boolean", "export_date_added export_added_by", required=True),
+    lists=array_of("id", required=True, minimum=1, maximum=1),
+    column_names=array_of("string", required=True, minimum=1),
+)
+
 OPEN_EXPORTS = "/__sandbox__/exports"
 EXPORTS = "/v2/exports"
+_ADD = "/activities/addcontacts"
+_REMOVE = "/activities/removefromlists"
+_CODES = (201, 400, 401, 429, 500)
+_BLANKS = {"blanks_enabled": FLAG}
+_FILE = FormBody(fields("string", "file_name lists", required=True), bulk=True)
 
 
 def _show_problem(call: Call, problem: RowProblem) -> Any:
@@ -53,29 +116,27 @@ def _show(activity: Activity, status: str) -> dict[str, Any]:
     return row
 
 
-def activities_list(call: Call) -> Answer:
+@OPERATIONS.add(
+    "GET",
+    "/activities",
+    (200, 400, 401, 500),
+    Shape("array", ACTIVITY),
+    query={
+        "status": choice("ALL UNCONFIRMED PENDING QUEUED RUNNING COMPLETE ERROR", default="ALL"),
+        "type": Field("string", allowed=(ADD, REMOVE, CLEAR, EXPORT)),
+    },
+)
+def activities_list(call: Call) -> list[dict[str, Any]]:
     """List the last fifty activities, newest first, as a bare array."""
     activities, wanted = call.world.activities, call.query
     rows = [
         _show(activity, activities.look(activity, call.now)) for activity in activities.newest()
     ]
-    chosen = [
+    return [
         row
         for row in rows
         if wanted["status"] in ("ALL", row["status"]) and wanted["type"] in (None, row["type"])
     ]
-    return Answer(200, chosen)
-
-
-def activity_get(call: Call) -> Answer:
-    """Return one activity with its errors."""
-    activity = call.world.activities.activity(call.ids["activityId"])
-    row = _show(activity, call.world.activities.look(activity, call.now))
-    outcome = activity.outcome
-    row["errors"] = [_show_problem(call, problem) for problem in outcome.errors]
-    row["warnings"] = [_show_problem(call, problem) for problem in outcome.warnings]
-    row["file_name"] = activity.file_name if outcome.file_name is None else outcome.file_name
-    return Answer(200, row)
 
 
 def _begin(call: Call, kind: str, file_name: str, work: Callable[[str, float], Outcome]) -> Answer:
@@ -92,15 +153,21 @@ def _form(call: Call) -> tuple[str, list[str], bytes]:
     return texts["file_name"], call.world.contacts.check_lists(names), call.form.content.data
 
 
-def add_contacts(call: Call) -> Answer:
-    """Contacts of a JSON body, to be added to lists."""
+@OPERATIONS.add(
+    "POST",
+    _ADD,
+    (*_CODES, 406, 415),
+    ACTIVITY_CREATED,
+    query=_BLANKS,
+    body=JsonBody.of(ADD_CONTACTS_REQUEST, bulk=True),
+)
+def activity_add_contacts(call: Call) -> Answer:
+    """Add the contacts of a JSON body to lists."""
     body, contacts = call.body, call.world.contacts
     lists, columns = contacts.check_lists(body["lists"]), body["column_names"]
     if columns and EMAIL not in map(column_name, columns):
-        raise bad_field("column_names", "EMAIL has to be among them.")
-    first = body["import_data"][0]["email_addresses"]
-    if len(first) != 1 or not is_address(first[0]):
-        raise address_problem(",".join(first))
+        raise bad_field("column_names", "they must include EMAIL.")
+    check_address(",".join(body["import_data"][0]["email_addresses"]))
     blanks = call.query["blanks_enabled"]
 
     def work(_activity_id: str, now: float) -> Outcome:
@@ -110,8 +177,9 @@ def add_contacts(call: Call) -> Answer:
     return _begin(call, ADD, "", work)
 
 
-def add_contacts_file(call: Call) -> Answer:
-    """Contacts of a file, to be added to lists."""
+@OPERATIONS.add("POST", _ADD, (*_CODES, 415), ACTIVITY_CREATED, query=_BLANKS, body=_FILE)
+def activity_add_contacts_multipart(call: Call) -> Answer:
+    """Add the contacts of a file to lists."""
     file_name, lists, data = _form(call)
     contacts, blanks = call.world.contacts, call.query["blanks_enabled"]
 
@@ -121,8 +189,15 @@ def add_contacts_file(call: Call) -> Answer:
     return _begin(call, ADD, file_name, work)
 
 
-def remove_contacts(call: Call) -> Answer:
-    """Contacts of a JSON body, to be taken off lists."""
+@OPERATIONS.add(
+    "POST",
+    _REMOVE,
+    _CODES,
+    ACTIVITY_CREATED,
+    body=JsonBody.of(REMOVE_CONTACTS_REQUEST, bulk=True),
+)
+def activity_remove_contacts(call: Call) -> Answer:
+    """Remove the contacts of a JSON body from lists."""
     contacts, rows = call.world.contacts, call.body["import_data"]
     lists, most = contacts.check_lists(call.body["lists"]), call.world.settings.job_addresses
     emails = [email for row in rows for email in row["email_addresses"]]
@@ -136,8 +211,9 @@ def remove_contacts(call: Call) -> Answer:
     return _begin(call, REMOVE, "", work)
 
 
-def remove_contacts_file(call: Call) -> Answer:
-    """Contacts of a file, to be taken off lists."""
+@OPERATIONS.add("POST", _REMOVE, (*_CODES, 415), ACTIVITY_CREATED, body=_FILE)
+def activity_remove_contacts_multipart(call: Call) -> Answer:
+    """Remove the contacts of a file from lists."""
     file_name, lists, data = _form(call)
     contacts, most = call.world.contacts, call.world.settings.job_addresses
 
@@ -147,32 +223,49 @@ def remove_contacts_file(call: Call) -> Answer:
     return _begin(call, REMOVE, file_name, work)
 
 
-def clear_lists(call: Call) -> Answer:
-    """Lists, to be emptied."""
+@OPERATIONS.add(
+    "POST", "/activities/clearlists", _CODES, ACTIVITY_CREATED, body=CLEAR_LISTS_REQUEST
+)
+def activity_clear_lists(call: Call) -> Answer:
+    """Remove all contacts from lists."""
     contacts = call.world.contacts
     lists = contacts.check_lists(call.body["lists"])
     return _begin(call, CLEAR, "", lambda _id, now: jobs.clear_lists(contacts, lists, now))
 
 
-def export_contacts(call: Call) -> Answer:
+@OPERATIONS.add(
+    "POST", "/activities/exportcontacts", _CODES, ACTIVITY_CREATED, body=EXPORT_CONTACTS_REQUEST
+)
+def activity_export_contacts(call: Call) -> Answer:
     """Export the contacts of a list to a CSV."""
-    body, world, base_url = call.body, call.world, call.base_url
+    body, world, origin = call.body, call.world, call.origin
     if body["lists"][0].casefold() not in jobs.SYSTEM_LISTS:
         world.contacts.check_lists(body["lists"])
     if EMAIL not in map(column_name, body["column_names"]):
-        raise bad_field("column_names", "the column of the e-mail address has to be among them.")
+        raise bad_field("column_names", "they must include the column of the email address.")
 
     def work(activity_id: str, _now: float) -> Outcome:
         export = jobs.export_contacts(world.contacts, body)
         world.exports[activity_id] = export
-        return Outcome(len(export.members), file_name=_export_link(world, base_url, activity_id))
+        return Outcome(len(export.members), file_name=_export_link(world, origin, activity_id))
 
     return _begin(call, EXPORT, "", work)
 
 
-def _export_link(world: World, base_url: str, activity_id: str) -> str:
+@OPERATIONS.add("GET", "/activities/{activityId}", (200, 400, 401, 404, 500), ACTIVITY)
+def activity_get(call: Call) -> dict[str, Any]:
+    """Return one activity with its errors."""
+    activity = call.world.activities.activity(call.ids["activityId"])
+    row = _show(activity, call.world.activities.look(activity, call.now))
+    outcome = activity.outcome
+    row["errors"] = [_show_problem(call, problem) for problem in outcome.errors]
+    row["warnings"] = [_show_problem(call, problem) for problem in outcome.warnings]
+    row["file_name"] = activity.file_name if outcome.file_name is None else outcome.file_name
+    return row
+
+
+def _export_link(world: World, origin: str, activity_id: str) -> str:
     name = f"{activity_id}.csv"
-    origin = base_url.removesuffix("/v2")
     links = {
         "absolute": f"{origin}{EXPORTS}/{name}",
         "relative": f"{EXPORTS}/{name}",
@@ -183,7 +276,7 @@ def _export_link(world: World, base_url: str, activity_id: str) -> str:
 
 
 def export_routes(world: World) -> list[Route]:
-    """Return the base URL of exports: with credentials, or below the admin path without."""
+    """Return the routes of exports: with credentials, or below the admin path without."""
 
     async def fetch(request: Request) -> StreamingResponse:
         export = world.exports.get(request.path_params["id"])
@@ -197,91 +290,3 @@ def export_routes(world: World) -> list[Route]:
 async def _stream(export: jobs.Export) -> AsyncIterator[bytes]:
     for chunk in export.chunks():
         yield chunk
-
-
-_CREATED = Shape("one", schemas.ACTIVITY_CREATED)
-_CODES = (201, 400, 401, 429, 500)
-_BLANKS = {"blanks_enabled": (Field("boolean"), False)}
-_FILE = FormBody(
-    {"file_name": Field("string", required=True), "lists": Field("string", required=True)},
-    bulk=True,
-)
-
-OPERATIONS = (
-    Operation(
-        "activities_list",
-        "GET",
-        "/activities",
-        activities_list,
-        (200, 400, 401, 500),
-        Shape("array", schemas.ACTIVITY),
-        query={
-            "status": (Field("string", allowed=("ALL", *_STATUSES)), "ALL"),
-            "type": (Field("string", allowed=(ADD, REMOVE, CLEAR, EXPORT)), None),
-        },
-    ),
-    Operation(
-        "activity_add_contacts",
-        "POST",
-        "/activities/addcontacts",
-        add_contacts,
-        (*_CODES, 406, 415),
-        _CREATED,
-        query=_BLANKS,
-        body=JsonBody.of(schemas.ADD_CONTACTS_REQUEST, bulk=True),
-    ),
-    Operation(
-        "activity_add_contacts_multipart",
-        "POST",
-        "/activities/addcontacts",
-        add_contacts_file,
-        (*_CODES, 415),
-        _CREATED,
-        query=_BLANKS,
-        body=_FILE,
-    ),
-    Operation(
-        "activity_remove_contacts",
-        "POST",
-        "/activities/removefromlists",
-        remove_contacts,
-        _CODES,
-        _CREATED,
-        body=JsonBody.of(schemas.REMOVE_CONTACTS_REQUEST, bulk=True),
-    ),
-    Operation(
-        "activity_remove_contacts_multipart",
-        "POST",
-        "/activities/removefromlists",
-        remove_contacts_file,
-        (*_CODES, 415),
-        _CREATED,
-        body=_FILE,
-    ),
-    Operation(
-        "activity_clear_lists",
-        "POST",
-        "/activities/clearlists",
-        clear_lists,
-        _CODES,
-        _CREATED,
-        body=JsonBody.of(schemas.CLEAR_LISTS_REQUEST),
-    ),
-    Operation(
-        "activity_export_contacts",
-        "POST",
-        "/activities/exportcontacts",
-        export_contacts,
-        _CODES,
-        _CREATED,
-        body=JsonBody.of(schemas.EXPORT_CONTACTS_REQUEST),
-    ),
-    Operation(
-        "activity_get",
-        "GET",
-        "/activities/{activityId}",
-        activity_get,
-        (200, 400, 401, 404, 500),
-        Shape("one", schemas.ACTIVITY),
-    ),
-)

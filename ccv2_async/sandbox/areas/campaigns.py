@@ -4,32 +4,99 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ccv2_async.sandbox.areas.rows import (
+from ccv2_async.sandbox.areas.tracking import TRACKING_SUMMARY, tracking_summary
+from ccv2_async.sandbox.clock import read_stamp, utc_stamp
+from ccv2_async.sandbox.fields import OWN_ID, Field, Model, array_of, choice, fields, object_of
+from ccv2_async.sandbox.operations import (
     CREATE,
     CREATE_BELOW,
     DELETE_ONE,
+    FLAG,
     READ,
     READ_ONE,
     SINCE,
     UPDATE,
-    UPDATE_SUMMARY,
+    Operations,
+    Shape,
     limit,
     modified_since,
+    page,
 )
-from ccv2_async.sandbox.areas.tracking import tracking_summary
-from ccv2_async.sandbox.clock import read_stamp, utc_stamp
-from ccv2_async.sandbox.fields import Field
-from ccv2_async.sandbox.operations import Answer, JsonBody, Operation, Shape
-from ccv2_async.sandbox.paging import page
 from ccv2_async.sandbox.problems import Refusal, absent_field
-from ccv2_async.sandbox.schemas import campaigns as schemas
-from ccv2_async.sandbox.state.contacts import address_problem, is_address
-from ccv2_async.sandbox.state.tracking import CLICK
+from ccv2_async.sandbox.state.campaigns import CLICK
+from ccv2_async.sandbox.state.contacts import check_address
 
 if TYPE_CHECKING:
-    from ccv2_async.sandbox.operations import Call
+    from ccv2_async.sandbox.operations import Answer, Call
     from ccv2_async.sandbox.state.campaigns import Campaign
 
+OPERATIONS = Operations()
+MESSAGE_FOOTER = Model(
+    "MessageFooter",
+    **fields("string", "organization_name address_line_1 address_line_2 address_line_3 city"),
+    **fields("string", "state international_state postal_code country forward_email_link_text"),
+    subscribe_link_text=Field("string"),
+    **fields("boolean", "include_forward_email include_subscribe_link"),
+)
+CLICK_THROUGH_DETAIL = Model(
+    "ClickThroughDetail", **fields("string", "url url_uid"), click_count=Field("integer")
+)
+SENT_TO_CONTACT_LIST = Model("SentToContactList", id=Field("id", required=True))
+CAMPAIGN = Model(
+    "Campaign",
+    id=OWN_ID,
+    **fields("string", "name subject"),
+    **fields("string", "status template_type", read_only=True),
+    **fields("string", "from_name from_email reply_to_email email_content text_content"),
+    **fields("string", "email_content_format style_sheet permission_reminder_text"),
+    **fields("string", "view_as_web_page_text view_as_web_page_link_text greeting_name"),
+    **fields("string", "greeting_salutations greeting_string"),
+    **fields("boolean", "is_permission_reminder_enabled is_view_as_webpage_enabled"),
+    message_footer=object_of(MESSAGE_FOOTER),
+    sent_to_contact_lists=array_of(SENT_TO_CONTACT_LIST),
+    tracking_summary=object_of(TRACKING_SUMMARY, read_only=True),
+    click_through_details=array_of(CLICK_THROUGH_DETAIL, read_only=True),
+    permalink_url=Field("string", read_only=True),
+    is_visible_in_ui=Field("boolean"),
+    **fields("datetime", "created_date modified_date last_run_date", read_only=True),
+    **fields("datetime", "last_sent_date next_run_date", read_only=True),
+)
+CAMPAIGN_WRITE = CAMPAIGN.writable(
+    "CampaignWrite",
+    name=Field("string", required=True, min_length=1, max_length=80),
+    subject=Field("string", required=True, min_length=1, max_length=200),
+    from_name=Field("string", required=True, min_length=1, max_length=100),
+    **fields("string", "from_email reply_to_email", required=True, max_length=80),
+    **fields(
+        "string", "email_content text_content", required=True, min_length=1, max_length=930000
+    ),
+    email_content_format=choice("HTML XHTML"),
+    greeting_name=choice("FIRST_NAME LAST_NAME FIRST_AND_LAST_NAME NONE"),
+)
+CAMPAIGN_SUMMARY = Model(
+    "CampaignSummary",
+    id=Field("id", required=True),
+    **fields("string", "name status"),
+    modified_date=Field("datetime"),
+)
+SCHEDULE = Model("Schedule", id=Field("id", required=True), scheduled_date=Field("datetime"))
+SCHEDULE_WRITE = Model("ScheduleWrite", scheduled_date=Field("datetime"))
+TEST_SEND = Model(
+    "TestSend",
+    email_addresses=array_of("string", required=True, minimum=1, maximum=5),
+    format=choice("HTML TEXT HTML_AND_TEXT", required=True),
+    personal_message=Field("string"),
+)
+CAMPAIGN_PREVIEW = Model(
+    "CampaignPreview",
+    **fields("string", "subject from_email reply_to_email preview_email_content"),
+    preview_text_content=Field("string"),
+)
+
+_CAMPAIGNS = "/emailmarketing/campaigns"
+_CAMPAIGN = f"{_CAMPAIGNS}/{{campaignId}}"
+_SCHEDULES = f"{_CAMPAIGN}/schedules"
+_SCHEDULE = f"{_SCHEDULES}/{{scheduleId}}"
 _STATUSES = ("DRAFT", "RUNNING", "SENT", "SCHEDULED", "DELETED")
 _DEFAULTS = {
     "email_content_format": "HTML",
@@ -80,7 +147,22 @@ def _show(call: Call, campaign: Campaign) -> dict[str, Any]:
     }
 
 
-def campaigns_list(call: Call) -> Answer:
+def _campaign(call: Call) -> Campaign:
+    return call.world.campaigns.campaign(call.ids["campaignId"])
+
+
+@OPERATIONS.add(
+    "GET",
+    _CAMPAIGNS,
+    READ,
+    Shape("page", CAMPAIGN_SUMMARY),
+    query={
+        "limit": limit(50, 50),
+        "modified_since": SINCE,
+        "status": Field("string", allowed=("ALL", *_STATUSES), default="ALL"),
+    },
+)
+def campaigns_list(call: Call) -> dict[str, Any]:
     """List campaigns by status. Deleted ones are listed only on request."""
     wanted = call.query["status"]
 
@@ -101,184 +183,96 @@ def campaigns_list(call: Call) -> Answer:
     return page(call, sorted(rows, key=_order), shown)
 
 
+@OPERATIONS.add("POST", _CAMPAIGNS, CREATE, CAMPAIGN, body=CAMPAIGN_WRITE)
 def campaign_create(call: Call) -> Answer:
     """Create a draft."""
-    made = call.world.campaigns.create(call.body, call.now)
-    location = call.url(f"/emailmarketing/campaigns/{made.id}")
-    return Answer(201, _show(call, made), {"Location": location})
+    return call.created(_show(call, call.world.campaigns.create(call.body, call.now)))
 
 
-def campaign_get(call: Call) -> Answer:
+@OPERATIONS.add("GET", _CAMPAIGN, READ_ONE, CAMPAIGN, query={"updateSummary": FLAG})
+def campaign_get(call: Call) -> dict[str, Any]:
     """Return one campaign."""
-    return Answer(200, _show(call, call.world.campaigns.campaign(call.ids["campaignId"])))
+    return _show(call, _campaign(call))
 
 
-def campaign_update(call: Call) -> Answer:
+@OPERATIONS.add("PUT", _CAMPAIGN, (*UPDATE, 409), CAMPAIGN, body=CAMPAIGN_WRITE)
+def campaign_update(call: Call) -> dict[str, Any]:
     """Replace a campaign. Missing fields are erased."""
-    changed = call.world.campaigns.change(call.ids["campaignId"], call.body, call.now)
-    return Answer(200, _show(call, changed))
+    campaigns, campaign_id = call.world.campaigns, call.ids["campaignId"]
+    return _show(call, campaigns.change(campaign_id, call.body, call.now))
 
 
-def campaign_delete(call: Call) -> Answer:
+@OPERATIONS.add("DELETE", _CAMPAIGN, (*DELETE_ONE, 409))
+def campaign_delete(call: Call) -> None:
     """Delete a campaign. It can still be listed by that status."""
     call.world.campaigns.delete(call.ids["campaignId"], call.now)
-    return Answer(204)
 
 
-def campaign_preview(call: Call) -> Answer:
+@OPERATIONS.add("GET", f"{_CAMPAIGN}/preview", (*READ_ONE, 400), CAMPAIGN_PREVIEW)
+def campaign_preview(call: Call) -> dict[str, Any]:
     """Return a campaign as its readers see it."""
-    fields = call.world.campaigns.campaign(call.ids["campaignId"]).fields
-    _refuse_xhtml(fields)
-    body = {
-        "subject": fields["subject"],
-        "from_email": fields["from_email"],
-        "reply_to_email": fields["reply_to_email"],
-        "preview_email_content": fields["email_content"],
-        "preview_text_content": fields["text_content"],
-    }
-    return Answer(200, body)
-
-
-def _refuse_xhtml(fields: dict[str, Any]) -> None:
-    if fields.get("email_content_format") == "XHTML":
+    given = _campaign(call).fields
+    if given.get("email_content_format") == "XHTML":
         raise Refusal(400, "A campaign in XHTML cannot be previewed.")
+    return {
+        **{name: given[name] for name in ("subject", "from_email", "reply_to_email")},
+        "preview_email_content": given["email_content"],
+        "preview_text_content": given["text_content"],
+    }
 
 
-def campaign_test_send(call: Call) -> Answer:
+@OPERATIONS.add("POST", f"{_CAMPAIGN}/tests", UPDATE, TEST_SEND, body=TEST_SEND)
+def campaign_test_send(call: Call) -> dict[str, Any]:
     """Send a campaign to a few addresses as a test."""
-    campaigns, addresses = call.world.campaigns, call.body["email_addresses"]
-    campaigns.campaign(call.ids["campaignId"])
+    campaign, addresses = _campaign(call), call.body["email_addresses"]
     for email in addresses:
-        if not is_address(email):
-            raise address_problem(email)
-    campaigns.test_send(call.ids["campaignId"], addresses, call.now)
-    return Answer(200, call.body)
+        check_address(email)
+    call.world.campaigns.test_send(campaign.id, addresses, call.now)
+    return dict(call.body)
 
 
 def _show_schedule(schedule_id: str, moment: float) -> dict[str, Any]:
     return {"id": schedule_id, "scheduled_date": utc_stamp(moment)}
 
 
-def schedules_list(call: Call) -> Answer:
+@OPERATIONS.add("GET", _SCHEDULES, READ_ONE, Shape("array", SCHEDULE))
+def schedules_list(call: Call) -> list[dict[str, Any]]:
     """List the schedules of a campaign."""
-    schedules = call.world.campaigns.campaign(call.ids["campaignId"]).schedules
-    return Answer(200, [_show_schedule(*row) for row in schedules.items()])
+    return [_show_schedule(*row) for row in _campaign(call).schedules.items()]
 
 
+@OPERATIONS.add("POST", _SCHEDULES, CREATE_BELOW, SCHEDULE, body=SCHEDULE_WRITE)
 def schedule_create(call: Call) -> Answer:
     """Schedule a campaign. Without a date it is sent in the next window."""
     campaigns, campaign_id = call.world.campaigns, call.ids["campaignId"]
     date = call.body.get("scheduled_date")
     at = None if date is None else read_stamp(date)
     schedule_id = campaigns.schedule(campaign_id, at, call.now)
-    row = _show_schedule(schedule_id, campaigns.schedule_of(campaign_id, schedule_id))
-    location = call.url(f"/emailmarketing/campaigns/{campaign_id}/schedules/{schedule_id}")
-    return Answer(201, row, {"Location": location})
+    moment = campaigns.schedule_of(campaign_id, schedule_id)
+    return call.created(_show_schedule(schedule_id, moment))
 
 
-def schedule_get(call: Call) -> Answer:
+@OPERATIONS.add("GET", _SCHEDULE, READ_ONE, SCHEDULE)
+def schedule_get(call: Call) -> dict[str, Any]:
     """Return one schedule."""
     schedule_id = call.ids["scheduleId"]
     moment = call.world.campaigns.schedule_of(call.ids["campaignId"], schedule_id)
-    return Answer(200, _show_schedule(schedule_id, moment))
+    return _show_schedule(schedule_id, moment)
 
 
-def schedule_update(call: Call) -> Answer:
+@OPERATIONS.add("PUT", _SCHEDULE, UPDATE, SCHEDULE, body=SCHEDULE_WRITE)
+def schedule_update(call: Call) -> dict[str, Any]:
     """Change the date of a schedule."""
-    schedule_id, date = call.ids["scheduleId"], call.body.get("scheduled_date")
-    campaigns = call.world.campaigns
-    campaigns.schedule_of(call.ids["campaignId"], schedule_id)
+    campaigns, date = call.world.campaigns, call.body.get("scheduled_date")
+    campaign_id, schedule_id = call.ids["campaignId"], call.ids["scheduleId"]
+    campaigns.schedule_of(campaign_id, schedule_id)
     if date is None:
         raise absent_field("scheduled_date")
-    campaigns.reschedule(call.ids["campaignId"], schedule_id, read_stamp(date), call.now)
+    campaigns.reschedule(campaign_id, schedule_id, read_stamp(date), call.now)
     return schedule_get(call)
 
 
-def schedule_delete(call: Call) -> Answer:
+@OPERATIONS.add("DELETE", _SCHEDULE, DELETE_ONE)
+def schedule_delete(call: Call) -> None:
     """Delete a schedule."""
     call.world.campaigns.unschedule(call.ids["campaignId"], call.ids["scheduleId"])
-    return Answer(204)
-
-
-_CAMPAIGNS = "/emailmarketing/campaigns"
-_CAMPAIGN = f"{_CAMPAIGNS}/{{campaignId}}"
-_SCHEDULE = f"{_CAMPAIGN}/schedules/{{scheduleId}}"
-_ONE = Shape("one", schemas.CAMPAIGN)
-_ONE_SCHEDULE = Shape("one", schemas.SCHEDULE)
-_WRITE = JsonBody.of(schemas.CAMPAIGN_WRITE)
-_WRITE_SCHEDULE = JsonBody.of(schemas.SCHEDULE_WRITE)
-
-OPERATIONS = (
-    Operation(
-        "campaigns_list",
-        "GET",
-        _CAMPAIGNS,
-        campaigns_list,
-        READ,
-        Shape("page", schemas.CAMPAIGN_SUMMARY),
-        query={
-            "limit": limit(50, 50),
-            "modified_since": SINCE,
-            "status": (Field("string", allowed=("ALL", *_STATUSES)), "ALL"),
-        },
-    ),
-    Operation("campaign_create", "POST", _CAMPAIGNS, campaign_create, CREATE, _ONE, body=_WRITE),
-    Operation(
-        "campaign_get",
-        "GET",
-        _CAMPAIGN,
-        campaign_get,
-        READ_ONE,
-        _ONE,
-        query={"updateSummary": UPDATE_SUMMARY},
-    ),
-    Operation(
-        "campaign_update", "PUT", _CAMPAIGN, campaign_update, (*UPDATE, 409), _ONE, body=_WRITE
-    ),
-    Operation("campaign_delete", "DELETE", _CAMPAIGN, campaign_delete, (*DELETE_ONE, 409)),
-    Operation(
-        "campaign_preview",
-        "GET",
-        f"{_CAMPAIGN}/preview",
-        campaign_preview,
-        (*READ_ONE, 400),
-        Shape("one", schemas.CAMPAIGN_PREVIEW),
-    ),
-    Operation(
-        "campaign_test_send",
-        "POST",
-        f"{_CAMPAIGN}/tests",
-        campaign_test_send,
-        UPDATE,
-        Shape("one", schemas.TEST_SEND),
-        body=JsonBody.of(schemas.TEST_SEND),
-    ),
-    Operation(
-        "schedules_list",
-        "GET",
-        f"{_CAMPAIGN}/schedules",
-        schedules_list,
-        READ_ONE,
-        Shape("array", schemas.SCHEDULE),
-    ),
-    Operation(
-        "schedule_create",
-        "POST",
-        f"{_CAMPAIGN}/schedules",
-        schedule_create,
-        CREATE_BELOW,
-        _ONE_SCHEDULE,
-        body=_WRITE_SCHEDULE,
-    ),
-    Operation("schedule_get", "GET", _SCHEDULE, schedule_get, READ_ONE, _ONE_SCHEDULE),
-    Operation(
-        "schedule_update",
-        "PUT",
-        _SCHEDULE,
-        schedule_update,
-        UPDATE,
-        _ONE_SCHEDULE,
-        body=_WRITE_SCHEDULE,
-    ),
-    Operation("schedule_delete", "DELETE", _SCHEDULE, schedule_delete, DELETE_ONE),
-)

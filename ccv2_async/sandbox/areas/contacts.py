@@ -1,52 +1,196 @@
-"""The eight operations of contacts."""
+"""The fourteen operations of contacts and contact lists."""
 
 from __future__ import annotations
 
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from ccv2_async.sandbox.areas.rows import (
+from ccv2_async.sandbox.clock import utc_stamp
+from ccv2_async.sandbox.fields import OWN_ID, Field, Model, array_of, choice, fields
+from ccv2_async.sandbox.operations import (
     CREATE,
     DELETE_ONE,
+    FLAG,
     READ_ONE,
     SINCE,
     UPDATE,
+    Operations,
+    Shape,
     limit,
     modified_since,
+    page,
 )
-from ccv2_async.sandbox.clock import utc_stamp
-from ccv2_async.sandbox.fields import Field
-from ccv2_async.sandbox.operations import Answer, JsonBody, Operation, Shape
-from ccv2_async.sandbox.paging import page
 from ccv2_async.sandbox.problems import Refusal, bad_field
-from ccv2_async.sandbox.schemas import contacts as schemas
-from ccv2_async.sandbox.state.contacts import address_problem, is_address
+from ccv2_async.sandbox.state.contacts import check_address
 
 if TYPE_CHECKING:
-    from ccv2_async.sandbox.operations import Call
-    from ccv2_async.sandbox.state.contacts import Contact
+    from ccv2_async.sandbox.operations import Answer, Call
+    from ccv2_async.sandbox.state.contacts import Contact, ContactList
 
-PAGE_LIMIT = limit(500, 50)
-_TEXTS = (
-    "prefix_name",
-    "first_name",
-    "middle_name",
-    "last_name",
-    "job_title",
-    "department_name",
-    "company_name",
-    "home_phone",
-    "work_phone",
-    "cell_phone",
-    "fax",
+OPERATIONS = Operations()
+_CHANGES = fields("datetime", "created_date modified_date", read_only=True)
+CONTACT_LIST = Model(
+    "ContactList",
+    id=OWN_ID,
+    list_id=Field("id", read_only=True),
+    **fields("string", "name status"),
+    contact_count=Field("integer", read_only=True),
+    **_CHANGES,
 )
+CONTACT_LIST_WRITE = CONTACT_LIST.writable(
+    "ContactListWrite",
+    name=Field("string", required=True, max_length=255),
+    status=choice("ACTIVE HIDDEN REMOVED", required=True),
+)
+CONTACT_LIST_REF = Model(
+    "ContactListRef", id=Field("id", required=True), status=Field("string", read_only=True)
+)
+EMAIL_ADDRESS = Model(
+    "EmailAddress",
+    id=Field("id", read_only=True),
+    email_address=Field("string", required=True),
+    **fields("string", "status confirm_status", read_only=True),
+    opt_in_source=Field("string"),
+    **fields("datetime", "opt_in_date opt_out_date", read_only=True),
+)
+ADDRESS = Model(
+    "Address",
+    id=Field("id", read_only=True),
+    **fields("string", "address_type line1 line2 line3 city state state_code country_code"),
+    **fields("string", "postal_code sub_postal_code"),
+)
+CUSTOM_FIELD = Model(
+    "CustomField",
+    name=Field("string", required=True),
+    label=Field("string", read_only=True),
+    value=Field("string", required=True),
+)
+NOTE = Model("Note", id=Field("id", read_only=True), note=Field("string"), **_CHANGES)
+_TEXTS = fields(
+    "string",
+    "prefix_name first_name middle_name last_name job_title department_name company_name "
+    "home_phone work_phone cell_phone fax",
+)
+CONTACT = Model(
+    "Contact",
+    id=OWN_ID,
+    contact_id=Field("id", read_only=True),
+    status=Field("string", read_only=True),
+    confirmed=Field("boolean", read_only=True),
+    **_TEXTS,
+    addresses=array_of(ADDRESS),
+    email_addresses=array_of(EMAIL_ADDRESS, required=True),
+    lists=array_of(CONTACT_LIST_REF),
+    custom_fields=array_of(CUSTOM_FIELD),
+    notes=array_of(NOTE),
+    source=Field("string", read_only=True),
+    source_details=Field("string"),
+    **_CHANGES,
+    **fields("datetime", "insert_date last_update_date", read_only=True),
+)
+CONTACT_WRITE = Model(
+    "ContactWrite",
+    **fields("string", "prefix_name first_name last_name job_title department_name"),
+    **fields("string", "company_name home_phone work_phone cell_phone fax", max_length=50),
+    addresses=array_of(ADDRESS),
+    email_addresses=array_of(EMAIL_ADDRESS, required=True, minimum=1, maximum=1),
+    lists=array_of(CONTACT_LIST_REF, required=True, minimum=1),
+    custom_fields=array_of(CUSTOM_FIELD, maximum=15),
+    notes=array_of(NOTE),
+    source_details=Field("string"),
+)
+# An id, or an object with one; the SDK that shows the request does not say which.
+LIST_OF_FORM = Field("any", model=CONTACT_LIST_REF)
+SIGNUP_FORM_WRITE = Model(
+    "SignupFormWrite",
+    contact_lists=array_of(LIST_OF_FORM, required=True, minimum=1),
+    **fields("string", "list_name source"),
+)
+SIGNUP_FORM = Model(
+    "SignupForm",
+    contact_lists=Field("array", required=True),
+    **fields("string", "list_name source signup_form_url"),
+)
+
+_LIMIT = limit(500, 50)
 _ACTIONS = ("ACTION_BY_OWNER", "ACTION_BY_VISITOR")
-_STATUSES = ("ACTIVE", "UNCONFIRMED", "OPTOUT", "REMOVED", "NON_SUBSCRIBER")
+_STATUS = choice("ALL ACTIVE UNCONFIRMED OPTOUT REMOVED NON_SUBSCRIBER", default="ALL")
+_ACTION = {"action_by": Field("string", allowed=_ACTIONS, default="ACTION_BY_OWNER")}
 
 
-def show_contact(contact: Contact) -> dict[str, Any]:
-    """Return a contact as the service shows it."""
-    fields = contact.fields
+def _uuid(text: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, text))
+
+
+def _show_list(row: ContactList) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "status": row.status,
+        "created_date": utc_stamp(row.created),
+        "modified_date": utc_stamp(row.modified),
+        "contact_count": len(row.members),
+    }
+
+
+@OPERATIONS.add(
+    "GET",
+    "/lists",
+    READ_ONE,
+    Shape("array", CONTACT_LIST),
+    query={"modified_since": SINCE, "include_list_id": FLAG},
+)
+def lists_list(call: Call) -> list[dict[str, Any]]:
+    """All lists, as a bare array."""
+    rows = modified_since(call, call.world.contacts.lists.values())
+    shown = [_show_list(row) for row in rows]
+    if call.query["include_list_id"]:
+        for row in shown:
+            row["list_id"] = _uuid(f"list:{row['id']}")
+    return shown
+
+
+@OPERATIONS.add("POST", "/lists", CREATE, CONTACT_LIST, body=CONTACT_LIST_WRITE)
+def list_create(call: Call) -> Answer:
+    """Create a list."""
+    made = call.world.contacts.create_list(call.body["name"], call.body["status"], call.now)
+    return call.created(_show_list(made))
+
+
+@OPERATIONS.add("GET", "/lists/{listId}", READ_ONE, CONTACT_LIST)
+def list_get(call: Call) -> dict[str, Any]:
+    """Return one list."""
+    return _show_list(call.world.contacts.contact_list(call.ids["listId"]))
+
+
+@OPERATIONS.add("PUT", "/lists/{listId}", (*UPDATE, 409), CONTACT_LIST, body=CONTACT_LIST_WRITE)
+def list_update(call: Call) -> dict[str, Any]:
+    """Change the name and status of a list."""
+    name, status = call.body["name"], call.body["status"]
+    return _show_list(call.world.contacts.change_list(call.ids["listId"], name, status, call.now))
+
+
+@OPERATIONS.add("DELETE", "/lists/{listId}", DELETE_ONE)
+def list_delete(call: Call) -> None:
+    """Delete a list. Its contacts remain."""
+    call.world.contacts.delete_list(call.ids["listId"], call.now)
+
+
+@OPERATIONS.add(
+    "GET",
+    "/lists/{listId}/contacts",
+    READ_ONE,
+    Shape("page", CONTACT),
+    query={"limit": _LIMIT, "modified_since": SINCE},
+)
+def list_contacts(call: Call) -> dict[str, Any]:
+    """List the contacts of a list."""
+    members = call.world.contacts.members(call.ids["listId"])
+    return page(call, modified_since(call, members), _show)
+
+
+def _show(contact: Contact) -> dict[str, Any]:
+    given = contact.fields
     address = {
         "id": f"e{contact.id}",
         "email_address": contact.email,
@@ -60,28 +204,37 @@ def show_contact(contact: Contact) -> dict[str, Any]:
         "id": contact.id,
         "status": contact.status,
         "confirmed": False,
-        **{name: fields.get(name, "") for name in _TEXTS},
+        **{name: given.get(name, "") for name in _TEXTS},
         "addresses": [
-            {"id": _address_id(contact, row), **row} for row in fields.get("addresses", [])
+            # A contact has one postal address of each type.
+            {"id": _uuid(f"contact:{contact.id}:address:{row.get('address_type', '')}"), **row}
+            for row in given.get("addresses", [])
         ],
         "email_addresses": [address],
         "lists": [{"id": list_id, "status": "ACTIVE"} for list_id in contact.lists],
-        "custom_fields": [{"label": row["name"], **row} for row in fields.get("custom_fields", [])],
-        "notes": fields.get("notes", []),
+        "custom_fields": [{"label": row["name"], **row} for row in given.get("custom_fields", [])],
+        "notes": given.get("notes", []),
         "source": contact.source,
-        "source_details": fields.get("source_details", ""),
+        "source_details": given.get("source_details", ""),
         "created_date": utc_stamp(contact.created),
         "modified_date": utc_stamp(contact.modified),
     }
 
 
-def _address_id(contact: Contact, address: dict[str, Any]) -> str:
-    """Return the id of a postal address: a contact has one of each type."""
-    kind = address.get("address_type", "")
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"contact:{contact.id}:address:{kind}"))
-
-
-def contacts_list(call: Call) -> Answer:
+@OPERATIONS.add(
+    "GET",
+    "/contacts",
+    READ_ONE,
+    Shape("page", CONTACT),
+    query={
+        "email": Field("string"),
+        "limit": _LIMIT,
+        "modified_since": SINCE,
+        "status": _STATUS,
+        "include_contact_id": FLAG,
+    },
+)
+def contacts_list(call: Call) -> dict[str, Any]:
     """Contacts, all or those that the query chooses."""
     contacts, query = call.world.contacts, call.query
     if query["email"] is not None:
@@ -91,22 +244,19 @@ def contacts_list(call: Call) -> Answer:
         rows = list(contacts.contacts.values())
     status = query["status"]
     rows = [row for row in modified_since(call, rows) if status in ("ALL", row.status)]
-    if not query["include_contact_id"]:
-        return page(call, rows, show_contact)
 
-    def with_id(row: Contact) -> dict[str, Any]:
-        contact_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"contact:{row.id}"))
-        return {**show_contact(row), "contact_id": contact_id}
+    def shown(row: Contact) -> dict[str, Any]:
+        extra = {"contact_id": _uuid(f"contact:{row.id}")} if query["include_contact_id"] else {}
+        return {**_show(row), **extra}
 
-    return page(call, rows, with_id)
+    return page(call, rows, shown)
 
 
 def _checked(call: Call) -> tuple[str, list[str], dict[str, Any]]:
     body: dict[str, Any] = dict(call.body)
     addresses = body.pop("email_addresses")
     email = addresses[0]["email_address"]
-    if not is_address(email):
-        raise address_problem(email)
+    check_address(email)
     lists = call.world.contacts.check_lists(row["id"] for row in body.pop("lists"))
     kinds = [row.get("address_type") for row in body.get("addresses", [])]
     if len(kinds) > len(set(kinds)):
@@ -121,147 +271,83 @@ def _checked(call: Call) -> tuple[str, list[str], dict[str, Any]]:
     return email, lists, body
 
 
-def _set_fields(contact: Contact, fields: dict[str, Any], now: float) -> None:
+def _set_fields(contact: Contact, given: dict[str, Any], now: float) -> None:
     """Set what a client writes; a note that was there already keeps its id and its dates."""
     before = {note["note"]: note for note in contact.fields.get("notes", []) if "note" in note}
     used = {int(note["id"]) for note in before.values()}
-    for note in fields.get("notes", []):
+    for note in given.get("notes", []):
         known = before.pop(note.get("note"), None)
         if known is None:
             used.add(max(used, default=0) + 1)
             stamp = utc_stamp(now)
             known = {"id": str(max(used)), "created_date": stamp, "modified_date": stamp}
         note |= {name: known[name] for name in ("id", "created_date", "modified_date")}
-    contact.fields = fields
+    contact.fields = given
 
 
+@OPERATIONS.add("POST", "/contacts", CREATE, CONTACT, query=_ACTION, body=CONTACT_WRITE)
 def contact_create(call: Call) -> Answer:
     """Create a contact, or bring back one that was removed or had opted out."""
-    email, lists, fields = _checked(call)
+    email, lists, given = _checked(call)
     contacts = call.world.contacts
     stored = contacts.by_email(email)
     if stored is not None and stored.status == "ACTIVE":
-        raise Refusal(409, f"A contact with the address {email} is there already.")
+        raise Refusal(409, f"A contact with the address {email} exists already.")
     contact = contacts.add(email, "API", call.query["action_by"], call.now)
-    _set_fields(contact, fields, call.now)
+    _set_fields(contact, given, call.now)
     contacts.join(contact, lists, call.now)
-    location = call.url(f"/contacts/{contact.id}")
-    return Answer(201, show_contact(contact), {"Location": location})
+    return call.created(_show(contact))
 
 
-def contact_get(call: Call) -> Answer:
+def _contact(call: Call) -> Contact:
+    return call.world.contacts.contact(call.ids["contactId"])
+
+
+@OPERATIONS.add("GET", "/contacts/{contactId}", READ_ONE, CONTACT)
+def contact_get(call: Call) -> dict[str, Any]:
     """Return one contact."""
-    return Answer(200, show_contact(call.world.contacts.contact(call.ids["contactId"])))
+    return _show(_contact(call))
 
 
-def contact_update(call: Call) -> Answer:
+@OPERATIONS.add("PUT", "/contacts/{contactId}", UPDATE, CONTACT, query=_ACTION, body=CONTACT_WRITE)
+def contact_update(call: Call) -> dict[str, Any]:
     """Replace a contact. Missing fields are erased."""
-    contacts = call.world.contacts
-    contact = contacts.contact(call.ids["contactId"])
-    email, lists, fields = _checked(call)
+    contacts, contact = call.world.contacts, _contact(call)
+    email, lists, given = _checked(call)
     contacts.readdress(contact, email)
     contacts.add(email, contact.source, call.query["action_by"], call.now)
-    _set_fields(contact, fields, call.now)
+    _set_fields(contact, given, call.now)
     contacts.join(contact, lists, call.now)
     contacts.leave(contact, [old for old in contact.lists if old not in lists], call.now)
-    return Answer(200, show_contact(contact))
+    return _show(contact)
 
 
-def contact_optout(call: Call) -> Answer:
+@OPERATIONS.add("DELETE", "/contacts/{contactId}", DELETE_ONE)
+def contact_optout(call: Call) -> None:
     """Unsubscribe a contact. It is not deleted."""
-    contacts = call.world.contacts
-    contacts.opt_out(contacts.contact(call.ids["contactId"]), call.now)
-    return Answer(204)
+    call.world.contacts.opt_out(_contact(call), call.now)
 
 
-def contact_remove_from_lists(call: Call) -> Answer:
+@OPERATIONS.add("DELETE", "/contacts/{contactId}/lists", DELETE_ONE)
+def contact_remove_from_lists(call: Call) -> None:
     """Remove a contact from all lists."""
-    contacts = call.world.contacts
-    contact = contacts.contact(call.ids["contactId"])
-    contacts.leave(contact, contact.lists, call.now)
-    return Answer(204)
+    contact = _contact(call)
+    call.world.contacts.leave(contact, contact.lists, call.now)
 
 
-def contact_remove_from_list(call: Call) -> Answer:
+@OPERATIONS.add("DELETE", "/contacts/{contactId}/lists/{listId}", DELETE_ONE)
+def contact_remove_from_list(call: Call) -> None:
     """Remove a contact from one list."""
-    contacts = call.world.contacts
-    contact = contacts.contact(call.ids["contactId"])
+    contacts, contact = call.world.contacts, _contact(call)
     contacts.leave(contact, [contacts.contact_list(call.ids["listId"]).id], call.now)
-    return Answer(204)
 
 
-def signup_form_create(call: Call) -> Answer:
+@OPERATIONS.add("POST", "/signupform", (200, 400, 401, 500), SIGNUP_FORM, body=SIGNUP_FORM_WRITE)
+def signup_form_create(call: Call) -> dict[str, Any]:
     """Create a sign-up form for lists."""
     named = [row.get("id") if isinstance(row, dict) else row for row in call.body["contact_lists"]]
     lists = call.world.contacts.check_lists(str(list_id) for list_id in named)
-    origin = call.base_url.removesuffix("/v2")
-    url = f"{origin}/__sandbox__/signup?lists={','.join(lists)}"
-    return Answer(200, {**call.body, "signup_form_url": url})
-
-
-_ONE = Shape("one", schemas.CONTACT)
-_WRITE = JsonBody.of(schemas.CONTACT_WRITE)
-_ACTION = {"action_by": (Field("string", allowed=_ACTIONS), "ACTION_BY_OWNER")}
-
-OPERATIONS = (
-    Operation(
-        "contacts_list",
-        "GET",
-        "/contacts",
-        contacts_list,
-        READ_ONE,
-        Shape("page", schemas.CONTACT),
-        query={
-            "email": (Field("string"), None),
-            "limit": PAGE_LIMIT,
-            "modified_since": SINCE,
-            "status": (Field("string", allowed=("ALL", *_STATUSES)), "ALL"),
-            "include_contact_id": (Field("boolean"), False),
-        },
-    ),
-    Operation(
-        "contact_create",
-        "POST",
-        "/contacts",
-        contact_create,
-        CREATE,
-        _ONE,
-        query=_ACTION,
-        body=_WRITE,
-    ),
-    Operation("contact_get", "GET", "/contacts/{contactId}", contact_get, READ_ONE, _ONE),
-    Operation(
-        "contact_update",
-        "PUT",
-        "/contacts/{contactId}",
-        contact_update,
-        UPDATE,
-        _ONE,
-        query=_ACTION,
-        body=_WRITE,
-    ),
-    Operation("contact_optout", "DELETE", "/contacts/{contactId}", contact_optout, DELETE_ONE),
-    Operation(
-        "contact_remove_from_lists",
-        "DELETE",
-        "/contacts/{contactId}/lists",
-        contact_remove_from_lists,
-        DELETE_ONE,
-    ),
-    Operation(
-        "contact_remove_from_list",
-        "DELETE",
-        "/contacts/{contactId}/lists/{listId}",
-        contact_remove_from_list,
-        DELETE_ONE,
-    ),
-    Operation(
-        "signup_form_create",
-        "POST",
-        "/signupform",
-        signup_form_create,
-        (200, 400, 401, 500),
-        Shape("one", schemas.SIGNUP_FORM),
-        body=JsonBody.of(schemas.SIGNUP_FORM_WRITE),
-    ),
-)
+    return {
+        **call.body,
+        "signup_form_url": f"{call.origin}/__sandbox__/signup?lists={','.join(lists)}",
+    }

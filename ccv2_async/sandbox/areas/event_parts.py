@@ -10,18 +10,92 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ccv2_async.sandbox.areas.rows import CREATE_BELOW, DELETE_ONE, READ_ONE, UPDATE
-from ccv2_async.sandbox.operations import Answer, JsonBody, Operation, Shape
+from ccv2_async.sandbox.fields import OWN_ID, Field, Model, array_of, choice, fields
+from ccv2_async.sandbox.operations import (
+    CREATE_BELOW,
+    DELETE_ONE,
+    READ_ONE,
+    UPDATE,
+    Operation,
+    Operations,
+    Shape,
+)
 from ccv2_async.sandbox.problems import Refusal, absent_field, bad_field
-from ccv2_async.sandbox.schemas import events as schemas
-from ccv2_async.sandbox.state.events import USED, find
+from ccv2_async.sandbox.state.events import USED, find_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ccv2_async.sandbox.fields import Model
-    from ccv2_async.sandbox.operations import Call
+    from ccv2_async.sandbox.operations import Answer, Call
     from ccv2_async.sandbox.state.events import Event, Row
+
+OPERATIONS = Operations()
+FEE = Model(
+    "Fee",
+    id=OWN_ID,
+    **fields("string", "label fee_scope"),
+    **fields("number", "fee early_fee late_fee"),
+    has_restricted_access=Field("boolean"),
+)
+FEE_WRITE = FEE.writable(
+    "FeeWrite",
+    label=Field("string", required=True, max_length=100),
+    fee=Field("number", required=True, minimum=0),
+    **fields("number", "early_fee late_fee", minimum=0),
+    fee_scope=choice("BOTH REGISTRANTS REGISTRANT GUESTS", required=True),
+)
+ITEM_ATTRIBUTE = Model(
+    "ItemAttribute",
+    id=OWN_ID,
+    name=Field("string"),
+    quantity_total=Field("integer"),
+    quantity_available=Field("integer", read_only=True),
+)
+ITEM_ATTRIBUTE_WRITE = ITEM_ATTRIBUTE.writable(
+    "ItemAttributeWrite",
+    name=Field("string", required=True, max_length=100),
+    quantity_total=Field("integer", required=True, minimum=0),
+)
+ITEM = Model(
+    "Item",
+    id=OWN_ID,
+    **fields("string", "name description"),
+    price=Field("number"),
+    **fields("integer", "default_quantity_total per_registrant_limit"),
+    default_quantity_available=Field("integer", read_only=True),
+    show_quantity_available=Field("boolean"),
+    attributes=array_of(ITEM_ATTRIBUTE, read_only=True),
+)
+ITEM_WRITE = ITEM.writable(
+    "ItemWrite",
+    name=Field("string", required=True, max_length=100),
+    description=Field("string", max_length=2048),
+    price=Field("number", required=True, minimum=0),
+    **fields("integer", "default_quantity_total per_registrant_limit", required=True, minimum=0),
+    show_quantity_available=Field("boolean", required=True),
+)
+PROMOCODE = Model(
+    "Promocode",
+    id=OWN_ID,
+    **fields("string", "code_name code_type discount_scope discount_type"),
+    discount_amount=Field("number"),
+    discount_percent=Field("integer"),
+    fee_ids=array_of("id"),
+    is_paused=Field("boolean"),
+    quantity_total=Field("integer"),
+    **fields("integer", "quantity_available quantity_used", read_only=True),
+    status=Field("string", read_only=True),
+)
+PROMOCODE_WRITE = PROMOCODE.writable(
+    "PromocodeWrite",
+    code_name=Field("string", required=True, pattern="[A-Za-z0-9_]{4,12}"),
+    code_type=choice("ACCESS DISCOUNT", required=True),
+    discount_scope=choice("FEE_LIST ORDER_TOTAL"),
+    discount_type=choice("PERCENT AMOUNT"),
+    discount_amount=Field("number", minimum=0.01),
+    discount_percent=Field("integer", minimum=1, maximum=100),
+    quantity_total=Field("integer", minimum=-1),
+)
 
 
 @attrs.frozen
@@ -29,17 +103,17 @@ class Part:
     """One kind of thing that belongs to an event.
 
     Attributes:
-        name: What its operations are called after, in the singular.
-        title: What an error calls it.
-        path: Its collection's path.
+        name: The noun in the names of its operations.
+        title: Its name in errors.
+        path: The path of its collection below the event's.
         parameter: The path parameter with its id.
         key: The field that is unique in its collection.
         model: What an answer shows.
         write: What a request sends.
         rows: Its collection.
-        check: Raises a refusal where the fields that were sent do not go together.
+        check: Raises a refusal where the sent fields do not go together.
         shown: A row with what the service adds to it.
-        keeps_one: Whether the last of a collection has to stay.
+        keeps_one: Whether the last of a collection must stay.
     """
 
     name: str
@@ -54,50 +128,66 @@ class Part:
     shown: Callable[[Row], Row] = dict
     keeps_one: bool = False
 
-    def one(self, call: Call) -> Row:
-        """Return the row that the path names, or raise a 404."""
-        return find(self.rows(call), call.ids[self.parameter], self.title)
+    def list_all(self, call: Call) -> list[Row]:
+        """List the collection."""
+        return [self.shown(row) for row in self.rows(call)]
 
-    def check_fields(self, call: Call, others: list[Row], conflict: int) -> Row:
+    def create(self, call: Call) -> Answer:
+        """Add a row, or raise a 400 or 409."""
+        rows = self.rows(call)
+        given = self._checked(call, rows, 409)
+        row = {"id": call.world.events.new_id(), **given}
+        rows.append(row)
+        return call.created(self.shown(row))
+
+    def get(self, call: Call) -> Row:
+        """Return one row."""
+        return self.shown(self._one(call))
+
+    def update(self, call: Call) -> Row:
+        """Replace a row, or raise a 400."""
+        row = self._one(call)
+        others = [other for other in self.rows(call) if other is not row]
+        given = self._checked(call, others, 400)
+        kept: Row = {name: row[name] for name in ("id", "attributes", USED) if name in row}
+        row.clear()
+        row.update({**given, **kept})
+        return self.shown(row)
+
+    def delete(self, call: Call) -> None:
+        """Delete a row."""
+        row, rows = self._one(call), self.rows(call)
+        if self.keeps_one and len(rows) == 1:
+            raise Refusal(409, f"{self.title} {row['id']} is the only one; one must stay.")
+        rows.remove(row)
+
+    def _one(self, call: Call) -> Row:
+        return find_row(self.rows(call), call.ids[self.parameter], self.title)
+
+    def _checked(self, call: Call, others: list[Row], conflict: int) -> Row:
         """Return the valid fields, or raise a 400, or `conflict` for a key that is taken."""
-        fields: Row = dict(call.body)
-        if not fields[self.key].strip():
+        given: Row = dict(call.body)
+        if not given[self.key].strip():
             raise bad_field(self.key, "it must not be empty.")
-        if any(row[self.key] == fields[self.key] for row in others):
-            raise Refusal(conflict, f"{self.title} {fields[self.key]} is there already.")
-        self.check(call, fields)
-        return fields
+        if any(row[self.key] == given[self.key] for row in others):
+            raise Refusal(conflict, f"{self.title} {given[self.key]} exists already.")
+        self.check(call, given)
+        return given
 
 
 def _event(call: Call) -> Event:
     return call.world.events.event(call.ids["eventId"])
 
 
-def _fees(call: Call) -> list[Row]:
-    return _event(call).fees
-
-
-def _items(call: Call) -> list[Row]:
-    return _event(call).items
-
-
-def _promocodes(call: Call) -> list[Row]:
-    return _event(call).promocodes
-
-
 def _attributes(call: Call) -> list[Row]:
-    item = find(_items(call), call.ids["itemId"], "Item")
+    item = find_row(_event(call).items, call.ids["itemId"], "Item")
     rows: list[Row] = item.setdefault("attributes", [])
     return rows
 
 
-def _shown_fee(row: Row) -> Row:
-    return {"has_restricted_access": False, **row}
-
-
-def _check_item(_call: Call, fields: Row) -> None:
-    if fields["per_registrant_limit"] > fields["default_quantity_total"]:
-        raise bad_field("per_registrant_limit", "it is more than there are.")
+def _check_item(_call: Call, given: Row) -> None:
+    if given["per_registrant_limit"] > given["default_quantity_total"]:
+        raise bad_field("per_registrant_limit", "it must not exceed default_quantity_total.")
 
 
 def _shown_item(row: Row) -> Row:
@@ -115,21 +205,21 @@ def _shown_attribute(row: Row) -> Row:
     return {**row, "quantity_available": row["quantity_total"]}
 
 
-def _check_promocode(call: Call, fields: Row) -> None:
-    fee_ids = fields.get("fee_ids", [])
-    known = {fee["id"] for fee in _fees(call)}
+def _check_promocode(call: Call, given: Row) -> None:
+    fee_ids = given.get("fee_ids", [])
+    known = {fee["id"] for fee in _event(call).fees}
     for fee_id in fee_ids:
         if fee_id not in known:
             raise bad_field("fee_ids", f"the event has no fee {fee_id}.")
-    if fields["code_type"] == "ACCESS":
+    if given["code_type"] == "ACCESS":
         if len(fee_ids) != 1:
             raise bad_field("fee_ids", "an ACCESS code takes exactly one fee.")
         return
-    if "discount_scope" not in fields:
+    if "discount_scope" not in given:
         raise absent_field("discount_scope")
-    if "discount_amount" not in fields and "discount_percent" not in fields:
+    if "discount_amount" not in given and "discount_percent" not in given:
         raise absent_field("discount_amount")
-    if fields["discount_scope"] == "FEE_LIST" and not fee_ids:
+    if given["discount_scope"] == "FEE_LIST" and not fee_ids:
         raise absent_field("fee_ids")
 
 
@@ -138,132 +228,63 @@ def _shown_promocode(row: Row) -> Row:
     paused = row.get("is_paused", False)
     used = row.get(USED, 0)
     left = total if total < 0 else max(0, total - used)
-    status = "PAUSED" if paused else "DEPLETED" if left == 0 else "LIVE"
     return {
         "is_paused": paused,
         "quantity_total": total,
         **{name: value for name, value in row.items() if name != USED},
         "quantity_available": left,
         "quantity_used": used,
-        "status": status,
+        "status": "PAUSED" if paused else "DEPLETED" if left == 0 else "LIVE",
     }
 
 
-def _listed(part: Part) -> Callable[[Call], Answer]:
-    def handler(call: Call) -> Answer:
-        return Answer(200, [part.shown(row) for row in part.rows(call)])
-
-    return handler
-
-
-def _created(part: Part) -> Callable[[Call], Answer]:
-    def handler(call: Call) -> Answer:
-        rows = part.rows(call)
-        row = {"id": call.world.events.new_id(), **part.check_fields(call, rows, 409)}
-        rows.append(row)
-        location = call.url(f"{call.path}/{row['id']}")
-        return Answer(201, part.shown(row), {"Location": location})
-
-    return handler
-
-
-def _got(part: Part) -> Callable[[Call], Answer]:
-    def handler(call: Call) -> Answer:
-        return Answer(200, part.shown(part.one(call)))
-
-    return handler
-
-
-def _updated(part: Part) -> Callable[[Call], Answer]:
-    def handler(call: Call) -> Answer:
-        row = part.one(call)
-        others = [other for other in part.rows(call) if other is not row]
-        fields = part.check_fields(call, others, 400)
-        kept: Row = {name: row[name] for name in ("id", "attributes", USED) if name in row}
-        row.clear()
-        row.update({**fields, **kept})
-        return Answer(200, part.shown(row))
-
-    return handler
-
-
-def _deleted(part: Part) -> Callable[[Call], Answer]:
-    def handler(call: Call) -> Answer:
-        row, rows = part.one(call), part.rows(call)
-        if part.keeps_one and len(rows) == 1:
-            raise Refusal(409, f"{part.title} {row['id']} is the only one, and one has to stay.")
-        rows.remove(row)
-        return Answer(204)
-
-    return handler
-
-
-_EVENT = "/eventspot/events/{eventId}"
 PARTS = (
     Part(
-        "fee",
-        "Fee",
-        f"{_EVENT}/fees",
-        "feeId",
-        "label",
-        schemas.FEE,
-        schemas.FEE_WRITE,
-        _fees,
-        shown=_shown_fee,
+        *("fee", "Fee", "fees", "feeId", "label", FEE, FEE_WRITE),
+        rows=lambda call: _event(call).fees,
+        shown=lambda row: {"has_restricted_access": False, **row},
         keeps_one=True,
     ),
     Part(
-        "item",
-        "Item",
-        f"{_EVENT}/items",
-        "itemId",
-        "name",
-        schemas.ITEM,
-        schemas.ITEM_WRITE,
-        _items,
-        _check_item,
-        _shown_item,
+        *("item", "Item", "items", "itemId", "name", ITEM, ITEM_WRITE),
+        rows=lambda call: _event(call).items,
+        check=_check_item,
+        shown=_shown_item,
     ),
     Part(
-        "item_attribute",
-        "Attribute",
-        f"{_EVENT}/items/{{itemId}}/attributes",
-        "attributeId",
-        "name",
-        schemas.ITEM_ATTRIBUTE,
-        schemas.ITEM_ATTRIBUTE_WRITE,
-        _attributes,
+        *("item_attribute", "Attribute", "items/{itemId}/attributes", "attributeId", "name"),
+        *(ITEM_ATTRIBUTE, ITEM_ATTRIBUTE_WRITE),
+        rows=_attributes,
         shown=_shown_attribute,
     ),
     Part(
-        "promocode",
-        "Promocode",
-        f"{_EVENT}/promocodes",
-        "promocodeId",
-        "code_name",
-        schemas.PROMOCODE,
-        schemas.PROMOCODE_WRITE,
-        _promocodes,
-        _check_promocode,
-        _shown_promocode,
+        *("promocode", "Promocode", "promocodes", "promocodeId", "code_name"),
+        *(PROMOCODE, PROMOCODE_WRITE),
+        rows=lambda call: _event(call).promocodes,
+        check=_check_promocode,
+        shown=_shown_promocode,
     ),
 )
 
 
-def _operations(part: Part) -> tuple[Operation, ...]:
-    one, many = Shape("one", part.model), Shape("array", part.model)
-    write, single = JsonBody.of(part.write), f"{part.path}/{{{part.parameter}}}"
-    name = part.name
+def _add(part: Part) -> None:
+    name, model = part.name, part.model
     deletable = (*DELETE_ONE, 409) if part.keeps_one else DELETE_ONE
-    return (
-        Operation(f"{name}s_list", "GET", part.path, _listed(part), READ_ONE, many),
-        Operation(
-            f"{name}_create", "POST", part.path, _created(part), CREATE_BELOW, one, body=write
-        ),
-        Operation(f"{name}_get", "GET", single, _got(part), READ_ONE, one),
-        Operation(f"{name}_update", "PUT", single, _updated(part), UPDATE, one, body=write),
-        Operation(f"{name}_delete", "DELETE", single, _deleted(part), deletable),
+    many = f"/eventspot/events/{{eventId}}/{part.path}"
+    one = f"{many}/{{{part.parameter}}}"
+    OPERATIONS.extend(
+        (
+            Operation(f"{name}s_list", "GET", many, part.list_all, READ_ONE, Shape("array", model)),
+            Operation(
+                *(f"{name}_create", "POST", many, part.create, CREATE_BELOW, model),
+                body=part.write,
+            ),
+            Operation(f"{name}_get", "GET", one, part.get, READ_ONE, model),
+            Operation(f"{name}_update", "PUT", one, part.update, UPDATE, model, body=part.write),
+            Operation(f"{name}_delete", "DELETE", one, part.delete, deletable),
+        )
     )
 
 
-PART_OPERATIONS = tuple(operation for part in PARTS for operation in _operations(part))
+for _part in PARTS:
+    _add(_part)

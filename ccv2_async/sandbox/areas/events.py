@@ -1,22 +1,187 @@
-"""The twenty-seven operations of events and of what belongs to them."""
+"""The seven operations of events and their registrants."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ccv2_async.sandbox.areas.event_parts import PART_OPERATIONS
-from ccv2_async.sandbox.areas.registrants import REGISTRANT_OPERATIONS
-from ccv2_async.sandbox.areas.rows import CREATE, READ, READ_ONE, UPDATE, limit
 from ccv2_async.sandbox.clock import utc_stamp
-from ccv2_async.sandbox.fields import Field
-from ccv2_async.sandbox.operations import Answer, JsonBody, Operation, Shape
-from ccv2_async.sandbox.paging import page
-from ccv2_async.sandbox.schemas import events as schemas
+from ccv2_async.sandbox.fields import OWN_ID, Field, Model, array_of, choice, fields, object_of
+from ccv2_async.sandbox.operations import (
+    CREATE,
+    READ,
+    READ_ONE,
+    UPDATE,
+    JsonBody,
+    Operations,
+    Shape,
+    limit,
+    page,
+)
+from ccv2_async.sandbox.state.events import USED, find_row
 
 if TYPE_CHECKING:
-    from ccv2_async.sandbox.operations import Call
-    from ccv2_async.sandbox.state.events import Event
+    from ccv2_async.sandbox.operations import Answer, Call
+    from ccv2_async.sandbox.state.events import Event, Row
 
+OPERATIONS = Operations()
+_PLACE = {
+    **fields("string", "line1 line2 line3 city state state_code country country_code postal_code"),
+    **fields("number", "latitude longitude"),
+}
+EVENT_ADDRESS = Model("EventAddress", **_PLACE)
+PAYMENT_ADDRESS = Model("PaymentAddress", **_PLACE)
+EVENT_CONTACT = Model(
+    "EventContact",
+    name=Field("string", required=True),
+    **fields("string", "email_address organization_name phone_number"),
+)
+NOTIFICATION_OPTION = Model(
+    "NotificationOption", notification_type=Field("string"), is_opted_in=Field("boolean")
+)
+ONLINE_MEETING = Model(
+    "OnlineMeeting",
+    **fields("string", "instructions provider_type url"),
+    provider_meeting_id=Field("id"),
+)
+TRACK_INFORMATION = Model(
+    "TrackInformation",
+    **fields("datetime", "early_fee_date late_fee_date registration_limit_date"),
+    guest_display_label=Field("string"),
+    **fields("integer", "guest_limit registration_limit_count"),
+    information_sections=array_of("string"),
+    **fields("boolean", "is_guest_anonymous_enabled is_guest_name_required"),
+    **fields("boolean", "is_registration_closed_manually is_ticketing_link_displayed"),
+)
+EVENT = Model(
+    "Event",
+    id=OWN_ID,
+    **fields("string", "name title"),
+    status=Field("string", read_only=True),
+    **fields("string", "type description location"),
+    **fields("datetime", "start_date end_date"),
+    time_zone_id=Field("string"),
+    time_zone_description=Field("string", read_only=True),
+    address=object_of(EVENT_ADDRESS),
+    contact=object_of(EVENT_CONTACT),
+    currency_type=Field("string"),
+    payment_options=array_of("string"),
+    payable_to=Field("string"),
+    payment_address=object_of(PAYMENT_ADDRESS),
+    **fields("string", "paypal_account_email google_merchant_id google_analytics_key"),
+    online_meeting=object_of(ONLINE_MEETING),
+    notification_options=array_of(NOTIFICATION_OPTION),
+    track_information=object_of(TRACK_INFORMATION),
+    **fields("boolean", "is_virtual_event is_calendar_displayed is_checkin_available"),
+    **fields("boolean", "is_home_page_displayed is_listed_in_external_directory"),
+    **fields("boolean", "is_map_displayed are_registrants_public"),
+    **fields("string", "theme_name twitter_hash_tag meta_data_tags"),
+    **fields("string", "registration_url event_detail_url", read_only=True),
+    total_registered_count=Field("integer", read_only=True),
+    **fields("datetime", "created_date updated_date active_date", read_only=True),
+    **fields("datetime", "cancelled_date deleted_date", read_only=True),
+)
+EVENT_WRITE = EVENT.writable(
+    "EventWrite",
+    **fields("string", "name title", required=True, max_length=100),
+    type=choice(
+        "AUCTION BIRTHDAY BUSINESS_FINANCE_SALES CLASSES_WORKSHOPS COMPETITION_SPORTS "
+        "CONFERENCES_SEMINARS_FORUM CONVENTIONS_TRADESHOWS_EXPOS FESTIVALS_FAIRS "
+        "FOOD_WINE FUNDRAISERS_CHARITIES HOLIDAY INCENTIVE_REWARD_RECOGNITION MOVIES_FILM "
+        "MUSIC_CONCERTS NETWORKING_CLUBS PERFORMING_ARTS OUTDOORS_RECREATION "
+        "RELIGION_SPIRITUALITY SCHOOLS_REUNIONS_ALUMNI PARTIES_SOCIAL_EVENTS_MIXERS "
+        "TRAVEL WEBINAR_TELESEMINAR_TELECLASS WEDDINGS OTHER",
+        required=True,
+    ),
+    **fields("datetime", "start_date end_date", required=True),
+    time_zone_id=Field("string", required=True),
+    contact=object_of(EVENT_CONTACT, required=True),
+    currency_type=choice(
+        "USD CAD AUD CHF CZK DKK EUR GBP HKD HUF ILS JPY MXN NOK NZD PHP PLN SEK SGD THB TWD"
+    ),
+    payment_options=array_of(
+        choice("ONLINE_CREDIT_CARD_PROCESSOR PAYPAL GOOGLE_CHECKOUT CHECK DOOR")
+    ),
+)
+EVENT_SUMMARY = Model(
+    "EventSummary",
+    id=Field("id", required=True),
+    **fields("string", "name title status type location description time_zone_id"),
+    address=object_of(EVENT_ADDRESS),
+    **fields("datetime", "start_date end_date created_date active_date"),
+    is_checkin_available=Field("boolean"),
+    event_detail_url=Field("string"),
+)
+EVENT_STATUS_PATCH = Model(
+    "EventStatusPatch",
+    op=choice("REPLACE", required=True),
+    path=choice("#/status", required=True),
+    value=choice("ACTIVE CANCELLED", required=True),
+)
+REGISTRANT = Model(
+    "Registrant",
+    id=Field("id", required=True),
+    **fields("string", "email first_name last_name"),
+    guest_count=Field("integer"),
+    **fields("string", "attendance_status payment_status registration_status"),
+    **fields("datetime", "registration_date updated_date"),
+    ticket_id=Field("id"),
+)
+REGISTRANT_FIELD = Model(
+    "RegistrantField", **fields("string", "type name label value"), values=array_of("string")
+)
+REGISTRANT_SECTION = Model(
+    "RegistrantSection", label=Field("string"), fields=array_of(REGISTRANT_FIELD)
+)
+GUEST = Model("Guest", guest_id=Field("id"), guest_section=object_of(REGISTRANT_SECTION))
+GUESTS = Model("Guests", guest_count=Field("integer"), guest_info=array_of(GUEST))
+_SALE = {
+    "id": Field("id"),
+    **fields("string", "name type fee_period_type promo_type"),
+    "quantity": Field("integer"),
+    "amount": Field("number"),
+}
+REGISTRANT_FEE = Model("RegistrantFee", **_SALE)
+SALE_ITEM = Model("SaleItem", **_SALE)
+REGISTRANT_ORDER = Model(
+    "RegistrantOrder",
+    order_id=Field("id"),
+    order_date=Field("datetime"),
+    currency_type=Field("string"),
+    total=Field("number"),
+    fees=array_of(REGISTRANT_FEE),
+    items=array_of(SALE_ITEM),
+)
+PROMOCODE_INFO = Model(
+    "PromocodeInfo",
+    **fields("string", "code_name code_type discount_scope discount_type"),
+    discount_amount=Field("number"),
+    **fields("integer", "discount_percent redemption_count"),
+)
+REGISTRANT_PROMOCODE = Model(
+    "RegistrantPromocode",
+    total_discount=Field("number"),
+    promo_code_info=object_of(PROMOCODE_INFO),
+)
+PAYMENT_SUMMARY = Model(
+    "PaymentSummary",
+    **fields("string", "payment_status payment_type"),
+    order=object_of(REGISTRANT_ORDER),
+    promo_code=object_of(REGISTRANT_PROMOCODE),
+)
+REGISTRANT_DETAIL = Model(
+    "RegistrantDetail",
+    id=Field("id", required=True),
+    sections=array_of(REGISTRANT_SECTION),
+    ticket_id=Field("id"),
+    registration_date=Field("datetime"),
+    attendance_status=Field("string"),
+    guests=object_of(GUESTS),
+    payment_summary=object_of(PAYMENT_SUMMARY),
+)
+
+_EVENTS = "/eventspot/events"
+_EVENT = f"{_EVENTS}/{{eventId}}"
+_REGISTRANTS = f"{_EVENT}/registrants"
 _DEFAULTS: dict[str, Any] = {
     "currency_type": "USD",
     "is_virtual_event": False,
@@ -26,23 +191,19 @@ _DEFAULTS: dict[str, Any] = {
     "are_registrants_public": False,
     "theme_name": "Default",
 }
-_SUMMARY = (
-    *("name", "title", "type", "location", "address", "description", "start_date", "end_date"),
-    *("time_zone_id", "is_checkin_available"),
-)
 
 
-def _dates(event: Event) -> dict[str, str]:
+def _event(call: Call) -> Event:
+    return call.world.events.event(call.ids["eventId"])
+
+
+def _show(event: Event) -> dict[str, Any]:
     moments = {
         "created_date": event.created,
         "active_date": event.active,
         "cancelled_date": event.cancelled,
         "updated_date": event.modified,
     }
-    return {name: utc_stamp(moment) for name, moment in moments.items() if moment is not None}
-
-
-def _show(event: Event) -> dict[str, Any]:
     return {
         "id": event.id,
         **_DEFAULTS,
@@ -51,79 +212,132 @@ def _show(event: Event) -> dict[str, Any]:
         "time_zone_description": event.fields["time_zone_id"],
         "registration_url": f"https://events.example.com/register?llr={event.id}",
         "total_registered_count": len(event.registrants),
-        **_dates(event),
+        **{name: utc_stamp(moment) for name, moment in moments.items() if moment is not None},
     }
 
 
 def _show_summary(event: Event) -> dict[str, Any]:
-    fields = {**_DEFAULTS, **event.fields}
-    dates = _dates(event)
+    shown = _show(event)
     return {
-        "id": event.id,
-        "status": event.status,
-        **{name: fields[name] for name in _SUMMARY if name in fields},
-        **{name: dates[name] for name in ("created_date", "active_date") if name in dates},
+        **{name: shown[name] for name in EVENT_SUMMARY.fields if name in shown},
         "event_detail_url": f"https://events.example.com/event?llr={event.id}",
     }
 
 
-def events_list(call: Call) -> Answer:
+@OPERATIONS.add("GET", _EVENTS, READ, Shape("page", EVENT_SUMMARY), query={"limit": limit(50, 50)})
+def events_list(call: Call) -> dict[str, Any]:
     """Summaries of the events, newest first."""
     events = list(call.world.events.events.values())
     return page(call, events[::-1], _show_summary)
 
 
+@OPERATIONS.add("POST", _EVENTS, CREATE, EVENT, body=EVENT_WRITE)
 def event_create(call: Call) -> Answer:
     """Create a draft."""
-    made = call.world.events.create(call.body, call.now)
-    return Answer(201, _show(made), {"Location": call.url(f"/eventspot/events/{made.id}")})
+    return call.created(_show(call.world.events.create(call.body, call.now)))
 
 
-def event_get(call: Call) -> Answer:
+@OPERATIONS.add("GET", _EVENT, READ_ONE, EVENT)
+def event_get(call: Call) -> dict[str, Any]:
     """Return one event without null fields."""
-    return Answer(200, _show(call.world.events.event(call.ids["eventId"])))
+    return _show(_event(call))
 
 
-def event_update(call: Call) -> Answer:
+@OPERATIONS.add("PUT", _EVENT, UPDATE, EVENT, body=EVENT_WRITE)
+def event_update(call: Call) -> dict[str, Any]:
     """Replace an event. Missing fields are erased."""
-    return Answer(200, _show(call.world.events.change(call.ids["eventId"], call.body, call.now)))
+    return _show(call.world.events.change(call.ids["eventId"], call.body, call.now))
 
 
-def event_set_status(call: Call) -> Answer:
+@OPERATIONS.add("PATCH", _EVENT, UPDATE, EVENT, body=JsonBody.array(EVENT_STATUS_PATCH, exactly=1))
+def event_set_status(call: Call) -> dict[str, Any]:
     """Publish or cancel an event."""
     status = call.body[0]["value"]
-    return Answer(200, _show(call.world.events.set_status(call.ids["eventId"], status, call.now)))
+    return _show(call.world.events.set_status(call.ids["eventId"], status, call.now))
 
 
-_EVENTS = "/eventspot/events"
-_EVENT = f"{_EVENTS}/{{eventId}}"
-_ONE = Shape("one", schemas.EVENT)
-_WRITE = JsonBody.of(schemas.EVENT_WRITE)
+def _total(row: Row) -> float:
+    return float(sum(line["amount"] * line["quantity"] for line in [*row["fees"], *row["items"]]))
 
-OPERATIONS = (
-    Operation(
-        "events_list",
-        "GET",
-        _EVENTS,
-        events_list,
-        READ,
-        Shape("page", schemas.EVENT_SUMMARY),
-        query={"limit": limit(50, 50)},
-    ),
-    Operation("event_create", "POST", _EVENTS, event_create, CREATE, _ONE, body=_WRITE),
-    Operation("event_get", "GET", _EVENT, event_get, READ_ONE, _ONE),
-    Operation("event_update", "PUT", _EVENT, event_update, UPDATE, _ONE, body=_WRITE),
-    Operation(
-        "event_set_status",
-        "PATCH",
-        _EVENT,
-        event_set_status,
-        UPDATE,
-        _ONE,
-        body=JsonBody.array(
-            Field("object", required=True, model=schemas.EVENT_STATUS_PATCH), exactly=1
-        ),
-    ),
-    *PART_OPERATIONS,
-    *REGISTRANT_OPERATIONS,
+
+def _show_registrant(row: Row) -> dict[str, Any]:
+    return {
+        **{name: row[name] for name in ("id", "first_name", "last_name", "email", "ticket_id")},
+        "guest_count": len(row["guests"]),
+        "attendance_status": "NOT_ATTENDED",
+        "payment_status": "PENDING" if _total(row) else "NA",
+        "registration_status": "REGISTERED",
+        "registration_date": row["date"],
+        "updated_date": row["date"],
+    }
+
+
+_PERSONAL = {
+    "first_name": ("NAME_FIRST", "First Name"),
+    "last_name": ("NAME_LAST", "Last Name"),
+    "email": ("EMAIL_ADDRESS", "Email Address"),
+}
+
+
+def _personal(row: Row) -> dict[str, Any]:
+    """Return the section about a person, who may be a guest without an address."""
+    shown = [
+        {"type": "single_value", "name": name, "label": label, "value": row[key]}
+        for key, (name, label) in _PERSONAL.items()
+        if key in row
+    ]
+    return {"label": "Personal Information", "fields": shown}
+
+
+def _show_promocode(event: Event, redeemed: Row) -> dict[str, Any]:
+    code = next((row for row in event.promocodes if row["id"] == redeemed["id"]), {})
+    info = {name: code[name] for name in PROMOCODE_INFO.fields if name in code}
+    return {
+        "total_discount": redeemed["total_discount"],
+        "promo_code_info": {**info, "redemption_count": code.get(USED, 0)},
+    }
+
+
+def _show_detail(row: Row, event: Event) -> dict[str, Any]:
+    payment: dict[str, Any] = {
+        "payment_status": "PENDING" if _total(row) else "NA",
+        "payment_type": row["paid"],
+        "order": {
+            "order_id": row["order_id"],
+            "order_date": row["date"],
+            "currency_type": event.fields.get("currency_type", "USD"),
+            "total": _total(row),
+            "fees": row["fees"],
+            "items": row["items"],
+        },
+    }
+    if row["promo_code"] is not None:
+        payment["promo_code"] = _show_promocode(event, row["promo_code"])
+    guests = [
+        {"guest_id": guest["guest_id"], "guest_section": _personal(guest)}
+        for guest in row["guests"]
+    ]
+    return {
+        "id": row["id"],
+        "sections": [_personal(row)],
+        "ticket_id": row["ticket_id"],
+        "registration_date": row["date"],
+        "attendance_status": "NOT_ATTENDED",
+        "guests": {"guest_count": len(guests), "guest_info": guests},
+        "payment_summary": payment,
+    }
+
+
+@OPERATIONS.add(
+    "GET", _REGISTRANTS, READ_ONE, Shape("page", REGISTRANT), query={"limit": limit(500, 50)}
 )
+def registrants_list(call: Call) -> dict[str, Any]:
+    """List the registrants of an event."""
+    return page(call, _event(call).registrants, _show_registrant)
+
+
+@OPERATIONS.add("GET", f"{_REGISTRANTS}/{{registrantId}}", READ_ONE, REGISTRANT_DETAIL)
+def registrant_get(call: Call) -> dict[str, Any]:
+    """Return one registrant with all details."""
+    event = _event(call)
+    return _show_detail(find_row(event.registrants, call.ids["registrantId"], "Registrant"), event)

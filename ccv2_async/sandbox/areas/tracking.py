@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from ccv2_async.sandbox.areas.rows import READ_ONE, SINCE, UPDATE_SUMMARY, limit
 from ccv2_async.sandbox.clock import read_stamp, utc_stamp
-from ccv2_async.sandbox.operations import Answer, Operation, Shape
-from ccv2_async.sandbox.paging import page
+from ccv2_async.sandbox.fields import Field, Model, fields
+from ccv2_async.sandbox.operations import (
+    FLAG,
+    READ_ONE,
+    SINCE,
+    Operation,
+    Operations,
+    Shape,
+    limit,
+    page,
+)
 from ccv2_async.sandbox.problems import missing
-from ccv2_async.sandbox.schemas import campaigns as campaign_schemas
-from ccv2_async.sandbox.schemas import tracking as schemas
-from ccv2_async.sandbox.state.tracking import (
+from ccv2_async.sandbox.state.campaigns import (
     BOUNCE,
     BOUNCE_CODES,
     CLICK,
@@ -25,10 +31,62 @@ from ccv2_async.sandbox.state.tracking import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ccv2_async.sandbox.fields import Model
     from ccv2_async.sandbox.operations import Call
-    from ccv2_async.sandbox.state.tracking import Deed
+    from ccv2_async.sandbox.state.campaigns import Deed
 
+OPERATIONS = Operations()
+_CLICK = {"click_date": Field("datetime"), **fields("id", "link_id"), "link_uri": Field("string")}
+_BOUNCE = {
+    "bounce_date": Field("datetime"),
+    **fields("string", "bounce_code bounce_description bounce_message"),
+}
+_UNSUBSCRIBE = {
+    "unsubscribe_date": Field("datetime"),
+    **fields("string", "unsubscribe_source unsubscribe_reason"),
+}
+
+
+def _rows(name: str, **more: Field) -> Model:
+    """Return the model of a report's rows."""
+    return Model(
+        name,
+        **fields("string", "activity_type email_address"),
+        campaign_id=Field("id", read_only=True),
+        contact_id=Field("id"),
+        **more,
+    )
+
+
+# The reports by the last part of their path: the kind of their rows, and their model.
+_REPORTS: dict[str, tuple[str, Model]] = {
+    "bounces": (BOUNCE, _rows("BounceActivity", **_BOUNCE)),
+    "clicks": (CLICK, _rows("ClickActivity", **_CLICK)),
+    "forwards": (FORWARD, _rows("ForwardActivity", forward_date=Field("datetime"))),
+    "opens": (OPEN, _rows("OpenActivity", open_date=Field("datetime"))),
+    "sends": (SEND, _rows("SendActivity", send_date=Field("datetime"))),
+    "unsubscribes": (UNSUBSCRIBE, _rows("UnsubscribeActivity", **_UNSUBSCRIBE)),
+}
+TRACKING_ACTIVITY = _rows(
+    "TrackingActivity",
+    **fields("datetime", "send_date open_date forward_date"),
+    **_CLICK,
+    **_BOUNCE,
+    **_UNSUBSCRIBE,
+    **fields("integer", "opens clicks bounces forwards"),
+)
+_COUNTS = fields("integer", "sends opens clicks forwards unsubscribes bounces")
+TRACKING_SUMMARY = Model("TrackingSummary", **_COUNTS, spam_count=Field("integer"))
+CONTACT_TRACKING_SUMMARY = Model("ContactTrackingSummary", **_COUNTS, contact_id=Field("id"))
+_COUNTS_BY_CAMPAIGN = fields("integer", "opens clicks forwards bounces")
+CONTACT_CAMPAIGN_SUMMARY = Model(
+    "ContactCampaignSummary",
+    campaign_id=Field("id", read_only=True),
+    contact_id=Field("id"),
+    **_COUNTS_BY_CAMPAIGN,
+)
+
+_CAMPAIGN = "/emailmarketing/campaigns/{campaignId}/tracking"
+_CONTACT = "/contacts/{contactId}/tracking"
 _DATES = {
     SEND: "send_date",
     OPEN: "open_date",
@@ -37,37 +95,17 @@ _DATES = {
     BOUNCE: "bounce_date",
     UNSUBSCRIBE: "unsubscribe_date",
 }
-_COUNTS = {
-    "sends": SEND,
-    "opens": OPEN,
-    "clicks": CLICK,
-    "forwards": FORWARD,
-    "unsubscribes": UNSUBSCRIBE,
-    "bounces": BOUNCE,
-}
-_BY_CAMPAIGN = ("opens", "clicks", "forwards", "bounces")
-# What is asked for, the kind of its rows, and their model.
-_REPORTS: dict[str, tuple[str, Model]] = {
-    "bounces": (BOUNCE, schemas.BOUNCE_ACTIVITY),
-    "clicks": (CLICK, schemas.CLICK_ACTIVITY),
-    "forwards": (FORWARD, schemas.FORWARD_ACTIVITY),
-    "opens": (OPEN, schemas.OPEN_ACTIVITY),
-    "sends": (SEND, schemas.SEND_ACTIVITY),
-    "unsubscribes": (UNSUBSCRIBE, schemas.UNSUBSCRIBE_ACTIVITY),
-}
 
 
-def _counts(deeds: Iterable[Deed], names: Iterable[str] = tuple(_COUNTS)) -> dict[str, int]:
+def _counts(deeds: Iterable[Deed], names: Iterable[str] = _COUNTS) -> dict[str, int]:
     found = Counter(deed.kind for deed in deeds)
-    return {name: found[_COUNTS[name]] for name in names}
+    return {name: found[_REPORTS[name][0]] for name in names}
 
 
 def tracking_summary(call: Call, campaign_id: str) -> dict[str, int]:
     """Return the counters of a campaign."""
-    return {
-        **_counts(call.world.campaigns.tracking.by_campaign.get(campaign_id, [])),
-        "spam_count": 0,
-    }
+    deeds = call.world.campaigns.tracking.by_campaign.get(campaign_id, [])
+    return {**_counts(deeds), "spam_count": 0}
 
 
 def _of_campaign(call: Call) -> list[Deed]:
@@ -103,17 +141,8 @@ def _show(deed: Deed, *, of_campaign: bool) -> dict[str, Any]:
     return row
 
 
-def _page(call: Call, deeds: Iterable[Deed]) -> Answer:
-    since = call.query["created_since"]
-    after = float("-inf") if since is None else read_stamp(since)
-    chosen = sorted((deed for deed in deeds if deed.at >= after), key=lambda deed: deed.at)
-    of_campaign = "campaignId" in call.ids
-    return page(call, chosen[::-1], lambda deed: _show(deed, of_campaign=of_campaign))
-
-
 def _check_link(call: Call) -> str:
-    link_id = call.ids["linkId"]
-    campaigns = call.world.campaigns
+    link_id, campaigns = call.ids["linkId"], call.world.campaigns
     if "campaignId" in call.ids:
         known = campaigns.campaign(call.ids["campaignId"]).links
     else:
@@ -123,114 +152,81 @@ def _check_link(call: Call) -> str:
     return link_id
 
 
-def _report(whose: Callable[[Call], list[Deed]], kind: str | None) -> Callable[[Call], Answer]:
-    def handler(call: Call) -> Answer:
+def _report(whose: Callable[[Call], list[Deed]], kind: str | None) -> Callable[[Call], Any]:
+    def handler(call: Call) -> dict[str, Any]:
         """List the rows of a report, newest first."""
         deeds = whose(call)
         if "linkId" in call.ids:
             link_id = _check_link(call)
             deeds = [deed for deed in deeds if deed.link is not None and deed.link.uid == link_id]
-        return _page(call, (deed for deed in deeds if kind in (None, deed.kind)))
+        since = call.query["created_since"]
+        after = float("-inf") if since is None else read_stamp(since)
+        chosen = [deed for deed in deeds if kind in (None, deed.kind) and deed.at >= after]
+        chosen.sort(key=lambda deed: deed.at)
+        of_campaign = "campaignId" in call.ids
+        return page(call, chosen[::-1], lambda deed: _show(deed, of_campaign=of_campaign))
 
     return handler
 
 
-def campaign_summary(call: Call) -> Answer:
+@OPERATIONS.add(
+    "GET",
+    f"{_CAMPAIGN}/reports/summary",
+    READ_ONE,
+    TRACKING_SUMMARY,
+    query={"updateSummary": FLAG},
+)
+def campaign_tracking_summary(call: Call) -> dict[str, int]:
     """Return the counters of a campaign."""
-    campaign = call.world.campaigns.campaign(call.ids["campaignId"])
-    return Answer(200, tracking_summary(call, campaign.id))
+    return tracking_summary(call, call.world.campaigns.campaign(call.ids["campaignId"]).id)
 
 
-def contact_summary(call: Call) -> Answer:
+@OPERATIONS.add(
+    "GET",
+    f"{_CONTACT}/reports/summary",
+    READ_ONE,
+    CONTACT_TRACKING_SUMMARY,
+    query={"updateSummary": FLAG},
+)
+def contact_tracking_summary(call: Call) -> dict[str, Any]:
     """Return the counters of a contact."""
-    return Answer(200, {**_counts(_of_contact(call)), "contact_id": call.ids["contactId"]})
+    return {**_counts(_of_contact(call)), "contact_id": call.ids["contactId"]}
 
 
-def contact_summary_by_campaign(call: Call) -> Answer:
+@OPERATIONS.add(
+    "GET",
+    f"{_CONTACT}/reports/summaryByCampaign",
+    READ_ONE,
+    Shape("array", CONTACT_CAMPAIGN_SUMMARY),
+)
+def contact_tracking_summary_by_campaign(call: Call) -> list[dict[str, Any]]:
     """Return the counters of a contact for each campaign, as a bare array."""
-    deeds = _of_contact(call)
-    campaigns = dict.fromkeys(deed.campaign_id for deed in deeds)
-    rows = [
+    by_campaign: dict[str, list[Deed]] = {}
+    for deed in _of_contact(call):
+        by_campaign.setdefault(deed.campaign_id, []).append(deed)
+    return [
         {
             "campaign_id": campaign_id,
             "contact_id": call.ids["contactId"],
-            **_counts((row for row in deeds if row.campaign_id == campaign_id), _BY_CAMPAIGN),
+            **_counts(deeds, _COUNTS_BY_CAMPAIGN),
         }
-        for campaign_id in campaigns
+        for campaign_id, deeds in by_campaign.items()
     ]
-    return Answer(200, rows)
 
 
-_CAMPAIGN = "/emailmarketing/campaigns/{campaignId}/tracking"
-_CONTACT = "/contacts/{contactId}/tracking"
-_QUERY = {"created_since": SINCE, "limit": limit(500, 500)}
+def _add_reports(prefix: str, path: str, whose: Callable[[Call], list[Deed]]) -> None:
+    """Register the reports of a campaign or a contact: all rows, one kind, one link's clicks."""
+    reports: dict[str, tuple[str, str | None, Model]] = {
+        "": ("all", None, TRACKING_ACTIVITY),
+        **{f"/{name}": (name, kind, model) for name, (kind, model) in _REPORTS.items()},
+        "/clicks/{linkId}": ("clicks_by_link", *_REPORTS["clicks"]),
+    }
+    query = {"created_since": SINCE, "limit": limit(500, 500)}
+    for ending, (sort, kind, model) in reports.items():
+        handler = _report(whose, kind)
+        name, answer = f"{prefix}_tracking_{sort}", Shape("page", model)
+        OPERATIONS.append(Operation(name, "GET", path + ending, handler, READ_ONE, answer, query))
 
 
-def _reports(prefix: str, path: str, whose: Callable[[Call], list[Deed]]) -> list[Operation]:
-    rows = [
-        Operation(
-            f"{prefix}_tracking_all",
-            "GET",
-            path,
-            _report(whose, None),
-            READ_ONE,
-            Shape("page", schemas.TRACKING_ACTIVITY),
-            query=_QUERY,
-        )
-    ]
-    rows += [
-        Operation(
-            f"{prefix}_tracking_{name}",
-            "GET",
-            f"{path}/{name}",
-            _report(whose, kind),
-            READ_ONE,
-            Shape("page", model),
-            query=_QUERY,
-        )
-        for name, (kind, model) in _REPORTS.items()
-    ]
-    rows.append(
-        Operation(
-            f"{prefix}_tracking_clicks_by_link",
-            "GET",
-            f"{path}/clicks/{{linkId}}",
-            _report(whose, CLICK),
-            READ_ONE,
-            Shape("page", schemas.CLICK_ACTIVITY),
-            query=_QUERY,
-        )
-    )
-    return rows
-
-
-OPERATIONS = (
-    Operation(
-        "campaign_tracking_summary",
-        "GET",
-        f"{_CAMPAIGN}/reports/summary",
-        campaign_summary,
-        READ_ONE,
-        Shape("one", campaign_schemas.TRACKING_SUMMARY),
-        query={"updateSummary": UPDATE_SUMMARY},
-    ),
-    *_reports("campaign", _CAMPAIGN, _of_campaign),
-    Operation(
-        "contact_tracking_summary",
-        "GET",
-        f"{_CONTACT}/reports/summary",
-        contact_summary,
-        READ_ONE,
-        Shape("one", schemas.CONTACT_TRACKING_SUMMARY),
-        query={"updateSummary": UPDATE_SUMMARY},
-    ),
-    Operation(
-        "contact_tracking_summary_by_campaign",
-        "GET",
-        f"{_CONTACT}/reports/summaryByCampaign",
-        contact_summary_by_campaign,
-        READ_ONE,
-        Shape("array", schemas.CONTACT_CAMPAIGN_SUMMARY),
-    ),
-    *_reports("contact", _CONTACT, _of_contact),
-)
+_add_reports("campaign", _CAMPAIGN, _of_campaign)
+_add_reports("contact", _CONTACT, _of_contact)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ccv2_async.sandbox.problems import Refusal, missing
-from ccv2_async.sandbox.tables import UnreadableFile
+from ccv2_async.sandbox.problems import Refusal, lookup
 from ccv2_async.sandbox.transitions import activity_script, plan_job
 
 if TYPE_CHECKING:
@@ -21,6 +20,10 @@ KEPT = 14 * 86_400
 LISTED = 50
 ADD, REMOVE = "ADD_CONTACTS", "REMOVE_CONTACTS_FROM_LISTS"
 CLEAR, EXPORT = "CLEAR_CONTACTS_FROM_LISTS", "EXPORT_CONTACTS"
+
+
+class UnreadableFile(Exception):  # noqa: N818 - it ends a job in ERROR; the sandbox goes on
+    """A file that cannot be read as a table; the message says why."""
 
 
 @attrs.frozen
@@ -65,12 +68,8 @@ class Activity:
     finished: float | None = None
 
     def status(self, now: float) -> str:
-        """Its status, as it would be told now."""
+        """Return its status at `now`."""
         return self.end or self.plan.status(now, self.looks)
-
-
-def _no_activities() -> dict[str, Activity]:
-    return {}
 
 
 @attrs.define
@@ -85,13 +84,13 @@ class Activities:
 
     settings: Settings
     id_seed: int
-    activities: dict[str, Activity] = attrs.field(factory=_no_activities)
+    activities: dict[str, Activity] = attrs.field(factory=dict)
     _made: int = 0
 
     def begin(
         self, kind: str, file_name: str, now: float, work: Callable[[str, float], Outcome]
     ) -> Activity:
-        """Accept a job, or a refusal: 429. `work` is called with its id and the time at its end."""
+        """Accept a job, or raise a 429. `work` is called with its id and the time at its end."""
         most = self.settings.max_jobs
         unfinished = sum(activity.end is None for activity in self.activities.values())
         if most is not None and unfinished >= most:
@@ -110,16 +109,14 @@ class Activities:
 
     def activity(self, activity_id: str) -> Activity:
         """Return the job, or raise a 404."""
-        if activity_id not in self.activities:
-            raise missing(f"Activity {activity_id}")
-        return self.activities[activity_id]
+        return lookup(self.activities, activity_id, "Activity")
 
     def newest(self) -> list[Activity]:
         """Return the last fifty jobs, newest first."""
         return list(self.activities.values())[: -LISTED - 1 : -1]
 
     def look(self, activity: Activity, now: float) -> str:
-        """Its status, and one look more at it."""
+        """Return its status, and count the look."""
         self._finish(activity, now)
         status = activity.status(now)
         activity.looks += 1

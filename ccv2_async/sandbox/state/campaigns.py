@@ -1,13 +1,17 @@
-"""E-mail campaigns and their schedules: DRAFT, SCHEDULED, RUNNING, SENT; DELETED."""
+"""Email campaigns and their schedules: DRAFT, SCHEDULED, RUNNING, SENT; DELETED.
+
+Also what contacts do with a campaign once it is sent, drawn from the seed.
+"""
 
 from __future__ import annotations
 
+import random
+import re
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from ccv2_async.sandbox.problems import Refusal, absent_field, bad_field, missing
-from ccv2_async.sandbox.state.tracking import UNSUBSCRIBE, Tracking, find_links, make_deeds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,8 +19,20 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.settings import Settings
     from ccv2_async.sandbox.state.account import Account
     from ccv2_async.sandbox.state.contacts import Contact, Contacts
-    from ccv2_async.sandbox.state.tracking import Link
 
+SEND, OPEN, CLICK = "EMAIL_SEND", "EMAIL_OPEN", "EMAIL_CLICK"
+FORWARD, BOUNCE, UNSUBSCRIBE = "EMAIL_FORWARD", "EMAIL_BOUNCE", "EMAIL_UNSUBSCRIBE"
+BOUNCE_CODES = {
+    "B": "Non-existent address",
+    "D": "Undeliverable",
+    "F": "Mailbox full",
+    "S": "Suspended",
+    "V": "Vacation or auto-reply",
+    "X": "Other",
+    "Z": "Blocked",
+}
+_LINK = re.compile(r"""href\s*=\s*["'](https?://[^"']+)["']""", re.IGNORECASE)
+_STEP = 0.001
 MAX_UNVERIFIED_TESTS = 50
 _DAY = 86_400
 _WINDOW = 300.0
@@ -25,6 +41,72 @@ _NEEDED_WITH = {
     "is_permission_reminder_enabled": ("permission_reminder_text",),
     "is_view_as_webpage_enabled": ("view_as_web_page_text", "view_as_web_page_link_text"),
 }
+
+
+@attrs.frozen
+class Link:
+    """A link in a campaign; `uid` is what reports call it."""
+
+    uid: str
+    url: str
+
+
+@attrs.frozen
+class Deed:
+    """One event of a contact and a campaign, such as an open or a bounce."""
+
+    kind: str
+    campaign_id: str
+    contact_id: str
+    email: str
+    at: float
+    link: Link | None = None
+    bounce_code: str = ""
+
+
+def find_links(content: str, campaign_id: str) -> list[Link]:
+    """Return the links of a campaign's content, each once."""
+    urls = list(dict.fromkeys(_LINK.findall(content)))
+    return [Link(f"{campaign_id}{number:02d}", url) for number, url in enumerate(urls, 1)]
+
+
+def make_deeds(
+    seed: int, campaign_id: str, links: list[Link], contact: Contact, sent: float
+) -> Iterator[Deed]:
+    """Return what one contact does with a campaign sent at `sent`, oldest first."""
+    draw = random.Random(f"{seed}:{campaign_id}:{contact.id}")  # noqa: S311 - made-up reports
+    moment = sent
+
+    def deed(kind: str, link: Link | None = None, code: str = "") -> Deed:
+        nonlocal moment
+        moment += _STEP
+        return Deed(kind, campaign_id, contact.id, contact.email, moment, link, code)
+
+    yield deed(SEND)
+    if draw.random() < 0.04:
+        yield deed(BOUNCE, code=draw.choice(sorted(BOUNCE_CODES)))
+        return
+    for _ in range(draw.choice((0, 0, 1, 1, 2))):
+        yield deed(OPEN)
+        if links and draw.random() < 0.5:
+            yield deed(CLICK, draw.choice(links))
+        if draw.random() < 0.05:
+            yield deed(FORWARD)
+    if draw.random() < 0.02:
+        yield deed(UNSUBSCRIBE)
+
+
+@attrs.define
+class Tracking:
+    """All deeds, by campaign and by contact, oldest first."""
+
+    by_campaign: dict[str, list[Deed]] = attrs.field(factory=dict)
+    by_contact: dict[str, list[Deed]] = attrs.field(factory=dict)
+
+    def record(self, deed: Deed) -> None:
+        """Remember a deed."""
+        self.by_campaign.setdefault(deed.campaign_id, []).append(deed)
+        self.by_contact.setdefault(deed.contact_id, []).append(deed)
 
 
 @attrs.define
@@ -52,10 +134,6 @@ class Campaign:
         return min(self.schedules.values(), default=None)
 
 
-def _no_campaigns() -> dict[str, Campaign]:
-    return {}
-
-
 @attrs.define
 class Campaigns:
     """All campaigns of the account.
@@ -72,7 +150,7 @@ class Campaigns:
     account: Account
     contacts: Contacts
     tracking: Tracking = attrs.field(factory=Tracking)
-    campaigns: dict[str, Campaign] = attrs.field(factory=_no_campaigns)
+    campaigns: dict[str, Campaign] = attrs.field(factory=dict)
     _tests: list[float] = attrs.field(factory=list)
 
     def campaign(self, campaign_id: str) -> Campaign:
@@ -100,14 +178,14 @@ class Campaigns:
         return changed
 
     def delete(self, campaign_id: str, now: float) -> None:
-        """Delete a campaign, or a refusal: 404 or 409."""
+        """Delete a campaign, or raise a 404 or 409."""
         gone = self.campaign(campaign_id)
         if gone.status in ("SCHEDULED", "RUNNING"):
             raise Refusal(409, f"A campaign cannot be deleted while it is {gone.status}.")
         gone.deleted, gone.modified = True, now
 
     def test_send(self, campaign_id: str, addresses: list[str], now: float) -> None:
-        """Count a test send, or a refusal: 400 or 404."""
+        """Count a test send, or raise a 400 or 404."""
         if self.campaign(campaign_id).status == "RUNNING":
             raise Refusal(400, "A campaign cannot be tested while it is RUNNING.")
         unverified = [email for email in addresses if not self.account.confirmed(email)]
@@ -119,7 +197,7 @@ class Campaigns:
         self._tests += [now] * len(unverified)
 
     def schedule(self, campaign_id: str, at: float | None, now: float) -> str:
-        """Schedule a campaign, now if no time is named; the schedule's id, or a refusal."""
+        """Schedule a campaign, by default for the next window, and return the schedule's id."""
         campaign = self.campaign(campaign_id)
         if campaign.status not in ("DRAFT", "SENT"):
             raise Refusal(409, f"A campaign cannot be scheduled while it is {campaign.status}.")
@@ -140,19 +218,19 @@ class Campaigns:
         return schedules[schedule_id]
 
     def reschedule(self, campaign_id: str, schedule_id: str, at: float, now: float) -> None:
-        """Move a schedule, or a refusal: 400 or 404."""
+        """Move a schedule, or raise a 400 or 404."""
         self.schedule_of(campaign_id, schedule_id)
         self.campaign(campaign_id).schedules[schedule_id] = self._moment(at, now)
 
     def unschedule(self, campaign_id: str, schedule_id: str) -> None:
-        """Take a schedule back, or a refusal: 404."""
+        """Delete a schedule, or raise a 404."""
         self.schedule_of(campaign_id, schedule_id)
         campaign = self.campaign(campaign_id)
         del campaign.schedules[schedule_id]
         campaign.status = "DRAFT" if campaign.last_run is None else "SENT"
 
     def settle(self, now: float) -> None:
-        """Let every campaign come to where it is by `now`."""
+        """Send every campaign that is due by `now`, and complete those that are sent."""
         for campaign in self.campaigns.values():
             due = campaign.next_run()
             if campaign.status == "SCHEDULED" and due is not None and due <= now:
@@ -171,7 +249,7 @@ class Campaigns:
             timed = self.settings.mode in ("seconds", "lognormal")
             return now + (_WINDOW / self.settings.speed if timed else 0.0)
         if at < now:
-            raise bad_field("scheduled_date", "it lies in the past.")
+            raise bad_field("scheduled_date", "it is in the past.")
         return at
 
     def _run(self, campaign: Campaign, at: float) -> None:
@@ -188,7 +266,7 @@ class Campaigns:
                     self.contacts.opt_out(contact, deed.at)
 
     def _recipients(self, campaign: Campaign) -> Iterator[Contact]:
-        """Its lists' active contacts; the second time only those who came since the first."""
+        """Yield its lists' active contacts; the second time only those added since the first."""
         since = float("-inf") if campaign.last_run is None else campaign.last_run
         found: dict[str, Contact] = {}
         for row in campaign.fields["sent_to_contact_lists"]:
@@ -202,7 +280,7 @@ class Campaigns:
     def _check(self, fields: dict[str, Any], besides: str | None = None) -> None:
         for name in ("from_email", "reply_to_email"):
             if not self.account.confirmed(fields[name]):
-                raise bad_field(name, f"{fields[name]} is no confirmed address of the account.")
+                raise bad_field(name, f"{fields[name]} is not a confirmed address of the account.")
         for flag, needed in _NEEDED_WITH.items():
             for name in needed:
                 if fields.get(flag) and not fields.get(name):
@@ -212,4 +290,4 @@ class Campaigns:
             self.contacts.check_lists(lists)
         for other in self.campaigns.values():
             if other.name == fields["name"] and not other.deleted and other.id != besides:
-                raise Refusal(409, f"A campaign named {fields['name']} is there already.")
+                raise Refusal(409, f"A campaign named {fields['name']} exists already.")

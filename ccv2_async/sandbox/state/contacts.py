@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ccv2_async.sandbox.problems import Refusal, bad_field, missing
+from ccv2_async.sandbox.problems import Refusal, bad_field, lookup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,9 +22,10 @@ def is_address(text: str) -> bool:
     return len(text) <= _ADDRESS_LENGTH and _ADDRESS.fullmatch(text) is not None
 
 
-def address_problem(text: str) -> Refusal:
-    """400: this is no e-mail address."""
-    return Refusal(400, f"{text[:100]} is not an e-mail address.", "json.email.invalid")
+def check_address(text: str) -> None:
+    """Raise a 400 for a text that cannot be an email address."""
+    if not is_address(text):
+        raise Refusal(400, f"{text[:100]} is not an email address.", "json.email.invalid")
 
 
 @attrs.define
@@ -60,10 +61,6 @@ def _first_lists() -> dict[str, ContactList]:
     return {"1": ContactList("1", "General Interest", "ACTIVE", 0.0, 0.0)}
 
 
-def _no_contacts() -> dict[str, Contact]:
-    return {}
-
-
 @attrs.define
 class Contacts:
     """All lists and contacts of the account; each contact's address occurs once.
@@ -74,22 +71,18 @@ class Contacts:
     """
 
     lists: dict[str, ContactList] = attrs.field(factory=_first_lists)
-    contacts: dict[str, Contact] = attrs.field(factory=_no_contacts)
+    contacts: dict[str, Contact] = attrs.field(factory=dict)
     _ids: dict[str, str] = attrs.field(factory=dict)
     _next_list: int = 2
     _next_contact: int = 1
 
     def contact_list(self, list_id: str) -> ContactList:
         """Return the list, or raise a 404."""
-        if list_id not in self.lists:
-            raise missing(f"List {list_id}")
-        return self.lists[list_id]
+        return lookup(self.lists, list_id, "List")
 
     def contact(self, contact_id: str) -> Contact:
         """Return the contact, or raise a 404."""
-        if contact_id not in self.contacts:
-            raise missing(f"Contact {contact_id}")
-        return self.contacts[contact_id]
+        return lookup(self.contacts, contact_id, "Contact")
 
     def by_email(self, email: str) -> Contact | None:
         """Return the contact with this address, in any case."""
@@ -118,12 +111,12 @@ class Contacts:
         return changed
 
     def delete_list(self, list_id: str, now: float) -> None:
-        """Delete a list; its contacts stay, those of no other list as REMOVED."""
+        """Delete a list. Its contacts stay; those on no other list become REMOVED."""
         self.clear(list_id, now)
         del self.lists[list_id]
 
     def clear(self, list_id: str, now: float) -> int:
-        """Take all contacts off a list; how many there were."""
+        """Remove all contacts from a list and return how many there were."""
         members = list(self.contact_list(list_id).members)
         for contact_id in members:
             self.leave(self.contacts[contact_id], [list_id], now)
@@ -157,7 +150,7 @@ class Contacts:
         return contact
 
     def readdress(self, contact: Contact, email: str) -> None:
-        """Give a contact another address, or a refusal: 400."""
+        """Change a contact's address, or raise a 400."""
         holder = self.by_email(email)
         if holder is not None and holder is not contact:
             raise Refusal(400, f"Another contact has the address {email}.", "json.email.invalid")
@@ -166,14 +159,14 @@ class Contacts:
         self._ids[email.casefold()] = contact.id
 
     def join(self, contact: Contact, list_ids: Iterable[str], now: float) -> None:
-        """Put a contact on lists, where it is not on them already."""
+        """Add a contact to those of the lists that it is not on."""
         for list_id in list_ids:
             if list_id not in contact.lists:
                 contact.lists[list_id] = now
                 self.lists[list_id].members[contact.id] = None
 
     def leave(self, contact: Contact, list_ids: Iterable[str], now: float) -> None:
-        """Take a contact off lists; on none, it counts as REMOVED."""
+        """Remove a contact from lists. On no list, it becomes REMOVED."""
         for list_id in list(list_ids):
             if contact.lists.pop(list_id, None) is not None:
                 self.lists[list_id].members.pop(contact.id, None)
@@ -193,4 +186,4 @@ class Contacts:
             raise bad_field("name", "it must not be empty.")
         for other in self.lists.values():
             if other.id != besides and other.name.casefold() == name.casefold():
-                raise Refusal(409, f"A list named {name} is there already.")
+                raise Refusal(409, f"A list named {name} exists already.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ccv2_async.sandbox.clock import read_stamp, utc_stamp
-from ccv2_async.sandbox.problems import Refusal, absent_field, bad_field, missing
+from ccv2_async.sandbox.problems import Refusal, absent_field, bad_field, lookup, missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,16 +45,12 @@ class Event:
     registrants: list[Row] = attrs.field(factory=list)
 
 
-def find(rows: list[Row], row_id: str, what: str) -> Row:
+def find_row(rows: list[Row], row_id: str, what: str) -> Row:
     """Return the row with this id, or raise a 404."""
     for row in rows:
         if row["id"] == row_id:
             return row
     raise missing(f"{what} {row_id}")
-
-
-def _no_events() -> dict[str, Event]:
-    return {}
 
 
 @attrs.define
@@ -67,14 +63,12 @@ class Events:
     """
 
     settings: Settings
-    events: dict[str, Event] = attrs.field(factory=_no_events)
+    events: dict[str, Event] = attrs.field(factory=dict)
     _made: int = 0
 
     def event(self, event_id: str) -> Event:
         """Return the event, or raise a 404."""
-        if event_id not in self.events:
-            raise missing(f"Event {event_id}")
-        return self.events[event_id]
+        return lookup(self.events, event_id, "Event")
 
     def create(self, fields: Row, now: float) -> Event:
         """Create a draft, or raise a 400 or 409."""
@@ -83,7 +77,7 @@ class Events:
             raise bad_field("payment_options", "GOOGLE_CHECKOUT is no longer accepted.")
         for other in self.events.values():
             if other.fields["name"] == fields["name"]:
-                raise Refusal(409, f"An event named {fields['name']} is there already.")
+                raise Refusal(409, f"An event named {fields['name']} exists already.")
         self._made += 1
         event_id = f"a07e8{self._digest('event')[:14]}"
         made = Event(event_id, fields, now, now)
@@ -98,7 +92,7 @@ class Events:
         return changed
 
     def set_status(self, event_id: str, status: str, now: float) -> Event:
-        """Publish or cancel an event, or a refusal: 400 or 404."""
+        """Publish or cancel an event, or raise a 400 or 404."""
         event = self.event(event_id)
         if (event.status, status) not in _MOVES:
             raise Refusal(400, f"An event cannot go from {event.status} to {status}.")
@@ -138,7 +132,7 @@ def check_event(fields: Mapping[str, Any]) -> None:
         if not fields[name].strip():
             raise bad_field(name, "it must not be empty.")
     if read_stamp(fields["end_date"]) < read_stamp(fields["start_date"]):
-        raise bad_field("end_date", "it lies before start_date.")
+        raise bad_field("end_date", "it is before start_date.")
     for option in fields.get("payment_options", []):
         for name in _NEEDED_WITH_PAYMENT.get(option, ()):
             if not fields.get(name):
@@ -184,31 +178,7 @@ def _registrant(
     event: Event, registrant_id: str, name: str, draw: random.Random, now: float
 ) -> Row:
     first, _, last = name.partition(" ")
-    fees = [
-        {
-            "id": fee["id"],
-            "name": fee["label"],
-            "type": "FEE",
-            "fee_period_type": "FEE",
-            "promo_type": "NONE",
-            "quantity": 1,
-            "amount": fee["fee"],
-        }
-        for fee in event.fees[:1]
-    ]
-    items = [
-        {
-            "id": item["id"],
-            "name": item["name"],
-            "type": "ITEM",
-            "fee_period_type": "NONE",
-            "promo_type": "NONE",
-            "quantity": 1,
-            "amount": item["price"],
-        }
-        for item in event.items
-        if draw.random() < 0.5
-    ]
+    items = [item for item in event.items if draw.random() < 0.5]
     return {
         "id": registrant_id,
         "first_name": first,
@@ -218,6 +188,18 @@ def _registrant(
         "date": utc_stamp(now),
         "paid": draw.choice(("CHECK", "DOOR")),
         "order_id": registrant_id[:12],
-        "fees": fees,
-        "items": items,
+        "fees": [_line(fee["id"], fee["label"], fee["fee"], "FEE") for fee in event.fees[:1]],
+        "items": [_line(item["id"], item["name"], item["price"], "ITEM") for item in items],
+    }
+
+
+def _line(row_id: str, name: str, amount: float, kind: str) -> Row:
+    return {
+        "id": row_id,
+        "name": name,
+        "type": kind,
+        "fee_period_type": "FEE" if kind == "FEE" else "NONE",
+        "promo_type": "NONE",
+        "quantity": 1,
+        "amount": amount,
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ccv2_async.sandbox.images import picture_size
-from ccv2_async.sandbox.problems import Refusal, bad_field, missing
+from ccv2_async.sandbox.problems import Refusal, bad_field, lookup, missing
 from ccv2_async.sandbox.transitions import plan_job, upload_script
 
 if TYPE_CHECKING:
@@ -36,6 +36,11 @@ class Folder:
     modified: float
     system: bool = False
 
+    @property
+    def number(self) -> int:
+        """Its place among folders by age. Ids count down."""
+        return -int(self.id)
+
 
 @attrs.define
 class StoredFile:
@@ -59,19 +64,20 @@ class StoredFile:
     forced: str | None = None
 
     @property
+    def number(self) -> int:
+        """Its place among files by age."""
+        return int(self.id)
+
+    @property
     def is_image(self) -> bool:
         """Whether it is an image and not a document."""
         return self.file_type in IMAGE_TYPES
 
     def status(self, now: float) -> str:
-        """Its status, as it would be told now."""
+        """Return its status at `now`."""
         if self.trashed:
             return "Deleted"
         return self.forced or self.plan.status(now, self.looks)
-
-
-def _new_files() -> dict[str, StoredFile]:
-    return {}
 
 
 @attrs.define
@@ -88,7 +94,7 @@ class Library:
     settings: Settings
     first_id: int
     folders: dict[str, Folder] = attrs.field(init=False)
-    files: dict[str, StoredFile] = attrs.field(factory=_new_files)
+    files: dict[str, StoredFile] = attrs.field(factory=dict)
     _named: dict[str, list[StoredFile]] = attrs.field(factory=dict)
     _last_numbers: dict[tuple[str, str], int] = attrs.field(factory=dict)
     _kept: dict[str, bytes] = attrs.field(factory=dict)
@@ -104,16 +110,14 @@ class Library:
 
     def folder(self, folder_id: str) -> Folder:
         """Return the folder, or raise a 404."""
-        if folder_id not in self.folders:
-            raise missing(f"Folder {folder_id}")
-        return self.folders[folder_id]
+        return lookup(self.folders, folder_id, "Folder")
 
     def children(self, parent_id: str | None) -> list[Folder]:
         """Return the folders directly below one, or at the top."""
         return [folder for folder in self.folders.values() if folder.parent_id == parent_id]
 
     def level(self, folder: Folder) -> int:
-        """0 for a system folder, 1 at the top, 2 and 3 below."""
+        """Return 0 for a system folder, 1 at the top, 2 and 3 below."""
         if folder.parent_id is None:
             return 0 if folder.system else 1
         return max(1, self.level(self.folders[folder.parent_id])) + 1
@@ -201,9 +205,7 @@ class Library:
 
     def file(self, file_id: str) -> StoredFile:
         """Return the file, in the trash or not, or raise a 404."""
-        if file_id not in self.files:
-            raise missing(f"File {file_id}")
-        return self.files[file_id]
+        return lookup(self.files, file_id, "File")
 
     def live_file(self, file_id: str) -> StoredFile:
         """Return the file outside the trash, or raise a 404."""
@@ -228,12 +230,8 @@ class Library:
         self.folder(folder_id)
         return [stored for stored in files if folder_id in (stored.folder_id, home(stored))]
 
-    def item_count(self, folder_id: str, now: float) -> int:
-        """Return the number of files directly in a folder."""
-        return len(self.in_folder(folder_id, now))
-
     def move(self, file_ids: Iterable[str], folder_id: str, now: float) -> list[StoredFile]:
-        """Move files into a folder: all of them, or a refusal (400, 404) and none."""
+        """Move files to a folder, or raise a 400 or 404 and move none."""
         place = None if folder_id in ROOT_IDS else self.folder(folder_id).id
         files = []
         for file_id in file_ids:
@@ -246,7 +244,7 @@ class Library:
         return files
 
     def delete_files(self, file_ids: Iterable[str], now: float) -> None:
-        """Move files to the trash: all of them, or a refusal (404) and none."""
+        """Move files to the trash, or raise a 404 and move none."""
         for stored in [self.file(file_id) for file_id in file_ids]:
             self._trash(stored, now)
 
@@ -323,7 +321,7 @@ class Library:
             raise bad_field("parent_id", f"folders go {MAX_LEVEL} levels deep.")
         for sibling in self.children(parent):
             if sibling.id != besides and sibling.name.casefold() == name.casefold():
-                raise Refusal(409, f"A folder named {name} is there already.")
+                raise Refusal(409, f"A folder named {name} exists already.")
 
 
 def _numbered(name: str, number: int) -> str:

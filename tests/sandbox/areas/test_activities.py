@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from ccv2_async.sandbox.columns import anniversary_problem, column_name
-from ccv2_async.sandbox.tables import UnreadableFile, read_table
+from ccv2_async.sandbox.jobs import anniversary_problem, column_name, read_table
+from ccv2_async.sandbox.state.activities import UnreadableFile
 
 if TYPE_CHECKING:
     from ccv2_async.sandbox import Sandbox
