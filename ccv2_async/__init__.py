@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from ccv2_async.transport.quota.budget import Budget, Lane
     from ccv2_async.transport.quota.day_count import DayCount
     from ccv2_async.uploads.ledger import Action, BulkState
-    from ccv2_async.uploads.many.bulk_upload import BulkUpload
     from ccv2_async.uploads.many.items import FileToUpload
     from ccv2_async.uploads.many.journal import JournalEntry, read_journal, retry_files
     from ccv2_async.uploads.many.results import BulkProgress, FileProgress, UploadResult
+    from ccv2_async.uploads.many.run import BulkUpload
     from ccv2_async.webhooks import verify_webhook
 
 __all__ = [
@@ -84,7 +84,7 @@ _HOMES = {
     "BulkPoller": "activities.split",
     "BulkProgress": "uploads.many.results",
     "BulkState": "uploads.ledger",
-    "BulkUpload": "uploads.many.bulk_upload",
+    "BulkUpload": "uploads.many.run",
     "ConstantContact": "client",
     "ConstantContactError": "errors",
     "DayCount": "transport.quota.day_count",

@@ -52,9 +52,9 @@ if TYPE_CHECKING:
     from ccv2_async.transport.calls.session import RefreshToken
     from ccv2_async.transport.http.clients import UsersClient
     from ccv2_async.transport.http.engine import Engine
-    from ccv2_async.uploads.many.bulk_upload import BulkUpload
     from ccv2_async.uploads.many.items import Items
     from ccv2_async.uploads.many.results import OnBulkProgress, OnFileProgress
+    from ccv2_async.uploads.many.run import BulkUpload
     from ccv2_async.uploads.prepare import OnAmbiguous, OnDuplicate
 
 P = TypeVar("P", bound=Poller[Any])
@@ -470,11 +470,12 @@ class ConstantContact:
                 raises. A `deadline` block around the loop limits all of it: files that are not
                 done by then end with an error.
         """
-        from ccv2_async.uploads.many import bulk_upload as bulk  # noqa: PLC0415  # when first used
+        from ccv2_async.uploads.many.items import Options  # noqa: PLC0415  # when first used
+        from ccv2_async.uploads.many.run import BulkUpload, Parts  # noqa: PLC0415
 
         parts = self._open_parts
-        options = bulk.Options(
-            folder_id=checked_id(folder_id, "folder_id"),
+        options = Options(
+            folder_id=folder_id,
             keep_folders=keep_folders,
             concurrency=concurrency,
             journal=journal,
@@ -488,14 +489,8 @@ class ConstantContact:
             wait=wait,
             skip_existing=skip_existing,
         )
-        surroundings = bulk.Surroundings(
-            session=parts.session,
-            threads=parts.threads,
-            sweep=parts.sweep,
-            library=parts.library,
-            uploader=parts.uploader,
-        )
-        return bulk.BulkUpload(surroundings, files, options)
+        used = Parts(parts.session, parts.threads, parts.sweep, parts.library, parts.uploader)
+        return BulkUpload(used, files, options)
 
     async def as_completed(self, pollers: Iterable[P]) -> AsyncIterator[P]:
         """Yield the pollers in the order in which their jobs end; await each for its result.

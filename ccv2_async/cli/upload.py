@@ -50,8 +50,8 @@ if TYPE_CHECKING:
 
     from ccv2_async.cli.jobs import Display
     from ccv2_async.client import ConstantContact
-    from ccv2_async.uploads.many.bulk_upload import BulkUpload
     from ccv2_async.uploads.many.results import FileProgress, UploadResult
+    from ccv2_async.uploads.many.run import BulkUpload
 
 __all__ = ["upload"]
 

@@ -39,8 +39,10 @@ from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import MAX_STATUS_ANSWER, UPLOAD_DEADLINE, Call
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.quota.budget import Lane, checked_lane
+from ccv2_async.uploads.ledger import Entry, NoStore
 from ccv2_async.uploads.prepare import prepare
-from ccv2_async.uploads.status import UPLOAD, status_rows
+from ccv2_async.uploads.settling import Sending
+from ccv2_async.uploads.status import status_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -196,9 +198,11 @@ class Library(Resource):
         if self._session.budget.contended:
             # Its turn may be hours away: refuse what cannot be sent now.
             await self._uploader.require(file)
-        accepted = await self._uploader.send(upload)
-        job = self._sweep.start(UPLOAD, accepted.file_id, label=upload.name)
-        return UploadPoller(self._session, self._sweep, job, duplicates=accepted.duplicates)
+        sending = Sending(upload, Entry(name=upload.name, folder_id=upload.folder_id), NoStore())
+        async with self._uploader.alone(upload):
+            job = await self._uploader.send(sending)
+        duplicates = sending.entry.duplicates
+        return UploadPoller(self._session, self._sweep, job, duplicates=duplicates)
 
     async def upload_status(
         self, *file_ids: str, on_bad_row: OnBadRow = "raise"

@@ -31,6 +31,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 
 import attrs
 
+from ccv2_async import errors
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -169,8 +171,8 @@ class Store(Protocol[K_contra, E]):
         """Return the entry that is kept under a key, or None."""
         ...
 
-    async def write(self, entry: E, /) -> None:
-        """Return once the entry is kept; raise if it cannot be."""
+    async def write(self, entry: E, /) -> E:
+        """Return the entry as it is kept, once it is; raise if it cannot be."""
         ...
 
 
@@ -180,8 +182,9 @@ class NoStore:
     async def find(self, key: object, /) -> None:
         """Return None."""
 
-    async def write(self, entry: Entry, /) -> None:
-        """Return at once."""
+    async def write(self, entry: E, /) -> E:
+        """Return the entry."""
+        return entry
 
 
 def advance(entry: E, state: BulkState, **facts: Any) -> E:
@@ -198,6 +201,28 @@ def advance(entry: E, state: BulkState, **facts: Any) -> E:
     if state not in TRANSITIONS[entry.state]:
         raise ValueError(f"an entry that is {entry.state} cannot become {state}")
     return attrs.evolve(entry, state=state, **facts)
+
+
+def after_error(entry: E, error: errors.ConstantContactError) -> E:
+    """Return an entry once sending it has failed.
+
+    Args:
+        entry: What is known of it after the failure; SENDING if the file may have arrived.
+        error: How it failed.
+    """
+    state = BulkState.FAILED
+    if isinstance(error, errors.AmbiguousUpload):
+        state = BulkState.AMBIGUOUS
+    elif entry.may_have_arrived:
+        state = entry.state  # a look is still owed
+    return advance(entry, state, error=error.message, final=False)
+
+
+def after_end(entry: E, error: errors.JobError | None = None) -> E:
+    """Return an entry once the service has come to an end with its file, well or not."""
+    if error is None:
+        return advance(entry, BulkState.DONE, error="")
+    return advance(entry, BulkState.FAILED, error=error.message, final=True)
 
 
 def action_for(known: Entry | None, size: int, written_ns: int) -> Action:

@@ -14,7 +14,7 @@ from ccv2_async.transport.calls.call import UPLOAD_DEADLINE
 from ccv2_async.transport.files.multipart import FilePart, lay_out
 from ccv2_async.transport.files.sources import FileObjectSource, StreamSource, as_source
 from ccv2_async.transport.quota.budget import Lane
-from ccv2_async.uploads.compare import DigestedSource
+from ccv2_async.uploads.looks import DigestedSource
 
 if TYPE_CHECKING:
     from ccv2_async.transport.files.body import ProgressCallback

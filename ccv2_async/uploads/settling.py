@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections import OrderedDict
 from contextlib import aclosing, asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 
@@ -24,8 +24,8 @@ from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.retry import Effect
-from ccv2_async.uploads.compare import compare
-from ccv2_async.uploads.folder_looks import ROWS, FolderLooks
+from ccv2_async.uploads.ledger import Entry, advance
+from ccv2_async.uploads.looks import ROWS, FolderLooks, compare
 from ccv2_async.uploads.settle import (
     AFTER_RESEND,
     BEFORE_RESEND,
@@ -48,12 +48,16 @@ from ccv2_async.uploads.status import UPLOAD
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
+    from ccv2_async.clock import Clock
     from ccv2_async.polling.sweep import Sweep
     from ccv2_async.transport.calls.deadline import Deadline
     from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.files.threads import FileThreads
-    from ccv2_async.uploads.folder_looks import Look
+    from ccv2_async.uploads.ledger import BulkState, Store
+    from ccv2_async.uploads.looks import Look
     from ccv2_async.uploads.prepare import Upload
+
+E = TypeVar("E", bound=Entry)
 
 CLAIMED_IDS = 10_000
 
@@ -84,10 +88,13 @@ class Accepted:
 
 
 @attrs.define(eq=False)
-class Sending:
-    """What is known of one upload while it is under way.
+class Sending(Generic[E]):
+    """One file on its way to the library.
 
     Attributes:
+        upload: What is sent.
+        entry: What is on record of it.
+        store: Where that is kept.
         size: Its length as it was last opened, in bytes; None before.
         began: When it was first opened to be sent, on the monotonic clock; None before.
         started: When that was in this process; its deadline counts from here.
@@ -97,13 +104,35 @@ class Sending:
         evidence: What is known for certain of files that were compared with it.
     """
 
-    size: int | None = None
-    began: float | None = None
-    started: float | None = None
-    sends: int = 0
-    known: int = 0
-    lost: float = 0.0
-    evidence: dict[str, Evidence] = attrs.field(factory=dict)
+    upload: Upload
+    entry: E
+    store: Store[Any, E]
+    size: int | None = attrs.field(default=None, init=False)
+    began: float | None = attrs.field(default=None, init=False)
+    started: float | None = attrs.field(default=None, init=False)
+    sends: int = attrs.field(default=0, init=False)
+    known: int = attrs.field(default=0, init=False)
+    lost: float = attrs.field(default=0.0, init=False)
+    evidence: dict[str, Evidence] = attrs.field(factory=dict, init=False)
+
+    async def write(self, state: BulkState, **facts: Any) -> None:
+        """Take the entry to its next state, and return once that is kept."""
+        self.entry = advance(self.entry, state, **facts)
+        self.entry = await self.store.write(self.entry)
+
+    def recall(self, clock: Clock) -> errors.OutcomeUnknown | None:
+        """Return how an earlier answer was lost, after taking its time from the entry.
+
+        None for a file of which nothing can be in the library.
+        """
+        if not self.entry.may_have_arrived:
+            return None
+        self.started = self.lost = clock.monotonic()
+        self.began = self.started - max(0.0, clock.time() - self.entry.begun)
+        self.size, self.sends = self.entry.size, 1
+        return errors.OutcomeUnknown(
+            f"{self.upload.what}: it was being sent when an earlier run ended."
+        )
 
 
 class Settler:
@@ -142,23 +171,23 @@ class Settler:
 
     async def find(
         self,
-        upload: Upload,
-        sending: Sending,
+        sending: Sending[Any],
         lost: errors.OutcomeUnknown,
         limit: Deadline | None,
         *,
         may_send: bool,
     ) -> tuple[str, ...] | None:
         """Return the ids of the copies that arrived, or None when it is to be sent again."""
+        upload = sending.upload
         if upload.on_ambiguous == "raise":
-            raise self.ambiguous(upload, sending, lost, (), "")
+            raise self.ambiguous(sending, lost, (), "")
         finding: Before = Before.UNPROVEN
         ids: tuple[str, ...] = ()
         try:
             async with self._in_time(limit):
                 for delay in look_delays(self._settle_time):
                     await self._sleep_until(sending.lost + delay)
-                    finding, ids = await self._judge_before(upload, sending)
+                    finding, ids = await self._judge_before(sending)
                     step = step_for(BEFORE_RESEND, finding, settled=delay >= self._settle_time)
                     if step is Step.ADOPT:
                         return ids
@@ -170,13 +199,12 @@ class Settler:
             why = f"and {limit.seconds:g} s were not enough to find it"
         except errors.ConstantContactError as trouble:
             raise self.ambiguous(
-                upload,
                 sending,
                 lost,
                 ids,
                 f"and looking for it failed: {trouble.message.rstrip('.')}",
             ) from trouble  # the cause tells callers that another look may settle it
-        raise self.ambiguous(upload, sending, lost, ids, why)
+        raise self.ambiguous(sending, lost, ids, why)
 
     @asynccontextmanager
     async def _in_time(self, limit: Deadline | None) -> AsyncIterator[None]:
@@ -191,28 +219,28 @@ class Settler:
         if seconds > 0.0:
             await self._clock.sleep(seconds)
 
-    async def _judge_before(
-        self, upload: Upload, sending: Sending
-    ) -> tuple[Before, tuple[str, ...]]:
+    async def _judge_before(self, sending: Sending[Any]) -> tuple[Before, tuple[str, ...]]:
         """Take one look at the folder, and return what it shows."""
+        upload = sending.upload
         found: dict[str, tuple[LibraryFile, float]] = {}
-        async with aclosing(self._files(upload, sending)) as rows:
+        async with aclosing(self._files(sending)) as rows:
             async for window, file in rows:
                 distance = window.distance(file)
                 if distance <= window.reach and could_be(file, upload.name, sending.size):
                     found[file.id] = file, distance
         evidence = {}
         for file, _ in found.values():
-            evidence[file.id] = await self._compare(upload, sending, file)
+            evidence[file.id] = await self._compare(sending, file)
         # Asked last: another upload may have got its answer while the pages came.
         evidence = {id_: known for id_, known in evidence.items() if id_ not in self._claimed}
         distances = {id_: distance for id_, (_, distance) in found.items()}
         return judge_before(evidence, distances, sending.sends)
 
     async def _files(
-        self, upload: Upload, sending: Sending
+        self, sending: Sending[Any]
     ) -> AsyncGenerator[tuple[Window, LibraryFile], None]:
         """Yield the files of the folder that are new enough, newest first."""
+        upload = sending.upload
         limit = -math.inf
         async with aclosing(self._looks.look(upload.folder_id, upload.lane)) as rows:
             async for look, file in rows:
@@ -230,7 +258,7 @@ class Settler:
         """Return whether a file is in the upload's own folder; the root lists all folders."""
         return upload.folder_id not in ROOT_FOLDER_IDS or file.folder_id in ROOT_FOLDER_IDS
 
-    def _window(self, look: Look, sending: Sending) -> Window:
+    def _window(self, look: Look, sending: Sending[Any]) -> Window:
         """Return when the service can have made the file, by its own clock if it told it."""
         elapsed = 0.0 if sending.began is None else look.taken - sending.began
         if look.clock_offset is not None:
@@ -241,16 +269,16 @@ class Settler:
         return Window(now - elapsed, now, reach)
 
     async def _compare(
-        self, upload: Upload, sending: Sending, file: LibraryFile, *, wait: bool = True
+        self, sending: Sending[Any], file: LibraryFile, *, wait: bool = True
     ) -> Evidence:
         """Return whether a file of the library holds the bytes that were sent.
 
         Args:
-            upload: What was sent.
-            sending: Its state.
+            sending: The upload and its state.
             file: The library's record.
             wait: Whether to follow a file that is still being processed.
         """
+        upload = sending.upload
         known = sending.evidence.get(file.id)
         if known is not None:
             return known
@@ -275,9 +303,10 @@ class Settler:
         return evidence
 
     async def check_for_doubles(
-        self, upload: Upload, sending: Sending, file_id: str, limit: Deadline | None
+        self, sending: Sending[Any], file_id: str, limit: Deadline | None
     ) -> Accepted:
         """Look whether an earlier attempt arrived as well; nothing is raised for what is found."""
+        upload = sending.upload
         self.claim([file_id])
         accepted_at = self._clock.monotonic()
         finding = After.HIDDEN
@@ -287,7 +316,7 @@ class Settler:
                 for delay in look_delays(self._settle_time):
                     await self._sleep_until(accepted_at + delay)
                     with suppress(errors.ConstantContactError):  # the next look may succeed
-                        finding, others = await self._judge_after(upload, sending, file_id)
+                        finding, others = await self._judge_after(sending, file_id)
                     step = step_for(AFTER_RESEND, finding, settled=delay >= self._settle_time)
                     if step is not Step.LOOK_AGAIN:
                         break
@@ -297,7 +326,7 @@ class Settler:
             if finding is After.HIDDEN:
                 self._report(upload, Accepted(file_id), ())
             return Accepted(file_id)
-        return await self.keep_one(upload, sending, in_order([file_id, *others]), file_id)
+        return await self.keep_one(sending, in_order([file_id, *others]), file_id)
 
     async def _kept_its_name(self, upload: Upload, file_id: str) -> bool:
         """Return whether a file got the name it was sent under, so that no copy was before it."""
@@ -312,9 +341,10 @@ class Settler:
         return unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", upload.name)
 
     async def _judge_after(
-        self, upload: Upload, sending: Sending, file_id: str
+        self, sending: Sending[Any], file_id: str
     ) -> tuple[After, tuple[str, ...]]:
         """Take one look after a resend, and return what it shows."""
+        upload = sending.upload
         own: LibraryFile | None = None
         found: list[LibraryFile] = []
         window: Window | None = None
@@ -338,7 +368,7 @@ class Settler:
         for file in found:
             if file.id in self._claimed or (window and window.distance(file) > window.reach):
                 continue
-            known = await self._compare(upload, sending, file, wait=upload.on_duplicate == "trash")
+            known = await self._compare(sending, file, wait=upload.on_duplicate == "trash")
             if known is not Evidence.OTHER_BYTES:
                 others.append(file.id)
         if others:
@@ -347,19 +377,18 @@ class Settler:
 
     async def keep_one(
         self,
-        upload: Upload,
-        sending: Sending,
+        sending: Sending[Any],
         ids: tuple[str, ...],
         accepted: str | None = None,
     ) -> Accepted:
         """Return the copy that stays, after reporting the others or moving them to the trash.
 
         Args:
-            upload: What was sent.
-            sending: Its state.
+            sending: The upload and its state.
             ids: All copies, oldest first.
             accepted: The one that the service named, if it did.
         """
+        upload = sending.upload
         copies = [id_ for id_ in ids if id_ == accepted or self._is_proven(sending, id_)]
         kept = accepted or ids[0]
         trashed: tuple[str, ...] = ()
@@ -372,7 +401,7 @@ class Settler:
             self._report(upload, result, trashed)
         return result
 
-    def _is_proven(self, sending: Sending, file_id: str) -> bool:
+    def _is_proven(self, sending: Sending[Any], file_id: str) -> bool:
         return sending.evidence.get(file_id) is Evidence.SAME_BYTES
 
     async def _trash(self, upload: Upload, file_ids: list[str]) -> tuple[str, ...]:
@@ -415,8 +444,7 @@ class Settler:
 
     def ambiguous(
         self,
-        upload: Upload,
-        sending: Sending,
+        sending: Sending[Any],
         lost: errors.OutcomeUnknown,
         candidates: tuple[str, ...],
         why: str,
@@ -424,12 +452,12 @@ class Settler:
         """Return the exception for an upload that the folder does not settle.
 
         Args:
-            upload: What was sent.
-            sending: Its state.
+            sending: The upload and its state.
             lost: How its answer was lost.
             candidates: Ids of files that could be it.
             why: Why they do not settle it, for the message.
         """
+        upload = sending.upload
         told = lost.message.partition(" It may have been carried out")[0].rstrip(".")
         told = re.sub(r"\. It was sent \d+ times$", "", told)  # it is said below
         reason = f", {why}" if why else ""

@@ -1,18 +1,20 @@
-"""Upload one file: send it, and settle it first where its answer was lost."""
+"""Take one file to the library: send it, and settle it first where its answer was lost."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import unicodedata
+from contextlib import asynccontextmanager
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
 import anyio
 import attrs
 
 from ccv2_async import errors
+from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.transport.calls import deadline
 from ccv2_async.transport.calls.answers import job_id
 from ccv2_async.transport.calls.call import Call
@@ -21,31 +23,25 @@ from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.body import MultipartBody
 from ccv2_async.transport.files.multipart import boundary_from
 from ccv2_async.transport.files.sources import as_source
+from ccv2_async.uploads.ledger import BulkState, Entry
 from ccv2_async.uploads.prepare import empty, is_path
 from ccv2_async.uploads.settle import SETTLE_TIME
-from ccv2_async.uploads.settling import Accepted, Sending, Settler
+from ccv2_async.uploads.settling import Accepted, Settler
+from ccv2_async.uploads.status import UPLOAD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
 
+    from ccv2_async.polling.job import Job
     from ccv2_async.polling.sweep import Sweep
+    from ccv2_async.transport.calls.call import Answer
     from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.files.sources import FileInput
     from ccv2_async.transport.files.threads import FileThreads
     from ccv2_async.uploads.prepare import Upload
+    from ccv2_async.uploads.settling import Sending
 
-
-@attrs.frozen
-class Unsettled:
-    """An upload that was being sent when an earlier process ended.
-
-    Attributes:
-        since: When it began, in seconds since 1970.
-        size: Bytes of the file then.
-    """
-
-    since: float
-    size: int
+E = TypeVar("E", bound=Entry)
 
 
 class Uploader:
@@ -69,38 +65,90 @@ class Uploader:
         self._session = session
         self._clock = session.clock
         self._threads = threads
+        self._sweep = sweep
         self._settler = Settler(session, threads, sweep, settle_time)
         self._secret = os.urandom(32)
         self._numbers = itertools.count()
         self._names: WeakValueDictionary[tuple[str, str], anyio.Lock] = WeakValueDictionary()
 
-    async def send(self, upload: Upload, *, unsettled: Unsettled | None = None) -> Accepted:
-        """Send a file, and return its id once the service has accepted it.
+    @asynccontextmanager
+    async def alone(self, upload: Upload) -> AsyncIterator[None]:
+        """Hold an upload's name in its folder: of one name, this client sends one file at a time.
+
+        A look for one of them could take another's file for its own. What a killed process leaves
+        behind as SENDING is then one file, too.
+
+        Raises:
+            DeadlineExceeded: The deadline around the caller passed first. Nothing was sent.
+        """
+        self._session.require_loop(f"uploading {upload.name}")
+        key = (upload.folder_id, unicodedata.normalize("NFC", upload.name))
+        lock = self._names.setdefault(key, anyio.Lock(fast_acquire=True))
+        await self._session.take_place(lock.acquire(), upload.what)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    async def send(self, sending: Sending[E]) -> Job:
+        """Take an entry to ACCEPTED, and return the job that the service makes of its file.
+
+        The entry is written as SENDING when its turn has come and its file is open, before the
+        first byte leaves, and as ACCEPTED once the service has named an id. If that is in doubt
+        now, or was when an earlier process ended, the file is looked for before it is sent again.
+
+        After an error, `sending.entry` says what is known: it is SENDING or AMBIGUOUS if the file
+        may have arrived, and as it was before if nothing was added. That is not written; the
+        caller writes what it makes of the error (`ledger.after_error`).
 
         Args:
-            upload: What to send.
-            unsettled: An earlier process sent it and did not live to see the answer. It is looked
-                for before anything is sent.
+            sending: The upload and its entry. The caller holds the name: with `alone`, or with a
+                lock that its store gives.
 
         Raises:
             AmbiguousUpload: The answer was lost, and what is in the folder does not settle
                 whether the file arrived. Safe to try again: no.
             ConstantContactError: See `errors`; nothing was added to the library.
         """
-        self._session.require_loop(f"uploading {upload.name}")
-        # Files of one name go into a folder one after the other: while one is under way, a look
-        # for another could take it for its own.
-        key = (upload.folder_id, unicodedata.normalize("NFC", upload.name))
-        lock = self._names.get(key)
-        if lock is None:
-            lock = self._names[key] = anyio.Lock(fast_acquire=True)
-        await self._session.take_place(lock.acquire(), upload.what)
-        try:
-            accepted = await self._send_or_adopt(upload, unsettled)
-        finally:
-            lock.release()
-        self.claim((accepted.file_id, *accepted.duplicates))
-        return accepted
+        before = sending.entry
+        lost = sending.recall(self._clock)
+        sends_left = 2 - sending.sends
+        call = self._call(sending)
+        while True:
+            if lost is not None:
+                limit = self._limit(sending)
+                repeatable = sending.upload.source.repeatable and not isinstance(lost, _Unnamed)
+                found = await self._settler.find(
+                    sending, lost, limit, may_send=sends_left > 0 and repeatable
+                )
+                if found is not None:
+                    return await self._accepted(
+                        sending, await self._settler.keep_one(sending, found)
+                    )
+                call = attrs.evolve(call, deadline=None if limit is None else limit.left)
+            sends_left -= 1
+            try:
+                answer = await self._session.send(call)
+                file_id = _id_in(answer, sending.upload)
+            except errors.OutcomeUnknown as unknown:
+                lost = unknown
+                sending.sends += max(1, unknown.sends)
+            except errors.ConstantContactError as refused:
+                if lost is None:
+                    sending.entry = before
+                    raise
+                # Nothing came of this attempt, but an earlier one may have arrived after all.
+                lost = _not_sent_again(sending.upload, lost, refused)
+                sends_left = 0
+            else:
+                sending.sends += 1 + answer.doubtful
+                accepted = Accepted(file_id)
+                if sending.sends > 1:
+                    accepted = await self._settler.check_for_doubles(
+                        sending, file_id, self._limit(sending)
+                    )
+                return await self._accepted(sending, accepted)
+            sending.lost = self._clock.monotonic()
 
     async def require(self, file: FileInput) -> None:
         """Check that a path names a file that can be sent; anything but a path passes.
@@ -117,82 +165,53 @@ class Uploader:
         """Note that these files belong to uploads already, so no look adopts one of them."""
         self._settler.claim(file_ids)
 
-    async def _send_or_adopt(self, upload: Upload, unsettled: Unsettled | None) -> Accepted:
-        sending = self._state_of(unsettled)
-        sends_left = 2 - sending.sends
-        lost: errors.OutcomeUnknown | None = None
-        if unsettled is not None:
-            lost = errors.OutcomeUnknown(
-                f"{upload.what}: it was being sent when an earlier run ended."
-            )
-        call = self._call(upload, sending)
-        while True:
-            if lost is not None:
-                limit = self._limit(upload, sending)
-                again = (
-                    sends_left > 0 and upload.source.repeatable and not isinstance(lost, _Unnamed)
-                )
-                found = await self._settler.find(upload, sending, lost, limit, may_send=again)
-                if found is not None:
-                    return await self._settler.keep_one(upload, sending, found)
-                call = attrs.evolve(call, deadline=None if limit is None else limit.left)
-            sends_left -= 1
-            try:
-                file_id, doubtful = await self._send(call, upload)
-            except errors.OutcomeUnknown as unknown:
-                lost = unknown
-                sending.sends += max(1, unknown.sends)
-            except errors.ConstantContactError as refused:
-                if lost is None:
-                    raise
-                # Nothing came of this attempt, but an earlier one may have arrived after all.
-                lost = _not_sent_again(upload, lost, refused)
-                sends_left = 0
-            else:
-                if not sending.sends and not doubtful:
-                    return Accepted(file_id)
-                sending.sends += 1 + doubtful
-                limit = self._limit(upload, sending)
-                return await self._settler.check_for_doubles(upload, sending, file_id, limit)
-            sending.lost = self._clock.monotonic()
+    async def _accepted(self, sending: Sending[E], accepted: Accepted) -> Job:
+        self.claim((accepted.file_id, *accepted.duplicates))
+        job = self._sweep.start(UPLOAD, accepted.file_id, label=sending.upload.name)
+        await sending.write(
+            BulkState.ACCEPTED,
+            file_id=accepted.file_id,
+            duplicates=accepted.duplicates,
+            tokens=(UploadPoller(self._session, self._sweep, job).token(),),
+            error="",
+        )
+        return job
 
-    def _state_of(self, unsettled: Unsettled | None) -> Sending:
-        if unsettled is None:
-            return Sending()
-        now = self._clock.monotonic()
-        age = max(0.0, self._clock.time() - unsettled.since)
-        return Sending(size=unsettled.size, began=now - age, started=now, sends=1, lost=now)
-
-    def _limit(self, upload: Upload, sending: Sending) -> Deadline | None:
+    def _limit(self, sending: Sending[E]) -> Deadline | None:
         """Return the earliest of the upload's own deadline and those around it."""
         around = deadline.current(self._session)
-        if upload.deadline is None:
+        seconds = sending.upload.deadline
+        if seconds is None:
             return around
         begun = self._clock.monotonic() if sending.started is None else sending.started
-        own = Deadline(upload.deadline, begun + upload.deadline, self._clock)
+        own = Deadline(seconds, begun + seconds, self._clock)
         return own if around is None or own.ends < around.ends else around
 
-    def _call(self, upload: Upload, sending: Sending) -> Call:
-        layout = upload.form(self._boundary())
+    def _call(self, sending: Sending[E]) -> Call:
+        upload = sending.upload
 
-        def note(length: int) -> None:
+        async def opened(length: int) -> None:
             if length == 0:
                 raise empty(upload.source.name)
             # Noted here and not before: a call may wait for hours until the quota lets it through.
+            now = self._clock.monotonic()
             if sending.began is None:
-                sending.began = self._clock.monotonic()
+                sending.began = now
                 sending.known = self._settler.claims
             if sending.started is None:
-                sending.started = self._clock.monotonic()
+                sending.started = now
             sending.size = length
+            entry = sending.entry
+            since = entry.begun if entry.may_have_arrived else self._clock.time()
+            await sending.write(BulkState.SENDING, since=since, size=length)
 
         body = MultipartBody(
-            layout,
+            upload.form(self._boundary()),
             upload.source,
             self._threads,
             on_progress=upload.on_progress,
             clock=self._clock,
-            check=note,
+            check=opened,
         )
         return Call(
             "POST",
@@ -213,20 +232,20 @@ class Uploader:
         number = next(self._numbers).to_bytes(16, "big")
         return boundary_from(blake2b(number, key=self._secret, digest_size=16).digest())
 
-    async def _send(self, call: Call, upload: Upload) -> tuple[str, int]:
-        """Return the id, and how many earlier attempts of the call may have been carried out."""
-        answer = await self._session.send(call)
-        named = job_id("upload", answer.headers.get("location"), answer.headers.get("id"))
-        if named is None:
-            raise _Unnamed(
-                f"{upload.what}: the service accepted it ({answer.status}) but named no id.",
-                sends=1 + answer.doubtful,
-            )
-        return named, answer.doubtful
-
 
 class _Unnamed(errors.OutcomeUnknown):
     """The service accepted the file, so it is never sent again, but its id has to be found."""
+
+
+def _id_in(answer: Answer, upload: Upload) -> str:
+    """Return the id that an answer names."""
+    named = job_id("upload", answer.headers.get("location"), answer.headers.get("id"))
+    if named is None:
+        raise _Unnamed(
+            f"{upload.what}: the service accepted it ({answer.status}) but named no id.",
+            sends=1 + answer.doubtful,
+        )
+    return named
 
 
 def _not_sent_again(

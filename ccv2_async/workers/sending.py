@@ -7,6 +7,7 @@ holds its lock, its record says "sending" before the first byte can leave, and w
 
 from __future__ import annotations
 
+import contextlib
 import random
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,23 +15,21 @@ import anyio
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.polling.schedule import first_look
 from ccv2_async.transport.quota.budget import Lane
-from ccv2_async.uploads.ledger import Action, BulkState, action_for
+from ccv2_async.uploads.ledger import Action, BulkState, action_for, advance
 from ccv2_async.uploads.prepare import prepare
-from ccv2_async.uploads.status import UPLOAD
-from ccv2_async.uploads.uploader import Unsettled
+from ccv2_async.uploads.settling import Sending
 from ccv2_async.workers.records import UPLOAD_TASK, after_failure
 from ccv2_async.workers.stores import LeaseLost, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from ccv2_async.activities.split import BulkPoller
     from ccv2_async.client import ConstantContact
     from ccv2_async.clock import Clock
-    from ccv2_async.transport.files.sources import OpenSource, PathSource, Source
+    from ccv2_async.transport.files.sources import PathSource
     from ccv2_async.transport.files.threads import FileThreads
     from ccv2_async.uploads.prepare import Upload
     from ccv2_async.workers.records import JobRecord
@@ -112,47 +111,21 @@ class Sender:
                 self.jitter(),
                 sent=latest.updated != known.updated,
             )
-            return await self._keep(failed, holder)
+            return await self.keep(failed, holder)
 
     async def _upload(self, known: JobRecord, holder: str) -> JobRecord:
         parts = self.client._open_parts  # noqa: SLF001  # the client is ours
         upload = upload_of(known.arguments)
         known = attrs.evolve(known, name=upload.name, folder_id=upload.folder_id)
-        unsettled = None
-        if known.state is BulkState.SENDING and known.since is not None:
-            unsettled = Unsettled(since=known.since, size=known.size)
         # Files that other jobs have got are not this one, however alike they look.
         parts.uploader.claim(await self.store.file_ids(known.lock))
         size, written_ns = await self._measure(upload, known, parts.threads)
         if action_for(known, size, written_ns) is Action.REFUSE:
             return await self._refuse(known, holder)
-        sending = attrs.evolve(
-            known,
-            state=BulkState.SENDING,
-            size=size,
-            written_ns=written_ns,
-            attend_at=self.clock.time() + self.lease_seconds + COME_AGAIN,
-        )
-
-        async def announce() -> None:
-            nonlocal sending
-            if sending.since is None:
-                sending = attrs.evolve(sending, since=self.clock.time())
-            await self._keep(sending, holder)
-
-        source = AnnouncedSource(upload.source, announce)
-        accepted = await parts.uploader.send(
-            attrs.evolve(upload, source=source), unsettled=unsettled
-        )
-        file_id = accepted.file_id
-        job = parts.sweep.start(UPLOAD, file_id, label=upload.name)
-        token = UploadPoller(parts.session, parts.sweep, job).token()
-        return await self._accepted(
-            attrs.evolve(sending, duplicates=accepted.duplicates),
-            holder,
-            (token,),
-            file_id=file_id,
-        )
+        entry = attrs.evolve(known, size=size, written_ns=written_ns)
+        sending = Sending(upload, entry, _Ledger(self, holder))
+        await parts.uploader.send(sending)  # the lease holds the name
+        return sending.entry
 
     async def _measure(
         self, upload: Upload, known: JobRecord, threads: FileThreads
@@ -185,51 +158,24 @@ class Sender:
             error_type=errors.FileChanged.__name__,
             final=True,
         )
-        return await self._keep(refused, holder)
+        return await self.keep(refused, holder)
 
     async def _start_activity(self, known: JobRecord, holder: str) -> JobRecord:
         """Start it, also when an earlier worker may have done so: twice changes nothing more."""
-        sending = attrs.evolve(
-            known,
-            state=BulkState.SENDING,
-            since=self.clock.time(),
-            attend_at=self.clock.time() + self.lease_seconds + COME_AGAIN,
+        ledger = _Ledger(self, holder)
+        sending = await ledger.write(
+            advance(known, BulkState.SENDING, since=self.clock.time()),
         )
-        await self._keep(sending, holder)
         begin: Any = getattr(self.client.activities, f"begin_{known.task}")
         try:
             poller: BulkPoller = await begin(**known.arguments, lane=Lane.BULK)
         except TypeError as error:
             raise errors.InvalidField("arguments", known.arguments, str(error)) from None
-        return await self._accepted(sending, holder, tuple(poller.tokens()))
-
-    async def _accepted(
-        self, sending: JobRecord, holder: str, tokens: tuple[str, ...], *, file_id: str = ""
-    ) -> JobRecord:
-        now = self.clock.time()
-        accepted = attrs.evolve(
-            sending,
-            state=BulkState.ACCEPTED,
-            tokens=tokens,
-            file_id=file_id,
-            accepted=now,
-            attend_at=now + first_look(None),
-            error="",
-            error_type="",
+        return await ledger.write(
+            advance(sending, BulkState.ACCEPTED, tokens=tuple(poller.tokens()), error="")
         )
-        # It is at the service now: that is put on record whatever happens around us. A store that
-        # is away for a moment is waited for; the record says "sending" until then.
-        with anyio.CancelScope(shield=True):
-            for attempt in range(1, KEEPING_ATTEMPTS + 1):
-                try:
-                    return await self._keep(accepted, holder)
-                except StoreUnavailable:
-                    if attempt == KEEPING_ATTEMPTS:
-                        raise
-                await self.clock.sleep(0.1 * 2.0**attempt)
-        raise AssertionError  # pragma: no cover
 
-    async def _keep(self, record: JobRecord, holder: str) -> JobRecord:
+    async def keep(self, record: JobRecord, holder: str) -> JobRecord:
         """Put it on record.
 
         Raises:
@@ -240,50 +186,43 @@ class Sender:
         return record
 
 
-class AnnouncedSource:
-    """A file that tells when it is opened to be sent, and is not opened if that fails.
+@attrs.frozen
+class _Ledger:
+    """The store as the uploader uses it for a job whose lock is held.
 
-    The quota's slot has been got by then, and nothing has been sent: the right moment for the
-    record to say "sending", since what says so has to be looked for when its worker dies.
-
-    Args:
-        source: The file.
-        announce: Awaited each time before the file is handed out.
+    Attributes:
+        sender: Writes.
+        holder: Holds the job's lock.
     """
 
-    def __init__(self, source: Source, announce: Callable[[], Awaitable[None]]) -> None:
-        self._source = source
-        self._announce = announce
+    sender: Sender
+    holder: str
 
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return self._source.name
+    async def find(self, key: str, /) -> JobRecord | None:
+        """Return the record of a job, or None."""
+        return await self.sender.store.find(key)
 
-    @property
-    def filename(self) -> str | None:
-        """The file's own name."""
-        return self._source.filename
+    async def write(self, record: JobRecord, /) -> JobRecord:
+        """Put a job on record, and return its record.
 
-    @property
-    def repeatable(self) -> bool:
-        """Whether it can be opened (once more)."""
-        return self._source.repeatable
-
-    async def prepare(self, threads: FileThreads) -> int:
-        """Its exact length in bytes."""
-        return await self._source.prepare(threads)
-
-    async def open(self, threads: FileThreads) -> OpenSource:
-        """Open it, once that is on record."""
-        opened = await self._source.open(threads)
-        try:
-            await self._announce()
-        except BaseException:
-            with anyio.CancelScope(shield=True):
-                await opened.aclose()
-            raise
-        return opened
+        Raises:
+            LeaseLost: Another worker has taken the job over.
+            StoreUnavailable: It cannot be put on record.
+        """
+        now = self.sender.clock.time()
+        if record.state is BulkState.SENDING:
+            at = now + self.sender.lease_seconds + COME_AGAIN
+            return await self.sender.keep(attrs.evolve(record, attend_at=at), self.holder)
+        record = attrs.evolve(record, accepted=now, attend_at=now + first_look(None), error_type="")
+        # It is at the service now: that is put on record whatever happens around us. A store that
+        # is away for a moment is waited for; the record says "sending" until then.
+        with anyio.CancelScope(shield=True):
+            for attempt in range(1, KEEPING_ATTEMPTS):
+                with contextlib.suppress(StoreUnavailable):
+                    return await self.sender.keep(record, self.holder)
+                await self.sender.clock.sleep(0.1 * 2.0**attempt)
+            return await self.sender.keep(record, self.holder)
+        raise AssertionError  # pragma: no cover
 
 
 def upload_of(given: Mapping[str, Any]) -> Upload:

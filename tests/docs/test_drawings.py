@@ -46,12 +46,12 @@ async def test_real_runs_take_exactly_the_transitions_that_are_drawn(
     arrows: set[tuple[BulkState, BulkState]] = set()
     write = Journal.write
 
-    async def note(journal: Journal, entry: JournalEntry) -> None:
+    async def note(journal: Journal, entry: JournalEntry) -> JournalEntry:
         before = now.get(entry.path, BulkState.PENDING)
         if before is not entry.state:
             arrows.add((before, entry.state))
         now[entry.path] = entry.state
-        await write(journal, entry)
+        return await write(journal, entry)
 
     monkeypatch.setattr(Journal, "write", note)
 

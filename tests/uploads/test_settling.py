@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import errors
-from ccv2_async.uploads import folder_looks, settle, settling
+from ccv2_async.uploads import looks as folder_looks
+from ccv2_async.uploads import settle, settling
+from ccv2_async.uploads.ledger import BulkState, Entry, NoStore
 from ccv2_async.uploads.prepare import prepare
-from ccv2_async.uploads.uploader import Unsettled
+from ccv2_async.uploads.settling import Sending
 from tests.support.probes import nothing_left, until
 from tests.support.servers import RawServer, serving
 
@@ -222,8 +224,10 @@ async def settle_earlier(
         b"abc", folder_id="0", name="menu.pdf", description="", source="MyComputer",
         file_type=None, length=None,
     )  # fmt: skip
-    unsettled = Unsettled(since=clock.time() - 10, size=size)
-    return (await uploader.send(upload, unsettled=unsettled)).file_id
+    entry = Entry(size=size, state=BulkState.SENDING, since=clock.time() - 10)
+    async with uploader.alone(upload):
+        job = await uploader.send(Sending(upload, entry, NoStore()))
+    return job.id
 
 
 async def test_an_upload_of_an_earlier_process_is_adopted_if_it_arrived(

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+import anyio
 import attrs
 import httpx
 
@@ -158,7 +159,7 @@ class MultipartBody:
         threads: Where files are opened and read.
         on_progress: Told how far each attempt is; a function or a coroutine function.
         clock: The time that progress events are spaced on.
-        check: Called with the file's length in bytes each time it is opened, before anything is
+        check: Awaited with the file's length in bytes each time it is opened, before anything is
             sent; raises to refuse it.
     """
 
@@ -170,7 +171,7 @@ class MultipartBody:
         *,
         on_progress: ProgressCallback | None = None,
         clock: Clock | None = None,
-        check: Callable[[int], object] | None = None,
+        check: Callable[[int], Awaitable[object]] | None = None,
     ) -> None:
         self.content_type: str = layout.content_type
         self.name: str = source.name
@@ -199,7 +200,7 @@ class MultipartBody:
         """
         length = await self._source.prepare(self._threads)
         if self._check is not None:
-            self._check(length)
+            await self._check(length)
         return self._layout.length(length)
 
     async def attempt(self) -> BodyAttempt:
@@ -213,9 +214,10 @@ class MultipartBody:
         opened = await self._source.open(self._threads)
         try:
             if self._check is not None:
-                self._check(opened.length)
+                await self._check(opened.length)
         except BaseException:
-            await opened.aclose()
+            with anyio.CancelScope(shield=True):
+                await opened.aclose()
             raise
         return _MultipartAttempt(self._layout, opened, self._reporter)
 

@@ -3,20 +3,52 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+import unicodedata
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import anyio
 
 from ccv2_async import errors
-from ccv2_async.models.library import ROOT_FOLDER_IDS, LibraryFolderWrite
+from ccv2_async.models.base import Outcome
+from ccv2_async.models.library import ROOT_FOLDER_IDS, LibraryFolderWrite, file_outcome
 from ccv2_async.models.validation import checked_changes
 
 if TYPE_CHECKING:
-    from ccv2_async.models import LibraryFolder
-    from ccv2_async.uploads.many.library import LibraryFolders
+    from collections.abc import AsyncIterable
 
+    from ccv2_async.models import LibraryFile, LibraryFolder
+
+OnBadRow = Literal["raise", "skip"]
+
+_PAGE = 1000
 MOST_LEVELS = 3
 ROOT = "0"
+
+
+class LibraryFolders(Protocol):
+    """The calls of the library's resource group that a bulk upload makes."""
+
+    def files(
+        self, *, limit: int | None = None, on_bad_row: OnBadRow = "raise"
+    ) -> AsyncIterable[LibraryFile]:
+        """Return the files of the library, newest first."""
+        ...
+
+    def files_in_folder(
+        self, folder_id: str, *, limit: int | None = None, on_bad_row: OnBadRow = "raise"
+    ) -> AsyncIterable[LibraryFile]:
+        """Return the files of one folder."""
+        ...
+
+    def folders(
+        self, *, limit: int | None = None, on_bad_row: OnBadRow = "raise"
+    ) -> AsyncIterable[LibraryFolder]:
+        """Return the top folders, each with its children."""
+        ...
+
+    async def create_folder(self, name: str, *, parent_id: str | None = None) -> LibraryFolder:
+        """Create a folder and return it."""
+        ...
 
 
 def check_names(names: tuple[str, ...]) -> None:
@@ -45,7 +77,7 @@ def check_depth(names: tuple[str, ...], level: int = 0) -> None:
 
 
 class FolderMap:
-    """The folders of a library, read once, and created as they are needed.
+    """The folders of a library, read once and created as needed, and the files in them.
 
     Args:
         library: Where they are.
@@ -57,6 +89,7 @@ class FolderMap:
         self._ids: dict[tuple[str, str], str] = {}
         self._levels: dict[str, int] | None = None
         self._refused: dict[tuple[str, str], errors.APIError] = {}
+        self._files: dict[str, dict[tuple[str, int], LibraryFile]] = {}
 
     async def resolve(self, base_id: str, names: tuple[str, ...]) -> str:
         """The id of the folder that `names` lead to from `base_id`.
@@ -89,6 +122,37 @@ class FolderMap:
         for name in names:
             found = self._ids.get((found, name)) if found is not None else None
         return found
+
+    async def file(self, folder_id: str | None, name: str, size: int) -> LibraryFile | None:
+        """Return a folder's file with this name and size; each folder is listed once.
+
+        None if there is no such folder or file, or the file failed.
+
+        Raises:
+            ConstantContactError: The folder cannot be listed. Safe to try again: yes.
+        """
+        if folder_id is None:
+            return None
+        async with self._lock:
+            known = self._files.get(folder_id)
+            if known is None:
+                known = self._files[folder_id] = await self._list(folder_id)
+        return known.get((_normal(name), size))
+
+    async def _list(self, folder_id: str) -> dict[tuple[str, int], LibraryFile]:
+        at_root = folder_id in ROOT_FOLDER_IDS
+        listing = (
+            self._library.files(limit=_PAGE, on_bad_row="skip")
+            if at_root
+            else self._library.files_in_folder(folder_id, limit=_PAGE, on_bad_row="skip")
+        )
+        return {
+            (_normal(file.name), file.size): file
+            async for file in listing
+            if file.size is not None
+            and file_outcome(file.status) is not Outcome.FAILURE
+            and (not at_root or file.folder_id in (None, *ROOT_FOLDER_IDS))
+        }
 
     async def _child(self, parent: str, name: str, *, again: bool = True) -> str:
         known = self._ids.get((parent, name))
@@ -129,7 +193,7 @@ class FolderMap:
     async def _read(self) -> None:
         # A folder that cannot be read counts as missing: creating it again is refused, for its own
         # files alone.
-        listing = self._library.folders(limit=1000, on_bad_row="skip")
+        listing = self._library.folders(limit=_PAGE, on_bad_row="skip")
         found = [folder async for folder in listing]
         self._levels = {}
         for folder in found:
@@ -141,3 +205,7 @@ class FolderMap:
             self._levels[folder.id] = level
         for child in folder.children:
             self._note(child, folder.id, level + 1)
+
+
+def _normal(name: str) -> str:
+    return unicodedata.normalize("NFC", name)

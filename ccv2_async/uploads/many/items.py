@@ -1,4 +1,4 @@
-"""What is to be uploaded: single files, and the trees below folders."""
+"""What `upload_many` is asked for: its options, and the files, which may stand below folders."""
 
 from __future__ import annotations
 
@@ -12,14 +12,22 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 from ccv2_async.errors import FileRefused, InvalidField
+from ccv2_async.models.validation import checked_id, is_flag, is_number, is_plain_function, is_whole
 from ccv2_async.text import one_line
+from ccv2_async.transport.calls.outage import OUTAGE_TIMEOUT
 from ccv2_async.transport.files.objects import path_of
-from ccv2_async.uploads.many.folders import check_names
+from ccv2_async.transport.files.sources import PathSource
+from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.uploads.many.folders import check_depth, check_names
+from ccv2_async.uploads.many.journal import JournalEntry, storable
+from ccv2_async.uploads.prepare import empty, prepare
 
 if TYPE_CHECKING:
-    from ccv2_async.transport.files.sources import FileInput
+    from ccv2_async.transport.files.sources import FileInput, Source
     from ccv2_async.transport.files.threads import FileThreads
     from ccv2_async.uploads.many.journal import JournalFiles
+    from ccv2_async.uploads.many.results import OnBulkProgress, OnFileProgress
+    from ccv2_async.uploads.prepare import OnAmbiguous, OnDuplicate, Upload
 
 
 def _names(folders: object) -> tuple[str, ...]:
@@ -67,6 +75,74 @@ class FileToUpload:
         if isinstance(self.file, str | os.PathLike):
             return os.fspath(self.file)
         return self.name or path_of(self.file) or "bytes or stream"
+
+
+def _is_count(value: object) -> bool:
+    return is_whole(value) and value >= 1
+
+
+def _is_path(value: object) -> bool:
+    if not isinstance(value, str | os.PathLike):
+        return value is None
+    return isinstance(os.fspath(value), str) and bool(os.fspath(value))
+
+
+def _is_called(value: object) -> bool:
+    return value is None or callable(value)
+
+
+def _is_called_plainly(value: object) -> bool:
+    return value is None or is_plain_function(value)
+
+
+def _is_time(value: object) -> bool:
+    return is_number(value) and value >= 0
+
+
+_RULES = {
+    "concurrency": (_is_count, "a whole number of 1 or more"),
+    "journal": (_is_path, "the path of a file, or None"),
+    "on_progress": (_is_called, "a function or coroutine function, or None"),
+    "on_file": (_is_called_plainly, "a plain function, or None"),
+    "on_ambiguous": (("look", "raise").__contains__, '"look" or "raise"'),
+    "on_duplicate": (("report", "trash").__contains__, '"report" or "trash"'),
+    "outage_timeout": (_is_time, "a number of seconds, 0 or more"),
+    "keep_folders": (is_flag, "True or False"),
+    "fail_fast": (is_flag, "True or False"),
+    "dry_run": (is_flag, "True or False"),
+    "skip_existing": (is_flag, "True or False"),
+    "wait": (is_flag, "True or False"),
+}
+
+
+@attrs.frozen
+class Options:
+    """How a bulk upload is to go; see `ConstantContact.upload_many`.
+
+    Raises:
+        InvalidField: One of them is wrong.
+    """
+
+    folder_id: str = "0"
+    keep_folders: bool = False
+    concurrency: int = 8
+    journal: str | os.PathLike[str] | None = None
+    on_progress: OnBulkProgress | None = None
+    on_file: OnFileProgress | None = None
+    on_ambiguous: OnAmbiguous = "look"
+    outage_timeout: float = OUTAGE_TIMEOUT
+    on_duplicate: OnDuplicate = "report"
+    fail_fast: bool = False
+    dry_run: bool = False
+    wait: bool = True
+    skip_existing: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        checked_id(self.folder_id, "folder_id")
+        for name, (is_right, rule) in _RULES.items():
+            value = getattr(self, name)
+            if not is_right(value):
+                raise InvalidField(name, value, rule)
 
 
 Item: TypeAlias = "FileInput | FileToUpload"
@@ -251,3 +327,52 @@ def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:
         return False
+
+
+async def describe(
+    file: FileToUpload, options: Options, threads: FileThreads
+) -> tuple[Upload, JournalEntry]:
+    """The upload, and its row as it would be now.
+
+    Raises:
+        InvalidField: The service would refuse what is said of the file.
+        FileRefused: It cannot be sent.
+    """
+    check_depth(file.folders)
+    check_names(file.folders)
+    upload = attrs.evolve(
+        prepare(
+            file.file,
+            folder_id=file.folder_id or options.folder_id,
+            name=file.name,
+            description=file.description,
+            source="MyComputer",
+            file_type=None,
+            length=file.length,
+        ),
+        on_ambiguous=options.on_ambiguous,
+        on_duplicate=options.on_duplicate,
+        lane=Lane.BULK,
+    )
+    path = file.path
+    if path is None and options.journal is not None:
+        raise InvalidField("file", file.label, "a path, as a journal is kept")
+    size, written_ns = await _state(upload.source, threads)
+    if size == 0:
+        raise empty(upload.source.name)  # before it costs a call, and in a dry run too
+    entry = JournalEntry(
+        path=storable(path or file.label),
+        folder=storable("/".join((upload.folder_id, *file.folders))),
+        name=upload.name,
+        size=size,
+        written_ns=written_ns,
+    )
+    return upload, entry
+
+
+async def _state(source: Source, threads: FileThreads) -> tuple[int, int]:
+    """Bytes, and when they were last written; a file is sent as it is now or not at all."""
+    if not isinstance(source, PathSource):
+        return await source.prepare(threads), 0
+    state = await source.hold(threads)
+    return state.length, state.written_ns

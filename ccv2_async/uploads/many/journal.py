@@ -321,8 +321,8 @@ class Journal:
         rows = await self._rows("path=? AND folder=? AND name=?", key)
         return rows[0] if rows else None
 
-    async def write(self, entry: JournalEntry, /) -> None:
-        """Return once the row is on disk; it gets there also when the caller is cancelled.
+    async def write(self, entry: JournalEntry, /) -> JournalEntry:
+        """Return the entry once its row is on disk, where it gets even if the caller is cancelled.
 
         Raises:
             JournalError: It cannot be written.
@@ -337,6 +337,7 @@ class Journal:
                 f"{self._path}: the journal cannot be written ({trouble}), so the upload was "
                 "ended. Mend that and run it again: what was being sent is looked for first."
             ) from None
+        return kept
 
     async def file_ids(self) -> list[str]:
         """The ids of all files that were accepted, the latest last.

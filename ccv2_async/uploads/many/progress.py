@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import inspect
 import logging
-from contextlib import contextmanager
+from collections import deque
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
 from ccv2_async.uploads.ledger import BulkState
-from ccv2_async.uploads.many.pace import Pace
 from ccv2_async.uploads.many.results import BulkProgress, FileProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from ccv2_async.polling.poller import UploadPoller
     from ccv2_async.transport.calls.session import Session
@@ -29,6 +29,7 @@ T = TypeVar("T")
 logger: logging.Logger = logging.getLogger("ccv2_async.uploads.many")
 
 PROGRESS_EVERY = 0.1
+_LAST = 100
 
 _COUNTED = {
     BulkState.DONE: "done",
@@ -40,7 +41,45 @@ _COUNTED = {
 """By the state of a file's result, where it is counted."""
 
 
-class Telling:
+class Pace:
+    """How fast files are sent, by the last hundred.
+
+    By how fast they end, the first minutes would be no guide: the service is at work on a file for
+    seconds, and meanwhile many are sent and none has ended. And what an earlier run had settled is
+    passed over in no time.
+    """
+
+    def __init__(self) -> None:
+        self._moments: deque[float] = deque(maxlen=_LAST + 1)
+        self._sent = 0
+
+    def begin(self, now: float) -> None:
+        """Take note that a file begins to be sent."""
+        if not self._moments:
+            self._moments.append(now)
+
+    def sent(self, now: float) -> None:
+        """Take note that a file was sent, whatever came of it."""
+        self._moments.append(now)
+        self._sent += 1
+
+    def seconds_left(self, progress: BulkProgress, now: float) -> float | None:
+        """Seconds until all files are settled, or None when that is not known."""
+        if progress.total is None:
+            return None
+        left = max(0, progress.total - progress.settled)
+        if not left:
+            return 0.0
+        if not self._moments:  # nothing had to be sent so far
+            return left / progress.per_second if progress.per_second > 0 else None
+        passed = now - self._moments[0]
+        # Those that began together end together: before that, one of them tells nothing.
+        if passed <= 0 or self._sent < max(1, progress.sending):
+            return None
+        return left * passed / (len(self._moments) - 1)
+
+
+class Reporter:
     """The counts of one bulk upload, and whoever wants to know of them.
 
     Args:
@@ -60,7 +99,7 @@ class Telling:
         self._outage = session.outage
         self._on_progress = on_progress
         self._on_file = on_file
-        self._started = self._clock.monotonic()
+        self.started: float = self._clock.monotonic()
         self._calls_before = self._budget.used
         self._pace = Pace()
         self._told_at = float("-inf")
@@ -70,7 +109,7 @@ class Telling:
     def progress(self) -> BulkProgress:
         """Where it stands now."""
         now = self._clock.monotonic()
-        counts = attrs.evolve(self._counts, elapsed=now - self._started)
+        counts = attrs.evolve(self._counts, elapsed=now - self.started)
         return attrs.evolve(
             counts,
             seconds_left=self._pace.seconds_left(counts, now),
@@ -88,8 +127,8 @@ class Telling:
         now = {name: getattr(self._counts, name) + by for name, by in changes.items()}
         self._counts = attrs.evolve(self._counts, **now)
 
-    @contextmanager
-    def sending(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def sending(self) -> AsyncIterator[None]:
         """While a file is being sent; it was, unless an exception comes out."""
         self._pace.begin(self._clock.monotonic())
         self.count(sending=1)

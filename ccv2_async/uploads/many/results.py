@@ -1,4 +1,4 @@
-"""What comes out of a bulk upload, file by file and in all."""
+"""What comes out of a bulk upload, file by file and in all. Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
-from ccv2_async.uploads.ledger import Action
+from ccv2_async import errors
+from ccv2_async.uploads.ledger import Action, BulkState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from ccv2_async.errors import ConstantContactError
-    from ccv2_async.uploads.ledger import BulkState
+    from ccv2_async.uploads.many.journal import JournalEntry
 
 
 @attrs.frozen
@@ -135,3 +136,58 @@ OnFileProgress: TypeAlias = "Callable[[FileProgress], object]"
 
 OnBulkProgress: TypeAlias = "Callable[[BulkProgress], Awaitable[object] | object]"
 """A function or coroutine function that is called with each `BulkProgress`."""
+
+
+def result_of(
+    entry: JournalEntry, error: errors.ConstantContactError | None = None
+) -> UploadResult:
+    """Return the result of a file: where its entry stands, or that it failed.
+
+    Like the others below, it leaves the file's path to the caller.
+    """
+    return UploadResult(
+        path=entry.path,
+        name=entry.name,
+        folder_id=entry.folder_id,
+        state=entry.state if entry.settled or error is None else BulkState.FAILED,
+        id=entry.file_id,
+        status=entry.status,
+        token=entry.token,
+        error=error,
+        size=entry.size,
+        duplicates=entry.duplicates,
+    )
+
+
+def earlier_result(known: JournalEntry, action: Action) -> UploadResult:
+    """Return the result of a file that an earlier run settled, or that changed since."""
+    if action is Action.REFUSE:
+        with_id = f" with id {known.file_id}" if known.file_id else ""
+        reason = (
+            f"the journal has it as {known.state.value}{with_id}, and it has changed since; "
+            "upload it with another journal to have both"
+        )
+        return refused_result(errors.FileRefused(known.path, reason))
+    error: errors.ConstantContactError | None = None
+    if known.state is BulkState.FAILED:
+        error = errors.UploadFailed(
+            known.error, id=known.file_id, status=known.status, token=known.token
+        )
+    return attrs.evolve(result_of(known, error), earlier=True)
+
+
+def planned_result(entry: JournalEntry, action: Action) -> UploadResult:
+    """Return what a dry run says of a file."""
+    return UploadResult(
+        path=entry.path,
+        name=entry.name,
+        folder_id=entry.folder,
+        state=BulkState.PENDING,
+        size=entry.size,
+        action=action,
+    )
+
+
+def refused_result(error: errors.ConstantContactError) -> UploadResult:
+    """Return the result of a file that never got as far as the journal."""
+    return UploadResult(path="", name="", folder_id="", state=BulkState.FAILED, error=error)

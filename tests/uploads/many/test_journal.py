@@ -20,16 +20,10 @@ from hypothesis import strategies as st
 from ccv2_async import errors
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.transport.files.threads import FileThreads
-from ccv2_async.uploads.ledger import Action, action_for
+from ccv2_async.uploads.ledger import Action
 from ccv2_async.uploads.many import BulkState, FileToUpload
 from ccv2_async.uploads.many import journal as journal_module
-from ccv2_async.uploads.many.journal import (
-    Journal,
-    JournalEntry,
-    read_journal,
-    retry_files,
-    storable,
-)
+from ccv2_async.uploads.many.journal import Journal, read_journal, retry_files, storable
 from tests.support.probes import nothing_left, until
 
 if TYPE_CHECKING:
@@ -37,6 +31,7 @@ if TYPE_CHECKING:
 
     from ccv2_async.client import ConstantContact
     from ccv2_async.uploads.many import UploadResult
+    from ccv2_async.uploads.many.journal import JournalEntry
     from tests.support.clocks import SkippingClock
 
 Pictures: TypeAlias = "Callable[..., list[Path]]"
@@ -82,38 +77,6 @@ def set_row(journal: Path, name: str, **values: Any) -> None:
 # States and what they lead to
 
 
-ENTRY = JournalEntry(path="/a.png", folder="0", name="a.png", size=10, written_ns=5)
-STATES = {
-    None: (Action.SEND, Action.SEND),
-    BulkState.PENDING: (Action.SEND, Action.SEND),
-    BulkState.SENDING: (Action.LOOK, Action.REFUSE),
-    BulkState.ACCEPTED: (Action.FOLLOW, Action.REFUSE),
-    BulkState.DONE: (Action.SKIP, Action.REFUSE),
-    BulkState.AMBIGUOUS: (Action.LOOK, Action.REFUSE),
-}
-
-
-@pytest.mark.parametrize("state", STATES, ids=str)
-@pytest.mark.parametrize("changed", [{}, {"size": 11}, {"written_ns": 6}], ids=str)
-def test_the_row_of_a_file_decides_its_next_step(
-    state: BulkState | None, changed: dict[str, Any]
-) -> None:
-    known = attrs.evolve(ENTRY, state=state) if state is not None else None
-    now = attrs.evolve(ENTRY, **changed)
-
-    assert action_for(known, now.size, now.written_ns) is STATES[state][bool(changed)]
-
-
-def test_only_temporary_failures_are_sent_again() -> None:
-    passing = attrs.evolve(ENTRY, state=BulkState.FAILED)
-    final = attrs.evolve(passing, final=True)
-
-    assert action_for(passing, 10, 5) is Action.SEND
-    assert action_for(passing, 11, 5) is Action.SEND
-    assert action_for(final, 10, 5) is Action.REPORT
-    assert action_for(final, 11, 5) is Action.SEND  # it was mended since
-
-
 @given(st.text(st.characters(exclude_categories=())), st.text(st.characters(exclude_categories=())))
 def test_any_two_paths_have_two_rows(one: str, other: str) -> None:
     assert (storable(one) == storable(other)) == (one == other)
@@ -133,9 +96,10 @@ async def test_every_state_is_recorded(
     written: list[tuple[BulkState, int]] = []
     write = Journal.write
 
-    async def noting(self: Journal, entry: JournalEntry) -> None:
-        await write(self, entry)
+    async def noting(self: Journal, entry: JournalEntry) -> JournalEntry:
+        kept = await write(self, entry)
         written.append((entry.state, len(sandbox.admin.requests())))
+        return kept
 
     monkeypatch.setattr(Journal, "write", noting)
 
@@ -353,7 +317,7 @@ async def test_a_touched_file_counts_as_changed(
 
 
 @pytest.mark.parametrize("content", [b"a longer picture", b"x", None], ids=str)
-async def test_a_file_that_changes_after_its_row_was_written_is_not_sent(
+async def test_a_file_that_changes_before_its_row_is_written_is_not_sent_under_that_row(
     *,
     client: ConstantContact,
     sandbox: Sandbox,
@@ -364,15 +328,15 @@ async def test_a_file_that_changes_after_its_row_was_written_is_not_sent(
 ) -> None:
     (path,) = pictures("a.png")
     before = path.read_bytes()
-    write = Journal.write
+    find = Journal.find
 
-    async def changing(self: Journal, entry: JournalEntry) -> None:
-        await write(self, entry)
-        if entry.state is BulkState.SENDING and path.read_bytes() == before:
+    async def changing(self: Journal, key: tuple[str, str, str]) -> JournalEntry | None:
+        if path.read_bytes() == before:
             path.write_bytes(before[::-1] if content is None else content)
             os.utime(path, ns=(1, 1))
+        return await find(self, key)
 
-    monkeypatch.setattr(Journal, "write", changing)
+    monkeypatch.setattr(Journal, "find", changing)
 
     (result,) = await run(client, [path], journal)
     assert isinstance(result.error, errors.FileChanged)
@@ -389,7 +353,49 @@ async def test_a_file_that_changes_after_its_row_was_written_is_not_sent(
     assert stored["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-async def test_a_file_deleted_after_its_row_was_written_fails_alone(
+@pytest.mark.parametrize("size", [100, 3_000_000], ids=["read at once", "read in blocks"])
+@pytest.mark.parametrize("kept_size", [True, False], ids=["same size", "shorter"])
+async def test_a_file_that_changes_after_its_row_was_written_is_not_sent_under_that_row(
+    *,
+    client: ConstantContact,
+    sandbox: Sandbox,
+    journal: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    size: int,
+    kept_size: bool,
+) -> None:
+    path = tmp_path / "a.png"
+    before = bytes(size)
+    path.write_bytes(before)
+    write = Journal.write
+
+    async def changing(self: Journal, entry: JournalEntry) -> JournalEntry:
+        kept = await write(self, entry)
+        if entry.state is BulkState.SENDING and path.read_bytes() == before:
+            path.write_bytes(b"x" * size if kept_size else b"x")
+            os.utime(path, ns=(1, 1))
+        return kept
+
+    monkeypatch.setattr(Journal, "write", changing)
+
+    (result,) = await run(client, [path], journal)
+    row = (await rows_of(journal))["a.png"]
+    assert row.size == size
+    if size == 100:  # its bytes were read before the row was written: those of the row were sent
+        (stored,) = sandbox.admin.files()
+        assert stored["sha256"] == hashlib.sha256(before).hexdigest()
+        assert result.state is row.state is BulkState.DONE
+        (result,) = await run(client, [path], journal)
+        assert isinstance(result.error, errors.FileRefused)
+        assert len(sandbox.admin.files()) == 1
+    else:
+        assert isinstance(result.error, errors.FileChanged)
+        assert not sandbox.admin.files()
+        assert (row.state, row.final) == (BulkState.FAILED, False)
+
+
+async def test_a_file_that_goes_away_before_its_row_is_written_fails_alone(
     client: ConstantContact,
     sandbox: Sandbox,
     journal: Path,
@@ -397,14 +403,13 @@ async def test_a_file_deleted_after_its_row_was_written_fails_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gone, fine = pictures("a.png", "b.png")
-    write = Journal.write
+    find = Journal.find
 
-    async def removing(self: Journal, entry: JournalEntry) -> None:
-        await write(self, entry)
-        if entry.state is BulkState.SENDING:
-            gone.unlink(missing_ok=True)
+    async def removing(self: Journal, key: tuple[str, str, str]) -> JournalEntry | None:
+        gone.unlink(missing_ok=True)
+        return await find(self, key)
 
-    monkeypatch.setattr(Journal, "write", removing)
+    monkeypatch.setattr(Journal, "find", removing)
 
     results = await run(client, [gone, fine], journal, concurrency=1)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccv2_async.uploads.many.pace import Pace
+from ccv2_async.uploads.many.progress import Pace
 from ccv2_async.uploads.many.results import BulkProgress
 
 PROCESSING = 8.0

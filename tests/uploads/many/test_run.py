@@ -641,7 +641,8 @@ async def test_being_cancelled_again_while_cleaning_up_leaves_nothing_behind(
     ):
         upload = client.upload_many(paths, journal=journal)
         reader = asyncio.create_task(results_of(upload))
-        await until(lambda: upload.progress.sending == 8)
+        await until(lambda: len(sandbox.admin.requests(*POSTS)) == 8)
+        assert upload.progress.sending == 8
         for _ in range(times):
             reader.cancel()
             await asyncio.sleep(0)
