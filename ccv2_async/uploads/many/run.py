@@ -182,8 +182,8 @@ class _Follower:
     Args:
         parts: The parts of the client.
         until: How far each file is followed before it is looked at.
-        changed: Told of a file whose status has changed.
-        ended: Awaited with a file that has ended, or did not in time.
+        changed: Called with a file that was accepted, or whose status has changed.
+        ended: Awaited with a file that has ended, or has not in time.
     """
 
     def __init__(
