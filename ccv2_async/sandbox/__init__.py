@@ -9,9 +9,9 @@ from __future__ import annotations
 try:
     from ccv2_async.sandbox.admin import Admin
     from ccv2_async.sandbox.clock import Clock
-    from ccv2_async.sandbox.log import Entry
     from ccv2_async.sandbox.server import ClientOptions, Sandbox
     from ccv2_async.sandbox.settings import Settings
+    from ccv2_async.sandbox.state.gateway import Entry
 except ModuleNotFoundError as _error:
     _missing = (_error.name or "").partition(".")[0]
     if _missing not in {"python_multipart", "starlette", "uvicorn"}:

@@ -1,14 +1,14 @@
-"""The director's chair: look into the sandbox and decide what happens to whom.
+"""Control the sandbox: inspect its state, arm faults, move its clock.
 
-The same is offered twice: as methods, for the process that runs the sandbox, and as requests
-below `/__sandbox__`, for everybody else.
+The process that runs the sandbox calls methods; other processes send requests below
+`/__sandbox__`.
 
 ======  ======================  ===============================================================
 method  path                    what it does
 ======  ======================  ===============================================================
 POST    /reset                  forgets everything but the settings
 GET     /state                  files, folders and counts
-GET     /requests               the request log; `method` and `path` choose
+GET     /requests               the request log; `method` and `path` filter it
 GET     /faults                 the faults that are still armed
 POST    /faults                 arms a fault: `{"kind": .., ...}`
 DELETE  /faults                 disarms all faults
@@ -19,7 +19,7 @@ POST    /settings               changes settings
 POST    /contacts               puts contacts on a list: `{"count": .., "list_id": ..}`
 POST    /addresses              confirms an address of the account: `{"email_address": ..}`
 POST    /files/{id}/status      sets a file's status: `{"status": ..}`
-GET     /files/{id}/content     a file's bytes, while they are held
+GET     /files/{id}/content     a file's bytes, while they are in memory
 ======  ======================  ===============================================================
 
 Bodies are JSON, and `Content-Type` says so; web pages are kept out, see `guard`.
@@ -45,16 +45,18 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from ccv2_async.sandbox.faults import FaultFields, FaultKind
-    from ccv2_async.sandbox.log import Entry
     from ccv2_async.sandbox.settings import SettingChanges
+    from ccv2_async.sandbox.state.gateway import Entry
     from ccv2_async.sandbox.world import World
+
+    _Handler = Callable[["Admin", Request, dict[str, Any]], Any]
 
 PREFIX = "/__sandbox__"
 _T = TypeVar("_T")
 
 
 class Admin:
-    """Looks into a sandbox and steers it. Every method may be called from any thread.
+    """Inspects and controls a sandbox. Every method may be called from any thread.
 
     Args:
         world: The state of the sandbox.
@@ -74,24 +76,20 @@ class Admin:
         self._do(self._world.reset)
 
     def state(self) -> dict[str, Any]:
-        """Files, folders and counts, as plain data."""
+        """Return files, folders and counts, as plain data."""
         return self._do(self._world.snapshot)
 
     def files(self) -> list[dict[str, Any]]:
-        """The library's files, oldest first: id, name, size, sha256, status, folder_id and more."""
+        """Return the library's files, oldest first: id, name, size, sha256, status and more."""
         return self._do(self._world.snapshot_files)
 
     def content(self, file_id: str) -> bytes | None:
-        """A file's bytes, while they are held."""
+        """Return a file's bytes; None once they are no longer in memory."""
         return self._do(lambda: self._world.library.content(file_id))
 
     def set_status(self, file_id: str, status: str | None) -> None:
-        """Hold a file at a status, whatever its plan says; None lets go again."""
-
-        def change() -> None:
-            self._world.library.file(file_id).forced = status
-
-        self._do(change)
+        """Keep a file at a status, whatever its plan says; None ends that."""
+        self._do(lambda: setattr(self._world.library.file(file_id), "forced", status))
 
     def add_contacts(
         self,
@@ -101,12 +99,12 @@ class Admin:
         opt_in_source: str = "ACTION_BY_OWNER",
         status: str = "ACTIVE",
     ) -> None:
-        """Put contacts on a list: `contact1@example.com` and so on.
+        """Add contacts to a list: `contact1@example.com` and so on.
 
         Args:
             count: How many contacts.
             list_id: The list.
-            opt_in_source: Who put them there, such as `ACTION_BY_SYSTEM`.
+            opt_in_source: Who added them, such as `ACTION_BY_SYSTEM`.
             status: Their status, such as `UNCONFIRMED`.
         """
 
@@ -123,15 +121,11 @@ class Admin:
         self._do(add)
 
     def confirm_address(self, email: str) -> None:
-        """Confirm one of the account's addresses, as its owner would from the mail."""
-
-        def confirm() -> None:
-            self._world.account.addresses[email] = "CONFIRMED"
-
-        self._do(confirm)
+        """Confirm an address of the account, as its owner would from the email."""
+        self._do(lambda: self._world.account.addresses.update({email: "CONFIRMED"}))
 
     def requests(self, method: str | None = None, path: str = "*") -> list[Entry]:
-        """The API requests so far, oldest first; `path` is below `/v2`, `*` stands for anything."""
+        """Return the API requests, oldest first. `path` is below `/v2`; `*` stands for anything."""
 
         def wanted(entry: Entry) -> bool:
             below = entry.path.removeprefix(API)
@@ -155,7 +149,7 @@ class Admin:
             fields: `times`, `skip`, `chance`, and what the kind takes.
 
         Raises:
-            ValueError: There is no such kind, or no such field.
+            ValueError: The kind or a field is unknown.
         """
         fault = make_fault(kind, method=method, path=path, **fields)
         self._do(lambda: self._world.faults.add(kind, fault))
@@ -168,7 +162,7 @@ class Admin:
         """Check that each fault has struck at least once.
 
         Raises:
-            AssertionError: One has not: no request matched it, or too few did. Names them.
+            AssertionError: No request matched one of them, or too few did. The message names them.
         """
         unused = self._do(self._world.faults.unused)
         if unused:
@@ -182,7 +176,7 @@ class Admin:
         self._do(self._world.faults.clear)
 
     def time(self) -> float:
-        """Seconds since 1970 on the sandbox's clock."""
+        """Return the seconds since 1970 on the sandbox's clock."""
         return self._do(self._world.clock.time)
 
     def advance(self, seconds: float) -> None:
@@ -190,7 +184,7 @@ class Admin:
         self._do(lambda: self._world.clock.advance(seconds))
 
     def settings(self) -> dict[str, Any]:
-        """The settings, without the credentials."""
+        """Return the settings without the credentials."""
         hidden = ("api_key", "access_token", "client_secret")
         shown = self._do(lambda: attrs.asdict(self._world.settings))
         return {name: value for name, value in shown.items() if name not in hidden}
@@ -199,127 +193,78 @@ class Admin:
         """Change settings from now on.
 
         Raises:
-            TypeError: There is no such setting.
+            TypeError: A setting is unknown.
         """
         self._do(lambda: self._world.configure(dict(changes)))
 
 
 def admin_routes(world: World) -> list[Route]:
-    """The admin path's routes."""
-    here = Admin(world, lambda action: action())
-    served: list[tuple[str, str, Callable[[Admin, Request], Awaitable[Any]]]] = [
-        ("POST", "/reset", _reset),
-        ("GET", "/state", _state),
-        ("GET", "/requests", _requests),
-        ("GET", "/faults", _faults),
-        ("POST", "/faults", _arm),
-        ("DELETE", "/faults", _disarm),
-        ("GET", "/clock", _clock),
-        ("POST", "/clock", _advance),
-        ("GET", "/settings", _settings),
-        ("POST", "/settings", _configure),
-        ("POST", "/contacts", _add_contacts),
-        ("POST", "/addresses", _confirm),
-        ("POST", "/files/{id}/status", _set_status),
-        ("GET", "/files/{id}/content", _content),
-    ]
+    """Return the routes of the admin path."""
+    admin = Admin(world, lambda action: action())
     return [
-        Route(PREFIX + path, _served(here, handler), methods=[method])
-        for method, path, handler in served
+        Route(PREFIX + path, _served(admin, handler), methods=[method])
+        for (method, path), handler in _SERVED.items()
     ]
 
 
-def _served(
-    admin: Admin, handler: Callable[[Admin, Request], Awaitable[Any]]
-) -> Callable[[Request], Awaitable[Response]]:
+def _served(admin: Admin, handler: _Handler) -> Callable[[Request], Awaitable[Response]]:
     async def serve(request: Request) -> Response:
         try:
-            answer = await handler(admin, request)
+            body = orjson.loads(await request.body() or b"{}")
+            answer = handler(admin, request, body)
         except Refusal as problem:
             return JSONResponse(problem.body(), problem.status)
         except (ValueError, TypeError, KeyError) as error:
             return JSONResponse(Refusal(400, str(error)).body(), 400)
         if isinstance(answer, Response):
             return answer
-        return Response(orjson.dumps(answer, default=_plain), media_type="application/json")
+        return Response(orjson.dumps(answer, default=attrs.asdict), media_type="application/json")
 
     return serve
 
 
-def _plain(value: Any) -> Any:
-    if attrs.has(type(value)):
-        return attrs.asdict(value)
-    raise TypeError(type(value).__name__)
-
-
-async def _json(request: Request) -> dict[str, Any]:
-    body = orjson.loads(await request.body())
-    if not isinstance(body, dict):
-        raise TypeError("An object is expected.")
-    return body
-
-
-async def _reset(admin: Admin, _request: Request) -> None:
-    admin.reset()
-
-
-async def _state(admin: Admin, _request: Request) -> Any:
-    return admin.state()
-
-
-async def _requests(admin: Admin, request: Request) -> Any:
-    query = request.query_params
-    return admin.requests(query.get("method"), query.get("path", "*"))
-
-
-async def _faults(admin: Admin, _request: Request) -> Any:
-    return admin.faults()
-
-
-async def _arm(admin: Admin, request: Request) -> None:
-    admin.fault(**await _json(request))
-
-
-async def _disarm(admin: Admin, _request: Request) -> None:
-    admin.clear_faults()
-
-
-async def _clock(admin: Admin, _request: Request) -> Any:
+def _advance(admin: Admin, body: dict[str, Any]) -> dict[str, float]:
+    admin.advance(body["advance"])
     return {"time": admin.time()}
 
 
-async def _advance(admin: Admin, request: Request) -> Any:
-    admin.advance((await _json(request))["advance"])
-    return {"time": admin.time()}
-
-
-async def _settings(admin: Admin, _request: Request) -> Any:
+def _configure(admin: Admin, body: dict[str, Any]) -> dict[str, Any]:
+    admin.configure(**body)
     return admin.settings()
 
 
-async def _configure(admin: Admin, request: Request) -> Any:
-    admin.configure(**await _json(request))
-    return admin.settings()
-
-
-async def _add_contacts(admin: Admin, request: Request) -> None:
-    admin.add_contacts(**await _json(request))
-
-
-async def _confirm(admin: Admin, request: Request) -> None:
-    admin.confirm_address((await _json(request))["email_address"])
-
-
-async def _set_status(admin: Admin, request: Request) -> None:
-    admin.set_status(request.path_params["id"], (await _json(request))["status"])
-
-
-async def _content(admin: Admin, request: Request) -> Response:
-    data = admin.content(request.path_params["id"])
+def _content(admin: Admin, file_id: str) -> Response:
+    data = admin.content(file_id)
     if data is None:
-        raise Refusal(404, "There is no such content, or it is no longer held.")
+        raise Refusal(404, "The content does not exist, or it is no longer in memory.")
     return Response(
         data,
         media_type="application/octet-stream",
         headers={"X-Content-Type-Options": "nosniff"},
     )
+
+
+_SERVED: dict[tuple[str, str], _Handler] = {
+    ("POST", "/reset"): lambda admin, _request, _body: admin.reset(),
+    ("GET", "/state"): lambda admin, _request, _body: admin.state(),
+    ("GET", "/requests"): lambda admin, request, _body: admin.requests(
+        request.query_params.get("method"), request.query_params.get("path", "*")
+    ),
+    ("GET", "/faults"): lambda admin, _request, _body: admin.faults(),
+    ("POST", "/faults"): lambda admin, _request, body: admin.fault(**body),
+    ("DELETE", "/faults"): lambda admin, _request, _body: admin.clear_faults(),
+    ("GET", "/clock"): lambda admin, _request, _body: {"time": admin.time()},
+    ("POST", "/clock"): lambda admin, _request, body: _advance(admin, body),
+    ("GET", "/settings"): lambda admin, _request, _body: admin.settings(),
+    ("POST", "/settings"): lambda admin, _request, body: _configure(admin, body),
+    ("POST", "/contacts"): lambda admin, _request, body: admin.add_contacts(**body),
+    ("POST", "/addresses"): lambda admin, _request, body: admin.confirm_address(
+        body["email_address"]
+    ),
+    ("POST", "/files/{id}/status"): lambda admin, request, body: admin.set_status(
+        request.path_params["id"], body["status"]
+    ),
+    ("GET", "/files/{id}/content"): lambda admin, request, _body: _content(
+        admin, request.path_params["id"]
+    ),
+}

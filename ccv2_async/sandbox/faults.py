@@ -1,4 +1,4 @@
-"""What is going to go wrong, and with which request.
+"""Faults: what goes wrong, and with which request.
 
 A fault is armed beforehand and strikes the next requests that match it. Each kind is real on the
 socket: connections are reset, answers arrive a few bytes at a time, or not at all.
@@ -35,13 +35,26 @@ Variants of ``location``: ``missing`` (no Id either), ``id_only``, ``location_on
 
 from __future__ import annotations
 
+import asyncio
+import gzip
+import zlib
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
+from urllib.parse import urlsplit
 
 import attrs
+import orjson
+
+from ccv2_async.sandbox.wire import Connection, as_bytes, send_raw
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_BLOCK = 1024 * 1024
+_SPACES = b" " * _BLOCK
 
 
 def _as_bytes(body: str | bytes) -> bytes:
@@ -50,24 +63,24 @@ def _as_bytes(body: str | bytes) -> bytes:
 
 @attrs.frozen
 class Fault:
-    """One thing that is going to go wrong.
+    """One thing that goes wrong.
 
     Attributes:
         kind: What happens; see the tables of this module.
         method: The HTTP method that it strikes; None for any.
         path: The path that it strikes, below `/v2`; `*` stands for anything.
         times: How many requests it strikes; None for all.
-        skip: How many matching requests it lets by first.
+        skip: How many matching requests pass before it strikes.
         chance: The share of the matching requests that it strikes, drawn from the seed.
-        status: The status that is answered.
-        headers: The headers that are answered.
-        body: The body that is answered.
-        seconds: The time between, in seconds.
-        after_bytes: Bytes of the request's body that are taken in before it strikes.
+        status: The status of the answer.
+        headers: The headers of the answer.
+        body: The body of the answer.
+        seconds: The delay, in seconds.
+        after_bytes: Bytes of the request's body that are read before it strikes.
         read_body: Whether the request's body is read to its end before the answer.
-        close: Whether the connection is closed behind the answer.
+        close: Whether the connection is closed after the answer.
         size: Bytes.
-        variant: Which form of the kind.
+        variant: The form of a `location` fault.
     """
 
     kind: str
@@ -128,26 +141,6 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "gzip_bomb": {"size": 256 * 1024 * 1024},
     "echo": {"status": 400},
 }
-KINDS = frozenset(
-    (
-        "answer",
-        "cut_answer",
-        "delay",
-        "delay_answer",
-        "echo",
-        "gzip",
-        "gzip_bomb",
-        "hang",
-        "huge",
-        "location",
-        "lose_answer",
-        "raw",
-        "reset",
-        "trickle",
-    )
-)
-
-
 FaultKind = Literal[
     "answer",
     "cut_answer",
@@ -180,6 +173,7 @@ FaultKind = Literal[
     "unavailable",
 ]
 """The kinds of faults and the ready-made answers."""
+KINDS = frozenset(get_args(FaultKind)) - PRESETS.keys()
 
 
 class FaultFields(TypedDict, total=False):
@@ -200,19 +194,21 @@ class FaultFields(TypedDict, total=False):
 
 
 def make_fault(kind: str, **fields: Any) -> Fault:
-    """A fault of a kind or of a ready-made answer; `fields` override what it brings along.
+    """Return a fault of a kind or a ready-made answer. `fields` override its defaults.
 
     Raises:
         ValueError: There is no such kind, or no such field.
     """
     if kind not in KINDS and kind not in PRESETS:
-        raise ValueError(f"{kind!r} is no kind of fault: {', '.join(sorted([*KINDS, *PRESETS]))}.")
+        raise ValueError(
+            f"{kind!r} is not a kind of fault: choose from {', '.join(sorted([*KINDS, *PRESETS]))}."
+        )
     given = {**DEFAULTS.get(kind, {}), **PRESETS.get(kind, {})}
     headers = {**given.pop("headers", {}), **fields.pop("headers", {})}
     try:
         return Fault("answer" if kind in PRESETS else kind, headers=headers, **{**given, **fields})
     except TypeError as error:
-        raise ValueError(f"A fault has no such field: {error}") from None
+        raise ValueError(f"Unknown field of a fault: {error}") from None
 
 
 @attrs.define
@@ -225,10 +221,10 @@ class _Armed:
 
 
 class Faults:
-    """The faults that are armed, in the order in which they were.
+    """The armed faults, oldest first.
 
     Args:
-        draw: Where chances are drawn from.
+        draw: The random source of chances.
     """
 
     def __init__(self, draw: random.Random) -> None:
@@ -244,7 +240,7 @@ class Faults:
         self._armed.clear()
 
     def take(self, method: str, path: str) -> tuple[str, Fault] | None:
-        """The fault that strikes this request, with its label; None when it goes well."""
+        """Return the fault that strikes this request, with its label; None for no fault."""
         for armed in self._armed:
             if not armed.fault.matches(method, path):
                 continue
@@ -262,7 +258,7 @@ class Faults:
         return None
 
     def pending(self) -> list[dict[str, Any]]:
-        """What is still armed."""
+        """Return the armed faults as plain data."""
         return [
             {
                 "kind": armed.label,
@@ -277,3 +273,225 @@ class Faults:
     def unused(self) -> list[tuple[str, Fault]]:
         """Return the faults that have never struck, each with its label."""
         return [(armed.label, armed.fault) for armed in self._armed if not armed.struck]
+
+
+@attrs.frozen
+class Exchange:
+    """One request and the means to answer it, rightly or not.
+
+    Attributes:
+        app: What would answer it rightly.
+        scope: The request's ASGI scope.
+        receive: Its ASGI receive function.
+        send: Its ASGI send function.
+        secrets: The key and the token that it came with.
+    """
+
+    app: ASGIApp
+    scope: Scope
+    receive: Receive
+    send: Send
+    secrets: tuple[str, str]
+
+    @property
+    def connection(self) -> Connection:
+        """The connection below."""
+        return Connection(self.scope, self.receive)
+
+    async def run(self) -> None:
+        """Carry the request out and answer it."""
+        await self.app(self.scope, self.receive, self.send)
+
+    async def held(self) -> list[Message]:
+        """Carry the request out; its answer is held back."""
+        messages: list[Message] = []
+
+        async def hold(message: Message) -> None:
+            messages.append(message)
+
+        await self.app(self.scope, self.receive, hold)
+        return messages
+
+    async def read(self, enough: float) -> None:
+        """Take in `enough` bytes of the body, or all of it when it is shorter."""
+        taken = 0
+        while taken < enough:
+            message = await self.receive()
+            taken += len(message.get("body", b""))
+            if not message.get("more_body"):
+                return
+
+    async def send_all(self, messages: list[Message]) -> None:
+        """Send an answer that was held back."""
+        for message in messages:
+            await self.send(message)
+
+    async def answer(
+        self, status: int, headers: dict[str, str], body: bytes, *, more: bool = False
+    ) -> None:
+        """Send an answer of the fault's own; with `more`, its end follows later."""
+        headers = {"content-length": str(len(body)), **headers}
+        await send_raw(self.send, status, headers.items(), body, more=more)
+
+
+async def _answer(fault: Fault, exchange: Exchange) -> None:
+    if fault.read_body:
+        await exchange.read(float("inf"))
+    if not fault.close:
+        await exchange.answer(fault.status, fault.headers, fault.body)
+        return
+    headers = {**fault.headers, "connection": "close"}
+    await exchange.answer(fault.status, headers, fault.body, more=True)
+    # Closed with bytes unread, the connection would be reset and the answer lost on its way.
+    await exchange.read(float("inf"))
+    await exchange.send({"type": "http.response.body", "body": b""})
+
+
+async def _delay(fault: Fault, exchange: Exchange) -> None:
+    await asyncio.sleep(fault.seconds)
+    await exchange.run()
+
+
+async def _delay_answer(fault: Fault, exchange: Exchange) -> None:
+    messages = await exchange.held()
+    await asyncio.sleep(fault.seconds)
+    await exchange.send_all(messages)
+
+
+async def _hang(fault: Fault, exchange: Exchange) -> None:
+    if fault.read_body:
+        await exchange.read(float("inf"))
+    await exchange.connection.gone()
+
+
+async def _trickle(fault: Fault, exchange: Exchange) -> None:
+    answer = as_bytes(await exchange.held())
+    connection = exchange.connection
+    for start in range(0, len(answer), fault.size):
+        await connection.write(answer[start : start + fault.size])
+        await asyncio.sleep(fault.seconds)
+    await connection.close()
+
+
+async def _lose_answer(_fault: Fault, exchange: Exchange) -> None:
+    await exchange.held()
+    await exchange.connection.reset()
+
+
+async def _cut_answer(_fault: Fault, exchange: Exchange) -> None:
+    answer = as_bytes(await exchange.held())
+    head, separator, body = answer.partition(b"\r\n\r\n")
+    kept = head + separator + body[: len(body) // 2] if body else head
+    connection = exchange.connection
+    await connection.write(kept)
+    await connection.close()
+
+
+async def _reset(fault: Fault, exchange: Exchange) -> None:
+    await exchange.read(fault.after_bytes)
+    await exchange.connection.reset()
+
+
+async def _raw(fault: Fault, exchange: Exchange) -> None:
+    if fault.read_body:
+        await exchange.read(float("inf"))
+    connection = exchange.connection
+    await connection.write(fault.body)
+    await connection.close()
+
+
+async def _echo(fault: Fault, exchange: Exchange) -> None:
+    await exchange.read(float("inf"))
+    key, token = exchange.secrets
+    text = f"Bad request for api_key={key} with Authorization: Bearer {token}"
+    body = orjson.dumps([{"error_key": f"echo.{key}", "error_message": text}])
+    headers = {
+        **_JSON,
+        "x-echo": text,
+        "location": f"/v2/library/files?api_key={key}&access_token={token}",
+    }
+    await exchange.answer(fault.status, headers, body)
+
+
+def _blocks(size: int) -> Iterator[bytes]:
+    yield b"["
+    for start in range(0, size - 2, _BLOCK):
+        yield _SPACES[: min(_BLOCK, size - 2 - start)]
+    yield b"]"
+
+
+async def _huge(fault: Fault, exchange: Exchange) -> None:
+    await exchange.read(float("inf"))
+    length = {"content-length": str(max(2, fault.size))}
+    await exchange.answer(200, {**_JSON, **length}, b"", more=True)
+    for block in _blocks(fault.size):
+        await exchange.send({"type": "http.response.body", "body": block, "more_body": True})
+    await exchange.send({"type": "http.response.body", "body": b""})
+
+
+async def _gzip_bomb(fault: Fault, exchange: Exchange) -> None:
+    await exchange.read(float("inf"))
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    packed = bytearray()
+    for block in _blocks(fault.size):
+        packed += packer.compress(block)
+        await asyncio.sleep(0)
+    packed += packer.flush()
+    await exchange.answer(200, {**_JSON, "content-encoding": "gzip"}, bytes(packed))
+
+
+async def _gzip(_fault: Fault, exchange: Exchange) -> None:
+    start, *rest = await exchange.held()
+    body = b"".join(message.get("body", b"") for message in rest)
+    if not body:
+        await exchange.send_all([start, *rest])
+        return
+    packed = gzip.compress(body)
+    headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
+    headers += [(b"content-encoding", b"gzip"), (b"content-length", b"%d" % len(packed))]
+    await exchange.send({**start, "headers": headers})
+    await exchange.send({"type": "http.response.body", "body": packed})
+
+
+_LOCATIONS: dict[str, Callable[[str, str], tuple[str | None, str | None]]] = {
+    "missing": lambda _url, _id: (None, None),
+    "id_only": lambda _url, id_: (None, id_),
+    "location_only": lambda url, _id: (url, None),
+    "relative": lambda url, id_: (urlsplit(url).path, id_),
+    "other_host": lambda url, id_: (f"https://elsewhere.example{urlsplit(url).path}", id_),
+    "query": lambda url, id_: (f"{url}?api_key=from-the-server&x=1#top", id_),
+    "status_form": lambda url, id_: (url.replace("/files/", "/files/uploadstatus/"), id_),
+    "trailing_slash": lambda url, id_: (f"{url}/", id_),
+    "contradicted": lambda url, id_: (f"{url.partition('?')[0]}9999", id_),
+    "absurd": lambda _url, id_: ("ht!tp://[::::/../../etc/passwd", id_),
+}
+
+
+async def _location(fault: Fault, exchange: Exchange) -> None:
+    start, *rest = await exchange.held()
+    headers: dict[bytes, bytes] = dict(start["headers"])
+    url, file_id = headers.pop(b"location", b"").decode(), headers.pop(b"id", b"").decode()
+    new_url, new_id = _LOCATIONS[fault.variant](url, file_id)
+    if new_url is not None:
+        headers[b"location"] = new_url.encode("latin-1")
+    if new_id is not None:
+        headers[b"id"] = new_id.encode("latin-1")
+    await exchange.send_all([{**start, "headers": list(headers.items())}, *rest])
+
+
+EFFECTS: dict[str, Callable[[Fault, Exchange], Awaitable[None]]] = {
+    "answer": _answer,
+    "delay": _delay,
+    "delay_answer": _delay_answer,
+    "hang": _hang,
+    "trickle": _trickle,
+    "lose_answer": _lose_answer,
+    "cut_answer": _cut_answer,
+    "reset": _reset,
+    "raw": _raw,
+    "echo": _echo,
+    "huge": _huge,
+    "gzip_bomb": _gzip_bomb,
+    "gzip": _gzip,
+    "location": _location,
+}

@@ -7,8 +7,8 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+from ccv2_async.sandbox.faults import EFFECTS, Exchange
 from ccv2_async.sandbox.problems import Refusal
-from ccv2_async.sandbox.strikes import Exchange, strike
 from ccv2_async.sandbox.wire import refused, send_answer
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Gateway:
                 await exchange.run()
             else:
                 entry.fault = struck[0]
-                await strike(struck[1], exchange)
+                await EFFECTS[struck[1].kind](struck[1], exchange)
         except Refusal as problem:
             await send_answer(stamped, refused(problem))
         finally:

@@ -10,13 +10,12 @@ import attrs
 
 from ccv2_async.sandbox.clock import ShiftedClock
 from ccv2_async.sandbox.faults import Faults
-from ccv2_async.sandbox.log import Log
-from ccv2_async.sandbox.quota import Quota
 from ccv2_async.sandbox.state.account import Account
 from ccv2_async.sandbox.state.activities import Activities
 from ccv2_async.sandbox.state.campaigns import Campaigns
 from ccv2_async.sandbox.state.contacts import Contacts
 from ccv2_async.sandbox.state.events import Events
+from ccv2_async.sandbox.state.gateway import Log, Quota
 from ccv2_async.sandbox.state.library import Library
 
 if TYPE_CHECKING:

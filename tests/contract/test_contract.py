@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ccv2_async import ConstantContact
-    from ccv2_async.sandbox.log import Entry
+    from ccv2_async.sandbox.state.gateway import Entry
     from ccv2_async.transport.calls.call import Answer
     from tests.contract.operation import Operation
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from ccv2_async.sandbox.faults import DEFAULTS, KINDS, PRESETS, Faults, make_fault
-from ccv2_async.sandbox.strikes import _LOCATIONS, _STRIKES
+from ccv2_async.sandbox.faults import _LOCATIONS as LOCATIONS
+from ccv2_async.sandbox.faults import DEFAULTS, EFFECTS, KINDS, PRESETS, Faults, make_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ def seeded(seed: int) -> Faults:
 
 
 def test_every_fault_is_described_and_can_be_triggered() -> None:
-    assert _STRIKES.keys() == KINDS
+    assert EFFECTS.keys() == KINDS
     assert not KINDS & PRESETS.keys()
     assert DEFAULTS.keys() <= KINDS
 
@@ -236,7 +236,7 @@ def test_an_answer_can_be_compressed(sandbox: Sandbox, api: httpx.Client, upload
 def test_location_headers_come_in_every_form(
     sandbox: Sandbox, upload: Upload, variant: str, location: str | None, has_id: Any
 ) -> None:
-    assert variant in _LOCATIONS
+    assert variant in LOCATIONS
     sandbox.admin.fault("location", variant=variant)
     answer = upload()
     (file_id,) = [row["id"] for row in sandbox.admin.files()]

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from ccv2_async.sandbox import Sandbox
-from ccv2_async.sandbox.quota import DAY, Quota
+from ccv2_async.sandbox.state.gateway import DAY, Quota
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What was asked of the sandbox, without the secrets it was asked with."""
+"""What the gateway remembers: the requests, without their secrets, and the counts of calls."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+DAY = 86_400
+# Stamps of calls paced at exactly the quota differ by rounding alone.
+_ROUNDING = 1e-6
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 
@@ -19,17 +22,17 @@ class Entry:
 
     Attributes:
         number: Counts from 1 since the last reset.
-        time: When its head had arrived, on the sandbox's clock.
+        time: When its headers had arrived, on the sandbox's clock.
         method: The HTTP method.
-        path: The path, as it was sent, without the query.
+        path: The path as it was sent, without the query.
         query: The query without `api_key`.
         headers: The headers without the credentials.
         client: The port it came from: the same for requests of one connection.
-        status: What was answered; None while it runs and when no answer went out.
-        received: Bytes of body that were taken in.
-        parts: The names of a form's parts, in their order.
+        status: The status of the answer; None while it runs and when no answer was sent.
+        received: Bytes of the body that were read.
+        parts: The names of a form's parts, in order.
         fault: The kind of fault that struck it.
-        ended: When it was done.
+        ended: When it ended.
     """
 
     number: int
@@ -76,7 +79,7 @@ class Log:
         headers: dict[str, str],
         client: int,
     ) -> Entry:
-        """A new entry for a request that has just come in."""
+        """Add an entry for a request that has just arrived."""
         self.total += 1
         self.running += 1
         self.most_running = max(self.most_running, self.running)
@@ -87,10 +90,46 @@ class Log:
         return entry
 
     def end(self, entry: Entry, now: float) -> None:
-        """The request is done, whichever way it went."""
+        """Record the end of a request."""
         entry.ended = now
         self.running -= 1
 
     def entries(self, wanted: Callable[[Entry], bool] | None = None) -> list[Entry]:
-        """The kept entries, oldest first; copies, so that they stay as they are."""
+        """Return copies of the kept entries, oldest first."""
         return [attrs.evolve(entry) for entry in self._entries if wanted is None or wanted(entry)]
+
+
+@attrs.define
+class Quota:
+    """The count of calls per key, in any second and in a day.
+
+    A refused call is not counted.
+
+    Attributes:
+        per_second: Calls in any second; None for no limit.
+        per_day: Calls in a day (UTC); None for no limit.
+    """
+
+    per_second: int | None
+    per_day: int | None
+    _recent: deque[float] = attrs.field(factory=deque)
+    _day: int = -1
+    _today: int = 0
+
+    def refusal(self, now: float) -> str | None:
+        """Count a call and return None, or return `over.qps` or `over.ratelimit`."""
+        if int(now // DAY) != self._day:
+            self._day, self._today = int(now // DAY), 0
+        if self.per_day is not None and self._today >= self.per_day:
+            return "over.ratelimit"
+        while self._recent and now - self._recent[0] >= 1.0 - _ROUNDING:
+            self._recent.popleft()
+        if self.per_second is not None and len(self._recent) >= self.per_second:
+            return "over.qps"
+        self._recent.append(now)
+        self._today += 1
+        return None
+
+    def resets_in(self, now: float) -> float:
+        """Return the seconds until the day's count starts over."""
+        return DAY - now % DAY
