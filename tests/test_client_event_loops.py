@@ -1,4 +1,4 @@
-"""Clients, pollers and budgets that are used from a second event loop."""
+"""Clients, pollers, and budgets that are used from a second event loop."""
 
 from __future__ import annotations
 

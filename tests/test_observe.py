@@ -1,4 +1,4 @@
-"""What the hook and the log are told: the right things, in order, and nothing secret."""
+"""The event hook and the log get the right events, in order, without secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The spans that `ccv2_async.otel` makes of a client's events."""
+"""The spans that `ccv2_async.otel` makes from the events of a client."""
 
 from __future__ import annotations
 

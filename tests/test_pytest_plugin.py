@@ -1,4 +1,4 @@
-"""The fixtures as users' test runs meet them: each run here is a pytest of its own."""
+"""The fixtures as users run them: each test here starts its own pytest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A `Secret` shows its value to nobody who does not ask for it."""
+"""A `Secret` reveals its value only on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Neither key nor token is found anywhere, whatever is logged, raised, shown or echoed."""
+"""The key and the token never appear in logs, errors, reprs, or echoed answers."""
 
 from __future__ import annotations
 

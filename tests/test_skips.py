@@ -1,4 +1,4 @@
-"""What is left out is told, and fails where nothing may be left out."""
+"""Skipped tests fail where everything is installed."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ async def test_an_export_that_the_service_would_refuse_is_not_requested(
 
 
 @pytest.mark.parametrize("export_link", ["absolute", "relative", "other_host"])
-async def test_an_export_is_written_to_a_path_whatever_host_serves_it(
+async def test_an_export_from_any_host_is_written_to_a_path(
     connect: Callable[..., Any], sandbox: Sandbox, tmp_path: Path, export_link: Any
 ) -> None:
     sandbox.admin.configure(export_link=export_link)

@@ -1,4 +1,4 @@
-"""Exports and uploads with paths that a system takes, or does not take."""
+"""Exports and uploads with unusual and impossible paths."""
 
 from __future__ import annotations
 

@@ -466,7 +466,7 @@ def test_line_numbers_are_shifted_in_both_error_forms(
         assert row.line_number == first + (line - header) - 1
 
 
-def test_an_error_without_a_line_stays_as_it_is() -> None:
+def test_an_error_without_a_line_is_unchanged() -> None:
     lines = Lines(1, 500)
     assert moved("Too many columns", lines) == "Too many columns"
     assert moved(ActivityError("x", 0, ""), lines) == ActivityError("x", 0, "")

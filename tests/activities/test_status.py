@@ -1,4 +1,4 @@
-"""Pollers of bulk activities against the sandbox: one by itself, several by the summary list."""
+"""Polling bulk activities: one by its id, several through the summary list."""
 
 from __future__ import annotations
 

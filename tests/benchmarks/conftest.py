@@ -1,4 +1,4 @@
-"""The benchmarks are scripts beside the package, so a plain `pytest` does not find them itself."""
+"""Let tests import the benchmarks, which are scripts beside the package."""
 
 from __future__ import annotations
 

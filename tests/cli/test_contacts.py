@@ -1,4 +1,4 @@
-"""Contacts in bulk, activities, lists, campaigns and the account."""
+"""The commands for contacts, activities, lists, campaigns, and the account."""
 
 from __future__ import annotations
 

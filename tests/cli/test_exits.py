@@ -31,7 +31,7 @@ def test_each_kind_of_error_has_its_code(error: Exception, code: Exit) -> None:
     assert exit_of(error) is code
 
 
-def test_one_bad_file_among_others_is_a_failure_not_wrong_usage() -> None:
+def test_one_bad_file_among_others_is_a_failure_and_not_a_usage_error() -> None:
     assert exit_of_item(errors.FileRefused("a.png", "it is empty")) is Exit.SOME_FAILED
     assert exit_of_item(errors.OutcomeUnknown("lost")) is Exit.AMBIGUOUS
 

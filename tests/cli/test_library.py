@@ -1,4 +1,4 @@
-"""Changing folders and files of the library, and asking before something is deleted for good."""
+"""The commands that change folders and files, and their confirmation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ccv2 login`: the flow in a browser that is played here, and the token that it stores."""
+"""`ccv2 login`: the OAuth 2 flow with a simulated browser, and the stored token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stream is closed, full or has lost its reader: every command still says what it did."""
+"""Commands report their result even if a stream is closed, full, or has lost its reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How runs end before their time: signals, readers that go away, parts that are missing."""
+"""Runs that end early: signals, closed streams, and missing extras."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A proxy in the environment: the sandbox is on this machine, so nothing goes through the proxy."""
+"""The sandbox is on this machine, so a proxy in the environment is not used for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the command remembers of the day's calls from one run to the next."""
+"""The command records the day's calls across runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many files: journals, folder trees, plans, and runs that end before their time."""
+"""Uploads of many files: journals, folder trees, dry runs, and runs that end early."""
 
 from __future__ import annotations
 

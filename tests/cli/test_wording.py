@@ -1,4 +1,4 @@
-"""Errors of the command: they name what was typed, not arguments of Python."""
+"""Errors of the command name what the user typed, not arguments of Python."""
 
 from __future__ import annotations
 

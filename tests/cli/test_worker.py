@@ -1,4 +1,4 @@
-"""`ccv2 worker`, as a container runs it."""
+"""`ccv2 worker`, as run in a container."""
 
 from __future__ import annotations
 

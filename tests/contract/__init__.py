@@ -1,1 +1,1 @@
-"""The contract: every operation of the API, held against the client and the sandbox alike."""
+"""The contract: every operation of the API, compared with the client and the sandbox."""

@@ -1,4 +1,4 @@
-"""Writes `docs/operations.md` from the contract: `python -m tests.contract.document`."""
+"""Write `docs/operations.md` from the contract: `python -m tests.contract.document`."""
 
 from __future__ import annotations
 

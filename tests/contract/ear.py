@@ -1,4 +1,4 @@
-"""Hears what a client says to the service and what it is told, without being in the way."""
+"""Record what a client sends to the service and receives from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an answer loses on its way through a model and back."""
+"""Find what an answer loses on its way through a model and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resources as a user would write them, for the contract and for other tests."""
+"""Sample resources, for the contract and for other tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sample call needs to be there already: each thing made when it is first asked for."""
+"""The resources that a sample call needs; each is created when it is first used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every argument of every method, replaced in turn by what no caller should give."""
+"""Every argument of every method is replaced by invalid values, one at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A resource that was read can be written back: what goes out, and what the sandbox refuses."""
+"""A resource that was read can be written back to the service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The code blocks of the documentation, as they stand in its pages."""
+"""The code blocks of the documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes `docs/command.md` from the `ccv2` command's own parser: `python -m tests.docs.command`."""
+"""Write `docs/command.md` from the parser of the `ccv2` command: `python -m tests.docs.command`."""
 
 from __future__ import annotations
 

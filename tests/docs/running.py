@@ -1,4 +1,4 @@
-"""Runs the blocks of one page in their order, as a reader would: in one folder, from top to end."""
+"""Run the blocks of one page in order, in one folder, as a reader would."""
 
 from __future__ import annotations
 

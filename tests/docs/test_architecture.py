@@ -1,4 +1,4 @@
-"""The page for maintainers names the frames that a real upload and a real poll go through."""
+"""The architecture page names the frames of a real upload and a real poll."""
 
 from __future__ import annotations
 

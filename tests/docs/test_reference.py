@@ -1,4 +1,4 @@
-"""The pages of the reference and of promises name what exists, and leave nothing out."""
+"""The reference and the promises page name what exists, and leave nothing out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns of phrase that kept readers out stay out of the package and its documentation."""
+"""Phrases that are hard to understand stay out of the package and its documentation."""
 
 from __future__ import annotations
 

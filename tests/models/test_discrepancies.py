@@ -1,4 +1,4 @@
-"""Where documentation, samples and SDKs disagree: each test names its row of the reference."""
+"""Where documentation, samples, and SDKs disagree: each test names its row of the reference."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_row_12_library_info_is_an_object_or_a_list_of_one(wrapped: bool) -> Non
     )
 
 
-def test_row_12_an_empty_list_is_no_library_info() -> None:
+def test_row_12_an_empty_list_is_not_library_info() -> None:
     with pytest.raises(errors.DecodeError):
         decode(LibraryInfo, b"[]")
 

@@ -1,4 +1,4 @@
-"""What holds for each model alike."""
+"""Rules that hold for every model."""
 
 from __future__ import annotations
 

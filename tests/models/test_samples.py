@@ -1,4 +1,4 @@
-"""The reference's sample payloads go through the models and back, and nothing is lost."""
+"""The sample payloads of the reference round-trip through the models without loss."""
 
 from __future__ import annotations
 

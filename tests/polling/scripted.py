@@ -1,4 +1,4 @@
-"""Jobs whose every status request is answered by the test, without a socket."""
+"""Jobs whose status requests are answered by the test, without a socket."""
 
 from __future__ import annotations
 

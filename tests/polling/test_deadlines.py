@@ -1,4 +1,4 @@
-"""When waits are given up, though only the first of those who wait equally long holds a timer."""
+"""Timeouts of waits, where one timer serves all waiters with the same timeout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for several jobs at once ends, whatever one of them does."""
+"""Waiting for several jobs ends, no matter what one of them does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A status that cannot be read fails its own job, and no other."""
+"""An unreadable status fails its own job and no other."""
 
 from __future__ import annotations
 

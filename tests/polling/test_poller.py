@@ -1,4 +1,4 @@
-"""Pollers of uploads against the sandbox, over a socket; no wait takes any time."""
+"""Pollers of uploads against the sandbox, over a socket, on a clock that skips waits."""
 
 from __future__ import annotations
 
@@ -363,7 +363,7 @@ ACTIVE = b'[{"file_id": "7", "status": "Active", "description": "Active"}]'
     ],
     ids=["number", "foreign row", "only foreign", "null", "[]", "nothing", "404", "other case"],
 )
-async def test_a_status_is_found_whatever_form_the_answer_has(
+async def test_a_status_is_found_in_every_form_of_the_answer(
     connect: Callable[..., Any], answers: tuple[bytes | int, ...]
 ) -> None:
     async with status_server(*answers) as server:

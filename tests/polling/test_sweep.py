@@ -1,4 +1,4 @@
-"""When the sweep looks, for whom, and what it does when looks fail; the test is the service."""
+"""When the sweep polls, for which jobs, and how it handles failures; the test is the service."""
 
 from __future__ import annotations
 

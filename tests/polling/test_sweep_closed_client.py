@@ -1,4 +1,4 @@
-"""Waits that cannot go on: the client is closed, or the day's quota is used up for longer."""
+"""Waits that end because the client is closed or the daily quota is used up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model check of the sweep: whatever happens in whatever order, everybody gets an answer."""
+"""A model check of the sweep: every waiter gets an answer for any order of events."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ async def test_the_owner_cannot_opt_a_contact_back_in(
     assert (await client.contacts.get(before.id)).status == "OPTOUT"
 
 
-async def test_a_contact_that_signs_up_itself_opts_back_in(
+async def test_a_contact_who_signs_up_again_opts_back_in(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.add_contacts(1)

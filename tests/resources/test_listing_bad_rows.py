@@ -1,4 +1,4 @@
-"""A row of a list that cannot be read: the good ones before it come first."""
+"""Good rows are yielded before an unreadable row raises."""
 
 from __future__ import annotations
 

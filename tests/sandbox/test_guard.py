@@ -1,4 +1,4 @@
-"""What a web page in the developer's browser may do with a running sandbox: nothing."""
+"""Web pages in the developer's browser cannot use a running sandbox."""
 
 from __future__ import annotations
 

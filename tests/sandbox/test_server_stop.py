@@ -1,4 +1,4 @@
-"""A sandbox that stops leaves no connection, however late it was made."""
+"""A sandbox that stops closes every connection, even one made at the last moment."""
 
 from __future__ import annotations
 

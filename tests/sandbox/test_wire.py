@@ -1,4 +1,4 @@
-"""Requests byte for byte as the official SDKs send them, over a plain socket."""
+"""Requests exactly as the official SDKs send them, over a plain socket."""
 
 from __future__ import annotations
 

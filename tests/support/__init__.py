@@ -1,1 +1,1 @@
-"""What several tests lean on: clocks that the test moves, servers that misbehave, and probes."""
+"""Helpers for tests: clocks that the test moves, servers that misbehave, and probes."""

@@ -1,4 +1,4 @@
-"""Request bodies that a test can take apart."""
+"""Request bodies that a test can inspect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clocks for tests: one that stands still until it is moved, one that skips every wait."""
+"""Clocks for tests: one that the test moves, and one that skips every wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that a value or an exception gives away to logs, debuggers and error trackers."""
+"""Everything that a value or an exception reveals to logs, debuggers, and error trackers."""
 
 from __future__ import annotations
 

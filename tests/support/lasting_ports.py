@@ -1,4 +1,4 @@
-"""Ports for servers that are stopped and started again on the same one."""
+"""Ports for servers that are stopped and restarted on the same port."""
 
 from __future__ import annotations
 

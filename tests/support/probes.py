@@ -1,4 +1,4 @@
-"""What a process has open: sockets, files, tasks and threads, before and after."""
+"""Compare the open sockets, files, tasks, and threads of a process before and after."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers of a few lines on 127.0.0.1 that answer as no server should, and a small proxy."""
+"""Small servers on 127.0.0.1 that misbehave as a test needs, and a small proxy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which tests may be left out where all of them are meant to run."""
+"""Fail skipped tests where everything is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger: its states, what may follow each of them, and what the next run does."""
+"""The ledger: its states, their transitions, and what the next run does."""
 
 from __future__ import annotations
 

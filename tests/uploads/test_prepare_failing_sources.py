@@ -1,4 +1,4 @@
-"""A source of bytes that cannot be opened, or breaks: nothing arrived, and only its file fails."""
+"""A source that cannot be opened or that fails affects only its own file."""
 
 from __future__ import annotations
 

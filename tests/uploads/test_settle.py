@@ -1,4 +1,4 @@
-"""The rules for an upload whose answer was lost: which file counts as it, and what is done next."""
+"""The rules after a lost answer: which file counts as the upload, and what to do next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking before repeating: an upload whose answer was lost is found, sent again or reported."""
+"""An upload with a lost answer is found, sent again, or reported."""
 
 from __future__ import annotations
 

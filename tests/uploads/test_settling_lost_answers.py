@@ -1,4 +1,4 @@
-"""No second copy of a file is silent, and no file is lost, whatever clocks, lag and others do."""
+"""No file is lost and no second copy goes unreported, for any clock, lag, or other client."""
 
 from __future__ import annotations
 

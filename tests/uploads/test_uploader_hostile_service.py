@@ -1,4 +1,4 @@
-"""Uploads to a service that draws its faults from a seed keep every promise."""
+"""Uploads to a service with random, seeded faults keep every promise."""
 
 from __future__ import annotations
 

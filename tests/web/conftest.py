@@ -1,4 +1,4 @@
-"""The example web backend on a socket of its own, with a sandbox behind it."""
+"""The example web backend on its own socket, with a sandbox behind it."""
 
 from __future__ import annotations
 

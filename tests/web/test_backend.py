@@ -1,4 +1,4 @@
-"""The example web backend, seen by a client that is no browser."""
+"""The example web backend, tested with an HTTP client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The example web backend in a real browser: what a visitor does, and what they see."""
+"""The example web backend in a real browser."""
 
 from __future__ import annotations
 

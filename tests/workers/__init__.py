@@ -1,1 +1,1 @@
-"""Workers and the quota that they share, with a real Redis where there is one."""
+"""Workers and their shared quota, with a real Redis if there is one."""

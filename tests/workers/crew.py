@@ -1,4 +1,4 @@
-"""Worker processes as a user starts them, by the environment alone, and their sudden ends."""
+"""Start worker processes as a user does, by the environment alone, and kill them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`taskiq worker`, started with settings that no worker can work with."""
+"""`taskiq worker` with invalid settings."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # ruff: noqa: ASYNC240  # files of a few bytes hold up no loop
-"""Workers in one process, against the sandbox: deliveries, deaths, deadlines and outcomes."""
+"""Workers in one process, against the sandbox: deliveries, deaths, deadlines, and outcomes."""
 
 from __future__ import annotations
 

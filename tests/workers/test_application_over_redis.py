@@ -1,4 +1,4 @@
-"""Asking and working in different places, with nothing between them but Redis."""
+"""Processes that request jobs and processes that do them, connected only by Redis."""
 
 from __future__ import annotations
 

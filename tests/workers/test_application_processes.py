@@ -1,4 +1,4 @@
-"""What the workers are for: several processes, one quota, sudden deaths, and every file once."""
+"""Several worker processes with one quota upload every file once, even when killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the hook and OpenTelemetry are told of jobs that go through workers."""
+"""Events and OpenTelemetry spans of jobs that go through workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A record that cannot be read is left alone; every other job goes on."""
+"""An unreadable record is left alone, and every other job continues."""
 
 from __future__ import annotations
 

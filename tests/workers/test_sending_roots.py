@@ -1,4 +1,4 @@
-"""Workers that may read files of some directories only."""
+"""Workers that may read only files of some directories."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One suite for every store: what holds for one has to hold for all."""
+"""One test suite for every store."""
 
 from __future__ import annotations
 

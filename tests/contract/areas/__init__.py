@@ -1,1 +1,1 @@
-"""The rows of the contract, one module a group of the client."""
+"""The rows of the contract, one module for each group."""

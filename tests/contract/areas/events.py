@@ -1,4 +1,4 @@
-"""Events, what they sell, who registers."""
+"""Events, their fees and items, and their registrants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Python imports this when it starts: in programs of the pages, waits pass ten times as fast."""
+"""Make waits pass ten times as fast in programs of the pages; Python imports this at its start."""
 
 from __future__ import annotations
 

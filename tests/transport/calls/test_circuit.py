@@ -1,4 +1,4 @@
-"""When an outage begins and ends: the circuit breaker's table, drawn and looked up."""
+"""When an outage begins and ends: the table of the circuit breaker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`with client.deadline(5)`: everything that a call waits for ends in time."""
+"""`with client.deadline(5)` limits everything that a call waits for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Downloads that the service points into the caller's own network."""
+"""Downloads whose links point into the caller's own network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes back: sizes, encodings, types, and answers that break off."""
+"""Answers of every size, encoding, and type, and answers that are cut off."""
 
 from __future__ import annotations
 

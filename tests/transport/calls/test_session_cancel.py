@@ -1,4 +1,4 @@
-"""A caller that is cancelled, at any instant, leaves no task, socket or file behind."""
+"""A call that is cancelled at any moment leaves no task, socket, or file."""
 
 from __future__ import annotations
 

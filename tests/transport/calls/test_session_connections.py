@@ -1,4 +1,4 @@
-"""What becomes of a call when its connection turns out to be of no use, or is answered early."""
+"""Calls whose connection is stale or lost, or is answered early."""
 
 from __future__ import annotations
 

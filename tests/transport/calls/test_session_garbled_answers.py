@@ -1,4 +1,4 @@
-"""An answer to a read that cannot be read is asked for again, like one that did not come."""
+"""A read with an unreadable answer is retried, like one without an answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The decision table, on real sockets."""
+"""The retry table, on real sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A `refresh_token` that calls the client whose token it renews is refused at once."""
+"""A `refresh_token` callback that calls its own client is refused at once."""
 
 from __future__ import annotations
 

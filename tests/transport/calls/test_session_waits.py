@@ -1,4 +1,4 @@
-"""Deadlines, hints, the quota, the retry allowance and fresh tokens."""
+"""Deadlines, `Retry-After`, the quota, the retry allowance, and refreshed tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Certificates that the environment names and that cannot be loaded."""
+"""Certificates from the environment that cannot be loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The user's own clients, proxies, TLS, and which connections are used again."""
+"""Custom HTTP clients, proxies, TLS, and which connections are reused."""
 
 from __future__ import annotations
 

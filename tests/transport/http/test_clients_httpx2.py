@@ -1,4 +1,4 @@
-"""The user's own client may be one of httpx2's."""
+"""Custom clients of httpx2."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as it stands on the wire: how answers end, and which connections are used again."""
+"""HTTP/1.1 on the wire: how answers end, and which connections are reused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One connection as an httpx transport: when it is used again, and what its errors are called."""
+"""One connection as an httpx transport: when it is reused, and how its errors are named."""
 
 from __future__ import annotations
 

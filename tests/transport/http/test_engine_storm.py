@@ -1,4 +1,4 @@
-"""A storm of cancellations, on our connections and on stock httpx beside them."""
+"""A storm of cancellations, on our connections and on plain httpx."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bytes of one connection: what leaves, what arrives, time limits, and hang-ups."""
+"""The bytes of one connection: sending, receiving, timeouts, and disconnects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our sockets under TLS: handshakes that succeed, fail and stall, and data both ways."""
+"""Our sockets with TLS: handshakes that succeed, fail, and stall, and data both ways."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The day's count of calls, kept in a file."""
+"""The count of the day's calls, kept in a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leaving a bulk upload early, in every way and at every moment, leaves no trouble behind."""
+"""Leaving a bulk upload early, in any way and at any moment, leaves nothing behind."""
 
 from __future__ import annotations
 

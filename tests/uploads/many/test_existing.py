@@ -1,4 +1,4 @@
-"""Files that their folders have already: skipped on request, by name and size."""
+"""Files that exist in their folder are skipped on request, by name and size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folder trees of a bulk upload: found or created once, whoever else creates them too."""
+"""Folder trees of a bulk upload: found or created once, even if others create them too."""
 
 from __future__ import annotations
 

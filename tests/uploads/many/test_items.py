@@ -1,5 +1,5 @@
 # ruff: noqa: ASYNC240  # a test may touch its few small files where it stands
-"""What is taken for the files of a bulk upload."""
+"""Which files a bulk upload finds."""
 
 from __future__ import annotations
 

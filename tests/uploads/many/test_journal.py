@@ -1,4 +1,4 @@
-"""The journal of a bulk upload: what it holds, what a later run makes of it, and who is let in."""
+"""The journal of a bulk upload: its rows, what the next run does with them, and its lock."""
 
 # ruff: noqa: ASYNC240  # a test may touch its few small files where it stands
 from __future__ import annotations

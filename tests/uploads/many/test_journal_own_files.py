@@ -1,4 +1,4 @@
-"""A bulk upload never takes the files of its own journal for files to upload."""
+"""A bulk upload does not upload the files of its own journal."""
 
 # ruff: noqa: ASYNC240  # a test may touch its few small files where it stands
 from __future__ import annotations

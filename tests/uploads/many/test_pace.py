@@ -1,4 +1,4 @@
-"""How long a bulk upload will still take, from the first seconds on."""
+"""The estimated time left of a bulk upload."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one odd file, folder, answer or row may do to a whole bulk upload: as little as possible."""
+"""One odd file, folder, answer, or row affects a bulk upload as little as possible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Issue "Quota", done-when 2: killed at random instants, and still every file arrives once."""
+"""Killed at random moments, a bulk upload still stores every file once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An outage of the service: it costs few calls, it is waited for, and the same call heals it."""
+"""An outage costs few calls, is waited for, and the same call completes the upload."""
 
 from __future__ import annotations
 
