@@ -95,11 +95,6 @@ class Survey:
     spans: tuple[Span, ...]
     columns: tuple[str, ...] = ()
 
-    @property
-    def rows(self) -> int:
-        """How many rows there are in all."""
-        return sum(span.rows for span in self.spans)
-
 
 def survey(
     blocks: Iterable[bytes],
@@ -128,15 +123,14 @@ def survey(
     columns: tuple[str, ...] = ()
     if purpose is Purpose.IMPORT:
         header, columns = _header(records, lines)
-    cut = _Cut(lines, len(header), below_bytes, most_rows)
-    for line, row in records:
-        if purpose is Purpose.REMOVAL:
-            _require_address(line, row)
-        cut.add(line)
-    spans = cut.spans()
+    else:
+        records = _addresses(records)
+    lines.keep = False
+    header_lines = lines.number
+    spans = tuple(_spans(records, lines, len(header), below_bytes, most_rows))
     if not spans:
         raise Unfit(max(1, lines.number), "the file holds no contacts")
-    return Survey(header, cut.lines_before, spans, columns)
+    return Survey(header, header_lines, spans, columns)
 
 
 def is_address(text: str) -> bool:
@@ -305,58 +299,43 @@ def _header(
     return b"".join(lines.seen), tuple(names)
 
 
-def _require_address(line: int, row: list[str]) -> None:
-    if len(row) > 1:
-        raise Unfit(line, f"a removal has one address in a row and no other column, not {len(row)}")
-    if not is_address(row[0]):
-        raise Unfit(
-            line,
-            f"{_shown(row[0])} is not an e-mail address; a removal holds addresses and nothing "
-            "else, not even a header row",
-        )
+def _addresses(records: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a removal, each of which is an address."""
+    for line, row in records:
+        if len(row) > 1:
+            raise Unfit(
+                line, f"a removal has one address in a row and no other column, not {len(row)}"
+            )
+        if not is_address(row[0]):
+            raise Unfit(
+                line,
+                f"{_shown(row[0])} is not an e-mail address; a removal holds addresses and nothing "
+                "else, not even a header row",
+            )
+        yield line, row
 
 
 def _shown(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
-class _Cut:
-    """Cuts the rows after the header into spans."""
-
-    def __init__(self, lines: _Lines, overhead: int, below_bytes: int, most_rows: int) -> None:
-        lines.keep = False
-        self.lines_before = lines.number
-        self._lines = lines
-        self._overhead = overhead
-        self._below = below_bytes
-        self._most = most_rows
-        self._done: list[Span] = []
-        self._begin(lines.end, lines.number + 1)
-
-    def _begin(self, start: int, line: int) -> None:
-        self._start = self._end = start
-        self._first_line = self._next_line = line
-        self._rows = 0
-
-    def add(self, line: int) -> None:
-        """Add the row that was just read."""
-        end = self._lines.end
-        if self._rows and (
-            self._rows == self._most or self._overhead + end - self._start >= self._below
-        ):
-            self._close()
-        if self._overhead + end - self._start >= self._below:
-            raise Unfit(line, f"this row alone is larger than the {self._below:,} bytes of a file")
-        self._end = end
-        self._next_line = self._lines.number + 1
-        self._rows += 1
-
-    def spans(self) -> tuple[Span, ...]:
-        """Return all spans."""
-        if self._rows:
-            self._close()
-        return tuple(self._done)
-
-    def _close(self) -> None:
-        self._done.append(Span(self._start, self._end, self._rows, self._first_line))
-        self._begin(self._end, self._next_line)
+def _spans(
+    records: Iterable[tuple[int, list[str]]],
+    lines: _Lines,
+    overhead: int,
+    below_bytes: int,
+    most_rows: int,
+) -> Iterator[Span]:
+    """Cut the rows after the header into spans."""
+    start = end = lines.end
+    first_line = next_line = lines.number + 1
+    rows = 0
+    for line, _ in records:
+        if rows and (rows == most_rows or overhead + lines.end - start >= below_bytes):
+            yield Span(start, end, rows, first_line)
+            start, first_line, rows = end, next_line, 0
+        if overhead + lines.end - start >= below_bytes:
+            raise Unfit(line, f"this row alone is larger than the {below_bytes:,} bytes of a file")
+        end, next_line, rows = lines.end, lines.number + 1, rows + 1
+    if rows:
+        yield Span(start, end, rows, first_line)

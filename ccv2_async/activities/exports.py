@@ -129,20 +129,17 @@ class Exports:
 
     async def _fill(self, activity: Activity, partial: PartialFile) -> int:
         """Write the whole file from its beginning, and return its size."""
-        size = waiting = 0
-        gathered: list[bytes] = []
+        size = 0
+        waiting = bytearray()
         await self._threads.run(partial.rewind)
         async with self.open(activity) as pieces:
             async for piece in pieces:
-                gathered.append(piece)
                 size += len(piece)
-                waiting += len(piece)
-                if waiting >= BLOCK:
-                    await self._threads.run(partial.write, b"".join(gathered))
-                    gathered.clear()
-                    waiting = 0
-        if gathered:
-            await self._threads.run(partial.write, b"".join(gathered))
+                waiting += piece
+                if len(waiting) >= BLOCK:
+                    await self._threads.run(partial.write, bytes(waiting))
+                    waiting.clear()
+        await self._threads.run(partial.write, bytes(waiting))
         return size
 
     async def _discard(self, partial: PartialFile) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ccv2_async.polling.sweep import Sweep
     from ccv2_async.transport.calls.session import Session
 
-# These errors concern all jobs, so they are not the result of one of them.
+# These errors concern all jobs, so they are not the result of a single job.
 _OF_ALL = (AuthenticationFailed, ClientClosed, DailyQuotaExceeded, DeadlineExceeded, Forbidden)
 
 P = TypeVar("P", bound=Poller[Any])
@@ -43,7 +43,7 @@ async def as_they_end(
         by_job.setdefault(poller._job, []).append(poller)  # noqa: SLF001  # both are ours
     began = clock.monotonic()
     most = session.time_left
-    # Those that are overdue first come last.
+    # Those whose time is up first come last.
     slowest = sorted(by_job, key=lambda job: -job.kind.deadline)
     with closing(JobSet(sweep, Until.END)) as waiting:
         for job in by_job:
@@ -66,7 +66,7 @@ async def outcomes(
     """Return the results of all jobs in the order given, once all have ended.
 
     Raises:
-        ConstantContactError: The first that did not end well, unless errors are to be returned.
+        ConstantContactError: A job did not succeed, and errors are not to be returned.
     """
     listed = list(pollers)
     async with aclosing(as_they_end(listed, sweep, session)) as ended:
@@ -87,7 +87,7 @@ async def outcomes(
 async def statuses(
     jobs: Mapping[str, Job], sweep: Sweep, session: Session
 ) -> dict[str, Update | None]:
-    """Return what one look says about each job; None for one that the service does not know (yet).
+    """Look once, and return the status of each job; None if the service does not know it (yet).
 
     Raises:
         DeadlineExceeded: The client's deadline passed before all were looked at.

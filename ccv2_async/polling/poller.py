@@ -30,8 +30,8 @@ Result_co = TypeVar("Result_co", covariant=True)
 class Poller(Generic[Result_co]):
     """A job at the service: await it for its result, or iterate over its changes of status.
 
-    It makes no request and holds no task until somebody waits. Any number of tasks may wait for
-    it; cancelling one of them loses nothing, and awaiting it again gives the same result.
+    It makes no request and has no task of its own: the callers that wait do the work. Any number of
+    tasks may wait for it. Cancelling one loses nothing; awaiting it again gives the same result.
     """
 
     # Thousands of them may wait at once.
@@ -83,10 +83,10 @@ class Poller(Generic[Result_co]):
         return max(0.0, self._job.due - self._session.clock.monotonic())
 
     def token(self) -> str:
-        """A short text that picks this job up in another process: `client.resume(token)`.
+        """Return a short text that resumes this job in another process: `client.resume(token)`.
 
-        It holds no URL and no secret, and is refused when it is altered or used with other
-        credentials. At most 400 characters.
+        It holds no URL or secret, and has at most 400 characters. A token that was altered, or
+        belongs to other credentials, is refused.
         """
         job, clock = self._job, self._session.clock
         credentials = self._session.credentials
@@ -102,11 +102,11 @@ class Poller(Generic[Result_co]):
         return encode(data, credentials.checksum)
 
     def __await__(self) -> Generator[Any, None, Result_co]:
-        """The result, as `wait()` gives it."""
+        """Return the result, like `wait()`."""
         return self.wait().__await__()
 
     async def wait(self, *, timeout: float | None = None) -> Result_co:
-        """The result of the job, once it has ended.
+        """Wait for the job to end, and return its result.
 
         Args:
             timeout: Seconds to wait at most; 15 minutes for uploads and 24 hours for activities
@@ -114,8 +114,8 @@ class Poller(Generic[Result_co]):
 
         Raises:
             InvalidField: The timeout is not a number.
-            PollTimeout: The time, or a deadline of the client, was up; the job goes on, and waiting
-                again is safe.
+            PollTimeout: The time, or a deadline of the client, was up. The job continues, and
+                waiting again is safe.
             JobError: The job failed; the exception carries its last status and its token.
             DailyQuotaExceeded: The next day's quota comes too late for this wait.
             ClientClosed: The client was closed; resume the job with its token.
@@ -136,23 +136,23 @@ class Poller(Generic[Result_co]):
         raise self.timed_out(timeout)
 
     async def poll_once(self) -> Update | None:
-        """Look once, now, and give the status: for workers that do not want to wait.
+        """Look once, now, and return the status: for workers that do not want to wait.
 
-        A job that is known to have ended is not asked for again. None when the service does not
-        know the job (yet), whatever its token says. `next_delay` says when to come again.
+        A job that has ended is not asked for again. None means that the service does not know the
+        job (yet), whatever its token says. `next_delay` says when to look again.
 
         Raises:
             DeadlineExceeded: A deadline of the client passed first. Looking again is safe.
-            ConstantContactError: The look failed. Looking again is safe if `safe_to_retry` says.
+            ConstantContactError: The look failed. Looking again is safe if `safe_to_retry` is true.
         """
         if await self._sweep.wait(self._job, Until.LOOK, self._session.time_left) is None:
             raise too_late(f"status of {self._job.kind.noun} {self._job.label}")
         return self._job.last_answer
 
     async def __aiter__(self) -> AsyncIterator[Update]:
-        """Every change of status from the first one known, the final one included.
+        """Yield every change of status, from the first one known to the final one.
 
-        Ends after the final one, also when the job failed; await the poller for the exception.
+        It ends after the final one, even if the job failed; await the poller for the exception.
         """
         seen = 0
         while True:
@@ -168,7 +168,7 @@ class Poller(Generic[Result_co]):
                 raise self.timed_out(limit)
 
     def _limit(self, timeout: float | None) -> float:
-        """Return how many seconds to wait: what was asked for, within the client's deadline."""
+        """Return the seconds to wait: the time-out, or what is left of the client's deadline."""
         limit = self._job.kind.deadline if timeout is None else timeout
         left = self._session.time_left
         return limit if left is None else min(limit, max(0.0, left))
@@ -195,7 +195,7 @@ class Poller(Generic[Result_co]):
                 raise self.failure()
 
     async def _fetch(self) -> None:
-        """Get the result, once for all who wait; when one of them is cancelled, another does."""
+        """Fetch the result once for all waiters; if one of them is cancelled, another does it."""
         job = self._job
         async with self._fetching:
             if job.result is None:
@@ -208,7 +208,7 @@ class Poller(Generic[Result_co]):
         return self._job.fetching
 
     def failure(self) -> errors.JobError:
-        """The exception for a job that ended other than well."""
+        """Return the exception for a job that did not succeed."""
         job = self._job
         if job.state is State.FAILED:
             return job.kind.failure(job, self.token())
@@ -231,7 +231,7 @@ class Poller(Generic[Result_co]):
         )
 
     def timed_out(self, limit: float) -> errors.PollTimeout:
-        """The exception for a wait of `limit` seconds that ended before the job did."""
+        """Return the exception for a wait of `limit` seconds that ended before the job did."""
         job = self._job
         return errors.PollTimeout(
             f"{job.kind.noun} {job.label}: still {job.status or 'not reported'} after "
@@ -252,12 +252,12 @@ def too_late(what: str) -> errors.DeadlineExceeded:
 
 
 class UploadPoller(Poller[LibraryFile]):
-    """A file that was accepted by the library and is being checked and converted.
+    """A file that the library has accepted, and now checks and converts.
 
     Awaiting it gives the `LibraryFile`, with its URL and size, once the status is Active.
 
     Attributes:
-        duplicates: Ids of further copies that a lost answer has left in the folder.
+        duplicates: Ids of further copies that a lost answer left in the folder.
 
     Source: "File upload status" page of the service's documentation.
     """
@@ -288,7 +288,7 @@ class ActivityPoller(Poller[Activity]):
         return await super()._outcome()
 
     async def _explain(self) -> None:
-        """Read the errors of its rows: the summary list, where several are watched, has none."""
+        """Read its row errors, which the summary of several activities does not have."""
         job = self._job
         async with self._fetching:
             if job.detail is None:

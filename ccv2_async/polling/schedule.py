@@ -1,15 +1,15 @@
 """When to look at a job next, and how many jobs to ask for in one request. Pure.
 
-The service gives no interval, only a quota of 4 calls a second per key. So looks are placed where
-jobs are likely to be done:
+The service names no interval, only a quota of 4 calls a second per key. So looks happen when jobs
+are likely to be done:
 
-- A job is looked at first when half of the recent jobs of its kind were done (after a second, as
-  long as nothing is known), then each time it has grown older by a quarter, with jitter: from about
-  a second to about ten between two looks.
-- One request serves all jobs that wait, so requests keep a distance (`spacing`). While other calls
-  wait for the quota, status requests leave them 95 % of it: one in 4.8 s at 4 calls a second. That
-  share is the trade between calls and latency: with 4 % a thousand files take a dozen calls less,
-  and each completion is told 0.6 s later (`python -m benchmarks --only P9,P10,P11`).
+- The first look at a job is at the age at which half of the recent jobs of its kind were done (a
+  second, as long as nothing is known). Further looks come each time the job is a quarter older,
+  with jitter: from about one to about ten seconds apart.
+- One request serves all jobs that are waited for, so requests keep a distance (`spacing`). While
+  other calls wait for the quota, status requests leave them 95 % of it: one in 4.8 s at 4 calls a
+  second. That share balances calls and latency: with 4 %, a thousand files take a dozen calls less,
+  and each end is noticed 0.6 s later (`python -m benchmarks --only P9,P10,P11`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ UNREADABLE_SECONDS = 60.0
 
 
 def first_look(typical: float | None) -> float:
-    """Seconds from the start of a job to the first look at it.
+    """Return the seconds from the start of a job to the first look at it.
 
     Args:
         typical: How long recent jobs of its kind took, in seconds, or None.
@@ -49,7 +49,7 @@ def first_look(typical: float | None) -> float:
 
 
 def next_look(age: float, jitter: float) -> float:
-    """Seconds from one look to the next.
+    """Return the seconds from one look to the next.
 
     Args:
         age: Seconds since the job was started.
@@ -60,7 +60,7 @@ def next_look(age: float, jitter: float) -> float:
 
 
 def spacing(*, typical: float | None, per_second: float | None, contended: bool) -> float:
-    """Seconds that two status requests are kept apart.
+    """Return the seconds between two status requests.
 
     Args:
         typical: How long recent jobs took, in seconds, or None.
@@ -75,7 +75,7 @@ def spacing(*, typical: float | None, per_second: float | None, contended: bool)
 
 
 def is_lost(age: float, unknown_looks: int) -> bool:
-    """Whether a job that the service does not know should be given up.
+    """Return whether to give up a job that the service does not know.
 
     Args:
         age: Seconds since the job was started.
@@ -85,11 +85,11 @@ def is_lost(age: float, unknown_looks: int) -> bool:
 
 
 def is_unreadable(seconds: float, looks: int) -> bool:
-    """Return whether a job whose status cannot be read should be given up.
+    """Return whether to give up a job whose status cannot be read.
 
     Args:
-        seconds: Since the first look in a row that gave none.
-        looks: Looks in a row that gave none.
+        seconds: Seconds since the first look in a row that did not give a status.
+        looks: Looks in a row that did not give a status.
     """
     return seconds >= UNREADABLE_SECONDS and looks >= LOOKS_BEFORE_LOST
 
@@ -124,12 +124,12 @@ class BatchSize:
         return min(50, self.most)
 
     def accepted(self, asked: int) -> None:
-        """A request for so many ids went well."""
+        """Note that a request for some ids succeeded."""
         if asked >= self.size:
             self.size = min(self.most, self.size * 2)
 
     def refused(self, asked: int) -> bool:
-        """A request for so many ids was refused as a whole; False when it cannot get smaller."""
+        """Note that a request for some ids was refused; return whether it can get smaller."""
         if asked <= 1:
             return False
         self.size = max(1, asked // 2)

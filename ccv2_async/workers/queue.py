@@ -19,7 +19,7 @@ from taskiq.serializers import JSONSerializer
 from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
 
 from ccv2_async.errors import ConstantContactError, UsageError
-from ccv2_async.transport.quota.redis_client import open_redis
+from ccv2_async.transport.quota.redis_window import open_redis
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator

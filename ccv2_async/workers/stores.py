@@ -15,7 +15,7 @@ import attrs
 from redis.exceptions import RedisError
 
 from ccv2_async import errors
-from ccv2_async.transport.quota.redis_client import open_redis
+from ccv2_async.transport.quota.redis_window import open_redis
 from ccv2_async.uploads.ledger import BulkState, Entry
 from ccv2_async.workers.records import JobRecord
 

@@ -22,6 +22,10 @@ from ccv2_async.activities.csv_survey import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ccv2_async.activities.csv_survey import (
+        Survey,
+    )
+
 BOM = b"\xef\xbb\xbf"
 
 texts = st.text(
@@ -41,6 +45,10 @@ def written(table: list[tuple[str, str]], end: str) -> bytes:
 
 def blocks(content: bytes, size: int) -> list[bytes]:
     return [content[at : at + size] for at in range(0, len(content), size)]
+
+
+def rows_in(found: Survey) -> int:
+    return sum(span.rows for span in found.spans)
 
 
 def read(content: bytes) -> list[list[str]]:
@@ -67,7 +75,7 @@ def test_every_part_has_the_header_and_together_they_have_all_rows(
     assert [row for part in parts for row in part[1:]] == [list(row) for row in table]
     assert [span.rows for span in found.spans] == [len(part) - 1 for part in parts]
     assert all(1 <= span.rows <= most_rows for span in found.spans)
-    assert found.rows == len(table)
+    assert rows_in(found) == len(table)
     assert found.header_lines == len(list(physical_lines([found.header])))
     for span in found.spans:
         assert span.first_line == len(list(physical_lines([content[: span.start]]))) + 1
@@ -123,7 +131,7 @@ def test_a_file_is_split_at_the_byte_limit_and_not_one_byte_below() -> None:
 )
 def test_the_email_column_is_recognized_in_any_spelling(heading: str) -> None:
     content = f"Name,{heading}\nx,a@example.com\n".encode()
-    assert survey([content], Purpose.IMPORT).rows == 1
+    assert rows_in(survey([content], Purpose.IMPORT)) == 1
 
 
 @pytest.mark.parametrize("mark", [b"", BOM])
@@ -133,7 +141,7 @@ def test_blank_lines_and_a_byte_order_mark_are_not_rows(mark: bytes, tail: bytes
 
     found = survey([content], Purpose.REMOVAL)
 
-    assert found.rows == 2
+    assert rows_in(found) == 2
     sent = b"".join(content[span.start : span.end] for span in found.spans)
     assert sent.split() == [b"a@example.com", b"b@example.com"]
 
@@ -141,8 +149,8 @@ def test_blank_lines_and_a_byte_order_mark_are_not_rows(mark: bytes, tail: bytes
 def test_tabs_separate_columns_if_allowed_and_the_first_line_has_one() -> None:
     content = b"Name\tEmail\nSmith, John\ta@example.com\n"
 
-    assert survey([content], Purpose.IMPORT, tabs=True).rows == 1
-    assert survey([b"Name,Email\nx,a@example.com\n"], Purpose.IMPORT, tabs=True).rows == 1
+    assert rows_in(survey([content], Purpose.IMPORT, tabs=True)) == 1
+    assert rows_in(survey([b"Name,Email\nx,a@example.com\n"], Purpose.IMPORT, tabs=True)) == 1
 
 
 @pytest.mark.parametrize(

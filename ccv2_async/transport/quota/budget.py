@@ -54,14 +54,13 @@ def checked_lane(value: object) -> Lane:
 class _Place(Waiter):
     """One call's place in the queue; ordered by lane, then by arrival."""
 
-    __slots__ = ("dismissed", "granted", "left", "order", "owner")
+    __slots__ = ("dismissed", "granted", "order", "owner")
 
     def __init__(self, lane: Lane, arrival: int, owner: object) -> None:
         super().__init__()
         self.order = (lane, arrival)
         self.owner = owner
         self.granted = False
-        self.left = False
         self.dismissed = False
 
     def __lt__(self, other: _Place) -> bool:
@@ -97,8 +96,8 @@ class Budget:
         self.per_second = per_second
         self.per_day = per_day
         self._clock: Clock = clock or SystemClock()
-        # At least one call a window; slower rates stretch the window instead. It never gets shorter
-        # than a second: two windows of 3.9 calls a second would else fit into one, with six calls.
+        # At least one call a window; slower rates stretch the window instead. It is never shorter
+        # than a second: or two windows of 3.9 calls a second would fit into one, with six calls.
         self._burst = max(1, int(per_second)) if per_second else 0
         self._window = WINDOW * max(1.0, self._burst / per_second) if per_second else 0.0
         self._recent: deque[float] = deque(maxlen=self._burst or 1)
@@ -129,10 +128,10 @@ class Budget:
     def remaining_today(self) -> int | None:
         """Calls left today; None without a daily limit.
 
-        The service does not tell its own count. Calls of other processes are known if they share
-        a `DayCount` or Redis; otherwise not until a refusal says that the day is used up.
+        The service does not report its own count. Calls of other processes are known if they share
+        a `DayCount` or Redis; otherwise only a refusal shows that the day is used up.
         """
-        self._turn_day()
+        self._check_day()
         if self._day_is_over:
             return 0
         if self.per_day is None:
@@ -143,7 +142,7 @@ class Budget:
     @property
     def used_today(self) -> int:
         """Calls made today (UTC) through this budget."""
-        self._turn_day()
+        self._check_day()
         return self._used_today
 
     @property
@@ -158,15 +157,15 @@ class Budget:
 
     @property
     def contended(self) -> bool:
-        """Whether calls are waiting for their turn."""
-        return any(not place.left for place in self._queue)
+        """Whether calls are waiting for the quota."""
+        return any(not place.done for place in self._queue)
 
     async def acquire(self, lane: Lane, what: str = "call", owner: object = None) -> None:
-        """Return when a call of this lane may be sent now; it is then counted.
+        """Wait until a call of this lane may be sent; it is then counted.
 
         Args:
             lane: Who goes first.
-            what: What messages call it.
+            what: What messages call the call.
             owner: Whose call it is, for `dismiss`.
 
         Raises:
@@ -187,13 +186,13 @@ class Budget:
             while not place.done:
                 await self._work.lead_or_sleep(place)
         except BaseException:
-            if place.granted:  # and then the caller was cancelled
+            if place.granted:  # but then the caller was cancelled
                 self.give_back()
             raise
         finally:
             self._work.leave(place)
-            place.left = True
-            self._drop_left()
+            place.done = True
+            self._drop_done()
         if place.dismissed:
             raise ClientClosed(
                 f"{what}: the client was closed while this waited for the quota. It was not sent."
@@ -202,11 +201,11 @@ class Budget:
             raise self.day_exceeded(what)
 
     def give_back(self) -> None:
-        """Take a turn that was not used off the day's count: nothing was sent after all.
+        """Take a call that was not sent after all off the day's count.
 
-        Its place in the second is gone: who comes next has counted on it.
+        Its place in the second is lost: the next calls were planned around it.
         """
-        self._turn_day()
+        self._check_day()
         if self._used_today:
             self._used_today -= 1
             if self._day_count is not None:
@@ -215,21 +214,21 @@ class Budget:
             self._used_before_today = max(0, self._used_before_today - 1)
 
     def dismiss(self, owner: object) -> None:
-        """Let the calls of one owner wait no longer: each ends with `ClientClosed`, at once."""
+        """End the waits of one owner's calls with `ClientClosed`, at once."""
         for place in self._queue:
-            if place.owner is owner and not place.left:
-                place.left = place.dismissed = True
+            if place.owner is owner and not place.done:
+                place.dismissed = True
                 place.finish()
-        self._drop_left()
+        self._drop_done()
         self._stir()
 
     def pause(self, seconds: float) -> None:
-        """Let no call through for so many seconds: the service refused one over the rate."""
+        """Hold back all calls for some seconds: the service refused one over the rate."""
         self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
 
     def end_day(self) -> None:
-        """Take it that today's calls are used up: the service refused one over the day's quota."""
-        self._turn_day()
+        """Treat today's calls as used up: the service refused one over the day's quota."""
+        self._check_day()
         self._day_is_over = True
         self._refuse_all()
 
@@ -253,12 +252,12 @@ class Budget:
             self._leave_loop()
 
     def _leave_loop(self) -> None:
-        """Forget what belonged to an earlier event loop; nobody waits there any more."""
+        """Forget what belonged to an earlier event loop, where nobody waits any more."""
         self._queue.clear()
         self._work = SharedWork(self._step, self._clock)
 
     def _take_at_once(self) -> bool:
-        """Whether a call may go without waiting; it is counted then."""
+        """Return whether a call may go without waiting; it is then counted."""
         if self._queue or self._delay() > 0.0:
             return False
         self._count()
@@ -268,7 +267,7 @@ class Budget:
         delay = self._delay()
         if delay > 0.0:
             await self._work.rest(delay)
-        self._drop_left()
+        self._drop_done()
         while self._queue and self._delay() <= 0.0:
             if self.remaining_today == 0:
                 self._refuse_all()
@@ -276,9 +275,9 @@ class Budget:
             self._grant_first()
 
     def _grant_first(self) -> None:
-        """Let the first of those who wait go."""
+        """Let the first waiter go."""
         place = heapq.heappop(self._queue)
-        if not place.left:
+        if not place.done:
             self._count()
             place.granted = True
             place.finish()
@@ -290,11 +289,11 @@ class Budget:
         self._stir()
 
     def _stir(self) -> None:
-        """Let whoever leads look again at how long to rest, and whether to lead at all."""
+        """Let the leader look again at how long to rest, and whether to lead at all."""
         self._work.stir()
 
-    def _drop_left(self) -> None:
-        while self._queue and self._queue[0].left:
+    def _drop_done(self) -> None:
+        while self._queue and self._queue[0].done:
             heapq.heappop(self._queue)
 
     def _delay(self) -> float:
@@ -302,11 +301,11 @@ class Budget:
         wait = self._paused_until - now
         if self.per_second is not None and len(self._recent) == self._burst:
             wait = max(wait, self._recent[0] + self._window - now)
-        # Less than a clock can tell apart is nothing: to wait for it would never end.
+        # A clock may not tell such short times apart: waiting for one would never end.
         return wait if wait > SHORTEST_WAIT else 0.0
 
     def _count(self) -> None:
-        self._turn_day()
+        self._check_day()
         self._used_today += 1
         if self._day_count is not None:
             self._day_count.note(self._day, 1)
@@ -316,7 +315,7 @@ class Budget:
     def day_exceeded(
         self, what: str, *, status: int | None = None, found: Sequence[tuple[str, str]] = ()
     ) -> DailyQuotaExceeded:
-        """The exception that says until when nothing can be sent."""
+        """Return the exception that says until when nothing can be sent."""
         resets = self.resets_at
         return DailyQuotaExceeded(
             f"{what}: the API key's calls for today are used up. It was not carried out; "
@@ -329,7 +328,7 @@ class Budget:
     def _today(self) -> int:
         return int(self._clock.time() // DAY)
 
-    def _turn_day(self) -> None:
+    def _check_day(self) -> None:
         today = self._today()
         if today != self._day:
             self._used_before_today += self._used_today

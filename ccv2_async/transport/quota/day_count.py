@@ -23,10 +23,10 @@ __all__ = ["DayCount", "path_of_day_count"]
 _log = logging.getLogger("ccv2_async.transport")
 
 _PATIENCE = 2.0
-"""Seconds to wait for another process that holds the lock; it needs a millisecond."""
+"""Seconds to wait for another process that holds the lock, which takes it a millisecond."""
 
 _LARGEST = 1024 * 1024
-"""Bytes of the largest file that is read; an entry takes about 70."""
+"""Bytes of the largest file that is read. An entry takes about 70."""
 
 
 def path_of_day_count() -> Path:
@@ -72,8 +72,8 @@ class DayCount:
         self._written: dict[int, int] = {}
         self._others: dict[int, int] = {}
         self._scheduled = False
-        self._trouble = ""
-        self._told = False
+        self._problem = ""
+        self._warned = False
 
     async def load(self, day: int) -> None:
         """Read what was counted on a day so far.
@@ -82,7 +82,7 @@ class DayCount:
             day: The day, in days since 1970 (UTC).
         """
         await asyncio.wrap_future(self._executor.submit(self._write, day))
-        self._tell()
+        self._warn()
 
     def note(self, day: int, calls: int) -> None:
         """Add calls to a day's count; the file is written in a thread.
@@ -91,7 +91,7 @@ class DayCount:
             day: The day, in days since 1970 (UTC).
             calls: How many; below 0 for those that were not sent after all.
         """
-        self._tell()
+        self._warn()
         with self._lock:
             self._unwritten[day] = self._unwritten.get(day, 0) + calls
             if self._scheduled:
@@ -115,12 +115,12 @@ class DayCount:
         try:
             total = self._add(day, calls)
         except OSError as error:
-            self._trouble = f"cannot be used ({error.strerror or type(error).__name__})"
+            self._problem = f"cannot be used ({error.strerror or type(error).__name__})"
             with self._lock:
                 self._unwritten[day] = self._unwritten.get(day, 0) + calls
         else:
             written = self._written.get(day, 0) + calls
-            # What was counted on earlier days is of no use any more.
+            # Counts of earlier days are not needed any more.
             self._written, self._others = {day: written}, {day: max(0, total - written)}
 
     def _add(self, day: int, calls: int) -> int:
@@ -155,19 +155,19 @@ class DayCount:
         except (ValueError, TypeError, AttributeError, RecursionError):
             sound = False
         if not sound:
-            self._trouble = "is damaged, so the count of today begins again"
+            self._problem = "is damaged, so the count of today begins again"
             return {}
         return dict(found)
 
-    def _tell(self) -> None:
-        """Log a trouble with the file, once, in the thread of the event loop."""
-        if self._trouble and not self._told:
-            self._told = True
+    def _warn(self) -> None:
+        """Log a problem with the file, once, in the thread of the event loop."""
+        if self._problem and not self._warned:
+            self._warned = True
             _log.warning(
                 "%s, the file with today's count of calls, %s. What is left today may be less "
                 "than shown.",
                 self._given_path or path_of_day_count(),
-                self._trouble,
+                self._problem,
                 extra={"ccv2_event": "day_count_unusable"},
             )
 
@@ -184,7 +184,7 @@ def _locked(descriptor: int) -> Iterator[None]:
         if time.monotonic() > ends:
             raise TimeoutError
         time.sleep(0.005)
-    yield  # closing the file lets go of the lock
+    yield  # closing the file releases the lock
 
 
 if sys.platform == "win32":

@@ -1,15 +1,15 @@
 """The API key's quota in Redis: a moving window of the `limits` library, paced and in lanes.
 
 The data is what `limits` itself keeps (a list of times for the second, a counter for the day), so
-its own tools can read it. Four things are decided otherwise than in its moving window, in one
-script that Redis runs as a whole:
+its own tools can read it. Four things differ from its moving window, in one script that Redis runs
+as a whole:
 
-- The time is Redis's own, not that of each machine: clocks that differ would open the window.
+- The time is Redis's own. The clocks of machines differ, which would open the window.
 - The window is a margin wider than a second: two calls that leave a second apart may arrive a
-  little closer, and not every process is equally quick to send what it was allowed.
+  little closer, and some processes take longer to send an allowed call.
 - Once half of the window is used, calls keep even distances. Whole bursts would find the network
-  and the service busy in turns, and that is what moves calls closer together on their way.
-- Whoever is told to wait leaves a claim for its lane, so that no process takes a slot for a bulk
+  and the service busy in turns, and that moves calls closer together on their way.
+- A process that has to wait leaves a claim for its lane, so that no process takes a slot for a bulk
   call while another one has an interactive call waiting.
 """
 
@@ -22,13 +22,16 @@ import attrs
 from limits import RateLimitItemPerDay, RateLimitItemPerSecond
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
-from ccv2_async.transport.quota.redis_client import open_redis
+from ccv2_async.errors import UsageError
 
 NAMESPACE = "ccv2"
 SEEN_SECONDS = 60
 CLAIM_SECONDS = 0.25
-"""For how long a slot is kept for a call of a higher lane after it should have been fetched."""
+"""Seconds for which a slot is kept for a call of a higher lane after it was due."""
 
 _SCRIPT = """
 local window_key, day_key, state_key, seen_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -123,30 +126,8 @@ return {'go', '0', used, seen, epoch}
 
 
 @attrs.frozen
-class Question:
-    """What a process asks for, and what it has to tell.
-
-    Attributes:
-        lane: The highest lane of its calls that wait: 0, 1 or 2.
-        day: The day, in days since 1970 (UTC).
-        pause: Seconds for which the service wants to hear nothing; 0 for none.
-        day_is_over: Whether the service said that the day's calls are used up.
-        unreported: Calls that were made while Redis was away.
-        epoch: The state of Redis that the process knew last; "" at first, and another one than
-            Redis's own after an outage: it must not begin before all others know of the end.
-    """
-
-    lane: int
-    day: int
-    pause: float = 0.0
-    day_is_over: bool = False
-    unreported: int = 0
-    epoch: str = ""
-
-
-@attrs.frozen
-class Verdict:
-    """What Redis says.
+class Reply:
+    """The answer of Redis.
 
     Attributes:
         word: "go", "wait", or "over" for the day.
@@ -164,20 +145,20 @@ class Verdict:
 
 
 class PacedWindow(MovingWindowRateLimiter):
-    """The quota of one API key, as one of the processes that share it sees it.
+    """The quota of one API key, for one of the processes that share it.
 
     Args:
         url: Where Redis is: `redis://host:port/0`, `rediss://` or `unix://`.
-        api_key: Whose quota it is; only a digest of it goes to Redis.
-        me: Tells this process apart from the others.
+        api_key: The key; only a digest of it goes to Redis.
+        me: A name for this process that no other process has.
         burst: Calls in a window; 0 for no limit.
         window: Seconds, margin included.
         per_day: Calls in a day; None for no limit.
-        settle: Seconds for which nobody calls after Redis came back empty.
+        settle: Seconds without calls after Redis came back empty.
         timeout: Seconds that Redis may take.
 
     Raises:
-        UsageError: The URL is not one of Redis.
+        UsageError: The URL is not a Redis URL.
     """
 
     def __init__(
@@ -214,40 +195,84 @@ class PacedWindow(MovingWindowRateLimiter):
         self._settle = settle
         self._timeout = timeout
 
-    async def ask(self, question: Question) -> Verdict:
-        """Whether a call may be sent now; it is counted then.
+    async def ask(
+        self,
+        lane: int,
+        day: int,
+        *,
+        pause: float,
+        day_is_over: bool,
+        unreported: int,
+        epoch: str,
+    ) -> Reply:
+        """Ask whether a call may be sent now; it is then counted.
+
+        Args:
+            lane: The highest lane of this process's waiting calls: 0, 1 or 2.
+            day: The day, in days since 1970 (UTC).
+            pause: Seconds for which the service wants no calls; 0 for none.
+            day_is_over: Whether the service said that the day's calls are used up.
+            unreported: Calls that were made while Redis was away.
+            epoch: The state of Redis that the process knew last; "" at first. After an outage it
+                is another one than Redis's own, so that nobody begins before all know of the end.
 
         Raises:
-            RedisError: Redis is away, or is no Redis.
+            RedisError: Redis is away, or the server is not Redis.
             TimeoutError: It does not answer in time.
         """
         names = (
             self._second.key_for(self._key),
-            self._day.key_for(self._key, str(question.day)),
+            self._day.key_for(self._key, str(day)),
             *(f"quota/{self._key}/{name}" for name in ("state", "seen", "lane/0", "lane/1")),
         )
         keys = [self._storage.bridge.prefixed_key(name) for name in names]
         arguments: list[str | float] = [
             self._me,
-            question.lane,
+            lane,
             *self._limits,
-            question.pause,
-            int(question.day_is_over),
-            question.unreported,
-            question.epoch,
+            pause,
+            int(day_is_over),
+            unreported,
+            epoch,
             self._settle,
             CLAIM_SECONDS,
             SEEN_SECONDS,
         ]
         async with asyncio.timeout(self._timeout):
-            word, wait, used, seen, epoch = await self._script(keys, arguments)
-        return Verdict(word.decode(), float(wait), int(used), int(seen), epoch.decode())
+            word, wait, used, seen, current = await self._script(keys, arguments)
+        return Reply(word.decode(), float(wait), int(used), int(seen), current.decode())
 
     def forget_connections(self) -> None:
-        """Use new connections from now on: those of an event loop that has ended are dead."""
+        """Use new connections from now on: those of an ended event loop are dead."""
         self._redis.connection_pool.reset()  # type: ignore[no-untyped-call]  # documented
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._redis.connection_pool.aclose()
         await self._redis.aclose()
+
+
+def open_redis(url: str, *, connect_timeout: float) -> Redis:
+    """Return a client of Redis. Limit each of its commands with `asyncio.timeout`.
+
+    It has no limit of its own: for that, redis-py uses `asyncio.wait_for`, which in Python 3.11 may
+    swallow a cancellation that comes just when a command has been sent.
+
+    Args:
+        url: `redis://host:port/0`, `rediss://` or `unix://`.
+        connect_timeout: Seconds until a connection is made.
+
+    Raises:
+        UsageError: The URL is invalid. The message does not show it, as it may hold a password.
+    """
+    try:
+        return Redis.from_url(
+            url,
+            socket_timeout=None,
+            socket_connect_timeout=connect_timeout,
+            retry=Retry(NoBackoff(), 1),  # one more try, for a connection that broke while idle
+        )
+    except ValueError:
+        raise UsageError(
+            "Invalid Redis URL: expected redis://HOST:PORT/0, rediss://, or unix://."
+        ) from None

@@ -1,12 +1,12 @@
 """One API key's quota shared by any number of processes and machines, through Redis.
 
 Each process keeps its own queue with its lanes, and asks Redis for one slot at a time, for the
-first of those that wait; when the slot comes, it goes to whoever is first by then. Between
-processes Redis keeps the lanes: see `paced_window`.
+first waiter. When the slot comes, it goes to the waiter that is first by then. Between processes,
+Redis keeps the lanes: see `redis_window.py`.
 
-When Redis goes away, each process goes on with a share of the quota, says so once, and looks every
-second whether Redis is back. What was sent meanwhile is then added to the day's count, and nobody
-begins before the others have found back too.
+When Redis goes away, each process continues with a share of the quota, logs it once, and tries
+Redis every second. Afterwards, the calls of that time are added to the day's count, and nobody
+begins before all processes have had the time to come back.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from ccv2_async.errors import ClientClosed, InvalidField, UsageError
 from ccv2_async.models.validation import is_number, is_whole
-from ccv2_async.transport.quota.budget import DAY, SHORTEST_WAIT, Budget
+from ccv2_async.transport.quota.budget import SHORTEST_WAIT, Budget
 
 if TYPE_CHECKING:
     from ccv2_async.clock import Clock
     from ccv2_async.transport.quota.budget import Lane
-    from ccv2_async.transport.quota.redis_window import PacedWindow, Question
+    from ccv2_async.transport.quota.redis_window import PacedWindow
 
 logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
@@ -50,14 +50,14 @@ class SharedBudget(Budget):
         margin: Seconds by which the window is wider than one second. Calls that leave a second
             apart may arrive closer together by the difference of their ways: 50 ms is enough for
             machines near each other, and costs 5 % of the quota.
-        expected: Processes that share the key, for the share that each takes while Redis is away;
-            when more were seen, their number counts.
+        expected: Processes that share the key, for the share of each while Redis is away; if more
+            were seen, their number counts.
         timeout: Seconds that Redis may take to answer before it counts as away.
         clock: The time it runs on.
 
     Raises:
-        InvalidField: A limit that is not above zero.
-        UsageError: The extra is not installed, or the URL is not one of Redis.
+        InvalidField: A limit is not above zero.
+        UsageError: The extra is not installed, or the URL is not a Redis URL.
     """
 
     def __init__(
@@ -98,8 +98,8 @@ class SharedBudget(Budget):
         self._epoch = ""
         self._used_by_all = 0
         self._unreported = 0
-        self._untold_pause = 0.0
-        self._untold_end = False
+        self._unsent_pause = 0.0
+        self._unsent_end = False
         self._quickest = float("inf")
         self._too_late = 0
 
@@ -110,29 +110,29 @@ class SharedBudget(Budget):
 
     @property
     def remaining_today(self) -> int | None:
-        """Calls left today by the count of all processes, as last heard; None without a limit."""
+        """Calls left today by the last known count of all processes; None without a limit."""
         remaining = super().remaining_today
         if not remaining or self.per_day is None:
             return remaining
         return max(0, self.per_day - max(self._used_by_all, self._used_today))
 
     def pause(self, seconds: float) -> None:
-        """Let no call of any process through for so many seconds."""
+        """Hold back the calls of all processes for some seconds."""
         super().pause(seconds)
-        self._untold_pause = max(self._untold_pause, self._clock.monotonic() + seconds)
+        self._unsent_pause = max(self._unsent_pause, self._clock.monotonic() + seconds)
         self._stir()
 
     def end_day(self) -> None:
-        """Take it that today's calls are used up, for every process."""
-        self._untold_end = True
+        """Treat today's calls as used up, in every process."""
+        self._unsent_end = True
         super().end_day()
 
     async def acquire(self, lane: Lane, what: str = "call", owner: object = None) -> None:
-        """Return when a call of this lane may be sent now; it is then counted for all.
+        """Wait until a call of this lane may be sent; it is then counted for all processes.
 
         Args:
             lane: Who goes first.
-            what: What messages call it.
+            what: What messages call the call.
             owner: Whose call it is, for `dismiss`.
 
         Raises:
@@ -141,12 +141,12 @@ class SharedBudget(Budget):
             UsageError: Another event loop uses the budget. Nothing was sent.
         """
         self._enter_loop(what)
-        if self._untold_end and self._local is None:
+        if self._unsent_end and self._local is None:
             await self._ask(lane)
         await super().acquire(lane, what, owner)
 
     def give_back(self) -> None:
-        """Leave it: at Redis the turn is spent, and the count of all may be too high by one."""
+        """Do nothing: the slot is spent at Redis, and the shared count may be too high by one."""
 
     async def aclose(self) -> None:
         """Close the connections to Redis."""
@@ -163,23 +163,23 @@ class SharedBudget(Budget):
         wait = self._ask_again - self._clock.monotonic()
         return max(super()._delay(), wait if wait > SHORTEST_WAIT else 0.0)
 
-    def _turn_day(self) -> None:
+    def _check_day(self) -> None:
         day = self._day
-        super()._turn_day()
+        super()._check_day()
         if self._day != day:
             self._used_by_all = 0
 
     def _stir(self) -> None:
         super()._stir()
         if self._local is not None:
-            self._local.dismiss(self)  # whoever leads may wait there
+            self._local.dismiss(self)  # the leader may wait there
 
     async def _step(self) -> None:
-        """Bring the first of those who wait one step nearer to its turn."""
+        """Bring the first waiter one step closer to its call; the leader calls this."""
         delay = self._delay()
         if delay > 0.0 and not self._has_news():
             await self._work.rest(delay)
-        self._drop_left()
+        self._drop_done()
         if not self._queue:
             return
         if self.remaining_today == 0:
@@ -187,7 +187,7 @@ class SharedBudget(Budget):
             return
         lane = self._queue[0].order[0]
         if await (self._ask(lane) if self._may_ask() else self._take_share(lane)):
-            self._drop_left()
+            self._drop_done()
             if self.remaining_today == 0:
                 self._refuse_all()
             elif self._queue:
@@ -195,64 +195,60 @@ class SharedBudget(Budget):
                 self._grant_first()
 
     def _has_news(self) -> bool:
-        """Whether the others have to be told something before this process goes to rest."""
-        return self._may_ask() and (self._untold_end or self._untold_pause > 0.0)
+        """Return whether other processes have to hear something before this one rests."""
+        return self._may_ask() and (self._unsent_end or self._unsent_pause > 0.0)
 
     def _may_ask(self) -> bool:
         return self._local is None or self._clock.monotonic() >= self._next_probe
 
     async def _take_share(self, lane: Lane) -> bool:
-        assert self._local is not None  # noqa: S101  # `_may_ask` has looked
+        assert self._local is not None  # noqa: S101  # `_may_ask` says so
         try:
             await self._local.acquire(lane, owner=self)
-        except ClientClosed:  # stirred: whoever waits now, and whether, may have changed
+        except ClientClosed:  # stirred: the waiters may have changed
             return False
         self._unreported += 1
         return True
 
     async def _ask(self, lane: Lane) -> bool:
-        """Ask Redis for a slot; whether there is one now."""
+        """Ask Redis for a slot; return whether there is one now."""
         from redis.exceptions import RedisError  # noqa: PLC0415  # the extra
 
         asked = self._clock.monotonic()
-        unreported, pause = self._unreported, self._untold_pause
+        unreported, pause = self._unreported, self._unsent_pause
         try:
-            verdict = await self._shared.ask(self._question(lane, asked))
+            reply = await self._shared.ask(
+                int(lane),
+                self._today(),
+                pause=max(0.0, pause - asked),
+                day_is_over=self._unsent_end,
+                unreported=unreported,
+                epoch=self._epoch,
+            )
         except (RedisError, OSError, TimeoutError) as error:
             self._degrade(error)
             return False
-        self._untold_end = False
-        if self._untold_pause == pause:
-            self._untold_pause = 0.0
+        self._unsent_end = False
+        if self._unsent_pause == pause:
+            self._unsent_pause = 0.0
         self._unreported -= unreported
         self._recover()
-        self._turn_day()
-        self._seen, self._epoch, self._used_by_all = verdict.seen, verdict.epoch, verdict.used
-        if verdict.word == "over":
+        self._check_day()
+        self._seen, self._epoch, self._used_by_all = reply.seen, reply.epoch, reply.used
+        if reply.word == "over":
             super().end_day()
             return False
-        if verdict.word == "wait":
-            self._ask_again = self._clock.monotonic() + verdict.wait
+        if reply.word == "wait":
+            self._ask_again = self._clock.monotonic() + reply.wait
             return False
         self._used_by_all -= 1  # counted again where it is granted
         return self._in_time(self._clock.monotonic() - asked)
 
-    def _question(self, lane: Lane, now: float) -> Question:
-        from ccv2_async.transport.quota.redis_window import Question  # noqa: PLC0415  # the extra
-
-        return Question(
-            lane=int(lane),
-            day=int(self._clock.time() // DAY),
-            pause=max(0.0, self._untold_pause - now),
-            day_is_over=self._untold_end,
-            unreported=self._unreported,
-            epoch=self._epoch,
-        )
-
     def _in_time(self, took: float) -> bool:
-        """Whether a slot may still be used: one that came much later than usual may meet the next.
+        """Return whether a slot may be used: one that came late may be too close to the next.
 
-        The slot is lost then. Twice in a row at most, so that a slow network stops nobody.
+        A late slot is lost. That happens at most twice in a row, so that a slow network does not
+        stop all calls.
         """
         self._quickest = min(self._quickest, took)
         late = took - self._quickest > max(self._margin, 0.02) / 2
@@ -267,7 +263,7 @@ class SharedBudget(Budget):
             return
         sharers = max(self._expected, self._seen)
         share = None if self.per_second is None else self.per_second / sharers
-        # The day's count is kept here; the service itself refuses what is over it.
+        # The day's count is kept in this object; the service itself refuses calls over it.
         self._local = Budget(share, None, clock=self._clock)
         if known:
             self._local.pause(self._window)  # others may have used the whole of this second
