@@ -218,7 +218,7 @@ def after_error(entry: E, error: errors.ConstantContactError) -> E:
     return advance(entry, state, error=error.message, final=False)
 
 
-def after_end(entry: E, error: errors.JobError | None = None) -> E:
+def after_end(entry: E, error: errors.ConstantContactError | None = None) -> E:
     """Return an entry once the service has come to an end with its file, well or not."""
     if error is None:
         return advance(entry, BulkState.DONE, error="")

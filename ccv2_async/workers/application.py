@@ -334,10 +334,8 @@ class Workers:
         """Send a job unless there is nothing to do; return what its record says then."""
         async with self._slots:
             if not self._closing:
-                sender = Sender(
-                    self._store, self._working_client, self._clock, self.settings.lease_seconds
-                )
-                record = await sender.send(record, self._lease(record.lock))
+                sender = Sender(self._working_client, self._lease(record.lock))
+                record = await sender.send(record)
         return record.answer()
 
     def _lease(self, lock: str) -> Lease:

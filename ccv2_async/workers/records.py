@@ -7,13 +7,14 @@ upload's journal.
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import orjson
 
 from ccv2_async import errors
-from ccv2_async.uploads.ledger import BulkState, Entry
+from ccv2_async.uploads.ledger import BulkState, Entry, advance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,7 +127,7 @@ def lock_of_upload(folder_id: str, name: str) -> str:
     Files of one name in one folder are sent one after the other: while one is under way, a look
     for another could take it for its own.
     """
-    return _digest("twins", folder_id, name)
+    return _digest("twins", folder_id, unicodedata.normalize("NFC", name))
 
 
 def _digest(*words: str) -> str:
@@ -161,17 +162,13 @@ def after_failure(
         look_failed = not error.candidates and (error.__cause__ is not None or not sent)
         if look_failed and tries_left:
             return attrs.evolve(failed, attempts=attempts, attend_at=now + wait)
-        return attrs.evolve(failed, state=BulkState.AMBIGUOUS, final=True)
+        return advance(failed, BulkState.AMBIGUOUS, final=True)
     if isinstance(error, errors.DailyQuotaExceeded):
         resets = error.resets_at.timestamp() + 60.0 * jitter
-        return attrs.evolve(failed, state=BulkState.PENDING, since=None, attend_at=resets)
+        return advance(failed, BulkState.PENDING, since=None, attend_at=resets)
     passing = error.safe_to_retry or isinstance(error, errors.ClientClosed)
     if passing and tries_left:
-        return attrs.evolve(
-            failed,
-            state=BulkState.PENDING,
-            since=None,
-            attempts=attempts,
-            attend_at=now + wait,
+        return advance(
+            failed, BulkState.PENDING, since=None, attempts=attempts, attend_at=now + wait
         )
-    return attrs.evolve(failed, state=BulkState.FAILED, attempts=record.attempts + 1)
+    return advance(failed, BulkState.FAILED, attempts=record.attempts + 1)

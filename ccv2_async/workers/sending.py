@@ -1,8 +1,8 @@
-"""Sending one job: an upload, or what starts an activity, and its record before and after.
+"""Send one job: upload its file, or start its activity.
 
-Delivered twice, or left behind by a worker that was killed, a job is sent once: whoever sends
-holds its lock, its record says "sending" before the first byte can leave, and what stands at
-"sending" is looked for at the service before anything is sent again.
+A job may be delivered twice, or left behind by a worker that was killed. It is done once all the
+same: the worker that sends holds the job's lock, the record says "sending" before the first byte
+can leave, and a job whose record says "sending" is looked for before anything is sent again.
 """
 
 from __future__ import annotations
@@ -28,201 +28,157 @@ if TYPE_CHECKING:
 
     from ccv2_async.activities.split import BulkPoller
     from ccv2_async.client import ConstantContact
-    from ccv2_async.clock import Clock
     from ccv2_async.transport.files.sources import PathSource
-    from ccv2_async.transport.files.threads import FileThreads
     from ccv2_async.uploads.prepare import Upload
     from ccv2_async.workers.records import JobRecord
-    from ccv2_async.workers.stores import JobStore, Lease
+    from ccv2_async.workers.stores import Lease
 
 ACTIVITIES = ("add_contacts", "clear_lists", "export_contacts", "remove_contacts")
-KEEPING_ATTEMPTS = 8
+WRITE_ATTEMPTS = 8
 COME_AGAIN = 5.0
 
 
 @attrs.frozen
 class Sender:
-    """Sends jobs, each while its lock is held.
+    """Sends one job while its lock is held, and keeps its record, as the ledger's `Store`.
 
     Attributes:
-        store: Where the records are.
         client: The client that sends.
-        clock: The time.
-        lease_seconds: How long a job is left alone after its worker died.
+        lease: Holds the job's lock for this delivery.
         jitter: A source of numbers from 0 to 1.
     """
 
-    store: JobStore
     client: ConstantContact
-    clock: Clock
-    lease_seconds: float
+    lease: Lease
     jitter: Callable[[], float] = random.random
 
-    async def send(self, record: JobRecord, lease: Lease) -> JobRecord:
+    async def send(self, record: JobRecord) -> JobRecord:
         """Send a job unless there is nothing to do; return its record then.
 
         Args:
             record: As it is, or as it is to be if its key is new.
-            lease: Holds the record's lock for this delivery.
 
         Raises:
-            StoreUnavailable: Nothing can be put on record. What stands at "sending" is settled
-                later.
+            StoreUnavailable: Nothing can be put on record. If the record says "sending", the job
+                is settled later.
         """
-        await self.store.add(record)
+        store = self.lease.store
+        await store.add(record)
 
         async def work() -> JobRecord | None:
-            return await self._held(await self._known(record), lease.holder)
+            return await self._send(await store.find(record.key) or record)
 
-        try:
-            sent = await lease.run(work, None)
-        except LeaseLost:
-            return await self._known(record)
-        return sent or await self._put_off(record)
-
-    async def _known(self, record: JobRecord) -> JobRecord:
-        return await self.store.find(record.key) or record
-
-    async def _put_off(self, record: JobRecord) -> JobRecord:
-        """Somebody else is at it, or at its twin: see to it that it is looked at again soon."""
-        known = await self._known(record)
+        with contextlib.suppress(LeaseLost):
+            sent = await self.lease.run(work, None)
+            if sent is not None:
+                return sent
+        known = await store.find(record.key) or record
         if known.state is BulkState.PENDING:
-            await self.store.schedule(known.key, "send", self.clock.time() + COME_AGAIN)
+            # Another worker has this job, or one of the same name. It is looked at again soon.
+            at = self.lease.clock.time() + COME_AGAIN
+            await store.schedule(known.key, "send", at)
         return known
 
-    async def _held(self, known: JobRecord, holder: str) -> JobRecord:
-        if known.state in (BulkState.ACCEPTED, BulkState.DONE, BulkState.AMBIGUOUS):
-            return known
-        if known.state is BulkState.FAILED and known.final:
+    async def find(self, key: str, /) -> JobRecord | None:
+        """Return the record of a job, or None."""
+        return await self.lease.store.find(key)
+
+    async def write(self, record: JobRecord, /) -> JobRecord:
+        """Keep a record that says "sending" or "accepted", and return it.
+
+        Raises:
+            LeaseLost: Another worker has taken the job over.
+            StoreUnavailable: It cannot be kept.
+        """
+        now = self.lease.clock.time()
+        if record.state is BulkState.SENDING:
+            return await self._keep(record, attend_at=now + self.lease.seconds + COME_AGAIN)
+        # The service has the job now, so this is kept even if the task is cancelled. If the store
+        # is away for a moment, it is waited for; the record says "sending" until then.
+        with anyio.CancelScope(shield=True):
+            for attempt in range(1, WRITE_ATTEMPTS + 1):
+                try:
+                    return await self._keep(
+                        record, accepted=now, attend_at=now + first_look(None), error_type=""
+                    )
+                except StoreUnavailable:
+                    if attempt == WRITE_ATTEMPTS:
+                        raise
+                await self.lease.clock.sleep(0.1 * 2.0**attempt)
+        raise AssertionError  # pragma: no cover
+
+    async def _keep(self, record: JobRecord, **facts: Any) -> JobRecord:
+        record = attrs.evolve(record, **facts)
+        if not await self.lease.store.save(record, holder=self.lease.holder):
+            raise LeaseLost(f"{record.name or record.task}: another worker has taken it over.")
+        return record
+
+    async def _send(self, known: JobRecord) -> JobRecord:
+        failed_for_now = known.state is BulkState.FAILED and not known.final
+        if known.line != "send" and not failed_for_now:
             return known
         try:
             if known.task == UPLOAD_TASK:
-                return await self._upload(known, holder)
-            return await self._start_activity(known, holder)
+                return await self._upload(known)
+            return await self._start_activity(known)
         except (LeaseLost, StoreUnavailable):
             raise
         except errors.ConstantContactError as error:
-            # What is on record now: when it was sent, that has been written since.
-            latest = await self._known(known)
-            failed = after_failure(
-                latest,
-                error,
-                self.clock.time(),
-                self.jitter(),
-                sent=latest.updated != known.updated,
+            latest = await self.find(known.key) or known
+            return await self._keep(
+                after_failure(
+                    latest,
+                    error,
+                    self.lease.clock.time(),
+                    self.jitter(),
+                    sent=latest.updated != known.updated,  # it was written before it was sent
+                )
             )
-            return await self.keep(failed, holder)
 
-    async def _upload(self, known: JobRecord, holder: str) -> JobRecord:
+    async def _upload(self, known: JobRecord) -> JobRecord:
         parts = self.client._open_parts  # noqa: SLF001  # the client is ours
         upload = upload_of(known.arguments)
-        known = attrs.evolve(known, name=upload.name, folder_id=upload.folder_id)
-        # Files that other jobs have got are not this one, however alike they look.
-        parts.uploader.claim(await self.store.file_ids(known.lock))
-        size, written_ns = await self._measure(upload, known, parts.threads)
+        # Files of other jobs are not this one, however alike they look.
+        parts.uploader.claim(await self.lease.store.file_ids(known.lock))
+        size, written_ns = known.size, known.written_ns
+        try:
+            # A worker uploads paths only. The file is sent as it is now, or not at all.
+            state = await cast("PathSource", upload.source).hold(parts.threads)
+            size, written_ns = state.length, state.written_ns
+        except errors.FileRefused:
+            if known.state is not BulkState.SENDING:
+                raise  # otherwise it is gone, but may have arrived
         if action_for(known, size, written_ns) is Action.REFUSE:
-            return await self._refuse(known, holder)
-        entry = attrs.evolve(known, size=size, written_ns=written_ns)
-        sending = Sending(upload, entry, _Ledger(self, holder))
-        await parts.uploader.send(sending)  # the lease holds the name
+            return await self._keep(
+                advance(known, BulkState.AMBIGUOUS, final=True),
+                error=f"{upload.name}: it was being sent when its worker ended, and has changed "
+                "since, so it cannot be looked for. It may be in folder "
+                f"{upload.folder_id}; look there, then upload it with another key if it is "
+                "missing.",
+                error_type=errors.FileChanged.__name__,
+            )
+        entry = attrs.evolve(
+            known,
+            name=upload.name,
+            folder_id=upload.folder_id,
+            size=size,
+            written_ns=written_ns,
+        )
+        sending = Sending(upload, entry, self)
+        await parts.uploader.send(sending)  # the lease holds the file's name in its folder
         return sending.entry
 
-    async def _measure(
-        self, upload: Upload, known: JobRecord, threads: FileThreads
-    ) -> tuple[int, int]:
-        """Size and time of the file, which is sent as it is now or not at all.
-
-        Those on record if it is gone and may have been sent.
-        """
-        try:
-            state = await cast("PathSource", upload.source).hold(
-                threads
-            )  # the one that takes paths
-        except errors.FileRefused:
-            if known.state is BulkState.SENDING:
-                return known.size, known.written_ns
-            raise
-        return state.length, state.written_ns
-
-    async def _refuse(self, known: JobRecord, holder: str) -> JobRecord:
-        """It was being sent, nobody knows whether it arrived, and it is another file now."""
-        error = (
-            f"{known.name}: it was being sent when its worker ended, and has changed since, so it "
-            f"cannot be looked for. It may be in folder {known.folder_id}; look there, then upload "
-            "it with another key if it is missing."
-        )
-        refused = attrs.evolve(
-            known,
-            state=BulkState.AMBIGUOUS,
-            error=error,
-            error_type=errors.FileChanged.__name__,
-            final=True,
-        )
-        return await self.keep(refused, holder)
-
-    async def _start_activity(self, known: JobRecord, holder: str) -> JobRecord:
-        """Start it, also when an earlier worker may have done so: twice changes nothing more."""
-        ledger = _Ledger(self, holder)
-        sending = await ledger.write(
-            advance(known, BulkState.SENDING, since=self.clock.time()),
-        )
+    async def _start_activity(self, known: JobRecord) -> JobRecord:
+        """Start an activity, even if an earlier worker may have: twice has the same effect."""
+        sending = await self.write(advance(known, BulkState.SENDING, since=self.lease.clock.time()))
         begin: Any = getattr(self.client.activities, f"begin_{known.task}")
         try:
             poller: BulkPoller = await begin(**known.arguments, lane=Lane.BULK)
         except TypeError as error:
             raise errors.InvalidField("arguments", known.arguments, str(error)) from None
-        return await ledger.write(
+        return await self.write(
             advance(sending, BulkState.ACCEPTED, tokens=tuple(poller.tokens()), error="")
         )
-
-    async def keep(self, record: JobRecord, holder: str) -> JobRecord:
-        """Put it on record.
-
-        Raises:
-            LeaseLost: Another worker has taken the job over.
-        """
-        if not await self.store.save(record, holder=holder):
-            raise LeaseLost(f"{record.name or record.task}: another worker has taken it over.")
-        return record
-
-
-@attrs.frozen
-class _Ledger:
-    """The store as the uploader uses it for a job whose lock is held.
-
-    Attributes:
-        sender: Writes.
-        holder: Holds the job's lock.
-    """
-
-    sender: Sender
-    holder: str
-
-    async def find(self, key: str, /) -> JobRecord | None:
-        """Return the record of a job, or None."""
-        return await self.sender.store.find(key)
-
-    async def write(self, record: JobRecord, /) -> JobRecord:
-        """Put a job on record, and return its record.
-
-        Raises:
-            LeaseLost: Another worker has taken the job over.
-            StoreUnavailable: It cannot be put on record.
-        """
-        now = self.sender.clock.time()
-        if record.state is BulkState.SENDING:
-            at = now + self.sender.lease_seconds + COME_AGAIN
-            return await self.sender.keep(attrs.evolve(record, attend_at=at), self.holder)
-        record = attrs.evolve(record, accepted=now, attend_at=now + first_look(None), error_type="")
-        # It is at the service now: that is put on record whatever happens around us. A store that
-        # is away for a moment is waited for; the record says "sending" until then.
-        with anyio.CancelScope(shield=True):
-            for attempt in range(1, KEEPING_ATTEMPTS):
-                with contextlib.suppress(StoreUnavailable):
-                    return await self.sender.keep(record, self.holder)
-                await self.sender.clock.sleep(0.1 * 2.0**attempt)
-            return await self.sender.keep(record, self.holder)
-        raise AssertionError  # pragma: no cover
 
 
 def upload_of(given: Mapping[str, Any]) -> Upload:

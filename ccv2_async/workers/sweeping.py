@@ -14,7 +14,7 @@ from ccv2_async.activities.split import combined_status
 from ccv2_async.models.activities import Activity
 from ccv2_async.polling.job import State
 from ccv2_async.polling.schedule import is_lost, next_look
-from ccv2_async.uploads.ledger import BulkState
+from ccv2_async.uploads.ledger import BulkState, after_end
 from ccv2_async.workers.records import UPLOAD_TASK
 
 if TYPE_CHECKING:
@@ -198,13 +198,8 @@ def worth_asking(jobs: Sequence[JobRecord], now: float) -> list[JobRecord]:
 
 def ended(record: JobRecord, error: errors.ConstantContactError | None = None) -> JobRecord:
     """Return the record of a job that has ended, well or with an error."""
-    return attrs.evolve(
-        record,
-        state=BulkState.DONE if error is None else BulkState.FAILED,
-        error="" if error is None else error.message,
-        error_type="" if error is None else type(error).__name__,
-        final=error is not None,
-    )
+    error_type = "" if error is None else type(error).__name__
+    return attrs.evolve(after_end(record, error), error_type=error_type)
 
 
 async def _outcome(record: JobRecord, pollers: Sequence[AnyPoller]) -> JobRecord:
