@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from ccv2_async.errors import DecodeError
 from ccv2_async.models.account import AccountInfo, VerifiedEmailAddress, VerifiedEmailStatus
@@ -11,10 +11,27 @@ from ccv2_async.resources.base import Resource, result_of
 from ccv2_async.transport.calls.retry import Effect
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Unpack
 
-    from ccv2_async.resources.changes import AccountChanges
+    from ccv2_async.models.account import AccountAddress
     from ccv2_async.resources.listing import OnBadRow
+
+
+class AccountChanges(TypedDict, total=False):
+    """The fields of the account that can be changed; see `AccountInfo`."""
+
+    website: str | None
+    organization_name: str | None
+    time_zone: str | None
+    first_name: str | None
+    last_name: str | None
+    email: str | None
+    phone: str | None
+    company_logo: str | None
+    country_code: str | None
+    state_code: str | None
+    organization_addresses: Iterable[AccountAddress]
 
 
 class Account(Resource):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from ccv2_async.models.campaigns import (
     Campaign,
@@ -22,12 +22,42 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Unpack
 
-    from ccv2_async.models.campaigns import CampaignStatus
-    from ccv2_async.resources.changes import CampaignChanges
+    from ccv2_async.models.campaigns import (
+        CampaignStatus,
+        EmailContentFormat,
+        GreetingName,
+        MessageFooter,
+        SentToContactList,
+    )
     from ccv2_async.resources.listing import Listing, OnBadRow
 
 MOST_ROWS = 50
 FILTERS = ("ALL", "DRAFT", "RUNNING", "SENT", "SCHEDULED", "DELETED")
+
+
+class CampaignChanges(TypedDict, total=False):
+    """The fields of a campaign that can be changed; see `CampaignWrite`."""
+
+    name: str
+    subject: str
+    from_name: str
+    from_email: str
+    reply_to_email: str
+    email_content: str
+    text_content: str
+    email_content_format: EmailContentFormat | str | None
+    style_sheet: str | None
+    is_permission_reminder_enabled: bool | None
+    permission_reminder_text: str | None
+    is_view_as_webpage_enabled: bool | None
+    view_as_web_page_text: str | None
+    view_as_web_page_link_text: str | None
+    greeting_name: GreetingName | str | None
+    greeting_salutations: str | None
+    greeting_string: str | None
+    message_footer: MessageFooter | None
+    sent_to_contact_lists: Iterable[SentToContactList | str]
+    is_visible_in_ui: bool | None
 
 
 class Campaigns(Resource):

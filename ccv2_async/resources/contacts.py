@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 from weakref import WeakValueDictionary
 
 import attrs
@@ -32,9 +32,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Unpack
 
-    from ccv2_async.models.contacts import Address
+    from ccv2_async.models.contacts import Address, CustomField, Note
     from ccv2_async.models.lists import ContactListRef
-    from ccv2_async.resources.changes import ContactChanges, ContactDetails
     from ccv2_async.resources.listing import Listing, OnBadRow
 
 
@@ -46,6 +45,32 @@ UPSERT_LOOK = 50
 
 SUBSCRIBED = frozenset({ContactStatus.ACTIVE, ContactStatus.UNCONFIRMED})
 """The statuses in which `upsert` can leave a contact as it is."""
+
+
+class ContactDetails(TypedDict, total=False):
+    """The fields of a contact besides its addresses and lists; see `ContactWrite`."""
+
+    prefix_name: str | None
+    first_name: str | None
+    last_name: str | None
+    job_title: str | None
+    department_name: str | None
+    company_name: str | None
+    home_phone: str | None
+    work_phone: str | None
+    cell_phone: str | None
+    fax: str | None
+    addresses: Iterable[Address]
+    custom_fields: Iterable[CustomField]
+    notes: Iterable[Note]
+    source_details: str | None
+
+
+class ContactChanges(ContactDetails, total=False):
+    """The fields of a contact that can be changed; see `ContactWrite`."""
+
+    email_addresses: Iterable[EmailAddress]
+    lists: Iterable[ContactListRef | str]
 
 
 class Contacts(Resource):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from ccv2_async.models.contacts import Contact
 from ccv2_async.models.lists import ContactList, ContactListStatus, ContactListWrite
@@ -13,8 +13,14 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Unpack
 
-    from ccv2_async.resources.changes import ListChanges
     from ccv2_async.resources.listing import Listing, OnBadRow
+
+
+class ListChanges(TypedDict, total=False):
+    """The fields of a contact list that can be changed; see `ContactListWrite`."""
+
+    name: str
+    status: ContactListStatus | str
 
 
 class Lists(Resource):

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from ccv2_async import errors, models
-from ccv2_async.resources import changes
+from ccv2_async.resources import account, campaigns, contacts, events, lists
 from tests.contract import samples
 
 if TYPE_CHECKING:
@@ -180,15 +180,15 @@ async def test_a_deleted_list_is_gone(client: ConstantContact) -> None:
 
 
 WRITABLE = {
-    changes.ListChanges: models.ContactListWrite,
-    changes.ContactChanges: models.ContactWrite,
-    changes.CampaignChanges: models.CampaignWrite,
-    changes.EventChanges: models.EventWrite,
-    changes.FeeChanges: models.FeeWrite,
-    changes.ItemChanges: models.ItemWrite,
-    changes.ItemAttributeChanges: models.ItemAttributeWrite,
-    changes.PromocodeChanges: models.PromocodeWrite,
-    changes.AccountChanges: models.AccountInfo,
+    lists.ListChanges: models.ContactListWrite,
+    contacts.ContactChanges: models.ContactWrite,
+    campaigns.CampaignChanges: models.CampaignWrite,
+    events.EventChanges: models.EventWrite,
+    events.FeeChanges: models.FeeWrite,
+    events.ItemChanges: models.ItemWrite,
+    events.ItemAttributeChanges: models.ItemAttributeWrite,
+    events.PromocodeChanges: models.PromocodeWrite,
+    account.AccountChanges: models.AccountInfo,
 }
 
 
