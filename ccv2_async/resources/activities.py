@@ -40,7 +40,7 @@ from ccv2_async.models.validation import (
     one_of,
     query_of,
 )
-from ccv2_async.resources.base import Resource, path_to
+from ccv2_async.resources.base import Resource, path_to, waits_for
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.body import BytesBody
 from ccv2_async.transport.quota.budget import Lane, checked_lane
@@ -121,40 +121,6 @@ class Activities(Resource):
         return await self._get(
             Activity, path_to("/activities/{}", activity_id), what=f"activity {activity_id}"
         )
-
-    async def add_contacts(
-        self,
-        contacts: ContactsInput,
-        *,
-        lists: Iterable[str],
-        column_names: Sequence[str] | None = None,
-        blanks_enabled: bool = False,
-        file_name: str | None = None,
-        max_rows: int = MOST_ROWS,
-        strict: bool = False,
-        lane: Lane = Lane.INTERACTIVE,
-    ) -> Activity:
-        """The activity that added or updated the contacts, once it is COMPLETE.
-
-        The arguments and errors are those of `begin_add_contacts`; waiting takes 24 hours at most.
-
-        Raises:
-            JobError: It failed, or is still at work; `token` resumes it.
-            ConstantContactError: As `begin_add_contacts`.
-
-        Source: "Import contacts" pages of the service's documentation.
-        """
-        poller = await self.begin_add_contacts(
-            contacts,
-            lists=lists,
-            column_names=column_names,
-            blanks_enabled=blanks_enabled,
-            file_name=file_name,
-            max_rows=max_rows,
-            strict=strict,
-            lane=lane,
-        )
-        return await poller
 
     async def begin_add_contacts(
         self,
@@ -238,30 +204,21 @@ class Activities(Resource):
             )
         )
 
-    async def remove_contacts(
-        self,
-        contacts: ContactsInput,
-        *,
-        lists: Iterable[str],
-        file_name: str | None = None,
-        strict: bool = False,
-        lane: Lane = Lane.INTERACTIVE,
-    ) -> Activity:
-        """The activity that took the contacts off the lists, once it is COMPLETE.
+    @waits_for(begin_add_contacts)
+    def add_contacts(self) -> type[Activity]:
+        """Add or update contacts, and return the activity once it is COMPLETE.
 
-        The arguments and errors are those of `begin_remove_contacts`; waiting takes 24 hours at
-        most.
+        The arguments and errors are those of `begin_add_contacts`. The method waits at most 24
+        hours for the service.
 
         Raises:
-            JobError: It failed, or is still at work; `token` resumes it.
-            ConstantContactError: As `begin_remove_contacts`.
+            JobError: The activity failed, or the service is still working on it; `token` resumes
+                it.
+            ConstantContactError: As `begin_add_contacts`.
 
-        Source: "Remove contacts from lists" pages of the service's documentation.
+        Source: "Import contacts" pages of the service's documentation.
         """
-        poller = await self.begin_remove_contacts(
-            contacts, lists=lists, file_name=file_name, strict=strict, lane=lane
-        )
-        return await poller
+        return Activity
 
     async def begin_remove_contacts(
         self,
@@ -322,18 +279,21 @@ class Activities(Resource):
             )
         )
 
-    async def clear_lists(
-        self, lists: Iterable[str], *, strict: bool = False, lane: Lane = Lane.INTERACTIVE
-    ) -> Activity:
-        """The activity that emptied the lists, once it is COMPLETE; see `begin_clear_lists`.
+    @waits_for(begin_remove_contacts)
+    def remove_contacts(self) -> type[Activity]:
+        """Remove contacts from lists, and return the activity once it is COMPLETE.
+
+        The arguments and errors are those of `begin_remove_contacts`. The method waits at most 24
+        hours for the service.
 
         Raises:
-            JobError: It failed, or is still at work; `token` resumes it.
-            ConstantContactError: As `begin_clear_lists`.
+            JobError: The activity failed, or the service is still working on it; `token` resumes
+                it.
+            ConstantContactError: As `begin_remove_contacts`.
 
-        Source: "Clear contact lists" page of the service's documentation.
+        Source: "Remove contacts from lists" pages of the service's documentation.
         """
-        return await (await self.begin_clear_lists(lists, strict=strict, lane=lane))
+        return Activity
 
     async def begin_clear_lists(
         self, lists: Iterable[str], *, strict: bool = False, lane: Lane = Lane.INTERACTIVE
@@ -368,36 +328,21 @@ class Activities(Resource):
             )
         )
 
-    async def export_contacts(
-        self,
-        list_id: str,
-        *,
-        column_names: Sequence[str] = ("Email Address",),
-        sort_by: ExportSortBy | str = ExportSortBy.EMAIL_ADDRESS,
-        export_date_added: bool = True,
-        export_added_by: bool = True,
-        lane: Lane = Lane.INTERACTIVE,
-    ) -> Activity:
-        """The activity that exported a list, once its file is there for `download_export`.
+    @waits_for(begin_clear_lists)
+    def clear_lists(self) -> type[Activity]:
+        """Remove every contact from lists, and return the activity once it is COMPLETE.
 
-        The arguments and errors are those of `begin_export_contacts`; waiting takes 24 hours at
-        most.
+        The arguments and errors are those of `begin_clear_lists`. The method waits at most 24
+        hours for the service.
 
         Raises:
-            JobError: It failed, or is still at work; `token` resumes it.
-            ConstantContactError: As `begin_export_contacts`.
+            JobError: The activity failed, or the service is still working on it; `token` resumes
+                it.
+            ConstantContactError: As `begin_clear_lists`.
 
-        Source: "Export contacts" page of the service's documentation.
+        Source: "Clear contact lists" page of the service's documentation.
         """
-        poller = await self.begin_export_contacts(
-            list_id,
-            column_names=column_names,
-            sort_by=sort_by,
-            export_date_added=export_date_added,
-            export_added_by=export_added_by,
-            lane=lane,
-        )
-        return await poller
+        return Activity
 
     async def begin_export_contacts(
         self,
@@ -451,6 +396,22 @@ class Activities(Resource):
                 lane,
             )
         )
+
+    @waits_for(begin_export_contacts)
+    def export_contacts(self) -> type[Activity]:
+        """Export a list, and return the activity once its file is ready for `download_export`.
+
+        The arguments and errors are those of `begin_export_contacts`. The method waits at most 24
+        hours for the service.
+
+        Raises:
+            JobError: The activity failed, or the service is still working on it; `token` resumes
+                it.
+            ConstantContactError: As `begin_export_contacts`.
+
+        Source: "Export contacts" page of the service's documentation.
+        """
+        return Activity
 
     async def download_export(
         self,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+import inspect
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 import attrs
 
@@ -16,13 +17,16 @@ from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.body import BytesBody
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     from ccv2_async.resources.listing import OnBadRow
     from ccv2_async.transport.calls.call import Answer
     from ccv2_async.transport.calls.session import Session
 
+P = ParamSpec("P")
+S = TypeVar("S")
 T = TypeVar("T")
+M = TypeVar("M")
 
 
 class Resource:
@@ -223,3 +227,41 @@ def path_to(template: str, *ids: str) -> str:
         InvalidField: An id is empty or would change the path. Nothing was sent.
     """
     return template.format(*(segment(checked_id(id_)) for id_ in ids))
+
+
+def waits_for(
+    begin: Callable[Concatenate[S, P], Coroutine[Any, Any, Awaitable[T]]],
+) -> Callable[[Callable[[S], type[T]]], Callable[Concatenate[S, P], Coroutine[Any, Any, T]]]:
+    """Return a decorator that makes the method which waits for the job that `begin` starts.
+
+    The method takes the arguments of `begin`. The decorated function gives its name, its docstring,
+    and the model that it returns.
+    """
+
+    def decorate(
+        named: Callable[[S], type[T]],
+    ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
+        async def method(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            return await (await begin(self, *args, **kwargs))
+
+        returned = inspect.signature(named).return_annotation
+        return dressed(method, named, begin, returned.removeprefix("type[").removesuffix("]"))
+
+    return decorate
+
+
+def dressed(method: M, named: Any, signed: Any, returned: str) -> M:
+    """Return the method with the name and docstring of one function and the signature of another.
+
+    Args:
+        method: The method.
+        named: Gives the name and the docstring.
+        signed: Gives the arguments.
+        returned: The annotation of what the method returns.
+    """
+    made = cast("Any", method)
+    made.__name__, made.__qualname__ = named.__name__, named.__qualname__
+    made.__module__, made.__doc__ = named.__module__, named.__doc__
+    made.__signature__ = inspect.signature(signed).replace(return_annotation=returned)
+    made.__annotations__ = {**signed.__annotations__, "return": returned}
+    return method

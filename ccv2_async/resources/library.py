@@ -33,7 +33,7 @@ from ccv2_async.models.validation import (
     one_of,
 )
 from ccv2_async.polling.poller import UploadPoller
-from ccv2_async.resources.base import Resource, path_to, result_of, result_rows
+from ccv2_async.resources.base import Resource, path_to, result_of, result_rows, waits_for
 from ccv2_async.resources.listing import checked_on_bad_row, good_rows
 from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import MAX_STATUS_ANSWER, UPLOAD_DEADLINE, Call
@@ -68,46 +68,6 @@ class Library(Resource):
         super().__init__(session)
         self._sweep = sweep
         self._uploader = uploader
-
-    async def upload(
-        self,
-        file: FileInput,
-        *,
-        folder_id: str = "0",
-        name: str | None = None,
-        description: str = "",
-        source: FileSource | str = FileSource.MY_COMPUTER,
-        file_type: FileType | str | None = None,
-        length: int | None = None,
-        on_progress: ProgressCallback | None = None,
-        on_ambiguous: OnAmbiguous = "look",
-        on_duplicate: OnDuplicate = "report",
-        deadline: float | None = UPLOAD_DEADLINE,
-        lane: Lane = Lane.INTERACTIVE,
-    ) -> LibraryFile:
-        """The library's record of the file, once the service has made it Active.
-
-        The arguments and errors are those of `begin_upload`; waiting takes 15 minutes at most.
-
-        Raises:
-            JobError: The service gave up on the file, or it is still at work; `token` resumes it.
-            ConstantContactError: As `begin_upload`.
-        """
-        poller = await self.begin_upload(
-            file,
-            folder_id=folder_id,
-            name=name,
-            description=description,
-            source=source,
-            file_type=file_type,
-            length=length,
-            on_progress=on_progress,
-            on_ambiguous=on_ambiguous,
-            on_duplicate=on_duplicate,
-            deadline=deadline,
-            lane=lane,
-        )
-        return await poller
 
     async def begin_upload(
         self,
@@ -179,14 +139,10 @@ class Library(Resource):
                 length=length,
             )
         except InvalidField as error:
-            refused: InvalidField | None = error
-        else:
-            refused = None
-        if refused is not None:
-            # A folder, or nothing at all, is no file of a wrong type or name.
-            if refused.field in {"file_type", "name"}:
+            # A folder, or a path where nothing is, is not a file with a wrong type or name.
+            if error.field in {"file_type", "name"}:
                 await self._uploader.require(file)
-            raise refused
+            raise
         upload = attrs.evolve(
             prepared,
             on_progress=checked_function(on_progress, "on_progress"),
@@ -203,6 +159,20 @@ class Library(Resource):
             job = await self._uploader.send(sending)
         duplicates = sending.entry.duplicates
         return UploadPoller(self._session, self._sweep, job, duplicates=duplicates)
+
+    @waits_for(begin_upload)
+    def upload(self) -> type[LibraryFile]:
+        """Upload a file, and return the library's record of it once the service has made it Active.
+
+        The arguments and errors are those of `begin_upload`. The method waits at most 15 minutes
+        for the service.
+
+        Raises:
+            JobError: The service gave up on the file, or is still working on it; `token` resumes
+                it.
+            ConstantContactError: As `begin_upload`.
+        """
+        return LibraryFile
 
     async def upload_status(
         self, *file_ids: str, on_bad_row: OnBadRow = "raise"
@@ -378,11 +348,8 @@ class Library(Resource):
         Source: "File resource", DELETE, of the service's documentation.
         """
         ids = joined_ids(file_ids, "file_ids")
-        await self._write(
-            "DELETE",
-            f"/library/files/{segment(ids)}",
-            effect=Effect.IDEMPOTENT,
-            what=f"deletion of library files {ids}",
+        await self._delete(
+            f"/library/files/{segment(ids)}", what=f"deletion of library files {ids}"
         )
 
     async def move_files(
@@ -467,14 +434,12 @@ class Library(Resource):
 
         Source: "Folder collection", POST, of the service's documentation.
         """
-        answer = await self._write(
-            "POST",
+        return await self._create(
+            LibraryFolder,
             "/library/folders",
             LibraryFolderWrite(name=name, parent_id=_TOP if parent_id == "" else parent_id),
-            effect=Effect.ADDITIVE,
             what=f"creation of folder {checked_text(name, 'name')}",
         )
-        return await result_of(answer, LibraryFolder)
 
     async def update_folder(
         self, folder_id: str, *, name: str | None = None, parent_id: str | None = None
@@ -500,25 +465,21 @@ class Library(Resource):
         Source: "Folder resource", PUT, of the service's documentation.
         """
         checked_model(folder, LibraryFolder, "folder")
-        answer = await self._write(
-            "PUT",
+        return await self._replace(
+            LibraryFolder,
             path_to("/library/folders/{}", folder.id),
             folder,
-            effect=Effect.IDEMPOTENT,
             what=f"update of library folder {folder.id}",
             query={"include_payload": _flag(True)},
         )
-        return await result_of(answer, LibraryFolder)
 
     async def delete_folder(self, folder_id: str) -> None:
         """Delete a folder.
 
         Source: "Folder resource", DELETE, of the service's documentation.
         """
-        await self._write(
-            "DELETE",
+        await self._delete(
             path_to("/library/folders/{}", folder_id),
-            effect=Effect.IDEMPOTENT,
             what=f"deletion of library folder {folder_id}",
         )
 
@@ -549,12 +510,7 @@ class Library(Resource):
 
         Source: "Trash", DELETE, of the service's documentation.
         """
-        await self._write(
-            "DELETE",
-            "/library/folders/trash/files",
-            effect=Effect.IDEMPOTENT,
-            what="emptying of the trash",
-        )
+        await self._delete("/library/folders/trash/files", what="emptying of the trash")
 
     def _files(  # noqa: PLR0917  # what a listing of files is narrowed by
         self,

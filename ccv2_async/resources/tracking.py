@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from ccv2_async.models.campaigns import TrackingSummary
 from ccv2_async.models.tracking import (
@@ -17,7 +17,7 @@ from ccv2_async.models.tracking import (
     TrackingActivity,
     UnsubscribeActivity,
 )
-from ccv2_async.resources.base import Resource, path_to
+from ccv2_async.resources.base import Resource, dressed, path_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +68,6 @@ def _listing(
     The decorated function says which report it is, and its docstring becomes the method's. The
     method takes the arguments of `request`.
     """
-    shape = inspect.signature(request)
 
     def decorate(
         report: Callable[[Tracking], Report[T]],
@@ -79,11 +78,7 @@ def _listing(
             return self._list(model, above + path, what=f"{name} of {subject}", **options)
 
         rows = inspect.signature(report).return_annotation.replace("Report", "Listing")
-        made = cast("Any", method)
-        made.__name__, made.__qualname__ = report.__name__, report.__qualname__
-        made.__doc__, made.__signature__ = report.__doc__, shape.replace(return_annotation=rows)
-        made.__annotations__ = {**request.__annotations__, "return": rows}
-        return method
+        return dressed(method, report, request, rows)
 
     return decorate
 
