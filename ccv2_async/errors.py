@@ -134,7 +134,7 @@ class ConstantContactError(Exception):
     def __post_init__(self) -> None:
         # Messages quote file names and the service, which must not break or fake a line of a log.
         self.message = one_line(self.message)
-        self.args = (self.message,)
+        self.args: tuple[Any, ...] = (self.message,)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Support pickling for any subclass; worker processes need it."""

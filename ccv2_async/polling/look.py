@@ -41,7 +41,7 @@ class Looker:
         self._hook = session.hook
         self._jitter = jitter
         self._failures = 0
-        self.parked_until = 0.0
+        self.parked_until: float = 0.0
 
     async def look(self, queue: JobQueue) -> None:
         """Ask for the jobs of one kind that are due."""

@@ -234,7 +234,7 @@ class JobSet(JobWaiter):
     def take(self) -> Job:
         """Remove and return the first job that is ready, or raise the error the wait ended with."""
         if not self._ready:
-            self.done = False
+            self.done: bool = False
             self.raise_trouble()
         first = next(iter(self._ready))
         self.discard(first)

@@ -264,7 +264,7 @@ class Run:
         self._options = options
         self._store: Journal | NoStore = NoStore()
         self._folders = FolderMap(parts.library)
-        self.report = Reporter(parts.session, options.on_progress, options.on_file)
+        self.report: Reporter = Reporter(parts.session, options.on_progress, options.on_file)
         until = Until.END if options.on_file is None else Until.CHANGE
         self._follower = _Follower(parts, until, self._tell_accepted, self._end_followed)
         # Files of the journal that are under way, each with those that are the same one again.
