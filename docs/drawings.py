@@ -220,7 +220,7 @@ def poller_states(kind: JobKind, result: str) -> str:
     sheet.text(
         20,
         sheet.height - 18,
-        f"A wait ends after {_duration(kind.deadline)} with PollTimeout; the job goes on, and its "
+        f"A wait ends after {_duration(kind.deadline)} with PollTimeout; the job continues, and its "
         "token stays good.",
         size=12,
         at="start",
@@ -240,7 +240,7 @@ def _duration(seconds: float) -> str:
 
 
 def looks() -> str:
-    """When a poller looks at a job that goes on, by what is known of recent ones."""
+    """Draw when a poller looks at an open job, by the duration of recent jobs."""
     sheet = Sheet(760, 186, "When a poller looks at a job")
     left, right, until = 190.0, 736.0, 60.0
     for second in range(0, int(until) + 1, 10):

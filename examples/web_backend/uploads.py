@@ -101,7 +101,7 @@ class Store:
     async def opened(cls, path: str | Path) -> AsyncIterator[Self]:
         """The store in this file, made if it is missing.
 
-        What was being sent when the last process ended is noted as broken off.
+        What was being sent when the last process ended is marked as interrupted.
         """
         async with aiosqlite.connect(path) as database:
             await database.execute("PRAGMA journal_mode = WAL")

@@ -8,7 +8,7 @@ const WORDS = {
   processing: "Processing",
   active: "Active",
   refused: "Refused",
-  broken: "Broken off",
+  broken: "Interrupted",
 };
 const SPELLED = { VirusFound: "Virus found" }; // states of the service, in plain words
 const TILES = [
