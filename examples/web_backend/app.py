@@ -134,11 +134,11 @@ async def send_on(
     backend: Annotated[Backend, Depends(backend_of)],
     visitor: Annotated[str, Depends(visitor_of)],
 ) -> Response:
-    """Pass the body of this request on to the library while it comes in.
+    """Forward the body of this request to the library while it arrives.
 
-    Answers as soon as the library has accepted the file; how it goes on, the stream of news
-    tells. When the browser goes away in the middle, the upload to the library is broken off, and
-    the library keeps nothing of it.
+    The answer is sent as soon as the library has accepted the file; the event stream reports what
+    happens next. If the browser disconnects, the upload to the library is aborted,
+    and the library keeps nothing of it.
     """
     upload = Upload(owner=visitor, name=name, size=int(request.headers.get("content-length", 0)))
     board = backend.board
@@ -146,7 +146,7 @@ async def send_on(
     try:
         accepted = await _passed_on(request, backend, upload)
     except ClientDisconnect:
-        gone = "Broken off: the browser went away before the whole file was here."
+        gone = "Interrupted: the browser disconnected before the whole file had arrived."
         await board.put(attrs.evolve(upload, phase=Phase.BROKEN, message=gone))
         return Response(status_code=499)  # nobody reads it; the log does
     except TooLarge:

@@ -163,7 +163,7 @@ async function post(file) {
       method: "POST", body: file, signal: stop.signal,
     });
   } catch {
-    // Broken off, or the server went away: the news tell what became of it.
+    // Aborted, or the server went away: the event stream reports the outcome.
   } finally {
     const others = running.get(file.name).filter((other) => other !== stop);
     if (others.length) running.set(file.name, others);
