@@ -220,8 +220,8 @@ def poller_states(kind: JobKind, result: str) -> str:
     sheet.text(
         20,
         sheet.height - 18,
-        f"A wait ends after {_duration(kind.deadline)} with PollTimeout; the job continues, and its "
-        "token stays good.",
+        f"A wait ends after {_duration(kind.deadline)} with PollTimeout; the job continues, and "
+        "its token stays valid.",
         size=12,
         at="start",
         ink=FAINT,
