@@ -1,4 +1,4 @@
-"""Bulk activities: jobs on many contacts that the service carries out by itself."""
+"""Bulk activities: jobs on many contacts that the service runs in the background."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 ContactsInput: TypeAlias = "ContactFile | Iterable[ContactRow]"
 """The path of a file, or contacts (`ImportData`, or an address as text)."""
 
-# CANCELLED is a status that activities may have and the filter does not know.
+# Activities can be CANCELLED, but the filter does not accept it.
 _STATUS_FILTERS = (
     "ALL",
     *(status for status in ActivityStatus if status is not ActivityStatus.CANCELLED),
@@ -71,12 +71,13 @@ _STATUS_FILTERS = (
 class Activities(Resource):
     """`client.activities`: import, remove and export contacts in bulk, and empty lists.
 
-    Each `begin_x` returns a poller once the service has accepted the job; the plain name waits
-    for its end too. What is too large for one activity (4 MB; 20,000 addresses, which is documented
-    for removals and kept to in imports unless `max_rows` allows more) is sent as several, and is
-    still one poller and one result.
-    Nothing promises that the service carries out activities in the order in which they were
-    started: wait for one before you start another that depends on it, and do not add to a list that
+    Each `begin_x` returns a poller once the service has accepted the job; `x` also waits for its
+    end. A job that is too large for one activity is split, and still has one poller and one result.
+    An activity holds at most 4 MB and 20,000 addresses. The limit of 20,000 is documented for
+    removals; imports keep to it unless `max_rows` allows more.
+
+    The service does not promise to run activities in the order in which they were started. Wait
+    for one before you start another that depends on it, and do not add contacts to a list while it
     is being cleared.
     """
 
@@ -93,12 +94,12 @@ class Activities(Resource):
         type: ActivityType | str | None = None,  # noqa: A002  # the service's own word,
         on_bad_row: OnBadRow = "raise",
     ) -> list[Activity]:
-        """The last 50 activities, without the errors of their rows.
+        """Return the last 50 activities, without the errors of their rows.
 
         Args:
-            status: Only those with this status; CANCELLED cannot be asked for.
-            type: Only those of this type.
-            on_bad_row: "skip" to leave out rows that cannot be read, and log how many they are.
+            status: Only activities with this status. CANCELLED is not accepted.
+            type: Only activities of this type.
+            on_bad_row: "skip" to leave out rows that cannot be read, and log how many.
 
         Source: "Bulk activities summary report" page of the service's documentation.
         """
@@ -111,10 +112,10 @@ class Activities(Resource):
         )
 
     async def get(self, activity_id: str) -> Activity:
-        """One activity, with the errors of its rows.
+        """Return one activity, with the errors of its rows.
 
         Raises:
-            NotFound: There is none with that id, or it is older than 14 days.
+            NotFound: There is no activity with that id, or it is older than 14 days.
 
         Source: "Bulk activities status report" page of the service's documentation.
         """
@@ -134,37 +135,38 @@ class Activities(Resource):
         strict: bool = False,
         lane: Lane = Lane.INTERACTIVE,
     ) -> BulkPoller:
-        """A poller for adding contacts to lists; those that exist are updated, not replaced.
+        """Start to add contacts to lists, and return a poller. Known contacts are updated.
 
-        A file is read through before anything of it is sent. CSV and TXT are UTF-8, with a header
-        row that names the columns, an e-mail column among them; XLS and XLSX go as they are. Rows
-        that the service cannot take are in the result's `errors`, with their lines in the file.
+        A file is checked completely before any of it is sent. CSV and TXT files must be UTF-8, with
+        a header row that names the columns, one of them for email addresses. XLS and XLSX files are
+        sent as they are. The result's `errors` name the rows that the service refused, with their
+        lines in the file.
 
-        An answer that is lost after all was sent leads to one repeat: adding a contact twice is
-        adding it once.
+        If the answer is lost after everything was sent, the request is sent once more. That is
+        safe: adding a contact twice has the effect of adding it once.
 
         Args:
             contacts: The path of a CSV, TXT, XLS or XLSX file; or contacts, each an `ImportData`
                 or an address.
-            lists: Ids of the lists to add them to.
-            column_names: For contacts that are no file: the columns to use, EMAIL among them;
-                `[]` imports addresses only. Unless given, the columns of all properties that any
-                of the contacts has. Properties that are not named are ignored by the service.
-            blanks_enabled: Whether empty values erase what is stored.
-            file_name: What the service calls the file; its own name unless given.
-            max_rows: How many contacts go into one activity, from 1 to 40,000. No limit is
-                documented for v2 imports; users report that a later copy of the service's page
-                says 40,000 and that an older forum page says 20,000.
-            strict: Whether awaiting raises `PartialFailure` when rows failed.
-            lane: Who goes first when calls wait for the quota.
+            lists: The ids of the lists to add them to.
+            column_names: The columns to use if the contacts are not a file, EMAIL among them; `[]`
+                imports addresses only. The default is the columns of all properties that any
+                contact has. The service ignores properties without a column.
+            blanks_enabled: Whether empty values erase stored ones.
+            file_name: The name of the file at the service. The default is its own name.
+            max_rows: The most contacts in one activity, from 1 to 40,000. No limit is documented
+                for v2 imports. Users report that a later copy of the service's page says 40,000,
+                and that an older forum page says 20,000.
+            strict: Whether awaiting raises `PartialFailure` if rows failed.
+            lane: The priority while calls wait for the quota.
 
         Raises:
-            UsageError: A value or a file that cannot be sent; names the row or the line. Nothing
-                was sent.
-            FileChanged: The file changed after it was read through. Safe to try again: yes.
-            QuotaExceeded: Too many activities at once. Safe to try again: later.
-            ConstantContactError: See `errors`. Safe to try again: yes, also when parts of it were
-                started, which the message says.
+            UsageError: A value or a file cannot be sent. The message names the row or the line.
+                Nothing was sent.
+            FileChanged: The file changed after it was checked. Safe to try again: yes.
+            QuotaExceeded: Too many activities run at once. Safe to try again: later.
+            ConstantContactError: See `errors`. Safe to try again: yes, even if parts of the job
+                were started; the message says so.
 
         Source: "Import contacts" pages of the service's documentation.
         """
@@ -177,7 +179,7 @@ class Activities(Resource):
         if isinstance(contacts, str | os.PathLike):
             if column_names is not None:
                 raise InvalidField(
-                    "column_names", column_names, "left out: a file names its columns itself"
+                    "column_names", column_names, "not accepted with a file; its header names them"
                 )
             label, portions = await portions_of(
                 contacts,
@@ -229,27 +231,31 @@ class Activities(Resource):
         strict: bool = False,
         lane: Lane = Lane.INTERACTIVE,
     ) -> BulkPoller:
-        """A poller for taking contacts off lists; the contacts themselves stay in the account.
+        """Start to remove contacts from lists, and return a poller.
 
-        A file is read through before anything of it is sent. CSV and TXT are UTF-8 and hold an
-        address in each row, no header row and no other column; XLS and XLSX go as they are.
+        The contacts stay in the account.
 
-        An answer that is lost after all was sent leads to one repeat, which changes nothing more.
+        A file is checked completely before any of it is sent. CSV and TXT files must be UTF-8, with
+        one address in each row, without a header row and without other columns. XLS and XLSX files
+        are sent as they are.
+
+        If the answer is lost after everything was sent, the request is sent once more, which
+        changes nothing further.
 
         Args:
             contacts: The path of a CSV, TXT, XLS or XLSX file; or addresses.
-            lists: Ids of the lists to take them off.
-            file_name: What the service calls the file; its own name unless given.
-            strict: Whether awaiting raises `PartialFailure` when rows failed.
-            lane: Who goes first when calls wait for the quota.
+            lists: The ids of the lists to remove them from.
+            file_name: The name of the file at the service. The default is its own name.
+            strict: Whether awaiting raises `PartialFailure` if rows failed.
+            lane: The priority while calls wait for the quota.
 
         Raises:
-            UsageError: A value or a file that cannot be sent; names the row or the line. Nothing
-                was sent.
-            FileChanged: The file changed after it was read through. Safe to try again: yes.
-            QuotaExceeded: Too many activities at once. Safe to try again: later.
-            ConstantContactError: See `errors`. Safe to try again: yes, also when parts of it were
-                started, which the message says.
+            UsageError: A value or a file cannot be sent. The message names the row or the line.
+                Nothing was sent.
+            FileChanged: The file changed after it was checked. Safe to try again: yes.
+            QuotaExceeded: Too many activities run at once. Safe to try again: later.
+            ConstantContactError: See `errors`. Safe to try again: yes, even if parts of the job
+                were started; the message says so.
 
         Source: "Remove contacts from lists" pages of the service's documentation.
         """
@@ -298,17 +304,18 @@ class Activities(Resource):
     async def begin_clear_lists(
         self, lists: Iterable[str], *, strict: bool = False, lane: Lane = Lane.INTERACTIVE
     ) -> BulkPoller:
-        """A poller for taking every contact off the lists; neither lists nor contacts go away.
+        """Start to remove every contact from lists, and return a poller.
 
-        Do not add to a list before the poller is done.
+        The lists and the contacts stay in the account. Do not add contacts to a list before the
+        poller is done.
 
         Args:
-            lists: Ids of the lists.
-            strict: Whether awaiting raises `PartialFailure` when rows failed.
-            lane: Who goes first when calls wait for the quota.
+            lists: The ids of the lists.
+            strict: Whether awaiting raises `PartialFailure` if rows failed.
+            lane: The priority while calls wait for the quota.
 
         Raises:
-            InvalidField: There is no list, or one is not an id. Nothing was sent.
+            InvalidField: No list was given, or one is not an id. Nothing was sent.
             ConstantContactError: See `errors`. Safe to try again: yes.
 
         Source: "Clear contact lists" page of the service's documentation.
@@ -354,21 +361,21 @@ class Activities(Resource):
         export_added_by: bool = True,
         lane: Lane = Lane.INTERACTIVE,
     ) -> BulkPoller:
-        """A poller for writing the contacts of one list into a CSV file at the service.
+        """Start to export the contacts of one list to a CSV file at the service; return a poller.
 
-        An answer that is lost after all was sent leads to one repeat: the account is not changed
-        by an export, and a second file beside the first does no harm.
+        If the answer is lost after everything was sent, the request is sent once more. That is
+        safe: an export does not change the account, and a second file does no harm.
 
         Args:
             list_id: The list; or `active`, `opted-out` or `removed`.
             column_names: The columns of the file, "Email Address" among them.
             sort_by: EMAIL_ADDRESS or DATE_DESC.
-            export_date_added: Whether there is a column with the date of each contact.
-            export_added_by: Whether there is a column with who added each contact.
-            lane: Who goes first when calls wait for the quota.
+            export_date_added: Whether a column says when each contact was added.
+            export_added_by: Whether a column says who added each contact.
+            lane: The priority while calls wait for the quota.
 
         Raises:
-            InvalidField: A value the service would refuse. Nothing was sent.
+            InvalidField: The service would refuse a value. Nothing was sent.
             ConstantContactError: See `errors`. Safe to try again: yes.
 
         Source: "Export contacts" page of the service's documentation.
@@ -420,22 +427,22 @@ class Activities(Resource):
         *,
         deadline: float | None = DOWNLOAD_DEADLINE,
     ) -> int:
-        """How many bytes were written of the file of an export that is COMPLETE.
+        """Download the file of a COMPLETE export, and return how many bytes were written.
 
-        The file is never held in memory. A path gets it when it is whole: it is written to a
-        hidden file beside it, which then takes its place. A download that breaks starts over,
-        three times in all. An async writer gets it piece by piece, and once.
+        The file is streamed, never held in memory. For a path, it is written to a hidden file in
+        the same folder, which is renamed once it is complete; a download that breaks is started
+        again, three attempts in all. An async writer gets the file in pieces, in one attempt.
 
         Args:
-            activity: What awaiting the poller of the export gave, or its id.
+            activity: The result of the export's poller, or its id.
             to: A path, or an object with an async `write(bytes)`.
-            deadline: Seconds for all of it: reading the activity, waiting for the quota, and
+            deadline: Seconds for everything: reading the activity, waiting for the quota, and
                 writing the file. None for no limit.
 
         Raises:
-            UsageError: It is no export that is COMPLETE, or the path cannot be written.
-            DecodeError: The service gave no link that can be followed, or no CSV.
-            ConstantContactError: As any read. Safe to try again: yes.
+            UsageError: The activity is not a COMPLETE export, or the path cannot be written.
+            DecodeError: The service returned no link that can be followed, or no CSV.
+            ConstantContactError: As for any read. Safe to try again: yes.
 
         Source: "Export contacts" page of the service's documentation.
         """
@@ -446,20 +453,20 @@ class Activities(Resource):
     def open_export(
         self, activity: Activity | str
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """The file of an export that is COMPLETE, in pieces of any size.
+        """Open the file of a COMPLETE export, to read it in pieces of any size.
 
-        Use it so::
+        Use it as a context manager::
 
             async with client.activities.open_export(activity) as pieces:
                 async for piece in pieces: ...
 
         Args:
-            activity: What awaiting the poller of the export gave, or its id.
+            activity: The result of the export's poller, or its id.
 
         Raises:
-            InvalidField: On entering: it is no export that is COMPLETE. Nothing was sent.
-            DecodeError: The service gave no link that can be followed, or no CSV.
-            ConstantContactError: As any read, also between pieces. Safe to try again: yes.
+            InvalidField: On entering: the activity is not a COMPLETE export. Nothing was sent.
+            DecodeError: The service returned no link that can be followed, or no CSV.
+            ConstantContactError: As for any read, also between pieces. Safe to try again: yes.
 
         Source: "Export contacts" page of the service's documentation.
         """
@@ -479,10 +486,10 @@ class Activities(Resource):
 
 
 def _checked_max_rows(value: object) -> int:
-    """Return how many contacts go into one activity.
+    """Return the most contacts in one activity.
 
     Raises:
-        InvalidField: It is not a whole number that the service is known to take. Nothing was sent.
+        InvalidField: It is not a whole number in the accepted range. Nothing was sent.
     """
     if not is_whole(value) or not 1 <= value <= MOST_IMPORT_ROWS:
         raise InvalidField("max_rows", value, f"a whole number from 1 to {MOST_IMPORT_ROWS:,}")
@@ -492,7 +499,7 @@ def _checked_max_rows(value: object) -> int:
 def _check_options(
     *, file_name: str | None = None, strict: bool = False, lane: Lane = Lane.INTERACTIVE
 ) -> None:
-    """Refuse options of a wrong kind; what is not given passes.
+    """Validate the types of options that were given.
 
     Raises:
         InvalidField: Names the option. Nothing was sent.
@@ -505,7 +512,7 @@ def _check_options(
 
 def _rows(contacts: Iterable[ContactRow], file_name: str | None) -> list[ContactRow]:
     if file_name is not None:
-        raise InvalidField("file_name", file_name, "left out: contacts that are no file have none")
+        raise InvalidField("file_name", file_name, "accepted for the path of a file only")
     if isinstance(contacts, bytes | Mapping) or not isinstance(contacts, Iterable):
         rule = "the path of a file, or a list of ImportData or addresses"
         raise InvalidField("contacts", contacts, rule)

@@ -1,4 +1,4 @@
-"""MyLibrary: files, folders, the trash, and what the account has left."""
+"""MyLibrary: files, folders, the trash, and the limits of the account."""
 
 from __future__ import annotations
 
@@ -85,42 +85,42 @@ class Library(Resource):
         deadline: float | None = UPLOAD_DEADLINE,
         lane: Lane = Lane.INTERACTIVE,
     ) -> UploadPoller:
-        """A poller for the file, once the service has accepted it.
+        """Upload a file, and return a poller once the service has accepted it.
 
-        The file is streamed from disk in a thread; no more than a few blocks of it are ever in
-        memory. An answer that is lost after the whole file was sent leads to a look into the
-        folder, never to a silent second upload.
+        The file is streamed from disk in a thread, and only a few blocks of it are in memory. If
+        the answer is lost after the whole file was sent, the client looks into the folder. It never
+        uploads the file twice without saying so.
 
         Args:
             file: A path, bytes, a file object opened for reading bytes, an async stream of bytes
-                (an async iterable or an object with an async `read(n)`), or a function that
-                opens such a stream again for each attempt. A file object is sent from its
-                current position to its end, and is never closed.
-            folder_id: The folder it goes to; "0" is the root.
-            name: Its name in the library, at most 80 characters; the name of the path or of the
-                file object unless given. Bytes and streams need one.
+                (an async iterable or an object with an async `read(n)`), or a function that opens
+                a new stream for each attempt. A file object is sent from its current position to
+                its end, and is never closed.
+            folder_id: The folder to upload to; "0" is the root.
+            name: The name in the library, at most 80 characters. The default is the name of the
+                path or the file object. Bytes and streams need a name.
             description: At most 100 characters.
-            source: Where it is said to come from.
-            file_type: One of `FileType`; read from the name's extension unless given.
-            length: Bytes; streams and file objects that cannot seek need it.
+            source: The source that the library shows.
+            file_type: One of `FileType`. The default follows from the extension of the name.
+            length: The size in bytes. Streams and file objects that cannot seek need it.
             on_progress: A function or coroutine function that is called with each `Progress`.
-            on_ambiguous: "look" settles a lost answer by looks into the folder; "raise" raises
-                `AmbiguousUpload` at once.
-            on_duplicate: What to do when a lost answer has left a second copy of the file in the
+            on_ambiguous: What to do if the answer is lost. "look" looks into the folder; "raise"
+                raises `AmbiguousUpload` at once.
+            on_duplicate: What to do if a lost answer has left a second copy of the file in the
                 folder. "report" names it in `poller.duplicates`, in the log, and in the event
                 `DuplicateUpload`; "trash" also moves it to the trash.
             deadline: Seconds for sending, for retries, and for settling a lost answer, counted
-                from the first attempt; None for no limit. Waiting before it does not count,
-                be it for the quota or for another upload of the same name into the folder;
+                from the first attempt; None for no limit. Time spent waiting for the quota, or for
+                another upload of the same name into the folder, does not count;
                 `client.deadline()` limits that too.
-            lane: Who goes first when calls wait for the quota.
+            lane: The priority while calls wait for the quota.
 
         Raises:
-            UsageError: A value or a file that cannot be sent. Nothing was sent.
+            UsageError: A value is invalid, or the file cannot be sent. Nothing was sent.
             FileChanged: The file changed while it was sent. Safe to try again: yes.
-            AmbiguousUpload: It may have arrived. Safe to try again: no; look first.
-            QuotaExceeded: Safe to try again: later.
-            TransportError: It did not arrive. Safe to try again: yes.
+            AmbiguousUpload: The file may have arrived. Safe to try again: no; look first.
+            QuotaExceeded: The quota is used up. Safe to try again: later.
+            TransportError: The file did not arrive. Safe to try again: yes.
 
         Source: "Add files using multipart/form-data POST" page of the service's documentation.
         """
@@ -152,7 +152,7 @@ class Library(Resource):
             lane=checked_lane(lane),
         )
         if self._session.budget.contended:
-            # Its turn may be hours away: refuse what cannot be sent now.
+            # The call may wait for hours: check now that the file can be sent.
             await self._uploader.require(file)
         sending = Sending(upload, Entry(name=upload.name, folder_id=upload.folder_id), NoStore())
         async with self._uploader.alone(upload):
@@ -177,13 +177,13 @@ class Library(Resource):
     async def upload_status(
         self, *file_ids: str, on_bad_row: OnBadRow = "raise"
     ) -> list[FileUploadStatus]:
-        """The upload status of each of these files that the service knows; up to a hundred ids.
+        """Return the upload status of up to a hundred files. Unknown ones are left out.
 
         A file that was accepted a moment ago may be missing.
 
         Args:
             file_ids: The files.
-            on_bad_row: "skip" to leave out rows that cannot be read, and log how many they are.
+            on_bad_row: "skip" to leave out rows that cannot be read, and log how many.
 
         Source: "File upload status" page of the service's documentation.
         """
@@ -193,7 +193,7 @@ class Library(Resource):
         return good_rows(await self._session.read(call, status_rows), "upload status", on_bad_row)
 
     async def info(self) -> LibraryInfo:
-        """The limits of the account's library, the largest upload in bytes among them.
+        """Return the limits of the account's library, such as the largest upload in bytes.
 
         Source: "MyLibrary information" page of the service's documentation.
         """
@@ -208,14 +208,14 @@ class Library(Resource):
         limit: int | None = None,
         on_bad_row: OnBadRow = "raise",
     ) -> Listing[LibraryFile]:
-        """The files of the library, newest first unless sorted otherwise.
+        """List the files of the library. By default the newest come first.
 
         Args:
             type: ALL, IMAGES or DOCUMENTS.
-            source: Where they came from; "ALL" for all.
+            source: One of `FileSource`, or "ALL".
             sort_by: One of `FileSortOrder`.
-            limit: Rows in a page, from 1 to 1000; the service gives 50 unless asked.
-            on_bad_row: "skip" to go on behind rows that cannot be read; see `Listing`.
+            limit: Rows in a page, from 1 to 1000. The default is 50.
+            on_bad_row: "skip" to continue after rows that cannot be read; see `Listing`.
 
         Source: "File collections" page of the service's documentation.
         """
@@ -233,7 +233,7 @@ class Library(Resource):
         limit: int | None = None,
         on_bad_row: OnBadRow = "raise",
     ) -> Listing[LibraryFile]:
-        """The files of one folder; the arguments are those of `files`.
+        """List the files of one folder. The other arguments are those of `files`.
 
         Source: "File collections" page of the service's documentation.
         """
@@ -243,7 +243,7 @@ class Library(Resource):
         )
 
     async def get_file(self, file_id: str) -> LibraryFile:
-        """One file's record.
+        """Return one file of the library.
 
         Raises:
             NotFound: There is no file with that id.
@@ -283,17 +283,17 @@ class Library(Resource):
         folder_id: str | None = None,
         include_payload: bool = True,
     ) -> LibraryFile | None:
-        """The changed file; what is not given stays as it is.
+        """Change fields of a file, and return the result.
 
-        The service replaces the whole record, so it is read first and sent back with the changes:
-        two calls. `replace_file` is the one call, for a record that you have read yourself.
+        A field that is not given keeps its value. This makes two calls: it reads the file and sends
+        it back with the changes. If you have read it yourself, `replace_file` makes one call.
 
         Args:
             file_id: The file.
-            name: Its new name, at most 80 characters.
-            description: Its new description, at most 100 characters.
-            folder_id: The folder to move it to; "0" for the root.
-            include_payload: False asks the service for no answer body, and gives None.
+            name: The new name, at most 80 characters.
+            description: The new description, at most 100 characters.
+            folder_id: The folder to move the file to; "0" for the root.
+            include_payload: Whether the service answers with the file. If not, None is returned.
 
         Source: "File resource", PUT, of the service's documentation.
         """
@@ -318,9 +318,9 @@ class Library(Resource):
     async def replace_file(
         self, file: LibraryFile, *, include_payload: bool = True
     ) -> LibraryFile | None:
-        """The file as the service keeps it after taking the whole record that is given.
+        """Replace a file's record, and return what the service stored.
 
-        What the record leaves out is erased, except for read-only fields.
+        Fields that are None are erased, except for read-only fields.
 
         Source: "File resource", PUT, of the service's documentation.
         """
@@ -343,7 +343,7 @@ class Library(Resource):
         """Move up to a hundred files to the trash.
 
         Raises:
-            NotFound: The service knows none with such an id.
+            NotFound: The service knows none of the files.
 
         Source: "File resource", DELETE, of the service's documentation.
         """
@@ -389,12 +389,12 @@ class Library(Resource):
         limit: int | None = None,
         on_bad_row: OnBadRow = "raise",
     ) -> Listing[LibraryFolder]:
-        """The top folders, each with its children, three levels at most.
+        """List the top folders, each with its children. There are at most three levels.
 
         Args:
             sort_by: One of `FolderSortOrder`.
-            limit: Rows in a page, from 1 to 1000; the service gives 50 unless asked.
-            on_bad_row: "skip" to go on behind rows that cannot be read; see `Listing`.
+            limit: Rows in a page, from 1 to 1000. The default is 50.
+            on_bad_row: "skip" to continue after rows that cannot be read; see `Listing`.
 
         Source: "Folder collection" page of the service's documentation.
         """
@@ -409,7 +409,7 @@ class Library(Resource):
         )
 
     async def get_folder(self, folder_id: str) -> LibraryFolder:
-        """One folder with its children.
+        """Return one folder with its children.
 
         Raises:
             NotFound: There is no folder with that id.
@@ -420,17 +420,17 @@ class Library(Resource):
         return await self._get(LibraryFolder, path, what=f"library folder {folder_id}")
 
     async def create_folder(self, name: str, *, parent_id: str | None = None) -> LibraryFolder:
-        """A new folder.
+        """Create a folder, and return it.
 
         Args:
             name: At most 40 characters, all of ISO-8859-1.
-            parent_id: The folder it goes into; at the top unless given, or if "0" or "". Folders
-                are three levels deep at most.
+            parent_id: The folder to create it in. By default, and for "0" and "", it is created at
+                the top. Folders are at most three levels deep.
 
         Raises:
-            Conflict: There is a folder of that name already.
-            OutcomeUnknown: No answer came; it may exist. Safe to try again: yes in this case, as
-                a second one is refused with `Conflict`.
+            Conflict: There is already a folder with that name.
+            OutcomeUnknown: No answer came; it may exist. Safe to try again: yes, because the
+                service refuses a second one with `Conflict`.
 
         Source: "Folder collection", POST, of the service's documentation.
         """
@@ -444,12 +444,16 @@ class Library(Resource):
     async def update_folder(
         self, folder_id: str, *, name: str | None = None, parent_id: str | None = None
     ) -> LibraryFolder:
-        """The changed folder; what is not given stays as it is (the folder is read first).
+        """Change fields of a folder, and return the result.
+
+        A field that is not given keeps its value. This makes two calls: it reads the folder and
+        sends it back with the changes. If you have read it yourself, `replace_folder` makes one
+        call.
 
         Args:
             folder_id: The folder.
-            name: Its new name, at most 40 characters, all of ISO-8859-1.
-            parent_id: The folder to move it into; "0" or "", as answers say it, for the top.
+            name: The new name, at most 40 characters, all of ISO-8859-1.
+            parent_id: The folder to move it into; "0" or "" for the top.
 
         Source: "Folder resource", PUT, of the service's documentation.
         """
@@ -460,7 +464,7 @@ class Library(Resource):
         return await self.replace_folder(attrs.evolve(folder, **checked))
 
     async def replace_folder(self, folder: LibraryFolder) -> LibraryFolder:
-        """The folder as the service keeps it after taking the whole record that is given.
+        """Replace a folder's record, and return what the service stored.
 
         Source: "Folder resource", PUT, of the service's documentation.
         """
@@ -491,7 +495,7 @@ class Library(Resource):
         limit: int | None = None,
         on_bad_row: OnBadRow = "raise",
     ) -> Listing[LibraryFile]:
-        """The files in the trash; the arguments are those of `files`.
+        """List the files in the trash. The arguments are those of `files`.
 
         Source: "Trash" page of the service's documentation.
         """
@@ -506,13 +510,13 @@ class Library(Resource):
         )
 
     async def empty_trash(self) -> None:
-        """Delete every file in the trash for good.
+        """Delete every file in the trash. They cannot be restored.
 
         Source: "Trash", DELETE, of the service's documentation.
         """
         await self._delete("/library/folders/trash/files", what="emptying of the trash")
 
-    def _files(  # noqa: PLR0917  # what a listing of files is narrowed by
+    def _files(  # noqa: PLR0917  # the filters of a listing
         self,
         path: str,
         what: str,
@@ -539,7 +543,7 @@ class Library(Resource):
 
 
 def _given(**changes: str | None) -> dict[str, str]:
-    """What is to be changed; ids are looked at here, as they go into paths elsewhere."""
+    """Return the changes that were given. Ids are validated as strictly as those in paths."""
     return {
         name: _place(value, name) if name.endswith("_id") else value
         for name, value in changes.items()
@@ -548,11 +552,11 @@ def _given(**changes: str | None) -> dict[str, str]:
 
 
 def _place(folder_id: str, field: str) -> str:
-    """The folder's id as it is sent: answers spell the top in several ways, calls in one."""
+    """Return the id of a folder as it is sent. Answers spell the top in several ways."""
     at_top = isinstance(folder_id, str) and folder_id in ROOT_FOLDER_IDS
     return _TOP if at_top else checked_id(folder_id, field)
 
 
 def _flag(value: bool) -> str:
-    """A flag as this service writes it."""
+    """Return a flag as this service writes it."""
     return "TRUE" if value else "FALSE"

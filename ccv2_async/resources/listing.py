@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 OnBadRow: TypeAlias = Literal["raise", "skip"]
-"""What to do about a row that cannot be read: raise `UnreadableRow` there, or go on behind it."""
+"""What to do about a row that cannot be read: raise `UnreadableRow`, or skip the row."""
 
 logger: logging.Logger = logging.getLogger("ccv2_async.resources")
 
 
 class Listing(Generic[T]):
-    """Rows of a collection; `async for` follows the pages, one request when each is needed.
+    """The rows of a collection. `async for` requests each page when it is needed.
 
     It can be iterated any number of times, each time from the first page.
 
     Attributes:
-        skipped: How many rows that could not be read were skipped so far.
+        skipped: The number of rows skipped so far because they could not be read.
 
     Raises:
         UnreadableRow: While iterating, at a row that cannot be read, after the good rows before
-            it; with `on_bad_row="skip"` such rows are logged and counted instead.
-        PaginationError: While iterating, when the service's cursors go round in a circle.
+            it. With `on_bad_row="skip"` such rows are logged and counted instead.
+        PaginationError: While iterating, if the service returns the same cursor twice.
         ConstantContactError: While iterating, as any read does. Safe to try again: yes.
 
     Source: "Paginated output" page of the service's documentation.
@@ -68,7 +68,7 @@ class Listing(Generic[T]):
     if not TYPE_CHECKING:  # a type checker refuses to await a listing by itself
 
         def __await__(self) -> NoReturn:
-            """Refuse to be awaited, and say what to do instead.
+            """Raise an error that says what to do instead of awaiting a listing.
 
             Raises:
                 UsageError: Always. Nothing was sent.
@@ -79,14 +79,14 @@ class Listing(Generic[T]):
             )
 
     async def __aiter__(self) -> AsyncGenerator[T, None]:
-        """Every row of every page."""
+        """Yield every row of every page."""
         async with aclosing(self.pages()) as pages:
             async for page in pages:
                 for row in page:
                     yield row
 
     async def pages(self) -> AsyncGenerator[list[T], None]:
-        """The rows of each page. Page sizes are the service's: one may hold a row more."""
+        """Yield the rows of each page. A page may hold one row more than requested."""
         query = self._query
         seen: set[str] = set()
         before = 0
@@ -111,17 +111,17 @@ class Listing(Generic[T]):
             query = (("next", following),)
 
     async def first(self) -> T | None:
-        """The first row, or None when there is none. One request."""
+        """Return the first row, or None if there is none. This makes one request."""
         async with aclosing(aiter(self)) as rows:
             async for row in rows:
                 return row
         return None
 
     async def collect(self, *, limit: int | None = None) -> list[T]:
-        """The rows as a list, at most `limit` of them; no page is asked for beyond that.
+        """Return the rows as a list, at most `limit` of them. Further pages are not requested.
 
         Raises:
-            InvalidField: The limit is no whole number of 0 or more. Nothing was sent.
+            InvalidField: The limit is not a whole number of 0 or more. Nothing was sent.
             ConstantContactError: As iterating does.
         """
         rows: list[T] = []
@@ -146,12 +146,12 @@ class Listing(Generic[T]):
         except ValueError:
             raise PaginationError(
                 f"{self._what}: the link to the next page holds no cursor. The rows so far are "
-                "whole; ask again for the rest."
+                "complete; list again to get the rest."
             ) from None
         if following is not None and following in seen:
             raise PaginationError(
-                f"{self._what}: the service gave the same cursor twice, so the pages would never "
-                "end. Narrow the listing, or ask again."
+                f"{self._what}: the service returned the same cursor twice, so the pages would "
+                "never end. Narrow the listing, or list again."
             )
         if following is not None:
             seen.add(following)
@@ -172,10 +172,10 @@ def checked_on_bad_row(value: object) -> OnBadRow:
 
 
 def good_rows(rows: Iterable[T | BadRow], what: str, on_bad_row: OnBadRow) -> list[T]:
-    """Return the rows of a list that came whole, without those that cannot be read.
+    """Return the rows of a list that came in one answer, without those that cannot be read.
 
     Raises:
-        UnreadableRow: There is one, and it is not to be skipped.
+        UnreadableRow: A row cannot be read, and `on_bad_row` is "raise".
     """
     skips = checked_on_bad_row(on_bad_row) == "skip"
     good, bad = _sorted(rows, stop=not skips)
@@ -208,7 +208,7 @@ def _sorted(rows: Iterable[T | BadRow], *, stop: bool) -> tuple[list[T], list[Ba
     for row in rows:
         if not isinstance(row, BadRow):
             good.append(row)
-        elif row.row is not None:  # a null between rows stands for nothing
+        elif row.row is not None:  # a null between rows means nothing
             bad.append(row)
             if stop:
                 break
