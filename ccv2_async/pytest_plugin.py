@@ -1,4 +1,4 @@
-"""Fixtures for the tests of whoever uses this package: `ccv2_sandbox` and `ccv2_client`.
+"""Fixtures for the tests of users of this package: `ccv2_sandbox` and `ccv2_client`.
 
 pytest loads this module in every run of everybody who has the package installed, so it imports
 nothing but pytest; the sandbox and the client are imported when a test first asks for them.

@@ -256,7 +256,7 @@ class Job:
         unknown: Looks in a row at which the service did not know it.
         detail: The resource as last read, when a look gave it.
         result: What `JobKind.fetch` returned.
-        fetching: The lock of whoever fetches the result.
+        fetching: The lock for fetching the result.
     """
 
     kind: JobKind

@@ -96,7 +96,7 @@ class Looker:
     def _failed(
         self, queue: JobQueue, jobs: Sequence[Job], error: errors.ConstantContactError
     ) -> None:
-        """Ask for fewer jobs, try again later, or let the waiters hear of the error."""
+        """Ask for fewer jobs, try again later, or raise the error in the waiters."""
         refused = isinstance(error, errors.APIError) and error.status in _TOO_MANY
         # One job may be why the whole answer cannot be read: with fewer, the others go on.
         fewer = isinstance(error, errors.DecodeError) or refused

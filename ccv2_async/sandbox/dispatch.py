@@ -133,7 +133,7 @@ def _takes(operation: Operation) -> str | None:
 
 
 def _check_announced(headers: dict[bytes, str], limit: int) -> None:
-    """Refuse at once what is too large, where the client waits to hear it before it sends."""
+    """Refuse a body that is too large at once, if the client waits for that before it sends."""
     if headers.get(b"expect", "").lower() != "100-continue":
         return
     length = headers.get(b"content-length", "0")

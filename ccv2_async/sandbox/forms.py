@@ -186,7 +186,7 @@ def boundary_of(content_type: str | None) -> bytes:
 async def read_form(
     chunks: AsyncIterator[bytes], boundary: bytes, body: FormBody, *, limit: int, keep: int
 ) -> Form:
-    """The form, read to its end even when it is refused, so that the client hears the answer.
+    """The form, read to its end even when it is refused, so that the client gets the answer.
 
     Args:
         chunks: The request's body as it arrives.

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _BACKLOG = 1024
 _GRACE = 0.2
-# A connection accepted in the moment of stopping has its transport a few turns of the loop later.
+# A connection accepted during the stop has its transport a few turns of the loop later.
 _TURNS = 5
 _PATIENCE = 30.0
 _HOST = "127.0.0.1"

@@ -116,7 +116,7 @@ class Entry:
         tokens: Its resume tokens: none before it was accepted; several for an activity in parts.
         status: The service's last word, or None.
         error: Why it failed, or what went wrong last; "" otherwise.
-        final: Whether sending it again cannot mend the failure.
+        final: Whether sending it again cannot help.
         updated: When this was written, in seconds since 1970.
     """
 
@@ -219,7 +219,7 @@ def after_error(entry: E, error: errors.ConstantContactError) -> E:
 
 
 def after_end(entry: E, error: errors.ConstantContactError | None = None) -> E:
-    """Return an entry once the service has come to an end with its file, well or not."""
+    """Return an entry once the service has end with its file, well or not."""
     if error is None:
         return advance(entry, BulkState.DONE, error="")
     return advance(entry, BulkState.FAILED, error=error.message, final=True)

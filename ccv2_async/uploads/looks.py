@@ -60,7 +60,7 @@ class Look:
 
         Raises:
             PaginationError: Too many newer files are in the way.
-            ConstantContactError: The folder cannot be read. All who share the look hear of it.
+            ConstantContactError: The folder cannot be read. All sharers get the error.
         """
         if self._failure is not None:
             raise self._failure

@@ -35,7 +35,7 @@ RESULTS_KEPT = 86_400
 _CLAIM_SECONDS = 10.0
 _TRIM_SECONDS = 2.0
 # redis-py keeps a limit by `asyncio.wait_for`, which in Python 3.11 may swallow a cancellation
-# that comes just when a command has been sent: a worker that is told to stop would never do so.
+# that comes just when a command has been sent: a worker that should stop would never do so.
 _LIMITS: dict[str, Any] = {"socket_keepalive": True}
 if sys.version_info < (3, 12):
     _LIMITS["socket_timeout"] = None
@@ -82,7 +82,7 @@ def _redis_broker(settings: WorkerSettings, url: str) -> AsyncBroker:
             xread_count=settings.concurrency,
             xread_block=1000,
             idle_timeout=int(settings.redeliver_seconds * 1000),
-            # Whoever dies while it claims messages must not keep the others from doing so.
+            # A worker that dies while it claims messages must not block the others.
             unacknowledged_lock_timeout=_CLAIM_SECONDS,
             **_LIMITS,
         ).with_result_backend(

@@ -64,7 +64,7 @@ class JobStore(abc.ABC):
 
     Args:
         now: Returns the seconds since 1970.
-        keep: Seconds for which settled jobs are kept, and their keys known; None for ever.
+        keep: Seconds for which settled jobs are kept, and their keys known; None means forever.
     """
 
     def __init__(self, *, now: Callable[[], float], keep: float | None) -> None:
@@ -286,7 +286,7 @@ class SqliteStore(JobStore):
     Args:
         path: The file, made if it is missing; ":memory:" keeps nothing beyond the process.
         now: Returns the seconds since 1970.
-        keep: Seconds for which settled jobs are kept, and their keys known; None for ever.
+        keep: Seconds for which settled jobs are kept, and their keys known; None means forever.
     """
 
     def __init__(self, path: str, *, now: Callable[[], float], keep: float | None) -> None:
@@ -440,7 +440,7 @@ class RedisStore(JobStore):
         url: Where Redis is.
         namespace: What all keys begin with; workers of other accounts need another.
         now: Returns the seconds since 1970.
-        keep: Seconds for which settled jobs are kept, and their keys known; None for ever.
+        keep: Seconds for which settled jobs are kept, and their keys known; None means forever.
 
     Raises:
         UsageError: The URL is not one of Redis.

@@ -33,7 +33,7 @@ WIDTH, HEIGHT = 100, 30
 PATIENCE = 60.0
 SEASONS = ("autumn", "spring", "summer", "winter")
 
-# The picture refers to no font elsewhere: whoever looks at it has one of these.
+# The picture does not load a font: every viewer has one of these.
 FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace(
     "font-family: Fira Code, monospace",
     "font-family: Fira Code, DejaVu Sans Mono, Menlo, Consolas, monospace",

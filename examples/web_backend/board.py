@@ -78,7 +78,7 @@ class Board:
                 del self._mailboxes[owner]
 
     def close(self) -> None:
-        """End all pages' streams, which would go on for ever, so that the server can stop."""
+        """End the streams of all pages, so that the server can stop."""
         self._closed = True
         for mailboxes in self._mailboxes.values():
             for mailbox in mailboxes:

@@ -26,6 +26,13 @@ ODD = {
     r"\b(is|are) no \w+ of workers\b": "is not a worker ...",
     r"(?<!there.)\b(is|are) no (number|id|poller|token)\b": "is not a ...",
     r"\bbef(all|ell)": "happen to, concern",
+    r"\b(as ever|for ever|in vain|save for|once at most|for want of)\b": (
+        "as before, forever, without success, except for, at most once, without"
+    ),
+    r"\b(speaks? of|the likes of|of themselves|what is no)\b": "say plainly",
+    r"\bcome to an end\b": "end",
+    r"\b(there|where|here)(by|of|in|upon)\b": "with it, of it, in it",
+    r"\b(farewell|namesakes?)\b": "close, a file of the same name",
 }
 """Patterns, and what to write instead."""
 

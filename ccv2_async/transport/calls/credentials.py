@@ -308,7 +308,7 @@ def _with_all_encoded(secret: str) -> str:
 
 
 def _backslashes(times: int) -> str:
-    """Return a pattern for a row of backslashes: which form belongs to which cannot be told."""
+    """Return a pattern for a row of backslashes: the forms cannot be told apart."""
     encoded = _encoded("\\", r"\\")
     return rf"(?:(?:{encoded}){{{times}}}|\\{{{times},{times * _BACKSLASHES}}})"
 

@@ -119,7 +119,7 @@ async def stream_unsigned(
     Raises:
         DecodeError: The host has an address that is not public. Nothing was sent to it.
         DeadlineExceeded: The file was not complete when `limit` had passed.
-        TransportError: It could not be reached, or broke off. Safe to try again: yes.
+        TransportError: It could not be reached, or the connection broke. Safe to try again: yes.
         APIError: The host refused.
         UnexpectedRedirect: It pointed elsewhere again.
     """

@@ -46,7 +46,7 @@ class Outage:
 
     @property
     def goes_on(self) -> bool:
-        """Whether the last that was heard of the service is that it is down."""
+        """Whether the service was down at the last attempt."""
         return self._is(State.OPEN)
 
     @property

@@ -48,7 +48,7 @@ __all__ = [
 class BodyAttempt(httpx.AsyncByteStream, abc.ABC):
     """One try at sending a body: an async stream of bytes that can be iterated once.
 
-    Whoever asked for the attempt closes it, however the call ended: httpx does not.
+    The code that asked for the attempt closes it after the call: httpx does not.
 
     Args:
         length: The exact number of bytes, as Content-Length needs it.
@@ -73,7 +73,7 @@ class BodyAttempt(httpx.AsyncByteStream, abc.ABC):
         self._iterated = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        """The stream itself. A plain object and no generator: breaking off leaves nothing behind.
+        """The stream itself. A plain object, not a generator: leaving early leaves nothing behind.
 
         Raises:
             SourceConsumed: It was iterated before.

@@ -314,7 +314,7 @@ def _require_inside(roots: tuple[str, ...], real_path: str, label: str) -> None:
 
 
 def _path_of(descriptor: int, path: str, found: os.stat_result) -> str:
-    """Return the real path of an open file, or an empty string if it cannot be told."""
+    """Return the real path of an open file, or an empty string if it is unknown."""
     try:
         return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115  # not a path of the user's
     except OSError:  # not Linux

@@ -213,7 +213,7 @@ class StreamSource:
         stream: An async iterable of bytes, an object with an async `read(n)`, or a function
             without arguments that returns either (or awaits it) and makes the source repeatable.
         length: The exact number of bytes it will give. It has to end there: one more byte is
-            asked for, and an upload whose stream goes on is broken off.
+            asked for, and an upload whose stream continues is aborted.
         name: What messages call it.
     """
 

@@ -112,7 +112,7 @@ class FileThreads:
         """Run `work` without anybody having to wait for it.
 
         Returns:
-            A future for whoever likes to wait; None when the threads have ended and it was
+            A future to wait for, if you like; None when the threads have ended and it was
             done on the spot.
         """
         try:

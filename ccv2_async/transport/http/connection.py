@@ -53,7 +53,7 @@ class Connection:
         on_close: Called when an idle connection closes.
 
     Attributes:
-        forward: The proxy at the other end, if it has to be told where each request goes.
+        forward: The proxy at the other end, if it needs the full URL of each request.
         is_idle: Whether it waits for its next request.
         expires_at: When an idle connection must no longer be used, on `time.monotonic`.
     """
@@ -181,7 +181,7 @@ class Connection:
                 else:
                     await self._put(self._http.send(h11.EndOfMessage()), timeout)
         except httpx.WriteError:
-            # A success that was told before the service had the whole request is none.
+            # A success before the service had the whole request is not a success.
             if self._answer is not None and self._http.our_state is h11.SEND_BODY:
                 raise
         except Exception:
@@ -294,7 +294,7 @@ class Connection:
 class _AnswerBody(httpx.AsyncByteStream):
     """The body of an answer; closing it ends the work on the answer.
 
-    A plain object and no generator: most answers have no body, and breaking off leaves nothing.
+    A plain object, not a generator: most answers have no body, and leaving early leaves nothing.
     """
 
     def __init__(self, connection: Connection, timeout: float | None) -> None:

@@ -108,7 +108,7 @@ class SocketStream(asyncio.Protocol):
         return self._at_eof or self._failure is not None
 
     def start(self, *pieces: bytes) -> bool:
-        """Write the first bytes of a request, unless the connection is no longer of use.
+        """Write the first bytes of a request, unless the connection is no longer usable.
 
         Returns:
             False if certainly not a single byte was sent: the other side had closed the
@@ -196,7 +196,7 @@ class SocketStream(asyncio.Protocol):
         return peeked == b"" or (peeked is not None and self._tls is None)
 
     def close(self) -> None:
-        """Close the connection at once; whoever waits for it gets an error."""
+        """Close the connection at once; its waiters get an error."""
         self.on_event = None
         if self._transport is not None and self._failure is None:
             self._transport.abort()

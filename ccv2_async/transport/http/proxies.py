@@ -28,7 +28,7 @@ class HttpProxy:
     Attributes:
         host: Its host.
         port: Its port.
-        headers: What it is told with each request.
+        headers: The headers that it gets with each request.
     """
 
     def __init__(self, proxy: httpx.Proxy) -> None:

@@ -195,7 +195,7 @@ class SharedBudget(Budget):
                 self._grant_first()
 
     def _has_news(self) -> bool:
-        """Return whether other processes have to hear something before this one rests."""
+        """Return whether other processes must be notified before this one rests."""
         return self._may_ask() and (self._unsent_end or self._unsent_pause > 0.0)
 
     def _may_ask(self) -> bool:

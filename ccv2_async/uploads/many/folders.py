@@ -1,4 +1,4 @@
-"""Library folders by their names: found, or created once, whoever else creates them too."""
+"""Library folders by their names: found, or created once, even if others create them too."""
 
 from __future__ import annotations
 

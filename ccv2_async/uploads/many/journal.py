@@ -335,7 +335,7 @@ class Journal:
         except sqlite3.Error as trouble:
             raise JournalError(
                 f"{self._path}: the journal cannot be written ({trouble}), so the upload was "
-                "ended. Mend that and run it again: what was being sent is looked for first."
+                "ended. Fix that and run it again: what was being sent is looked for first."
             ) from None
         return kept
 
@@ -365,7 +365,7 @@ class Journal:
 
     def _unreadable(self, trouble: Exception) -> JournalError:
         return JournalError(
-            f"{self._path}: the journal cannot be read ({trouble}), so the upload was ended. Mend "
+            f"{self._path}: the journal cannot be read ({trouble}), so the upload was ended. Fix "
             "it or restore it from a copy, then run it again; do not start with an empty one, "
             "which does not know what was sent."
         )

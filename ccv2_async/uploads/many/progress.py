@@ -44,7 +44,7 @@ _COUNTED = {
 class Pace:
     """How fast files are sent, by the last hundred.
 
-    By how fast they end, the first minutes would be no guide: the service is at work on a file for
+    By how fast they end, the first minutes would be no guide: the service processes a file for
     seconds, and meanwhile many are sent and none has ended. And what an earlier run had settled is
     passed over in no time.
     """
@@ -80,7 +80,7 @@ class Pace:
 
 
 class Reporter:
-    """The counts of one bulk upload, and whoever wants to know of them.
+    """The counts of one bulk upload, and its progress callback.
 
     Args:
         session: Whose clock and budget are shown.

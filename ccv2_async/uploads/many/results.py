@@ -61,7 +61,7 @@ class BulkProgress:
         seen: Files taken up so far.
         total: Files in all, or None when that is not known.
         sending: Files being sent.
-        processing: Files the service is at work on.
+        processing: Files that the service is processing.
         done: Files that are Active.
         accepted: Files that the service has accepted, where they are not waited for.
         planned: Files of a dry run that could be sent.

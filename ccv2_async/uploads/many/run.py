@@ -159,7 +159,7 @@ class BulkUpload:
 
 @attrs.frozen
 class _Followed:
-    """An accepted file that the service is at work on.
+    """An accepted file that the service is processing.
 
     Attributes:
         file: The file.
