@@ -219,7 +219,7 @@ def after_error(entry: E, error: errors.ConstantContactError) -> E:
 
 
 def after_end(entry: E, error: errors.ConstantContactError | None = None) -> E:
-    """Return an entry once the service has end with its file, well or not."""
+    """Return an entry once the service is done with its file, successfully or not."""
     if error is None:
         return advance(entry, BulkState.DONE, error="")
     return advance(entry, BulkState.FAILED, error=error.message, final=True)
