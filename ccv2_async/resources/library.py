@@ -23,11 +23,9 @@ from ccv2_async.models.library import (
 from ccv2_async.models.validation import (
     checked_changes,
     checked_flag,
-    checked_function,
     checked_id,
     checked_ids,
     checked_model,
-    checked_seconds,
     checked_text,
     joined_ids,
     one_of,
@@ -38,7 +36,7 @@ from ccv2_async.resources.listing import checked_on_bad_row, good_rows
 from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import MAX_STATUS_ANSWER, UPLOAD_DEADLINE, Call
 from ccv2_async.transport.calls.retry import Effect
-from ccv2_async.transport.quota.budget import Lane, checked_lane
+from ccv2_async.transport.quota.budget import Lane
 from ccv2_async.uploads.ledger import Entry, NoStore
 from ccv2_async.uploads.prepare import prepare
 from ccv2_async.uploads.settling import Sending
@@ -124,12 +122,8 @@ class Library(Resource):
 
         Source: "Add files using multipart/form-data POST" page of the service's documentation.
         """
-        if on_ambiguous not in ("look", "raise"):
-            raise InvalidField("on_ambiguous", on_ambiguous, '"look" or "raise"')
-        if on_duplicate not in ("report", "trash"):
-            raise InvalidField("on_duplicate", on_duplicate, '"report" or "trash"')
         try:
-            prepared = prepare(
+            upload = prepare(
                 file,
                 folder_id=folder_id,
                 name=name,
@@ -137,20 +131,17 @@ class Library(Resource):
                 source=source,
                 file_type=file_type,
                 length=length,
+                on_progress=on_progress,
+                on_ambiguous=on_ambiguous,
+                on_duplicate=on_duplicate,
+                deadline=deadline,
+                lane=lane,
             )
         except InvalidField as error:
             # A folder, or a path where nothing is, is not a file with a wrong type or name.
             if error.field in {"file_type", "name"}:
                 await self._uploader.require(file)
             raise
-        upload = attrs.evolve(
-            prepared,
-            on_progress=checked_function(on_progress, "on_progress"),
-            on_ambiguous=on_ambiguous,
-            on_duplicate=on_duplicate,
-            deadline=checked_seconds(deadline, "deadline"),
-            lane=checked_lane(lane),
-        )
         if self._session.budget.contended:
             # The call may wait for hours: check now that the file can be sent.
             await self._uploader.require(file)

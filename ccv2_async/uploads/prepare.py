@@ -9,11 +9,18 @@ import attrs
 
 from ccv2_async import errors
 from ccv2_async.models import FileSource, FileType
-from ccv2_async.models.validation import checked_id, checked_text, is_text, one_of
+from ccv2_async.models.validation import (
+    checked_function,
+    checked_id,
+    checked_seconds,
+    checked_text,
+    is_text,
+    one_of,
+)
 from ccv2_async.transport.calls.call import UPLOAD_DEADLINE
 from ccv2_async.transport.files.multipart import FilePart, lay_out
 from ccv2_async.transport.files.sources import FileObjectSource, StreamSource, as_source
-from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.transport.quota.budget import Lane, checked_lane
 from ccv2_async.uploads.looks import DigestedSource
 
 if TYPE_CHECKING:
@@ -66,11 +73,11 @@ class Upload:
     description: str
     file_source: str
     file_type: FileType
-    on_progress: ProgressCallback | None = None
-    on_ambiguous: OnAmbiguous = "look"
-    on_duplicate: OnDuplicate = "report"
-    deadline: float | None = UPLOAD_DEADLINE
-    lane: Lane = Lane.INTERACTIVE
+    on_progress: ProgressCallback | None
+    on_ambiguous: OnAmbiguous
+    on_duplicate: OnDuplicate
+    deadline: float | None
+    lane: Lane
 
     @property
     def what(self) -> str:
@@ -99,18 +106,27 @@ class Upload:
 def prepare(
     file: FileInput | Source,
     *,
-    folder_id: str,
-    name: str | None,
-    description: str,
-    source: FileSource | str,
-    file_type: FileType | str | None,
-    length: int | None,
+    folder_id: str = "0",
+    name: str | None = None,
+    description: str = "",
+    source: FileSource | str = FileSource.MY_COMPUTER,
+    file_type: FileType | str | None = None,
+    length: int | None = None,
+    on_progress: ProgressCallback | None = None,
+    on_ambiguous: OnAmbiguous = "look",
+    on_duplicate: OnDuplicate = "report",
+    deadline: float | None = UPLOAD_DEADLINE,
+    lane: Lane = Lane.INTERACTIVE,
 ) -> Upload:
-    """The upload that these arguments describe, checked without touching the file.
+    """Return the upload that these arguments describe, checked without touching the file.
 
     Raises:
         InvalidField: A value the service would refuse. Nothing was sent.
     """
+    if on_ambiguous not in ("look", "raise"):
+        raise errors.InvalidField("on_ambiguous", on_ambiguous, '"look" or "raise"')
+    if on_duplicate not in ("report", "trash"):
+        raise errors.InvalidField("on_duplicate", on_duplicate, '"report" or "trash"')
     if name is not None:
         checked_text(name, "name")
     opened = as_source(file, length=length, name=name if not is_path(file) else None)
@@ -141,6 +157,11 @@ def prepare(
         description=description,
         file_source=_file_source(source),
         file_type=_type_of(shown, file_type),
+        on_progress=checked_function(on_progress, "on_progress"),
+        on_ambiguous=on_ambiguous,
+        on_duplicate=on_duplicate,
+        deadline=checked_seconds(deadline, "deadline"),
+        lane=checked_lane(lane),
     )
 
 

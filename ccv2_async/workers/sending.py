@@ -187,13 +187,10 @@ def upload_of(given: Mapping[str, Any]) -> Upload:
     Raises:
         InvalidField: A value the service would refuse.
     """
-    upload = prepare(
+    return prepare(
         given["path"],
         folder_id=given.get("folder_id", "0"),
         name=given.get("name"),
         description=given.get("description", ""),
-        source="MyComputer",
-        file_type=None,
-        length=None,
+        lane=Lane.BULK,
     )
-    return attrs.evolve(upload, lane=Lane.BULK)

@@ -181,7 +181,7 @@ def test_a_journal_of_another_service_is_refused_before_anything_is_sent(
     other.write_text("no database")
     ran = ccv2("upload", path, "--journal", other)
     assert (ran.code, ran.out) == (Exit.USAGE, "")
-    assert "this is no journal" in ran.err
+    assert "this is not a journal" in ran.err
     assert posts(service) == 0
 
 
@@ -325,7 +325,7 @@ def test_a_file_that_is_not_a_journal_is_a_usage_error(
     for name in ("missing.db", "other.db", "."):
         ran = ccv2("journal", "show", tmp_path / name)
         assert (ran.code, ran.out) == (Exit.USAGE, "")
-        assert "no journal can be read here" in ran.err
+        assert "this is not a journal that can be read" in ran.err
 
 
 def test_a_journal_that_is_in_use_refuses_a_second_upload(

@@ -6,7 +6,6 @@ import os
 import unicodedata
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sized
 from contextlib import aclosing
-from enum import Enum, auto
 from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
@@ -23,6 +22,8 @@ from ccv2_async.uploads.many.journal import JournalEntry, storable
 from ccv2_async.uploads.prepare import empty, prepare
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ccv2_async.transport.files.sources import FileInput, Source
     from ccv2_async.transport.files.threads import FileThreads
     from ccv2_async.uploads.many.journal import JournalFiles
@@ -219,39 +220,23 @@ def _count(items: tuple[Item, ...], own: JournalFiles, keep_folders: bool) -> in
     total = 0
     for item in items:
         path = item.path if isinstance(item, FileToUpload) else FileToUpload(item).path
-        kind = _Kind.FILE if path is None else _kind_of(path, own)
-        if path is not None and kind is _Kind.FOLDER:
+        folder = path is not None and _is_folder(path, own)
+        if path is not None and folder:
             total += _count_below(path, own, keep_folders)
         else:
-            total += kind is _Kind.FILE
+            total += folder is not None
     return total
 
 
 def _count_below(folder: str, own: JournalFiles, keep_folders: bool = False) -> int:  # private
-    try:
-        files, folders = _entries(folder, own)
-    except OSError:
-        return 1
-    total = len(files)
-    for name in folders:
-        below = _count_below(os.path.join(folder, name), own, keep_folders)  # noqa: PTH118
-        # A folder that is refused has one result for all files in it.
-        total += min(1, below) if keep_folders and _refusal_of(name) else below
-    return total
+    return sum(map(len, _walk(folder, (), own, keep_folders=keep_folders)))
 
 
-class _Kind(Enum):
-    """What a given path names; a path that names nothing counts as a file."""
-
-    FILE = auto()
-    FOLDER = auto()
-    OWN = auto()
-
-
-def _kind_of(path: str, own: JournalFiles) -> _Kind:
+def _is_folder(path: str, own: JournalFiles) -> bool | None:
+    """Return whether a path names a folder; None for the journal's own files."""
     if os.path.isdir(path):  # noqa: PTH112  # a plain string
-        return _Kind.FOLDER
-    return _Kind.FILE if own.removed_from([path]) else _Kind.OWN
+        return True
+    return False if own.removed_from([path]) else None
 
 
 async def _expanded(
@@ -259,54 +244,46 @@ async def _expanded(
 ) -> AsyncGenerator[FileToUpload | FileRefused, None]:
     given = item if isinstance(item, FileToUpload) else FileToUpload(item)
     path = given.path
-    kind = _Kind.FILE if path is None else await threads.run(_kind_of, path, own)
-    if kind is not _Kind.FOLDER:
-        if kind is _Kind.FILE:
+    folder = False if path is None else await threads.run(_is_folder, path, own)
+    if not folder:
+        if folder is not None:
             yield given
         return
     found = False
     top = os.fspath(given.file)  # type: ignore[arg-type]  # it has a path
-    async with aclosing(_walk(top, (), threads, own, keep_folders=keep_folders)) as walk:
-        async for file, folders in walk:
+    folders = _walk(top, (), own, keep_folders=keep_folders)
+    while (files := await threads.run(next, folders, None)) is not None:
+        for file, names in files:
             found = True
             if isinstance(file, FileRefused):
                 yield file
             else:
-                below = (*given.folders, *folders) if keep_folders else given.folders
+                below = (*given.folders, *names) if keep_folders else given.folders
                 yield attrs.evolve(given, file=file, folders=below, name=None)
     if not found:
         yield FileRefused(given.label, "there are no files in this folder")
 
 
-async def _walk(
-    folder: str,
-    names: tuple[str, ...],
-    threads: FileThreads,
-    own: JournalFiles,
-    *,
-    keep_folders: bool,
-) -> AsyncGenerator[tuple[str | FileRefused, tuple[str, ...]], None]:
+def _walk(
+    folder: str, names: tuple[str, ...], own: JournalFiles, *, keep_folders: bool
+) -> Iterator[list[tuple[str | FileRefused, tuple[str, ...]]]]:
+    """Yield the files of a folder, then those of each folder below it; reads one at a time."""
     try:
-        files, folders = await threads.run(_entries, folder, own)
+        files, folders = _entries(folder, own)
     except OSError as error:
-        yield (
-            FileRefused(one_line(folder) or "''", f"this folder cannot be read ({error.strerror})"),
-            names,
-        )
+        why = f"this folder cannot be read ({error.strerror})"
+        yield [(FileRefused(one_line(folder), why), names)]
         return
-    for path in files:
-        yield path, names
+    yield [(path, names) for path in files]
     for name in folders:
         path = os.path.join(folder, name)  # noqa: PTH118  # keeps the path as given
-        if keep_folders and (reason := _refusal_of(name)):
-            if count := await threads.run(_count_below, path, own):
-                held = "1 file" if count == 1 else f"{count:,} files"
-                yield FileRefused(path, f"{reason}; it holds {held}"), names
-            continue
-        below = _walk(path, (*names, name), threads, own, keep_folders=keep_folders)
-        async with aclosing(below) as walk:
-            async for found in walk:
-                yield found
+        reason = _refusal_of(name) if keep_folders else ""
+        if not reason:
+            yield from _walk(path, (*names, name), own, keep_folders=keep_folders)
+        elif count := _count_below(path, own):
+            held = "1 file" if count == 1 else f"{count:,} files"
+            # One result for all files in it.
+            yield [(FileRefused(path, f"{reason}; it holds {held}"), names)]
 
 
 def _entries(folder: str, own: JournalFiles) -> tuple[list[str], list[str]]:
@@ -340,16 +317,12 @@ async def describe(
     """
     check_depth(file.folders)
     check_names(file.folders)
-    upload = attrs.evolve(
-        prepare(
-            file.file,
-            folder_id=file.folder_id or options.folder_id,
-            name=file.name,
-            description=file.description,
-            source="MyComputer",
-            file_type=None,
-            length=file.length,
-        ),
+    upload = prepare(
+        file.file,
+        folder_id=file.folder_id or options.folder_id,
+        name=file.name,
+        description=file.description,
+        length=file.length,
         on_ambiguous=options.on_ambiguous,
         on_duplicate=options.on_duplicate,
         lane=Lane.BULK,

@@ -179,7 +179,7 @@ def _identity(path: str) -> tuple[int, int] | None:
 class Journal:
     """A journal that is open for one bulk upload; no other process can use it meanwhile.
 
-    Use `Journal.open`, or `Journal.read` for a dry run.
+    Use `Journal.open`.
     """
 
     def __init__(
@@ -199,8 +199,9 @@ class Journal:
         account: str,
         base_url: str,
         now: Callable[[], float],
-    ) -> Self:
-        """The journal in the file `path`, which is made if it is missing.
+        dry_run: bool = False,
+    ) -> Self | None:
+        """Open the journal in a file, which is created if it is missing.
 
         Args:
             path: The file.
@@ -208,61 +209,36 @@ class Journal:
             account: The fingerprint of the credentials.
             base_url: Where the uploads go.
             now: Seconds since 1970.
+            dry_run: Do not create, change, or lock the file; return None if it is missing or
+                empty.
 
         Raises:
-            UsageError: It is no journal, belongs to another account or service, or another
-                process is using it.
+            UsageError: It is not a journal, belongs to another account or service, cannot be
+                created there, or another process is using it.
         """
-        lock = await threads.run(_take_lock, path, undo=os.close)
+        lock = None
+        if not dry_run:
+            lock = await threads.run(_take_lock, path, undo=os.close)
+        elif not await threads.run(_has_content, path):
+            return None
         try:
             database = await _connect(path, threads)
         except BaseException:
-            os.close(lock)
+            if lock is not None:
+                os.close(lock)
             raise
         journal = cls(path, database, lock, now)
-        try:
-            await journal._check(_about(account, base_url), make=True)
-        except BaseException:
-            await journal.aclose()
-            raise
-        return journal
-
-    @classmethod
-    async def read(
-        cls,
-        path: str,
-        threads: FileThreads,
-        *,
-        account: str,
-        base_url: str,
-        now: Callable[[], float],
-    ) -> Self | None:
-        """What the file `path` says for a dry run: it is not made, not changed and not locked.
-
-        Args:
-            path: The file.
-            threads: Where the file is opened.
-            account: The fingerprint of the credentials.
-            base_url: Where the uploads would go.
-            now: Seconds since 1970.
-
-        Raises:
-            UsageError: It is no journal, belongs to another account or service, or could not be
-                made there.
-        """
-        if not await threads.run(_has_content, path):
-            return None
-        journal = cls(path, await _connect(path, threads), None, now)
+        about = {"version": VERSION, "account": account, "service": base_url}
         ours = False
         try:
-            ours = await journal._check(_about(account, base_url), make=False)
+            ours = await journal._check(about, make=not dry_run)
         finally:
             if not ours:
                 await journal.aclose()
         return journal if ours else None
 
     async def _check(self, about: dict[str, str], *, make: bool) -> bool:
-        """Whether it is a journal now, and ours; an empty file is made one on demand."""
+        """Return whether it is our journal now. An empty file becomes one if `make` says so."""
         import sqlite3  # noqa: PLC0415  # only with a journal
 
         path = self._path
@@ -270,8 +246,8 @@ class Journal:
             tables = {name for (name,) in await self._do(_TABLES)}
             if tables and not tables >= {"about", "files"}:
                 raise UsageError(
-                    f"{path}: this database is of something else. Choose another file; nothing "
-                    "was sent."
+                    f"{path}: this database is not a journal. Choose another file; nothing was "
+                    "sent."
                 )
             if make:
                 await self._do("PRAGMA journal_mode=WAL")
@@ -283,7 +259,7 @@ class Journal:
             rows = await self._do("SELECT name, value FROM about")
         except sqlite3.DatabaseError as error:
             raise UsageError(
-                f"{path}: this is no journal ({error}). Choose another file; nothing was sent."
+                f"{path}: this is not a journal ({error}). Choose another file; nothing was sent."
             ) from None
         kept = {str(name): str(value) for name, value in rows}
         for name, value in about.items():
@@ -305,21 +281,25 @@ class Journal:
         await self._do("COMMIT")
 
     async def _do(self, statement: str, values: Iterable[object] = ()) -> list[Any]:
-        """The rows that come of a statement.
+        """Return the rows that a statement gives.
 
-        All of them at once: a cursor that got as far as a caller who is cancelled in that moment
-        would live on in his exception, and keep the database open although it was closed.
+        All of them at once: if a caller is cancelled while it gets a cursor, the cursor lives on in
+        the exception, and keeps the database open although it was closed.
         """
         return list(await self._database.execute_fetchall(statement, values))
 
     async def find(self, key: tuple[str, str, str], /) -> JournalEntry | None:
-        """The row that is kept of the same file, or None.
+        """Return the entry that is kept under a key, or None.
 
         Raises:
-            JournalError: It cannot be read, or says what no journal of this version does.
+            JournalError: It cannot be read, or another version wrote it.
         """
-        rows = await self._rows("path=? AND folder=? AND name=?", key)
-        return rows[0] if rows else None
+        query = f"SELECT {', '.join(_COLUMNS)} FROM files WHERE path=? AND folder=? AND name=?"  # noqa: S608  # our own names
+        rows = await self._read(query, key)
+        try:
+            return JournalEntry.from_row(rows[0]) if rows else None
+        except ValueError as trouble:
+            raise self._unreadable(trouble) from None
 
     async def write(self, entry: JournalEntry, /) -> JournalEntry:
         """Return the entry once its row is on disk, where it gets even if the caller is cancelled.
@@ -340,20 +320,13 @@ class Journal:
         return kept
 
     async def file_ids(self) -> list[str]:
-        """The ids of all files that were accepted, the latest last.
+        """Return the ids of all files that were accepted, the latest last.
 
         Raises:
             JournalError: It cannot be read.
         """
         query = "SELECT file_id FROM files WHERE file_id != '' ORDER BY since"
         return [row[0] for row in await self._read(query)]
-
-    async def _rows(self, which: str, values: Iterable[str]) -> list[JournalEntry]:
-        query = f"SELECT {', '.join(_COLUMNS)} FROM files WHERE {which}"  # noqa: S608  # our own words
-        try:
-            return [JournalEntry.from_row(row) for row in await self._read(query, values)]
-        except ValueError as trouble:
-            raise self._unreadable(trouble) from None
 
     async def _read(self, query: str, values: Iterable[str] = ()) -> list[Any]:
         import sqlite3  # noqa: PLC0415  # only with a journal
@@ -453,7 +426,7 @@ async def read_journal(path: str | os.PathLike[str]) -> AsyncGenerator[JournalEn
             await database.close()
     except (sqlite3.DatabaseError, OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"{path}: no journal can be read here ({why}).") from None
+        raise UsageError(f"{path}: this is not a journal that can be read ({why}).") from None
     finally:
         await threads.aclose()
 
@@ -492,12 +465,8 @@ def _address(path: str, mode: str) -> str:
     return f"file://{quote(os.fsencode(os.path.abspath(path)))}?mode={mode}"  # noqa: PTH100  # no I/O
 
 
-def _about(account: str, base_url: str) -> dict[str, str]:
-    return {"version": VERSION, "account": account, "service": base_url}
-
-
 def _take_lock(path: str) -> int:
-    """A lock that the system lets go of when the process ends, however it ends."""
+    """Take a lock that the system releases when the process ends, however it ends."""
     try:
         # The journal itself too, so that what cannot be opened is found out here.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -515,7 +484,7 @@ def _take_lock(path: str) -> int:
 
 
 def _has_content(path: str) -> bool:
-    """Whether there is anything in the file; False too where it could be made."""
+    """Return whether there is anything in the file; False too if it could be created."""
     try:
         return os.stat(path).st_size > 0  # noqa: PTH116  # a plain string
     except FileNotFoundError as error:

@@ -327,13 +327,13 @@ class Run:
         path, session = self._options.journal, self._parts.session
         if path is None:
             return
-        opening = Journal.read if self._options.dry_run else Journal.open
-        journal = await opening(
+        journal = await Journal.open(
             os.fspath(path),
             self._parts.threads,
             account=session.credentials.fingerprint,
             base_url=session.base_url,
             now=session.clock.time,
+            dry_run=self._options.dry_run,
         )
         if journal is not None:
             self._store = journal
