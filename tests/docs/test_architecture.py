@@ -33,7 +33,9 @@ def frames_here() -> list[tuple[str, str]]:
     while frame is not None:
         file = frame.f_code.co_filename
         if file.startswith(f"{PACKAGE}/") and "/sandbox/" not in file:
-            found.append((file.removeprefix(f"{PACKAGE}/"), frame.f_code.co_qualname))
+            # What a decorator makes is named after the decorator.
+            name = frame.f_code.co_qualname.partition(".<locals>")[0]
+            found.append((file.removeprefix(f"{PACKAGE}/"), name))
         if frame.f_back is None:
             break
         frame = frame.f_back
