@@ -17,7 +17,6 @@ from ccv2_async.version import __version__
 
 if TYPE_CHECKING:
     from ccv2_async import errors, models
-    from ccv2_async.activities.row_errors import row_error
     from ccv2_async.activities.split import BulkPoller, SplitActivity
     from ccv2_async.client import ConstantContact
     from ccv2_async.errors import ConstantContactError
@@ -108,7 +107,7 @@ _HOMES = {
     "one_line": "text",
     "read_journal": "uploads.many.journal",
     "retry_files": "uploads.many.journal",
-    "row_error": "activities.row_errors",
+    "row_error": "models.activities",
     "verify_webhook": "webhooks",
 }
 

@@ -16,7 +16,6 @@ MODULES = [
 ]
 ELSEWHERE = {
     "activities/contact_*": "resources/test_activities.py",
-    "activities/row_errors": "activities/test_split.py",
     "cli/*": "cli/test_app.py",  # the tests of the command run whole commands
     "clock": "support/clocks.py",  # every test runs on a clock
     "errors": "test_public_face.py",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ccv2_async.activities.contact_rows import unknown_columns
 from ccv2_async.activities.csv_survey import BELOW_BYTES, MOST_ROWS, Unfit, part_name, survey
-from ccv2_async.activities.row_errors import Lines
+from ccv2_async.activities.split import Lines
 from ccv2_async.activities.starter import Portion
 from ccv2_async.errors import FileChanged, FileRefused
 from ccv2_async.observe import logger
@@ -68,7 +68,7 @@ async def portions_of(
     if extension in _SPREADSHEETS:
         _require_small(source.name, await source.prepare(threads))
         body = _form(lists, _SPREADSHEETS[extension], name, source, threads)
-        return name, [Portion(body, Lines())]
+        return name, [Portion(body)]
     if extension not in _TEXT:
         raise FileRefused(source.name, "contacts are sent as CSV, TXT, XLS or XLSX")
     found, state = await _surveyed(source, purpose, extension == "txt", threads, most_rows)

@@ -8,15 +8,15 @@ its row errors name the lines of the original file.
 from __future__ import annotations
 
 import logging
+import re
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.activities.row_errors import Lines, moved, row_error
 from ccv2_async.activities.status import ACTIVITY
-from ccv2_async.models.activities import Activity, ActivityStatus
+from ccv2_async.models.activities import Activity, ActivityError, ActivityStatus, row_error
 from ccv2_async.polling.job import Row, State
 from ccv2_async.polling.poller import ActivityPoller
 
@@ -68,6 +68,33 @@ def combined_status(statuses: Sequence[str | None]) -> str | None:
     return furthest or next(iter(known), None)
 
 
+@attrs.frozen
+class Lines:
+    """Where the lines of one part stand in the whole.
+
+    Attributes:
+        header: How many lines of the part repeat the header of the whole.
+        first: The line of the whole that is the part's first one after them, from 1.
+    """
+
+    header: int = 0
+    first: int = 1
+
+    def original(self, line: int) -> int:
+        """Return the line of the whole for a line of the part; 0, which is "unknown", stays 0."""
+        return line if line <= self.header else line - self.header + self.first - 1
+
+
+def moved(error: ActivityError | str, lines: Lines) -> ActivityError | str:
+    """Return an error in the same form, with the line of the whole."""
+    line = row_error(error).line_number
+    if not line:
+        return error
+    if isinstance(error, ActivityError):
+        return attrs.evolve(error, line_number=lines.original(line))
+    return re.sub(r"\d+", str(lines.original(line)), error, count=1)
+
+
 @attrs.frozen(weakref_slot=False)
 class SplitActivity(Activity):
     """Several activities as one: the result of a job that was too large for one of them.
@@ -92,7 +119,7 @@ class Part:
     """
 
     job: Job
-    lines: Lines = Lines()  # noqa: RUF009  # it is frozen
+    lines: Lines = Lines()  # it is frozen
 
     @property
     def id(self) -> str:

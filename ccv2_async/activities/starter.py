@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.activities.split import BulkPoller, Part, SplitJobs
+from ccv2_async.activities.split import BulkPoller, Lines, Part, SplitJobs
 from ccv2_async.activities.status import ACTIVITY
 from ccv2_async.models import Activity
 from ccv2_async.polling.queue import Until
@@ -19,7 +19,6 @@ from ccv2_async.transport.calls.call import UPLOAD_DEADLINE, Call, parsed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ccv2_async.activities.row_errors import Lines
     from ccv2_async.polling.sweep import Sweep
     from ccv2_async.transport.calls.call import Answer
     from ccv2_async.transport.calls.retry import Effect
@@ -38,47 +37,7 @@ class Portion:
     """
 
     body: Body
-    lines: Lines
-
-
-@attrs.frozen
-class Start:
-    """How to start an activity, or one for each of several portions.
-
-    Attributes:
-        path: Where it is sent.
-        effect: What it does to the account.
-        doing: What messages say is being done, such as "import of".
-        label: What messages call the content: the file's name, or a description.
-        portions: The content; one activity for each.
-        lane: Who goes first when calls wait for the quota.
-        query: Names and values.
-        strict: Whether the poller raises if rows failed.
-    """
-
-    path: str
-    effect: Effect
-    doing: str
-    label: str
-    portions: Sequence[Portion]
-    lane: Lane
-    query: tuple[tuple[str, str], ...] = ()
-    strict: bool = False
-
-    def call(self, number: int) -> Call:
-        """Return the call for one portion, counted from 0."""
-        count = len(self.portions)
-        part = f", part {number + 1} of {count}" if count > 1 else ""
-        return Call(
-            "POST",
-            self.path,
-            self.effect,
-            f"{self.doing} {self.label}{part}",
-            query=self.query,
-            body=self.portions[number].body,
-            lane=self.lane,
-            deadline=UPLOAD_DEADLINE,
-        )
+    lines: Lines = Lines()  # noqa: RUF009  # it is frozen
 
 
 class Starter:
@@ -94,27 +53,55 @@ class Starter:
         self._sweep = sweep
         self._splits = SplitJobs()
 
-    async def start(self, start: Start) -> BulkPoller:
-        """Start the activities, and return their poller.
+    async def start(
+        self,
+        path: str,
+        effect: Effect,
+        portions: Sequence[Portion],
+        *,
+        doing: str,
+        label: str,
+        lane: Lane,
+        query: tuple[tuple[str, str], ...] = (),
+        strict: bool = False,
+    ) -> BulkPoller:
+        """Start an activity for each portion, and return the poller of all.
+
+        Args:
+            path: Where they are sent.
+            effect: What they do to the account.
+            portions: The content.
+            doing: What messages say is being done, such as "import of".
+            label: What messages call the content: the file's name, or a description.
+            lane: Who goes first when calls wait for the quota.
+            query: Names and values.
+            strict: Whether the poller raises if rows failed.
 
         Raises:
             ConstantContactError: A call failed; the message says what was started before it.
         """
         parts: list[Part] = []
-        for number, portion in enumerate(start.portions):
+        count = len(portions)
+        for number, portion in enumerate(portions, 1):
+            what = f"{doing} {label}" + (f", part {number} of {count}" if count > 1 else "")
+            call = Call(
+                "POST",
+                path,
+                effect,
+                what,
+                query=query,
+                body=portion.body,
+                lane=lane,
+                deadline=UPLOAD_DEADLINE,
+            )
             try:
-                answer = await self._send(start.call(number), parts)
-                job = self._sweep.start(ACTIVITY, await started_id(answer), label=start.label)
+                answer = await self._send(call, parts)
+                job = self._sweep.start(ACTIVITY, await started_id(answer), label=label)
             except errors.ConstantContactError as error:
-                raise _after(error, parts, len(start.portions)) from None
+                raise _after(error, parts, count) from None
             parts.append(Part(job, portion.lines))
         return BulkPoller(
-            self._session,
-            self._sweep,
-            self._splits,
-            parts,
-            label=start.label,
-            strict=start.strict,
+            self._session, self._sweep, self._splits, parts, label=label, strict=strict
         )
 
     async def _send(self, call: Call, parts: Sequence[Part]) -> Answer:

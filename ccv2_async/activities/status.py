@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from ccv2_async import errors
-from ccv2_async.activities.row_errors import row_error
-from ccv2_async.models.activities import ACTIVITY_OUTCOMES, Activity, activity_outcome
+from ccv2_async.models.activities import ACTIVITY_OUTCOMES, Activity, activity_outcome, row_error
 from ccv2_async.models.base import Outcome
 from ccv2_async.models.convert import BadRow
 from ccv2_async.polling.job import LONGEST_WORD, NO_NEWS, UNIDENTIFIED, JobKind, Row, rows_of

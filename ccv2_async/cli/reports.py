@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from ccv2_async.activities.row_errors import row_error
 from ccv2_async.cli.jobs import counted
 from ccv2_async.cli.live import STYLES
 from ccv2_async.cli.output import clean
 from ccv2_async.cli.tables import linked, table
 from ccv2_async.cli.wording import told
 from ccv2_async.models import Activity, unstructure
+from ccv2_async.models.activities import row_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,6 +5,7 @@ Source: the bulk activities pages of the v2 reference.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
@@ -92,6 +93,19 @@ class ActivityError(Model):
         """Return the row's line, its address, and what was wrong, as far as they are known."""
         line = f"line {self.line_number}" if self.line_number else ""
         return ": ".join(filter(None, (line, self.email_address, self.message)))
+
+
+def row_error(error: ActivityError | str) -> ActivityError:
+    """Return an error in either form as an object; the line is 0 if the text does not name one."""
+    if isinstance(error, ActivityError):
+        return error
+    found = _LINE.match(error)
+    if not found:
+        return ActivityError(message=error, line_number=0)
+    return ActivityError(message=error[found.end() :], line_number=int(found[1]))
+
+
+_LINE = re.compile(r"\s*line\s+(\d{1,9})\b\s*:?\s*", re.IGNORECASE)
 
 
 @attrs.frozen(weakref_slot=False)

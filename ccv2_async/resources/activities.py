@@ -15,8 +15,8 @@ from ccv2_async.activities.contact_rows import (
 )
 from ccv2_async.activities.csv_survey import MOST_IMPORT_ROWS, MOST_ROWS, Purpose
 from ccv2_async.activities.exports import DOWNLOAD_DEADLINE, Exports
-from ccv2_async.activities.row_errors import Lines
-from ccv2_async.activities.starter import Portion, Start, Starter
+from ccv2_async.activities.split import Lines
+from ccv2_async.activities.starter import Portion, Starter
 from ccv2_async.errors import InvalidField
 from ccv2_async.models.activities import (
     Activity,
@@ -194,16 +194,14 @@ class Activities(Resource):
             requests = await self._threads.run(import_requests, rows, ids, column_names, most)
             label, portions = f"{len(rows):,} contacts", _as_portions(requests)
         return await self._starter.start(
-            Start(
-                "/activities/addcontacts",
-                Effect.CONVERGENT,
-                "import of",
-                label,
-                portions,
-                lane,
-                query=query,
-                strict=strict,
-            )
+            "/activities/addcontacts",
+            Effect.CONVERGENT,
+            portions,
+            doing="import of",
+            label=label,
+            lane=lane,
+            query=query,
+            strict=strict,
         )
 
     @waits_for(begin_add_contacts)
@@ -274,15 +272,13 @@ class Activities(Resource):
             requests = await self._threads.run(removal_requests, rows, ids)
             label, portions = f"{len(rows):,} contacts", _as_portions(requests)
         return await self._starter.start(
-            Start(
-                "/activities/removefromlists",
-                Effect.CONVERGENT,
-                "removal of",
-                label,
-                portions,
-                lane,
-                strict=strict,
-            )
+            "/activities/removefromlists",
+            Effect.CONVERGENT,
+            portions,
+            doing="removal of",
+            label=label,
+            lane=lane,
+            strict=strict,
         )
 
     @waits_for(begin_remove_contacts)
@@ -324,15 +320,13 @@ class Activities(Resource):
         _check_options(strict=strict, lane=lane)
         request = ClearListsRequest(ids)
         return await self._starter.start(
-            Start(
-                "/activities/clearlists",
-                Effect.IDEMPOTENT,
-                "clearing of",
-                f"lists {', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}",
-                [Portion(BytesBody(encode_body(request)), Lines())],
-                lane,
-                strict=strict,
-            )
+            "/activities/clearlists",
+            Effect.IDEMPOTENT,
+            [Portion(BytesBody(encode_body(request)))],
+            doing="clearing of",
+            label=f"lists {', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}",
+            lane=lane,
+            strict=strict,
         )
 
     @waits_for(begin_clear_lists)
@@ -394,14 +388,12 @@ class Activities(Resource):
         )
         check(request)
         return await self._starter.start(
-            Start(
-                "/activities/exportcontacts",
-                Effect.CONVERGENT,
-                "export of",
-                f"list {list_id}",
-                [Portion(BytesBody(encode_body(request)), Lines())],
-                lane,
-            )
+            "/activities/exportcontacts",
+            Effect.CONVERGENT,
+            [Portion(BytesBody(encode_body(request)))],
+            doing="export of",
+            label=f"list {list_id}",
+            lane=lane,
         )
 
     @waits_for(begin_export_contacts)

@@ -10,9 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccv2_async import errors
-from ccv2_async.activities.row_errors import Lines, moved, row_error
-from ccv2_async.activities.split import ASKED_AT_ONCE, LOST, SplitActivity, combined_status
+from ccv2_async.activities.split import (
+    ASKED_AT_ONCE,
+    LOST,
+    Lines,
+    SplitActivity,
+    combined_status,
+    moved,
+)
 from ccv2_async.models import ActivityError, ActivityStatus
+from ccv2_async.models.activities import row_error
 from ccv2_async.polling.job import Row
 from ccv2_async.sandbox import Sandbox
 from tests.support.probes import nothing_left

@@ -7,9 +7,9 @@ import pytest
 from ccv2_async import errors, models
 from ccv2_async.activities.contact_files import portions_of
 from ccv2_async.activities.csv_survey import BELOW_BYTES, Purpose
-from ccv2_async.activities.row_errors import row_error
 from ccv2_async.activities.status import ACTIVITY
 from ccv2_async.models import ImportAddress, ImportCustomField, ImportData
+from ccv2_async.models.activities import row_error
 from ccv2_async.polling.poller import ActivityPoller
 from ccv2_async.transport.files.body import MultipartBody
 from ccv2_async.transport.files.threads import FileThreads
