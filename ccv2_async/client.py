@@ -13,8 +13,14 @@ from ccv2_async.clock import SystemClock
 from ccv2_async.errors import ClientClosed, InvalidField, TokenError, UsageError
 from ccv2_async.models.validation import checked_id, checked_seconds
 from ccv2_async.observe import Hook
-from ccv2_async.polling.gather import as_they_end, outcomes, statuses
-from ccv2_async.polling.poller import ActivityPoller, Poller, UploadPoller
+from ccv2_async.polling.poller import (
+    ActivityPoller,
+    Poller,
+    UploadPoller,
+    as_they_end,
+    outcomes,
+    statuses,
+)
 from ccv2_async.polling.sweep import Sweep
 from ccv2_async.polling.token import decode
 from ccv2_async.resources.library import Library

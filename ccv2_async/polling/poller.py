@@ -1,10 +1,13 @@
-"""Awaitable pollers: the result of a job that the service is still working on."""
+"""Awaitable pollers: the result of a job that the service is still working on.
+
+Many pollers are awaited together in one task, with one status request for all of them.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
+from contextlib import aclosing, closing, suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ccv2_async import errors
@@ -13,10 +16,11 @@ from ccv2_async.models.activities import Activity
 from ccv2_async.models.validation import is_number
 from ccv2_async.polling.job import State
 from ccv2_async.polling.queue import Until
+from ccv2_async.polling.sweep import JobSet
 from ccv2_async.polling.token import TokenData, encode
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator
+    from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from ccv2_async.polling.job import Job, Update
@@ -25,6 +29,16 @@ if TYPE_CHECKING:
     from ccv2_async.transport.calls.session import Session
 
 Result_co = TypeVar("Result_co", covariant=True)
+T = TypeVar("T")
+
+# These errors concern all jobs, so they are not the result of a single job.
+_OF_ALL = (
+    errors.AuthenticationFailed,
+    errors.ClientClosed,
+    errors.DailyQuotaExceeded,
+    errors.DeadlineExceeded,
+    errors.Forbidden,
+)
 
 
 class Poller(Generic[Result_co]):
@@ -146,7 +160,7 @@ class Poller(Generic[Result_co]):
             ConstantContactError: The look failed. Looking again is safe if `safe_to_retry` is true.
         """
         if await self._sweep.wait(self._job, Until.LOOK, self._session.time_left) is None:
-            raise too_late(f"status of {self._job.kind.noun} {self._job.label}")
+            raise _too_late(f"status of {self._job.kind.noun} {self._job.label}")
         return self._job.last_answer
 
     async def __aiter__(self) -> AsyncIterator[Update]:
@@ -243,7 +257,7 @@ class Poller(Generic[Result_co]):
         )
 
 
-def too_late(what: str) -> errors.DeadlineExceeded:
+def _too_late(what: str) -> errors.DeadlineExceeded:
     """Return the exception for a look that was not done within the client's deadline."""
     return errors.DeadlineExceeded(
         f"{what}: the service did not answer within the deadline. Look again with more time.",
@@ -292,5 +306,76 @@ class ActivityPoller(Poller[Activity]):
         job = self._job
         async with self._fetching:
             if job.detail is None:
-                with contextlib.suppress(errors.ConstantContactError):
+                with suppress(errors.ConstantContactError):
                     job.detail = await job.kind.fetch(self._session, job)
+
+
+P = TypeVar("P", bound=Poller[Any])
+
+
+async def as_they_end(
+    pollers: Iterable[P], sweep: Sweep, session: Session
+) -> AsyncGenerator[tuple[P, errors.PollTimeout | None], None]:
+    """Yield each poller once its job has ended, or with the error that its time was up."""
+    clock = session.clock
+    by_job: dict[Job, list[P]] = {}
+    for poller in pollers:
+        by_job.setdefault(poller._job, []).append(poller)  # noqa: SLF001  # one module
+    began = clock.monotonic()
+    most = session.time_left
+    # Those whose time is up first come last.
+    slowest = sorted(by_job, key=lambda job: -job.kind.deadline)
+    with closing(JobSet(sweep, Until.END)) as waiting:
+        for job in by_job:
+            waiting.add(job)
+        while waiting:
+            while slowest[-1] not in waiting:
+                slowest.pop()
+            limit = min(slowest[-1].kind.deadline, math.inf if most is None else max(0.0, most))
+            left = max(0.0, began + limit - clock.monotonic())
+            ended = await sweep.wait(waiting, timeout=left)
+            job = ended or slowest[-1]
+            waiting.discard(job)
+            for poller in by_job[job]:
+                yield poller, poller.timed_out(limit) if ended is None else None
+
+
+async def outcomes(
+    pollers: Iterable[Poller[T]], sweep: Sweep, session: Session, *, return_errors: bool
+) -> list[T | errors.ConstantContactError]:
+    """Return the results of all jobs in the order given, once all have ended.
+
+    Raises:
+        ConstantContactError: A job did not succeed, and errors are not to be returned.
+    """
+    listed = list(pollers)
+    async with aclosing(as_they_end(listed, sweep, session)) as ended:
+        late = {poller: overdue async for poller, overdue in ended if overdue is not None}
+    results: list[T | errors.ConstantContactError] = []
+    for poller in listed:
+        try:
+            if poller in late:
+                raise late[poller]
+            results.append(await poller)
+        except errors.ConstantContactError as error:
+            if not return_errors or isinstance(error, _OF_ALL):
+                raise
+            results.append(error)
+    return results
+
+
+async def statuses(
+    jobs: Mapping[str, Job], sweep: Sweep, session: Session
+) -> dict[str, Update | None]:
+    """Look once, and return the status of each job; None if the service does not know it (yet).
+
+    Raises:
+        DeadlineExceeded: The client's deadline passed before all were looked at.
+    """
+    with closing(JobSet(sweep, Until.LOOK)) as waiting:
+        for job in jobs.values():
+            waiting.add(job)
+        while waiting:
+            if await sweep.wait(waiting, timeout=session.time_left) is None:
+                raise _too_late(f"status of {len(jobs)} jobs")
+    return {key: job.last_answer for key, job in jobs.items()}
