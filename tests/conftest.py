@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from contextlib import AsyncExitStack
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
 # Hypothesis fails an example that takes 200 ms, but no test here measures speed.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
+
+
+def pytest_collection_finish() -> None:
+    """Leave thousands of collected tests out of every garbage collection from here on."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
