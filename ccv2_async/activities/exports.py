@@ -96,7 +96,7 @@ class Exports:
                 raise  # a call's own limit
         raise errors.DeadlineExceeded(
             f"file of export {activity.id}: it was not complete within {limit.seconds:g} s. "
-            "Nothing was changed at a path; the service keeps the file, so ask for it again.",
+            "A file at the path is unchanged; the service keeps the export, so ask for it again.",
             sent="wholly",
         )
 

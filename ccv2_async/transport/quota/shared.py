@@ -215,20 +215,22 @@ class SharedBudget(Budget):
         from redis.exceptions import RedisError  # noqa: PLC0415  # the extra
 
         asked = self._clock.monotonic()
-        unreported, pause = self._unreported, self._unsent_pause
+        unreported, pause, end = self._unreported, self._unsent_pause, self._unsent_end
         try:
             reply = await self._shared.ask(
                 int(lane),
                 self._today(),
                 pause=max(0.0, pause - asked),
-                day_is_over=self._unsent_end,
+                day_is_over=end,
                 unreported=unreported,
                 epoch=self._epoch,
             )
         except (RedisError, OSError, TimeoutError) as error:
             self._degrade(error)
             return False
-        self._unsent_end = False
+        # What changed during the question is for the next one.
+        if end:
+            self._unsent_end = False
         if self._unsent_pause == pause:
             self._unsent_pause = 0.0
         self._unreported -= unreported

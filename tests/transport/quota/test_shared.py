@@ -187,6 +187,29 @@ async def test_the_remaining_daily_calls_are_shared(
     assert other.remaining_today == 6
 
 
+async def test_the_end_of_the_day_reaches_the_others_although_redis_was_being_asked(
+    redis_server: RedisServer,
+    share: Callable[..., SharedBudget],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one, other = share(redis_server, None), share(redis_server, None)
+    ask = one._shared.ask
+
+    async def ask_while_the_day_ends(*args: Any, **options: Any) -> Any:
+        reply = await ask(*args, **options)
+        one.end_day()
+        return reply
+
+    monkeypatch.setattr(one._shared, "ask", ask_while_the_day_ends)
+    with pytest.raises(DailyQuotaExceeded):
+        await one.acquire(Lane.BULK)
+    monkeypatch.undo()
+    with pytest.raises(DailyQuotaExceeded):
+        await one.acquire(Lane.BULK)
+    with pytest.raises(DailyQuotaExceeded):
+        await other.acquire(Lane.BULK)
+
+
 async def test_the_end_of_the_daily_quota_in_one_process_ends_it_for_all(
     redis_server: RedisServer, share: Callable[..., SharedBudget]
 ) -> None:
