@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypedDict
 from ccv2_async.errors import DecodeError
 from ccv2_async.models.account import AccountInfo, VerifiedEmailAddress, VerifiedEmailStatus
 from ccv2_async.models.validation import checked_model, checked_text, one_of
-from ccv2_async.resources.base import Resource, result_of
+from ccv2_async.resources.base import Kind, Resource, result_of
 from ccv2_async.transport.calls.retry import Effect
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ class AccountChanges(TypedDict, total=False):
     organization_addresses: Iterable[AccountAddress]
 
 
+INFO = Kind(AccountInfo, AccountInfo, "/account/info", "account information")
+
+
 class Account(Resource):
     """`client.account`: who the account belongs to, and its confirmed addresses."""
 
@@ -57,8 +60,7 @@ class Account(Resource):
 
         Source: "Account summary information", PUT, of the service's documentation.
         """
-        what = "account information"
-        return await self._update(AccountInfo, "/account/info", changes, AccountInfo, what=what)
+        return await self._update(INFO, changes)
 
     async def replace_info(self, info: AccountInfo) -> AccountInfo:
         """Replace the account information, and return what the service stored.

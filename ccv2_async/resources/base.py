@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 import attrs
 
 from ccv2_async.errors import DecodeError
 from ccv2_async.models.convert import encode_body
-from ccv2_async.models.validation import check, checked_changes, checked_id, checked_limit, query_of
+from ccv2_async.models.validation import (
+    check,
+    checked_changes,
+    checked_id,
+    checked_limit,
+    checked_model,
+    query_of,
+)
 from ccv2_async.resources.listing import Listing, checked_on_bad_row, good_rows
 from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import Call, parsed
@@ -27,6 +34,48 @@ P = ParamSpec("P")
 S = TypeVar("S")
 T = TypeVar("T")
 M = TypeVar("M")
+
+
+@attrs.frozen
+class Kind(Generic[T]):
+    """A kind of thing in the account, such as a campaign or a fee of an event.
+
+    Attributes:
+        model: The model that the service answers with.
+        written: The model of a new one.
+        path: The path of the collection.
+        name: Its name, for messages.
+        argument: The name of the argument that takes one.
+        owner: The name of what it belongs to, for messages; "" for the account.
+        sendable: Returns the model as the service accepts it; None sends it as it is.
+    """
+
+    model: type[T]
+    written: type[Any]
+    path: str
+    name: str
+    argument: str = ""
+    owner: str = ""
+    sendable: Callable[[Any], Any] | None = None
+
+    def place(self, *ids: str) -> tuple[str, str]:
+        """Return the path of one thing, and its name for messages.
+
+        Args:
+            ids: The ids of what it belongs to, and last its own.
+        """
+        path = path_to(self.path + "/{}", *ids)  # it validates the ids
+        owned = f" of {self.owner} {ids[-2]}" if self.owner else ""
+        return path, f"{self.name} {ids[-1]}{owned}"
+
+    def checked(self, value: object, model: type[Any]) -> Any:
+        """Return the value of the argument as the service accepts it.
+
+        Raises:
+            InvalidField: It is not an instance of the model. Nothing was sent.
+        """
+        checked = checked_model(value, model, self.argument)
+        return self.sendable(checked) if self.sendable else checked
 
 
 class Resource:
@@ -132,16 +181,19 @@ class Resource:
         )
         return await result_of(answer, model)
 
+    # `ids` name what a thing belongs to, and last the thing itself.
+
+    async def _one(self, kind: Kind[T], *ids: str, query: Mapping[str, object] | None = None) -> T:
+        """Return one thing."""
+        path, what = kind.place(*ids)
+        return await self._get(kind.model, path, what=what, query=query)
+
     async def _update(
         self,
-        model: type[T],
-        path: str,
+        kind: Kind[T],
         changes: Mapping[str, Any],
-        writable: type[Any],
-        *,
-        what: str,
+        *ids: str,
         query: Mapping[str, object] | None = None,
-        adapt: Callable[[T], T] | None = None,
     ) -> T:
         """Read something, change a few of its fields, and replace it by PUT.
 
@@ -151,19 +203,31 @@ class Resource:
         Raises:
             InvalidField: See `checked_changes`. Nothing was sent.
         """
-        checked = checked_changes(changes, writable)
-        before: Any = await self._get(model, path, what=what)
-        after: T = attrs.evolve(before, **checked)
-        answer = await self._write(
-            "PUT",
+        path, what = kind.place(*ids) if ids else (kind.path, kind.name)
+        checked = checked_changes(changes, kind.written)
+        before: Any = await self._get(kind.model, path, what=what)
+        after = attrs.evolve(before, **checked)
+        return await self._replace(
+            kind.model,
             path,
-            adapt(after) if adapt else after,
-            effect=Effect.IDEMPOTENT,
+            kind.sendable(after) if kind.sendable else after,
             what=f"update of {what}",
             query=query,
             checked=True,
         )
-        return await result_of(answer, model)
+
+    async def _replace_one(
+        self, kind: Kind[T], whole: Any, *ids: str, query: Mapping[str, object] | None = None
+    ) -> T:
+        """Replace one thing by PUT, and return what the service stored."""
+        body = kind.checked(whole, kind.model)
+        path, what = kind.place(*ids, whole.id)
+        return await self._replace(kind.model, path, body, what=f"update of {what}", query=query)
+
+    async def _delete_one(self, kind: Kind[Any], *ids: str) -> None:
+        """Delete one thing."""
+        path, what = kind.place(*ids)
+        await self._delete(path, what=f"deletion of {what}")
 
     async def _delete(self, path: str, *, what: str) -> None:
         """Delete something. The answer is empty."""

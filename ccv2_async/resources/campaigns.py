@@ -15,7 +15,7 @@ from ccv2_async.models.campaigns import (
     TestSendFormat,
 )
 from ccv2_async.models.validation import Rule, check, checked_model, checked_texts, one_of
-from ccv2_async.resources.base import Resource, path_to
+from ccv2_async.resources.base import Kind, Resource, path_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,6 +58,16 @@ class CampaignChanges(TypedDict, total=False):
     message_footer: MessageFooter | None
     sent_to_contact_lists: Iterable[SentToContactList | str]
     is_visible_in_ui: bool | None
+
+
+CAMPAIGNS = Kind(Campaign, CampaignWrite, "/emailmarketing/campaigns", "campaign", "campaign")
+SCHEDULES = Kind(
+    Schedule,
+    ScheduleWrite,
+    "/emailmarketing/campaigns/{}/schedules",
+    "schedule",
+    owner="campaign",
+)
 
 
 class Campaigns(Resource):
@@ -105,12 +115,7 @@ class Campaigns(Resource):
 
         Source: "E-mail campaign resource", GET, of the service's documentation.
         """
-        return await self._get(
-            Campaign,
-            path_to("/emailmarketing/campaigns/{}", campaign_id),
-            what=f"campaign {campaign_id}",
-            query={"updateSummary": update_summary},
-        )
+        return await self._one(CAMPAIGNS, campaign_id, query={"updateSummary": update_summary})
 
     async def create(self, campaign: CampaignWrite) -> Campaign:
         """Create a campaign as a DRAFT; `create_schedule` sends it.
@@ -146,9 +151,7 @@ class Campaigns(Resource):
 
         Source: "E-mail campaign resource", PUT, of the service's documentation.
         """
-        path = path_to("/emailmarketing/campaigns/{}", campaign_id)
-        what = f"campaign {campaign_id}"
-        return await self._update(Campaign, path, changes, CampaignWrite, what=what)
+        return await self._update(CAMPAIGNS, changes, campaign_id)
 
     async def replace(self, campaign: Campaign) -> Campaign:
         """Replace a campaign, and return what the service stored.
@@ -158,13 +161,7 @@ class Campaigns(Resource):
 
         Source: "E-mail campaign resource", PUT, of the service's documentation.
         """
-        checked_model(campaign, Campaign, "campaign")
-        return await self._replace(
-            Campaign,
-            path_to("/emailmarketing/campaigns/{}", campaign.id),
-            campaign,
-            what=f"update of campaign {campaign.id}",
-        )
+        return await self._replace_one(CAMPAIGNS, campaign)
 
     async def delete(self, campaign_id: str) -> None:
         """Delete a campaign. Only the website can restore it. A SCHEDULED one cannot be deleted.
@@ -174,10 +171,7 @@ class Campaigns(Resource):
 
         Source: "E-mail campaign resource", DELETE, of the service's documentation.
         """
-        await self._delete(
-            path_to("/emailmarketing/campaigns/{}", campaign_id),
-            what=f"deletion of campaign {campaign_id}",
-        )
+        await self._delete_one(CAMPAIGNS, campaign_id)
 
     async def preview(self, campaign_id: str) -> CampaignPreview:
         """Return a campaign as its readers will see it. XHTML campaigns have no preview.
@@ -237,7 +231,7 @@ class Campaigns(Resource):
         """
         return await self._get_rows(
             Schedule,
-            path_to("/emailmarketing/campaigns/{}/schedules", campaign_id),
+            path_to(SCHEDULES.path, campaign_id),
             what=f"schedules of campaign {campaign_id}",
             on_bad_row=on_bad_row,
         )
@@ -250,11 +244,7 @@ class Campaigns(Resource):
 
         Source: "Campaign schedule resource", GET, of the service's documentation.
         """
-        return await self._get(
-            Schedule,
-            path_to("/emailmarketing/campaigns/{}/schedules/{}", campaign_id, schedule_id),
-            what=f"schedule {schedule_id} of campaign {campaign_id}",
-        )
+        return await self._one(SCHEDULES, campaign_id, schedule_id)
 
     async def create_schedule(self, campaign_id: str, scheduled_date: datetime | None) -> Schedule:
         """Schedule a campaign, and return the schedule.
@@ -274,7 +264,7 @@ class Campaigns(Resource):
         """
         return await self._create(
             Schedule,
-            path_to("/emailmarketing/campaigns/{}/schedules", campaign_id),
+            path_to(SCHEDULES.path, campaign_id),
             ScheduleWrite(scheduled_date),
             what=f"scheduling of campaign {campaign_id}",
         )
@@ -296,12 +286,9 @@ class Campaigns(Resource):
         """
         # Without a date the service would send the campaign at once.
         check({"scheduled_date": scheduled_date}, {"scheduled_date": Rule(required=True)})
-        return await self._replace(
-            Schedule,
-            path_to("/emailmarketing/campaigns/{}/schedules/{}", campaign_id, schedule_id),
-            ScheduleWrite(scheduled_date),
-            what=f"update of schedule {schedule_id} of campaign {campaign_id}",
-        )
+        path, what = SCHEDULES.place(campaign_id, schedule_id)
+        new = ScheduleWrite(scheduled_date)
+        return await self._replace(Schedule, path, new, what=f"update of {what}")
 
     async def delete_schedule(self, campaign_id: str, schedule_id: str) -> None:
         """Delete a schedule. The campaign is not sent.
@@ -311,7 +298,4 @@ class Campaigns(Resource):
 
         Source: "Campaign schedule resource", DELETE, of the service's documentation.
         """
-        await self._delete(
-            path_to("/emailmarketing/campaigns/{}/schedules/{}", campaign_id, schedule_id),
-            what=f"deletion of schedule {schedule_id} of campaign {campaign_id}",
-        )
+        await self._delete_one(SCHEDULES, campaign_id, schedule_id)

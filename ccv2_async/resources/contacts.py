@@ -25,7 +25,7 @@ from ccv2_async.models.validation import (
     checked_text,
     one_of,
 )
-from ccv2_async.resources.base import Resource, path_to
+from ccv2_async.resources.base import Kind, Resource, path_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,6 +71,9 @@ class ContactChanges(ContactDetails, total=False):
 
     email_addresses: Iterable[EmailAddress]
     lists: Iterable[ContactListRef | str]
+
+
+CONTACTS = Kind(Contact, ContactWrite, "/contacts", "contact", "contact")
 
 
 class Contacts(Resource):
@@ -121,9 +124,7 @@ class Contacts(Resource):
 
         Source: "Contacts resource", GET, of the service's documentation.
         """
-        return await self._get(
-            Contact, path_to("/contacts/{}", contact_id), what=f"contact {contact_id}"
-        )
+        return await self._one(CONTACTS, contact_id)
 
     async def create(
         self, contact: ContactWrite, *, action_by: ActionBy | str | None = None
@@ -172,14 +173,8 @@ class Contacts(Resource):
         Source: "Contacts resource", PUT, of the service's documentation.
         """
         _check_addresses(checked_changes(changes, ContactWrite).get("addresses") or ())
-        return await self._update(
-            Contact,
-            path_to("/contacts/{}", contact_id),
-            changes,
-            ContactWrite,
-            what=f"contact {contact_id}",
-            query={"action_by": one_of("action_by", action_by, ActionBy)},
-        )
+        query = {"action_by": one_of("action_by", action_by, ActionBy)}
+        return await self._update(CONTACTS, changes, contact_id, query=query)
 
     async def upsert(
         self,
@@ -312,13 +307,8 @@ class Contacts(Resource):
         Source: "Contacts resource", PUT, of the service's documentation.
         """
         _check_addresses(checked_model(contact, Contact, "contact").addresses or ())
-        return await self._replace(
-            Contact,
-            path_to("/contacts/{}", contact.id),
-            contact,
-            what=f"update of contact {contact.id}",
-            query={"action_by": one_of("action_by", action_by, ActionBy)},
-        )
+        query = {"action_by": one_of("action_by", action_by, ActionBy)}
+        return await self._replace_one(CONTACTS, contact, query=query)
 
     async def opt_out(self, contact_id: str) -> None:
         """Unsubscribe a contact: its status becomes OPTOUT. The service never deletes one.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 import attrs
 
@@ -20,11 +20,11 @@ from ccv2_async.models.event_sales import (
 from ccv2_async.models.events import Event, EventStatus, EventStatusPatch, EventSummary, EventWrite
 from ccv2_async.models.registrants import Registrant, RegistrantDetail
 from ccv2_async.models.validation import checked_model, one_of
-from ccv2_async.resources.base import Resource, path_to, result_of
+from ccv2_async.resources.base import Kind, Resource, path_to, result_of
 from ccv2_async.transport.calls.retry import Effect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable
     from datetime import datetime
     from typing import Unpack
 
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 EVENT = "/eventspot/events/{}"
+MOST_ROWS = 50
+PATCHABLE = (EventStatus.ACTIVE, EventStatus.CANCELLED)
 
 
 def _sendable(fee: F) -> F:
@@ -60,50 +62,19 @@ def _scope(scope: S) -> S | FeeScope:
     return FeeScope.REGISTRANTS if spelled == FeeScope.REGISTRANT else scope
 
 
-@attrs.frozen
-class Part(Generic[T]):
-    """A kind of thing that belongs to an event or to one of its items.
-
-    Attributes:
-        model: The model that the service answers with.
-        written: The model of a new one.
-        path: The path of the collection.
-        owner: What it belongs to, for messages.
-        name: Its name, for messages.
-        argument: The name of the argument that takes one.
-        sendable: Returns the model as the service takes it; None sends it as it is.
-    """
-
-    model: type[T]
-    written: type[Any]
-    path: str
-    owner: str
-    name: str
-    argument: str
-    sendable: Callable[[Any], Any] | None = None
-
-    def checked(self, value: object, model: type[Any]) -> Any:
-        """Return the value of the argument as the service takes it.
-
-        Raises:
-            InvalidField: It is not an instance of the model. Nothing was sent.
-        """
-        checked = checked_model(value, model, self.argument)
-        return self.sendable(checked) if self.sendable else checked
-
-
-FEE = Part(Fee, FeeWrite, EVENT + "/fees", "event", "fee", "fee", _sendable)
-ITEM = Part(Item, ItemWrite, EVENT + "/items", "event", "item", "item")
-ATTRIBUTE = Part(
+EVENTS = Kind(Event, EventWrite, "/eventspot/events", "event", "event")
+FEES = Kind(Fee, FeeWrite, EVENT + "/fees", "fee", "fee", "event", _sendable)
+ITEMS = Kind(Item, ItemWrite, EVENT + "/items", "item", "item", "event")
+ATTRIBUTES = Kind(
     ItemAttribute,
     ItemAttributeWrite,
     EVENT + "/items/{}/attributes",
+    "attribute",
+    "attribute",
     "item",
-    "attribute",
-    "attribute",
 )
-PROMOCODE = Part(
-    Promocode, PromocodeWrite, EVENT + "/promocodes", "event", "promotion code", "promocode"
+PROMOCODES = Kind(
+    Promocode, PromocodeWrite, EVENT + "/promocodes", "promotion code", "promocode", "event"
 )
 
 
@@ -118,7 +89,7 @@ class EventSales(Resource):
 
         Source: "Event fee collection", GET, of the service's documentation.
         """
-        return await self._parts(FEE, event_id, on_bad_row=on_bad_row)
+        return await self._all(FEES, event_id, on_bad_row=on_bad_row)
 
     async def get_fee(self, event_id: str, fee_id: str) -> Fee:
         """Return one fee of an event.
@@ -128,7 +99,7 @@ class EventSales(Resource):
 
         Source: "Event fee resource", GET, of the service's documentation.
         """
-        return await self._part(FEE, event_id, fee_id)
+        return await self._one(FEES, event_id, fee_id)
 
     async def create_fee(self, event_id: str, fee: FeeWrite) -> Fee:
         """Create a fee of an event.
@@ -140,7 +111,7 @@ class EventSales(Resource):
 
         Source: "Event fee collection", POST, of the service's documentation.
         """
-        return await self._create_part(FEE, fee, event_id)
+        return await self._create_one(FEES, fee, event_id)
 
     async def update_fee(self, event_id: str, fee_id: str, **changes: Unpack[FeeChanges]) -> Fee:
         """Change fields of a fee of an event, and return the result.
@@ -153,7 +124,7 @@ class EventSales(Resource):
         """
         if "fee_scope" in changes:
             changes["fee_scope"] = _scope(changes["fee_scope"])
-        return await self._update_part(FEE, changes, event_id, fee_id)
+        return await self._update(FEES, changes, event_id, fee_id)
 
     async def replace_fee(self, event_id: str, fee: Fee) -> Fee:
         """Replace a fee of an event, and return what the service stored.
@@ -162,7 +133,7 @@ class EventSales(Resource):
 
         Source: "Event fee resource", PUT, of the service's documentation.
         """
-        return await self._replace_part(FEE, fee, event_id)
+        return await self._replace_one(FEES, fee, event_id)
 
     async def delete_fee(self, event_id: str, fee_id: str) -> None:
         """Delete a fee of an event. An event keeps at least one, so the last cannot be deleted.
@@ -172,7 +143,7 @@ class EventSales(Resource):
 
         Source: "Event fee resource", DELETE, of the service's documentation.
         """
-        await self._delete_part(FEE, event_id, fee_id)
+        await self._delete_one(FEES, event_id, fee_id)
 
     async def items(self, event_id: str, *, on_bad_row: OnBadRow = "raise") -> list[Item]:
         """Return the items of an event. They come in one answer, without pages.
@@ -182,7 +153,7 @@ class EventSales(Resource):
 
         Source: "Event item collection", GET, of the service's documentation.
         """
-        return await self._parts(ITEM, event_id, on_bad_row=on_bad_row)
+        return await self._all(ITEMS, event_id, on_bad_row=on_bad_row)
 
     async def get_item(self, event_id: str, item_id: str) -> Item:
         """Return one item of an event.
@@ -192,7 +163,7 @@ class EventSales(Resource):
 
         Source: "Event item resource", GET, of the service's documentation.
         """
-        return await self._part(ITEM, event_id, item_id)
+        return await self._one(ITEMS, event_id, item_id)
 
     async def create_item(self, event_id: str, item: ItemWrite) -> Item:
         """Create an item of an event.
@@ -204,7 +175,7 @@ class EventSales(Resource):
 
         Source: "Event item collection", POST, of the service's documentation.
         """
-        return await self._create_part(ITEM, item, event_id)
+        return await self._create_one(ITEMS, item, event_id)
 
     async def update_item(
         self, event_id: str, item_id: str, **changes: Unpack[ItemChanges]
@@ -217,7 +188,7 @@ class EventSales(Resource):
 
         Source: "Event item resource", PUT, of the service's documentation.
         """
-        return await self._update_part(ITEM, changes, event_id, item_id)
+        return await self._update(ITEMS, changes, event_id, item_id)
 
     async def replace_item(self, event_id: str, item: Item) -> Item:
         """Replace an item of an event, and return what the service stored.
@@ -227,7 +198,7 @@ class EventSales(Resource):
 
         Source: "Event item resource", PUT, of the service's documentation.
         """
-        return await self._replace_part(ITEM, item, event_id)
+        return await self._replace_one(ITEMS, item, event_id)
 
     async def delete_item(self, event_id: str, item_id: str) -> None:
         """Delete an item of an event.
@@ -237,7 +208,7 @@ class EventSales(Resource):
 
         Source: "Event item resource", DELETE, of the service's documentation.
         """
-        await self._delete_part(ITEM, event_id, item_id)
+        await self._delete_one(ITEMS, event_id, item_id)
 
     async def item_attributes(
         self, event_id: str, item_id: str, *, on_bad_row: OnBadRow = "raise"
@@ -249,7 +220,7 @@ class EventSales(Resource):
 
         Source: "Item attribute collection", GET, of the service's documentation.
         """
-        return await self._parts(ATTRIBUTE, event_id, item_id, on_bad_row=on_bad_row)
+        return await self._all(ATTRIBUTES, event_id, item_id, on_bad_row=on_bad_row)
 
     async def get_item_attribute(
         self, event_id: str, item_id: str, attribute_id: str
@@ -261,7 +232,7 @@ class EventSales(Resource):
 
         Source: "Item attribute resource", GET, of the service's documentation.
         """
-        return await self._part(ATTRIBUTE, event_id, item_id, attribute_id)
+        return await self._one(ATTRIBUTES, event_id, item_id, attribute_id)
 
     async def create_item_attribute(
         self, event_id: str, item_id: str, attribute: ItemAttributeWrite
@@ -275,7 +246,7 @@ class EventSales(Resource):
 
         Source: "Item attribute collection", POST, of the service's documentation.
         """
-        return await self._create_part(ATTRIBUTE, attribute, event_id, item_id)
+        return await self._create_one(ATTRIBUTES, attribute, event_id, item_id)
 
     async def update_item_attribute(
         self,
@@ -292,7 +263,7 @@ class EventSales(Resource):
 
         Source: "Item attribute resource", PUT, of the service's documentation.
         """
-        return await self._update_part(ATTRIBUTE, changes, event_id, item_id, attribute_id)
+        return await self._update(ATTRIBUTES, changes, event_id, item_id, attribute_id)
 
     async def replace_item_attribute(
         self, event_id: str, item_id: str, attribute: ItemAttribute
@@ -304,7 +275,7 @@ class EventSales(Resource):
 
         Source: "Item attribute resource", PUT, of the service's documentation.
         """
-        return await self._replace_part(ATTRIBUTE, attribute, event_id, item_id)
+        return await self._replace_one(ATTRIBUTES, attribute, event_id, item_id)
 
     async def delete_item_attribute(self, event_id: str, item_id: str, attribute_id: str) -> None:
         """Delete an attribute of an item.
@@ -314,7 +285,7 @@ class EventSales(Resource):
 
         Source: "Item attribute resource", DELETE, of the service's documentation.
         """
-        await self._delete_part(ATTRIBUTE, event_id, item_id, attribute_id)
+        await self._delete_one(ATTRIBUTES, event_id, item_id, attribute_id)
 
     async def promocodes(self, event_id: str, *, on_bad_row: OnBadRow = "raise") -> list[Promocode]:
         """Return the promotion codes of an event. They come in one answer, without pages.
@@ -324,7 +295,7 @@ class EventSales(Resource):
 
         Source: "Promotion code collection", GET, of the service's documentation.
         """
-        return await self._parts(PROMOCODE, event_id, on_bad_row=on_bad_row)
+        return await self._all(PROMOCODES, event_id, on_bad_row=on_bad_row)
 
     async def get_promocode(self, event_id: str, promocode_id: str) -> Promocode:
         """Return one promotion code of an event.
@@ -334,7 +305,7 @@ class EventSales(Resource):
 
         Source: "Promotion code resource", GET, of the service's documentation.
         """
-        return await self._part(PROMOCODE, event_id, promocode_id)
+        return await self._one(PROMOCODES, event_id, promocode_id)
 
     async def create_promocode(self, event_id: str, promocode: PromocodeWrite) -> Promocode:
         """Create a promotion code of an event.
@@ -348,7 +319,7 @@ class EventSales(Resource):
 
         Source: "Promotion code collection", POST, of the service's documentation.
         """
-        return await self._create_part(PROMOCODE, promocode, event_id)
+        return await self._create_one(PROMOCODES, promocode, event_id)
 
     async def update_promocode(
         self, event_id: str, promocode_id: str, **changes: Unpack[PromocodeChanges]
@@ -361,7 +332,7 @@ class EventSales(Resource):
 
         Source: "Promotion code resource", PUT, of the service's documentation.
         """
-        return await self._update_part(PROMOCODE, changes, event_id, promocode_id)
+        return await self._update(PROMOCODES, changes, event_id, promocode_id)
 
     async def replace_promocode(self, event_id: str, promocode: Promocode) -> Promocode:
         """Replace a promotion code of an event, and return what the service stored.
@@ -370,7 +341,7 @@ class EventSales(Resource):
 
         Source: "Promotion code resource", PUT, of the service's documentation.
         """
-        return await self._replace_part(PROMOCODE, promocode, event_id)
+        return await self._replace_one(PROMOCODES, promocode, event_id)
 
     async def delete_promocode(self, event_id: str, promocode_id: str) -> None:
         """Delete a promotion code of an event.
@@ -380,49 +351,19 @@ class EventSales(Resource):
 
         Source: "Promotion code resource", DELETE, of the service's documentation.
         """
-        await self._delete_part(PROMOCODE, event_id, promocode_id)
+        await self._delete_one(PROMOCODES, event_id, promocode_id)
 
-    # `ids` name the event, the item if there is one, and last the part if it exists.
+    async def _all(self, kind: Kind[T], *ids: str, on_bad_row: OnBadRow) -> list[T]:
+        path = path_to(kind.path, *ids)
+        what = f"{kind.name}s of {kind.owner} {ids[-1]}"
+        return await self._get_rows(kind.model, path, what=what, on_bad_row=on_bad_row)
 
-    async def _parts(self, part: Part[T], *ids: str, on_bad_row: OnBadRow) -> list[T]:
-        path = path_to(part.path, *ids)
-        what = f"{part.name}s of {part.owner} {ids[-1]}"
-        return await self._get_rows(part.model, path, what=what, on_bad_row=on_bad_row)
-
-    async def _part(self, part: Part[T], *ids: str) -> T:
-        path, what = _place(part, *ids)
-        return await self._get(part.model, path, what=what)
-
-    async def _create_part(self, part: Part[T], new: object, *ids: str) -> T:
-        body = part.checked(new, part.written)
-        path = path_to(part.path, *ids)
-        article = "an" if part.name[0] in "ai" else "a"
-        what = f"creation of {article} {part.name} of {part.owner} {ids[-1]}"
-        return await self._create(part.model, path, body, what=what)
-
-    async def _update_part(self, part: Part[T], changes: Mapping[str, Any], *ids: str) -> T:
-        path, what = _place(part, *ids)
-        return await self._update(
-            part.model, path, changes, part.written, what=what, adapt=part.sendable
-        )
-
-    async def _replace_part(self, part: Part[T], whole: Any, *ids: str) -> T:
-        body = part.checked(whole, part.model)
-        path, what = _place(part, *ids, whole.id)
-        return await self._replace(part.model, path, body, what=f"update of {what}")
-
-    async def _delete_part(self, part: Part[Any], *ids: str) -> None:
-        path, what = _place(part, *ids)
-        await self._delete(path, what=f"deletion of {what}")
-
-
-def _place(part: Part[Any], *ids: str) -> tuple[str, str]:
-    """Return the path of one part, and its name for messages."""
-    return path_to(part.path + "/{}", *ids), f"{part.name} {ids[-1]} of {part.owner} {ids[-2]}"
-
-
-MOST_ROWS = 50
-PATCHABLE = (EventStatus.ACTIVE, EventStatus.CANCELLED)
+    async def _create_one(self, kind: Kind[T], new: object, *ids: str) -> T:
+        body = kind.checked(new, kind.written)
+        path = path_to(kind.path, *ids)
+        article = "an" if kind.name[0] in "ai" else "a"
+        what = f"creation of {article} {kind.name} of {kind.owner} {ids[-1]}"
+        return await self._create(kind.model, path, body, what=what)
 
 
 class EventChanges(TypedDict, total=False):
@@ -539,7 +480,7 @@ class Events(EventSales):
 
         Source: "Individual events", GET, of the service's documentation.
         """
-        return await self._get(Event, path_to(EVENT, event_id), what=f"event {event_id}")
+        return await self._one(EVENTS, event_id)
 
     async def create(self, event: EventWrite) -> Event:
         """Create an event as a DRAFT; `publish` opens it.
@@ -568,8 +509,7 @@ class Events(EventSales):
 
         Source: "Individual events", PUT, of the service's documentation.
         """
-        path = path_to(EVENT, event_id)
-        return await self._update(Event, path, changes, EventWrite, what=f"event {event_id}")
+        return await self._update(EVENTS, changes, event_id)
 
     async def replace(self, event: Event) -> Event:
         """Replace an event, and return what the service stored.
@@ -578,10 +518,7 @@ class Events(EventSales):
 
         Source: "Individual events", PUT, of the service's documentation.
         """
-        checked_model(event, Event, "event")
-        return await self._replace(
-            Event, path_to(EVENT, event.id), event, what=f"update of event {event.id}"
-        )
+        return await self._replace_one(EVENTS, event)
 
     async def set_status(self, event_id: str, status: EventStatus | str) -> Event:
         """Change the status of an event; `publish` and `cancel` do this by name.

@@ -31,7 +31,7 @@ from ccv2_async.models.validation import (
     one_of,
 )
 from ccv2_async.polling.poller import UploadPoller
-from ccv2_async.resources.base import Resource, path_to, result_of, result_rows, waits_for
+from ccv2_async.resources.base import Kind, Resource, path_to, result_of, result_rows, waits_for
 from ccv2_async.resources.listing import checked_on_bad_row, good_rows
 from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import MAX_STATUS_ANSWER, UPLOAD_DEADLINE, Call
@@ -57,6 +57,10 @@ if TYPE_CHECKING:
 MOST_ROWS = 1000
 
 _TOP = "0"
+
+
+FILES = Kind(LibraryFile, LibraryFileUpdate, "/library/files", "library file", "file")
+FOLDERS = Kind(LibraryFolder, LibraryFolderWrite, "/library/folders", "library folder", "folder")
 
 
 class Library(Resource):
@@ -241,9 +245,7 @@ class Library(Resource):
 
         Source: "File resource" page of the service's documentation.
         """
-        return await self._get(
-            LibraryFile, path_to("/library/files/{}", file_id), what=f"library file {file_id}"
-        )
+        return await self._one(FILES, file_id)
 
     @overload
     async def update_file(
@@ -407,8 +409,7 @@ class Library(Resource):
 
         Source: "Folder resource" page of the service's documentation.
         """
-        path = path_to("/library/folders/{}", folder_id)
-        return await self._get(LibraryFolder, path, what=f"library folder {folder_id}")
+        return await self._one(FOLDERS, folder_id)
 
     async def create_folder(self, name: str, *, parent_id: str | None = None) -> LibraryFolder:
         """Create a folder, and return it.
@@ -459,24 +460,14 @@ class Library(Resource):
 
         Source: "Folder resource", PUT, of the service's documentation.
         """
-        checked_model(folder, LibraryFolder, "folder")
-        return await self._replace(
-            LibraryFolder,
-            path_to("/library/folders/{}", folder.id),
-            folder,
-            what=f"update of library folder {folder.id}",
-            query={"include_payload": _flag(True)},
-        )
+        return await self._replace_one(FOLDERS, folder, query={"include_payload": _flag(True)})
 
     async def delete_folder(self, folder_id: str) -> None:
         """Delete a folder.
 
         Source: "Folder resource", DELETE, of the service's documentation.
         """
-        await self._delete(
-            path_to("/library/folders/{}", folder_id),
-            what=f"deletion of library folder {folder_id}",
-        )
+        await self._delete_one(FOLDERS, folder_id)
 
     def trash(
         self,

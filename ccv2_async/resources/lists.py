@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, TypedDict
 
 from ccv2_async.models.contacts import Contact
 from ccv2_async.models.lists import ContactList, ContactListStatus, ContactListWrite
-from ccv2_async.models.validation import checked_model, checked_text
-from ccv2_async.resources.base import Resource, path_to
+from ccv2_async.models.validation import checked_text
+from ccv2_async.resources.base import Kind, Resource, path_to
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,6 +21,9 @@ class ListChanges(TypedDict, total=False):
 
     name: str
     status: ContactListStatus | str
+
+
+LISTS = Kind(ContactList, ContactListWrite, "/lists", "contact list", "contact_list")
 
 
 class Lists(Resource):
@@ -55,9 +58,7 @@ class Lists(Resource):
 
         Source: "Contact list resource", GET, of the service's documentation.
         """
-        return await self._get(
-            ContactList, path_to("/lists/{}", list_id), what=f"contact list {list_id}"
-        )
+        return await self._one(LISTS, list_id)
 
     async def create(
         self, name: str, *, status: ContactListStatus | str = ContactListStatus.ACTIVE
@@ -90,8 +91,7 @@ class Lists(Resource):
 
         Source: "Contact list resource", PUT, of the service's documentation.
         """
-        path, what = path_to("/lists/{}", list_id), f"contact list {list_id}"
-        return await self._update(ContactList, path, changes, ContactListWrite, what=what)
+        return await self._update(LISTS, changes, list_id)
 
     async def replace(self, contact_list: ContactList) -> ContactList:
         """Replace a contact list, and return what the service stored.
@@ -100,13 +100,7 @@ class Lists(Resource):
 
         Source: "Contact list resource", PUT, of the service's documentation.
         """
-        checked_model(contact_list, ContactList, "contact_list")
-        return await self._replace(
-            ContactList,
-            path_to("/lists/{}", contact_list.id),
-            contact_list,
-            what=f"update of contact list {contact_list.id}",
-        )
+        return await self._replace_one(LISTS, contact_list)
 
     async def delete(self, list_id: str) -> None:
         """Delete a contact list.
@@ -116,10 +110,7 @@ class Lists(Resource):
 
         Source: "Contact list resource", DELETE, of the service's documentation.
         """
-        await self._delete(
-            path_to("/lists/{}", list_id),
-            what=f"deletion of contact list {list_id}",
-        )
+        await self._delete_one(LISTS, list_id)
 
     def contacts(
         self,
