@@ -177,6 +177,11 @@ class SentToContactList(Model):
     id: str = attrs.field(metadata=rule(required=True))
 
 
+_EMAIL_CONTENT = rule(required=True, max_length=930000)
+_EMAIL_CONTENT_FORMAT = rule(allowed=EmailContentFormat)
+_GREETING_NAME = rule(allowed=GreetingName)
+
+
 @attrs.frozen(weakref_slot=False)
 class Campaign(Model):
     """An email campaign. Writing one back replaces everything: what is None is erased.
@@ -247,14 +252,10 @@ class Campaign(Model):
     reply_to_email: str | None = attrs.field(
         default=None, metadata=rule(required=True, max_length=80)
     )
-    email_content: str | None = attrs.field(
-        default=None, metadata=rule(required=True, max_length=930_000)
-    )
-    text_content: str | None = attrs.field(
-        default=None, metadata=rule(required=True, max_length=930_000)
-    )
+    email_content: str | None = attrs.field(default=None, metadata=_EMAIL_CONTENT)
+    text_content: str | None = attrs.field(default=None, metadata=_EMAIL_CONTENT)
     email_content_format: EmailContentFormat | str | None = attrs.field(
-        default=None, metadata=rule(allowed=EmailContentFormat)
+        default=None, metadata=_EMAIL_CONTENT_FORMAT
     )
     style_sheet: str | None = None
     is_permission_reminder_enabled: bool | None = None
@@ -262,9 +263,7 @@ class Campaign(Model):
     is_view_as_webpage_enabled: bool | None = None
     view_as_web_page_text: str | None = None
     view_as_web_page_link_text: str | None = None
-    greeting_name: GreetingName | str | None = attrs.field(
-        default=None, metadata=rule(allowed=GreetingName)
-    )
+    greeting_name: GreetingName | str | None = attrs.field(default=None, metadata=_GREETING_NAME)
     greeting_salutations: str | None = None
     greeting_string: str | None = None
     message_footer: MessageFooter | None = None
@@ -326,10 +325,10 @@ class CampaignWrite(Model):
     from_name: str = attrs.field(metadata=rule(required=True, max_length=100))
     from_email: str = attrs.field(metadata=rule(required=True, max_length=80))
     reply_to_email: str = attrs.field(metadata=rule(required=True, max_length=80))
-    email_content: str = attrs.field(metadata=rule(required=True, max_length=930_000))
-    text_content: str = attrs.field(metadata=rule(required=True, max_length=930_000))
+    email_content: str = attrs.field(metadata=_EMAIL_CONTENT)
+    text_content: str = attrs.field(metadata=_EMAIL_CONTENT)
     email_content_format: EmailContentFormat | str | None = attrs.field(
-        default=None, metadata=rule(allowed=EmailContentFormat)
+        default=None, metadata=_EMAIL_CONTENT_FORMAT
     )
     style_sheet: str | None = None
     is_permission_reminder_enabled: bool | None = None
@@ -337,9 +336,7 @@ class CampaignWrite(Model):
     is_view_as_webpage_enabled: bool | None = None
     view_as_web_page_text: str | None = None
     view_as_web_page_link_text: str | None = None
-    greeting_name: GreetingName | str | None = attrs.field(
-        default=None, metadata=rule(allowed=GreetingName)
-    )
+    greeting_name: GreetingName | str | None = attrs.field(default=None, metadata=_GREETING_NAME)
     greeting_salutations: str | None = None
     greeting_string: str | None = None
     message_footer: MessageFooter | None = None

@@ -175,6 +175,10 @@ class Note(Model):
     modified_date: datetime | None = None
 
 
+_EMAIL_ADDRESSES = rule(required=True, min_length=1, max_length=1)
+_LISTS = rule(required=True, min_length=1)
+
+
 @attrs.frozen(weakref_slot=False)
 class Contact(Model):
     """A contact. Writing one back replaces everything: what is None is erased.
@@ -242,12 +246,8 @@ class Contact(Model):
     cell_phone: str | None = attrs.field(default=None, metadata=rule(max_length=50))
     fax: str | None = attrs.field(default=None, metadata=rule(max_length=50))
     addresses: tuple[Address, ...] = attrs.field(default=(), metadata=rule(max_length=2))
-    email_addresses: tuple[EmailAddress, ...] = attrs.field(
-        default=(), metadata=rule(required=True, min_length=1, max_length=1)
-    )
-    lists: tuple[ContactListRef, ...] = attrs.field(
-        default=(), metadata=rule(required=True, min_length=1)
-    )
+    email_addresses: tuple[EmailAddress, ...] = attrs.field(default=(), metadata=_EMAIL_ADDRESSES)
+    lists: tuple[ContactListRef, ...] = attrs.field(default=(), metadata=_LISTS)
     custom_fields: tuple[CustomField, ...] = attrs.field(default=(), metadata=rule(max_length=15))
     notes: tuple[Note, ...] = ()
     source: str | None = None
@@ -312,11 +312,9 @@ class ContactWrite(Model):
     __omit_empty__: ClassVar[bool] = True
 
     email_addresses: tuple[EmailAddress, ...] = attrs.field(
-        metadata=rule(required=True, min_length=1, max_length=1), converter=_emails
+        metadata=_EMAIL_ADDRESSES, converter=_emails
     )
-    lists: tuple[ContactListRef, ...] = attrs.field(
-        metadata=rule(required=True, min_length=1), converter=list_refs
-    )
+    lists: tuple[ContactListRef, ...] = attrs.field(metadata=_LISTS, converter=list_refs)
     prefix_name: str | None = None
     first_name: str | None = None
     last_name: str | None = None

@@ -132,6 +132,10 @@ class FeeWrite(Model):
     has_restricted_access: bool | None = None
 
 
+_NAME = rule(required=True, min_length=1, max_length=100)
+_COUNT = rule(required=True, least=0)
+
+
 @attrs.frozen(weakref_slot=False)
 class ItemAttribute(Model):
     """A variant of an item.
@@ -149,10 +153,8 @@ class ItemAttribute(Model):
     __read_only__: ClassVar[frozenset[str]] = frozenset({"id", "quantity_available"})
 
     id: str = attrs.field(metadata=rule(max_length=100))
-    name: str | None = attrs.field(
-        default=None, metadata=rule(required=True, min_length=1, max_length=100)
-    )
-    quantity_total: int | None = attrs.field(default=None, metadata=rule(required=True, least=0))
+    name: str | None = attrs.field(default=None, metadata=_NAME)
+    quantity_total: int | None = attrs.field(default=None, metadata=_COUNT)
     quantity_available: int | None = None
 
 
@@ -168,8 +170,8 @@ class ItemAttributeWrite(Model):
         extra: Further fields to send.
     """
 
-    name: str = attrs.field(metadata=rule(required=True, min_length=1, max_length=100))
-    quantity_total: int = attrs.field(metadata=rule(required=True, least=0))
+    name: str = attrs.field(metadata=_NAME)
+    quantity_total: int = attrs.field(metadata=_COUNT)
 
 
 @attrs.frozen(weakref_slot=False)
@@ -196,16 +198,10 @@ class Item(Model):
     )
 
     id: str = attrs.field(metadata=rule(max_length=100))
-    name: str | None = attrs.field(
-        default=None, metadata=rule(required=True, min_length=1, max_length=100)
-    )
-    price: float | None = attrs.field(default=None, metadata=rule(required=True, least=0))
-    default_quantity_total: int | None = attrs.field(
-        default=None, metadata=rule(required=True, least=0)
-    )
-    per_registrant_limit: int | None = attrs.field(
-        default=None, metadata=rule(required=True, least=0)
-    )
+    name: str | None = attrs.field(default=None, metadata=_NAME)
+    price: float | None = attrs.field(default=None, metadata=_COUNT)
+    default_quantity_total: int | None = attrs.field(default=None, metadata=_COUNT)
+    per_registrant_limit: int | None = attrs.field(default=None, metadata=_COUNT)
     show_quantity_available: bool | None = attrs.field(default=None, metadata=rule(required=True))
     description: str | None = attrs.field(default=None, metadata=rule(max_length=2048))
     default_quantity_available: int | None = None
@@ -228,12 +224,24 @@ class ItemWrite(Model):
         extra: Further fields to send.
     """
 
-    name: str = attrs.field(metadata=rule(required=True, min_length=1, max_length=100))
-    price: float = attrs.field(metadata=rule(required=True, least=0))
-    default_quantity_total: int = attrs.field(metadata=rule(required=True, least=0))
-    per_registrant_limit: int = attrs.field(metadata=rule(required=True, least=0))
+    name: str = attrs.field(metadata=_NAME)
+    price: float = attrs.field(metadata=_COUNT)
+    default_quantity_total: int = attrs.field(metadata=_COUNT)
+    per_registrant_limit: int = attrs.field(metadata=_COUNT)
     show_quantity_available: bool = attrs.field(metadata=rule(required=True))
     description: str | None = attrs.field(default=None, metadata=rule(max_length=2048))
+
+
+_CODE_NAME = rule(
+    required=True,
+    min_length=4,
+    max_length=12,
+    pattern="[A-Za-z0-9_]*",
+    pattern_means="letters, digits and _ are accepted",
+)
+_CODE_TYPE = rule(required=True, allowed=PromocodeType)
+_DISCOUNT_SCOPE = rule(allowed=DiscountScope)
+_DISCOUNT_TYPE = rule(allowed=DiscountType)
 
 
 @attrs.frozen(weakref_slot=False)
@@ -268,23 +276,11 @@ class Promocode(Model):
     id: str = attrs.field(metadata=rule(max_length=50))
     code_name: str | None = attrs.field(
         default=None,
-        metadata=rule(
-            required=True,
-            min_length=4,
-            max_length=12,
-            pattern="[A-Za-z0-9_]*",
-            pattern_means="letters, digits and _ are accepted",
-        ),
+        metadata=_CODE_NAME,
     )
-    code_type: PromocodeType | str | None = attrs.field(
-        default=None, metadata=rule(required=True, allowed=PromocodeType)
-    )
-    discount_scope: DiscountScope | str | None = attrs.field(
-        default=None, metadata=rule(allowed=DiscountScope)
-    )
-    discount_type: DiscountType | str | None = attrs.field(
-        default=None, metadata=rule(allowed=DiscountType)
-    )
+    code_type: PromocodeType | str | None = attrs.field(default=None, metadata=_CODE_TYPE)
+    discount_scope: DiscountScope | str | None = attrs.field(default=None, metadata=_DISCOUNT_SCOPE)
+    discount_type: DiscountType | str | None = attrs.field(default=None, metadata=_DISCOUNT_TYPE)
     discount_amount: float | None = attrs.field(default=None, metadata=rule(least=0.01))
     discount_percent: int | None = attrs.field(default=None, metadata=rule(least=1, most=100))
     fee_ids: tuple[str, ...] = ()
@@ -317,24 +313,10 @@ class PromocodeWrite(Model):
     __needs__: ClassVar[tuple[Need, ...]] = _PROMOCODE_NEEDS
     __omit_empty__: ClassVar[bool] = True
 
-    code_name: str = attrs.field(
-        metadata=rule(
-            required=True,
-            min_length=4,
-            max_length=12,
-            pattern="[A-Za-z0-9_]*",
-            pattern_means="letters, digits and _ are accepted",
-        )
-    )
-    code_type: PromocodeType | str = attrs.field(
-        metadata=rule(required=True, allowed=PromocodeType)
-    )
-    discount_scope: DiscountScope | str | None = attrs.field(
-        default=None, metadata=rule(allowed=DiscountScope)
-    )
-    discount_type: DiscountType | str | None = attrs.field(
-        default=None, metadata=rule(allowed=DiscountType)
-    )
+    code_name: str = attrs.field(metadata=_CODE_NAME)
+    code_type: PromocodeType | str = attrs.field(metadata=_CODE_TYPE)
+    discount_scope: DiscountScope | str | None = attrs.field(default=None, metadata=_DISCOUNT_SCOPE)
+    discount_type: DiscountType | str | None = attrs.field(default=None, metadata=_DISCOUNT_TYPE)
     discount_amount: float | None = attrs.field(default=None, metadata=rule(least=0.01))
     discount_percent: int | None = attrs.field(default=None, metadata=rule(least=1, most=100))
     fee_ids: tuple[str, ...] = attrs.field(default=(), converter=texts)

@@ -256,6 +256,10 @@ _NEEDS = (
 )
 
 
+_CURRENCY_TYPE = rule(allowed=CurrencyType)
+_PAYMENT_OPTIONS = rule(allowed=PaymentOption)
+
+
 @attrs.frozen(weakref_slot=False)
 class Event(Model):
     """An event. Writing one back replaces everything: what is None is erased.
@@ -339,11 +343,9 @@ class Event(Model):
     description: str | None = None
     location: str | None = None
     address: EventAddress | None = None
-    currency_type: CurrencyType | str | None = attrs.field(
-        default=None, metadata=rule(allowed=CurrencyType)
-    )
+    currency_type: CurrencyType | str | None = attrs.field(default=None, metadata=_CURRENCY_TYPE)
     payment_options: tuple[PaymentOption | str, ...] = attrs.field(
-        default=(), metadata=rule(allowed=PaymentOption)
+        default=(), metadata=_PAYMENT_OPTIONS
     )
     payable_to: str | None = None
     payment_address: EventAddress | None = None
@@ -438,11 +440,9 @@ class EventWrite(Model):
     description: str | None = None
     location: str | None = None
     address: EventAddress | None = None
-    currency_type: CurrencyType | str | None = attrs.field(
-        default=None, metadata=rule(allowed=CurrencyType)
-    )
+    currency_type: CurrencyType | str | None = attrs.field(default=None, metadata=_CURRENCY_TYPE)
     payment_options: tuple[PaymentOption | str, ...] = attrs.field(
-        default=(), metadata=rule(allowed=PaymentOption), converter=_payment_options
+        default=(), metadata=_PAYMENT_OPTIONS, converter=_payment_options
     )
     payable_to: str | None = None
     payment_address: EventAddress | None = None

@@ -250,6 +250,14 @@ class FileUploadStatus(Model):
         return file_outcome(self.status)
 
 
+_NAME = rule(
+    required=True,
+    max_length=40,
+    pattern="[\x00-\xff]*",
+    pattern_means="only characters of ISO 8859-1 are accepted",
+)
+
+
 @attrs.frozen(weakref_slot=False)
 class LibraryFolder(Model):
     """A folder of the library, with the folders inside it.
@@ -274,14 +282,7 @@ class LibraryFolder(Model):
     )
 
     id: str
-    name: str = attrs.field(
-        metadata=rule(
-            required=True,
-            max_length=40,
-            pattern="[\x00-\xff]*",
-            pattern_means="only characters of ISO 8859-1 are accepted",
-        )
-    )
+    name: str = attrs.field(metadata=_NAME)
     parent_id: str | None = None
     level: int | None = None
     children: tuple[LibraryFolder, ...] = ()
@@ -307,14 +308,7 @@ class LibraryFolderWrite(Model):
         extra: Further fields to send.
     """
 
-    name: str = attrs.field(
-        metadata=rule(
-            required=True,
-            max_length=40,
-            pattern="[\x00-\xff]*",
-            pattern_means="only characters of ISO 8859-1 are accepted",
-        )
-    )
+    name: str = attrs.field(metadata=_NAME)
     parent_id: str | None = None
 
 

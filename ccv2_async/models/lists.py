@@ -33,6 +33,9 @@ class ContactListStatus(StrEnum):
     REMOVED = "REMOVED"
 
 
+_STATUS = rule(required=True, allowed=ContactListStatus)
+
+
 @attrs.frozen(weakref_slot=False)
 class ContactList(Model):
     """A contact list.
@@ -58,9 +61,7 @@ class ContactList(Model):
     id: str
     list_id: str | None = None
     name: str | None = attrs.field(default=None, metadata=rule(required=True, max_length=255))
-    status: ContactListStatus | str | None = attrs.field(
-        default=None, metadata=rule(required=True, allowed=ContactListStatus)
-    )
+    status: ContactListStatus | str | None = attrs.field(default=None, metadata=_STATUS)
     contact_count: int | None = None
     created_date: datetime | None = None
     modified_date: datetime | None = None
@@ -80,7 +81,7 @@ class ContactListWrite(Model):
 
     name: str = attrs.field(metadata=rule(required=True, max_length=255))
     status: ContactListStatus | str = attrs.field(
-        default=ContactListStatus.ACTIVE, metadata=rule(required=True, allowed=ContactListStatus)
+        default=ContactListStatus.ACTIVE, metadata=_STATUS
     )
 
 
