@@ -117,8 +117,7 @@ class Sending(Generic[E]):
 
     async def write(self, state: BulkState, **facts: Any) -> None:
         """Take the entry to its next state, and return once that is kept."""
-        self.entry = advance(self.entry, state, **facts)
-        self.entry = await self.store.write(self.entry)
+        self.entry = await self.store.write(advance(self.entry, state, **facts))
 
     def recall(self, clock: Clock) -> errors.OutcomeUnknown | None:
         """Return how an earlier answer was lost, after taking its time from the entry.
@@ -168,6 +167,11 @@ class Settler:
             self._claimed.setdefault(file_id, self.claims)
             if len(self._claimed) > CLAIMED_IDS:
                 self._claimed.popitem(last=False)
+
+    def release(self, file_ids: Iterable[str]) -> None:
+        """Undo `claim` for files whose upload could not be put on record: it looks for them."""
+        for file_id in file_ids:
+            self._claimed.pop(file_id, None)
 
     async def find(
         self,

@@ -166,15 +166,20 @@ class Uploader:
         self._settler.claim(file_ids)
 
     async def _accepted(self, sending: Sending[E], accepted: Accepted) -> Job:
-        self.claim((accepted.file_id, *accepted.duplicates))
+        file_ids = (accepted.file_id, *accepted.duplicates)
+        self.claim(file_ids)
         job = self._sweep.start(UPLOAD, accepted.file_id, label=sending.upload.name)
-        await sending.write(
-            BulkState.ACCEPTED,
-            file_id=accepted.file_id,
-            duplicates=accepted.duplicates,
-            tokens=(UploadPoller(self._session, self._sweep, job).token(),),
-            error="",
-        )
+        try:
+            await sending.write(
+                BulkState.ACCEPTED,
+                file_id=accepted.file_id,
+                duplicates=accepted.duplicates,
+                tokens=(UploadPoller(self._session, self._sweep, job).token(),),
+                error="",
+            )
+        except BaseException:
+            self._settler.release(file_ids)
+            raise
         return job
 
     def _limit(self, sending: Sending[E]) -> Deadline | None:

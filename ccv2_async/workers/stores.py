@@ -21,7 +21,6 @@ from ccv2_async.workers.records import JobRecord
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
-    from types import TracebackType
 
     from ccv2_async.clock import Clock
     from ccv2_async.uploads.ledger import Line
@@ -75,12 +74,7 @@ class JobStore(abc.ABC):
         await self.open()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     @abc.abstractmethod

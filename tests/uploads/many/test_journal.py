@@ -721,6 +721,30 @@ async def test_a_journal_that_can_no_longer_be_written_ends_the_upload(
     assert not sandbox.admin.requests(*POSTS)
 
 
+async def test_a_file_whose_acceptance_could_not_be_recorded_is_adopted_by_the_next_run(
+    client: ConstantContact,
+    sandbox: Sandbox,
+    journal: Path,
+    pictures: Pictures,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write = Journal.write
+
+    async def fail_at_acceptance(self: Journal, entry: JournalEntry, /) -> JournalEntry:
+        if entry.state is BulkState.ACCEPTED:
+            raise errors.JournalError("The journal cannot be written.")
+        return await write(self, entry)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "write", fail_at_acceptance)
+        with pytest.raises(errors.JournalError):
+            await run(client, pictures("a.png"), journal)
+
+    (result,) = await run(client, pictures("a.png"), journal)
+    assert result.state is BulkState.DONE
+    assert len(sandbox.admin.requests(*POSTS)) == 1
+
+
 @attrs.define
 class Cancelling:
     """Cancels its task at the n-th point where `work` waits.

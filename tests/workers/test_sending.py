@@ -1,0 +1,96 @@
+"""Sending one job, while its store is away or its lock is lost at the worst moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ccv2_async.workers import BulkState, StoreUnavailable, Workers, WorkerSettings
+from ccv2_async.workers.sending import WRITE_ATTEMPTS
+from tests.workers.test_application import (
+    HOURS,
+    ShiftedClock,
+    answer_of,
+    record_of,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ccv2_async.sandbox import Sandbox
+    from ccv2_async.workers import JobRecord
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "picture.png"
+    path.write_bytes(b"\x89PNG" + bytes(5000))
+    return path
+
+
+def workers_of(sandbox: Sandbox) -> Workers:
+    options: dict[str, Any] = {**sandbox.client_options(), "per_second": None, "per_day": None}
+    return Workers(WorkerSettings(**options, sweep_seconds=HOURS), clock=ShiftedClock())
+
+
+def fail_to_keep_accepted(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch, times: int
+) -> list[str]:
+    """Let the store fail so many times to keep that a job was accepted; return its failures."""
+    save = workers._store.save
+    failures: list[str] = []
+
+    async def failing(record: JobRecord, **more: Any) -> bool:
+        if record.state is BulkState.ACCEPTED and len(failures) < times:
+            failures.append(record.key)
+            raise StoreUnavailable("The store is away.")
+        return await save(record, **more)
+
+    monkeypatch.setattr(workers._store, "save", failing)
+    return failures
+
+
+def uploads(sandbox: Sandbox) -> int:
+    return len(sandbox.admin.requests("POST"))
+
+
+async def test_a_store_that_is_away_at_acceptance_is_waited_for(
+    sandbox: Sandbox, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with workers_of(sandbox) as workers:
+        failures = fail_to_keep_accepted(workers, monkeypatch, WRITE_ATTEMPTS - 1)
+        asked = await workers.ask_upload(picture)
+        answer = await answer_of(asked)
+        assert len(failures) == WRITE_ATTEMPTS - 1
+        assert (answer["state"], uploads(sandbox)) == ("accepted", 1)
+
+
+async def test_a_job_is_found_later_when_the_store_stays_away_at_acceptance(
+    sandbox: Sandbox, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with workers_of(sandbox) as workers:
+        failures = fail_to_keep_accepted(workers, monkeypatch, WRITE_ATTEMPTS)
+        asked = await workers.ask_upload(picture)
+        result = await asked.task.wait_result(check_interval=0.01, timeout=20)
+        assert result.is_err
+        assert len(failures) == WRITE_ATTEMPTS
+        assert (await record_of(workers, asked.key)).state is BulkState.SENDING
+        answer = await answer_of(await workers.ask_upload(picture))
+        assert (answer["state"], uploads(sandbox)) == ("accepted", 1)
+
+
+async def test_nothing_is_sent_when_another_worker_took_the_lock_meanwhile(
+    sandbox: Sandbox, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with workers_of(sandbox) as workers:
+        file_ids = workers._store.file_ids
+
+        async def lose_the_lock(lock: str) -> Any:
+            await workers._store._do("UPDATE locks SET holder = 'another worker'")  # type: ignore[attr-defined]
+            return await file_ids(lock)
+
+        monkeypatch.setattr(workers._store, "file_ids", lose_the_lock)
+        asked = await workers.ask_upload(picture)
+        answer = await answer_of(asked)
+        assert (answer["state"], uploads(sandbox)) == ("pending", 0)
