@@ -165,7 +165,7 @@ class PartialFile:
     def __init__(self, path: str) -> None:
         # A link stays a link: the file that it points to is replaced.
         self._path = Path(os.path.realpath(path))
-        self._shown = one_line(path)
+        self._shown = one_line(path) or "''"
         self._lock = threading.Lock()
         # Without the other file's name, which may be as long as a name can be.
         self._temporary = self._path.with_name(f".ccv2-{secrets.token_hex(6)}.part")

@@ -78,10 +78,10 @@ _MAX_PROSE = 64 * 1024
 def parse_errors(
     content: bytes, headers: Mapping[str, str], redact: Callable[[str, int], str]
 ) -> tuple[tuple[str, str], ...]:
-    """Every `(error_key, error_message)` of an error answer, whatever its shape.
+    """Return each `(error_key, error_message)` of an error answer of any shape.
 
-    The service sends an array of `{error_key, error_message}`; gateways, proxies and the OAuth2
-    server also send one bare object, `{error, error_description}`, prose, HTML or nothing.
+    The service sends an array of `{error_key, error_message}`. Gateways, proxies, and the OAuth2
+    server also send a single object, `{error, error_description}`, plain text, HTML, or nothing.
 
     Source: "Supported methods" page of the service's documentation.
     """
@@ -112,7 +112,7 @@ def parse_errors(
 
 
 def _first(row: dict[str, Any], *names: str) -> str:
-    """Return the first of some fields that says something: text, a number, or a list of them."""
+    """Return the first of the fields that is not empty: text, a number, or a list of them."""
     for name in names:
         value = row.get(name)
         values = value[:MAX_ERRORS] if isinstance(value, list) else [value]
@@ -126,19 +126,19 @@ def _prose(content: bytes, redact: Callable[[str, int], str]) -> str:
     text = content[:_MAX_PROSE].decode("utf-8", "replace").strip()
     if text.startswith("<"):
         return "an HTML page"
-    # Secrets first: a cut could halve one, and blanks are taken out afterwards.
+    # Redact first: a cut could leave half of a secret.
     return " ".join(redact(text, MAX_TEXT).split())
 
 
 def happening_of(  # noqa: PLR0911  # one for each row of the retry table
     status: int, found: tuple[tuple[str, str], ...], *, hinted: bool
 ) -> Happening:
-    """How an answer that is not a success is to be judged.
+    """Return the row of the retry table for an answer without success.
 
     Args:
         status: The HTTP status.
-        found: What `parse_errors` gave.
-        hinted: Whether the answer named a time to come back.
+        found: The errors, from `parse_errors`.
+        hinted: Whether the answer says when to try again.
     """
     keys = {key for key, _ in found}
     if 300 <= status < 400:
@@ -159,13 +159,13 @@ def happening_of(  # noqa: PLR0911  # one for each row of the retry table
 def refusal(
     status: int, found: tuple[tuple[str, str], ...], what: str, *, sent: int = 1
 ) -> errors.APIError:
-    """The exception for an answer that is not a success (redirects apart).
+    """Return the exception for an answer without success, except for redirects.
 
     Args:
         status: The HTTP status.
-        found: What `parse_errors` gave.
-        what: What was asked, such as "upload of menu.pdf".
-        sent: How many times it has been sent.
+        found: The errors, from `parse_errors`.
+        what: What the call does, such as "upload of menu.pdf".
+        sent: How many times it was sent.
     """
     kind = _BY_STATUS.get(status, errors.ServerError if status >= 500 else errors.BadRequest)
     if status == 403 and any(key == OVER_RATE_KEY for key, _ in found):
@@ -190,21 +190,21 @@ def refusal(
 
 
 def without_advice(error: errors.ConstantContactError) -> str:
-    """The error's message, for where trying again is not what comes next."""
+    """Return the message of an error without the advice to try again."""
     return error.message.removesuffix(_LATER)
 
 
 def is_id(text: str) -> bool:
-    """Whether `text` can be an id: short, printable, nothing that could leave its path segment."""
+    """Return whether `text` can be an id: short, printable, and a single path segment."""
     return bool(_ID.match(text)) and not set(text) <= {"."}
 
 
 def job_id(kind: JobKindName, location: str | None, id_header: str | None = None) -> str | None:
-    """The id of the job that an answer started, or None when the answer names none.
+    """Return the id of the job that an answer started, or None if there is none.
 
-    The Location is asked first, then the Id header. The Location may be absolute (on any host),
-    relative, the form of the status call, or carry a query; only its last segment counts, and
-    only below a path that belongs to this kind of job.
+    The Location header counts first, then the Id header. The Location may be absolute (on any
+    host) or relative, may have the form of the status call, and may have a query. Only its last
+    segment counts, and only below a path of this kind of job.
 
     Source: upload and bulk activity pages; the official SDKs read one header or the other.
     """
@@ -224,10 +224,10 @@ def job_id(kind: JobKindName, location: str | None, id_header: str | None = None
 
 
 def cursor(next_link: str | None) -> str | None:
-    """The opaque cursor of a `next_link`, decoded once; None on the last page.
+    """Return the opaque cursor of a `next_link`, decoded once; None on the last page.
 
     Raises:
-        ValueError: The link carries no cursor.
+        ValueError: The link has no cursor.
     """
     if not next_link:
         return None
@@ -242,5 +242,5 @@ def cursor(next_link: str | None) -> str | None:
 
 
 def segment(value: str) -> str:
-    """One path segment, percent-encoded; commas stay, as ids are joined with literal commas."""
+    """Return a percent-encoded path segment. Commas stay, because they join ids."""
     return quote(value, safe=",~")

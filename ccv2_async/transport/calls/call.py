@@ -1,4 +1,4 @@
-"""What a call of the API is, and its answer: data, before it is signed and after it was read."""
+"""A call of the API before it is signed, and its answer after it was read."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MAX_ANSWER = 16 * 1024 * 1024
-# A hundred statuses, each with a description of many times the usual length.
+# Room for a hundred statuses with very long descriptions.
 MAX_STATUS_ANSWER = 1024 * 1024
 CALL_DEADLINE = 120.0
 UPLOAD_DEADLINE = 900.0
 LONGEST_EXCERPT = 4096
 
-# What the event loop does by itself takes a few milliseconds at most.
+# The event loop handles so much within a few milliseconds.
 _SMALL = 64 * 1024
 _LIGHT = 4000
 
@@ -50,7 +50,7 @@ class Timeouts:
     write: float | None = 60.0
 
     def as_extension(self) -> dict[str, float | None]:
-        """What httpx transports read from a request."""
+        """Return the time limits in the form that httpx transports expect."""
         return {
             "connect": self.connect,
             "read": self.read,
@@ -65,16 +65,16 @@ class Call:
 
     Attributes:
         method: The HTTP method.
-        path: Below the base URL, percent-encoded, such as `/library/files/7`.
-        effect: What it does to the account; decides what may be repeated.
-        what: What is asked, for messages: "upload of menu.pdf".
+        path: The path below the base URL, percent-encoded, such as `/library/files/7`.
+        effect: What the call does to the account. It decides whether the call may be repeated.
+        what: What the call does, for messages, such as "upload of menu.pdf".
         query: Names and values, not yet encoded.
-        body: What is sent, or None.
-        lane: Who goes first when calls wait for the quota.
-        deadline: Seconds from the first attempt to the whole answer, retries included; waiting
+        body: The request body, or None.
+        lane: The lane of the call, which decides its place when calls wait for the quota.
+        deadline: The seconds from the first attempt to the complete answer, with retries. The wait
             for the quota before the first attempt does not count.
-        max_answer: The largest answer in bytes, unpacked.
-        accept: The media types that are asked for.
+        max_answer: The size limit of the unpacked answer in bytes.
+        accept: The Accept header.
         from_root: Whether the path begins at the host instead of the base URL.
     """
 
@@ -93,7 +93,7 @@ class Call:
 
 @attrs.frozen
 class Answer:
-    """A whole answer that the service gave with success."""
+    """The complete answer to a successful call."""
 
     status: int
     # A server may echo the key anywhere, and tracebacks with local variables show every `repr`.
@@ -106,20 +106,20 @@ class Answer:
     doubtful: int = 0
 
     def read(self, model: type[T]) -> T:
-        """The body as a model.
+        """Return the body as a model.
 
         Raises:
-            DecodeError: It is not what the model says; the message names the place.
+            DecodeError: It does not fit the model; the message names the place.
         """
         return self._decoded(
             lambda: decode(model, self.content, what=self.what, redact=self.redact)
         )
 
     def rows(self, model: type[T], *, paged: bool = False) -> Page[T | BadRow]:
-        """The body as a list, with a `BadRow` in the place of each row that cannot be read.
+        """Return the body as a list, with a `BadRow` for each row that cannot be read.
 
         Raises:
-            DecodeError: It is no list of the kind that is expected.
+            DecodeError: It is not a list of the expected kind.
         """
         return self._decoded(
             lambda: decode_rows(
@@ -128,7 +128,7 @@ class Answer:
         )
 
     def one(self, model: type[T]) -> T | BadRow:
-        """The body as a model, or as a `BadRow` if it is JSON that does not fit.
+        """Return the body as a model, or as a `BadRow` if it is JSON that does not fit.
 
         Raises:
             DecodeError: It is not JSON.
@@ -139,7 +139,7 @@ class Answer:
 
     @property
     def is_large(self) -> bool:
-        """Whether reading it would hold up the event loop."""
+        """Whether reading it would block the event loop."""
         return len(self.content) > _SMALL or weight_of(self.content) > _LIGHT
 
     def _decoded(self, decoding: Callable[[], R]) -> R:
@@ -172,10 +172,7 @@ class Answer:
 
 
 async def parsed(answer: Answer, parse: Callable[[Answer], R]) -> R:
-    """Return `parse(answer)`, worked out in a thread if the answer is large.
-
-    A few kilobytes that are packed may unpack to a million values.
-    """
+    """Return `parse(answer)`, computed in a thread if the answer is large."""
     if not answer.is_large:
         return parse(answer)
     return await anyio.to_thread.run_sync(parse, answer, abandon_on_cancel=True)

@@ -1,4 +1,4 @@
-"""The API key and the access token, kept out of every log, representation and message."""
+"""The API key and the access token: sign requests with them, and redact them everywhere else."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 SHORTEST_TELLING = 6
-"""Characters; a shorter secret, as only tests have it, would take letters out of every record."""
+"""In characters. A shorter secret, as in tests, would remove single letters from all records."""
 
-# Loggers below us that write whole URLs or response headers, which a server may fill with echoes.
+# Loggers of HTTP libraries that write whole URLs or response headers.
 _FOREIGN_LOGGERS = (
     "httpx",
     "httpcore.connection",
@@ -45,14 +45,14 @@ _alive: weakref.WeakSet[Credentials] = weakref.WeakSet()
 
 
 class Credentials:
-    """The key and token of one account; signs requests and takes both out of any text.
+    """The key and token of one account. Signs requests, and redacts both in any text.
 
     Args:
-        api_key: The application's key.
-        access_token: The account owner's grant.
+        api_key: The API key of the application.
+        access_token: The access token of the account.
 
     Raises:
-        MissingCredentials: One of them is empty, or holds what no header can carry.
+        MissingCredentials: One of them is empty, or cannot be sent in a header.
     """
 
     __slots__ = (
@@ -76,7 +76,7 @@ class Credentials:
         self._secrets: set[Secret[str]] = set()
         self._remember(api_key, access_token)
         self.generation: int = 0
-        """Rises with each fresh token, so that a call can see that another has renewed it."""
+        """Increases with each fresh token, so that a call can see that another one renewed it."""
         self._checksum_key = Secret(
             hmac.digest(
                 f"{api_key.reveal()}\n{access_token.reveal()}".encode(),
@@ -119,30 +119,30 @@ class Credentials:
         return base64.urlsafe_b64encode(digest[:12]).decode("ascii")
 
     def redact(self, text: str, limit: int | None = None) -> str:
-        """Return `text` without any form of the key and of any token it had.
+        """Return `text` without any form of the key and of all tokens so far.
 
         Args:
             text: Any text, of any length.
-            limit: How many characters of the result are needed at most.
+            limit: How many characters of the result are needed.
         """
         return self._redacting.clean(text, limit)
 
     def redact_elsewhere(self, text: str) -> str:
-        """Redact a record or data of others, where a few letters may stand by chance."""
+        """Redact log records and data, where short secrets may occur by chance."""
         return text if self._elsewhere is None else self._elsewhere.clean(text)
 
     def redact_content(self, content: bytes) -> bytes:
-        """Return the body of an answer without the secrets that the service echoed in it.
+        """Return the body of an answer without secrets that the service echoed.
 
-        JSON stays JSON. A secret of fewer than 6 characters is left in.
+        JSON stays JSON. Secrets of fewer than 6 characters are not removed.
         """
         redacting = self._elsewhere
         if redacting is None:
             return content
         escaped = b"\\u00" in content and _ESCAPED_ASCII.search(content)
-        # What is too heavy to be read is not taken apart here either.
+        # A body that is too complex to be read is not parsed here either.
         if escaped and weight_of(content) <= MAX_WEIGHT:
-            # JSON may write any letter as an escape; written again, each stands for itself.
+            # JSON may escape any letter; writing it again removes the escapes.
             try:
                 content = orjson.dumps(orjson.loads(content))
             except (orjson.JSONDecodeError, orjson.JSONEncodeError):
@@ -152,7 +152,7 @@ class Credentials:
         return redacting.clean(content.decode("latin-1")).encode("latin-1")
 
     def redact_headers(self, headers: httpx.Headers) -> httpx.Headers:
-        """Return the headers of an answer without the secrets that the service echoed in them."""
+        """Return the headers of an answer without secrets that the service echoed."""
         redacting = self._elsewhere
         if redacting is None or not any(redacting.may_be_in(value) for _, value in headers.raw):
             return headers
@@ -171,16 +171,16 @@ class Credentials:
 
 
 class Redacting:
-    """Takes secrets out of texts, in every form, in a time that grows with the text's length.
+    """Removes all forms of secrets from texts, in time linear in the length of the text.
 
     Args:
-        secrets: Some secrets; none of them is empty.
+        secrets: The secrets; none of them is empty.
     """
 
     __slots__ = ("_longest", "_needles", "_needles_in_bytes", "_pattern", "_secrets")
 
     def __init__(self, secrets: Iterable[Secret[str]]) -> None:
-        # The longest first, so that no form is cut short by one that it contains.
+        # The longest first, so that a form that contains another is removed as a whole.
         self._secrets = sorted(secrets, key=lambda one: len(one.reveal()), reverse=True)
         self._longest = len(self._secrets[0].reveal()) * _LONGEST_FORM
         self._needles = Secret([_needle(form) for form in self._forms()])
@@ -195,7 +195,7 @@ class Redacting:
         return sorted({*secrets, *packed}, key=len, reverse=True)
 
     def may_be_in(self, content: bytes) -> bool:
-        """Return whether a secret may stand in `content`: False is certain, and found quickly."""
+        """Return whether `content` may hold a secret. False is certain, and fast."""
         return any(needle in content for needle in self._needles_in_bytes.reveal()) or any(
             _ENCODED_IN_BYTES.search(content, at, at + _STEP + _LONGEST_FORM)
             for at in range(0, len(content), _STEP)
@@ -209,7 +209,7 @@ class Redacting:
         return self._pattern.reveal().search(text, start, end)
 
     def _may_be_in_text(self, text: str) -> bool:
-        # In steps, here and below, so that a thread which does this gives others their turns.
+        # In steps, here and below, so that a thread that does this lets others run.
         return any(needle in text for needle in self._needles.reveal()) or any(
             _ENCODED.search(text, at, at + _STEP + _LONGEST_FORM)
             for at in range(0, len(text), _STEP)
@@ -218,7 +218,7 @@ class Redacting:
     def clean(self, text: str, limit: int | None = None) -> str:
         """Return `text` without the secrets, or the first `limit` characters of that.
 
-        A limit saves reading on, and never leaves a part of a secret at the end.
+        A limit saves time, and never leaves a part of a secret at the end.
         """
         # With a limit, most of a long text need not be looked at.
         if (limit is None or len(text) <= _STEP) and not self._may_be_in_text(text):
@@ -228,7 +228,7 @@ class Redacting:
         at = 0
         while room > 0 and at < len(text):
             step = min(room, _STEP)
-            # Whatever begins within the step ends before this.
+            # A secret that begins within the step ends before this.
             found = self._search(text, at, at + step + self._longest)
             if found is None or found.start() >= at + step:
                 piece, at = text[at : at + step], at + step
@@ -240,18 +240,18 @@ class Redacting:
 
 
 _STEP = 64 * 1024
-# How often an encoder may have been applied to what was encoded before.
+# How often a text may be encoded again.
 _BACKSLASHES = 32
 _PERCENTS = 8
 _ZEROS = 8
 _LONGEST_FORM = _BACKSLASHES + len("u00") + 2
-"""Characters of one character in any form; only a row of backslashes before it may be longer."""
+"""The length of one encoded character; only a row of backslashes before it may be longer."""
 
 
 _FIRST_SLASHES = r"(?<!\\)\\++"
 _SLASHES = rf"\\{{1,{_BACKSLASHES}}}"
 _ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
-# A letter or a digit that a URL, JSON, repr or HTML writes in another way.
+# An encoded letter or digit in a URL, JSON, repr, or HTML.
 _ENCODED = re.compile(
     rf"%(?:25){{0,{_PERCENTS}}}(?:3[0-9]|[4-7][0-9A-Fa-f])|\\(?:u00|x)[3-7]|&#[0-9xX]"
 )
@@ -279,11 +279,11 @@ def _needle(form: str) -> str:
 
 
 def _in_every_form(secret: str) -> str:
-    """Return a pattern for a secret in every form: plain, or as URL, JSON, HTML or repr write it.
+    """Return a pattern for a secret in every form: plain, or encoded in a URL, JSON, HTML, or repr.
 
-    What has to be encoded differs from one encoder to the next, so each character may be or not.
-    Letters and digits stand for themselves.
-    A search reads each row of backslashes once, as the pattern begins at its beginning only.
+    Encoders differ in the characters that they encode, so any character but a letter or a digit
+    may be encoded. A search reads each row of backslashes once, because the pattern starts at the
+    first one.
     """
     pattern = ""
     for row in re.finditer(r"(.)\1*", secret, re.DOTALL):
@@ -298,7 +298,7 @@ def _in_every_form(secret: str) -> str:
 
 
 def _with_all_encoded(secret: str) -> str:
-    """Return a pattern for a secret of which every letter and digit is encoded too."""
+    """Return a pattern for a secret whose letters and digits are all encoded too."""
     pattern = f"(?:{_encoded(secret[0], _FIRST_SLASHES)})"
     for char in secret[1:]:
         pattern += (
@@ -308,7 +308,7 @@ def _with_all_encoded(secret: str) -> str:
 
 
 def _backslashes(times: int) -> str:
-    """Return a pattern for a row of backslashes: the forms cannot be told apart."""
+    """Return a pattern for a row of backslashes in any form."""
     encoded = _encoded("\\", r"\\")
     return rf"(?:(?:{encoded}){{{times}}}|\\{{{times},{times * _BACKSLASHES}}})"
 
@@ -347,7 +347,7 @@ def _checked(secret: Secret[str], what: str, argument: str, variable: str) -> Se
 
 
 def _flaw_of(value: Any) -> str | None:
-    """Return why a value cannot be a secret of the service; it must not be shown itself."""
+    """Return what is wrong with a key or token, without showing it; None if nothing is."""
     if not value:
         return "empty"
     if not isinstance(value, str):
@@ -361,7 +361,7 @@ def _flaw_of(value: Any) -> str | None:
 
 
 class _RedactingFilter(logging.Filter):
-    """Rewrites records of the HTTP libraries that would show a secret of a living client."""
+    """Redacts log records of HTTP libraries that would show a secret of an existing client."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()

@@ -1,7 +1,7 @@
-"""Files that the service names by a link: at its own host, or elsewhere and then unsigned.
+"""Download files by their links: signed at the configured origin, unsigned elsewhere.
 
-The link of an export may be a path, or a URL on another host. Which of the two it is, is decided
-here by the very object that is sent, so that no way of writing a URL can take credentials along.
+The link of an export may be a path, or a URL on another host. The same URL object decides this and
+is sent, so that no spelling of a URL can take the credentials to another host.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ _KINDS: dict[int, type[errors.APIError]] = {
 
 @attrs.frozen
 class Target:
-    """What a link points at.
+    """The target of a link.
 
     Attributes:
-        url: The whole URL, without any credentials that were in it.
+        url: The whole URL, without credentials.
         own: Whether it is at the configured origin, so that the call may be signed.
     """
 
@@ -68,11 +68,11 @@ class Target:
 
 
 def target_of(link: str, base_url: str) -> Target:
-    """What a link of the service points at; a path is one at the API's own host.
+    """Return the target of a link of the service; a path is at the API's own host.
 
     Raises:
-        ValueError: It cannot be asked for: no http or https, a user in it, an https service that
-            points at plain http, or no URL at all.
+        ValueError: The link cannot be followed: it is not a URL, not http or https, or http where
+            the API is https, or it holds a user name.
     """
     if not link or len(link) > _LONGEST_LINK or not link.isprintable() or "\\" in link:
         raise ValueError("it is no URL")
@@ -109,19 +109,19 @@ async def stream_unsigned(
     clock: Clock,
     limit: Deadline | None = None,
 ) -> AsyncIterator[AsyncIterator[bytes]]:
-    """The file at a URL on another host, in pieces; neither key nor token goes along.
+    """Yield the file at a URL on another host in pieces. The key and the token are not sent.
 
-    The host's addresses must be public, unless the API itself has only private ones: a service on
-    the internet has no reason to point into the caller's own network. This is checked when the
-    connection is made. A proxy and a user's own client find addresses by themselves, so there it
-    is not checked.
+    The addresses of the host must be public, unless the API itself has only private ones: a public
+    service has no reason to point into the caller's network. The check is made when the connection
+    is made. It is not made with a proxy or a user's own client, which resolve names themselves.
 
     Raises:
         DecodeError: The host has an address that is not public. Nothing was sent to it.
-        DeadlineExceeded: The file was not complete when `limit` had passed.
-        TransportError: It could not be reached, or the connection broke. Safe to try again: yes.
+        DeadlineExceeded: The file was not complete in time.
+        TransportError: The host could not be reached, or the connection broke. Safe to try again:
+            yes.
         APIError: The host refused.
-        UnexpectedRedirect: It pointed elsewhere again.
+        UnexpectedRedirect: The host answered with a redirect.
     """
     request = httpx.Request(
         "GET",

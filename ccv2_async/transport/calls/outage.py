@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
 OUTAGE_TIMEOUT = 900.0
-"""Seconds of an outage after which a bulk upload stops, unless its caller says."""
+"""The default number of seconds of an outage after which a bulk upload stops."""
 
 
 class Outage:
-    """What one client knows of an outage of the service.
+    """The state of an outage of the service, as one client knows it.
 
     Args:
-        clock: The time that intervals run on.
-        hook: Told when an outage begins and ends.
+        clock: The clock for the intervals.
+        hook: Called when an outage begins and ends.
     """
 
     def __init__(self, clock: Clock, hook: Hook) -> None:
@@ -46,7 +46,7 @@ class Outage:
 
     @property
     def goes_on(self) -> bool:
-        """Whether the service was down at the last attempt."""
+        """Whether the service is down, as far as is known."""
         return self._is(State.OPEN)
 
     @property
@@ -61,8 +61,8 @@ class Outage:
 
         Args:
             effect: What the call does.
-            happening: How it ended other than well; None when it succeeded.
-            why: The same for people.
+            happening: How it failed; None if it succeeded.
+            why: The same, for messages.
         """
         signal = signal_of(effect, happening)
         if signal is None:
@@ -78,7 +78,7 @@ class Outage:
             self._over(lasted)
 
     def holds(self, lane: Lane) -> bool:
-        """Return whether a call of this lane is not to be sent, or sent again, for now.
+        """Return whether calls of this lane must wait for now.
 
         Only bulk calls are held back. Once a probe is due, any of them may be the probe.
         """
@@ -90,10 +90,10 @@ class Outage:
         )
 
     def stops_retries(self, lane: Lane) -> bool:
-        """Return whether calls of this lane are not sent again by themselves.
+        """Return whether calls of this lane are not retried.
 
-        That includes looks at jobs, once somebody waits for the end of the outage: such looks come
-        at growing intervals anyway.
+        These include status checks once a caller waits for the end of the outage, because they
+        are repeated at growing intervals anyway.
         """
         concerned = lane is Lane.BULK or (lane is Lane.POLL and self._told)
         return concerned and self._circuit.state is State.OPEN
@@ -113,20 +113,20 @@ class Outage:
         patience: float,
         limit: Deadline | None = None,
     ) -> AsyncIterator[None]:
-        """Let a bulk call through, at once unless the service is down.
+        """Wait for the end of an outage before a bulk call.
 
-        While it is down, callers wait here. One of them probes. When a probe is answered, one
+        During an outage, one of the callers probes the service. When a probe is answered, one
         caller may try; the others follow when it succeeds.
 
         Args:
             probe: Makes a cheap call that changes nothing.
             since: When the caller began its work, on the monotonic clock.
-            patience: Seconds of an outage, within the caller's work, that it waits.
+            patience: How many seconds of an outage the caller waits.
             limit: The deadline around the caller, or None.
 
         Raises:
             DeadlineExceeded: The deadline passed first. Nothing was sent.
-            ServiceUnavailable: The outage has lasted longer.
+            ServiceUnavailable: The outage lasted longer than `patience`.
             ConstantContactError: A probe failed in a way that has nothing to do with an outage.
         """
         if self._is(State.CLOSED):
@@ -175,7 +175,7 @@ class Outage:
                 raise  # it says nothing about an outage
 
     def _tell(self) -> None:
-        """Say once that the service is down."""
+        """Report once that the service is down."""
         if self._told:
             return
         self._told = True

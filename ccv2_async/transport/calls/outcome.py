@@ -1,4 +1,4 @@
-"""What an attempt at a call that did not succeed means: an answer that refuses, or no answer."""
+"""Judge failed attempts at a call: an error answer, or no answer."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _DONE: dict[errors.SentState, str] = {
 
 @attrs.frozen
 class Failed:
-    """How an attempt ended other than well, and what to raise when nothing more is tried.
+    """A failed attempt, and the error to raise if there is no other attempt.
 
     Attributes:
         happening: The row of the retry table.
-        error: What to raise.
-        hint: Seconds after which the service asked to be called again, or None.
-        token: The generation of the access token that the attempt was signed with.
+        error: The error to raise.
+        hint: The seconds that the service asked to wait, or None.
+        token: The generation of the access token of the attempt.
         final: Whether the call's time is up.
     """
 
@@ -55,13 +55,13 @@ class Failed:
 
 
 class Judge:
-    """Tells what a failed attempt means, for its call and for the calls of others.
+    """Judges failed attempts, for their call and for others.
 
     Args:
-        credentials: What is taken out of every message.
-        budget: The quota, which a refusal may close for a while.
-        clock: The time that dates in answers are measured from.
-        base_url: Where the API lives, for messages.
+        credentials: The secrets to remove from messages.
+        budget: The quota, which a refusal may pause.
+        clock: The clock that dates in answers are compared with.
+        base_url: The URL of the API, for messages.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Judge:
         token: int,
         number: int,
     ) -> Failed:
-        """What an answer that is not a success means for this call and for the others."""
+        """Judge an answer without success, and pause the quota if it says so."""
         found = answers.parse_errors(content, headers, self._credentials.redact)
         hint = parse_retry_after(headers.get("retry-after"), self._clock.time())
         happening = answers.happening_of(status, found, hinted=hint is not None)
@@ -109,11 +109,11 @@ class Judge:
     def broken(
         self, call: Call, attempt: BodyAttempt | None, failure: BaseException, *, overdue: bool
     ) -> Failed:
-        """Judge a connection that failed by how far the body got, not by the error's name.
+        """Judge a connection that failed by how much of the body was sent.
 
-        Transports call the same accident by different names (one of them calls a lost answer a
-        connect time-out), so a failed connect counts as such only while nothing was handed over.
-        `NothingSent` is our own connection's word, which is certain.
+        Transports have different names for the same failure; one of them calls a lost answer a
+        connect time-out. So a failed connect counts as such only if nothing was sent.
+        `NothingSent` comes from our own connection, and is certain.
         """
         sent: errors.SentState = "wholly"
         if isinstance(failure, NothingSent):
@@ -144,7 +144,7 @@ class Judge:
         return Failed(happening, error, final=overdue)
 
     def told(self, failure: BaseException) -> str:
-        """An exception in a few words, without a secret."""
+        """Return an exception in a few words, without secrets."""
         return self._credentials.redact(described(failure), 200)
 
 
@@ -159,10 +159,10 @@ def without_frames(error: E) -> E:
 
 
 def raise_what_is_no_accident(failure: BaseException, attempt: BodyAttempt | None) -> None:
-    """Raise what ends more than the call, our own errors, and what the user's source raised.
+    """Raise what is not a failed connection: our errors, the user's, and what ends the program.
 
-    Some engines hide the last behind an error of the connection, and one starts a body again
-    by itself, which `SourceConsumed` refuses.
+    Some engines hide the error of the user's source behind one of the connection. One engine sends
+    a body again by itself, which `SourceConsumed` refuses.
     """
     if attempt is not None and not isinstance(failure, asyncio.CancelledError):
         if attempt.failure is not None:

@@ -1,6 +1,6 @@
-"""What to do when a call did not simply succeed: a table, and the arithmetic of waiting.
+"""Decide what to do when a call fails: a table, and the delays between attempts.
 
-A call is judged by what it does and by how far it got, not by its HTTP method.
+The decision depends on what the call does and how far it got, not on its HTTP method.
 
 Effects::
 
@@ -24,9 +24,9 @@ The table (`TABLE` below is what the code looks things up in)::
     REFUSED            RAISE     RAISE        RAISE        RAISE
     GARBLED            RETRY     RAISE        RAISE        RAISE      (carried out)
 
-LOOK means that nothing is repeated until somebody has looked whether it was carried out. An
-ADDITIVE call that ends with an error after an attempt that may have been carried out ends with
-`OutcomeUnknown`, whatever the last attempt met.
+LOOK means that the caller must check whether the call was carried out before it is repeated. If an
+attempt at an ADDITIVE call may have been carried out, and the call ends with any error, the error
+is `OutcomeUnknown`.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ from email.utils import parsedate_to_datetime
 import attrs
 
 ATTEMPTS = 3
-"""How often a call is sent at most; waits for the quota do not count."""
+"""The most attempts at a call; waits for the quota do not count."""
 
 RATE_WAITS = 8
-"""How often one call waits for the quota before it gives up."""
+"""How many times a call waits for the quota before it fails."""
 
 BASE_DELAY = 0.5
 MAX_DELAY = 20.0
 LONGEST_HINT = 120.0
-"""Seconds; a server that asks for more gets an error at once instead of a silent wait."""
+"""In seconds. If the server asks for a longer wait, the call fails at once."""
 
 
 class Effect(enum.Enum):
@@ -61,7 +61,7 @@ class Effect(enum.Enum):
 
 
 class Happening(enum.Enum):
-    """How an attempt ended other than well."""
+    """How an attempt failed."""
 
     NEVER_CONNECTED = "never connected"
     PARTLY_SENT = "body partly sent, connection lost"
@@ -126,14 +126,14 @@ MAY_HAVE_BEEN_CARRIED_OUT = frozenset(
 
 @attrs.define
 class Tries:
-    """What one call has used up so far.
+    """The attempts at one call so far.
 
     Attributes:
         sent: How many attempts failed.
-        once: Whether the one repeat of a `RETRY_ONCE` is used up.
+        once: Whether the single retry of a `RETRY_ONCE` is used.
         waits: How many times the call has waited for the quota.
-        doubtful: How many attempts may have been carried out all the same.
-        refreshed: Whether a fresh token was asked for.
+        doubtful: How many failed attempts may have been carried out.
+        refreshed: Whether the call has used a fresh token.
     """
 
     sent: int = 0
@@ -144,18 +144,18 @@ class Tries:
 
     @property
     def number(self) -> int:
-        """The number of the attempt that is next, from 1; a fresh token or a wait counts too."""
+        """The number of the next attempt, from 1; a fresh token or a wait counts too."""
         return self.sent + self.waits + 1
 
     @property
     def repeats(self) -> int:
-        """How many attempts failed so far."""
+        """How many attempts have failed."""
         return self.sent
 
     def decide(self, happening: Happening, effect: Effect) -> Verdict:
-        """The verdict of the table, or RAISE where this call has used it up.
+        """Return the verdict of the table, or RAISE if the call has no such retry left.
 
-        Counts what it grants: ask once for each attempt that ended.
+        It counts what it grants, so call it once for each failed attempt.
         """
         verdict = TABLE[happening][effect]
         self.sent += 1
@@ -181,12 +181,12 @@ class Tries:
 
 
 def backoff(attempt: int, jitter: float, hint: float | None = None) -> float:
-    """Seconds to wait after the `attempt`-th try (1 for the first): full jitter, a hint as floor.
+    """Return the seconds to wait after an attempt: full jitter, but at least the hint.
 
     Args:
         attempt: How many times the call was sent.
-        jitter: A number from 0 (inclusive) to 1, drawn by the caller.
-        hint: Seconds the server asked for, or None.
+        jitter: A random number from 0 (inclusive) to 1.
+        hint: The seconds that the server asked to wait, or None.
     """
     ceiling = min(MAX_DELAY, BASE_DELAY * 2.0 ** min(attempt, 16))
     return max(jitter * ceiling, hint or 0.0)
@@ -197,13 +197,13 @@ _SECONDS = re.compile(r"[+]?[0-9]*(?:\.[0-9]*)?")
 
 
 def parse_retry_after(value: str | None, now: float) -> float | None:
-    """Seconds from a Retry-After header, or None when it says nothing usable.
+    """Return the seconds of a Retry-After header, or None if it is not valid.
 
-    Takes seconds, fractions and HTTP dates; a date in the past is 0. Negative numbers, NaN and
-    prose are None. More digits than a clock has become infinity, which no caller waits for.
+    Accepts seconds, fractions, and HTTP dates; a date in the past is 0. Negative numbers, NaN, and
+    other text are None. Too many digits become infinity, which no caller waits for.
 
     Args:
-        value: The header as it came, or None.
+        value: The header, or None.
         now: Seconds since 1970, to measure dates from.
     """
     if value is None:
@@ -224,10 +224,10 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
 
 @attrs.define
 class RetryAllowance:
-    """Retries that all calls of one client share, so that an outage does not multiply traffic.
+    """The retries that all calls of a client share, so that an outage does not multiply traffic.
 
-    The figures are those of botocore's standard mode: 500 at the start, 5 a retry, given back
-    when the retry succeeds, and 1 given back by every call that succeeds at once.
+    The numbers are those of botocore's standard mode: 500 at the start and 5 for each retry. A
+    retry that succeeds returns 5, and a call that succeeds at once returns 1.
     """
 
     capacity: float = 500.0
@@ -238,13 +238,13 @@ class RetryAllowance:
     )
 
     def take(self) -> bool:
-        """Take one retry; False when there is none left."""
+        """Take one retry, or return False if none is left."""
         if self.left < self.cost:
             return False
         self.left -= self.cost
         return True
 
     def succeeded(self, retries: int) -> None:
-        """Give back after a call that succeeded with so many retries."""
+        """Return the cost of a call that succeeded with so many retries."""
         back = self.cost if retries else self.refund
         self.left = min(self.capacity, self.left + back)

@@ -1,4 +1,4 @@
-"""One call: sign, wait for the budget, send, judge, and retry or return."""
+"""Make one call: wait for the quota, sign, send, judge the answer, and retry or return."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ _renewal: ContextVar[_Renewal | None] = ContextVar("ccv2_async_renewal", default
 
 @attrs.define(eq=False)
 class _Renewal:
-    """A run of `refresh_token`; tasks that it creates see it too, so its end is noted in it."""
+    """A run of `refresh_token`; the tasks that it creates see it too, also after its end."""
 
     session: Session
     outer: _Renewal | None
@@ -89,23 +89,23 @@ class _Renewal:
 
 
 class Session:
-    """What every resource and poller sends its calls through.
+    """Sends the calls of all resources and pollers of a client.
 
-    It belongs to the event loop in which it is made.
+    It belongs to the event loop in which it is created.
 
     Args:
         engine: The connections.
-        base_url: Where the API lives, without a trailing slash.
+        base_url: The URL of the API, without a trailing slash.
         credentials: The key and token.
         budget: The quota.
-        clock: The time that back-off and deadlines run on.
+        clock: The clock for back-off and deadlines.
         timeouts: Limits on single steps.
-        max_in_flight: Calls of one lane that are on the wire at once.
-        user_agent: What the client calls itself.
-        refresh_token: Gives a fresh access token after a 401, or raises.
+        max_in_flight: How many calls of one lane are sent at the same time.
+        user_agent: The User-Agent header.
+        refresh_token: Returns a fresh access token after a 401, or raises.
         visible_url: Whether the engine reads the visible URL; see `shows_visible_url`.
-        hook: Called with calls, retries, and waits for the quota.
-        jitter: A source of numbers from 0 to 1.
+        hook: Called for calls, retries, and waits for the quota.
+        jitter: Returns random numbers from 0 to 1.
     """
 
     def __init__(
@@ -151,45 +151,45 @@ class Session:
         self._loop = asyncio.get_running_loop()
 
     def deadline(self, seconds: float | None) -> AbstractContextManager[None]:
-        """Give the calls of a `with` block `seconds` from now, all of them together.
+        """Limit the total time of the calls in a `with` block to `seconds` from now.
 
         Everything that a call waits for counts: the quota, a place among the calls in flight, a
-        fresh token, the connection, the answer and the pauses before it is sent again. Code
-        between the calls that waits by itself must ask for `time_left`. Blocks nest, and the
-        earliest deadline counts; None adds none.
+        fresh token, the connection, the answer, and the delays between attempts. Other code in the
+        block that waits must check `time_left`. Blocks can be nested, and the earliest deadline
+        counts. None adds no limit.
 
-        Do not yield from inside the block: the code that iterates would be limited too.
+        Do not yield inside the block: that would limit the code that iterates too.
         """
         return deadline.limited(self, seconds, self.clock)
 
     def no_deadline(self) -> AbstractContextManager[None]:
-        """Lift the deadlines around a `with` block: what it does is for other callers as well."""
+        """Lift the outer deadlines for a `with` block whose work is shared with other callers."""
         return deadline.unlimited(self)
 
     @property
     def time_left(self) -> float | None:
-        """The seconds left of the earliest `deadline` block around the caller; None for no limit.
+        """The seconds left in the earliest `deadline` block around the caller; None for no limit.
 
-        Zero or less once the deadline has passed.
+        Zero or less if the deadline has passed.
         """
         limit = deadline.current(self)
         return None if limit is None else limit.left
 
     async def send(self, call: Call) -> Answer:
-        """The answer of the service, whole, once it is a success.
+        """Return the complete answer of a successful call.
 
         Raises:
-            ConstantContactError: See `errors`; `safe_to_retry` and the message say what was done.
+            ConstantContactError: See `errors`.
         """
         return await self._carry_out(call, self._read_whole)
 
     async def read(self, call: Call, parse: Callable[[Answer], T]) -> T:
-        """Return what `parse` makes of the answer to a read.
+        """Return the parsed answer to a read.
 
-        An answer that it cannot read is asked for again, as one that did not come.
+        If `parse` cannot read an answer, the call is retried as if there had been none.
 
         Raises:
-            DecodeError: No attempt gave an answer that can be read.
+            DecodeError: No attempt got an answer that can be read.
             ConstantContactError: As `send`.
         """
 
@@ -200,13 +200,13 @@ class Session:
 
     @asynccontextmanager
     async def stream(self, call: Call) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The body of a successful answer in pieces, for downloads of any length.
+        """Yield the body of a successful answer in pieces, for downloads of any length.
 
-        What breaks before the first piece is retried as usual; after it, the caller decides.
-        The call's own deadline is for the first piece, one around the call is for all of them.
+        Failures before the first piece are retried as usual; after it, the caller decides. The
+        call's own deadline applies to the first piece, and a `deadline` block to all of them.
 
         Raises:
-            ConstantContactError: As `send`, also while the pieces are read.
+            ConstantContactError: As `send` does, also while the pieces are read.
         """
         limit = deadline.current(self)
         response = await self._carry_out(call, _left_open)
@@ -222,14 +222,14 @@ class Session:
 
     @asynccontextmanager
     async def download(self, link: str, what: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The file that a link of the service names, in pieces.
+        """Yield the file behind a link of the service in pieces.
 
-        Signed like any call at the configured origin; anywhere else it is asked for without the
-        key and the token, and costs nothing of the quota.
+        At the configured origin, the request is signed like any call. Elsewhere it is sent without
+        the key and the token, and does not count for the quota.
 
         Raises:
-            DecodeError: The link cannot be asked for.
-            ConstantContactError: As `stream`.
+            DecodeError: The link cannot be followed.
+            ConstantContactError: As `stream` does.
         """
         try:
             target = target_of(link, self.base_url)
@@ -264,7 +264,7 @@ class Session:
             yield pieces
 
     async def aclose(self) -> None:
-        """Close the connections; calls that wait or would be sent again end with `ClientClosed`."""
+        """Close the connections. Calls that wait, or have to be sent again, get `ClientClosed`."""
         self._closed = True
         self.budget.dismiss(self)
         await self._engine.aclose()
@@ -299,7 +299,7 @@ class Session:
                 except errors.ConstantContactError as error:
                     if call.effect is not Effect.ADDITIVE or not tries.doubtful:
                         raise
-                    # Whatever ended the call, an earlier attempt may have added what it adds.
+                    # An earlier attempt may have been carried out, whatever ended the call.
                     raise errors.OutcomeUnknown(
                         f"{answers.without_advice(error)} It may have been carried out, and was "
                         "not sent again; look before you repeat it.",
@@ -309,24 +309,24 @@ class Session:
             gate.release()
 
     def _limited(self, call: Call, limit: Deadline | None) -> tuple[Call, float | None]:
-        """The call with the deadline that comes first, its own or `limit`, and when that is."""
+        """Return the call with its own deadline or `limit`, whichever is earlier, and its end."""
         own = math.inf if call.deadline is None else self.clock.monotonic() + call.deadline
         if limit is not None and limit.ends < own:
             return attrs.evolve(call, deadline=limit.seconds), limit.ends
         return call, None if call.deadline is None else own
 
     async def take_place(self, work: Coroutine[Any, Any, Any], what: str) -> None:
-        """Wait for a place that the caller needs before its calls, within the deadline around it.
+        """Wait for a place that the caller needs before its calls, until the caller's deadline.
 
         Raises:
-            DeadlineExceeded: Its turn did not come in time. Nothing was sent.
+            DeadlineExceeded: There was no place in time. Nothing was sent.
         """
         await self._begin_in_time(work, what, deadline.current(self))
 
     async def _begin_in_time(
         self, work: Coroutine[Any, Any, Any], what: str, limit: Deadline | None
     ) -> None:
-        """Do what comes before the first attempt, or raise once the time is up."""
+        """Await what comes before the first attempt, or raise when the time is up."""
         if limit is None:
             await work
             return
@@ -387,22 +387,22 @@ class Session:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop that it belongs to."""
+        """The event loop that the session belongs to."""
         return self._loop
 
     def require_loop(self, what: str) -> None:
-        """Check that the caller runs in the event loop that this session belongs to.
+        """Check that the caller runs in the event loop of this session.
 
         Args:
-            what: What messages call what the caller wants to do.
+            what: What the caller wants to do, for messages.
 
         Raises:
-            UsageError: It is another one. Nothing was sent.
+            UsageError: It runs in another event loop. Nothing was sent.
         """
         if asyncio.get_running_loop() is not self._loop:
             raise errors.UsageError(
-                f"{what}: this client was opened in another event loop. Nothing was sent; open a "
-                "client of its own in each event loop."
+                f"{what}: this client was opened in another event loop. Nothing was sent; open "
+                "another client in each event loop."
             )
 
     async def _attempt(
@@ -473,12 +473,11 @@ class Session:
         except (httpx.HTTPError, OSError, errors.DecodeError) as broken:
             if call.effect in (Effect.SAFE, Effect.IDEMPOTENT):
                 raise
-            # The status says that it was carried out; what is lost is only the body.
+            # The status says that the call was carried out; only the body is lost.
             flaw = "cannot be read" if isinstance(broken, errors.DecodeError) else "broke off"
             await _close(response, None)
         return Answer(
             status=response.status_code,
-            # Whatever is made of the answer, such as a status, an id or a message, is without them.
             headers=self.credentials.redact_headers(response.headers),
             content=await self._without_secrets(content),
             what=call.what,
@@ -487,7 +486,7 @@ class Session:
         )
 
     async def _without_secrets(self, content: bytes) -> bytes:
-        """Return the body of an answer without secrets; of a large one in a thread."""
+        """Return the body of an answer without secrets; redact a large one in a thread."""
         redact = self.credentials.redact_content
         if len(content) <= _SMALL:
             return redact(content)
@@ -503,12 +502,12 @@ class Session:
     async def _refused(
         self, call: Call, response: httpx.Response, token: int, number: int
     ) -> Failed:
-        """What an answer that is not a success means for this call and for the others."""
+        """Return what an answer without success means for this call and for others."""
         try:
             limit = min(call.max_answer, answers.MAX_REFUSAL)
             content = await read_bounded(response, limit, call.what)
         except (httpx.HTTPError, OSError, errors.DecodeError):
-            content = b""  # the status alone says enough
+            content = b""  # the status is enough
         finally:
             await _close(response, None)
         return self._judge.refused(
@@ -523,7 +522,7 @@ class Session:
         ends: float | None,
         report: CallReport,
     ) -> None:
-        """Wait as the table says, or raise."""
+        """Wait as the retry table says, or raise."""
         verdict = tries.decide(failed.happening, call.effect)
         if verdict in (Verdict.LOOK, Verdict.RAISE) or failed.final or not _repeatable(call):
             raise failed.error
@@ -552,7 +551,7 @@ class Session:
     async def _in_time(
         self, work: Coroutine[Any, Any, Any], call: Call, failed: Failed, ends: float | None
     ) -> None:
-        """Do what comes before another attempt, or raise once the call's time is up."""
+        """Await what comes before another attempt, or raise when the call's time is up."""
         if ends is None:
             await work
         elif not await self._done_by(ends, work):
@@ -567,7 +566,7 @@ class Session:
             raise failed.error
         async with self._refreshing:
             if self.credentials.generation != failed.token:
-                return  # another call has renewed it meanwhile
+                return  # another call has renewed it
             trouble = await self._renew()
         if trouble:
             raise errors.AuthenticationFailed(
@@ -606,9 +605,9 @@ def _is_garbled(failure: BaseException) -> TypeGuard[errors.DecodeError]:
 
 
 def _garbled(error: errors.DecodeError, number: int) -> Failed:
-    """Return what an answer to a read that cannot be read means."""
+    """Return the failure for an answer to a read that cannot be read."""
     if number > 1:
-        error.message += f" It was asked for {number} times."
+        error.message += f" It was tried {number} times."
         error.args = (error.message,)
     error.safe_to_retry = True
     return Failed(Happening.GARBLED, error)
@@ -623,7 +622,7 @@ async def _left_open(_call: Call, response: httpx.Response) -> httpx.Response:
 
 
 async def _close(response: httpx.Response | None, attempt: BodyAttempt | None) -> None:
-    """Close both, also while the caller is being cancelled; closing has nothing to say."""
+    """Close both, even while the caller is being cancelled. Failures do not matter."""
     if response is None and (attempt is None or attempt.is_closed):
         return
     with anyio.CancelScope(shield=True):

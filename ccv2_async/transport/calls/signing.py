@@ -1,4 +1,4 @@
-"""Calls as signed requests: where they go, and what their headers say."""
+"""Turn calls into signed requests."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _NO_URL = httpx.URL("")  # a text would be parsed for each request
 
 
 class SealedURL(httpx.URL):
-    """A URL that shows no key: only the raw target, which transports write, is signed.
+    """A URL that does not show the key: only the raw target, which transports send, is signed.
 
-    httpx logs, represents and attaches whole URLs; all of that goes through the visible parts.
+    httpx puts whole URLs in logs and representations, but only with their visible parts.
     """
 
     def __init__(self, url: httpx.URL, credentials: Credentials) -> None:
@@ -28,7 +28,7 @@ class SealedURL(httpx.URL):
 
     @property
     def raw_path(self) -> bytes:
-        """Path and query with the key, as it goes over the wire."""
+        """The path and the query with the key, as they are sent."""
         return self._credentials.sign(super().raw_path)
 
 
@@ -36,15 +36,15 @@ class RequestMaker:
     """Makes the requests of one client.
 
     Args:
-        base_url: Where the API lives, without a trailing slash.
+        base_url: The URL of the API, without a trailing slash.
         credentials: The key and token.
         timeouts: Limits on single steps.
-        user_agent: What the client calls itself.
+        user_agent: The User-Agent header.
         visible_url: Whether the engine reads the visible URL; see `shows_visible_url`.
 
     Attributes:
         user_agent: The same.
-        extensions: What goes with each request; no engine changes it.
+        extensions: The httpx extensions of each request; no engine changes them.
     """
 
     def __init__(
@@ -75,9 +75,9 @@ class RequestMaker:
     def make(
         self, call: Call, attempt: BodyAttempt | None, *, resend: bool = False
     ) -> httpx.Request:
-        """Return the request for an attempt at a call, signed as of now.
+        """Return the signed request for an attempt at a call.
 
-        A resend asks for a fresh connection: idle ones may all have been closed by the server.
+        A resend uses a fresh connection, because the server may have closed all idle ones.
         """
         headers = [*self._headers, (b"Accept", call.accept.encode("ascii"))]
         headers.append((b"Authorization", self._credentials.authorization()))
@@ -106,6 +106,6 @@ class RequestMaker:
         url = httpx.URL(f"{base}{path}{'?' if pairs else ''}{pairs}")
         sealed = SealedURL(url, self._credentials)
         if self._visible_url:
-            # The transport below reads the visible URL; the filter on httpx's logger hides the key.
+            # The transport reads the visible URL; the filter on httpx's logger hides the key.
             return url.copy_with(raw_path=sealed.raw_path)
         return sealed
