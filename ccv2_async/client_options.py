@@ -1,4 +1,4 @@
-"""What a client is made with, checked when it is made and not when it is opened or first used."""
+"""Validate the options of a client when it is created."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 logger: logging.Logger = logging.getLogger("ccv2_async")
 
 _CLOCK = ("monotonic", "time", "sleep", "timeout")
-# Addresses may hold a password. Where an object is expected, text is a mistake, and often a secret
-# itself: a refresh token for its function, the address of the database for the budget.
+# URLs may hold a password. Text in place of an object is often a secret itself, such as a refresh
+# token in place of its function, or the URL of a database in place of the budget.
 _NOT_SHOWN = frozenset(
     {"base_url", "proxy", "http_client", "budget", "refresh_token", "on_event", "clock"}
 )
@@ -55,7 +55,7 @@ def _is_function(value: object) -> bool:
 
 
 def _is_users_client(value: object) -> bool:
-    """Whether it can be a client that sends asynchronously: httpx's blocking one cannot."""
+    """Return whether a value can be an asynchronous client; httpx's blocking one cannot."""
     blocking = any(
         kind.__name__ == "Client" and kind.__module__.partition(".")[0] in ("httpx", "httpx2")
         for kind in type(value).__mro__
@@ -85,7 +85,7 @@ _OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "engine": (
         lambda value: value is None,
-        "this option was removed, and the built-in connections need nothing in its place",
+        "this option was removed; leave it out",
     ),
     "http_client": (_is_users_client, "it must be an httpx.AsyncClient, or None"),
     "proxy": (lambda value: value is None or is_text(value), f"{TEXT}, or None"),
@@ -116,13 +116,13 @@ _OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def checked_origin(url: str) -> str:
-    """The base URL without a trailing slash; one that would send secrets in clear is warned of.
+    """Return the base URL without a trailing slash. Log a warning if it sends secrets unencrypted.
 
     Args:
-        url: Where the API lives, such as `https://api.constantcontact.com/v2`.
+        url: The URL of the API, such as `https://api.constantcontact.com/v2`.
 
     Raises:
-        InvalidField: It is no http or https URL, or holds credentials, a query or a fragment.
+        InvalidField: It is not an http or https URL, or has credentials, a query or a fragment.
     """
     rule = "a URL such as https://api.constantcontact.com/v2, without user, query or fragment"
     try:
@@ -142,7 +142,7 @@ def checked_origin(url: str) -> str:
     ):
         raise InvalidField("base_url", parts._replace(netloc=parts.hostname or "").geturl(), rule)
     try:
-        _ = httpx.URL(url).host  # which knows more of names of hosts
+        _ = httpx.URL(url).host  # httpx checks host names
     except (httpx.InvalidURL, ValueError):
         raise InvalidField("base_url", url, rule) from None
     if parts.scheme == "http" and not _stays_here(parts.hostname):

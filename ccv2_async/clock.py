@@ -1,6 +1,6 @@
-"""The time that back-off, pacing, polls and deadlines run on.
+"""Clocks for back-off, the quota, polling, and deadlines.
 
-Everything that waits takes a `Clock`, so that a test or a simulation can move time itself.
+All code that waits uses a `Clock`, so that a test or a simulation can move the time.
 """
 
 from __future__ import annotations
@@ -14,69 +14,69 @@ if TYPE_CHECKING:
 
 
 class Clock(Protocol):
-    """A source of time and the waits that go with it."""
+    """A source of time, with the waits that use it."""
 
     def monotonic(self) -> float:
-        """Seconds from an arbitrary start; never goes back."""
+        """Return the seconds since an arbitrary start; they never decrease."""
         ...
 
     def time(self) -> float:
-        """Seconds since 1970 (UTC), for stamps that another process will read."""
+        """Return the seconds since 1970 (UTC), for timestamps that other processes read."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Return when `seconds` have passed; zero or less yields to the loop once."""
+        """Return after `seconds`; zero or less yields to the event loop once."""
         ...
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
-        """A block that raises `TimeoutError` when it takes longer; None for no limit."""
+        """Return a context that raises `TimeoutError` after `seconds`; None for no limit."""
         ...
 
 
 class SystemClock:
-    """The real time of this machine and of the running event loop."""
+    """The clock of this machine."""
 
     def monotonic(self) -> float:
-        """Seconds from an arbitrary start; never goes back."""
+        """Return the seconds since an arbitrary start; they never decrease."""
         return time.monotonic()
 
     def time(self) -> float:
-        """Seconds since 1970 (UTC)."""
+        """Return the seconds since 1970 (UTC)."""
         return time.time()
 
     async def sleep(self, seconds: float) -> None:
-        """Return when `seconds` have passed."""
+        """Return after `seconds`."""
         await asyncio.sleep(max(0.0, seconds))
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
-        """A block that raises `TimeoutError` when it takes longer."""
+        """Return a context that raises `TimeoutError` after `seconds`."""
         return asyncio.timeout(seconds)
 
 
 class LoopClock:
-    """The time of the running event loop, counted from a moment that is passed in.
+    """The clock of the running event loop.
 
-    With a loop whose time is simulated, hours pass in seconds and every run is the same.
+    With a simulated event loop, hours pass in seconds, and every run is the same.
 
     Args:
-        start: Seconds since 1970 at the loop's time 0.
+        start: The seconds since 1970 at time 0 of the event loop.
     """
 
     def __init__(self, start: float = 0.0) -> None:
         self._start = start
 
     def monotonic(self) -> float:
-        """Seconds of the loop."""
+        """Return the time of the event loop."""
         return asyncio.get_running_loop().time()
 
     def time(self) -> float:
-        """Seconds since 1970 (UTC)."""
+        """Return the seconds since 1970 (UTC)."""
         return self._start + asyncio.get_running_loop().time()
 
     async def sleep(self, seconds: float) -> None:
-        """Return when the loop's time has moved on by `seconds`."""
+        """Return after `seconds` of the event loop's time."""
         await asyncio.sleep(max(0.0, seconds))
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
-        """A block that raises `TimeoutError` when it takes longer."""
+        """Return a context that raises `TimeoutError` after `seconds`."""
         return asyncio.timeout(seconds)

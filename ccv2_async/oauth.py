@@ -1,8 +1,8 @@
-"""The OAuth2 server flow: how an account's owner lets an application act for the account.
+"""The OAuth2 server flow, by which an account owner grants an application access.
 
-It stands beside the client and needs none. `authorize_url` is where the owner's browser is sent;
-the service sends it back to `redirect_uri` with a code, and `exchange_code` turns that into the
-access token the client is opened with. A token lasts about ten years and cannot be refreshed.
+It does not need a client. Send the owner's browser to `authorize_url`. The service sends it back
+to `redirect_uri` with a code, and `exchange_code` exchanges the code for the access token that the
+client needs. A token is valid for about ten years and cannot be refreshed.
 
 Source: "OAuth2 server flow" page of the service's documentation.
 """
@@ -48,7 +48,7 @@ _LONGEST_REASON = 300
 
 
 def new_state() -> str:
-    """A `state` that nobody can guess: keep it in the owner's session until the redirect."""
+    """Return a random `state`. Keep it in the owner's session until the redirect."""
     return secrets.token_urlsafe(32)
 
 
@@ -57,16 +57,16 @@ class OAuthFlow:
     """The server flow of one application.
 
     Args:
-        client_id: The application's API key.
-        client_secret: Its secret.
-        redirect_uri: Where the owner's browser is sent back to, as registered for the key.
-        base_url: Where the OAuth2 server lives.
-        http_client: Your own `httpx.AsyncClient` or `httpx2.AsyncClient` to send through; it is not
-            closed.
+        client_id: The API key of the application, as text or a `Secret`.
+        client_secret: The secret of the API key, as text or a `Secret`.
+        redirect_uri: The URL to send the owner's browser back to, as registered for the key.
+        base_url: The URL of the OAuth2 server.
+        http_client: Your own `httpx.AsyncClient` or `httpx2.AsyncClient` to send through. It is
+            not closed here.
 
     Raises:
         MissingCredentials: The key or the secret is missing.
-        InvalidField: An address is not one.
+        InvalidField: A URL is not valid.
     """
 
     client_id: Secret[str]
@@ -101,18 +101,18 @@ class OAuthFlow:
         )
 
     def authorize_url(self, *, state: str, sign_up: bool = False, new_user: bool = False) -> str:
-        """Where to send the browser of the account's owner. Makes no request.
+        """Return the URL to send the browser of the account owner to. Makes no request.
 
         Args:
-            state: What `new_state` gave; the redirect brings it back.
-            sign_up: Whether the page offers to open an account.
-            new_user: Whether the page for opening an account comes first.
+            state: The text that `new_state` returned; the redirect returns it.
+            sign_up: Whether the page offers to create an account.
+            new_user: Whether the page to create an account comes first.
 
         Raises:
             InvalidField: `state` is empty.
         """
         if not _is_word(state):
-            raise errors.InvalidField("state", state, "a text that nobody can guess: new_state()")
+            raise errors.InvalidField("state", state, "a random text, such as new_state() returns")
         query = {
             "response_type": "code",
             "client_id": self.client_id.reveal(),
@@ -126,20 +126,20 @@ class OAuthFlow:
         return f"{self.base_url}/oauth/siteowner/authorize?{urlencode(query)}"
 
     async def exchange_code(self, redirect: Mapping[str, str | None], *, state: str) -> AccessToken:
-        """The access token for the code that a redirect brought; a code is good for one try.
+        """Exchange the code of a redirect for an access token. A code can be used only once.
 
         Args:
-            redirect: The query parameters of the redirect: `code` and `state`, or `error`. What
-                is None or no text that can be sent counts as missing.
-            state: The state that was kept for this owner; compared in constant time.
+            redirect: The query parameters of the redirect: `code` and `state`, or `error`. Values
+                that are not valid text count as missing.
+            state: The state that you kept for this owner. It is compared in constant time.
 
         Raises:
-            GrantRefused: The state is another one, the owner refused, or the code is not good.
-                Safe to try again: no; start over at `authorize_url`.
+            GrantRefused: The state differs, the owner refused, or the code is not valid. Safe to
+                try again: no; start over at `authorize_url`.
             OutcomeUnknown: No clear answer came, and the code may be used up. Safe to try again:
                 no; start over at `authorize_url`.
             ConnectFailed: Nothing was sent. Safe to try again: yes, with the same code.
-            DecodeError: The answer holds no token.
+            DecodeError: The answer has no token.
         """
         code = Secret(_text_of(redirect, "code"))
         refused = _refusal_of(redirect, state)
@@ -165,13 +165,13 @@ class OAuthFlow:
         return token
 
     async def token_info(self, access_token: str | Secret[str]) -> TokenInfo:
-        """Return whose token it is, and the seconds it is still good for.
+        """Return the owner of a token, and the seconds for which it is still valid.
 
         Raises:
-            MissingCredentials: It is empty. Nothing was sent.
-            GrantRefused: The token is not good.
-            TransportError: No whole answer came. Safe to try again: yes.
-            DecodeError: The answer is not what it should be. Safe to try again: yes.
+            MissingCredentials: The token is empty. Nothing was sent.
+            GrantRefused: The token is not valid.
+            TransportError: No complete answer came. Safe to try again: yes.
+            DecodeError: The answer is not as expected. Safe to try again: yes.
         """
         access_token = Secret(access_token)
         if not _is_word(access_token.reveal()):
@@ -192,7 +192,7 @@ class OAuthFlow:
         except errors.DecodeError as error:
             names = {field.name for field in attrs.fields(cast("Any", model))}
             where = error.where if error.where in names else ""
-        # Made of nothing that came: the answer may hold a token that was just issued.
+        # The message quotes nothing of the answer, which may hold a token that was just issued.
         place = f", at {where}" if where else ""
         raise errors.DecodeError(
             f"{form.what}: the OAuth2 server answered {status}, but not with the JSON that was "
@@ -202,9 +202,9 @@ class OAuthFlow:
         )
 
     async def _post(self, path: str, form: _Form) -> _Answer:
-        """Return the whole answer, or raise an error of ours.
+        """Return the complete answer, or raise one of our errors.
 
-        An error of the HTTP library is not its cause: the frames of that one hold the form.
+        An error of the HTTP library is not its cause, because its frames hold the form.
         """
         url = httpx.URL(self.base_url + path)
         engine: Engine = (
@@ -233,7 +233,7 @@ class OAuthFlow:
             )
         except errors.UsageError:
             raise
-        except Exception as error:  # noqa: BLE001  # a user's client raises whatever it likes
+        except Exception as error:  # noqa: BLE001  # a user's client may raise anything
             failed = _unanswered(form, url.host, type(error).__name__)
         finally:
             with anyio.CancelScope(shield=True):
@@ -249,7 +249,7 @@ class _Form:
 
     @property
     def advice(self) -> str:
-        """What to do when no clear answer came."""
+        """The advice for messages when no clear answer came."""
         return (
             "The code may be used up; start over at authorize_url." if self.once else "Ask again."
         )
@@ -278,9 +278,9 @@ class _Answer:
 
 
 def _reason_of(answer: _Answer, form: _Form) -> tuple[str, str]:
-    """Return the OAuth2 server's word for why it refused, and its description.
+    """Return the error of the OAuth2 server and its description.
 
-    Prose, a page or a form without such a word is left out: it may hold a token that was just
+    Other answers, such as plain text or a page, are left out: they may hold a token that was just
     issued.
     """
     found = answers.parse_errors(answer.content, answer.headers, form.redact)
@@ -292,7 +292,7 @@ def _is_word(value: object) -> bool:
 
 
 def _text_of(redirect: Mapping[str, str | None], name: str) -> str:
-    """A parameter of the redirect, which a stranger may have written; "" when it is none."""
+    """Return a parameter of the redirect; "" if it is missing or not valid text."""
     value = redirect.get(name)
     return value if is_text(value) else ""
 
@@ -300,13 +300,13 @@ def _text_of(redirect: Mapping[str, str | None], name: str) -> str:
 def _refusal_of(
     redirect: Mapping[str, str | None], state: str
 ) -> errors.ConstantContactError | None:
-    """Return why a redirect gives no access, or None if it brought a code and the right state."""
+    """Return the error for a redirect, or None if it has a code and the right state."""
     if not _is_word(state):
         return errors.InvalidField("state", state, "the state that was kept for this owner")
     if not hmac.compare_digest(_text_of(redirect, "state").encode(), state.encode()):
         return errors.GrantRefused(
-            "authorization: the redirect brought another state than the one that was kept for "
-            "this owner, so it may be forged. Nothing was sent; start over at authorize_url.",
+            "authorization: the state of the redirect is not the one that was kept for this "
+            "owner, so the redirect may be forged. Nothing was sent; start over at authorize_url.",
             status=None,
             errors=(("state_mismatch", ""),),
         )

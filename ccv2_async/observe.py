@@ -1,7 +1,7 @@
-"""What a client reports about its work: one hook, `on_event`, and the events it gets.
+"""The events that a client passes to its `on_event` hook.
 
-Events are plain data, made as things happen and given to the hook on the event loop, so the hook
-should be quick. They hold no key, token, header or body; `what` and `label` may hold file names.
+Events are plain data. The hook is called on the event loop as things happen, so it should be fast.
+Events hold no key, token, header, or body. `what` and `label` may hold file names.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ logger: logging.Logger = logging.getLogger("ccv2_async")
 
 @attrs.frozen
 class CallSent:
-    """An attempt at a call goes out.
+    """An attempt at a call is sent.
 
     Attributes:
-        call: A number that all attempts of one call share, unique in its client.
-        what: What is asked, such as "upload of menu.pdf".
+        call: The number of the call, unique in its client; all attempts of a call share it.
+        what: What the call does, such as "upload of menu.pdf".
         method: The HTTP method.
-        path: Below the base URL, without the query.
+        path: The path below the base URL, without the query.
         lane: "interactive", "poll" or "bulk".
         attempt: 1 for the first.
         host: The host of the service.
-        port: The port there.
+        port: The port of the service.
     """
 
     call: int
@@ -59,17 +59,17 @@ class CallSent:
 
 @attrs.frozen
 class CallEnded:
-    """An attempt at a call came to its end.
+    """An attempt at a call ended.
 
     Attributes:
         call: As in `CallSent`.
-        what: What was asked.
+        what: What the call does.
         method: The HTTP method.
-        path: Below the base URL, without the query.
+        path: The path below the base URL, without the query.
         attempt: 1 for the first.
-        seconds: From sending to the whole answer, or to the accident.
-        status: The HTTP status; None when there was no answer.
-        outcome: "ok", what happened in the words of the retry table, or the name of the exception.
+        seconds: The time from the start to the complete answer, or to the failure.
+        status: The HTTP status; None if there was no answer.
+        outcome: "ok", a row of the retry table, or the name of the exception.
     """
 
     call: int
@@ -88,9 +88,9 @@ class CallRetried:
 
     Attributes:
         call: As in `CallSent`.
-        what: What is asked.
-        outcome: What happened, in the words of the retry table.
-        delay: Seconds until then.
+        what: What the call does.
+        outcome: What happened, as a row of the retry table.
+        delay: The seconds until then.
     """
 
     call: int
@@ -104,7 +104,7 @@ class Throttled:
     """A call had to wait for the quota.
 
     Attributes:
-        what: What is asked.
+        what: What the call does.
         lane: "interactive", "poll" or "bulk".
         seconds: How long it waited.
     """
@@ -116,7 +116,7 @@ class Throttled:
 
 @attrs.frozen
 class JobStarted:
-    """The service has accepted a job; told in the task that started it.
+    """The service has accepted a job. The hook is called in the task that started it.
 
     Attributes:
         kind: "upload" or "activity".
@@ -131,13 +131,13 @@ class JobStarted:
 
 @attrs.frozen
 class Polled:
-    """The status of jobs was read in one look.
+    """The status of jobs was read with one request.
 
     Attributes:
         kind: "upload" or "activity".
-        ids: Which were asked for.
-        jobs: How many were asked for.
-        known: How many the service knew.
+        ids: The ids of the jobs.
+        jobs: How many jobs the client asked for.
+        known: How many of them the service knew.
         seconds: How long it took.
     """
 
@@ -150,13 +150,13 @@ class Polled:
 
 @attrs.frozen
 class StatusChanged:
-    """A job's status is another one than before.
+    """The status of a job changed.
 
     Attributes:
         kind: "upload" or "activity".
         id: The job's id.
         label: The file's name, or the id.
-        status: The service's word; None when it does not know the job.
+        status: The status of the service; None if it does not know the job.
         state: "pending", "succeeded", "failed" or "lost".
     """
 
@@ -169,15 +169,15 @@ class StatusChanged:
 
 @attrs.frozen
 class JobEnded:
-    """A job has come to its end, as far as is known here; it follows its last `StatusChanged`.
+    """A job ended, as far as the client knows. It comes after the last `StatusChanged`.
 
     Attributes:
         kind: "upload" or "activity".
         id: The job's id.
         label: The file's name, or the id.
-        status: The service's last word.
+        status: The last status of the service.
         state: "succeeded", "failed" or "lost".
-        seconds: From its start to the look that saw the end.
+        seconds: The time from its start until the client saw the end.
     """
 
     kind: str
@@ -193,7 +193,7 @@ class OutageBegan:
     """The service is down, so bulk uploads are paused.
 
     Attributes:
-        reason: What the last call met.
+        reason: What happened to the last call.
     """
 
     reason: str
@@ -201,7 +201,7 @@ class OutageBegan:
 
 @attrs.frozen
 class OutageEnded:
-    """The service is back, so bulk uploads go on.
+    """The service is back, so bulk uploads continue.
 
     Attributes:
         seconds: How long the outage lasted.
@@ -247,7 +247,7 @@ OnEvent: TypeAlias = Callable[[Event], object]
 
 
 class Hook:
-    """The user's hook, or none; what it raises is logged once and does not disturb the call."""
+    """The user's hook, if any. If it raises, that is logged, and it is not called again."""
 
     __slots__ = ("_on_event", "active")
 
@@ -256,7 +256,7 @@ class Hook:
         self.active: bool = on_event is not None
 
     def __call__(self, event: Event) -> None:
-        """Pass one event to the hook."""
+        """Pass an event to the hook."""
         if self._on_event is None:
             return
         try:

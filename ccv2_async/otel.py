@@ -1,4 +1,4 @@
-"""OpenTelemetry spans of a client's work, from its events. Needs the extra `[otel]`.
+"""OpenTelemetry spans from the events of a client. Requires the extra `[otel]`.
 
 ::
 
@@ -8,20 +8,20 @@
 span                      what it covers
 ========================  ==========================================================================
 ``POST /library/files``   one attempt at a call: its method and its route, with `{id}` for each id
-``wait for the quota``    what a call waited before it could be sent
-``back-off``              the wait before a call is sent again, with the reason
-``begin upload``          from the first attempt to the service's acceptance; ``begin activity``
-``poll``                  one look at the status of jobs, up to a hundred of them
-``upload``, ``activity``  a job's whole life, from its start to the look that saw its end; made by
-                          the process that saw it, with every change of status that it saw
+``wait for the quota``    the wait for the quota before a call is sent
+``back-off``              the wait before a retry, with the reason
+``begin upload``          from the first attempt until the service accepts; also ``begin activity``
+``poll``                  one request for the status of up to a hundred jobs
+``upload``, ``activity``  a whole job, from its start until a process sees its end; made by that
+                          process, with all changes of status that it saw
 ========================  ==========================================================================
 
-Spans stand in the trace of the task in which they happen. A job may be started in one process and
-end in another, hours later, so its spans are in several traces; what joins them is the job. The
-spans of its beginning, its looks and its end name it (`ccv2.job.kind` and `ccv2.job.id`, or
-`ccv2.job.ids` of a look) and link to a span context that is derived from these two
-(`job_context`), the same in every process that holds the job's token. No key, token or header is
-in any of it; `ccv2.what` and `ccv2.job.label` may hold names of files.
+A span belongs to the trace of its task. A job may start in one process and end in another, hours
+later, so its spans may be in several traces. The job connects them: the spans for its start, its
+polls, and its end name it (`ccv2.job.kind` and `ccv2.job.id`, or `ccv2.job.ids` for a poll), and
+link to a span context that is derived from these two (`job_context`). It is the same in each
+process that has the job's token. Spans hold no key, token, or header. `ccv2.what` and
+`ccv2.job.label` may hold file names.
 """
 
 from __future__ import annotations
@@ -76,10 +76,10 @@ if TYPE_CHECKING:
 __all__ = ["Tracing", "job_context"]
 
 MOST_JOBS = 10_000
-"""Jobs that are remembered until they end; the oldest go first."""
+"""The maximum number of jobs to remember until they end; the oldest are forgotten first."""
 
 _posted: ContextVar[int | None] = ContextVar("ccv2_async_posted", default=None)
-"""When the task's last call that may start a job first went out."""
+"""When the last call of the task that may start a job was first sent."""
 
 _WORDS = frozenset({
     "account", "activities", "addcontacts", "attributes", "bounces", "campaigns", "clearlists",
@@ -98,7 +98,7 @@ def route_of(path: str) -> str:
 
 
 def job_context(kind: str, id: str) -> SpanContext:  # noqa: A002  # the service's own word
-    """What every span of a job links to, in whichever process it is made.
+    """Return the span context that all spans of a job link to, in any process.
 
     Args:
         kind: "upload" or "activity", as `poller.kind`.
@@ -106,7 +106,7 @@ def job_context(kind: str, id: str) -> SpanContext:  # noqa: A002  # the service
     """
     digest = sha256(f"ccv2_async {kind} {id}".encode()).digest()
     return SpanContext(
-        # Zero would be no id at all.
+        # Zero is not a valid id.
         trace_id=int.from_bytes(digest[:16]) or 1,
         span_id=int.from_bytes(digest[16:24]) or 1,
         is_remote=True,
@@ -116,17 +116,17 @@ def job_context(kind: str, id: str) -> SpanContext:  # noqa: A002  # the service
 
 @attrs.define
 class _Known:
-    """What this process knows of a job that has not ended."""
+    """The state of a job that has not ended, as this process knows it."""
 
     begun: SpanContext | None = None
     changes: list[tuple[int, str]] = attrs.field(factory=list)
 
 
 class Tracing:
-    """An `on_event` hook that makes spans. Each client needs one of its own.
+    """An `on_event` hook that makes spans. Each client needs its own.
 
     Args:
-        tracer_provider: Where spans go; the global one unless given.
+        tracer_provider: The provider for the spans; the global one by default.
     """
 
     def __init__(self, tracer_provider: TracerProvider | None = None) -> None:
@@ -145,7 +145,7 @@ class Tracing:
         }
 
     def __call__(self, event: Event) -> None:
-        """Take one event into account."""
+        """Handle an event."""
         handle = self._handlers.get(type(event))
         if handle is not None:
             handle(event)
@@ -262,7 +262,7 @@ class Tracing:
     def _span(
         self, name: str, start: int, end: int, attributes: Mapping[str, str | int | float]
     ) -> None:
-        """A span of something whose beginning and end are both known."""
+        """Make a span whose start and end are both known."""
         self._tracer.start_span(name, start_time=start, attributes=dict(attributes)).end(
             end_time=end
         )

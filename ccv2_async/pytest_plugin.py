@@ -1,7 +1,7 @@
-"""Fixtures for the tests of users of this package: `ccv2_sandbox` and `ccv2_client`.
+"""Pytest fixtures for users of this package: `ccv2_sandbox` and `ccv2_client`.
 
-pytest loads this module in every run of everybody who has the package installed, so it imports
-nothing but pytest; the sandbox and the client are imported when a test first asks for them.
+pytest loads this module in every run if the package is installed, so it imports only pytest. The
+sandbox and the client are imported when a test first uses them.
 
 ::
 
@@ -11,8 +11,8 @@ nothing but pytest; the sandbox and the client are imported when a test first as
         file = await ccv2_client.library.upload(path)
         assert file.status == "Active"
 
-Each test gets new ones, which takes a few milliseconds, so nothing of one test is left for the
-next. Async tests may be run by pytest-asyncio, in either mode, or by anyio's plugin.
+Each test gets its own, which takes a few milliseconds, so that tests do not affect each other.
+Async tests can use pytest-asyncio, in either mode, or the plugin of anyio.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ _HASTE = 10.0
 
 @pytest.fixture
 def ccv2_sandbox() -> Iterator[Sandbox]:
-    """A running sandbox of the service, empty, for this test alone.
+    """A running, empty sandbox of the service for one test.
 
-    Uploads become Active at the first look at them. `ccv2_sandbox.admin` steers it: faults, the
-    requests it got, its clock, and `admin.configure(mode="looks", looks=3)` for slower jobs.
+    Uploads become Active when their status is first read. `ccv2_sandbox.admin` controls it: faults,
+    the requests it received, its clock, and `admin.configure(mode="looks", looks=3)` for slower
+    jobs.
     """
     from ccv2_async.sandbox import Sandbox  # noqa: PLC0415  # costs nothing until it is used
 
@@ -50,10 +51,10 @@ def ccv2_sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def ccv2_client(request: pytest.FixtureRequest, ccv2_sandbox: Sandbox) -> ConstantContact:
-    """A client of `ccv2_sandbox`, without a quota, whose waits pass ten times as fast.
+    """A client of `ccv2_sandbox` without a quota, whose waits are ten times shorter.
 
-    In an async test it is open, also for the test's own fixtures, and is closed in the same event
-    loop afterwards. In a sync test it is not open: use it in `async with` inside `asyncio.run`.
+    In an async test, the client is open, also for the fixtures of the test, and it is closed in the
+    same event loop. In a sync test, it is not open: use it in `async with` inside `asyncio.run`.
     """
     runner = _runner_of(request)
     if runner is None:
@@ -69,7 +70,7 @@ async def _ccv2_client_in_anyio(ccv2_sandbox: Sandbox) -> AsyncIterator[Constant
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Add the fixture that pytest-asyncio runs, if that is there."""
+    """Add the fixture for pytest-asyncio, if it is installed."""
     if not config.pluginmanager.has_plugin("asyncio"):
         return
     import pytest_asyncio  # noqa: PLC0415  # optional, and loaded already
@@ -85,7 +86,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _runner_of(request: pytest.FixtureRequest) -> str | None:
-    """Which plugin runs the test's coroutine; None for a sync test."""
+    """Return the plugin that runs the test's coroutine; None for a sync test."""
     if "anyio_backend" in request.fixturenames:
         return "anyio"
     if request.config.pluginmanager.has_plugin("asyncio"):
@@ -106,24 +107,24 @@ def _new_client(sandbox: Sandbox) -> ConstantContact:
 
 
 class _HastyClock:
-    """The machine's clock, on which waits and deadlines pass ten times as fast."""
+    """The clock of the machine, with waits and deadlines that are ten times shorter."""
 
     def monotonic(self) -> float:
-        """Seconds from an arbitrary start, ten for each that passes."""
+        """Return the seconds since an arbitrary start, ten for each real one."""
         return time.monotonic() * _HASTE
 
     def time(self) -> float:
-        """Seconds since 1970 (UTC), as they are: the sandbox stamps files with them."""
+        """Return the real seconds since 1970 (UTC), which the sandbox uses as timestamps."""
         return time.time()
 
     async def sleep(self, seconds: float) -> None:
-        """Return when a tenth of `seconds` has passed."""
+        """Return after a tenth of `seconds`."""
         import asyncio  # noqa: PLC0415  # costs nothing until it is used
 
         await asyncio.sleep(max(0.0, seconds / _HASTE))
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
-        """A block that raises `TimeoutError` when it takes longer than a tenth of `seconds`."""
+        """Return a context that raises `TimeoutError` after a tenth of `seconds`."""
         import asyncio  # noqa: PLC0415  # costs nothing until it is used
 
         return asyncio.timeout(None if seconds is None else seconds / _HASTE)

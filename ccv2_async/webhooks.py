@@ -1,4 +1,4 @@
-"""Whether a webhook call really comes from the service: its signature, checked."""
+"""Verify the signature of webhook calls."""
 
 from __future__ import annotations
 
@@ -9,48 +9,55 @@ import hmac
 
 from ccv2_async.errors import InvalidField
 from ccv2_async.models.validation import is_text
+from ccv2_async.secret import Secret
 
 SIGNATURE_HEADER = "x-ctct-hmac-sha256"
-"""The header that carries the signature."""
+"""The name of the header with the signature."""
 
 _HEX_LENGTH = hashlib.sha256().digest_size * 2
 
 
-def verify_webhook(body: bytes, signature: str | bytes | None, client_secret: str) -> bool:
-    """Whether the signature is the service's for exactly this body; False too when it is missing.
+def verify_webhook(
+    body: bytes, signature: str | bytes | None, client_secret: str | Secret[str]
+) -> bool:
+    """Return whether a webhook call has a valid signature of the service.
 
-    The signature is an HMAC-SHA256 of the body with the application's secret. The documentation
-    does not say how its 32 bytes are written, so base64 and hexadecimal are both read. The
-    comparison takes the same time wherever the two differ.
+    The signature is an HMAC-SHA256 of the body with the secret of the API key. The documentation
+    does not say how it is encoded, so base64 and hexadecimal are both accepted. The signatures are
+    compared in constant time.
 
     Args:
-        body: The request body as it came, before anything parses it.
-        signature: The value of the header `x-ctct-hmac-sha256`, as text or as the bytes that ASGI
-            gives; None or empty when it is missing.
-        client_secret: The application's secret.
+        body: The raw request body, before it is parsed.
+        signature: The value of the header `x-ctct-hmac-sha256`, as text, or as bytes from ASGI.
+            None or empty if it is missing.
+        client_secret: The secret of the API key, as text or a `Secret`.
 
     Raises:
-        InvalidField: The secret is empty, which would make every signature forgeable, or no text;
-            or the body is not bytes, or the signature neither text nor bytes. Safe to try again:
-            no.
+        InvalidField: The secret is empty or not text, the body is not bytes, or the signature is
+            neither text nor bytes. Safe to try again: no.
 
     Source: the official SDKs' webhook support.
     """
-    if client_secret == "":
-        raise InvalidField("client_secret", "", "text, and not empty: anybody could sign then")
-    if not is_text(client_secret):
+    client_secret = Secret(client_secret)
+    if client_secret.reveal() == "":
+        raise InvalidField(
+            "client_secret",
+            "",
+            "text that is not empty, because anyone could sign with an empty secret",
+        )
+    if not is_text(client_secret.reveal()):
         rule = "text, without half of a surrogate pair"
-        raise InvalidField("client_secret", type(client_secret), rule)
+        raise InvalidField("client_secret", type(client_secret.reveal()), rule)
     if not isinstance(body, bytes | bytearray | memoryview):
-        raise InvalidField("body", type(body), "the bytes of the request as they came")
+        raise InvalidField("body", type(body), "the raw bytes of the request")
     if signature is not None and not isinstance(signature, str | bytes):
         raise InvalidField("signature", type(signature), "the value of the header, or None")
-    expected = hmac.digest(client_secret.encode(), body, hashlib.sha256)
+    expected = hmac.digest(client_secret.reveal().encode(), body, hashlib.sha256)
     return hmac.compare_digest(expected, _digest_of(signature or ""))
 
 
 def _digest_of(signature: str | bytes) -> bytes:
-    """The bytes a signature stands for; b"" when it stands for none."""
+    """Return the bytes of an encoded signature; b"" if it is not valid."""
     text = signature if isinstance(signature, str) else signature.decode("latin-1")
     text = text.strip()
     try:

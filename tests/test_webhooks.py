@@ -81,7 +81,7 @@ def test_a_missing_signature_is_rejected() -> None:
 
 def test_a_body_that_was_read_as_text_is_refused() -> None:
     text: Any = "{}"
-    with pytest.raises(errors.InvalidField, match=r"body is .*the bytes of the request"):
+    with pytest.raises(errors.InvalidField, match=r"body is .*the raw bytes of the request"):
         verify_webhook(text, "x", SECRET)
 
 

@@ -1,8 +1,8 @@
 """The deadline that the calls of a `with` block share.
 
-A deadline is a moment, not a length of time for each call: what the first call takes, the second
-one no longer has. Blocks nest, and the earliest deadline counts. Each task sees the blocks of its
-own code and those that surrounded the code that created it.
+A deadline is a point in time, not a time limit for each call: the time that the first call takes is
+no longer there for the second. Blocks can be nested, and the earliest deadline counts. Each task
+sees the blocks of its own code and those around the code that created it.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Deadline:
-    """A moment by which something must be done.
+    """A point in time by which something must be done.
 
     Attributes:
-        seconds: The length of time that was given, for messages.
-        ends: The moment, on the clock's monotonic scale.
+        seconds: The original time limit, for messages.
+        ends: The point in time, on the monotonic clock.
         clock: The clock.
     """
 
@@ -42,7 +42,7 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """The seconds that are left; zero or less once the deadline has passed."""
+        """The seconds left; zero or less if the deadline has passed."""
         return self.ends - self.clock.monotonic()
 
     def exceeded(self, what: str) -> DeadlineExceeded:
@@ -68,7 +68,7 @@ def current(owner: object) -> Deadline | None:
     """Return the earliest deadline of the blocks around the running code, or None.
 
     Args:
-        owner: Whose calls are limited.
+        owner: The object whose calls are limited.
     """
     block = _innermost.get()
     while block is not None:
@@ -82,7 +82,7 @@ def current(owner: object) -> Deadline | None:
 def limited(owner: object, seconds: float | None, clock: Clock) -> Iterator[None]:
     """Limit the calls of the block to `seconds` from now; None adds no limit.
 
-    Do not yield from inside the block: the code that iterates would be limited too.
+    Do not yield inside the block: that would limit the code that iterates too.
     """
     outer = current(owner)
     added = None if seconds is None else Deadline.after(seconds, clock)
@@ -95,7 +95,7 @@ def limited(owner: object, seconds: float | None, clock: Clock) -> Iterator[None
 
 @contextmanager
 def unlimited(owner: object) -> Iterator[None]:
-    """Lift the deadlines around the block, for work that one caller does for all of them."""
+    """Lift the deadlines around the block, for work that is shared by several callers."""
     if current(owner) is None:
         yield
         return
@@ -110,7 +110,7 @@ def _entered(owner: object, deadline: Deadline | None) -> Iterator[None]:
     try:
         yield
     finally:
-        # A fixture may leave the block in another context, where a token could not be reset.
+        # A fixture may leave the block in another context, where a token cannot be reset.
         _innermost.set(outer)
 
 

@@ -1,8 +1,8 @@
-"""Request bodies: of known length, repeatable where their source is, and aware of how far they got.
+"""Request bodies of known length, and the progress of sending them.
 
-A body makes one attempt object for each try. The attempt is the byte stream that httpx iterates;
-it yields `bytes` (h11 copies anything else), hands over exactly `length` of them, and knows
-whether nothing, a part or all of it was handed over. That is what the retry table asks for.
+A body creates an attempt for each time it is sent. The attempt is the byte stream that httpx
+iterates. It yields exactly `length` bytes, as `bytes` objects (h11 copies anything else), and knows
+whether nothing, a part, or all of it was sent, as the retry table needs to know.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ccv2_async.transport.files.sources import OpenSource, Source
     from ccv2_async.transport.files.threads import FileThreads
 
-# To copy a block of this size takes less time than to send a piece more.
+# Copying a block of this size is faster than sending another piece.
 _JOINED_UP_TO = 128 * 1024
 
 __all__ = [
@@ -46,21 +46,21 @@ __all__ = [
 
 
 class BodyAttempt(httpx.AsyncByteStream, abc.ABC):
-    """One try at sending a body: an async stream of bytes that can be iterated once.
+    """One attempt at sending a body: an async stream of bytes that can be iterated once.
 
-    The code that asked for the attempt closes it after the call: httpx does not.
+    The caller must close it, however the call ends: httpx does not.
 
     Args:
-        length: The exact number of bytes, as Content-Length needs it.
+        length: The exact number of bytes, for Content-Length.
 
     Attributes:
         length: The same.
-        bytes_sent: Bytes handed over so far.
-        sent: "nothing", "partly", or "wholly" from the moment when the last byte, and with it
-            the final boundary, is handed over.
-        is_closed: Whether nothing is left to close.
-        failure: What the source raised, or None; some engines do not let it through.
-        trace: Where in the source that was, without the frames of the engine.
+        bytes_sent: The number of bytes sent so far.
+        sent: "nothing", "partly", or "wholly". It is "wholly" once the last byte, with the final
+            boundary, is passed to the engine.
+        is_closed: Whether the attempt is closed.
+        failure: The exception of the source, or None; some engines hide it.
+        trace: The traceback of the failure, without the frames of the engine.
     """
 
     def __init__(self, length: int) -> None:
@@ -73,18 +73,20 @@ class BodyAttempt(httpx.AsyncByteStream, abc.ABC):
         self._iterated = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        """The stream itself. A plain object, not a generator: leaving early leaves nothing behind.
+        """Return the stream itself. It is not a generator, so stopping early leaves nothing open.
 
         Raises:
             SourceConsumed: It was iterated before.
         """
         if self._iterated:
-            raise SourceConsumed("An attempt at sending a body is made once; ask for another.")
+            raise SourceConsumed(
+                "An attempt at sending a body can be used once; create another one."
+            )
         self._iterated = True
         return self
 
     async def __anext__(self) -> bytes:
-        """The next bytes to send."""
+        """Return the next bytes to send."""
         if self.sent == "wholly":
             await self._finish()
             raise StopAsyncIteration
@@ -96,25 +98,25 @@ class BodyAttempt(httpx.AsyncByteStream, abc.ABC):
             await self.aclose()
             raise
         self.bytes_sent += len(chunk)
-        # Before the chunk is out of our hands: from here on it may have arrived.
+        # Before the chunk is sent: from now on it may have arrived.
         self.sent = "wholly" if self.bytes_sent == self.length else "partly"
         return chunk
 
     @abc.abstractmethod
     async def _next(self) -> bytes:
-        """The next bytes; asked for until all of them are handed over."""
+        """Return the next bytes; called until all bytes are sent."""
 
     async def aclose(self) -> None:
-        """Let go of the source."""
+        """Close the source."""
         self.is_closed = True
 
     async def _finish(self) -> None:
-        """Called when the connection has taken the last byte."""
+        """Finish the attempt when the connection has taken the last byte."""
         await self.aclose()
 
 
 class Body(Protocol):
-    """What a call sends."""
+    """The body of a request."""
 
     @property
     def content_type(self) -> str:
@@ -123,16 +125,16 @@ class Body(Protocol):
 
     @property
     def repeatable(self) -> bool:
-        """Whether (another) attempt can be made."""
+        """Whether another attempt can be made."""
         ...
 
     async def attempt(self) -> BodyAttempt:
-        """A fresh attempt, its length known; nothing is sent before it is iterated."""
+        """Return a new attempt of known length. Nothing is sent before it is iterated."""
         ...
 
 
 class BytesBody:
-    """A body that is in memory, such as JSON.
+    """A body in memory, such as JSON.
 
     Args:
         content: The bytes.
@@ -146,21 +148,21 @@ class BytesBody:
         self.content_type = content_type
 
     async def attempt(self) -> BodyAttempt:
-        """The bytes, in one piece."""
+        """Return an attempt that sends the bytes in one piece."""
         return _BytesAttempt(self.content)
 
 
 class MultipartBody:
-    """A form around a file.
+    """A multipart form with a file.
 
     Args:
         layout: The form.
         source: The file.
-        threads: Where files are opened and read.
-        on_progress: Told how far each attempt is; a function or a coroutine function.
-        clock: The time that progress events are spaced on.
-        check: Awaited with the file's length in bytes each time it is opened, before anything is
-            sent; raises to refuse it.
+        threads: The threads that open and read the file.
+        on_progress: A function or coroutine function that is called with the progress.
+        clock: The clock for progress events.
+        check: Awaited with the length of the file in bytes each time it is opened, before anything
+            is sent. It raises to refuse the file.
     """
 
     def __init__(
@@ -186,17 +188,17 @@ class MultipartBody:
 
     @property
     def repeatable(self) -> bool:
-        """Whether (another) attempt can be made."""
+        """Whether another attempt can be made."""
         return self._source.repeatable
 
     async def prepare(self) -> int:
-        """The body's exact length, after a first look at the file.
+        """Check the file, and return the exact length of the body.
 
-        Not needed before `attempt`, which makes the same checks in the same thread hop as the
-        reading; it is for refusing a file long before its turn to be sent.
+        `attempt` makes the same checks while it reads the file. Call this to refuse a file long
+        before it is sent.
 
         Raises:
-            FileRefused: It is no readable regular file. Nothing was sent.
+            FileRefused: It is not a readable regular file. Nothing was sent.
         """
         length = await self._source.prepare(self._threads)
         if self._check is not None:
@@ -204,12 +206,12 @@ class MultipartBody:
         return self._layout.length(length)
 
     async def attempt(self) -> BodyAttempt:
-        """A fresh attempt on a freshly opened file, to be closed by the caller.
+        """Open the file, and return a new attempt. The caller must close it.
 
         Raises:
-            FileRefused: It is no readable regular file. Nothing was sent.
-            FileChanged: It is not what an earlier attempt found. Safe to try again: yes.
-            SourceConsumed: It is a stream that was read already.
+            FileRefused: It is not a readable regular file. Nothing was sent.
+            FileChanged: It changed since an earlier attempt. Safe to try again: yes.
+            SourceConsumed: It is a stream that was read before.
         """
         opened = await self._source.open(self._threads)
         try:
@@ -253,7 +255,7 @@ class _MultipartAttempt(BodyAttempt):
         return self._pieces.pop()
 
     async def _read(self) -> None:
-        """Have the next pieces ready, the last one first."""
+        """Prepare the next pieces, the last one first."""
         if self._reporter is not None:
             await self._report(self._reporter)
         block = await self._opened.read()
@@ -261,8 +263,8 @@ class _MultipartAttempt(BodyAttempt):
         if self.sent == "nothing":
             pieces.append(self._layout.head)
         self._remaining -= len(block)
-        # The source has made sure by now that nothing follows: a changed file raised above, and
-        # a service that never sees the final boundary cannot take a wrong file for a whole one.
+        # The source has checked that nothing follows. A changed file raised above, so the service
+        # never gets the final boundary, and cannot mistake a wrong file for a complete one.
         if self._remaining == 0:
             pieces.insert(0, self._layout.tail)
         self._pieces = pieces if len(block) > _JOINED_UP_TO else [b"".join(reversed(pieces))]
@@ -287,13 +289,13 @@ _log = logging.getLogger("ccv2_async")
 
 @attrs.frozen
 class Progress:
-    """A moment of one upload.
+    """The progress of an upload.
 
     Attributes:
         name: The file, as it was given.
-        sent: Bytes of the file that the connection has taken, in this attempt.
-        total: Bytes of the file in all.
-        attempt: 1 for the first; a higher number means that it started over, from 0.
+        sent: The bytes of the file that were sent in this attempt.
+        total: The size of the file in bytes.
+        attempt: 1 for the first attempt. Each further attempt starts again from 0.
     """
 
     name: str
@@ -303,20 +305,20 @@ class Progress:
 
 
 ProgressCallback: TypeAlias = Callable[[Progress], Awaitable[object] | object]
-"""A function, or a coroutine function, that is called with each `Progress`."""
+"""A function or coroutine function that is called with each `Progress`."""
 
 
 class ProgressReporter:
-    """Tells a callback how one upload goes: first, last, and between them not too often.
+    """Reports the progress of one upload to a callback.
 
-    Between the first and the last event of an attempt there is one every 256 KiB or every
-    100 ms, whichever comes first. A callback that raises is logged and not called again for this
-    upload; the upload goes on.
+    An attempt reports its start, its end, and between them every 256 KiB or 100 ms, whichever comes
+    first. If the callback raises, that is logged, it is not called again for this upload, and the
+    upload continues.
 
     Args:
-        callback: A function or a coroutine function that takes a `Progress`.
-        name: The file, as messages call it.
-        clock: The time that the 100 ms are counted on.
+        callback: A function or coroutine function that takes a `Progress`.
+        name: The file, for messages.
+        clock: The clock for the 100 ms.
     """
 
     def __init__(self, callback: ProgressCallback, *, name: str, clock: Clock) -> None:
@@ -329,13 +331,13 @@ class ProgressReporter:
         self._told_at = 0.0
 
     async def begin(self, total: int) -> None:
-        """Tell that an attempt to send `total` bytes begins."""
+        """Report that an attempt to send `total` bytes begins."""
         self._attempt += 1
         self._total = total
         await self._tell(0)
 
     async def advance(self, sent: int) -> None:
-        """Tell that `sent` bytes have gone, if it is time to."""
+        """Report that `sent` bytes were sent, if it is time to."""
         due = (
             sent - self._told >= _BYTES_BETWEEN
             or self._clock.monotonic() - self._told_at >= _SECONDS_BETWEEN
@@ -344,7 +346,7 @@ class ProgressReporter:
             await self._tell(sent)
 
     async def finish(self) -> None:
-        """Tell that all bytes have gone."""
+        """Report that all bytes were sent."""
         await self._tell(self._total)
 
     async def _tell(self, sent: int) -> None:

@@ -1,17 +1,17 @@
-"""Multipart forms as bytes: what goes before the file, what comes after it, and the exact length.
+"""Encode multipart forms: the bytes before and after the file, and the exact length.
 
-Pure: the boundary is passed in, and the file itself is never looked at. The wire form follows
-what is known to work with the service:
+Pure: the boundary is an argument, and the file itself is not read. The format is known to work with
+the service:
 
 - text parts carry a Content-Disposition and nothing else;
 - the file part carries its file name and a Content-Type, or neither;
 - names go as raw UTF-8, in `"..."`, without any `filename*=`.
 
 Names are escaped as browsers do it (the WHATWG form encoding: `"` is `%22`, CR `%0D`, LF `%0A`).
-The other characters that some parser takes for the end of a string or of a line are escaped in
-the same way: the remaining control characters, the two Unicode line separators, and the
-backslash, which before a closing quote would hide it from parsers that know quoted pairs.
-Values are sent as they are; only the boundary could end one, and a value that holds it is refused.
+Other characters that some parsers take for the end of a string or a line are escaped in the same
+way: the other control characters, the two Unicode line separators, and the backslash, which hides a
+closing quote from parsers that know quoted pairs. Values are sent unchanged. Only the boundary can
+end a value, so a value that holds it is refused.
 """
 
 from __future__ import annotations
@@ -43,12 +43,11 @@ _ESCAPES = str.maketrans(
 
 @attrs.frozen
 class FilePart:
-    """The one part of a form whose content is a file.
+    """The part of a form that is a file.
 
     Args:
         name: The field's name.
-        filename: The file name to send; a directory in front of it is dropped. None sends no
-            file name at all.
+        filename: The file name to send, without its directory. None sends no file name.
         content_type: The media type to send, or None to send none.
     """
 
@@ -59,12 +58,12 @@ class FilePart:
 
 @attrs.frozen
 class MultipartLayout:
-    """A form with a gap where the file goes.
+    """A form without the bytes of its file.
 
     Attributes:
-        head: Everything before the file's first byte.
-        tail: Everything after its last byte; ends with the final boundary.
-        content_type: The request's Content-Type, boundary included.
+        head: The bytes before the file.
+        tail: The bytes after the file, which end with the final boundary.
+        content_type: The Content-Type of the request, with the boundary.
     """
 
     head: bytes = attrs.field(repr=False)
@@ -72,33 +71,33 @@ class MultipartLayout:
     content_type: str
 
     def length(self, file_length: int) -> int:
-        """The Content-Length of the form around a file of `file_length` bytes."""
+        """Return the Content-Length of the form with a file of `file_length` bytes."""
         return len(self.head) + file_length + len(self.tail)
 
 
 def boundary_from(random_bytes: bytes) -> str:
-    """A boundary that nobody can foresee, from at least 16 random bytes."""
+    """Return a boundary from at least 16 random bytes."""
     if len(random_bytes) < 16:
         raise ValueError(f"a boundary takes 16 random bytes or more, not {len(random_bytes)}")
     return "ccv2-" + random_bytes[:32].hex()
 
 
 def escape_name(name: str) -> str:
-    """A field or file name as it stands between the quotes of a Content-Disposition."""
+    """Return a field or file name as it is quoted in a Content-Disposition."""
     return name if _PLAIN.fullmatch(name) else _scalar(name).translate(_ESCAPES)
 
 
 def lay_out(fields: Iterable[tuple[str, str] | FilePart], *, boundary: str) -> MultipartLayout:
-    """The form made of these fields, in this order.
+    """Return the form with these fields, in this order.
 
     Args:
-        fields: `(name, value)` for a text field, a `FilePart` for the file; exactly one file.
-        boundary: 1 to 70 letters, digits or any of `'+_.-`; see `boundary_from`.
+        fields: `(name, value)` for a text field, and a `FilePart` for the file; exactly one file.
+        boundary: 1 to 70 letters, digits, or any of `'+_.-`; see `boundary_from`.
 
     Raises:
-        InvalidField: A name is empty, a file name is nothing but a directory, a media type is
-            malformed, or a value holds the boundary. Nothing was sent.
-        ValueError: Not exactly one file, or a boundary of other characters.
+        InvalidField: A name is empty, a file name is only a directory, a media type is not valid,
+            or a value holds the boundary. Nothing was sent.
+        ValueError: There is not exactly one file, or the boundary has other characters.
     """
     if not _BOUNDARY.fullmatch(boundary):
         raise ValueError(f"not a boundary: {boundary!r}")
@@ -125,7 +124,7 @@ def lay_out(fields: Iterable[tuple[str, str] | FilePart], *, boundary: str) -> M
 
 
 def _scalar(text: str) -> str:
-    """The text with each lone surrogate, which UTF-8 cannot hold, as U+FFFD."""
+    """Return the text with U+FFFD for each lone surrogate, which UTF-8 cannot encode."""
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
@@ -157,6 +156,6 @@ def _file_head(part: FilePart) -> str:
         head += f'; filename="{escape_name(filename)}"'
     if part.content_type is not None:
         if not _is_media_type(part.content_type):
-            raise InvalidField("content_type", part.content_type, "a media type, as image/png")
+            raise InvalidField("content_type", part.content_type, "a media type, such as image/png")
         head += f"\r\nContent-Type: {part.content_type}"
     return head

@@ -1,4 +1,4 @@
-"""Python file objects as the source of an upload, read in the client's threads."""
+"""Upload Python file objects, which are read in the client's threads."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BinaryFile", "FileObjectSource", "is_file_object", "path_of"]
 
-# Two uploads may share a file object. Seeking and reading must then happen in one step. A lock
-# lives as long as a source that holds both it and the file, so an id is never of another file.
+# Two uploads may share a file object, so seeking and reading must be one step. A lock lives as long
+# as a source that holds it and the file, so an id always belongs to the same file.
 _locks: WeakValueDictionary[int, Any] = WeakValueDictionary()
 
 
@@ -38,10 +38,10 @@ class FileObjectSource:
     """A file object, sent from its current position to its end. It is never closed.
 
     Args:
-        file: The file object. If it can seek, each attempt begins at the position it has now.
-        length: The number of bytes from there to the end. Only a file object that cannot seek
-            needs it.
-        name: What messages call it; the file object's own name unless given.
+        file: The file object. If it can seek, each attempt begins at its current position.
+        length: The number of bytes from there to the end. It is only required if the file object
+            cannot seek.
+        name: The name for messages; the file object's own name by default.
 
     Attributes:
         seekable: Whether it can go back to its first position.
@@ -79,29 +79,29 @@ class FileObjectSource:
 
     @property
     def repeatable(self) -> bool:
-        """Whether it can be opened (once more)."""
+        """Whether it can be opened, or opened again."""
         return self.seekable or not self._begun
 
     @property
     def is_read_once(self) -> bool:
-        """Whether it can be read a single time."""
+        """Whether it can be read only once."""
         return not self.seekable
 
     async def prepare(self, threads: FileThreads) -> int:
         """Return the number of bytes from its position to its end.
 
         Raises:
-            FileRefused: It cannot be read, or it ends at its position. Nothing was sent.
-            InvalidField: It holds more or fewer bytes than `length` says. Nothing was sent.
+            FileRefused: It cannot be read, or nothing is left to read. Nothing was sent.
+            InvalidField: `length` is wrong. Nothing was sent.
         """
         return (await threads.run(self._measure))[0]
 
     async def open(self, threads: FileThreads) -> OpenFileObject:
-        """Open it for one attempt, at the position that it had first.
+        """Open it for one attempt at its first position.
 
         Raises:
-            SourceConsumed: It cannot seek, and an earlier attempt has read from it.
-            FileChanged: It is not what an earlier attempt found. Safe to try again: yes.
+            SourceConsumed: It cannot seek, and an earlier attempt read from it.
+            FileChanged: It changed since an earlier attempt. Safe to try again: yes.
         """
         if self._begun and not self.seekable:
             raise SourceConsumed(
@@ -124,12 +124,12 @@ class FileObjectSource:
         """Read up to `size` bytes at `offset` from the first position.
 
         Args:
-            offset: How many bytes of it were read before.
-            size: The most bytes to read.
-            is_last: Whether the file object has to end after these bytes.
+            offset: The number of bytes read before.
+            size: The maximum number of bytes to read.
+            is_last: Whether the file object must end after these bytes.
 
         Raises:
-            FileChanged: It is no longer what it was, or it cannot be read.
+            FileChanged: It changed, or it can no longer be read.
         """
         self._begun = True
         with self._lock:
@@ -153,7 +153,7 @@ class FileObjectSource:
         return block
 
     def rewind(self) -> None:
-        """Go back to the first position; a file object that is closed by now stays as it is."""
+        """Go back to the first position, unless the file object is closed."""
         with self._lock:
             try:
                 self._file.seek(self._start)
@@ -161,7 +161,7 @@ class FileObjectSource:
                 return
 
     def _measure(self) -> tuple[int, int]:
-        """Return its length, and when its file was last written (0 if it has no descriptor)."""
+        """Return its length, and when its file was last written (0 without a descriptor)."""
         if not self.seekable:
             return self._length or 0, 0
         with self._lock:
@@ -203,8 +203,8 @@ class OpenFileObject:
 
     Args:
         source: The file object.
-        length: How many bytes are left in it.
-        threads: Where it is read.
+        length: The number of bytes left in it.
+        threads: The threads that read it.
     """
 
     def __init__(self, source: FileObjectSource, length: int, threads: FileThreads) -> None:
@@ -220,7 +220,7 @@ class OpenFileObject:
         """Return the next block.
 
         Raises:
-            FileChanged: The file object is no longer what it was, or it cannot be read.
+            FileChanged: The file object changed, or it can no longer be read.
         """
         left = self.length - self._offset
         size = min(left, max(self._threads.block_size, 1))
@@ -232,7 +232,7 @@ class OpenFileObject:
         return block
 
     async def aclose(self) -> None:
-        """Let go of the file object. If it was not read to its end, it goes back to its start."""
+        """Release the file object. If it was not read to its end, it goes back to its start."""
         if not self._is_open:
             return
         self._is_open = False
@@ -245,7 +245,7 @@ class OpenFileObject:
 
 
 def is_file_object(thing: object) -> TypeGuard[BinaryFile]:
-    """Return whether something is read with a blocking `read`; a socket counts as one too."""
+    """Return whether an object has a blocking `read`; a socket counts as one too."""
     if isinstance(thing, type):
         return False
     return isinstance(thing, io.IOBase | socket.socket) or callable(getattr(thing, "read", None))
@@ -279,7 +279,7 @@ def _position_of(file: Any) -> int:
 
 
 def path_of(file: object) -> str | None:
-    """Return the name of a file object if it is a path; some have the number of a descriptor."""
+    """Return the name of a file object if it is a path; some have a descriptor number."""
     name = getattr(file, "name", None)
     return os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else None
 

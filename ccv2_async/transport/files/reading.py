@@ -1,9 +1,9 @@
-"""Files on disk as an upload needs them: refused unless regular, whole, and at rest.
+"""Read files on disk, and refuse those that are not regular or that change meanwhile.
 
-`CheckedFile` does its checking inside `read`, in the same thread hop as the reading itself: it
-never gives a byte more than the file had when it was opened, and gives the last one only when the
-file is still the same. It can be closed at any moment from any thread: a read that is under way
-closes it when it returns, so a descriptor is neither leaked nor closed under a read's feet.
+`CheckedFile` makes its checks in `read`, in the thread that reads. It never returns more bytes than
+the file had when it was opened, and returns the last one only if the file did not change. It can be
+closed at any time from any thread. A read that is running closes it when it returns, so no
+descriptor leaks or is closed during a read.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
     "state_of",
 ]
 
-# How long a cancelled upload waits for its file to be closed; a disk that hangs is left behind.
+# How long a cancelled upload waits until its file is closed, in case the disk hangs.
 _CLOSING_SECONDS = 1.0
 
 _KINDS = {
@@ -66,7 +66,7 @@ for _flag in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"):
 
 @attrs.frozen
 class FileState:
-    """What tells whether a file was touched: its length in bytes and when it was last written."""
+    """The length of a file in bytes, and when it was last written. A change shows in them."""
 
     length: int
     written_ns: int
@@ -74,12 +74,12 @@ class FileState:
 
 @attrs.frozen
 class Opened:
-    """A file just opened, and its beginning.
+    """An opened file and its first block.
 
     Attributes:
-        state: What it was when it was opened.
-        first: Its first block; all of it when `file` is None.
-        file: What reads the rest.
+        state: The state of the file when it was opened.
+        first: The first block; all of the file if `file` is None.
+        file: The open file, if there is more to read.
     """
 
     state: FileState
@@ -87,21 +87,21 @@ class Opened:
     file: CheckedFile | None = None
 
     def close(self) -> None:
-        """Close what is still open."""
+        """Close the file if it is still open."""
         if self.file is not None:
             self.file.close()
 
 
 class CheckedFile(io.FileIO):
-    """A regular file, open for reading, that vouches for what it gives.
+    """A regular file that is checked for changes while it is read.
 
     Args:
         descriptor: The open file; closed with this object.
-        state: What it was when it was opened.
-        label: What messages call it.
+        state: The state of the file when it was opened.
+        label: The name for messages.
 
     Attributes:
-        remaining: Bytes not yet read.
+        remaining: The number of bytes not yet read.
     """
 
     def __init__(self, descriptor: int, state: FileState, label: str) -> None:
@@ -113,12 +113,12 @@ class CheckedFile(io.FileIO):
         super().__init__(descriptor, "rb")
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Exactly `size` bytes, or all that remain if these are fewer.
+        """Read exactly `size` bytes, or all that remain.
 
-        Closes the file with the last byte, and on any error.
+        It closes the file after the last byte, and on any error.
 
         Raises:
-            FileChanged: It grew, shrank, was written to or can no longer be read.
+            FileChanged: The file grew, shrank, was written to, or can no longer be read.
         """
         try:
             with self._reading:
@@ -139,7 +139,7 @@ class CheckedFile(io.FileIO):
                 self.close()
 
     def close(self) -> None:
-        """Close the file, at once or as soon as the read under way returns; never waits for it."""
+        """Close the file, or have a running read close it when it returns. Never waits."""
         self._unwanted = True
         if self._reading.acquire(blocking=False):
             try:
@@ -149,12 +149,12 @@ class CheckedFile(io.FileIO):
 
 
 class OpenFile:
-    """A file opened for one attempt, read through aiofiles with one block of read-ahead.
+    """A file opened for one attempt, which reads one block ahead through aiofiles.
 
     Args:
-        opened: The file, its first block already read; counted in `threads.streaming` if there
-            is more to read.
-        threads: Where the reading is done.
+        opened: The file with its first block. It counts in `threads.streaming` if there is more to
+            read.
+        threads: The threads that read.
     """
 
     def __init__(self, opened: Opened, threads: FileThreads) -> None:
@@ -167,10 +167,10 @@ class OpenFile:
             self._reader = aiofiles.threadpool.wrap(opened.file, executor=threads.executor)
 
     async def read(self) -> bytes:
-        """The next block, while the one after it is fetched.
+        """Return the next block, and start to read the one after it.
 
         Raises:
-            FileChanged: The file is no longer what it was when it was opened.
+            FileChanged: The file changed since it was opened.
         """
         block = self._first
         if self._ahead is not None:
@@ -182,7 +182,7 @@ class OpenFile:
         return block
 
     async def aclose(self) -> None:
-        """Close the file, whatever is going on; a disk that hangs is waited for a second."""
+        """Close the file at any time. Waits at most a second for a disk that hangs."""
         file, self._file, self._first = self._file, None, b""
         if file is None:
             return
@@ -206,19 +206,19 @@ def last_part(path: str) -> str:
 
 
 def measure(path: str, label: str, roots: tuple[str, ...] = ()) -> int:
-    """The length in bytes of a file that can be opened for reading; `roots` as in `FileThreads`.
+    """Return the length in bytes of a file that can be opened; `roots` as in `FileThreads`.
 
     Raises:
-        FileRefused: It is no readable regular file. Nothing was sent.
+        FileRefused: It is not a readable regular file. Nothing was sent.
     """
     return state_of(path, label, roots).length
 
 
 def state_of(path: str, label: str, roots: tuple[str, ...] = ()) -> FileState:
-    """What a file that can be opened for reading is now; `roots` as in `FileThreads`.
+    """Return the state of a file that can be opened; `roots` as in `FileThreads`.
 
     Raises:
-        FileRefused: It is no readable regular file. Nothing was sent.
+        FileRefused: It is not a readable regular file. Nothing was sent.
     """
     descriptor, state = _open_regular(path, label, roots)
     os.close(descriptor)
@@ -226,25 +226,25 @@ def state_of(path: str, label: str, roots: tuple[str, ...] = ()) -> FileState:
 
 
 def open_and_read(path: str, label: str, threads: FileThreads) -> Opened:
-    """An open file and its first block; a small file is read whole, and closed again.
+    """Open a file and read its first block; a small file is read to its end and closed.
 
     Args:
         path: The file.
-        label: What messages call it.
-        threads: Whose load decides the size of the block, at the moment when it is read, and
-            whose roots the file must be in.
+        label: The name for messages.
+        threads: The threads, whose load decides the size of the block. The file must be in their
+            roots.
 
     Raises:
-        FileRefused: It is no readable regular file. Nothing was sent.
-        FileChanged: It changed in this very moment. Nothing was sent.
+        FileRefused: It is not a readable regular file. Nothing was sent.
+        FileChanged: It changed meanwhile. Nothing was sent.
     """
     descriptor, state = _open_regular(path, label, threads.roots)
     if state.length > WHOLE_FILE_LIMIT:
         file = CheckedFile(descriptor, state, label)
-        # No more than that: sending begins the sooner, and the next block is read meanwhile.
+        # A small first block, so that sending begins sooner; the next one is read meanwhile.
         first = file.read(min(threads.block_size, WHOLE_FILE_LIMIT))
         return Opened(state=state, first=first, file=file)
-    # Without a file object: for a small file, making one costs as much as all the rest.
+    # Without a file object, which would cost as much as all the rest for a small file.
     try:
         return Opened(
             state=state, first=_take(descriptor, state.length, state.length, state, label)
@@ -254,10 +254,10 @@ def open_and_read(path: str, label: str, threads: FileThreads) -> Opened:
 
 
 def _take(descriptor: int, wanted: int, remaining: int, state: FileState, label: str) -> bytes:
-    """The next `wanted` of the `remaining` bytes; the last ones only of an unchanged file.
+    """Read the next `wanted` of the `remaining` bytes, the last ones only if nothing changed.
 
-    Every system call gives the interpreter's lock away and waits to get it back, so the end of
-    the file is looked for by asking for one byte more with the last block.
+    Each system call releases the GIL and waits to get it back. So the last block is read with one
+    byte more to find the end of the file.
     """
     try:
         size = wanted + (wanted == remaining)
@@ -281,11 +281,10 @@ def _take(descriptor: int, wanted: int, remaining: int, state: FileState, label:
 
 def _open_regular(path: str, label: str, roots: tuple[str, ...]) -> tuple[int, FileState]:
     try:
-        # Asked before opening too, so that a file elsewhere is neither opened nor told apart from
-        # one that does not exist.
+        # Also before opening: a file elsewhere must look like one that does not exist.
         if roots:
             _require_inside(roots, os.path.realpath(path), label)
-        # Asked before opening too: to open a device or a pipe can already have an effect.
+        # Also before opening: opening a device or a pipe can have an effect.
         _require_regular(os.stat(path).st_mode, label)  # noqa: PTH116  # of 5 us, Path takes 2
         descriptor = os.open(path, _OPEN_FLAGS)
     except FileRefused:  # a ValueError itself
@@ -300,7 +299,7 @@ def _open_regular(path: str, label: str, roots: tuple[str, ...]) -> tuple[int, F
     try:
         found = os.fstat(descriptor)
         _require_regular(found.st_mode, label)
-        if roots:  # a symbolic link may have been swapped in between
+        if roots:  # a symbolic link may have changed meanwhile
             _require_inside(roots, _path_of(descriptor, path, found), label)
     except BaseException:
         os.close(descriptor)
@@ -314,7 +313,7 @@ def _require_inside(roots: tuple[str, ...], real_path: str, label: str) -> None:
 
 
 def _path_of(descriptor: int, path: str, found: os.stat_result) -> str:
-    """Return the real path of an open file, or an empty string if it is unknown."""
+    """Return the real path of an open file, or an empty string if it is not known."""
     try:
         return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115  # not a path of the user's
     except OSError:  # not Linux
@@ -340,6 +339,6 @@ def _strerror(error: OSError) -> str:
 
 
 def _mark_seen(task: asyncio.Task[bytes]) -> None:
-    """Keep asyncio from reporting a read-ahead that failed after its upload had been given up."""
+    """Keep asyncio from reporting a failed read-ahead of an upload that has ended."""
     if not task.cancelled():
         task.exception()

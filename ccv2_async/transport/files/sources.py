@@ -1,8 +1,7 @@
-"""What a file's bytes come from: a path, a file object, bytes, or an async stream.
+"""The sources of a file's bytes: a path, a file object, bytes, or an async stream.
 
-Every source keeps one promise: what `read` hands out is exactly as long as was announced, and
-by the time the last byte is handed out it is certain that the source ended there. A body built on
-it can therefore never send a form that is complete but wrong.
+Each source returns exactly as many bytes as it announced. When it returns the last byte, it has
+checked that it ends there. So a body never sends a form that is complete but wrong.
 """
 
 from __future__ import annotations
@@ -50,10 +49,10 @@ _log = logging.getLogger("ccv2_async")
 
 
 class AsyncReader(Protocol):
-    """Anything with an async `read(n)` that returns b"" at the end."""
+    """An object with an async `read(n)` that returns b"" at the end."""
 
     def read(self, size: int, /) -> Awaitable[bytes]:
-        """Up to `size` bytes."""
+        """Return up to `size` bytes."""
         ...
 
 
@@ -73,11 +72,11 @@ FileInput: TypeAlias = (
     | StreamInput
     | StreamFactory
 )
-"""What a user may give as a file."""
+"""The types that users can pass as a file."""
 
 
 class OpenSource(Protocol):
-    """A source opened for one attempt."""
+    """A source that is open for one attempt."""
 
     @property
     def length(self) -> int:
@@ -85,34 +84,34 @@ class OpenSource(Protocol):
         ...
 
     async def read(self) -> bytes:
-        """The next block; b"" only from an empty source. Not to be called after the last byte."""
+        """Return the next block, b"" only for an empty source. Stop after the last byte."""
         ...
 
     async def aclose(self) -> None:
-        """Let go of everything it holds, at any moment."""
+        """Close it, at any time."""
         ...
 
 
 class Source(Protocol):
-    """Where a file's bytes come from."""
+    """The source of a file's bytes."""
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name for messages."""
         ...
 
     @property
     def filename(self) -> str | None:
-        """The file's own name without its directory, where it has one."""
+        """The name of the file without its directory, or None."""
         ...
 
     @property
     def repeatable(self) -> bool:
-        """Whether it can be opened (once more)."""
+        """Whether it can be opened, or opened again."""
         ...
 
     async def prepare(self, threads: FileThreads) -> int:
-        """Its exact length in bytes, or an error that says why it cannot be sent."""
+        """Return its exact length in bytes, or raise if it cannot be sent."""
         ...
 
     async def open(self, threads: FileThreads) -> OpenSource:
@@ -125,7 +124,7 @@ class BytesSource:
 
     Args:
         content: The bytes.
-        name: What messages call them.
+        name: The name for messages.
     """
 
     filename: str | None = None
@@ -136,11 +135,11 @@ class BytesSource:
         self.name: str = one_line(name or f"{len(content)} bytes")
 
     async def prepare(self, threads: FileThreads) -> int:  # noqa: ARG002  # no file work here
-        """The number of bytes."""
+        """Return the number of bytes."""
         return len(self.content)
 
     async def open(self, threads: FileThreads) -> OpenSource:
-        """The bytes from their beginning."""
+        """Open the bytes at their beginning."""
         return _OpenBytes(self.content, threads)
 
 
@@ -149,7 +148,7 @@ class PathSource:
 
     Args:
         path: The file; a symbolic link to a regular file is followed.
-        name: What messages call it; the path itself unless given.
+        name: The name for messages; the path by default.
     """
 
     repeatable = True
@@ -161,32 +160,31 @@ class PathSource:
         self._first_seen: FileState | None = None
 
     async def prepare(self, threads: FileThreads) -> int:
-        """The file's length, after checking that it can be opened.
+        """Check that the file can be opened, and return its length.
 
         Raises:
-            FileRefused: It is no readable regular file. Nothing was sent.
+            FileRefused: It is not a readable regular file. Nothing was sent.
         """
         return await threads.run(measure, self.path, self.name, threads.roots)
 
     async def hold(self, threads: FileThreads) -> FileState:
-        """What the file is now; from here on it is sent as that, or refused with `FileChanged`.
+        """Return the state of the file. If it changes after this, `open` raises `FileChanged`.
 
         Raises:
-            FileRefused: It is no readable regular file. Nothing was sent.
+            FileRefused: It is not a readable regular file. Nothing was sent.
         """
         self._first_seen = await threads.run(state_of, self.path, self.name, threads.roots)
         return self._first_seen
 
     async def open(self, threads: FileThreads) -> OpenSource:
-        """The file from its beginning, with its first block (a small file: all of it) read.
+        """Open the file and read its first block, or all of a small file.
 
         Raises:
-            FileRefused: It is no readable regular file. Nothing was sent.
-            FileChanged: It is not what an earlier attempt, or `hold`, found. Safe to try again:
-                yes.
+            FileRefused: It is not a readable regular file. Nothing was sent.
+            FileChanged: It changed since an earlier attempt or `hold`. Safe to try again: yes.
         """
         found: Opened | None = None
-        # Counted from here, so that uploads which all begin at once all read small first blocks.
+        # Counted from here on, so that uploads that begin together read small first blocks.
         threads.streaming += 1
         try:
             found = await threads.run(open_and_read, self.path, self.name, threads, undo=_close)
@@ -207,14 +205,14 @@ class PathSource:
 
 
 class StreamSource:
-    """An async stream whose length is known beforehand.
+    """An async stream of known length.
 
     Args:
-        stream: An async iterable of bytes, an object with an async `read(n)`, or a function
-            without arguments that returns either (or awaits it) and makes the source repeatable.
-        length: The exact number of bytes it will give. It has to end there: one more byte is
-            asked for, and an upload whose stream continues is aborted.
-        name: What messages call it.
+        stream: An async iterable of bytes, an object with an async `read(n)`, or a function or
+            coroutine function without arguments that returns one, which makes it repeatable.
+        length: The exact number of bytes. The stream must end there; if it continues, the upload
+            is stopped.
+        name: The name for messages.
     """
 
     filename: str | None = None
@@ -238,23 +236,23 @@ class StreamSource:
 
     @property
     def repeatable(self) -> bool:
-        """Whether it can be opened: always with a function, else until its first byte is read."""
+        """Whether it can be opened: always with a function, otherwise before the first read."""
         return self._factory is not None or not self._begun
 
     @property
     def is_read_once(self) -> bool:
-        """Whether it can be read a single time."""
+        """Whether it can be read only once."""
         return self._factory is None
 
     async def prepare(self, threads: FileThreads) -> int:  # noqa: ARG002  # no file work here
-        """The length that was announced."""
+        """Return the announced length."""
         return self.length
 
     async def open(self, threads: FileThreads) -> OpenSource:
-        """The stream from its beginning.
+        """Open the stream at its beginning.
 
         Raises:
-            SourceConsumed: It was read by an earlier attempt and cannot be read again.
+            SourceConsumed: An earlier attempt read it, and it cannot be read again.
         """
         if self._stream is not None:
             if self._begun:
@@ -278,19 +276,19 @@ class StreamSource:
 def as_source(
     file: FileInput | Source, *, length: int | None = None, name: str | None = None
 ) -> Source:
-    """A source of whatever the user gave.
+    """Return the source for a file that a user passed.
 
     Args:
         file: A path, bytes, a file object opened for reading bytes, an async iterable of bytes,
-            an object with an async `read(n)`, or a function without arguments that returns
-            either of the last two. A source is returned as it is.
-        length: The exact number of bytes. Streams and file objects that cannot seek need it;
-            paths and bytes do not take it.
-        name: What messages call it.
+            an object with an async `read(n)`, or a function without arguments that returns one of
+            the last two. A source is returned unchanged.
+        length: The exact number of bytes. It is required for streams and file objects that cannot
+            seek, and not allowed for paths and bytes.
+        name: The name for messages.
 
     Raises:
-        InvalidField: It is something else, or a length is missing, wrong or out of place. Nothing
-            was sent.
+        InvalidField: The file has another type, or the length is missing, wrong, or not allowed.
+            Nothing was sent.
     """
     if isinstance(file, BytesSource | PathSource | FileObjectSource | StreamSource):
         return file
@@ -331,9 +329,9 @@ class _OpenBytes:
 
 
 class _OpenStream:
-    """One reading of an async stream. All of it happens in the task that sends the body.
+    """An async stream that is read once, in the task that sends the body.
 
-    No read-ahead here: the user's generator may hold scopes that belong to one task.
+    It does not read ahead: the user's generator may use scopes that belong to one task.
     """
 
     def __init__(
@@ -373,8 +371,8 @@ class _OpenStream:
 
     async def aclose(self) -> None:
         if self._reading:
-            # Some engines read in a task of their own, which may still be at it: a generator
-            # that runs cannot be closed. It is when the read ends, by its cancellation or not.
+            # Some engines read in another task, which may still run, and a running generator
+            # cannot be closed. It is closed when the read ends.
             self._unwanted = True
             return
         closable: list[object] = [self._iterator]
@@ -393,7 +391,7 @@ class _OpenStream:
                 _log.warning("%s: closing the stream failed", self._source.name, exc_info=True)
 
     async def _pull(self, size: int) -> bytes:
-        """The next bytes, b"" at the end; an iterable gives what it likes, whatever the size."""
+        """Return the next bytes, b"" at the end. An iterable ignores the size."""
         if self._reader is not None:
             return self._bytes(await self._reader.read(size))
         if self._iterator is None:
@@ -407,8 +405,8 @@ class _OpenStream:
         if isinstance(chunk, bytes | bytearray | memoryview):
             return bytes(chunk)
         raise UsageError(
-            f"{self._source.name}: the stream gave {type(chunk).__name__} where bytes are needed. "
-            "The upload was broken off."
+            f"{self._source.name}: the stream returned {type(chunk).__name__} instead of bytes. "
+            "The upload was stopped."
         )
 
     def _changed(self, what: str) -> FileChanged:

@@ -1,7 +1,7 @@
-"""The threads that touch files, so that a slow disk never holds up the event loop.
+"""The threads for file work, so that a slow disk never blocks the event loop.
 
-They are the client's own: the loop's default executor also resolves host names, and 64 slow
-reads in it would delay every connection.
+Each client has its own. The default executor of the event loop also resolves host names, and slow
+reads in it would delay connections.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ P = ParamSpec("P")
 
 _KIB = 1024
 WHOLE_FILE_LIMIT = 1024 * _KIB
-"""Bytes up to which a file is read in one go and sent as one piece."""
+"""The size in bytes up to which a file is read and sent as one piece."""
 
 _SMALLEST_BLOCK = 256 * _KIB
 _LARGEST_BLOCK = 1536 * _KIB
-# Each upload in flight holds up to three blocks: one on its way out, one in the socket's buffer,
-# one read ahead. 4 MiB of blocks therefore means 12 MiB of memory, however many share it up to 16;
-# and the event loop hands all of them to the kernel within a few milliseconds.
+# Each upload holds up to three blocks: one that is being sent, one in the buffer of the socket, and
+# one that is read ahead. So 4 MiB of blocks use 12 MiB of memory for up to 16 uploads, and the loop
+# passes them to the kernel within a few milliseconds.
 _BLOCKS_IN_ALL = 4 * 1024 * _KIB
 
 
 class _Executor(ThreadPoolExecutor):
-    """Threads that say what it means when they have ended."""
+    """Threads that raise `ClientClosed` after they have ended."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         try:
@@ -46,14 +46,14 @@ class _Executor(ThreadPoolExecutor):
 
 
 class FileThreads:
-    """A bounded set of threads for file work, started when first needed.
+    """A limited number of threads for file work, started when they are first needed.
 
     Args:
-        limit: The most threads at once; each serves one read at a time.
+        limit: The maximum number of threads.
 
     Attributes:
-        streaming: How many files are being opened or sent block by block just now.
-        roots: The real paths of the directories that paths must lead into; empty for no limit.
+        streaming: How many files are being opened or sent in blocks at the moment.
+        roots: The real paths of the directories that files must be in; empty for no limit.
     """
 
     def __init__(self, limit: int = 32) -> None:
@@ -65,13 +65,13 @@ class FileThreads:
 
     @property
     def block_size(self) -> int:
-        """Bytes to read at a time: 1.5 MiB while few files are streamed, 256 KiB when many are."""
+        """The bytes to read at a time: from 1.5 MiB for few files to 256 KiB for many."""
         share = _BLOCKS_IN_ALL // max(1, self.streaming)
         return max(_SMALLEST_BLOCK, min(_LARGEST_BLOCK, share))
 
     @property
     def executor(self) -> ThreadPoolExecutor:
-        """The executor itself, for what takes one; raises `ClientClosed` once it has ended."""
+        """The executor, for APIs that take one. After `aclose` it raises `ClientClosed`."""
         if self._executor is None:
             self._executor = _Executor(self._limit, thread_name_prefix="ccv2-files")
             if self._closed:
@@ -81,15 +81,14 @@ class FileThreads:
     async def run(
         self, work: Callable[..., T], *args: object, undo: Callable[[T], object] | None = None
     ) -> T:
-        """The result of `work(*args)`, run in a thread.
+        """Run `work(*args)` in a thread, and return its result.
 
-        A caller that is cancelled leaves at once; the thread finishes by itself.
+        If the caller is cancelled, this returns at once, and the thread finishes its work.
 
         Args:
-            work: What to run.
+            work: The function to run.
             args: Its arguments.
-            undo: Called with the result when nobody is left to take it, so that an opened file
-                is closed.
+            undo: Called with the result if the caller was cancelled, to close an opened file.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
@@ -109,11 +108,10 @@ class FileThreads:
             raise
 
     def dispose(self, work: Callable[[], object]) -> asyncio.Future[object] | None:
-        """Run `work` without anybody having to wait for it.
+        """Run `work` in a thread without waiting for it.
 
         Returns:
-            A future to wait for, if you like; None when the threads have ended and it was
-            done on the spot.
+            A future to wait for; None if the threads have ended and the work was done at once.
         """
         try:
             job = self.executor.submit(work)
@@ -123,7 +121,7 @@ class FileThreads:
         return asyncio.wrap_future(job)
 
     async def aclose(self) -> None:
-        """Let the work at hand finish and end every thread; the loop goes on meanwhile."""
+        """Let the running work finish, and end all threads, without blocking the event loop."""
         self._closed = True
         if self._executor is None:
             return
@@ -136,7 +134,7 @@ class FileThreads:
             with contextlib.suppress(RuntimeError):  # the loop did not wait and is closed
                 loop.call_soon_threadsafe(_resolve, ended)
 
-        # A thread of its own waits: the default executor may be full, and the loop must not.
+        # Another thread waits: the event loop must not, and the default executor may be full.
         waiter = threading.Thread(target=shut_down, name="ccv2-files-end", daemon=True)
         waiter.start()
         await ended

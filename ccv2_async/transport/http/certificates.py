@@ -1,4 +1,4 @@
-"""How the certificates of https servers are checked, as the environment says."""
+"""Find the certificates that check https servers, as the environment says."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _contexts: dict[tuple[object, ...], ssl.SSLContext] = {}
 
 
 def context_for(verify: ssl.SSLContext | bool) -> ssl.SSLContext:
-    """Return the context of a client's https connections.
+    """Return the context for a client's https connections.
 
-    All clients share one context for the same settings, because making one takes some 20 ms.
+    Clients with the same settings share one context, because creating one takes about 20 ms.
 
     Args:
-        verify: A context, which is returned unchanged; True for the certificates that
-            `SSL_CERT_FILE` or `SSL_CERT_DIR` name, or else those of certifi; False to check none.
+        verify: A context, which is returned unchanged, or True for the certificates of
+            `SSL_CERT_FILE`, `SSL_CERT_DIR`, or certifi, or False to check none.
 
     Raises:
         UsageError: An environment variable names certificates that cannot be loaded, or a key log
@@ -69,7 +69,7 @@ def _flaw_of_file(path: str) -> str:
     try:
         if not Path(path).exists():
             return "there is no such file"
-        if not Path(path).is_file():  # to read a pipe or a device might never end
+        if not Path(path).is_file():  # reading a pipe or a device may never end
             return "it is not a file"
         with Path(path).open("rb") as file:
             empty = not file.read(1)
@@ -79,7 +79,7 @@ def _flaw_of_file(path: str) -> str:
 
 
 def _flaw_of_directories(paths: str) -> str:
-    """Return why a list of directories gives no certificates, or an empty string."""
+    """Return why a list of directories has no certificates, or an empty string."""
     flaws = [_flaw_of_directory(path) for path in paths.split(os.pathsep)]
     return flaws[0] if all(flaws) else ""
 

@@ -1,10 +1,11 @@
-"""Engines on a user's own client, an `httpx.AsyncClient` or an `httpx2.AsyncClient`.
+"""Engines on a user's own `httpx.AsyncClient` or `httpx2.AsyncClient`.
 
-httpx2 continues httpx under another name. Its clients take only its own requests and raise only
-its own errors, so both are translated here, and nothing else has to know.
+httpx2 continues httpx under another name. Its clients accept only its own requests and raise only
+its own errors, so this module translates both.
 
-Both take what a server sends unasked after an answer for the answer to the next request on that
-connection. So each HTTP/1.1 request says `Connection: close`, and there is no next one.
+If a server sends data unasked after an answer, both libraries take it for the answer to the next
+request on that connection. So each HTTP/1.1 request says `Connection: close`, and there is no next
+request.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ProvenBody", "UsersClient", "never_connected", "shows_visible_url", "users_engine"]
 
-# What the event loop reads before others have their turn: a fraction of a millisecond.
+# How many pieces are read before other tasks run: a fraction of a millisecond.
 _PIECES_IN_A_ROW = 32
 _UNPACKED = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 
@@ -37,7 +38,7 @@ class UsersClient(Protocol):
     async def send(
         self, request: Any, *, stream: bool = ..., auth: Any = ..., follow_redirects: Any = ...
     ) -> Any:
-        """Return the answer to a prepared request."""
+        """Send a prepared request, and return the answer."""
         ...
 
 
@@ -88,7 +89,7 @@ class UsersEngine:
 
 
 def is_httpx2(client: object) -> bool:
-    """Whether a client is one of httpx2's; httpx2 need not be installed to ask."""
+    """Return whether a client is one of httpx2's; httpx2 need not be installed."""
     return any(kind.__module__.partition(".")[0] == "httpx2" for kind in type(client).__mro__)
 
 
@@ -97,7 +98,7 @@ class Httpx2Engine(UsersEngine):
 
     def __init__(self, client: Any) -> None:
         super().__init__(client)
-        # Its user has imported it, or there would be no client of it.
+        # The user has imported it, because the client comes from it.
         self._library: Any = importlib.import_module("httpx2")
         self._url, self._body = _types_of(self._library)
 
@@ -151,7 +152,7 @@ class _Answer(httpx.AsyncByteStream):
 
 
 def _types_of(library: Any) -> tuple[Any, Any]:
-    """A URL that shows no key, and a body, as subclasses of httpx2's own."""
+    """Return subclasses of httpx2's: a URL that does not show the key, and a body."""
 
     class SealedURL(library.URL):  # type: ignore[misc]  # httpx2 is known at run time only
         def __init__(self, url: httpx.URL) -> None:
@@ -177,7 +178,7 @@ def _types_of(library: Any) -> tuple[Any, Any]:
 
 @contextlib.contextmanager
 def _translated(library: Any) -> Iterator[None]:
-    """httpx2's errors of the connection as the httpx errors of the same names."""
+    """Raise httpx2's transport errors as the httpx errors of the same names."""
     try:
         yield
     except library.TransportError as error:
@@ -186,9 +187,9 @@ def _translated(library: Any) -> Iterator[None]:
 
 
 async def _close_afterwards(event: str, info: Mapping[str, Any]) -> None:
-    """Ask for an end of the connection, as the `trace` extension of httpcore's HTTP/1.1.
+    """Add `Connection: close`, as the `trace` extension of httpcore's HTTP/1.1.
 
-    HTTP/2 keeps answers apart by itself, and forbids the header.
+    HTTP/2 does not need the header, and forbids it.
     """
     if event == "http11.send_request_headers.started":
         request = info["request"]
@@ -197,15 +198,15 @@ async def _close_afterwards(event: str, info: Mapping[str, Any]) -> None:
 
 
 class ProvenBody(httpx.AsyncByteStream):
-    """The body of an answer of httpx's, which must not end early without being noticed.
+    """The body of an answer of httpx, checked for a missing end.
 
-    An HTTP/1.1 answer without a length ends with its connection. Under TLS that proves nothing
-    unless the server said `close_notify`, and httpx does not look.
+    An HTTP/1.1 answer without a length ends with its connection. With TLS, it is complete only if
+    the server sent `close_notify`, which httpx does not check.
 
     Args:
         stream: The body.
-        response: The answer, httpx's or httpx2's.
-        method: Of the request.
+        response: The answer, from httpx or httpx2.
+        method: The method of the request.
     """
 
     def __init__(self, stream: Any, response: Any, method: str) -> None:
@@ -240,10 +241,10 @@ class ProvenBody(httpx.AsyncByteStream):
         await self._stream.aclose()
 
     def check(self) -> None:
-        """Raise unless the answer, read to its end, is known to be whole.
+        """Check that an answer that was read to its end is complete.
 
         Raises:
-            httpx.RemoteProtocolError: It may be cut off.
+            httpx.RemoteProtocolError: It may be incomplete.
         """
         if self._tls is not None and not closed_properly(self._tls):
             raise httpx.RemoteProtocolError(
@@ -261,8 +262,8 @@ _CONNECTING_OF_AIOHTTP = frozenset(
 def never_connected(failure: BaseException) -> bool:
     """Return whether an error says that no connection was made.
 
-    httpx-aiohttp, which a user's client may send through, calls every accident of a connection a
-    connect time-out; what it was is its cause.
+    httpx-aiohttp, which a user's client may use, raises a connect time-out for any failure of a
+    connection. Its cause tells what happened.
     """
     if not isinstance(failure, _CONNECTING):
         return False
@@ -275,8 +276,8 @@ def never_connected(failure: BaseException) -> bool:
 def shows_visible_url(client: UsersClient) -> bool:
     """Return whether a user's client may have a transport that reads the visible URL.
 
-    httpx's own transports write `raw_path`; others, such as httpx-aiohttp's, read `str(url)`, and
-    need the key there.
+    The transports of httpx send `raw_path`. Others, such as that of httpx-aiohttp, read `str(url)`,
+    so the key must be in it.
     """
     transports = [
         getattr(client, "_transport", None),

@@ -1,11 +1,11 @@
-"""HTTP/1.1 on one connection: h11 keeps the state of the protocol, `SocketStream` the bytes.
+"""HTTP/1.1 on one connection: h11 handles the protocol, and `SocketStream` the bytes.
 
-One request at a time. An answer is listened for from the first byte of the request on: a refusal
-(or a connection that the other side closes) stops the sending at once, wherever it waits. Anything
-but an answer that was read to its end closes the connection.
+A connection sends one request at a time. It reads from the first byte of the request on, so an
+error answer or a closed connection stops the sending at once. The connection closes unless the
+answer was read to its end.
 
-What arrives before the first byte of a request is written, or after an answer, was not asked for.
-It is never taken for an answer; it closes the connection.
+Data that arrives before a request is sent, or after an answer, was not asked for. It is never taken
+for an answer, and closes the connection.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 __all__ = ["Connection"]
 
 _LONGEST_HEAD = 100 * 1024
-# The head of a request waits so many seconds for the first bytes of its body: most bodies are read
-# from disk within that time, and then both leave together.
+# How many seconds the head of a request waits for the first bytes of its body. Most bodies are read
+# from disk in that time, and then both are sent together.
 _HEAD_WAITS = 0.005
 _MOST_INFORMATIONAL = 100
 _MOST_LINES = 256  # of the head of an answer
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
-# What the event loop reads before others have their turn: a fraction of a millisecond.
+# How many pieces are read before other tasks run: a fraction of a millisecond.
 _PIECES_IN_A_ROW = 32
 _ERRORS: dict[type[BaseException], type[httpx.ProtocolError]] = {
     h11.LocalProtocolError: httpx.LocalProtocolError,
@@ -53,9 +53,9 @@ class Connection:
         on_close: Called when an idle connection closes.
 
     Attributes:
-        forward: The proxy at the other end, if it needs the full URL of each request.
+        forward: The proxy at the other end, if each request must name its target.
         is_idle: Whether it waits for its next request.
-        expires_at: When an idle connection must no longer be used, on `time.monotonic`.
+        expires_at: When an idle connection expires, on `time.monotonic`.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Connection:
         self._sending: asyncio.Timeout | None = None
 
     async def is_usable(self) -> bool:
-        """Return whether another request may be sent, or close the connection."""
+        """Return whether another request can be sent; if not, close the connection."""
         usable = False
         try:
             await self._stream.settle()
@@ -97,9 +97,9 @@ class Connection:
         """Send a request and return the head of the answer; its stream reads the body.
 
         Raises:
-            NothingSent: The other side had closed the connection before, or had sent something
-                unasked. Safe to try again: yes.
-            httpx.TransportError: What broke. The connection is closed.
+            NothingSent: The server had closed the connection, or had sent data unasked. Safe to
+                try again: yes.
+            httpx.TransportError: The connection failed, and is closed.
         """
         self.is_idle = False
         timeouts = request.extensions.get("timeout", {})
@@ -163,9 +163,9 @@ class Connection:
             self._on_close(self)
 
     async def _send(self, request: httpx.Request, timeout: float | None) -> None:
-        """Send the request, or as much of it as the other side wants.
+        """Send the request, or as much of it as the server wants.
 
-        A connection that breaks meanwhile may still have an answer to give.
+        If the connection breaks meanwhile, an answer may still have arrived.
         """
         self._head = self._http.send(self._head_of(request))
         self._stopped = False
@@ -181,11 +181,11 @@ class Connection:
                 else:
                     await self._put(self._http.send(h11.EndOfMessage()), timeout)
         except httpx.WriteError:
-            # A success before the service had the whole request is not a success.
+            # A success does not count before the service has the whole request.
             if self._answer is not None and self._http.our_state is h11.SEND_BODY:
                 raise
         except Exception:
-            # What the source of the body raises when it is interrupted is of no interest.
+            # An interrupted source may raise anything.
             if not self._stopped:
                 raise
         finally:
@@ -205,18 +205,18 @@ class Connection:
         return h11.Request(method=request.method, target=target, headers=headers)
 
     async def _put(self, data: bytes | None, timeout: float | None) -> None:
-        """Send a part of the body, after the head if that is still to be sent."""
+        """Send a part of the body, and before it the head if it was not sent yet."""
         if self._head is not None:
             self._begin(data or b"")
             if not self._stopped:
                 await self._stream.drain(timeout)
         elif data:
-            await self._stream.settle()  # listen before speaking: a refusal may have arrived
+            await self._stream.settle()  # an error answer may have arrived
             if not self._stopped:
                 await self._stream.write(data, timeout)
 
     def _begin(self, data: bytes = b"") -> None:
-        """Write the head of the request, with the beginning of its body if that is at hand."""
+        """Write the head of the request, with the beginning of its body if there is one."""
         head, self._head = self._head, None
         if head is None:  # the timer runs on while the body is sent
             return
@@ -227,7 +227,7 @@ class Connection:
             self._stop_sending()
 
     def _overhear(self) -> None:
-        """Take note of what arrives while the request is being sent."""
+        """Read what arrives while the request is being sent."""
         try:
             while self._answer is None and (data := self._stream.take()):
                 self._http.receive_data(data)
@@ -235,20 +235,20 @@ class Connection:
         except h11.RemoteProtocolError:
             self._stop_sending()  # raised again when the answer is read
         if self._answer is not None:
-            # A success may come early too, but then the rest of the body is still wanted.
+            # After an early success, the rest of the body is still sent.
             if self._answer.status_code >= 300:
                 self._stop_sending()
         elif self._stream.ended:
-            self._stop_sending()  # no answer can come any more
+            self._stop_sending()  # no answer can arrive
 
     def _stop_sending(self) -> None:
-        """Interrupt the sending, wherever it waits: for the socket, or for the next bytes."""
+        """Interrupt the sending while it waits for the socket or for the next bytes."""
         if not self._stopped and self._sending is not None:
             self._sending.reschedule(asyncio.get_running_loop().time())
         self._stopped = True
 
     def _look_for_answer(self) -> None:
-        """See whether the head of the answer is complete; skip what may come before it."""
+        """Parse the head of the answer if it is complete; skip informational answers."""
         if self._answer is not None:
             return
         while self._informational <= _MOST_INFORMATIONAL:
@@ -263,7 +263,7 @@ class Connection:
             self._answer = event
 
     def _refuse_endless_head(self) -> None:
-        """Refuse a head of thousands of lines before anything is made of them."""
+        """Raise if the head has too many lines, before they are parsed."""
         arrived = self._http.trailing_data[0]
         if arrived.count(b"\n") > _MOST_LINES:
             end = _END_OF_HEAD.search(arrived)
@@ -271,7 +271,7 @@ class Connection:
                 raise h11.RemoteProtocolError("Too many header lines")
 
     async def _feed(self, timeout: float | None) -> None:
-        """Give h11 what arrives next."""
+        """Pass the data that arrives next to h11."""
         data = await self._stream.read(timeout)
         if not data:
             if self._http.their_state is h11.SEND_RESPONSE:
@@ -284,7 +284,7 @@ class Connection:
         self._http.receive_data(data)
 
     def _give_up(self, error: BaseException) -> None:
-        """Close, and raise h11's errors under the names that httpx gives them."""
+        """Close the connection, and raise h11's errors as the errors of httpx."""
         self.close()
         named = _ERRORS.get(type(error))
         if named is not None:
@@ -292,9 +292,9 @@ class Connection:
 
 
 class _AnswerBody(httpx.AsyncByteStream):
-    """The body of an answer; closing it ends the work on the answer.
+    """The body of an answer.
 
-    A plain object, not a generator: most answers have no body, and leaving early leaves nothing.
+    It is not a generator: most answers have no body, and stopping early leaves nothing open.
     """
 
     def __init__(self, connection: Connection, timeout: float | None) -> None:

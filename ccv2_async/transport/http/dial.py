@@ -32,8 +32,8 @@ async def dial(host: str, port: int, *, check_address: CheckAddress | None = Non
     Args:
         host: A host name or an IP address.
         port: The port.
-        check_address: Called with every address of the host before any of them is tried. What it
-            raises is raised unchanged, and no connection is made.
+        check_address: Called with each address of the host before any of them is tried. It raises
+            to refuse an address; then no connection is made.
 
     Raises:
         OSError: The name was not found, or no address accepted the connection.
@@ -57,7 +57,7 @@ async def dial(host: str, port: int, *, check_address: CheckAddress | None = Non
 
 
 def reason(error: BaseException) -> str:
-    """Return what an exception says, or the name of its class if it says nothing."""
+    """Return the message of an exception, or the name of its class if it has none."""
     return str(error) or type(error).__name__
 
 

@@ -1,8 +1,8 @@
-"""Engines: what takes a prepared request and comes back with the head of an answer.
+"""Engines, which send a prepared request and return the head of the answer.
 
-httpx 0.28's pool loses slots for good when a request is cancelled while it connects, and its cost
-grows with the square of its connections. So a client's own connections are kept here, on a list
-of idle ones. The caller bounds how many requests are in flight, so nothing ever waits in here.
+The pool of httpx 0.28 loses slots when a request is cancelled while it connects, and its cost grows
+with the square of its connections. So this module keeps a client's own connections in a list of
+idle ones. The caller limits how many requests are in flight, so no request waits here.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ __all__ = ["DirectEngine", "Engine", "ProxyEngine", "open_engine"]
 
 logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
-# Below the five seconds after which common servers hang up, so that a connection is rarely used
-# in the very moment in which the other side closes it.
+# Less than the five seconds after which common servers close a connection, so that a request rarely
+# meets one that is being closed.
 KEEPALIVE_EXPIRY = 4.0
 MAX_IDLE = 100
 _PORTS = {"http": 80, "https": 443}
 
 
 class Engine(Protocol):
-    """Whatever takes a prepared request and comes back with the head of an answer.
+    """Sends a prepared request and returns the head of the answer.
 
-    A request's extensions may hold `timeout`, as in httpx; `fresh_connection`, if true, to
-    use no idle connection; and `check_address`, see `dial`. An engine that keeps no connections
-    of its own ignores the last two.
+    The extensions of a request may hold `timeout`, as in httpx, `fresh_connection`, which excludes
+    idle connections, and `check_address` (see `dial`). Engines without their own connections ignore
+    the last two.
     """
 
     async def send(self, request: httpx.Request) -> httpx.Response:
@@ -53,17 +53,17 @@ class Engine(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Close every connection that is ours to close."""
+        """Close the connections that belong to the engine."""
         ...
 
 
 class DirectEngine:
-    """Connections of our own, used again when an answer was read whole.
+    """An engine with its own connections, which are reused after a complete answer.
 
     Args:
         verify: How to check the certificates of https servers; see `context_for`.
         keepalive_expiry: Seconds after which an idle connection is not used again.
-        proxy: What all connections go through.
+        proxy: The proxy for all connections.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class DirectEngine:
         self._proxy = proxy
         self._verify = verify
         self._keepalive_expiry = keepalive_expiry
-        self._idle: list[tuple[_Origin, Connection]] = []  # the one that came back last is last
+        self._idle: list[tuple[_Origin, Connection]] = []  # the last one returned is last
         self._closed = False
 
     async def send(self, request: httpx.Request) -> httpx.Response:
@@ -84,8 +84,8 @@ class DirectEngine:
 
         Raises:
             UsageError: The certificates that https needs cannot be loaded. Nothing was sent.
-            httpx.TransportError: What broke; only `ConnectError`, `ConnectTimeout` and
-                `NothingSent` say that nothing was sent.
+            httpx.TransportError: The connection failed. Only `ConnectError`, `ConnectTimeout` and
+                `NothingSent` mean that nothing was sent.
         """
         url = request.url
         if url.scheme not in _PORTS:
@@ -102,14 +102,14 @@ class DirectEngine:
         return response
 
     async def aclose(self) -> None:
-        """Close the idle connections; those in use are closed when they come back."""
+        """Close the idle connections. Those in use close after their answers."""
         self._closed = True
         while self._idle:
             self._idle[-1][1].close()
-        await anyio.lowlevel.checkpoint()  # asyncio closes the sockets in its next turn
+        await anyio.lowlevel.checkpoint()  # asyncio closes the sockets in the next iteration
 
     async def _take(self, origin: _Origin) -> Connection | None:
-        """Return an idle connection that can still be used; close those that cannot."""
+        """Return an idle connection that is still usable, and close those that are not."""
         while self._idle and self._idle[0][1].expires_at < time.monotonic():
             self._idle[0][1].close()
         for entry in reversed(self._idle):
@@ -151,10 +151,10 @@ class DirectEngine:
 
 
 class ProxyEngine:
-    """Requests through a SOCKS or https proxy, by httpx, on a new connection each.
+    """An engine for a SOCKS or https proxy, which uses httpx with a new connection per request.
 
-    httpx takes what a server sends unasked after an answer for the answer to the next request on
-    that connection. So there is no next one.
+    If a server sends data unasked after an answer, httpx takes it for the answer to the next
+    request on that connection. So there is no next request.
 
     Args:
         verify: How to check the certificates of https servers; see `context_for`.
@@ -209,11 +209,11 @@ class _LastAnswer(httpx.AsyncByteStream):
 
 
 async def _close_quietly(transport: httpx.AsyncBaseTransport) -> None:
-    """Close a transport even while the caller is being cancelled; never raise for it."""
+    """Close a transport, even while the caller is being cancelled. Never raises."""
     with anyio.CancelScope(shield=True):
         try:
             await transport.aclose()
-        except Exception:  # noqa: BLE001  # it is thrown away; its closing has nothing to say
+        except Exception:  # noqa: BLE001  # it is discarded, so failures do not matter
             logger.debug("closing a discarded connection failed")
 
 
@@ -224,13 +224,13 @@ def open_engine(
     trust_env: bool = True,
     origin: httpx.URL,
 ) -> Engine:
-    """Return the engine of a client's own connections.
+    """Return the engine for a client without a user's own client.
 
     Args:
-        verify: An SSLContext, True for the default one, False to verify nothing.
-        proxy: A proxy URL; None takes the environment's, as httpx does.
-        trust_env: Whether the environment's proxies are used.
-        origin: Where the calls go, to find the environment's proxy for it.
+        verify: An SSLContext, True for the default one, or False to check nothing.
+        proxy: A proxy URL, or None for the proxy of the environment, as in httpx.
+        trust_env: Whether the proxies of the environment are used.
+        origin: The URL of the calls, to find the environment's proxy for it.
 
     Raises:
         UsageError: The proxy cannot be used, or the certificates that calls need cannot be loaded.

@@ -1,7 +1,7 @@
-"""The bytes of one connection: an `asyncio.Protocol` with reads, writes and time limits.
+"""The bytes of one connection: an `asyncio.Protocol` with reads, writes, and time limits.
 
-asyncio does the sockets and TLS. This class reads from the moment the connection is made, also
-while a request is being sent, so that an early answer and a closed connection are noticed at once.
+asyncio handles the sockets and TLS. This class reads at all times, also while a request is being
+sent, so it notices an early answer and a closed connection at once.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
 __all__ = ["NothingSent", "SocketStream", "closed_properly", "connect"]
 
 _READ_AHEAD = 256 * 1024
-# Encrypting takes the loop's own time: a fraction of a millisecond for this much.
+# Encryption blocks the event loop: for a fraction of a millisecond with this size.
 _WRITTEN_AT_ONCE = 256 * 1024
-_NO_LIMIT = 7 * 86_400.0  # asyncio's own limit on handshakes must never fire before ours
+_NO_LIMIT = 7 * 86_400.0  # asyncio's limit on handshakes must not expire before ours
 
 
 class NothingSent(httpx.WriteError):
-    """The connection was of no use any more before the first byte of the request was written."""
+    """The connection had become unusable before the first byte of the request was sent."""
 
 
 class SocketStream(asyncio.Protocol):
-    """One connected socket, with or without TLS, used by one request at a time.
+    """One connected socket, with or without TLS, for one request at a time.
 
     Args:
         sock: The connected socket; asyncio's transport closes it.
 
     Attributes:
-        on_event: Called when bytes arrived, or when the connection ended.
-        truncated: Whether a TLS connection ended without the `close_notify` that proves that
-            nothing was cut off.
+        on_event: Called when bytes arrive, or when the connection ends.
+        truncated: Whether a TLS connection ended without `close_notify`, so that data may be
+            missing.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -61,16 +61,16 @@ class SocketStream(asyncio.Protocol):
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
 
-    # --- what asyncio calls
+    # --- called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport; writes wait until it has passed on everything."""
+        """Store the transport. Writes wait until it has sent everything."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=1, low=0)
         self._tls = transport.get_extra_info("ssl_object")
 
     def data_received(self, data: bytes) -> None:
-        """Keep what arrived until it is read, up to a limit."""
+        """Buffer what arrives, and pause reading at the limit."""
         self._arrived.append(data)
         self._bytes_arrived += len(data)
         if self._bytes_arrived >= _READ_AHEAD and not self._reading_paused:
@@ -79,11 +79,11 @@ class SocketStream(asyncio.Protocol):
         self._notify(self._reader)
 
     def eof_received(self) -> bool:
-        """Take note that the other side sends nothing more; it may still read."""
+        """Note that the server sends nothing more; it may still read."""
         self._at_eof = True
         self.truncated = self._tls is not None and not closed_properly(self._tls)
         self._notify(self._reader)
-        return self._tls is None  # TLS has no half-closed connections
+        return self._tls is None  # there are no half-closed connections in TLS
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wake all waiters."""
@@ -100,35 +100,35 @@ class SocketStream(asyncio.Protocol):
         self._writing_paused = False
         _wake(self._writer)
 
-    # --- what a connection calls
+    # --- called by a connection
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will arrive after the bytes that are still to be read."""
+        """Whether nothing more will arrive after the buffered bytes."""
         return self._at_eof or self._failure is not None
 
     def start(self, *pieces: bytes) -> bool:
         """Write the first bytes of a request, unless the connection is no longer usable.
 
         Returns:
-            False if certainly not a single byte was sent: the other side had closed the
-            connection, or had sent something unasked, before the first byte was written.
+            False if it is certain that no byte was sent, because the server had closed the
+            connection or had sent data unasked.
         """
         if self.is_stale():
             return False
         transport = self._open_transport
-        # Not `writelines`: since Python 3.12 it neither pauses this protocol when much is left to
-        # send nor survives a connection that is lost meanwhile.
+        # Not `writelines`: since Python 3.12 it does not pause the protocol when much is left to
+        # send, and fails if the connection is lost meanwhile.
         transport.write(b"".join(pieces))
-        # A plain transport tries to send at once, and closes itself if the system refuses.
+        # A plain transport sends at once, and closes itself if the system refuses.
         return not transport.is_closing()
 
     async def write(self, data: bytes, timeout: float | None = None) -> None:
         """Send bytes, and return when the operating system has taken them.
 
         Raises:
-            httpx.WriteError: The connection is broken; an answer may have arrived all the same.
-            httpx.WriteTimeout: They were not taken in time.
+            httpx.WriteError: The connection is broken; an answer may still have arrived.
+            httpx.WriteTimeout: The bytes were not taken in time.
         """
         view = memoryview(data)
         for at in range(0, len(view), _WRITTEN_AT_ONCE):
@@ -137,11 +137,11 @@ class SocketStream(asyncio.Protocol):
         await self.drain(timeout)
 
     async def drain(self, timeout: float | None = None) -> None:
-        """Return when everything written so far was taken.
+        """Return when the system has taken everything written so far.
 
         Raises:
             httpx.WriteError: The connection is broken.
-            httpx.WriteTimeout: It was not taken in time.
+            httpx.WriteTimeout: The bytes were not taken in time.
         """
         if self._writing_paused and self._failure is None:
             self._writer = asyncio.get_running_loop().create_future()
@@ -165,7 +165,7 @@ class SocketStream(asyncio.Protocol):
         return piece
 
     async def read(self, timeout: float | None = None) -> bytes:
-        """Return bytes once some have arrived, or b"" if the other side has closed.
+        """Return the next bytes that arrive, or b"" if the server has closed the connection.
 
         Raises:
             httpx.ReadError: The connection is broken.
@@ -182,28 +182,28 @@ class SocketStream(asyncio.Protocol):
         return self.take()
 
     async def settle(self) -> None:
-        """Let the event loop read what has arrived, if anything has."""
+        """Let the event loop read data that has arrived."""
         if self._peek() is not None:
             await asyncio.sleep(0)  # the loop polls ...
             await asyncio.sleep(0)  # ... and calls `data_received`
 
     def is_stale(self) -> bool:
-        """Return whether the other side has closed, or has sent something that was not read."""
+        """Return whether the server has closed the connection, or has sent data unasked."""
         if self.ended or self._arrived:
             return True
         peeked = self._peek()
-        # Under TLS, what arrives may be a record that carries no data, such as a session ticket.
+        # With TLS, a record may carry no data, such as a session ticket.
         return peeked == b"" or (peeked is not None and self._tls is None)
 
     def close(self) -> None:
-        """Close the connection at once; its waiters get an error."""
+        """Close the connection at once; code that waits for it gets an error."""
         self.on_event = None
         if self._transport is not None and self._failure is None:
             self._transport.abort()
-            self.connection_lost(None)  # asyncio would say so in its next turn
+            self.connection_lost(None)  # asyncio would call it in the next iteration
 
     def _peek(self) -> bytes | None:
-        """Return what the loop has not yet read: a byte, b"" at the end, None for nothing."""
+        """Return a byte that asyncio has not read yet, b"" at the end, or None for nothing."""
         try:
             return self._sock.recv(1, socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
@@ -236,10 +236,10 @@ async def connect(
     Args:
         host: A host name or an IP address.
         port: The port.
-        tls: How to check the other side's certificate; None for a connection without TLS.
-        timeout: Seconds for all of it, TLS included; None for no limit.
-        check_address: See `dial`. A proxy finds addresses by itself, so nothing is checked then.
-        proxy: Connect to this proxy instead; with TLS, through a tunnel of its own.
+        tls: The context that checks the certificate; None for a connection without TLS.
+        timeout: The seconds for all of it, with TLS; None for no limit.
+        check_address: See `dial`. It is not used with a proxy, which resolves names itself.
+        proxy: The proxy to connect to instead; with TLS, through a tunnel.
 
     Raises:
         httpx.ProxyError: The proxy refused. Nothing was sent.
@@ -256,7 +256,7 @@ async def connect(
             stream = SocketStream(sock)
             await _hand_over(sock, stream, tls, host)
     except TimeoutError as error:
-        # A time-out of the operating system is one of these too.
+        # This includes time-outs of the operating system.
         _close(stream)
         raise httpx.ConnectTimeout(str(error)) from error
     except (OSError, UnicodeError) as error:
@@ -283,7 +283,7 @@ async def _dial_proxy(proxy: HttpProxy, target: tuple[str, int] | None) -> socke
 async def _hand_over(
     sock: socket.socket, stream: SocketStream, tls: ssl.SSLContext | None, host: str
 ) -> None:
-    """Have asyncio make a transport for a connected socket."""
+    """Make an asyncio transport for a connected socket."""
     loop = asyncio.get_running_loop()
     if tls is None:
         await loop.create_connection(lambda: stream, sock=sock)
@@ -303,9 +303,9 @@ def _close(stream: SocketStream | None) -> None:
 
 
 def closed_properly(tls: ssl.SSLObject) -> bool:
-    """Return whether the other side has ended a TLS connection with `close_notify`.
+    """Return whether the server ended a TLS connection with `close_notify`.
 
-    Call it once the connection is at its end and everything was read.
+    Call it when the connection has ended and everything was read.
     """
     try:
         return tls.read(1) == b""
@@ -318,7 +318,7 @@ def closed_properly(tls: ssl.SSLObject) -> bool:
 async def _in_time(
     waiter: asyncio.Future[None], timeout: float | None, late: type[Exception]
 ) -> None:
-    """Wait for a future; much cheaper than `asyncio.timeout`, which interrupts the whole task."""
+    """Wait for a future with a limit. This is much cheaper than `asyncio.timeout`."""
     if timeout is None:
         await waiter
         return

@@ -1,4 +1,4 @@
-"""Proxies: which one to use, and how to speak HTTP through it."""
+"""Find the proxy to use, and open tunnels through it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _READ_SIZE = 64 * 1024
 
 
 class HttpProxy:
-    """A proxy that is spoken to by plain HTTP.
+    """A proxy that uses plain HTTP.
 
     Args:
-        proxy: Its address, and the user and password for it.
+        proxy: The address, and the user and password for it.
 
     Attributes:
-        host: Its host.
-        port: Its port.
-        headers: The headers that it gets with each request.
+        host: The host of the proxy.
+        port: The port of the proxy.
+        headers: The headers for the proxy in each request.
     """
 
     def __init__(self, proxy: httpx.Proxy) -> None:
@@ -40,7 +40,7 @@ class HttpProxy:
             self.headers.append((b"Proxy-Authorization", b"Basic " + encoded))
 
     async def open_tunnel(self, sock: socket.socket, host: str, port: int) -> None:
-        """Have the proxy pass on everything that follows to another host.
+        """Open a tunnel to another host: the proxy forwards everything that follows.
 
         Args:
             sock: A non-blocking socket that is connected to the proxy.
@@ -71,7 +71,7 @@ class HttpProxy:
         if not 200 <= event.status_code < 300:
             raise httpx.ProxyError(f"the proxy answered {event.status_code}")
         if http.trailing_data[0]:
-            raise httpx.ProxyError("the proxy sent data that nobody asked for")
+            raise httpx.ProxyError("the proxy sent data unasked")
 
 
 def environment_proxy(origin: httpx.URL) -> str | None:
@@ -88,10 +88,11 @@ def environment_proxy(origin: httpx.URL) -> str | None:
 
 
 def parse_proxy(url: str) -> httpx.Proxy:
-    """Return the proxy of a URL, once httpx has shown that it can use it.
+    """Return the proxy for a URL, after checking that httpx can use it.
 
     Raises:
-        UsageError: httpx cannot. The message leaves out the URL, which may hold a password.
+        UsageError: httpx cannot use it. The message does not show the URL, which may hold a
+            password.
     """
     try:
         proxy = httpx.Proxy(url)

@@ -62,7 +62,7 @@ async def test_the_error_after_the_last_attempt_says_that_a_read_is_safe_to_repe
 
     async with serving(garbled) as server:
         session = await open_session(server)
-        with pytest.raises(errors.DecodeError, match="asked for 3 times") as caught:
+        with pytest.raises(errors.DecodeError, match="tried 3 times") as caught:
             await session.read(READ, lambda answer: answer.read(str))
     assert len(asked) == ATTEMPTS
     assert caught.value.safe_to_retry

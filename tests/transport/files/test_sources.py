@@ -485,7 +485,7 @@ async def test_a_stream_of_another_length_never_yields_its_last_byte(
 async def test_a_stream_that_does_not_yield_bytes_is_refused(threads: FileThreads) -> None:
     opened = await as_source(chunks("text"), length=4).open(threads)
 
-    with pytest.raises(UsageError, match="gave str where bytes are needed"):
+    with pytest.raises(UsageError, match="returned str instead of bytes"):
         await opened.read()
 
     await opened.aclose()
