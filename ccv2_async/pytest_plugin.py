@@ -37,7 +37,7 @@ _HASTE = 10.0
 
 @pytest.fixture
 def ccv2_sandbox() -> Iterator[Sandbox]:
-    """A running, empty sandbox of the service for one test.
+    """A running sandbox of the service, empty, for one test.
 
     Uploads become Active when their status is first read. `ccv2_sandbox.admin` controls it: faults,
     the requests it received, its clock, and `admin.configure(mode="looks", looks=3)` for slower

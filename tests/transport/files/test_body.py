@@ -200,7 +200,7 @@ async def test_an_attempt_can_be_iterated_once() -> None:
     attempt = await BytesBody(b"x").attempt()
     await handed_over(attempt)
 
-    with pytest.raises(SourceConsumed, match="ask for another"):
+    with pytest.raises(SourceConsumed, match="create another one"):
         await handed_over(attempt)
 
 

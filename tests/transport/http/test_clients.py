@@ -360,7 +360,7 @@ async def test_a_closed_client_of_the_user_is_a_usage_error_and_nothing_is_retri
 @pytest.mark.parametrize("more", [{"proxy": "http://127.0.0.1:1"}, {"verify": False}])
 async def test_options_that_a_custom_http_client_decides_are_refused(more: Any) -> None:
     async with httpx.AsyncClient() as own:
-        with pytest.raises(errors.UsageError, match="http_client brings its own"):
+        with pytest.raises(errors.UsageError, match="http_client has its own proxy"):
             ConstantContact(api_key="k", access_token="t", http_client=own, **more)
 
 
