@@ -102,7 +102,7 @@ def _texts(values: Iterable[str]) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class Entry:
-    """What is on record of one file. Journals and workers add what names the file there.
+    """The record of one file. Journals and workers add the key by which they find it.
 
     Attributes:
         name: Its name in the library.
@@ -141,7 +141,7 @@ class Entry:
 
     @property
     def may_have_arrived(self) -> bool:
-        """Whether an attempt may have arrived, so that a look is owed before it is sent."""
+        """Whether an attempt may have arrived, so that the file is looked for before it is sent."""
         return self.state in (BulkState.SENDING, BulkState.AMBIGUOUS)
 
     @property
@@ -177,7 +177,7 @@ class Store(Protocol[K_contra, E]):
 
 
 class NoStore:
-    """Keeps nothing: what is not on record lives as long as the call that uploads it."""
+    """A store that keeps nothing: an entry lives as long as the call that uploads its file."""
 
     async def find(self, key: object, /) -> None:
         """Return None."""

@@ -56,7 +56,7 @@ class Look:
     _failure: errors.ConstantContactError | None = None
 
     async def page(self, number: int, session: Session, lane: Lane) -> list[LibraryFile] | None:
-        """Return the files of a page, from 0; None behind the last one.
+        """Return the files of a page, from 0; None after the last one.
 
         Raises:
             PaginationError: Too many newer files are in the way.
@@ -148,7 +148,7 @@ class FolderLooks:
 
 @attrs.define(eq=False)
 class _Turns:
-    """Who looks into one folder: one at a time, and those who wait share the next look."""
+    """The callers that look into one folder: one at a time; those that wait share a look."""
 
     lock: anyio.Lock = attrs.field(factory=lambda: anyio.Lock(fast_acquire=True))
     waiting: Look | None = None

@@ -166,7 +166,7 @@ def prepare(
 
 
 def empty(path: str) -> errors.FileRefused:
-    """The exception for a file without a byte in it."""
+    """Return the exception for an empty file."""
     return errors.FileRefused(path, "it is empty, which no type the library accepts can be")
 
 

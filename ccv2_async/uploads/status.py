@@ -26,7 +26,7 @@ STATUS_PATH = "/library/files/uploadstatus/{}"
 
 
 async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
-    """The status rows of these uploads, by id, in whatever order they come."""
+    """Return the status rows of these uploads, by id."""
     call = Call(
         method="GET",
         path=STATUS_PATH.format(segment(",".join(ids))),
@@ -62,7 +62,7 @@ def _row(told: FileUploadStatus) -> tuple[str, Row]:
 
 
 async def fetch(session: Session, job: Job) -> LibraryFile:
-    """The library's record of a file that became Active."""
+    """Return the library's record of a file that became Active."""
     call = Call(
         method="GET",
         path=f"/library/files/{segment(job.id)}",
@@ -73,7 +73,7 @@ async def fetch(session: Session, job: Job) -> LibraryFile:
 
 
 def failure(job: Job, token: str) -> errors.JobError:
-    """The exception for an upload that ended other than Active."""
+    """Return the exception for an upload that did not become Active."""
     said = job.history[-1].description
     because = f" ({said})" if said and said.casefold() != (job.status or "").casefold() else ""
     kind: type[errors.JobError] = errors.UploadFailed

@@ -229,7 +229,7 @@ class Uploader:
         )
 
     def _boundary(self) -> str:
-        """Return a boundary that nobody can foresee.
+        """Return a boundary that nobody can predict.
 
         Asking the system for each one would give the interpreter's lock away to the threads that
         read files, and wait to get it back.

@@ -65,7 +65,7 @@ def check_names(names: tuple[str, ...]) -> None:
 
 
 def check_depth(names: tuple[str, ...], level: int = 0) -> None:
-    """See that folders of these names, below one of this level, are not too deep. Pure.
+    """Check that folders of these names, below one of this level, are not too deep. Pure.
 
     Raises:
         InvalidField: They are.
@@ -92,7 +92,7 @@ class FolderMap:
         self._files: dict[str, dict[tuple[str, int], LibraryFile]] = {}
 
     async def resolve(self, base_id: str, names: tuple[str, ...]) -> str:
-        """The id of the folder that `names` lead to from `base_id`.
+        """Return the id of the folder that `names` lead to from `base_id`; create what is missing.
 
         Raises:
             InvalidField: It would lie deeper than the service allows, or a name cannot be one.
@@ -182,7 +182,7 @@ class FolderMap:
         return self._ids[parent, name]
 
     def _adopt_likeness(self, parent: str, name: str) -> None:
-        """Take a folder whose name differs in case alone, where the service says it is the same."""
+        """Use a folder whose name differs only in case, if the service says that it is the same."""
         for (above, known), folder_id in tuple(self._ids.items()):
             if above == parent and known.casefold() == name.casefold():
                 self._ids.setdefault((parent, name), folder_id)

@@ -65,7 +65,7 @@ class FileToUpload:
 
     @property
     def path(self) -> str | None:
-        """The absolute path; None when it is no file on disk."""
+        """The absolute path; None if it is not a file on disk."""
         if isinstance(self.file, str | os.PathLike):
             return os.path.abspath(os.fspath(self.file))  # noqa: PTH100  # no I/O but getcwd
         return None
@@ -151,7 +151,7 @@ Items: TypeAlias = "Iterable[Item] | AsyncIterable[Item]"
 
 
 def checked_items(items: object) -> Items:
-    """The items, once they can be iterated over.
+    """Return the items if they can be iterated over.
 
     Raises:
         InvalidField: It is a single file, or no iterable. Nothing was sent.
@@ -167,7 +167,7 @@ def checked_items(items: object) -> Items:
 async def each_file(
     items: Items, threads: FileThreads, *, keep_folders: bool, own: JournalFiles
 ) -> AsyncGenerator[FileToUpload | FileRefused, None]:
-    """Every file of `items`; a folder stands for the files below it.
+    """Yield every file of `items`; a folder stands for the files below it.
 
     Nothing is read ahead: of a million paths, one is held. Folders are read in a thread, one at a
     time and in the order of their names; hidden entries and links to folders are left out.
@@ -210,7 +210,7 @@ def _refusal_of(name: str) -> str:
 async def count_files(
     items: Items, threads: FileThreads, own: JournalFiles, *, keep_folders: bool = False
 ) -> int | None:
-    """How many files `items` stands for; None where only iterating would tell."""
+    """Return how many files `items` stands for; None if only iterating can tell."""
     if not isinstance(items, Sized) or not isinstance(items, Iterable):
         return None
     return await threads.run(_count, tuple(items), own, keep_folders)
@@ -299,7 +299,7 @@ def _entries(folder: str, own: JournalFiles) -> tuple[list[str], list[str]]:
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder, or a link to one; a link that cannot be followed is no folder."""
+    """Return whether it is a folder or a link to one; a broken link is not."""
     try:
         return entry.is_dir()
     except OSError:
@@ -309,7 +309,7 @@ def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
 async def describe(
     file: FileToUpload, options: Options, threads: FileThreads
 ) -> tuple[Upload, JournalEntry]:
-    """The upload, and its row as it would be now.
+    """Return the upload of a file, and its journal entry as it would be now.
 
     Raises:
         InvalidField: The service would refuse what is said of the file.
@@ -344,7 +344,7 @@ async def describe(
 
 
 async def _state(source: Source, threads: FileThreads) -> tuple[int, int]:
-    """Bytes, and when they were last written; a file is sent as it is now or not at all."""
+    """Return its length and when it was last written. It is sent as it is now or not at all."""
     if not isinstance(source, PathSource):
         return await source.prepare(threads), 0
     state = await source.hold(threads)

@@ -432,7 +432,7 @@ async def read_journal(path: str | os.PathLike[str]) -> AsyncGenerator[JournalEn
 
 
 def _see(path: str | os.PathLike[str]) -> None:
-    """See that there is a file, and say in the system's words why not: SQLite has fewer."""
+    """Raise the system's error if the file cannot be read: it says more than SQLite's."""
     with open(path, "rb"):  # noqa: PTH123  # a plain string
         pass
 

@@ -54,12 +54,12 @@ class Pace:
         self._sent = 0
 
     def begin(self, now: float) -> None:
-        """Take note that a file begins to be sent."""
+        """Note that a file begins to be sent."""
         if not self._moments:
             self._moments.append(now)
 
     def sent(self, now: float) -> None:
-        """Take note that a file was sent, whatever came of it."""
+        """Note that a file was sent, whatever came of it."""
         self._moments.append(now)
         self._sent += 1
 
@@ -73,7 +73,7 @@ class Pace:
         if not self._moments:  # nothing had to be sent so far
             return left / progress.per_second if progress.per_second > 0 else None
         passed = now - self._moments[0]
-        # Those that began together end together: before that, one of them tells nothing.
+        # Those that began together end together: before that, one of them says nothing.
         if passed <= 0 or self._sent < max(1, progress.sending):
             return None
         return left * passed / (len(self._moments) - 1)
@@ -119,7 +119,7 @@ class Reporter:
         )
 
     def expect(self, total: int | None) -> None:
-        """Take note of how many files there are in all."""
+        """Note how many files there are in all."""
         self._counts = attrs.evolve(self._counts, total=total)
 
     def count(self, **changes: int) -> None:
@@ -129,7 +129,7 @@ class Reporter:
 
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
-        """While a file is being sent; it was, unless an exception comes out."""
+        """Count a file as being sent; note that it was sent unless an exception is raised."""
         self._pace.begin(self._clock.monotonic())
         self.count(sending=1)
         try:
@@ -196,7 +196,7 @@ class Reporter:
         self._tell_of(FileProgress(file.label, BulkState.PENDING, entry.size))
 
     def of_acceptance(self, file: FileToUpload, entry: JournalEntry, poller: UploadPoller) -> None:
-        """Tell that the service has a file, and what it says of it."""
+        """Report that the service has a file, and the status it gives."""
         if self._on_file is None:
             return
         self._tell_of(

@@ -251,7 +251,7 @@ class _Follower:
         del self._files[followed.job]
 
     def close(self) -> None:
-        """Follow none of them any longer."""
+        """Stop following all files."""
         self._watched.close()
 
 
@@ -522,7 +522,7 @@ class Run:
 
     @contextmanager
     def _retaken_after_outage(self) -> Iterator[None]:
-        """Take note of an error that an outage explains, instead of raising it."""
+        """Suppress an error that an outage explains."""
         try:
             yield
         except _OF_AN_OUTAGE:
@@ -551,7 +551,7 @@ class Run:
     async def _not_sent(
         self, file: FileToUpload, entry: JournalEntry, error: errors.ConstantContactError
     ) -> None:
-        """Put on record why a file was not sent; raise what concerns all files."""
+        """Record why a file was not sent; raise an error that concerns all files."""
         if isinstance(error, _FATAL):
             if not entry.may_have_arrived:  # the next run sends it
                 await self._store.write(advance(entry, BulkState.PENDING, error=""))
@@ -564,7 +564,7 @@ class Run:
             raise cause
 
     def _unreadable(self, file: FileToUpload, error: Exception) -> errors.FileChanged:
-        """Return that a stream raised; its last byte was not out then, so nothing was added."""
+        """Return the error for a stream that raised before its last byte: nothing was added."""
         told = self._parts.session.credentials.redact(described(error), 200)
         failed = errors.FileChanged(file.label, f"it could not be read ({told})")
         failed.__cause__ = error
@@ -581,7 +581,7 @@ class Run:
         self.report.of_acceptance(followed.file, followed.entry, self._poller(followed.job))
 
     async def _end_followed(self, followed: _Followed) -> None:
-        """Write down how a job ended, or that it did not in time, and only then let go of it."""
+        """Record how a job ended, or that it did not in time, and only then let go of it."""
         job, poller = followed.job, self._poller(followed.job)
         entry = attrs.evolve(followed.entry, status=job.status)
         error: errors.JobError | None = None
@@ -616,7 +616,7 @@ class Run:
 
 
 async def _ended(tasks: Iterable[asyncio.Task[None]]) -> bool:
-    """Cancel these and return when all have ended; whether the caller was cancelled meanwhile."""
+    """Cancel tasks and wait for them; return whether the caller was cancelled meanwhile."""
     left = set(tasks)
     for task in left:
         task.cancel()
