@@ -13,6 +13,7 @@ from tests.docs.running import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from ccv2_async import ConstantContact
 
@@ -66,6 +67,17 @@ async def test_the_frames_on_the_page_match_a_real_upload(
     look = requests[f"GET /v2/library/files/uploadstatus/{file.id}"]
     first = look.index(("polling/poller.py", "Poller.wait"))
     assert frames_on_the_page("the frames of a poll") == look[first:]
+
+
+async def test_a_file_of_upload_many_takes_the_same_way(
+    client: ConstantContact, requests: dict[str, list[tuple[str, str]]], tmp_path: Path
+) -> None:
+    path = tmp_path / "menu.pdf"
+    path.write_bytes(b"%PDF")
+    assert [result.error async for result in client.upload_many([path])] == [None]
+    own = [("uploads/many/run.py", "Run._take_up"), ("uploads/many/run.py", "Run._send")]
+    shared = frames_on_the_page("the frames of an upload")[2:]
+    assert requests["POST /v2/library/files"] == [*own, *shared]
 
 
 def test_every_file_on_the_page_exists() -> None:
