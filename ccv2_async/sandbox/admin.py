@@ -32,12 +32,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import attrs
 import orjson
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
+from ccv2_async.sandbox.answers import Answer, Refusal
 from ccv2_async.sandbox.faults import make_fault
 from ccv2_async.sandbox.gateway import API
-from ccv2_async.sandbox.problems import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -212,13 +212,9 @@ def _served(admin: Admin, handler: _Handler) -> Callable[[Request], Awaitable[Re
         try:
             body = orjson.loads(await request.body() or b"{}")
             answer = handler(admin, request, body)
-        except Refusal as problem:
-            return JSONResponse(problem.body(), problem.status)
         except (ValueError, TypeError, KeyError) as error:
-            return JSONResponse(Refusal(400, str(error)).body(), 400)
-        if isinstance(answer, Response):
-            return answer
-        return Response(orjson.dumps(answer, default=attrs.asdict), media_type="application/json")
+            raise Refusal(400, str(error)) from None
+        return answer if isinstance(answer, Response) else Answer(body=answer)
 
     return serve
 

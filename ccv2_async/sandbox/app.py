@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from ccv2_async.sandbox.admin import admin_routes
+from ccv2_async.sandbox.answers import Answer, Refusal
 from ccv2_async.sandbox.areas import (
     account,
     activities,
@@ -25,7 +25,6 @@ from ccv2_async.sandbox.dispatch import Endpoint
 from ccv2_async.sandbox.gateway import API, Gateway
 from ccv2_async.sandbox.oauth import oauth_routes
 from ccv2_async.sandbox.openapi import openapi_document
-from ccv2_async.sandbox.problems import Refusal, missing
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -47,7 +46,7 @@ OPERATIONS: tuple[Operation, ...] = (
 
 
 def make_app(world: World) -> Starlette:
-    """The application that serves one sandbox."""
+    """Return the application that serves one sandbox."""
     paths: dict[str, list[Operation]] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, []).append(operation)
@@ -64,25 +63,19 @@ def make_app(world: World) -> Starlette:
             *oauth_routes(world),
         ],
         middleware=[Middleware(Gateway, world=world)],
-        exception_handlers={HTTPException: _unknown, Refusal: _refused, Exception: _failed},
+        exception_handlers=dict.fromkeys((HTTPException, Refusal, Exception), _refuse),
     )
     app.router.redirect_slashes = False
     return app
 
 
 async def _openapi(_request: Request) -> Response:
-    return JSONResponse(openapi_document(OPERATIONS))
+    return Answer(body=openapi_document(OPERATIONS))
 
 
-async def _unknown(_request: Request, problem: Exception) -> Response:
-    status = problem.status_code if isinstance(problem, HTTPException) else 404
-    return JSONResponse(Refusal(status, "There is nothing here.").body(), status)
-
-
-async def _refused(_request: Request, problem: Exception) -> Response:
-    refusal = problem if isinstance(problem, Refusal) else missing("It")
-    return JSONResponse(refusal.body(), refusal.status)
-
-
-async def _failed(_request: Request, _problem: Exception) -> Response:
-    return JSONResponse(Refusal(500, "The sandbox failed; see its log.").body(), 500)
+async def _refuse(_request: Request, problem: Exception) -> Response:
+    if isinstance(problem, HTTPException):
+        problem = Refusal(problem.status_code, "There is nothing here.")
+    elif not isinstance(problem, Refusal):
+        problem = Refusal(500, "The sandbox failed; see its log.")
+    return problem.answer()

@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from starlette.requests import ClientDisconnect, Request
 
+from ccv2_async.sandbox.answers import Refusal, bad_query
 from ccv2_async.sandbox.fields import check_id_types
 from ccv2_async.sandbox.forms import boundary_of, read_form
 from ccv2_async.sandbox.gateway import API, ENTRY, QUERY
 from ccv2_async.sandbox.operations import Call, FormBody, JsonBody, read_cursor
-from ccv2_async.sandbox.problems import Refusal, bad_query
 from ccv2_async.sandbox.settings import GROUPS
-from ccv2_async.sandbox.wire import refused, send_answer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
+    from starlette.datastructures import Headers
     from starlette.types import Receive, Scope, Send
 
     from ccv2_async.sandbox.fields import Field
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
 _ACCEPTABLE = frozenset({"application/json", "application/*", "*/*"})
 _JSON_LIMIT = 16 * 1024 * 1024
 _FORM_OVERHEAD = 64 * 1024
-
-
-class ClientGone(Exception):  # noqa: N818 - nothing went wrong here
-    """The client went away before its request was complete; there is nobody to answer."""
 
 
 class Endpoint:
@@ -47,18 +44,15 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        request = Request(scope, receive)
+        self._check_retired()
+        operation = self._choose(request)
         try:
-            self._check_retired()
-            operation = self._choose(scope["method"], headers)
-            call = await self._read(operation, scope, receive, headers)
-            self._world.settle()
-            answer = operation.run(call)
-        except Refusal as problem:
-            answer = refused(problem)
-        except ClientGone:
+            call = await self._read(operation, request)
+        except ClientDisconnect:
             return
-        await send_answer(send, answer)
+        self._world.settle()
+        await operation.run(call)(scope, receive, send)
 
     def _check_retired(self) -> None:
         """Refuse an operation of a group that the service has withdrawn."""
@@ -66,26 +60,25 @@ class Endpoint:
         if any(GROUPS[group] == area for group in self._world.settings.retired):
             raise Refusal(400, "This endpoint is no longer available.", "http.status.gone")
 
-    def _choose(self, method: str, headers: dict[bytes, str]) -> Operation:
+    def _choose(self, request: Request) -> Operation:
+        method, headers = request.method, request.headers
         offered = [operation for operation in self._operations if operation.method == method]
         if not offered:
             allowed = ", ".join(sorted({operation.method for operation in self._operations}))
             raise Refusal(405, f"{method} is not supported here.", headers={"Allow": allowed})
-        accept = headers.get(b"accept", "*/*")
+        accept = headers.get("accept", "*/*")
         kinds = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
         if not kinds & _ACCEPTABLE:
             raise Refusal(406, "Accept has to be application/json.")
-        content_type = headers.get(b"content-type", "").partition(";")[0].strip().lower()
+        content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         for operation in offered:
             if _takes(operation) in (None, content_type):
                 return operation
         wanted = " or ".join(str(_takes(operation)) for operation in offered)
         raise Refusal(415, f"Content-Type has to be {wanted}.")
 
-    async def _read(
-        self, operation: Operation, scope: Scope, receive: Receive, headers: dict[bytes, str]
-    ) -> Call:
-        world = self._world
+    async def _read(self, operation: Operation, request: Request) -> Call:
+        world, scope = self._world, request.scope
         given: dict[str, str] = scope[QUERY]
         cursor = None
         if "limit" in operation.query and "next" in given:
@@ -98,27 +91,27 @@ class Endpoint:
         form: Form | None = None
         if isinstance(operation.body, JsonBody):
             limit = world.settings.job_size if operation.body.bulk else _JSON_LIMIT
-            body = await _read_json(receive, limit)
+            body = await _read_json(request, limit)
             check_id_types(operation.body.field, body)
             body = operation.body.field.read("body", body)
         elif isinstance(operation.body, FormBody):
             bulk, settings = operation.body.bulk, world.settings
             limit = settings.job_size if bulk else settings.max_upload_size
-            _check_announced(headers, limit)
+            _check_announced(request.headers, limit)
             form = await read_form(
-                _chunks(receive),
-                boundary_of(headers.get(b"content-type")),
+                request.stream(),
+                boundary_of(request.headers.get("content-type")),
                 operation.body,
                 limit=limit,
                 keep=limit if bulk else settings.keep_content,
             )
             scope[ENTRY].parts = form.parts
-        host = headers.get(b"host", "localhost")
+        host = request.headers.get("host", "localhost")
         return Call(
             world=world,
             base_url=f"{scope['scheme']}://{host}{API}",
             path=scope["path"].removeprefix(API),
-            ids=scope["path_params"],
+            ids=request.path_params,
             query=query,
             body=body,
             form=form,
@@ -132,11 +125,11 @@ def _takes(operation: Operation) -> str | None:
     return "application/json" if isinstance(operation.body, JsonBody) else "multipart/form-data"
 
 
-def _check_announced(headers: dict[bytes, str], limit: int) -> None:
+def _check_announced(headers: Headers, limit: int) -> None:
     """Refuse a body that is too large at once, if the client waits for that before it sends."""
-    if headers.get(b"expect", "").lower() != "100-continue":
+    if headers.get("expect", "").lower() != "100-continue":
         return
-    length = headers.get(b"content-length", "0")
+    length = headers.get("content-length", "0")
     if length.isdecimal() and int(length) > limit + _FORM_OVERHEAD:
         raise Refusal(413, f"At most {limit} bytes are accepted.", headers={"Connection": "close"})
 
@@ -157,20 +150,9 @@ def _read_parameter(name: str, field: Field, given: str | None) -> Any:
         raise bad_query(name, problem.message.removeprefix(f"{name}: ")) from None
 
 
-async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        if message.get("body"):
-            yield message["body"]
-        more = message.get("more_body", False)
-
-
-async def _read_json(receive: Receive, limit: int) -> Any:
+async def _read_json(request: Request, limit: int) -> Any:
     body = bytearray()
-    async for chunk in _chunks(receive):
+    async for chunk in request.stream():
         if len(body) <= limit:
             body += chunk
     if len(body) > limit:

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import attrs
 
+from ccv2_async.sandbox.answers import Refusal, absent_field, bad_field
 from ccv2_async.sandbox.clock import read_stamp, utc_stamp
-from ccv2_async.sandbox.problems import Refusal, absent_field, bad_field
 
 Kind = Literal["string", "id", "integer", "number", "boolean", "datetime", "object", "array", "any"]
 

@@ -7,9 +7,8 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+from ccv2_async.sandbox.answers import Refusal
 from ccv2_async.sandbox.faults import EFFECTS, Exchange
-from ccv2_async.sandbox.problems import Refusal
-from ccv2_async.sandbox.wire import refused, send_answer
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -86,7 +85,7 @@ class Gateway:
                 entry.fault = struck[0]
                 await EFFECTS[struck[1].kind](struck[1], exchange)
         except Refusal as problem:
-            await send_answer(stamped, refused(problem))
+            await problem.answer()(scope, counted, stamped)
         finally:
             log.end(entry, world.clock.time())
 
@@ -111,7 +110,5 @@ class Gateway:
         wanted = f"Bearer {self._world.settings.access_token}".encode()
         given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
         if given != wanted:
-            problem = Refusal(401, "The access token is not valid.")
-            await send_answer(send, refused(problem))
-            return
+            raise Refusal(401, "The access token is not valid.")
         await self._app(scope, receive, send)

@@ -23,9 +23,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from starlette.datastructures import Headers
+
 from ccv2_async.sandbox.admin import PREFIX
-from ccv2_async.sandbox.problems import Refusal
-from ccv2_async.sandbox.wire import refused, send_answer
+from ccv2_async.sandbox.answers import Refusal
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -56,34 +57,32 @@ class Guard:
             if scope["type"] == "http":
                 _check(scope)
         except Refusal as problem:
-            await send_answer(send, refused(problem))
+            await problem.answer()(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
 
 def _check(scope: Scope) -> None:
-    headers: dict[str, list[str]] = {}
-    for name, value in scope["headers"]:
-        headers.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1").strip())
-    hosts = headers.get("host", [])
+    headers = Headers(scope=scope)
+    hosts = headers.getlist("host")
     known = (_LOCAL,) if scope["path"].startswith(PREFIX) else (_LOCAL, _OTHERS)
     for host in hosts:
         if not any(form.fullmatch(host) for form in known):
             raise Refusal(403, "Host must be 127.0.0.1, localhost or [::1].")
     own = f"{scope['scheme']}://{hosts[0] if hosts else ''}".lower()
-    if any(origin.lower() != own for origin in headers.get("origin", [])):
+    if any(origin.lower() != own for origin in headers.getlist("origin")):
         raise Refusal(403, "Origin is another site: web pages may not use the sandbox.")
     if scope["method"] in _READING:
         return
-    if not _OWN_SITE.issuperset(headers.get("sec-fetch-site", [])):
+    if not _OWN_SITE.issuperset(headers.getlist("sec-fetch-site")):
         raise Refusal(403, "Sec-Fetch-Site is another site: web pages may not use the sandbox.")
     if scope["path"].startswith(PREFIX):
         _check_content_type(headers)
 
 
-def _check_content_type(headers: dict[str, list[str]]) -> None:
-    types = headers.get("content-type", [])
-    has_body = "transfer-encoding" in headers or headers.get("content-length", ["0"]) != ["0"]
+def _check_content_type(headers: Headers) -> None:
+    types = headers.getlist("content-type")
+    has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
     plain = [value.partition(";")[0].strip().lower() for value in types]
     if plain != [_JSON] and (types or has_body):
         raise Refusal(415, f"Content-Type must be {_JSON} below {PREFIX}.")

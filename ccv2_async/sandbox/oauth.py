@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
@@ -62,7 +62,7 @@ class _Flow:
         return RedirectResponse(f"{redirect}{joint}{urlencode(answer)}", 302)
 
     async def token(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await request.form()
         settings = self._world.settings
         if (form.get("client_id"), form.get("client_secret")) != (
             settings.api_key,
@@ -71,7 +71,7 @@ class _Flow:
             return _refused("invalid_client", "The key or its secret is wrong.", 401)
         if form.get("grant_type") != "authorization_code":
             return _refused("unsupported_grant_type", "Only authorization_code is known.")
-        redirect = self._redirects.pop(form.get("code", ""), None)  # a code is good for one try
+        redirect = self._redirects.pop(str(form.get("code")), None)  # a code is good for one try
         if redirect is None or redirect != form.get("redirect_uri"):
             return _refused("invalid_grant", "The code is not good for this redirect_uri.")
         return JSONResponse(
@@ -84,15 +84,11 @@ class _Flow:
 
     async def token_info(self, request: Request) -> Response:
         settings = self._world.settings
-        if (await _form(request)).get("access_token") != settings.access_token:
+        if (await request.form()).get("access_token") != settings.access_token:
             return _refused("invalid_token", "The access token is not valid.", 401)
         return JSONResponse(
             {"client_id": settings.api_key, "user_name": USER, "expires_in": str(_TEN_YEARS)}
         )
-
-
-async def _form(request: Request) -> dict[str, str]:
-    return dict(parse_qsl((await request.body()).decode("latin-1"), keep_blank_values=True))
 
 
 def _refused(error: str, description: str, status: int = 400) -> Response:

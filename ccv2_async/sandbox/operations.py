@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 import attrs
 
+from ccv2_async.sandbox.answers import NOTHING, Answer, bad_query
 from ccv2_async.sandbox.clock import read_stamp
 from ccv2_async.sandbox.fields import Field, Model, array_of, object_of
-from ccv2_async.sandbox.problems import bad_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     Handler = Callable[["Call"], Any]
 
-NOTHING: Any = object()
-"""The body of an answer without a body (null is a body)."""
 _OFFSET = "startAt"
 _Row = TypeVar("_Row")
 _Handler = TypeVar("_Handler", bound="Handler")
@@ -34,6 +32,13 @@ DELETE_ONE = (204, 401, 404, 500)
 CREATE = (201, 400, 401, 406, 409, 415, 500)
 CREATE_BELOW = (201, 400, 401, 404, 406, 409, 415, 500)
 UPDATE = (200, 400, 401, 404, 406, 415, 500)
+_USUAL_CODES = {
+    "GET": READ_ONE,
+    "DELETE": DELETE_ONE,
+    "POST": CREATE,
+    "PUT": UPDATE,
+    "PATCH": UPDATE,
+}
 
 SINCE = Field("datetime")
 FLAG = Field("boolean", default=False)
@@ -42,21 +47,6 @@ FLAG = Field("boolean", default=False)
 def limit(most: int, default: int) -> Field:
     """Return a `limit` parameter."""
     return Field("integer", minimum=1, maximum=most, default=default)
-
-
-@attrs.frozen
-class Answer:
-    """An answer that a handler chooses itself.
-
-    Attributes:
-        status: The HTTP status.
-        body: The JSON body, `NOTHING` for an empty one.
-        headers: Headers besides the usual ones.
-    """
-
-    status: int = 200
-    body: Any = NOTHING
-    headers: Mapping[str, str] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -208,9 +198,16 @@ class Operations(list[Operation]):
     """The operations of one group, in the order in which their paths are matched."""
 
     def add(
-        self, method: str, path: str, codes: tuple[int, ...], answer: Any = EMPTY, **more: Any
+        self,
+        method: str,
+        path: str,
+        answer: Shape | Model = EMPTY,
+        *,
+        codes: tuple[int, ...] | None = None,
+        **more: Any,
     ) -> Callable[[_Handler], _Handler]:
         """Return a decorator that registers a handler as the operation of its name."""
+        codes = codes or _USUAL_CODES[method]
 
         def register(handler: _Handler) -> _Handler:
             name = handler.__name__

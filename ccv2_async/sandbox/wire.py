@@ -1,4 +1,4 @@
-"""The last steps to the socket: answers as ASGI messages, and a way to break a connection."""
+"""The connection below a request: raw answers, and a way to break it."""
 
 from __future__ import annotations
 
@@ -8,36 +8,16 @@ import struct
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from uvicorn.protocols.http.h11_impl import H11Protocol
-
-from ccv2_async.sandbox.operations import NOTHING, Answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from starlette.types import Message, Receive, Scope, Send
 
-    from ccv2_async.sandbox.problems import Refusal
 
 TRANSPORT = "ccv2_async.transport"
 _LINGER_OFF = struct.pack("ii", 1, 0)
-
-
-def refused(problem: Refusal) -> Answer:
-    """The answer to a request that was refused."""
-    return Answer(problem.status, problem.body(), problem.headers)
-
-
-async def send_answer(send: Send, answer: Answer) -> None:
-    """Send an answer: JSON, or nothing at all."""
-    body = b"" if answer.body is NOTHING else orjson.dumps(answer.body)
-    headers = dict(answer.headers)
-    if answer.body is not NOTHING:
-        headers["content-type"] = "application/json;charset=utf-8"
-    if answer.status != HTTPStatus.NO_CONTENT:
-        headers["content-length"] = str(len(body))
-    await send_raw(send, answer.status, headers.items(), body)
 
 
 async def send_raw(
@@ -55,7 +35,7 @@ async def send_raw(
 
 
 def as_bytes(messages: list[Message]) -> bytes:
-    """An answer, as it stands on the wire of a connection that is closed behind it."""
+    """Return an answer as bytes, for a connection that is closed after it."""
     status = messages[0]["status"]
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
     lines += [name + b": " + value for name, value in messages[0]["headers"]]

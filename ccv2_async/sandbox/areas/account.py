@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ccv2_async.sandbox.answers import Answer, Refusal, absent_field
 from ccv2_async.sandbox.fields import Field, Model, array_of, choice, fields
-from ccv2_async.sandbox.operations import READ, Answer, JsonBody, Operations, Shape
-from ccv2_async.sandbox.problems import Refusal, absent_field
+from ccv2_async.sandbox.operations import READ, JsonBody, Operations, Shape
 from ccv2_async.sandbox.state.contacts import check_address
 
 if TYPE_CHECKING:
@@ -33,14 +33,14 @@ VERIFIED_EMAIL_ADDRESS = Model(
 _ADDRESSES = Shape("array", VERIFIED_EMAIL_ADDRESS)
 
 
-@OPERATIONS.add("GET", "/account/info", READ, ACCOUNT_INFO)
+@OPERATIONS.add("GET", "/account/info", ACCOUNT_INFO, codes=READ)
 def account_info_get(call: Call) -> dict[str, Any]:
     """Return the account."""
     return call.world.account.info
 
 
 @OPERATIONS.add(
-    "PUT", "/account/info", (200, 400, 401, 406, 415, 500), ACCOUNT_INFO, body=ACCOUNT_INFO
+    "PUT", "/account/info", ACCOUNT_INFO, codes=(200, 400, 401, 406, 415, 500), body=ACCOUNT_INFO
 )
 def account_info_update(call: Call) -> dict[str, Any]:
     """Update the account. Addresses replace the stored ones."""
@@ -58,8 +58,8 @@ def _show(addresses: Mapping[str, str]) -> list[dict[str, Any]]:
 @OPERATIONS.add(
     "GET",
     "/account/verifiedemailaddresses",
-    (200, 400, 401, 406, 500),
     _ADDRESSES,
+    codes=(200, 400, 401, 406, 500),
     query={"status": choice("ALL CONFIRMED UNCONFIRMED", default="ALL")},
 )
 def verified_emails_list(call: Call) -> list[dict[str, Any]]:
@@ -72,8 +72,8 @@ def verified_emails_list(call: Call) -> list[dict[str, Any]]:
 @OPERATIONS.add(
     "POST",
     "/account/verifiedemailaddresses",
-    (201, 200, 400, 401, 405, 406, 409, 500),
     _ADDRESSES,
+    codes=(201, 200, 400, 401, 405, 406, 409, 500),
     body=JsonBody.array(VERIFIED_EMAIL_ADDRESS.writable("VerifiedEmailAddressWrite"), exactly=1),
 )
 def verified_email_create(call: Call) -> Answer:

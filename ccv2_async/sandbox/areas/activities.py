@@ -8,18 +8,17 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 from ccv2_async.sandbox import jobs
+from ccv2_async.sandbox.answers import Answer, absent_field, bad_field, missing
 from ccv2_async.sandbox.clock import utc_stamp
 from ccv2_async.sandbox.fields import Field, Model, array_of, choice, fields
 from ccv2_async.sandbox.jobs import EMAIL, column_name
 from ccv2_async.sandbox.operations import (
     FLAG,
-    Answer,
     FormBody,
     JsonBody,
     Operations,
     Shape,
 )
-from ccv2_async.sandbox.problems import absent_field, bad_field, missing
 from ccv2_async.sandbox.state.activities import ADD, CLEAR, EXPORT, REMOVE, Outcome
 from ccv2_async.sandbox.state.contacts import check_address
 
@@ -119,8 +118,8 @@ def _show(activity: Activity, status: str) -> dict[str, Any]:
 @OPERATIONS.add(
     "GET",
     "/activities",
-    (200, 400, 401, 500),
     Shape("array", ACTIVITY),
+    codes=(200, 400, 401, 500),
     query={
         "status": choice("ALL UNCONFIRMED PENDING QUEUED RUNNING COMPLETE ERROR", default="ALL"),
         "type": Field("string", allowed=(ADD, REMOVE, CLEAR, EXPORT)),
@@ -156,8 +155,8 @@ def _form(call: Call) -> tuple[str, list[str], bytes]:
 @OPERATIONS.add(
     "POST",
     _ADD,
-    (*_CODES, 406, 415),
     ACTIVITY_CREATED,
+    codes=(*_CODES, 406, 415),
     query=_BLANKS,
     body=JsonBody.of(ADD_CONTACTS_REQUEST, bulk=True),
 )
@@ -177,7 +176,7 @@ def activity_add_contacts(call: Call) -> Answer:
     return _begin(call, ADD, "", work)
 
 
-@OPERATIONS.add("POST", _ADD, (*_CODES, 415), ACTIVITY_CREATED, query=_BLANKS, body=_FILE)
+@OPERATIONS.add("POST", _ADD, ACTIVITY_CREATED, codes=(*_CODES, 415), query=_BLANKS, body=_FILE)
 def activity_add_contacts_multipart(call: Call) -> Answer:
     """Add the contacts of a file to lists."""
     file_name, lists, data = _form(call)
@@ -192,8 +191,8 @@ def activity_add_contacts_multipart(call: Call) -> Answer:
 @OPERATIONS.add(
     "POST",
     _REMOVE,
-    _CODES,
     ACTIVITY_CREATED,
+    codes=_CODES,
     body=JsonBody.of(REMOVE_CONTACTS_REQUEST, bulk=True),
 )
 def activity_remove_contacts(call: Call) -> Answer:
@@ -211,7 +210,7 @@ def activity_remove_contacts(call: Call) -> Answer:
     return _begin(call, REMOVE, "", work)
 
 
-@OPERATIONS.add("POST", _REMOVE, (*_CODES, 415), ACTIVITY_CREATED, body=_FILE)
+@OPERATIONS.add("POST", _REMOVE, ACTIVITY_CREATED, codes=(*_CODES, 415), body=_FILE)
 def activity_remove_contacts_multipart(call: Call) -> Answer:
     """Remove the contacts of a file from lists."""
     file_name, lists, data = _form(call)
@@ -224,7 +223,7 @@ def activity_remove_contacts_multipart(call: Call) -> Answer:
 
 
 @OPERATIONS.add(
-    "POST", "/activities/clearlists", _CODES, ACTIVITY_CREATED, body=CLEAR_LISTS_REQUEST
+    "POST", "/activities/clearlists", ACTIVITY_CREATED, codes=_CODES, body=CLEAR_LISTS_REQUEST
 )
 def activity_clear_lists(call: Call) -> Answer:
     """Remove all contacts from lists."""
@@ -234,7 +233,11 @@ def activity_clear_lists(call: Call) -> Answer:
 
 
 @OPERATIONS.add(
-    "POST", "/activities/exportcontacts", _CODES, ACTIVITY_CREATED, body=EXPORT_CONTACTS_REQUEST
+    "POST",
+    "/activities/exportcontacts",
+    ACTIVITY_CREATED,
+    codes=_CODES,
+    body=EXPORT_CONTACTS_REQUEST,
 )
 def activity_export_contacts(call: Call) -> Answer:
     """Export the contacts of a list to a CSV."""
@@ -252,7 +255,7 @@ def activity_export_contacts(call: Call) -> Answer:
     return _begin(call, EXPORT, "", work)
 
 
-@OPERATIONS.add("GET", "/activities/{activityId}", (200, 400, 401, 404, 500), ACTIVITY)
+@OPERATIONS.add("GET", "/activities/{activityId}", ACTIVITY, codes=(200, 400, 401, 404, 500))
 def activity_get(call: Call) -> dict[str, Any]:
     """Return one activity with its errors."""
     activity = call.world.activities.activity(call.ids["activityId"])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ccv2_async.sandbox.answers import Refusal, absent_field
 from ccv2_async.sandbox.areas.tracking import TRACKING_SUMMARY, tracking_summary
 from ccv2_async.sandbox.clock import read_stamp, utc_stamp
 from ccv2_async.sandbox.fields import OWN_ID, Field, Model, array_of, choice, fields, object_of
 from ccv2_async.sandbox.operations import (
-    CREATE,
     CREATE_BELOW,
     DELETE_ONE,
     FLAG,
@@ -22,12 +22,12 @@ from ccv2_async.sandbox.operations import (
     modified_since,
     page,
 )
-from ccv2_async.sandbox.problems import Refusal, absent_field
 from ccv2_async.sandbox.state.campaigns import CLICK
 from ccv2_async.sandbox.state.contacts import check_address
 
 if TYPE_CHECKING:
-    from ccv2_async.sandbox.operations import Answer, Call
+    from ccv2_async.sandbox.answers import Answer
+    from ccv2_async.sandbox.operations import Call
     from ccv2_async.sandbox.state.campaigns import Campaign
 
 OPERATIONS = Operations()
@@ -154,8 +154,8 @@ def _campaign(call: Call) -> Campaign:
 @OPERATIONS.add(
     "GET",
     _CAMPAIGNS,
-    READ,
     Shape("page", CAMPAIGN_SUMMARY),
+    codes=READ,
     query={
         "limit": limit(50, 50),
         "modified_since": SINCE,
@@ -183,32 +183,32 @@ def campaigns_list(call: Call) -> dict[str, Any]:
     return page(call, sorted(rows, key=_order), shown)
 
 
-@OPERATIONS.add("POST", _CAMPAIGNS, CREATE, CAMPAIGN, body=CAMPAIGN_WRITE)
+@OPERATIONS.add("POST", _CAMPAIGNS, CAMPAIGN, body=CAMPAIGN_WRITE)
 def campaign_create(call: Call) -> Answer:
     """Create a draft."""
     return call.created(_show(call, call.world.campaigns.create(call.body, call.now)))
 
 
-@OPERATIONS.add("GET", _CAMPAIGN, READ_ONE, CAMPAIGN, query={"updateSummary": FLAG})
+@OPERATIONS.add("GET", _CAMPAIGN, CAMPAIGN, query={"updateSummary": FLAG})
 def campaign_get(call: Call) -> dict[str, Any]:
     """Return one campaign."""
     return _show(call, _campaign(call))
 
 
-@OPERATIONS.add("PUT", _CAMPAIGN, (*UPDATE, 409), CAMPAIGN, body=CAMPAIGN_WRITE)
+@OPERATIONS.add("PUT", _CAMPAIGN, CAMPAIGN, codes=(*UPDATE, 409), body=CAMPAIGN_WRITE)
 def campaign_update(call: Call) -> dict[str, Any]:
     """Replace a campaign. Missing fields are erased."""
     campaigns, campaign_id = call.world.campaigns, call.ids["campaignId"]
     return _show(call, campaigns.change(campaign_id, call.body, call.now))
 
 
-@OPERATIONS.add("DELETE", _CAMPAIGN, (*DELETE_ONE, 409))
+@OPERATIONS.add("DELETE", _CAMPAIGN, codes=(*DELETE_ONE, 409))
 def campaign_delete(call: Call) -> None:
     """Delete a campaign. It can still be listed by that status."""
     call.world.campaigns.delete(call.ids["campaignId"], call.now)
 
 
-@OPERATIONS.add("GET", f"{_CAMPAIGN}/preview", (*READ_ONE, 400), CAMPAIGN_PREVIEW)
+@OPERATIONS.add("GET", f"{_CAMPAIGN}/preview", CAMPAIGN_PREVIEW, codes=(*READ_ONE, 400))
 def campaign_preview(call: Call) -> dict[str, Any]:
     """Return a campaign as its readers see it."""
     given = _campaign(call).fields
@@ -221,7 +221,7 @@ def campaign_preview(call: Call) -> dict[str, Any]:
     }
 
 
-@OPERATIONS.add("POST", f"{_CAMPAIGN}/tests", UPDATE, TEST_SEND, body=TEST_SEND)
+@OPERATIONS.add("POST", f"{_CAMPAIGN}/tests", TEST_SEND, codes=UPDATE, body=TEST_SEND)
 def campaign_test_send(call: Call) -> dict[str, Any]:
     """Send a campaign to a few addresses as a test."""
     campaign, addresses = _campaign(call), call.body["email_addresses"]
@@ -235,13 +235,13 @@ def _show_schedule(schedule_id: str, moment: float) -> dict[str, Any]:
     return {"id": schedule_id, "scheduled_date": utc_stamp(moment)}
 
 
-@OPERATIONS.add("GET", _SCHEDULES, READ_ONE, Shape("array", SCHEDULE))
+@OPERATIONS.add("GET", _SCHEDULES, Shape("array", SCHEDULE))
 def schedules_list(call: Call) -> list[dict[str, Any]]:
     """List the schedules of a campaign."""
     return [_show_schedule(*row) for row in _campaign(call).schedules.items()]
 
 
-@OPERATIONS.add("POST", _SCHEDULES, CREATE_BELOW, SCHEDULE, body=SCHEDULE_WRITE)
+@OPERATIONS.add("POST", _SCHEDULES, SCHEDULE, codes=CREATE_BELOW, body=SCHEDULE_WRITE)
 def schedule_create(call: Call) -> Answer:
     """Schedule a campaign. Without a date it is sent in the next window."""
     campaigns, campaign_id = call.world.campaigns, call.ids["campaignId"]
@@ -252,7 +252,7 @@ def schedule_create(call: Call) -> Answer:
     return call.created(_show_schedule(schedule_id, moment))
 
 
-@OPERATIONS.add("GET", _SCHEDULE, READ_ONE, SCHEDULE)
+@OPERATIONS.add("GET", _SCHEDULE, SCHEDULE)
 def schedule_get(call: Call) -> dict[str, Any]:
     """Return one schedule."""
     schedule_id = call.ids["scheduleId"]
@@ -260,7 +260,7 @@ def schedule_get(call: Call) -> dict[str, Any]:
     return _show_schedule(schedule_id, moment)
 
 
-@OPERATIONS.add("PUT", _SCHEDULE, UPDATE, SCHEDULE, body=SCHEDULE_WRITE)
+@OPERATIONS.add("PUT", _SCHEDULE, SCHEDULE, body=SCHEDULE_WRITE)
 def schedule_update(call: Call) -> dict[str, Any]:
     """Change the date of a schedule."""
     campaigns, date = call.world.campaigns, call.body.get("scheduled_date")
@@ -272,7 +272,7 @@ def schedule_update(call: Call) -> dict[str, Any]:
     return schedule_get(call)
 
 
-@OPERATIONS.add("DELETE", _SCHEDULE, DELETE_ONE)
+@OPERATIONS.add("DELETE", _SCHEDULE)
 def schedule_delete(call: Call) -> None:
     """Delete a schedule."""
     call.world.campaigns.unschedule(call.ids["campaignId"], call.ids["scheduleId"])

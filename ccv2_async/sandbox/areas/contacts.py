@@ -5,13 +5,11 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from ccv2_async.sandbox.answers import Refusal, bad_field
 from ccv2_async.sandbox.clock import utc_stamp
 from ccv2_async.sandbox.fields import OWN_ID, Field, Model, array_of, choice, fields
 from ccv2_async.sandbox.operations import (
-    CREATE,
-    DELETE_ONE,
     FLAG,
-    READ_ONE,
     SINCE,
     UPDATE,
     Operations,
@@ -20,11 +18,11 @@ from ccv2_async.sandbox.operations import (
     modified_since,
     page,
 )
-from ccv2_async.sandbox.problems import Refusal, bad_field
 from ccv2_async.sandbox.state.contacts import check_address
 
 if TYPE_CHECKING:
-    from ccv2_async.sandbox.operations import Answer, Call
+    from ccv2_async.sandbox.answers import Answer
+    from ccv2_async.sandbox.operations import Call
     from ccv2_async.sandbox.state.contacts import Contact, ContactList
 
 OPERATIONS = Operations()
@@ -136,7 +134,6 @@ def _show_list(row: ContactList) -> dict[str, Any]:
 @OPERATIONS.add(
     "GET",
     "/lists",
-    READ_ONE,
     Shape("array", CONTACT_LIST),
     query={"modified_since": SINCE, "include_list_id": FLAG},
 )
@@ -150,27 +147,29 @@ def lists_list(call: Call) -> list[dict[str, Any]]:
     return shown
 
 
-@OPERATIONS.add("POST", "/lists", CREATE, CONTACT_LIST, body=CONTACT_LIST_WRITE)
+@OPERATIONS.add("POST", "/lists", CONTACT_LIST, body=CONTACT_LIST_WRITE)
 def list_create(call: Call) -> Answer:
     """Create a list."""
     made = call.world.contacts.create_list(call.body["name"], call.body["status"], call.now)
     return call.created(_show_list(made))
 
 
-@OPERATIONS.add("GET", "/lists/{listId}", READ_ONE, CONTACT_LIST)
+@OPERATIONS.add("GET", "/lists/{listId}", CONTACT_LIST)
 def list_get(call: Call) -> dict[str, Any]:
     """Return one list."""
     return _show_list(call.world.contacts.contact_list(call.ids["listId"]))
 
 
-@OPERATIONS.add("PUT", "/lists/{listId}", (*UPDATE, 409), CONTACT_LIST, body=CONTACT_LIST_WRITE)
+@OPERATIONS.add(
+    "PUT", "/lists/{listId}", CONTACT_LIST, codes=(*UPDATE, 409), body=CONTACT_LIST_WRITE
+)
 def list_update(call: Call) -> dict[str, Any]:
     """Change the name and status of a list."""
     name, status = call.body["name"], call.body["status"]
     return _show_list(call.world.contacts.change_list(call.ids["listId"], name, status, call.now))
 
 
-@OPERATIONS.add("DELETE", "/lists/{listId}", DELETE_ONE)
+@OPERATIONS.add("DELETE", "/lists/{listId}")
 def list_delete(call: Call) -> None:
     """Delete a list. Its contacts remain."""
     call.world.contacts.delete_list(call.ids["listId"], call.now)
@@ -179,7 +178,6 @@ def list_delete(call: Call) -> None:
 @OPERATIONS.add(
     "GET",
     "/lists/{listId}/contacts",
-    READ_ONE,
     Shape("page", CONTACT),
     query={"limit": _LIMIT, "modified_since": SINCE},
 )
@@ -224,7 +222,6 @@ def _show(contact: Contact) -> dict[str, Any]:
 @OPERATIONS.add(
     "GET",
     "/contacts",
-    READ_ONE,
     Shape("page", CONTACT),
     query={
         "email": Field("string"),
@@ -285,7 +282,7 @@ def _set_fields(contact: Contact, given: dict[str, Any], now: float) -> None:
     contact.fields = given
 
 
-@OPERATIONS.add("POST", "/contacts", CREATE, CONTACT, query=_ACTION, body=CONTACT_WRITE)
+@OPERATIONS.add("POST", "/contacts", CONTACT, query=_ACTION, body=CONTACT_WRITE)
 def contact_create(call: Call) -> Answer:
     """Create a contact, or bring back one that was removed or had opted out."""
     email, lists, given = _checked(call)
@@ -303,13 +300,13 @@ def _contact(call: Call) -> Contact:
     return call.world.contacts.contact(call.ids["contactId"])
 
 
-@OPERATIONS.add("GET", "/contacts/{contactId}", READ_ONE, CONTACT)
+@OPERATIONS.add("GET", "/contacts/{contactId}", CONTACT)
 def contact_get(call: Call) -> dict[str, Any]:
     """Return one contact."""
     return _show(_contact(call))
 
 
-@OPERATIONS.add("PUT", "/contacts/{contactId}", UPDATE, CONTACT, query=_ACTION, body=CONTACT_WRITE)
+@OPERATIONS.add("PUT", "/contacts/{contactId}", CONTACT, query=_ACTION, body=CONTACT_WRITE)
 def contact_update(call: Call) -> dict[str, Any]:
     """Replace a contact. Missing fields are erased."""
     contacts, contact = call.world.contacts, _contact(call)
@@ -322,27 +319,29 @@ def contact_update(call: Call) -> dict[str, Any]:
     return _show(contact)
 
 
-@OPERATIONS.add("DELETE", "/contacts/{contactId}", DELETE_ONE)
+@OPERATIONS.add("DELETE", "/contacts/{contactId}")
 def contact_optout(call: Call) -> None:
     """Unsubscribe a contact. It is not deleted."""
     call.world.contacts.opt_out(_contact(call), call.now)
 
 
-@OPERATIONS.add("DELETE", "/contacts/{contactId}/lists", DELETE_ONE)
+@OPERATIONS.add("DELETE", "/contacts/{contactId}/lists")
 def contact_remove_from_lists(call: Call) -> None:
     """Remove a contact from all lists."""
     contact = _contact(call)
     call.world.contacts.leave(contact, contact.lists, call.now)
 
 
-@OPERATIONS.add("DELETE", "/contacts/{contactId}/lists/{listId}", DELETE_ONE)
+@OPERATIONS.add("DELETE", "/contacts/{contactId}/lists/{listId}")
 def contact_remove_from_list(call: Call) -> None:
     """Remove a contact from one list."""
     contacts, contact = call.world.contacts, _contact(call)
     contacts.leave(contact, [contacts.contact_list(call.ids["listId"]).id], call.now)
 
 
-@OPERATIONS.add("POST", "/signupform", (200, 400, 401, 500), SIGNUP_FORM, body=SIGNUP_FORM_WRITE)
+@OPERATIONS.add(
+    "POST", "/signupform", SIGNUP_FORM, codes=(200, 400, 401, 500), body=SIGNUP_FORM_WRITE
+)
 def signup_form_create(call: Call) -> dict[str, Any]:
     """Create a sign-up form for lists."""
     named = [row.get("id") if isinstance(row, dict) else row for row in call.body["contact_lists"]]

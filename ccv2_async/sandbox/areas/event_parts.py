@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from ccv2_async.sandbox.answers import Refusal, absent_field, bad_field
 from ccv2_async.sandbox.fields import OWN_ID, Field, Model, array_of, choice, fields
 from ccv2_async.sandbox.operations import (
     CREATE_BELOW,
@@ -20,13 +21,13 @@ from ccv2_async.sandbox.operations import (
     Operations,
     Shape,
 )
-from ccv2_async.sandbox.problems import Refusal, absent_field, bad_field
 from ccv2_async.sandbox.state.events import USED, find_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ccv2_async.sandbox.operations import Answer, Call
+    from ccv2_async.sandbox.answers import Answer
+    from ccv2_async.sandbox.operations import Call
     from ccv2_async.sandbox.state.events import Event, Row
 
 OPERATIONS = Operations()

@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ccv2_async.sandbox.clock import utc_stamp
 from ccv2_async.sandbox.fields import OWN_ID, Field, Model, array_of, choice, fields, object_of
 from ccv2_async.sandbox.operations import (
-    CREATE,
     READ,
-    READ_ONE,
-    UPDATE,
     JsonBody,
     Operations,
     Shape,
@@ -20,7 +17,8 @@ from ccv2_async.sandbox.operations import (
 from ccv2_async.sandbox.state.events import USED, find_row
 
 if TYPE_CHECKING:
-    from ccv2_async.sandbox.operations import Answer, Call
+    from ccv2_async.sandbox.answers import Answer
+    from ccv2_async.sandbox.operations import Call
     from ccv2_async.sandbox.state.events import Event, Row
 
 OPERATIONS = Operations()
@@ -224,32 +222,34 @@ def _show_summary(event: Event) -> dict[str, Any]:
     }
 
 
-@OPERATIONS.add("GET", _EVENTS, READ, Shape("page", EVENT_SUMMARY), query={"limit": limit(50, 50)})
+@OPERATIONS.add(
+    "GET", _EVENTS, Shape("page", EVENT_SUMMARY), codes=READ, query={"limit": limit(50, 50)}
+)
 def events_list(call: Call) -> dict[str, Any]:
     """Summaries of the events, newest first."""
     events = list(call.world.events.events.values())
     return page(call, events[::-1], _show_summary)
 
 
-@OPERATIONS.add("POST", _EVENTS, CREATE, EVENT, body=EVENT_WRITE)
+@OPERATIONS.add("POST", _EVENTS, EVENT, body=EVENT_WRITE)
 def event_create(call: Call) -> Answer:
     """Create a draft."""
     return call.created(_show(call.world.events.create(call.body, call.now)))
 
 
-@OPERATIONS.add("GET", _EVENT, READ_ONE, EVENT)
+@OPERATIONS.add("GET", _EVENT, EVENT)
 def event_get(call: Call) -> dict[str, Any]:
     """Return one event without null fields."""
     return _show(_event(call))
 
 
-@OPERATIONS.add("PUT", _EVENT, UPDATE, EVENT, body=EVENT_WRITE)
+@OPERATIONS.add("PUT", _EVENT, EVENT, body=EVENT_WRITE)
 def event_update(call: Call) -> dict[str, Any]:
     """Replace an event. Missing fields are erased."""
     return _show(call.world.events.change(call.ids["eventId"], call.body, call.now))
 
 
-@OPERATIONS.add("PATCH", _EVENT, UPDATE, EVENT, body=JsonBody.array(EVENT_STATUS_PATCH, exactly=1))
+@OPERATIONS.add("PATCH", _EVENT, EVENT, body=JsonBody.array(EVENT_STATUS_PATCH, exactly=1))
 def event_set_status(call: Call) -> dict[str, Any]:
     """Publish or cancel an event."""
     status = call.body[0]["value"]
@@ -328,15 +328,13 @@ def _show_detail(row: Row, event: Event) -> dict[str, Any]:
     }
 
 
-@OPERATIONS.add(
-    "GET", _REGISTRANTS, READ_ONE, Shape("page", REGISTRANT), query={"limit": limit(500, 50)}
-)
+@OPERATIONS.add("GET", _REGISTRANTS, Shape("page", REGISTRANT), query={"limit": limit(500, 50)})
 def registrants_list(call: Call) -> dict[str, Any]:
     """List the registrants of an event."""
     return page(call, _event(call).registrants, _show_registrant)
 
 
-@OPERATIONS.add("GET", f"{_REGISTRANTS}/{{registrantId}}", READ_ONE, REGISTRANT_DETAIL)
+@OPERATIONS.add("GET", f"{_REGISTRANTS}/{{registrantId}}", REGISTRANT_DETAIL)
 def registrant_get(call: Call) -> dict[str, Any]:
     """Return one registrant with all details."""
     event = _event(call)

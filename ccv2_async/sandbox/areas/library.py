@@ -5,15 +5,13 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from ccv2_async.sandbox.answers import Answer, Refusal, absent_field
 from ccv2_async.sandbox.clock import offset_stamp, utc_stamp
 from ccv2_async.sandbox.fields import OWN_ID, Field, Model, choice, fields, object_of
 from ccv2_async.sandbox.operations import (
-    CREATE,
     DELETE_ONE,
     READ,
-    READ_ONE,
     UPDATE,
-    Answer,
     FormBody,
     JsonBody,
     Operations,
@@ -21,7 +19,6 @@ from ccv2_async.sandbox.operations import (
     limit,
     page,
 )
-from ccv2_async.sandbox.problems import Refusal, absent_field
 from ccv2_async.sandbox.state.library import home
 
 if TYPE_CHECKING:
@@ -210,7 +207,7 @@ def _payload(call: Call, body: dict[str, Any]) -> Answer:
     return Answer(204, headers={"Location": call.url(call.path)})
 
 
-@OPERATIONS.add("GET", "/library/info", READ, Shape("info", LIBRARY_INFO))
+@OPERATIONS.add("GET", "/library/info", Shape("info", LIBRARY_INFO), codes=READ)
 def library_info_get(call: Call) -> Any:
     """Usage of the library."""
     library = call.world.library
@@ -241,8 +238,8 @@ def library_info_get(call: Call) -> Any:
 @OPERATIONS.add(
     "GET",
     _FOLDERS,
-    READ,
     Shape("page", LIBRARY_FOLDER),
+    codes=READ,
     query={"limit": _LIMIT, "sort_by": _sort_by("CREATED_DATE ADDED_DATE MODIFIED_DATE NAME")},
 )
 def library_folders_list(call: Call) -> dict[str, Any]:
@@ -251,7 +248,7 @@ def library_folders_list(call: Call) -> dict[str, Any]:
     return page(call, tops, lambda folder: _show_folder(call, folder))
 
 
-@OPERATIONS.add("POST", _FOLDERS, CREATE, LIBRARY_FOLDER, body=LIBRARY_FOLDER_WRITE)
+@OPERATIONS.add("POST", _FOLDERS, LIBRARY_FOLDER, body=LIBRARY_FOLDER_WRITE)
 def library_folder_create(call: Call) -> Answer:
     """Create a folder."""
     name, parent_id = call.body["name"], call.body.get("parent_id")
@@ -260,7 +257,7 @@ def library_folder_create(call: Call) -> Answer:
     )
 
 
-@OPERATIONS.add("GET", _TRASH, READ, Shape("page", LIBRARY_FILE), query=_TRASH_QUERY)
+@OPERATIONS.add("GET", _TRASH, Shape("page", LIBRARY_FILE), codes=READ, query=_TRASH_QUERY)
 def library_trash_list(call: Call) -> dict[str, Any]:
     """List the files in the trash. They have `type` instead of `file_type`."""
 
@@ -272,13 +269,13 @@ def library_trash_list(call: Call) -> dict[str, Any]:
     return page(call, _pick(call, call.world.library.trash(call.now)), shown)
 
 
-@OPERATIONS.add("DELETE", _TRASH, (204, 401, 500))
+@OPERATIONS.add("DELETE", _TRASH, codes=(204, 401, 500))
 def library_trash_empty(call: Call) -> None:
     """Empty the trash."""
     call.world.library.empty_trash(call.now)
 
 
-@OPERATIONS.add("GET", _FOLDER, READ_ONE, LIBRARY_FOLDER)
+@OPERATIONS.add("GET", _FOLDER, LIBRARY_FOLDER)
 def library_folder_get(call: Call) -> dict[str, Any]:
     """Return one folder."""
     return _show_folder(call, call.world.library.folder(call.ids["folderId"]))
@@ -287,8 +284,8 @@ def library_folder_get(call: Call) -> dict[str, Any]:
 @OPERATIONS.add(
     "PUT",
     _FOLDER,
-    (*UPDATE, 204, 409),
     LIBRARY_FOLDER,
+    codes=(*UPDATE, 204, 409),
     query=_PAYLOAD,
     body=LIBRARY_FOLDER_WRITE,
 )
@@ -300,13 +297,13 @@ def library_folder_update(call: Call) -> Answer:
     return _payload(call, _show_folder(call, folder))
 
 
-@OPERATIONS.add("DELETE", _FOLDER, (*DELETE_ONE, 400))
+@OPERATIONS.add("DELETE", _FOLDER, codes=(*DELETE_ONE, 400))
 def library_folder_delete(call: Call) -> None:
     """Delete a folder and its contents."""
     call.world.library.delete_folder(call.ids["folderId"], call.now)
 
 
-@OPERATIONS.add("GET", f"{_FOLDER}/files", READ_ONE, Shape("page", LIBRARY_FILE), query=_FILE_QUERY)
+@OPERATIONS.add("GET", f"{_FOLDER}/files", Shape("page", LIBRARY_FILE), query=_FILE_QUERY)
 def library_files_by_folder(call: Call) -> dict[str, Any]:
     """List the files of one folder."""
     return _files_page(call, call.world.library.in_folder(call.ids["folderId"], call.now))
@@ -315,7 +312,6 @@ def library_files_by_folder(call: Call) -> dict[str, Any]:
 @OPERATIONS.add(
     "PUT",
     f"{_FOLDER}/files",
-    UPDATE,
     Shape("array", MOVE_RESULT),
     body=JsonBody.array(Field("id", required=True)),
 )
@@ -325,13 +321,13 @@ def library_files_move(call: Call) -> list[dict[str, Any]]:
     return [{"id": file.id, "uri": call.url(f"{_FILES}/{file.id}")} for file in moved]
 
 
-@OPERATIONS.add("GET", _FILES, READ, Shape("page", LIBRARY_FILE), query=_FILE_QUERY)
+@OPERATIONS.add("GET", _FILES, Shape("page", LIBRARY_FILE), codes=READ, query=_FILE_QUERY)
 def library_files_list(call: Call) -> dict[str, Any]:
     """All files outside the trash."""
     return _files_page(call, call.world.library.live_files(call.now))
 
 
-@OPERATIONS.add("POST", _FILES, (202, 400, 401, 413, 415, 500), body=_UPLOAD)
+@OPERATIONS.add("POST", _FILES, codes=(202, 400, 401, 413, 415, 500), body=_UPLOAD)
 def library_file_upload(call: Call) -> Answer:
     """Accept an upload. The id is in `Location` and in `Id`."""
     form = call.form
@@ -347,7 +343,6 @@ def library_file_upload(call: Call) -> Answer:
 @OPERATIONS.add(
     "GET",
     f"{_FILES}/uploadstatus/{{fileId}}",
-    READ_ONE,
     Shape("array_or_null", FILE_UPLOAD_STATUS),
     listed=True,
 )
@@ -365,14 +360,14 @@ def library_upload_status(call: Call) -> Answer:
     return Answer(200, None if not rows and call.world.settings.unknown_as_null else rows)
 
 
-@OPERATIONS.add("GET", _FILE, READ_ONE, LIBRARY_FILE)
+@OPERATIONS.add("GET", _FILE, LIBRARY_FILE)
 def library_file_get(call: Call) -> dict[str, Any]:
     """Return one file."""
     return _show_file(call, call.world.library.file(call.ids["fileId"]))
 
 
 @OPERATIONS.add(
-    "PUT", _FILE, (*UPDATE, 204), LIBRARY_FILE, query=_PAYLOAD, body=LIBRARY_FILE_UPDATE
+    "PUT", _FILE, LIBRARY_FILE, codes=(*UPDATE, 204), query=_PAYLOAD, body=LIBRARY_FILE_UPDATE
 )
 def library_file_update(call: Call) -> Answer:
     """Change the name, description or folder of a file."""
@@ -389,7 +384,7 @@ def library_file_update(call: Call) -> Answer:
     return _payload(call, _show_file(call, stored))
 
 
-@OPERATIONS.add("DELETE", _FILE, DELETE_ONE, listed=True)
+@OPERATIONS.add("DELETE", _FILE, listed=True)
 def library_files_delete(call: Call) -> None:
     """Move files to the trash."""
     call.world.library.delete_files(call.ids["fileId"].split(","), call.now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from ccv2_async.sandbox.answers import missing
 from ccv2_async.sandbox.clock import read_stamp, utc_stamp
 from ccv2_async.sandbox.fields import Field, Model, fields
 from ccv2_async.sandbox.operations import (
@@ -17,7 +18,6 @@ from ccv2_async.sandbox.operations import (
     limit,
     page,
 )
-from ccv2_async.sandbox.problems import missing
 from ccv2_async.sandbox.state.campaigns import (
     BOUNCE,
     BOUNCE_CODES,
@@ -170,11 +170,7 @@ def _report(whose: Callable[[Call], list[Deed]], kind: str | None) -> Callable[[
 
 
 @OPERATIONS.add(
-    "GET",
-    f"{_CAMPAIGN}/reports/summary",
-    READ_ONE,
-    TRACKING_SUMMARY,
-    query={"updateSummary": FLAG},
+    "GET", f"{_CAMPAIGN}/reports/summary", TRACKING_SUMMARY, query={"updateSummary": FLAG}
 )
 def campaign_tracking_summary(call: Call) -> dict[str, int]:
     """Return the counters of a campaign."""
@@ -182,11 +178,7 @@ def campaign_tracking_summary(call: Call) -> dict[str, int]:
 
 
 @OPERATIONS.add(
-    "GET",
-    f"{_CONTACT}/reports/summary",
-    READ_ONE,
-    CONTACT_TRACKING_SUMMARY,
-    query={"updateSummary": FLAG},
+    "GET", f"{_CONTACT}/reports/summary", CONTACT_TRACKING_SUMMARY, query={"updateSummary": FLAG}
 )
 def contact_tracking_summary(call: Call) -> dict[str, Any]:
     """Return the counters of a contact."""
@@ -194,10 +186,7 @@ def contact_tracking_summary(call: Call) -> dict[str, Any]:
 
 
 @OPERATIONS.add(
-    "GET",
-    f"{_CONTACT}/reports/summaryByCampaign",
-    READ_ONE,
-    Shape("array", CONTACT_CAMPAIGN_SUMMARY),
+    "GET", f"{_CONTACT}/reports/summaryByCampaign", Shape("array", CONTACT_CAMPAIGN_SUMMARY)
 )
 def contact_tracking_summary_by_campaign(call: Call) -> list[dict[str, Any]]:
     """Return the counters of a contact for each campaign, as a bare array."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ccv2_async.sandbox.problems import Refusal, lookup
+from ccv2_async.sandbox.answers import Refusal, lookup
 from ccv2_async.sandbox.transitions import activity_script, plan_job
 
 if TYPE_CHECKING:

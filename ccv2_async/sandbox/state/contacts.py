@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ccv2_async.sandbox.problems import Refusal, bad_field, lookup
+from ccv2_async.sandbox.answers import Refusal, bad_field, lookup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from ccv2_async.sandbox.answers import Refusal, bad_field, lookup, missing
 from ccv2_async.sandbox.images import picture_size
-from ccv2_async.sandbox.problems import Refusal, bad_field, lookup, missing
 from ccv2_async.sandbox.transitions import plan_job, upload_script
 
 if TYPE_CHECKING:

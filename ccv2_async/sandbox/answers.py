@@ -1,4 +1,4 @@
-"""Refusals, as the service writes them: an array of error_key and error_message.
+"""Answers: JSON, and refusals as the service writes them, an array of errors.
 
 Of the keys, the `mashery.*` ones, `http.status.authentication.invalid_token`,
 `http.status.bad_request`, `json.email.invalid` and `json.field.lists.value.invalid` are the
@@ -7,12 +7,18 @@ service's own; its full list is not published, so the others follow the same fam
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+import orjson
+from starlette.responses import Response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _T = TypeVar("_T")
+NOTHING: Any = object()
+"""The body of an answer without a body (null is a body)."""
 
 _STATUS_KEYS = {
     400: "http.status.bad_request",
@@ -27,6 +33,23 @@ _STATUS_KEYS = {
     429: "http.status.too_many_requests",
     500: "http.status.internal_server_error",
 }
+
+
+class Answer(Response):
+    """An answer with a JSON body, or with no body at all.
+
+    Args:
+        status: The HTTP status.
+        body: The JSON body, `NOTHING` for an empty one.
+        headers: Headers besides the usual ones.
+    """
+
+    def __init__(
+        self, status: int = 200, body: Any = NOTHING, headers: Mapping[str, str] | None = None
+    ) -> None:
+        content = None if body is NOTHING else orjson.dumps(body, default=attrs.asdict)
+        kind = None if content is None else "application/json;charset=utf-8"
+        super().__init__(content, status, headers, kind)
 
 
 class Refusal(Exception):  # noqa: N818 - an answer on its way out, not a fault of the sandbox
@@ -52,9 +75,10 @@ class Refusal(Exception):  # noqa: N818 - an answer on its way out, not a fault 
         self.key: str = key or _STATUS_KEYS.get(status, "http.status.error")
         self.headers: dict[str, str] = headers or {}
 
-    def body(self) -> list[dict[str, str]]:
-        """The JSON body: an array with one error."""
-        return [{"error_key": self.key, "error_message": self.message}]
+    def answer(self) -> Answer:
+        """Return the answer: an array with one error."""
+        body = [{"error_key": self.key, "error_message": self.message}]
+        return Answer(self.status, body, self.headers)
 
 
 def missing(what: str) -> Refusal:
