@@ -141,37 +141,13 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "gzip_bomb": {"size": 256 * 1024 * 1024},
     "echo": {"status": 400},
 }
-FaultKind = Literal[
-    "answer",
-    "cut_answer",
-    "delay",
-    "delay_answer",
-    "echo",
-    "empty",
-    "garbage",
-    "gzip",
-    "gzip_bomb",
-    "hang",
-    "html",
-    "huge",
-    "inactive",
-    "location",
-    "lose_answer",
-    "null",
-    "over_qps",
-    "over_ratelimit",
-    "quota_exceeded",
-    "raw",
-    "redirect",
-    "reset",
-    "server_error",
-    "throttled",
-    "too_large_early",
-    "too_many_requests",
-    "trickle",
-    "unauthorized",
-    "unavailable",
-]
+_Slow = Literal["delay", "delay_answer", "hang", "trickle"]
+_Broken = Literal["cut_answer", "lose_answer", "raw", "reset"]
+_Odd = Literal["answer", "echo", "gzip", "gzip_bomb", "huge", "location"]
+_OverQuota = Literal["over_qps", "over_ratelimit", "quota_exceeded", "throttled"]
+_Refused = Literal["inactive", "too_large_early", "too_many_requests", "unauthorized"]
+_Failed = Literal["empty", "garbage", "html", "null", "redirect", "server_error", "unavailable"]
+FaultKind = Literal[_Slow, _Broken, _Odd, _OverQuota, _Refused, _Failed]
 """The kinds of faults and the ready-made answers."""
 KINDS = frozenset(get_args(FaultKind)) - PRESETS.keys()
 

@@ -1,12 +1,12 @@
-"""Multipart forms, read as they come in: text parts into text, the file part into a digest.
+"""Multipart forms, read as they arrive: text parts into text, the file part into a digest.
 
-A file of any size takes constant memory, but for what `Settings.keep_content` allows to be kept.
+A file of any size takes constant memory, except for what `Settings.keep_content` allows.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from python_multipart.exceptions import FormParserError
@@ -27,23 +27,51 @@ _EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR" + rb"-STANDARD-ANTIVIRUS-TEST-FIL
 
 @attrs.define
 class Content:
-    """A file's content as it arrived.
+    """A file's content, taken in chunk by chunk.
 
     Attributes:
+        keep: The largest size that is kept in memory.
+        filename: The file name in the part's header, if it has one.
         size: Bytes.
-        sha256: Digest, in hexadecimal.
-        infected: The EICAR test string was in it.
-        head: Its first bytes, up to 128 KB.
-        data: All of it, when it was kept.
-        filename: What the part's header called it, if it did.
+        infected: Whether the EICAR test string was in it.
     """
 
-    size: int
-    sha256: str
-    infected: bool
-    head: bytes
-    data: bytes | None
+    keep: int
     filename: str | None
+    size: int = 0
+    infected: bool = False
+    _digest: Any = attrs.field(factory=hashlib.sha256)
+    _tail: bytes = b""
+    _head: bytearray = attrs.field(factory=bytearray)
+    _chunks: list[bytes] = attrs.field(factory=list)
+
+    @property
+    def sha256(self) -> str:
+        """The digest in hexadecimal."""
+        return self._digest.hexdigest()
+
+    @property
+    def head(self) -> bytes:
+        """The first bytes, up to 128 KB."""
+        return bytes(self._head)
+
+    @property
+    def data(self) -> bytes | None:
+        """All of it; None when it was too large to keep."""
+        return b"".join(self._chunks) if self.size <= self.keep else None
+
+    def write(self, chunk: bytes) -> None:
+        """Take in the next bytes."""
+        self.size += len(chunk)
+        self._digest.update(chunk)
+        if not self.infected:
+            self.infected = _EICAR in chunk or _EICAR in self._tail + chunk[: len(_EICAR)]
+            self._tail = (self._tail + chunk[-len(_EICAR) :])[-len(_EICAR) :]
+        self._head += chunk[: max(0, _HEAD - len(self._head))]
+        if self.size <= self.keep:
+            self._chunks.append(chunk)
+        else:
+            self._chunks.clear()
 
 
 @attrs.define
@@ -61,75 +89,31 @@ class Form:
     parts: tuple[str, ...]
 
 
-class _Sink:
-    """Takes a file's bytes as they come: size, digest, first bytes, and all of them if allowed."""
-
-    def __init__(self, keep: int, filename: str | None) -> None:
-        self.size = 0
-        self._digest = hashlib.sha256()
-        self._infected = False
-        self._tail = b""
-        self._head = bytearray()
-        self._chunks: list[bytes] | None = []
-        self._keep = keep
-        self._filename = filename
-
-    def write(self, chunk: bytes) -> None:
-        self.size += len(chunk)
-        self._digest.update(chunk)
-        if not self._infected:
-            self._infected = _EICAR in chunk or _EICAR in self._tail + chunk[: len(_EICAR)]
-            self._tail = (self._tail + chunk[-len(_EICAR) :])[-len(_EICAR) :]
-        if len(self._head) < _HEAD:
-            self._head += chunk[: _HEAD - len(self._head)]
-        if self._chunks is not None:
-            self._chunks.append(chunk)
-            if self.size > self._keep:
-                self._chunks = None
-
-    def finish(self) -> Content:
-        data = None if self._chunks is None else b"".join(self._chunks)
-        return Content(
-            size=self.size,
-            sha256=self._digest.hexdigest(),
-            infected=self._infected,
-            head=bytes(self._head),
-            data=data,
-            filename=self._filename,
-        )
-
-
 class _Parts:
     """The parser's events, collected part by part."""
 
     def __init__(self, content: str, keep: int) -> None:
         self.texts: dict[str, bytearray] = {}
         self.order: list[str] = []
-        self.sink: _Sink | None = None
+        self.content: Content | None = None
         self.ended = False
-        self._content = content
+        self._name = content
         self._keep = keep
         self._headers: dict[str, bytes] = {}
         self._header_name = bytearray()
         self._header_value = bytearray()
-        self._take: _Sink | bytearray = bytearray()
+        self._take: Content | bytearray = bytearray()
 
     def callbacks(self) -> dict[str, object]:
         return {
             "on_part_begin": self._headers.clear,
             "on_part_data": self._data,
-            "on_header_field": self._name,
-            "on_header_value": self._value,
+            "on_header_field": lambda data, start, end: self._header_name.extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._header_value.extend(data[start:end]),
             "on_header_end": self._header,
             "on_headers_finished": self._begin,
             "on_end": self._end,
         }
-
-    def _name(self, data: bytes, start: int, end: int) -> None:
-        self._header_name += data[start:end]
-
-    def _value(self, data: bytes, start: int, end: int) -> None:
-        self._header_value += data[start:end]
 
     def _header(self) -> None:
         name = bytes(self._header_name).lower().decode("latin-1")
@@ -145,15 +129,15 @@ class _Parts:
         if name in self.order:
             raise bad_field(name, "the part was sent twice.")
         self.order.append(name)
-        if name == self._content:
+        if name == self._name:
             filename = options.get(b"filename")
             shown = None if filename is None else filename.decode("utf-8", "replace")
-            self._take = self.sink = _Sink(self._keep, shown)
+            self._take = self.content = Content(self._keep, shown)
         else:
             self._take = self.texts[name] = bytearray()
 
     def _data(self, data: bytes, start: int, end: int) -> None:
-        if isinstance(self._take, _Sink):
+        if isinstance(self._take, Content):
             whole = start == 0 and end == len(data)
             self._take.write(data if whole else data[start:end])
             return
@@ -173,10 +157,10 @@ def _text(name: str, raw: bytes | bytearray) -> str:
 
 
 def boundary_of(content_type: str | None) -> bytes:
-    """The boundary that a Content-Type announces, or a refusal: 415 or 400."""
+    """Return the boundary that a Content-Type names, or raise a 400 or 415."""
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data":
-        raise Refusal(415, "Content-Type has to be multipart/form-data.")
+        raise Refusal(415, "Content-Type must be multipart/form-data.")
     boundary = options.get(b"boundary")
     if not boundary:
         raise Refusal(400, "The multipart/form-data has no boundary.")
@@ -186,11 +170,11 @@ def boundary_of(content_type: str | None) -> bytes:
 async def read_form(
     chunks: AsyncIterator[bytes], boundary: bytes, body: FormBody, *, limit: int, keep: int
 ) -> Form:
-    """The form, read to its end even when it is refused, so that the client gets the answer.
+    """Return the form, read to its end even when it is refused, so that the client gets the answer.
 
     Args:
         chunks: The request's body as it arrives.
-        boundary: What stands between the parts.
+        boundary: The separator of the parts.
         body: The parts that are expected.
         limit: Bytes of content at most; 413 is the answer to more.
         keep: Bytes of content that may be held in memory.
@@ -210,7 +194,7 @@ async def read_form(
             refusal = problem
         except FormParserError as error:
             refusal = Refusal(400, f"The form cannot be read: {error}")
-        if parts.sink is not None and parts.sink.size > limit:
+        if parts.content is not None and parts.content.size > limit:
             refusal = Refusal(413, f"{body.content}: at most {limit} bytes are accepted.")
     if refusal is None and not parts.ended:
         refusal = Refusal(400, "The form ends before its final boundary.")
@@ -226,6 +210,6 @@ def _checked(parts: _Parts, body: FormBody) -> Form:
             texts[name] = field.read(name, _text(name, parts.texts[name]))
         elif field.required:
             raise absent_field(name)
-    if parts.sink is None:
+    if parts.content is None:
         raise absent_field(body.content)
-    return Form(texts, parts.sink.finish(), tuple(parts.order))
+    return Form(texts, parts.content, tuple(parts.order))

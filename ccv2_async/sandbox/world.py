@@ -1,4 +1,4 @@
-"""Everything one sandbox remembers, and what is set about it."""
+"""The state of one sandbox: its settings, its clock, and all it remembers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,21 @@ from ccv2_async.sandbox.state.gateway import Log, Quota
 from ccv2_async.sandbox.state.library import Library
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ccv2_async.sandbox.clock import Clock
     from ccv2_async.sandbox.jobs import Export
     from ccv2_async.sandbox.settings import Settings
 
 _FIRST_IDS = (1_000_000, 1_000_000_000)
+_SHOWN = (
+    *("id", "name", "description", "file_type", "source", "folder_id", "size", "sha256"),
+    *("looks", "created"),
+)
+
+
+def _picked(row: object, names: Iterable[str]) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in names}
 
 
 class World:
@@ -38,10 +48,10 @@ class World:
         activities: Bulk activities.
         exports: What finished exports hold, by the id of their activity.
         events: Events and what belongs to them.
-        campaigns: E-mail campaigns and what became of them.
+        campaigns: Email campaigns and what contacts did with them.
         quota: The gateway's counts.
-        faults: What is going to go wrong.
-        log: What was asked.
+        faults: The armed faults.
+        log: The requests so far.
     """
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
@@ -65,60 +75,40 @@ class World:
         self.log: Log = Log(self.settings.log_size)
 
     def configure(self, changes: dict[str, Any]) -> None:
-        """Change settings from now on; what has begun keeps its plan."""
+        """Change settings from now on; jobs that have begun keep their plan."""
         self.settings = attrs.evolve(self.settings, **changes)
-        self.library.settings = self.settings
-        self.campaigns.settings = self.settings
-        self.events.settings = self.settings
-        self.activities.settings = self.settings
+        for part in (self.library, self.campaigns, self.events, self.activities):
+            part.settings = self.settings
         self.quota.per_second = self.settings.per_second
         self.quota.per_day = self.settings.per_day
 
     def settle(self) -> None:
-        """Let everything come to where it is by now."""
+        """Carry out all that is due by now."""
         now = self.clock.time()
         self.activities.settle(now)
         self.campaigns.settle(now)
 
     def snapshot(self) -> dict[str, Any]:
-        """What is there, as plain data."""
+        """Return the state as plain data."""
         library = self.library
         return {
             "time": self.clock.time(),
             "files": self.snapshot_files(),
             "folders": [
-                {"id": folder.id, "name": folder.name, "parent_id": folder.parent_id}
-                for folder in library.folders.values()
+                _picked(folder, ("id", "name", "parent_id")) for folder in library.folders.values()
             ],
             "lists": [
                 {"id": row.id, "name": row.name, "contact_count": len(row.members)}
                 for row in self.contacts.lists.values()
             ],
             "contacts": len(self.contacts.contacts),
-            "requests": {
-                "total": self.log.total,
-                "running": self.log.running,
-                "most_running": self.log.most_running,
-            },
+            "requests": _picked(self.log, ("total", "running", "most_running")),
         }
 
     def snapshot_files(self) -> list[dict[str, Any]]:
-        """The library's files, oldest first, the trashed ones included."""
+        """Return the library's files, oldest first, the trashed ones included."""
         now = self.clock.time()
         return [
-            {
-                "id": stored.id,
-                "name": stored.name,
-                "description": stored.description,
-                "file_type": stored.file_type,
-                "source": stored.source,
-                "folder_id": stored.folder_id,
-                "size": stored.size,
-                "sha256": stored.sha256,
-                "status": stored.status(now),
-                "looks": stored.looks,
-                "created": stored.created,
-                "due": stored.plan.due(),
-            }
+            {**_picked(stored, _SHOWN), "status": stored.status(now), "due": stored.plan.due()}
             for stored in self.library.files.values()
         ]

@@ -145,11 +145,12 @@ def _begin(call: Call, kind: str, file_name: str, work: Callable[[str, float], O
 
 
 def _form(call: Call) -> tuple[str, list[str], bytes]:
-    if call.form is None or call.form.content.data is None:
+    data = None if call.form is None else call.form.content.data
+    if call.form is None or data is None:
         raise absent_field("data")
     texts = call.form.texts
     names = [name.strip() for name in texts["lists"].split(",") if name.strip()]
-    return texts["file_name"], call.world.contacts.check_lists(names), call.form.content.data
+    return texts["file_name"], call.world.contacts.check_lists(names), data
 
 
 @OPERATIONS.add(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 import unicodedata
 from typing import TYPE_CHECKING
 
 import attrs
 
 from ccv2_async.sandbox.answers import Refusal, bad_field, lookup, missing
-from ccv2_async.sandbox.images import picture_size
 from ccv2_async.sandbox.transitions import plan_job, upload_script
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ ROOT_IDS = frozenset({"", "0"})
 DOCUMENTS_ID = "-1"
 IMAGES_ID = "-2"
 MAX_LEVEL = 3
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_ALONE = frozenset(range(0xD0, 0xDA)) | {0x01}
 
 
 @attrs.define
@@ -189,8 +191,9 @@ class Library:
         stored.name = self._free_name(stored, now)
         self._index_name(stored)
         self.files[file_id] = stored
-        if content.data is not None:
-            self._keep(file_id, content.data)
+        data = content.data
+        if data is not None:
+            self._keep(file_id, data)
         return stored
 
     def rename_file(self, stored: StoredFile, name: str) -> None:
@@ -336,3 +339,34 @@ def home(stored: StoredFile) -> str:
     if stored.folder_id is not None:
         return stored.folder_id
     return IMAGES_ID if stored.is_image else DOCUMENTS_ID
+
+
+def picture_size(head: bytes) -> tuple[int, int]:
+    """Return width and height in pixels; (0, 0) for what is not a JPEG, PNG or GIF."""
+    if head.startswith(b"\x89PNG\r\n\x1a\n") and head[12:16] == b"IHDR" and len(head) >= 24:
+        width, height = struct.unpack(">II", head[16:24])
+        return width, height
+    if head[:6] in (b"GIF87a", b"GIF89a") and len(head) >= 10:
+        width, height = struct.unpack("<HH", head[6:10])
+        return width, height
+    if head.startswith(b"\xff\xd8"):
+        return _jpeg_size(head)
+    return 0, 0
+
+
+def _jpeg_size(head: bytes) -> tuple[int, int]:
+    position = 2
+    while position + 9 <= len(head):
+        if head[position] != 0xFF:
+            return 0, 0
+        marker = head[position + 1]
+        if marker == 0xFF:
+            position += 1
+        elif marker in _JPEG_FRAMES:
+            height, width = struct.unpack(">HH", head[position + 5 : position + 9])
+            return width, height
+        elif marker in _JPEG_ALONE:
+            position += 2
+        else:
+            position += 2 + int(struct.unpack(">H", head[position + 2 : position + 4])[0])
+    return 0, 0

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from ccv2_async.sandbox.images import picture_size
+from ccv2_async.sandbox.state.library import picture_size
 
 
 def jpeg(*segments: bytes) -> bytes:
