@@ -1,7 +1,7 @@
 """A local stand-in for the service: `async with Sandbox() as sandbox: ...`.
 
-It knows nothing of this package's client: it is written from the service's documentation alone,
-so that each honestly tests the other.
+It is written from the service's documentation alone and imports nothing of this package's client,
+so that each tests the other.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ except ModuleNotFoundError as _error:
     if _missing not in {"python_multipart", "starlette", "uvicorn"}:
         raise
     raise ModuleNotFoundError(
-        f"The sandbox needs parts that are not installed ({_missing} is missing): "
+        f"The sandbox needs packages that are not installed ({_missing} is missing): "
         "pip install 'ccv2-async[sandbox]'",
         name=_error.name,
     ) from None

@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGINT or SIGTERM; returns the exit code."""
+    """Serve until SIGINT or SIGTERM, and return the exit code."""
     options: dict[str, Any] = vars(_parser().parse_args(arguments))
     as_json, certfile, keyfile = (options.pop(name) for name in ("json", "certfile", "keyfile"))
     tls = None

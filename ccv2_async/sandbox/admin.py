@@ -88,7 +88,7 @@ class Admin:
         return self._do(lambda: self._world.library.content(file_id))
 
     def set_status(self, file_id: str, status: str | None) -> None:
-        """Keep a file at a status, whatever its plan says; None ends that."""
+        """Keep a file at a status, regardless of its plan; None ends that."""
         self._do(lambda: setattr(self._world.library.file(file_id), "forced", status))
 
     def add_contacts(

@@ -82,7 +82,7 @@ class Refusal(Exception):  # noqa: N818 - an answer on its way out, not a fault 
 
 
 def missing(what: str) -> Refusal:
-    """Return a 404: there is no such thing."""
+    """Return a 404: it does not exist."""
     return Refusal(404, f"{what} was not found.")
 
 

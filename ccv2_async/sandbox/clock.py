@@ -1,4 +1,4 @@
-"""The time that the sandbox runs on: the machine's, or one that a simulation moves."""
+"""The sandbox's clock: the machine's, or one that tests move."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _LIBRARY_OFFSET = timezone(timedelta(hours=-4))
 
 
 class Clock(Protocol):
-    """What the sandbox asks the time of."""
+    """A source of the time."""
 
     def time(self) -> float:
-        """Seconds since 1970 (UTC)."""
+        """Return the seconds since 1970 (UTC)."""
         ...
 
 
@@ -23,13 +23,13 @@ class SystemClock:
     """The time of this machine."""
 
     def time(self) -> float:
-        """Seconds since 1970 (UTC)."""
+        """Return the seconds since 1970 (UTC)."""
         return time.time()
 
 
 @attrs.define
 class ShiftedClock:
-    """Another clock's time, moved forward by hand.
+    """A clock that runs ahead of another one.
 
     Attributes:
         base: The clock underneath.
@@ -40,7 +40,7 @@ class ShiftedClock:
     offset: float = 0.0
 
     def time(self) -> float:
-        """Seconds since 1970 (UTC)."""
+        """Return the seconds since 1970 (UTC)."""
         return self.base.time() + self.offset
 
     def advance(self, seconds: float) -> None:
@@ -49,10 +49,10 @@ class ShiftedClock:
 
 
 def read_stamp(text: str) -> float:
-    """Seconds since 1970 of an ISO-8601 date and time; without an offset it is taken as UTC.
+    """Return the seconds since 1970 of an ISO-8601 date and time, by default in UTC.
 
     Raises:
-        ValueError: It is no such date.
+        ValueError: The text is not such a date.
     """
     stamp = datetime.fromisoformat(text)
     if stamp.tzinfo is None:
@@ -65,11 +65,11 @@ def read_stamp(text: str) -> float:
 
 
 def utc_stamp(moment: float) -> str:
-    """`2013-01-23T13:48:44.108Z`, as most of the service writes dates."""
+    """Return a date as most of the service writes it: `2013-01-23T13:48:44.108Z`."""
     stamp = datetime.fromtimestamp(moment, UTC)
     return stamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def offset_stamp(moment: float) -> str:
-    """`2013-06-19T11:36:43.000-04:00`, as the library writes dates."""
+    """Return a date as the library writes it: `2013-06-19T11:36:43.000-04:00`."""
     return datetime.fromtimestamp(moment, _LIBRARY_OFFSET).isoformat(timespec="milliseconds")

@@ -69,13 +69,13 @@ class Endpoint:
         accept = headers.get("accept", "*/*")
         kinds = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
         if not kinds & _ACCEPTABLE:
-            raise Refusal(406, "Accept has to be application/json.")
+            raise Refusal(406, "Accept must be application/json.")
         content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         for operation in offered:
             if _takes(operation) in (None, content_type):
                 return operation
         wanted = " or ".join(str(_takes(operation)) for operation in offered)
-        raise Refusal(415, f"Content-Type has to be {wanted}.")
+        raise Refusal(415, f"Content-Type must be {wanted}.")
 
     async def _read(self, operation: Operation, request: Request) -> Call:
         world, scope = self._world, request.scope
@@ -145,7 +145,7 @@ def _read_parameter(name: str, field: Field, given: str | None) -> Any:
             value = {"true": True, "false": False}[given.lower()]
         return field.read(name, value)
     except (ValueError, KeyError):
-        raise bad_query(name, f"{given[:40]} is not accepted.") from None
+        raise bad_query(name, f"{given[:40]} is not valid.") from None
     except Refusal as problem:
         raise bad_query(name, problem.message.removeprefix(f"{name}: ")) from None
 
@@ -160,4 +160,4 @@ async def _read_json(request: Request, limit: int) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise Refusal(400, f"The body is not JSON: {error}") from None
+        raise Refusal(400, f"The body is not valid JSON: {error}") from None

@@ -100,7 +100,7 @@ class Fault:
     variant: str = ""
 
     def matches(self, method: str, path: str) -> bool:
-        """Whether it strikes such a request."""
+        """Return whether it strikes a request."""
         return self.method in (None, method) and fnmatchcase(path, self.path)
 
 
@@ -173,7 +173,7 @@ def make_fault(kind: str, **fields: Any) -> Fault:
     """Return a fault of a kind or a ready-made answer. `fields` override its defaults.
 
     Raises:
-        ValueError: There is no such kind, or no such field.
+        ValueError: The kind or a field is unknown.
     """
     if kind not in KINDS and kind not in PRESETS:
         raise ValueError(
@@ -253,14 +253,14 @@ class Faults:
 
 @attrs.frozen
 class Exchange:
-    """One request and the means to answer it, rightly or not.
+    """One request, and the means to answer it or not.
 
     Attributes:
-        app: What would answer it rightly.
+        app: The application that would answer it.
         scope: The request's ASGI scope.
         receive: Its ASGI receive function.
         send: Its ASGI send function.
-        secrets: The key and the token that it came with.
+        secrets: The key and the token of the request.
     """
 
     app: ASGIApp
@@ -279,7 +279,7 @@ class Exchange:
         await self.app(self.scope, self.receive, self.send)
 
     async def held(self) -> list[Message]:
-        """Carry the request out; its answer is held back."""
+        """Carry the request out and return its answer unsent."""
         messages: list[Message] = []
 
         async def hold(message: Message) -> None:
@@ -289,7 +289,7 @@ class Exchange:
         return messages
 
     async def read(self, enough: float) -> None:
-        """Take in `enough` bytes of the body, or all of it when it is shorter."""
+        """Read `enough` bytes of the body, or all of a shorter one."""
         taken = 0
         while taken < enough:
             message = await self.receive()

@@ -48,7 +48,7 @@ class Content:
     @property
     def sha256(self) -> str:
         """The digest in hexadecimal."""
-        return self._digest.hexdigest()
+        return str(self._digest.hexdigest())
 
     @property
     def head(self) -> bytes:
@@ -204,12 +204,8 @@ async def read_form(
 
 
 def _checked(parts: _Parts, body: FormBody) -> Form:
-    texts: dict[str, str] = {}
-    for name, field in body.parts.items():
-        if name in parts.texts:
-            texts[name] = field.read(name, _text(name, parts.texts[name]))
-        elif field.required:
-            raise absent_field(name)
+    known = parts.texts.keys() & body.parts.fields.keys()
+    texts = body.parts.read({name: _text(name, parts.texts[name]) for name in known})
     if parts.content is None:
         raise absent_field(body.content)
     return Form(texts, parts.content, tuple(parts.order))

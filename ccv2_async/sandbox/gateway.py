@@ -1,4 +1,4 @@
-"""The stage before the service: request log, key, quota, faults, token."""
+"""The gateway in front of the service: request log, key, quota, faults, token."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _QUOTA_CODES = {
 
 
 class Gateway:
-    """ASGI middleware that stands before the API's paths; others pass through.
+    """ASGI middleware in front of the API's paths; other requests pass through.
 
     Args:
-        app: What stands behind it.
+        app: The application behind it.
         world: The state of the sandbox.
     """
 

@@ -59,7 +59,7 @@ _MONTH_FIRST = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{4})")
 
 
 def column_name(heading: str) -> str:
-    """The one name of a column, whichever way it is written; an unknown one stays as it is."""
+    """Return the canonical name of a column. An unknown heading stays as it is."""
     name = re.sub(r"\s+", " ", heading.strip()).upper()
     custom = _CUSTOM.fullmatch(name)
     if custom is not None and 1 <= int(custom[1]) <= MAX_CUSTOM_FIELDS:
@@ -68,25 +68,25 @@ def column_name(heading: str) -> str:
 
 
 def anniversary_problem(text: str, year: int) -> str | None:
-    """What is wrong with an ANNIVERSARY, in a year such as this; None when nothing is."""
+    """Return what is wrong with an ANNIVERSARY, seen from `year`; None if it is valid."""
     first, last = _YEAR_FIRST.fullmatch(text), _MONTH_FIRST.fullmatch(text)
     if first is not None:
         parts = int(first[1]), int(first[2]), int(first[3])
     elif last is not None:
         parts = int(last[3]), int(last[1]), int(last[2])
     else:
-        return f"{text} is no date."
+        return f"{text} is not a date."
     try:
         date(*parts)
     except ValueError:
-        return f"{text} is no date."
+        return f"{text} is not a date."
     if not 1900 < parts[0] <= year + 10:
-        return f"{text} lies outside the years that are accepted."
+        return f"{text} is outside the accepted years."
     return None
 
 
 def json_columns(row: Mapping[str, Any]) -> dict[str, str]:
-    """The columns of one contact of a JSON import."""
+    """Return the columns of one contact of a JSON import."""
     found = {column: row[field] for column, field in _FIELDS.items() if field in row}
     for address in row.get("addresses", [])[:1]:
         given = {"state_code": address.get("state"), **address}
@@ -101,7 +101,7 @@ def json_columns(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def apply_columns(contact: Contact, columns: Mapping[str, str], *, blanks: bool) -> None:
-    """Write columns into a contact; empty ones erase only with `blanks`."""
+    """Write columns to a contact. Empty ones erase only with `blanks`."""
     for column, text in columns.items():
         value = text.strip()
         if not value and not blanks:
@@ -125,7 +125,7 @@ def _set_custom(contact: Contact, name: str, value: str) -> None:
 
 
 def read_column(contact: Contact, column: str) -> str:
-    """What a contact has in a column; empty for one that is not known."""
+    """Return a contact's value in a column; empty for an unknown column."""
     if column == EMAIL:
         return contact.email
     if column in _FIELDS:
@@ -152,10 +152,10 @@ class Line:
 
 
 def read_table(content: bytes) -> list[Line]:
-    """The rows of a file that are not empty.
+    """Return the rows of a file that are not empty.
 
     Raises:
-        UnreadableFile: It is no table that can be read.
+        UnreadableFile: The file cannot be read as a table.
     """
     lines = _sheet_lines(content) if content.startswith((_ZIP, _OLE)) else _text_lines(content)
     return [line for line in lines if any(cell.strip() for cell in line.cells)]
@@ -197,7 +197,7 @@ def _cell(cell: object) -> str:
 
 @attrs.frozen
 class Entry:
-    """One contact of an import or a removal: the line it stands on, address, other columns."""
+    """One contact of an import or a removal: its line, address and other columns."""
 
     line: int
     email: str
@@ -205,7 +205,7 @@ class Entry:
 
 
 def json_entries(rows: Iterable[Mapping[str, Any]], columns: list[str]) -> Iterator[Entry]:
-    """The contacts of a JSON import; with columns named, others are ignored."""
+    """Yield the contacts of a JSON import. Columns that are not named are ignored."""
     wanted = {column_name(column) for column in columns}
     for number, row in enumerate(rows, 1):
         found = json_columns(row) if columns else {}
@@ -215,27 +215,27 @@ def json_entries(rows: Iterable[Mapping[str, Any]], columns: list[str]) -> Itera
 
 
 def file_entries(content: bytes) -> Iterator[Entry]:
-    """The contacts of an import's file; its first row names the columns.
+    """Yield the contacts of an import's file. Its first row names the columns.
 
     Raises:
-        UnreadableFile: It is no table, or has no column of addresses.
+        UnreadableFile: The file is not a table, or has no column of addresses.
     """
     lines = read_table(content)
     if not lines:
         raise UnreadableFile("The file is empty.")
     columns = [column_name(heading) for heading in lines[0].cells]
     if EMAIL not in columns:
-        raise UnreadableFile(f"Line {lines[0].number}: there is no column for e-mail addresses.")
+        raise UnreadableFile(f"Line {lines[0].number}: there is no column for email addresses.")
     for line in lines[1:]:
         found = dict(zip(columns, line.cells, strict=False))
         yield Entry(line.number, found.pop(EMAIL, "").strip(), found)
 
 
 def removal_entries(content: bytes, most: int) -> Iterator[Entry]:
-    """The addresses of a removal's file, one a row, without headings.
+    """Yield the addresses of a removal's file: one per row, without headings.
 
     Raises:
-        UnreadableFile: It is no table, or has more than `most` rows.
+        UnreadableFile: The file is not a table, or has more than `most` rows.
     """
     lines = read_table(content)
     if len(lines) > most:
@@ -248,7 +248,7 @@ def removal_entries(content: bytes, most: int) -> Iterator[Entry]:
 def add_contacts(
     contacts: Contacts, entries: Iterable[Entry], lists: list[str], now: float, *, blanks: bool
 ) -> Outcome:
-    """Add contacts to lists; those that are there already are updated, not replaced."""
+    """Add contacts to lists. Contacts that exist are updated, not replaced."""
     errors, warnings, count = [], [], 0
     year = datetime.fromtimestamp(now, UTC).year
     there = [list_id for list_id in lists if list_id in contacts.lists]
@@ -270,7 +270,7 @@ def add_contacts(
 
 def _problem(entry: Entry, year: int) -> str | None:
     if not is_address(entry.email):
-        return "The e-mail address is not valid."
+        return "The email address is not valid."
     anniversary = entry.columns.get("ANNIVERSARY", "").strip()
     return anniversary_problem(anniversary, year) if anniversary else None
 
@@ -278,22 +278,22 @@ def _problem(entry: Entry, year: int) -> str | None:
 def remove_contacts(
     contacts: Contacts, entries: Iterable[Entry], lists: list[str], now: float
 ) -> Outcome:
-    """Take contacts off lists."""
+    """Remove contacts from lists."""
     errors, count = [], 0
     for entry in entries:
         count += 1
         contact = contacts.by_email(entry.email)
         if not is_address(entry.email):
-            errors.append(RowProblem("The e-mail address is not valid.", entry.line, entry.email))
+            errors.append(RowProblem("The email address is not valid.", entry.line, entry.email))
         elif contact is None:
-            errors.append(RowProblem("There is no such contact.", entry.line, entry.email))
+            errors.append(RowProblem("The contact does not exist.", entry.line, entry.email))
         else:
             contacts.leave(contact, lists, now)
     return Outcome(count, errors)
 
 
 def clear_lists(contacts: Contacts, lists: list[str], now: float) -> Outcome:
-    """Take all contacts off lists."""
+    """Remove all contacts from lists."""
     there = [list_id for list_id in lists if list_id in contacts.lists]
     return Outcome(sum(contacts.clear(list_id, now) for list_id in there))
 
@@ -303,10 +303,10 @@ class Export:
     """The contacts of one list, to be written as CSV.
 
     Attributes:
-        members: The contacts, in their order.
-        headings: The columns as they were asked for.
-        dated: Whether a column tells when each contact was added.
-        by: Whether a column tells who added it.
+        members: The contacts, in order.
+        headings: The columns as the request named them.
+        dated: Whether a column shows when each contact was added.
+        by: Whether a column shows who added it.
     """
 
     members: list[Contact]
@@ -315,7 +315,7 @@ class Export:
     by: bool
 
     def chunks(self) -> Iterator[bytes]:
-        """The CSV (RFC 4180) in pieces of some hundred rows."""
+        """Yield the CSV (RFC 4180), some hundred rows at a time."""
         extra = ["Date Added"] * self.dated + ["Added By"] * self.by
         columns = [column_name(heading) for heading in self.headings]
         yield _csv([[*self.headings, *extra]])
@@ -339,7 +339,7 @@ def _csv(rows: list[list[str]]) -> bytes:
 
 
 def export_contacts(contacts: Contacts, asked: Mapping[str, Any]) -> Export:
-    """The contacts of a list as they are now."""
+    """Return an export of a list's contacts as they are now."""
     (name,) = asked["lists"]
     if name.casefold() in SYSTEM_LISTS:
         status = SYSTEM_LISTS[name.casefold()]

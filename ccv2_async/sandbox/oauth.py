@@ -1,7 +1,7 @@
 """The OAuth2 server flow: the authorize page, the token for a code, and token information.
 
-The true authorize page asks the account's owner; the sandbox agrees in the owner's place and sends
-the browser back at once. It does so to addresses on this machine only.
+The real authorize page asks the account's owner. The sandbox agrees for the owner and sends the
+browser back at once, to addresses on this machine only.
 
 Source: "OAuth2 server flow" page of the service's documentation.
 """
@@ -38,7 +38,7 @@ def oauth_routes(world: World) -> list[Route]:
 
 
 class _Flow:
-    """The flow of one sandbox, with the codes that are still good."""
+    """The flow of one sandbox, with the codes that are still valid."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -48,7 +48,7 @@ class _Flow:
         query = request.query_params
         redirect = query.get("redirect_uri", "")
         if urlsplit(redirect).hostname not in _LOCAL:
-            return _refused("invalid_request", "redirect_uri must lead to this machine.")
+            return _refused("invalid_request", "redirect_uri must be on this machine.")
         answer = {"state": query["state"]} if "state" in query else {}
         if query.get("client_id") != self._world.settings.api_key:
             answer |= {"error": "invalid_client"}
@@ -70,10 +70,10 @@ class _Flow:
         ):
             return _refused("invalid_client", "The key or its secret is wrong.", 401)
         if form.get("grant_type") != "authorization_code":
-            return _refused("unsupported_grant_type", "Only authorization_code is known.")
+            return _refused("unsupported_grant_type", "Only authorization_code is supported.")
         redirect = self._redirects.pop(str(form.get("code")), None)  # a code is good for one try
         if redirect is None or redirect != form.get("redirect_uri"):
-            return _refused("invalid_grant", "The code is not good for this redirect_uri.")
+            return _refused("invalid_grant", "The code is not valid for this redirect_uri.")
         return JSONResponse(
             {
                 "access_token": settings.access_token,

@@ -20,13 +20,13 @@ _MEANINGS = {
     201: "Created.",
     202: "Accepted; the id is in the headers.",
     204: "Done; no body.",
-    400: "Something in the request is not accepted.",
+    400: "The request is not valid.",
     401: "The access token is missing or not valid.",
     403: "The API key is not active, or its quota is used up.",
-    404: "There is no such thing.",
+    404: "It does not exist.",
     405: "The method is not supported here.",
-    406: "Accept has to be application/json.",
-    409: "It conflicts with what is there.",
+    406: "Accept must be application/json.",
+    409: "It conflicts with something that exists.",
     413: "The body is too large.",
     415: "The Content-Type is not supported.",
     429: "Too many jobs are in progress.",
@@ -39,7 +39,7 @@ _ERRORS = {"$ref": "#/components/schemas/Errors"}
 
 
 def openapi_document(operations: Iterable[Operation]) -> dict[str, Any]:
-    """The document, as a JSON object."""
+    """Return the document as a JSON object."""
     paths: dict[str, dict[str, Any]] = {}
     schemas: dict[str, Any] = {"Errors": _errors()}
     for operation in operations:
@@ -88,7 +88,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
 
 
 def _merge(first: dict[str, Any], second: dict[str, Any]) -> None:
-    """Two operations of one method and path differ in what they take."""
+    """Merge two operations of one method and path, which differ in their bodies."""
     first["requestBody"]["content"].update(second["requestBody"]["content"])
     first["responses"].update(second["responses"])
 
@@ -115,10 +115,10 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
 def _content(body: JsonBody | FormBody) -> dict[str, Any]:
     if isinstance(body, JsonBody):
         return {"application/json": {"schema": body.field.schema()}}
-    properties = {name: field.schema() for name, field in body.parts.items()}
-    properties[body.content] = {"type": "string", "contentMediaType": "application/octet-stream"}
-    required = [name for name, field in body.parts.items() if field.required]
-    schema = {"type": "object", "properties": properties, "required": [*required, body.content]}
+    schema = body.parts.schema()
+    schema["required"].append(body.content)
+    content = {"type": "string", "contentMediaType": "application/octet-stream"}
+    schema["properties"][body.content] = content
     return {"multipart/form-data": {"schema": schema}}
 
 

@@ -125,7 +125,7 @@ class FormBody:
         bulk: Whether the limits of bulk activities apply to it.
     """
 
-    parts: Mapping[str, Field] = attrs.field(eq=False)
+    parts: Model
     content: str = "data"
     bulk: bool = False
 

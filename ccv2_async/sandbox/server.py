@@ -53,7 +53,7 @@ class ClientOptions(TypedDict):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its clock ticks: it starts when told and stops at once."""
+    """uvicorn without its clock ticks: it starts and stops at once."""
 
     def __init__(self, config: uvicorn.Config, sock: socket.socket) -> None:
         super().__init__(config)
@@ -73,7 +73,7 @@ class _Server(uvicorn.Server):
 
     async def _shut(self) -> None:
         # Accept nothing more, and let what was accepted get its transport before the server closes:
-        # asyncio would leave such a connection open, in nobody's hands.
+        # asyncio would leave such a connection open.
         asyncio.get_running_loop().remove_reader(self._sock)
         for _ in range(_TURNS):
             await asyncio.sleep(0)
@@ -106,13 +106,13 @@ class Sandbox:
 
     Args:
         port: The port on 127.0.0.1; 0 for a free one.
-        settings: How it behaves; by default as `Settings` says.
-        clock: The time it runs on; by default the machine's.
+        settings: How it behaves; by default `Settings()`.
+        clock: Its clock; by default the machine's.
         tls: A server-side TLS context; then it speaks HTTPS only.
         changes: Settings by name, on top of `settings`.
 
     Attributes:
-        admin: Looks into the sandbox and steers it; see `Admin`.
+        admin: Inspects and controls the sandbox; see `Admin`.
         app: The ASGI application, for use without a socket.
     """
 
@@ -142,7 +142,7 @@ class Sandbox:
         """The API's root, ending in `/v2`.
 
         Raises:
-            RuntimeError: It is not running.
+            RuntimeError: The sandbox is not running.
         """
         return f"{self.origin}/v2"
 
@@ -151,7 +151,7 @@ class Sandbox:
         """Scheme, host and port.
 
         Raises:
-            RuntimeError: It is not running.
+            RuntimeError: The sandbox is not running.
         """
         if self._port is None:
             raise RuntimeError("The sandbox is not running: use `with`, or call start().")
@@ -180,11 +180,11 @@ class Sandbox:
         }
 
     def start(self) -> Self:
-        """Listen; returns when requests are answered.
+        """Listen, and return once requests are answered.
 
         Raises:
-            RuntimeError: It is running already.
-            OSError: The port cannot be had.
+            RuntimeError: The sandbox is already running.
+            OSError: The port is not available.
         """
         try:
             self._launch().result()
@@ -238,7 +238,7 @@ class Sandbox:
 
     def _launch(self) -> Future[None]:
         if self._thread is not None:
-            raise RuntimeError("The sandbox is running already.")
+            raise RuntimeError("The sandbox is already running.")
         sock = self._listen()
         self._port = sock.getsockname()[1]
         self._started, self._ended = Future(), Future()

@@ -1,4 +1,4 @@
-"""What can be set about a sandbox, and what it does when nothing is said."""
+"""The settings of a sandbox and their defaults."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Settings:
 
     @property
     def draw_seed(self) -> int:
-        """The seed of everything random but ids."""
+        """The seed of everything random except ids."""
         return self.seed or 0
 
 

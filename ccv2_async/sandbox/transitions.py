@@ -1,7 +1,7 @@
-"""How a job gets from accepted to its end: a plan made when it begins, read whenever asked.
+"""How a job gets from accepted to its end: a plan that is made when it begins.
 
 ==================  ==========================================================================
-name begins with    what becomes of an uploaded file
+name begins with    what happens to an uploaded file
 ==================  ==========================================================================
 ``virus``           VirusFound
 ``fail``            Failed
@@ -13,8 +13,8 @@ name begins with    what becomes of an uploaded file
 anything else       Active
 ==================  ==========================================================================
 
-The same names steer a bulk activity by its `file_name`: ``fail`` ends in ERROR, ``cancelled``
-in CANCELLED, ``slow`` and ``stuck`` as above.
+The same names work for the `file_name` of a bulk activity: ``fail`` ends in ERROR,
+``cancelled`` in CANCELLED, ``slow`` and ``stuck`` as above.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NEVER = math.inf
 
 @attrs.frozen
 class Script:
-    """What a name asks for.
+    """The course of a job that its name asks for.
 
     Attributes:
         end: The last status.
@@ -72,13 +72,13 @@ _ACTIVITIES = {
 
 
 def upload_script(name: str, *, infected: bool) -> Script:
-    """What becomes of an upload of this name."""
+    """Return the script of an upload with this name."""
     script = _scripted(_UPLOADS, name) or Script("Active")
     return attrs.evolve(script, end="VirusFound") if infected else script
 
 
 def activity_script(name: str) -> Script:
-    """What becomes of a bulk activity with a file of this name."""
+    """Return the script of a bulk activity with this file name."""
     return _scripted(_ACTIVITIES, name) or Script("COMPLETE", stages=_RUNNING)
 
 
@@ -104,17 +104,17 @@ class Plan:
     looks: float | None = None
 
     def known(self, looks: int) -> bool:
-        """Whether a status request finds it, after `looks` earlier ones."""
+        """Return whether a status request finds it, after `looks` earlier ones."""
         return looks >= self.script.hidden_looks
 
     def status(self, now: float, looks: int) -> str:
-        """The status at `now`, after `looks` earlier status requests."""
+        """Return the status at `now`, after `looks` earlier status requests."""
         done = self.progress(now, looks)
         stages = self.script.stages
         return self.script.end if done >= 1.0 else stages[int(done * len(stages))]
 
     def progress(self, now: float, looks: int) -> float:
-        """How much of the way it has come: 1.0 or more is the end."""
+        """Return its progress: 1.0 or more is the end."""
         if self.seconds is not None:
             gone, whole = now - self.begun, self.seconds
         else:
@@ -122,12 +122,12 @@ class Plan:
         return 1.0 if whole <= 0 else gone / whole
 
     def due(self) -> float | None:
-        """When it ends; None where looks decide."""
+        """Return when it ends; None where looks decide."""
         return None if self.seconds is None else self.begun + self.seconds
 
 
 def plan_job(settings: Settings, script: Script, *, key: str, now: float) -> Plan:
-    """The plan of a job that begins now; `key` and the seed decide what is drawn."""
+    """Return the plan of a job that begins now. `key` and the seed decide what is drawn."""
     if settings.mode in ("at_once", "looks"):
         whole = settings.looks if settings.mode == "looks" else 0
         if script.factor is NEVER:

@@ -91,7 +91,7 @@ class Protocol(H11Protocol):
     """uvicorn's protocol, with the transport handed on to the application."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn: a stream's transport
-        """Called by asyncio for each new connection."""
+        """Hand the transport of a new connection to the application."""
         super().connection_made(transport)
         app: Any = self.app
 

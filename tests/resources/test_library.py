@@ -240,7 +240,7 @@ async def test_an_update_without_changes_is_refused_before_any_request(
 async def test_folders_are_created_filled_and_deleted(cc: ConstantContact) -> None:
     top = await cc.library.create_folder("Top")
     below = await cc.library.create_folder("Below", parent_id=top.id)
-    with pytest.raises(errors.Conflict, match="exists already"):
+    with pytest.raises(errors.Conflict, match="already exists"):
         await cc.library.create_folder("Top")
     ids = await add(cc, 3)
     moved = await cc.library.move_files(below.id, ids[:2])

@@ -87,5 +87,5 @@ def verified_email_create(call: Call) -> Answer:
         addresses[email] = "UNCONFIRMED"
         return Answer(201, _show({email: "UNCONFIRMED"}))
     if addresses[stored] == "CONFIRMED":
-        raise Refusal(409, f"{email} is confirmed already.")
+        raise Refusal(409, f"{email} is already confirmed.")
     return Answer(200, _show({stored: "UNCONFIRMED"}))

@@ -90,7 +90,7 @@ _ADD = "/activities/addcontacts"
 _REMOVE = "/activities/removefromlists"
 _CODES = (201, 400, 401, 429, 500)
 _BLANKS = {"blanks_enabled": FLAG}
-_FILE = FormBody(fields("string", "file_name lists", required=True), bulk=True)
+_FILE = FormBody(Model("Form", **fields("string", "file_name lists", required=True)), bulk=True)
 
 
 def _show_problem(call: Call, problem: RowProblem) -> Any:

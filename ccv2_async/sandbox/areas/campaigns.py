@@ -127,9 +127,9 @@ def _show(call: Call, campaign: Campaign) -> dict[str, Any]:
         "next_run_date": campaign.next_run(),
     }
     clicks = [
-        deed.link.uid
-        for deed in call.world.campaigns.tracking.by_campaign.get(campaign.id, [])
-        if deed.kind == CLICK and deed.link is not None
+        entry.link.uid
+        for entry in call.world.campaigns.tracking.by_campaign.get(campaign.id, [])
+        if entry.kind == CLICK and entry.link is not None
     ]
     return {
         "id": campaign.id,

@@ -138,7 +138,7 @@ def _show_list(row: ContactList) -> dict[str, Any]:
     query={"modified_since": SINCE, "include_list_id": FLAG},
 )
 def lists_list(call: Call) -> list[dict[str, Any]]:
-    """All lists, as a bare array."""
+    """Return all lists as a bare array."""
     rows = modified_since(call, call.world.contacts.lists.values())
     shown = [_show_list(row) for row in rows]
     if call.query["include_list_id"]:
@@ -232,7 +232,7 @@ def _show(contact: Contact) -> dict[str, Any]:
     },
 )
 def contacts_list(call: Call) -> dict[str, Any]:
-    """Contacts, all or those that the query chooses."""
+    """List the contacts that match the query."""
     contacts, query = call.world.contacts, call.query
     if query["email"] is not None:
         found = contacts.by_email(query["email"])
@@ -269,7 +269,7 @@ def _checked(call: Call) -> tuple[str, list[str], dict[str, Any]]:
 
 
 def _set_fields(contact: Contact, given: dict[str, Any], now: float) -> None:
-    """Set what a client writes; a note that was there already keeps its id and its dates."""
+    """Set the fields that a client sent. A note that exists keeps its id and its dates."""
     before = {note["note"]: note for note in contact.fields.get("notes", []) if "note" in note}
     used = {int(note["id"]) for note in before.values()}
     for note in given.get("notes", []):
@@ -289,7 +289,7 @@ def contact_create(call: Call) -> Answer:
     contacts = call.world.contacts
     stored = contacts.by_email(email)
     if stored is not None and stored.status == "ACTIVE":
-        raise Refusal(409, f"A contact with the address {email} exists already.")
+        raise Refusal(409, f"A contact with the address {email} already exists.")
     contact = contacts.add(email, "API", call.query["action_by"], call.now)
     _set_fields(contact, given, call.now)
     contacts.join(contact, lists, call.now)

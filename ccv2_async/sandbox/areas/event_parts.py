@@ -171,7 +171,7 @@ class Part:
         if not given[self.key].strip():
             raise bad_field(self.key, "it must not be empty.")
         if any(row[self.key] == given[self.key] for row in others):
-            raise Refusal(conflict, f"{self.title} {given[self.key]} exists already.")
+            raise Refusal(conflict, f"{self.title} {given[self.key]} already exists.")
         self.check(call, given)
         return given
 

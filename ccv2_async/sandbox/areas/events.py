@@ -226,7 +226,7 @@ def _show_summary(event: Event) -> dict[str, Any]:
     "GET", _EVENTS, Shape("page", EVENT_SUMMARY), codes=READ, query={"limit": limit(50, 50)}
 )
 def events_list(call: Call) -> dict[str, Any]:
-    """Summaries of the events, newest first."""
+    """List summaries of the events, newest first."""
     events = list(call.world.events.events.values())
     return page(call, events[::-1], _show_summary)
 

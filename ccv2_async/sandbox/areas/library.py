@@ -115,16 +115,15 @@ _FILE_QUERY = {
     "source": Field("string", allowed=("ALL", *_SOURCES), any_case=True, default="ALL"),
 }
 _PAYLOAD = {"include_payload": choice("TRUE FALSE", any_case=True, default="TRUE")}
-_UPLOAD = FormBody(
-    {
-        "file_name": Field("string", required=True, max_length=80),
-        "folder_id": Field("id", required=True),
-        "description": Field("string", required=True, max_length=100),
-        "source": Field("string", required=True, allowed=_SOURCES, any_case=True),
-        "file_type": choice(
-            "JPEG JPG GIF PNG PDF DOC DOCX XLS XLSX PPT PPTX", required=True, any_case=True
-        ),
-    }
+_UPLOAD = Model(
+    "Upload",
+    file_name=Field("string", required=True, max_length=80),
+    folder_id=Field("id", required=True),
+    description=Field("string", required=True, max_length=100),
+    source=Field("string", required=True, allowed=_SOURCES, any_case=True),
+    file_type=choice(
+        "JPEG JPG GIF PNG PDF DOC DOCX XLS XLSX PPT PPTX", required=True, any_case=True
+    ),
 )
 
 
@@ -209,7 +208,7 @@ def _payload(call: Call, body: dict[str, Any]) -> Answer:
 
 @OPERATIONS.add("GET", "/library/info", Shape("info", LIBRARY_INFO), codes=READ)
 def library_info_get(call: Call) -> Any:
-    """Usage of the library."""
+    """Return the usage of the library."""
     library = call.world.library
     files = library.live_files(call.now)
     images = [stored for stored in files if stored.is_image]
@@ -323,11 +322,11 @@ def library_files_move(call: Call) -> list[dict[str, Any]]:
 
 @OPERATIONS.add("GET", _FILES, Shape("page", LIBRARY_FILE), codes=READ, query=_FILE_QUERY)
 def library_files_list(call: Call) -> dict[str, Any]:
-    """All files outside the trash."""
+    """List the files outside the trash."""
     return _files_page(call, call.world.library.live_files(call.now))
 
 
-@OPERATIONS.add("POST", _FILES, codes=(202, 400, 401, 413, 415, 500), body=_UPLOAD)
+@OPERATIONS.add("POST", _FILES, codes=(202, 400, 401, 413, 415, 500), body=FormBody(_UPLOAD))
 def library_file_upload(call: Call) -> Answer:
     """Accept an upload. The id is in `Location` and in `Id`."""
     form = call.form

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ccv2_async.sandbox.operations import Call
-    from ccv2_async.sandbox.state.campaigns import Deed
+    from ccv2_async.sandbox.state.campaigns import TrackingEntry
 
 OPERATIONS = Operations()
 _CLICK = {"click_date": Field("datetime"), **fields("id", "link_id"), "link_uri": Field("string")}
@@ -97,45 +97,45 @@ _DATES = {
 }
 
 
-def _counts(deeds: Iterable[Deed], names: Iterable[str] = _COUNTS) -> dict[str, int]:
-    found = Counter(deed.kind for deed in deeds)
+def _counts(entries: Iterable[TrackingEntry], names: Iterable[str] = _COUNTS) -> dict[str, int]:
+    found = Counter(entry.kind for entry in entries)
     return {name: found[_REPORTS[name][0]] for name in names}
 
 
 def tracking_summary(call: Call, campaign_id: str) -> dict[str, int]:
     """Return the counters of a campaign."""
-    deeds = call.world.campaigns.tracking.by_campaign.get(campaign_id, [])
-    return {**_counts(deeds), "spam_count": 0}
+    entries = call.world.campaigns.tracking.by_campaign.get(campaign_id, [])
+    return {**_counts(entries), "spam_count": 0}
 
 
-def _of_campaign(call: Call) -> list[Deed]:
+def _of_campaign(call: Call) -> list[TrackingEntry]:
     campaign = call.world.campaigns.campaign(call.ids["campaignId"])
     return call.world.campaigns.tracking.by_campaign.get(campaign.id, [])
 
 
-def _of_contact(call: Call) -> list[Deed]:
+def _of_contact(call: Call) -> list[TrackingEntry]:
     contact = call.world.contacts.contact(call.ids["contactId"])
     return call.world.campaigns.tracking.by_contact.get(contact.id, [])
 
 
-def _show(deed: Deed, *, of_campaign: bool) -> dict[str, Any]:
+def _show(entry: TrackingEntry, *, of_campaign: bool) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "activity_type": deed.kind,
+        "activity_type": entry.kind,
         # A number in the reports of a campaign, text in those of a contact, as the service does.
-        "campaign_id": int(deed.campaign_id) if of_campaign else deed.campaign_id,
-        "contact_id": deed.contact_id,
-        "email_address": deed.email,
-        _DATES[deed.kind]: utc_stamp(deed.at),
+        "campaign_id": int(entry.campaign_id) if of_campaign else entry.campaign_id,
+        "contact_id": entry.contact_id,
+        "email_address": entry.email,
+        _DATES[entry.kind]: utc_stamp(entry.at),
     }
-    if deed.link is not None:
-        row["link_id"] = deed.link.uid
+    if entry.link is not None:
+        row["link_id"] = entry.link.uid
         if not of_campaign:
-            row["link_uri"] = deed.link.url
-    if deed.kind == BOUNCE:
-        row["bounce_code"] = deed.bounce_code
-        row["bounce_description"] = BOUNCE_CODES[deed.bounce_code]
+            row["link_uri"] = entry.link.url
+    if entry.kind == BOUNCE:
+        row["bounce_code"] = entry.bounce_code
+        row["bounce_description"] = BOUNCE_CODES[entry.bounce_code]
         row["bounce_message"] = ""
-    if deed.kind == UNSUBSCRIBE:
+    if entry.kind == UNSUBSCRIBE:
         row["unsubscribe_source"] = "ACTION_BY_CUSTOMER"
         row["unsubscribe_reason"] = ""
     return row
@@ -152,19 +152,23 @@ def _check_link(call: Call) -> str:
     return link_id
 
 
-def _report(whose: Callable[[Call], list[Deed]], kind: str | None) -> Callable[[Call], Any]:
+def _report(
+    whose: Callable[[Call], list[TrackingEntry]], kind: str | None
+) -> Callable[[Call], Any]:
     def handler(call: Call) -> dict[str, Any]:
         """List the rows of a report, newest first."""
-        deeds = whose(call)
+        entries = whose(call)
         if "linkId" in call.ids:
             link_id = _check_link(call)
-            deeds = [deed for deed in deeds if deed.link is not None and deed.link.uid == link_id]
+            entries = [
+                entry for entry in entries if entry.link is not None and entry.link.uid == link_id
+            ]
         since = call.query["created_since"]
         after = float("-inf") if since is None else read_stamp(since)
-        chosen = [deed for deed in deeds if kind in (None, deed.kind) and deed.at >= after]
-        chosen.sort(key=lambda deed: deed.at)
+        chosen = [entry for entry in entries if kind in (None, entry.kind) and entry.at >= after]
+        chosen.sort(key=lambda entry: entry.at)
         of_campaign = "campaignId" in call.ids
-        return page(call, chosen[::-1], lambda deed: _show(deed, of_campaign=of_campaign))
+        return page(call, chosen[::-1], lambda entry: _show(entry, of_campaign=of_campaign))
 
     return handler
 
@@ -190,20 +194,20 @@ def contact_tracking_summary(call: Call) -> dict[str, Any]:
 )
 def contact_tracking_summary_by_campaign(call: Call) -> list[dict[str, Any]]:
     """Return the counters of a contact for each campaign, as a bare array."""
-    by_campaign: dict[str, list[Deed]] = {}
-    for deed in _of_contact(call):
-        by_campaign.setdefault(deed.campaign_id, []).append(deed)
+    by_campaign: dict[str, list[TrackingEntry]] = {}
+    for entry in _of_contact(call):
+        by_campaign.setdefault(entry.campaign_id, []).append(entry)
     return [
         {
             "campaign_id": campaign_id,
             "contact_id": call.ids["contactId"],
-            **_counts(deeds, _COUNTS_BY_CAMPAIGN),
+            **_counts(entries, _COUNTS_BY_CAMPAIGN),
         }
-        for campaign_id, deeds in by_campaign.items()
+        for campaign_id, entries in by_campaign.items()
     ]
 
 
-def _add_reports(prefix: str, path: str, whose: Callable[[Call], list[Deed]]) -> None:
+def _add_reports(prefix: str, path: str, whose: Callable[[Call], list[TrackingEntry]]) -> None:
     """Register the reports of a campaign or a contact: all rows, one kind, one link's clicks."""
     reports: dict[str, tuple[str, str | None, Model]] = {
         "": ("all", None, TRACKING_ACTIVITY),

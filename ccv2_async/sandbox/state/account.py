@@ -43,7 +43,7 @@ class Account:
 
     Attributes:
         info: What it says about itself.
-        addresses: Its e-mail addresses, CONFIRMED or UNCONFIRMED.
+        addresses: Its email addresses, CONFIRMED or UNCONFIRMED.
     """
 
     info: dict[str, Any] = attrs.field(factory=_info)

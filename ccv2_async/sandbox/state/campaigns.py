@@ -52,8 +52,8 @@ class Link:
 
 
 @attrs.frozen
-class Deed:
-    """One event of a contact and a campaign, such as an open or a bounce."""
+class TrackingEntry:
+    """One entry of the tracking reports, such as an open or a bounce."""
 
     kind: str
     campaign_id: str
@@ -70,43 +70,43 @@ def find_links(content: str, campaign_id: str) -> list[Link]:
     return [Link(f"{campaign_id}{number:02d}", url) for number, url in enumerate(urls, 1)]
 
 
-def make_deeds(
+def make_entries(
     seed: int, campaign_id: str, links: list[Link], contact: Contact, sent: float
-) -> Iterator[Deed]:
+) -> Iterator[TrackingEntry]:
     """Return what one contact does with a campaign sent at `sent`, oldest first."""
     draw = random.Random(f"{seed}:{campaign_id}:{contact.id}")  # noqa: S311 - made-up reports
     moment = sent
 
-    def deed(kind: str, link: Link | None = None, code: str = "") -> Deed:
+    def entry(kind: str, link: Link | None = None, code: str = "") -> TrackingEntry:
         nonlocal moment
         moment += _STEP
-        return Deed(kind, campaign_id, contact.id, contact.email, moment, link, code)
+        return TrackingEntry(kind, campaign_id, contact.id, contact.email, moment, link, code)
 
-    yield deed(SEND)
+    yield entry(SEND)
     if draw.random() < 0.04:
-        yield deed(BOUNCE, code=draw.choice(sorted(BOUNCE_CODES)))
+        yield entry(BOUNCE, code=draw.choice(sorted(BOUNCE_CODES)))
         return
     for _ in range(draw.choice((0, 0, 1, 1, 2))):
-        yield deed(OPEN)
+        yield entry(OPEN)
         if links and draw.random() < 0.5:
-            yield deed(CLICK, draw.choice(links))
+            yield entry(CLICK, draw.choice(links))
         if draw.random() < 0.05:
-            yield deed(FORWARD)
+            yield entry(FORWARD)
     if draw.random() < 0.02:
-        yield deed(UNSUBSCRIBE)
+        yield entry(UNSUBSCRIBE)
 
 
 @attrs.define
 class Tracking:
-    """All deeds, by campaign and by contact, oldest first."""
+    """The tracking reports, by campaign and by contact, oldest first."""
 
-    by_campaign: dict[str, list[Deed]] = attrs.field(factory=dict)
-    by_contact: dict[str, list[Deed]] = attrs.field(factory=dict)
+    by_campaign: dict[str, list[TrackingEntry]] = attrs.field(factory=dict)
+    by_contact: dict[str, list[TrackingEntry]] = attrs.field(factory=dict)
 
-    def record(self, deed: Deed) -> None:
-        """Remember a deed."""
-        self.by_campaign.setdefault(deed.campaign_id, []).append(deed)
-        self.by_contact.setdefault(deed.contact_id, []).append(deed)
+    def record(self, entry: TrackingEntry) -> None:
+        """Add an entry."""
+        self.by_campaign.setdefault(entry.campaign_id, []).append(entry)
+        self.by_contact.setdefault(entry.contact_id, []).append(entry)
 
 
 @attrs.define
@@ -258,12 +258,12 @@ class Campaigns:
         campaign.schedules.clear()
         campaign.last_run = campaign.modified = at
         for contact in recipients:
-            for deed in make_deeds(
+            for entry in make_entries(
                 self.settings.draw_seed, campaign.id, campaign.links, contact, at
             ):
-                self.tracking.record(deed)
-                if deed.kind == UNSUBSCRIBE:
-                    self.contacts.opt_out(contact, deed.at)
+                self.tracking.record(entry)
+                if entry.kind == UNSUBSCRIBE:
+                    self.contacts.opt_out(contact, entry.at)
 
     def _recipients(self, campaign: Campaign) -> Iterator[Contact]:
         """Yield its lists' active contacts; the second time only those added since the first."""
@@ -290,4 +290,4 @@ class Campaigns:
             self.contacts.check_lists(lists)
         for other in self.campaigns.values():
             if other.name == fields["name"] and not other.deleted and other.id != besides:
-                raise Refusal(409, f"A campaign named {fields['name']} exists already.")
+                raise Refusal(409, f"A campaign named {fields['name']} already exists.")

@@ -186,4 +186,4 @@ class Contacts:
             raise bad_field("name", "it must not be empty.")
         for other in self.lists.values():
             if other.id != besides and other.name.casefold() == name.casefold():
-                raise Refusal(409, f"A list named {name} exists already.")
+                raise Refusal(409, f"A list named {name} already exists.")

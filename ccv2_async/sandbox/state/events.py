@@ -77,7 +77,7 @@ class Events:
             raise bad_field("payment_options", "GOOGLE_CHECKOUT is no longer accepted.")
         for other in self.events.values():
             if other.fields["name"] == fields["name"]:
-                raise Refusal(409, f"An event named {fields['name']} exists already.")
+                raise Refusal(409, f"An event named {fields['name']} already exists.")
         self._made += 1
         event_id = f"a07e8{self._digest('event')[:14]}"
         made = Event(event_id, fields, now, now)
@@ -114,7 +114,7 @@ class Events:
         return hashlib.sha256(f"{self.settings.draw_seed}:{kind}:{self._made}".encode()).hexdigest()
 
     def _register(self, event: Event, now: float) -> None:
-        """Let people sign up; the API has no call for it."""
+        """Sign up registrants, which the API has no call for."""
         draw = random.Random(f"{self.settings.draw_seed}:{event.id}")  # noqa: S311 - made-up people
         for number in range(self.settings.registrants):
             self._made += 1

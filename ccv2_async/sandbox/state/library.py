@@ -324,7 +324,7 @@ class Library:
             raise bad_field("parent_id", f"folders go {MAX_LEVEL} levels deep.")
         for sibling in self.children(parent):
             if sibling.id != besides and sibling.name.casefold() == name.casefold():
-                raise Refusal(409, f"A folder named {name} exists already.")
+                raise Refusal(409, f"A folder named {name} already exists.")
 
 
 def _numbered(name: str, number: int) -> str:

@@ -83,7 +83,7 @@ def test_an_import_adds_the_rows_of_a_file_and_reports_the_bad_ones_by_line(
 def test_errors_can_come_as_text(sandbox: Sandbox, api: httpx.Client) -> None:
     sandbox.admin.configure(errors_as_text=True)
     row = ended(api, begin(api, "addcontacts", **form("people.csv", CSV)))
-    assert row["errors"][0] == "Line 3: The e-mail address is not valid."
+    assert row["errors"][0] == "Line 3: The email address is not valid."
     row = ended(api, begin(api, "addcontacts", **form("people.csv", "")))
     assert row["errors"] == ["The file is empty."]
 
