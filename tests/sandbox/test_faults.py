@@ -120,6 +120,16 @@ def test_an_answer_that_is_lost_leaves_the_upload_stored(sandbox: Sandbox, uploa
     assert stored["size"] == 300_000
 
 
+def test_a_fault_also_strikes_the_answer_to_a_wrong_token(
+    sandbox: Sandbox, api: httpx.Client
+) -> None:
+    sandbox.admin.fault("lose_answer")
+    wrong = {"authorization": "Bearer wrong"}
+    with pytest.raises(httpx.ReadError):
+        api.get("/library/info", headers=wrong)
+    assert api.get("/library/info", headers=wrong).status_code == 401
+
+
 @pytest.mark.parametrize("after_bytes", [0, 1, 100_000])
 def test_a_reset_in_the_middle_of_the_body_stores_nothing(
     sandbox: Sandbox, upload: Upload, after_bytes: int
