@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ccv2_async.sandbox.clock import utc_stamp
-from ccv2_async.sandbox.state.activities import Outcome, RowProblem, UnreadableFile
+from ccv2_async.sandbox.state.activities import Export, Outcome, RowProblem, UnreadableFile
 from ccv2_async.sandbox.state.contacts import is_address
 
 if TYPE_CHECKING:
@@ -298,48 +298,8 @@ def clear_lists(contacts: Contacts, lists: list[str], now: float) -> Outcome:
     return Outcome(sum(contacts.clear(list_id, now) for list_id in there))
 
 
-@attrs.frozen
-class Export:
-    """The contacts of one list, to be written as CSV.
-
-    Attributes:
-        members: The contacts, in order.
-        headings: The columns as the request named them.
-        dated: Whether a column shows when each contact was added.
-        by: Whether a column shows who added it.
-    """
-
-    members: list[Contact]
-    headings: list[str]
-    dated: bool
-    by: bool
-
-    def chunks(self) -> Iterator[bytes]:
-        """Yield the CSV (RFC 4180), some hundred rows at a time."""
-        extra = ["Date Added"] * self.dated + ["Added By"] * self.by
-        columns = [column_name(heading) for heading in self.headings]
-        yield _csv([[*self.headings, *extra]])
-        for start in range(0, len(self.members), _BATCH):
-            batch = self.members[start : start + _BATCH]
-            yield _csv([self._row(contact, columns) for contact in batch])
-
-    def _row(self, contact: Contact, columns: list[str]) -> list[str]:
-        row = [read_column(contact, column) for column in columns]
-        if self.dated:
-            row.append(utc_stamp(contact.created))
-        if self.by:
-            row.append(contact.source)
-        return row
-
-
-def _csv(rows: list[list[str]]) -> bytes:
-    out = io.StringIO(newline="")
-    csv.writer(out, lineterminator="\r\n").writerows(rows)
-    return out.getvalue().encode()
-
-
-def export_contacts(contacts: Contacts, asked: Mapping[str, Any]) -> Export:
-    """Return an export of a list's contacts as they are now."""
+def export_contacts(contacts: Contacts, asked: dict[str, Any]) -> Outcome:
+    """Export a list's contacts as they are now."""
     (name,) = asked["lists"]
     if name.casefold() in SYSTEM_LISTS:
         status = SYSTEM_LISTS[name.casefold()]
@@ -350,6 +310,26 @@ def export_contacts(contacts: Contacts, asked: Mapping[str, Any]) -> Export:
         members.sort(key=lambda contact: contact.email.casefold())
     else:
         members.sort(key=lambda contact: contact.created, reverse=True)
-    return Export(
-        members, asked["column_names"], asked["export_date_added"], asked["export_added_by"]
+    return Outcome(len(members), export=Export(members, asked))
+
+
+def export_chunks(export: Export) -> Iterator[bytes]:
+    """Yield the CSV (RFC 4180) of an export, some hundred rows at a time."""
+    headings, dated, by = (
+        export.asked[name] for name in ("column_names", "export_date_added", "export_added_by")
     )
+    columns = [column_name(heading) for heading in headings]
+
+    def cells(contact: Contact) -> list[str]:
+        row = [read_column(contact, column) for column in columns]
+        return row + [utc_stamp(contact.created)] * dated + [contact.source] * by
+
+    yield _csv([headings + ["Date Added"] * dated + ["Added By"] * by])
+    for start in range(0, len(export.members), _BATCH):
+        yield _csv([cells(contact) for contact in export.members[start : start + _BATCH]])
+
+
+def _csv(rows: list[list[str]]) -> bytes:
+    out = io.StringIO(newline="")
+    csv.writer(out, lineterminator="\r\n").writerows(rows)
+    return out.getvalue().encode()

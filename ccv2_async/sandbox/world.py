@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ccv2_async.sandbox.clock import Clock
-    from ccv2_async.sandbox.jobs import Export
     from ccv2_async.sandbox.settings import Settings
 
 _FIRST_IDS = (1_000_000, 1_000_000_000)
@@ -46,7 +45,6 @@ class World:
         account: The account itself.
         contacts: Lists and contacts.
         activities: Bulk activities.
-        exports: What finished exports hold, by the id of their activity.
         events: Events and what belongs to them.
         campaigns: Email campaigns and what contacts did with them.
         quota: The gateway's counts.
@@ -69,7 +67,6 @@ class World:
         self.campaigns: Campaigns = Campaigns(self.settings, self.account, self.contacts)
         self.events: Events = Events(self.settings)
         self.activities: Activities = Activities(self.settings, id_seed=ids.getrandbits(64))
-        self.exports: dict[str, Export] = {}
         self.quota: Quota = Quota(self.settings.per_second, self.settings.per_day)
         self.faults: Faults = Faults(random.Random(self.settings.draw_seed))  # noqa: S311 - simulated faults
         self.log: Log = Log(self.settings.log_size)

@@ -19,16 +19,16 @@ from ccv2_async.sandbox.operations import (
     Operations,
     Shape,
 )
-from ccv2_async.sandbox.state.activities import ADD, CLEAR, EXPORT, REMOVE, Outcome
+from ccv2_async.sandbox.state.activities import ADD, CLEAR, EXPORT, REMOVE
 from ccv2_async.sandbox.state.contacts import check_address
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from starlette.requests import Request
 
     from ccv2_async.sandbox.operations import Call
-    from ccv2_async.sandbox.state.activities import Activity, RowProblem
+    from ccv2_async.sandbox.state.activities import Activity, Outcome, RowProblem
     from ccv2_async.sandbox.world import World
 
 OPERATIONS = Operations()
@@ -138,7 +138,7 @@ def activities_list(call: Call) -> list[dict[str, Any]]:
     ]
 
 
-def _begin(call: Call, kind: str, file_name: str, work: Callable[[str, float], Outcome]) -> Answer:
+def _begin(call: Call, kind: str, file_name: str, work: Callable[[float], Outcome]) -> Answer:
     activity = call.world.activities.begin(kind, file_name, call.now, work)
     body = {"id": activity.id, "type": kind, "error_count": 0, "contact_count": 0}
     return Answer(201, body, {"Location": call.url(f"/activities/{activity.id}")})
@@ -170,7 +170,7 @@ def activity_add_contacts(call: Call) -> Answer:
     check_address(",".join(body["import_data"][0]["email_addresses"]))
     blanks = call.query["blanks_enabled"]
 
-    def work(_activity_id: str, now: float) -> Outcome:
+    def work(now: float) -> Outcome:
         entries = jobs.json_entries(body["import_data"], columns)
         return jobs.add_contacts(contacts, entries, lists, now, blanks=blanks)
 
@@ -183,7 +183,7 @@ def activity_add_contacts_multipart(call: Call) -> Answer:
     file_name, lists, data = _form(call)
     contacts, blanks = call.world.contacts, call.query["blanks_enabled"]
 
-    def work(_activity_id: str, now: float) -> Outcome:
+    def work(now: float) -> Outcome:
         return jobs.add_contacts(contacts, jobs.file_entries(data), lists, now, blanks=blanks)
 
     return _begin(call, ADD, file_name, work)
@@ -204,7 +204,7 @@ def activity_remove_contacts(call: Call) -> Answer:
     if not 1 <= len(emails) <= most:
         raise bad_field("import_data", f"1 to {most} addresses are expected.")
 
-    def work(_activity_id: str, now: float) -> Outcome:
+    def work(now: float) -> Outcome:
         entries = (jobs.Entry(number, email) for number, email in enumerate(emails, 1))
         return jobs.remove_contacts(contacts, entries, lists, now)
 
@@ -217,7 +217,7 @@ def activity_remove_contacts_multipart(call: Call) -> Answer:
     file_name, lists, data = _form(call)
     contacts, most = call.world.contacts, call.world.settings.job_addresses
 
-    def work(_activity_id: str, now: float) -> Outcome:
+    def work(now: float) -> Outcome:
         return jobs.remove_contacts(contacts, jobs.removal_entries(data, most), lists, now)
 
     return _begin(call, REMOVE, file_name, work)
@@ -230,7 +230,7 @@ def activity_clear_lists(call: Call) -> Answer:
     """Remove all contacts from lists."""
     contacts = call.world.contacts
     lists = contacts.check_lists(call.body["lists"])
-    return _begin(call, CLEAR, "", lambda _id, now: jobs.clear_lists(contacts, lists, now))
+    return _begin(call, CLEAR, "", lambda now: jobs.clear_lists(contacts, lists, now))
 
 
 @OPERATIONS.add(
@@ -242,18 +242,12 @@ def activity_clear_lists(call: Call) -> Answer:
 )
 def activity_export_contacts(call: Call) -> Answer:
     """Export the contacts of a list to a CSV."""
-    body, world, origin = call.body, call.world, call.origin
+    body, contacts = call.body, call.world.contacts
     if body["lists"][0].casefold() not in jobs.SYSTEM_LISTS:
-        world.contacts.check_lists(body["lists"])
+        contacts.check_lists(body["lists"])
     if EMAIL not in map(column_name, body["column_names"]):
         raise bad_field("column_names", "they must include the column of the email address.")
-
-    def work(activity_id: str, _now: float) -> Outcome:
-        export = jobs.export_contacts(world.contacts, body)
-        world.exports[activity_id] = export
-        return Outcome(len(export.members), file_name=_export_link(world, origin, activity_id))
-
-    return _begin(call, EXPORT, "", work)
+    return _begin(call, EXPORT, "", lambda _now: jobs.export_contacts(contacts, body))
 
 
 @OPERATIONS.add("GET", "/activities/{activityId}", ACTIVITY, codes=(200, 400, 401, 404, 500))
@@ -264,33 +258,37 @@ def activity_get(call: Call) -> dict[str, Any]:
     outcome = activity.outcome
     row["errors"] = [_show_problem(call, problem) for problem in outcome.errors]
     row["warnings"] = [_show_problem(call, problem) for problem in outcome.warnings]
-    row["file_name"] = activity.file_name if outcome.file_name is None else outcome.file_name
+    row["file_name"] = activity.file_name
+    if outcome.export is not None:
+        row["file_name"] = _export_link(call, activity.id)
     return row
 
 
-def _export_link(world: World, origin: str, activity_id: str) -> str:
-    name = f"{activity_id}.csv"
+def _export_link(call: Call, activity_id: str) -> str:
+    name, origin = f"{activity_id}.csv", call.origin
     links = {
         "absolute": f"{origin}{EXPORTS}/{name}",
         "relative": f"{EXPORTS}/{name}",
         # The same server under a name that is another host to a client.
         "other_host": f"{origin.replace('127.0.0.1', 'localhost')}{OPEN_EXPORTS}/{name}",
     }
-    return links[world.settings.export_link]
+    return links[call.world.settings.export_link]
 
 
 def export_routes(world: World) -> list[Route]:
     """Return the routes of exports: with credentials, or below the admin path without."""
 
     async def fetch(request: Request) -> StreamingResponse:
-        export = world.exports.get(request.path_params["id"])
-        if export is None:
+        activity = world.activities.activities.get(request.path_params["id"])
+        if activity is None or activity.outcome.export is None:
             raise missing(request.url.path)
-        return StreamingResponse(_stream(export), media_type="text/csv;charset=utf-8")
+        chunks = jobs.export_chunks(activity.outcome.export)
+        return StreamingResponse(_stream(chunks), media_type="text/csv;charset=utf-8")
 
     return [Route(f"{place}/{{id}}.csv", fetch) for place in (EXPORTS, OPEN_EXPORTS)]
 
 
-async def _stream(export: jobs.Export) -> AsyncIterator[bytes]:
-    for chunk in export.chunks():
+async def _stream(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    # Starlette would move a plain iterator to a thread.
+    for chunk in chunks:
         yield chunk

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ccv2_async.sandbox.settings import Settings
+    from ccv2_async.sandbox.state.contacts import Contact
     from ccv2_async.sandbox.transitions import Plan
 
 KEPT = 14 * 86_400
@@ -36,6 +37,19 @@ class RowProblem:
 
 
 @attrs.frozen
+class Export:
+    """The contacts of one list, to be written as CSV.
+
+    Attributes:
+        members: The contacts, in order.
+        asked: The body of the request.
+    """
+
+    members: list[Contact]
+    asked: dict[str, Any]
+
+
+@attrs.frozen
 class Outcome:
     """What a job did.
 
@@ -43,13 +57,13 @@ class Outcome:
         count: How many contacts it went through.
         errors: The rows that it could not carry out.
         warnings: The rows that it left as they were.
-        file_name: What the activity's `file_name` becomes; None leaves it.
+        export: The contacts that were exported.
     """
 
     count: int
     errors: list[RowProblem] = attrs.field(factory=list)
     warnings: list[RowProblem] = attrs.field(factory=list)
-    file_name: str | None = None
+    export: Export | None = None
 
 
 @attrs.define
@@ -88,9 +102,9 @@ class Activities:
     _made: int = 0
 
     def begin(
-        self, kind: str, file_name: str, now: float, work: Callable[[str, float], Outcome]
+        self, kind: str, file_name: str, now: float, work: Callable[[float], Outcome]
     ) -> Activity:
-        """Accept a job, or raise a 429. `work` is called with its id and the time at its end."""
+        """Accept a job, or raise a 429. `work` is called with the time at its end."""
         most = self.settings.max_jobs
         unfinished = sum(activity.end is None for activity in self.activities.values())
         if most is not None and unfinished >= most:
@@ -101,9 +115,7 @@ class Activities:
         plan = plan_job(
             self.settings, activity_script(file_name), key=f"activity {self._made}", now=now
         )
-        activity = Activity(
-            activity_id, kind, file_name, plan, now, lambda moment: work(activity_id, moment)
-        )
+        activity = Activity(activity_id, kind, file_name, plan, now, work)
         self.activities[activity_id] = activity
         return activity
 
