@@ -272,7 +272,7 @@ def _walk(
         files, folders = _entries(folder, own)
     except OSError as error:
         why = f"this folder cannot be read ({error.strerror})"
-        yield [(FileRefused(one_line(folder), why), names)]
+        yield [(FileRefused(one_line(folder) or "''", why), names)]
         return
     yield [(path, names) for path in files]
     for name in folders:
