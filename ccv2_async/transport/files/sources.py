@@ -155,7 +155,7 @@ class PathSource:
 
     def __init__(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
         self.path: str = os.fspath(path)
-        self.name: str = one_line(name or self.path)
+        self.name: str = one_line(name or self.path) or "''"
         self.filename: str | None = last_part(self.path)
         self._first_seen: FileState | None = None
 

@@ -646,3 +646,7 @@ def test_closing_does_not_wait_for_a_running_read_or_interrupt_it(
 
     assert got == [content[:50]]
     assert file.closed
+
+
+def test_an_empty_path_has_a_visible_name() -> None:
+    assert PathSource("").name == "''"
