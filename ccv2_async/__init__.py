@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ccv2_async.activities.split import BulkPoller, SplitActivity
     from ccv2_async.client import ConstantContact
     from ccv2_async.errors import ConstantContactError
+    from ccv2_async.models.activities import row_error
     from ccv2_async.oauth import OAuthFlow, new_state
     from ccv2_async.observe import Event
     from ccv2_async.polling.job import State, Update

@@ -168,12 +168,15 @@ class InvalidField(UsageError):
     Attributes:
         field: The name of the argument or of the field in the request.
         value: What was given, shortened.
+        values: Its texts, if it was a short list or tuple of them; otherwise ().
         rule: What the service accepts.
         hint: What else a Python program can do about it, or "".
     """
 
     def __init__(self, field: str, value: object, rule: str, *, hint: str = "") -> None:
         shown = _shown(value)
+        several = value if isinstance(value, list | tuple) and len(shown) <= 80 else ()
+        self.values: tuple[str, ...] = tuple(text for text in several if isinstance(text, str))
         self.field = field
         self.value: str = shown if len(shown) <= 80 else shown[:77] + "..."
         self.rule = rule
@@ -195,11 +198,13 @@ class FileRefused(UsageError):
     Attributes:
         path: The file, as it was given.
         reason: Why it was refused.
+        files: How many files were refused: all those below, if it is a folder.
     """
 
-    def __init__(self, path: str, reason: str) -> None:
+    def __init__(self, path: str, reason: str, *, files: int = 1) -> None:
         self.path = path
         self.reason = reason
+        self.files = files
         super().__init__(f"{path}: {reason}. Nothing was sent.")
 
 

@@ -1,25 +1,29 @@
-"""The command line: which commands there are. A command group is a module of its own."""
+"""The command line: its commands, and what is wrong with a command line."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import (
+    App,
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    Parameter,
+    UnusedCliTokensError,
+)
 
-from ccv2_async.cli.activities import activities
-from ccv2_async.cli.contacts import contacts
-from ccv2_async.cli.exits import Exit, exit_of
-from ccv2_async.cli.files import files
-from ccv2_async.cli.folders import folders
+from ccv2_async.cli.activities import activities, contacts, poll
+from ccv2_async.cli.exits import Exit, exit_of, message_of
 from ccv2_async.cli.journal import journal
+from ccv2_async.cli.library import files, folders
 from ccv2_async.cli.listings import account, campaigns, lists
 from ccv2_async.cli.login import login, logout
 from ccv2_async.cli.output import Output, OutputClosedError
-from ccv2_async.cli.poll import poll
 from ccv2_async.cli.sandbox import sandbox
+from ccv2_async.cli.service import OPTIONS
 from ccv2_async.cli.upload import upload
-from ccv2_async.cli.wording import told, where_help_is, wrong_usage
 from ccv2_async.cli.worker import worker
 from ccv2_async.errors import ConstantContactError
 from ccv2_async.version import __version__
@@ -30,26 +34,28 @@ if TYPE_CHECKING:
 __all__ = ["app", "run"]
 
 _EPILOGUE = (
-    "Credentials come from the environment: CCV2_API_KEY, CCV2_ACCESS_TOKEN (and CCV2_BASE_URL "
-    "for another service), or from 'ccv2 login'. None are needed with --sandbox.\n\n"
-    "Exit codes: 0 all went well, 1 some failed, 2 wrong usage, 3 ambiguous (look before "
-    "repeating), 4 quota used up, 130 interrupted."
+    "Credentials come from the environment variables CCV2_API_KEY and CCV2_ACCESS_TOKEN (and "
+    "CCV2_BASE_URL for another service), or from 'ccv2 login'. --sandbox needs none.\n\n"
+    "Exit codes: 0 success, 1 something failed, 2 wrong usage, 3 ambiguous (check the account "
+    "before repeating), 4 quota used up, 130 interrupted."
 )
 
 
 def _worth_showing(default: object) -> object:
-    """A default as help shows it; None for one that says nothing, such as a flag's."""
+    """Return a default as help shows it; None for one that says nothing, such as a flag's."""
     return None if default is False or default == "" else default
 
 
+_KINDS: dict[object, str] = {int: "a whole number", float: "a number"}
+
 app: App = App(
     name="ccv2",
-    help="Constant Contact from the command line, and a sandbox to try it on.",
+    help="Constant Contact from the command line, and a sandbox to try it with.",
     help_epilogue=_EPILOGUE,
     help_format="markdown",
     version=__version__,
     default_parameter=Parameter(show_default=_worth_showing),
-    group_parameters=Group("Options", sort_key=5),
+    group_parameters=OPTIONS,
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
@@ -69,25 +75,25 @@ _COMMANDS: tuple[App | Callable[..., Exit], ...] = (
     sandbox,
     worker,
 )
-for _command in _COMMANDS:
-    app.command(_command)
+for _each in _COMMANDS:
+    app.command(_each)
 
 
 def run(arguments: Sequence[str] | None = None) -> Exit:
     """Run one command line, by default the process's own, and return the exit code."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     if tokens[:2] == ["folders", "delete"]:
-        # The parser takes what follows "--" for ids, --yes too; "-3" needs no "--" before it.
+        # The parser takes all that follows "--" for ids, even --yes. "-3" needs no "--" before it.
         tokens = [word for word in tokens if word != "--"]
     output = Output(as_json="--json" in tokens)
     try:
         code = app(tokens, console=output.help, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        output.give_up(wrong_usage(error))
-        output.say(where_help_is(error))
+        output.give_up(_usage_message(error))
+        output.say(f"See '{_command(error)} --help'.")
         return Exit.USAGE
     except ConstantContactError as error:
-        output.give_up(told(error))
+        output.give_up(message_of(error))
         return exit_of(error)
     except OutputClosedError:
         return Exit.CLOSED
@@ -95,3 +101,22 @@ def run(arguments: Sequence[str] | None = None) -> Exit:
         output.say("Interrupted; nothing was sent.")
         return Exit.INTERRUPTED
     return output.ended(code if isinstance(code, Exit) else Exit.OK)
+
+
+def _usage_message(error: CycloptsError) -> str:
+    """Return what is wrong with a command line, on one line."""
+    match error:
+        case UnusedCliTokensError():
+            return f"More arguments than this command takes: {' '.join(error.unused_tokens or ())}"
+        case MissingArgumentError(argument=argument) if argument is not None:
+            if error.keyword is not None:
+                return f"{error.keyword} needs a value."
+            return f"'{_command(error)}' needs {argument.name}."
+        case CoercionError(token=token) if token and error.target_type in _KINDS:
+            name, kind = token.keyword or "value", _KINDS[error.target_type]
+            return f'Invalid value "{token.value}" for {name}: not {kind}.'
+    return " ".join(str(error).split())
+
+
+def _command(error: CycloptsError) -> str:
+    return " ".join(["ccv2", *(error.command_chain or ())])

@@ -1,17 +1,17 @@
-"""What the exit code says. Pure.
+"""What an error means to the person who typed the command: an exit code and a message. Pure.
 
-====  ===========  ==========================================================================
+====  ===========  ========================================================================
 code  name         when
-====  ===========  ==========================================================================
-0     OK           all went well
-1     SOME_FAILED  something failed: a file that was refused, a job that ended badly, an error
-2     USAGE        the command line or the set-up is wrong; nothing was done
+====  ===========  ========================================================================
+0     OK           everything went well
+1     SOME_FAILED  something failed: a file was refused, a job ended badly, or an error
+2     USAGE        the command line or the setup is wrong; nothing was done
 3     AMBIGUOUS    a call went unanswered: look at the account before repeating it
-4     QUOTA        the key's quota is used up: the same command goes through later
+4     QUOTA        the key's quota is used up: the same command works later
 130   INTERRUPTED  ended by Ctrl-C (SIGINT)
-141   CLOSED       whoever read the output has gone, as in `ccv2 files | head`
+141   CLOSED       the reader of the output has gone, as in `ccv2 files | head`
 143   TERMINATED   ended by SIGTERM
-====  ===========  ==========================================================================
+====  ===========  ========================================================================
 
 When several things go wrong in one run, the code stands for the one that needs the most care: 3
 before 4 (repeating could double something), 4 before 1 (repeating later helps).
@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING
 from ccv2_async import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["Exit", "exit_of", "exit_of_item", "heaviest"]
+__all__ = ["Exit", "exit_of", "exit_of_item", "heaviest", "message_of"]
 
 
 class Exit(IntEnum):
@@ -50,19 +50,53 @@ _OF_ERROR: tuple[tuple[type[Exception], Exit], ...] = (
 )
 _BY_WEIGHT = (Exit.AMBIGUOUS, Exit.QUOTA, Exit.SOME_FAILED)
 
+_OPTIONS = {
+    "base_url": "CCV2_BASE_URL",
+    "column_names": "--columns",
+    "description": "--description",
+    "folder_id": "--folder",
+    "lists": "--list",
+    "name": "NAME",
+    "parent_id": "--parent",
+    "per_second": "--rate",
+    "to": "--to",
+}
+"""What the command line calls the library's arguments."""
+
 
 def exit_of(error: Exception) -> Exit:
-    """The code for an error that ended the whole command."""
+    """Return the code for an error that ended the whole command."""
     return next((code for kind, code in _OF_ERROR if isinstance(error, kind)), Exit.SOME_FAILED)
 
 
 def exit_of_item(error: Exception) -> Exit:
-    """The code for an error of one file or job, while the others went on."""
+    """Return the code for an error of one file or job, while the others went on."""
     code = exit_of(error)
     return Exit.SOME_FAILED if code is Exit.USAGE else code
 
 
 def heaviest(codes: Iterable[Exit]) -> Exit:
-    """The one code for a run in which all these occurred; OK when there are none."""
+    """Return the one code for a run in which all these occurred; OK if there are none."""
     seen = frozenset(codes)
     return next((code for code in _BY_WEIGHT if code in seen), Exit.OK)
+
+
+def message_of(error: errors.ConstantContactError, names: Mapping[str, str] | None = None) -> str:
+    """Return an error's message, with options and variables in place of Python's arguments.
+
+    Args:
+        error: What the library raised.
+        names: What this command calls arguments, where that differs from other commands.
+    """
+    match error:
+        case errors.InvalidField():
+            name = {**_OPTIONS, **(names or {})}.get(error.field, error.field)
+            value = ", ".join(error.values) or error.value
+            return f"{name} is {value}: {error.rule}. Nothing was sent."
+        case errors.MissingCredentials(subject="access token"):
+            how = f"run 'ccv2 login', or set {error.variable}"
+        case errors.MissingCredentials(subject=str(subject)) if subject:
+            how = f"set {error.variable}"
+        case _:
+            return error.message
+    return f"No {error.subject}: {how} (or try --sandbox). Nothing was sent."

@@ -1,57 +1,33 @@
 """Jobs of one run: where each stands, and how it is followed to its end.
 
 Every command that starts or follows jobs makes `JobItem`s, hands them to a display, and lets
-`follow` do the waiting; all of them share the client's one sweep.
+`follow` do the waiting; all of them share the client's one poller.
 """
 
 from __future__ import annotations
 
 import asyncio
-from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import attrs
 
-from ccv2_async import errors
-from ccv2_async.activities.split import BulkPoller
+from ccv2_async import BulkPoller, BulkState, errors
 from ccv2_async.cli.exits import Exit, exit_of_item, heaviest
 from ccv2_async.cli.output import OutputClosedError
+from ccv2_async.cli.tables import counted
 from ccv2_async.models import Activity
-from ccv2_async.polling.job import State
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Container, Coroutine, Iterable, Iterator
+    from collections.abc import Callable, Container, Coroutine, Iterable, Iterator
 
+    from ccv2_async import ActivityPoller, UploadPoller
     from ccv2_async.cli.output import Output
-    from ccv2_async.polling.poller import ActivityPoller, UploadPoller
 
-__all__ = [
-    "Display",
-    "JobItem",
-    "Stage",
-    "all_of",
-    "counted",
-    "exit_of_items",
-    "follow",
-    "follow_all",
-    "tell_unfinished",
-]
+    AnyPoller: TypeAlias = UploadPoller | ActivityPoller
 
+__all__ = ["Display", "JobItem", "all_of", "exit_of_items", "follow", "tell_unfinished"]
 
-class Stage(Enum):
-    """Where an item stands.
-
-    ::
-
-        WAITING ──> SENDING ──> AT_SERVICE ──> DONE
-           └───────────┴────────────┴────────> FAILED
-    """
-
-    WAITING = "waiting"
-    SENDING = "sending"
-    AT_SERVICE = "at the service"
-    DONE = "done"
-    FAILED = "failed"
+_BEFORE_ANSWER = (BulkState.PENDING, BulkState.SENDING, BulkState.AMBIGUOUS)
 
 
 @attrs.define(eq=False)
@@ -60,15 +36,15 @@ class JobItem:
 
     Attributes:
         label: What messages call it: the path, or the token.
-        size: Bytes to be sent; 0 where nothing is.
+        size: Bytes to be sent; 0 if there are none.
         id: The service's id; "" before it has one.
-        stage: Where it stands.
+        state: Where it stands, as in the ledger of uploads.
         sent: Bytes sent in this attempt.
         attempt: Which attempt at sending it is; 0 before the first.
         began: When that began, on the monotonic clock.
         status: The service's last word, or None.
         poller: What follows it, once the service has accepted it.
-        result: What it gave.
+        result: Its result.
         error: Why it failed.
         earlier: Whether it was settled before this run: by an earlier one, or found in its folder.
         existing: Whether it was found in its folder.
@@ -78,12 +54,12 @@ class JobItem:
     label: str
     size: int = 0
     id: str = ""
-    stage: Stage = Stage.WAITING
+    state: BulkState = BulkState.PENDING
     sent: int = 0
     attempt: int = 0
     began: float = 0.0
     status: str | None = None
-    poller: UploadPoller | ActivityPoller | None = None
+    poller: AnyPoller | None = None
     result: Any = None
     error: errors.ConstantContactError | None = None
     earlier: bool = False
@@ -91,14 +67,19 @@ class JobItem:
     duplicates: tuple[str, ...] = ()
 
     @property
+    def failed(self) -> bool:
+        """Whether it ended with an error."""
+        return self.state in (BulkState.FAILED, BulkState.AMBIGUOUS)
+
+    @property
     def ended(self) -> bool:
         """Whether nothing more will happen to it in this run."""
-        return self.stage in (Stage.DONE, Stage.FAILED)
+        return self.failed or self.state is BulkState.DONE
 
     @property
     def goes_on(self) -> bool:
         """Whether the service is still at work on it, as far as is known."""
-        return self.stage is not Stage.DONE and self.poller is not None and not self.poller.done
+        return self.state is not BulkState.DONE and self.poller is not None and not self.poller.done
 
     @property
     def wholly_sent(self) -> bool:
@@ -107,25 +88,10 @@ class JobItem:
 
     @property
     def word(self) -> str:
-        """Its state in a word or two."""
-        if isinstance(self.error, errors.OutcomeUnknown):
-            return "uncertain"
-        match self.stage:
-            case Stage.SENDING:
-                return self._sending_word
-            case Stage.AT_SERVICE:
-                return self.status or "accepted"
-            case Stage.FAILED:
-                return self.status or ("not sent" if self.poller is None else "unknown")
-        return self.status or self.stage.value
-
-    @property
-    def _sending_word(self) -> str:
-        if self.attempt == 0:
-            return "waiting"
-        if self.wholly_sent:
-            return "sent"
-        return "sending" if self.attempt == 1 else "sending again"
+        """Its state in a word or two: the ledger's, and the service's once that has answered."""
+        if self.state is BulkState.SENDING and self.attempt != 1:
+            return "sending again" if self.attempt else BulkState.PENDING.value
+        return (self.state not in _BEFORE_ANSWER and self.status) or self.state.value
 
     @property
     def tokens(self) -> list[str]:
@@ -141,17 +107,23 @@ class JobItem:
         """Rows of a bulk activity that failed, although the activity itself went well."""
         return self.result.failed_rows if isinstance(self.result, Activity) else 0
 
+    def accept(self, poller: AnyPoller) -> None:
+        """Note that the service has accepted it."""
+        self.poller, self.id, self.status = poller, poller.id, poller.status
+        self.state = BulkState.ACCEPTED
+
     def fail(self, error: errors.ConstantContactError) -> None:
-        """Take note that it ended with an error."""
+        """Note that it ended with an error."""
         self.error = error
-        self.stage = Stage.FAILED
+        unknown = isinstance(error, errors.OutcomeUnknown)
+        self.state = BulkState.AMBIGUOUS if unknown else BulkState.FAILED
 
 
 class Display(Protocol):
     """What shows the items of a run while it lasts; see `live`."""
 
     def changed(self, item: JobItem) -> None:
-        """An item has changed its stage or status."""
+        """An item has changed its state or status."""
         ...
 
     def stop(self) -> None:
@@ -159,64 +131,33 @@ class Display(Protocol):
         ...
 
 
-async def follow(
-    item: JobItem,
-    display: Display,
-    *,
-    result_of: Callable[[Any], Awaitable[Any]] | None = None,
-) -> None:
+async def follow(item: JobItem, display: Display) -> None:
     """Wait until the item's job has ended; its result or its error is in the item then.
 
     Args:
         item: What the service has accepted.
         display: What shows it.
-        result_of: Gives the result of a poller whose job has succeeded; the poller itself does
-            unless given.
     """
     poller = item.poller
-    assert poller is not None, item.label  # noqa: S101  # whoever follows it was told that it is there
+    assert poller is not None, item.label  # noqa: S101  # only accepted items are followed
+    display.changed(item)
     try:
         async for update in poller:
             item.status = update.status
             if not update.is_final:
                 display.changed(item)
-        succeeded = poller.state is State.SUCCEEDED
-        item.result = await (result_of(poller) if succeeded and result_of else poller)
-        item.stage = Stage.DONE
+        item.result = await poller
+        item.state = BulkState.DONE
     except errors.ConstantContactError as error:
         item.status = poller.status
         item.fail(error)
     display.changed(item)
 
 
-async def follow_all(
-    items: Iterable[JobItem],
-    display: Display,
-    *,
-    told: Callable[[JobItem], None],
-    interrupted: Callable[[], None],
-) -> None:
-    """Wait until all these jobs have ended, through the one sweep of their client.
-
-    Args:
-        items: Jobs that the service has accepted.
-        display: What shows them.
-        told: Called with each that has ended, as soon as it has.
-        interrupted: Called when the wait ends before its time, before anything is closed.
-    """
-
-    async def one(item: JobItem) -> None:
-        display.changed(item)
-        await follow(item, display)
-        told(item)
-
-    await all_of((one(item) for item in items), interrupted=interrupted)
-
-
 async def all_of(
     works: Iterable[Coroutine[Any, Any, None]], *, interrupted: Callable[[], None]
 ) -> None:
-    """Carry out all works at once; when one raises or the wait is cancelled, none is left behind.
+    """Run all works at once. If one raises or the wait is cancelled, the others are cancelled.
 
     Args:
         works: What is to be done.
@@ -239,43 +180,36 @@ async def all_of(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def exit_of_items(items: Iterable[JobItem], good: Container[Stage] = (Stage.DONE,)) -> Exit:
+def exit_of_items(items: Iterable[JobItem], good: Container[BulkState] = (BulkState.DONE,)) -> Exit:
     """Return the exit code of a run.
 
     Args:
         items: What was in the run.
-        good: The stages in which an item has got as far as the run was to take it.
+        good: The states in which the run is done with an item.
     """
     return heaviest(code for item in items for code in _codes_of(item, good))
 
 
-def _codes_of(item: JobItem, good: Container[Stage]) -> Iterator[Exit]:
+def _codes_of(item: JobItem, good: Container[BulkState]) -> Iterator[Exit]:
     if item.error is not None:
         yield exit_of_item(item.error)
-    elif item.stage not in good:
-        yield Exit.SOME_FAILED
-    if item.failed_rows:
+    elif item.state not in good or item.failed_rows:
         yield Exit.SOME_FAILED
 
 
 def tell_unfinished(items: Iterable[JobItem], output: Output, *, sandbox: bool) -> None:
-    """Print the tokens of jobs that go on at the service without this run."""
+    """Print the tokens of jobs that continue at the service without this run."""
     open_items = [item for item in items if item.goes_on]
     if not open_items:
         return
+    jobs = counted(len(open_items), "job")
     if sandbox:
-        output.say(f"The sandbox has ended, and {counted(len(open_items), 'job')} with it.")
+        output.say(f"The sandbox has ended, and {jobs} with it.")
         return
     output.say(
-        f"{counted(len(open_items), 'job')} of this run "
-        f"{'goes' if len(open_items) == 1 else 'go'} on at the service. "
-        "To go on waiting, run 'ccv2 poll', paste these lines, and press Ctrl-D:"
+        f"{jobs} of this run {'continues' if len(open_items) == 1 else 'continue'} at the "
+        "service. To keep waiting, run 'ccv2 poll', paste these lines, and press Ctrl-D:"
     )
     for item in open_items:
         for token in item.tokens:
             output.say(f"  {token}  {item.label}")
-
-
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """A number with its noun: 1 file, 2 files."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

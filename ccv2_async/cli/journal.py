@@ -1,4 +1,4 @@
-"""`ccv2 journal`: what the journal of an upload says, and which files to send again."""
+"""`ccv2 journal`: show the journal of an upload, and mark files to be sent again."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from ccv2_async import BulkState, read_journal, retry_files
 from ccv2_async.cli.exits import Exit
-from ccv2_async.cli.jobs import counted
 from ccv2_async.cli.output import Output
 from ccv2_async.cli.running import run
-from ccv2_async.uploads.ledger import BulkState
-from ccv2_async.uploads.many.journal import read_journal, retry_files
+from ccv2_async.cli.service import OPTIONS, Flag
+from ccv2_async.cli.tables import counted
 
 if TYPE_CHECKING:
-    from ccv2_async.uploads.many.journal import JournalEntry
+    from ccv2_async import JournalEntry
 
 __all__ = ["journal"]
 
 journal: App = App(
-    name="journal", help="Look into the journal of an upload, or mark files to be sent again."
+    name="journal",
+    help="Show the journal of an upload, or mark files to be sent again.",
+    group_parameters=OPTIONS,
 )
 
 
@@ -31,14 +33,14 @@ def show(
     /,
     *,
     state: BulkState | None = None,
-    json: Annotated[bool, Parameter(negative=())] = False,
+    json: Flag = False,
 ) -> Exit:
-    """Show what became of each file, also while an upload is writing the journal.
+    """Show the state of each file. An upload may be using the journal.
 
     Args:
-        file: What was given to 'ccv2 upload' as --journal.
-        state: Only the files that stand so.
-        json: Print one JSON object a line on stdout, and nothing else there.
+        file: The file that was passed to 'ccv2 upload' as --journal.
+        state: Only files in this state.
+        json: Print one JSON object per line on stdout.
     """
     output = Output(as_json=json)
 
@@ -67,12 +69,12 @@ def retry(
 ) -> Exit:
     """Mark files to be sent again by the next upload with this journal.
 
-    Every upload looks again for the files that are ambiguous, and settles those that it can. For
-    the others, look with 'ccv2 files' whether they are in the library. This command then has them
-    sent again, without a look.
+    Every upload looks for ambiguous files again, and settles those that it can. For the others,
+    check with 'ccv2 files' whether they are in the library. Files that this command marks are
+    sent again without such a check.
 
     Args:
-        file: What was given to 'ccv2 upload' as --journal.
+        file: The file that was passed to 'ccv2 upload' as --journal.
         state: Which files to mark: ambiguous or failed.
     """
     output = Output(as_json=False)
@@ -85,7 +87,7 @@ def retry(
             f"{counted(len(paths), 'file')} marked. Run the upload again to send "
             f"{'it' if len(paths) == 1 else 'them'}."
             if paths
-            else f"There are no files that are {state.value}."
+            else f"No file is {state.value}."
         )
         return Exit.OK
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -21,64 +22,67 @@ from rich.segment import ControlType
 from rich.table import Table
 from rich.text import Text
 
-from ccv2_async.cli.jobs import Stage
+from ccv2_async import BulkState
+from ccv2_async.cli.exits import message_of
 from ccv2_async.cli.output import clean
-from ccv2_async.cli.tables import in_bytes
-from ccv2_async.cli.wording import told
+from ccv2_async.cli.tables import counted, in_bytes, lasting
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from rich.console import RenderableType
 
+    from ccv2_async import Budget
     from ccv2_async.cli.jobs import Display, JobItem
     from ccv2_async.cli.output import Output
-    from ccv2_async.cli.totals import Totals
 
-__all__ = ["STYLES", "Board", "Lines", "Sums", "shown"]
+__all__ = ["STYLES", "Board", "Log", "Totals", "shown"]
 
 STYLES = {
-    Stage.WAITING: "dim",
-    Stage.SENDING: "cyan",
-    Stage.AT_SERVICE: "yellow",
-    Stage.DONE: "green",
-    Stage.FAILED: "red",
+    BulkState.PENDING: "dim",
+    BulkState.SENDING: "cyan",
+    BulkState.ACCEPTED: "yellow",
+    BulkState.DONE: "green",
+    BulkState.FAILED: "red",
+    BulkState.AMBIGUOUS: "red",
 }
-_UNTOLD = frozenset({"waiting", "sent"})
-_SENT = (Stage.AT_SERVICE, Stage.DONE)
+_SENT = (BulkState.ACCEPTED, BulkState.DONE)
 _FRAMES = 10.0
 _STYLED = ("bold", "")
 _SECONDS_BETWEEN = 10.0
 _MANY = 50
 """Items in a run above which logs get no line for each change."""
 
+_WINDOW = 10.0
+"""Seconds over which speeds are taken."""
+
 _STATE_WIDTH = 13
-_AMOUNT_WIDTH = 18
-_SPEED_WIDTH = 10
-_WIDE, _MIDDLE, _NARROW = 84, 60, 44
-"""Columns from which on speeds, amounts and bars are shown."""
+_NARROW = 44
+_COLUMNS: tuple[tuple[str, int, dict[str, Any]], ...] = (
+    ("name", 0, {}),
+    ("bar", _NARROW, {"ratio": 1}),
+    ("amount", 60, {"width": 18, "justify": "right"}),
+    ("speed", 84, {"width": 10, "justify": "right"}),
+    ("state", 0, {"width": _STATE_WIDTH}),
+)
+"""The columns of the board, each with the least width of a terminal that shows it."""
 
 
 @contextlib.asynccontextmanager
 async def shown(
     items: list[JobItem], output: Output, totals: Totals, *, results_come: bool
 ) -> AsyncIterator[Display]:
-    """What shows the items, for as long as the block lasts.
+    """Show the items for as long as the block lasts.
 
     Args:
         items: All that will be in the run.
-        output: Where to.
-        totals: What they come to.
-        results_come: Whether lines are written to stdout meanwhile; where that is a terminal too,
+        output: Where they are shown.
+        totals: Their counts.
+        results_come: Whether lines are written to stdout meanwhile. If that is a terminal too,
             they and the bars would overwrite each other.
     """
-    display: Board | Sums | Lines
-    if output.live and not (results_come and output.to_terminal):
-        display = Board(items, output, totals)
-    elif len(items) > _MANY:
-        display = Sums(output, totals)
-    else:
-        display = Lines(output)
+    board = output.live and not (results_come and output.to_terminal)
+    display = Board(items, output, totals) if board else Log(output, totals)
     display.start()
     try:
         yield display
@@ -86,69 +90,53 @@ async def shown(
         display.stop()
 
 
-class Lines:
-    """A line for each change of an item; for logs and pipes."""
+class Log:
+    """A line for each change of an item, for logs and pipes.
 
-    def __init__(self, output: Output) -> None:
-        self._output = output
-        self._told: dict[JobItem, str] = {}
-
-    def start(self) -> None:
-        """There is nothing to prepare."""
-
-    def changed(self, item: JobItem) -> None:
-        """Say so, unless it is only more of the same."""
-        if (
-            (item.earlier and item.error is None)
-            or item.word in _UNTOLD
-            or self._told.get(item) == item.word
-        ):
-            return
-        self._told[item] = item.word
-        if item.ended:
-            del self._told[item]
-        if item.stage is Stage.FAILED:
-            _complain(self._output, item)
-        else:
-            self._output.say(f"{item.label}: {item.word}")
-
-    def stop(self) -> None:
-        """There is nothing to clear away."""
-
-
-class Sums:
-    """A line for each failure, and one for all of them now and then; for long logs.
+    If there are many items, a line for each failure, and one for all items every ten seconds.
 
     Args:
-        output: Where to.
-        totals: What is summed up.
+        output: Where the lines are written.
+        totals: The counts.
     """
 
     def __init__(self, output: Output, totals: Totals) -> None:
         self._output = output
         self._totals = totals
-        self._telling: asyncio.Task[None] | None = None
+        self._shown: dict[JobItem, str] = {}
+        self._reporting: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Tell how it goes, every ten seconds from now on."""
-        self._telling = asyncio.create_task(self._tell())
+        """Begin to write a line every ten seconds, if there are many items."""
+        if self._totals.count > _MANY:
+            self._reporting = asyncio.create_task(self._report())
 
-    async def _tell(self) -> None:
+    async def _report(self) -> None:
         while True:
             await asyncio.sleep(_SECONDS_BETWEEN)
             self._output.say(" · ".join(self._totals.lines()))
 
     def changed(self, item: JobItem) -> None:
-        """Count it, and say so if it failed."""
-        self._totals.changed(item)
-        if item.stage is Stage.FAILED:
+        """Write a line, unless the item's state reads as before."""
+        if item.state is not BulkState.PENDING:
+            self._totals.changed(item)
+        known = item.earlier and item.error is None
+        if known or item.word in (BulkState.PENDING.value, self._shown.get(item)):
+            return
+        if item.failed:
             _complain(self._output, item)
+        elif self._totals.count <= _MANY:
+            self._output.say(f"{item.label}: {item.word}")
+        if item.ended:
+            self._shown.pop(item, None)
+        else:
+            self._shown[item] = item.word
 
     def stop(self) -> None:
-        """Tell no more."""
-        if self._telling is not None:
-            self._telling.cancel()
-            self._telling = None
+        """Write no more lines."""
+        if self._reporting is not None:
+            self._reporting.cancel()
+            self._reporting = None
 
 
 class Board:
@@ -156,8 +144,8 @@ class Board:
 
     Args:
         items: All that will be in the run.
-        output: Where errors are told, above the board.
-        totals: What is summed up.
+        output: Where it is drawn, with errors above it.
+        totals: The counts.
         clock: The time that speeds are taken on.
     """
 
@@ -192,7 +180,7 @@ class Board:
         self._redrawing = asyncio.create_task(self._redraw())
 
     def stop(self) -> None:
-        """Clear it away; what is written next stands in its place."""
+        """Erase it; what is written next takes its place."""
         if self._redrawing is not None:
             self._redrawing.cancel()
             self._redrawing = None
@@ -206,7 +194,7 @@ class Board:
             self._live.refresh()
 
     def _mend(self) -> None:
-        """Erase what a narrowed terminal has made of the last frame: its lines fold into more.
+        """Erase the rest of the last frame after a terminal got narrower: its lines have folded.
 
         The frame is erased from its last line up, as many lines as it was drawn in. The lines
         that it has grown by are erased here, before that.
@@ -224,20 +212,24 @@ class Board:
         self._drawn = (now, [])
 
     def changed(self, item: JobItem) -> None:
-        """Move the item to where it belongs; it has left the stage WAITING."""
+        """Move the item to where it belongs; it is no longer PENDING."""
         self._begun[item] = None
         self._totals.changed(item)
-        if item.stage is Stage.FAILED:
+        if item.failed:
             _complain(self._output, item)
 
     def draw(self) -> RenderableType:
-        """The board as it is now."""
+        """Return the board as it is now."""
         width, height = self._output.err.size
         room = max(1, height - 5)
         listed, hidden = self._chosen(room)
-        table = _grid(width, _name_width(width, self._longest))
+        table = Table.grid(padding=(0, 1), expand=True)
+        for name, options in _columns(width):
+            own = {"width": _name_width(width, self._longest)} if name == "name" else options
+            table.add_column(no_wrap=True, overflow="ellipsis", **own)
         for item in listed:
-            table.add_row(*self._row(item, width))
+            cells = self._cells(item, width)
+            table.add_row(*(cells[name] for name, _ in _columns(width)))
         parts: list[RenderableType] = [table]
         if hidden:
             parts.append(Text(f"and {hidden:,} more at the service", style="dim"))
@@ -248,7 +240,7 @@ class Board:
         return Group(*parts, *words)
 
     def _chosen(self, room: int) -> tuple[list[JobItem], int]:
-        """The items that are shown, and how many at the service are not."""
+        """Return the items that are shown, and how many at the service are not."""
         if len(self._begun) <= room:
             return list(self._begun), 0
         at_service = self._totals.at_service
@@ -256,21 +248,20 @@ class Board:
         shown = list(islice(at_service, max(0, room - 1 - len(sending))))
         return [*sending, *shown], len(at_service) - len(shown)
 
-    def _row(self, item: JobItem, width: int) -> list[RenderableType]:
-        sending = item.stage is Stage.SENDING
+    def _cells(self, item: JobItem, width: int) -> dict[str, RenderableType]:
+        sending = item.state is BulkState.SENDING
         amount = in_bytes(item.size) if item.size else ""
         speed = ""
         if sending and 0 < item.sent < item.size:
             amount = f"{in_bytes(item.sent)} of {amount}"
             speed = f"{in_bytes(item.sent / max(0.001, self._clock() - item.began))}/s"
-        return _cells(
-            width,
-            name=Text(_tail(clean(item.label), _name_width(width, self._longest))),
-            bar=_bar(item.size if item.stage in _SENT else item.sent, item.size, item.stage),
-            amount=Text(amount),
-            speed=Text(speed),
-            state=Text(clean(item.word), style=STYLES[item.stage]),
-        )
+        return {
+            "name": Text(_tail(clean(item.label), _name_width(width, self._longest))),
+            "bar": _bar(item.size if item.state in _SENT else item.sent, item.size, item.state),
+            "amount": Text(amount),
+            "speed": Text(speed),
+            "state": Text(clean(item.word), style=STYLES[item.state]),
+        }
 
     def _overall(self, width: int) -> list[RenderableType]:
         totals = self._totals
@@ -278,7 +269,7 @@ class Board:
         bar = Table.grid(expand=True)
         bar.add_column(ratio=1)
         bar.add_row(
-            _bar(part, whole, Stage.DONE if totals.ended == totals.count else Stage.SENDING)
+            _bar(part, whole, BulkState.DONE if totals.ended == totals.count else BulkState.SENDING)
         )
         words = [
             Text(line, style=style) for line, style in zip(totals.lines(), _STYLED, strict=False)
@@ -290,27 +281,27 @@ class Board:
 
 
 def _complain(output: Output, item: JobItem) -> None:
-    message = told(item.error) if item.error else item.word
+    message = message_of(item.error) if item.error else item.word
     output.complain(message if item.label in message else f"{item.label}: {message}")
 
 
-def _bar(part: int, whole: int, stage: Stage) -> ProgressBar:
+def _bar(part: int, whole: int, state: BulkState) -> ProgressBar:
     return ProgressBar(
         total=max(1, whole),
         completed=part if whole else 0,
-        complete_style=STYLES[stage],
-        finished_style=STYLES[stage],
+        complete_style=STYLES[state],
+        finished_style=STYLES[state],
     )
 
 
 def _name_width(width: int, longest: int) -> int:
-    """Columns for the names, on a terminal of this width."""
+    """Return the width of the names, on a terminal of this width."""
     most = width // 3 if width >= _NARROW else width - _STATE_WIDTH - 1
     return max(4, min(longest, most))
 
 
 def _tail(text: str, width: int) -> str:
-    """The end of a path, which tells most of it, in so many columns."""
+    """Return the end of a path, which says most about it, in so many columns."""
     if cell_len(text) <= width:
         return text
     kept, room = len(text), width - 1
@@ -320,30 +311,145 @@ def _tail(text: str, width: int) -> str:
     return "…" + text[kept:]
 
 
-def _grid(width: int, name_width: int) -> Table:
-    """The columns that fit a terminal of this width."""
-    columns: list[tuple[int, dict[str, Any]]] = [
-        (0, {"width": name_width}),
-        (_NARROW, {"ratio": 1}),
-        (_MIDDLE, {"width": _AMOUNT_WIDTH, "justify": "right"}),
-        (_WIDE, {"width": _SPEED_WIDTH, "justify": "right"}),
-        (0, {"width": _STATE_WIDTH}),
-    ]
-    table = Table.grid(padding=(0, 1), expand=True)
-    for least, options in columns:
-        if width >= least:
-            table.add_column(no_wrap=True, overflow="ellipsis", **options)
-    return table
+def _columns(width: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the columns that fit a terminal of this width."""
+    return ((name, options) for name, least, options in _COLUMNS if width >= least)
 
 
-def _cells(
-    width: int, *, name: Text, bar: ProgressBar, amount: Text, speed: Text, state: Text
-) -> list[RenderableType]:
-    cells: Iterable[tuple[int, RenderableType]] = (
-        (0, name),
-        (_NARROW, bar),
-        (_MIDDLE, amount),
-        (_WIDE, speed),
-        (0, state),
-    )
-    return [cell for least, cell in cells if width >= least]
+class Totals:
+    """The counts of one run: how many items have ended, how fast they go, and what is left today.
+
+    Args:
+        items: All that will be in the run.
+        budget: Where calls are counted.
+        finished: Those that an earlier run has finished, as far as is known. They take no time.
+        clock: The time that speeds are taken on.
+
+    Attributes:
+        count: How many items there are.
+        sending: Those that are being sent, in the order in which they began.
+        at_service: Those that the service is at work on.
+        done: How many have succeeded.
+        failed: How many have failed.
+        earlier: How many of both were settled by an earlier run.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[JobItem],
+        budget: Budget,
+        *,
+        finished: Iterable[JobItem] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        sizes = [item.size for item in items]
+        self.count: int = len(sizes)
+        self.sending: dict[JobItem, None] = {}
+        self.at_service: dict[JobItem, None] = {}
+        self.done: int = 0
+        self.failed: int = 0
+        self.earlier: int = 0
+        self._budget = budget
+        self._used_before = budget.used
+        self._clock = clock
+        self._began = clock()
+        self._bytes = sum(sizes)
+        self._sized = self._bytes > 0
+        self._bytes_handed = 0
+        self._handed = 0
+        self._finished = set(finished)
+        self._not_sent = len(self._finished)
+        self._bytes -= sum(item.size for item in self._finished)
+        self._samples: deque[tuple[float, int, int]] = deque([(self._began, 0, 0)])
+
+    @property
+    def ended(self) -> int:
+        """How many have ended."""
+        return self.done + self.failed
+
+    @property
+    def part(self) -> tuple[int, int]:
+        """How much is done, and of how much: bytes, or items if nothing has a size."""
+        return (self._bytes_sent, self._bytes) if self._bytes else (self.ended, self.count)
+
+    def changed(self, item: JobItem) -> None:
+        """Move the item to where it belongs; it is no longer PENDING."""
+        if item.state is BulkState.SENDING:
+            self.sending[item] = None
+            return
+        if item in self.sending or item not in self.at_service:
+            self._hand_over(item)
+        self.sending.pop(item, None)
+        if item.state is BulkState.ACCEPTED:
+            self.at_service[item] = None
+            return
+        self.at_service.pop(item, None)
+        self.done += item.state is BulkState.DONE
+        self.failed += item.failed
+
+    def _hand_over(self, item: JobItem) -> None:
+        self.earlier += item.earlier
+        if item in self._finished:  # it counts already, as one that is not sent
+            self._finished.remove(item)
+            self._not_sent -= 1
+            self._bytes += item.size
+        if item.attempt:
+            self._handed += 1
+            self._bytes_handed += item.size
+        else:
+            # Nothing of it was sent by this run: an earlier one did, or it was refused before.
+            self._not_sent += 1
+            self._bytes -= item.size
+
+    @property
+    def _bytes_sent(self) -> int:
+        return self._bytes_handed + sum(item.sent for item in self.sending)
+
+    def lines(self) -> list[str]:
+        """Return everything as text: counts and the time left, then speeds and the quota."""
+        counts = [f"{self.done:,} of {self.count:,} done"]
+        if self.earlier:
+            counts.append(f"{self.earlier:,} by an earlier run")
+        if self.failed:
+            counts.append(f"{self.failed:,} failed")
+        if not self._sized:
+            return [" · ".join([*counts, *self._calls()])]
+        counts.append(f"{in_bytes(self._bytes_sent)} of {in_bytes(self._bytes)}")
+        files, amount = self._speeds()
+        left = self._time_left(files, amount)
+        if left:
+            counts.append(left)
+        speeds = [f"{files:.1f} files/s"] * bool(files) + [f"{in_bytes(amount)}/s"] * bool(amount)
+        return [" · ".join(counts), " · ".join([*speeds, *self._calls()])]
+
+    def summary(self) -> str:
+        """Return how long it took, and what it cost."""
+        calls = max(0, self._budget.used - self._used_before)
+        return f"{lasting(self._clock() - self._began)}, {counted(calls, 'call')}"
+
+    def _calls(self) -> list[str]:
+        used = max(0, self._budget.used - self._used_before)
+        left = self._budget.remaining_today
+        limit = "no daily quota" if left is None else f"{left:,} left today"
+        return [counted(used, "call"), limit]
+
+    def _speeds(self) -> tuple[float, float]:
+        """Return how many files and bytes were sent per second, over the last seconds."""
+        now = self._clock()
+        self._samples.append((now, self._handed, self._bytes_sent))
+        while self._samples[0][0] < now - _WINDOW:
+            self._samples.popleft()
+        since, files, amount = self._samples[0]
+        passed = now - since
+        if passed <= 0:
+            return 0.0, 0.0
+        return (self._handed - files) / passed, max(0.0, (self._bytes_sent - amount) / passed)
+
+    def _time_left(self, files: float, amount: float) -> str:
+        """Return how long it takes to send the rest, by its number or its bytes."""
+        waiting = self.count - self._not_sent - self._handed
+        if not waiting:
+            return f"waiting for {len(self.at_service):,}" if self.at_service else ""
+        rests = ((waiting, files), (self._bytes - self._bytes_sent, amount))
+        needs = [rest / rate for rest, rate in rests if rate]
+        return f"{lasting(max(needs))} to go" if needs else ""

@@ -1,37 +1,53 @@
-"""`ccv2 login` and `ccv2 logout`: get an access token in the browser, store it, delete it."""
+"""`ccv2 login` and `ccv2 logout`: get an access token in the browser, store it, and delete it.
+
+The login is stored in a file in the user's configuration directory, with mode 0600. It holds a key,
+a token, and the service that they are for. The token goes to no other service, and with no other
+key.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import getpass
+import json
 import os
 import sys
+import tempfile
 import webbrowser
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 from cyclopts import Parameter
 
-from ccv2_async.cli import profile
+from ccv2_async import OAuthFlow, new_state
 from ccv2_async.cli.exits import Exit
 from ccv2_async.cli.output import Output
 from ccv2_async.cli.running import run
 from ccv2_async.client import BASE_URL
 from ccv2_async.errors import InvalidField, MissingCredentials, UsageError
 from ccv2_async.oauth import BASE_URL as OAUTH_URL
-from ccv2_async.oauth import OAuthFlow, new_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["login", "logout"]
+__all__ = [
+    "Profile",
+    "load_profile",
+    "login",
+    "logout",
+    "path_of_profile",
+    "store_profile",
+    "stored_credentials",
+]
 
 _PORT = 8766
 _HOST = "127.0.0.1"
 _PATIENCE = 300.0
 _MOST_HEAD = 16 * 1024
+_OTHERS = 0o077
 _PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>ccv2 login</title>'
     "<p>{text}</p></html>"
@@ -72,7 +88,7 @@ def logout() -> Exit:
     output = Output(carry_on=True)
 
     async def forgotten() -> Exit:
-        found = profile.forget()
+        found = delete_profile()
         output.say("The stored login is deleted." if found else "No login is stored.")
         return Exit.OK
 
@@ -115,10 +131,10 @@ async def _log_in(flow: OAuthFlow, port: int, output: Output, *, browser: bool) 
                 "stored; run 'ccv2 login' again."
             ) from None
     token = await flow.exchange_code(redirect, state=state)
-    stored = profile.Profile(
+    stored = Profile(
         flow.client_id.reveal(), token.access_token, os.environ.get("CCV2_BASE_URL") or BASE_URL
     )
-    path = await asyncio.to_thread(profile.store, stored)
+    path = await asyncio.to_thread(store_profile, stored)
     user = redirect.get("username") or "the account"
     output.say(f"Logged in as {user}. The token is stored in {path}.")
     return Exit.OK
@@ -175,3 +191,113 @@ def _query_of(head: bytes) -> Mapping[str, str] | None:
     if method != "GET" or len(head) > _MOST_HEAD:
         return None
     return dict(parse_qsl(urlsplit(target).query))
+
+
+@attrs.frozen
+class Profile:
+    """A stored login.
+
+    Attributes:
+        api_key: The application's key.
+        access_token: The grant of the account's owner.
+        base_url: The service that both are for.
+    """
+
+    api_key: str = attrs.field(repr=False)
+    access_token: str = attrs.field(repr=False)
+    base_url: str
+
+
+def path_of_profile() -> Path:
+    """Return the path of the profile file, whether it exists or not."""
+    given = os.environ.get("XDG_CONFIG_HOME", "")
+    if given:
+        base = Path(given)
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path.home() / ".config"
+    return base / "ccv2" / "profile.json"
+
+
+def store_profile(profile: Profile) -> Path:
+    """Write the profile, readable by its owner alone, and return its path.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    path = path_of_profile()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # mkstemp creates the file with mode 0600: there is no moment at which others can read it.
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=".profile-")
+    try:
+        with os.fdopen(number, "w", encoding="utf-8") as file:
+            json.dump(attrs.asdict(profile), file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)  # noqa: PTH105  # a plain string
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)  # noqa: PTH108  # a plain string
+        raise
+    return path
+
+
+def load_profile() -> Profile | None:
+    """Return the stored login; None if there is none.
+
+    Raises:
+        UsageError: The file can be read by other users, or it is not a profile.
+    """
+    path = path_of_profile()
+    try:
+        with path.open(encoding="utf-8") as file:
+            exposed = os.name == "posix" and os.fstat(file.fileno()).st_mode & _OTHERS
+            content = json.load(file)
+        found = Profile(**{name: str(content[name]) for name in attrs.fields_dict(Profile)})
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        found = None  # the reason is not shown: it might quote the file
+    if found is None:
+        raise UsageError(f"{path}: the stored login cannot be read. Run 'ccv2 login' again.")
+    if exposed:
+        raise UsageError(
+            f"{path}: other users may read this file, and it holds a token. Run "
+            f"'chmod 600 {path}', or 'ccv2 login' again."
+        )
+    return found
+
+
+def delete_profile() -> bool:
+    """Delete the stored login; return whether there was one."""
+    try:
+        path_of_profile().unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def stored_credentials(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the client's options that the stored login adds to the environment.
+
+    Raises:
+        UsageError: The stored login cannot be used.
+    """
+    if environment.get("CCV2_ACCESS_TOKEN"):
+        return {}
+    profile = load_profile()
+    if profile is None:
+        return {}
+    base_url = environment.get("CCV2_BASE_URL") or BASE_URL
+    if base_url.rstrip("/") != profile.base_url.rstrip("/"):
+        return {}
+    key = environment.get("CCV2_API_KEY") or profile.api_key
+    if key != profile.api_key:
+        raise UsageError(
+            "The stored login is for another key than CCV2_API_KEY. Run 'ccv2 login' again, or "
+            "unset CCV2_API_KEY."
+        )
+    return {"api_key": profile.api_key, "access_token": profile.access_token}

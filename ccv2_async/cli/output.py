@@ -1,11 +1,12 @@
 """Write results to stdout and everything else to stderr, with nothing raw in either.
 
-File names and the service's messages are untrusted: control characters, invisible direction marks
+File names and the service's messages are untrusted: control characters, invisible direction marks,
 and broken encodings are shown as escapes, and nothing is ever read as markup.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import json
@@ -13,14 +14,14 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-import attrs
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ccv2_async import one_line as clean
 from ccv2_async.cli.exits import Exit
-from ccv2_async.cli.fitting import fitted
-from ccv2_async.text import one_line as clean
+from ccv2_async.cli.tables import fitted
+from ccv2_async.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -81,15 +82,6 @@ class Output:
         if self._err.lost and not self.as_json:
             self._out.write(clean(sentence) + "\n")
 
-    @property
-    def asks(self) -> bool:
-        """Whether a person sees a question on stderr."""
-        return self._err.isatty()
-
-    def ask(self, question: str) -> None:
-        """Write a question to stderr; the answer comes on the same line."""
-        self.err.print(Text(clean(question)), soft_wrap=True, end="")
-
     def complain(self, sentence: str) -> None:
         """Write one message to stderr about something that went wrong."""
         self.say(sentence, style="red")
@@ -132,9 +124,40 @@ class Output:
         for line in captured.get().splitlines():
             self._write(line.rstrip() + "\n")
 
+    async def confirm(self, question: str, *, yes: bool) -> bool:
+        """Ask before something that cannot be undone, and return whether to do it.
+
+        Args:
+            question: What is going to happen, as a question.
+            yes: Whether the command line has answered it already.
+
+        Raises:
+            UsageError: Stdin or stderr is not a terminal.
+        """
+        if yes:
+            return True
+        if not (sys.stdin.isatty() and self.err_is_terminal):
+            raise UsageError(f"{question} Confirm it with --yes. Nothing was done.")
+        self.err.print(Text(clean(f"{question} [y/N] ")), soft_wrap=True, end="")
+        try:
+            answer = await _read_line()
+        except asyncio.CancelledError:
+            self.say("")  # the cursor is behind the question
+            self.say("Nothing was done.")
+            raise
+        if answer.strip().casefold() in ("y", "yes"):
+            return True
+        self.say("Nothing was done.")
+        return False
+
+    @property
+    def err_is_terminal(self) -> bool:
+        """Whether a person reads the messages."""
+        return self._err.isatty()
+
     @property
     def to_terminal(self) -> bool:
-        """Whether results are shown to a person."""
+        """Whether a person reads the results."""
         return self._out.isatty()
 
     @property
@@ -169,44 +192,45 @@ class _Stream:
         stream: The stream, or None where the process was started without it.
 
     Attributes:
+        raw: The stream, or None once it is lost.
         error: Why it was lost; None for a stream that was never there.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
-        self._stream = None if stream is None or stream.closed else stream
+        self.raw: TextIO | None = None if stream is None or stream.closed else stream
         self.error: OSError | None = None
-        if isinstance(self._stream, io.TextIOWrapper):
+        if isinstance(self.raw, io.TextIOWrapper):
             # A terminal with another encoding must not end a run half way.
-            self._stream.reconfigure(errors="backslashreplace")
+            self.raw.reconfigure(errors="backslashreplace")
 
     @property
     def lost(self) -> bool:
         """Whether nothing can be written any more."""
-        return self._stream is None
+        return self.raw is None
 
     @property
     def encoding(self) -> str:
         """The stream's encoding."""
-        return getattr(self._stream, "encoding", None) or "utf-8"
+        return getattr(self.raw, "encoding", None) or "utf-8"
 
     def isatty(self) -> bool:
         """Return whether it is a terminal."""
-        return self._stream is not None and self._stream.isatty()
+        return self.raw is not None and self.raw.isatty()
 
     def fileno(self) -> int:
         """Return the file descriptor."""
-        if self._stream is None:
+        if self.raw is None:
             raise OSError("the stream is closed")
-        return self._stream.fileno()
+        return self.raw.fileno()
 
     def write(self, text: str) -> int:
         """Write and flush, unless the stream is lost; return the number of characters."""
-        if self._stream is not None:
+        if self.raw is not None:
             try:
-                self._stream.write(text)
-                self._stream.flush()
+                self.raw.write(text)
+                self.raw.flush()
             except (OSError, ValueError) as error:
-                self._lose(self._stream, error)
+                self._lose(self.raw, error)
         return len(text)
 
     def flush(self) -> None:
@@ -214,7 +238,7 @@ class _Stream:
 
     def _lose(self, stream: TextIO, error: OSError | ValueError) -> None:
         """Give up the stream; Python's own flush at exit finds one that takes everything."""
-        self._stream = None
+        self.raw = None
         self.error = error if isinstance(error, OSError) else None
         with contextlib.suppress(OSError, ValueError):
             void = os.open(os.devnull, os.O_WRONLY)
@@ -222,33 +246,33 @@ class _Stream:
             os.close(void)
 
 
-@attrs.frozen
-class _Results:
+class _Results(_Stream):
     """The stream of a console that writes results."""
 
-    _stream: _Stream
-    _put: Callable[[str], None]
-
-    @property
-    def encoding(self) -> str:
-        """The stream's encoding."""
-        return self._stream.encoding
-
-    def isatty(self) -> bool:
-        """Return whether it is a terminal."""
-        return self._stream.isatty()
-
-    def fileno(self) -> int:
-        """Return the file descriptor."""
-        return self._stream.fileno()
+    def __init__(self, stream: _Stream, put: Callable[[str], None]) -> None:
+        super().__init__(stream.raw)
+        self._put = put
 
     def write(self, text: str) -> int:
         """Write a result."""
         self._put(text)
         return len(text)
 
-    def flush(self) -> None:
-        """Do nothing: `write` has flushed."""
+
+async def _read_line() -> str:
+    """Return a line from stdin. Not in a thread: Ctrl-C could not end one that waits for it."""
+    loop = asyncio.get_running_loop()
+    answered: asyncio.Future[str] = loop.create_future()
+
+    def read() -> None:
+        if not answered.done():
+            answered.set_result(sys.stdin.readline())
+
+    loop.add_reader(sys.stdin.fileno(), read)
+    try:
+        return await answered
+    finally:
+        loop.remove_reader(sys.stdin.fileno())
 
 
 def _plain(stream: _Stream) -> Console:

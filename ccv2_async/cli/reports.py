@@ -1,36 +1,163 @@
-"""What is said of jobs that were followed, whatever their kind, in text and in JSON."""
+"""What is said of files and jobs at the end of a run, in text and in JSON."""
 
 from __future__ import annotations
 
+import unicodedata
+from collections import Counter
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from ccv2_async.cli.jobs import counted
+from ccv2_async import BulkState, row_error
+from ccv2_async.cli.exits import message_of
 from ccv2_async.cli.live import STYLES
-from ccv2_async.cli.output import clean
-from ccv2_async.cli.tables import linked, table
-from ccv2_async.cli.wording import told
-from ccv2_async.models import Activity, unstructure
-from ccv2_async.models.activities import row_error
+from ccv2_async.cli.tables import cell, counted, in_bytes, linked, table
+from ccv2_async.models import Activity, LibraryFile, unstructure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from rich.table import Table
-
+    from ccv2_async import UploadResult
     from ccv2_async.cli.jobs import JobItem
     from ccv2_async.cli.output import Output
 
-__all__ = ["job_fields", "job_table", "tell_rows"]
+__all__ = [
+    "MOST_ROWS",
+    "file_fields",
+    "job_fields",
+    "refused_fields",
+    "show_files",
+    "show_jobs",
+    "show_plan",
+    "tell_sum",
+]
 
 _ADD = "ADD_CONTACTS"
-_MOST_ROWS = 20
+_MOST_NUMBERED = 10
+_MOST_FAILED_ROWS = 20
 """Rows that failed, as messages show them; JSON has all."""
+
+MOST_ROWS = 50
+"""Rows of a table of files; if a run has more files, the table has only those that failed."""
+
+
+def refused_fields(path: str, **more: Any) -> dict[str, Any]:
+    """Return what JSON shows of a file that never became a job."""
+    return {"path": path, "id": None, "status": None, "url": None, **more}
+
+
+def file_fields(item: JobItem) -> dict[str, Any]:
+    """Return what JSON shows of a file: its token once it was accepted, its error if it failed."""
+    fields = refused_fields(item.label, id=item.id or None, status=item.status)
+    if item.result is not None:
+        fields["url"] = item.result.url
+    more = {
+        "token": item.poller and item.poller.token(),
+        "earlier": item.earlier,
+        "existing": item.existing,
+        "duplicates": list(item.duplicates),
+        "error": item.error and message_of(item.error),
+    }
+    return fields | {name: value for name, value in more.items() if value}
+
+
+def show_files(items: Sequence[JobItem], output: Output) -> None:
+    """Show a table of what was sent, and say which files got another name."""
+    rows = [item for item in items if item.word != BulkState.PENDING.value]
+    if len(rows) > MOST_ROWS:
+        rows = [item for item in rows if item.failed]
+    closing = table("file", "id", "size", "state", "url")
+    for item in rows[:MOST_ROWS]:
+        closing.add_row(
+            cell(item.label),
+            cell(item.id),
+            cell(item.size, "size"),
+            _state(item),
+            linked(item.result and item.result.url),
+        )
+    if rows:
+        output.show(closing)
+    if len(rows) > MOST_ROWS:
+        output.line(f"and {counted(len(rows) - MOST_ROWS, 'file')} more that failed")
+    _tell_numbered(items, output)
+
+
+def _tell_numbered(items: Sequence[JobItem], output: Output) -> None:
+    """Say which files the library stored under a numbered name, and how to avoid that."""
+    numbered = [
+        item
+        for item in items
+        if isinstance(item.result, LibraryFile)
+        and unicodedata.normalize("NFC", item.result.name)
+        != unicodedata.normalize("NFC", PurePath(item.label).name)
+    ]
+    for item in numbered[:_MOST_NUMBERED]:
+        output.say(f"{item.label}: stored as {item.result.name}: the folder has that name already.")
+    if len(numbered) > _MOST_NUMBERED:
+        output.say(f"and {counted(len(numbered) - _MOST_NUMBERED, 'more file')}.")
+    if numbered:
+        output.say("To leave out files that are already there, use --skip-existing.")
+
+
+def tell_sum(
+    items: Sequence[JobItem], output: Output, *, refused: int, waited: bool, cost: str
+) -> None:
+    """Say in one sentence how many files succeeded.
+
+    Args:
+        items: The files that were to be sent.
+        output: Where it is written.
+        refused: How many more files could not be sent.
+        waited: Whether they were followed until they became Active.
+        cost: How long it took and what it cost, in words.
+    """
+    good = (BulkState.DONE,) if waited else (BulkState.DONE, BulkState.ACCEPTED)
+    well = [item for item in items if item.state in good]
+    existing = sum(item.existing for item in well)
+    earlier = sum(item.earlier for item in well) - existing
+    total = counted(len(items) + refused, "file")
+    words = [f"{len(well):,} of {total} {'Active' if waited else 'accepted'}"]
+    if earlier:
+        words.append(f"{earlier:,} of them by an earlier run")
+    if existing:
+        words.append(f"{existing:,} of them already there")
+    if refused:
+        words.append(f"{refused:,} refused before sending")
+    words += [in_bytes(sum(item.size for item in well)), cost]
+    output.say(f"{', '.join(words)}.")
+
+
+def show_plan(plan: Iterable[UploadResult], output: Output, *, refused: int) -> None:
+    """Show what an upload would do.
+
+    Args:
+        plan: The results of a dry run, without those of files that cannot be sent.
+        output: Where it is shown.
+        refused: How many more files cannot be sent; they were reported before.
+    """
+    rows = table("file", "folder", "action")
+    actions: Counter[str] = Counter()
+    for result in plan:
+        actions[result.action] += 1
+        if output.as_json:
+            action = result.action.name.lower()
+            output.record({"path": result.path, "folder": result.folder_id, "action": action})
+        elif rows.row_count < MOST_ROWS:
+            rows.add_row(cell(result.path), cell(result.folder_id), cell(result.action))
+    if rows.row_count:
+        output.show(rows)
+    if not output.as_json and actions.total() > rows.row_count:
+        output.line(f"and {counted(actions.total() - rows.row_count, 'file')} more")
+    for action, number in actions.most_common():
+        output.say(f"{counted(number, 'file')}: {action}")
+    if refused:
+        output.say(f"{counted(refused, 'file')}: refused, see above")
+    output.say("Nothing was sent.")
 
 
 def job_fields(item: JobItem) -> dict[str, Any]:
-    """What JSON shows of a job."""
+    """Return what JSON shows of a job."""
     fields: dict[str, Any] = {"kind": None, "id": None, "status": item.status}
     if item.poller is not None:
         fields |= {"kind": item.poller.kind, "id": item.poller.id}
@@ -47,20 +174,22 @@ def job_fields(item: JobItem) -> dict[str, Any]:
             "errors": [unstructure(row_error(error)) for error in activity.errors],
         }
     if item.error is not None:
-        fields["error"] = told(item.error)
+        fields["error"] = message_of(item.error)
     return fields
 
 
-def job_table(items: Iterable[JobItem]) -> Table:
-    """The closing table of jobs."""
+def show_jobs(items: Sequence[JobItem], output: Output) -> None:
+    """Show a table of jobs, after the rows of each that failed."""
     closing = table("job", "state", "result")
     for item in items:
-        closing.add_row(
-            Text(clean(item.label)),
-            Text(clean(item.word), style=STYLES[item.stage]),
-            _result_of(item),
-        )
-    return closing
+        _tell_rows(item, output)
+        closing.add_row(cell(item.label), _state(item), _result_of(item))
+    if items:
+        output.show(closing)
+
+
+def _state(item: JobItem) -> Text:
+    return Text.assemble(cell(item.word), style=STYLES[item.state])
 
 
 def _result_of(item: JobItem) -> Text:
@@ -76,21 +205,21 @@ def _result_of(item: JobItem) -> Text:
     return Text(f"{counted(total, 'contact')}: {stored:,} stored, {failed:,} failed")
 
 
-def tell_rows(item: JobItem, output: Output) -> None:
-    """Which rows of an activity failed, and which were taken with a warning."""
+def _tell_rows(item: JobItem, output: Output) -> None:
+    """Say which rows of an activity failed, and which were accepted with a warning."""
     activity = _activity_of(item)
     if activity is None:
         return
-    for error in activity.errors[:_MOST_ROWS]:
+    for error in activity.errors[:_MOST_FAILED_ROWS]:
         output.complain(f"{item.label}: {row_error(error)}")
-    for warning in activity.warnings[:_MOST_ROWS]:
+    for warning in activity.warnings[:_MOST_FAILED_ROWS]:
         output.say(f"{item.label}: warning: {row_error(warning)}", style="yellow")
-    more = item.failed_rows - len(activity.errors[:_MOST_ROWS])
+    more = item.failed_rows - len(activity.errors[:_MOST_FAILED_ROWS])
     if more > 0:
         output.complain(f"{item.label}: {counted(more, 'more row')} failed")
 
 
 def _activity_of(item: JobItem) -> Activity | None:
-    """The activity, also of one that failed."""
+    """Return the activity, also of one that failed."""
     found = getattr(item.error, "activity", None) if item.error else item.result
     return found if isinstance(found, Activity) else None

@@ -1,4 +1,4 @@
-"""One run of a command: its event loop, the signals that end it, and its errors as sentences."""
+"""Run one command: its event loop, the signals that end it, and its errors as messages."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import signal
 from typing import TYPE_CHECKING
 
 from ccv2_async.cli import process
-from ccv2_async.cli.exits import Exit, exit_of
+from ccv2_async.cli.exits import Exit, exit_of, message_of
 from ccv2_async.cli.output import OutputClosedError
-from ccv2_async.cli.wording import reworded, told
 from ccv2_async.errors import ConstantContactError
 
 if TYPE_CHECKING:
@@ -37,32 +36,32 @@ def run(
     *,
     names: Mapping[str, str] | None = None,
 ) -> Exit:
-    """Run a command that talks to the service and return its exit code.
+    """Run a command and return its exit code.
 
-    The first SIGINT or SIGTERM cancels the command, which then reports what goes on without it
+    The first SIGINT or SIGTERM cancels the command, which then reports what continues without it
     and closes everything. A second signal ends the process as soon as that report is written;
     three seconds after the first one it ends in any case.
 
     Args:
         command: The command.
         output: Where errors are reported.
-        names: What this command calls arguments of the library; see `wording.told`.
+        names: What this command calls arguments of the library; see `exits.message_of`.
     """
-    teller = _Teller(output)
+    warnings = _Warnings(output)
     logger = logging.getLogger("ccv2_async")
-    logger.addHandler(teller)
+    logger.addHandler(warnings)
     try:
         return _run(command, output)
     except OutputClosedError:
         return Exit.CLOSED
     except ConstantContactError as error:
-        output.give_up(told(error, names))
+        output.give_up(message_of(error, names))
         return exit_of(error)
     except OSError as error:
-        output.give_up(f"The system refused: {error}.")
+        output.give_up(f"The operating system refused: {error}.")
         return Exit.SOME_FAILED
     finally:
-        logger.removeHandler(teller)
+        logger.removeHandler(warnings)
 
 
 def _run(command: Callable[[], Coroutine[Any, Any, Exit]], output: Output) -> Exit:
@@ -91,7 +90,7 @@ async def _guarded(command: Callable[[], Coroutine[Any, Any, Exit]]) -> Exit:
         loop.call_later(_PATIENCE, os._exit, ending[0])
 
     for number in _ENDINGS:
-        # Outside the main thread signals are somebody else's.
+        # Outside the main thread, signals belong to the application.
         with contextlib.suppress(ValueError, RuntimeError):
             loop.add_signal_handler(number, end, number)
     try:
@@ -102,7 +101,7 @@ async def _guarded(command: Callable[[], Coroutine[Any, Any, Exit]]) -> Exit:
         return ending[0]
 
 
-class _Teller(logging.Handler):
+class _Warnings(logging.Handler):
     """Shows the library's warnings as messages of the command."""
 
     def __init__(self, output: Output) -> None:
@@ -110,4 +109,4 @@ class _Teller(logging.Handler):
         self._output = output
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._output.say(reworded(record.getMessage()), style="yellow")
+        self._output.say(record.getMessage(), style="yellow")

@@ -1,4 +1,4 @@
-"""`ccv2 sandbox`: a stand-in for the service, until it is interrupted."""
+"""`ccv2 sandbox`: a local imitation of the service, until it is interrupted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from ccv2_async.cli.exits import Exit
 from ccv2_async.cli.output import Output
 from ccv2_async.cli.running import run
-from ccv2_async.cli.service import begin_sandbox
+from ccv2_async.cli.service import Flag, begin_sandbox
 from ccv2_async.errors import InvalidField, UsageError
 
 __all__ = ["sandbox"]
@@ -23,19 +23,19 @@ def sandbox(
     port: int = _PORT,
     speed: float = 1.0,
     retire: Annotated[tuple[str, ...], Parameter(negative=())] = (),
-    json: Annotated[bool, Parameter(negative=())] = False,
+    json: Flag = False,
 ) -> Exit:
-    """Serve a local stand-in for the service, until Ctrl-C.
+    """Run a local imitation of the service, until Ctrl-C.
 
-    That is its proper end (exit code 0), and it forgets everything then. Uploads take about 8
-    seconds to become Active, as they may at the true service. Names script them: virus.png,
-    fail.pdf, slow.gif, stuck.png and more.
+    Ctrl-C is the normal way to stop it (exit code 0). The sandbox keeps nothing. Uploads take
+    about 8 seconds to become Active, like at the real service. Some file names choose what
+    happens: virus.png, fail.pdf, slow.gif, stuck.png, and more.
 
     Args:
         port: The port on 127.0.0.1; 0 for a free one.
-        speed: How many times as fast as the true service it works.
-        retire: A group of operations that the service has withdrawn, such as events; every call
-            for it is answered 400 http.status.gone. Repeat it for several.
+        speed: How many times as fast as the real service it works.
+        retire: A group of operations that the service has withdrawn, such as events. Every call
+            to it is answered with 400 http.status.gone. Repeat the option for several groups.
         json: Print the client's options as one JSON object on stdout.
     """
     output = Output(as_json=json)
@@ -53,27 +53,27 @@ def sandbox(
             made.start()
         except OSError as error:
             raise UsageError(
-                f"The sandbox cannot listen on port {port} ({error.strerror}); choose another "
-                "by --port, or 0 for a free one."
+                f"The sandbox cannot listen on port {port} ({error.strerror}). Choose another "
+                "with --port; 0 means a free one."
             ) from None
         try:
             options = made.client_options()
             if output.as_json:
                 output.record(options)
             else:
-                output.say(f"The sandbox listens on {made.origin}, until Ctrl-C. Set:")
+                output.say(f"The sandbox listens on {made.origin} until Ctrl-C. To use it, set:")
                 output.line(f"export CCV2_BASE_URL={options['base_url']}")
                 output.line(f"export CCV2_API_KEY={options['api_key']}")
                 output.line(f"export CCV2_ACCESS_TOKEN={options['access_token']}")
                 output.line("export CCV2_TRUST_ENV=0")  # a proxy cannot reach this machine
                 output.say(f"OpenAPI document: {made.origin}/openapi.json")
-            told_to_end: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
-            return await told_to_end  # it never is: a signal cancels this
+            await asyncio.Event().wait()  # until a signal cancels it
+            return Exit.OK
         finally:
             made.stop()
-            if output.asks:
+            if output.err_is_terminal:
                 output.say("")  # the terminal has shown ^C
-            output.say("The sandbox has ended, and all that it held is gone.")
+            output.say("The sandbox has ended. Its data is gone.")
 
     ended = run(serve, output)
     return Exit.OK if ended in (Exit.INTERRUPTED, Exit.TERMINATED) else ended

@@ -2,121 +2,172 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
-from contextlib import asynccontextmanager, closing
-from typing import TYPE_CHECKING, Annotated, Any
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import attrs
 from cyclopts import Group, Parameter
 
-from ccv2_async.cli.patience import Patience
-from ccv2_async.cli.profile import options_from
-from ccv2_async.client import BASE_URL, PER_DAY, ConstantContact, rate_of
+from ccv2_async import ConstantContact, DayCount
+from ccv2_async.cli.login import stored_credentials
+from ccv2_async.cli.output import Output
+from ccv2_async.cli.running import run
+from ccv2_async.client import BASE_URL, PER_DAY
 from ccv2_async.errors import UsageError
-from ccv2_async.transport.quota.day_count import DayCount
+from ccv2_async.observe import CallEnded, CallSent
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 
+    from ccv2_async import Event
+    from ccv2_async.cli.exits import Exit
     from ccv2_async.sandbox import Sandbox
 
-__all__ = ["Service", "begin_sandbox", "open_client"]
+    OnEvent: TypeAlias = Callable[[Event], None]
+    Command: TypeAlias = Callable[[ConstantContact, Output], Coroutine[Any, Any, Exit]]
 
-_SERVICE = Group("Service", sort_key=10)
+__all__ = ["OPTIONS", "Flag", "Id", "Service", "begin_sandbox"]
+
+SLOW_ANSWER = 10.0
+"""Seconds without an answer after which the command says that it is still waiting."""
+
+logger: logging.Logger = logging.getLogger("ccv2_async.cli")
+
+OPTIONS: Group = Group("Options", sort_key=5)
+"""Where help shows the options of one command."""
+
+Flag = Annotated[bool, Parameter(negative=())]
+"""An option that is given or not, and has no --no- form."""
+
+Id = Annotated[str, Parameter(allow_leading_hyphen=True)]
+"""An id of the library; those of its own folders are negative numbers."""
 
 
-@Parameter(name="*", group=_SERVICE)
+@Parameter(name="*", group=Group("Service", sort_key=10))
 @attrs.frozen
 class Service:
-    """Options that stand on every command which talks to the service.
+    """Options of every command that talks to the service.
 
     Attributes:
         json: Whether results are JSON lines.
-        rate: Calls a second, as text; None for what the environment says.
+        rate: Calls per second, 0 for no limit; None for what the environment says.
         sandbox: Whether to start a sandbox and talk to that.
     """
 
-    json: Annotated[
-        bool,
-        Parameter(
-            negative=(),
-            help="Print one JSON object a line on stdout, and nothing else there.",
-        ),
-    ] = False
+    json: Annotated[Flag, Parameter(help="Print one JSON object per line on stdout.")] = False
     rate: Annotated[
-        str | None,
-        Parameter(help="Calls a second; 0: no limit. CCV2_RATE unless given, else 4."),
+        float | None,
+        Parameter(help="Calls per second; 0 means no limit. The default is CCV2_RATE, or 4."),
     ] = None
     sandbox: Annotated[
-        bool,
+        Flag,
         Parameter(
-            negative=(),
-            help="Talk to a sandbox that lives as long as the command; it has no quota unless "
-            "--rate is given.",
+            help="Use a sandbox that ends with the command. It has no quota unless you give --rate."
         ),
     ] = False
 
+    def run(
+        self,
+        command: Command,
+        *,
+        carry_on: bool = False,
+        names: Mapping[str, str] | None = None,
+        on_event: OnEvent | None = None,
+    ) -> Exit:
+        """Run a command with a client of the service, and return its exit code.
+
+        Args:
+            command: Called with the client, which is open, and the output.
+            carry_on: Whether the command changes something; see `Output`.
+            names: What this command calls arguments of the library; see `exits.message_of`.
+            on_event: Called with the client's events.
+        """
+        output = Output(as_json=self.json, carry_on=carry_on)
+
+        async def connected() -> Exit:
+            slow = _SlowAnswers(on_event)
+            try:
+                async with _open_client(self, on_event=slow) as client:
+                    return await command(client, output)
+            finally:
+                slow.close()
+
+        return run(connected, output, names=names)
+
 
 @asynccontextmanager
-async def open_client(service: Service, **more: Any) -> AsyncIterator[ConstantContact]:
+async def _open_client(service: Service, **options: Any) -> AsyncIterator[ConstantContact]:
     """Open a client of the service, or of a sandbox that ends with it.
 
-    A call that waits long for its answer is reported while it waits.
+    Later runs know of the calls that it makes to the service, unless CCV2_REMEMBER_CALLS is 0.
+    """
+    if service.rate is not None:
+        options["per_second"] = service.rate or None
+        options["per_day"] = PER_DAY if service.rate else None
+    if service.sandbox:
+        async with begin_sandbox(mode="lognormal", seconds=1.5) as sandbox:
+            unlimited = {"per_second": None, "per_day": None}
+            options = {**sandbox.client_options(), **unlimited, **options}
+            async with ConstantContact(**options) as client:
+                yield client
+        return
+    stored = stored_credentials(os.environ)
+    async with ConstantContact.from_env(**stored, **options) as client:
+        if os.environ.get("CCV2_REMEMBER_CALLS") == "0":
+            yield client
+            return
+        key = stored.get("api_key") or os.environ["CCV2_API_KEY"]
+        base_url = os.environ.get("CCV2_BASE_URL") or BASE_URL
+        count = DayCount(key, service=base_url.rstrip("/"))
+        await client.budget.remember(count)
+        try:
+            yield client
+        finally:
+            await count.flush()
 
-    The calls that it makes to the service are remembered for later runs, unless the variable
-    CCV2_REMEMBER_CALLS is 0.
+
+class _SlowAnswers:
+    """Says once of each call that its answer takes long, so that a quiet command looks alive.
 
     Args:
-        service: The options of the command.
-        more: Further options of the client.
-
-    Raises:
-        UsageError: Credentials or parts are missing, or the rate is not a number.
+        then: Another hook that gets the events too.
     """
-    patience = Patience(more.get("on_event"))
-    with closing(patience):
-        async with _open_client(service, {**more, "on_event": patience}) as client:
-            yield client
+
+    def __init__(self, then: OnEvent | None) -> None:
+        self._then = then
+        self._timers: dict[int, asyncio.TimerHandle] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Start or stop the timer of a call."""
+        if isinstance(event, CallSent | CallEnded) and event.call in self._timers:
+            self._timers.pop(event.call).cancel()
+        if isinstance(event, CallSent):
+            loop = asyncio.get_running_loop()
+            self._timers[event.call] = loop.call_later(SLOW_ANSWER, _warn, event.what)
+        if self._then is not None:
+            self._then(event)
+
+    def close(self) -> None:
+        """Stop all timers."""
+        for timer in self._timers.values():
+            timer.cancel()
 
 
-@asynccontextmanager
-async def _open_client(service: Service, more: dict[str, Any]) -> AsyncIterator[ConstantContact]:
-    limits: dict[str, Any] = {}
-    if service.rate is not None:
-        rate = rate_of(service.rate, "--rate")
-        limits = {"per_second": rate, "per_day": None if rate is None else PER_DAY}
-    if not service.sandbox:
-        stored = options_from(os.environ)
-        async with ConstantContact.from_env(**stored, **limits, **more) as client:
-            if os.environ.get("CCV2_REMEMBER_CALLS") == "0":
-                yield client
-                return
-            key = stored.get("api_key") or os.environ["CCV2_API_KEY"]
-            base_url = os.environ.get("CCV2_BASE_URL") or BASE_URL
-            count = DayCount(key, service=base_url.rstrip("/"))
-            await client.budget.remember(count)
-            try:
-                yield client
-            finally:
-                await count.flush()
-        return
-    unlimited = {"per_second": None, "per_day": None}
-    async with begin_sandbox(mode="lognormal", seconds=1.5) as sandbox:
-        options: dict[str, Any] = {**sandbox.client_options(), **unlimited, **limits}
-        async with ConstantContact(**options, **more) as client:
-            yield client
+def _warn(what: str) -> None:
+    logger.warning("%s: the service has not answered for %g s; still waiting.", what, SLOW_ANSWER)
 
 
 def begin_sandbox(port: int = 0, **settings: Any) -> Sandbox:
-    """A sandbox that is not running yet.
+    """Return a sandbox that is not running yet.
 
     Raises:
-        UsageError: Its parts are not installed.
+        UsageError: The sandbox's extra is not installed.
     """
     try:
         from ccv2_async.sandbox import Sandbox  # noqa: PLC0415  # needs the extra
     except ModuleNotFoundError:
-        raise UsageError(
-            "The sandbox needs parts that are not installed: pip install 'ccv2-async[sandbox]'"
-        ) from None
+        raise UsageError("The sandbox needs an extra: pip install 'ccv2-async[sandbox]'") from None
     return Sandbox(port, **settings)

@@ -1,28 +1,48 @@
-"""Tables and their cells, the same on every command."""
+"""Make tables and their cells, and fit a table to a terminal.
+
+A URL or an id that is folded or cut off can be neither opened nor copied. So what is too long for
+its column gets lines of its own.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
+import attrs
+from rich.console import Group
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ccv2_async.cli.output import clean
+from ccv2_async import one_line
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Sequence
 
-__all__ = ["in_bytes", "lasting", "linked", "moment", "table"]
+    from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType
+    from rich.style import StyleType
+    from rich.table import Column
+
+__all__ = ["cell", "counted", "fitted", "in_bytes", "lasting", "linked", "moment", "table"]
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _FOLDED = frozenset({"file", "name", "result", "url"})
 """Columns that may take several lines; the others keep their width."""
 
 _RIGHT = frozenset({"size", "contacts", "errors", "files"})
+_LEAST = 12
+"""The width that is left to a column that may be folded, however narrow the terminal."""
+
+_URLS = frozenset({"url", "result"})
+_UNBOUNDED = 10_000
+_GAP = 2
+_INDENT = "  "
 
 
 def table(*columns: str) -> Table:
-    """An empty table with these columns."""
+    """Return an empty table with these columns."""
     made = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         made.add_column(
@@ -34,20 +54,44 @@ def table(*columns: str) -> Table:
     return made
 
 
+def cell(value: Any, column: str = "") -> Text:
+    """Return a value as a cell: safe to show, numbers with commas, "" for None.
+
+    Args:
+        value: The value; one that is a `Text` stays as it is.
+        column: The name of its column.
+    """
+    match value:
+        case Text():
+            return value
+        case datetime():
+            value = moment(value)
+        case int():
+            value = in_bytes(value) if column == "size" else f"{value:,}"
+        case str() if column == "url":
+            return linked(value)
+    return Text(one_line(str(value or "")))
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun: 1 file, 2 files."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def linked(url: str | None) -> Text:
-    """A URL that a terminal can open, if it is one."""
-    text = clean(url or "")
+    """Return a URL that a terminal can open, if it is one."""
+    text = one_line(url or "")
     is_web = text == url and text.startswith(("https://", "http://"))
     return Text(text, style=f"link {text}" if is_web else "")
 
 
 def moment(when: datetime | None) -> str:
-    """A date in local time, to the minute."""
+    """Return a date in local time, to the minute."""
     return f"{when.astimezone():%Y-%m-%d %H:%M}" if when else ""
 
 
 def in_bytes(number: float | None) -> str:
-    """An amount of bytes with a unit of thousands, as in 1.2 MB; "" for None."""
+    """Return an amount of bytes with a unit of thousands, as in 1.2 MB; "" for None."""
     if number is None:
         return ""
     unit = 0
@@ -59,8 +103,84 @@ def in_bytes(number: float | None) -> str:
 
 
 def lasting(seconds: float) -> str:
-    """A length of time in round words: 9 s, 3 min, 2 h 5 min."""
+    """Return a length of time in round numbers: 9 s, 3 min, 2 h 5 min."""
     if seconds < 59.5:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60.0)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def fitted(table: Table, console: Console) -> RenderableType:
+    """Return the table if it fits; otherwise, its rows with the longest parts on their own lines.
+
+    The URL of a row follows it then. If that is not enough, the first column, which names the row,
+    precedes it.
+
+    Args:
+        table: A table; URLs are in its last column, if it has any.
+        console: Where it will be shown.
+    """
+    options = console.options.update(max_width=_UNBOUNDED)
+    if Measurement.get(console, options, table).maximum <= console.width:
+        return table
+    columns = [_Column.of(column, console, options) for column in table.columns]
+    after = columns.pop() if columns[-1].header in _URLS else None
+    before = columns.pop(0) if _least(columns) > console.width and len(columns) > 1 else None
+    inset = len(_INDENT) if before else 0
+    widths = _narrowed(columns, console.width - inset)
+    shown: list[RenderableType] = []
+    for row in range(table.row_count + 1):
+        style = None if row else table.header_style
+        if before:
+            shown.append(_line("", before.cells[row], style))
+        line = Table.grid(padding=(0, _GAP))
+        for column, width in zip(columns, widths, strict=True):
+            line.add_column(width=width, justify=column.justify, overflow="fold")
+        line.add_row(*(column.cells[row] for column in columns), style=style)
+        shown.append(Padding(line, (0, 0, 0, inset)))
+        if after and row and after.cells[row]:
+            shown.append(_line(_INDENT, after.cells[row], None))
+    return Group(*shown)
+
+
+@attrs.frozen
+class _Column:
+    """One column: its header first, then its cells."""
+
+    header: str
+    cells: list[Text]
+    natural: int
+    folds: bool
+    justify: JustifyMethod
+
+    @classmethod
+    def of(cls, column: Column, console: Console, options: ConsoleOptions) -> _Column:
+        cells = [cell(entry) for entry in (column.header, *column.cells)]
+        natural = max(Measurement.get(console, options, entry).maximum for entry in cells)
+        return cls(str(column.header), cells, natural, not column.no_wrap, column.justify)
+
+    @property
+    def least(self) -> int:
+        """The width that it cannot do without."""
+        return min(self.natural, _LEAST) if self.folds else self.natural
+
+
+def _least(columns: Sequence[_Column]) -> int:
+    return sum(column.least for column in columns) + _GAP * (len(columns) - 1)
+
+
+def _line(indent: str, content: Text, style: StyleType | None) -> Text:
+    """Return a cell on a line of its own, whole."""
+    return Text.assemble(indent, content, style=style or "", no_wrap=True, overflow="ignore")
+
+
+def _narrowed(columns: Sequence[_Column], width: int) -> list[int]:
+    """Return the widths of columns; those that may be folded give way, the widest first."""
+    widths = [column.natural for column in columns]
+    over = sum(widths) + _GAP * (len(widths) - 1) - width
+    for at in sorted(range(len(widths)), key=lambda at: -widths[at]):
+        if over > 0:
+            given = min(over, widths[at] - columns[at].least)
+            widths[at] -= given
+            over -= given
+    return widths

@@ -3,394 +3,454 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import time
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
-from cyclopts import Parameter
 
-from ccv2_async import errors
-from ccv2_async.cli import intake
-from ccv2_async.cli.closing import (
+from ccv2_async import Action, BulkState, FileToUpload, errors
+from ccv2_async.cli.exits import Exit, heaviest, message_of
+from ccv2_async.cli.jobs import JobItem, all_of, exit_of_items, tell_unfinished
+from ccv2_async.cli.live import Totals, shown
+from ccv2_async.cli.reports import (
     MOST_ROWS,
-    fields_of,
+    file_fields,
     refused_fields,
-    show_table,
-    tell_numbered,
+    show_files,
+    show_plan,
     tell_sum,
 )
-from ccv2_async.cli.exits import Exit, heaviest
-from ccv2_async.cli.jobs import (
-    JobItem,
-    Stage,
-    all_of,
-    counted,
-    exit_of_items,
-    tell_unfinished,
-)
-from ccv2_async.cli.live import shown
-from ccv2_async.cli.output import Output
-from ccv2_async.cli.plan import show_plan
-from ccv2_async.cli.records import Records
-from ccv2_async.cli.running import run
-from ccv2_async.cli.service import Service, open_client
-from ccv2_async.cli.totals import Totals
-from ccv2_async.cli.wording import told
-from ccv2_async.transport.calls.outage import OUTAGE_TIMEOUT
-from ccv2_async.uploads.ledger import BulkState
-from ccv2_async.uploads.many.items import FileToUpload
-from ccv2_async.uploads.many.journal import read_journal
-from ccv2_async.uploads.prepare import OnDuplicate  # noqa: TC001  # read by cyclopts
+from ccv2_async.cli.service import Flag, Id, Service
+from ccv2_async.cli.tables import counted
+from ccv2_async.models import FileSortOrder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from ccv2_async import ConstantContact, FileProgress, UploadPoller, UploadResult
     from ccv2_async.cli.jobs import Display
-    from ccv2_async.client import ConstantContact
-    from ccv2_async.uploads.many.results import FileProgress, UploadResult
-    from ccv2_async.uploads.many.run import BulkUpload
+    from ccv2_async.cli.output import Output
+    from ccv2_async.models import LibraryFile
 
 __all__ = ["upload"]
 
 _MOST_JOBS = 100
+
+_REFUSALS = {
+    "file_type": "the library does not take this type ({rule})",
+    "name": "its name is not {rule}",
+    "folders": "it is too deep: the library takes {rule}",
+}
+"""Why a file is refused, by the field that is wrong."""
+
+_OF_ALL = ("description", "folder_id")
+"""Fields that are the same for all files: if one is wrong, no file can be sent."""
+
+_SECONDS, _MOST_SECONDS = 5.0, 60.0
+_FILES_A_SECOND = 100
+"""If more files than this end per second, each waits longer for its URL: a look costs a call."""
+
+_WORTHWHILE = 4
+"""Files that wait for their URLs together before the listing is asked."""
+
+_MANY = 25
+"""Files in a run for which they wait for each other at all."""
+
+_ROWS = (100, 1000)
 
 
 def upload(
     paths: list[str],
     /,
     *,
-    folder: Annotated[str, Parameter(allow_leading_hyphen=True)] = "0",
-    tree: Annotated[bool, Parameter(negative=())] = False,
+    folder: Id = "0",
+    tree: Flag = False,
     description: str = "",
     jobs: int = 8,
     journal: str | None = None,
-    dry_run: Annotated[bool, Parameter(negative=())] = False,
-    no_wait: Annotated[bool, Parameter(negative=())] = False,
-    skip_existing: Annotated[bool, Parameter(negative=())] = False,
-    on_duplicate: OnDuplicate = "report",
-    outage_timeout: float = OUTAGE_TIMEOUT,
+    dry_run: Flag = False,
+    no_wait: Flag = False,
+    skip_existing: Flag = False,
+    on_duplicate: Literal["report", "trash"] = "report",
+    outage_timeout: float = 900.0,
     service: Service = Service(),  # noqa: B008  # it is frozen
 ) -> Exit:
     """Upload files to the library and wait until each is Active.
 
-    A folder stands for all files in it and below it, sorted by name; hidden files are passed over.
-    What cannot be sent is told before anything is sent, and the others go on. Ctrl-C ends at once
-    and prints a token for every file that the service has accepted.
+    A folder stands for all files in it and below it, sorted by name, without hidden files. Files
+    that cannot be sent are reported first; the rest are uploaded. Ctrl-C stops at once and prints
+    a token for every file that the service has accepted.
 
     With --journal, the same command continues where it stopped. Nothing is lost, and
     nothing is sent twice.
 
     Args:
         paths: Files and folders.
-        folder: Id of the library folder they go to; see 'ccv2 folders'.
-        tree: Keep the folders below a given one: they are created in the library where they are
-            missing, three levels at most.
-        description: Description they get, at most 100 characters.
-        jobs: Files that are being sent at once, from 1 to 100; what the service has accepted
-            and is still processing does not count.
-        journal: A file that remembers what became of each file; see 'ccv2 journal'.
-        dry_run: Send nothing; say what would be done about each file.
+        folder: ID of the library folder to upload to; see 'ccv2 folders'.
+        tree: Keep the folders below a given one. Missing ones are created in the library, three
+            levels at most.
+        description: Description of the files, at most 100 characters.
+        jobs: Number of files to send at once, from 1 to 100. Files that the service is
+            processing do not count.
+        journal: A file that records the state of each file; see 'ccv2 journal'.
+        dry_run: Send nothing; show what would be done with each file.
         skip_existing: Leave out a file if its folder in the library has one with its name and
             size. Otherwise the library stores it again, under a numbered name.
         on_duplicate: What to do when a lost answer has left a second copy of a file: report it,
             or also move it to the trash.
-        outage_timeout: Seconds to wait for the service when it is down. The upload goes on by
-            itself when the service is back.
+        outage_timeout: Seconds to wait for the service when it is down. The upload continues
+            when the service is back.
         no_wait: Print a token for each accepted file, for 'ccv2 poll', and do not wait.
         service: Options of every command that talks to the service.
     """
-    output = Output(as_json=service.json)
     if not 1 <= jobs <= _MOST_JOBS:
         raise errors.InvalidField("--jobs", jobs, f"files at once, from 1 to {_MOST_JOBS}")
     if service.sandbox and journal is not None and _has_content(journal):
         raise errors.UsageError(
-            f"{journal}: this journal is of another service, as each sandbox that starts with the "
-            "command is a new one. Choose another file. To see an upload go on where it stopped, "
-            "run 'ccv2 sandbox' beside it, set what that prints, and leave --sandbox out."
+            f"{journal}: this journal belongs to another service, because each sandbox that a "
+            "command starts is a new one. Choose another file. To see an upload continue where "
+            "it stopped, start 'ccv2 sandbox' separately, set the variables that it prints, and "
+            "leave out --sandbox."
         )
-    found, refused = intake.collect(
-        paths, folder_id=folder, description=description, tree=tree, journal=journal
-    )
-    batch = _Batch(
-        output,
-        service,
-        folder=folder,
-        description=description,
-        jobs=jobs,
-        journal=journal,
-        wait=not no_wait,
-        skip_existing=skip_existing,
-        on_duplicate=on_duplicate,
-        outage_timeout=outage_timeout,
-    )
-    return run(lambda: batch.carry_out(found, refused, dry_run=dry_run), output)
+    options = {"folder_id": folder, "journal": journal}
+    how = {
+        "concurrency": jobs,
+        "wait": not no_wait,
+        "skip_existing": skip_existing,
+        "on_duplicate": on_duplicate,
+        "outage_timeout": outage_timeout,
+    }
+
+    async def carry_out(client: ConstantContact, output: Output) -> Exit:
+        run = _Upload(client, output, service, options, how, description)
+        return await run.carry_out(paths, tree=tree, dry_run=dry_run)
+
+    return service.run(carry_out)
 
 
 @attrs.define
-class _Batch:
-    """One run of the command."""
+class _Upload:
+    """One run of the command.
 
+    Attributes:
+        options: Arguments of `upload_many` for a dry run too.
+        how: Further arguments for the upload itself.
+        items: The files that can be sent, by their paths.
+        refused: How many files cannot be sent.
+        reported: The items whose results are written.
+    """
+
+    client: ConstantContact
     output: Output
     service: Service
-    folder: str
+    options: dict[str, Any]
+    how: dict[str, Any]
     description: str
-    jobs: int
-    journal: str | None
-    wait: bool
-    skip_existing: bool
-    on_duplicate: OnDuplicate
-    outage_timeout: float
     items: dict[str, JobItem] = attrs.field(factory=dict, init=False)
     refused: int = attrs.field(default=0, init=False)
-    told: set[JobItem] = attrs.field(factory=set, init=False)
-    cost: str = attrs.field(default="", init=False)
+    reported: set[JobItem] = attrs.field(factory=set, init=False)
 
-    async def carry_out(
-        self, found: list[intake.Found], refused: list[intake.Refused], *, dry_run: bool
-    ) -> Exit:
-        """Send what was found, and say what became of everything."""
-        possible = True
-        async with open_client(self.service) as client:
-            if found:
-                limit = (await client.library.info()).max_upload_size_limit
-                found, more = intake.too_large(found, limit)
-                refused += more
-            if found and self.folder != "0":
-                await client.library.get_folder(self.folder)
-            for refusal in refused:
-                self._refuse(refusal)
-            self.refused = sum(refusal.files for refusal in refused)
+    async def carry_out(self, paths: Sequence[str], *, tree: bool, dry_run: bool) -> Exit:
+        """Upload the files, and report what became of each."""
+        try:
+            found = await self._collect(paths, tree=tree)
             if dry_run:
-                possible = await self._plan(client, found)
-            elif found:
-                await self._upload(client, found)
-            else:
-                files = counted(self.refused, "file")
-                self.output.say(f"Nothing was sent: {files} refused.")
-        good = (Stage.DONE,) if self.wait else (Stage.DONE, Stage.AT_SERVICE)
-        codes = [exit_of_items(self.items.values(), good)]
-        return heaviest(codes if possible and not refused else [*codes, Exit.SOME_FAILED])
-
-    async def _plan(self, client: ConstantContact, found: Sequence[intake.Found]) -> bool:
-        plan = client.upload_many(
-            self._files(found),
-            folder_id=self.folder,
-            journal=self.journal,
-            dry_run=True,
-            skip_existing=self.skip_existing,
-        )
-        async with aclosing(aiter(plan)) as results:
-            return await show_plan(results, self.output, refused=self.refused)
-
-    async def _upload(self, client: ConstantContact, found: Sequence[intake.Found]) -> None:
-        self.items = {file.path: JobItem(file.path, file.size) for file in found}
-        items = list(self.items.values())
-        totals = Totals(items, client.budget, finished=await self._finished())
-        results_come = self.output.as_json or not self.wait
-        async with shown(items, self.output, totals, results_come=results_come) as display:
-            under_way = _Run(self, client, display, totals)
-            bulk = client.upload_many(
-                self._files(found),
-                folder_id=self.folder,
-                concurrency=self.jobs,
-                journal=self.journal,
-                on_file=under_way.note,
-                wait=self.wait,
-                outage_timeout=self.outage_timeout,
-                skip_existing=self.skip_existing,
-                on_duplicate=self.on_duplicate,
-            )
-            async with Records(client, expected=len(items)) as records:
-                await all_of([under_way.receive(bulk, records)], interrupted=under_way.interrupted)
-        if self.wait:
-            self.tell_unfinished(items)
-        self.sum_up(totals)
-
-    async def _finished(self) -> list[JobItem]:
-        """Return the files that an earlier run has finished, so that the time left is right."""
-        if self.journal is None or not os.path.exists(self.journal):  # noqa: ASYNC240, PTH110  # a look
-            return []
-        items = {os.path.abspath(path): item for path, item in self.items.items()}  # noqa: PTH100, ASYNC240  # no I/O but getcwd
-        done: dict[str, JobItem] = {}
-        # What is wrong with a journal is said by the upload itself, which comes next.
-        with contextlib.suppress(errors.ConstantContactError):
-            async with aclosing(read_journal(str(self.journal))) as rows:
-                async for row in rows:
-                    item = items.get(row.path)
-                    if row.state is BulkState.DONE and item and item.size == row.size:
-                        done[row.path] = item
-        return list(done.values())
-
-    def _files(self, found: Sequence[intake.Found]) -> list[FileToUpload]:
-        return [
-            FileToUpload(file.path, folders=file.folders, description=self.description)
-            for file in found
-        ]
+                if found and self.how["skip_existing"]:
+                    found = await self._plan(_files(found, self.description), skip_existing=True)
+                show_plan(found, self.output, refused=self.refused)
+                return Exit.SOME_FAILED if self.refused else Exit.OK
+        except asyncio.CancelledError:
+            self.output.say("Interrupted; nothing was sent.")
+            raise
+        if found:
+            await self._upload(found)
+        else:
+            self.output.say(f"Nothing was sent: {counted(self.refused, 'file')} refused.")
+        code = exit_of_items(self.items.values(), self._good)
+        return heaviest([code, Exit.SOME_FAILED] if self.refused else [code])
 
     @property
-    def wants_urls(self) -> bool:
-        """Whether anybody will see the URLs: looking them up costs calls."""
-        return self.wait and (self.output.as_json or len(self.items) <= MOST_ROWS)
+    def _good(self) -> tuple[BulkState, ...]:
+        return (BulkState.DONE,) if self.how["wait"] else (BulkState.DONE, BulkState.ACCEPTED)
 
-    def _refuse(self, refusal: intake.Refused) -> None:
-        self.output.complain(f"{refusal.path}: not sent: {refusal.reason}.")
-        if self.output.as_json:
-            self.output.record(refused_fields(refusal.path, error=f"Not sent: {refusal.reason}."))
-
-    def tell_result(self, item: JobItem) -> None:
-        """The item's line on stdout, as soon as it is known."""
-        self.told.add(item)
-        if self.output.as_json:
-            self.output.record(fields_of(item))
-        elif not self.wait and item.poller is not None:
-            self.output.line(item.poller.token())
-
-    def tell_unfinished(self, items: Sequence[JobItem]) -> None:
-        """How to go on with what was not finished."""
-        if self.journal is None or self.service.sandbox:
-            tell_unfinished(items, self.output, sandbox=self.service.sandbox)
-            return
-        left = [item for item in items if not item.ended or item.goes_on]
-        if left:
-            self.output.say(
-                f"{counted(len(left), 'file')} not finished: run the same command again, and "
-                f"{self.journal} tells it where to go on."
+    async def _collect(self, paths: Sequence[str], *, tree: bool) -> list[UploadResult]:
+        """Return the files that can be sent, each once, and report the others."""
+        files = [FileToUpload(path, description=self.description) for path in paths]
+        plan = await self._plan(files, keep_folders=tree)
+        if not plan:
+            raise errors.UsageError(
+                f"{self.options['journal']}: there is nothing to upload but the journal itself. "
+                "Name other files."
             )
+        limit = None
+        if any(result.error is None for result in plan):
+            limit = (await self.client.library.info()).max_upload_size_limit
+            if self.options["folder_id"] != "0":
+                await self.client.library.get_folder(self.options["folder_id"])
+        for result in plan:
+            if result.error is not None:
+                self._refuse(result.path, result.error)
+            elif limit is not None and (result.size or 0) > limit:
+                reason = f"it has {result.size:,} bytes, and the account takes {limit:,} at most"
+                self._refuse(result.path, errors.FileRefused(result.path, reason))
+        return [
+            result
+            for result in plan
+            if result.error is None and (limit is None or (result.size or 0) <= limit)
+        ]
 
-    def sum_up(self, totals: Totals) -> None:
-        """The closing table, unless there are lines of it already, and a sentence."""
+    async def _plan(self, files: Iterable[FileToUpload], **more: Any) -> list[UploadResult]:
+        """Return what an upload would do with each file, in order."""
+        # One at a time, so that the files keep their order.
+        plan = self.client.upload_many(files, dry_run=True, concurrency=1, **self.options, **more)
+        results: dict[str, UploadResult] = {}
+        async with aclosing(aiter(plan)) as planned:
+            async for result in planned:
+                error = result.error
+                if isinstance(error, errors.InvalidField) and error.field in _OF_ALL:
+                    raise error
+                results.setdefault(_absolute(result.path), result)
+        return list(results.values())
+
+    def _refuse(self, path: str, error: errors.ConstantContactError) -> None:
+        match error:
+            case errors.InvalidField(field=field, rule=rule):
+                reason = _REFUSALS.get(field, "{rule}").format(rule=rule)
+            case errors.FileRefused():
+                reason = error.reason
+            case _:
+                reason = message_of(error)
+        self.refused += getattr(error, "files", 1)
+        self.output.complain(f"{path}: not sent: {reason}.")
+        if self.output.as_json:
+            self.output.record(refused_fields(path, error=f"Not sent: {reason}."))
+
+    async def _upload(self, found: Sequence[UploadResult]) -> None:
+        self.items = {result.path: JobItem(result.path, result.size or 0) for result in found}
         items = list(self.items.values())
-        self.output.carry_on = True
-        if self.wait and not self.output.as_json:
-            show_table(items, self.output)
-            tell_numbered(items, self.output)
-        tell_sum(
-            items,
-            self.output,
-            refused=self.refused,
-            waited=self.wait,
-            cost=totals.summary(),
-        )
+        finished = [
+            item for item, result in zip(items, found, strict=True) if result.action is Action.SKIP
+        ]
+        totals = Totals(items, self.client.budget, finished=finished)
+        results_come = self.output.as_json or not self.how["wait"]
+        async with shown(items, self.output, totals, results_come=results_come) as display:
+            await all_of(
+                [self._receive(_files(found, self.description), display)],
+                interrupted=lambda: self._interrupted(display, totals),
+            )
+        if self.how["wait"]:
+            self._tell_unfinished(items)
+        self._sum_up(totals)
 
-
-@attrs.define
-class _Run:
-    """What comes back while the files are sent: of each file its steps, then its result."""
-
-    batch: _Batch
-    client: ConstantContact
-    display: Display
-    totals: Totals
-
-    def note(self, event: FileProgress) -> None:
-        """One step of one file."""
-        item = self.batch.items[event.path]
-        if event.state is BulkState.ACCEPTED:
-            self._follow(item, event.token)
-            item.stage, item.status = Stage.AT_SERVICE, event.status
-            self.display.changed(item)
-        elif event.state is BulkState.PENDING:
-            item.stage = Stage.WAITING
-        else:
-            item.sent = event.sent
-            if item.stage is Stage.WAITING or event.attempt != item.attempt:
-                item.stage, item.attempt = Stage.SENDING, event.attempt
-                item.began = time.monotonic()
-                self.display.changed(item)
-
-    def _follow(self, item: JobItem, token: str) -> None:
-        if item.poller is None:
-            # A token of an earlier run may have expired; it is of no use then.
-            with contextlib.suppress(errors.TokenError):
-                item.poller = self.client.resume(token)
-                item.id = item.poller.id
-
-    async def receive(self, bulk: BulkUpload, records: Records) -> None:
+    async def _receive(self, files: Iterable[FileToUpload], display: Display) -> None:
         """Take every result, and look up the URLs that somebody will see."""
+        # Looking up URLs costs calls.
+        wanted = self.how["wait"] and (self.output.as_json or len(self.items) <= MOST_ROWS)
+        bulk = self.client.upload_many(
+            files, on_file=lambda event: self._note(event, display), **self.options, **self.how
+        )
         try:
-            async with aclosing(aiter(bulk)) as results, asyncio.TaskGroup() as finishing:
+            async with aclosing(aiter(bulk)) as results, asyncio.TaskGroup() as lookups:
+                records = _Records(self.client, lookups, expected=len(self.items))
                 async for result in results:
                     item = self._settle(result)
-                    if self.batch.wants_urls and item.stage is Stage.DONE and item.poller:
-                        finishing.create_task(self._finish(item, records))
+                    display.changed(item)
+                    if wanted and item.state is BulkState.DONE and item.poller:
+                        lookups.create_task(self._look_up(item, records))
                     else:
-                        self.batch.tell_result(item)
+                        self._report(item)
         except BaseExceptionGroup as group:
             error = group.exceptions[0]
             if not isinstance(error, errors.ConstantContactError):
                 raise error from None
-            self._give_up(error)
+            self._give_up(error, display)
+
+    def _note(self, event: FileProgress, display: Display) -> None:
+        """Note one step of one file."""
+        item = self.items[event.path]
+        if event.state is BulkState.ACCEPTED:
+            self._follow(item, event.token)
+            item.state, item.status = BulkState.ACCEPTED, event.status
+            display.changed(item)
+        elif event.state is BulkState.PENDING:
+            item.state = BulkState.PENDING
+        else:
+            item.sent = event.sent
+            if item.state is BulkState.PENDING or event.attempt != item.attempt:
+                item.state, item.attempt = BulkState.SENDING, event.attempt
+                item.began = time.monotonic()
+                display.changed(item)
+
+    def _follow(self, item: JobItem, token: str) -> None:
+        if item.poller is None:
+            # The token of an earlier run may have expired, and is of no use then.
+            with suppress(errors.TokenError):
+                item.poller = self.client.resume(token)
+                item.id = item.poller.id
 
     def _settle(self, result: UploadResult) -> JobItem:
-        item = self.batch.items[result.path]
+        item = self.items[result.path]
         item.id, item.status = result.id or item.id, result.status or item.status
         item.earlier, item.existing = result.earlier, result.existing
         item.duplicates = result.duplicates
         if result.error is not None:
             item.fail(result.error)
         else:
-            item.stage = Stage.DONE if result.state is BulkState.DONE else Stage.AT_SERVICE
+            item.state = result.state
             if not item.earlier:
                 self._follow(item, result.token)
-        self.display.changed(item)
         return item
 
-    async def _finish(self, item: JobItem, records: Records) -> None:
+    async def _look_up(self, item: JobItem, records: _Records) -> None:
         try:
             item.result = await records.of(item.poller)
         except errors.ConstantContactError as error:
             item.error = error
-            self.batch.output.complain(
-                f"{item.label} is Active, but its URL is not known: {told(error)}"
+            self.output.complain(
+                f"{item.label} is Active, but its URL is unknown: {message_of(error)}"
             )
-        self.batch.tell_result(item)
+        self._report(item)
 
-    def _give_up(self, error: errors.ConstantContactError) -> None:
-        """Take note of an error that ended everything."""
-        items = self.batch.items.values()
-        if isinstance(error, errors.UsageError) and all(
-            item.stage is Stage.WAITING for item in items
-        ):
+    def _report(self, item: JobItem) -> None:
+        """Write the item's result to stdout."""
+        self.reported.add(item)
+        if self.output.as_json:
+            self.output.record(file_fields(item))
+        elif not self.how["wait"] and item.poller is not None:
+            self.output.line(item.poller.token())
+
+    def _give_up(self, error: errors.ConstantContactError, display: Display) -> None:
+        """Note an error that ended everything."""
+        pending = all(item.state is BulkState.PENDING for item in self.items.values())
+        if isinstance(error, errors.UsageError) and pending:
             raise error
-        self.display.stop()
-        self.batch.output.complain(told(error))
+        display.stop()
+        self.output.complain(message_of(error))
         self._leave(error, accepted_too=True)
+
+    def _interrupted(self, display: Display, totals: Totals) -> None:
+        """Say at once what was not finished, and how to continue."""
+        display.stop()
+        self._tell_unfinished([item for item in self.items.values() if item not in self.reported])
+        self._leave(errors.UsageError("Interrupted: not sent."), accepted_too=False)
+        self._sum_up(totals)
 
     def _leave(self, error: errors.ConstantContactError, *, accepted_too: bool) -> None:
         """Say of each file that was not finished why, and what is known of it."""
-        left = [item for item in self.batch.items.values() if item not in self.batch.told]
+        left = [item for item in self.items.values() if item not in self.reported]
         for item in left:
-            if item.stage is Stage.SENDING and item.wholly_sent:
-                item.error = self._uncertain(item)
-                self.batch.output.complain(told(item.error))
+            if item.state is BulkState.SENDING and item.wholly_sent:
+                item.fail(self._unanswered(item))
+                self.output.complain(message_of(item.error or error))
             elif item.error is None and (item.poller is None or accepted_too):
                 item.error = error
         for item in left:
-            if self.batch.output.as_json:
-                self.batch.tell_result(item)
+            if self.output.as_json:
+                self._report(item)
 
-    def _uncertain(self, item: JobItem) -> errors.OutcomeUnknown:
+    def _unanswered(self, item: JobItem) -> errors.OutcomeUnknown:
         advice = (
-            "look at 'ccv2 files' before sending it again"
-            if self.batch.journal is None
-            else "the next run with the same journal looks for it before it sends it again"
+            "the next run with the same journal looks for it before it sends it again"
+            if self.options["journal"]
+            else "look at 'ccv2 files' before you send it again"
         )
         return errors.OutcomeUnknown(
-            f"{item.label}: interrupted when it was sent and not yet answered. It may have "
-            f"arrived: {advice}."
+            f"{item.label}: interrupted after it was sent, before the service answered. It may "
+            f"have arrived: {advice}."
         )
 
-    def interrupted(self) -> None:
-        """Say at once what was not finished, and how to go on."""
-        self.display.stop()
-        self.batch.tell_unfinished(
-            [item for item in self.batch.items.values() if item not in self.batch.told]
+    def _tell_unfinished(self, items: Sequence[JobItem]) -> None:
+        """Say how to continue with what was not finished."""
+        journal = self.options["journal"]
+        if journal is None or self.service.sandbox:
+            tell_unfinished(items, self.output, sandbox=self.service.sandbox)
+            return
+        left = [item for item in items if not item.ended or item.goes_on]
+        if left:
+            self.output.say(
+                f"{counted(len(left), 'file')} not finished. Run the same command again to "
+                f"continue from {journal}."
+            )
+
+    def _sum_up(self, totals: Totals) -> None:
+        """Write the closing table, unless each file has a line already, and a sentence."""
+        items = list(self.items.values())
+        self.output.carry_on = True
+        if self.how["wait"] and not self.output.as_json:
+            show_files(items, self.output)
+        tell_sum(
+            items,
+            self.output,
+            refused=self.refused,
+            waited=self.how["wait"],
+            cost=totals.summary(),
         )
-        self._leave(errors.UsageError("Interrupted: not sent."), accepted_too=False)
-        self.batch.sum_up(self.totals)
+
+
+class _Records:
+    """The library's records of files that have become Active, many of them in one request.
+
+    A record holds the URL, and asking for each would cost a call per file: as many as sending
+    them. In a run of many files, those that end within some seconds are looked up together in the
+    listing, newest first. A file that is not found there is asked for alone.
+
+    Args:
+        client: An open client.
+        lookups: Where the listing is read.
+        expected: How many files are under way.
+    """
+
+    def __init__(
+        self, client: ConstantContact, lookups: asyncio.TaskGroup, *, expected: int
+    ) -> None:
+        self._client = client
+        self._lookups = lookups
+        self._together = expected >= _MANY
+        self._seconds = min(_MOST_SECONDS, max(_SECONDS, expected / _FILES_A_SECOND))
+        self._wanted = 0
+        self._looking: asyncio.Task[dict[str, LibraryFile]] | None = None
+
+    async def of(self, poller: Any) -> LibraryFile:
+        """Return the record of an upload that has succeeded.
+
+        Raises:
+            ConstantContactError: The record cannot be had. Safe to try again: yes.
+        """
+        upload: UploadPoller = poller
+        if not self._together:
+            return await upload
+        self._wanted += 1
+        if self._looking is None:
+            self._looking = self._lookups.create_task(self._look())
+        found = await asyncio.shield(self._looking)
+        return found.get(upload.id) or await upload
+
+    async def _look(self) -> dict[str, LibraryFile]:
+        await asyncio.sleep(self._seconds)
+        wanted, self._wanted, self._looking = self._wanted, 0, None
+        if wanted >= _WORTHWHILE:
+            fewest, most = _ROWS
+            rows = min(most, max(fewest, 4 * wanted))
+            # Whatever goes wrong here, each file is asked for alone.
+            with suppress(errors.ConstantContactError):
+                listing = self._client.library.files(
+                    sort_by=FileSortOrder.CREATED_DATE_DESC, limit=rows
+                )
+                return {file.id: file for file in await listing.collect(limit=rows)}
+        return {}
+
+
+def _files(found: Iterable[UploadResult], description: str) -> list[FileToUpload]:
+    return [
+        FileToUpload(result.path, folders=result.folders, description=description)
+        for result in found
+    ]
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(path)  # noqa: PTH100  # Path would not resolve ".."
 
 
 def _has_content(path: str) -> bool:

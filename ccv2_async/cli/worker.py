@@ -8,11 +8,11 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from ccv2_async import BulkState
 from ccv2_async.cli.exits import Exit
 from ccv2_async.cli.output import Output
 from ccv2_async.cli.running import run
 from ccv2_async.errors import ConstantContactError, InvalidField, UsageError
-from ccv2_async.uploads.ledger import BulkState
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -38,7 +38,7 @@ def worker(*, processes: int = 2, health_port: int | None = None) -> Exit:
     command ends with one sentence and does not start anything.
 
     Args:
-        processes: Worker processes; one that dies is started again.
+        processes: Number of worker processes. One that dies is started again.
         health_port: A port on 127.0.0.1 for GET /healthz (200 while the workers run), GET /readyz
             (200 while Redis answers too), and GET /metrics (the number of jobs in each state, for
             Prometheus).
@@ -69,9 +69,7 @@ def _workers() -> Workers:
     try:
         from ccv2_async.workers import Workers  # noqa: PLC0415  # needs the extra
     except ModuleNotFoundError:
-        raise UsageError(
-            "Workers need parts that are not installed: pip install 'ccv2-async[workers]'"
-        ) from None
+        raise UsageError("Workers need an extra: pip install 'ccv2-async[workers]'") from None
     return Workers()
 
 

@@ -154,18 +154,19 @@ class BadRow:
         """The row as JSON on one line without secrets, cut after 500 characters."""
         return raw_text(self.row, self._redact)
 
-    def error(self, before: int = 0) -> UnreadableRow:
+    def error(self, before: int = 0, *, stops: bool = True) -> UnreadableRow:
         """Return the exception that says which row it is and what is wrong with it.
 
         Args:
             before: The number of rows in earlier pages.
+            stops: Whether the rows after it are not read.
         """
+        advice = 'The rows before it are good; pass on_bad_row="skip" to continue after it.'
         misfit = _misfit(self._problem, self._what, self._redact)
         named = self.id(*ID_FIELDS)
         return UnreadableRow(
             f"{misfit.message.removesuffix(NOTHING_USED)} This is row {before + self.index}"
-            f"{f', with id {named}' if named else ''}. The rows before it are good; "
-            'pass on_bad_row="skip" to continue after it.',
+            f"{f', with id {named}' if named else ''}.{f' {advice}' if stops else ''}",
             where=misfit.where,
             excerpt=misfit.excerpt,
             index=before + self.index,

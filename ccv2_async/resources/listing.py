@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeAlias, TypeVar
 
 from ccv2_async.errors import InvalidField, PaginationError, UnreadableRow, UsageError
 from ccv2_async.models.convert import BadRow
-from ccv2_async.models.validation import is_whole
+from ccv2_async.models.validation import is_plain_function, is_whole
 from ccv2_async.transport.calls.answers import cursor
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.retry import Effect
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-OnBadRow: TypeAlias = Literal["raise", "skip"]
-"""What to do about a row that cannot be read: raise `UnreadableRow`, or skip the row."""
+OnBadRow: TypeAlias = Literal["raise", "skip"] | Callable[[UnreadableRow], object]
+"""What to do about a row that cannot be read: raise `UnreadableRow`, or skip and log it.
+
+A plain function is called with the `UnreadableRow` of each such row in place of the log.
+"""
 
 logger: logging.Logger = logging.getLogger("ccv2_async.resources")
 
@@ -37,7 +41,7 @@ class Listing(Generic[T]):
 
     Raises:
         UnreadableRow: While iterating, at a row that cannot be read, after the good rows before
-            it. With `on_bad_row="skip"` such rows are logged and counted instead.
+            it. With `on_bad_row="skip"` or a function, `skipped` counts such rows instead.
         PaginationError: While iterating, if the service returns the same cursor twice.
         ConstantContactError: While iterating, as any read does. Safe to try again: yes.
 
@@ -55,7 +59,7 @@ class Listing(Generic[T]):
         on_bad_row: OnBadRow = "raise",
     ) -> None:
         self.skipped: int = 0
-        self._skips = checked_on_bad_row(on_bad_row) == "skip"
+        self._on_bad_row = checked_on_bad_row(on_bad_row)
         self._session = session
         self._model = model
         self._path = path
@@ -95,14 +99,13 @@ class Listing(Generic[T]):
                 Call("GET", self._path, Effect.SAFE, self._what, query=query),
                 lambda answer: answer.rows(self._model, paged=True),
             )
-            good, bad = _sorted(page.results, stop=not self._skips)
+            good, bad = _sorted(page.results, stop=self._on_bad_row == "raise")
             if good or not bad:
                 yield good
-            if bad and not self._skips:
+            if bad and self._on_bad_row == "raise":
                 raise bad[0].error(before)
-            if bad:
-                self.skipped += len(bad)
-                log_skipped(self._what, bad, before)
+            self.skipped += len(bad)
+            _report_skipped(self._what, bad, before, self._on_bad_row)
             before += len(page.results)
             following = self._cursor(page, seen)
             if following is None:
@@ -162,13 +165,15 @@ def checked_on_bad_row(value: object) -> OnBadRow:
     """Return what to do about a row that cannot be read.
 
     Raises:
-        InvalidField: It is neither of the two words. Nothing was sent.
+        InvalidField: It is neither of the two words nor a plain function. Nothing was sent.
     """
     if value == "raise":
         return "raise"
     if value == "skip":
         return "skip"
-    raise InvalidField("on_bad_row", value, 'it must be "raise" or "skip"')
+    if callable(value) and is_plain_function(value):
+        return value
+    raise InvalidField("on_bad_row", value, 'it must be "raise", "skip", or a plain function')
 
 
 def good_rows(rows: Iterable[T | BadRow], what: str, on_bad_row: OnBadRow) -> list[T]:
@@ -177,19 +182,24 @@ def good_rows(rows: Iterable[T | BadRow], what: str, on_bad_row: OnBadRow) -> li
     Raises:
         UnreadableRow: A row cannot be read, and `on_bad_row` is "raise".
     """
-    skips = checked_on_bad_row(on_bad_row) == "skip"
-    good, bad = _sorted(rows, stop=not skips)
-    if bad and not skips:
+    stops = checked_on_bad_row(on_bad_row) == "raise"
+    good, bad = _sorted(rows, stop=stops)
+    if bad and stops:
         error = bad[0].error()
         error.rows_before = good
         raise error
-    if bad:
-        log_skipped(what, bad, 0)
+    _report_skipped(what, bad, 0, on_bad_row)
     return good
 
 
-def log_skipped(what: str, bad: list[BadRow], before: int) -> None:
-    """Log how many rows were skipped, and what is wrong with the first."""
+def _report_skipped(what: str, bad: list[BadRow], before: int, on_bad_row: OnBadRow) -> None:
+    """Call the user's function for each row that was skipped, or log the first and their number."""
+    if callable(on_bad_row):
+        for row in bad:
+            on_bad_row(row.error(before, stops=False))
+        return
+    if not bad:
+        return
     first = bad[0].error(before)
     logger.warning(
         "%s: %d rows that cannot be read were skipped. The first is row %d, with id %r: %s",

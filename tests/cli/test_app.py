@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from ccv2_async.cli import patience
+from ccv2_async.cli import service as client_options
 from ccv2_async.cli.exits import Exit
 
 if TYPE_CHECKING:
@@ -320,7 +320,7 @@ def test_a_folder_with_a_negative_id_can_be_deleted(
 def test_a_slow_service_is_reported_while_the_command_waits(
     ccv2: Callable[..., Ran], service: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "SECONDS", 0.05)
+    monkeypatch.setattr(client_options, "SLOW_ANSWER", 0.05)
     service.admin.fault("delay_answer", "GET", "/lists", seconds=0.5)
     ran = ccv2("lists")
     assert ran.code == Exit.OK

@@ -162,7 +162,7 @@ def test_an_export_that_cannot_be_fetched_says_how_to_fetch_it(
     out = tmp_path / "out.csv"
     ran = ccv2("contacts", "export", "--job", fields["id"], "--to", out, "--json")
     assert ran.code == Exit.SOME_FAILED
-    assert f"Fetch it by --job {fields['id']}" in ran.err
+    assert f"Download it with --job {fields['id']}" in ran.err
     assert "an export" in ran.rows[0]["error"]
     assert not out.exists()
 
@@ -173,10 +173,10 @@ def test_an_export_that_cannot_be_fetched_says_how_to_fetch_it(
         (("import", "missing.csv", "--list", "1"), "there is no such file"),
         (("import", "missing.csv"), "--list"),
         (("remove", "missing.csv", "--list", "a,b"), "--list"),
-        (("export", "--to", "out.csv"), "either --list, or --job"),
-        (("export", "--to", "out.csv", "--list", "1", "--job", "2"), "either --list, or --job"),
-        (("export", "--to", "missing/out.csv", "--list", "1"), "no file can be written there"),
-        (("export", "--to", ".", "--list", "1"), "no file can be written there"),
+        (("export", "--to", "out.csv"), "either --list or --job"),
+        (("export", "--to", "out.csv", "--list", "1", "--job", "2"), "either --list or --job"),
+        (("export", "--to", "missing/out.csv", "--list", "1"), "cannot write a file there"),
+        (("export", "--to", ".", "--list", "1"), "cannot write a file there"),
         (("export", "--to", "out.csv", "--list", "1", "--columns", "Shoe size"), "column"),
     ],
 )
@@ -284,7 +284,7 @@ def test_activities_are_watched_by_id_by_token_or_all_that_are_running(
     for name in (token, listed["id"]):
         (fields,) = ccv2("activities", "watch", name, "--json").rows
         assert (fields["id"], fields["status"]) == (listed["id"], "COMPLETE")
-    assert ccv2("activities", "watch").err == "No activity is going on.\n"
+    assert ccv2("activities", "watch").err == "All activities have ended.\n"
 
 
 def test_an_unknown_activity_is_reported_at_once(
@@ -341,8 +341,8 @@ def test_the_account_is_shown(ccv2: Callable[..., Ran], service: Sandbox) -> Non
     assert ran.code == Exit.OK
     lines = dict(line.split(maxsplit=1) for line in ran.out.splitlines())
     (fields,) = ccv2("account", "--json").rows
-    assert lines["organisation"] == fields["organization_name"]
-    assert lines["e-mail"] == fields["email"]
+    assert lines["organization"] == fields["organization_name"]
+    assert lines["email"] == fields["email"]
 
 
 SEPARATED = {

@@ -46,9 +46,10 @@ def test_the_most_serious_code_wins_in_any_order(codes: list[Exit]) -> None:
 
 
 def test_a_run_with_unfinished_items_does_not_exit_with_success() -> None:
-    from ccv2_async.cli.jobs import JobItem, Stage, exit_of_items
+    from ccv2_async import BulkState
+    from ccv2_async.cli.jobs import JobItem, exit_of_items
 
-    unfinished = [JobItem("a", stage=Stage.DONE), JobItem("b", stage=Stage.AT_SERVICE)]
+    unfinished = [JobItem("a", state=BulkState.DONE), JobItem("b", state=BulkState.ACCEPTED)]
     assert exit_of_items(unfinished) is Exit.SOME_FAILED
-    assert exit_of_items(unfinished, (Stage.DONE, Stage.AT_SERVICE)) is Exit.OK
+    assert exit_of_items(unfinished, (BulkState.DONE, BulkState.ACCEPTED)) is Exit.OK
     assert exit_of_items([JobItem("c")]) is Exit.SOME_FAILED

@@ -10,17 +10,15 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
-import attrs
 import pytest
 from rich.console import Console
 from rich.text import Text
 
-from ccv2_async import errors
+from ccv2_async import Budget, BulkState, errors
 from ccv2_async.cli.exits import Exit
-from ccv2_async.cli.jobs import JobItem, Stage
-from ccv2_async.cli.live import Board, shown
+from ccv2_async.cli.jobs import JobItem
+from ccv2_async.cli.live import Board, Totals, shown
 from ccv2_async.cli.output import Output
-from ccv2_async.cli.totals import Totals
 from tests.cli.conftest import environment_of
 from tests.support.probes import until
 
@@ -31,12 +29,14 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox import Sandbox
 
 
-@attrs.define
-class Counted:
+class Counted(Budget):
     """A quota as the test says."""
 
     used: int = 5
     remaining_today: int | None = None
+
+    def __init__(self) -> None:
+        pass
 
 
 class Screen:
@@ -59,10 +59,10 @@ class Screen:
             console.print(self.board.draw())
         return [Text.from_ansi(line).plain.rstrip() for line in captured.get().splitlines()]
 
-    def set(self, item: JobItem, stage: Stage, **fields: Any) -> None:
+    def set(self, item: JobItem, state: BulkState, **fields: Any) -> None:
         for name, value in fields.items():
             setattr(item, name, value)
-        item.stage = stage
+        item.state = state
         self.board.changed(item)
 
 
@@ -70,15 +70,15 @@ def test_each_item_in_flight_has_a_line_and_the_total_has_one() -> None:
     items = [JobItem(f"{name}.png", 1_000_000) for name in "abcd"]
     screen = Screen(items)
     screen.now = 2.0
-    screen.set(items[0], Stage.SENDING, attempt=1, sent=500_000, began=0.0)
-    screen.set(items[1], Stage.SENDING, attempt=1, sent=1_000_000)
-    screen.set(items[1], Stage.AT_SERVICE, status="Processing")
-    screen.set(items[2], Stage.SENDING)
+    screen.set(items[0], BulkState.SENDING, attempt=1, sent=500_000, began=0.0)
+    screen.set(items[1], BulkState.SENDING, attempt=1, sent=1_000_000)
+    screen.set(items[1], BulkState.ACCEPTED, status="Processing")
+    screen.set(items[2], BulkState.SENDING)
     first, second, third, bar, words, speeds = screen.lines()
     assert first.split()[0] == "a.png"
     assert first.endswith("500 kB of 1.0 MB   250 kB/s sending")
     assert second.endswith("Processing")
-    assert third.endswith("waiting")
+    assert third.endswith("pending")
     assert set(bar) <= set("━╸╺")
     assert words == "0 of 4 done · 1.5 MB of 4.0 MB · 6 s to go"
     assert speeds == "0.5 files/s · 750 kB/s · 0 calls · no daily quota"
@@ -88,12 +88,12 @@ def test_the_total_line_counts_done_failed_and_the_quota_left() -> None:
     items = [JobItem(f"{name}.png", 1_000) for name in "abc"]
     screen = Screen(items)
     screen.quota.used, screen.quota.remaining_today = 12, 9_988
-    screen.set(items[0], Stage.SENDING, attempt=1)
-    screen.set(items[0], Stage.AT_SERVICE)
-    screen.set(items[0], Stage.AT_SERVICE, status="Processing")
-    screen.set(items[0], Stage.DONE, status="Active")
+    screen.set(items[0], BulkState.SENDING, attempt=1)
+    screen.set(items[0], BulkState.ACCEPTED)
+    screen.set(items[0], BulkState.ACCEPTED, status="Processing")
+    screen.set(items[0], BulkState.DONE, status="Active")
     items[1].fail(errors.NotFound("no such folder", status=404))
-    screen.set(items[1], Stage.FAILED)
+    screen.set(items[1], BulkState.FAILED)
     words, speeds = screen.lines()[-2:]
     assert words == "1 of 3 done · 1 failed · 1.0 kB of 2.0 kB"
     assert speeds == "7 calls · 9,988 left today"
@@ -103,7 +103,7 @@ def test_an_error_is_printed_above_the_bars_with_the_name_of_the_file() -> None:
     item = JobItem("a.png", 10)
     screen = Screen([item])
     item.fail(errors.NotFound("no such folder", status=404))
-    screen.set(item, Stage.FAILED)
+    screen.set(item, BulkState.FAILED)
     assert isinstance(screen.output.err.file, io.StringIO)
     assert "a.png: no such folder" in screen.output.err.file.getvalue()
 
@@ -112,10 +112,10 @@ def test_ten_thousand_items_fit_on_the_screen() -> None:
     items = [JobItem(f"{number}.png", 10) for number in range(10_000)]
     screen = Screen(items, height=12)
     for item in items[:-3]:
-        screen.set(item, Stage.SENDING)
-        screen.set(item, Stage.AT_SERVICE, status="Processing")
+        screen.set(item, BulkState.SENDING)
+        screen.set(item, BulkState.ACCEPTED, status="Processing")
     for item in items[-3:]:
-        screen.set(item, Stage.SENDING, attempt=1)
+        screen.set(item, BulkState.SENDING, attempt=1)
     lines = screen.lines()
     assert len(lines) <= 12
     assert [line.split()[0] for line in lines[:3]] == ["9997.png", "9998.png", "9999.png"]
@@ -126,8 +126,8 @@ def test_ten_thousand_items_fit_on_the_screen() -> None:
 def test_every_line_fits_the_terminal_and_shows_name_and_state(width: int) -> None:
     items = [JobItem("a/very/long/path/to/a/picture/of/日本/menu.png", 10**9), JobItem("b.png", 1)]
     screen = Screen(items, width=width)
-    screen.set(items[0], Stage.SENDING, attempt=1, sent=10**8)
-    screen.set(items[1], Stage.AT_SERVICE, status="VirusFound")
+    screen.set(items[0], BulkState.SENDING, attempt=1, sent=10**8)
+    screen.set(items[1], BulkState.ACCEPTED, status="VirusFound")
     lines = screen.lines()
     assert all(Text(line).cell_len <= width for line in lines)
     name, *_, state = lines[0].split()
@@ -139,10 +139,10 @@ def test_every_line_fits_the_terminal_and_shows_name_and_state(width: int) -> No
 
 
 def test_jobs_without_a_size_are_counted_instead() -> None:
-    items = [JobItem(f"upload {number}", stage=Stage.AT_SERVICE) for number in range(2)]
+    items = [JobItem(f"upload {number}", state=BulkState.ACCEPTED) for number in range(2)]
     screen = Screen(items)
-    screen.set(items[0], Stage.AT_SERVICE)
-    screen.set(items[0], Stage.DONE, status="Active")
+    screen.set(items[0], BulkState.ACCEPTED)
+    screen.set(items[0], BulkState.DONE, status="Active")
     assert screen.lines()[-1] == "1 of 2 done · 0 calls · no daily quota"
 
 
@@ -153,14 +153,14 @@ def test_the_time_left_is_rounded(seconds: float, shown: str) -> None:
     item = JobItem("a.png", 1_000_000)
     screen = Screen([item])
     screen.now = 1.0
-    screen.set(item, Stage.SENDING, attempt=1, sent=round(1_000_000 / (seconds + 1.0)))
+    screen.set(item, BulkState.SENDING, attempt=1, sent=round(1_000_000 / (seconds + 1.0)))
     assert f"{shown} to go" in screen.lines()[-2]
 
 
 def test_the_speed_is_measured_over_the_last_seconds() -> None:
     item = JobItem("a.png", 10_000_000)
     screen = Screen([item])
-    screen.set(item, Stage.SENDING, attempt=1, sent=0)
+    screen.set(item, BulkState.SENDING, attempt=1, sent=0)
     for screen.now, item.sent in ((10.0, 1_000_000), (12.0, 2_000_000), (14.0, 3_000_000)):
         words = screen.lines()[-1]
     assert "500 kB/s" in words
@@ -170,10 +170,10 @@ def test_files_done_by_an_earlier_run_count_as_done_but_not_toward_the_speed() -
     items = [JobItem(f"{number}.png", 1_000, earlier=number < 2) for number in range(4)]
     screen = Screen(items)
     for item in items[:2]:
-        screen.set(item, Stage.DONE, status="Active")
+        screen.set(item, BulkState.DONE, status="Active")
     screen.now = 2.0
-    screen.set(items[2], Stage.SENDING, attempt=1)
-    screen.set(items[2], Stage.DONE, status="Active")
+    screen.set(items[2], BulkState.SENDING, attempt=1)
+    screen.set(items[2], BulkState.DONE, status="Active")
     words, speeds = screen.lines()[-2:]
     assert words == "3 of 4 done · 2 by an earlier run · 1.0 kB of 2.0 kB · 2 s to go"
     assert speeds == "0.5 files/s · 500 B/s · 0 calls · no daily quota"
@@ -182,10 +182,10 @@ def test_files_done_by_an_earlier_run_count_as_done_but_not_toward_the_speed() -
 def test_after_sending_the_total_line_counts_the_files_waited_for() -> None:
     item = JobItem("a.png", 1_000)
     screen = Screen([item])
-    screen.set(item, Stage.SENDING, attempt=1)
-    screen.set(item, Stage.AT_SERVICE)
+    screen.set(item, BulkState.SENDING, attempt=1)
+    screen.set(item, BulkState.ACCEPTED)
     assert screen.lines()[-2] == "0 of 1 done · 1.0 kB of 1.0 kB · waiting for 1"
-    screen.set(item, Stage.DONE)
+    screen.set(item, BulkState.DONE)
     assert screen.lines()[-2] == "1 of 1 done · 1.0 kB of 1.0 kB"
 
 
@@ -196,11 +196,11 @@ def test_files_of_an_earlier_run_that_are_still_ahead_take_no_time() -> None:
     totals.lines()
     now = 10.0
     for item in items[:10]:
-        item.stage, item.attempt, item.sent = Stage.AT_SERVICE, 1, 1_000
+        item.state, item.attempt, item.sent = BulkState.ACCEPTED, 1, 1_000
         totals.changed(item)
     assert "10 s to go" in totals.lines()[0]
     for item in items[20:]:
-        item.stage, item.earlier = Stage.DONE, True
+        item.state, item.earlier = BulkState.DONE, True
         totals.changed(item)
     assert "10 s to go" in totals.lines()[0]
     assert "80 by an earlier run" in totals.lines()[0]
@@ -216,7 +216,7 @@ async def test_long_logs_show_failures_and_a_periodic_summary(
     totals = Totals(items, Counted(), clock=lambda: 0.0)
     async with shown(items, output, totals, results_come=True) as display:
         for item in items[:5]:
-            item.stage = Stage.DONE
+            item.state = BulkState.DONE
             display.changed(item)
         items[5].fail(errors.NotFound("no such folder", status=404))
         display.changed(items[5])
@@ -297,7 +297,7 @@ def test_an_interrupted_run_restores_the_terminal_and_prints_tokens_and_table(
         text = terminal.read()
         assert terminal.process.wait(timeout=20) == Exit.INTERRUPTED
     _, _, rest = text.rpartition("\x1b[?25h")
-    assert rest.index("1 job of this run goes on at the service") < rest.index("ccv2p1.")
+    assert rest.index("1 job of this run continues at the service") < rest.index("ccv2p1.")
     assert rest.index("ccv2p1.") < rest.index("Uploaded") < rest.index("0 of 1 file Active")
     assert "━" not in rest
 
@@ -320,7 +320,7 @@ def test_a_narrowed_terminal_keeps_nothing_of_the_last_frame(before: int, after:
     items = [JobItem(f"{name}.png", 1_000_000) for name in "ab"]
     screen = Screen(items, width=before)
     for item in items:
-        screen.set(item, Stage.SENDING, attempt=1, sent=500_000)
+        screen.set(item, BulkState.SENDING, attempt=1, sent=500_000)
     *_, counts, speeds = screen.lines()
     # Two rows and the bar of all are as wide as the terminal was.
     lengths = [before, before, before, len(counts), len(speeds)]

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from ccv2_async.cli import profile
+from ccv2_async.cli import login
 from ccv2_async.cli.exits import Exit
 
 if TYPE_CHECKING:
@@ -86,10 +86,10 @@ def test_a_login_stores_a_token_that_later_commands_use(
     assert process.returncode == Exit.OK, err
     for secret in (TOKEN, SECRET):
         assert secret not in url + out + err + page.text
-    path = profile.path_of_profile()
+    path = login.path_of_profile()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert TOKEN not in repr(profile.load())
+    assert TOKEN not in repr(login.load_profile())
     assert ccv2("files").code == Exit.OK
     assert alone.admin.requests()[-1].status == 200
     assert ccv2("logout").code == Exit.OK
@@ -123,7 +123,7 @@ def test_a_refusal_by_the_owner_is_reported_in_one_sentence(
     assert process.returncode == Exit.SOME_FAILED
     assert "access_denied" in err
     assert "Traceback" not in err
-    assert not profile.path_of_profile().exists()
+    assert not login.path_of_profile().exists()
 
 
 def test_a_wrong_secret_stores_nothing_and_is_not_shown(
@@ -134,7 +134,7 @@ def test_a_wrong_secret_stores_nothing_and_is_not_shown(
     out, err = process.communicate(timeout=30)
     assert process.returncode == Exit.SOME_FAILED
     assert "wrong-secret-1" not in out + err
-    assert not profile.path_of_profile().exists()
+    assert not login.path_of_profile().exists()
 
 
 def test_a_login_can_be_interrupted(
@@ -150,20 +150,20 @@ def test_a_login_can_be_interrupted(
 def test_a_stored_token_goes_to_its_own_service_and_key_only(
     alone: Sandbox, ccv2: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    profile.store(profile.Profile("sandbox-key", TOKEN, "https://api.constantcontact.com/v2"))
+    login.store_profile(login.Profile("sandbox-key", TOKEN, "https://api.constantcontact.com/v2"))
     assert "No access token" in ccv2("files").err
     assert alone.admin.requests() == []
-    profile.store(profile.Profile("another-key", TOKEN, alone.base_url))
+    login.store_profile(login.Profile("another-key", TOKEN, alone.base_url))
     assert "another key" in ccv2("files").err
     monkeypatch.delenv("CCV2_API_KEY")
-    profile.store(profile.Profile("sandbox-key", TOKEN, alone.base_url))
+    login.store_profile(login.Profile("sandbox-key", TOKEN, alone.base_url))
     assert ccv2("files").code == Exit.OK
 
 
 def test_environment_variables_override_the_stored_login(
     alone: Sandbox, ccv2: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    profile.store(profile.Profile("another-key", "another-token", alone.base_url))
+    login.store_profile(login.Profile("another-key", "another-token", alone.base_url))
     monkeypatch.setenv("CCV2_ACCESS_TOKEN", TOKEN)
     assert ccv2("files").code == Exit.OK
 
@@ -172,7 +172,7 @@ def test_environment_variables_override_the_stored_login(
 def test_a_damaged_profile_is_reported_in_one_sentence(
     alone: Sandbox, ccv2: Callable[..., Ran], content: str
 ) -> None:
-    path = profile.store(profile.Profile("sandbox-key", TOKEN, alone.base_url))
+    path = login.store_profile(login.Profile("sandbox-key", TOKEN, alone.base_url))
     path.write_text(content)
     ran = ccv2("files")
     assert ran.code == Exit.USAGE
@@ -183,7 +183,7 @@ def test_a_damaged_profile_is_reported_in_one_sentence(
 def test_a_profile_that_others_can_read_is_not_used(
     alone: Sandbox, ccv2: Callable[..., Ran]
 ) -> None:
-    path = profile.store(profile.Profile("sandbox-key", TOKEN, alone.base_url))
+    path = login.store_profile(login.Profile("sandbox-key", TOKEN, alone.base_url))
     path.chmod(0o644)
     ran = ccv2("files")
     assert ran.code == Exit.USAGE

@@ -339,7 +339,7 @@ def test_the_urls_of_many_files_cost_few_requests(
     picture: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ccv2_async.cli.records._SECONDS", 0.05)
+    monkeypatch.setattr("ccv2_async.cli.upload._SECONDS", 0.05)
     paths = [picture(f"{number}.png") for number in range(60)]
     ran = ccv2("upload", *paths, picture("virus.png"), "--json", "--jobs", "100")
     assert ran.code == Exit.SOME_FAILED
@@ -360,7 +360,7 @@ def test_a_url_missing_from_the_listing_is_requested_separately(
     picture: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ccv2_async.cli.records._SECONDS", 0.0)
+    monkeypatch.setattr("ccv2_async.cli.upload._SECONDS", 0.0)
     service.admin.fault("inactive", "GET", "/library/files", times=None)
     paths = [picture(f"{number}.png") for number in range(30)]
     ran = ccv2("upload", *paths, "--json", "--jobs", "100")
@@ -382,11 +382,11 @@ def test_a_second_copy_is_reported_and_can_be_skipped(
     assert "--skip-existing" in again.err
     skipped = ccv2("upload", logo, "--skip-existing")
     assert skipped.code == Exit.OK
-    assert "1 of 1 file Active, 1 of them there already" in skipped.err
+    assert "1 of 1 file Active, 1 of them already there" in skipped.err
     (row,) = ccv2("upload", logo, "--skip-existing", "--json").rows
     assert (row["existing"], row["status"]) == (True, "Active")
     assert (
-        "1 file: nothing: the folder has it"
+        "1 file: nothing, the folder has it already"
         in ccv2("upload", logo, "--skip-existing", "--dry-run").err
     )
     assert len(service.admin.files()) == 2

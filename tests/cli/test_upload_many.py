@@ -100,7 +100,7 @@ def test_an_interrupt_with_a_journal_says_how_to_continue(
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == Exit.INTERRUPTED
-    assert f"1 file not finished: run the same command again, and {journal} tells it" in err
+    assert f"1 file not finished. Run the same command again to continue from {journal}." in err
     assert "ccv2p1." not in err
     for file in service.admin.files():
         service.admin.set_status(file["id"], "Active")
@@ -162,7 +162,7 @@ def test_a_permanent_failure_is_reported_again_and_not_sent_again(
         ran = ccv2("upload", virus, "--journal", journal, "--json")
         assert ran.code == Exit.SOME_FAILED
         assert ran.rows[0]["status"] == "VirusFound"
-        assert "goes on at the service" not in ran.err
+        assert "at the service. To keep waiting" not in ran.err
     assert ran.rows[0]["earlier"] is True
     assert posts(service) == 1
 
@@ -174,7 +174,7 @@ def test_a_journal_of_another_service_is_refused_before_anything_is_sent(
     assert ccv2("upload", path, "--journal", journal).code == Exit.OK
     ran = ccv2("upload", path, "--journal", journal, "--sandbox")
     assert ran.code == Exit.USAGE
-    assert "each sandbox that starts with the command is a new one" in ran.err
+    assert "each sandbox that a command starts is a new one" in ran.err
     assert "ccv2 sandbox" in ran.err
     service.admin.reset()
     other = tmp_path / "other.db"
@@ -206,7 +206,7 @@ def test_folders_below_a_given_one_are_kept_in_the_library(
     picture("in/a/b/c/d/deep.png")
     ran = ccv2("upload", tmp_path / "in", "--tree")
     assert ran.code == Exit.SOME_FAILED
-    assert "deep.png: not sent: it lies too deep" in ran.err
+    assert "deep.png: not sent: it is too deep" in ran.err
     folders = {folder["id"]: folder["name"] for folder in service.admin.state()["folders"]}
     where = {file["name"]: folders.get(file["folder_id"], "") for file in service.admin.files()}
     assert where["card.png"] == "menu"
@@ -287,7 +287,7 @@ def test_more_failures_than_a_table_holds_are_counted(
     for number in range(60):
         picture(f"in/virus{number}.png")
     ran = ccv2("upload", tmp_path / "in")
-    assert ran.out.splitlines()[-1] == "and 10 files more that did not end well"
+    assert ran.out.splitlines()[-1] == "and 10 files more that failed"
 
 
 def test_an_active_file_with_an_unreadable_url_is_reported_as_active(
@@ -296,7 +296,7 @@ def test_an_active_file_with_an_unreadable_url_is_reported_as_active(
     service.admin.fault("answer", "GET", "/library/files/[0-9]*", status=404, body="[]")
     ran = ccv2("upload", picture("a.png"), "--json")
     assert ran.code == Exit.SOME_FAILED
-    assert "a.png is Active, but its URL is not known" in ran.err
+    assert "a.png is Active, but its URL is unknown" in ran.err
     (row,) = ran.rows
     assert (row["status"], row["url"]) == ("Active", None)
 
@@ -430,7 +430,7 @@ def test_a_missing_path_is_reported_as_missing(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path], name: str
 ) -> None:
     ran = ccv2("upload", name, picture("a.png"))
-    assert f"{name}: not sent: there is no such file or folder." in ran.err
+    assert f"{name}: not sent: there is no such file." in ran.err
     assert "1 of 2 files Active, 1 refused before sending" in ran.err
     alone = ccv2("upload", name)
     assert "Nothing was sent: 1 file refused." in alone.err
@@ -557,7 +557,7 @@ def test_ambiguous_files_are_marked_to_be_sent_again(
     assert (marked.code, nothing.code) == (Exit.OK, Exit.OK)
     assert marked.out == f"{tmp_path / 'in' / '000.png'}\n"
     assert "1 file marked. Run the upload again to send it." in marked.err
-    assert "There are no files that are failed." in nothing.err
+    assert "No file is failed." in nothing.err
     assert ccv2("journal", "retry", journal, "--state", "done").code == Exit.USAGE
     assert ccv2("upload", tmp_path / "in", "--journal", journal).code == Exit.OK
     assert len(service.admin.files()) == 3

@@ -20,29 +20,29 @@ PAGE = Path(__file__).parents[2] / "docs" / "command.md"
 INTRODUCTION = """\
 # The `ccv2` command
 
-Every command with its options, made from the command's own parser; to write this page again:
-`python -m tests.docs.command`. `--help` after any command shows the same in a terminal. The extra
-is `[cli]`, and `[sandbox]` for `--sandbox` and `ccv2 sandbox`.
+This page lists every command with its options. It is made from the command's parser; to update it,
+run `python -m tests.docs.command`. `--help` after any command shows the same in a terminal. The
+command needs the extra `[cli]`; `--sandbox` and `ccv2 sandbox` also need `[sandbox]`.
 
-Results go to stdout, everything else to stderr: `ccv2 files --json | jq .url` does what it says.
-Progress is redrawn on a terminal, and written in lines elsewhere. `NO_COLOR` turns colors off.
+Results go to stdout and everything else to stderr, so `ccv2 files --json | jq .url` works. Progress
+bars are drawn on a terminal; elsewhere, progress is written in lines. `NO_COLOR` turns colors off.
 
-If one of the two streams is closed or cannot be written, the other one gets what it would have
-shown. With `--json`, stdout then holds the error that ends the command as well, as `{"error": ..}`.
+If one of the two streams is closed or cannot be written, its text goes to the other one. With
+`--json`, stdout then also gets the error that ends the command, as `{"error": ..}`.
 
 | variable | what it is for |
 | --- | --- |
 | `CCV2_API_KEY` | The application's key. |
 | `CCV2_ACCESS_TOKEN` | The account owner's grant. Without it, the login of `ccv2 login` is used. |
 | `CCV2_CLIENT_SECRET` | The secret of the key, for `ccv2 login`. |
-| `CCV2_BASE_URL` | Another service than the true one, as a sandbox. |
-| `CCV2_RATE` | Calls a second; 0 lifts the limit. |
-| `CCV2_REMEMBER_CALLS` | `0`: do not remember the day's calls for later runs. |
+| `CCV2_BASE_URL` | Another service than the real one, such as a sandbox. |
+| `CCV2_RATE` | Calls per second; 0 means no limit. |
+| `CCV2_REMEMBER_CALLS` | `0`: do not count calls for later runs. |
 | `CCV2_TRUST_ENV` | `0`: do not use the proxies that the environment names. |
 
 An access token comes from OAuth 2: `ccv2 login` opens the page where the owner of the account
 agrees, and stores the token in a file that only you can read (`~/.config/ccv2/profile.json` on
-Linux). It is used for the service that it was issued for, and for no other. In a program,
+Linux). The token is only used for the service that issued it. In a program,
 `OAuthFlow` does the same.
 """
 
@@ -104,32 +104,32 @@ def names_of(argument: Any) -> str:
 
 
 def meaning_of(argument: Any) -> str:
-    """Its help, what may be chosen, and what it is unless given."""
+    """Return its help, its choices, and its default."""
     words = [" ".join((argument.parameter.help or "").split())]
     choices = argument.get_choices()
     if choices:
         words.append("One of " + ", ".join(f"`{choice}`" for choice in choices) + ".")
     default = argument.field_info.default
     if argument.required:
-        words.append("Has to be given.")
+        words.append("Required.")
     elif default not in (None, False, "") and isinstance(default, str | int | float):
-        words.append(f"`{default}` unless given.")
+        words.append(f"The default is `{default}`.")
     return in_code(" ".join(words)).replace("|", "\\|")
 
 
 def in_code(text: str) -> str:
-    """Commands, options and variables as such: help has no mark-up."""
+    """Return a text with commands, options, and variables in code font."""
     text = re.sub(r"'(ccv2[^']*)'", r"`\1`", text)
     return re.sub(r"(?<![\w`-])(--[a-z][a-z-]*|CCV2_[A-Z_]+)(?!`)", r"`\1`", text)
 
 
 def table(rows: list[str]) -> str:
-    """A table of arguments."""
+    """Return a table of arguments."""
     return "\n".join(["| argument | meaning |", "| --- | --- |", *rows]) + "\n"
 
 
 def exit_codes() -> str:
-    """The table of `ccv2_async.cli.exits`."""
+    """Return the table of `ccv2_async.cli.exits`."""
     lines = ["## Exit codes", "", "| code | when |", "| --- | --- |"]
     found = re.findall(r"^(\d+) +([A-Z_]+) +(.+)$", exits.__doc__ or "", re.MULTILINE)
     lines += [f"| {code} | {when.replace('|', chr(92) + '|')} |" for code, _, when in found]

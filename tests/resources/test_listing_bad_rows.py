@@ -61,6 +61,20 @@ async def test_good_rows_are_yielded_before_the_error(
         assert caught.value.safe_to_retry
 
 
+async def test_a_function_is_called_with_each_bad_row(
+    connect: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    bad: list[errors.UnreadableRow] = []
+    async with pages([file(1), {}, {"id": "x"}, file(2)], [{}], [file(3)]) as server:
+        cc = await connect(server)
+        listing = cc.library.files(on_bad_row=bad.append)
+        assert [row.id for row in await listing.collect()] == ["1", "2", "3"]
+    assert listing.skipped == 3
+    assert [(error.index, error.id) for error in bad] == [(1, ""), (2, "x"), (4, "")]
+    assert not [error for error in bad if "on_bad_row" in error.message]
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("kind", BAD)
 async def test_skipping_continues_after_the_bad_row(
     connect: Callable[..., Any], caplog: pytest.LogCaptureFixture, kind: str

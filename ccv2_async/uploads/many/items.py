@@ -15,6 +15,7 @@ from ccv2_async.models.validation import checked_id, is_flag, is_number, is_plai
 from ccv2_async.text import one_line
 from ccv2_async.transport.calls.outage import OUTAGE_TIMEOUT
 from ccv2_async.transport.files.objects import path_of
+from ccv2_async.transport.files.reading import measure
 from ccv2_async.transport.files.sources import PathSource
 from ccv2_async.transport.quota.budget import Lane
 from ccv2_async.uploads.many.folders import check_depth, check_names
@@ -283,7 +284,7 @@ def _walk(
         elif count := _count_below(path, own):
             held = "1 file" if count == 1 else f"{count:,} files"
             # One result for all files in it.
-            yield [(FileRefused(path, f"{reason}; it holds {held}"), names)]
+            yield [(FileRefused(path, f"{reason}; it holds {held}", files=count), names)]
 
 
 def _entries(folder: str, own: JournalFiles) -> tuple[list[str], list[str]]:
@@ -317,16 +318,21 @@ async def describe(
     """
     check_depth(file.folders)
     check_names(file.folders)
-    upload = prepare(
-        file.file,
-        folder_id=file.folder_id or options.folder_id,
-        name=file.name,
-        description=file.description,
-        length=file.length,
-        on_ambiguous=options.on_ambiguous,
-        on_duplicate=options.on_duplicate,
-        lane=Lane.BULK,
-    )
+    try:
+        upload = prepare(
+            file.file,
+            folder_id=file.folder_id or options.folder_id,
+            name=file.name,
+            description=file.description,
+            length=file.length,
+            on_ambiguous=options.on_ambiguous,
+            on_duplicate=options.on_duplicate,
+            lane=Lane.BULK,
+        )
+    except InvalidField:
+        if file.path is not None:  # a missing file is reported as missing, whatever its name
+            await threads.run(measure, file.path, file.label, threads.roots)
+        raise
     path = file.path
     if path is None and options.journal is not None:
         raise InvalidField("file", file.label, "a path, as a journal is kept")

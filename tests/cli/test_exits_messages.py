@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ccv2_async.cli.wording import reworded, told
-from ccv2_async.errors import InvalidField, MissingCredentials
+from ccv2_async.cli.exits import message_of
+from ccv2_async.errors import FileRefused, InvalidField, MissingCredentials
 from ccv2_async.transport.calls.credentials import Credentials
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ def test_help_does_not_show_none_as_a_default(ccv2: Callable[..., Ran]) -> None:
 def test_other_library_messages_are_left_unchanged() -> None:
     with pytest.raises(MissingCredentials) as caught:
         Credentials("", "t")
-    assert told(caught.value).startswith("No API key: set CCV2_API_KEY ")
-    assert told(InvalidField("id", "x", "y"), {"id": "IDS"}) == "IDS is 'x': y. Nothing was sent."
-    assert reworded("base_url.png: it is empty") == "base_url.png: it is empty"
+    assert message_of(caught.value).startswith("No API key: set CCV2_API_KEY ")
+    invalid = InvalidField("id", "x", "y", hint="or pass z")
+    assert message_of(invalid, {"id": "IDS"}) == "IDS is 'x': y. Nothing was sent."
+    refused = FileRefused("base_url.png", "it is empty")
+    assert message_of(refused) == "base_url.png: it is empty. Nothing was sent."
