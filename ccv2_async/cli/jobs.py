@@ -78,7 +78,7 @@ class JobItem:
 
     @property
     def goes_on(self) -> bool:
-        """Whether the service is still at work on it, as far as is known."""
+        """Whether the service is still processing it, as far as is known."""
         return self.state is not BulkState.DONE and self.poller is not None and not self.poller.done
 
     @property

@@ -328,7 +328,7 @@ class Totals:
     Attributes:
         count: How many items there are.
         sending: Those that are being sent, in the order in which they began.
-        at_service: Those that the service is at work on.
+        at_service: Those that the service is processing.
         done: How many have succeeded.
         failed: How many have failed.
         earlier: How many of both were settled by an earlier run.

@@ -31,6 +31,8 @@ ODD = {
     ),
     r"\b(speaks? of|the likes of|of themselves|what is no)\b": "say plainly",
     r"\bcome to an end\b": "end",
+    r"\bat work on\b": "processing",
+    r"\bwhoever\b": "the one who, anyone who",
     r"\b(there|where|here)(by|of|in|upon)\b": "with it, of it, in it",
     r"\b(farewell|namesakes?)\b": "close, a file of the same name",
 }
