@@ -319,17 +319,15 @@ def _fields(model: type[Any]) -> tuple[attrs.Attribute[Any], ...]:
 def make_reader(model: type[Any]) -> Reader:
     """Return the hook that reads `model` from a dict."""
     described = shapes(model)
-    keeps_extra = len(described) < len(_fields(model))
-    aliases = [(a.name, alias) for a in _fields(model) for alias in _aliases(a)]
+    known = frozenset(described)
+    renamed = _renamed(model)
 
     def read(data: Any, _: Any) -> Any:
         if data.__class__ is not dict:
             raise Misread("an object", data)
         extra: dict[str, Any] = {}
-        if not described.keys() >= data.keys():
-            extra = {key: data[key] for key in data if key not in described}
-            bounded(extra)
-            data = _with_aliases(data, extra, aliases)
+        if not known.issuperset(data):
+            data, extra = _with_aliases(data, known, renamed)
         get = data.get
         values = []
         for key, usual, absent, required, read_field in table:
@@ -343,35 +341,34 @@ def make_reader(model: type[Any]) -> Reader:
                     _keep(value, key, extra, model if problem.warn else None)
                     value = None
             if value is None:
+                value = absent
                 if required:
                     raise Misread("there", None).under(key)
-                value = absent
             values.append(value)
-        return model(*values, extra=extra) if keeps_extra else model(*values)
+        return model(*values, extra=extra)
 
     # A model may hold itself, so its reader comes before the readers of its fields.
     table = [
-        _row(getattr(attrs.fields(model), name), s, read if s.kind is model else None)
-        for name, s in described.items()
+        _row(getattr(attrs.fields(model), name), s, model, read) for name, s in described.items()
     ]
     return read
 
 
 def _row(
-    a: attrs.Attribute[Any], s: Shape, own: Reader | None
+    a: attrs.Attribute[Any], s: Shape, model: type[Any], read_model: Reader
 ) -> tuple[str, type[Any] | None, Any, bool, Reader]:
     """Return how a field is read.
 
     These are its name, the class of values that need no reading, the value of an absent field,
-    whether it must not be absent, and the reader of other values. `own` is the reader of the model
-    if the field holds the model itself.
+    whether it must not be absent, and the reader of other values. A model may hold itself.
     """
     usual = s.kind if s.kind in {str, int, float, bool} and not s.many else None
     absent: Any = () if s.many else None
     if isinstance(a.default, str | bool | tuple):
         absent = a.default
-    read = own or _FIELD_READERS.get(s.kind) or reader_of(s.kind)
-    read = _field_reader(a, s, read, nested=own is not None)
+    nested = s.kind is model
+    read = read_model if nested else _FIELD_READERS.get(s.kind) or reader_of(s.kind)
+    read = _field_reader(a, s, read, nested=nested)
     return a.name, usual, absent, absent is None and not s.optional, read
 
 
@@ -382,18 +379,28 @@ def reader_of(kind: Any) -> Reader:
     return converter().get_structure_hook(kind)
 
 
+def _renamed(model: type[Any]) -> list[tuple[str, str]]:
+    """Return each field that the service also sends under another name, with that name."""
+    return [(a.name, alias) for a in _fields(model) for alias in _aliases(a)]
+
+
 def _with_aliases(
-    data: dict[str, Any], extra: dict[str, Any], aliases: list[tuple[str, str]]
-) -> dict[str, Any]:
-    """Return `data` with values that came under another name; `extra` remembers that name."""
-    for key, alias in aliases:
+    data: dict[str, Any], known: frozenset[str], renamed: list[tuple[str, str]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return `data` with the values that came under another name, and the unknown fields.
+
+    The unknown fields remember the other names.
+    """
+    extra = {key: data[key] for key in data if key not in known}
+    bounded(extra)
+    for key, alias in renamed:
         if alias in extra:
             if data.get(key) is None:
                 data = data | {key: extra[alias]}
             else:
                 # Both names came: keep both as they are.
                 extra.setdefault(key, data[key])
-    return data
+    return data, extra
 
 
 def _keep(value: Any, key: str, extra: dict[str, Any], owner: type[Any] | None) -> None:
