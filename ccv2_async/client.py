@@ -159,11 +159,13 @@ class ConstantContact:
         if refused is not None:
             del base_url, proxy, refresh_token  # a value of the wrong type is often a secret
             raise refused
-        self._credentials = Credentials(api_key, access_token)
-        if http_client is not None and (proxy or verify is not True):
-            raise UsageError("http_client has its own proxy and verify; set them there, not here.")
+        try:
+            self._credentials = Credentials(api_key, access_token)
+            self._base_url = checked_origin(base_url)
+        except UsageError:
+            del base_url, proxy  # they may hold a password
+            raise
         self._clock: Clock = clock or SystemClock()
-        self._base_url = checked_origin(base_url)
         self._budget = budget or Budget(per_second, per_day, clock=self._clock)
         self._http_client = http_client
         self._proxy = proxy

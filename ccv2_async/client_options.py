@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import attrs
 import httpx
 
-from ccv2_async.errors import InvalidField
+from ccv2_async.errors import InvalidField, UsageError
 from ccv2_async.models.validation import (
     FLAG,
     TEXT,
@@ -37,7 +37,7 @@ _NOT_SHOWN = frozenset(
 )
 
 
-def find_wrong_option(**options: object) -> InvalidField | None:
+def find_wrong_option(**options: object) -> UsageError | None:
     """Return the error for the first option with a wrong value, or None.
 
     It is not raised here, because a traceback would show the values. The message shows only the
@@ -47,6 +47,8 @@ def find_wrong_option(**options: object) -> InvalidField | None:
         fits, rule = _OPTIONS[name]
         if not fits(value):
             return InvalidField(name, type(value) if name in _NOT_SHOWN else value, rule)
+    if options["http_client"] is not None and (options["proxy"] or options["verify"] is not True):
+        return UsageError("http_client has its own proxy and verify; set them there, not here.")
     return None
 
 

@@ -10,8 +10,10 @@ import pytest
 
 from ccv2_async import Budget, ConstantContact, errors
 from ccv2_async.transport.calls.call import Timeouts
+from tests.support.exposure import texts_of
 
 GIVEN: dict[str, Any] = {"api_key": "sandbox-key", "access_token": "sandbox-token"}
+PASSWORD = "a" + "-pass"
 
 
 def timeouts(read: Any) -> Timeouts:
@@ -102,6 +104,18 @@ def test_credentials_that_are_not_text_are_refused_without_being_shown(
     with pytest.raises(errors.MissingCredentials, match="must be text, not") as caught:
         ConstantContact(**GIVEN | {option: wrong})
     assert "a-secret" not in repr(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"api_key": ""}, {"base_url": "ftp://api.example"}, {"http_client": httpx}],
+    ids=["no key", "a wrong base URL", "a client and a proxy"],
+)
+def test_a_refusal_of_another_option_does_not_show_the_proxy(wrong: dict[str, Any]) -> None:
+    with pytest.raises(errors.UsageError) as caught:
+        ConstantContact(**{**GIVEN, "proxy": f"http://me:{PASSWORD}@127.0.0.1", **wrong})
+    for text in texts_of(caught.value):
+        assert PASSWORD not in text
 
 
 def test_an_invalid_proxy_is_refused_without_being_shown() -> None:
