@@ -47,7 +47,8 @@ def find_wrong_option(**options: object) -> UsageError | None:
         fits, rule = _OPTIONS[name]
         if not fits(value):
             return InvalidField(name, type(value) if name in _NOT_SHOWN else value, rule)
-    if options["http_client"] is not None and (options["proxy"] or options["verify"] is not True):
+    own = options.get("proxy") or options.get("verify", True) is not True
+    if own and options.get("http_client") is not None:
         return UsageError("http_client has its own proxy and verify; set them there, not here.")
     return None
 
