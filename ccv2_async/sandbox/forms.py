@@ -17,12 +17,27 @@ from ccv2_async.sandbox.answers import Refusal, absent_field, bad_field
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from ccv2_async.sandbox.operations import FormBody
+    from ccv2_async.sandbox.fields import Model
 
 _HEAD = 128 * 1024
 _TEXT_LIMIT = 64 * 1024
 # The EICAR test file, in two halves so that no scanner takes this module for it.
 _EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR" + rb"-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
+
+
+@attrs.frozen
+class FormBody:
+    """A multipart form: text parts by name, and one part of content.
+
+    Attributes:
+        parts: The text parts.
+        content: The name of the part that holds the file.
+        bulk: Whether the limits of bulk activities apply to it.
+    """
+
+    parts: Model
+    content: str = "data"
+    bulk: bool = False
 
 
 @attrs.define

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ccv2_async.sandbox.fields import Field, Model
-    from ccv2_async.sandbox.operations import FormBody, Operation, Shape
+    from ccv2_async.sandbox.forms import FormBody
+    from ccv2_async.sandbox.operations import Operation, Shape
 
 _MEANINGS = {
     200: "Done.",

@@ -16,7 +16,7 @@ from ccv2_async.sandbox.fields import Field, Model, array_of, object_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from ccv2_async.sandbox.forms import Form
+    from ccv2_async.sandbox.forms import Form, FormBody
     from ccv2_async.sandbox.world import World
 
     Handler = Callable[["Call"], Any]
@@ -113,21 +113,6 @@ class JsonBody:
     def array(cls, items: Field | Model, *, exactly: int | None = None) -> JsonBody:
         """Return a body that is an array, of any length or of an exact length."""
         return cls(array_of(items, required=True, minimum=exactly, maximum=exactly))
-
-
-@attrs.frozen
-class FormBody:
-    """A multipart form: text parts by name, and one part of content.
-
-    Attributes:
-        parts: The text parts.
-        content: The name of the part that holds the file.
-        bulk: Whether the limits of bulk activities apply to it.
-    """
-
-    parts: Model
-    content: str = "data"
-    bulk: bool = False
 
 
 @attrs.frozen

@@ -11,10 +11,10 @@ from ccv2_async.sandbox import jobs
 from ccv2_async.sandbox.answers import Answer, absent_field, bad_field, missing
 from ccv2_async.sandbox.clock import utc_stamp
 from ccv2_async.sandbox.fields import Field, Model, array_of, choice, fields
+from ccv2_async.sandbox.forms import FormBody
 from ccv2_async.sandbox.jobs import EMAIL, column_name
 from ccv2_async.sandbox.operations import (
     FLAG,
-    FormBody,
     JsonBody,
     Operations,
     Shape,

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from ccv2_async.sandbox.answers import Answer, Refusal, absent_field
 from ccv2_async.sandbox.clock import offset_stamp, utc_stamp
 from ccv2_async.sandbox.fields import OWN_ID, Field, Model, choice, fields, object_of
+from ccv2_async.sandbox.forms import FormBody
 from ccv2_async.sandbox.operations import (
     DELETE_ONE,
     READ,
     UPDATE,
-    FormBody,
     JsonBody,
     Operations,
     Shape,

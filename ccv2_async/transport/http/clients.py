@@ -23,8 +23,6 @@ from ccv2_async.transport.http.protocol import closed_properly
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
-    from ccv2_async.transport.http.engine import Engine
-
 __all__ = ["ProvenBody", "UsersClient", "never_connected", "shows_visible_url", "users_engine"]
 
 # How many pieces are read before other tasks run: a fraction of a millisecond.
@@ -42,7 +40,7 @@ class UsersClient(Protocol):
         ...
 
 
-def users_engine(client: UsersClient) -> Engine:
+def users_engine(client: UsersClient) -> UsersEngine | Httpx2Engine:
     """Return the engine that sends through a user's own client."""
     return (Httpx2Engine if is_httpx2(client) else UsersEngine)(client)
 
