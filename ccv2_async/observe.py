@@ -262,5 +262,5 @@ class Hook:
         try:
             self._on_event(event)
         except Exception:
-            logger.exception("on_event failed and is not called again; the work goes on")
+            logger.exception("on_event failed and is not called again; the work continues")
             self._on_event, self.active = None, False

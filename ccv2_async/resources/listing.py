@@ -78,7 +78,7 @@ class Listing(Generic[T]):
                 UsageError: Always. Nothing was sent.
             """
             raise UsageError(
-                f"{self._what}: a listing is not awaited. Write `async for row in ...`, or "
+                f"{self._what}: a listing cannot be awaited. Use `async for row in ...`, or "
                 "await its `.collect()` or `.first()`. Nothing was sent."
             )
 

@@ -1,1 +1,1 @@
-"""Uploads: one file, and what became of it when its answer was lost."""
+"""Uploads of single files, including those whose answer was lost."""

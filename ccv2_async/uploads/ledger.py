@@ -1,7 +1,7 @@
 """One file's life, from the request to upload it to its end in the library. Pure.
 
 `begin_upload`, `upload_many`, and the workers keep one `Entry` for each file, and write it to a
-`Store` before and after each effect. So a process that is killed leaves an entry that says what to
+`Store` before and after each effect. An entry of a process that was killed therefore says what to
 do next.
 
 States, the states that may follow, and what the next run does with an entry
@@ -19,8 +19,8 @@ States, the states that may follow, and what the next run does with an entry
 Every state but DONE may also follow itself, with other facts in its entry.
 
 An entry is SENDING from just before the first byte can leave until the outcome is on record. The
-service has no idempotency key, so such an entry is never just sent again: `settle` looks for its
-file first. An entry is AMBIGUOUS when those looks prove nothing; only a person, or a later look,
+service has no idempotency key, so the file of such an entry is not sent again until `settle` has
+looked for it. An entry is AMBIGUOUS when those looks prove nothing; only a person, or a later look,
 decides it. PENDING after SENDING means that nothing of the file was added to the library.
 """
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class BulkState(StrEnum):
-    """Where one file stands: the words of results, journals, and the workers' records.
+    """The state of one file in results, journals, and the workers' records.
 
     ::
 
@@ -69,7 +69,7 @@ class Action(StrEnum):
 
 
 Line: TypeAlias = Literal["send", "follow", "settled"]
-"""What an entry waits for: to be sent, to be followed, or nothing."""
+"""The queue that an entry is in: to be sent, to be followed, or settled."""
 
 _P, _S, _A, _D, _F, _U = BulkState
 
@@ -91,7 +91,7 @@ NEXT_RUN: Mapping[BulkState, tuple[Action, Action]] = {
     _F: (Action.REPORT, Action.SEND),
     _U: (Action.LOOK, Action.REFUSE),
 }
-"""What the next run does with a file that is the same, and with one that has changed since."""
+"""The next run's action for an unchanged file, and for one that has changed since."""
 
 _LINES: Mapping[BulkState, Line] = {_P: "send", _S: "send", _A: "follow"}
 
@@ -107,15 +107,15 @@ class Entry:
     Attributes:
         name: Its name in the library.
         folder_id: The library folder it goes to, or "" while that is unknown.
-        size: Bytes when it was taken up; -1 before.
-        written_ns: When the file was last written then, in nanoseconds since 1970.
-        state: Where it stands.
+        size: Its size in bytes when the upload began; -1 before.
+        written_ns: The file's modification time at that moment, in nanoseconds since 1970.
+        state: The current state.
         since: When it was first sent, in seconds since 1970; None before.
         file_id: The library's id, or "".
-        duplicates: Ids of further copies that a lost answer has left behind, oldest first.
+        duplicates: Ids of further copies left by a lost answer, oldest first.
         tokens: Its resume tokens: none before it was accepted; several for an activity in parts.
         status: The service's last word, or None.
-        error: Why it failed, or what went wrong last; "" otherwise.
+        error: Why it failed, or the latest problem; "" otherwise.
         final: Whether sending it again cannot help.
         updated: When this was written, in seconds since 1970.
     """
@@ -136,12 +136,12 @@ class Entry:
 
     @property
     def begun(self) -> float:
-        """When it was first sent, at the latest, in seconds since 1970."""
+        """The latest time at which it was first sent, in seconds since 1970."""
         return self.since if self.since is not None else self.updated
 
     @property
     def may_have_arrived(self) -> bool:
-        """Whether an attempt may have arrived, so that the file is looked for before it is sent."""
+        """Whether an attempt may have arrived. If so, look for the file before sending it."""
         return self.state in (BulkState.SENDING, BulkState.AMBIGUOUS)
 
     @property
@@ -151,7 +151,7 @@ class Entry:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing more happens to it by itself."""
+        """Whether the entry is final unless a caller changes it."""
         return self.line == "settled"
 
     @property
@@ -165,14 +165,14 @@ K_contra = TypeVar("K_contra", contravariant=True)
 
 
 class Store(Protocol[K_contra, E]):
-    """Where entries are kept: nowhere, in a journal, or with the workers' jobs."""
+    """A place for entries: none, a journal, or the workers' job store."""
 
     async def find(self, key: K_contra, /) -> E | None:
-        """Return the entry that is kept under a key, or None."""
+        """Return the entry stored under a key, or None."""
         ...
 
     async def write(self, entry: E, /) -> E:
-        """Return the entry as it is kept, once it is; raise if it cannot be."""
+        """Store the entry and return it as stored; raise if it cannot be stored."""
         ...
 
 
@@ -191,7 +191,7 @@ def advance(entry: E, state: BulkState, **facts: Any) -> E:
     """Return an entry in its next state.
 
     Args:
-        entry: As it was.
+        entry: The current entry.
         state: Its next state.
         facts: The other fields that change.
 
@@ -204,7 +204,7 @@ def advance(entry: E, state: BulkState, **facts: Any) -> E:
 
 
 def after_error(entry: E, error: errors.ConstantContactError) -> E:
-    """Return an entry once sending it has failed.
+    """Return an entry after sending its file failed.
 
     Args:
         entry: What is known of it after the failure; SENDING if the file may have arrived.
@@ -214,26 +214,26 @@ def after_error(entry: E, error: errors.ConstantContactError) -> E:
     if isinstance(error, errors.AmbiguousUpload):
         state = BulkState.AMBIGUOUS
     elif entry.may_have_arrived:
-        state = entry.state  # a look is still owed
+        state = entry.state  # still look for it
     return advance(entry, state, error=error.message, final=False)
 
 
 def after_end(entry: E, error: errors.ConstantContactError | None = None) -> E:
-    """Return an entry once the service is done with its file, successfully or not."""
+    """Return an entry after the service finished its file, successfully or not."""
     if error is None:
         return advance(entry, BulkState.DONE, error="")
     return advance(entry, BulkState.FAILED, error=error.message, final=True)
 
 
 def action_for(known: Entry | None, size: int, written_ns: int) -> Action:
-    """Return what to do with a file now.
+    """Return the action for a file.
 
     Args:
-        known: What is on record of it, or None.
-        size: Its bytes now.
+        known: Its entry, or None.
+        size: Its current size in bytes.
         written_ns: When it was last written.
     """
-    if known is None or known.size < 0:  # the file was never taken up
+    if known is None or known.size < 0:  # the file has no entry yet
         return Action.SEND
     if known.state is BulkState.FAILED and not known.final:
         return Action.SEND

@@ -39,8 +39,8 @@ class Look:
     """One reading of a folder, newest files first; its pages are fetched as they are needed.
 
     Attributes:
-        clock_offset: How many seconds the service's clock is ahead of the monotonic clock, or
-            None when the service told no time, or no time zone.
+        clock_offset: How many seconds the service's clock is ahead of the monotonic clock, or None
+            when the service sent no time or no time zone.
         taken: When the first page came, on the monotonic clock.
     """
 
@@ -160,7 +160,7 @@ def _path_of(folder_id: str) -> str:
 
 
 def _stand_in(row: BadRow) -> LibraryFile:
-    """Return what is known of a file whose row cannot be read; an empty name is an unknown one."""
+    """Return what is known about a file whose row cannot be read; an unknown name is empty."""
     fields = row.row if isinstance(row.row, dict) else {}
     name, size = fields.get("name"), fields.get("size")
     return LibraryFile(
@@ -174,7 +174,7 @@ def _stand_in(row: BadRow) -> LibraryFile:
 def _service_time(answer: Answer) -> float | None:
     """Return the answer's Date in seconds since 1970, or None without a usable one.
 
-    A date without a zone, which "-0000" means too, says nothing about the time elsewhere.
+    A date without a zone, which "-0000" means too, cannot be compared with other clocks.
     """
     try:
         date = parsedate_to_datetime(answer.headers["date"])
@@ -192,11 +192,11 @@ async def compare(
 ) -> Evidence:
     """Fetch a file of the library, and return whether it holds the bytes that were sent.
 
-    A picture that the service has converted is no evidence: its length differs from what the
-    record says. Neither is a page that stands in for the file.
+    A picture that the service has converted proves nothing, because its length differs from the
+    record. A page served in place of the file proves nothing either.
 
     Args:
-        source: What was sent.
+        source: The source of the upload.
         size: Its length in bytes, or None if it was never opened.
         file: The library's record, with the URL of its bytes.
         session: Where the file is fetched; the key and the token go to the API's own host only.
@@ -223,7 +223,7 @@ async def compare(
 
 
 async def _digest_of(source: Source, size: int, threads: FileThreads) -> bytes | None:
-    """Return the digest of what a source holds; None if that is not what was sent."""
+    """Return the digest of a source; None if it differs from the bytes that were sent."""
     if isinstance(source, DigestedSource):
         return source.digest
     opened = await source.open(threads)
@@ -256,7 +256,7 @@ class DigestedSource:
 
     @property
     def repeatable(self) -> bool:
-        """Whether it can be opened (once more)."""
+        """Whether it can be opened, or opened again."""
         return self._source.repeatable
 
     async def prepare(self, threads: FileThreads) -> int:

@@ -1,4 +1,4 @@
-"""Check what an upload is asked to do, and lay out its form, without touching the file."""
+"""Check the arguments of an upload, and lay out its form, without touching the file."""
 
 from __future__ import annotations
 
@@ -54,17 +54,17 @@ class Upload:
     """A file that is ready to be sent, and everything its form says.
 
     Attributes:
-        source: Where its bytes come from.
-        name: The name it gets in the library.
+        source: The source of its bytes.
+        name: Its name in the library.
         folder_id: The folder it goes to.
         description: Its description.
-        file_source: Where it is said to come from.
+        file_source: The source that the library shows.
         file_type: Its type.
         on_progress: Called with the progress.
-        on_ambiguous: What to do when its answer was lost.
-        on_duplicate: What to do with a second copy that a lost answer has left behind.
+        on_ambiguous: What to do if its answer is lost.
+        on_duplicate: What to do with a second copy that a lost answer left.
         deadline: Seconds for sending it and for settling a lost answer, or None.
-        lane: Who goes first when calls wait for the quota.
+        lane: The priority while calls wait for the quota.
     """
 
     source: Source
@@ -81,14 +81,14 @@ class Upload:
 
     @property
     def what(self) -> str:
-        """What messages call it."""
+        """The name for messages."""
         return f"upload of {self.name}"
 
     def form(self, boundary: str) -> MultipartLayout:
         """Return the layout of its form.
 
         Args:
-            boundary: What separates the parts.
+            boundary: The line that separates the parts.
         """
         return lay_out(
             [
@@ -118,7 +118,7 @@ def prepare(
     deadline: float | None = UPLOAD_DEADLINE,
     lane: Lane = Lane.INTERACTIVE,
 ) -> Upload:
-    """Return the upload that these arguments describe, checked without touching the file.
+    """Validate the arguments and return the upload, without touching the file.
 
     Raises:
         InvalidField: A value the service would refuse. Nothing was sent.
@@ -167,7 +167,7 @@ def prepare(
 
 def empty(path: str) -> errors.FileRefused:
     """Return the exception for an empty file."""
-    return errors.FileRefused(path, "it is empty, which no type the library accepts can be")
+    return errors.FileRefused(path, "it is empty; the library accepts no empty files")
 
 
 def _file_source(source: FileSource | str) -> str:

@@ -1,9 +1,9 @@
-"""Decide what looks into a folder say about an upload whose answer was lost. Pure.
+"""Decide from looks into a folder what happened to an upload whose answer was lost. Pure.
 
 The service has no idempotency key, and its listing may lag. So an upload that went unanswered may
 have arrived, may still arrive, or may be lost. These rules hold whatever clocks and lag do:
 
-1. A file is adopted only if it holds the very bytes that were sent. Name, size and time only
+1. A file is adopted only if it holds exactly the bytes that were sent. Name, size and time only
    choose the files to compare. (Another client may send a file of the same name and size.)
 2. A file is sent again only after looks over the whole settling time have shown nothing that
    could be it. Time alone never proves that a file arrived, nor that it did not.
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from ccv2_async.models import LibraryFile
 
 SETTLE_TIME = 15.0
-"""Seconds over which looks go on before a file counts as not arrived, unless the client says."""
+"""The default number of seconds of looks before a file counts as not arrived."""
 
 CLOSE_IN_TIME = 60.0
 """How far apart clocks may be, in seconds, for a file with the right bytes to be adopted."""
@@ -57,10 +57,10 @@ EXACT = 2.0
 """How far apart they are at most, in seconds, when both are right; dates may be whole seconds."""
 
 SAME_HOUR = 3600.0
-"""A file farther away in time than this is not compared, where the service told its time."""
+"""A file farther away in time than this is not compared, if the service sent its time."""
 
 SAME_DAY = 26 * 3600.0
-"""The same where the service told no usable time: local clocks may be off by a time zone."""
+"""The same without a usable time of the service: local clocks may be off by a time zone."""
 
 _LOOKS = (0.0, 4.0)
 
@@ -127,7 +127,7 @@ def step_for(
 
 
 class Evidence(enum.Enum):
-    """What is known of one file that could be the upload."""
+    """The result of comparing one file that could be the upload."""
 
     SAME_BYTES = "it holds the bytes that were sent"
     OTHER_BYTES = "it holds other bytes"
@@ -164,7 +164,7 @@ class Window:
 def could_be(file: LibraryFile, name: str, size: int | None) -> bool:
     """Return whether a file can be an upload, by its name and size alone.
 
-    A name that cannot be read is empty, and may be any.
+    A name that cannot be read is empty, and matches any name.
     """
     named = not file.name or same_name(name, file.name)
     return named and (size is None or file.size in (size, None))
@@ -187,10 +187,10 @@ def same_name(sent: str, found: str) -> bool:
 def judge_before(
     evidence: Mapping[str, Evidence], distances: Mapping[str, float], sends: int
 ) -> tuple[Before, tuple[str, ...]]:
-    """Return what a look shows before a resend, and the ids that it is about.
+    """Return what a look shows before a resend, and the ids of the files it concerns.
 
     Args:
-        evidence: What is known of each file that could be the upload, by id.
+        evidence: The evidence for each file that could be the upload, by id.
         distances: How many seconds each lies outside the time of sending.
         sends: How many times the file was sent.
     """
@@ -216,5 +216,5 @@ def in_order(ids: list[str]) -> tuple[str, ...]:
 
 
 def look_delays(settle_time: float) -> tuple[float, ...]:
-    """Return when to look, in seconds after an answer was lost; the last one settles it."""
+    """Return the times to look, in seconds after an answer was lost; the last look settles it."""
     return (*(at for at in _LOOKS if at < settle_time), settle_time)

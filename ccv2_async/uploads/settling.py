@@ -1,6 +1,6 @@
 """Settle an upload whose answer was lost: look into its folder, compare, and report copies.
 
-What is decided stands in `settle`; this module does what it asks for.
+The decisions are in `settle`; this module carries them out.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ E = TypeVar("E", bound=Entry)
 CLAIMED_IDS = 10_000
 
 COMPARE_TIME = 120.0
-"""Seconds for which a file that is still being processed is waited for, to compare it."""
+"""Seconds to wait for a file that is still being processed, to compare it."""
 
 logger: logging.Logger = logging.getLogger("ccv2_async.uploads")
 
@@ -80,7 +80,7 @@ class Accepted:
 
     Attributes:
         file_id: Its id.
-        duplicates: Ids of further copies that a lost answer has left behind, oldest first.
+        duplicates: Ids of further copies left by a lost answer, oldest first.
     """
 
     file_id: str
@@ -89,19 +89,19 @@ class Accepted:
 
 @attrs.define(eq=False)
 class Sending(Generic[E]):
-    """One file on its way to the library.
+    """The state of sending one file to the library.
 
     Attributes:
-        upload: What is sent.
-        entry: What is on record of it.
-        store: Where that is kept.
-        size: Its length as it was last opened, in bytes; None before.
+        upload: The upload.
+        entry: Its entry in the ledger.
+        store: The store that keeps the entry.
+        size: Its length in bytes when it was last opened; None before.
         began: When it was first opened to be sent, on the monotonic clock; None before.
         started: When that was in this process; its deadline counts from here.
         sends: How many times it may have reached the service.
         known: How many ids this client had been given when it began.
         lost: When the last answer was lost, on the monotonic clock.
-        evidence: What is known for certain of files that were compared with it.
+        evidence: The final results of comparing files with it.
     """
 
     upload: Upload
@@ -116,13 +116,13 @@ class Sending(Generic[E]):
     evidence: dict[str, Evidence] = attrs.field(factory=dict, init=False)
 
     async def write(self, state: BulkState, **facts: Any) -> None:
-        """Take the entry to its next state, and return once that is kept."""
+        """Move the entry to its next state, and return once it is stored."""
         self.entry = await self.store.write(advance(self.entry, state, **facts))
 
     def recall(self, clock: Clock) -> errors.OutcomeUnknown | None:
-        """Return how an earlier answer was lost, after taking its time from the entry.
+        """Return the error of an earlier lost answer, and restore its times from the entry.
 
-        None for a file of which nothing can be in the library.
+        Return None if nothing of the file can be in the library.
         """
         if not self.entry.may_have_arrived:
             return None
@@ -135,13 +135,13 @@ class Sending(Generic[E]):
 
 
 class Settler:
-    """Finds out what became of uploads whose answer was lost.
+    """Finds out whether uploads arrived whose answer was lost.
 
     Args:
         session: Where the calls go.
         threads: Where files are read.
         sweep: Follows a file until it can be compared.
-        settle_time: Seconds over which looks go on before a file counts as not arrived.
+        settle_time: Seconds of looks before a file counts as not arrived.
 
     Attributes:
         claims: How many ids this client has been given so far.
@@ -169,7 +169,7 @@ class Settler:
                 self._claimed.popitem(last=False)
 
     def release(self, file_ids: Iterable[str]) -> None:
-        """Undo `claim` for files whose upload could not be put on record: it looks for them."""
+        """Undo `claim` for files whose upload could not be recorded, so that a look finds them."""
         for file_id in file_ids:
             self._claimed.pop(file_id, None)
 
@@ -181,7 +181,7 @@ class Settler:
         *,
         may_send: bool,
     ) -> tuple[str, ...] | None:
-        """Return the ids of the copies that arrived, or None when it is to be sent again."""
+        """Return the ids of the copies that arrived, or None if it must be sent again."""
         upload = sending.upload
         if upload.on_ambiguous == "raise":
             raise self.ambiguous(sending, lost, (), "")
@@ -212,7 +212,7 @@ class Settler:
 
     @asynccontextmanager
     async def _in_time(self, limit: Deadline | None) -> AsyncIterator[None]:
-        """Raise `TimeoutError` once the time is up, also where it is up already."""
+        """Raise `TimeoutError` once the time is up, even if it is up already."""
         if limit is not None and limit.left <= 0.0:
             raise TimeoutError
         async with self._clock.timeout(None if limit is None else limit.left):
@@ -235,7 +235,7 @@ class Settler:
         evidence = {}
         for file, _ in found.values():
             evidence[file.id] = await self._compare(sending, file)
-        # Asked last: another upload may have got its answer while the pages came.
+        # Checked last: another upload may have received its answer while the pages were read.
         evidence = {id_: known for id_, known in evidence.items() if id_ not in self._claimed}
         distances = {id_: distance for id_, (_, distance) in found.items()}
         return judge_before(evidence, distances, sending.sends)
@@ -263,7 +263,7 @@ class Settler:
         return upload.folder_id not in ROOT_FOLDER_IDS or file.folder_id in ROOT_FOLDER_IDS
 
     def _window(self, look: Look, sending: Sending[Any]) -> Window:
-        """Return when the service can have made the file, by its own clock if it told it."""
+        """Return when the service can have created the file, on its own clock if it is known."""
         elapsed = 0.0 if sending.began is None else look.taken - sending.began
         if look.clock_offset is not None:
             now, reach = look.taken + look.clock_offset, SAME_HOUR
@@ -309,7 +309,7 @@ class Settler:
     async def check_for_doubles(
         self, sending: Sending[Any], file_id: str, limit: Deadline | None
     ) -> Accepted:
-        """Look whether an earlier attempt arrived as well; nothing is raised for what is found."""
+        """Check whether an earlier attempt arrived as well. Never raises because of the result."""
         upload = sending.upload
         self.claim([file_id])
         accepted_at = self._clock.monotonic()
@@ -333,7 +333,7 @@ class Settler:
         return await self.keep_one(sending, in_order([file_id, *others]), file_id)
 
     async def _kept_its_name(self, upload: Upload, file_id: str) -> bool:
-        """Return whether a file got the name it was sent under, so that no copy was before it."""
+        """Return whether a file kept the name it was sent under, so that it is the first copy."""
         call = Call(
             "GET",
             f"/library/files/{segment(file_id)}",
@@ -359,8 +359,8 @@ class Settler:
                 if file.id == file_id:
                     own = file
                     if file.created_date is not None:
-                        # The dates of both copies are of one clock: the time that passed between
-                        # them can be measured here, whatever that clock says.
+                        # The dates of both copies come from one clock, so the time between them can
+                        # be measured here even if that clock is wrong.
                         made = file.created_date.timestamp()
                         elapsed = look.taken - (sending.began or look.taken)
                         window = Window(made - elapsed, made, CLOSE_IN_TIME)
@@ -425,7 +425,7 @@ class Settler:
         return tuple(file_ids)
 
     def _report(self, upload: Upload, result: Accepted, trashed: tuple[str, ...]) -> None:
-        """Say that a file is, or may be, in the library more than once."""
+        """Report that a file is, or may be, in the library more than once."""
         if trashed:
             outcome = f"moved to the trash: {', '.join(trashed)}"
         elif result.duplicates:

@@ -45,7 +45,7 @@ def status_rows(answer: Answer) -> list[FileUploadStatus | BadRow]:
 
 
 def _rows_of_one(answer: Answer) -> list[FileUploadStatus | BadRow]:
-    """Return the same of a single upload: whatever JSON comes is about that one."""
+    """Return the status rows for a single upload: any JSON in the answer is about that upload."""
     try:
         return status_rows(answer)
     except errors.DecodeError:
@@ -57,7 +57,7 @@ def _row(told: FileUploadStatus) -> tuple[str, Row]:
     status = str(told.status)
     if not status.strip():
         return told.file_id, Row(status="", unreadable="an empty status")
-    # Thousands of rows say the same in as many copies; interned, all of them hold one.
+    # Thousands of rows hold equal texts. Interning them keeps one copy.
     return told.file_id, Row(status=status, description=sys.intern(told.description or ""))
 
 

@@ -73,10 +73,10 @@ class Uploader:
 
     @asynccontextmanager
     async def alone(self, upload: Upload) -> AsyncIterator[None]:
-        """Hold an upload's name in its folder: of one name, this client sends one file at a time.
+        """Hold an upload's name in its folder: this client sends one file of each name at a time.
 
-        A look for one of them could take another's file for its own. What a killed process leaves
-        behind as SENDING is then one file, too.
+        A look for one of them could take another's file for its own. A killed process then also
+        leaves only one file in SENDING.
 
         Raises:
             DeadlineExceeded: The deadline around the caller passed first. Nothing was sent.
@@ -91,15 +91,16 @@ class Uploader:
             lock.release()
 
     async def send(self, sending: Sending[E]) -> Job:
-        """Take an entry to ACCEPTED, and return the job that the service makes of its file.
+        """Send the file of an entry until it is ACCEPTED, and return its job.
 
         The entry is written as SENDING when its turn has come and its file is open, before the
-        first byte leaves, and as ACCEPTED once the service has named an id. If that is in doubt
-        now, or was when an earlier process ended, the file is looked for before it is sent again.
+        first byte leaves, and as ACCEPTED once the service has named an id. If it is in doubt
+        whether the file arrived, now or from an earlier process, the file is looked for before it
+        is sent again.
 
-        After an error, `sending.entry` says what is known: it is SENDING or AMBIGUOUS if the file
-        may have arrived, and as it was before if nothing was added. That is not written; the
-        caller writes what it makes of the error (`ledger.after_error`).
+        After an error, `sending.entry` is SENDING or AMBIGUOUS if the file may have arrived, and
+        unchanged if nothing was added. This state is not written; the caller writes the result of
+        `ledger.after_error`.
 
         Args:
             sending: The upload and its entry. The caller holds the name: with `alone`, or with a
@@ -137,7 +138,7 @@ class Uploader:
                 if lost is None:
                     sending.entry = before
                     raise
-                # Nothing came of this attempt, but an earlier one may have arrived after all.
+                # This attempt failed, but an earlier one may have arrived after all.
                 lost = _not_sent_again(sending.upload, lost, refused)
                 sends_left = 0
             else:
@@ -231,8 +232,8 @@ class Uploader:
     def _boundary(self) -> str:
         """Return a boundary that nobody can predict.
 
-        Asking the system for each one would give the interpreter's lock away to the threads that
-        read files, and wait to get it back.
+        Asking the system for each one would release the interpreter's lock to the threads that read
+        files, and wait to get it back.
         """
         number = next(self._numbers).to_bytes(16, "big")
         return boundary_from(blake2b(number, key=self._secret, digest_size=16).digest())

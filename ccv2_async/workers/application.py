@@ -277,7 +277,7 @@ class Workers:
         if activity not in ACTIVITIES:
             raise InvalidField("activity", activity, f"one of {', '.join(ACTIVITIES)}")
         if "lane" in given:
-            raise InvalidField("lane", given["lane"], "left out: workers use the one for bulk")
+            raise InvalidField("lane", given["lane"], "left out; workers always use Lane.BULK")
         return self._new_record(key, activity, given, lock=f"job:{key}", name=activity)
 
     def _new_record(self, key: str, task: str, given: dict[str, Any], **more: Any) -> JobRecord:
@@ -464,7 +464,7 @@ class Workers:
             except Exception as error:  # noqa: BLE001  # those of the queue and of Redis are many
                 if not troubled:
                     logger.warning(
-                        "The open jobs could not be looked after (%s). Workers try again soon.",
+                        "The open jobs could not be checked (%s). Workers will try again soon.",
                         type(error).__name__,
                     )
                 troubled = True

@@ -214,7 +214,7 @@ def _readable(key: str, document: bytes | str) -> JobRecord | None:
         _warned.add(key)
         logger.warning(
             "The record of job %s cannot be read (%s): it is damaged, or another version wrote it. "
-            "It is left as it is, and the others go on. This is logged once for this job.",
+            "It is left as it is, and other jobs continue. This is logged once for this job.",
             key[:100],
             reason[:200],
             extra={"ccv2_event": "record_unreadable"},
@@ -566,8 +566,8 @@ class RedisStore(JobStore):
                 return await command
         except (RedisError, OSError, TimeoutError) as error:
             raise StoreUnavailable(
-                f"Redis does not answer ({type(error).__name__}). What was not written was not "
-                "done; try again when it is back."
+                f"Redis does not answer ({type(error).__name__}). Work that was not recorded was "
+                "not done; try again when Redis is back."
             ) from None
 
 
@@ -609,7 +609,7 @@ class Lease:
             await asyncio.wait({working, renewing}, return_when=asyncio.FIRST_COMPLETED)
             if working.done():
                 return working.result()
-            raise LeaseLost("The lock was lost while the job was under way. It was broken off.")
+            raise LeaseLost("The lock was lost during the job, so the job was stopped.")
         finally:
             over.set()
             working.cancel()

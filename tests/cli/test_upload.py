@@ -90,7 +90,7 @@ def test_files_that_cannot_be_sent_are_reported_and_the_rest_are_uploaded(
         picture("empty.png", b""): "it is empty",
         picture("large.png", b"x" * 1_001): "1,001 bytes, and the account takes 1,000 at most",
         tmp_path / "pipe.png": "it is a named pipe, not a file",
-        tmp_path / "loop.png": "its symbolic links go round in a circle",
+        tmp_path / "loop.png": "its symbolic links form a loop",
         picture(f"{'n' * 77}.png"): "its name is not a file name of 1 to 80 characters",
     }
     ran = ccv2("upload", *expected, good)

@@ -72,20 +72,20 @@ def target_of(link: str, base_url: str) -> Target:
 
     Raises:
         ValueError: The link cannot be followed: it is not a URL, not http or https, or http where
-            the API is https, or it holds a user name.
+            the API is https, or it contains a user name.
     """
     if not link or len(link) > _LONGEST_LINK or not link.isprintable() or "\\" in link:
-        raise ValueError("it is no URL")
+        raise ValueError("it is not a URL")
     base = httpx.URL(base_url + "/")
     try:
         url = base.join(link.strip())
     except httpx.InvalidURL:
-        raise ValueError("it is no URL") from None
+        raise ValueError("it is not a URL") from None
     port = 80 if url.port is None else url.port
     if url.scheme not in ("http", "https") or not url.host or not 0 < port < 65536:
-        raise ValueError("it is no http or https URL")
+        raise ValueError("it is not an http or https URL")
     if url.userinfo:
-        raise ValueError("it holds a user name")
+        raise ValueError("it contains a user name")
     if base.scheme == "https" and url.scheme != "https":
         raise ValueError("it is not https")
     kept = [

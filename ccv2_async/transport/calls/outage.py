@@ -180,8 +180,8 @@ class Outage:
             return
         self._told = True
         logger.warning(
-            "The service is not available (%s). The upload is paused, and goes on by itself when "
-            "the service is back.",
+            "The service is not available (%s). The upload is paused, and continues by itself "
+            "when the service is back.",
             self._why,
         )
         self._hook(OutageBegan(self._why))
@@ -189,7 +189,7 @@ class Outage:
     def _over(self, lasted: float) -> None:
         if self._told:
             self._told = False
-            logger.warning("The service is back after %.0f s. The upload goes on.", lasted)
+            logger.warning("The service is back after %.0f s. The upload continues.", lasted)
             self._hook(OutageEnded(lasted))
 
 

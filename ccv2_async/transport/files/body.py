@@ -362,7 +362,7 @@ class ProgressReporter:
         except Exception:  # noqa: BLE001  # whatever the user's function raises
             self._callback = None
             _log.warning(
-                "%s: the progress callback failed and is not called again; the upload goes on",
+                "%s: the progress callback failed and is not called again; the upload continues",
                 self._name,
                 exc_info=True,
             )

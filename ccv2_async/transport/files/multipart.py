@@ -78,7 +78,7 @@ class MultipartLayout:
 def boundary_from(random_bytes: bytes) -> str:
     """Return a boundary from at least 16 random bytes."""
     if len(random_bytes) < 16:
-        raise ValueError(f"a boundary takes 16 random bytes or more, not {len(random_bytes)}")
+        raise ValueError(f"a boundary needs at least 16 random bytes, not {len(random_bytes)}")
     return "ccv2-" + random_bytes[:32].hex()
 
 
@@ -107,14 +107,14 @@ def lay_out(fields: Iterable[tuple[str, str] | FilePart], *, boundary: str) -> M
     for field in fields:
         if isinstance(field, FilePart):
             if after is not None:
-                raise ValueError("a form carries one file, not two")
+                raise ValueError("a form can have only one file")
             before.append(f"{delimiter}{_file_head(field)}\r\n\r\n")
             after = ["\r\n"]
         else:
             text = f"{delimiter}{_text_part(field, boundary)}\r\n"
             (before if after is None else after).append(text)
     if after is None:
-        raise ValueError("a form without a file is no upload")
+        raise ValueError("a form needs a file")
     after.append(f"--{boundary}--\r\n")
     return MultipartLayout(
         head="".join(before).encode(),

@@ -53,7 +53,7 @@ _REASONS = {
     errno.ENOTDIR: "there is no such file",
     errno.EACCES: "it may not be read (permission denied)",
     errno.EPERM: "it may not be read (permission denied)",
-    errno.ELOOP: "its symbolic links go round in a circle",
+    errno.ELOOP: "its symbolic links form a loop",
     errno.ENAMETOOLONG: "its name is too long",
 }
 

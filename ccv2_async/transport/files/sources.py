@@ -366,7 +366,7 @@ class _OpenStream:
                 raise self._changed(f"ended after {had} of {self.length} bytes")
             self._remaining -= len(chunk)
         if self._remaining < 0 or (self._remaining == 0 and await self._pull(1)):
-            raise self._changed(f"went on beyond the {self.length} bytes announced")
+            raise self._changed(f"continued past the {self.length} bytes announced")
         return chunk
 
     async def aclose(self) -> None:

@@ -1,4 +1,4 @@
-"""Library folders by their names: found, or created once, even if others create them too."""
+"""Find library folders by name, or create them once, even if other clients create them too."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def check_names(names: tuple[str, ...]) -> None:
     """Check that library folders may have these names. Pure.
 
     Raises:
-        InvalidField: One of them is too long, or has characters that the service does not take.
+        InvalidField: One of them is too long, or has characters that the service does not accept.
     """
     for name in names:
         try:
@@ -165,7 +165,8 @@ class FolderMap:
             folder = await self._library.create_folder(name, parent_id=parent)
             self._note(folder, parent, self._level_of(parent) + 1)
         except (errors.Conflict, errors.OutcomeUnknown, errors.DecodeError) as error:
-            # Somebody else was faster, or our own answer was lost: it is there, or it is not.
+            # Another client was faster, or our own answer was lost. Check whether the folder
+            # exists.
             await self._read()
             if isinstance(error, errors.Conflict):
                 self._adopt_likeness(parent, name)

@@ -1,4 +1,4 @@
-"""What `upload_many` is asked for: its options, and the files, which may stand below folders."""
+"""The arguments of `upload_many`: its options and its files, which may be given as folders."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
 
 def _names(folders: object) -> tuple[str, ...]:
-    # A lone text would be taken for folders of a letter each.
+    # A single string would be read as one folder per letter.
     names = (
         tuple(folders) if isinstance(folders, Iterable) and not isinstance(folders, str) else None
     )
     if names is None or not all(isinstance(name, str) for name in names):
-        rule = 'names of folders in a tuple, as ("Spring", "Tulips")'
+        rule = 'folder names in a tuple, such as ("Spring", "Tulips")'
         raise InvalidField("folders", folders, rule)
     # macOS writes an accent as a character of its own, which the service takes in no folder name.
     return tuple(unicodedata.normalize("NFC", name) for name in names)
@@ -46,15 +46,15 @@ def _names(folders: object) -> tuple[str, ...]:
 
 @attrs.frozen
 class FileToUpload:
-    """One file of a bulk upload, where it needs more than a path.
+    """One file of a bulk upload, for files that need more than a path.
 
     Attributes:
         file: A path; without a journal also bytes, a file object or a stream.
-        folder_id: The library folder; the one of the whole bulk upload unless given.
-        folders: Names of folders below that one; they are created where they are missing.
-        name: Its name in the library; the path's own unless given.
+        folder_id: The library folder. The default is the folder of the bulk upload.
+        folders: Names of folders below that one. Missing ones are created.
+        name: Its name in the library. The default is the path's own name.
         description: At most 100 characters.
-        length: Bytes; streams and file objects that cannot seek need it.
+        length: The size in bytes. Streams and file objects that cannot seek need it.
     """
 
     file: FileInput
@@ -73,7 +73,7 @@ class FileToUpload:
 
     @property
     def label(self) -> str:
-        """What messages call it."""
+        """The name for messages."""
         if isinstance(self.file, str | os.PathLike):
             return os.fspath(self.file)
         return self.name or path_of(self.file) or "bytes or stream"
@@ -119,7 +119,7 @@ _RULES = {
 
 @attrs.frozen
 class Options:
-    """How a bulk upload is to go; see `ConstantContact.upload_many`.
+    """The options of a bulk upload; see `ConstantContact.upload_many`.
 
     Raises:
         InvalidField: One of them is wrong.
@@ -155,7 +155,7 @@ def checked_items(items: object) -> Items:
     """Return the items if they can be iterated over.
 
     Raises:
-        InvalidField: It is a single file, or no iterable. Nothing was sent.
+        InvalidField: It is a single file, or not an iterable. Nothing was sent.
     """
     single = isinstance(items, str | bytes | bytearray | memoryview | os.PathLike | FileToUpload)
     if single or hasattr(items, "read"):
@@ -170,8 +170,8 @@ async def each_file(
 ) -> AsyncGenerator[FileToUpload | FileRefused, None]:
     """Yield every file of `items`; a folder stands for the files below it.
 
-    Nothing is read ahead: of a million paths, one is held. Folders are read in a thread, one at a
-    time and in the order of their names; hidden entries and links to folders are left out.
+    Nothing is read ahead: of a million paths, only one is in memory. Folders are read in a thread,
+    one at a time and in the order of their names; hidden entries and links to folders are left out.
 
     Args:
         items: Paths, or `FileToUpload`s.
@@ -193,18 +193,18 @@ async def _each(items: Items) -> AsyncGenerator[Item, None]:
                 yield item
         finally:
             if isinstance(items, AsyncGenerator):
-                await items.aclose()  # nobody else will, and it may hold what has to be closed
+                await items.aclose()  # no other code closes it, and it may hold open resources
     else:
         for item in items:
             yield item
 
 
 def _refusal_of(name: str) -> str:
-    """Return why no library folder can have the name of this folder; "" if one can."""
+    """Return why the library does not accept this folder's name; "" if it does."""
     try:
         check_names((unicodedata.normalize("NFC", name),))
     except InvalidField as error:
-        return f"the library takes no folder of this name ({error.rule})"
+        return f"the library does not accept a folder of this name ({error.rule})"
     return ""
 
 
@@ -313,8 +313,8 @@ async def describe(
     """Return the upload of a file, and its journal entry as it would be now.
 
     Raises:
-        InvalidField: The service would refuse what is said of the file.
-        FileRefused: It cannot be sent.
+        InvalidField: The service would refuse a field of the upload.
+        FileRefused: The file cannot be sent.
     """
     check_depth(file.folders)
     check_names(file.folders)
@@ -350,7 +350,7 @@ async def describe(
 
 
 async def _state(source: Source, threads: FileThreads) -> tuple[int, int]:
-    """Return its length and when it was last written. It is sent as it is now or not at all."""
+    """Return its length and modification time. If it changes after this, it is not sent."""
     if not isinstance(source, PathSource):
         return await source.prepare(threads), 0
     state = await source.hold(threads)

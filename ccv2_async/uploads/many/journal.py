@@ -1,8 +1,8 @@
-"""The journal of a bulk upload: one row a file, written before and after each effect.
+"""The journal of a bulk upload: one row per file, written before and after each effect.
 
-It is a SQLite file in WAL mode with full synchronisation, so what is written survives the end of
-the process at any instant, and of the machine. A file that was being sent when the process ended
-stands at "sending": the next run looks for it in its folder before it sends anything.
+It is a SQLite file in WAL mode with full synchronization, so its rows survive a crash of the
+process or the machine at any moment. A file that was being sent when the process ended is in the
+state "sending": the next run looks for it in its folder before it sends anything.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["SUFFIXES", "Journal", "JournalEntry", "JournalFiles", "read_journal"
 VERSION = "1"
 
 SUFFIXES = ("", "-wal", "-shm", "-journal", ".lock")
-"""Endings of the names of the files that SQLite and `Journal` keep for one journal."""
+"""The name suffixes of the files that SQLite and `Journal` keep for one journal."""
 
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 _SCHEMA = (
@@ -94,7 +94,7 @@ class JournalEntry(Entry):
 
     Attributes:
         path: The file's absolute path.
-        folder: Where it goes: the folder's id, and the names of folders below it.
+        folder: Its destination: the folder's id, and the names of folders below it.
     """
 
     path: str
@@ -102,7 +102,7 @@ class JournalEntry(Entry):
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What tells one file of a journal from the others."""
+        """The key that identifies a file in its journal."""
         return self.path, self.folder, self.name
 
     @property
@@ -117,10 +117,10 @@ class JournalEntry(Entry):
 
     @classmethod
     def from_row(cls, columns: Iterable[Any]) -> Self:
-        """Return the entry that a row holds.
+        """Return the entry of a row.
 
         Raises:
-            ValueError: The row says what no journal of this version does.
+            ValueError: The row is not valid in this version of the journal.
         """
         row = dict(zip(_COLUMNS, columns, strict=True))
         token, error = row.pop("token"), row.pop("error")
@@ -131,13 +131,13 @@ class JournalEntry(Entry):
 
 
 def storable(path: str) -> str:
-    """Return the path as text that a database takes; other paths give other texts."""
+    """Return the path as text that a database accepts; different paths give different texts."""
     escaped = path.replace("\\", "\\\\")
     return escaped.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class JournalFiles:
-    """The files that a journal consists of, which are never files to upload.
+    """The files that make up a journal. They are never uploaded.
 
     Args:
         path: The journal's path, or None for an upload without a journal.
@@ -153,7 +153,7 @@ class JournalFiles:
         """
         if self._path is None:
             return list(paths)
-        # SQLite keeps its files beside what a link leads to, `Journal` beside the link.
+        # SQLite keeps its files next to the target of a link, `Journal` next to the link.
         names = {
             f"{base}{end}"
             for base in (self._path, os.path.realpath(self._path))
@@ -168,7 +168,7 @@ class JournalFiles:
 
 
 def _identity(path: str) -> tuple[int, int] | None:
-    """Return what is the same for all names of one file, or None where there is no file."""
+    """Return an identity that all names of one file share, or None if there is no file."""
     try:
         state = os.stat(path)  # noqa: PTH116  # a plain string
     except (OSError, ValueError):
@@ -238,7 +238,7 @@ class Journal:
         return journal if ours else None
 
     async def _check(self, about: dict[str, str], *, make: bool) -> bool:
-        """Return whether it is our journal now. An empty file becomes one if `make` says so."""
+        """Return whether the file is our journal. If `make` is true, an empty file becomes one."""
         import sqlite3  # noqa: PLC0415  # only with a journal
 
         path = self._path
@@ -266,8 +266,8 @@ class Journal:
             if kept.get(name) != value:
                 shown = f" ({kept.get(name)})" if name != "account" else ""
                 raise UsageError(
-                    f"{path}: this journal is of another {name}{shown}. Choose another file, so "
-                    "that nothing is sent twice or to the wrong place; nothing was sent."
+                    f"{path}: this journal belongs to another {name}{shown}. Choose another file, "
+                    "so that nothing is sent twice or to the wrong place; nothing was sent."
                 )
         return True
 
@@ -281,10 +281,10 @@ class Journal:
         await self._do("COMMIT")
 
     async def _do(self, statement: str, values: Iterable[object] = ()) -> list[Any]:
-        """Return the rows that a statement gives.
+        """Return the rows of a statement.
 
-        All of them at once: if a caller is cancelled while it gets a cursor, the cursor lives on in
-        the exception, and keeps the database open although it was closed.
+        It fetches all rows at once. If a caller were cancelled while it received a cursor, the
+        exception would keep the cursor alive, and the cursor would keep the closed database open.
         """
         return list(await self._database.execute_fetchall(statement, values))
 
@@ -302,7 +302,7 @@ class Journal:
             raise self._unreadable(trouble) from None
 
     async def write(self, entry: JournalEntry, /) -> JournalEntry:
-        """Return the entry once its row is on disk, where it gets even if the caller is cancelled.
+        """Write the row and return the entry. The row is written even if the caller is cancelled.
 
         Raises:
             JournalError: It cannot be written.
@@ -314,8 +314,8 @@ class Journal:
             await self._do(_UPSERT, list(kept.row.values()))
         except sqlite3.Error as trouble:
             raise JournalError(
-                f"{self._path}: the journal cannot be written ({trouble}), so the upload was "
-                "ended. Fix that and run it again: what was being sent is looked for first."
+                f"{self._path}: the journal cannot be written ({trouble}), so the upload stopped. "
+                "Fix that and run it again; files that were being sent are looked for first."
             ) from None
         return kept
 
@@ -338,7 +338,7 @@ class Journal:
 
     def _unreadable(self, trouble: Exception) -> JournalError:
         return JournalError(
-            f"{self._path}: the journal cannot be read ({trouble}), so the upload was ended. Fix "
+            f"{self._path}: the journal cannot be read ({trouble}), so the upload stopped. Fix "
             "it or restore it from a copy, then run it again; do not start with an empty one, "
             "which does not know what was sent."
         )
@@ -416,7 +416,8 @@ async def read_journal(path: str | os.PathLike[str]) -> AsyncGenerator[JournalEn
         try:
             await database.execute_fetchall("BEGIN")  # all rows as they stand at one moment
             key = ("", "", "")
-            # In portions, as there may be a million, and no cursor: see `Journal._do`.
+            # In batches, because there may be a million rows, and without a cursor: see
+            # `Journal._do`.
             while rows := list(await database.execute_fetchall(_PORTION, key)):
                 for row in rows:
                     entry = JournalEntry.from_row(row)
@@ -432,7 +433,7 @@ async def read_journal(path: str | os.PathLike[str]) -> AsyncGenerator[JournalEn
 
 
 def _see(path: str | os.PathLike[str]) -> None:
-    """Raise the system's error if the file cannot be read: it says more than SQLite's."""
+    """Raise the system's error if the file cannot be read; it is clearer than SQLite's."""
     with open(path, "rb"):  # noqa: PTH123  # a plain string
         pass
 
@@ -442,7 +443,7 @@ async def _connect(path: str, threads: FileThreads, *, mode: str = "rw") -> aios
 
     import aiosqlite  # noqa: PLC0415  # only with a journal
 
-    # It exists by now. Creating it here would make one that nobody asked for.
+    # It must exist by now. Do not create a new one here.
     place = _address(path, mode)
 
     def connect() -> sqlite3.Connection:
@@ -461,14 +462,14 @@ async def _connect(path: str, threads: FileThreads, *, mode: str = "rw") -> aios
 
 
 def _address(path: str, mode: str) -> str:
-    """Return the file's address for SQLite; one that is called ":memory:" is a file too."""
+    """Return the file's URI for SQLite; a file may be named ":memory:"."""
     return f"file://{quote(os.fsencode(os.path.abspath(path)))}?mode={mode}"  # noqa: PTH100  # no I/O
 
 
 def _take_lock(path: str) -> int:
     """Take a lock that the system releases when the process ends, however it ends."""
     try:
-        # The journal itself too, so that what cannot be opened is found out here.
+        # Open the journal itself too, to find out here whether it can be opened.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except (OSError, ValueError) as error:
@@ -484,7 +485,7 @@ def _take_lock(path: str) -> int:
 
 
 def _has_content(path: str) -> bool:
-    """Return whether there is anything in the file; False too if it could be created."""
+    """Return whether the file has content; False if it does not exist and can be created."""
     try:
         return os.stat(path).st_size > 0  # noqa: PTH116  # a plain string
     except FileNotFoundError as error:

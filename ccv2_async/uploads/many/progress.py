@@ -1,4 +1,4 @@
-"""What a bulk upload counts, and how it reports it: `on_progress` and `on_file`."""
+"""The counts of a bulk upload, and their reports: `on_progress` and `on_file`."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ _COUNTED = {
     BulkState.AMBIGUOUS: "ambiguous",
     BulkState.FAILED: "failed",
 }
-"""By the state of a file's result, where it is counted."""
+"""The counter for each state of a file's result."""
 
 
 class Pace:
-    """How fast files are sent, by the last hundred.
+    """The rate at which files are sent, from the last hundred.
 
-    By how fast they end, the first minutes would be no guide: the service processes a file for
-    seconds, and meanwhile many are sent and none has ended. And what an earlier run had settled is
-    passed over in no time.
+    The rate at which files end would mislead in the first minutes: the service processes a file for
+    seconds, so many are sent before the first one ends. Files that an earlier run settled end at
+    once.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Pace:
             self._moments.append(now)
 
     def sent(self, now: float) -> None:
-        """Note that a file was sent, whatever came of it."""
+        """Note that a file was sent, successfully or not."""
         self._moments.append(now)
         self._sent += 1
 
@@ -73,7 +73,7 @@ class Pace:
         if not self._moments:  # nothing had to be sent so far
             return left / progress.per_second if progress.per_second > 0 else None
         passed = now - self._moments[0]
-        # Those that began together end together: before that, one of them says nothing.
+        # Files that began together end together, so a single one of them is not a measure.
         if passed <= 0 or self._sent < max(1, progress.sending):
             return None
         return left * passed / (len(self._moments) - 1)
@@ -83,7 +83,7 @@ class Reporter:
     """The counts of one bulk upload, and its progress callback.
 
     Args:
-        session: Whose clock and budget are shown.
+        session: The session whose clock and budget are used.
         on_progress: Called with the progress of all files, or None.
         on_file: Called with the progress of each file, or None.
     """
@@ -107,7 +107,7 @@ class Reporter:
 
     @property
     def progress(self) -> BulkProgress:
-        """Where it stands now."""
+        """The current progress."""
         now = self._clock.monotonic()
         counts = attrs.evolve(self._counts, elapsed=now - self.started)
         return attrs.evolve(
@@ -119,7 +119,7 @@ class Reporter:
         )
 
     def expect(self, total: int | None) -> None:
-        """Note how many files there are in all."""
+        """Set the total number of files."""
         self._counts = attrs.evolve(self._counts, total=total)
 
     def count(self, **changes: int) -> None:
@@ -143,7 +143,7 @@ class Reporter:
         self.count(**{_COUNTED[result.state]: 1, "earlier": int(result.earlier)})
 
     async def meanwhile(self, come: Callable[[], Awaitable[T]]) -> T:
-        """Return what `come` returns; report progress until then.
+        """Return the result of `come`; report progress until then.
 
         Args:
             come: Waits for it; it may be cancelled and called again.
@@ -170,10 +170,10 @@ class Reporter:
             if inspect.isawaitable(answer):
                 await answer
         except Exception:
-            logger.exception("on_progress of a bulk upload failed; the upload goes on")
+            logger.exception("on_progress of a bulk upload failed; the upload continues")
 
     def of_sending(self, upload: Upload, file: FileToUpload, entry: JournalEntry) -> Upload:
-        """Return the upload, which reports each of its steps to `on_file`."""
+        """Return the upload with each of its steps reported to `on_file`."""
         if self._on_file is None:
             return upload
 
@@ -215,4 +215,4 @@ class Reporter:
             try:
                 self._on_file(progress)
             except Exception:
-                logger.exception("on_file of a bulk upload failed; the upload goes on")
+                logger.exception("on_file of a bulk upload failed; the upload continues")

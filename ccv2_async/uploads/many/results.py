@@ -1,4 +1,4 @@
-"""What comes out of a bulk upload, file by file and in all. Pure."""
+"""The results of a bulk upload, per file and in total. Pure."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class UploadResult:
-    """How one file of a bulk upload ended.
+    """The result of one file of a bulk upload.
 
     Attributes:
         path: The file, as it was given.
         name: Its name in the library.
-        folder_id: The folder it went to; "" when it got nowhere.
+        folder_id: The folder it went to; "" if it was not sent.
         state: DONE, FAILED or AMBIGUOUS; ACCEPTED without waiting; PENDING in a dry run.
         id: The library's id of the file; "" when it has none.
         status: The service's last word on it, or None.
@@ -34,7 +34,7 @@ class UploadResult:
         earlier: Whether an earlier run had settled it already, or the folder had it.
         existing: Whether it was not sent because the folder had a file with its name and size.
         action: What a dry run would do.
-        duplicates: Ids of further copies that a lost answer has left in the folder.
+        duplicates: Ids of further copies that a lost answer left in the folder.
     """
 
     path: str
@@ -58,22 +58,22 @@ class BulkProgress:
     """A bulk upload at one moment.
 
     Attributes:
-        seen: Files taken up so far.
+        seen: Files started so far.
         total: Files in all, or None when that is not known.
         sending: Files being sent.
         processing: Files that the service is processing.
         done: Files that are Active.
-        accepted: Files that the service has accepted, where they are not waited for.
+        accepted: Files that the service has accepted, if the upload does not wait for them.
         planned: Files of a dry run that could be sent.
         failed: Files that failed.
-        ambiguous: Files of which it is not known whether they arrived.
+        ambiguous: Files that may or may not have arrived.
         earlier: Of those that are done, failed or ambiguous, the ones that an earlier run had
             settled, or that their folders had already.
         bytes_sent: Bytes of accepted files.
         elapsed: Seconds since the start.
         seconds_left: Seconds until all are settled, at the pace at which the last hundred files
             were sent; None while that is not known, as in the first moments.
-        calls: Calls of the API, since the start, by this client's budget.
+        calls: API calls since the start, as this client's budget counts them.
         remaining_today: Calls left today, or None without a limit.
         outage: Seconds for which the service has been down and the upload has waited; None while
             it is not.
@@ -98,12 +98,12 @@ class BulkProgress:
 
     @property
     def settled(self) -> int:
-        """Files of which nothing more is expected: each has its result."""
+        """Files that are finished: each has its result."""
         return self.done + self.accepted + self.planned + self.failed + self.ambiguous
 
     @property
     def per_second(self) -> float:
-        """Files settled a second by this run, since its start."""
+        """Files that this run has settled per second since its start."""
         return (self.settled - self.earlier) / self.elapsed if self.elapsed > 0 else 0.0
 
 
@@ -141,9 +141,9 @@ OnBulkProgress: TypeAlias = "Callable[[BulkProgress], Awaitable[object] | object
 def result_of(
     entry: JournalEntry, error: errors.ConstantContactError | None = None
 ) -> UploadResult:
-    """Return the result of a file: where its entry stands, or that it failed.
+    """Return the result of a file from its entry, or from its error.
 
-    Like the others below, it leaves the file's path to the caller.
+    Like the functions below, it leaves the file's path to the caller.
     """
     return UploadResult(
         path=entry.path,
@@ -165,7 +165,7 @@ def earlier_result(known: JournalEntry, action: Action) -> UploadResult:
         with_id = f" with id {known.file_id}" if known.file_id else ""
         reason = (
             f"the journal has it as {known.state.value}{with_id}, and it has changed since; "
-            "upload it with another journal to have both"
+            "use another journal to upload the new version too"
         )
         return refused_result(errors.FileRefused(known.path, reason))
     error: errors.ConstantContactError | None = None
@@ -177,7 +177,7 @@ def earlier_result(known: JournalEntry, action: Action) -> UploadResult:
 
 
 def planned_result(entry: JournalEntry, action: Action) -> UploadResult:
-    """Return what a dry run says of a file."""
+    """Return the result of a file in a dry run."""
     return UploadResult(
         path=entry.path,
         name=entry.name,
@@ -189,5 +189,5 @@ def planned_result(entry: JournalEntry, action: Action) -> UploadResult:
 
 
 def refused_result(error: errors.ConstantContactError) -> UploadResult:
-    """Return the result of a file that never got as far as the journal."""
+    """Return the result of a file that was refused before it reached the journal."""
     return UploadResult(path="", name="", folder_id="", state=BulkState.FAILED, error=error)

@@ -74,15 +74,15 @@ PROBE = Call(
 """The call that asks whether the service is back: cheap, and it changes nothing."""
 
 LANDING = 10.0
-"""Seconds in which files may still be answered when the whole upload ends."""
+"""Seconds to wait for the answers of files being sent when the whole upload ends."""
 
 MOST_TROUBLES = 5
-"""Looks in a row that fail in a way that is not expected to pass, before the upload ends."""
+"""How many looks in a row may fail with a lasting error before the upload ends."""
 
 MOST_UNREAD = 1000
-"""Results that wait to be read before no further file is taken up."""
+"""How many unread results stop the upload from starting further files."""
 
-# These errors would hit every other file as well, so they end the whole upload.
+# These errors would affect every other file as well, so they end the whole upload.
 _FATAL = (
     errors.AuthenticationFailed,
     errors.ClientClosed,
@@ -93,7 +93,7 @@ _FATAL = (
     errors.ServiceUnavailable,
 )
 
-# What a file meets while the service is down. Nothing of it was added.
+# Errors of a file while the service is down. Nothing of the file was added.
 _OF_AN_OUTAGE = (errors.TransportError, errors.ServerError)
 
 
@@ -111,8 +111,8 @@ class Parts:
 class BulkUpload:
     """The results of a bulk upload, as its files end: iterate over it once, with `async for`.
 
-    Files are only sent while it is iterated. If you leave the loop early, the upload ends in good
-    order: files that were being sent are cut off and are in the journal, and so are the tokens of
+    Files are only sent while it is iterated. If you leave the loop early, the upload stops cleanly:
+    files that were being sent are interrupted, and the journal records them and the tokens of
     accepted files.
     """
 
@@ -124,7 +124,7 @@ class BulkUpload:
 
     @property
     def progress(self) -> BulkProgress:
-        """Where it stands."""
+        """The current progress."""
         return self._run.report.progress if self._run is not None else BulkProgress()
 
     if not TYPE_CHECKING:  # a type checker refuses to await it by itself
@@ -136,23 +136,23 @@ class BulkUpload:
                 UsageError: Always. Nothing was sent.
             """
             raise errors.UsageError(
-                "A bulk upload is not awaited. Write `async for result in upload_many(...)`. "
+                "A bulk upload cannot be awaited. Use `async for result in upload_many(...)`. "
                 "Nothing was sent."
             )
 
     def __aiter__(self) -> AsyncGenerator[UploadResult, None]:
-        """Each file's result.
+        """Yield each file's result.
 
         Raises:
             UsageError: The journal cannot be used, or the upload was iterated before.
-            DailyQuotaExceeded: The day's calls are used up; with a journal, the same call goes on
+            DailyQuotaExceeded: The day's calls are used up; with a journal, the same call continues
                 where it stopped.
             ConstantContactError: An error that concerns every file, such as a refused key. With
-                `fail_fast`, the error of the first file that failed, after its own result and
-                those of the files that were just being sent.
+                `fail_fast`, the error of the first file that failed, after its own result and those
+                of the files that were being sent.
         """
         if self._run is not None:
-            raise errors.UsageError("A bulk upload is iterated once; start another.")
+            raise errors.UsageError("A bulk upload can be iterated only once; start another.")
         self._run = Run(self._parts, self._items, self._options)
         return self._run.results()
 
@@ -164,9 +164,9 @@ class _Followed:
     Attributes:
         file: The file.
         entry: Its entry.
-        job: The service's work on it.
-        ends: Until when it is waited for, on the monotonic clock.
-        seconds: How long that is.
+        job: Its job at the service.
+        ends: When to stop waiting for it, on the monotonic clock.
+        seconds: The length of that wait.
     """
 
     file: FileToUpload
@@ -181,9 +181,9 @@ class _Follower:
 
     Args:
         parts: The parts of the client.
-        until: How far each file is followed before it is looked at.
+        until: The change at which each file is looked at.
         changed: Called with a file that was accepted, or whose status has changed.
-        ended: Awaited with a file that has ended, or has not in time.
+        ended: Awaited with a file that has ended or is overdue.
     """
 
     def __init__(
@@ -236,7 +236,7 @@ class _Follower:
                     troubles += 1
                     if isinstance(trouble, _FATAL) or troubles >= MOST_TROUBLES:
                         raise
-                    continue  # one answer that was none is no reason to leave all files unfollowed
+                    continue  # one failed look is not a reason to stop following all files
                 if ended is not None:
                     job, troubles = ended, 0
                     if not job.state.is_final:
@@ -246,7 +246,7 @@ class _Follower:
             await self._ended(self._files[job])
 
     def discard(self, followed: _Followed) -> None:
-        """Let go of a file."""
+        """Stop following a file."""
         self._watched.discard(followed.job)
         del self._files[followed.job]
 
@@ -267,7 +267,7 @@ class Run:
         self.report: Reporter = Reporter(parts.session, options.on_progress, options.on_file)
         until = Until.END if options.on_file is None else Until.CHANGE
         self._follower = _Follower(parts, until, self._tell_accepted, self._end_followed)
-        # Files of the journal that are under way, each with those that are the same one again.
+        # Files of the journal in progress, each with its repetitions in the input.
         self._under_way: dict[tuple[str, str, str], list[FileToUpload]] = {}
         self._slots = asyncio.Semaphore(options.concurrency)
         self._sending: set[asyncio.Task[None]] = set()
@@ -310,10 +310,10 @@ class Run:
             await self._end_all(tasks)
 
     async def _land(self) -> list[UploadResult]:
-        """Return what becomes of the files that are on their way when the whole upload ends.
+        """Return the results of the files that are being sent when the whole upload ends.
 
-        The day's last calls are still out when the next one is refused. To break them off would
-        leave it open whether they arrived.
+        The day's last calls are still in flight when the next one is refused. If they were
+        cancelled, nobody would know whether they arrived.
         """
         self._failing = True
         if self._sending:
@@ -338,7 +338,7 @@ class Run:
         if journal is not None:
             self._store = journal
             if not self._options.dry_run:
-                # No look takes a file of an earlier run for one of this run's.
+                # Keep looks from taking a file of an earlier run for one of this run.
                 self._parts.uploader.claim(await journal.file_ids())
 
     async def _end_all(self, tasks: Iterable[asyncio.Task[None]]) -> None:
@@ -353,7 +353,7 @@ class Run:
             raise asyncio.CancelledError
 
     def _raise_later(self, task: asyncio.Task[None]) -> None:
-        """Let what a task has raised end the whole run and reach the caller."""
+        """Keep the exception of a task, to end the whole run and raise it in the caller."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._results.put_nowait(error)
 
@@ -393,7 +393,7 @@ class Run:
             self._results.put_nowait(None)
 
     async def _take_up(self, file: FileToUpload) -> None:
-        """Take one file as far as the service's acceptance, or to where an earlier run had it."""
+        """Send one file until the service accepts it, or continue where an earlier run stopped."""
         entry: JournalEntry | None = None
         try:
             upload, entry = await describe(file, self._options, self._parts.threads)
@@ -460,7 +460,7 @@ class Run:
                         except Exception as error:
                             if not isinstance(upload.source, StreamSource | DigestedSource):
                                 raise
-                            # The user's own stream: the trouble of this file, not of the others.
+                            # The user's own stream failed. This concerns only this file.
                             unreadable = self._unreadable(file, error)
                             await self._not_sent(file, sending.entry, unreadable)
                             return
@@ -477,7 +477,7 @@ class Run:
     async def _place(
         self, file: FileToUpload, upload: Upload, entry: JournalEntry
     ) -> tuple[Upload, JournalEntry, LibraryFile | None]:
-        """Name the folder that a file goes to; return the file that makes sending it needless."""
+        """Find the folder for a file; return the file in it that makes the upload unnecessary."""
         folders = self._folders
         while True:
             async with self._turn():
@@ -490,7 +490,7 @@ class Run:
                     return upload, attrs.evolve(entry, folder_id=folder_id), found
 
     async def _skip(self, file: FileToUpload, entry: JournalEntry, found: LibraryFile) -> None:
-        """Take the file that the folder has for this one, and follow it if it is not Active yet."""
+        """Use the file that is already in the folder, and follow it if it is not Active yet."""
         self._parts.uploader.claim([found.id])
         pending = file_outcome(found.status) is Outcome.PENDING and found.status is not None
         entry = await self._store.write(
@@ -522,7 +522,7 @@ class Run:
 
     @contextmanager
     def _retaken_after_outage(self) -> Iterator[None]:
-        """Suppress an error that an outage explains."""
+        """Suppress an error that was caused by an outage."""
         try:
             yield
         except _OF_AN_OUTAGE:
@@ -532,7 +532,7 @@ class Run:
     def _belongs_to_outage(
         self, error: errors.ConstantContactError, sending: Sending[JournalEntry], openings: int
     ) -> bool:
-        """Return whether an error belongs to an outage, so that its file is taken up again.
+        """Return whether an outage caused an error, so that its file is sent again.
 
         The outage may have begun and ended while the file was sent: `openings` is from before.
         """
@@ -581,7 +581,7 @@ class Run:
         self.report.of_acceptance(followed.file, followed.entry, self._poller(followed.job))
 
     async def _end_followed(self, followed: _Followed) -> None:
-        """Record how a job ended, or that it did not in time, and only then let go of it."""
+        """Record how a job ended or that it is overdue, and only then stop following it."""
         job, poller = followed.job, self._poller(followed.job)
         entry = attrs.evolve(followed.entry, status=job.status)
         error: errors.JobError | None = None
@@ -604,7 +604,7 @@ class Run:
     def _end(
         self, file: FileToUpload, result: UploadResult, entry: JournalEntry | None = None
     ) -> None:
-        """Give a file's result; `entry` is of one that was compared with the journal."""
+        """Report a file's result; `entry` is given if the file was compared with the journal."""
         same = self._under_way.pop(entry.key, ()) if entry is not None else ()
         for each in (file, *same):
             self._give(attrs.evolve(result, path=each.label, folders=each.folders))

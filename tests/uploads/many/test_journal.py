@@ -598,7 +598,7 @@ async def test_a_dry_run_reports_an_unusable_journal(
     await run(client, pictures("a.png"), journal)
     sandbox.admin.configure(access_token="another")
     other = await connect(sandbox)
-    with pytest.raises(errors.UsageError, match="of another account"):
+    with pytest.raises(errors.UsageError, match="belongs to another account"):
         await run(other, pictures("a.png"), journal, dry_run=True)
 
 
@@ -626,7 +626,7 @@ async def test_a_journal_of_another_account_is_refused(
     other = await connect(sandbox)
     asked = len(sandbox.admin.requests())
 
-    with pytest.raises(errors.UsageError, match="of another account"):
+    with pytest.raises(errors.UsageError, match="belongs to another account"):
         await run(other, pictures("a.png"), journal)
 
     assert len(sandbox.admin.requests()) == asked
@@ -638,7 +638,7 @@ async def test_a_journal_of_another_service_is_refused(
     await run(client, pictures("a.png"), journal)
     with Sandbox() as elsewhere:
         other = await connect(elsewhere)
-        with pytest.raises(errors.UsageError, match=r"of another service \(http://127"):
+        with pytest.raises(errors.UsageError, match=r"belongs to another service \(http://127"):
             await run(other, pictures("a.png"), journal)
 
 
@@ -650,7 +650,7 @@ async def test_a_journal_of_another_version_is_refused(
         database.execute("UPDATE about SET value = '2' WHERE name = 'version'")
     database.close()
 
-    with pytest.raises(errors.UsageError, match=r"of another version \(2\)"):
+    with pytest.raises(errors.UsageError, match=r"belongs to another version \(2\)"):
         await run(client, pictures("a.png"), journal)
 
 

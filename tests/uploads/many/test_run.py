@@ -182,7 +182,7 @@ async def test_an_invalid_argument_is_refused_at_the_call(
 
 @pytest.mark.parametrize("folders", ["Spring", ("Spring", 5), 5], ids=str)
 def test_invalid_folder_names_are_refused_at_once(folders: Any) -> None:
-    with pytest.raises(errors.InvalidField, match="names of folders in a tuple"):
+    with pytest.raises(errors.InvalidField, match="folder names in a tuple"):
         FileToUpload("a.png", folders=folders)
 
 
@@ -200,7 +200,7 @@ async def test_an_upload_can_be_iterated_once(client: ConstantContact) -> None:
     upload = client.upload_many([])
     await results_of(upload)
 
-    with pytest.raises(errors.UsageError, match="iterated once"):
+    with pytest.raises(errors.UsageError, match="iterated only once"):
         await results_of(upload)
 
 
@@ -774,7 +774,7 @@ async def test_a_failing_progress_callback_does_not_stop_the_upload(
         (result,) = await results_of(client.upload_many(pieces("a.png"), on_progress=fail))
 
     assert result.state is BulkState.DONE
-    assert "the upload goes on" in caplog.records[0].getMessage()
+    assert "the upload continues" in caplog.records[0].getMessage()
 
 
 async def test_nothing_happens_before_the_upload_is_iterated(client: ConstantContact) -> None:
