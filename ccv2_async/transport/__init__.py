@@ -1,1 +1,1 @@
-"""How one call reaches the service and comes back."""
+"""The transport: send one call to the service, and return its answer."""

@@ -1,7 +1,7 @@
 """Jobs on a task queue: workers that send files and start activities, and never wait for one.
 
-Start with `Workers`. Without any setting all of it lives in this process; with `CCV2_REDIS_URL`
-set, the same code runs on any number of machines.
+Start with `Workers`. Without settings, everything runs in this process. With `CCV2_REDIS_URL`, the
+same code runs on any number of machines.
 """
 
 from ccv2_async.uploads.ledger import BulkState

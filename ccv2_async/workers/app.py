@@ -1,7 +1,6 @@
-"""The workers that the environment describes: `taskiq worker ccv2_async.workers.app:broker`.
+"""The workers configured by the environment: `taskiq worker ccv2_async.workers.app:broker`.
 
-Processes that ask for jobs import `workers` from here too, so that both sides read the same
-settings.
+Processes that submit jobs import `workers` from here too, so that both sides use the same settings.
 """
 
 from __future__ import annotations

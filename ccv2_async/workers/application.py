@@ -1,4 +1,4 @@
-"""`Workers`: the tasks, and everything that they need, as one object."""
+"""`Workers`: the tasks and everything they need, in one object."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ STORE_RETRY_SECONDS = 1.0
 
 @attrs.frozen
 class Asked:
-    """A job that was handed to the workers.
+    """A job that was submitted to the workers.
 
     Attributes:
-        key: Names the job; `Workers.record` shows it.
-        task: The task of the queue; `await task.wait_result()` gives what the worker answered.
+        key: The name of the job, for `Workers.record`.
+        task: The task of the queue; `await task.wait_result()` returns the worker's answer.
     """
 
     key: str
@@ -75,23 +75,23 @@ class Asked:
 class Workers:
     """Tasks that upload files and start activities, and a round that follows all of them.
 
-    In one process, use it in `async with`: the queue is in memory, and the jobs are done right
-    here. Over Redis, `async with` makes a process that asks for jobs. The processes that do them
-    are started with `ccv2 worker`.
+    In one process, use it in `async with`: the queue is in memory, and the jobs run in this
+    process. With Redis, the process in `async with` only submits jobs. Start the processes that run
+    them with `ccv2 worker`.
 
     Args:
-        settings: How the workers are set up; from the environment unless given.
-        clock: The time that waits run on.
-        client_options: More options of the client that the workers use.
+        settings: The settings of the workers. The default comes from the environment.
+        clock: The clock for waits.
+        client_options: More options for the workers' client.
 
     Raises:
         UsageError: A setting is wrong, or an extra is missing.
-        MissingCredentials: Raised by `async with`, also in a process that only asks for jobs:
-            without a key, no worker that reads the same settings could start.
+        MissingCredentials: Raised by `async with`, also in a process that only submits jobs:
+            without a key, no worker with the same settings could start.
 
     Attributes:
-        settings: How the workers are set up.
-        broker: The queue; more tasks and middlewares may be added to it.
+        settings: The settings of the workers.
+        broker: The queue. You can add tasks and middleware to it.
         tasks: The tasks that upload a file, start an activity, and follow all open jobs.
     """
 
@@ -124,7 +124,7 @@ class Workers:
 
     async def __aenter__(self) -> Self:
         await self.broker.startup()
-        if self.embedded:  # the queue of an earlier process ended with it; its jobs did not
+        if self.embedded:  # an earlier process took its queue with it, but its jobs are on record
             with contextlib.suppress(StoreUnavailable):
                 for record in await self._store.upcoming("send", LEFT_OVER_AT_ONCE):
                     await self._hand_out(record)
@@ -139,7 +139,7 @@ class Workers:
         self._closing = True
         await self._stop_ticking()
         if isinstance(self.broker, InMemoryBroker):
-            await self.broker.wait_all()  # files on their way arrive; the rest stays on record
+            await self.broker.wait_all()  # files in flight arrive; the rest stays on record
         await self.broker.shutdown()
 
     async def check(self) -> None:
@@ -164,7 +164,7 @@ class Workers:
 
     @property
     def embedded(self) -> bool:
-        """Whether everything is in this process."""
+        """Whether everything runs in this process."""
         return self.settings.redis_url is None
 
     async def ask_upload(
@@ -176,15 +176,15 @@ class Workers:
         description: str = "",
         key: str | None = None,
     ) -> Asked:
-        """Ask for the upload of a file; return when the job is on record and in the queue.
+        """Submit the upload of a file; return when the job is on record and in the queue.
 
         Args:
-            path: The file; every worker has to see it under this path.
-            folder_id: The folder it goes to; "0" is the root.
-            name: Its name in the library; the path's own unless given.
+            path: The file. Every worker must be able to read it at this path.
+            folder_id: The folder to upload to; "0" is the root.
+            name: Its name in the library. The default is the path's own name.
             description: At most 100 characters.
-            key: Names the job: one file is uploaded for each key. Unless given, the same path to
-                the same folder under the same name is the same job.
+            key: The name of the job: one file is uploaded for each key. By default, the same path,
+                folder, and name make the same job.
 
         Raises:
             InvalidField: A value the service would refuse. Nothing was put on record.
@@ -195,13 +195,14 @@ class Workers:
         )
 
     async def ask_activity(self, activity: str, *, key: str | None = None, **given: Any) -> Asked:
-        """Ask for the start of a bulk activity; return when the job is on record and in the queue.
+        """Submit the start of a bulk activity; return when the job is on record and in the queue.
 
         Args:
             activity: "add_contacts", "remove_contacts", "clear_lists" or "export_contacts".
-            key: Names the job: one activity is started for each key. A new one unless given.
-            given: The arguments of `client.activities.begin_...`, as JSON has them: a file is
-                given by its path, contacts as a list of addresses.
+            key: The name of the job: one activity is started for each key. The default is a new
+                key.
+            given: The arguments of `client.activities.begin_...`, in JSON: a file as its path,
+                contacts as a list of addresses.
 
         Raises:
             InvalidField: There is no such activity. Nothing was put on record.
@@ -212,11 +213,11 @@ class Workers:
         )
 
     async def record(self, key: str) -> JobRecord | None:
-        """Return the record of a job; None if nobody asked for it, or it was long ago."""
+        """Return the record of a job; None if it was never submitted or is no longer kept."""
         return await self._store.find(key)
 
     async def records(self, state: BulkState, *, most: int = 100) -> list[JobRecord]:
-        """Return the jobs in a state, the last changed first."""
+        """Return the jobs in a state, the most recently changed first."""
         return await self._store.listed(BulkState(state), most)
 
     async def counts(self) -> dict[BulkState, int]:
@@ -228,8 +229,7 @@ class Workers:
 
         Args:
             keys: The jobs.
-            every: Seconds from one look at the records to the next. A look does not call the
-                service.
+            every: Seconds between two looks at the records. A look does not call the service.
         """
         waiting = dict.fromkeys(keys)
         while waiting:
@@ -237,7 +237,7 @@ class Workers:
                 try:
                     record = await self._store.find(key)
                 except RecordUnreadable:
-                    record = None  # it was logged; the others have their turn
+                    record = None  # it was logged; continue with the other jobs
                 if record is None or record.settled:
                     del waiting[key]
                     if record is not None:
@@ -246,7 +246,7 @@ class Workers:
                 await self._clock.sleep(every)
 
     async def sweep(self) -> Round:
-        """Look after all open jobs once; do nothing while another worker does it."""
+        """Check all open jobs once; do nothing while another worker does it."""
         sweeper = Sweeper(
             self._store, self._working_client, self._clock, self.settings, self._hand_out
         )
@@ -260,7 +260,7 @@ class Workers:
     def upload_record(
         self, path: str, folder_id: str, name: str | None, description: str, key: str | None
     ) -> JobRecord:
-        """Return the record of an upload that is asked for."""
+        """Return the record for an upload to submit."""
         path = os.path.abspath(path)  # noqa: PTH100  # no I/O but getcwd
         given = {"path": path, "folder_id": folder_id, "name": name, "description": description}
         upload = upload_of(given)
@@ -321,7 +321,7 @@ class Workers:
             return await self._carry_out(self._activity_record(activity, arguments, key))
 
         async def sweep() -> dict[str, Any]:
-            """Look after all open jobs once; do nothing while another worker does it."""
+            """Check all open jobs once; do nothing while another worker does it."""
             return attrs.asdict(await self.sweep())
 
         return Tasks(
@@ -331,7 +331,7 @@ class Workers:
         )
 
     async def _carry_out(self, record: JobRecord) -> Answer:
-        """Send a job unless there is nothing to do; return what its record says then."""
+        """Send a job unless there is nothing to do; return the resulting answer of its record."""
         async with self._slots:
             if not self._closing:
                 sender = Sender(self._working_client, self._lease(record.lock))
@@ -360,7 +360,7 @@ class Workers:
         return self._client
 
     def _check_credentials(self) -> None:
-        """Refuse settings without credentials, also in a process that only asks for jobs.
+        """Refuse settings without credentials, also in a process that only submits jobs.
 
         Workers with the same settings do not start, so the process would wait forever.
         """
@@ -395,7 +395,7 @@ class Workers:
     async def _open_store_when_it_answers(self) -> None:
         """Open the store; under `taskiq worker`, wait until it answers.
 
-        taskiq would start a process that ends again and again, with the same words each time.
+        Otherwise taskiq would restart the process again and again, with the same error each time.
         """
         try:
             return await self._store.open()
@@ -448,10 +448,11 @@ class Workers:
         )
 
     async def _tick(self) -> None:
-        """Make a round every so often: one for all workers, whichever is first.
+        """Make a round at intervals: the first worker makes it for all.
 
-        A round does not wait in the queue alone, behind all that is still to be sent. It is put
-        there too: a worker takes over unacknowledged messages of others only when a message comes.
+        The round does not only wait in the queue, behind everything that is still to be sent. But
+        it is put there too, because a worker takes over unacknowledged messages of others only when
+        a message comes.
         """
         troubled = False
         every = self.settings.sweep_seconds

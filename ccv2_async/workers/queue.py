@@ -1,4 +1,4 @@
-"""The queue between those who ask for jobs and the workers: its broker, and its tasks.
+"""The queue between the processes that submit jobs and the workers: its broker and its tasks.
 
 It is in this process, or in Redis. The tasks take and return plain JSON.
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ccv2_async.workers.settings import WorkerSettings
 
 Answer: TypeAlias = dict[str, Any]
-"""What a task returns: for a job see `JobRecord.answer`, for a round see `Round`."""
+"""The result of a task: for a job see `JobRecord.answer`, for a round see `Round`."""
 
 RESULTS_KEPT = 86_400
 _CLAIM_SECONDS = 10.0
@@ -57,10 +57,10 @@ class Tasks:
 
 
 def make_broker(settings: WorkerSettings) -> AsyncBroker:
-    """Return the broker that the settings ask for; messages and results are JSON.
+    """Return the broker for these settings; messages and results are JSON.
 
     Raises:
-        UsageError: The URL is not one of Redis.
+        UsageError: The URL is not a Redis URL.
     """
     if settings.redis_url is None:
         broker: AsyncBroker = InMemoryBroker(max_stored_results=10_000)
@@ -76,9 +76,9 @@ def _redis_broker(settings: WorkerSettings, url: str) -> AsyncBroker:
             url,
             queue_name=stream_of(settings),
             consumer_group_name=settings.namespace,
-            # From the beginning: what was asked for before the first worker ever ran counts too.
+            # From the beginning, to include jobs that were submitted before the first worker ran.
             consumer_id="0",
-            # A worker takes no more than it can begin with; the rest is there for the others.
+            # A worker takes only as many jobs as it can start, and leaves the rest to the others.
             xread_count=settings.concurrency,
             xread_block=1000,
             idle_timeout=int(settings.redeliver_seconds * 1000),
@@ -106,7 +106,7 @@ def stream_of(settings: WorkerSettings) -> str:
 
 
 async def trim(settings: WorkerSettings) -> None:
-    """Remove from the stream what every worker has acknowledged; Redis keeps it otherwise."""
+    """Remove the messages that every worker has acknowledged; Redis would keep them."""
     if settings.redis_url is None:
         return
     stream = stream_of(settings)
@@ -146,8 +146,8 @@ def taskiq_manager() -> int | None:
 def ends_taskiq_on_errors() -> Iterator[None]:
     """End `taskiq worker` as a whole, with one sentence, when the settings are wrong.
 
-    taskiq starts a worker process again however it ended. It passes no exit code on, so it is told
-    to stop; with `--max-fails`, it stops by itself and exits with an error code. In a process that
+    taskiq restarts a worker process however it ended, and passes no exit code on. So this stops
+    taskiq; with `--max-fails`, it stops by itself and exits with an error code. In a process that
     `taskiq worker` did not start, the error is raised.
     """
     try:
@@ -165,12 +165,12 @@ def ends_taskiq_on_errors() -> Iterator[None]:
     if not any(word.startswith("--max-fails") for word in sys.argv):
         os.kill(manager, signal.SIGTERM)
     first = multiprocessing.current_process().name == "worker-0"
-    raise SystemExit(message if first else 1)  # the others would say the same
+    raise SystemExit(message if first else 1)  # the others would report the same
 
 
 @contextlib.contextmanager
 def ends_at_once_on_signals() -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the process, which has nothing to finish yet.
+    """End the process at SIGINT or SIGTERM, because it has nothing to finish yet.
 
     taskiq's own handlers wait until the worker has started.
     """

@@ -1,6 +1,6 @@
-"""The record of one job, and what a failure makes of it. Pure.
+"""The record of one job, and its change after a failure. Pure.
 
-A record is an entry of the ledger (`uploads.ledger`), so its states and rules are those of a bulk
+A record is an entry of the ledger (`uploads.ledger`), so it has the states and rules of a bulk
 upload's journal.
 """
 
@@ -27,20 +27,20 @@ LONGEST_BACKOFF = 300.0
 
 @attrs.frozen(kw_only=True)
 class JobRecord(Entry):
-    """What is on record of one job, which uploads a file or starts an activity.
+    """The record of one job, which uploads a file or starts an activity.
 
     Attributes:
-        key: Names the job: the same key is never sent twice.
+        key: The name of the job. The same key is never sent twice.
         task: "upload", or the activity: "add_contacts", "remove_contacts", "clear_lists" or
             "export_contacts".
-        arguments: What it was asked for with, as JSON has it.
-        lock: What is held while it is sent: jobs that could be taken for one another share it.
+        arguments: Its arguments, in JSON.
+        lock: The lock that is held while it is sent. Jobs that a look could confuse share it.
         accepted: When the service accepted it, in seconds since 1970; None before.
-        unknown: Looks in a row at which the service did not know it.
+        unknown: The number of looks in a row at which the service did not know it.
         looks: Looks so far.
-        attempts: How often it was tried and may be tried again.
+        attempts: How many attempts failed, not counting those held back in an outage.
         attend_at: When it needs attention, in seconds since 1970.
-        result: What came out of an activity: its counts.
+        result: The counts of an activity.
         error_type: The name of that exception, or "".
         created: When it was put on record, in seconds since 1970.
     """
@@ -59,12 +59,12 @@ class JobRecord(Entry):
     created: float = 0.0
 
     def to_json(self) -> bytes:
-        """Return the record as a store keeps it."""
+        """Return the record as JSON for a store."""
         return orjson.dumps(attrs.asdict(self))
 
     @classmethod
     def from_json(cls, document: bytes | str) -> JobRecord:
-        """Return the record that a store kept; fields of other versions are left out.
+        """Return the record from the JSON of a store; fields of other versions are left out.
 
         Raises:
             ValueError: It is damaged, or of a version that this one cannot read.
@@ -85,7 +85,7 @@ class JobRecord(Entry):
         return record
 
     def answer(self) -> dict[str, Any]:
-        """Return what a task returns: plain JSON."""
+        """Return the result of the task, as plain JSON."""
         return {
             "key": self.key,
             "state": str(self.state),
@@ -100,7 +100,7 @@ class JobRecord(Entry):
 
 _NUMBER = (int, float)
 _NONE = type(None)
-# What each field of a kept record may be.
+# The types that each field of a stored record may have.
 _FIELDS: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(
         ("key", "task", "lock", "state", "name", "folder_id", "file_id", "error", "error_type"), str
@@ -117,15 +117,15 @@ _FIELDS: Mapping[str, type | tuple[type, ...]] = {
 
 
 def key_of_upload(path: str, folder_id: str, name: str) -> str:
-    """Return the key of an upload: the same file to the same place is the same job."""
+    """Return the key of an upload: the same file and destination make the same job."""
     return _digest("upload", path, folder_id, name)
 
 
 def lock_of_upload(folder_id: str, name: str) -> str:
     """Return the lock that is held while a file is sent.
 
-    Files of one name in one folder are sent one after the other: while one is under way, a look
-    for another could take it for its own.
+    Files with the same name in one folder are sent one after the other: during an upload, a look
+    for another file could mistake this one for its own.
     """
     return _digest("twins", folder_id, unicodedata.normalize("NFC", name))
 
@@ -146,11 +146,11 @@ def after_failure(
     """Return the record of a job that could not be sent.
 
     Args:
-        record: As it was.
+        record: The record before the failure.
         error: What went wrong.
         now: Seconds since 1970.
         jitter: A number from 0 to 1, drawn by the caller.
-        sent: Whether anything of it was sent this time. Otherwise it was only looked for.
+        sent: Whether any of it was sent this time. Otherwise it was only looked for.
     """
     failed = attrs.evolve(record, error=error.message, error_type=type(error).__name__)
     # A call that was held back while the service was down does not count as an attempt.

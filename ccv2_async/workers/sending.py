@@ -1,8 +1,8 @@
 """Send one job: upload its file, or start its activity.
 
-A job may be delivered twice, or left behind by a worker that was killed. It is done once all the
-same: the worker that sends holds the job's lock, the record says "sending" before the first byte
-can leave, and a job whose record says "sending" is looked for before anything is sent again.
+A job may be delivered twice, or abandoned by a worker that was killed. It is still done only once:
+the worker that sends holds the job's lock, the record says "sending" before the first byte can
+leave, and a job whose record says "sending" is looked for before anything is sent again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ COME_AGAIN = 5.0
 
 @attrs.frozen
 class Sender:
-    """Sends one job while its lock is held, and keeps its record, as the ledger's `Store`.
+    """Sends one job while its lock is held, and stores its record, as the ledger's `Store`.
 
     Attributes:
         client: The client that sends.
@@ -53,14 +53,14 @@ class Sender:
     jitter: Callable[[], float] = random.random
 
     async def send(self, record: JobRecord) -> JobRecord:
-        """Send a job unless there is nothing to do; return its record then.
+        """Send a job unless there is nothing to do; return its new record.
 
         Args:
-            record: As it is, or as it is to be if its key is new.
+            record: The current record, or the first one if the key is new.
 
         Raises:
-            StoreUnavailable: Nothing can be put on record. If the record says "sending", the job
-                is settled later.
+            StoreUnavailable: Nothing can be recorded. If the record says "sending", the job is
+                settled later.
         """
         store = self.lease.store
         await store.add(record)
@@ -84,17 +84,17 @@ class Sender:
         return await self.lease.store.find(key)
 
     async def write(self, record: JobRecord, /) -> JobRecord:
-        """Keep a record that says "sending" or "accepted", and return it.
+        """Store a record that says "sending" or "accepted", and return it.
 
         Raises:
             LeaseLost: Another worker has taken the job over.
-            StoreUnavailable: It cannot be kept.
+            StoreUnavailable: It cannot be stored.
         """
         now = self.lease.clock.time()
         if record.state is BulkState.SENDING:
             return await self._keep(record, attend_at=now + self.lease.seconds + COME_AGAIN)
-        # The service has the job now, so this is kept even if the task is cancelled. If the store
-        # is away for a moment, it is waited for; the record says "sending" until then.
+        # The service has the job now, so store this even if the task is cancelled. If the store is
+        # away for a moment, wait for it; the record says "sending" until then.
         with anyio.CancelScope(shield=True):
             for attempt in range(1, WRITE_ATTEMPTS + 1):
                 try:
@@ -138,7 +138,7 @@ class Sender:
     async def _upload(self, known: JobRecord) -> JobRecord:
         parts = self.client._open_parts  # noqa: SLF001  # the client is ours
         upload = upload_of(known.arguments)
-        # Files of other jobs are not this one, however alike they look.
+        # Files of other jobs are never this one, even if they look alike.
         parts.uploader.claim(await self.lease.store.file_ids(known.lock))
         size, written_ns = known.size, known.written_ns
         try:
@@ -169,7 +169,7 @@ class Sender:
         return sending.entry
 
     async def _start_activity(self, known: JobRecord) -> JobRecord:
-        """Start an activity, even if an earlier worker may have: twice has the same effect."""
+        """Start an activity, even if an earlier worker may have started it: a repeat is safe."""
         sending = await self.write(advance(known, BulkState.SENDING, since=self.lease.clock.time()))
         begin: Any = getattr(self.client.activities, f"begin_{known.task}")
         try:
@@ -182,7 +182,7 @@ class Sender:
 
 
 def upload_of(given: Mapping[str, Any]) -> Upload:
-    """Return the upload that the arguments of a job ask for.
+    """Return the upload for the arguments of a job.
 
     Raises:
         InvalidField: A value the service would refuse.

@@ -37,7 +37,7 @@ def _whole(text: str, name: str) -> int:
 def _env(
     name: str, default: Any, read: Callable[[str, str], Any] | None = None, **options: Any
 ) -> Any:
-    """Return a setting with the variable that gives it, and what reads the variable's text."""
+    """Return a setting with its environment variable and the function that reads the variable."""
     return attrs.field(default=default, metadata={"env": name, "read": read}, **options)
 
 
@@ -122,14 +122,14 @@ class WorkerSettings:
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str] | None = None, **given: Any) -> WorkerSettings:
-        """Return the settings of the environment; those that are given take precedence.
+        """Return the settings from the environment; settings in `given` take precedence.
 
         Args:
-            environment: The variables; those of the process unless given.
+            environment: The variables. The default is the environment of the process.
             given: Settings by name.
 
         Raises:
-            InvalidField: A variable should be a number and is not.
+            InvalidField: A variable must be a number, but is not.
         """
         variables = os.environ if environment is None else environment
         found: dict[str, Any] = {}
@@ -139,5 +139,5 @@ class WorkerSettings:
             if text:
                 found[field.name] = text if read is None else read(text, name)
         if found.get("per_second", 1.0) is None and "per_day" not in found:
-            found["per_day"] = None  # CCV2_RATE=0 lifts the quota as a whole
+            found["per_day"] = None  # CCV2_RATE=0 lifts the whole quota
         return cls(**{**found, **given})

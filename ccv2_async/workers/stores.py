@@ -1,4 +1,4 @@
-"""Where workers keep their jobs, in SQLite or Redis, and the locks they hold while they work."""
+"""Stores for the workers' jobs, in SQLite or Redis, and the locks they hold while they work."""
 
 from __future__ import annotations
 
@@ -46,24 +46,24 @@ class StoreUnavailable(errors.ConstantContactError):
 class RecordUnreadable(errors.ConstantContactError):
     """The record of a job is damaged, or was written by a version that this one cannot read.
 
-    It is left as it is, and the job is not touched. Safe to try again: no; use the version that
-    wrote it.
+    The record is not changed, and the job is not touched. Safe to try again: no; use the version
+    that wrote it.
     """
 
 
 class LeaseLost(errors.ConstantContactError):
-    """The lock went to another worker, or could not be renewed: this one has to stop."""
+    """Another worker has the lock, or it could not be renewed, so this worker must stop."""
 
 
 class JobStore(abc.ABC):
     """Jobs by their keys, in the order in which they need attention, and locks that expire.
 
-    Every method may raise `StoreUnavailable`. What is written is kept when the method returns.
-    Records that cannot be read are left out of every list, and stay as they are.
+    Every method may raise `StoreUnavailable`. When a method returns, its data is stored. Records
+    that cannot be read are left out of every list, and are not changed.
 
     Args:
         now: Returns the seconds since 1970.
-        keep: Seconds for which settled jobs are kept, and their keys known; None means forever.
+        keep: Seconds for which settled jobs and their keys are kept; None means forever.
     """
 
     def __init__(self, *, now: Callable[[], float], keep: float | None) -> None:
@@ -79,17 +79,17 @@ class JobStore(abc.ABC):
 
     @abc.abstractmethod
     async def open(self) -> None:
-        """Get ready; done once."""
+        """Prepare the store. Call it once."""
 
     @abc.abstractmethod
     async def aclose(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
 
     async def find(self, key: str) -> JobRecord | None:
         """Return the record of a job, or None.
 
         Raises:
-            RecordUnreadable: There is one, but it cannot be read.
+            RecordUnreadable: The record cannot be read.
         """
         document = await self._document(key)
         if document is None:
@@ -104,18 +104,18 @@ class JobStore(abc.ABC):
         return record
 
     async def add(self, record: JobRecord) -> bool:
-        """Keep the record if its key is new; return whether it was."""
+        """Store the record if its key is new; return whether it was new."""
         return await self._keep_record(record, only_new=True)
 
     async def save(self, record: JobRecord, *, holder: str = "") -> bool:
-        """Keep the record, and log it if the job has ended.
+        """Store the record, and log it if the job has ended.
 
         Args:
             record: The record.
-            holder: If given, the record is kept only while this one holds its lock.
+            holder: If given, the record is stored only if this holder has its lock.
 
         Returns:
-            Whether it was kept.
+            Whether it was stored.
         """
         return await self._keep_record(record, holder=holder)
 
@@ -131,7 +131,7 @@ class JobStore(abc.ABC):
         return written
 
     async def upcoming(self, line: Line, most: int) -> list[JobRecord]:
-        """Return the jobs of a line that need attention first, `most` of them."""
+        """Return the jobs of a line that need attention first, at most `most` of them."""
         chosen: list[JobRecord] = []
         start = 0
         while len(chosen) < most:
@@ -142,11 +142,11 @@ class JobStore(abc.ABC):
                     chosen.append(attrs.evolve(record, key=key, attend_at=at))
             if len(found) < most:
                 break
-            start += most  # some of these could not be read; the ones behind them have their turn
+            start += most  # some of these could not be read; return the next ones
         return chosen[:most]
 
     async def listed(self, state: BulkState, most: int) -> list[JobRecord]:
-        """Return the jobs in a state, the last changed first."""
+        """Return the jobs in a state, the most recently changed first."""
         found = [_readable(key, document) for key, document in await self._in_state(state, most)]
         return [record for record in found if record is not None]
 
@@ -154,7 +154,7 @@ class JobStore(abc.ABC):
     async def schedule(self, key: str, line: Line, at: float) -> None:
         """Set the time at which a job needs attention, if it is still in this line.
 
-        Nothing else of the record is written, so a worker that has the job is not disturbed.
+        Nothing else in the record changes, so a worker that has the job is not disturbed.
         """
 
     @abc.abstractmethod
@@ -163,49 +163,49 @@ class JobStore(abc.ABC):
 
     @abc.abstractmethod
     async def file_ids(self, lock: str) -> Sequence[str]:
-        """Return the library's ids of all uploads that shared a lock: those belong to a job."""
+        """Return the library's ids of all uploads that shared a lock. Each belongs to a job."""
 
     @abc.abstractmethod
     async def hold(self, lock: str, holder: str, seconds: float) -> bool:
-        """Take the lock for so long if it is free; return whether it was."""
+        """Take the lock for this long if it is free; return whether it was free."""
 
     @abc.abstractmethod
     async def renew(self, lock: str, holder: str, seconds: float) -> bool:
-        """Hold the lock so long from now on; return False when it was lost meanwhile."""
+        """Hold the lock for this long from now on; return False if it was lost meanwhile."""
 
     @abc.abstractmethod
     async def release(self, lock: str, holder: str) -> None:
-        """Let go of the lock, if it is still held."""
+        """Release the lock if it is still held."""
 
     @abc.abstractmethod
     async def is_held(self, lock: str) -> bool:
-        """Return whether anybody holds the lock."""
+        """Return whether the lock is held."""
 
     @abc.abstractmethod
     async def _document(self, key: str) -> bytes | str | None:
-        """Return the record of a job as it was written, or None."""
+        """Return the stored record of a job, or None."""
 
     @abc.abstractmethod
     async def _write(self, record: JobRecord, *, holder: str, only_new: bool) -> bool:
-        """Write all of a record or nothing of it; return whether it was written."""
+        """Write a whole record or nothing; return whether it was written."""
 
     @abc.abstractmethod
     async def _forget(self, before: float) -> None:
-        """Drop the jobs that were settled before that time."""
+        """Delete the jobs that were settled before this time."""
 
     @abc.abstractmethod
     async def _page(
         self, line: Line, start: int, most: int
     ) -> Sequence[tuple[str, bytes | str | None, float]]:
-        """Return keys, records and times of jobs in a line, from the place `start` on."""
+        """Return keys, records and times of jobs in a line, from position `start`."""
 
     @abc.abstractmethod
     async def _in_state(self, state: BulkState, most: int) -> Sequence[tuple[str, bytes | str]]:
-        """Return keys and records of the jobs in a state, the last changed first."""
+        """Return keys and records of the jobs in a state, the most recently changed first."""
 
 
 def _readable(key: str, document: bytes | str) -> JobRecord | None:
-    """Return a kept record, or None for one that cannot be read; that is logged once."""
+    """Return a stored record, or None if it cannot be read, which is logged once."""
     try:
         return JobRecord.from_json(document)
     except ValueError as why:
@@ -275,12 +275,12 @@ RETURNING name
 class SqliteStore(JobStore):
     """Jobs in a SQLite file, which processes of one machine may share.
 
-    Each write is one statement, so a caller that is cancelled leaves nothing half done.
+    Each write is one statement, so a cancelled caller leaves nothing half done.
 
     Args:
-        path: The file, made if it is missing; ":memory:" keeps nothing beyond the process.
+        path: The file, created if it is missing; ":memory:" keeps nothing after the process.
         now: Returns the seconds since 1970.
-        keep: Seconds for which settled jobs are kept, and their keys known; None means forever.
+        keep: Seconds for which settled jobs and their keys are kept; None means forever.
     """
 
     def __init__(self, path: str, *, now: Callable[[], float], keep: float | None) -> None:
@@ -292,7 +292,7 @@ class SqliteStore(JobStore):
         """Open the file.
 
         Raises:
-            UsageError: It cannot be opened, or is something else.
+            UsageError: It cannot be opened, or is not a job store.
         """
         if self._database is not None:
             return
@@ -331,13 +331,13 @@ class SqliteStore(JobStore):
         return [file_id for (file_id,) in rows]
 
     async def hold(self, lock: str, holder: str, seconds: float) -> bool:
-        """Take the lock for so long if it is free; return whether it was."""
+        """Take the lock for this long if it is free; return whether it was free."""
         now = self._now()
         values = {"name": lock, "holder": holder, "until": now + seconds, "now": now}
         return bool(await self._do(_HOLD, values))
 
     async def renew(self, lock: str, holder: str, seconds: float) -> bool:
-        """Hold the lock so long from now on; return False when it was lost meanwhile."""
+        """Hold the lock for this long from now on; return False if it was lost meanwhile."""
         statement = (
             "UPDATE locks SET until = ? WHERE name = ? AND holder = ? AND until > ? RETURNING name"
         )
@@ -345,11 +345,11 @@ class SqliteStore(JobStore):
         return bool(await self._do(statement, now + seconds, lock, holder, now))
 
     async def release(self, lock: str, holder: str) -> None:
-        """Let go of the lock, if it is still held."""
+        """Release the lock if it is still held."""
         await self._do("DELETE FROM locks WHERE name = ? AND holder = ?", lock, holder)
 
     async def is_held(self, lock: str) -> bool:
-        """Return whether anybody holds the lock."""
+        """Return whether the lock is held."""
         statement = "SELECT 1 FROM locks WHERE name = ? AND until > ?"
         return bool(await self._do(statement, lock, self._now()))
 
@@ -381,12 +381,12 @@ class SqliteStore(JobStore):
     async def _do(self, statement: str, *values: Any) -> list[Any]:
         """Return the rows of a statement.
 
-        All of them at once: a cursor that reached a caller who is cancelled at that moment would
-        live on in its exception, and keep the database open although it was closed.
+        It fetches all rows at once. If a caller were cancelled while it received a cursor, the
+        exception would keep the cursor alive, and the cursor would keep the closed database open.
 
         Args:
-            statement: In SQL.
-            values: One for each question mark, or a dictionary of those with names.
+            statement: The SQL statement.
+            values: A value for each question mark, or a dictionary of named values.
         """
         if self._database is None:
             raise StoreUnavailable("The workers' jobs are not open.")
@@ -399,7 +399,7 @@ class SqliteStore(JobStore):
             ) from None
 
 
-# Everything about a record is written by one script, so that no death leaves half of it.
+# One script writes everything about a record, so that no crash leaves half of it.
 _SAVE = """
 local job, lock, ids = KEYS[1], KEYS[2], KEYS[3]
 local key, document, file_id, holder, only_new, job_life, ids_life = unpack(ARGV, 1, 7)
@@ -418,7 +418,7 @@ if file_id ~= '' then
 end
 return 1
 """
-# A lock's next end: milliseconds from now on, or 0 to release it.
+# The new end of a lock: milliseconds from now, or 0 to release it.
 _RENEW = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -431,13 +431,13 @@ class RedisStore(JobStore):
     Switch on Redis's append-only file (`appendonly yes`): what Redis forgets, the workers forget.
 
     Args:
-        url: Where Redis is.
-        namespace: What all keys begin with; workers of other accounts need another.
+        url: The URL of Redis.
+        namespace: The prefix of all keys. Workers of other accounts need another one.
         now: Returns the seconds since 1970.
-        keep: Seconds for which settled jobs are kept, and their keys known; None means forever.
+        keep: Seconds for which settled jobs and their keys are kept; None means forever.
 
     Raises:
-        UsageError: The URL is not one of Redis.
+        UsageError: The URL is not a Redis URL.
     """
 
     def __init__(
@@ -475,21 +475,21 @@ class RedisStore(JobStore):
         return [_text(file_id) for file_id in found]
 
     async def hold(self, lock: str, holder: str, seconds: float) -> bool:
-        """Take the lock for so long if it is free; return whether it was."""
+        """Take the lock for this long if it is free; return whether it was free."""
         name, milliseconds = self._name("lock", lock), int(seconds * 1000)
         return bool(await self._ask(self._redis.set(name, holder, nx=True, px=milliseconds)))
 
     async def renew(self, lock: str, holder: str, seconds: float) -> bool:
-        """Hold the lock so long from now on; return False when it was lost meanwhile."""
+        """Hold the lock for this long from now on; return False if it was lost meanwhile."""
         arguments: list[Any] = [holder, int(seconds * 1000)]
         return bool(await self._ask(self._renew_script([self._name("lock", lock)], arguments)))
 
     async def release(self, lock: str, holder: str) -> None:
-        """Let go of the lock, if it is still held."""
+        """Release the lock if it is still held."""
         await self.renew(lock, holder, 0)
 
     async def is_held(self, lock: str) -> bool:
-        """Return whether anybody holds the lock."""
+        """Return whether the lock is held."""
         return bool(await self._ask(self._redis.exists(self._name("lock", lock))))
 
     async def _document(self, key: str) -> bytes | None:
@@ -560,7 +560,7 @@ class RedisStore(JobStore):
         return ":".join((self._namespace, *parts))
 
     async def _ask(self, command: Awaitable[Any]) -> Any:
-        """Return what Redis answers to a command."""
+        """Return the answer of Redis to a command."""
         try:
             async with asyncio.timeout(_REDIS_SECONDS):
                 return await command
@@ -577,14 +577,14 @@ def _text(value: bytes | str) -> str:
 
 @attrs.frozen
 class Lease:
-    """Work that is done while a lock is held, and ends when the lock is lost.
+    """Work that runs while a lock is held, and stops when the lock is lost.
 
     Attributes:
-        store: Where the locks are.
+        store: The store of the locks.
         lock: The name of the lock.
-        holder: Tells this hold apart from any other.
+        holder: The unique name of this holder.
         seconds: How long the lock is held after its holder died.
-        clock: The time that renewals run on.
+        clock: The clock for renewals.
     """
 
     store: JobStore
@@ -594,7 +594,7 @@ class Lease:
     clock: Clock = attrs.field(kw_only=True)
 
     async def run(self, work: Callable[[], Coroutine[Any, Any, T]], otherwise: T) -> T:
-        """Return what `work` returns while the lock is held; `otherwise` if another holds it.
+        """Return the result of `work` under the lock, or of `otherwise` if another holds it.
 
         Raises:
             LeaseLost: The lock was lost; the work was cancelled before another could begin.
@@ -618,7 +618,7 @@ class Lease:
                 await self.store.release(self.lock, self.holder)
 
     async def _renew(self, over: asyncio.Event) -> None:
-        """Renew the lock again and again; return when it is lost, or may be soon."""
+        """Keep renewing the lock; return when it is lost, or may be soon."""
         held_until = self.clock.monotonic() + self.seconds
         while self.clock.monotonic() < held_until - self.seconds / 3:
             with contextlib.suppress(TimeoutError):
@@ -640,4 +640,4 @@ async def _ended(*tasks: asyncio.Task[Any]) -> None:
         await asyncio.wait(tasks)
     for task in tasks:
         if not task.cancelled():
-            task.exception()  # it was handled, or comes too late to be
+            task.exception()  # it was handled, or came too late to handle

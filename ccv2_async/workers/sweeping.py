@@ -1,4 +1,4 @@
-"""One round over all open jobs: ask for their status, keep their deadlines, hand out the rest."""
+"""One round over all open jobs: ask for their status, keep their deadlines, dispatch the rest."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ FIRST_PATIENCE = 300.0
 
 @attrs.frozen
 class Round:
-    """What a sweep found.
+    """The result of a sweep.
 
     Attributes:
         looked_at: Jobs whose status was asked for.
-        settled: Jobs that came to their end.
-        sent_again: Jobs that were handed out again because no worker had them.
+        settled: Jobs that ended.
+        sent_again: Jobs that were put into the queue again because no worker had them.
     """
 
     looked_at: int = 0
@@ -54,14 +54,14 @@ class Round:
 
 @attrs.frozen
 class Sweeper:
-    """Looks after all jobs of the store, and never waits for one.
+    """Checks all jobs of the store, and never waits for one.
 
     Attributes:
-        store: Where the records are.
+        store: The store of the records.
         client: The client that asks the service.
-        clock: The time.
-        settings: The deadlines, and how long a job that was handed out is left alone.
-        hand_out: Gives a job to a worker.
+        clock: The clock.
+        settings: The deadlines, and how long a queued job is left alone.
+        hand_out: Puts a job into the queue.
         jitter: A source of numbers from 0 to 1.
     """
 
@@ -73,10 +73,10 @@ class Sweeper:
     jitter: Callable[[], float] = random.random
 
     async def round(self) -> Round:
-        """Ask for what is due, settle what has ended, hand out what was left behind.
+        """Ask for due jobs, settle ended ones, and queue abandoned ones again.
 
         Raises:
-            StoreUnavailable: Nothing was lost; the next round does it.
+            StoreUnavailable: Nothing was lost; the next round does the work.
         """
         looked_at, settled = await self._follow()
         return Round(looked_at, settled, await self._recover())
@@ -125,7 +125,7 @@ class Sweeper:
     async def _learn(
         self, record: JobRecord, pollers: Sequence[AnyPoller], *, asked: bool
     ) -> JobRecord:
-        """Return the record with what the pollers know now."""
+        """Return the record, updated from its pollers."""
         now = self.clock.time()
         age = now - (record.accepted if record.accepted is not None else record.created)
         if asked:
@@ -140,7 +140,7 @@ class Sweeper:
         settings = self.settings
         uploads = record.task == UPLOAD_TASK
         limit = settings.upload_deadline if uploads else settings.activity_deadline
-        # While the service cannot be asked, the job may have ended well, so it gets twice the time.
+        # If the service cannot be asked, the job may have succeeded, so it gets twice the time.
         if age >= (limit if asked else 2 * limit):
             return ended(record, pollers[0].timed_out(limit))
         if record.unknown and is_lost(age, record.unknown):
@@ -150,7 +150,7 @@ class Sweeper:
         return attrs.evolve(record, tokens=tokens, attend_at=now + wait)
 
     async def _recover(self) -> int:
-        """Hand out the jobs that no worker has: a worker died, or it is time to try again."""
+        """Queue the jobs that no worker has: a worker died, or it is time to try again."""
         now = self.clock.time()
         handed_out = 0
         again = self.settings.redeliver_seconds
@@ -158,7 +158,7 @@ class Sweeper:
             if record.attend_at > now:
                 break
             held = await self.store.is_held(record.lock)
-            # While a worker has the job, another copy would only be put off.
+            # While a worker has the job, another copy would only be postponed.
             wait = again if held else patience(record, now, again)
             await self.store.schedule(record.key, "send", now + wait)
             if not held:
@@ -168,10 +168,10 @@ class Sweeper:
 
 
 def patience(record: JobRecord, now: float, redeliver_seconds: float) -> float:
-    """Return the seconds for which a job that was handed out is left to the queue. Pure.
+    """Return the seconds for which a queued job is left alone. Pure.
 
-    A job that no worker has taken up yet may be in a long queue, where each copy makes the others
-    wait longer. It gets more time each time.
+    A job that no worker has taken yet may be in a long queue, where each copy makes the others wait
+    longer. So it gets more time with each copy.
     """
     if record.state is BulkState.PENDING and not record.attempts:
         return max(FIRST_PATIENCE, redeliver_seconds, now - record.created)
@@ -203,7 +203,7 @@ def ended(record: JobRecord, error: errors.ConstantContactError | None = None) -
 
 
 async def _outcome(record: JobRecord, pollers: Sequence[AnyPoller]) -> JobRecord:
-    """Return the record of a job of which every part has ended.
+    """Return the record of a job whose parts have all ended.
 
     Raises:
         ConstantContactError: The result of an activity cannot be read now.

@@ -1,7 +1,7 @@
-"""Read what the service answered: errors, the ids of jobs, and cursors. Pure.
+"""Read the answers of the service: errors, the ids of jobs, and cursors. Pure.
 
-A URL that the service shows is read only for the id or the cursor in it. What is then asked for is
-our own path at the configured origin, so that no answer can send the credentials elsewhere.
+A URL in an answer is read only for the id or the cursor in it. Requests then use our own path at
+the configured origin, so that no answer can send the credentials elsewhere.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ MAX_REFUSAL = 256 * 1024
 JobKindName = Literal["upload", "activity"]
 
 _FORMS: dict[JobKindName, re.Pattern[str]] = {
-    # "uploadstatus" is a path, and no id where the id behind it is missing.
+    # "uploadstatus" is a path segment. It is not an id if the id after it is missing.
     "upload": re.compile(r"(?:^|/)library/files/(?:uploadstatus/)?(?!uploadstatus/*\Z)([^/]+)/*\Z"),
     "activity": re.compile(r"(?:^|/)activities/([^/]+)/*\Z"),
 }

@@ -1,9 +1,9 @@
 """Decide when an outage has begun and when it is over: a circuit breaker. Pure.
 
-Calls go out while the circuit is closed. Failures in a row open it. While it is open, one probe
-after the other is sent, at growing intervals. A probe is a cheap read, and its answer proves little
-about uploads, so the circuit is then half-open: one upload may try. If that is answered, the
-circuit is closed; if it fails, the circuit opens again and the intervals go on growing::
+Calls are sent while the circuit is closed. Consecutive failures open it. While it is open, one
+probe after the other is sent, at growing intervals. A probe is a cheap read, and its answer proves
+little about uploads, so the circuit is then half-open: one upload may try. If that is answered, the
+circuit is closed; if it fails, the circuit opens again and the intervals keep growing::
 
                 failures in a row
     CLOSED ───────────────────────────> OPEN <──┐
@@ -23,10 +23,10 @@ The table (`TABLE` below is what the code looks things up in)::
     WRITE_FAILED       CLOSED (1)    OPEN             OPEN
 
 (1) OPEN at the second failure of a write, or the third of a read, in a row. An answered read does
-not interrupt a row of failed writes: a service may answer reads while it refuses uploads.
+not interrupt a series of failed writes: a service may answer reads while it refuses uploads.
 
 (2) Once the next probe is due. An earlier answer belongs to a call that was not the probe, and
-would make the interval void.
+would cancel the interval.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ import attrs
 from ccv2_async.transport.calls.retry import Effect, Happening
 
 FAILED_WRITES = 2
-"""Writes in a row whose failure opens the circuit."""
+"""The number of consecutive failed writes that opens the circuit."""
 
 FAILED_READS = 3
-"""Reads in a row whose failure opens the circuit."""
+"""The number of consecutive failed reads that opens the circuit."""
 
 FIRST_INTERVAL = 2.0
 LONGEST_INTERVAL = 60.0
@@ -49,7 +49,7 @@ LONGEST_INTERVAL = 60.0
 
 
 class State(enum.Enum):
-    """Whether calls go out."""
+    """Whether calls are sent."""
 
     CLOSED = "calls go out"
     OPEN = "probes go out"
@@ -57,7 +57,7 @@ class State(enum.Enum):
 
 
 class Signal(enum.Enum):
-    """What an attempt at a call says about the service."""
+    """A signal about the service from one attempt at a call."""
 
     READ_ANSWERED = "a read was answered"
     WRITE_ANSWERED = "a write was answered"
@@ -88,11 +88,11 @@ _SIGNS_OF_AN_OUTAGE = frozenset(
 
 
 def signal_of(effect: Effect, happening: Happening | None) -> Signal | None:
-    """Return what an attempt says about the service, or None when it says nothing.
+    """Return the signal from an attempt, or None if it gives none.
 
     Args:
         effect: What the call does.
-        happening: How the attempt ended other than well; None when it succeeded.
+        happening: How the attempt failed; None if it succeeded.
     """
     read = effect is Effect.SAFE
     if happening in _SIGNS_OF_AN_OUTAGE:
@@ -107,7 +107,7 @@ class Circuit:
     """The circuit of one service. Moments are passed in, on the monotonic clock.
 
     Attributes:
-        state: Whether calls go out.
+        state: Whether calls are sent.
         since: When the outage began; meaningless while the circuit is closed.
         probe_at: When the next probe is due; meaningless unless the circuit is open.
     """
@@ -145,7 +145,7 @@ class Circuit:
                 return State.CLOSED
             self.since, self._interval = now, FIRST_INTERVAL
         elif before is State.OPEN and now < self.probe_at:
-            return State.OPEN  # it was sent before the circuit opened, and is no news
+            return State.OPEN  # it was sent before the circuit opened, so it proves nothing
         else:
             self._interval = min(LONGEST_INTERVAL, 2.0 * self._interval)
         self.probe_at = now + self._interval

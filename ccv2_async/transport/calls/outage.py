@@ -46,7 +46,7 @@ class Outage:
 
     @property
     def goes_on(self) -> bool:
-        """Whether the service is down, as far as is known."""
+        """Whether the service is down, as far as the client knows."""
         return self._is(State.OPEN)
 
     @property
@@ -78,7 +78,7 @@ class Outage:
             self._over(lasted)
 
     def holds(self, lane: Lane) -> bool:
-        """Return whether calls of this lane must wait for now.
+        """Return whether calls of this lane must wait.
 
         Only bulk calls are held back. Once a probe is due, any of them may be the probe.
         """

@@ -170,7 +170,7 @@ class Tries:
             case Verdict.WAIT:
                 granted = self.waits < RATE_WAITS
                 self.waits += 1
-                # A refusal at the gate is no attempt: nothing was carried out.
+                # A refusal at the gate does not count as an attempt: nothing was carried out.
                 self.sent -= 1
             case Verdict.REFRESH:
                 granted = not self.refreshed

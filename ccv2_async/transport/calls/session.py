@@ -72,7 +72,7 @@ logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
 TELL_OF_WAITS_FROM = 0.001
 
-# Secrets are looked for in so many bytes without holding up the event loop.
+# The most bytes to search for secrets without blocking the event loop.
 _SMALL = 64 * 1024
 
 # Whether a `refresh_token` is running around this code, and for which session.
@@ -413,7 +413,7 @@ class Session:
         finish: Callable[[Call, httpx.Response], Awaitable[T]],
         report: CallReport,
     ) -> T | Failed:
-        """Make one attempt over the wire. What goes wrong comes back as data."""
+        """Make one attempt over the wire. Return a failure as data."""
         left = None if ends is None else ends - self.clock.monotonic()
         token = self.credentials.generation
         attempt: BodyAttempt | None = None

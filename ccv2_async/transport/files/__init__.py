@@ -1,1 +1,1 @@
-"""Files: where bytes come from, and the bodies that are made of them."""
+"""Files: the sources of bytes, and the request bodies made from them."""

@@ -244,7 +244,7 @@ def open_and_read(path: str, label: str, threads: FileThreads) -> Opened:
         # A small first block, so that sending begins sooner; the next one is read meanwhile.
         first = file.read(min(threads.block_size, WHOLE_FILE_LIMIT))
         return Opened(state=state, first=first, file=file)
-    # Without a file object, which would cost as much as all the rest for a small file.
+    # Without a file object, which would double the cost of a small file.
     try:
         return Opened(
             state=state, first=_take(descriptor, state.length, state.length, state, label)
@@ -287,7 +287,7 @@ def _open_regular(path: str, label: str, roots: tuple[str, ...]) -> tuple[int, F
         # Also before opening: opening a device or a pipe can have an effect.
         _require_regular(os.stat(path).st_mode, label)  # noqa: PTH116  # of 5 us, Path takes 2
         descriptor = os.open(path, _OPEN_FLAGS)
-    except FileRefused:  # a ValueError itself
+    except FileRefused:  # itself a ValueError
         raise
     except ValueError as error:
         raise FileRefused(label, "its name holds a character that no file name can") from error

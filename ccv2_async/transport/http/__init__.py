@@ -1,1 +1,1 @@
-"""How one request reaches a server and its answer comes back."""
+"""HTTP: send one request to a server, and return its answer."""

@@ -163,7 +163,7 @@ class Connection:
             self._on_close(self)
 
     async def _send(self, request: httpx.Request, timeout: float | None) -> None:
-        """Send the request, or as much of it as the server wants.
+        """Send the request, or as much of it as the server reads.
 
         If the connection breaks meanwhile, an answer may still have arrived.
         """

@@ -25,7 +25,7 @@ async def read_bounded(response: httpx.Response, limit: int, what: str) -> bytes
         DecodeError: The body is larger, damaged, or packed in a way that was not asked for.
     """
     if response.headers.get("content-length") == "0" and not response.is_stream_consumed:
-        # Most accepted calls are answered so; the connection still has to see the end of it.
+        # Most accepted calls have an empty answer; the connection must still see its end.
         async for _ in cast("AsyncIterable[bytes]", response.stream):
             pass
         await response.aclose()
@@ -78,7 +78,7 @@ async def streamed(
 
     Args:
         response: The answer.
-        what: What was asked for, for messages.
+        what: The name of the answer, for messages.
         broken: Returns the error to raise when the connection fails.
     """
     failed: errors.ConnectionLost | None = None
@@ -104,11 +104,11 @@ class _Unpacker:
 
     @property
     def whole(self) -> bool:
-        """Whether the data is complete, or there was none."""
+        """Whether the data is complete or empty."""
         return not self.broken and (self._zlib.eof or not self._fed)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield what the next piece of packed data holds."""
+        """Yield the unpacked content of the next piece of data."""
         self._fed = self._fed or bool(data)
         if self._zlib.eof and data:
             self.broken = True  # something follows the end; zlib would keep it in memory

@@ -96,7 +96,7 @@ class SocketStream(asyncio.Protocol):
         self._writing_paused = True
 
     def resume_writing(self) -> None:
-        """Let writes go on."""
+        """Let writes continue."""
         self._writing_paused = False
         _wake(self._writer)
 

@@ -1,8 +1,8 @@
 """The API key's quota: calls are paced before they are sent, in lanes.
 
-The service allows 4 calls a second and 10,000 a day per API key (10 and 250,000 for partner
-keys), whatever account or token they are made for, and answers 403 above that. A `Budget` may be
-shared by all clients of one process that use the same key.
+The service allows 4 calls a second and 10,000 a day per API key (10 and 250,000 for partner keys),
+for all accounts and tokens together, and answers 403 above that. A `Budget` may be shared by all
+clients of one process that use the same key.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 DAY = 86_400.0
 
-# Two calls that left a second apart may arrive a little closer, so the window is kept a bit wider.
+# Two calls sent a second apart may arrive a little closer, so the window is slightly wider.
 WINDOW = 1.02
 SHORTEST_WAIT = 1e-6
 
 
 class Lane(enum.IntEnum):
-    """Who goes first when calls wait for the quota."""
+    """The priority of a call while it waits for the quota."""
 
     INTERACTIVE = 0
     POLL = 1
@@ -70,13 +70,14 @@ class _Place(Waiter):
 class Budget:
     """Calls per second and per day of one API key.
 
-    Clients that share it run in one event loop. When that loop has ended, another may use it.
+    Clients that share it must run in one event loop. When that loop has ended, another one may use
+    it.
 
     Args:
         per_second: Calls in any one second; None lifts the limit. Below 1 is allowed (0.5 is one
             call in two seconds); above, only whole calls count (2.5 is two).
         per_day: Calls in one day (UTC); None lifts the limit.
-        clock: The time it runs on.
+        clock: The clock for waits and days.
 
     Raises:
         InvalidField: A limit is not a number above zero.
@@ -147,7 +148,7 @@ class Budget:
 
     @property
     def used(self) -> int:
-        """Calls made through this budget since it was made, whatever the day."""
+        """Calls made through this budget since it was created."""
         return self._used_before_today + self._used_today
 
     @property
@@ -164,9 +165,9 @@ class Budget:
         """Wait until a call of this lane may be sent; it is then counted.
 
         Args:
-            lane: Who goes first.
-            what: What messages call the call.
-            owner: Whose call it is, for `dismiss`.
+            lane: The priority of the call.
+            what: The name of the call, for messages.
+            owner: The owner of the call, for `dismiss`.
 
         Raises:
             DailyQuotaExceeded: The day's calls are used up. Nothing was sent.
@@ -201,9 +202,9 @@ class Budget:
             raise self.day_exceeded(what)
 
     def give_back(self) -> None:
-        """Take a call that was not sent after all off the day's count.
+        """Subtract a call that was not sent from the day's count.
 
-        Its place in the second is lost: the next calls were planned around it.
+        Its slot in the second is lost, because later calls were already planned.
         """
         self._check_day()
         if self._used_today:
@@ -223,11 +224,11 @@ class Budget:
         self._stir()
 
     def pause(self, seconds: float) -> None:
-        """Hold back all calls for some seconds: the service refused one over the rate."""
+        """Hold back all calls for some seconds, after the service refused one over the rate."""
         self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
 
     def end_day(self) -> None:
-        """Treat today's calls as used up: the service refused one over the day's quota."""
+        """Treat today's calls as used up, after the service refused one over the day's quota."""
         self._check_day()
         self._day_is_over = True
         self._refuse_all()
@@ -252,12 +253,12 @@ class Budget:
             self._leave_loop()
 
     def _leave_loop(self) -> None:
-        """Forget what belonged to an earlier event loop, where nobody waits any more."""
+        """Discard the state of an earlier event loop, in which no caller waits anymore."""
         self._queue.clear()
         self._work = SharedWork(self._step, self._clock)
 
     def _take_at_once(self) -> bool:
-        """Return whether a call may go without waiting; it is then counted."""
+        """Return whether a call may be sent without waiting; it is then counted."""
         if self._queue or self._delay() > 0.0:
             return False
         self._count()
@@ -275,7 +276,7 @@ class Budget:
             self._grant_first()
 
     def _grant_first(self) -> None:
-        """Let the first waiter go."""
+        """Release the first waiter."""
         place = heapq.heappop(self._queue)
         if not place.done:
             self._count()
@@ -289,7 +290,7 @@ class Budget:
         self._stir()
 
     def _stir(self) -> None:
-        """Let the leader look again at how long to rest, and whether to lead at all."""
+        """Wake the leader, to check again how long to rest and whether to lead."""
         self._work.stir()
 
     def _drop_done(self) -> None:
@@ -315,7 +316,7 @@ class Budget:
     def day_exceeded(
         self, what: str, *, status: int | None = None, found: Sequence[tuple[str, str]] = ()
     ) -> DailyQuotaExceeded:
-        """Return the exception that says until when nothing can be sent."""
+        """Return the exception that says when calls can be sent again."""
         resets = self.resets_at
         return DailyQuotaExceeded(
             f"{what}: the API key's calls for today are used up. It was not carried out; "

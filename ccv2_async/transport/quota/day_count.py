@@ -50,13 +50,13 @@ def path_of_day_count() -> Path:
 class DayCount:
     """How many calls were made today (UTC) with one API key, by all processes of one user.
 
-    Give it to `Budget.remember`. Each call is written within moments, by a thread of its own. If
-    the file cannot be used, a warning says so once, and calls are counted for this process alone.
+    Give it to `Budget.remember`. Its own thread writes each call within moments. If the file cannot
+    be used, one warning is logged, and calls are counted for this process only.
 
     Args:
         api_key: The application's key. The file gets a digest of it, never the key.
-        service: The service that the key is for; keys of other services are counted apart.
-        path: The file; `path_of_day_count()` unless given. It is created with mode 0600.
+        service: The service that the key is for. Keys of other services are counted separately.
+        path: The file; `path_of_day_count()` by default. It is created with mode 0600.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class DayCount:
         self._warned = False
 
     async def load(self, day: int) -> None:
-        """Read what was counted on a day so far.
+        """Read the calls counted on a day so far.
 
         Args:
             day: The day, in days since 1970 (UTC).
@@ -89,7 +89,7 @@ class DayCount:
 
         Args:
             day: The day, in days since 1970 (UTC).
-            calls: How many; below 0 for those that were not sent after all.
+            calls: The number of calls; below 0 for calls that were not sent.
         """
         self._warn()
         with self._lock:
@@ -105,7 +105,7 @@ class DayCount:
         await asyncio.wrap_future(self._executor.submit(lambda: None))
 
     def of_others(self, day: int) -> int:
-        """Return how many calls of a day were made before, or by other processes."""
+        """Return how many calls of a day were made earlier or by other processes."""
         return self._others.get(day, 0)
 
     def _write(self, day: int) -> None:
@@ -120,11 +120,11 @@ class DayCount:
                 self._unwritten[day] = self._unwritten.get(day, 0) + calls
         else:
             written = self._written.get(day, 0) + calls
-            # Counts of earlier days are not needed any more.
+            # Counts of earlier days are no longer needed.
             self._written, self._others = {day: written}, {day: max(0, total - written)}
 
     def _add(self, day: int, calls: int) -> int:
-        """Add calls to the count in the file, and return what it is then."""
+        """Add calls to the count in the file, and return the new count."""
         path = Path(self._given_path or path_of_day_count())
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)

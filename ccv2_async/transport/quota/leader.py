@@ -2,11 +2,11 @@
 
 A library that starts no background task still has work that serves many callers at once, such as
 pacing calls, or asking for the status of many jobs in one request. One waiter leads: it does the
-work for all until what it waits for has come. When it leaves, for any reason, the next one leads.
+work for all until its own wait ends. When it leaves, for any reason, the next one leads.
 
 Waiters with the same time limit stand in one line. They leave in the order in which they came,
 because that is the order of their deadlines. Only the first in a line holds a timer, and wakes the
-next when it leaves. So of ten thousand waiters, each but one holds a number instead of a timer.
+next when it leaves. So of ten thousand waiters, all but one hold a number instead of a timer.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Waiter:
     """One caller that waits.
 
     Attributes:
-        done: Whether what it waits for has come.
-        limit: Seconds that it waits at most, or None.
+        done: Whether its wait has ended.
+        limit: The most seconds to wait, or None for no limit.
         deadline: When its time is up, on the monotonic clock, if it is limited.
     """
 
@@ -39,19 +39,19 @@ class Waiter:
         self._future: asyncio.Future[None] | None = None
 
     def finish(self) -> None:
-        """Note that what the caller waits for has come, and wake it."""
+        """Mark the wait as done, and wake the caller."""
         self.done = True
         self.wake()
 
     def wake(self) -> bool:
-        """Wake the caller, so that it looks around again; return whether it was asleep."""
+        """Wake the caller, so that it checks again; return whether it was asleep."""
         if self._future is None or self._future.done():
             return False
         self._future.set_result(None)
         return True
 
     def sleep(self) -> asyncio.Future[None]:
-        """Return what to await until somebody calls `wake`."""
+        """Return an awaitable that ends when `wake` is called."""
         # Not a coroutine: each of ten thousand sleepers would hold one more frame.
         self._future = asyncio.get_running_loop().create_future()
         return self._future
@@ -60,8 +60,8 @@ class Waiter:
 class SharedWork:
     """Work that one of its waiters does for all of them.
 
-    A caller enters with a `Waiter`, awaits `lead_or_sleep` until the waiter is done, and leaves,
-    whatever happens in between::
+    A caller enters with a `Waiter`, awaits `lead_or_sleep` until the waiter is done, and always
+    leaves in the end::
 
         work.enter(waiter, limit)
         try:
@@ -75,7 +75,7 @@ class SharedWork:
 
     Args:
         step: Does the next piece of the work; it is called again and again.
-        clock: What deadlines and rests are on.
+        clock: The clock for deadlines and rests.
     """
 
     __slots__ = ("_clock", "_leader", "_lines", "_rests_until", "_step", "_stirred")
@@ -89,11 +89,11 @@ class SharedWork:
         self._rests_until = 0.0
 
     def enter(self, waiter: Waiter, limit: float | None = None) -> None:
-        """Let a waiter stand in line.
+        """Put a waiter into its line.
 
         Args:
             waiter: It may be done already.
-            limit: Seconds that it waits at most.
+            limit: The most seconds to wait.
         """
         waiter.limit = limit
         if limit is not None:
@@ -101,10 +101,10 @@ class SharedWork:
         self._lines.setdefault(limit, {})[waiter] = None
 
     def lead_or_sleep(self, waiter: Waiter) -> Awaitable[None]:
-        """Return what a waiter that is not done awaits next.
+        """Return the next awaitable for a waiter that is not done.
 
         Raises:
-            TimeoutError: Its time is up; awaiting what is returned may raise it too.
+            TimeoutError: Its time is up; the awaitable may raise this too.
         """
         limit, left = waiter.limit, None
         if limit is not None:
@@ -116,7 +116,7 @@ class SharedWork:
         return self._lead_or_hold_timer(waiter, left)
 
     def leave(self, waiter: Waiter) -> None:
-        """Let a waiter go, done or not, and make sure that another one leads."""
+        """Remove a waiter, done or not, and make sure that another one leads."""
         line = self._lines[waiter.limit]
         was_first = self._is_first(waiter)
         del line[waiter]
@@ -130,7 +130,7 @@ class SharedWork:
                 return
 
     async def rest(self, seconds: float) -> None:
-        """Sleep as the leader, until the time has passed or somebody calls `stir`."""
+        """Sleep as the leader, until the time has passed or `stir` is called."""
         self._stirred = asyncio.Event()
         self._rests_until = self._clock.monotonic() + seconds
         try:
@@ -158,13 +158,13 @@ class SharedWork:
                 self._leader = None
 
     def _is_first(self, waiter: Waiter) -> bool:
-        """Return whether the waiter has to hold a timer: nobody before it will wake it in time."""
+        """Return whether the waiter needs its own timer: no waiter before it will wake it."""
         return next(iter(self._lines[waiter.limit])) is waiter
 
     def _hand_timer_on(self, line: dict[Waiter, None]) -> None:
-        """Wake the first in a line, and with it all whose time is up."""
+        """Wake the first waiter in a line, and all whose time is up."""
         now = self._clock.monotonic()
         for waiter in line:
-            # Behind one that is awake, nobody has to be woken: it does this too when it leaves.
+            # If the first one is awake, stop: it does the same when it leaves.
             if not waiter.wake() or waiter.deadline > now:
                 return

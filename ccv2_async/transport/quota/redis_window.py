@@ -1,16 +1,16 @@
 """The API key's quota in Redis: a moving window of the `limits` library, paced and in lanes.
 
-The data is what `limits` itself keeps (a list of times for the second, a counter for the day), so
-its own tools can read it. Four things differ from its moving window, in one script that Redis runs
-as a whole:
+The data has the format of `limits` itself (a list of times for the second, a counter for the day),
+so its own tools can read it. Four things differ from its moving window, in one script that Redis
+runs as a whole:
 
-- The time is Redis's own. The clocks of machines differ, which would open the window.
-- The window is a margin wider than a second: two calls that leave a second apart may arrive a
-  little closer, and some processes take longer to send an allowed call.
-- Once half of the window is used, calls keep even distances. Whole bursts would find the network
-  and the service busy in turns, and that moves calls closer together on their way.
-- A process that has to wait leaves a claim for its lane, so that no process takes a slot for a bulk
-  call while another one has an interactive call waiting.
+- The time is Redis's own. The clocks of machines differ, which would let too many calls through.
+- The window is a margin wider than a second: two calls sent a second apart may arrive a little
+  closer, and some processes take longer to send an allowed call.
+- Once half of the window is used, calls are evenly spaced. Whole bursts would load the network and
+  the service unevenly, and calls would move closer together on their way.
+- A process that must wait leaves a claim for its lane, so that no process takes a slot for a bulk
+  call while an interactive call waits in another one.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class Reply:
         wait: Seconds until asking again makes sense.
         used: The day's calls of all processes.
         seen: Processes that asked within the last minute.
-        epoch: Names the state of Redis; another one when it was lost in between.
+        epoch: The id of the state of Redis. It changes when Redis loses its state.
     """
 
     word: str
@@ -148,14 +148,14 @@ class PacedWindow(MovingWindowRateLimiter):
     """The quota of one API key, for one of the processes that share it.
 
     Args:
-        url: Where Redis is: `redis://host:port/0`, `rediss://` or `unix://`.
+        url: The URL of Redis: `redis://host:port/0`, `rediss://` or `unix://`.
         api_key: The key; only a digest of it goes to Redis.
-        me: A name for this process that no other process has.
+        me: A unique name for this process.
         burst: Calls in a window; 0 for no limit.
-        window: Seconds, margin included.
+        window: Its length in seconds, with the margin.
         per_day: Calls in a day; None for no limit.
-        settle: Seconds without calls after Redis came back empty.
-        timeout: Seconds that Redis may take.
+        settle: Seconds without calls after Redis returns empty.
+        timeout: The most seconds to wait for Redis.
 
     Raises:
         UsageError: The URL is not a Redis URL.
@@ -213,8 +213,8 @@ class PacedWindow(MovingWindowRateLimiter):
             pause: Seconds for which the service wants no calls; 0 for none.
             day_is_over: Whether the service said that the day's calls are used up.
             unreported: Calls that were made while Redis was away.
-            epoch: The state of Redis that the process knew last; "" at first. After an outage it
-                is another one than Redis's own, so that nobody begins before all know of the end.
+            epoch: The last epoch that the process knows; "" at first. After an outage it differs
+                from that of Redis, so that no process starts before all know about the end.
 
         Raises:
             RedisError: Redis is away, or the server is not Redis.
@@ -243,7 +243,7 @@ class PacedWindow(MovingWindowRateLimiter):
         return Reply(word.decode(), float(wait), int(used), int(seen), current.decode())
 
     def forget_connections(self) -> None:
-        """Use new connections from now on: those of an ended event loop are dead."""
+        """Use new connections from now on, because those of an ended event loop are dead."""
         self._redis.connection_pool.reset()  # type: ignore[no-untyped-call]  # documented
 
     async def aclose(self) -> None:
@@ -255,15 +255,16 @@ class PacedWindow(MovingWindowRateLimiter):
 def open_redis(url: str, *, connect_timeout: float) -> Redis:
     """Return a client of Redis. Limit each of its commands with `asyncio.timeout`.
 
-    It has no limit of its own: for that, redis-py uses `asyncio.wait_for`, which in Python 3.11 may
-    swallow a cancellation that comes just when a command has been sent.
+    It has no time limit, because redis-py would use `asyncio.wait_for`, which in Python 3.11 may
+    swallow a cancellation just after a command was sent.
 
     Args:
         url: `redis://host:port/0`, `rediss://` or `unix://`.
-        connect_timeout: Seconds until a connection is made.
+        connect_timeout: The most seconds for making a connection.
 
     Raises:
-        UsageError: The URL is invalid. The message does not show it, as it may hold a password.
+        UsageError: The URL is invalid. The message does not show it, because it may hold a
+            password.
     """
     try:
         return Redis.from_url(

@@ -1,12 +1,12 @@
 """One API key's quota shared by any number of processes and machines, through Redis.
 
 Each process keeps its own queue with its lanes, and asks Redis for one slot at a time, for the
-first waiter. When the slot comes, it goes to the waiter that is first by then. Between processes,
-Redis keeps the lanes: see `redis_window.py`.
+first waiter. The slot goes to the waiter that is first when it arrives. Between processes, Redis
+keeps the lanes: see `redis_window.py`.
 
-When Redis goes away, each process continues with a share of the quota, logs it once, and tries
-Redis every second. Afterwards, the calls of that time are added to the day's count, and nobody
-begins before all processes have had the time to come back.
+When Redis is away, each process continues with a share of the quota, logs this once, and tries
+Redis every second. Afterwards, the calls of that time are added to the day's count, and no process
+starts before all have had time to return.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ class SharedBudget(Budget):
         api_key: The application's key. Redis gets a digest of it, never the key.
         per_second: Calls in any one second of all processes together; None lifts the limit.
         per_day: Calls in one day (UTC) of all processes together; None lifts the limit.
-        margin: Seconds by which the window is wider than one second. Calls that leave a second
-            apart may arrive closer together by the difference of their ways: 50 ms is enough for
+        margin: Seconds by which the window is wider than one second. Calls sent a second apart may
+            arrive closer together by the difference of their latencies: 50 ms is enough for
             machines near each other, and costs 5 % of the quota.
         expected: Processes that share the key, for the share of each while Redis is away; if more
             were seen, their number counts.
-        timeout: Seconds that Redis may take to answer before it counts as away.
-        clock: The time it runs on.
+        timeout: Seconds without an answer after which Redis counts as away.
+        clock: The clock for waits and days.
 
     Raises:
         InvalidField: A limit is not above zero.
@@ -105,7 +105,7 @@ class SharedBudget(Budget):
 
     @property
     def degraded(self) -> bool:
-        """Whether Redis is away and this process keeps to its share."""
+        """Whether Redis is away and this process uses only its share."""
         return self._local is not None
 
     @property
@@ -131,9 +131,9 @@ class SharedBudget(Budget):
         """Wait until a call of this lane may be sent; it is then counted for all processes.
 
         Args:
-            lane: Who goes first.
-            what: What messages call the call.
-            owner: Whose call it is, for `dismiss`.
+            lane: The priority of the call.
+            what: The name of the call, for messages.
+            owner: The owner of the call, for `dismiss`.
 
         Raises:
             DailyQuotaExceeded: The day's calls are used up. Nothing was sent.
@@ -146,7 +146,7 @@ class SharedBudget(Budget):
         await super().acquire(lane, what, owner)
 
     def give_back(self) -> None:
-        """Do nothing: the slot is spent at Redis, and the shared count may be too high by one."""
+        """Do nothing: the slot is used up in Redis, so the shared count may be too high by one."""
 
     async def aclose(self) -> None:
         """Close the connections to Redis."""
@@ -228,7 +228,7 @@ class SharedBudget(Budget):
         except (RedisError, OSError, TimeoutError) as error:
             self._degrade(error)
             return False
-        # What changed during the question is for the next one.
+        # Changes during the request go into the next one.
         if end:
             self._unsent_end = False
         if self._unsent_pause == pause:
@@ -247,7 +247,7 @@ class SharedBudget(Budget):
         return self._in_time(self._clock.monotonic() - asked)
 
     def _in_time(self, took: float) -> bool:
-        """Return whether a slot may be used: one that came late may be too close to the next.
+        """Return whether a slot may be used. A late slot may be too close to the next one.
 
         A late slot is lost. That happens at most twice in a row, so that a slow network does not
         stop all calls.
