@@ -1,1 +1,1 @@
-"""Bulk activities: what starts them, what follows them, and the files they take."""
+"""Bulk activities: how to start and follow them, and the files for them."""

@@ -1,4 +1,4 @@
-"""Files of contacts on disk, as the bodies of the activities they are sent in."""
+"""Request bodies from files of contacts on disk."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ async def portions_of(
 ) -> tuple[str, list[Portion]]:
     """Return the name of a file and its portions: one, or several if the file is too large.
 
-    A thread reads the file once, to see what is in it and where it can be cut. Each portion is read
+    A thread reads the file once, to check it and to find where to cut it. Each portion is read
     again when it is sent, and it is not sent if the file has changed.
 
     Args:
         path: The file.
-        purpose: What it is for.
+        purpose: The purpose of the file.
         lists: The ids of the lists, joined by commas.
-        file_name: The name for the service; the file's own name unless given.
+        file_name: The name for the service. The default is the file's own name.
         threads: Where files are read.
-        most_rows: How many rows a portion holds at most.
+        most_rows: The most rows of a portion.
 
     Raises:
         FileRefused: The file cannot be sent; the error names the line. Nothing was sent.
@@ -168,7 +168,7 @@ class _SpanSource:
         """Read the bytes, if the file is still the same.
 
         Raises:
-            FileChanged: It is not. Safe to try again: yes.
+            FileChanged: It has changed. Safe to try again: yes.
         """
         content = await threads.run(self._load, threads)
         return await BytesSource(content).open(threads)

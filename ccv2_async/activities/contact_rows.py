@@ -1,4 +1,4 @@
-"""Contacts given as rows, as the JSON of the requests they are sent in, and their columns. Pure.
+"""JSON requests from rows of contacts, and the columns of the rows. Pure.
 
 Source: `column_names` of the "Import contacts" page of the service's documentation; the names of
 the address column as its pages and samples write it.
@@ -95,8 +95,8 @@ def import_requests(
         rows: The contacts.
         lists: Ids of the lists.
         column_names: The columns that are used, EMAIL among them; an empty list imports addresses
-            only. None stands for the columns of every property that any of the contacts has.
-        most_rows: How many contacts a request holds at most.
+            only. None uses the columns of every property that any of the contacts has.
+        most_rows: The most contacts of a request.
 
     Raises:
         InvalidField: The service would refuse a value; the error names the row. Nothing was sent.
@@ -166,7 +166,7 @@ def _contact(row: ContactRow, number: int) -> ImportData:
 
 
 def _encoded(contact: ImportData) -> bytes:
-    # Copied, because the result of the JSON library holds some 4 KB, however short it is.
+    # Copied, because every result of the JSON library takes about 4 KB.
     return bytes(memoryview(encode_body(contact)))
 
 

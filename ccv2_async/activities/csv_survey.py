@@ -1,4 +1,4 @@
-"""Files and rows of contacts: checked before they are sent, and split where they are too large.
+"""Check files and rows of contacts before they are sent, and split those that are too large.
 
 Pure: the file comes in as an iterable of blocks, and its parts are returned as byte ranges. Text
 files are read as in RFC 4180: commas separate fields, quoted fields may hold line ends, lines end
@@ -42,14 +42,14 @@ _NO_LETTER = re.compile(r"[^a-z]")
 
 
 class Purpose(enum.Enum):
-    """What a file is for; decides what may be in it."""
+    """The purpose of a file, which decides its content."""
 
     IMPORT = "a header row that names the columns, then a contact in each row"
     REMOVAL = "an e-mail address in each row, and nothing else"
 
 
 class Unfit(ValueError):  # noqa: N818  # named like the exceptions that users see
-    """A file or a row that the service would not take.
+    """A file or a row that the service would refuse.
 
     Attributes:
         line: The line of the file, from 1.
@@ -81,13 +81,13 @@ class Span:
 
 @attrs.frozen
 class Survey:
-    """What is in a file of contacts.
+    """The content of a file of contacts.
 
     Attributes:
         header: The bytes of the header row, which every part begins with; b"" in a removal.
         header_lines: How many lines these are.
         spans: The parts, in order, one if everything fits into one activity.
-        columns: What the header row calls its columns; empty in a removal.
+        columns: The names in the header row; empty in a removal.
     """
 
     header: bytes
@@ -104,7 +104,7 @@ def survey(
     below_bytes: int = BELOW_BYTES,
     most_rows: int = MOST_ROWS,
 ) -> Survey:
-    """Return what is in a file, and the parts to send it in.
+    """Return the content of a file, and the parts to send it in.
 
     Args:
         blocks: The file, in pieces of any size.
@@ -145,7 +145,7 @@ def split_rows(
     below_bytes: int = BELOW_BYTES,
     most_rows: int = MOST_ROWS,
 ) -> list[range]:
-    """Return which rows go together into one request.
+    """Return the rows of each request.
 
     Args:
         sizes: The bytes of each row, without the byte that separates two rows.
@@ -154,7 +154,7 @@ def split_rows(
         most_rows: The most rows of a request.
 
     Raises:
-        Unfit: A row is too large by itself; its number, from 1, takes the place of the line.
+        Unfit: A row is too large by itself; its number, from 1, is in place of the line.
     """
     parts: list[range] = []
     start, total = 0, overhead
@@ -186,7 +186,7 @@ def physical_lines(blocks: Iterable[bytes], longest: int = BELOW_BYTES) -> Itera
     rest = b""
     for block in blocks:
         lines = (rest + block).splitlines(keepends=True)
-        # The last line may go on in the next block, and a CR may be the first half of a CRLF.
+        # The last line may continue in the next block, and a CR may be the first half of a CRLF.
         rest = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
         yield from lines
         if len(rest) > longest:
@@ -201,7 +201,7 @@ class _Lines:
     Attributes:
         number: How many lines were read.
         end: The byte after the last of them, and after a byte order mark.
-        seen: Their bytes, as long as `keep` is on.
+        seen: Their bytes, while `keep` is on.
     """
 
     def __init__(self, blocks: Iterable[bytes]) -> None:
@@ -239,7 +239,7 @@ class _Lines:
 
     @property
     def first_line(self) -> str:
-        """The first line, as long as none was read."""
+        """The first line, while none was read."""
         return self._ahead.decode("utf-8", "replace")
 
 
@@ -262,7 +262,7 @@ def _records(lines: _Lines, *, tabs: bool) -> Iterator[tuple[int, list[str]]]:
 
 
 def _require_known_separator(lines: _Lines, *, tabs: bool) -> None:
-    """Refuse a file whose first line separates columns in a way that the service does not take.
+    """Refuse a file whose first line has a separator that the service does not accept.
 
     Spreadsheets write semicolons in countries with decimal commas, as in most of Europe.
     """

@@ -38,7 +38,7 @@ _CLOSING_SECONDS = 1.0
 
 
 class AsyncWriter(Protocol):
-    """Anything with an async `write(bytes)`."""
+    """An object with an async `write(bytes)`."""
 
     async def write(self, data: bytes, /) -> object:
         """Take these bytes."""
@@ -46,7 +46,7 @@ class AsyncWriter(Protocol):
 
 
 ExportTarget: TypeAlias = str | os.PathLike[str] | AsyncWriter
-"""Where the file of an export goes."""
+"""The destination for the file of an export."""
 
 
 class Exports:
@@ -86,7 +86,7 @@ class Exports:
         link_of(activity)
         limit = current(self._session)
         try:
-            # Calls keep to the deadline by themselves; this limits the writing, too.
+            # Calls observe the deadline by themselves; this limits the writing too.
             async with self._session.clock.timeout(limit.left if limit else None):
                 if isinstance(to, str | os.PathLike):
                     return await self._to_path(activity, _checked_path(to))
@@ -156,7 +156,7 @@ class PartialFile:
     `keep` or `discard` closes it.
 
     Args:
-        path: Where it goes. A file that is there stays until then, and gives it its permissions.
+        path: The destination. A file at the path stays until then, and its permissions are kept.
 
     Raises:
         UsageError: The path cannot be written.
@@ -204,7 +204,7 @@ class PartialFile:
                 self._file = None
 
     def discard(self) -> None:
-        """Remove the file, unless it is in its place already."""
+        """Remove the file, unless it is already in its place."""
         with self._lock:
             if self._file is not None:
                 self._file.close()
@@ -270,7 +270,7 @@ def _checked_writer(to: AsyncWriter) -> AsyncWriter:
 
 
 async def _no_page(pieces: AsyncIterator[bytes], what: str) -> AsyncGenerator[bytes, None]:
-    """Yield the pieces, but refuse an HTML page before any of it comes out."""
+    """Yield the pieces, but raise for an HTML page before yielding any of it."""
     begun = False
     async for piece in pieces:
         if not begun and piece.strip():

@@ -1,6 +1,6 @@
 """Bulk activities behind one poller: one activity, or several that one call was split into.
 
-The service takes 4 MB and 20,000 addresses in an activity; what is larger goes out as several
+The service accepts 4 MB and 20,000 addresses in an activity; a larger job is sent as several
 activities. To a caller they are one job: its status combines theirs, its counts are their sums, and
 its row errors name the lines of the original file.
 """
@@ -36,7 +36,7 @@ UNREADABLE = "answered in a way that cannot be read"
 _WITHOUT_RESULT = (LOST, UNREADABLE)
 
 # The status of a split job is the first of these words that any of its activities has: the worst
-# when all have ended, the furthest while one is still going on.
+# when all have ended, the furthest while one is still running.
 _ENDED = (*_WITHOUT_RESULT, ActivityStatus.ERROR, ActivityStatus.CANCELLED, ActivityStatus.COMPLETE)
 _GOING_ON = (
     ActivityStatus.RUNNING,
@@ -47,7 +47,7 @@ _GOING_ON = (
 
 _WORDS = {str(status): status for status in ActivityStatus}
 
-# The service's summary gives the last 50 activities in one request; any other costs its own.
+# The service's summary gives the last 50 activities in one request; others need one request each.
 ASKED_AT_ONCE = 50
 
 
@@ -70,7 +70,7 @@ def combined_status(statuses: Sequence[str | None]) -> str | None:
 
 @attrs.frozen
 class Lines:
-    """Where the lines of one part stand in the whole.
+    """The place of one part's lines in the whole.
 
     Attributes:
         header: How many lines of the part repeat the header of the whole.
@@ -81,7 +81,7 @@ class Lines:
     first: int = 1
 
     def original(self, line: int) -> int:
-        """Return the line of the whole for a line of the part; 0, which is "unknown", stays 0."""
+        """Return the line of the whole for a line of the part; 0 means "unknown" and stays 0."""
         return line if line <= self.header else line - self.header + self.first - 1
 
 
@@ -129,7 +129,7 @@ class Part:
 
 @attrs.define(eq=False)
 class _Split:
-    """What is known of the activities of one job.
+    """The known state of the activities of one job.
 
     Their own pollers share other `Job` objects, which learn from looks of their own.
     """
@@ -185,7 +185,7 @@ class _Split:
 
 
 def _of_known(combine: Callable[[list[Any]], T], values: Iterable[T | None]) -> T | None:
-    """Combine those values that are known."""
+    """Combine the known values."""
     known = [value for value in values if value is not None]
     return combine(known) if known else None
 
@@ -204,7 +204,7 @@ class SplitJobs:
         )
 
     def add(self, parts: Sequence[Part]) -> _Split:
-        """Return what is known of these activities; their poller holds it."""
+        """Return the shared state of these activities, which their poller holds."""
         split = _Split(
             tuple(part.lines for part in parts), tuple(attrs.evolve(part.job) for part in parts)
         )
@@ -237,11 +237,11 @@ class SplitJobs:
 
 
 class BulkPoller(ActivityPoller):
-    """The poller of a call that started a bulk activity, or several where one was too small.
+    """The poller of a call that started one bulk activity, or several for a larger job.
 
-    It is awaited, iterated over and asked like any other. The result of a call that was split is a
-    `SplitActivity`. A resume token names one activity, so a split call has one for each of them:
-    `tokens()`; each is resumed by itself, and `client.wait_all` waits for them together.
+    Use it like any other poller. The result of a call that was split is a `SplitActivity`. A resume
+    token names one activity, so a split call has one for each activity: `tokens()`. Resume each
+    separately, and `client.wait_all` waits for them together.
 
     Source: "Bulk activities" pages of the service's documentation.
     """
@@ -293,16 +293,16 @@ class BulkPoller(ActivityPoller):
         )
 
     async def wait(self, *, timeout: float | None = None) -> Activity:
-        """Return the activity once it has ended; all of them as one where the call was split.
+        """Return the activity once it has ended. If the call was split, return all of them as one.
 
         Args:
-            timeout: Seconds to wait at most; 24 hours unless given.
+            timeout: The most seconds to wait; 24 hours by default.
 
         Raises:
             PartialFailure: It is COMPLETE, rows failed, and the call was made with `strict=True`.
             PollTimeout: The time was up. The job continues, and waiting again is safe.
             JobError: The job failed; the exception carries its last status and row errors.
-            ConstantContactError: The service refused to be asked. Waiting again is safe.
+            ConstantContactError: The service refused the status request. Waiting again is safe.
         """
         activity = await super().wait(timeout=timeout)
         failed = activity.failed_rows

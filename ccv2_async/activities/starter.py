@@ -1,4 +1,4 @@
-"""Start bulk activities: one call for each, in order, behind one poller."""
+"""Start bulk activities: one call for each, in order, with one poller for all."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Portion:
     """The content of one activity.
 
     Attributes:
-        body: What is sent.
-        lines: Where its lines stand in the whole.
+        body: The request body.
+        lines: The place of its lines in the whole.
     """
 
     body: Body
@@ -44,8 +44,8 @@ class Starter:
     """Starts activities.
 
     Args:
-        session: Where the calls go.
-        sweep: What follows the jobs.
+        session: Sends the calls.
+        sweep: Follows the jobs.
     """
 
     def __init__(self, session: Session, sweep: Sweep) -> None:
@@ -68,12 +68,12 @@ class Starter:
         """Start an activity for each portion, and return the poller of all.
 
         Args:
-            path: Where they are sent.
-            effect: What they do to the account.
+            path: The path to send them to.
+            effect: Their effect on the account.
             portions: The content.
-            doing: What messages say is being done, such as "import of".
-            label: What messages call the content: the file's name, or a description.
-            lane: Who goes first when calls wait for the quota.
+            doing: The action for messages, such as "import of".
+            label: The name of the content for messages: the file's name, or a description.
+            lane: The priority while calls wait for the quota.
             query: Names and values.
             strict: Whether the poller raises if rows failed.
 
@@ -118,7 +118,7 @@ class Starter:
                     if not len(waiting):
                         raise
                     refused = error
-                # Each wait for a job ends, this one as well.
+                # Every wait for a job ends at some time, so this loop ends too.
                 left = self._session.time_left
                 limit = ACTIVITY.deadline if left is None else min(left, ACTIVITY.deadline)
                 if await self._sweep.wait(waiting, timeout=limit) is None:

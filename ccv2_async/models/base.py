@@ -1,4 +1,4 @@
-"""What the models of all areas share: the base class, a page, an outcome, and two converters."""
+"""The shared parts of all models: the base class, a page, an outcome, and two converters."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Model:
     __read_only__: ClassVar[frozenset[str]] = frozenset()
     """The fields that the service sets. A request leaves them out."""
     __needs__: ClassVar[tuple[Need, ...]] = ()
-    """What the value of one field requires of the others."""
+    """The requirements of one field's value on other fields."""
     __omit_empty__: ClassVar[bool] = False
     """Whether empty collections are left out of the JSON."""
     __one_of_list__: ClassVar[bool] = False
@@ -72,7 +72,7 @@ class Page(Generic[T]):
 
 
 class Outcome(StrEnum):
-    """What the status of a job means, whatever the service calls it."""
+    """The meaning of a job's status, the same words for every kind."""
 
     PENDING = "pending"
     SUCCESS = "success"
@@ -84,12 +84,12 @@ class Outcome(StrEnum):
         return self is not Outcome.PENDING
 
 
-# mypy takes the type of an argument from a converter that is a function of its own. So each model
+# mypy takes the type of an argument from a converter that is a separate function. So each model
 # wraps `to_tuple` in one function for each kind of element.
 
 
 def to_tuple(values: Iterable[T]) -> tuple[T, ...]:
-    """Return the values as a tuple. A single text, or what is not iterable, stays as it is."""
+    """Return the values as a tuple. Leave a single text and a non-iterable value unchanged."""
     given: object = values
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         return cast("tuple[T, ...]", values)

@@ -280,7 +280,7 @@ class Campaign(Model):
 
 
 def _lists(values: Iterable[SentToContactList | str]) -> tuple[SentToContactList, ...]:
-    """Return the lists that a campaign goes to; ids are taken too."""
+    """Return the lists that a campaign goes to; ids are accepted too."""
     given: Any = to_tuple(values)
     if isinstance(given, tuple):
         given = tuple(SentToContactList(entry) if is_list_id(entry) else entry for entry in given)
@@ -398,7 +398,7 @@ class ScheduleWrite(Model):
 
 @attrs.frozen(weakref_slot=False)
 class TestSend(Model):
-    """The request to try a campaign out, and what comes back.
+    """The request to send a test of a campaign, and its answer.
 
     Source: email-campaign-testsend-api.
 
@@ -409,7 +409,7 @@ class TestSend(Model):
         extra: Further fields to send.
     """
 
-    __test__: ClassVar[bool] = False  # pytest would take it for a test class
+    __test__: ClassVar[bool] = False  # pytest would mistake it for a test class
 
     email_addresses: tuple[str, ...] = attrs.field(
         metadata=rule(required=True, min_length=1, max_length=5)

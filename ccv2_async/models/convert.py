@@ -199,7 +199,7 @@ def _parsed(content: bytes, what: str, redact: Redact | None) -> Any:
     """Return the JSON in `content` as dicts and lists.
 
     Raises:
-        DecodeError: It is not JSON, or holds more values than memory is spent on.
+        DecodeError: It is not JSON, or holds more values than the limit.
     """
     # Checked before parsing: a few bytes of "[]," become a hundred bytes of memory.
     if weight_of(content) > MAX_WEIGHT:
@@ -303,9 +303,9 @@ def encode(value: object) -> bytes:
 def encode_body(value: object) -> bytes:
     r"""Return a model, or a list or dict of them, as the JSON body of a request.
 
-    It differs from `encode` in what the service refuses: read-only fields are left out, ids are
-    text, and all characters are ASCII, the others as `\u` escapes, so that no character set can be
-    misread.
+    It leaves out or converts values that the service refuses: read-only fields are left out, ids
+    are text, and all characters are ASCII, the others as `\u` escapes, so that no character set can
+    be misread.
 
     Raises:
         InvalidField: As `encode`.

@@ -1,4 +1,4 @@
-"""What an event sells: fees, items with their attributes, and promotion codes.
+"""The things that an event sells: fees, items with their attributes, and promotion codes.
 
 Source: the EventSpot pages of the v2 reference.
 """

@@ -38,10 +38,10 @@ DEPTH_LIMIT = 64
 """The most levels of nesting: far more than any resource has, far fewer than the stack."""
 
 MOST_BAD_ROWS = 1000
-"""Rows of one answer that are set aside: each costs a hundred times what it takes on the wire."""
+"""The most unreadable rows in one answer: each takes a hundred times its size in memory."""
 
 ID_NAME = re.compile(r"(?:.*_)?ids?")
-"""The names of fields that hold ids, which the service takes as text only."""
+"""The names of fields that hold ids, which the service accepts only as text."""
 
 _LISTS_OF_IDS = frozenset({"lists", "contact_lists"})
 
@@ -239,7 +239,7 @@ def rows_apart(value: object, read: Reader, bad: Callable[[int, Any, Exception],
     Null is an empty array. A null inside an array is unreadable.
 
     Raises:
-        Misread: It is no array, or more than `MOST_BAD_ROWS` of its elements cannot be read.
+        Misread: It is not an array, or more than `MOST_BAD_ROWS` of its elements cannot be read.
     """
     if value is None:
         return []
@@ -268,7 +268,7 @@ def rows_apart(value: object, read: Reader, bad: Callable[[int, Any, Exception],
 
 @attrs.frozen
 class Shape:
-    """What the annotation of a field says.
+    """The type that the annotation of a field describes.
 
     Attributes:
         kind: The class of a value: str, int, datetime, an enumeration, a model, or object for
@@ -529,7 +529,7 @@ def is_id(name: str) -> bool:
 
 
 def with_text_ids(value: Any, name: str) -> Any:
-    """Return what JSON holds under `name` with each number that is an id as text."""
+    """Return the JSON value under `name` with each id that is a number as text."""
     if isinstance(value, dict):
         return {key: with_text_ids(entry, str(key)) for key, entry in value.items()}
     if isinstance(value, list | tuple):
@@ -542,7 +542,7 @@ def with_text_ids(value: Any, name: str) -> Any:
 
 
 def _field_writer(key: str, s: Shape, writer_of: Callable[[type[Any]], Writer]) -> Writer | None:
-    """Return the function that writes one value; None for a value that is written as it is."""
+    """Return the function that writes one value; None for a value that is written unchanged."""
     write = _element_writer(key, s, writer_of)
     if not s.many:
         return write
@@ -562,7 +562,7 @@ def _element_writer(key: str, s: Shape, writer_of: Callable[[type[Any]], Writer]
             else write
         )
     if s.kind is not object and issubclass(s.kind, StrEnum):
-        # A word in another case is sent as the service spells it.
+        # A word in another case is sent in the service's spelling.
         words = {word: str(member) for word, member in spellings(s.kind).items()}
         return lambda value: words.get(value) or words.get(str(value).casefold(), str(value))
     return None

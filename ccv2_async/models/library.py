@@ -1,4 +1,4 @@
-"""MyLibrary: files, folders, upload status and what the account has left.
+"""MyLibrary: files, folders, upload status, and usage.
 
 Source: mylibrary-files-api, mylibrary-folders-api, mylibrary summary pages of the v2 reference.
 """
@@ -55,9 +55,9 @@ FILE_OUTCOMES: dict[FileStatus, Outcome] = {
     FileStatus.ACTIVE: Outcome.SUCCESS,
     FileStatus.VIRUS_FOUND: Outcome.FAILURE,
     FileStatus.FAILED: Outcome.FAILURE,
-    FileStatus.DELETED: Outcome.FAILURE,  # moved to the trash while it was waited for
+    FileStatus.DELETED: Outcome.FAILURE,  # moved to the trash during the wait
 }
-"""What each state means for those who wait for an upload."""
+"""The outcome of an upload for each status."""
 
 _FILE_OUTCOMES_BY_WORD = {status.casefold(): outcome for status, outcome in FILE_OUTCOMES.items()}
 
@@ -68,7 +68,7 @@ def file_outcome(status: str | None) -> Outcome:
 
 
 class FileType(StrEnum):
-    """The types of file that the library takes."""
+    """The file types that the library accepts."""
 
     JPEG = "JPEG"
     JPG = "JPG"

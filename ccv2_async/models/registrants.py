@@ -1,4 +1,4 @@
-"""Who registered for an event, with whom, and what was paid.
+"""The registrants of an event, their guests, and their payments.
 
 Source: the EventSpot registrant pages of the v2 reference.
 """
@@ -124,7 +124,7 @@ class Guest(Model):
 
 @attrs.frozen(weakref_slot=False)
 class Guests(Model):
-    """All whom a registrant brings.
+    """The guests of a registrant.
 
     Attributes:
         guest_count: How many.

@@ -1,4 +1,4 @@
-"""What readers did with campaigns.
+"""The reactions of readers to campaigns.
 
 Source: the campaign and contact tracking pages of the v2 reference.
 """

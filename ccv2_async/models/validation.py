@@ -1,9 +1,9 @@
 """Validate the values of a request before it is sent.
 
 Two things are checked: the type of each value, which the annotation of its field says, and the
-limits of the service. A limit stands where its field is defined, as attrs metadata made by `rule`.
-`check` reads both. The functions named `checked_...` validate one argument of a call, and return it
-as the service accepts it. Answers of the service are never checked.
+limits of the service. A limit is defined with its field, as attrs metadata made by `rule`. `check`
+reads both. The functions named `checked_...` validate one argument of a call, and return it in the
+form that the service accepts. Answers of the service are never checked.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _words(allowed: Iterable[str] | None) -> tuple[str, ...] | None:
 
 @attrs.frozen(kw_only=True)
 class Rule:
-    """The limits of one field. What is None is not limited.
+    """The limits of one field. None means no limit.
 
     Attributes:
         required: Whether the service refuses a request without the field.
@@ -110,7 +110,7 @@ class Rule:
             they apply to each entry.
         pattern: A regular expression for the whole text.
         pattern_means: The pattern in words, such as "letters, digits and _ are accepted".
-        holds: Words of which a collection needs one unless it is empty. Case is ignored.
+        holds: Words, one of which a collection needs unless it is empty. Case is ignored.
     """
 
     required: bool = False
@@ -237,11 +237,11 @@ def _is_empty(value: object) -> bool:
 def check_kinds(given: Mapping[str, Any], model: type[Any], prefix: str = "") -> None:
     """Validate the type of each value against the model's annotations.
 
-    Of a model inside, only the class is checked. None passes, because requiring a value is the
-    business of a rule.
+    For a model inside, only the class is checked. None passes, because a rule decides whether a
+    value is required.
 
     Args:
-        given: Values by field name. Names that the model does not have pass.
+        given: Values by field name. Unknown names pass.
         model: The model class.
         prefix: Text before the field's name in the error, such as `import_data[3].`.
 
@@ -503,7 +503,7 @@ def checked_ids(ids: object, field: str = "ids") -> tuple[str, ...]:
     """Return one or more ids. A single id needs no list.
 
     Raises:
-        InvalidField: There is none, one is not an id, or one text holds several.
+        InvalidField: The list is empty, one is not an id, or one text holds several.
     """
     if isinstance(ids, str) or is_whole(ids):
         ids = (ids,)
@@ -521,7 +521,7 @@ def joined_ids(ids: Iterable[str], field: str = "ids") -> str:
     """Return several ids joined by commas.
 
     Raises:
-        InvalidField: There is none, there are more than a hundred, or one is not an id.
+        InvalidField: The list is empty, has more than a hundred ids, or one is not an id.
     """
     checked = checked_ids(ids, field)
     if len(checked) > MAX_IDS:
@@ -565,7 +565,7 @@ def text_of(value: Any, field: str = "date") -> str:
 
 
 def one_of(field: str, value: object, allowed: Iterable[str]) -> str | None:
-    """Return the value in the service's spelling, whatever its case. None stays None.
+    """Return the value in the service's spelling. Case is ignored. None stays None.
 
     Args:
         field: The argument's name, for the message.

@@ -1,4 +1,4 @@
-"""The kinds of long-running jobs, and what is known of one job. Pure.
+"""The kinds of long-running jobs, and the state of one job. Pure.
 
 A new kind is a `JobKind` beside the code that starts its jobs.
 """
@@ -29,7 +29,7 @@ logger: logging.Logger = logging.getLogger("ccv2_async.polling")
 
 
 class State(enum.Enum):
-    """Where a job stands, whatever its kind calls it.
+    """The state of a job, the same words for every kind.
 
     ::
 
@@ -45,7 +45,7 @@ class State(enum.Enum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more will change."""
+        """Whether the state is final."""
         return self is not State.PENDING
 
 
@@ -58,13 +58,13 @@ _STATES = {
 
 @attrs.frozen
 class Row:
-    """What one status request said of one job.
+    """The answer of one status request for one job.
 
     Attributes:
-        status: The service's own word, as it came.
-        description: What the service adds to it, or "".
-        detail: The whole resource, when the request gave it.
-        unreadable: A row that cannot be read, as text for people; "" for one that can.
+        status: The service's own word, unchanged.
+        description: The service's description of it, or "".
+        detail: The whole resource, if the answer had it.
+        unreadable: A row that cannot be read, as text for people; "" for a readable one.
     """
 
     status: str
@@ -74,7 +74,7 @@ class Row:
 
 
 LONGEST_WORD = 100
-"""Characters that are kept of an unknown status."""
+"""The most characters to keep of an unknown status."""
 
 MOST_WARNINGS = 100
 
@@ -95,11 +95,11 @@ def rows_of(
     read: Callable[[T], tuple[str, Row]],
     *id_fields: str,
 ) -> dict[str, Row]:
-    """Return the row of each job from an answer with many rows, so that none fails another.
+    """Return the row of each job from an answer with many rows.
 
-    Rows of other jobs are left out, and a job that is not in the answer has no row. Of several rows
-    of one job, one that can be read counts, and a final one; two final rows that contradict each
-    other cannot be read.
+    An unreadable row fails only its own job. Rows of other jobs are left out, and a job that is not
+    in the answer has no row. Of several rows of one job, one that can be read counts, and a final
+    one; two final rows that contradict each other cannot be read.
 
     Args:
         kind: The kind of the jobs.
@@ -125,7 +125,7 @@ def rows_of(
 
 
 def _preferred(kind: JobKind, first: Row | None, second: Row) -> Row:
-    """Return the one of two rows of the same job that counts."""
+    """Return the preferred one of two rows of the same job."""
     if first is None or first.unreadable or second.unreadable:
         return first if first is not None and second.unreadable else second
     (word, state), (other, other_state) = kind.read(first.status), kind.read(second.status)
@@ -142,9 +142,9 @@ class JobKind:
         name: Its name in resume tokens.
         noun: Its name in messages.
         path: The path of the status resource; `{}` takes the id.
-        outcomes: What each known status means.
-        most: How many ids fit into one status request.
-        deadline: Seconds that a wait takes at most, unless the caller says otherwise.
+        outcomes: The outcome for each known status.
+        most: The most ids in one status request.
+        deadline: The default time limit of a wait, in seconds.
         kept: Seconds for which the service answers for a job; tokens expire then.
         ask: Returns the rows of the jobs with these ids. A job that the service does not know has
             no row; a job that could not be asked for has `NO_NEWS`.
@@ -172,9 +172,9 @@ class JobKind:
         }
 
     def read(self, status: str) -> tuple[str, State]:
-        """Return a status of any case in the service's usual spelling, and what it means.
+        """Return a status in the service's usual spelling, and its outcome. Case is ignored.
 
-        An unknown status is pending and stays as it came. The first time, it is logged.
+        An unknown status is pending and is not changed. It is logged once.
         """
         known = self._words.get(status.casefold())
         if known is not None:
@@ -184,7 +184,7 @@ class JobKind:
 
 
 def _warn(noun: str, word: str) -> None:
-    """Log an unknown status once, and a limited number of them: each answer may have a new one."""
+    """Log an unknown status once. The number of logged ones is limited."""
     if (noun, word) in _warned or len(_warned) >= MOST_WARNINGS:
         return
     _warned.add((noun, word))
@@ -206,9 +206,9 @@ class Update:
 
     Attributes:
         id: The job's id.
-        status: The service's own word; None when the service does not know the job.
-        state: What it means.
-        description: What the service adds to it, or "".
+        status: The service's own word; None if the service does not know the job.
+        state: Its meaning.
+        description: The service's description of it, or "".
     """
 
     id: str
@@ -224,12 +224,12 @@ class Update:
 
 @attrs.frozen
 class Unreadable:
-    """What came in place of a job's status.
+    """The unreadable answers for a job's status.
 
     Attributes:
         text: The last row, as text for people.
-        since: When the first such look was, on the monotonic clock.
-        looks: How many such looks there were in a row.
+        since: The time of the first one, on the monotonic clock.
+        looks: The number of consecutive ones.
     """
 
     text: str
@@ -239,7 +239,7 @@ class Unreadable:
 
 @attrs.define(eq=False, weakref_slot=True)
 class Job:
-    """What is known of one job; shared by every poller of it in one client.
+    """One job as the client knows it; all its pollers in one client share it.
 
     Attributes:
         kind: Its kind.
@@ -247,15 +247,15 @@ class Job:
         submitted: When it was started, in seconds since 1970.
         submitted_here: The same on the monotonic clock; None for a resumed job.
         due: When to look next, on the monotonic clock.
-        label: What messages call it: the file's name, or its id.
+        label: Its name in messages: the file's name, or its id.
         ripe: Before this, on the monotonic clock, a look is not worth a request.
-        state: Where it stands.
+        state: The current state.
         history: Every change of status, oldest first.
-        unreadable: What came in place of its status, if that cannot be read.
-        last_look: When the last look was, on the monotonic clock.
-        unknown: Looks in a row at which the service did not know it.
-        detail: The resource as last read, when a look gave it.
-        result: What `JobKind.fetch` returned.
+        unreadable: The unreadable answers, if its status cannot be read.
+        last_look: The time of the last look, on the monotonic clock.
+        unknown: The number of consecutive looks at which the service did not know it.
+        detail: The resource as last read, if a look returned it.
+        result: The result of `JobKind.fetch`.
         fetching: The lock for fetching the result.
     """
 
@@ -282,9 +282,9 @@ class Job:
 
     @property
     def last_answer(self) -> Update | None:
-        """What the service said last; None while it does not know the job, whatever a token says.
+        """The last answer of the service; None while it does not know the job.
 
-        For a job that is lost, that it is lost.
+        It is None even if a token has a status. For a lost job, the answer is that it is lost.
         """
         known = self.history and (self.state.is_final or not self.unknown)
         return self.history[-1] if known else None
@@ -297,8 +297,8 @@ class Job:
         """Take the answer of a look into account; return whether the status is new.
 
         Args:
-            row: The answer; None when the service does not know the job.
-            now: When it came, on the monotonic clock.
+            row: The answer; None if the service does not know the job.
+            now: The time of the answer, on the monotonic clock.
             time: The same in seconds since 1970.
         """
         self.last_look = now

@@ -1,4 +1,4 @@
-"""One look: ask the service for up to a hundred jobs, and share out what it says."""
+"""One look: ask the service for up to a hundred jobs, and share the answers."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 logger: logging.Logger = logging.getLogger("ccv2_async.polling")
 
-# A refusal of the whole request, not of one job: ask for fewer.
+# The service refused the whole request, not one job: ask for fewer.
 _TOO_MANY = frozenset({400, 404, 413, 414})
 
 
 class Looker:
-    """Asks for jobs, and learns from what comes.
+    """Asks for jobs, and learns from the answers.
 
     Args:
-        session: Where status requests go.
+        session: Sends the status requests.
         jitter: A source of numbers from 0 to 1.
 
     Attributes:
-        parked_until: Until when, on the monotonic clock, looks wait for the next day's quota.
+        parked_until: When looks stop waiting for the next day's quota, on the monotonic clock.
     """
 
     def __init__(self, session: Session, jitter: Callable[[], float]) -> None:
@@ -98,7 +98,7 @@ class Looker:
     ) -> None:
         """Ask for fewer jobs, try again later, or raise the error in the waiters."""
         refused = isinstance(error, errors.APIError) and error.status in _TOO_MANY
-        # One job may be why the whole answer cannot be read: with fewer, the others go on.
+        # One job may make the whole answer unreadable. With fewer jobs, the others continue.
         fewer = isinstance(error, errors.DecodeError) or refused
         if fewer and queue.batch.refused(len(jobs)):
             return
@@ -111,7 +111,7 @@ class Looker:
             self.parked_until = now + wait
         else:
             self._failures += 1
-            # An outage may last for hours: the power is bounded before a float is not.
+            # An outage may last for hours: limit the exponent, because a float would overflow.
             wait = next_look(2.0 ** min(self._failures, 10), self._jitter())
         for job in jobs:
             queue.schedule(job, now + wait)

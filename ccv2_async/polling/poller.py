@@ -61,12 +61,12 @@ class Poller(Generic[Result_co]):
 
     @property
     def id(self) -> str:
-        """The service's id of the job; of an upload, the id of the file."""
+        """The service's id of the job; for an upload, the id of the file."""
         return self._job.id
 
     @property
     def kind(self) -> JobKindName:
-        """What kind of job it is: "upload" or "activity"."""
+        """The kind of the job: "upload" or "activity"."""
         return self._job.kind.name
 
     @property
@@ -76,12 +76,12 @@ class Poller(Generic[Result_co]):
 
     @property
     def state(self) -> State:
-        """What the status means: pending, succeeded, failed or lost. No I/O."""
+        """The meaning of the status: pending, succeeded, failed or lost. No I/O."""
         return self._job.state
 
     @property
     def done(self) -> bool:
-        """Whether the job has ended, as far as is known. No I/O."""
+        """Whether the job has ended, as far as the client knows. No I/O."""
         return self._job.state.is_final
 
     @property
@@ -123,8 +123,8 @@ class Poller(Generic[Result_co]):
         """Wait for the job to end, and return its result.
 
         Args:
-            timeout: Seconds to wait at most; 15 minutes for uploads and 24 hours for activities
-                unless given.
+            timeout: The most seconds to wait. The default is 15 minutes for uploads and 24 hours
+                for activities.
 
         Raises:
             InvalidField: The timeout is not a number.
@@ -133,7 +133,7 @@ class Poller(Generic[Result_co]):
             JobError: The job failed; the exception carries its last status and its token.
             DailyQuotaExceeded: The next day's quota comes too late for this wait.
             ClientClosed: The client was closed; resume the job with its token.
-            ConstantContactError: The service refused to be asked. Waiting again is safe.
+            ConstantContactError: The service refused the status request. Waiting again is safe.
         """
         if timeout is not None and not is_number(timeout) and timeout != math.inf:
             raise errors.InvalidField("timeout", timeout, "it must be seconds, or None")
@@ -150,10 +150,10 @@ class Poller(Generic[Result_co]):
         raise self.timed_out(timeout)
 
     async def poll_once(self) -> Update | None:
-        """Look once, now, and return the status: for workers that do not want to wait.
+        """Look once, now, and return the status. For workers that must not wait.
 
         A job that has ended is not asked for again. None means that the service does not know the
-        job (yet), whatever its token says. `next_delay` says when to look again.
+        job (yet), even if its token has a status. `next_delay` says when to look again.
 
         Raises:
             DeadlineExceeded: A deadline of the client passed first. Looking again is safe.
@@ -188,10 +188,10 @@ class Poller(Generic[Result_co]):
         return limit if left is None else min(limit, max(0.0, left))
 
     async def _outcome_by(self, ends: float) -> Result_co:
-        """Return the result, if it comes before the monotonic clock shows a time.
+        """Return the result if it arrives before a time on the monotonic clock.
 
         Raises:
-            TimeoutError: It does not.
+            TimeoutError: It did not arrive in time.
         """
         with self._session.no_deadline():  # `ends` takes the deadline into account
             async with self._session.clock.timeout(ends - self._session.clock.monotonic()):
@@ -316,7 +316,7 @@ P = TypeVar("P", bound=Poller[Any])
 async def as_they_end(
     pollers: Iterable[P], sweep: Sweep, session: Session
 ) -> AsyncGenerator[tuple[P, errors.PollTimeout | None], None]:
-    """Yield each poller once its job has ended, or with the error that its time was up."""
+    """Yield each poller once its job has ended or its time was up."""
     clock = session.clock
     by_job: dict[Job, list[P]] = {}
     for poller in pollers:

@@ -1,4 +1,4 @@
-"""The jobs of one kind: their waiters, and when to ask for which of them. Pure."""
+"""The jobs of one kind: their waiters, and the time to ask for each of them. Pure."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 
 class Until(enum.Enum):
-    """What a waiter waits for."""
+    """The change that a waiter waits for."""
 
     CHANGE = "the next change of status"
     END = "the final status"
-    LOOK = "the next look, whatever it says; a job that has ended is not looked at again"
+    LOOK = "the next look, with any result; a job that has ended is not looked at again"
 
 
 class JobWaiter(Waiter):
     """One caller that waits for a job.
 
     Attributes:
-        until: What it waits for.
-        trouble: Why it cannot wait any longer, or None.
+        until: The change that it waits for.
+        trouble: The error that ended the wait, or None.
     """
 
     __slots__ = ("trouble", "until")
@@ -44,11 +44,11 @@ class JobWaiter(Waiter):
         self.trouble: ConstantContactError | None = None
 
     def notify(self, job: Job) -> None:  # noqa: ARG002  # a set of jobs needs to know which
-        """Note that what is waited for has come for a job."""
+        """Note that the awaited change of a job has happened."""
         self.finish()
 
     def fail(self, trouble: ConstantContactError) -> None:
-        """Let the wait end with an error."""
+        """End the wait with an error."""
         self.trouble = trouble
         self.finish()
 
@@ -59,7 +59,7 @@ class JobWaiter(Waiter):
             raise copy.copy(trouble)
 
     def seconds_left(self, job: Job, now: float) -> float:  # noqa: ARG002  # as above
-        """Return for how long the caller would still wait for a job."""
+        """Return how long the caller would still wait for a job."""
         return self.deadline - now
 
 
@@ -69,9 +69,9 @@ class JobQueue:
 
     Attributes:
         kind: Their kind.
-        known: Every job that somebody holds, by id.
-        waiters: The jobs that are waited for.
-        batch: How many of them go into one request.
+        known: Every job that is still referenced, by id.
+        waiters: The waiters of each job.
+        batch: The number of jobs in one request.
         typical: How long recent jobs took.
     """
 
@@ -82,14 +82,14 @@ class JobQueue:
     batch: BatchSize = attrs.field(
         default=attrs.Factory(lambda self: BatchSize(self.kind.most), takes_self=True)
     )
-    # Those of the jobs that are waited for which no request has taken, in the order they are due.
+    # The awaited jobs that are in no request yet, in the order in which they are due.
     _due: list[Job] = attrs.field(factory=list)
     _urgent: set[Job] = attrs.field(factory=set)
     _last_look: float | None = None
     _was_full: bool = False
 
     def watch(self, job: Job, waiter: JobWaiter) -> None:
-        """Let a waiter know of a job what it waits for."""
+        """Notify a waiter when a job changes as it waits for."""
         others = self.waiters.get(job)
         self.waiters[job] = (*(others or ()), waiter)
         if others is None:
@@ -104,14 +104,14 @@ class JobQueue:
             self._release(job)
 
     def schedule(self, job: Job, due: float) -> None:
-        """Set when to ask for a job, if somebody waits for it."""
+        """Set the time to ask for a job, if it has waiters."""
         self._unschedule(job)
         job.due = due
         if job in self.waiters:
             bisect.insort(self._due, job, key=_by_time)
 
     def hurry(self, job: Job, now: float) -> None:
-        """Ask for a job at once, however short ago the last request was."""
+        """Ask for a job at once, even right after the last request."""
         self._urgent.add(job)
         self.schedule(job, now)
 
@@ -125,7 +125,7 @@ class JobQueue:
         if not self._due:
             return math.inf
         first = self._due[0]
-        # A full request may have left some behind that are due: with quota to spare, go on.
+        # A full request may have left out jobs that are due: with quota to spare, continue.
         more = self._was_full and not contended
         if self._last_look is None or more or first in self._urgent:
             return first.due
@@ -141,7 +141,7 @@ class JobQueue:
         return jobs
 
     def share(self, job: Job, *, changed: bool) -> None:
-        """Notify those waiters of a job who waited for what a look has shown."""
+        """Notify the waiters of a job that waited for the change that a look has shown."""
         self._urgent.discard(job)
         ended = job.state.is_final
         for waiter in self.waiters.get(job, ()):
@@ -151,7 +151,7 @@ class JobQueue:
             self._release(job)
 
     def note_duration(self, job: Job, last_look: float | None, now: float) -> None:
-        """Learn from a job that ended between two looks; the middle is taken."""
+        """Learn from a job that ended between two looks, assuming the middle."""
         if job.submitted_here is not None and job.state is State.SUCCEEDED:
             earliest = job.submitted_here if last_look is None else last_look
             self.typical.add((earliest + now) / 2.0 - job.submitted_here)

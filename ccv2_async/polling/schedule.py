@@ -1,15 +1,15 @@
-"""When to look at a job next, and how many jobs to ask for in one request. Pure.
+"""The time of the next look at a job, and the number of jobs in one request. Pure.
 
-The service names no interval, only a quota of 4 calls a second per key. So looks happen when jobs
-are likely to be done:
+The service does not suggest an interval, only a quota of 4 calls a second per key. So looks happen
+when jobs are likely to be done:
 
 - The first look at a job is at the age at which half of the recent jobs of its kind were done (a
-  second, as long as nothing is known). Further looks come each time the job is a quarter older,
-  with jitter: from about one to about ten seconds apart.
-- One request serves all jobs that are waited for, so requests keep a distance (`spacing`). While
-  other calls wait for the quota, status requests leave them 95 % of it: one in 4.8 s at 4 calls a
-  second. That share balances calls and latency: with 4 %, a thousand files take a dozen calls less,
-  and each end is noticed 0.6 s later (`python -m benchmarks --only P9,P10,P11`).
+  second while nothing is known). Further looks come each time the job is a quarter older, with
+  jitter: from about one to about ten seconds apart.
+- One request serves all awaited jobs, so requests are spaced (`spacing`). While other calls wait
+  for the quota, status requests leave them 95 % of it: one in 4.8 s at 4 calls a second. That share
+  balances calls and latency: with 4 %, a thousand files take a dozen calls less, and each end is
+  noticed 0.6 s later (`python -m benchmarks --only P9,P10,P11`).
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Typical:
     _median: float | None = attrs.field(default=None, init=False)
 
     def add(self, seconds: float) -> None:
-        """Take one more job into account."""
+        """Add the duration of one more job."""
         self._seen.append(seconds)
         self._median = median(self._seen)
 

@@ -1,8 +1,8 @@
 """Waiting for jobs: many waiters, one status request, and no background task.
 
-Nobody polls when nobody waits. One of the waiters leads (`transport/quota/leader.py`): it sleeps
-until the earliest look is due, asks for all due jobs of that kind in one request, together with
-others that are nearly due, and wakes the waiters whose job has changed. So at most one status
+Without waiters, there is no polling. One of the waiters leads (`transport/quota/leader.py`): it
+sleeps until the earliest look is due, asks for all due jobs of that kind in one request, together
+with others that are nearly due, and wakes the waiters whose job has changed. So at most one status
 request is in flight.
 """
 
@@ -34,7 +34,7 @@ class Sweep:
     """All jobs of one client.
 
     Args:
-        session: Where status requests go.
+        session: Sends the status requests.
         jitter: A source of numbers from 0 to 1.
     """
 
@@ -72,9 +72,9 @@ class Sweep:
         not_before: float,
         status: str | None,
     ) -> Job:
-        """Return the job that a token names; all pollers of it share one.
+        """Return the job that a token names; all its pollers share one.
 
-        A job that was given up because its status could not be read is asked for again.
+        If its status could not be read before, it is asked for again.
         """
         known = self._queue(kind).known
         job = known.get(id)
@@ -104,12 +104,12 @@ class Sweep:
 
         Args:
             job: The job; or a set, which the returned job leaves.
-            until: What is waited for. A set has its own.
-            timeout: Seconds to wait at most; None for no limit.
+            until: The change to wait for. A set has its own.
+            timeout: The most seconds to wait; None for no limit.
 
         Raises:
-            ConstantContactError: The service refused to be asked, or the client was closed. Waiting
-                again is safe.
+            ConstantContactError: The service refused the status request, or the client was closed.
+                Waiting again is safe.
         """
         # Thousands of waiters hold this frame, so the loop is here and not one call deeper.
         if isinstance(job, JobSet):
@@ -148,7 +148,7 @@ class Sweep:
         return queue
 
     def _watch(self, job: Job, waiter: JobWaiter) -> None:
-        """Let a waiter know of a job what it waits for.
+        """Notify a waiter when a job changes as it waits for.
 
         Raises:
             UsageError: The client was opened in another event loop.
@@ -192,7 +192,7 @@ class Sweep:
 class JobSet(JobWaiter):
     """Jobs that one caller waits for together, with `Sweep.wait`; close it when done with it.
 
-    Jobs may be added at any time, also while somebody waits for the set.
+    Jobs may be added at any time, also while a caller waits for the set.
     """
 
     __slots__ = ("_jobs", "_ready", "_sweep")
@@ -210,24 +210,24 @@ class JobSet(JobWaiter):
         return job in self._jobs
 
     def add(self, job: Job) -> None:
-        """Wait for this job too."""
+        """Add a job to wait for."""
         self._jobs.add(job)
         self._sweep._watch(job, self)  # noqa: SLF001  # a part of it
 
     def discard(self, job: Job) -> None:
-        """Wait no longer for this job."""
+        """Stop waiting for a job."""
         self._jobs.discard(job)
         self._ready.pop(job, None)
         self.done = bool(self._ready) or self.trouble is not None
         self._sweep._unwatch(job, self)  # noqa: SLF001  # a part of it
 
     def close(self) -> None:
-        """Wait for none of them any longer."""
+        """Stop waiting for all jobs."""
         for job in tuple(self._jobs):
             self.discard(job)
 
     def notify(self, job: Job) -> None:
-        """Note that what is waited for has come for a job."""
+        """Note that the awaited change of a job has happened."""
         self._ready[job] = None
         self.finish()
 
@@ -241,7 +241,7 @@ class JobSet(JobWaiter):
         return first
 
     def seconds_left(self, job: Job, now: float) -> float:  # noqa: ARG002  # of its next waits, too
-        """Return for how long the caller would still wait for a job."""
+        """Return how long the caller would still wait for a job."""
         return job.kind.deadline
 
 

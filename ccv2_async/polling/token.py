@@ -92,7 +92,7 @@ def decode(text: str, *, account: str, now: float, checksum: Callable[[bytes], s
         checksum: The keyed checksum it was made with.
 
     Raises:
-        TokenError: It is not; the message says why.
+        TokenError: It is not valid; the message says why.
     """
     if not isinstance(text, str) or len(text) > MAX_LENGTH:
         raise TokenError(f"A resume token is a text of at most {MAX_LENGTH} characters.")

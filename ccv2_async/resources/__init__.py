@@ -1,1 +1,1 @@
-"""The resource groups: one typed class each, without HTTP or retry logic inside."""
+"""The resource groups: one typed class for each, without HTTP or retry logic."""

@@ -234,8 +234,8 @@ class Activities(Resource):
         The contacts stay in the account.
 
         A file is checked completely before any of it is sent. CSV and TXT files must be UTF-8, with
-        one address in each row, without a header row and without other columns. XLS and XLSX files
-        are sent as they are.
+        one address in each row, without a header row or other columns. XLS and XLSX files are sent
+        as they are.
 
         If the answer is lost after everything was sent, the request is sent once more, which
         changes nothing further.

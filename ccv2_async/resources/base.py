@@ -41,13 +41,13 @@ class Kind(Generic[T]):
     """A kind of thing in the account, such as a campaign or a fee of an event.
 
     Attributes:
-        model: The model that the service answers with.
+        model: The model of the service's answers.
         written: The model of a new one.
         path: The path of the collection.
         name: Its name, for messages.
         argument: The name of the argument that takes one.
-        owner: The name of what it belongs to, for messages; "" for the account.
-        sendable: Returns the model as the service accepts it; None sends it as it is.
+        owner: The name of its parent, for messages; "" for the account.
+        sendable: Returns the model as the service accepts it; None sends it unchanged.
     """
 
     model: type[T]
@@ -62,7 +62,7 @@ class Kind(Generic[T]):
         """Return the path of one thing, and its name for messages.
 
         Args:
-            ids: The ids of what it belongs to, and last its own.
+            ids: The ids of its parents, then its own.
         """
         path = path_to(self.path + "/{}", *ids)  # it validates the ids
         owned = f" of {self.owner} {ids[-2]}" if self.owner else ""
@@ -181,7 +181,7 @@ class Resource:
         )
         return await result_of(answer, model)
 
-    # `ids` name what a thing belongs to, and last the thing itself.
+    # `ids` are the ids of a thing's parents, then its own.
 
     async def _one(self, kind: Kind[T], *ids: str, query: Mapping[str, object] | None = None) -> T:
         """Return one thing."""
@@ -197,8 +197,8 @@ class Resource:
     ) -> T:
         """Read something, change a few of its fields, and replace it by PUT.
 
-        Only the changes are validated. The other fields go back as the service sent them, even
-        words that no enumeration knows.
+        Only the changes are validated. The other fields are sent back unchanged, even values that
+        are in no enumeration.
 
         Raises:
             InvalidField: See `checked_changes`. Nothing was sent.
@@ -251,7 +251,7 @@ class Resource:
 
 
 async def result_of(answer: Answer, model: type[T]) -> T:
-    """Return what a call created or changed, from its answer.
+    """Return the resource that a call created or changed, from its answer.
 
     Raises:
         DecodeError: The answer cannot be read. The service carried out the call, and the message

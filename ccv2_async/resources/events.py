@@ -52,12 +52,12 @@ PATCHABLE = (EventStatus.ACTIVE, EventStatus.CANCELLED)
 
 
 def _sendable(fee: F) -> F:
-    """Return the fee in the words that the service takes."""
+    """Return the fee in the words that the service accepts."""
     return attrs.evolve(fee, fee_scope=_scope(fee.fee_scope))
 
 
 def _scope(scope: S) -> S | FeeScope:
-    """Return REGISTRANTS for REGISTRANT: the service answers with both and takes one."""
+    """Return REGISTRANTS for REGISTRANT: the service sends both, but accepts only one."""
     spelled = scope.upper() if isinstance(scope, str) else scope
     return FeeScope.REGISTRANTS if spelled == FeeScope.REGISTRANT else scope
 
@@ -79,7 +79,7 @@ PROMOCODES = Kind(
 
 
 class EventSales(Resource):
-    """The part of `client.events` that is about what an event sells."""
+    """The part of `client.events` for fees, items, and promotion codes."""
 
     async def fees(self, event_id: str, *, on_bad_row: OnBadRow = "raise") -> list[Fee]:
         """Return the fees of an event. They come in one answer, without pages.

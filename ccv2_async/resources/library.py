@@ -142,7 +142,8 @@ class Library(Resource):
                 lane=lane,
             )
         except InvalidField as error:
-            # A folder, or a path where nothing is, is not a file with a wrong type or name.
+            # A folder or a missing path gets its own error, before the type and the name are
+            # checked.
             if error.field in {"file_type", "name"}:
                 await self._uploader.require(file)
             raise

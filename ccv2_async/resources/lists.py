@@ -1,4 +1,4 @@
-"""Contact lists, and who is on them."""
+"""Contact lists and their members."""
 
 from __future__ import annotations
 

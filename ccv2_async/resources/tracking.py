@@ -1,4 +1,4 @@
-"""What readers did with campaigns: reports by campaign, and reports by contact."""
+"""The reactions of readers to campaigns: reports by campaign, and reports by contact."""
 
 from __future__ import annotations
 
