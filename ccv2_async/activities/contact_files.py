@@ -56,7 +56,7 @@ async def portions_of(
         purpose: The purpose of the file.
         lists: The ids of the lists, joined by commas.
         file_name: The name for the service. The default is the file's own name.
-        threads: Where files are read.
+        threads: The threads that read files.
         most_rows: The most rows of a portion.
 
     Raises:

@@ -53,8 +53,8 @@ class Exports:
     """Fetches the files of exports.
 
     Args:
-        session: Where the calls go.
-        threads: Where files are written.
+        session: Sends the calls.
+        threads: The threads that write files.
     """
 
     def __init__(self, session: Session, threads: FileThreads) -> None:

@@ -86,7 +86,7 @@ class Fee(Model):
         id: Its id.
         label: Unique in the event, at most 100 characters.
         fee: The amount.
-        fee_scope: Whom it is for.
+        fee_scope: The people who pay it.
         early_fee: The amount before `track_information.early_fee_date`.
         late_fee: The amount after `track_information.late_fee_date`.
         has_restricted_access: Whether only an ACCESS code shows it; False by default.
@@ -115,7 +115,7 @@ class FeeWrite(Model):
     Attributes:
         label: Unique in the event, at most 100 characters.
         fee: The amount.
-        fee_scope: Whom it is for.
+        fee_scope: The people who pay it.
         early_fee: The amount before `track_information.early_fee_date`.
         late_fee: The amount after `track_information.late_fee_date`.
         has_restricted_access: Whether only an ACCESS code shows it; False by default.

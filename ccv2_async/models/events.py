@@ -183,7 +183,7 @@ class TrackInformation(Model):
         information_sections: The sections of the page.
         is_guest_anonymous_enabled: Whether guests need no name; excludes the next.
         is_guest_name_required: Whether guests need a name; excludes the one before.
-        is_registration_closed_manually: Whether registration is closed, whatever the limits say.
+        is_registration_closed_manually: Whether registration is closed regardless of the limits.
         is_ticketing_link_displayed: Whether a link to the tickets is shown.
         registration_limit_count: Registrations at most.
         registration_limit_date: Until when one can register.

@@ -63,7 +63,7 @@ _FILE_OUTCOMES_BY_WORD = {status.casefold(): outcome for status, outcome in FILE
 
 
 def file_outcome(status: str | None) -> Outcome:
-    """Return the outcome for a status, whatever its case. An unknown status is pending."""
+    """Return the outcome for a status. Case is ignored. An unknown status is pending."""
     return _FILE_OUTCOMES_BY_WORD.get((status or "").casefold(), Outcome.PENDING)
 
 

@@ -51,9 +51,9 @@ class Registrant(Model):
         first_name: First name.
         last_name: Last name.
         guest_count: Guests it brings.
-        attendance_status: Whether it came.
-        payment_status: How its payment stands, a word such as NA or PENDING.
-        registration_status: How its registration stands, a word such as REGISTERED.
+        attendance_status: Whether it attended.
+        payment_status: The state of its payment, a word such as NA or PENDING.
+        registration_status: The state of its registration, a word such as REGISTERED.
         registration_date: When it registered.
         updated_date: When it was last changed.
         ticket_id: Its ticket.
@@ -110,11 +110,11 @@ class RegistrantSection(Model):
 
 @attrs.frozen(weakref_slot=False)
 class Guest(Model):
-    """Someone whom a registrant brings.
+    """A guest of a registrant.
 
     Attributes:
         guest_id: The guest's id.
-        guest_section: What the guest was asked.
+        guest_section: The guest's questions and answers.
         extra: What the service sent beyond the fields above.
     """
 
@@ -194,8 +194,8 @@ class PromocodeInfo(Model):
         code_type: ACCESS or DISCOUNT.
         discount_amount: The amount.
         discount_percent: Percent.
-        discount_scope: What is lowered.
-        discount_type: How it is counted.
+        discount_scope: The amount that is lowered.
+        discount_type: The unit of the discount.
         redemption_count: How often it was used.
         extra: What the service sent beyond the fields above.
     """
@@ -228,9 +228,9 @@ class PaymentSummary(Model):
     """The payment of a registrant.
 
     Attributes:
-        payment_status: How the payment stands.
+        payment_status: The state of the payment.
         payment_type: A word such as CHECK or DOOR.
-        order: What was ordered.
+        order: The order.
         promo_code: The promotion code that was used.
         extra: What the service sent beyond the fields above.
     """
@@ -249,12 +249,12 @@ class RegistrantDetail(Model):
 
     Attributes:
         id: The registrant's id.
-        sections: What it was asked.
+        sections: Its questions and answers.
         ticket_id: Its ticket.
         registration_date: When it registered.
-        attendance_status: Whether it came.
-        guests: Whom it brings.
-        payment_summary: How it pays.
+        attendance_status: Whether it attended.
+        guests: Its guests.
+        payment_summary: Its payment.
         extra: What the service sent beyond the fields above, and the raw text of dates that are
             None here.
     """

@@ -53,7 +53,7 @@ class Answer(Response):
 
 
 class Refusal(Exception):  # noqa: N818 - an answer on its way out, not a fault of the sandbox
-    """A request that is answered with an error.
+    """An error answer to a request.
 
     Args:
         status: The HTTP status.

@@ -1,4 +1,4 @@
-"""From a request to its operation's handler: method, types, parameters, body."""
+"""Route a request to its operation's handler: method, types, parameters, body."""
 
 from __future__ import annotations
 

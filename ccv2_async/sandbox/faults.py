@@ -1,4 +1,4 @@
-"""Faults: what goes wrong, and with which request.
+"""Faults: simulated failures, and the requests that they strike.
 
 A fault is armed beforehand and strikes the next requests that match it. Each kind is real on the
 socket: connections are reset, answers arrive a few bytes at a time, or not at all.
@@ -63,7 +63,7 @@ def _as_bytes(body: str | bytes) -> bytes:
 
 @attrs.frozen
 class Fault:
-    """One thing that goes wrong.
+    """One simulated failure.
 
     Attributes:
         kind: What happens; see the tables of this module.

@@ -1,4 +1,4 @@
-"""Fields of bodies and parameters: what is accepted, what is described, from one declaration."""
+"""Fields of bodies and parameters: one declaration to validate and to describe each of them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Field:
     """One field of a JSON object, one part of a form, or one query parameter.
 
     Attributes:
-        kind: What its value is. An `id` is text; one that is read-only may be a number in an
+        kind: The kind of its value. An `id` is text; one that is read-only may be a number in an
             answer.
         required: Whether it must be sent.
         read_only: Whether the service sets it and ignores what a client sends.

@@ -42,7 +42,7 @@ _JSON = "application/json"
 
 
 class Guard:
-    """ASGI middleware that refuses what only a web page would send; see the module.
+    """ASGI middleware that refuses requests that only a web page would send; see the module.
 
     Args:
         app: The application behind it.

@@ -1,4 +1,4 @@
-"""Bulk activities: the columns of their rows, the files they read, and what they carry out."""
+"""Bulk activities: the columns of their rows, the files they read, and their work."""
 
 from __future__ import annotations
 

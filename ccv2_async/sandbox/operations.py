@@ -1,4 +1,4 @@
-"""The registry: what an operation is, how a group of handlers is registered, and pages."""
+"""The registry: operations, the registration of groups of handlers, and pages."""
 
 from __future__ import annotations
 

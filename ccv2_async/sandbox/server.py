@@ -1,7 +1,7 @@
-"""A sandbox on a socket: in a thread of its own, with an event loop of its own.
+"""A sandbox on a socket, in its own thread with its own event loop.
 
-A thread, so that the sandbox's work shows neither in the loop lag of the code under test nor in
-its tasks, and so that cancelling those cannot reach it.
+A thread keeps the sandbox's work out of the loop lag and the tasks of the code under test, and out
+of reach of their cancellation.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ class Sandbox:
         try:
             await asyncio.shield(asyncio.wrap_future(self._ended))
         finally:
-            # Cancelled or not, the thread is not left behind.
+            # End the thread, even if this is cancelled.
             self.stop()
 
     def _launch(self) -> Future[None]:
@@ -294,7 +294,7 @@ class Sandbox:
     def _signal_stop(self) -> None:
         loop, server = self._loop, self._server
         if loop is not None and server is not None:
-            # Told twice, it may have closed its loop already.
+            # After a second call, it may have closed its loop already.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(server.stop)
 

@@ -37,7 +37,7 @@ class Settings:
         client_secret: The secret of the key, for the OAuth2 flow below `/oauth2`.
         mode: When a job ends: `at_once`, after `looks` status requests, after `seconds`, or
             after a time drawn from a log-normal distribution.
-        looks: Status requests that find the job still going on (mode `looks`).
+        looks: Status requests that find the job still running (mode `looks`).
         seconds: Processing time (mode `seconds`), or its median (mode `lognormal`).
         sigma: Spread of the log-normal distribution.
         speed: Divides every processing time; 10 makes the sandbox ten times as fast.
@@ -66,10 +66,10 @@ class Settings:
         export_link: How an export's `file_name` names its CSV: an `absolute` URL, one
             `relative` to the API's host, or on an `other_host` that takes no credentials.
         retired: Groups of operations that the service has withdrawn, such as `("events",)`: every
-            call for them, whatever its method, gets 400 `http.status.gone`. The service announced
-            it for POST and PUT of events from 2024-04-01 and for GET from 2024-06-01. The sandbox
-            plays the state since then and has no dates; that PATCH and DELETE answer the same is
-            an assumption.
+            call for them, with any method, gets 400 `http.status.gone`. The service announced it
+            for POST and PUT of events from 2024-04-01 and for GET from 2024-06-01. The sandbox
+            plays the state since then and has no dates; that PATCH and DELETE answer the same is an
+            assumption.
     """
 
     api_key: str = "sandbox-key"

@@ -1,4 +1,4 @@
-"""How a job gets from accepted to its end: a plan that is made when it begins.
+"""The course of a job from acceptance to its end: a plan that is made when it begins.
 
 ==================  ==========================================================================
 name begins with    what happens to an uploaded file
@@ -89,7 +89,7 @@ def _scripted(table: dict[str, Script], name: str) -> Script | None:
 
 @attrs.frozen
 class Plan:
-    """When a job changes its status.
+    """The times at which a job changes its status.
 
     Attributes:
         script: What happens then.

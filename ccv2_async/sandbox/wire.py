@@ -44,7 +44,7 @@ def as_bytes(messages: list[Message]) -> bytes:
 
 
 class Connection:
-    """The connection below a request: to write to it beside the server, and to break it.
+    """The connection below a request, to write to it past the server and to break it.
 
     Args:
         scope: The request's ASGI scope.
@@ -62,7 +62,7 @@ class Connection:
         return self._transport
 
     async def reset(self) -> None:
-        """Break it: the client sees a reset, and what it has not read yet is gone."""
+        """Reset it: the client sees a reset, and loses all unread data."""
         transport = self._open()
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
@@ -70,7 +70,7 @@ class Connection:
         await self.gone()
 
     async def close(self) -> None:
-        """End it in order: the client sees the end of the stream."""
+        """Close it normally: the client sees the end of the stream."""
         self._open().close()
         await self.gone()
 

@@ -1,4 +1,4 @@
-"""The state of one sandbox: its settings, its clock, and all it remembers."""
+"""The state of one sandbox: its settings, its clock, and its data."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class World:
 
     Attributes:
         settings: How it behaves.
-        clock: The time it runs on.
+        clock: Its clock.
         library: Folders and files.
         account: The account itself.
         contacts: Lists and contacts.
@@ -80,7 +80,7 @@ class World:
         self.quota.per_day = self.settings.per_day
 
     def settle(self) -> None:
-        """Carry out all that is due by now."""
+        """Carry out everything that is due."""
         now = self.clock.time()
         self.activities.settle(now)
         self.campaigns.settle(now)

@@ -207,8 +207,8 @@ def after_error(entry: E, error: errors.ConstantContactError) -> E:
     """Return an entry after sending its file failed.
 
     Args:
-        entry: What is known of it after the failure; SENDING if the file may have arrived.
-        error: How it failed.
+        entry: The entry after the failure; SENDING if the file may have arrived.
+        error: The error.
     """
     state = BulkState.FAILED
     if isinstance(error, errors.AmbiguousUpload):

@@ -103,7 +103,7 @@ class FolderLooks:
     """Looks into folders; uploads that wait to look into the same folder share one.
 
     Args:
-        session: Where the calls go.
+        session: Sends the calls.
     """
 
     def __init__(self, session: Session) -> None:
@@ -199,8 +199,8 @@ async def compare(
         source: The source of the upload.
         size: Its length in bytes, or None if it was never opened.
         file: The library's record, with the URL of its bytes.
-        session: Where the file is fetched; the key and the token go to the API's own host only.
-        threads: Where files are read.
+        session: Fetches the file; the key and the token go to the API's own host only.
+        threads: The threads that read files.
     """
     if size is None or not file.url or file.size not in (size, None):
         return Evidence.UNKNOWN

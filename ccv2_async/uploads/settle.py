@@ -66,7 +66,7 @@ _LOOKS = (0.0, 4.0)
 
 
 class Before(enum.Enum):
-    """What a look shows before a resend."""
+    """The finding of a look before a resend."""
 
     NOTHING = "no file that could be it"
     OURS = "as many files that hold its bytes as were sent"
@@ -76,7 +76,7 @@ class Before(enum.Enum):
 
 
 class After(enum.Enum):
-    """What a look shows after a resend."""
+    """The finding of a look after a resend."""
 
     HIDDEN = "the second copy is not listed yet"
     ALONE = "the second copy, and no other"
@@ -84,7 +84,7 @@ class After(enum.Enum):
 
 
 class Step(enum.Enum):
-    """What to do next."""
+    """The next step."""
 
     LOOK_AGAIN = "look again later"
     ADOPT = "take the file that was found"
@@ -120,7 +120,7 @@ def step_for(
 
     Args:
         table: `BEFORE_RESEND` or `AFTER_RESEND`.
-        finding: What the look shows.
+        finding: The finding of the look.
         settled: Whether the settling time is over.
     """
     return table[finding][settled]

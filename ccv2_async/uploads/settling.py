@@ -138,7 +138,7 @@ class Settler:
     """Finds out whether uploads arrived whose answer was lost.
 
     Args:
-        session: Where the calls go.
+        session: Sends the calls.
         threads: Where files are read.
         sweep: Follows a file until it can be compared.
         settle_time: Seconds of looks before a file counts as not arrived.

@@ -48,8 +48,8 @@ class Uploader:
     """Sends uploads, and settles those whose answer was lost.
 
     Args:
-        session: Where the calls go.
-        threads: Where files are read.
+        session: Sends the calls.
+        threads: The threads that read files.
         sweep: Follows a file until it can be compared.
         settle_time: Seconds over which looks go on before a file counts as not arrived.
     """

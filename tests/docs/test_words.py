@@ -35,6 +35,22 @@ ODD = {
     r"\bwhoever\b": "the one who, anyone who",
     r"\b(there|where|here)(by|of|in|upon)\b": "with it, of it, in it",
     r"\b(farewell|namesakes?)\b": "close, a file of the same name",
+    r"\bwhatever (its?|the|they)\b": "with any ..., regardless of the ..., anything",
+    r"\b(upload|work|others|jobs?|call|sandbox) go(es)? on\b": "continue",
+    r"\bwhere (the calls|status requests) go\b": "Sends the calls",
+    r"\b(let go of|refused to be asked|last changed first|an answer that was none)\b": (
+        "release, refused the request, most recently changed first, a failed look"
+    ),
+    r"\b(come|comes|came) to (its|their) end\b": "end",
+    r"\b(hand|hands|handed) out\b": "put into the queue, dispatch",
+    r"\b(for so long|any longer|stands? in line|in good order)\b": (
+        "for this long, anymore, is queued, cleanly"
+    ),
+    r"\bis no (array|evidence|guide|iterable|news|reason|url|upload)\b": "is not a ...",
+    r"\b(not one|the URL is not one) of Redis\b": "not a Redis URL",
+    r"\b(behaviour|(synchron|summar|recogn|normal|serial|initial)is(e|ed|es|ing|ation))\b": (
+        "the American spelling"
+    ),
 }
 """Patterns, and what to write instead."""
 

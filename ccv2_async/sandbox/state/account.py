@@ -42,7 +42,7 @@ class Account:
     """The account.
 
     Attributes:
-        info: What it says about itself.
+        info: Its account information.
         addresses: Its email addresses, CONFIRMED or UNCONFIRMED.
     """
 

@@ -1,4 +1,4 @@
-"""Bulk activities: accepted at once, carried out when they come to their end."""
+"""Bulk activities: accepted at once, carried out at their end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ADD, REMOVE = "ADD_CONTACTS", "REMOVE_CONTACTS_FROM_LISTS"
 CLEAR, EXPORT = "CLEAR_CONTACTS_FROM_LISTS", "EXPORT_CONTACTS"
 
 
-class UnreadableFile(Exception):  # noqa: N818 - it ends a job in ERROR; the sandbox goes on
+class UnreadableFile(Exception):  # noqa: N818 - it ends a job in ERROR; the sandbox continues
     """A file that cannot be read as a table; the message says why."""
 
 
@@ -135,7 +135,7 @@ class Activities:
         return status
 
     def settle(self, now: float) -> None:
-        """Carry out every job that is due by now, and forget those that are too old."""
+        """Carry out every job that is due, and forget those that are too old."""
         for activity in list(self.activities.values()):
             if now - activity.created >= KEPT:
                 del self.activities[activity.id]

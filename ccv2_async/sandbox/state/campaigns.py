@@ -140,9 +140,9 @@ class Campaigns:
 
     Attributes:
         settings: How long a campaign takes to go out, and the seed of its reports.
-        account: Whom a campaign may come from.
-        contacts: Whom it may go to.
-        tracking: What becomes of it.
+        account: The account, with the addresses that may send campaigns.
+        contacts: The contacts that may receive campaigns.
+        tracking: The reports of sent campaigns.
         campaigns: Campaigns by id, the deleted ones included.
     """
 
@@ -266,7 +266,7 @@ class Campaigns:
                     self.contacts.opt_out(contact, entry.at)
 
     def _recipients(self, campaign: Campaign) -> Iterator[Contact]:
-        """Yield its lists' active contacts; the second time only those added since the first."""
+        """Yield the active contacts of its lists. A later run gets only those added since."""
         since = float("-inf") if campaign.last_run is None else campaign.last_run
         found: dict[str, Contact] = {}
         for row in campaign.fields["sent_to_contact_lists"]:

@@ -1,4 +1,4 @@
-"""What the gateway remembers: the requests, without their secrets, and the counts of calls."""
+"""The memory of the gateway: the requests, without their secrets, and the counts of calls."""
 
 from __future__ import annotations
 

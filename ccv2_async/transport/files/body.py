@@ -359,7 +359,7 @@ class ProgressReporter:
             answer = self._callback(event)
             if inspect.isawaitable(answer):
                 await answer
-        except Exception:  # noqa: BLE001  # whatever the user's function raises
+        except Exception:  # noqa: BLE001  # the user's function may raise anything
             self._callback = None
             _log.warning(
                 "%s: the progress callback failed and is not called again; the upload continues",

@@ -387,7 +387,7 @@ class _OpenStream:
                 answer = close()
                 if inspect.isawaitable(answer):
                     await answer
-            except Exception:  # noqa: BLE001  # whatever the user's stream raises
+            except Exception:  # noqa: BLE001  # the user's stream may raise anything
                 _log.warning("%s: closing the stream failed", self._source.name, exc_info=True)
 
     async def _pull(self, size: int) -> bytes:

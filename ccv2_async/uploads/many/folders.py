@@ -68,7 +68,7 @@ def check_depth(names: tuple[str, ...], level: int = 0) -> None:
     """Check that folders of these names, below one of this level, are not too deep. Pure.
 
     Raises:
-        InvalidField: They are.
+        InvalidField: They are too deep.
     """
     if level + len(names) > MOST_LEVELS:
         raise errors.InvalidField(
@@ -80,7 +80,7 @@ class FolderMap:
     """The folders of a library, read once and created as needed, and the files in them.
 
     Args:
-        library: Where they are.
+        library: The library.
     """
 
     def __init__(self, library: LibraryFolders) -> None:

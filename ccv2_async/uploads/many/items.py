@@ -175,7 +175,7 @@ async def each_file(
 
     Args:
         items: Paths, or `FileToUpload`s.
-        threads: Where folders are read.
+        threads: The threads that read folders.
         keep_folders: Whether the folders below a given one become library folders.
         own: The files of the upload's journal, which are passed over.
     """
@@ -330,7 +330,7 @@ async def describe(
             lane=Lane.BULK,
         )
     except InvalidField:
-        if file.path is not None:  # a missing file is reported as missing, whatever its name
+        if file.path is not None:  # a missing file is reported as missing, with any name
             await threads.run(measure, file.path, file.label, threads.roots)
         raise
     path = file.path

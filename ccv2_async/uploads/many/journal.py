@@ -205,9 +205,9 @@ class Journal:
 
         Args:
             path: The file.
-            threads: Where the file is opened.
+            threads: The threads that open the file.
             account: The fingerprint of the credentials.
-            base_url: Where the uploads go.
+            base_url: The URL of the API.
             now: Seconds since 1970.
             dry_run: Do not create, change, or lock the file; return None if it is missing or
                 empty.

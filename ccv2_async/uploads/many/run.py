@@ -220,7 +220,7 @@ class _Follower:
         """Follow files until this is cancelled.
 
         Raises:
-            ConstantContactError: The service cannot be asked any longer.
+            ConstantContactError: The looks failed with a lasting error.
         """
         troubles = 0
         while True:
