@@ -182,16 +182,17 @@ class Budget:
         place = _Place(lane, self._arrivals, owner)
         self._arrivals += 1
         heapq.heappush(self._queue, place)
-        self._work.enter(place)
+        work = self._work  # the budget forgets it when another event loop takes over
+        work.enter(place)
         try:
             while not place.done:
-                await self._work.lead_or_sleep(place)
+                await work.lead_or_sleep(place)
         except BaseException:
             if place.granted:  # but then the caller was cancelled
                 self.give_back()
             raise
         finally:
-            self._work.leave(place)
+            work.leave(place)
             place.done = True
             self._drop_done()
         if place.dismissed:

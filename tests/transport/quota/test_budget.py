@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -342,3 +343,26 @@ def test_any_interleaving_serves_every_caller_within_the_quota(
         assert not desk.budget._queue
 
     asyncio.run(play())
+
+
+def test_a_call_of_an_ended_loop_is_dropped_without_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failures: list[object] = []
+    monkeypatch.setattr("sys.unraisablehook", failures.append)
+    budget = Budget(1, None)
+    waiting = []
+
+    async def leave_one_waiting() -> None:
+        await budget.acquire(Lane.BULK)
+        waiting.append(asyncio.create_task(budget.acquire(Lane.BULK)))
+        await asyncio.sleep(0)
+
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)  # the pending task is what this is about
+    loop.run_until_complete(leave_one_waiting())
+    loop.close()
+    asyncio.run(budget.acquire(Lane.BULK))
+    waiting.clear()
+    gc.collect()
+    assert not failures
