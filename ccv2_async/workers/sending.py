@@ -63,13 +63,16 @@ class Sender:
                 settled later.
         """
         store = self.lease.store
-        await store.add(record)
+        if not await store.add(record):
+            record = await store.find(record.key) or record
+        # A record of an earlier version, or of a key that was given twice, has its own lock.
+        lease = attrs.evolve(self.lease, lock=record.lock)
 
         async def work() -> JobRecord | None:
             return await self._send(await store.find(record.key) or record)
 
         with contextlib.suppress(LeaseLost):
-            sent = await self.lease.run(work, None)
+            sent = await lease.run(work, None)
             if sent is not None:
                 return sent
         known = await store.find(record.key) or record

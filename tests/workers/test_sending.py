@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from ccv2_async.workers import BulkState, StoreUnavailable, Workers, WorkerSettings
@@ -94,3 +95,15 @@ async def test_nothing_is_sent_when_another_worker_took_the_lock_meanwhile(
         asked = await workers.ask_upload(picture)
         answer = await answer_of(asked)
         assert (answer["state"], uploads(sandbox)) == ("pending", 0)
+
+
+async def test_a_job_that_an_earlier_version_put_on_record_under_another_lock_is_sent(
+    sandbox: Sandbox, picture: Path
+) -> None:
+    async with workers_of(sandbox) as workers:
+        # It made the lock of the name as it was given, which on macOS is decomposed.
+        record = workers.upload_record(str(picture), "0", None, "", "key")
+        await workers._store.add(attrs.evolve(record, lock="lock of an earlier version"))
+        answer = await answer_of(await workers.ask_upload(picture, key="key"))
+        assert (answer["state"], uploads(sandbox)) == ("accepted", 1)
+        assert not await workers._store.is_held("lock of an earlier version")
