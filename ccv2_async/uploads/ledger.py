@@ -167,6 +167,11 @@ K_contra = TypeVar("K_contra", contravariant=True)
 class Store(Protocol[K_contra, E]):
     """A place for entries: none, a journal, or the workers' job store."""
 
+    @property
+    def wants_tokens(self) -> bool:
+        """Whether the entries of accepted files need resume tokens."""
+        ...
+
     async def find(self, key: K_contra, /) -> E | None:
         """Return the entry stored under a key, or None."""
         ...
@@ -177,7 +182,14 @@ class Store(Protocol[K_contra, E]):
 
 
 class NoStore:
-    """A store that keeps nothing: an entry lives as long as the call that uploads its file."""
+    """A store that keeps nothing: an entry lives as long as the call that uploads its file.
+
+    Args:
+        wants_tokens: Whether the caller reads the tokens of the entries.
+    """
+
+    def __init__(self, *, wants_tokens: bool = False) -> None:
+        self.wants_tokens: bool = wants_tokens
 
     async def find(self, key: object, /) -> None:
         """Return None."""

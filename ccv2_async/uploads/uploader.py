@@ -170,12 +170,15 @@ class Uploader:
         file_ids = (accepted.file_id, *accepted.duplicates)
         self.claim(file_ids)
         job = self._sweep.start(UPLOAD, accepted.file_id, label=sending.upload.name)
+        tokens: tuple[str, ...] = ()
+        if sending.store.wants_tokens:
+            tokens = (UploadPoller(self._session, self._sweep, job).token(),)
         try:
             await sending.write(
                 BulkState.ACCEPTED,
                 file_id=accepted.file_id,
                 duplicates=accepted.duplicates,
-                tokens=(UploadPoller(self._session, self._sweep, job).token(),),
+                tokens=tokens,
                 error="",
             )
         except BaseException:

@@ -48,6 +48,8 @@ class Sender:
         jitter: A source of numbers from 0 to 1.
     """
 
+    wants_tokens = True
+
     client: ConstantContact
     lease: Lease
     jitter: Callable[[], float] = random.random

@@ -11,6 +11,7 @@ import pytest
 
 from ccv2_async import errors
 from ccv2_async.models.library import ROOT_FOLDER_IDS
+from ccv2_async.polling.poller import UploadPoller
 from tests.contract.ear import Ear
 from tests.support.clocks import settle
 from tests.support.probes import nothing_left
@@ -118,6 +119,23 @@ async def test_an_empty_file_is_refused(cc: ConstantContact, sandbox: Sandbox) -
     with pytest.raises(errors.FileRefused, match="it is empty"):
         await cc.library.upload(b"", name="a.png")
     assert sandbox.admin.files() == []
+
+
+async def test_no_resume_token_is_made_until_it_is_asked_for(
+    cc: ConstantContact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    token = UploadPoller.token
+
+    def noted(poller: UploadPoller) -> str:
+        made.append(poller.id)
+        return token(poller)
+
+    monkeypatch.setattr(UploadPoller, "token", noted)
+    poller = await cc.library.begin_upload(b"abc", name="a.pdf")
+    assert not made
+    assert cc.resume(poller.token()).id == poller.id
+    assert made == [poller.id]
 
 
 async def test_listings_follow_pages_and_can_be_read_in_part(

@@ -131,8 +131,9 @@ def test_the_end_at_the_service_is_final() -> None:
     assert (ended.state, ended.final, ended.error) == (BulkState.FAILED, True, failed.message)
 
 
-async def test_an_upload_without_a_journal_keeps_nothing() -> None:
+async def test_an_upload_without_a_journal_keeps_nothing_and_needs_no_token() -> None:
     store = NoStore()
+    assert not store.wants_tokens
     assert await store.write(ENTRY) is ENTRY
     found: Entry | None = await store.find("a.png")  # type: ignore[func-returns-value]
     assert found is None

@@ -182,6 +182,8 @@ class Journal:
     Use `Journal.open`.
     """
 
+    wants_tokens = True
+
     def __init__(
         self, path: str, database: aiosqlite.Connection, lock: int | None, now: Callable[[], float]
     ) -> None:

@@ -262,7 +262,7 @@ class Run:
         self._parts = parts
         self._items = items
         self._options = options
-        self._store: Journal | NoStore = NoStore()
+        self._store: Journal | NoStore = NoStore(wants_tokens=True)
         self._folders = FolderMap(parts.library)
         self.report: Reporter = Reporter(parts.session, options.on_progress, options.on_file)
         until = Until.END if options.on_file is None else Until.CHANGE
