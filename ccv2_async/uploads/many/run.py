@@ -157,7 +157,7 @@ class BulkUpload:
         return self._run.results()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class _Followed:
     """An accepted file that the service is processing.
 
@@ -199,7 +199,8 @@ class _Follower:
         self._changed = changed
         self._ended = ended
         # In the order in which they were accepted, so that the first is the first to be overdue.
-        self._files: dict[Job, _Followed] = {}
+        # More than one waits for a job if the folder had the same file for each of them.
+        self._files: dict[Job, list[_Followed]] = {}
         self._any = asyncio.Event()
 
     def __bool__(self) -> bool:
@@ -211,7 +212,8 @@ class _Follower:
         if (left := self._session.time_left) is not None:
             seconds = min(seconds, max(0.0, left))
         ends = self._session.clock.monotonic() + seconds
-        followed = self._files[job] = _Followed(file, entry, job, ends, seconds)
+        followed = _Followed(file, entry, job, ends, seconds)
+        self._files.setdefault(job, []).append(followed)
         self._any.set()
         self._changed(followed)
         self._watched.add(job)
@@ -228,7 +230,7 @@ class _Follower:
                 self._any.clear()
                 await self._any.wait()
             job = next(iter(self._files))
-            left = self._files[job].ends - self._session.clock.monotonic()
+            left = self._files[job][0].ends - self._session.clock.monotonic()
             if left > 0.0:
                 try:
                     ended = await self._sweep.wait(self._watched, timeout=left)
@@ -241,14 +243,19 @@ class _Follower:
                     job, troubles = ended, 0
                     if not job.state.is_final:
                         self._watched.add(job)
-                        self._changed(self._files[job])
+                        for followed in self._files[job]:
+                            self._changed(followed)
                         continue
-            await self._ended(self._files[job])
+            for followed in tuple(self._files[job]):
+                await self._ended(followed)
 
     def discard(self, followed: _Followed) -> None:
         """Stop following a file."""
-        self._watched.discard(followed.job)
-        del self._files[followed.job]
+        files = self._files[followed.job]
+        files.remove(followed)
+        if not files:
+            self._watched.discard(followed.job)
+            del self._files[followed.job]
 
     def close(self) -> None:
         """Stop following all files."""

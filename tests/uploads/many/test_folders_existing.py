@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
@@ -114,3 +115,17 @@ async def test_a_skipped_file_is_done_in_the_journal(
     (known,) = await upload(client, files, journal=journal)
     assert (known.earlier, known.id) == (True, skipped.id)
     assert len(sandbox.admin.requests()) == calls
+
+
+async def test_two_files_that_are_the_same_one_in_the_folder_get_a_result_each(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    (first,) = await upload(client, [png("slow.png")], wait=False)
+    sandbox.admin.set_status(first.id, "Processing")
+    twice = [png("slow.png"), png("slow.png")]
+    uploading = asyncio.create_task(upload(client, twice, skip_existing=True))
+    await asyncio.sleep(0.1)
+    sandbox.admin.set_status(first.id, "Active")
+    async with asyncio.timeout(20):
+        results = await uploading
+    assert [(result.id, result.state) for result in results] == [(first.id, BulkState.DONE)] * 2
