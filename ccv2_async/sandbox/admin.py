@@ -202,15 +202,21 @@ def admin_routes(world: World) -> list[Route]:
     """Return the routes of the admin path."""
     admin = Admin(world, lambda action: action())
     return [
-        Route(PREFIX + path, _served(admin, handler), methods=[method])
+        Route(
+            PREFIX + path,
+            _served(admin, handler, reads=method == "POST" and path != "/reset"),
+            methods=[method],
+        )
         for (method, path), handler in _SERVED.items()
     ]
 
 
-def _served(admin: Admin, handler: _Handler) -> Callable[[Request], Awaitable[Response]]:
+def _served(
+    admin: Admin, handler: _Handler, *, reads: bool
+) -> Callable[[Request], Awaitable[Response]]:
     async def serve(request: Request) -> Response:
         try:
-            body = orjson.loads(await request.body() or b"{}")
+            body = orjson.loads(await request.body()) if reads else {}
             answer = handler(admin, request, body)
         except (ValueError, TypeError, KeyError) as error:
             raise Refusal(400, str(error)) from None

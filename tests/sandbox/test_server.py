@@ -128,6 +128,14 @@ def test_settings_can_be_read_and_changed_from_another_process() -> None:
         assert httpx.post(url, json={"colour": 7}).status_code == 400
         assert httpx.post(url, json=[1]).status_code == 400
         assert httpx.post(url, content="{", headers=JSON).status_code == 400
+        assert httpx.post(url).status_code == 400
+
+
+def test_the_admin_path_reads_a_body_only_where_it_takes_one() -> None:
+    with Sandbox() as sandbox:
+        url = f"{sandbox.origin}/__sandbox__/"
+        assert httpx.post(url + "reset", content="{", headers=JSON).status_code == 200
+        assert httpx.request("DELETE", url + "faults", content="{", headers=JSON).status_code == 200
 
 
 def test_stored_content_is_bounded_and_digests_are_kept() -> None:
