@@ -15,7 +15,7 @@ from ccv2_async import ConstantContact, DayCount
 from ccv2_async.cli.login import stored_credentials
 from ccv2_async.cli.output import Output
 from ccv2_async.cli.running import run
-from ccv2_async.client import BASE_URL, PER_DAY
+from ccv2_async.client import BASE_URL, PER_DAY, rate_of
 from ccv2_async.errors import UsageError
 from ccv2_async.observe import CallEnded, CallSent
 
@@ -105,7 +105,7 @@ async def _open_client(service: Service, **options: Any) -> AsyncIterator[Consta
     Later runs know of the calls that it makes to the service, unless CCV2_REMEMBER_CALLS is 0.
     """
     if service.rate is not None:
-        options["per_second"] = service.rate or None
+        options["per_second"] = rate_of(str(service.rate), "--rate")
         options["per_day"] = PER_DAY if service.rate else None
     if service.sandbox:
         async with begin_sandbox(mode="lognormal", seconds=1.5) as sandbox:

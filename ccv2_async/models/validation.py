@@ -495,7 +495,7 @@ def checked_id(id_: object, field: str = "id") -> str:
         or not text.isprintable()
         or not _NOT_IN_IDS.isdisjoint(text)
     ):
-        raise InvalidField(field, id_, "an id as the service returned it")
+        raise InvalidField(field, id_, "an ID that the service returned")
     return text
 
 

@@ -169,9 +169,10 @@ def test_an_unknown_folder_is_reported_before_anything_is_sent(
         (("--jobs", "101"), "--jobs"),
         (("--jobs", "many"), "jobs"),
         (("--rate", "fast"), "--rate"),
-        (("--rate", "-1"), "--rate"),
+        (("--rate", "-1"), "0: no limit"),
+        (("--rate", "inf"), "--rate"),
         (("--description", "d" * 101), "--description"),
-        (("--folder", "a b"), "--folder"),
+        (("--folder", "a b"), "--folder is 'a b': an ID that the service returned."),
         (("--colour", "red"), "--colour"),
     ],
 )
