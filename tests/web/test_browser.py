@@ -274,8 +274,8 @@ async def test_leaving_the_page_aborts_the_upload(
             await page.reload()
         case _:
             await row(page, "half.pdf").locator(".stop").click()
-    await shows(page, "half.pdf", "Broken off")
-    await expect(row(page, "half.pdf").locator(".more")).to_contain_text("went away")
+    await shows(page, "half.pdf", "Interrupted")
+    await expect(row(page, "half.pdf").locator(".more")).to_contain_text("before the whole file had arrived")
     assert site.uploads() == []
     await until(
         lambda: (
