@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import re
 import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -126,34 +127,45 @@ def checked_origin(url: str) -> str:
 
     Raises:
         InvalidField: It is not an http or https URL, or has credentials, a query or a fragment.
+            The message shows only its scheme and host.
     """
-    rule = "a URL such as https://api.constantcontact.com/v2, without user, query or fragment"
-    try:
-        parts = urlsplit(url)
-        port_is_fine = parts.port is None or parts.port > 0
-    except ValueError:
-        raise InvalidField("base_url", url, rule) from None
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or not port_is_fine
-        or "@" in parts.netloc
-        or parts.query
-        or parts.fragment
-        or not url.isprintable()
-        or " " in url
-    ):
-        raise InvalidField("base_url", parts._replace(netloc=parts.hostname or "").geturl(), rule)
-    try:
-        _ = httpx.URL(url).host  # httpx checks host names
-    except (httpx.InvalidURL, ValueError):
-        raise InvalidField("base_url", url, rule) from None
-    if parts.scheme == "http" and not _stays_here(parts.hostname):
+    if not _is_base_url(url):
+        url = _without_secrets(url)
+        rule = "a URL such as https://api.constantcontact.com/v2, without user, query or fragment"
+        raise InvalidField("base_url", url, rule)
+    parts = urlsplit(url)
+    if parts.scheme == "http" and not _stays_here(parts.hostname or ""):
         logger.warning(
             "The base URL is http, so the key and the token go to %s unencrypted; use https.",
             parts.hostname,
         )
     return url.rstrip("/")
+
+
+_SCHEME_AND_HOST = re.compile(r"(?P<scheme>[a-z]+://)(?:[^/?#]*@)?(?P<host>[\w.-]*)", re.IGNORECASE)
+
+
+def _without_secrets(url: str) -> str:
+    """Return the scheme and the host of something that may be a URL."""
+    found = _SCHEME_AND_HOST.match(url)
+    return found["scheme"] + found["host"] if found else "not a URL"
+
+
+def _is_base_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = httpx.URL(url).host  # httpx checks host names
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and "@" not in parts.netloc
+            and not (parts.query or parts.fragment)
+            and url.isprintable()
+            and " " not in url
+        )
+    except (httpx.InvalidURL, ValueError):
+        return False
 
 
 def _stays_here(host: str) -> bool:

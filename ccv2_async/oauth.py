@@ -52,7 +52,7 @@ def new_state() -> str:
     return secrets.token_urlsafe(32)
 
 
-@attrs.frozen(init=False)
+@attrs.frozen(repr=False, init=False)
 class OAuthFlow:
     """The server flow of one application.
 
@@ -96,9 +96,16 @@ class OAuthFlow:
             )
         if not _is_word(redirect_uri):
             raise errors.InvalidField("redirect_uri", redirect_uri, "the registered URL")
-        self.__attrs_init__(
-            client_id, client_secret, redirect_uri, checked_origin(base_url), http_client
-        )
+        try:
+            origin = checked_origin(base_url)
+        except errors.InvalidField:
+            del base_url  # it may hold a password
+            raise
+        self.__attrs_init__(client_id, client_secret, redirect_uri, origin, http_client)
+
+    def __repr__(self) -> str:
+        # A traceback may show the flow before its fields are set.
+        return "<OAuthFlow>"
 
     def authorize_url(self, *, state: str, sign_up: bool = False, new_user: bool = False) -> str:
         """Return the URL to send the browser of the account owner to. Makes no request.

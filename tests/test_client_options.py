@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ssl
+import traceback
 from functools import partial
 from itertools import product
 from typing import Any
@@ -8,11 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
-from ccv2_async import Budget, ConstantContact, errors
+from ccv2_async import Budget, ConstantContact, OAuthFlow, errors
 from ccv2_async.transport.calls.call import Timeouts
 from tests.support.exposure import texts_of
 
 GIVEN: dict[str, Any] = {"api_key": "sandbox-key", "access_token": "sandbox-token"}
+OAUTH: dict[str, Any] = {"client_id": "i", "client_secret": "s", "redirect_uri": "https://h/b"}
 PASSWORD = "a" + "-pass"
 
 
@@ -116,6 +118,29 @@ def test_a_refusal_of_another_option_does_not_show_the_proxy(wrong: dict[str, An
         ConstantContact(**{**GIVEN, "proxy": f"http://me:{PASSWORD}@127.0.0.1", **wrong})
     for text in texts_of(caught.value):
         assert PASSWORD not in text
+
+
+@pytest.mark.parametrize("make", [ConstantContact, OAuthFlow])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://u:{}@h:99999/x",
+        "https://u:{}@[bad/x",
+        "https://u:{}@h/x",
+        "https://h:{}/x",
+        "https://h/x?api_key={}",
+        "https://h/x#{}",
+        "https://two words:{}@h",
+        "ftp://u:{}@h",
+        "{}",
+    ],
+)
+def test_a_wrong_base_url_is_refused_without_its_secrets(url: str, make: Any) -> None:
+    given = GIVEN if make is ConstantContact else OAUTH
+    with pytest.raises(errors.InvalidField, match="base_url") as caught:
+        make(**given, base_url=url.format(PASSWORD))
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert PASSWORD not in "".join((*shown.format(), repr(vars(caught.value))))
 
 
 def test_an_invalid_proxy_is_refused_without_being_shown() -> None:

@@ -275,7 +275,7 @@ async def test_leaving_the_page_aborts_the_upload(
         case _:
             await row(page, "half.pdf").locator(".stop").click()
     await shows(page, "half.pdf", "Interrupted")
-    await expect(row(page, "half.pdf").locator(".more")).to_contain_text("before the whole file had arrived")
+    await expect(row(page, "half.pdf").locator(".more")).to_contain_text("disconnected before the")
     assert site.uploads() == []
     await until(
         lambda: (
