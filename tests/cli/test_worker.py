@@ -68,7 +68,7 @@ def wait_until(true: Callable[[], bool], said: Callable[[], str]) -> None:
         ({"CCV2_API_KEY": ""}, 2, "CCV2_API_KEY"),
         ({"CCV2_RATE": "fast"}, 2, "CCV2_RATE"),
         ({"CCV2_WORKER_CONCURRENCY": "none"}, 2, "CCV2_WORKER_CONCURRENCY"),
-        ({"CCV2_BASE_URL": "nowhere"}, 2, "nowhere"),
+        ({"CCV2_BASE_URL": "nowhere"}, 2, "CCV2_BASE_URL is"),
         ({"CCV2_REDIS_URL": ""}, 2, "CCV2_REDIS_URL is not set"),
         ({"CCV2_REDIS_URL": "http://x"}, 2, "Invalid Redis URL"),
         ({}, 1, "Redis does not answer"),

@@ -29,7 +29,7 @@ broker = workers.broker
 WRONG = [
     pytest.param({"CCV2_API_KEY": ""}, "CCV2_API_KEY", id="no key"),
     pytest.param({"CCV2_RATE": "fast"}, "CCV2_RATE", id="a bad variable"),
-    pytest.param({"CCV2_BASE_URL": "nowhere"}, "nowhere", id="a bad URL"),
+    pytest.param({"CCV2_BASE_URL": "nowhere"}, "base_url is", id="a bad URL"),
     pytest.param({"CCV2_REDIS_URL": ""}, "CCV2_REDIS_URL is not set", id="no Redis URL"),
     pytest.param({"CCV2_REDIS_URL": "http://x"}, "Invalid Redis URL", id="a bad Redis URL"),
 ]
