@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+from hypothesis import strategies
 
 # The helpers of tests/support are imported by their full name, wherever pytest was started:
 # the path has to be set before the first import of them.
@@ -34,8 +35,15 @@ hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
 
+@hypothesis.settings(max_examples=1, database=None)
+@hypothesis.given(strategies.none())
+def draw_once(_: None) -> None:
+    """Let Hypothesis draw one example."""
+
+
 def pytest_collection_finish() -> None:
     """Leave thousands of collected tests out of every garbage collection from here on."""
+    draw_once()  # Hypothesis asks the collector about its random source before the first example
     gc.collect()
     gc.freeze()
 
