@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ccv2_async.secret import Secret
     from ccv2_async.text import one_line
     from ccv2_async.transport.calls.call import Timeouts
+    from ccv2_async.transport.calls.raw import RawResponse
     from ccv2_async.transport.files.body import Progress
     from ccv2_async.transport.quota.budget import Budget, Lane
     from ccv2_async.transport.quota.day_count import DayCount
@@ -59,6 +60,7 @@ __all__ = [
     "OAuthFlow",
     "Poller",
     "Progress",
+    "RawResponse",
     "Secret",
     "SplitActivity",
     "State",
@@ -97,6 +99,7 @@ _HOMES = {
     "OAuthFlow": "oauth",
     "Poller": "polling.poller",
     "Progress": "transport.files.body",
+    "RawResponse": "transport.calls.raw",
     "Secret": "secret",
     "SplitActivity": "activities.split",
     "State": "polling.job",

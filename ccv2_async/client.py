@@ -31,7 +31,7 @@ from ccv2_async.transport.calls.outage import OUTAGE_TIMEOUT
 from ccv2_async.transport.calls.session import Session
 from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.transport.http.clients import shows_visible_url, users_engine
-from ccv2_async.transport.quota.budget import Budget
+from ccv2_async.transport.quota.budget import Budget, Lane
 from ccv2_async.uploads.settle import SETTLE_TIME
 from ccv2_async.uploads.status import UPLOAD
 from ccv2_async.uploads.uploader import Uploader
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from ccv2_async.resources.events import Events
     from ccv2_async.resources.lists import Lists
     from ccv2_async.resources.tracking import Tracking
+    from ccv2_async.transport.calls.raw import RawResponse
     from ccv2_async.transport.calls.session import RefreshToken
     from ccv2_async.transport.http.clients import UsersClient
     from ccv2_async.transport.http.engine import Engine
@@ -581,6 +582,42 @@ class ConstantContact:
                 results[token] = error
         results |= await statuses(jobs, parts.sweep, parts.session)
         return results
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, object] | None = None,
+        json: object = None,
+        lane: Lane = Lane.INTERACTIVE,
+    ) -> RawResponse:
+        """Make any call of the API, also one that no method covers, and return the answer.
+
+        The call is signed, waits for the quota, and is retried like any other. A POST or PATCH
+        that may have been carried out is not sent again, because a repeat could do it twice.
+
+        Args:
+            method: GET, POST, PUT, PATCH, or DELETE.
+            path: The path below the base URL, such as "/contacts", with or without a query. Also a
+                whole URL below the base URL, such as the service puts into answers.
+            query: Names and values to add to the query; None leaves one out.
+            json: The body: a model, or plain lists and dicts.
+            lane: The priority while calls wait for the quota.
+
+        Raises:
+            InvalidField: An argument is wrong, or the path leads to another host. Nothing was sent.
+            OutcomeUnknown: The call may have been carried out. Safe to try again: no; look first.
+            DecodeError: The answer is not the JSON that it claims to be.
+            APIError: The service refused the call.
+            TransportError: No whole answer came.
+
+        Source: "Supported methods" page of the service's documentation.
+        """
+        from ccv2_async.transport.calls.raw import send_raw  # noqa: PLC0415  # when first used
+
+        session = self._open_parts.session
+        return await send_raw(session, method, path, query=query, json=json, lane=lane)
 
     @property
     def _open_parts(self) -> _Parts:

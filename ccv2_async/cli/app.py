@@ -15,6 +15,7 @@ from cyclopts import (
 )
 
 from ccv2_async.cli.activities import activities, contacts, poll
+from ccv2_async.cli.api import api
 from ccv2_async.cli.exits import Exit, exit_of, message_of
 from ccv2_async.cli.journal import journal
 from ccv2_async.cli.library import files, folders
@@ -70,6 +71,7 @@ _COMMANDS: tuple[App | Callable[..., Exit], ...] = (
     activities,
     campaigns,
     account,
+    api,
     login,
     logout,
     sandbox,

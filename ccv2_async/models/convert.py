@@ -63,7 +63,7 @@ def decode(model: type[T], content: bytes, *, what: str = "", redact: Redact | N
         DecodeError: It is not JSON, is nested too deeply, or does not fit the model. `where` names
             the place. Safe to try again: reads yes, though the same answer is likely.
     """
-    return _read(model, _parsed(content, what, redact), "", what, redact)
+    return _read(model, decode_plain(content, what, redact), "", what, redact)
 
 
 def decode_rows(
@@ -113,7 +113,7 @@ def decode_one(
     Raises:
         DecodeError: It is not JSON.
     """
-    data = _parsed(content, what, redact)
+    data = decode_plain(content, what, redact)
     try:
         return cast("T", _reader(cast("Hashable", model))(data, model))
     except UNREADABLE as problem:
@@ -195,7 +195,7 @@ def weight_of(content: bytes) -> int:
     return content.count(b",") + content.count(b"[") + 4 * content.count(b"{")
 
 
-def _parsed(content: bytes, what: str, redact: Redact | None) -> Any:
+def decode_plain(content: bytes, what: str, redact: Redact | None) -> Any:
     """Return the JSON in `content` as dicts and lists.
 
     Raises:
@@ -236,10 +236,10 @@ def _parsed_leniently(content: bytes, what: str, redact: Redact | None) -> tuple
     The parser of the standard library reads the rows around it.
 
     Raises:
-        DecodeError: As `_parsed`.
+        DecodeError: As `decode_plain`.
     """
     try:
-        return _parsed(content, what, redact), False
+        return decode_plain(content, what, redact), False
     except DecodeError as problem:
         if weight_of(content) > MAX_WEIGHT:
             raise

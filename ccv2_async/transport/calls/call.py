@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio.to_thread
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.models.convert import decode, decode_one, decode_rows, weight_of
+from ccv2_async.models.convert import decode, decode_one, decode_plain, decode_rows, weight_of
 from ccv2_async.text import one_line
 from ccv2_async.transport.quota.budget import Lane
 
@@ -136,6 +136,16 @@ class Answer:
         return self._decoded(
             lambda: decode_one(model, self.content, what=self.what, redact=self.redact)
         )
+
+    def plain(self) -> Any:
+        """Return the body as parsed JSON; None if it is empty or not announced as JSON.
+
+        Raises:
+            DecodeError: It is announced as JSON and cannot be read.
+        """
+        if not self.flaw and (not self.content or self._not_json() is not None):
+            return None
+        return self._decoded(lambda: decode_plain(self.content, self.what, self.redact))
 
     @property
     def is_large(self) -> bool:

@@ -1,0 +1,102 @@
+"""Call any path of the API, also one that no method of the client covers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import httpx
+
+from ccv2_async.errors import InvalidField
+from ccv2_async.models.convert import encode_body
+from ccv2_async.models.validation import one_of, query_of
+from ccv2_async.transport.calls.call import Call, parsed
+from ccv2_async.transport.calls.download import target_of
+from ccv2_async.transport.calls.retry import Effect
+from ccv2_async.transport.files.body import BytesBody
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ccv2_async.transport.calls.call import Answer
+    from ccv2_async.transport.calls.session import Session
+    from ccv2_async.transport.quota.budget import Lane
+
+# A repeated POST or PATCH may do something twice; see the table in `retry`.
+_EFFECTS = {
+    "GET": Effect.SAFE,
+    "PUT": Effect.IDEMPOTENT,
+    "DELETE": Effect.IDEMPOTENT,
+    "POST": Effect.ADDITIVE,
+    "PATCH": Effect.ADDITIVE,
+}
+_PATH_RULE = "a path of the API, such as /contacts?limit=5, or a URL below its base URL"
+
+
+@attrs.frozen
+class RawResponse:
+    """A successful answer of the service, as it came.
+
+    Attributes:
+        status: The HTTP status, from 200 to 299.
+        headers: The headers, in lower case, without secrets.
+        content: The body, without secrets.
+        data: The parsed body if it is JSON; otherwise None.
+    """
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    content: bytes = attrs.field(repr=False)
+    data: Any = attrs.field(repr=False)
+
+
+async def send_raw(
+    session: Session,
+    method: str,
+    path: str,
+    *,
+    query: Mapping[str, object] | None,
+    json: object,
+    lane: Lane,
+) -> RawResponse:
+    """Make a call, and return the answer; `ConstantContact.request` describes the arguments."""
+    verb = one_of("method", method or "", _EFFECTS) or ""
+    if json is not None and verb == "GET":
+        raise InvalidField("json", json, "leave it out: a GET has no body")
+    below, pairs = _checked_path(path, session.base_url)
+    call = Call(
+        verb,
+        below,
+        _EFFECTS[verb],
+        f"{verb} {below}",
+        query=pairs + query_of(query),
+        body=None if json is None else BytesBody(encode_body(json)),
+        lane=lane,
+    )
+    if call.effect is Effect.SAFE:
+        return await session.read(call, _response)
+    return await parsed(await session.send(call), _response)
+
+
+def _checked_path(path: object, base_url: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Return the path below the base URL, and the query.
+
+    Raises:
+        InvalidField: The path leads elsewhere. Nothing was sent.
+    """
+    # A query may hold a token, so the message leaves it out.
+    shown = path.partition("?")[0] if isinstance(path, str) else path
+    base = httpx.URL(base_url).raw_path.decode("ascii").rstrip("/")
+    link = path if isinstance(path, str) else ""
+    try:
+        target = target_of(base + link if link.startswith("/") else link, base_url)
+    except ValueError as why:
+        raise InvalidField("path", shown, f"{_PATH_RULE}; {why}") from None
+    below = target.path.removeprefix(base)
+    if not target.own or not target.path.startswith(f"{base}/") or below.startswith("//"):
+        raise InvalidField("path", shown, f"{_PATH_RULE}; the credentials go nowhere else")
+    return below, target.query
+
+
+def _response(answer: Answer) -> RawResponse:
+    return RawResponse(answer.status, answer.headers, answer.content, answer.plain())
