@@ -14,7 +14,7 @@ from ccv2_async.activities.contact_rows import (
     unknown_columns,
 )
 from ccv2_async.activities.csv_survey import MOST_IMPORT_ROWS, MOST_ROWS, Purpose
-from ccv2_async.activities.exports import DOWNLOAD_DEADLINE, Exports
+from ccv2_async.activities.exports import Exports
 from ccv2_async.activities.split import Lines
 from ccv2_async.activities.starter import Portion, Starter
 from ccv2_async.errors import InvalidField
@@ -42,6 +42,7 @@ from ccv2_async.models.validation import (
 )
 from ccv2_async.resources.base import Resource, path_to, waits_for
 from ccv2_async.transport.calls.retry import Effect
+from ccv2_async.transport.calls.saving import DOWNLOAD_DEADLINE
 from ccv2_async.transport.files.body import BytesBody
 from ccv2_async.transport.quota.budget import Lane, checked_lane
 

@@ -11,8 +11,8 @@ import attrs
 import pytest
 
 from ccv2_async import errors
-from ccv2_async.activities.exports import ATTEMPTS, BLOCK
 from ccv2_async.models import Activity
+from ccv2_async.transport.calls.saving import ATTEMPTS, BLOCK
 from tests.support.probes import nothing_left
 from tests.support.servers import serving
 
@@ -322,7 +322,7 @@ async def test_a_full_disk_is_reported_and_the_old_file_stays(
 
     to = tmp_path / "x.csv"
     to.write_bytes(b"before")
-    monkeypatch.setattr("ccv2_async.activities.exports.os.fsync", full)
+    monkeypatch.setattr("ccv2_async.transport.files.partial.os.fsync", full)
     async with serving(whole) as server:
         cc = await connect(server)
         with pytest.raises(errors.UsageError, match="No space left on device"):

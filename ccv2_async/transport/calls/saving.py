@@ -1,0 +1,185 @@
+"""Save what a call streams: to a path, complete or not at all, or to an async writer."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import io
+import os
+import sys
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+
+import anyio
+import attrs
+
+from ccv2_async import errors
+from ccv2_async.transport.calls.deadline import current
+from ccv2_async.transport.files.partial import PartialFile
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine
+    from contextlib import AbstractAsyncContextManager
+
+    from ccv2_async.transport.calls.session import Session
+    from ccv2_async.transport.files.threads import FileThreads
+
+T = TypeVar("T")
+
+BLOCK = 256 * 1024
+"""Bytes that are collected before a thread writes them."""
+
+ATTEMPTS = 3
+DOWNLOAD_DEADLINE = 3600.0
+PAUSE = 1.0
+_CLOSING_SECONDS = 1.0
+
+
+class AsyncWriter(Protocol):
+    """An object with an async `write(bytes)`."""
+
+    async def write(self, data: bytes, /) -> object:
+        """Take these bytes."""
+        ...
+
+
+Target: TypeAlias = str | os.PathLike[str] | AsyncWriter
+"""The destination of a download."""
+
+
+@attrs.frozen
+class Saved:
+    """A file that was saved to a path.
+
+    Attributes:
+        size: Its bytes.
+        sha256: The digest of its bytes, in hexadecimal.
+    """
+
+    size: int
+    sha256: str
+
+
+@attrs.frozen
+class Download:
+    """A file of the service that can be opened again if a connection breaks.
+
+    Attributes:
+        what: Its name, for messages.
+        open: Yields the file in pieces of any size, from its beginning.
+    """
+
+    what: str
+    open: Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]
+
+
+class Saving:
+    """Saves downloads within the session's deadline.
+
+    Args:
+        session: Sends the calls.
+        threads: The threads that write files.
+    """
+
+    def __init__(self, session: Session, threads: FileThreads) -> None:
+        self._session = session
+        self._threads = threads
+
+    async def save(self, download: Download, to: Target) -> int:
+        """Write a file to a path or a writer, and return the number of bytes.
+
+        Raises:
+            UsageError: The target cannot be written.
+            DeadlineExceeded: The deadline passed first.
+            ConstantContactError: The read failed, as in `download.open`.
+        """
+        if isinstance(to, str | os.PathLike):
+            return (await self.to_path(download, to)).size
+        return await self._in_time(download.what, self._to_writer(download, _checked_writer(to)))
+
+    async def to_path(self, download: Download, path: str | os.PathLike[str]) -> Saved:
+        """Write a file to a path, complete or not at all. The errors are those of `save`."""
+        return await self._in_time(download.what, self._to_path(download, _checked_path(path)))
+
+    async def _in_time(self, what: str, saving: Coroutine[object, object, T]) -> T:
+        limit = current(self._session)
+        try:
+            # Calls observe the deadline by themselves; this limits the writing too.
+            async with self._session.clock.timeout(limit.left if limit else None):
+                return await saving
+        except TimeoutError:
+            if limit is None or limit.left > 0.0:
+                raise  # a call's own limit
+        raise errors.DeadlineExceeded(
+            f"{what}: it was not complete within {limit.seconds:g} s. "
+            "A file at the path is unchanged; the service keeps the file, so ask for it again.",
+            sent="wholly",
+        )
+
+    async def _to_writer(self, download: Download, writer: AsyncWriter) -> int:
+        size = 0
+        async with download.open() as pieces:
+            async for piece in pieces:
+                taken = writer.write(piece)
+                if inspect.isawaitable(taken):
+                    await taken
+                size += len(piece)
+        return size
+
+    async def _to_path(self, download: Download, path: str) -> Saved:
+        partial = await self._threads.run(PartialFile, path, undo=PartialFile.discard)
+        try:
+            for attempt in range(1, ATTEMPTS + 1):
+                try:
+                    size = await self._fill(download, partial)
+                    break
+                except errors.TransportError as error:
+                    if attempt == ATTEMPTS or not error.safe_to_retry:
+                        raise
+                await self._session.clock.sleep(PAUSE * attempt)
+            digest = await self._threads.run(partial.keep)
+        except BaseException:
+            await self._discard(partial)
+            raise
+        return Saved(size, digest)
+
+    async def _fill(self, download: Download, partial: PartialFile) -> int:
+        """Write the whole file from its beginning, and return its size."""
+        size = 0
+        waiting = bytearray()
+        await self._threads.run(partial.rewind)
+        async with download.open() as pieces:
+            async for piece in pieces:
+                size += len(piece)
+                waiting += piece
+                if len(waiting) >= BLOCK:
+                    await self._threads.run(partial.write, bytes(waiting))
+                    waiting.clear()
+        await self._threads.run(partial.write, bytes(waiting))
+        return size
+
+    async def _discard(self, partial: PartialFile) -> None:
+        """Remove an incomplete file, even if the caller is being cancelled."""
+        removing = self._threads.dispose(partial.discard)
+        if removing is not None:
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait({removing}, timeout=_CLOSING_SECONDS)
+
+
+def _checked_path(to: str | os.PathLike[str]) -> str:
+    try:
+        path = os.fsdecode(os.fsencode(to))
+    except UnicodeEncodeError:
+        raise errors.InvalidField(
+            "to", to, f"a path that can be encoded in {sys.getfilesystemencoding()}"
+        ) from None
+    if not path or "\0" in path:
+        raise errors.InvalidField("to", to, "a path, not empty and without null characters")
+    return path
+
+
+def _checked_writer(to: AsyncWriter) -> AsyncWriter:
+    if isinstance(to, io.IOBase):
+        raise errors.InvalidField("to", to, "a path or an async writer; this one would block")
+    if not callable(getattr(to, "write", None)):
+        raise errors.InvalidField("to", to, "a path, or an object with an async write(bytes)")
+    return to

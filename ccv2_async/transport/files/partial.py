@@ -1,0 +1,116 @@
+"""A file that is written beside its destination, and takes its place when it is complete."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import secrets
+import stat
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ccv2_async import errors
+from ccv2_async.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class PartialFile:
+    """A file that replaces another one when it is complete. Its methods run in threads.
+
+    `keep` or `discard` closes it.
+
+    Args:
+        path: The destination. A file at the path stays until then, and its permissions are kept.
+
+    Raises:
+        UsageError: The path cannot be written.
+    """
+
+    def __init__(self, path: str) -> None:
+        # A link stays a link: the file that it points to is replaced.
+        self._path = Path(os.path.realpath(path))
+        self._shown = one_line(path) or "''"
+        self._lock = threading.Lock()
+        # Without the other file's name, which may be as long as a name can be.
+        self._temporary = self._path.with_name(f".ccv2-{secrets.token_hex(6)}.part")
+        self._file: io.FileIO | None = None
+        self._digest = hashlib.sha256()
+        with self._explained():
+            mode = self._mode_of_existing()
+            self._file = io.FileIO(os.fspath(self._temporary), "xb")
+            try:
+                if mode is not None:
+                    self._temporary.chmod(mode)
+            except BaseException:
+                self.discard()
+                raise
+
+    def rewind(self) -> None:
+        """Start over."""
+        with self._lock, self._explained():
+            if self._file is not None:
+                self._file.seek(0)
+                self._file.truncate()
+                self._digest = hashlib.sha256()
+
+    def write(self, data: bytes) -> None:
+        """Add these bytes."""
+        with self._lock, self._explained():
+            self._digest.update(data)
+            rest = memoryview(data)
+            while self._file is not None and rest:
+                rest = rest[self._file.write(rest) :]
+
+    def keep(self) -> str:
+        """Put the file in its place, durably, and return the SHA-256 of its bytes."""
+        with self._lock, self._explained():
+            if self._file is not None:
+                os.fsync(self._file.fileno())
+                self._file.close()
+                self._temporary.replace(self._path)
+                self._file = None
+                _sync_directory(self._path.parent)
+        return self._digest.hexdigest()
+
+    def discard(self) -> None:
+        """Remove the file, unless it is already in its place."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+                with contextlib.suppress(OSError):
+                    self._temporary.unlink()
+
+    def _mode_of_existing(self) -> int | None:
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return None
+        if not stat.S_ISREG(found.st_mode):
+            raise errors.InvalidField("to", self._shown, "a path that is free, or a regular file")
+        return stat.S_IMODE(found.st_mode)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise errors.UsageError(
+                f"{self._shown}: it cannot be written there ({error.strerror or error}). "
+                "A file at the path is unchanged. Free some space, or choose another path."
+            ) from error
+
+
+def _sync_directory(directory: Path) -> None:
+    # Some file systems cannot sync a directory; the file itself is synced.
+    with contextlib.suppress(OSError):
+        opened = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)

@@ -1,0 +1,68 @@
+"""Downloads that are saved to a path; the tests of exports try more of it on sockets."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ccv2_async import errors
+from ccv2_async.transport.calls.saving import ATTEMPTS, BLOCK, Download, Saved, Saving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from ccv2_async import ConstantContact
+
+CONTENT = b"0123456789" * BLOCK
+
+
+def download(*failures: Exception) -> Download:
+    left = list(failures)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(CONTENT), 100_000):
+            yield CONTENT[start : start + 100_000]
+            if left and start > BLOCK:
+                raise left.pop()
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[AsyncIterator[bytes]]:
+        yield pieces()
+
+    return Download("the file", opened)
+
+
+def lost() -> errors.ConnectionLost:
+    return errors.ConnectionLost("the file: the connection broke.", sent="wholly")
+
+
+def saving(client: ConstantContact) -> Saving:
+    internal: Any = client.activities
+    return Saving(internal._session, internal._threads)
+
+
+async def test_a_saved_file_is_known_by_its_size_and_digest(
+    client: ConstantContact, tmp_path: Path
+) -> None:
+    failures = [lost() for _ in range(ATTEMPTS - 1)]
+    saved = await saving(client).to_path(download(*failures), tmp_path / "x")
+    assert saved == Saved(len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    "failures",
+    [[lost() for _ in range(ATTEMPTS)], [errors.DecodeError("a page came")], [ValueError("odd")]],
+    ids=["too often", "not a failure of the connection", "not of this package"],
+)
+async def test_a_file_that_cannot_be_completed_leaves_nothing(
+    client: ConstantContact, tmp_path: Path, failures: list[Exception]
+) -> None:
+    with pytest.raises(type(failures[0])):
+        await saving(client).to_path(download(*failures), tmp_path / "x")
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 - the loop is a test's own

@@ -1,0 +1,61 @@
+"""The file that takes its place when it is complete."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ccv2_async import errors
+from ccv2_async.transport.files.partial import PartialFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@given(false_starts=st.lists(st.binary()), pieces=st.lists(st.binary()))
+def test_the_digest_is_that_of_the_bytes_that_are_kept(
+    tmp_path_factory: pytest.TempPathFactory, false_starts: list[bytes], pieces: list[bytes]
+) -> None:
+    path = tmp_path_factory.mktemp("partial") / "x"
+    file = PartialFile(str(path))
+    for piece in false_starts:
+        file.write(piece)
+        file.rewind()
+    for piece in pieces:
+        file.write(piece)
+    assert file.keep() == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert path.read_bytes() == b"".join(pieces)
+
+
+def test_the_path_is_untouched_until_the_file_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    file = PartialFile(str(path))
+    file.write(b"half")
+    assert not path.exists()
+    file.discard()
+    assert list(tmp_path.iterdir()) == []
+    file.discard()
+    file.keep()
+    assert not path.exists()
+
+
+def test_a_directory_that_cannot_be_synced_keeps_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    file = PartialFile(str(tmp_path / "x"))
+    file.write(b"whole")
+    monkeypatch.setattr("ccv2_async.transport.files.partial.os.open", refuse)
+    file.keep()
+    assert (tmp_path / "x").read_bytes() == b"whole"
+
+
+def test_a_path_in_a_missing_directory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(errors.UsageError, match="cannot be written there"):
+        PartialFile(str(tmp_path / "missing" / "x"))
