@@ -22,6 +22,7 @@ def sandbox(
     *,
     port: int = _PORT,
     speed: float = 1.0,
+    seed: str | None = None,
     retire: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     json: Flag = False,
 ) -> Exit:
@@ -34,6 +35,8 @@ def sandbox(
     Args:
         port: The port on 127.0.0.1; 0 for a free one.
         speed: How many times as fast as the real service it works.
+        seed: A number makes a run repeatable, ids included. With demo, the sandbox starts with an
+            account to try things on: contacts, lists, campaigns with reports, and files.
         retire: A group of operations that the service has withdrawn, such as events. Every call
             to it is answered with 400 http.status.gone. Repeat the option for several groups.
         json: Print the client's options as one JSON object on stdout.
@@ -43,10 +46,16 @@ def sandbox(
         raise InvalidField("--port", port, "a number from 0 to 65535")
     if not 0 < speed < float("inf"):
         raise InvalidField("--speed", speed, "a number above 0")
+    try:
+        from_seed = seed if seed in (None, "demo") else int(seed)
+    except ValueError:
+        raise InvalidField("--seed", seed, "a whole number, or demo") from None
 
     async def serve() -> Exit:
         try:
-            made = begin_sandbox(port, mode="lognormal", speed=speed, retired=retire)
+            made = begin_sandbox(
+                port, mode="lognormal", speed=speed, seed=from_seed, retired=retire
+            )
         except ValueError as error:
             raise InvalidField("--retire", ", ".join(retire), str(error)) from None
         try:

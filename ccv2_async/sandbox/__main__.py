@@ -11,12 +11,17 @@ import threading
 from typing import TYPE_CHECKING, Any, get_args
 
 from ccv2_async.sandbox.server import Sandbox
-from ccv2_async.sandbox.settings import GROUPS, Mode, Settings
+from ccv2_async.sandbox.settings import DEMO, GROUPS, Mode, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _DEFAULT_PORT = 8765
+
+
+def seed(text: str) -> int | str:
+    """Return the seed that an option names."""
+    return text if text == DEMO else int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -30,7 +35,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--looks", type=int, default=known.looks, help="looks until a job ends")
     parser.add_argument("--seconds", type=float, default=2.0, help="seconds until a job ends")
     parser.add_argument("--speed", type=float, default=1.0, help="divides the seconds")
-    parser.add_argument("--seed", type=int, default=known.seed, help="for everything random")
+    parser.add_argument(
+        "--seed",
+        type=seed,
+        default=known.seed,
+        help="a number, for everything random; or demo, to start with data",
+    )
     parser.add_argument("--max-upload-size", type=int, default=known.max_upload_size)
     parser.add_argument("--keep-content", type=int, default=known.keep_content)
     parser.add_argument("--per-second", type=int, help="calls a second; no limit by default")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Final, Literal, TypedDict
 
 import attrs
 
+Seed = int | Literal["demo"] | None
 Mode = Literal["at_once", "looks", "seconds", "lognormal"]
 ExportLink = Literal["absolute", "relative", "other_host"]
+
+DEMO: Final = "demo"
+"""The seed of a sandbox that starts with data."""
 
 GROUPS = {
     "library": "library",
@@ -27,6 +31,11 @@ def _known_groups(_settings: object, _field: object, groups: tuple[str, ...]) ->
             raise ValueError(f"{group!r} cannot be retired; choose from {', '.join(GROUPS)}.")
 
 
+def _known_seed(_settings: object, _field: object, seed: object) -> None:
+    if seed not in (None, DEMO) and not isinstance(seed, int):
+        raise ValueError(f"The seed {seed!r} is not an integer and not {DEMO!r}.")
+
+
 @attrs.frozen
 class Settings:
     """How the sandbox behaves.
@@ -43,7 +52,9 @@ class Settings:
         speed: Divides every processing time; 10 makes the sandbox ten times as fast.
         seed: Everything random is drawn from it, ids included, so that a run can be repeated.
             Without one, each sandbox starts its ids somewhere else: tokens and journals of
-            another sandbox match none of its files. All else is then as with 0.
+            another sandbox match none of its files. All else is then as with 0. With "demo", the
+            sandbox starts with data: 120 contacts on six lists, campaigns with reports, folders
+            with files, an event, and a finished job.
         max_upload_size: Largest file in bytes. What the service answers to a larger one is
             not documented; the sandbox answers 413.
         keep_content: Bytes of uploaded content held in memory for tests to look at, all files
@@ -80,7 +91,7 @@ class Settings:
     seconds: float = 8.0
     sigma: float = 0.6
     speed: float = 1.0
-    seed: int | None = None
+    seed: Seed = attrs.field(default=None, validator=_known_seed)
     max_upload_size: int = 5_242_880
     keep_content: int = 64 * 1024 * 1024
     log_size: int = 20_000
@@ -106,7 +117,7 @@ class Settings:
     @property
     def draw_seed(self) -> int:
         """The seed of everything random except ids."""
-        return self.seed or 0
+        return self.seed if isinstance(self.seed, int) else 0
 
 
 class SettingChanges(TypedDict, total=False):
@@ -120,7 +131,7 @@ class SettingChanges(TypedDict, total=False):
     seconds: float
     sigma: float
     speed: float
-    seed: int | None
+    seed: Seed
     max_upload_size: int
     keep_content: int
     log_size: int

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ccv2_async.sandbox.clock import ShiftedClock
+from ccv2_async.sandbox.demo import fill_campaigns, fill_contacts, fill_jobs, fill_library
 from ccv2_async.sandbox.faults import Faults
+from ccv2_async.sandbox.settings import DEMO
 from ccv2_async.sandbox.state.account import Account
 from ccv2_async.sandbox.state.activities import Activities
 from ccv2_async.sandbox.state.campaigns import Campaigns
@@ -58,7 +60,7 @@ class World:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything but the settings and the clock."""
+        """Return to the start: forget everything but the settings and the clock."""
         seed = self.settings.seed
         ids = random.Random(secrets.randbits(64) if seed is None else seed)  # noqa: S311 - no secrets
         self.library: Library = Library(self.settings, first_id=ids.randrange(*_FIRST_IDS))
@@ -70,6 +72,12 @@ class World:
         self.quota: Quota = Quota(self.settings.per_second, self.settings.per_day)
         self.faults: Faults = Faults(random.Random(self.settings.draw_seed))  # noqa: S311 - simulated faults
         self.log: Log = Log(self.settings.log_size)
+        if seed == DEMO:
+            now = self.clock.time()
+            fill_contacts(self.contacts, now)
+            fill_campaigns(self.campaigns, now)
+            fill_library(self.library, now)
+            fill_jobs(self.activities, self.events, now)
 
     def configure(self, changes: dict[str, Any]) -> None:
         """Change settings from now on; jobs that have begun keep their plan."""

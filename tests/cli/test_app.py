@@ -247,6 +247,19 @@ def test_the_sandbox_command_can_retire_groups(
     process.communicate(timeout=20)
 
 
+@pytest.mark.parametrize(("seed", "contacts"), [("demo", 120), ("7", 0)])
+def test_the_sandbox_command_can_start_with_data(
+    start: Callable[..., subprocess.Popen[str]], seed: str, contacts: int
+) -> None:
+    process = start("sandbox", "--port", "0", "--seed", seed, "--json")
+    assert process.stdout is not None
+    origin = json.loads(process.stdout.readline())["base_url"].removesuffix("/v2")
+    state = httpx.get(f"{origin}/__sandbox__/state", trust_env=False).json()
+    assert state["contacts"] == contacts
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+
+
 def test_the_output_of_the_sandbox_command_is_valid_shell(
     start: Callable[..., subprocess.Popen[str]],
 ) -> None:
@@ -279,6 +292,7 @@ def test_a_port_in_use_is_a_usage_error(ccv2: Callable[..., Ran]) -> None:
         ("--speed", "nan"),
         ("--speed", "inf"),
         ("--retire", "event"),
+        ("--seed", "dmeo"),
     ],
 )
 def test_invalid_sandbox_options_are_a_usage_error(
