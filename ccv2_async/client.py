@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
-from ccv2_async.activities.status import ACTIVITY
 from ccv2_async.client_options import checked_origin, find_wrong_option
 from ccv2_async.clock import SystemClock
 from ccv2_async.errors import ClientClosed, InvalidField, TokenError, UsageError
@@ -71,8 +70,6 @@ T = TypeVar("T")
 BASE_URL = "https://api.constantcontact.com/v2"
 PER_SECOND = 4.0
 PER_DAY = 10_000
-
-_KINDS: Mapping[str, JobKind] = {UPLOAD.name: UPLOAD, ACTIVITY.name: ACTIVITY}
 
 
 class ConstantContact:
@@ -371,7 +368,7 @@ class ConstantContact:
             checksum=self._credentials.checksum,
         )
         job = parts.sweep.resume(
-            _KINDS[data.kind],
+            UPLOAD if data.kind == UPLOAD.name else _activity(),
             data.id,
             submitted=data.submitted,
             not_before=data.not_before,
@@ -411,7 +408,7 @@ class ConstantContact:
         parts = self._open_parts
         now = self._clock.time()
         job = parts.sweep.resume(
-            ACTIVITY,
+            _activity(),
             checked_id(activity_id, "activity_id"),
             submitted=now,
             not_before=now,
@@ -702,6 +699,13 @@ def _poller_of(parts: _Parts, job: Job) -> UploadPoller | ActivityPoller:
         UploadPoller if job.kind is UPLOAD else ActivityPoller
     )
     return kind(parts.session, parts.sweep, job)
+
+
+def _activity() -> JobKind:
+    """Return the kind of bulk activities, imported when it is first used."""
+    from ccv2_async.activities.status import ACTIVITY  # noqa: PLC0415
+
+    return ACTIVITY
 
 
 def _from_environment(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ccv2_async import errors
 from ccv2_async.models import LibraryFile
-from ccv2_async.models.activities import Activity
 from ccv2_async.models.validation import is_number
 from ccv2_async.polling.job import State
 from ccv2_async.polling.queue import Until
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Mapping
     from contextlib import AbstractAsyncContextManager
 
+    from ccv2_async.models.activities import Activity
     from ccv2_async.polling.job import Job, Update
     from ccv2_async.polling.sweep import Sweep
     from ccv2_async.transport.calls.answers import JobKindName
@@ -285,7 +285,7 @@ class UploadPoller(Poller[LibraryFile]):
         self.duplicates: tuple[str, ...] = duplicates
 
 
-class ActivityPoller(Poller[Activity]):
+class ActivityPoller(Poller["Activity"]):
     """A bulk activity: an import, a removal, the clearing of lists, or an export.
 
     Awaiting it gives the `Activity` once its status is COMPLETE; its `errors` list the rows that
