@@ -8,7 +8,7 @@ import itertools
 import logging
 import math
 import random
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, TypeVar
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         Awaitable,
         Callable,
         Coroutine,
+        Iterator,
     )
     from contextlib import AbstractContextManager
 
@@ -77,6 +78,9 @@ _SMALL = 64 * 1024
 
 # Whether a `refresh_token` is running around this code, and for which session.
 _renewal: ContextVar[_Renewal | None] = ContextVar("ccv2_async_renewal", default=None)
+
+# The lane of interactive calls in a `Session.in_lane` block, and the session of the block.
+_lane: ContextVar[tuple[Session, Lane] | None] = ContextVar("ccv2_async_lane", default=None)
 
 
 @attrs.define(eq=False)
@@ -174,6 +178,15 @@ class Session:
         """
         limit = deadline.current(self)
         return None if limit is None else limit.left
+
+    @contextmanager
+    def in_lane(self, lane: Lane) -> Iterator[None]:
+        """Send the interactive calls of a `with` block, and of tasks created in it, in a lane."""
+        token = _lane.set((self, lane))
+        try:
+            yield
+        finally:
+            _lane.reset(token)
 
     async def send(self, call: Call) -> Answer:
         """Return the complete answer of a successful call.
@@ -273,6 +286,9 @@ class Session:
         self, call: Call, finish: Callable[[Call, httpx.Response], Awaitable[T]]
     ) -> T:
         self._require_open(call.what)
+        block = _lane.get()
+        if call.lane is Lane.INTERACTIVE and block is not None and block[0] is self:
+            call = attrs.evolve(call, lane=block[1])
         if call.lane not in self._gates:
             raise errors.InvalidField("lane", call.lane, "a Lane, such as Lane.BULK")
         self._refuse_reentry(call.what)

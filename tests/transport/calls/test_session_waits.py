@@ -352,6 +352,34 @@ async def test_the_number_of_calls_in_flight_per_lane_is_limited(
     assert most == 4
 
 
+@pytest.mark.parametrize(
+    ("lane", "expected"), [(Lane.INTERACTIVE, [Lane.BULK, Lane.INTERACTIVE]), (Lane.POLL, [])]
+)
+async def test_a_block_moves_interactive_calls_to_its_lane(
+    open_session: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    lane: Lane,
+    expected: list[Lane],
+) -> None:
+    taken: list[Lane] = []
+
+    async with serving(fine, fine, fine) as server:
+        session = await open_session(server)
+        other = await open_session(server)
+        for one in (session, other):
+            acquire = one.budget.acquire
+
+            async def note(lane: Lane, *rest: Any, acquire: Any = acquire) -> None:
+                taken.append(lane)
+                await acquire(lane, *rest)
+
+            monkeypatch.setattr(one.budget, "acquire", note)
+        with session.in_lane(Lane.BULK):
+            await asyncio.create_task(session.send(read(lane=lane)))
+            await other.send(read(lane=lane))
+    assert taken == (expected or [lane, lane])
+
+
 class Tokens:
     """A service that accepts one token only, and a hook that gives it."""
 
