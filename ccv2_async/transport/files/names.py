@@ -1,0 +1,99 @@
+"""Make names from the service safe to use on any disk, and tell equal ones apart.
+
+The service accepts names that a file system refuses or takes for one another: `a/b.png`, `..`,
+`CON.txt`, or `A.png` beside `a.png`. The rules here are those of the strictest systems in use, so
+that a directory that was written on one machine can be copied to another.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from itertools import count
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["MOST_BYTES", "Names", "folded", "safe_name"]
+
+MOST_BYTES = 255
+"""The longest name that common file systems accept, in UTF-8."""
+
+_LONGEST_EXTENSION = 16
+_LONGEST_ID = 64
+# Windows refuses the punctuation. Surrogates cannot be encoded. The marks that change the direction
+# of text could disguise an extension.
+_UNSAFE = re.compile(
+    '[<>:"/\\\\|?*\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]'
+)
+_UNSAFE_IN_ID = re.compile(r"[^A-Za-z0-9_-]")
+_DEVICE = re.compile(
+    r"(con|prn|aux|nul|clock\$|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE
+)
+_TRAILING = re.compile(r"[. ]+$")
+
+
+def safe_name(name: str) -> str:
+    """Return a name that every common file system accepts. A safe name is returned unchanged.
+
+    Characters that are not safe become underscores. A name of a device, such as `CON`, gets an
+    underscore in front. The name is never hidden and has at most `MOST_BYTES`; a name that is too
+    long keeps its extension.
+    """
+    return _fitted(unicodedata.normalize("NFC", _UNSAFE.sub("_", name)), "")
+
+
+def folded(name: str) -> str:
+    """Return a key that is equal for names that some file system takes for one."""
+    decomposed = unicodedata.normalize("NFD", name)
+    return unicodedata.normalize("NFD", decomposed.upper().casefold())
+
+
+class Names:
+    """The names in one directory. No file system takes two of them for one.
+
+    Args:
+        taken: Names that are in the directory already.
+    """
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = {folded(name) for name in taken}
+
+    def choose(self, name: str, id_: str) -> str:
+        """Return a safe name that is free, and take it.
+
+        If the name is taken, ` (ID)` is put before the extension.
+
+        Args:
+            name: The name at the service.
+            id_: The id of the file or folder.
+        """
+        plain = unicodedata.normalize("NFC", _UNSAFE.sub("_", name))
+        shown_id = _UNSAFE_IN_ID.sub("_", id_)[:_LONGEST_ID]
+        for number in count():
+            suffix = ("", f" ({shown_id})")[number] if number < 2 else f" ({shown_id} {number})"
+            chosen = _fitted(plain, suffix)
+            key = folded(chosen)
+            if key not in self._taken:
+                break
+        self._taken.add(key)
+        return chosen
+
+
+def _fitted(name: str, suffix: str) -> str:
+    """Return the name with a suffix before its extension, cut to the most bytes."""
+    if _DEVICE.match(name):
+        name = f"_{name}"
+    if not name or name.startswith("."):
+        name = f"_{name[1:]}"
+    name = _TRAILING.sub(lambda found: "_" * len(found[0]), name)
+    stem, dot, ending = name.rpartition(".")
+    extension = dot + ending
+    if not stem or len(extension.encode()) > _LONGEST_EXTENSION:
+        stem, extension = name, ""
+    room = MOST_BYTES - len((suffix + extension).encode())
+    stem = stem.encode()[:room].decode(errors="ignore")
+    if not suffix + extension:
+        stem = _TRAILING.sub(lambda found: "_" * len(found[0]), stem)
+    return stem + suffix + extension
