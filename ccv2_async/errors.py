@@ -58,7 +58,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ccv2_async.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
 __all__ = [
@@ -389,10 +389,12 @@ class APIError(ConstantContactError):
         status: The HTTP status; None if the client refused the call itself and sent nothing.
         error_key: The service's key for the first error, such as `json.email.invalid`, or "".
         errors: Every `(error_key, error_message)` of the answer.
+        headers: The headers of the answer, with names in lower case.
     """
 
     status: int | None
     errors: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def error_key(self) -> str:

@@ -104,6 +104,8 @@ class Judge:
                     error.retry_after = hint
             case _:
                 error = answers.refusal(status, found, call.what, sent=number)
+        if isinstance(error, errors.APIError):
+            error.headers = dict(self._credentials.redact_headers(httpx.Headers(headers)))
         return Failed(happening, error, hint, token=token)
 
     def broken(

@@ -436,3 +436,18 @@ async def test_an_exception_with_a_broken_str_becomes_an_error_of_the_package(
         session = await open_session(http_client=own)
         with pytest.raises(errors.ConnectionLost, match="Wordless"):
             await session.send(read())
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "403 Forbidden", "500 Oops"])
+async def test_an_error_carries_the_headers_of_the_answer_without_secrets(
+    open_session: Callable[..., Any], status: str
+) -> None:
+    async def answer(wire: Wire, _: Request) -> None:
+        await wire.answer(status, b"[]", "X-Request-Id: 42", "X-Echo: Bearer sandbox-token")
+
+    async with serving(answer) as server:
+        session = await open_session(server)
+        with pytest.raises(errors.APIError) as caught:
+            await session.send(read())
+    assert caught.value.headers["x-request-id"] == "42"
+    assert "sandbox-token" not in str(dict(caught.value.headers))
