@@ -7,14 +7,13 @@ state "sending": the next run looks for it in its folder before it sends anythin
 
 from __future__ import annotations
 
-import fcntl
 import os
-from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import attrs
 
 from ccv2_async.errors import InvalidField, JournalError, UsageError
+from ccv2_async.transport.files.databases import address_of, take_lock, unopened
 from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.uploads.ledger import BulkState, Entry
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["SUFFIXES", "Journal", "JournalEntry", "JournalFiles", "read_journal", "retry_files"]
 
 VERSION = "1"
+_PURPOSE = "is uploading with this journal"
 
 SUFFIXES = ("", "-wal", "-shm", "-journal", ".lock")
 """The name suffixes of the files that SQLite and `Journal` keep for one journal."""
@@ -220,7 +220,7 @@ class Journal:
         """
         lock = None
         if not dry_run:
-            lock = await threads.run(_take_lock, path, undo=os.close)
+            lock = await threads.run(take_lock, path, _PURPOSE, undo=os.close)
         elif not await threads.run(_has_content, path):
             return None
         try:
@@ -379,7 +379,7 @@ async def retry_files(
     threads = FileThreads(limit=1)
     try:
         await threads.run(_see, path)
-        lock = await threads.run(_take_lock, path, undo=os.close)
+        lock = await threads.run(take_lock, path, _PURPOSE, undo=os.close)
         try:
             database = await _connect(path, threads)
             try:
@@ -440,13 +440,15 @@ def _see(path: str | os.PathLike[str]) -> None:
         pass
 
 
-async def _connect(path: str, threads: FileThreads, *, mode: str = "rw") -> aiosqlite.Connection:
+async def _connect(
+    path: str, threads: FileThreads, *, mode: Literal["ro", "rw"] = "rw"
+) -> aiosqlite.Connection:
     import sqlite3  # noqa: PLC0415  # only with a journal
 
     import aiosqlite  # noqa: PLC0415  # only with a journal
 
     # It must exist by now. Do not create a new one here.
-    place = _address(path, mode)
+    place = address_of(path, mode)
 
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(place, uri=True, isolation_level=None, check_same_thread=False)
@@ -454,36 +456,13 @@ async def _connect(path: str, threads: FileThreads, *, mode: str = "rw") -> aios
     try:
         connection = await threads.run(connect, undo=sqlite3.Connection.close)
     except sqlite3.Error as error:
-        raise _unopened(path, error) from None
+        raise unopened(path, error) from None
     try:
         # aiosqlite forgets a connection that it is opening when it is cancelled: it gets ours.
         return await aiosqlite.Connection(lambda: connection, iter_chunk_size=64)
     except BaseException:
         connection.close()
         raise
-
-
-def _address(path: str, mode: str) -> str:
-    """Return the file's URI for SQLite; a file may be named ":memory:"."""
-    return f"file://{quote(os.fsencode(os.path.abspath(path)))}?mode={mode}"  # noqa: PTH100  # no I/O
-
-
-def _take_lock(path: str) -> int:
-    """Take a lock that the system releases when the process ends, however it ends."""
-    try:
-        # Open the journal itself too, to find out here whether it can be opened.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except (OSError, ValueError) as error:
-        raise _unopened(path, error) from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise UsageError(
-            f"{path}: another process is uploading with this journal. Wait for it to end."
-        ) from None
-    return lock
 
 
 def _has_content(path: str) -> bool:
@@ -493,11 +472,6 @@ def _has_content(path: str) -> bool:
     except FileNotFoundError as error:
         if os.path.isdir(os.path.dirname(path) or "."):  # noqa: PTH112, PTH120  # a plain string
             return False
-        raise _unopened(path, error) from None
+        raise unopened(path, error) from None
     except (OSError, ValueError) as error:
-        raise _unopened(path, error) from None
-
-
-def _unopened(path: str, error: Exception) -> UsageError:
-    why = error.strerror if isinstance(error, OSError) else error
-    return UsageError(f"{path}: the journal cannot be opened ({why}).")
+        raise unopened(path, error) from None

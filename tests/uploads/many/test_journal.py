@@ -821,7 +821,7 @@ async def test_a_cancelled_open_in_a_thread_leaves_nothing_open(
 ) -> None:
     about: dict[str, Any] = {"account": "a", "base_url": "b", "now": lambda: 0.0}
     at_it, go_on = threading.Event(), threading.Event()
-    owner, name = (journal_module, "_take_lock") if what == "lock" else (sqlite3, "connect")
+    owner, name = (journal_module, "take_lock") if what == "lock" else (sqlite3, "connect")
     work = getattr(owner, name)
 
     def slow(*args: Any, **options: Any) -> Any:
