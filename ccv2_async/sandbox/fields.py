@@ -1,9 +1,31 @@
-"""Fields of bodies and parameters: one declaration to validate and to describe each of them."""
+"""Fields of bodies and parameters: one declaration to validate and to describe each of them.
+
+`define` reads models from text, `describe` the fields of one model or the parameters of a query::
+
+    Item: id!-:id name price:float attributes-:ItemAttribute[]
+    ItemWrite < Item: name!<=100 price!:float>=0
+
+A line that is not indented begins a model. `ItemWrite < Item` takes the fields that a client sets
+from another model, and changes some. A field is a name and what follows it, in this order:
+
+==============  ==============================================================================
+``!``           required
+``-``           read-only: the service sets it
+``:kind``       `id`, `int`, `float`, `bool`, `date`, `object`, `array`, a model, or words as
+                in `:HTML|XHTML` and `:|CSV`; without it, text
+``~``           the case of the words does not matter
+``[]``          an array of them
+``/pattern/``   a regular expression for the whole text
+``>=1 <=9``     the least and the most: of characters, of entries, or of a number
+``=value``      the value of a parameter that is not sent
+==============  ==============================================================================
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from inspect import cleandoc
+from typing import Any, Literal, cast, get_args
 
 import attrs
 
@@ -161,10 +183,10 @@ class Model:
         self.name: str = name
         self.fields: dict[str, Field] = fields
 
-    def writable(self, name: str, /, **changed: Field) -> Model:
+    def writable(self, name: str, changed: str) -> Model:
         """Return the model of a request: the fields that are not read-only, some changed."""
         kept = {name: field for name, field in self.fields.items() if not field.read_only}
-        return Model(name, **kept | changed)
+        return Model(name, **kept | describe(changed))
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of the object."""
@@ -194,29 +216,63 @@ class Model:
         return found
 
 
-OWN_ID = Field("id", required=True, read_only=True)
+MODELS: dict[str, Model] = {}
+"""The models that `define` has read, by name."""
+
+_KINDS = {kind: kind for kind in get_args(Kind)}
+_KINDS |= {"int": "integer", "float": "number", "bool": "boolean", "date": "datetime"}
+_FIELD = re.compile(
+    r"(?P<name>\w+)(?P<required>!?)(?P<read_only>-?)(:(?P<kind>[^~<>=\[\]]+?))?(?P<any_case>~?)"
+    r"(?P<many>\[\])?(/(?P<pattern>.+)/)?(>=(?P<least>[-.\d]+))?(<=(?P<most>[-.\d]+))?"
+    r"(=(?P<default>.+))?"
+)
 
 
-def fields(kind: Kind, names: str, **rules: Any) -> dict[str, Field]:
-    """Return one field for each of the space-separated names, all with the same rules."""
-    return dict.fromkeys(names.split(), Field(kind, **rules))
+def define(text: str) -> None:
+    """Add the models that the text describes to `MODELS`; see the module for its form."""
+    for block in re.split(r"\n(?=\w)", cleandoc(text)):
+        head, _, body = block.partition(":")
+        name, _, base = head.partition(" < ")
+        MODELS[name] = MODELS[base].writable(name, body) if base else Model(name, **describe(body))
 
 
-def choice(allowed: str, **rules: Any) -> Field:
-    """Return a text field that accepts only the space-separated values."""
-    return Field("string", allowed=tuple(allowed.split()), **rules)
+def describe(text: str) -> dict[str, Field]:
+    """Return the fields that the text describes, by name; see the module for its form."""
+    return dict(map(_described, re.sub(r"\|\n\s*", "|", text).split()))
 
 
-def object_of(model: Model, **rules: Any) -> Field:
-    """Return a field that holds one object."""
-    return Field("object", model=model, **rules)
+def _described(text: str) -> tuple[str, Field]:
+    found = _FIELD.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} does not describe a field.")
+    kind, many, least, most = found.group("kind", "many", "least", "most")
+    field = attrs.evolve(
+        _of_kind(kind or "string"), pattern=found["pattern"], any_case=bool(found["any_case"])
+    )
+    if many:
+        field = Field("array", items=field)
+    bounds = ("min_length", "max_length") if field.kind == "string" else ("minimum", "maximum")
+    limits = {
+        name: float(bound) if "." in bound else int(bound)
+        for name, bound in zip(bounds, (least, most), strict=True)
+        if bound is not None
+    }
+    default: Any = found["default"]
+    if field.kind in ("integer", "boolean") and default is not None:
+        default = int(default) if default.isdecimal() else default == "true"
+    required, read_only = bool(found["required"]), bool(found["read_only"])
+    more: Any = {"required": required, "read_only": read_only, "default": default, **limits}
+    return found["name"], attrs.evolve(field, **more)
 
 
-def array_of(items: Field | Model | Kind, **rules: Any) -> Field:
-    """Return a field that holds an array of items of one sort."""
-    if isinstance(items, Model):
-        items = object_of(items)
-    return Field("array", items=items if isinstance(items, Field) else Field(items), **rules)
+def _of_kind(kind: str) -> Field:
+    if kind in _KINDS:
+        return Field(cast("Kind", _KINDS[kind]))
+    if kind.startswith("id|"):
+        return Field("any", model=MODELS[kind.removeprefix("id|")])
+    if "|" in kind:
+        return Field("string", allowed=tuple(filter(None, kind.split("|"))))
+    return Field("object", model=MODELS[kind])
 
 
 def check_id_types(field: Field, value: Any, path: str = "#") -> None:

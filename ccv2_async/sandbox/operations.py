@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -11,11 +12,12 @@ import attrs
 
 from ccv2_async.sandbox.answers import NOTHING, Answer, bad_query
 from ccv2_async.sandbox.clock import read_stamp
-from ccv2_async.sandbox.fields import Field, Model, array_of, object_of
+from ccv2_async.sandbox.fields import MODELS, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from ccv2_async.sandbox.fields import Field, Model
     from ccv2_async.sandbox.forms import Form, FormBody
     from ccv2_async.sandbox.world import World
 
@@ -40,13 +42,13 @@ _USUAL_CODES = {
     "PATCH": UPDATE,
 }
 
-SINCE = Field("datetime")
-FLAG = Field("boolean", default=False)
-
-
-def limit(most: int, default: int) -> Field:
-    """Return a `limit` parameter."""
-    return Field("integer", minimum=1, maximum=most, default=default)
+_FORMS = {
+    "": "one",
+    "[]": "array",
+    " page": "page",
+    " or array": "info",
+    "[] or null": "array_or_null",
+}
 
 
 @attrs.frozen
@@ -92,32 +94,26 @@ class Call:
         return Answer(201, row, {"Location": self.url(f"{self.path}/{row['id']}")})
 
 
+def _body_field(kind: str) -> Field:
+    return describe(f"body!:{kind}")["body"]
+
+
 @attrs.frozen
 class JsonBody:
     """A JSON body: an object of a model, or an array.
 
     Attributes:
-        field: What it holds.
+        field: What it holds, as a field is described: `ContactWrite`, `id[]>=1`.
         bulk: Whether the limits of bulk activities apply to it.
     """
 
-    field: Field
+    field: Field = attrs.field(converter=_body_field)
     bulk: bool = False
-
-    @classmethod
-    def of(cls, model: Model, *, bulk: bool = False) -> JsonBody:
-        """Return a body that is one object."""
-        return cls(object_of(model, required=True), bulk)
-
-    @classmethod
-    def array(cls, items: Field | Model, *, exactly: int | None = None) -> JsonBody:
-        """Return a body that is an array, of any length or of an exact length."""
-        return cls(array_of(items, required=True, minimum=exactly, maximum=exactly))
 
 
 @attrs.frozen
 class Shape:
-    """What a successful answer holds: `one` object, a bare `array`, or a `page`.
+    """The content of a successful answer: `one` object, a bare `array`, or a `page`.
 
     Attributes:
         form: Which of them; `none` for an empty body.
@@ -128,15 +124,13 @@ class Shape:
     model: Model | None = None
 
 
-EMPTY = Shape()
+def _as_body(body: JsonBody | FormBody | str | None) -> JsonBody | FormBody | None:
+    return JsonBody(body) if isinstance(body, str) else body
 
 
-def _as_body(body: JsonBody | FormBody | Model | None) -> JsonBody | FormBody | None:
-    return JsonBody.of(body) if isinstance(body, Model) else body
-
-
-def _as_shape(answer: Shape | Model) -> Shape:
-    return Shape("one", answer) if isinstance(answer, Model) else answer
+def _as_shape(answer: str) -> Shape:
+    name, form = re.fullmatch(r"(\w*)(.*)", answer).groups()  # type: ignore[union-attr] # any text
+    return Shape(_FORMS[form], MODELS[name]) if name else Shape()
 
 
 @attrs.frozen
@@ -150,9 +144,10 @@ class Operation:
         handler: The function that carries it out. It returns an `Answer`, or only the body of a
             successful one; None for an empty body.
         codes: The statuses that are documented for it, that of success first.
-        answer: What a successful answer holds; a model stands for one object.
-        query: The query parameters it reads.
-        body: What it takes; a model stands for a JSON object.
+        answer: What a successful answer holds: `List`, `List[]`, `List page`, `List or array`, or
+            `List[] or null`; "" for an empty body.
+        query: The query parameters that it reads, as `fields` describes them.
+        body: What it takes, as in `JsonBody`, or a form.
         listed: Whether its path parameter may hold several ids, joined by commas.
     """
 
@@ -161,8 +156,8 @@ class Operation:
     path: str
     handler: Handler = attrs.field(eq=False)
     codes: tuple[int, ...]
-    answer: Shape = attrs.field(default=EMPTY, converter=_as_shape)
-    query: Mapping[str, Field] = attrs.field(factory=dict, eq=False)
+    answer: Shape = attrs.field(converter=_as_shape)
+    query: Mapping[str, Field] = attrs.field(default="", converter=describe, eq=False)
     body: JsonBody | FormBody | None = attrs.field(default=None, converter=_as_body)
     listed: bool = False
 
@@ -186,7 +181,7 @@ class Operations(list[Operation]):
         self,
         method: str,
         path: str,
-        answer: Shape | Model = EMPTY,
+        answer: str = "",
         *,
         codes: tuple[int, ...] | None = None,
         **more: Any,

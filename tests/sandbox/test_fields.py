@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ccv2_async.sandbox.answers import Refusal
 from ccv2_async.sandbox.clock import offset_stamp, read_stamp, utc_stamp
-from ccv2_async.sandbox.fields import Field, Model, check_id_types
+from ccv2_async.sandbox.fields import MODELS, Field, Model, check_id_types, define, describe
 from ccv2_async.sandbox.operations import read_cursor, write_cursor
 
 if TYPE_CHECKING:
@@ -149,3 +149,44 @@ def test_any_text_is_refused_or_a_valid_cursor(cursor: str) -> None:
     with contextlib.suppress(Refusal):
         offset, _ = read_cursor(cursor)
         assert offset >= 0
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("name", Field("string")),
+        ("name!>=1<=80", Field("string", required=True, min_length=1, max_length=80)),
+        ("code!/[a-z]{2}/", Field("string", required=True, pattern="[a-z]{2}")),
+        ("name-:id", Field("id", read_only=True)),
+        ("price:float>=0.01", Field("number", minimum=0.01)),
+        ("limit:int>=1<=50=50", Field("integer", minimum=1, maximum=50, default=50)),
+        ("all:bool=false", Field("boolean", default=False)),
+        ("op!:|REPLACE", Field("string", required=True, allowed=("REPLACE",))),
+        ("source:A|B~=A", Field("string", allowed=("A", "B"), any_case=True, default="A")),
+        ("ids!:id[]>=1<=5", Field("array", items=Field("id"), required=True, minimum=1, maximum=5)),
+    ],
+)
+def test_a_field_is_described_in_text(text: str, field: Field) -> None:
+    assert list(describe(text).values()) == [field]
+
+
+def test_models_are_described_in_text() -> None:
+    define(
+        """
+        TestRef: id!:id
+        TestWhole: id!-:id name kind:A|
+            B refs:TestRef[] owner:id|TestRef
+        TestWholeWrite < TestWhole: name!
+        """
+    )
+    ref, whole, write = (MODELS.pop(f"Test{name}") for name in ("Ref", "Whole", "WholeWrite"))
+    assert whole.fields["kind"].allowed == ("A", "B")
+    assert whole.fields["refs"].items == Field("object", model=ref)
+    assert whole.fields["owner"] == Field("any", model=ref)
+    assert list(write.fields) == ["name", "kind", "refs", "owner"]
+    assert write.fields["name"].required
+
+
+def test_text_that_describes_no_field_is_refused() -> None:
+    with pytest.raises(ValueError, match="'name!!' does not describe a field"):
+        describe("name!!")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ccv2_async.sandbox.answers import Answer, Refusal, absent_field
-from ccv2_async.sandbox.fields import Field, Model, array_of, choice, fields
-from ccv2_async.sandbox.operations import READ, JsonBody, Operations, Shape
+from ccv2_async.sandbox.fields import define
+from ccv2_async.sandbox.operations import READ, Operations
 from ccv2_async.sandbox.state.contacts import check_address
 
 if TYPE_CHECKING:
@@ -15,32 +15,26 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.operations import Call
 
 OPERATIONS = Operations()
-ACCOUNT_ADDRESS = Model(
-    "AccountAddress",
-    **fields("string", "line1 line2 line3 city state_code state postal_code country_code"),
+define(
+    """
+    AccountAddress: line1 line2 line3 city state_code state postal_code country_code
+    AccountInfo: website organization_name time_zone first_name last_name email phone company_logo
+        country_code state_code organization_addresses:AccountAddress[]
+    VerifiedEmailAddress: email_address! status-
+    VerifiedEmailAddressWrite < VerifiedEmailAddress:
+    """
 )
-ACCOUNT_INFO = Model(
-    "AccountInfo",
-    **fields("string", "website organization_name time_zone first_name last_name email phone"),
-    **fields("string", "company_logo country_code state_code"),
-    organization_addresses=array_of(ACCOUNT_ADDRESS),
-)
-VERIFIED_EMAIL_ADDRESS = Model(
-    "VerifiedEmailAddress",
-    email_address=Field("string", required=True),
-    status=Field("string", read_only=True),
-)
-_ADDRESSES = Shape("array", VERIFIED_EMAIL_ADDRESS)
+_ADDRESSES = "VerifiedEmailAddress[]"
 
 
-@OPERATIONS.add("GET", "/account/info", ACCOUNT_INFO, codes=READ)
+@OPERATIONS.add("GET", "/account/info", "AccountInfo", codes=READ)
 def account_info_get(call: Call) -> dict[str, Any]:
     """Return the account."""
     return call.world.account.info
 
 
 @OPERATIONS.add(
-    "PUT", "/account/info", ACCOUNT_INFO, codes=(200, 400, 401, 406, 415, 500), body=ACCOUNT_INFO
+    "PUT", "/account/info", "AccountInfo", codes=(200, 400, 401, 406, 415, 500), body="AccountInfo"
 )
 def account_info_update(call: Call) -> dict[str, Any]:
     """Update the account. Addresses replace the stored ones."""
@@ -60,7 +54,7 @@ def _show(addresses: Mapping[str, str]) -> list[dict[str, Any]]:
     "/account/verifiedemailaddresses",
     _ADDRESSES,
     codes=(200, 400, 401, 406, 500),
-    query={"status": choice("ALL CONFIRMED UNCONFIRMED", default="ALL")},
+    query="status:ALL|CONFIRMED|UNCONFIRMED=ALL",
 )
 def verified_emails_list(call: Call) -> list[dict[str, Any]]:
     """List the addresses of the account."""
@@ -74,7 +68,7 @@ def verified_emails_list(call: Call) -> list[dict[str, Any]]:
     "/account/verifiedemailaddresses",
     _ADDRESSES,
     codes=(201, 200, 400, 401, 405, 406, 409, 500),
-    body=JsonBody.array(VERIFIED_EMAIL_ADDRESS.writable("VerifiedEmailAddressWrite"), exactly=1),
+    body="VerifiedEmailAddressWrite[]>=1<=1",
 )
 def verified_email_create(call: Call) -> Answer:
     """Add an address. An unconfirmed one gets another mail."""

@@ -10,15 +10,10 @@ from starlette.routing import Route
 from ccv2_async.sandbox import jobs
 from ccv2_async.sandbox.answers import Answer, absent_field, bad_field, missing
 from ccv2_async.sandbox.clock import utc_stamp
-from ccv2_async.sandbox.fields import Field, Model, array_of, choice, fields
+from ccv2_async.sandbox.fields import Model, define, describe
 from ccv2_async.sandbox.forms import FormBody
 from ccv2_async.sandbox.jobs import EMAIL, column_name
-from ccv2_async.sandbox.operations import (
-    FLAG,
-    JsonBody,
-    Operations,
-    Shape,
-)
+from ccv2_async.sandbox.operations import JsonBody, Operations
 from ccv2_async.sandbox.state.activities import ADD, CLEAR, EXPORT, REMOVE
 from ccv2_async.sandbox.state.contacts import check_address
 
@@ -32,56 +27,24 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.world import World
 
 OPERATIONS = Operations()
-ACTIVITY_CREATED = Model(
-    "ActivityCreated",
-    id=Field("id", required=True),
-    type=Field("string"),
-    **fields("integer", "error_count contact_count"),
-)
-ACTIVITY = Model(
-    "Activity",
-    id=Field("id", required=True),
-    **fields("string", "type status file_name"),
-    **fields("datetime", "created_date start_date finish_date"),
-    **fields("integer", "contact_count error_count"),
-    **fields("array", "errors warnings"),
-)
-IMPORT_ADDRESS = Model(
-    "ImportAddress",
-    address_type=choice("PERSONAL BUSINESS"),
-    **fields("string", "line1 line2 line3 city state country_code postal_code sub_postal_code"),
-    state_code=Field("string", max_length=50),
-)
-IMPORT_CUSTOM_FIELD = Model("ImportCustomField", **fields("string", "name value", required=True))
-IMPORT_DATA = Model(
-    "ImportData",
-    email_addresses=array_of("string", required=True),
-    **fields("string", "first_name middle_name last_name birthday_month birthday_day"),
-    **fields("string", "anniversary job_title company_name work_phone home_phone"),
-    addresses=array_of(IMPORT_ADDRESS),
-    custom_fields=array_of(IMPORT_CUSTOM_FIELD),
-)
-REMOVAL = Model("Removal", email_addresses=array_of("string", required=True))
-_LISTS = array_of("id", required=True, minimum=1)
-ADD_CONTACTS_REQUEST = Model(
-    "AddContactsRequest",
-    import_data=array_of(IMPORT_DATA, required=True, minimum=1),
-    lists=_LISTS,
-    column_names=array_of("string", required=True),
-)
-REMOVE_CONTACTS_REQUEST = Model(
-    "RemoveContactsRequest",
-    import_data=array_of(REMOVAL, required=True, minimum=1),
-    lists=_LISTS,
-)
-CLEAR_LISTS_REQUEST = Model("ClearListsRequest", lists=_LISTS)
-EXPORT_CONTACTS_REQUEST = Model(
-    "ExportContactsRequest",
-    file_type=choice("CSV", required=True),
-    sort_by=choice("EMAIL_ADDRESS DATE_DESC", required=True),
-    **fields("boolean", "export_date_added export_added_by", required=True),
-    lists=array_of("id", required=True, minimum=1, maximum=1),
-    column_names=array_of("string", required=True, minimum=1),
+define(
+    """
+    ActivityCreated: id!:id type error_count:int contact_count:int
+    Activity: id!:id type status file_name created_date:date start_date:date finish_date:date
+        contact_count:int error_count:int errors:array warnings:array
+    ImportAddress: address_type:PERSONAL|BUSINESS line1 line2 line3 city state country_code
+        postal_code sub_postal_code state_code<=50
+    ImportCustomField: name! value!
+    ImportData: email_addresses!:string[] first_name middle_name last_name birthday_month
+        birthday_day anniversary job_title company_name work_phone home_phone
+        addresses:ImportAddress[] custom_fields:ImportCustomField[]
+    Removal: email_addresses!:string[]
+    AddContactsRequest: import_data!:ImportData[]>=1 lists!:id[]>=1 column_names!:string[]
+    RemoveContactsRequest: import_data!:Removal[]>=1 lists!:id[]>=1
+    ClearListsRequest: lists!:id[]>=1
+    ExportContactsRequest: file_type!:|CSV sort_by!:EMAIL_ADDRESS|DATE_DESC export_date_added!:bool
+        export_added_by!:bool lists!:id[]>=1<=1 column_names!:string[]>=1
+    """
 )
 
 OPEN_EXPORTS = "/__sandbox__/exports"
@@ -89,8 +52,8 @@ EXPORTS = "/v2/exports"
 _ADD = "/activities/addcontacts"
 _REMOVE = "/activities/removefromlists"
 _CODES = (201, 400, 401, 429, 500)
-_BLANKS = {"blanks_enabled": FLAG}
-_FILE = FormBody(Model("Form", **fields("string", "file_name lists", required=True)), bulk=True)
+_BLANKS = "blanks_enabled:bool=false"
+_FILE = FormBody(Model("Form", **describe("file_name! lists!")), bulk=True)
 
 
 def _show_problem(call: Call, problem: RowProblem) -> Any:
@@ -118,12 +81,10 @@ def _show(activity: Activity, status: str) -> dict[str, Any]:
 @OPERATIONS.add(
     "GET",
     "/activities",
-    Shape("array", ACTIVITY),
+    "Activity[]",
     codes=(200, 400, 401, 500),
-    query={
-        "status": choice("ALL UNCONFIRMED PENDING QUEUED RUNNING COMPLETE ERROR", default="ALL"),
-        "type": Field("string", allowed=(ADD, REMOVE, CLEAR, EXPORT)),
-    },
+    query="status:ALL|UNCONFIRMED|PENDING|QUEUED|RUNNING|COMPLETE|ERROR=ALL "
+    f"type:{ADD}|{REMOVE}|{CLEAR}|{EXPORT}",
 )
 def activities_list(call: Call) -> list[dict[str, Any]]:
     """List the last fifty activities, newest first, as a bare array."""
@@ -156,10 +117,10 @@ def _form(call: Call) -> tuple[str, list[str], bytes]:
 @OPERATIONS.add(
     "POST",
     _ADD,
-    ACTIVITY_CREATED,
+    "ActivityCreated",
     codes=(*_CODES, 406, 415),
     query=_BLANKS,
-    body=JsonBody.of(ADD_CONTACTS_REQUEST, bulk=True),
+    body=JsonBody("AddContactsRequest", bulk=True),
 )
 def activity_add_contacts(call: Call) -> Answer:
     """Add the contacts of a JSON body to lists."""
@@ -177,7 +138,7 @@ def activity_add_contacts(call: Call) -> Answer:
     return _begin(call, ADD, "", work)
 
 
-@OPERATIONS.add("POST", _ADD, ACTIVITY_CREATED, codes=(*_CODES, 415), query=_BLANKS, body=_FILE)
+@OPERATIONS.add("POST", _ADD, "ActivityCreated", codes=(*_CODES, 415), query=_BLANKS, body=_FILE)
 def activity_add_contacts_multipart(call: Call) -> Answer:
     """Add the contacts of a file to lists."""
     file_name, lists, data = _form(call)
@@ -192,9 +153,9 @@ def activity_add_contacts_multipart(call: Call) -> Answer:
 @OPERATIONS.add(
     "POST",
     _REMOVE,
-    ACTIVITY_CREATED,
+    "ActivityCreated",
     codes=_CODES,
-    body=JsonBody.of(REMOVE_CONTACTS_REQUEST, bulk=True),
+    body=JsonBody("RemoveContactsRequest", bulk=True),
 )
 def activity_remove_contacts(call: Call) -> Answer:
     """Remove the contacts of a JSON body from lists."""
@@ -211,7 +172,7 @@ def activity_remove_contacts(call: Call) -> Answer:
     return _begin(call, REMOVE, "", work)
 
 
-@OPERATIONS.add("POST", _REMOVE, ACTIVITY_CREATED, codes=(*_CODES, 415), body=_FILE)
+@OPERATIONS.add("POST", _REMOVE, "ActivityCreated", codes=(*_CODES, 415), body=_FILE)
 def activity_remove_contacts_multipart(call: Call) -> Answer:
     """Remove the contacts of a file from lists."""
     file_name, lists, data = _form(call)
@@ -224,7 +185,7 @@ def activity_remove_contacts_multipart(call: Call) -> Answer:
 
 
 @OPERATIONS.add(
-    "POST", "/activities/clearlists", ACTIVITY_CREATED, codes=_CODES, body=CLEAR_LISTS_REQUEST
+    "POST", "/activities/clearlists", "ActivityCreated", codes=_CODES, body="ClearListsRequest"
 )
 def activity_clear_lists(call: Call) -> Answer:
     """Remove all contacts from lists."""
@@ -236,9 +197,9 @@ def activity_clear_lists(call: Call) -> Answer:
 @OPERATIONS.add(
     "POST",
     "/activities/exportcontacts",
-    ACTIVITY_CREATED,
+    "ActivityCreated",
     codes=_CODES,
-    body=EXPORT_CONTACTS_REQUEST,
+    body="ExportContactsRequest",
 )
 def activity_export_contacts(call: Call) -> Answer:
     """Export the contacts of a list to a CSV."""
@@ -250,7 +211,7 @@ def activity_export_contacts(call: Call) -> Answer:
     return _begin(call, EXPORT, "", lambda _now: jobs.export_contacts(contacts, body))
 
 
-@OPERATIONS.add("GET", "/activities/{activityId}", ACTIVITY, codes=(200, 400, 401, 404, 500))
+@OPERATIONS.add("GET", "/activities/{activityId}", "Activity", codes=(200, 400, 401, 404, 500))
 def activity_get(call: Call) -> dict[str, Any]:
     """Return one activity with its errors."""
     activity = call.world.activities.activity(call.ids["activityId"])

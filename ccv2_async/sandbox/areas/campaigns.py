@@ -5,20 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ccv2_async.sandbox.answers import Refusal, absent_field
-from ccv2_async.sandbox.areas.tracking import TRACKING_SUMMARY, tracking_summary
+from ccv2_async.sandbox.areas.tracking import tracking_summary
 from ccv2_async.sandbox.clock import read_stamp, utc_stamp
-from ccv2_async.sandbox.fields import OWN_ID, Field, Model, array_of, choice, fields, object_of
+from ccv2_async.sandbox.fields import define
 from ccv2_async.sandbox.operations import (
     CREATE_BELOW,
     DELETE_ONE,
-    FLAG,
     READ,
     READ_ONE,
-    SINCE,
     UPDATE,
     Operations,
-    Shape,
-    limit,
     modified_since,
     page,
 )
@@ -31,66 +27,30 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.state.campaigns import Campaign
 
 OPERATIONS = Operations()
-MESSAGE_FOOTER = Model(
-    "MessageFooter",
-    **fields("string", "organization_name address_line_1 address_line_2 address_line_3 city"),
-    **fields("string", "state international_state postal_code country forward_email_link_text"),
-    subscribe_link_text=Field("string"),
-    **fields("boolean", "include_forward_email include_subscribe_link"),
-)
-CLICK_THROUGH_DETAIL = Model(
-    "ClickThroughDetail", **fields("string", "url url_uid"), click_count=Field("integer")
-)
-SENT_TO_CONTACT_LIST = Model("SentToContactList", id=Field("id", required=True))
-CAMPAIGN = Model(
-    "Campaign",
-    id=OWN_ID,
-    **fields("string", "name subject"),
-    **fields("string", "status template_type", read_only=True),
-    **fields("string", "from_name from_email reply_to_email email_content text_content"),
-    **fields("string", "email_content_format style_sheet permission_reminder_text"),
-    **fields("string", "view_as_web_page_text view_as_web_page_link_text greeting_name"),
-    **fields("string", "greeting_salutations greeting_string"),
-    **fields("boolean", "is_permission_reminder_enabled is_view_as_webpage_enabled"),
-    message_footer=object_of(MESSAGE_FOOTER),
-    sent_to_contact_lists=array_of(SENT_TO_CONTACT_LIST),
-    tracking_summary=object_of(TRACKING_SUMMARY, read_only=True),
-    click_through_details=array_of(CLICK_THROUGH_DETAIL, read_only=True),
-    permalink_url=Field("string", read_only=True),
-    is_visible_in_ui=Field("boolean"),
-    **fields("datetime", "created_date modified_date last_run_date", read_only=True),
-    **fields("datetime", "last_sent_date next_run_date", read_only=True),
-)
-CAMPAIGN_WRITE = CAMPAIGN.writable(
-    "CampaignWrite",
-    name=Field("string", required=True, min_length=1, max_length=80),
-    subject=Field("string", required=True, min_length=1, max_length=200),
-    from_name=Field("string", required=True, min_length=1, max_length=100),
-    **fields("string", "from_email reply_to_email", required=True, max_length=80),
-    **fields(
-        "string", "email_content text_content", required=True, min_length=1, max_length=930000
-    ),
-    email_content_format=choice("HTML XHTML"),
-    greeting_name=choice("FIRST_NAME LAST_NAME FIRST_AND_LAST_NAME NONE"),
-)
-CAMPAIGN_SUMMARY = Model(
-    "CampaignSummary",
-    id=Field("id", required=True),
-    **fields("string", "name status"),
-    modified_date=Field("datetime"),
-)
-SCHEDULE = Model("Schedule", id=Field("id", required=True), scheduled_date=Field("datetime"))
-SCHEDULE_WRITE = Model("ScheduleWrite", scheduled_date=Field("datetime"))
-TEST_SEND = Model(
-    "TestSend",
-    email_addresses=array_of("string", required=True, minimum=1, maximum=5),
-    format=choice("HTML TEXT HTML_AND_TEXT", required=True),
-    personal_message=Field("string"),
-)
-CAMPAIGN_PREVIEW = Model(
-    "CampaignPreview",
-    **fields("string", "subject from_email reply_to_email preview_email_content"),
-    preview_text_content=Field("string"),
+define(
+    """
+    MessageFooter: organization_name address_line_1 address_line_2 address_line_3 city state
+        international_state postal_code country forward_email_link_text subscribe_link_text
+        include_forward_email:bool include_subscribe_link:bool
+    ClickThroughDetail: url url_uid click_count:int
+    SentToContactList: id!:id
+    Campaign: id!-:id name subject status- template_type- from_name from_email reply_to_email
+        email_content text_content email_content_format style_sheet permission_reminder_text
+        view_as_web_page_text view_as_web_page_link_text greeting_name greeting_salutations
+        greeting_string is_permission_reminder_enabled:bool is_view_as_webpage_enabled:bool
+        message_footer:MessageFooter sent_to_contact_lists:SentToContactList[]
+        tracking_summary-:TrackingSummary click_through_details-:ClickThroughDetail[] permalink_url-
+        is_visible_in_ui:bool created_date-:date modified_date-:date last_run_date-:date
+        last_sent_date-:date next_run_date-:date
+    CampaignWrite < Campaign: name!>=1<=80 subject!>=1<=200 from_name!>=1<=100 from_email!<=80
+        reply_to_email!<=80 email_content!>=1<=930000 text_content!>=1<=930000
+        email_content_format:HTML|XHTML greeting_name:FIRST_NAME|LAST_NAME|FIRST_AND_LAST_NAME|NONE
+    CampaignSummary: id!:id name status modified_date:date
+    Schedule: id!:id scheduled_date:date
+    ScheduleWrite: scheduled_date:date
+    TestSend: email_addresses!:string[]>=1<=5 format!:HTML|TEXT|HTML_AND_TEXT personal_message
+    CampaignPreview: subject from_email reply_to_email preview_email_content preview_text_content
+    """
 )
 
 _CAMPAIGNS = "/emailmarketing/campaigns"
@@ -154,13 +114,9 @@ def _campaign(call: Call) -> Campaign:
 @OPERATIONS.add(
     "GET",
     _CAMPAIGNS,
-    Shape("page", CAMPAIGN_SUMMARY),
+    "CampaignSummary page",
     codes=READ,
-    query={
-        "limit": limit(50, 50),
-        "modified_since": SINCE,
-        "status": Field("string", allowed=("ALL", *_STATUSES), default="ALL"),
-    },
+    query=f"limit:int>=1<=50=50 modified_since:date status:ALL|{'|'.join(_STATUSES)}=ALL",
 )
 def campaigns_list(call: Call) -> dict[str, Any]:
     """List campaigns by status. Deleted ones are listed only on request."""
@@ -183,19 +139,19 @@ def campaigns_list(call: Call) -> dict[str, Any]:
     return page(call, sorted(rows, key=_order), shown)
 
 
-@OPERATIONS.add("POST", _CAMPAIGNS, CAMPAIGN, body=CAMPAIGN_WRITE)
+@OPERATIONS.add("POST", _CAMPAIGNS, "Campaign", body="CampaignWrite")
 def campaign_create(call: Call) -> Answer:
     """Create a draft."""
     return call.created(_show(call, call.world.campaigns.create(call.body, call.now)))
 
 
-@OPERATIONS.add("GET", _CAMPAIGN, CAMPAIGN, query={"updateSummary": FLAG})
+@OPERATIONS.add("GET", _CAMPAIGN, "Campaign", query="updateSummary:bool=false")
 def campaign_get(call: Call) -> dict[str, Any]:
     """Return one campaign."""
     return _show(call, _campaign(call))
 
 
-@OPERATIONS.add("PUT", _CAMPAIGN, CAMPAIGN, codes=(*UPDATE, 409), body=CAMPAIGN_WRITE)
+@OPERATIONS.add("PUT", _CAMPAIGN, "Campaign", codes=(*UPDATE, 409), body="CampaignWrite")
 def campaign_update(call: Call) -> dict[str, Any]:
     """Replace a campaign. Missing fields are erased."""
     campaigns, campaign_id = call.world.campaigns, call.ids["campaignId"]
@@ -208,7 +164,7 @@ def campaign_delete(call: Call) -> None:
     call.world.campaigns.delete(call.ids["campaignId"], call.now)
 
 
-@OPERATIONS.add("GET", f"{_CAMPAIGN}/preview", CAMPAIGN_PREVIEW, codes=(*READ_ONE, 400))
+@OPERATIONS.add("GET", f"{_CAMPAIGN}/preview", "CampaignPreview", codes=(*READ_ONE, 400))
 def campaign_preview(call: Call) -> dict[str, Any]:
     """Return a campaign as its readers see it."""
     given = _campaign(call).fields
@@ -221,7 +177,7 @@ def campaign_preview(call: Call) -> dict[str, Any]:
     }
 
 
-@OPERATIONS.add("POST", f"{_CAMPAIGN}/tests", TEST_SEND, codes=UPDATE, body=TEST_SEND)
+@OPERATIONS.add("POST", f"{_CAMPAIGN}/tests", "TestSend", codes=UPDATE, body="TestSend")
 def campaign_test_send(call: Call) -> dict[str, Any]:
     """Send a campaign to a few addresses as a test."""
     campaign, addresses = _campaign(call), call.body["email_addresses"]
@@ -235,13 +191,13 @@ def _show_schedule(schedule_id: str, moment: float) -> dict[str, Any]:
     return {"id": schedule_id, "scheduled_date": utc_stamp(moment)}
 
 
-@OPERATIONS.add("GET", _SCHEDULES, Shape("array", SCHEDULE))
+@OPERATIONS.add("GET", _SCHEDULES, "Schedule[]")
 def schedules_list(call: Call) -> list[dict[str, Any]]:
     """List the schedules of a campaign."""
     return [_show_schedule(*row) for row in _campaign(call).schedules.items()]
 
 
-@OPERATIONS.add("POST", _SCHEDULES, SCHEDULE, codes=CREATE_BELOW, body=SCHEDULE_WRITE)
+@OPERATIONS.add("POST", _SCHEDULES, "Schedule", codes=CREATE_BELOW, body="ScheduleWrite")
 def schedule_create(call: Call) -> Answer:
     """Schedule a campaign. Without a date it is sent in the next window."""
     campaigns, campaign_id = call.world.campaigns, call.ids["campaignId"]
@@ -252,7 +208,7 @@ def schedule_create(call: Call) -> Answer:
     return call.created(_show_schedule(schedule_id, moment))
 
 
-@OPERATIONS.add("GET", _SCHEDULE, SCHEDULE)
+@OPERATIONS.add("GET", _SCHEDULE, "Schedule")
 def schedule_get(call: Call) -> dict[str, Any]:
     """Return one schedule."""
     schedule_id = call.ids["scheduleId"]
@@ -260,7 +216,7 @@ def schedule_get(call: Call) -> dict[str, Any]:
     return _show_schedule(schedule_id, moment)
 
 
-@OPERATIONS.add("PUT", _SCHEDULE, SCHEDULE, body=SCHEDULE_WRITE)
+@OPERATIONS.add("PUT", _SCHEDULE, "Schedule", body="ScheduleWrite")
 def schedule_update(call: Call) -> dict[str, Any]:
     """Change the date of a schedule."""
     campaigns, date = call.world.campaigns, call.body.get("scheduled_date")

@@ -7,17 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ccv2_async.sandbox.answers import Refusal, bad_field
 from ccv2_async.sandbox.clock import utc_stamp
-from ccv2_async.sandbox.fields import OWN_ID, Field, Model, array_of, choice, fields
-from ccv2_async.sandbox.operations import (
-    FLAG,
-    SINCE,
-    UPDATE,
-    Operations,
-    Shape,
-    limit,
-    modified_since,
-    page,
-)
+from ccv2_async.sandbox.fields import MODELS, Field, define
+from ccv2_async.sandbox.operations import UPDATE, Operations, modified_since, page
 from ccv2_async.sandbox.state.contacts import check_address
 
 if TYPE_CHECKING:
@@ -26,94 +17,37 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.state.contacts import Contact, ContactList
 
 OPERATIONS = Operations()
-_CHANGES = fields("datetime", "created_date modified_date", read_only=True)
-CONTACT_LIST = Model(
-    "ContactList",
-    id=OWN_ID,
-    list_id=Field("id", read_only=True),
-    **fields("string", "name status"),
-    contact_count=Field("integer", read_only=True),
-    **_CHANGES,
-)
-CONTACT_LIST_WRITE = CONTACT_LIST.writable(
-    "ContactListWrite",
-    name=Field("string", required=True, max_length=255),
-    status=choice("ACTIVE HIDDEN REMOVED", required=True),
-)
-CONTACT_LIST_REF = Model(
-    "ContactListRef", id=Field("id", required=True), status=Field("string", read_only=True)
-)
-EMAIL_ADDRESS = Model(
-    "EmailAddress",
-    id=Field("id", read_only=True),
-    email_address=Field("string", required=True),
-    **fields("string", "status confirm_status", read_only=True),
-    opt_in_source=Field("string"),
-    **fields("datetime", "opt_in_date opt_out_date", read_only=True),
-)
-ADDRESS = Model(
-    "Address",
-    id=Field("id", read_only=True),
-    **fields("string", "address_type line1 line2 line3 city state state_code country_code"),
-    **fields("string", "postal_code sub_postal_code"),
-)
-CUSTOM_FIELD = Model(
-    "CustomField",
-    name=Field("string", required=True),
-    label=Field("string", read_only=True),
-    value=Field("string", required=True),
-)
-NOTE = Model("Note", id=Field("id", read_only=True), note=Field("string"), **_CHANGES)
-_TEXTS = fields(
-    "string",
-    "prefix_name first_name middle_name last_name job_title department_name company_name "
-    "home_phone work_phone cell_phone fax",
-)
-CONTACT = Model(
-    "Contact",
-    id=OWN_ID,
-    contact_id=Field("id", read_only=True),
-    status=Field("string", read_only=True),
-    confirmed=Field("boolean", read_only=True),
-    **_TEXTS,
-    addresses=array_of(ADDRESS),
-    email_addresses=array_of(EMAIL_ADDRESS, required=True),
-    lists=array_of(CONTACT_LIST_REF),
-    custom_fields=array_of(CUSTOM_FIELD),
-    notes=array_of(NOTE),
-    source=Field("string", read_only=True),
-    source_details=Field("string"),
-    **_CHANGES,
-    **fields("datetime", "insert_date last_update_date", read_only=True),
-)
-CONTACT_WRITE = Model(
-    "ContactWrite",
-    **fields("string", "prefix_name first_name last_name job_title department_name"),
-    **fields("string", "company_name home_phone work_phone cell_phone fax", max_length=50),
-    addresses=array_of(ADDRESS),
-    email_addresses=array_of(EMAIL_ADDRESS, required=True, minimum=1, maximum=1),
-    lists=array_of(CONTACT_LIST_REF, required=True, minimum=1),
-    custom_fields=array_of(CUSTOM_FIELD, maximum=15),
-    notes=array_of(NOTE),
-    source_details=Field("string"),
-)
-# An id, or an object with one; the SDK that shows the request does not say which.
-LIST_OF_FORM = Field("any", model=CONTACT_LIST_REF)
-SIGNUP_FORM_WRITE = Model(
-    "SignupFormWrite",
-    contact_lists=array_of(LIST_OF_FORM, required=True, minimum=1),
-    **fields("string", "list_name source"),
-)
-SIGNUP_FORM = Model(
-    "SignupForm",
-    contact_lists=Field("array", required=True),
-    **fields("string", "list_name source signup_form_url"),
+define(
+    """
+    ContactList: id!-:id list_id-:id name status contact_count-:int created_date-:date
+        modified_date-:date
+    ContactListWrite < ContactList: name!<=255 status!:ACTIVE|HIDDEN|REMOVED
+    ContactListRef: id!:id status-
+    EmailAddress: id-:id email_address! status- confirm_status- opt_in_source opt_in_date-:date
+        opt_out_date-:date
+    Address: id-:id address_type line1 line2 line3 city state state_code country_code postal_code
+        sub_postal_code
+    CustomField: name! label- value!
+    Note: id-:id note created_date-:date modified_date-:date
+    Contact: id!-:id contact_id-:id status- confirmed-:bool prefix_name first_name middle_name
+        last_name job_title department_name company_name home_phone work_phone cell_phone fax
+        addresses:Address[] email_addresses!:EmailAddress[] lists:ContactListRef[]
+        custom_fields:CustomField[] notes:Note[] source- source_details created_date-:date
+        modified_date-:date insert_date-:date last_update_date-:date
+    ContactWrite: prefix_name first_name last_name job_title department_name company_name<=50
+        home_phone<=50 work_phone<=50 cell_phone<=50 fax<=50 addresses:Address[]
+        email_addresses!:EmailAddress[]>=1<=1 lists!:ContactListRef[]>=1
+        custom_fields:CustomField[]<=15 notes:Note[] source_details
+    SignupFormWrite: contact_lists!:id|ContactListRef[]>=1 list_name source
+    SignupForm: contact_lists!:array list_name source signup_form_url
+    """
 )
 
-_LIMIT = limit(500, 50)
+_LIMIT = "limit:int>=1<=500=50"
 _ACTIONS = ("ACTION_BY_OWNER", "ACTION_BY_VISITOR")
-_STATUS = choice("ALL ACTIVE UNCONFIRMED OPTOUT REMOVED NON_SUBSCRIBER", default="ALL")
-_ACTION = {"action_by": Field("string", allowed=_ACTIONS, default="ACTION_BY_OWNER")}
+_ACTION = f"action_by:{'|'.join(_ACTIONS)}=ACTION_BY_OWNER"
+# The fields that every contact shows, empty ones too.
+_TEXTS = [name for name, field in MODELS["Contact"].fields.items() if field == Field("string")]
 
 
 def _uuid(text: str) -> str:
@@ -134,8 +68,8 @@ def _show_list(row: ContactList) -> dict[str, Any]:
 @OPERATIONS.add(
     "GET",
     "/lists",
-    Shape("array", CONTACT_LIST),
-    query={"modified_since": SINCE, "include_list_id": FLAG},
+    "ContactList[]",
+    query="modified_since:date include_list_id:bool=false",
 )
 def lists_list(call: Call) -> list[dict[str, Any]]:
     """Return all lists as a bare array."""
@@ -147,21 +81,21 @@ def lists_list(call: Call) -> list[dict[str, Any]]:
     return shown
 
 
-@OPERATIONS.add("POST", "/lists", CONTACT_LIST, body=CONTACT_LIST_WRITE)
+@OPERATIONS.add("POST", "/lists", "ContactList", body="ContactListWrite")
 def list_create(call: Call) -> Answer:
     """Create a list."""
     made = call.world.contacts.create_list(call.body["name"], call.body["status"], call.now)
     return call.created(_show_list(made))
 
 
-@OPERATIONS.add("GET", "/lists/{listId}", CONTACT_LIST)
+@OPERATIONS.add("GET", "/lists/{listId}", "ContactList")
 def list_get(call: Call) -> dict[str, Any]:
     """Return one list."""
     return _show_list(call.world.contacts.contact_list(call.ids["listId"]))
 
 
 @OPERATIONS.add(
-    "PUT", "/lists/{listId}", CONTACT_LIST, codes=(*UPDATE, 409), body=CONTACT_LIST_WRITE
+    "PUT", "/lists/{listId}", "ContactList", codes=(*UPDATE, 409), body="ContactListWrite"
 )
 def list_update(call: Call) -> dict[str, Any]:
     """Change the name and status of a list."""
@@ -178,8 +112,8 @@ def list_delete(call: Call) -> None:
 @OPERATIONS.add(
     "GET",
     "/lists/{listId}/contacts",
-    Shape("page", CONTACT),
-    query={"limit": _LIMIT, "modified_since": SINCE},
+    "Contact page",
+    query=f"{_LIMIT} modified_since:date",
 )
 def list_contacts(call: Call) -> dict[str, Any]:
     """List the contacts of a list."""
@@ -213,7 +147,6 @@ def _show(contact: Contact) -> dict[str, Any]:
         "custom_fields": [{"label": row["name"], **row} for row in given.get("custom_fields", [])],
         "notes": given.get("notes", []),
         "source": contact.source,
-        "source_details": given.get("source_details", ""),
         "created_date": utc_stamp(contact.created),
         "modified_date": utc_stamp(contact.modified),
     }
@@ -222,14 +155,9 @@ def _show(contact: Contact) -> dict[str, Any]:
 @OPERATIONS.add(
     "GET",
     "/contacts",
-    Shape("page", CONTACT),
-    query={
-        "email": Field("string"),
-        "limit": _LIMIT,
-        "modified_since": SINCE,
-        "status": _STATUS,
-        "include_contact_id": FLAG,
-    },
+    "Contact page",
+    query=f"email {_LIMIT} modified_since:date "
+    "status:ALL|ACTIVE|UNCONFIRMED|OPTOUT|REMOVED|NON_SUBSCRIBER=ALL include_contact_id:bool=false",
 )
 def contacts_list(call: Call) -> dict[str, Any]:
     """List the contacts that match the query."""
@@ -282,7 +210,7 @@ def _set_fields(contact: Contact, given: dict[str, Any], now: float) -> None:
     contact.fields = given
 
 
-@OPERATIONS.add("POST", "/contacts", CONTACT, query=_ACTION, body=CONTACT_WRITE)
+@OPERATIONS.add("POST", "/contacts", "Contact", query=_ACTION, body="ContactWrite")
 def contact_create(call: Call) -> Answer:
     """Create a contact, or bring back one that was removed or had opted out."""
     email, lists, given = _checked(call)
@@ -300,13 +228,13 @@ def _contact(call: Call) -> Contact:
     return call.world.contacts.contact(call.ids["contactId"])
 
 
-@OPERATIONS.add("GET", "/contacts/{contactId}", CONTACT)
+@OPERATIONS.add("GET", "/contacts/{contactId}", "Contact")
 def contact_get(call: Call) -> dict[str, Any]:
     """Return one contact."""
     return _show(_contact(call))
 
 
-@OPERATIONS.add("PUT", "/contacts/{contactId}", CONTACT, query=_ACTION, body=CONTACT_WRITE)
+@OPERATIONS.add("PUT", "/contacts/{contactId}", "Contact", query=_ACTION, body="ContactWrite")
 def contact_update(call: Call) -> dict[str, Any]:
     """Replace a contact. Missing fields are erased."""
     contacts, contact = call.world.contacts, _contact(call)
@@ -340,7 +268,7 @@ def contact_remove_from_list(call: Call) -> None:
 
 
 @OPERATIONS.add(
-    "POST", "/signupform", SIGNUP_FORM, codes=(200, 400, 401, 500), body=SIGNUP_FORM_WRITE
+    "POST", "/signupform", "SignupForm", codes=(200, 400, 401, 500), body="SignupFormWrite"
 )
 def signup_form_create(call: Call) -> dict[str, Any]:
     """Create a sign-up form for lists."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ccv2_async.sandbox.answers import Refusal, absent_field, bad_field
-from ccv2_async.sandbox.fields import OWN_ID, Field, Model, array_of, choice, fields
+from ccv2_async.sandbox.fields import define
 from ccv2_async.sandbox.operations import (
     CREATE_BELOW,
     DELETE_ONE,
@@ -19,7 +19,6 @@ from ccv2_async.sandbox.operations import (
     UPDATE,
     Operation,
     Operations,
-    Shape,
 )
 from ccv2_async.sandbox.state.events import USED, find_row
 
@@ -31,71 +30,24 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.state.events import Event, Row
 
 OPERATIONS = Operations()
-FEE = Model(
-    "Fee",
-    id=OWN_ID,
-    **fields("string", "label fee_scope"),
-    **fields("number", "fee early_fee late_fee"),
-    has_restricted_access=Field("boolean"),
-)
-FEE_WRITE = FEE.writable(
-    "FeeWrite",
-    label=Field("string", required=True, max_length=100),
-    fee=Field("number", required=True, minimum=0),
-    **fields("number", "early_fee late_fee", minimum=0),
-    fee_scope=choice("BOTH REGISTRANTS REGISTRANT GUESTS", required=True),
-)
-ITEM_ATTRIBUTE = Model(
-    "ItemAttribute",
-    id=OWN_ID,
-    name=Field("string"),
-    quantity_total=Field("integer"),
-    quantity_available=Field("integer", read_only=True),
-)
-ITEM_ATTRIBUTE_WRITE = ITEM_ATTRIBUTE.writable(
-    "ItemAttributeWrite",
-    name=Field("string", required=True, max_length=100),
-    quantity_total=Field("integer", required=True, minimum=0),
-)
-ITEM = Model(
-    "Item",
-    id=OWN_ID,
-    **fields("string", "name description"),
-    price=Field("number"),
-    **fields("integer", "default_quantity_total per_registrant_limit"),
-    default_quantity_available=Field("integer", read_only=True),
-    show_quantity_available=Field("boolean"),
-    attributes=array_of(ITEM_ATTRIBUTE, read_only=True),
-)
-ITEM_WRITE = ITEM.writable(
-    "ItemWrite",
-    name=Field("string", required=True, max_length=100),
-    description=Field("string", max_length=2048),
-    price=Field("number", required=True, minimum=0),
-    **fields("integer", "default_quantity_total per_registrant_limit", required=True, minimum=0),
-    show_quantity_available=Field("boolean", required=True),
-)
-PROMOCODE = Model(
-    "Promocode",
-    id=OWN_ID,
-    **fields("string", "code_name code_type discount_scope discount_type"),
-    discount_amount=Field("number"),
-    discount_percent=Field("integer"),
-    fee_ids=array_of("id"),
-    is_paused=Field("boolean"),
-    quantity_total=Field("integer"),
-    **fields("integer", "quantity_available quantity_used", read_only=True),
-    status=Field("string", read_only=True),
-)
-PROMOCODE_WRITE = PROMOCODE.writable(
-    "PromocodeWrite",
-    code_name=Field("string", required=True, pattern="[A-Za-z0-9_]{4,12}"),
-    code_type=choice("ACCESS DISCOUNT", required=True),
-    discount_scope=choice("FEE_LIST ORDER_TOTAL"),
-    discount_type=choice("PERCENT AMOUNT"),
-    discount_amount=Field("number", minimum=0.01),
-    discount_percent=Field("integer", minimum=1, maximum=100),
-    quantity_total=Field("integer", minimum=-1),
+define(
+    """
+    Fee: id!-:id label fee_scope fee:float early_fee:float late_fee:float has_restricted_access:bool
+    FeeWrite < Fee: label!<=100 fee_scope!:BOTH|REGISTRANTS|REGISTRANT|GUESTS fee!:float>=0
+        early_fee:float>=0 late_fee:float>=0
+    ItemAttribute: id!-:id name quantity_total:int quantity_available-:int
+    ItemAttributeWrite < ItemAttribute: name!<=100 quantity_total!:int>=0
+    Item: id!-:id name description price:float default_quantity_total:int per_registrant_limit:int
+        default_quantity_available-:int show_quantity_available:bool attributes-:ItemAttribute[]
+    ItemWrite < Item: name!<=100 description<=2048 price!:float>=0 default_quantity_total!:int>=0
+        per_registrant_limit!:int>=0 show_quantity_available!:bool
+    Promocode: id!-:id code_name code_type discount_scope discount_type discount_amount:float
+        discount_percent:int fee_ids:id[] is_paused:bool quantity_total:int quantity_available-:int
+        quantity_used-:int status-
+    PromocodeWrite < Promocode: code_name!/[A-Za-z0-9_]{4,12}/ code_type!:ACCESS|DISCOUNT
+        discount_scope:FEE_LIST|ORDER_TOTAL discount_type:PERCENT|AMOUNT discount_amount:float>=0.01
+        discount_percent:int>=1<=100 quantity_total:int>=-1
+    """
 )
 
 
@@ -109,8 +61,7 @@ class Part:
         path: The path of its collection below the event's.
         parameter: The path parameter with its id.
         key: The field that is unique in its collection.
-        model: What an answer shows.
-        write: What a request sends.
+        model: The model of an answer; that of a request is its `Write`.
         rows: Its collection.
         check: Raises a refusal where the sent fields do not go together.
         shown: A row with what the service adds to it.
@@ -122,8 +73,7 @@ class Part:
     path: str
     parameter: str
     key: str
-    model: Model
-    write: Model
+    model: str
     rows: Callable[[Call], list[Row]]
     check: Callable[[Call, Row], None] = lambda _call, _fields: None
     shown: Callable[[Row], Row] = dict
@@ -241,26 +191,25 @@ def _shown_promocode(row: Row) -> Row:
 
 PARTS = (
     Part(
-        *("fee", "Fee", "fees", "feeId", "label", FEE, FEE_WRITE),
+        *("fee", "Fee", "fees", "feeId", "label", "Fee"),
         rows=lambda call: _event(call).fees,
         shown=lambda row: {"has_restricted_access": False, **row},
         keeps_one=True,
     ),
     Part(
-        *("item", "Item", "items", "itemId", "name", ITEM, ITEM_WRITE),
+        *("item", "Item", "items", "itemId", "name", "Item"),
         rows=lambda call: _event(call).items,
         check=_check_item,
         shown=_shown_item,
     ),
     Part(
         *("item_attribute", "Attribute", "items/{itemId}/attributes", "attributeId", "name"),
-        *(ITEM_ATTRIBUTE, ITEM_ATTRIBUTE_WRITE),
+        "ItemAttribute",
         rows=_attributes,
         shown=_shown_attribute,
     ),
     Part(
-        *("promocode", "Promocode", "promocodes", "promocodeId", "code_name"),
-        *(PROMOCODE, PROMOCODE_WRITE),
+        *("promocode", "Promocode", "promocodes", "promocodeId", "code_name", "Promocode"),
         rows=lambda call: _event(call).promocodes,
         check=_check_promocode,
         shown=_shown_promocode,
@@ -269,20 +218,17 @@ PARTS = (
 
 
 def _add(part: Part) -> None:
-    name, model = part.name, part.model
+    name, model, write = part.name, part.model, f"{part.model}Write"
     deletable = (*DELETE_ONE, 409) if part.keeps_one else DELETE_ONE
     many = f"/eventspot/events/{{eventId}}/{part.path}"
     one = f"{many}/{{{part.parameter}}}"
     OPERATIONS.extend(
         (
-            Operation(f"{name}s_list", "GET", many, part.list_all, READ_ONE, Shape("array", model)),
-            Operation(
-                *(f"{name}_create", "POST", many, part.create, CREATE_BELOW, model),
-                body=part.write,
-            ),
+            Operation(f"{name}s_list", "GET", many, part.list_all, READ_ONE, f"{model}[]"),
+            Operation(f"{name}_create", "POST", many, part.create, CREATE_BELOW, model, body=write),
             Operation(f"{name}_get", "GET", one, part.get, READ_ONE, model),
-            Operation(f"{name}_update", "PUT", one, part.update, UPDATE, model, body=part.write),
-            Operation(f"{name}_delete", "DELETE", one, part.delete, deletable),
+            Operation(f"{name}_update", "PUT", one, part.update, UPDATE, model, body=write),
+            Operation(f"{name}_delete", "DELETE", one, part.delete, deletable, ""),
         )
     )
 

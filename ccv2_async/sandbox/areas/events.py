@@ -5,15 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ccv2_async.sandbox.clock import utc_stamp
-from ccv2_async.sandbox.fields import OWN_ID, Field, Model, array_of, choice, fields, object_of
-from ccv2_async.sandbox.operations import (
-    READ,
-    JsonBody,
-    Operations,
-    Shape,
-    limit,
-    page,
-)
+from ccv2_async.sandbox.fields import MODELS, define
+from ccv2_async.sandbox.operations import READ, Operations, page
 from ccv2_async.sandbox.state.events import USED, find_row
 
 if TYPE_CHECKING:
@@ -22,159 +15,61 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.state.events import Event, Row
 
 OPERATIONS = Operations()
-_PLACE = {
-    **fields("string", "line1 line2 line3 city state state_code country country_code postal_code"),
-    **fields("number", "latitude longitude"),
-}
-EVENT_ADDRESS = Model("EventAddress", **_PLACE)
-PAYMENT_ADDRESS = Model("PaymentAddress", **_PLACE)
-EVENT_CONTACT = Model(
-    "EventContact",
-    name=Field("string", required=True),
-    **fields("string", "email_address organization_name phone_number"),
-)
-NOTIFICATION_OPTION = Model(
-    "NotificationOption", notification_type=Field("string"), is_opted_in=Field("boolean")
-)
-ONLINE_MEETING = Model(
-    "OnlineMeeting",
-    **fields("string", "instructions provider_type url"),
-    provider_meeting_id=Field("id"),
-)
-TRACK_INFORMATION = Model(
-    "TrackInformation",
-    **fields("datetime", "early_fee_date late_fee_date registration_limit_date"),
-    guest_display_label=Field("string"),
-    **fields("integer", "guest_limit registration_limit_count"),
-    information_sections=array_of("string"),
-    **fields("boolean", "is_guest_anonymous_enabled is_guest_name_required"),
-    **fields("boolean", "is_registration_closed_manually is_ticketing_link_displayed"),
-)
-EVENT = Model(
-    "Event",
-    id=OWN_ID,
-    **fields("string", "name title"),
-    status=Field("string", read_only=True),
-    **fields("string", "type description location"),
-    **fields("datetime", "start_date end_date"),
-    time_zone_id=Field("string"),
-    time_zone_description=Field("string", read_only=True),
-    address=object_of(EVENT_ADDRESS),
-    contact=object_of(EVENT_CONTACT),
-    currency_type=Field("string"),
-    payment_options=array_of("string"),
-    payable_to=Field("string"),
-    payment_address=object_of(PAYMENT_ADDRESS),
-    **fields("string", "paypal_account_email google_merchant_id google_analytics_key"),
-    online_meeting=object_of(ONLINE_MEETING),
-    notification_options=array_of(NOTIFICATION_OPTION),
-    track_information=object_of(TRACK_INFORMATION),
-    **fields("boolean", "is_virtual_event is_calendar_displayed is_checkin_available"),
-    **fields("boolean", "is_home_page_displayed is_listed_in_external_directory"),
-    **fields("boolean", "is_map_displayed are_registrants_public"),
-    **fields("string", "theme_name twitter_hash_tag meta_data_tags"),
-    **fields("string", "registration_url event_detail_url", read_only=True),
-    total_registered_count=Field("integer", read_only=True),
-    **fields("datetime", "created_date updated_date active_date", read_only=True),
-    **fields("datetime", "cancelled_date deleted_date", read_only=True),
-)
-EVENT_WRITE = EVENT.writable(
-    "EventWrite",
-    **fields("string", "name title", required=True, max_length=100),
-    type=choice(
-        "AUCTION BIRTHDAY BUSINESS_FINANCE_SALES CLASSES_WORKSHOPS COMPETITION_SPORTS "
-        "CONFERENCES_SEMINARS_FORUM CONVENTIONS_TRADESHOWS_EXPOS FESTIVALS_FAIRS "
-        "FOOD_WINE FUNDRAISERS_CHARITIES HOLIDAY INCENTIVE_REWARD_RECOGNITION MOVIES_FILM "
-        "MUSIC_CONCERTS NETWORKING_CLUBS PERFORMING_ARTS OUTDOORS_RECREATION "
-        "RELIGION_SPIRITUALITY SCHOOLS_REUNIONS_ALUMNI PARTIES_SOCIAL_EVENTS_MIXERS "
-        "TRAVEL WEBINAR_TELESEMINAR_TELECLASS WEDDINGS OTHER",
-        required=True,
-    ),
-    **fields("datetime", "start_date end_date", required=True),
-    time_zone_id=Field("string", required=True),
-    contact=object_of(EVENT_CONTACT, required=True),
-    currency_type=choice(
-        "USD CAD AUD CHF CZK DKK EUR GBP HKD HUF ILS JPY MXN NOK NZD PHP PLN SEK SGD THB TWD"
-    ),
-    payment_options=array_of(
-        choice("ONLINE_CREDIT_CARD_PROCESSOR PAYPAL GOOGLE_CHECKOUT CHECK DOOR")
-    ),
-)
-EVENT_SUMMARY = Model(
-    "EventSummary",
-    id=Field("id", required=True),
-    **fields("string", "name title status type location description time_zone_id"),
-    address=object_of(EVENT_ADDRESS),
-    **fields("datetime", "start_date end_date created_date active_date"),
-    is_checkin_available=Field("boolean"),
-    event_detail_url=Field("string"),
-)
-EVENT_STATUS_PATCH = Model(
-    "EventStatusPatch",
-    op=choice("REPLACE", required=True),
-    path=choice("#/status", required=True),
-    value=choice("ACTIVE CANCELLED", required=True),
-)
-REGISTRANT = Model(
-    "Registrant",
-    id=Field("id", required=True),
-    **fields("string", "email first_name last_name"),
-    guest_count=Field("integer"),
-    **fields("string", "attendance_status payment_status registration_status"),
-    **fields("datetime", "registration_date updated_date"),
-    ticket_id=Field("id"),
-)
-REGISTRANT_FIELD = Model(
-    "RegistrantField", **fields("string", "type name label value"), values=array_of("string")
-)
-REGISTRANT_SECTION = Model(
-    "RegistrantSection", label=Field("string"), fields=array_of(REGISTRANT_FIELD)
-)
-GUEST = Model("Guest", guest_id=Field("id"), guest_section=object_of(REGISTRANT_SECTION))
-GUESTS = Model("Guests", guest_count=Field("integer"), guest_info=array_of(GUEST))
-_SALE = {
-    "id": Field("id"),
-    **fields("string", "name type fee_period_type promo_type"),
-    "quantity": Field("integer"),
-    "amount": Field("number"),
-}
-REGISTRANT_FEE = Model("RegistrantFee", **_SALE)
-SALE_ITEM = Model("SaleItem", **_SALE)
-REGISTRANT_ORDER = Model(
-    "RegistrantOrder",
-    order_id=Field("id"),
-    order_date=Field("datetime"),
-    currency_type=Field("string"),
-    total=Field("number"),
-    fees=array_of(REGISTRANT_FEE),
-    items=array_of(SALE_ITEM),
-)
-PROMOCODE_INFO = Model(
-    "PromocodeInfo",
-    **fields("string", "code_name code_type discount_scope discount_type"),
-    discount_amount=Field("number"),
-    **fields("integer", "discount_percent redemption_count"),
-)
-REGISTRANT_PROMOCODE = Model(
-    "RegistrantPromocode",
-    total_discount=Field("number"),
-    promo_code_info=object_of(PROMOCODE_INFO),
-)
-PAYMENT_SUMMARY = Model(
-    "PaymentSummary",
-    **fields("string", "payment_status payment_type"),
-    order=object_of(REGISTRANT_ORDER),
-    promo_code=object_of(REGISTRANT_PROMOCODE),
-)
-REGISTRANT_DETAIL = Model(
-    "RegistrantDetail",
-    id=Field("id", required=True),
-    sections=array_of(REGISTRANT_SECTION),
-    ticket_id=Field("id"),
-    registration_date=Field("datetime"),
-    attendance_status=Field("string"),
-    guests=object_of(GUESTS),
-    payment_summary=object_of(PAYMENT_SUMMARY),
+define(
+    """
+    EventAddress: line1 line2 line3 city state state_code country country_code postal_code
+        latitude:float longitude:float
+    PaymentAddress: line1 line2 line3 city state state_code country country_code postal_code
+        latitude:float longitude:float
+    EventContact: name! email_address organization_name phone_number
+    NotificationOption: notification_type is_opted_in:bool
+    OnlineMeeting: instructions provider_type url provider_meeting_id:id
+    TrackInformation: early_fee_date:date late_fee_date:date registration_limit_date:date
+        guest_display_label guest_limit:int registration_limit_count:int
+        information_sections:string[] is_guest_anonymous_enabled:bool is_guest_name_required:bool
+        is_registration_closed_manually:bool is_ticketing_link_displayed:bool
+    Event: id!-:id name title status- type description location start_date:date end_date:date
+        time_zone_id time_zone_description- address:EventAddress contact:EventContact currency_type
+        payment_options:string[] payable_to payment_address:PaymentAddress paypal_account_email
+        google_merchant_id google_analytics_key online_meeting:OnlineMeeting
+        notification_options:NotificationOption[] track_information:TrackInformation
+        is_virtual_event:bool is_calendar_displayed:bool is_checkin_available:bool
+        is_home_page_displayed:bool is_listed_in_external_directory:bool is_map_displayed:bool
+        are_registrants_public:bool theme_name twitter_hash_tag meta_data_tags registration_url-
+        event_detail_url- total_registered_count-:int created_date-:date updated_date-:date
+        active_date-:date cancelled_date-:date deleted_date-:date
+    EventWrite < Event: name!<=100 title!<=100
+        type!:AUCTION|BIRTHDAY|BUSINESS_FINANCE_SALES|CLASSES_WORKSHOPS|COMPETITION_SPORTS|
+        CONFERENCES_SEMINARS_FORUM|CONVENTIONS_TRADESHOWS_EXPOS|FESTIVALS_FAIRS|FOOD_WINE|
+        FUNDRAISERS_CHARITIES|HOLIDAY|INCENTIVE_REWARD_RECOGNITION|MOVIES_FILM|MUSIC_CONCERTS|
+        NETWORKING_CLUBS|PERFORMING_ARTS|OUTDOORS_RECREATION|RELIGION_SPIRITUALITY|
+        SCHOOLS_REUNIONS_ALUMNI|PARTIES_SOCIAL_EVENTS_MIXERS|TRAVEL|WEBINAR_TELESEMINAR_TELECLASS|
+        WEDDINGS|OTHER
+        start_date!:date end_date!:date time_zone_id! contact!:EventContact
+        currency_type:USD|CAD|AUD|CHF|CZK|DKK|EUR|GBP|HKD|HUF|ILS|JPY|MXN|NOK|NZD|PHP|PLN|SEK|SGD|
+        THB|TWD
+        payment_options:ONLINE_CREDIT_CARD_PROCESSOR|PAYPAL|GOOGLE_CHECKOUT|CHECK|DOOR[]
+    EventSummary: id!:id name title status type location description time_zone_id
+        address:EventAddress start_date:date end_date:date created_date:date active_date:date
+        is_checkin_available:bool event_detail_url
+    EventStatusPatch: op!:|REPLACE path!:|#/status value!:ACTIVE|CANCELLED
+    Registrant: id!:id email first_name last_name guest_count:int attendance_status payment_status
+        registration_status registration_date:date updated_date:date ticket_id:id
+    RegistrantField: type name label value values:string[]
+    RegistrantSection: label fields:RegistrantField[]
+    Guest: guest_id:id guest_section:RegistrantSection
+    Guests: guest_count:int guest_info:Guest[]
+    RegistrantFee: id:id name type fee_period_type promo_type quantity:int amount:float
+    SaleItem: id:id name type fee_period_type promo_type quantity:int amount:float
+    RegistrantOrder: order_id:id order_date:date currency_type total:float fees:RegistrantFee[]
+        items:SaleItem[]
+    PromocodeInfo: code_name code_type discount_scope discount_type discount_amount:float
+        discount_percent:int redemption_count:int
+    RegistrantPromocode: total_discount:float promo_code_info:PromocodeInfo
+    PaymentSummary: payment_status payment_type order:RegistrantOrder promo_code:RegistrantPromocode
+    RegistrantDetail: id!:id sections:RegistrantSection[] ticket_id:id registration_date:date
+        attendance_status guests:Guests payment_summary:PaymentSummary
+    """
 )
 
 _EVENTS = "/eventspot/events"
@@ -217,39 +112,37 @@ def _show(event: Event) -> dict[str, Any]:
 def _show_summary(event: Event) -> dict[str, Any]:
     shown = _show(event)
     return {
-        **{name: shown[name] for name in EVENT_SUMMARY.fields if name in shown},
+        **{name: shown[name] for name in MODELS["EventSummary"].fields if name in shown},
         "event_detail_url": f"https://events.example.com/event?llr={event.id}",
     }
 
 
-@OPERATIONS.add(
-    "GET", _EVENTS, Shape("page", EVENT_SUMMARY), codes=READ, query={"limit": limit(50, 50)}
-)
+@OPERATIONS.add("GET", _EVENTS, "EventSummary page", codes=READ, query="limit:int>=1<=50=50")
 def events_list(call: Call) -> dict[str, Any]:
     """List summaries of the events, newest first."""
     events = list(call.world.events.events.values())
     return page(call, events[::-1], _show_summary)
 
 
-@OPERATIONS.add("POST", _EVENTS, EVENT, body=EVENT_WRITE)
+@OPERATIONS.add("POST", _EVENTS, "Event", body="EventWrite")
 def event_create(call: Call) -> Answer:
     """Create a draft."""
     return call.created(_show(call.world.events.create(call.body, call.now)))
 
 
-@OPERATIONS.add("GET", _EVENT, EVENT)
+@OPERATIONS.add("GET", _EVENT, "Event")
 def event_get(call: Call) -> dict[str, Any]:
     """Return one event without null fields."""
     return _show(_event(call))
 
 
-@OPERATIONS.add("PUT", _EVENT, EVENT, body=EVENT_WRITE)
+@OPERATIONS.add("PUT", _EVENT, "Event", body="EventWrite")
 def event_update(call: Call) -> dict[str, Any]:
     """Replace an event. Missing fields are erased."""
     return _show(call.world.events.change(call.ids["eventId"], call.body, call.now))
 
 
-@OPERATIONS.add("PATCH", _EVENT, EVENT, body=JsonBody.array(EVENT_STATUS_PATCH, exactly=1))
+@OPERATIONS.add("PATCH", _EVENT, "Event", body="EventStatusPatch[]>=1<=1")
 def event_set_status(call: Call) -> dict[str, Any]:
     """Publish or cancel an event."""
     status = call.body[0]["value"]
@@ -291,7 +184,7 @@ def _personal(row: Row) -> dict[str, Any]:
 
 def _show_promocode(event: Event, redeemed: Row) -> dict[str, Any]:
     code = next((row for row in event.promocodes if row["id"] == redeemed["id"]), {})
-    info = {name: code[name] for name in PROMOCODE_INFO.fields if name in code}
+    info = {name: code[name] for name in MODELS["PromocodeInfo"].fields if name in code}
     return {
         "total_discount": redeemed["total_discount"],
         "promo_code_info": {**info, "redemption_count": code.get(USED, 0)},
@@ -328,13 +221,13 @@ def _show_detail(row: Row, event: Event) -> dict[str, Any]:
     }
 
 
-@OPERATIONS.add("GET", _REGISTRANTS, Shape("page", REGISTRANT), query={"limit": limit(500, 50)})
+@OPERATIONS.add("GET", _REGISTRANTS, "Registrant page", query="limit:int>=1<=500=50")
 def registrants_list(call: Call) -> dict[str, Any]:
     """List the registrants of an event."""
     return page(call, _event(call).registrants, _show_registrant)
 
 
-@OPERATIONS.add("GET", f"{_REGISTRANTS}/{{registrantId}}", REGISTRANT_DETAIL)
+@OPERATIONS.add("GET", f"{_REGISTRANTS}/{{registrantId}}", "RegistrantDetail")
 def registrant_get(call: Call) -> dict[str, Any]:
     """Return one registrant with all details."""
     event = _event(call)

@@ -7,18 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ccv2_async.sandbox.answers import Answer, Refusal, absent_field
 from ccv2_async.sandbox.clock import offset_stamp, utc_stamp
-from ccv2_async.sandbox.fields import OWN_ID, Field, Model, choice, fields, object_of
+from ccv2_async.sandbox.fields import MODELS, define
 from ccv2_async.sandbox.forms import FormBody
-from ccv2_async.sandbox.operations import (
-    DELETE_ONE,
-    READ,
-    UPDATE,
-    JsonBody,
-    Operations,
-    Shape,
-    limit,
-    page,
-)
+from ccv2_async.sandbox.operations import DELETE_ONE, READ, UPDATE, Operations, page
 from ccv2_async.sandbox.state.library import home
 
 if TYPE_CHECKING:
@@ -28,54 +19,27 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.state.library import Folder, StoredFile
 
 OPERATIONS = Operations()
-THUMBNAIL = Model("Thumbnail", url=Field("string"), **fields("integer", "height width"))
-LIBRARY_FILE = Model(
-    "LibraryFile",
-    id=OWN_ID,
-    name=Field("string", required=True),
-    description=Field("string"),
-    **fields("string", "file_type type folder source status url", read_only=True),
-    folder_id=Field("id"),
-    **fields("integer", "height width size", read_only=True),
-    is_image=Field("boolean", read_only=True),
-    thumbnail=object_of(THUMBNAIL, read_only=True),
-    **fields("datetime", "created_date modified_date", read_only=True),
-)
-LIBRARY_FILE_UPDATE = LIBRARY_FILE.writable(
-    "LibraryFileUpdate",
-    name=Field("string", max_length=80),
-    description=Field("string", required=True, max_length=100),
-)
-FILE_UPLOAD_STATUS = Model(
-    "FileUploadStatus",
-    file_id=Field("id", required=True),
-    status=Field("string", required=True),
-    description=Field("string"),
-)
-LIBRARY_FOLDER = Model(
-    "LibraryFolder",
-    id=OWN_ID,
-    name=Field("string", required=True),
-    parent_id=Field("id"),
-    **fields("integer", "level item_count", read_only=True),
-    children=Field("array", read_only=True),
-    **fields("datetime", "created_date modified_date", read_only=True),
-)
-LIBRARY_FOLDER_WRITE = LIBRARY_FOLDER.writable(
-    "LibraryFolderWrite", name=Field("string", required=True, max_length=40)
-)
-MOVE_RESULT = Model("MoveResult", id=Field("id", required=True), uri=Field("string", required=True))
-USAGE_SUMMARY = Model(
-    "UsageSummary",
-    **fields("integer", "folder_count file_count image_count document_count total_bytes_used"),
-    **fields("integer", "image_bytes_used document_bytes_used total_bytes_remaining"),
-    free_files_remaining=Field("integer"),
-)
-LIBRARY_INFO = Model(
-    "LibraryInfo",
-    image_root=Field("string"),
-    **fields("integer", "max_free_file_num max_premium_space_limit max_upload_size_limit"),
-    usage_summary=object_of(USAGE_SUMMARY),
+define(
+    """
+    Thumbnail: url height:int width:int
+    LibraryFile: id!-:id name! description file_type- type- folder- source- status- url-
+        folder_id:id height-:int width-:int size-:int is_image-:bool thumbnail-:Thumbnail
+        created_date-:date modified_date-:date
+    LibraryFileUpdate < LibraryFile: name<=80 description!<=100
+    FileUploadStatus: file_id!:id status! description
+    LibraryFolder: id!-:id name! parent_id:id level-:int item_count-:int children-:array
+        created_date-:date modified_date-:date
+    LibraryFolderWrite < LibraryFolder: name!<=40
+    MoveResult: id!:id uri!
+    UsageSummary: folder_count:int file_count:int image_count:int document_count:int
+        total_bytes_used:int image_bytes_used:int document_bytes_used:int total_bytes_remaining:int
+        free_files_remaining:int
+    LibraryInfo: image_root max_free_file_num:int max_premium_space_limit:int
+        max_upload_size_limit:int usage_summary:UsageSummary
+    Upload: file_name!<=80 folder_id!:id description!<=100
+        source!:MyComputer|StockImage|Facebook|Instagram|Shutterstock|Mobile~
+        file_type!:JPEG|JPG|GIF|PNG|PDF|DOC|DOCX|XLS|XLSX|PPT|PPTX~
+    """
 )
 
 _FOLDERS = "/library/folders"
@@ -83,7 +47,7 @@ _FOLDER = f"{_FOLDERS}/{{folderId}}"
 _FILES = "/library/files"
 _FILE = f"{_FILES}/{{fileId}}"
 _TRASH = f"{_FOLDERS}/trash/files"
-_SOURCES = ("MyComputer", "StockImage", "Facebook", "Instagram", "Shutterstock", "Mobile")
+_SOURCES = "MyComputer|StockImage|Facebook|Instagram|Shutterstock|Mobile"
 _PREMIUM_SPACE = 262_144_000
 _THUMBNAIL = 200
 
@@ -99,32 +63,15 @@ _ORDERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _sort_by(words: str) -> Field:
-    both = " ".join(f"{word} {word}_DESC" for word in words.split())
-    return choice(both, default="CREATED_DATE_DESC")
+def _sort_by(*words: str) -> str:
+    both = "|".join(f"{word}|{word}_DESC" for word in words)
+    return f"limit:int>=1<=1000=50 sort_by:{both}=CREATED_DATE_DESC"
 
 
-_LIMIT = limit(1000, 50)
-_TRASH_QUERY = {
-    "limit": _LIMIT,
-    "sort_by": _sort_by(" ".join(_ORDERS)),
-    "type": choice("ALL IMAGES DOCUMENTS", default="ALL"),
-}
-_FILE_QUERY = {
-    **_TRASH_QUERY,
-    "source": Field("string", allowed=("ALL", *_SOURCES), any_case=True, default="ALL"),
-}
-_PAYLOAD = {"include_payload": choice("TRUE FALSE", any_case=True, default="TRUE")}
-_UPLOAD = Model(
-    "Upload",
-    file_name=Field("string", required=True, max_length=80),
-    folder_id=Field("id", required=True),
-    description=Field("string", required=True, max_length=100),
-    source=Field("string", required=True, allowed=_SOURCES, any_case=True),
-    file_type=choice(
-        "JPEG JPG GIF PNG PDF DOC DOCX XLS XLSX PPT PPTX", required=True, any_case=True
-    ),
-)
+_TRASH_QUERY = f"{_sort_by(*_ORDERS)} type:ALL|IMAGES|DOCUMENTS=ALL"
+_FILE_QUERY = f"{_TRASH_QUERY} source:ALL|{_SOURCES}~=ALL"
+_UPLOAD = FormBody(MODELS["Upload"])
+_PAYLOAD = "include_payload:TRUE|FALSE~=TRUE"
 
 
 def _sort(rows: Iterable[Any], sort_by: str) -> list[Any]:
@@ -206,7 +153,7 @@ def _payload(call: Call, body: dict[str, Any]) -> Answer:
     return Answer(204, headers={"Location": call.url(call.path)})
 
 
-@OPERATIONS.add("GET", "/library/info", Shape("info", LIBRARY_INFO), codes=READ)
+@OPERATIONS.add("GET", "/library/info", "LibraryInfo or array", codes=READ)
 def library_info_get(call: Call) -> Any:
     """Return the usage of the library."""
     library = call.world.library
@@ -237,9 +184,9 @@ def library_info_get(call: Call) -> Any:
 @OPERATIONS.add(
     "GET",
     _FOLDERS,
-    Shape("page", LIBRARY_FOLDER),
+    "LibraryFolder page",
     codes=READ,
-    query={"limit": _LIMIT, "sort_by": _sort_by("CREATED_DATE ADDED_DATE MODIFIED_DATE NAME")},
+    query=_sort_by("CREATED_DATE", "ADDED_DATE", "MODIFIED_DATE", "NAME"),
 )
 def library_folders_list(call: Call) -> dict[str, Any]:
     """List the top folders. Each contains the folders below it."""
@@ -247,7 +194,7 @@ def library_folders_list(call: Call) -> dict[str, Any]:
     return page(call, tops, lambda folder: _show_folder(call, folder))
 
 
-@OPERATIONS.add("POST", _FOLDERS, LIBRARY_FOLDER, body=LIBRARY_FOLDER_WRITE)
+@OPERATIONS.add("POST", _FOLDERS, "LibraryFolder", body="LibraryFolderWrite")
 def library_folder_create(call: Call) -> Answer:
     """Create a folder."""
     name, parent_id = call.body["name"], call.body.get("parent_id")
@@ -256,7 +203,7 @@ def library_folder_create(call: Call) -> Answer:
     )
 
 
-@OPERATIONS.add("GET", _TRASH, Shape("page", LIBRARY_FILE), codes=READ, query=_TRASH_QUERY)
+@OPERATIONS.add("GET", _TRASH, "LibraryFile page", codes=READ, query=_TRASH_QUERY)
 def library_trash_list(call: Call) -> dict[str, Any]:
     """List the files in the trash. They have `type` instead of `file_type`."""
 
@@ -274,7 +221,7 @@ def library_trash_empty(call: Call) -> None:
     call.world.library.empty_trash(call.now)
 
 
-@OPERATIONS.add("GET", _FOLDER, LIBRARY_FOLDER)
+@OPERATIONS.add("GET", _FOLDER, "LibraryFolder")
 def library_folder_get(call: Call) -> dict[str, Any]:
     """Return one folder."""
     return _show_folder(call, call.world.library.folder(call.ids["folderId"]))
@@ -283,10 +230,10 @@ def library_folder_get(call: Call) -> dict[str, Any]:
 @OPERATIONS.add(
     "PUT",
     _FOLDER,
-    LIBRARY_FOLDER,
+    "LibraryFolder",
     codes=(*UPDATE, 204, 409),
     query=_PAYLOAD,
-    body=LIBRARY_FOLDER_WRITE,
+    body="LibraryFolderWrite",
 )
 def library_folder_update(call: Call) -> Answer:
     """Rename or move a folder."""
@@ -302,7 +249,7 @@ def library_folder_delete(call: Call) -> None:
     call.world.library.delete_folder(call.ids["folderId"], call.now)
 
 
-@OPERATIONS.add("GET", f"{_FOLDER}/files", Shape("page", LIBRARY_FILE), query=_FILE_QUERY)
+@OPERATIONS.add("GET", f"{_FOLDER}/files", "LibraryFile page", query=_FILE_QUERY)
 def library_files_by_folder(call: Call) -> dict[str, Any]:
     """List the files of one folder."""
     return _files_page(call, call.world.library.in_folder(call.ids["folderId"], call.now))
@@ -311,8 +258,8 @@ def library_files_by_folder(call: Call) -> dict[str, Any]:
 @OPERATIONS.add(
     "PUT",
     f"{_FOLDER}/files",
-    Shape("array", MOVE_RESULT),
-    body=JsonBody.array(Field("id", required=True)),
+    "MoveResult[]",
+    body="id[]",
 )
 def library_files_move(call: Call) -> list[dict[str, Any]]:
     """Move files to another folder."""
@@ -320,13 +267,13 @@ def library_files_move(call: Call) -> list[dict[str, Any]]:
     return [{"id": file.id, "uri": call.url(f"{_FILES}/{file.id}")} for file in moved]
 
 
-@OPERATIONS.add("GET", _FILES, Shape("page", LIBRARY_FILE), codes=READ, query=_FILE_QUERY)
+@OPERATIONS.add("GET", _FILES, "LibraryFile page", codes=READ, query=_FILE_QUERY)
 def library_files_list(call: Call) -> dict[str, Any]:
     """List the files outside the trash."""
     return _files_page(call, call.world.library.live_files(call.now))
 
 
-@OPERATIONS.add("POST", _FILES, codes=(202, 400, 401, 413, 415, 500), body=FormBody(_UPLOAD))
+@OPERATIONS.add("POST", _FILES, codes=(202, 400, 401, 413, 415, 500), body=_UPLOAD)
 def library_file_upload(call: Call) -> Answer:
     """Accept an upload. The id is in `Location` and in `Id`."""
     form = call.form
@@ -342,7 +289,7 @@ def library_file_upload(call: Call) -> Answer:
 @OPERATIONS.add(
     "GET",
     f"{_FILES}/uploadstatus/{{fileId}}",
-    Shape("array_or_null", FILE_UPLOAD_STATUS),
+    "FileUploadStatus[] or null",
     listed=True,
 )
 def library_upload_status(call: Call) -> Answer:
@@ -359,14 +306,14 @@ def library_upload_status(call: Call) -> Answer:
     return Answer(200, None if not rows and call.world.settings.unknown_as_null else rows)
 
 
-@OPERATIONS.add("GET", _FILE, LIBRARY_FILE)
+@OPERATIONS.add("GET", _FILE, "LibraryFile")
 def library_file_get(call: Call) -> dict[str, Any]:
     """Return one file."""
     return _show_file(call, call.world.library.file(call.ids["fileId"]))
 
 
 @OPERATIONS.add(
-    "PUT", _FILE, LIBRARY_FILE, codes=(*UPDATE, 204), query=_PAYLOAD, body=LIBRARY_FILE_UPDATE
+    "PUT", _FILE, "LibraryFile", codes=(*UPDATE, 204), query=_PAYLOAD, body="LibraryFileUpdate"
 )
 def library_file_update(call: Call) -> Answer:
     """Change the name, description or folder of a file."""

@@ -7,17 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ccv2_async.sandbox.answers import missing
 from ccv2_async.sandbox.clock import read_stamp, utc_stamp
-from ccv2_async.sandbox.fields import Field, Model, fields
-from ccv2_async.sandbox.operations import (
-    FLAG,
-    READ_ONE,
-    SINCE,
-    Operation,
-    Operations,
-    Shape,
-    limit,
-    page,
-)
+from ccv2_async.sandbox.fields import define
+from ccv2_async.sandbox.operations import READ_ONE, Operation, Operations, page
 from ccv2_async.sandbox.state.campaigns import (
     BOUNCE,
     BOUNCE_CODES,
@@ -35,71 +26,53 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.state.campaigns import TrackingEntry
 
 OPERATIONS = Operations()
-_CLICK = {"click_date": Field("datetime"), **fields("id", "link_id"), "link_uri": Field("string")}
-_BOUNCE = {
-    "bounce_date": Field("datetime"),
-    **fields("string", "bounce_code bounce_description bounce_message"),
-}
-_UNSUBSCRIBE = {
-    "unsubscribe_date": Field("datetime"),
-    **fields("string", "unsubscribe_source unsubscribe_reason"),
-}
-
-
-def _rows(name: str, **more: Field) -> Model:
-    """Return the model of a report's rows."""
-    return Model(
-        name,
-        **fields("string", "activity_type email_address"),
-        campaign_id=Field("id", read_only=True),
-        contact_id=Field("id"),
-        **more,
-    )
-
-
-# The reports by the last part of their path: the kind of their rows, and their model.
-_REPORTS: dict[str, tuple[str, Model]] = {
-    "bounces": (BOUNCE, _rows("BounceActivity", **_BOUNCE)),
-    "clicks": (CLICK, _rows("ClickActivity", **_CLICK)),
-    "forwards": (FORWARD, _rows("ForwardActivity", forward_date=Field("datetime"))),
-    "opens": (OPEN, _rows("OpenActivity", open_date=Field("datetime"))),
-    "sends": (SEND, _rows("SendActivity", send_date=Field("datetime"))),
-    "unsubscribes": (UNSUBSCRIBE, _rows("UnsubscribeActivity", **_UNSUBSCRIBE)),
-}
-TRACKING_ACTIVITY = _rows(
-    "TrackingActivity",
-    **fields("datetime", "send_date open_date forward_date"),
-    **_CLICK,
-    **_BOUNCE,
-    **_UNSUBSCRIBE,
-    **fields("integer", "opens clicks bounces forwards"),
+define(
+    """
+    BounceActivity: activity_type email_address campaign_id-:id contact_id:id bounce_date:date
+        bounce_code bounce_description bounce_message
+    ClickActivity: activity_type email_address campaign_id-:id contact_id:id click_date:date
+        link_id:id link_uri
+    ForwardActivity: activity_type email_address campaign_id-:id contact_id:id forward_date:date
+    OpenActivity: activity_type email_address campaign_id-:id contact_id:id open_date:date
+    SendActivity: activity_type email_address campaign_id-:id contact_id:id send_date:date
+    UnsubscribeActivity: activity_type email_address campaign_id-:id contact_id:id
+        unsubscribe_date:date unsubscribe_source unsubscribe_reason
+    TrackingActivity: activity_type email_address campaign_id-:id contact_id:id send_date:date
+        open_date:date forward_date:date click_date:date link_id:id link_uri bounce_date:date
+        bounce_code bounce_description bounce_message unsubscribe_date:date unsubscribe_source
+        unsubscribe_reason opens:int clicks:int bounces:int forwards:int
+    TrackingSummary: sends:int opens:int clicks:int forwards:int unsubscribes:int bounces:int
+        spam_count:int
+    ContactTrackingSummary: sends:int opens:int clicks:int forwards:int unsubscribes:int bounces:int
+        contact_id:id
+    ContactCampaignSummary: campaign_id-:id contact_id:id opens:int clicks:int forwards:int
+        bounces:int
+    """
 )
-_COUNTS = fields("integer", "sends opens clicks forwards unsubscribes bounces")
-TRACKING_SUMMARY = Model("TrackingSummary", **_COUNTS, spam_count=Field("integer"))
-CONTACT_TRACKING_SUMMARY = Model("ContactTrackingSummary", **_COUNTS, contact_id=Field("id"))
-_COUNTS_BY_CAMPAIGN = fields("integer", "opens clicks forwards bounces")
-CONTACT_CAMPAIGN_SUMMARY = Model(
-    "ContactCampaignSummary",
-    campaign_id=Field("id", read_only=True),
-    contact_id=Field("id"),
-    **_COUNTS_BY_CAMPAIGN,
-)
+_COUNTS = ("sends", "opens", "clicks", "forwards", "unsubscribes", "bounces")
+_COUNTS_BY_CAMPAIGN = ("opens", "clicks", "forwards", "bounces")
+# The kind of the rows of each report, by the last part of its path.
+_REPORTS = {
+    "bounces": BOUNCE,
+    "clicks": CLICK,
+    "forwards": FORWARD,
+    "opens": OPEN,
+    "sends": SEND,
+    "unsubscribes": UNSUBSCRIBE,
+}
 
 _CAMPAIGN = "/emailmarketing/campaigns/{campaignId}/tracking"
 _CONTACT = "/contacts/{contactId}/tracking"
-_DATES = {
-    SEND: "send_date",
-    OPEN: "open_date",
-    CLICK: "click_date",
-    FORWARD: "forward_date",
-    BOUNCE: "bounce_date",
-    UNSUBSCRIBE: "unsubscribe_date",
-}
+
+
+def _word(kind: str) -> str:
+    """Return the word of a kind of rows that its date and its model are named by."""
+    return kind.removeprefix("EMAIL_").lower()
 
 
 def _counts(entries: Iterable[TrackingEntry], names: Iterable[str] = _COUNTS) -> dict[str, int]:
     found = Counter(entry.kind for entry in entries)
-    return {name: found[_REPORTS[name][0]] for name in names}
+    return {name: found[_REPORTS[name]] for name in names}
 
 
 def tracking_summary(call: Call, campaign_id: str) -> dict[str, int]:
@@ -125,7 +98,7 @@ def _show(entry: TrackingEntry, *, of_campaign: bool) -> dict[str, Any]:
         "campaign_id": int(entry.campaign_id) if of_campaign else entry.campaign_id,
         "contact_id": entry.contact_id,
         "email_address": entry.email,
-        _DATES[entry.kind]: utc_stamp(entry.at),
+        f"{_word(entry.kind)}_date": utc_stamp(entry.at),
     }
     if entry.link is not None:
         row["link_id"] = entry.link.uid
@@ -174,7 +147,7 @@ def _report(
 
 
 @OPERATIONS.add(
-    "GET", f"{_CAMPAIGN}/reports/summary", TRACKING_SUMMARY, query={"updateSummary": FLAG}
+    "GET", f"{_CAMPAIGN}/reports/summary", "TrackingSummary", query="updateSummary:bool=false"
 )
 def campaign_tracking_summary(call: Call) -> dict[str, int]:
     """Return the counters of a campaign."""
@@ -182,16 +155,14 @@ def campaign_tracking_summary(call: Call) -> dict[str, int]:
 
 
 @OPERATIONS.add(
-    "GET", f"{_CONTACT}/reports/summary", CONTACT_TRACKING_SUMMARY, query={"updateSummary": FLAG}
+    "GET", f"{_CONTACT}/reports/summary", "ContactTrackingSummary", query="updateSummary:bool=false"
 )
 def contact_tracking_summary(call: Call) -> dict[str, Any]:
     """Return the counters of a contact."""
     return {**_counts(_of_contact(call)), "contact_id": call.ids["contactId"]}
 
 
-@OPERATIONS.add(
-    "GET", f"{_CONTACT}/reports/summaryByCampaign", Shape("array", CONTACT_CAMPAIGN_SUMMARY)
-)
+@OPERATIONS.add("GET", f"{_CONTACT}/reports/summaryByCampaign", "ContactCampaignSummary[]")
 def contact_tracking_summary_by_campaign(call: Call) -> list[dict[str, Any]]:
     """Return the counters of a contact for each campaign, as a bare array."""
     by_campaign: dict[str, list[TrackingEntry]] = {}
@@ -209,15 +180,16 @@ def contact_tracking_summary_by_campaign(call: Call) -> list[dict[str, Any]]:
 
 def _add_reports(prefix: str, path: str, whose: Callable[[Call], list[TrackingEntry]]) -> None:
     """Register the reports of a campaign or a contact: all rows, one kind, one link's clicks."""
-    reports: dict[str, tuple[str, str | None, Model]] = {
-        "": ("all", None, TRACKING_ACTIVITY),
-        **{f"/{name}": (name, kind, model) for name, (kind, model) in _REPORTS.items()},
-        "/clicks/{linkId}": ("clicks_by_link", *_REPORTS["clicks"]),
+    reports: dict[str, tuple[str, str | None]] = {
+        "": ("all", None),
+        **{f"/{name}": (name, kind) for name, kind in _REPORTS.items()},
+        "/clicks/{linkId}": ("clicks_by_link", CLICK),
     }
-    query = {"created_since": SINCE, "limit": limit(500, 500)}
-    for ending, (sort, kind, model) in reports.items():
+    query = "created_since:date limit:int>=1<=500=500"
+    for ending, (sort, kind) in reports.items():
         handler = _report(whose, kind)
-        name, answer = f"{prefix}_tracking_{sort}", Shape("page", model)
+        answer = f"{_word(kind or 'tracking').title()}Activity page"
+        name = f"{prefix}_tracking_{sort}"
         OPERATIONS.append(Operation(name, "GET", path + ending, handler, READ_ONE, answer, query))
 
 
