@@ -351,6 +351,24 @@ class ConstantContact:
         """
         return self._open_parts.session.deadline(checked_seconds(seconds, "seconds"))
 
+    def in_lane(self, lane: Lane) -> AbstractContextManager[None]:
+        """Send all calls of a `with` block in another lane, such as a nightly read in `Lane.BULK`.
+
+        For example::
+
+            with client.in_lane(Lane.BULK):
+                everybody = await client.contacts.all().collect()
+
+        Only the calls that would go first, in `Lane.INTERACTIVE`, change their lane. Tasks that are
+        created in the block do the same.
+
+        Raises:
+            InvalidField: `lane` is not a `Lane`.
+        """
+        if not isinstance(lane, Lane):
+            raise InvalidField("lane", lane, "a Lane, such as Lane.BULK")
+        return self._open_parts.session.in_lane(lane)
+
     def resume(self, token: str) -> UploadPoller | ActivityPoller:
         """Return the poller of a job that was started earlier. Makes no request.
 

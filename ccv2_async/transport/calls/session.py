@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         Callable,
         Coroutine,
         Iterator,
+        Mapping,
     )
     from contextlib import AbstractContextManager
 
@@ -79,8 +80,8 @@ _SMALL = 64 * 1024
 # Whether a `refresh_token` is running around this code, and for which session.
 _renewal: ContextVar[_Renewal | None] = ContextVar("ccv2_async_renewal", default=None)
 
-# The lane of interactive calls in a `Session.in_lane` block, and the session of the block.
-_lane: ContextVar[tuple[Session, Lane] | None] = ContextVar("ccv2_async_lane", default=None)
+# The lanes of interactive calls in the `Session.in_lane` blocks around the running code.
+_lanes: ContextVar[Mapping[Session, Lane]] = ContextVar("ccv2_async_lanes", default={})  # noqa: B039
 
 
 @attrs.define(eq=False)
@@ -182,11 +183,13 @@ class Session:
     @contextmanager
     def in_lane(self, lane: Lane) -> Iterator[None]:
         """Send the interactive calls of a `with` block, and of tasks created in it, in a lane."""
-        token = _lane.set((self, lane))
+        outer = _lanes.get()
+        _lanes.set({**outer, self: lane})
         try:
             yield
         finally:
-            _lane.reset(token)
+            # A fixture may leave the block in another context, where a token cannot be reset.
+            _lanes.set(outer)
 
     async def send(self, call: Call) -> Answer:
         """Return the complete answer of a successful call.
@@ -286,9 +289,9 @@ class Session:
         self, call: Call, finish: Callable[[Call, httpx.Response], Awaitable[T]]
     ) -> T:
         self._require_open(call.what)
-        block = _lane.get()
-        if call.lane is Lane.INTERACTIVE and block is not None and block[0] is self:
-            call = attrs.evolve(call, lane=block[1])
+        lane = _lanes.get().get(self)
+        if lane is not None and call.lane is Lane.INTERACTIVE:
+            call = attrs.evolve(call, lane=lane)
         if call.lane not in self._gates:
             raise errors.InvalidField("lane", call.lane, "a Lane, such as Lane.BULK")
         self._refuse_reentry(call.what)
