@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
-from typing import ClassVar
 
 import attrs
 
-from ccv2_async.models.base import Model, to_tuple
-from ccv2_async.models.validation import rule
+from ccv2_async.models.base import Model, names, to_tuple
+from ccv2_async.models.validation import limited, rule
 
 __all__ = [
     "AccessToken",
@@ -48,7 +47,7 @@ class AccountAddress(Model):
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    line1: str | None = attrs.field(default=None, metadata=rule(required=True))
+    line1: str | None = limited(required=True)
     line2: str | None = None
     line3: str | None = None
     city: str | None = None
@@ -85,7 +84,7 @@ class AccountInfo(Model):
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __omit_empty__: ClassVar[bool] = True
+    __omit_empty__ = True
 
     website: str | None = None
     organization_name: str | None = None
@@ -114,7 +113,7 @@ class VerifiedEmailAddress(Model):
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset({"status"})
+    __read_only__ = names("status")
 
     email_address: str = attrs.field(metadata=rule(required=True))
     status: VerifiedEmailStatus | str | None = None

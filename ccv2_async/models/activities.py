@@ -9,13 +9,12 @@ import re
 from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
-from typing import ClassVar
 
 import attrs
 
 from ccv2_async.models.base import Model, Outcome, texts, to_tuple
 from ccv2_async.models.contacts import AddressType
-from ccv2_async.models.validation import rule
+from ccv2_async.models.validation import limited, rule
 
 __all__ = [
     "ACTIVITY_OUTCOMES",
@@ -183,15 +182,13 @@ class ImportAddress(Model):
         extra: Further fields to send.
     """
 
-    address_type: AddressType | str | None = attrs.field(
-        default=None, metadata=rule(allowed=AddressType)
-    )
+    address_type: AddressType | str | None = limited(allowed=AddressType)
     line1: str | None = None
     line2: str | None = None
     line3: str | None = None
     city: str | None = None
     state: str | None = None
-    state_code: str | None = attrs.field(default=None, metadata=rule(max_length=50))
+    state_code: str | None = limited(max_length=50)
     country_code: str | None = None
     postal_code: str | None = None
     sub_postal_code: str | None = None
@@ -242,7 +239,7 @@ class ImportData(Model):
         extra: Further fields to send.
     """
 
-    __omit_empty__: ClassVar[bool] = True
+    __omit_empty__ = True
 
     email_addresses: tuple[str, ...] = attrs.field(
         metadata=rule(required=True, min_length=1, max_length=1), converter=texts
@@ -279,9 +276,7 @@ class AddContactsRequest(Model):
 
     import_data: tuple[ImportData, ...] = attrs.field(metadata=rule(required=True))
     lists: tuple[str, ...] = attrs.field(metadata=rule(required=True))
-    column_names: tuple[str, ...] = attrs.field(
-        default=(), metadata=rule(holds=("EMAIL", "EMAIL ADDRESS"))
-    )
+    column_names: tuple[str, ...] = limited((), holds=("EMAIL", "EMAIL ADDRESS"))
 
 
 @attrs.frozen(weakref_slot=False)
@@ -333,12 +328,12 @@ class ExportContactsRequest(Model):
     """
 
     lists: tuple[str, ...] = attrs.field(metadata=rule(required=True, min_length=1, max_length=1))
-    column_names: tuple[str, ...] = attrs.field(
-        default=("Email Address",), metadata=rule(required=True, holds=("Email Address", "Email"))
+    column_names: tuple[str, ...] = limited(
+        ("Email Address",), required=True, holds=("Email Address", "Email")
     )
-    file_type: str = attrs.field(default="CSV", metadata=rule(required=True, allowed=("CSV",)))
-    sort_by: ExportSortBy | str = attrs.field(
-        default=ExportSortBy.EMAIL_ADDRESS, metadata=rule(required=True, allowed=ExportSortBy)
+    file_type: str = limited("CSV", required=True, allowed=("CSV",))
+    sort_by: ExportSortBy | str = limited(
+        ExportSortBy.EMAIL_ADDRESS, required=True, allowed=ExportSortBy
     )
-    export_date_added: bool = attrs.field(default=True, metadata=rule(required=True))
-    export_added_by: bool = attrs.field(default=True, metadata=rule(required=True))
+    export_date_added: bool = limited(True, required=True)
+    export_added_by: bool = limited(True, required=True)

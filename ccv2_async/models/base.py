@@ -99,3 +99,8 @@ def to_tuple(values: Iterable[T]) -> tuple[T, ...]:
 def texts(values: Iterable[str]) -> tuple[str, ...]:
     """Return texts as a tuple."""
     return to_tuple(values)
+
+
+def names(text: str) -> frozenset[str]:
+    """Return the names in a text that separates them by spaces."""
+    return frozenset(text.split())

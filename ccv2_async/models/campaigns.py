@@ -12,9 +12,9 @@ from typing import Any, ClassVar, cast
 
 import attrs
 
-from ccv2_async.models.base import Model, to_tuple
+from ccv2_async.models.base import Model, names, to_tuple
 from ccv2_async.models.lists import is_list_id
-from ccv2_async.models.validation import Need, rule
+from ccv2_async.models.validation import Need, limited, rule
 
 __all__ = [
     "Campaign",
@@ -224,46 +224,31 @@ class Campaign(Model):
             None here. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset(
-        {
-            "id",
-            "status",
-            "template_type",
-            "tracking_summary",
-            "click_through_details",
-            "permalink_url",
-            "created_date",
-            "modified_date",
-            "last_run_date",
-            "last_sent_date",
-            "next_run_date",
-        }
+    __read_only__ = names(
+        "id status template_type tracking_summary click_through_details permalink_url "
+        "created_date modified_date last_run_date last_sent_date next_run_date"
     )
 
-    __needs__: ClassVar[tuple[Need, ...]] = _NEEDS
+    __needs__ = _NEEDS
 
     id: str
-    name: str | None = attrs.field(default=None, metadata=rule(required=True, max_length=80))
-    subject: str | None = attrs.field(default=None, metadata=rule(required=True, max_length=200))
+    name: str | None = limited(required=True, max_length=80)
+    subject: str | None = limited(required=True, max_length=200)
     status: CampaignStatus | str | None = None
     template_type: TemplateType | str | None = None
-    from_name: str | None = attrs.field(default=None, metadata=rule(required=True, max_length=100))
-    from_email: str | None = attrs.field(default=None, metadata=rule(required=True, max_length=80))
-    reply_to_email: str | None = attrs.field(
-        default=None, metadata=rule(required=True, max_length=80)
-    )
-    email_content: str | None = attrs.field(default=None, metadata=_EMAIL_CONTENT)
-    text_content: str | None = attrs.field(default=None, metadata=_EMAIL_CONTENT)
-    email_content_format: EmailContentFormat | str | None = attrs.field(
-        default=None, metadata=_EMAIL_CONTENT_FORMAT
-    )
+    from_name: str | None = limited(required=True, max_length=100)
+    from_email: str | None = limited(required=True, max_length=80)
+    reply_to_email: str | None = limited(required=True, max_length=80)
+    email_content: str | None = limited(metadata=_EMAIL_CONTENT)
+    text_content: str | None = limited(metadata=_EMAIL_CONTENT)
+    email_content_format: EmailContentFormat | str | None = limited(metadata=_EMAIL_CONTENT_FORMAT)
     style_sheet: str | None = None
     is_permission_reminder_enabled: bool | None = None
     permission_reminder_text: str | None = None
     is_view_as_webpage_enabled: bool | None = None
     view_as_web_page_text: str | None = None
     view_as_web_page_link_text: str | None = None
-    greeting_name: GreetingName | str | None = attrs.field(default=None, metadata=_GREETING_NAME)
+    greeting_name: GreetingName | str | None = limited(metadata=_GREETING_NAME)
     greeting_salutations: str | None = None
     greeting_string: str | None = None
     message_footer: MessageFooter | None = None
@@ -317,8 +302,8 @@ class CampaignWrite(Model):
         extra: Further fields to send.
     """
 
-    __needs__: ClassVar[tuple[Need, ...]] = _NEEDS
-    __omit_empty__: ClassVar[bool] = True
+    __needs__ = _NEEDS
+    __omit_empty__ = True
 
     name: str = attrs.field(metadata=rule(required=True, max_length=80))
     subject: str = attrs.field(metadata=rule(required=True, max_length=200))
@@ -327,16 +312,14 @@ class CampaignWrite(Model):
     reply_to_email: str = attrs.field(metadata=rule(required=True, max_length=80))
     email_content: str = attrs.field(metadata=_EMAIL_CONTENT)
     text_content: str = attrs.field(metadata=_EMAIL_CONTENT)
-    email_content_format: EmailContentFormat | str | None = attrs.field(
-        default=None, metadata=_EMAIL_CONTENT_FORMAT
-    )
+    email_content_format: EmailContentFormat | str | None = limited(metadata=_EMAIL_CONTENT_FORMAT)
     style_sheet: str | None = None
     is_permission_reminder_enabled: bool | None = None
     permission_reminder_text: str | None = None
     is_view_as_webpage_enabled: bool | None = None
     view_as_web_page_text: str | None = None
     view_as_web_page_link_text: str | None = None
-    greeting_name: GreetingName | str | None = attrs.field(default=None, metadata=_GREETING_NAME)
+    greeting_name: GreetingName | str | None = limited(metadata=_GREETING_NAME)
     greeting_salutations: str | None = None
     greeting_string: str | None = None
     message_footer: MessageFooter | None = None
@@ -414,8 +397,8 @@ class TestSend(Model):
     email_addresses: tuple[str, ...] = attrs.field(
         metadata=rule(required=True, min_length=1, max_length=5)
     )
-    format: TestSendFormat | str = attrs.field(
-        default=TestSendFormat.HTML_AND_TEXT, metadata=rule(required=True, allowed=TestSendFormat)
+    format: TestSendFormat | str = limited(
+        TestSendFormat.HTML_AND_TEXT, required=True, allowed=TestSendFormat
     )
     personal_message: str | None = None
 

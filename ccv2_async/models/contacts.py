@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 
-from ccv2_async.models.base import Model, to_tuple
+from ccv2_async.models.base import Model, names, to_tuple
 from ccv2_async.models.lists import (
     ContactListRef,  # noqa: TC001  # read at run time
     list_refs,
 )
-from ccv2_async.models.validation import rule
+from ccv2_async.models.validation import limited, rule
 
 __all__ = [
     "ActionBy",
@@ -85,9 +85,7 @@ class EmailAddress(Model):
             None here. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset(
-        {"id", "status", "confirm_status", "opt_in_date", "opt_out_date"}
-    )
+    __read_only__ = names("id status confirm_status opt_in_date opt_out_date")
 
     email_address: str = attrs.field(metadata=rule(required=True, max_length=80))
     id: str | None = None
@@ -119,12 +117,10 @@ class Address(Model):
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset({"id"})
+    __read_only__ = names("id")
 
     id: str | None = None
-    address_type: AddressType | str | None = attrs.field(
-        default=None, metadata=rule(allowed=AddressType)
-    )
+    address_type: AddressType | str | None = limited(allowed=AddressType)
     line1: str | None = None
     line2: str | None = None
     line3: str | None = None
@@ -147,7 +143,7 @@ class CustomField(Model):
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset({"label"})
+    __read_only__ = names("label")
 
     name: str = attrs.field(metadata=rule(required=True))
     value: str = attrs.field(metadata=rule(required=True))
@@ -167,7 +163,7 @@ class Note(Model):
             None here. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset({"id", "created_date", "modified_date"})
+    __read_only__ = names("id created_date modified_date")
 
     note: str | None = None
     id: str | None = None
@@ -216,18 +212,9 @@ class Contact(Model):
             None here. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset(
-        {
-            "id",
-            "contact_id",
-            "status",
-            "confirmed",
-            "source",
-            "created_date",
-            "modified_date",
-            "insert_date",
-            "last_update_date",
-        }
+    __read_only__ = names(
+        "id contact_id status confirmed source created_date modified_date insert_date "
+        "last_update_date"
     )
 
     id: str
@@ -240,15 +227,15 @@ class Contact(Model):
     last_name: str | None = None
     job_title: str | None = None
     department_name: str | None = None
-    company_name: str | None = attrs.field(default=None, metadata=rule(max_length=50))
-    home_phone: str | None = attrs.field(default=None, metadata=rule(max_length=50))
-    work_phone: str | None = attrs.field(default=None, metadata=rule(max_length=50))
-    cell_phone: str | None = attrs.field(default=None, metadata=rule(max_length=50))
-    fax: str | None = attrs.field(default=None, metadata=rule(max_length=50))
-    addresses: tuple[Address, ...] = attrs.field(default=(), metadata=rule(max_length=2))
-    email_addresses: tuple[EmailAddress, ...] = attrs.field(default=(), metadata=_EMAIL_ADDRESSES)
-    lists: tuple[ContactListRef, ...] = attrs.field(default=(), metadata=_LISTS)
-    custom_fields: tuple[CustomField, ...] = attrs.field(default=(), metadata=rule(max_length=15))
+    company_name: str | None = limited(max_length=50)
+    home_phone: str | None = limited(max_length=50)
+    work_phone: str | None = limited(max_length=50)
+    cell_phone: str | None = limited(max_length=50)
+    fax: str | None = limited(max_length=50)
+    addresses: tuple[Address, ...] = limited((), max_length=2)
+    email_addresses: tuple[EmailAddress, ...] = limited((), metadata=_EMAIL_ADDRESSES)
+    lists: tuple[ContactListRef, ...] = limited((), metadata=_LISTS)
+    custom_fields: tuple[CustomField, ...] = limited((), max_length=15)
     notes: tuple[Note, ...] = ()
     source: str | None = None
     source_details: str | None = None
@@ -309,7 +296,7 @@ class ContactWrite(Model):
         extra: Further fields to send.
     """
 
-    __omit_empty__: ClassVar[bool] = True
+    __omit_empty__ = True
 
     email_addresses: tuple[EmailAddress, ...] = attrs.field(
         metadata=_EMAIL_ADDRESSES, converter=_emails
@@ -320,11 +307,11 @@ class ContactWrite(Model):
     last_name: str | None = None
     job_title: str | None = None
     department_name: str | None = None
-    company_name: str | None = attrs.field(default=None, metadata=rule(max_length=50))
-    home_phone: str | None = attrs.field(default=None, metadata=rule(max_length=50))
-    work_phone: str | None = attrs.field(default=None, metadata=rule(max_length=50))
-    cell_phone: str | None = attrs.field(default=None, metadata=rule(max_length=50))
-    fax: str | None = attrs.field(default=None, metadata=rule(max_length=50))
+    company_name: str | None = limited(max_length=50)
+    home_phone: str | None = limited(max_length=50)
+    work_phone: str | None = limited(max_length=50)
+    cell_phone: str | None = limited(max_length=50)
+    fax: str | None = limited(max_length=50)
     addresses: tuple[Address, ...] = attrs.field(
         default=(), metadata=rule(max_length=2), converter=_addresses
     )

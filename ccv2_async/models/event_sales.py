@@ -6,12 +6,11 @@ Source: the EventSpot pages of the v2 reference.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
 
 import attrs
 
-from ccv2_async.models.base import Model, texts
-from ccv2_async.models.validation import Need, rule
+from ccv2_async.models.base import Model, names, texts
+from ccv2_async.models.validation import Need, limited, rule
 
 __all__ = [
     "DiscountScope",
@@ -93,14 +92,12 @@ class Fee(Model):
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset({"id"})
+    __read_only__ = names("id")
 
     id: str = attrs.field(metadata=rule(max_length=50))
-    label: str | None = attrs.field(default=None, metadata=rule(required=True, max_length=100))
-    fee: float | None = attrs.field(default=None, metadata=rule(required=True))
-    fee_scope: FeeScope | str | None = attrs.field(
-        default=None, metadata=rule(required=True, allowed=FeeScope)
-    )
+    label: str | None = limited(required=True, max_length=100)
+    fee: float | None = limited(required=True)
+    fee_scope: FeeScope | str | None = limited(required=True, allowed=FeeScope)
     early_fee: float | None = None
     late_fee: float | None = None
     has_restricted_access: bool | None = None
@@ -150,11 +147,11 @@ class ItemAttribute(Model):
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset({"id", "quantity_available"})
+    __read_only__ = names("id quantity_available")
 
     id: str = attrs.field(metadata=rule(max_length=100))
-    name: str | None = attrs.field(default=None, metadata=_NAME)
-    quantity_total: int | None = attrs.field(default=None, metadata=_COUNT)
+    name: str | None = limited(metadata=_NAME)
+    quantity_total: int | None = limited(metadata=_COUNT)
     quantity_available: int | None = None
 
 
@@ -193,17 +190,15 @@ class Item(Model):
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset(
-        {"id", "default_quantity_available", "attributes"}
-    )
+    __read_only__ = names("id default_quantity_available attributes")
 
     id: str = attrs.field(metadata=rule(max_length=100))
-    name: str | None = attrs.field(default=None, metadata=_NAME)
-    price: float | None = attrs.field(default=None, metadata=_COUNT)
-    default_quantity_total: int | None = attrs.field(default=None, metadata=_COUNT)
-    per_registrant_limit: int | None = attrs.field(default=None, metadata=_COUNT)
-    show_quantity_available: bool | None = attrs.field(default=None, metadata=rule(required=True))
-    description: str | None = attrs.field(default=None, metadata=rule(max_length=2048))
+    name: str | None = limited(metadata=_NAME)
+    price: float | None = limited(metadata=_COUNT)
+    default_quantity_total: int | None = limited(metadata=_COUNT)
+    per_registrant_limit: int | None = limited(metadata=_COUNT)
+    show_quantity_available: bool | None = limited(required=True)
+    description: str | None = limited(max_length=2048)
     default_quantity_available: int | None = None
     attributes: tuple[ItemAttribute, ...] = ()
 
@@ -229,7 +224,7 @@ class ItemWrite(Model):
     default_quantity_total: int = attrs.field(metadata=_COUNT)
     per_registrant_limit: int = attrs.field(metadata=_COUNT)
     show_quantity_available: bool = attrs.field(metadata=rule(required=True))
-    description: str | None = attrs.field(default=None, metadata=rule(max_length=2048))
+    description: str | None = limited(max_length=2048)
 
 
 _CODE_NAME = rule(
@@ -267,25 +262,20 @@ class Promocode(Model):
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset(
-        {"id", "quantity_available", "quantity_used", "status"}
-    )
+    __read_only__ = names("id quantity_available quantity_used status")
 
-    __needs__: ClassVar[tuple[Need, ...]] = _PROMOCODE_NEEDS
+    __needs__ = _PROMOCODE_NEEDS
 
     id: str = attrs.field(metadata=rule(max_length=50))
-    code_name: str | None = attrs.field(
-        default=None,
-        metadata=_CODE_NAME,
-    )
-    code_type: PromocodeType | str | None = attrs.field(default=None, metadata=_CODE_TYPE)
-    discount_scope: DiscountScope | str | None = attrs.field(default=None, metadata=_DISCOUNT_SCOPE)
-    discount_type: DiscountType | str | None = attrs.field(default=None, metadata=_DISCOUNT_TYPE)
-    discount_amount: float | None = attrs.field(default=None, metadata=rule(least=0.01))
-    discount_percent: int | None = attrs.field(default=None, metadata=rule(least=1, most=100))
+    code_name: str | None = limited(metadata=_CODE_NAME)
+    code_type: PromocodeType | str | None = limited(metadata=_CODE_TYPE)
+    discount_scope: DiscountScope | str | None = limited(metadata=_DISCOUNT_SCOPE)
+    discount_type: DiscountType | str | None = limited(metadata=_DISCOUNT_TYPE)
+    discount_amount: float | None = limited(least=0.01)
+    discount_percent: int | None = limited(least=1, most=100)
     fee_ids: tuple[str, ...] = ()
     is_paused: bool | None = None
-    quantity_total: int | None = attrs.field(default=None, metadata=rule(least=-1))
+    quantity_total: int | None = limited(least=-1)
     quantity_available: int | None = None
     quantity_used: int | None = None
     status: PromocodeStatus | str | None = None
@@ -310,15 +300,15 @@ class PromocodeWrite(Model):
         extra: Further fields to send.
     """
 
-    __needs__: ClassVar[tuple[Need, ...]] = _PROMOCODE_NEEDS
-    __omit_empty__: ClassVar[bool] = True
+    __needs__ = _PROMOCODE_NEEDS
+    __omit_empty__ = True
 
     code_name: str = attrs.field(metadata=_CODE_NAME)
     code_type: PromocodeType | str = attrs.field(metadata=_CODE_TYPE)
-    discount_scope: DiscountScope | str | None = attrs.field(default=None, metadata=_DISCOUNT_SCOPE)
-    discount_type: DiscountType | str | None = attrs.field(default=None, metadata=_DISCOUNT_TYPE)
-    discount_amount: float | None = attrs.field(default=None, metadata=rule(least=0.01))
-    discount_percent: int | None = attrs.field(default=None, metadata=rule(least=1, most=100))
+    discount_scope: DiscountScope | str | None = limited(metadata=_DISCOUNT_SCOPE)
+    discount_type: DiscountType | str | None = limited(metadata=_DISCOUNT_TYPE)
+    discount_amount: float | None = limited(least=0.01)
+    discount_percent: int | None = limited(least=1, most=100)
     fee_ids: tuple[str, ...] = attrs.field(default=(), converter=texts)
     is_paused: bool | None = None
-    quantity_total: int | None = attrs.field(default=None, metadata=rule(least=-1))
+    quantity_total: int | None = limited(least=-1)

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
-from typing import ClassVar
 
 import attrs
 
-from ccv2_async.models.base import Model, to_tuple
-from ccv2_async.models.validation import Need, rule
+from ccv2_async.models.base import Model, names, to_tuple
+from ccv2_async.models.validation import Need, limited, rule
 
 __all__ = [
     "CurrencyType",
@@ -128,7 +127,7 @@ class EventContact(Model):
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    name: str | None = attrs.field(default=None, metadata=rule(required=True))
+    name: str | None = limited(required=True)
     email_address: str | None = None
     organization_name: str | None = None
     phone_number: str | None = None
@@ -191,14 +190,12 @@ class TrackInformation(Model):
             None here. Goes back when it is written.
     """
 
-    __needs__: ClassVar[tuple[Need, ...]] = (
-        Need("is_guest_anonymous_enabled", True, excludes="is_guest_name_required"),
-    )
+    __needs__ = (Need("is_guest_anonymous_enabled", True, excludes="is_guest_name_required"),)
 
     early_fee_date: datetime | None = None
     late_fee_date: datetime | None = None
     guest_display_label: str | None = None
-    guest_limit: int | None = attrs.field(default=None, metadata=rule(least=0, most=100))
+    guest_limit: int | None = limited(least=0, most=100)
     information_sections: tuple[InformationSection | str, ...] = attrs.field(
         default=(), metadata=rule(allowed=InformationSection), converter=_sections
     )
@@ -312,41 +309,26 @@ class Event(Model):
             None here. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset(
-        {
-            "id",
-            "status",
-            "time_zone_description",
-            "registration_url",
-            "total_registered_count",
-            "event_detail_url",
-            "created_date",
-            "updated_date",
-            "active_date",
-            "cancelled_date",
-            "deleted_date",
-        }
+    __read_only__ = names(
+        "id status time_zone_description registration_url total_registered_count "
+        "event_detail_url created_date updated_date active_date cancelled_date deleted_date"
     )
 
-    __needs__: ClassVar[tuple[Need, ...]] = _NEEDS
+    __needs__ = _NEEDS
 
     id: str
-    name: str | None = attrs.field(default=None, metadata=rule(required=True))
-    title: str | None = attrs.field(default=None, metadata=rule(required=True))
-    type: EventType | str | None = attrs.field(
-        default=None, metadata=rule(required=True, allowed=EventType)
-    )
-    start_date: datetime | None = attrs.field(default=None, metadata=rule(required=True))
-    end_date: datetime | None = attrs.field(default=None, metadata=rule(required=True))
-    time_zone_id: str | None = attrs.field(default=None, metadata=rule(required=True))
-    contact: EventContact | None = attrs.field(default=None, metadata=rule(required=True))
+    name: str | None = limited(required=True)
+    title: str | None = limited(required=True)
+    type: EventType | str | None = limited(required=True, allowed=EventType)
+    start_date: datetime | None = limited(required=True)
+    end_date: datetime | None = limited(required=True)
+    time_zone_id: str | None = limited(required=True)
+    contact: EventContact | None = limited(required=True)
     description: str | None = None
     location: str | None = None
     address: EventAddress | None = None
-    currency_type: CurrencyType | str | None = attrs.field(default=None, metadata=_CURRENCY_TYPE)
-    payment_options: tuple[PaymentOption | str, ...] = attrs.field(
-        default=(), metadata=_PAYMENT_OPTIONS
-    )
+    currency_type: CurrencyType | str | None = limited(metadata=_CURRENCY_TYPE)
+    payment_options: tuple[PaymentOption | str, ...] = limited((), metadata=_PAYMENT_OPTIONS)
     payable_to: str | None = None
     payment_address: EventAddress | None = None
     paypal_account_email: str | None = None
@@ -427,8 +409,8 @@ class EventWrite(Model):
         extra: Further fields to send.
     """
 
-    __needs__: ClassVar[tuple[Need, ...]] = _NEEDS
-    __omit_empty__: ClassVar[bool] = True
+    __needs__ = _NEEDS
+    __omit_empty__ = True
 
     name: str = attrs.field(metadata=rule(required=True))
     title: str = attrs.field(metadata=rule(required=True))
@@ -440,7 +422,7 @@ class EventWrite(Model):
     description: str | None = None
     location: str | None = None
     address: EventAddress | None = None
-    currency_type: CurrencyType | str | None = attrs.field(default=None, metadata=_CURRENCY_TYPE)
+    currency_type: CurrencyType | str | None = limited(metadata=_CURRENCY_TYPE)
     payment_options: tuple[PaymentOption | str, ...] = attrs.field(
         default=(), metadata=_PAYMENT_OPTIONS, converter=_payment_options
     )
@@ -525,5 +507,5 @@ class EventStatusPatch(Model):
     value: EventStatus | str = attrs.field(
         metadata=rule(required=True, allowed=("ACTIVE", "CANCELLED"))
     )
-    op: str = attrs.field(default="REPLACE", metadata=rule(required=True, allowed=("REPLACE",)))
-    path: str = attrs.field(default="#/status", metadata=rule(required=True, allowed=("#/status",)))
+    op: str = limited("REPLACE", required=True, allowed=("REPLACE",))
+    path: str = limited("#/status", required=True, allowed=("#/status",))

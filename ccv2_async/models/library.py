@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
-from typing import ClassVar
 
 import attrs
 
-from ccv2_async.models.base import Model, Outcome
-from ccv2_async.models.validation import rule
+from ccv2_async.models.base import Model, Outcome, names
+from ccv2_async.models.validation import limited, rule
 
 __all__ = [
     "FILE_OUTCOMES",
@@ -171,29 +170,14 @@ class LibraryFile(Model):
             None here. Goes back when the file is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset(
-        {
-            "id",
-            "file_type",
-            "folder",
-            "height",
-            "width",
-            "size",
-            "is_image",
-            "source",
-            "status",
-            "thumbnail",
-            "url",
-            "created_date",
-            "modified_date",
-        }
+    __read_only__ = names(
+        "id file_type folder height width size is_image source status thumbnail url "
+        "created_date modified_date"
     )
 
     id: str
     name: str = attrs.field(metadata=rule(required=True, max_length=80))
-    description: str | None = attrs.field(
-        default=None, metadata=rule(required=True, max_length=100)
-    )
+    description: str | None = limited(required=True, max_length=100)
     file_type: FileType | str | None = attrs.field(default=None, metadata={"aliases": ("type",)})
     folder: str | None = None
     folder_id: str | None = None
@@ -223,7 +207,7 @@ class LibraryFileUpdate(Model):
     """
 
     description: str = attrs.field(metadata=rule(required=True, max_length=100))
-    name: str | None = attrs.field(default=None, metadata=rule(max_length=80))
+    name: str | None = limited(max_length=80)
     folder_id: str | None = None
 
 
@@ -277,9 +261,7 @@ class LibraryFolder(Model):
             None here. Goes back when the folder is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset(
-        {"id", "level", "children", "item_count", "created_date", "modified_date"}
-    )
+    __read_only__ = names("id level children item_count created_date modified_date")
 
     id: str
     name: str = attrs.field(metadata=_NAME)
@@ -369,7 +351,7 @@ class LibraryInfo(Model):
         extra: What the service sent beyond the fields above.
     """
 
-    __one_of_list__: ClassVar[bool] = True
+    __one_of_list__ = True
 
     image_root: str | None = None
     max_free_file_num: int | None = None

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
-from ccv2_async.models.base import Model, to_tuple
-from ccv2_async.models.validation import rule
+from ccv2_async.models.base import Model, names, to_tuple
+from ccv2_async.models.validation import limited, rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,14 +54,12 @@ class ContactList(Model):
             None here. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset(
-        {"id", "list_id", "contact_count", "created_date", "modified_date"}
-    )
+    __read_only__ = names("id list_id contact_count created_date modified_date")
 
     id: str
     list_id: str | None = None
-    name: str | None = attrs.field(default=None, metadata=rule(required=True, max_length=255))
-    status: ContactListStatus | str | None = attrs.field(default=None, metadata=_STATUS)
+    name: str | None = limited(required=True, max_length=255)
+    status: ContactListStatus | str | None = limited(metadata=_STATUS)
     contact_count: int | None = None
     created_date: datetime | None = None
     modified_date: datetime | None = None
@@ -80,9 +78,7 @@ class ContactListWrite(Model):
     """
 
     name: str = attrs.field(metadata=rule(required=True, max_length=255))
-    status: ContactListStatus | str = attrs.field(
-        default=ContactListStatus.ACTIVE, metadata=_STATUS
-    )
+    status: ContactListStatus | str = limited(ContactListStatus.ACTIVE, metadata=_STATUS)
 
 
 @attrs.frozen(weakref_slot=False)
@@ -95,7 +91,7 @@ class ContactListRef(Model):
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    __read_only__: ClassVar[frozenset[str]] = frozenset({"status"})
+    __read_only__ = names("status")
 
     id: str = attrs.field(metadata=rule(required=True))
     status: ContactListStatus | str | None = None

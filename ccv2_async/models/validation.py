@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum, StrEnum
 from functools import cache
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeGuard, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast
 
 import attrs
 
@@ -32,7 +32,6 @@ __all__ = [
     "check",
 ]
 
-P = ParamSpec("P")
 T = TypeVar("T")
 Rules = Mapping[str, "Rule"]
 Problem = tuple[str, object, str]
@@ -160,15 +159,20 @@ class Rule:
         return None
 
 
-def _as_metadata(make: Callable[P, Rule]) -> Callable[P, dict[str, Any]]:
-    def rule(*args: P.args, **limits: P.kwargs) -> dict[str, Any]:
-        """Return the limits of a field as attrs metadata; see `Rule` for the arguments."""
-        return {"rule": make(*args, **limits)}
-
-    return rule
+def rule(**limits: Any) -> dict[str, Any]:
+    """Return the limits of a field as attrs metadata; see `Rule` for the arguments."""
+    return {"rule": Rule(**limits)}
 
 
-rule: Callable[..., dict[str, Any]] = _as_metadata(Rule)
+def limited(default: Any = None, *, metadata: Any = None, **limits: Any) -> Any:
+    """Return an attrs field with a default and limits; see `Rule` for the arguments.
+
+    Args:
+        default: The value of a field that is left out.
+        metadata: The limits as `rule` returned them, in place of `limits`.
+        limits: The limits.
+    """
+    return attrs.field(default=default, metadata=metadata or rule(**limits))
 
 
 @attrs.frozen
