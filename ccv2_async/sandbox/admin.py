@@ -18,6 +18,8 @@ GET     /settings               the settings
 POST    /settings               changes settings
 POST    /contacts               puts contacts on a list: `{"count": .., "list_id": ..}`
 POST    /addresses              confirms an address of the account: `{"email_address": ..}`
+GET     /downloads              the log of requests for contents of files
+POST    /expire                 ends the URLs of contents: `{"status": ..}`; records name new ones
 POST    /files/{id}/status      sets a file's status: `{"status": ..}`
 GET     /files/{id}/content     a file's bytes, while they are in memory
 ======  ======================  ===============================================================
@@ -133,6 +135,23 @@ class Admin:
 
         return self._do(lambda: self._world.log.entries(wanted))
 
+    def downloads(self) -> list[Entry]:
+        """Return the requests for contents of files, oldest first."""
+        return self._do(self._world.downloads.entries)
+
+    def expire_urls(self, status: int = 404) -> None:
+        """End the URLs of all contents. Files that are read again have new ones.
+
+        Args:
+            status: The answer to an old URL.
+        """
+
+        def expire() -> None:
+            library = self._world.library
+            library.links, library.expired_status = library.links + 1, status
+
+        self._do(expire)
+
     def fault(
         self,
         kind: FaultKind,
@@ -145,7 +164,8 @@ class Admin:
         Args:
             kind: What happens.
             method: The HTTP method that it strikes; None for any.
-            path: The path that it strikes, below `/v2`; `*` stands for anything.
+            path: The path that it strikes, below `/v2`; `*` stands for anything. `/content/*`
+                stands for the contents of files, which no other path strikes.
             fields: `times`, `skip`, `chance`, and what the kind takes.
 
         Raises:
@@ -252,6 +272,8 @@ _SERVED: dict[tuple[str, str], _Handler] = {
     ("GET", "/requests"): lambda admin, request, _body: admin.requests(
         request.query_params.get("method"), request.query_params.get("path", "*")
     ),
+    ("GET", "/downloads"): lambda admin, _request, _body: admin.downloads(),
+    ("POST", "/expire"): lambda admin, _request, body: admin.expire_urls(**body),
     ("GET", "/faults"): lambda admin, _request, _body: admin.faults(),
     ("POST", "/faults"): lambda admin, _request, body: admin.fault(**body),
     ("DELETE", "/faults"): lambda admin, _request, _body: admin.clear_faults(),

@@ -21,6 +21,7 @@ from ccv2_async.sandbox.areas import (
     library,
     tracking,
 )
+from ccv2_async.sandbox.content import content_routes
 from ccv2_async.sandbox.dispatch import Endpoint
 from ccv2_async.sandbox.gateway import API, Gateway
 from ccv2_async.sandbox.oauth import oauth_routes
@@ -58,6 +59,7 @@ def make_app(world: World) -> Starlette:
         routes=[
             *routes,
             Route("/openapi.json", _openapi),
+            *content_routes(world),
             *activities.export_routes(world),
             *admin_routes(world),
             *oauth_routes(world),

@@ -20,17 +20,20 @@ kind                what happens
 ``gzip_bomb``       the same, compressed to almost nothing
 ``gzip``            carried out; the answer's body is compressed
 ``location``        carried out; `variant` says what becomes of Location and Id, see below
+``shorten``         carried out; the second half of the body is missing, and nothing shows it
 ==================  ==========================================================================
 
 Ready-made answers, by the same `kind`: ``over_qps``, ``over_ratelimit``, ``inactive``,
 ``unavailable``, ``server_error``, ``too_many_requests``, ``throttled`` and ``quota_exceeded``
 (429, the newer API's words for the second and the day), ``unauthorized``, ``too_large_early``
-(413, before the body is read, and the connection is closed), ``empty``, ``garbage``, ``html``,
-``null``, ``redirect``.
+(413, before the body is read, and the connection is closed), ``empty``, ``garbage``, ``html``
+(502), ``page`` (200, also HTML), ``null``, ``range`` (416), ``redirect``.
 
 Variants of ``location``: ``missing`` (no Id either), ``id_only``, ``location_only``,
 ``relative``, ``other_host``, ``query``, ``status_form``, ``trailing_slash``, ``contradicted``
 (it names another id than Id), ``absurd``.
+
+A fault whose path starts with `/content/` strikes downloads of files, and no call of the API.
 """
 
 from __future__ import annotations
@@ -53,6 +56,9 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+CONTENT = "/content/"
+"""The start of the path of a file's bytes."""
+
 _BLOCK = 1024 * 1024
 _SPACES = b" " * _BLOCK
 
@@ -68,7 +74,7 @@ class Fault:
     Attributes:
         kind: What happens; see the tables of this module.
         method: The HTTP method that it strikes; None for any.
-        path: The path that it strikes, below `/v2`; `*` stands for anything.
+        path: The path that it strikes, below `/v2` or `/content/`; `*` stands for anything.
         times: How many requests it strikes; None for all.
         skip: How many matching requests pass before it strikes.
         chance: The share of the matching requests that it strikes, drawn from the seed.
@@ -101,7 +107,8 @@ class Fault:
 
     def matches(self, method: str, path: str) -> bool:
         """Return whether it strikes a request."""
-        return self.method in (None, method) and fnmatchcase(path, self.path)
+        of_content = self.path.startswith(CONTENT) == path.startswith(CONTENT)
+        return of_content and self.method in (None, method) and fnmatchcase(path, self.path)
 
 
 _JSON = {"content-type": "application/json"}
@@ -133,6 +140,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "headers": {"content-type": "text/html"},
         "body": "<html><body><h1>502 Bad Gateway</h1></body></html>",
     },
+    "page": {
+        "status": 200,
+        "headers": {"content-type": "text/html"},
+        "body": "<!DOCTYPE html><html><body><h1>Log in</h1></body></html>",
+    },
+    "range": {"status": 416, "headers": {"content-range": "bytes */0"}},
     "redirect": {"status": 302, "headers": {"location": "https://elsewhere.example/v2/login"}},
 }
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -142,12 +155,13 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "echo": {"status": 400},
 }
 _Slow = Literal["delay", "delay_answer", "hang", "trickle"]
-_Broken = Literal["cut_answer", "lose_answer", "raw", "reset"]
+_Broken = Literal["cut_answer", "lose_answer", "raw", "reset", "shorten"]
 _Odd = Literal["answer", "echo", "gzip", "gzip_bomb", "huge", "location"]
 _OverQuota = Literal["over_qps", "over_ratelimit", "quota_exceeded", "throttled"]
 _Refused = Literal["inactive", "too_large_early", "too_many_requests", "unauthorized"]
-_Failed = Literal["empty", "garbage", "html", "null", "redirect", "server_error", "unavailable"]
-FaultKind = Literal[_Slow, _Broken, _Odd, _OverQuota, _Refused, _Failed]
+_Failed = Literal["empty", "garbage", "html", "null", "page", "server_error", "unavailable"]
+_Elsewhere = Literal["range", "redirect"]
+FaultKind = Literal[_Slow, _Broken, _Odd, _OverQuota, _Refused, _Failed, _Elsewhere]
 """The kinds of faults and the ready-made answers."""
 KINDS = frozenset(get_args(FaultKind)) - PRESETS.keys()
 
@@ -363,6 +377,16 @@ async def _cut_answer(_fault: Fault, exchange: Exchange) -> None:
     await connection.close()
 
 
+async def _shorten(_fault: Fault, exchange: Exchange) -> None:
+    start, *rest = await exchange.held()
+    body = b"".join(message.get("body", b"") for message in rest)
+    body = body[: len(body) // 2]
+    headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
+    headers.append((b"content-length", b"%d" % len(body)))
+    await exchange.send({**start, "headers": headers})
+    await exchange.send({"type": "http.response.body", "body": body})
+
+
 async def _reset(fault: Fault, exchange: Exchange) -> None:
     await exchange.read(fault.after_bytes)
     await exchange.connection.reset()
@@ -464,6 +488,7 @@ EFFECTS: dict[str, Callable[[Fault, Exchange], Awaitable[None]]] = {
     "lose_answer": _lose_answer,
     "cut_answer": _cut_answer,
     "reset": _reset,
+    "shorten": _shorten,
     "raw": _raw,
     "echo": _echo,
     "huge": _huge,

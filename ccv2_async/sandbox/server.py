@@ -18,6 +18,7 @@ import uvicorn
 
 from ccv2_async.sandbox.admin import Admin
 from ccv2_async.sandbox.app import make_app
+from ccv2_async.sandbox.content import make_content_app
 from ccv2_async.sandbox.guard import Guard
 from ccv2_async.sandbox.settings import Settings
 from ccv2_async.sandbox.wire import Protocol
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from starlette.applications import Starlette
+    from starlette.types import ASGIApp
 
     from ccv2_async.sandbox.clock import Clock
     from ccv2_async.sandbox.settings import SettingChanges
@@ -60,11 +62,12 @@ class _Server(uvicorn.Server):
         self._sock = sock
         self._stop = asyncio.Event()
 
-    async def run_until_stopped(self, started: Callable[[], None]) -> None:
+    async def begin(self) -> None:
         self.config.load()
         self.lifespan = self.config.lifespan_class(self.config)
         await self.startup(sockets=[self._sock])
-        started()
+
+    async def run_until_stopped(self) -> None:
         await self._stop.wait()
         await self._shut()
 
@@ -133,7 +136,7 @@ class Sandbox:
         self._started: Future[None] = Future()
         self._ended: Future[None] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._server: _Server | None = None
+        self._servers: tuple[_Server, ...] = ()
         self.app: Starlette = make_app(self._world)
         self.admin: Admin = Admin(self._world, self._run)
 
@@ -155,7 +158,15 @@ class Sandbox:
         """
         if self._port is None:
             raise RuntimeError("The sandbox is not running: use `with`, or call start().")
-        return f"{'https' if self._tls else 'http'}://{_HOST}:{self._port}"
+        return self._at(self._port)
+
+    @property
+    def content_origin(self) -> str | None:
+        """Scheme, host and port of the files' URLs; None if the sandbox is not running."""
+        return self._world.content_origin
+
+    def _at(self, port: int) -> str:
+        return f"{'https' if self._tls else 'http'}://{_HOST}:{port}"
 
     def client_options(
         self, *, per_second: float | None = None, per_day: int | None = None
@@ -201,7 +212,7 @@ class Sandbox:
         wait([self._started])
         self._signal_stop()
         thread.join()
-        self._port = None
+        self._port = self._world.content_origin = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -239,44 +250,60 @@ class Sandbox:
     def _launch(self) -> Future[None]:
         if self._thread is not None:
             raise RuntimeError("The sandbox is already running.")
-        sock = self._listen()
-        self._port = sock.getsockname()[1]
+        sockets = [self._listen(self._wanted_port)]
+        try:
+            sockets.append(self._listen(0))
+        except OSError:
+            sockets[0].close()
+            raise
+        self._port, content_port = (sock.getsockname()[1] for sock in sockets)
+        self._world.content_origin = self._at(content_port)
         self._started, self._ended = Future(), Future()
         self._thread = threading.Thread(
-            target=self._serve, args=(sock,), name="ccv2-sandbox", daemon=True
+            target=self._serve, args=(sockets,), name="ccv2-sandbox", daemon=True
         )
         self._thread.start()
         return self._started
 
-    def _listen(self) -> socket.socket:
+    def _listen(self, port: int) -> socket.socket:
         # Named as TCP, since asyncio switches Nagle's algorithm off for no other protocol, and
         # with it every answer that has a body would come 40 ms late.
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((_HOST, self._wanted_port))
+            sock.bind((_HOST, port))
             sock.listen(_BACKLOG)
         except OSError:
             sock.close()
             raise
         return sock
 
-    def _serve(self, sock: socket.socket) -> None:
+    def _serve(self, sockets: list[socket.socket]) -> None:
         try:
-            asyncio.run(self._main(sock))
+            asyncio.run(self._main(sockets))
         except BaseException as error:
             if self._started.done():
                 raise
             self._started.set_exception(error)
         finally:
-            self._loop = self._server = None
-            sock.close()
+            self._loop, self._servers = None, ()
+            for sock in sockets:
+                sock.close()
             self._ended.set_result(None)
 
-    async def _main(self, sock: socket.socket) -> None:
+    async def _main(self, sockets: list[socket.socket]) -> None:
+        apps = (self.app, make_content_app(self._world))
+        self._loop = asyncio.get_running_loop()
+        self._servers = tuple(map(self._server, apps, sockets))
+        for server in self._servers:
+            await server.begin()
+        self._started.set_result(None)
+        await asyncio.gather(*(server.run_until_stopped() for server in self._servers))
+
+    def _server(self, app: ASGIApp, sock: socket.socket) -> _Server:
         tls = self._tls
         config = uvicorn.Config(
-            Guard(self.app),
+            Guard(app),
             http=Protocol,
             ws="none",
             lifespan="off",
@@ -287,13 +314,13 @@ class Sandbox:
             timeout_keep_alive=75,
             ssl_context_factory=None if tls is None else lambda _config, _default: tls,
         )
-        self._loop = asyncio.get_running_loop()
-        self._server = _Server(config, sock)
-        await self._server.run_until_stopped(lambda: self._started.set_result(None))
+        return _Server(config, sock)
 
     def _signal_stop(self) -> None:
-        loop, server = self._loop, self._server
-        if loop is not None and server is not None:
+        loop = self._loop
+        if loop is None:
+            return
+        for server in self._servers:
             # After a second call, it may have closed its loop already.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(server.stop)

@@ -52,7 +52,11 @@ class World:
         quota: The gateway's counts.
         faults: The armed faults.
         log: The requests so far.
+        downloads: The requests for contents of files so far.
+        content_origin: Where contents are served; None without a socket.
     """
+
+    content_origin: str | None = None
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings: Settings = settings
@@ -72,6 +76,7 @@ class World:
         self.quota: Quota = Quota(self.settings.per_second, self.settings.per_day)
         self.faults: Faults = Faults(random.Random(self.settings.draw_seed))  # noqa: S311 - simulated faults
         self.log: Log = Log(self.settings.log_size)
+        self.downloads: Log = Log(self.settings.log_size)
         if seed == DEMO:
             now = self.clock.time()
             fill_contacts(self.contacts, now)

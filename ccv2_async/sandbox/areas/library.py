@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ccv2_async.sandbox.answers import Answer, Refusal, absent_field
 from ccv2_async.sandbox.clock import offset_stamp, utc_stamp
+from ccv2_async.sandbox.content import icon_url, url_of
 from ccv2_async.sandbox.fields import MODELS, define
 from ccv2_async.sandbox.forms import FormBody
 from ccv2_async.sandbox.operations import DELETE_ONE, READ, UPDATE, Operations, page
@@ -99,8 +100,9 @@ def _show_file(call: Call, stored: StoredFile) -> dict[str, Any]:
         "modified_date": offset_stamp(stored.modified + offset),
     }
     if status in ("Active", "Deleted"):
-        row["url"] = f"{call.origin}/__sandbox__/files/{stored.id}/content"
-        row["thumbnail"] = {"url": row["url"], **_thumbnail(stored)}
+        row["url"] = url_of(call.world, stored, call.origin)
+        small = row["url"] if stored.is_image else icon_url(call.world, call.origin)
+        row["thumbnail"] = {"url": small, **_thumbnail(stored)}
     return row
 
 

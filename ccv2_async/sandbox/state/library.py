@@ -91,12 +91,16 @@ class Library:
         first_id: The id of the first file.
         folders: Folders by id.
         files: Files by id, the trashed ones included.
+        links: The number in the URLs of contents. URLs with an earlier number have expired.
+        expired_status: The status that an expired URL is answered with.
     """
 
     settings: Settings
     first_id: int
     folders: dict[str, Folder] = attrs.field(init=False)
     files: dict[str, StoredFile] = attrs.field(factory=dict)
+    links: int = 1
+    expired_status: int = 404
     _named: dict[str, list[StoredFile]] = attrs.field(factory=dict)
     _last_numbers: dict[tuple[str, str], int] = attrs.field(factory=dict)
     _kept: dict[str, bytes] = attrs.field(factory=dict)

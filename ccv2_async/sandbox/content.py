@@ -1,0 +1,128 @@
+"""The host of the files' bytes: another origin than the API, without key, token, and quota.
+
+The service names a file's bytes by a URL on a host of pictures. The sandbox listens on a second
+port for it, so that a client treats these URLs as it treats the service's.
+"""
+
+from __future__ import annotations
+
+from mimetypes import guess_type
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ccv2_async.sandbox.answers import Refusal, missing
+from ccv2_async.sandbox.demo import png
+from ccv2_async.sandbox.faults import CONTENT, EFFECTS, Exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.types import Message, Receive, Scope, Send
+
+    from ccv2_async.sandbox.state.library import StoredFile
+    from ccv2_async.sandbox.world import World
+
+_CREDENTIALS = frozenset({"api_key", "access_token"})
+_ICON = png("9aa5b1", 178, 200)
+
+
+def url_of(world: World, stored: StoredFile, origin: str) -> str:
+    """Return the URL of a file's bytes.
+
+    Args:
+        world: The state of the sandbox.
+        stored: The file.
+        origin: The API's origin, for a sandbox without a socket.
+    """
+    ending = stored.file_type.lower()
+    host = world.content_origin or origin
+    return f"{host}{CONTENT}{world.library.links}/{stored.id}.{ending}"
+
+
+def icon_url(world: World, origin: str) -> str:
+    """Return the URL of the picture that stands for every document."""
+    return f"{world.content_origin or origin}{CONTENT}document.png"
+
+
+class Content:
+    """ASGI application that serves the bytes of files, with its own log and faults.
+
+    Args:
+        world: The state of the sandbox.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        world, log = self._world, self._world.downloads
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        headers = {str(name, "latin-1"): str(value, "latin-1") for name, value in scope["headers"]}
+        entry = log.begin(
+            now=world.clock.time(),
+            method=scope["method"],
+            path=scope["path"],
+            query=query,
+            headers=headers,
+            client=(scope.get("client") or ("", 0))[1],
+        )
+
+        async def noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                entry.status = message["status"]
+            await send(message)
+
+        exchange = Exchange(self._serve, scope, receive, noted, ("", ""))
+        try:
+            _check_open(query, headers)
+            struck = world.faults.take(scope["method"], scope["path"])
+            if struck is None:
+                await exchange.run()
+            else:
+                entry.fault = struck[0]
+                await EFFECTS[struck[1].kind](struck[1], exchange)
+        except Refusal as problem:
+            await problem.answer()(scope, receive, noted)
+        finally:
+            log.end(entry, world.clock.time())
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        place = scope["path"].removeprefix(CONTENT)
+        data = _ICON if place == "document.png" else self._bytes(place)
+        kind = guess_type(place)[0] or "application/octet-stream"
+        headers = {"X-Content-Type-Options": "nosniff"}
+        await Response(data, media_type=kind, headers=headers)(scope, receive, send)
+
+    def _bytes(self, place: str) -> bytes:
+        library = self._world.library
+        version, _, name = place.partition("/")
+        if version != str(library.links):
+            raise Refusal(library.expired_status, "This link has expired.")
+        data = library.content(name.partition(".")[0])
+        if data is None:
+            raise missing("The content")
+        return data
+
+
+def _check_open(query: Mapping[str, str], headers: Mapping[str, str]) -> None:
+    if "authorization" in headers or not _CREDENTIALS.isdisjoint(query):
+        raise Refusal(400, "This host must not get the key or the token.")
+
+
+def content_routes(world: World) -> list[Route]:
+    """Return the route of the files' bytes."""
+    return [Route(CONTENT + "{path:path}", Content(world), methods=["GET"])]
+
+
+def make_content_app(world: World) -> Starlette:
+    """Return the application of the second port."""
+
+    async def refuse(_request: object, _problem: Exception) -> Response:
+        return missing("The page").answer()
+
+    return Starlette(routes=content_routes(world), exception_handlers={404: refuse, 405: refuse})
