@@ -32,9 +32,13 @@ _LONGEST_HEAD = 100 * 1024
 # How many seconds the head of a request waits for the first bytes of its body. Most bodies are read
 # from disk in that time, and then both are sent together.
 _HEAD_WAITS = 0.005
+_LONGEST_CHUNK_LINE = 512
 _MOST_INFORMATIONAL = 100
-_MOST_LINES = 256  # of the head of an answer
+_MOST_LINES = 256  # of the heads and the trailer of an answer
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
+# h11 refuses these too. But its pattern takes a minute for a line with one of them that also holds
+# tens of thousands of spaces.
+_UNFIT = re.compile(rb"[\0\v\f]|\r[^\n]")
 # How many pieces are read before other tasks run: a fraction of a millisecond.
 _PIECES_IN_A_ROW = 32
 _ERRORS: dict[type[BaseException], type[httpx.ProtocolError]] = {
@@ -77,6 +81,9 @@ class Connection:
         self._head: bytes | None = None  # of the request, as long as it is not sent
         self._answer: h11.Response | None = None
         self._informational = 0  # answers such as 100 that came before the answer
+        self._lines = 0
+        self._before_chunk = False
+        self._in_trailer = False
         self._pieces = 0  # of answers
         self._stopped = False
         self._sending: asyncio.Timeout | None = None
@@ -127,12 +134,16 @@ class Connection:
         """
         try:
             while True:
+                if self._before_chunk:
+                    self._check_chunk_line()
                 event = self._http.next_event()
                 if event is h11.NEED_DATA:
                     await self._feed(timeout)
-                elif not isinstance(event, h11.Data):
+                    continue
+                if not isinstance(event, h11.Data):
                     return b""
-                elif event.data:
+                self._before_chunk = event.chunk_end
+                if event.data:
                     self._pieces += 1
                     if self._pieces % _PIECES_IN_A_ROW == 0:
                         await asyncio.sleep(0)  # thousands of chunks may have arrived at once
@@ -168,8 +179,8 @@ class Connection:
         If the connection breaks meanwhile, an answer may still have arrived.
         """
         self._head = self._http.send(self._head_of(request))
-        self._stopped = False
-        self._informational = 0
+        self._stopped = self._before_chunk = self._in_trailer = False
+        self._informational = self._lines = 0
         await self._stream.settle()
         timer = asyncio.get_running_loop().call_later(_HEAD_WAITS, self._begin)
         try:
@@ -252,7 +263,7 @@ class Connection:
         if self._answer is not None:
             return
         while self._informational <= _MOST_INFORMATIONAL:
-            self._refuse_endless_head()
+            self._check_lines(self._http.trailing_data[0])
             event = self._http.next_event()
             if not isinstance(event, h11.InformationalResponse):
                 break
@@ -261,14 +272,31 @@ class Connection:
             raise h11.RemoteProtocolError("Too many informational responses before the answer")
         if isinstance(event, h11.Response):
             self._answer = event
+            self._before_chunk = any(name == b"transfer-encoding" for name, _ in event.headers)
 
-    def _refuse_endless_head(self) -> None:
-        """Raise if the head has too many lines, before they are parsed."""
+    def _check_lines(self, arrived: bytes) -> None:
+        """Raise if h11 would need too long to parse header lines."""
+        end = _END_OF_HEAD.search(arrived)
+        lines = self._lines + arrived.count(b"\n", 0, end.start() if end else None)
+        if lines > _MOST_LINES:
+            raise h11.RemoteProtocolError("Too many header lines")
+        if end is not None:
+            self._lines = lines
+            if _UNFIT.search(arrived, 0, end.end()):
+                raise h11.RemoteProtocolError("Unexpected character in the header lines")
+
+    def _check_chunk_line(self) -> None:
+        """Raise if h11 would need too long to parse the line before a chunk, or a trailer."""
         arrived = self._http.trailing_data[0]
-        if arrived.count(b"\n") > _MOST_LINES:
-            end = _END_OF_HEAD.search(arrived)
-            if arrived.count(b"\n", 0, end.start() if end else None) > _MOST_LINES:
-                raise h11.RemoteProtocolError("Too many header lines")
+        if not self._in_trailer:
+            line, end, _ = arrived.lstrip(b"\r\n").partition(b"\r\n")
+            if len(line) > _LONGEST_CHUNK_LINE:
+                raise h11.RemoteProtocolError("Too long a line before a chunk")
+            if end:
+                self._in_trailer = not line.partition(b";")[0].strip(b"0 \t")
+                self._before_chunk = self._in_trailer
+        if self._in_trailer:
+            self._check_lines(arrived)
 
     async def _feed(self, timeout: float | None) -> None:
         """Pass the data that arrives next to h11."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["NothingSent", "SocketStream", "closed_properly", "connect"]
 
 _READ_AHEAD = 256 * 1024
+_LARGEST_PIECE = 32 * 1024
 # Encryption blocks the event loop: for a fraction of a millisecond with this size.
 _WRITTEN_AT_ONCE = 256 * 1024
 _NO_LIMIT = 7 * 86_400.0  # asyncio's limit on handshakes must not expire before ours
@@ -52,7 +53,7 @@ class SocketStream(asyncio.Protocol):
         self._sock = sock
         self._transport: asyncio.Transport | None = None
         self._tls: ssl.SSLObject | None = None
-        self._arrived: deque[bytes] = deque()
+        self._arrived: deque[memoryview] = deque()
         self._bytes_arrived = 0
         self._reading_paused = False
         self._writing_paused = False
@@ -71,7 +72,7 @@ class SocketStream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Buffer what arrives, and pause reading at the limit."""
-        self._arrived.append(data)
+        self._arrived.append(memoryview(data))
         self._bytes_arrived += len(data)
         if self._bytes_arrived >= _READ_AHEAD and not self._reading_paused:
             self._reading_paused = True
@@ -153,10 +154,13 @@ class SocketStream(asyncio.Protocol):
             raise httpx.WriteError(reason(self._failure)) from self._failure
 
     def take(self) -> bytes:
-        """Return bytes that have arrived, or b"" if there are none."""
+        """Return some bytes that have arrived, or b"" if there are none."""
         if not self._arrived:
             return b""
-        piece = self._arrived.popleft()
+        arrived = self._arrived.popleft()
+        piece = bytes(arrived[:_LARGEST_PIECE])
+        if len(arrived) > len(piece):
+            self._arrived.appendleft(arrived[_LARGEST_PIECE:])
         self._bytes_arrived -= len(piece)
         if self._reading_paused and self._bytes_arrived < _READ_AHEAD:
             self._reading_paused = False

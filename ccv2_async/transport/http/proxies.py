@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpProxy", "environment_proxy", "parse_proxy"]
 
-_READ_SIZE = 64 * 1024
+_READ_SIZE = 4 * 1024
+_LONGEST_ANSWER = 16 * 1024  # with all informational answers before it
 
 
 class HttpProxy:
@@ -57,6 +58,7 @@ class HttpProxy:
         request = h11.Request(
             method="CONNECT", target=authority, headers=[(b"Host", authority), *self.headers]
         )
+        read = 0
         try:
             await loop.sock_sendall(sock, http.send(request) or b"")
             http.send(h11.EndOfMessage())
@@ -65,6 +67,10 @@ class HttpProxy:
                     data = await loop.sock_recv(sock, _READ_SIZE)
                     if not data:
                         raise httpx.ProxyError("the proxy closed the connection")
+                    # Reading does not yield to the event loop while there is more to read.
+                    read += len(data)
+                    if read > _LONGEST_ANSWER:
+                        raise httpx.ProxyError("the answer of the proxy is too long")
                     http.receive_data(data)
         except h11.ProtocolError as error:
             raise httpx.ProxyError(str(error)) from error

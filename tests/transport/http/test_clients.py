@@ -540,6 +540,26 @@ async def test_a_refused_tunnel_is_a_connection_error(
         await cc.aclose()
 
 
+async def test_a_proxy_that_never_comes_to_its_answer_is_refused(
+    connect: Callable[..., Any], tls_sandbox: Sandbox
+) -> None:
+    written = 0
+
+    async def go_on(wire: Wire) -> None:
+        nonlocal written
+        await wire.head()
+        while written < 64 * 1024 * 1024:
+            await wire.write(b"HTTP/1.1 102 Processing\r\n\r\n" * 1000)
+            written += 27_000
+
+    async with RawServer(go_on) as server, nothing_left():
+        cc = await connect(tls_sandbox, proxy=server.origin)
+        with pytest.raises(errors.ConnectFailed, match="Nothing was sent"):
+            await cc.library.create_folder("once")
+        assert written < 32 * 1024 * 1024
+        await cc.aclose()
+
+
 async def test_proxies_that_only_httpx_supports_get_a_connection_per_request(
     sandbox: Sandbox, proxy: Proxy
 ) -> None:

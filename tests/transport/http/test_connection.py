@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -278,6 +279,60 @@ async def test_a_response_head_that_never_ends_is_refused(
             await ask(engine, request(server))
         await until(lambda: not server.open)
         assert written < 64 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nX: " + b" " * 90_000 + b"\0\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nX: " + b"\t" * 90_000 + b"\r.\r\n\r\n",
+        CHUNKED + b"0\r\nX: " + b" " * 90_000 + b"\v\r\n\r\n",
+        CHUNKED + b"2\r\n{}\r\n000;x\r\nX: " + b" " * 90_000 + b"\f\r\n\r\n",
+        CHUNKED + b"2; " + b" " * 90_000 + b"\n \r\n{}\r\n0\r\n\r\n",
+        CHUNKED + b"0\r\n" + b"a:\r\n" * 24_000 + b"\r\n",
+        (b"HTTP/1.1 103 Early Hints\r\n" + b"a:\r\n" * 250 + b"\r\n") * 90,
+    ],
+)
+async def test_an_answer_that_takes_long_to_parse_is_refused(
+    engine: DirectEngine, answer: bytes
+) -> None:
+    async with serving(saying(answer, then_closes=True), ok) as server:
+        before = time.process_time()
+        with pytest.raises(httpx.RemoteProtocolError, match=r"lines|line before a chunk"):
+            await ask(engine, request(server))
+        # h11 alone took up to a minute.
+        assert time.process_time() - before < 5
+        assert (await ask(engine, request(server))).content == b"{}"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        CHUNKED + b"2 \r\n{}\r\n0\r\nX: y\r\nZ:  \t \r\n\r\n",
+        CHUNKED + b"2;a=b\r\n{}\r\n0;a=b\r\n\r\n",
+        CHUNKED + b"1\r\n{\r\n00001\r\n}\r\n0000\r\nX: y\r\n\r\n",
+    ],
+)
+@pytest.mark.parametrize("step", [1, 2, 3, 1000])
+async def test_a_trailer_is_skipped_however_it_arrives(
+    engine: DirectEngine, answer: bytes, step: int
+) -> None:
+    pieces = [answer[at : at + step] for at in range(0, len(answer), step)]
+    async with serving(saying(*pieces)) as server:
+        for _ in range(2):
+            assert (await ask(engine, request(server))).content == b"{}"
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize("step", [1, 7, 1_000_000])
+async def test_chunks_whose_data_looks_like_a_trailer_arrive_unchanged(
+    engine: DirectEngine, step: int
+) -> None:
+    data = b"0\r\n" + b"\0\n\v\r" * 300
+    answer = CHUNKED + 5 * (b"%x\r\n%b\r\n" % (len(data), data)) + b"0\r\n\r\n"
+    pieces = [answer[at : at + step] for at in range(0, len(answer), step)]
+    async with serving(saying(*pieces)) as server:
+        assert (await ask(engine, request(server))).content == 5 * data
 
 
 async def test_many_small_chunks_do_not_block_other_tasks(engine: DirectEngine) -> None:
