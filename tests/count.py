@@ -12,8 +12,8 @@ import tokenize
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "ccv2_async"
-LINES = 26_500
-MODULES = 190
+LINES = 26_387
+MODULES = 189
 """Limits that only go down: lower them when the package has become smaller."""
 
 _NOT_CODE = {

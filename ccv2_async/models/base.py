@@ -10,11 +10,7 @@ import attrs
 
 from ccv2_async.models.validation import Need  # noqa: TC001  # read at run time
 
-__all__ = [
-    "ErrorItem",
-    "Outcome",
-    "Page",
-]
+__all__ = ["ErrorItem", "Outcome", "Page"]
 
 T = TypeVar("T")
 

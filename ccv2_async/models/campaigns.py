@@ -82,9 +82,7 @@ class GreetingName(StrEnum):
 _NEEDS = (
     Need("is_permission_reminder_enabled", True, ("permission_reminder_text",)),
     Need(
-        "is_view_as_webpage_enabled",
-        True,
-        ("view_as_web_page_text", "view_as_web_page_link_text"),
+        "is_view_as_webpage_enabled", True, ("view_as_web_page_text", "view_as_web_page_link_text")
     ),
 )
 

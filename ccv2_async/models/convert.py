@@ -67,12 +67,7 @@ def decode(model: type[T], content: bytes, *, what: str = "", redact: Redact | N
 
 
 def decode_rows(
-    model: type[T],
-    content: bytes,
-    *,
-    paged: bool,
-    what: str = "",
-    redact: Redact | None = None,
+    model: type[T], content: bytes, *, paged: bool, what: str = "", redact: Redact | None = None
 ) -> Page[T | BadRow]:
     """Return the rows of a list, with a `BadRow` in the place of each that cannot be read.
 

@@ -503,9 +503,7 @@ def _aliases(a: attrs.Attribute[Any]) -> tuple[str, ...]:
 
 
 def _request_field_writer(
-    a: attrs.Attribute[Any],
-    s: Shape,
-    writer_of: Callable[[type[Any]], Writer],
+    a: attrs.Attribute[Any], s: Shape, writer_of: Callable[[type[Any]], Writer]
 ) -> Writer | None:
     """Return the function for a field that a request writes in its own way; None for others."""
     if s.kind in (str, object) and is_id(a.name):

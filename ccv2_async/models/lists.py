@@ -17,12 +17,7 @@ from ccv2_async.models.validation import limited, rule
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = [
-    "ContactList",
-    "ContactListRef",
-    "ContactListStatus",
-    "ContactListWrite",
-]
+__all__ = ["ContactList", "ContactListRef", "ContactListStatus", "ContactListWrite"]
 
 
 class ContactListStatus(StrEnum):

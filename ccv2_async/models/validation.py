@@ -27,10 +27,7 @@ if TYPE_CHECKING:
 
     from ccv2_async.models.hooks import Shape
 
-__all__ = [
-    "Rule",
-    "check",
-]
+__all__ = ["Rule", "check"]
 
 T = TypeVar("T")
 Rules = Mapping[str, "Rule"]

@@ -30,6 +30,7 @@ Bodies are JSON, and `Content-Type` says so; web pages are kept out, see `guard`
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import attrs
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.settings import SettingChanges
     from ccv2_async.sandbox.state.gateway import Entry
     from ccv2_async.sandbox.world import World
-
-    _Handler = Callable[["Admin", Request, dict[str, Any]], Any]
 
 PREFIX = "/__sandbox__"
 _T = TypeVar("_T")
@@ -222,22 +221,19 @@ def admin_routes(world: World) -> list[Route]:
     """Return the routes of the admin path."""
     admin = Admin(world, lambda action: action())
     return [
-        Route(
-            PREFIX + path,
-            _served(admin, handler, reads=method == "POST" and path != "/reset"),
-            methods=[method],
-        )
+        Route(PREFIX + path, _served(partial(handler, admin)), methods=[method])
         for (method, path), handler in _SERVED.items()
     ]
 
 
-def _served(
-    admin: Admin, handler: _Handler, *, reads: bool
-) -> Callable[[Request], Awaitable[Response]]:
+def _served(handler: Callable[..., Any]) -> Callable[[Request], Awaitable[Response]]:
     async def serve(request: Request) -> Response:
+        query = request.query_params
+        filters = {name: query[name] for name in ("method", "path") if name in query}
+        reads = request.method == "POST" and not request.url.path.endswith("/reset")
         try:
             body = orjson.loads(await request.body()) if reads else {}
-            answer = handler(admin, request, body)
+            answer = handler(**request.path_params, **filters, **body)
         except (ValueError, TypeError, KeyError) as error:
             raise Refusal(400, str(error)) from None
         return answer if isinstance(answer, Response) else Answer(body=answer)
@@ -245,13 +241,13 @@ def _served(
     return serve
 
 
-def _advance(admin: Admin, body: dict[str, Any]) -> dict[str, float]:
-    admin.advance(body["advance"])
+def _advance(admin: Admin, advance: float) -> dict[str, float]:
+    admin.advance(advance)
     return {"time": admin.time()}
 
 
-def _configure(admin: Admin, body: dict[str, Any]) -> dict[str, Any]:
-    admin.configure(**body)
+def _configure(admin: Admin, **changes: Any) -> dict[str, Any]:
+    admin.configure(**changes)
     return admin.settings()
 
 
@@ -260,35 +256,25 @@ def _content(admin: Admin, file_id: str) -> Response:
     if data is None:
         raise Refusal(404, "The content does not exist, or it is no longer in memory.")
     return Response(
-        data,
-        media_type="application/octet-stream",
-        headers={"X-Content-Type-Options": "nosniff"},
+        data, media_type="application/octet-stream", headers={"X-Content-Type-Options": "nosniff"}
     )
 
 
-_SERVED: dict[tuple[str, str], _Handler] = {
-    ("POST", "/reset"): lambda admin, _request, _body: admin.reset(),
-    ("GET", "/state"): lambda admin, _request, _body: admin.state(),
-    ("GET", "/requests"): lambda admin, request, _body: admin.requests(
-        request.query_params.get("method"), request.query_params.get("path", "*")
-    ),
-    ("GET", "/downloads"): lambda admin, _request, _body: admin.downloads(),
-    ("POST", "/expire"): lambda admin, _request, body: admin.expire_urls(**body),
-    ("GET", "/faults"): lambda admin, _request, _body: admin.faults(),
-    ("POST", "/faults"): lambda admin, _request, body: admin.fault(**body),
-    ("DELETE", "/faults"): lambda admin, _request, _body: admin.clear_faults(),
-    ("GET", "/clock"): lambda admin, _request, _body: {"time": admin.time()},
-    ("POST", "/clock"): lambda admin, _request, body: _advance(admin, body),
-    ("GET", "/settings"): lambda admin, _request, _body: admin.settings(),
-    ("POST", "/settings"): lambda admin, _request, body: _configure(admin, body),
-    ("POST", "/contacts"): lambda admin, _request, body: admin.add_contacts(**body),
-    ("POST", "/addresses"): lambda admin, _request, body: admin.confirm_address(
-        body["email_address"]
-    ),
-    ("POST", "/files/{id}/status"): lambda admin, request, body: admin.set_status(
-        request.path_params["id"], body["status"]
-    ),
-    ("GET", "/files/{id}/content"): lambda admin, request, _body: _content(
-        admin, request.path_params["id"]
-    ),
+_SERVED: dict[tuple[str, str], Callable[..., Any]] = {
+    ("POST", "/reset"): Admin.reset,
+    ("GET", "/state"): Admin.state,
+    ("GET", "/requests"): Admin.requests,
+    ("GET", "/downloads"): Admin.downloads,
+    ("POST", "/expire"): Admin.expire_urls,
+    ("GET", "/faults"): Admin.faults,
+    ("POST", "/faults"): Admin.fault,
+    ("DELETE", "/faults"): Admin.clear_faults,
+    ("GET", "/clock"): lambda admin: {"time": admin.time()},
+    ("POST", "/clock"): _advance,
+    ("GET", "/settings"): Admin.settings,
+    ("POST", "/settings"): _configure,
+    ("POST", "/contacts"): Admin.add_contacts,
+    ("POST", "/addresses"): lambda admin, email_address: admin.confirm_address(email_address),
+    ("POST", "/files/{file_id}/status"): Admin.set_status,
+    ("GET", "/files/{file_id}/content"): _content,
 }

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from ccv2_async.sandbox.answers import Refusal, missing
 from ccv2_async.sandbox.demo import png
-from ccv2_async.sandbox.faults import CONTENT, EFFECTS, Exchange
+from ccv2_async.sandbox.faults import CONTENT, Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,7 +85,7 @@ class Content:
                 await exchange.run()
             else:
                 entry.fault = struck[0]
-                await EFFECTS[struck[1].kind](struck[1], exchange)
+                await exchange.strike(struck[1])
         except Refusal as problem:
             await problem.answer()(scope, receive, noted)
         finally:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from ccv2_async.sandbox.clock import utc_stamp
 from ccv2_async.sandbox.forms import Content
-from ccv2_async.sandbox.state.account import OWNER
 from ccv2_async.sandbox.state.activities import ADD, Outcome
+from ccv2_async.sandbox.state.contacts import OWNER
 
 if TYPE_CHECKING:
     from ccv2_async.sandbox.state.activities import Activities

@@ -40,6 +40,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import math
 import zlib
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
@@ -267,7 +268,7 @@ class Faults:
 
 @attrs.frozen
 class Exchange:
-    """One request, and the means to answer it or not.
+    """One request, and the means to answer it or not; each kind of fault has its method.
 
     Attributes:
         app: The application that would answer it.
@@ -283,16 +284,21 @@ class Exchange:
     send: Send
     secrets: tuple[str, str]
 
-    @property
-    def connection(self) -> Connection:
-        """The connection below."""
-        return Connection(self.scope, self.receive)
-
     async def run(self) -> None:
         """Carry the request out and answer it."""
         await self.app(self.scope, self.receive, self.send)
 
-    async def held(self) -> list[Message]:
+    async def strike(self, fault: Fault) -> None:
+        """Let a fault happen to the request."""
+        if fault.read_body and fault.kind in _AFTER_BODY:
+            await self._read()
+        await EFFECTS[fault.kind](self, fault)
+
+    @property
+    def _connection(self) -> Connection:
+        return Connection(self.scope, self.receive)
+
+    async def _held(self) -> list[Message]:
         """Carry the request out and return its answer unsent."""
         messages: list[Message] = []
 
@@ -302,7 +308,7 @@ class Exchange:
         await self.app(self.scope, self.receive, hold)
         return messages
 
-    async def read(self, enough: float) -> None:
+    async def _read(self, enough: float = math.inf) -> None:
         """Read `enough` bytes of the body, or all of a shorter one."""
         taken = 0
         while taken < enough:
@@ -311,106 +317,115 @@ class Exchange:
             if not message.get("more_body"):
                 return
 
-    async def send_all(self, messages: list[Message]) -> None:
-        """Send an answer that was held back."""
+    async def _send_all(self, messages: list[Message]) -> None:
         for message in messages:
             await self.send(message)
 
-    async def answer(
+    async def _respond(
         self, status: int, headers: dict[str, str], body: bytes, *, more: bool = False
     ) -> None:
         """Send an answer of the fault's own; with `more`, its end follows later."""
         headers = {"content-length": str(len(body)), **headers}
         await send_raw(self.send, status, headers.items(), body, more=more)
 
+    async def _write(self, data: bytes) -> None:
+        """Write bytes past the server, and close the connection."""
+        await self._connection.write(data)
+        await self._connection.close()
 
-async def _answer(fault: Fault, exchange: Exchange) -> None:
-    if fault.read_body:
-        await exchange.read(float("inf"))
-    if not fault.close:
-        await exchange.answer(fault.status, fault.headers, fault.body)
-        return
-    headers = {**fault.headers, "connection": "close"}
-    await exchange.answer(fault.status, headers, fault.body, more=True)
-    # Closed with bytes unread, the connection would be reset and the answer lost on its way.
-    await exchange.read(float("inf"))
-    await exchange.send({"type": "http.response.body", "body": b""})
+    async def _answer(self, fault: Fault) -> None:
+        if not fault.close:
+            await self._respond(fault.status, fault.headers, fault.body)
+            return
+        headers = {**fault.headers, "connection": "close"}
+        await self._respond(fault.status, headers, fault.body, more=True)
+        # Closed with bytes unread, the connection would be reset and the answer lost on its way.
+        await self._read()
+        await self.send(_END)
 
-
-async def _delay(fault: Fault, exchange: Exchange) -> None:
-    await asyncio.sleep(fault.seconds)
-    await exchange.run()
-
-
-async def _delay_answer(fault: Fault, exchange: Exchange) -> None:
-    messages = await exchange.held()
-    await asyncio.sleep(fault.seconds)
-    await exchange.send_all(messages)
-
-
-async def _hang(fault: Fault, exchange: Exchange) -> None:
-    if fault.read_body:
-        await exchange.read(float("inf"))
-    await exchange.connection.gone()
-
-
-async def _trickle(fault: Fault, exchange: Exchange) -> None:
-    answer = as_bytes(await exchange.held())
-    connection = exchange.connection
-    for start in range(0, len(answer), fault.size):
-        await connection.write(answer[start : start + fault.size])
+    async def _delay(self, fault: Fault) -> None:
         await asyncio.sleep(fault.seconds)
-    await connection.close()
+        await self.run()
 
+    async def _delay_answer(self, fault: Fault) -> None:
+        messages = await self._held()
+        await asyncio.sleep(fault.seconds)
+        await self._send_all(messages)
 
-async def _lose_answer(_fault: Fault, exchange: Exchange) -> None:
-    await exchange.held()
-    await exchange.connection.reset()
+    async def _hang(self, _fault: Fault) -> None:
+        await self._connection.gone()
 
+    async def _trickle(self, fault: Fault) -> None:
+        answer = as_bytes(await self._held())
+        for start in range(0, len(answer), fault.size):
+            await self._connection.write(answer[start : start + fault.size])
+            await asyncio.sleep(fault.seconds)
+        await self._connection.close()
 
-async def _cut_answer(_fault: Fault, exchange: Exchange) -> None:
-    answer = as_bytes(await exchange.held())
-    head, separator, body = answer.partition(b"\r\n\r\n")
-    kept = head + separator + body[: len(body) // 2] if body else head
-    connection = exchange.connection
-    await connection.write(kept)
-    await connection.close()
+    async def _lose_answer(self, _fault: Fault) -> None:
+        await self._held()
+        await self._connection.reset()
 
+    async def _cut_answer(self, _fault: Fault) -> None:
+        head, separator, body = as_bytes(await self._held()).partition(b"\r\n\r\n")
+        await self._write(head + separator + body[: len(body) // 2] if body else head)
 
-async def _shorten(_fault: Fault, exchange: Exchange) -> None:
-    start, *rest = await exchange.held()
-    body = b"".join(message.get("body", b"") for message in rest)
-    body = body[: len(body) // 2]
-    headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
-    headers.append((b"content-length", b"%d" % len(body)))
-    await exchange.send({**start, "headers": headers})
-    await exchange.send({"type": "http.response.body", "body": body})
+    async def _reset(self, fault: Fault) -> None:
+        await self._read(fault.after_bytes)
+        await self._connection.reset()
 
+    async def _raw(self, fault: Fault) -> None:
+        await self._write(fault.body)
 
-async def _reset(fault: Fault, exchange: Exchange) -> None:
-    await exchange.read(fault.after_bytes)
-    await exchange.connection.reset()
+    async def _echo(self, fault: Fault) -> None:
+        key, token = self.secrets
+        text = f"Bad request for api_key={key} with Authorization: Bearer {token}"
+        body = orjson.dumps([{"error_key": f"echo.{key}", "error_message": text}])
+        location = f"/v2/library/files?api_key={key}&access_token={token}"
+        await self._respond(fault.status, {**_JSON, "x-echo": text, "location": location}, body)
 
+    async def _huge(self, fault: Fault) -> None:
+        length = {"content-length": str(max(2, fault.size))}
+        await self._respond(200, {**_JSON, **length}, b"", more=True)
+        for block in _blocks(fault.size):
+            await self.send({**_END, "body": block, "more_body": True})
+        await self.send(_END)
 
-async def _raw(fault: Fault, exchange: Exchange) -> None:
-    if fault.read_body:
-        await exchange.read(float("inf"))
-    connection = exchange.connection
-    await connection.write(fault.body)
-    await connection.close()
+    async def _gzip_bomb(self, fault: Fault) -> None:
+        packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+        packed = bytearray()
+        for block in _blocks(fault.size):
+            packed += packer.compress(block)
+            await asyncio.sleep(0)
+        packed += packer.flush()
+        await self._respond(200, {**_JSON, "content-encoding": "gzip"}, bytes(packed))
 
+    async def _shorten(self, _fault: Fault) -> None:
+        start, *rest = await self._held()
+        body = b"".join(message.get("body", b"") for message in rest)
+        await self._send_other(start, body[: len(body) // 2])
 
-async def _echo(fault: Fault, exchange: Exchange) -> None:
-    await exchange.read(float("inf"))
-    key, token = exchange.secrets
-    text = f"Bad request for api_key={key} with Authorization: Bearer {token}"
-    body = orjson.dumps([{"error_key": f"echo.{key}", "error_message": text}])
-    headers = {
-        **_JSON,
-        "x-echo": text,
-        "location": f"/v2/library/files?api_key={key}&access_token={token}",
-    }
-    await exchange.answer(fault.status, headers, body)
+    async def _gzip(self, _fault: Fault) -> None:
+        start, *rest = await self._held()
+        body = b"".join(message.get("body", b"") for message in rest)
+        if body:
+            await self._send_other(start, gzip.compress(body), (b"content-encoding", b"gzip"))
+        else:
+            await self._send_all([start, *rest])
+
+    async def _send_other(self, start: Message, body: bytes, *more: tuple[bytes, bytes]) -> None:
+        """Send an answer with another body than the one it came with."""
+        headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
+        headers += [(b"content-length", b"%d" % len(body)), *more]
+        await self._send_all([{**start, "headers": headers}, {**_END, "body": body}])
+
+    async def _location(self, fault: Fault) -> None:
+        start, *rest = await self._held()
+        headers: dict[bytes, bytes] = dict(start["headers"])
+        url, file_id = (headers.pop(name, b"").decode() for name in (b"location", b"id"))
+        new = zip((b"location", b"id"), _LOCATIONS[fault.variant](url, file_id), strict=True)
+        headers |= {name: value.encode("latin-1") for name, value in new if value is not None}
+        await self._send_all([{**start, "headers": list(headers.items())}, *rest])
 
 
 def _blocks(size: int) -> Iterator[bytes]:
@@ -420,39 +435,9 @@ def _blocks(size: int) -> Iterator[bytes]:
     yield b"]"
 
 
-async def _huge(fault: Fault, exchange: Exchange) -> None:
-    await exchange.read(float("inf"))
-    length = {"content-length": str(max(2, fault.size))}
-    await exchange.answer(200, {**_JSON, **length}, b"", more=True)
-    for block in _blocks(fault.size):
-        await exchange.send({"type": "http.response.body", "body": block, "more_body": True})
-    await exchange.send({"type": "http.response.body", "body": b""})
-
-
-async def _gzip_bomb(fault: Fault, exchange: Exchange) -> None:
-    await exchange.read(float("inf"))
-    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    packed = bytearray()
-    for block in _blocks(fault.size):
-        packed += packer.compress(block)
-        await asyncio.sleep(0)
-    packed += packer.flush()
-    await exchange.answer(200, {**_JSON, "content-encoding": "gzip"}, bytes(packed))
-
-
-async def _gzip(_fault: Fault, exchange: Exchange) -> None:
-    start, *rest = await exchange.held()
-    body = b"".join(message.get("body", b"") for message in rest)
-    if not body:
-        await exchange.send_all([start, *rest])
-        return
-    packed = gzip.compress(body)
-    headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
-    headers += [(b"content-encoding", b"gzip"), (b"content-length", b"%d" % len(packed))]
-    await exchange.send({**start, "headers": headers})
-    await exchange.send({"type": "http.response.body", "body": packed})
-
-
+_END: Message = {"type": "http.response.body", "body": b""}
+_AFTER_BODY = frozenset({"answer", "hang", "raw", "echo", "huge", "gzip_bomb"})
+"""The faults that read the body first, unless `read_body` is False."""
 _LOCATIONS: dict[str, Callable[[str, str], tuple[str | None, str | None]]] = {
     "missing": lambda _url, _id: (None, None),
     "id_only": lambda _url, id_: (None, id_),
@@ -465,34 +450,6 @@ _LOCATIONS: dict[str, Callable[[str, str], tuple[str | None, str | None]]] = {
     "contradicted": lambda url, id_: (f"{url.partition('?')[0]}9999", id_),
     "absurd": lambda _url, id_: ("ht!tp://[::::/../../etc/passwd", id_),
 }
-
-
-async def _location(fault: Fault, exchange: Exchange) -> None:
-    start, *rest = await exchange.held()
-    headers: dict[bytes, bytes] = dict(start["headers"])
-    url, file_id = headers.pop(b"location", b"").decode(), headers.pop(b"id", b"").decode()
-    new_url, new_id = _LOCATIONS[fault.variant](url, file_id)
-    if new_url is not None:
-        headers[b"location"] = new_url.encode("latin-1")
-    if new_id is not None:
-        headers[b"id"] = new_id.encode("latin-1")
-    await exchange.send_all([{**start, "headers": list(headers.items())}, *rest])
-
-
-EFFECTS: dict[str, Callable[[Fault, Exchange], Awaitable[None]]] = {
-    "answer": _answer,
-    "delay": _delay,
-    "delay_answer": _delay_answer,
-    "hang": _hang,
-    "trickle": _trickle,
-    "lose_answer": _lose_answer,
-    "cut_answer": _cut_answer,
-    "reset": _reset,
-    "shorten": _shorten,
-    "raw": _raw,
-    "echo": _echo,
-    "huge": _huge,
-    "gzip_bomb": _gzip_bomb,
-    "gzip": _gzip,
-    "location": _location,
+EFFECTS: dict[str, Callable[[Exchange, Fault], Awaitable[None]]] = {
+    kind: getattr(Exchange, f"_{kind}") for kind in KINDS
 }

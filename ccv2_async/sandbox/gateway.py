@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from ccv2_async.sandbox.answers import Refusal
-from ccv2_async.sandbox.faults import EFFECTS, Exchange
+from ccv2_async.sandbox.faults import Exchange
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -83,7 +83,7 @@ class Gateway:
                 await exchange.run()
             else:
                 entry.fault = struck[0]
-                await EFFECTS[struck[1].kind](struck[1], exchange)
+                await exchange.strike(struck[1])
         except Refusal as problem:
             await problem.answer()(scope, counted, stamped)
         finally:

@@ -44,15 +44,15 @@ def openapi_document(operations: Iterable[Operation]) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     schemas: dict[str, Any] = {"Errors": _errors()}
     for operation in operations:
-        methods = paths.setdefault(operation.path, {})
         described = _operation(operation)
-        method = operation.method.lower()
-        if method in methods:
-            _merge(methods[method], described)
-        else:
-            methods[method] = described
-        for model in _models(operation):
-            schemas[model.name] = model.schema()
+        first = paths.setdefault(operation.path, {}).setdefault(operation.method.lower(), described)
+        if first is not described:
+            # Two operations of one method and path differ in their bodies.
+            first["requestBody"]["content"].update(described["requestBody"]["content"])
+            first["responses"].update(described["responses"])
+        schemas |= {model.name: model.schema() for model in _models(operation)}
+    key = {"type": "apiKey", "in": "query", "name": "api_key"}
+    schemes = {"api_key": key, "access_token": {"type": "http", "scheme": "bearer"}}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -64,22 +64,15 @@ def openapi_document(operations: Iterable[Operation]) -> dict[str, Any]:
         "servers": [{"url": "/v2"}],
         "security": [{"api_key": [], "access_token": []}],
         "paths": paths,
-        "components": {
-            "schemas": schemas,
-            "securitySchemes": {
-                "api_key": {"type": "apiKey", "in": "query", "name": "api_key"},
-                "access_token": {"type": "http", "scheme": "bearer"},
-            },
-        },
+        "components": {"schemas": schemas, "securitySchemes": schemes},
     }
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
-    summary = (operation.handler.__doc__ or operation.name).partition("\n")[0]
     described: dict[str, Any] = {
         "operationId": operation.name,
         "tags": [operation.area],
-        "summary": summary,
+        "summary": (operation.handler.__doc__ or operation.name).partition("\n")[0],
         "parameters": _parameters(operation),
         "responses": _responses(operation),
     }
@@ -88,19 +81,12 @@ def _operation(operation: Operation) -> dict[str, Any]:
     return described
 
 
-def _merge(first: dict[str, Any], second: dict[str, Any]) -> None:
-    """Merge two operations of one method and path, which differ in their bodies."""
-    first["requestBody"]["content"].update(second["requestBody"]["content"])
-    first["responses"].update(second["responses"])
-
-
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for name in _PARAMETER.findall(operation.path):
-        row: dict[str, Any] = {"name": name, "in": "path", "required": True}
-        if operation.listed:
-            row["description"] = "One id, or several joined by commas."
-        found.append({**row, "schema": {"type": "string"}})
+    listed = {"description": "One id, or several joined by commas."} if operation.listed else {}
+    found = [
+        {"name": name, "in": "path", "required": True, **listed, "schema": {"type": "string"}}
+        for name in _PARAMETER.findall(operation.path)
+    ]
     for name, field in operation.query.items():
         # A parameter is never null, so its schema is that of a required field.
         schema = attrs.evolve(field, required=True).schema()
@@ -132,47 +118,42 @@ def _responses(operation: Operation) -> dict[str, Any]:
 
 def _response(operation: Operation, code: int) -> dict[str, Any]:
     described: dict[str, Any] = {"description": _MEANINGS[code]}
-    if code >= 400:
-        described["content"] = {"application/json": {"schema": _ERRORS}}
-        return described
-    if code in (200, 201) and operation.answer.form != "none":
-        described["content"] = {"application/json": {"schema": _shape(operation.answer)}}
+    if code >= 400 or (code in (200, 201) and operation.answer.form != "none"):
+        schema = _ERRORS if code >= 400 else _shape(operation.answer)
+        described["content"] = {"application/json": {"schema": schema}}
     if code in (201, 202, 204) and operation.method in ("POST", "PUT"):
-        described["headers"] = {"Location": {"schema": {"type": "string"}}}
-    if code == 202:
-        described["headers"]["Id"] = {"schema": {"type": "string"}}
+        names = ("Location", "Id") if code == 202 else ("Location",)
+        described["headers"] = {name: {"schema": {"type": "string"}} for name in names}
     return described
 
 
 def _shape(shape: Shape) -> dict[str, Any]:
     one = {"$ref": f"#/components/schemas/{shape.model.name}"} if shape.model else {}
     array = {"type": "array", "items": one}
-    if shape.form == "page":
-        link = {"type": "object", "properties": {"next_link": {"type": "string"}}}
-        meta = {"type": "object", "properties": {"pagination": link}, "required": ["pagination"]}
-        return {
-            "type": "object",
-            "properties": {"meta": meta, "results": array},
-            "required": ["meta", "results"],
-        }
+    link = {"type": "object", "properties": {"next_link": {"type": "string"}}}
     forms: dict[str, dict[str, Any]] = {
         "one": one,
         "array": array,
         "info": {"anyOf": [one, array]},
         "array_or_null": {"anyOf": [array, {"type": "null"}]},
+        "page": _object(meta=_object(pagination=link), results=array),
     }
     return forms[shape.form]
 
 
+def _object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
 def _models(operation: Operation) -> list[Model]:
+    """Return the models of an operation, each before those in its fields."""
     found: dict[str, Model] = {}
 
     def visit(model: Model | None) -> None:
-        if model is None or model.name in found:
-            return
-        found[model.name] = model
-        for field in model.fields.values():
-            visit_field(field)
+        if model is not None and model.name not in found:
+            found[model.name] = model
+            for field in model.fields.values():
+                visit_field(field)
 
     def visit_field(field: Field | None) -> None:
         if field is not None:
@@ -187,9 +168,5 @@ def _models(operation: Operation) -> list[Model]:
 
 def _errors() -> dict[str, Any]:
     text = {"type": "string"}
-    error = {
-        "type": "object",
-        "properties": {"error_key": text, "error_message": text},
-        "required": ["error_key", "error_message"],
-    }
+    error = _object(error_key=text, error_message=text)
     return {"type": "array", "items": error, "minItems": 1}

@@ -21,12 +21,7 @@ _LINGER_OFF = struct.pack("ii", 1, 0)
 
 
 async def send_raw(
-    send: Send,
-    status: int,
-    headers: Iterable[tuple[str, str]],
-    body: bytes,
-    *,
-    more: bool = False,
+    send: Send, status: int, headers: Iterable[tuple[str, str]], body: bytes, *, more: bool = False
 ) -> None:
     """Send a status, headers and a body, which is whole unless there is `more` to come."""
     encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]

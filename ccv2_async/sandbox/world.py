@@ -12,10 +12,9 @@ from ccv2_async.sandbox.clock import ShiftedClock
 from ccv2_async.sandbox.demo import fill_campaigns, fill_contacts, fill_jobs, fill_library
 from ccv2_async.sandbox.faults import Faults
 from ccv2_async.sandbox.settings import DEMO
-from ccv2_async.sandbox.state.account import Account
 from ccv2_async.sandbox.state.activities import Activities
 from ccv2_async.sandbox.state.campaigns import Campaigns
-from ccv2_async.sandbox.state.contacts import Contacts
+from ccv2_async.sandbox.state.contacts import Account, Contacts
 from ccv2_async.sandbox.state.events import Events
 from ccv2_async.sandbox.state.gateway import Log, Quota
 from ccv2_async.sandbox.state.library import Library

@@ -10,7 +10,7 @@ import attrs
 
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.sandbox.forms import Content
-from ccv2_async.sandbox.state.account import OWNER
+from ccv2_async.sandbox.state.contacts import OWNER
 
 if TYPE_CHECKING:
     from ccv2_async.sandbox.state.campaigns import Campaigns

@@ -66,10 +66,7 @@ def _show_list(row: ContactList) -> dict[str, Any]:
 
 
 @OPERATIONS.add(
-    "GET",
-    "/lists",
-    "ContactList[]",
-    query="modified_since:date include_list_id:bool=false",
+    "GET", "/lists", "ContactList[]", query="modified_since:date include_list_id:bool=false"
 )
 def lists_list(call: Call) -> list[dict[str, Any]]:
     """Return all lists as a bare array."""
@@ -110,10 +107,7 @@ def list_delete(call: Call) -> None:
 
 
 @OPERATIONS.add(
-    "GET",
-    "/lists/{listId}/contacts",
-    "Contact page",
-    query=f"{_LIMIT} modified_since:date",
+    "GET", "/lists/{listId}/contacts", "Contact page", query=f"{_LIMIT} modified_since:date"
 )
 def list_contacts(call: Call) -> dict[str, Any]:
     """List the contacts of a list."""

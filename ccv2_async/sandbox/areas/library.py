@@ -257,12 +257,7 @@ def library_files_by_folder(call: Call) -> dict[str, Any]:
     return _files_page(call, call.world.library.in_folder(call.ids["folderId"], call.now))
 
 
-@OPERATIONS.add(
-    "PUT",
-    f"{_FOLDER}/files",
-    "MoveResult[]",
-    body="id[]",
-)
+@OPERATIONS.add("PUT", f"{_FOLDER}/files", "MoveResult[]", body="id[]")
 def library_files_move(call: Call) -> list[dict[str, Any]]:
     """Move files to another folder."""
     moved = call.world.library.move(call.body, call.ids["folderId"], call.now)
@@ -289,10 +284,7 @@ def library_file_upload(call: Call) -> Answer:
 
 
 @OPERATIONS.add(
-    "GET",
-    f"{_FILES}/uploadstatus/{{fileId}}",
-    "FileUploadStatus[] or null",
-    listed=True,
+    "GET", f"{_FILES}/uploadstatus/{{fileId}}", "FileUploadStatus[] or null", listed=True
 )
 def library_upload_status(call: Call) -> Answer:
     """Return the status of uploads. Unknown ids are left out."""

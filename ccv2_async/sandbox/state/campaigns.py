@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ccv2_async.sandbox.settings import Settings
-    from ccv2_async.sandbox.state.account import Account
-    from ccv2_async.sandbox.state.contacts import Contact, Contacts
+    from ccv2_async.sandbox.state.contacts import Account, Contact, Contacts
 
 SEND, OPEN, CLICK = "EMAIL_SEND", "EMAIL_OPEN", "EMAIL_CLICK"
 FORWARD, BOUNCE, UNSUBSCRIBE = "EMAIL_FORWARD", "EMAIL_BOUNCE", "EMAIL_UNSUBSCRIBE"

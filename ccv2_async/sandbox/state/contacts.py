@@ -1,4 +1,4 @@
-"""Contact lists, and the contacts that belong to them."""
+"""The account and its addresses, its contact lists, and the contacts that belong to them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MAX_LISTS = 1000
 _ADDRESS = re.compile(r"[^@\s,;:<>()\[\]\"\\]+@[^@\s.,;:<>()\[\]\"\\]+(\.[^@\s.,;:<>()\[\]\"\\]+)+")
 _ADDRESS_LENGTH = 80
+OWNER = "owner@example.com"
 
 
 def is_address(text: str) -> bool:
@@ -187,3 +188,49 @@ class Contacts:
         for other in self.lists.values():
             if other.id != besides and other.name.casefold() == name.casefold():
                 raise Refusal(409, f"A list named {name} already exists.")
+
+
+def _info() -> dict[str, Any]:
+    return {
+        "website": "https://www.example.com",
+        "organization_name": "Sandbox Bakery",
+        "time_zone": "US/Eastern",
+        "first_name": "Mary Jane",
+        "last_name": "Doe",
+        "email": OWNER,
+        "phone": "5555555555",
+        "company_logo": "https://www.example.com/logo.jpg",
+        "country_code": "US",
+        "state_code": "MA",
+        "organization_addresses": [
+            {
+                "city": "Anytown",
+                "line1": "123 Maple Street",
+                "postal_code": "11111",
+                "country_code": "US",
+                "state_code": "MA",
+            }
+        ],
+    }
+
+
+def _addresses() -> dict[str, str]:
+    return {OWNER: "CONFIRMED"}
+
+
+@attrs.define
+class Account:
+    """The account.
+
+    Attributes:
+        info: Its account information.
+        addresses: Its email addresses, CONFIRMED or UNCONFIRMED.
+    """
+
+    info: dict[str, Any] = attrs.field(factory=_info)
+    addresses: dict[str, str] = attrs.field(factory=_addresses)
+
+    def confirmed(self, email: str) -> bool:
+        """Return whether an address can send mail."""
+        known = {stored.casefold(): status for stored, status in self.addresses.items()}
+        return known.get(email.casefold()) == "CONFIRMED"
