@@ -18,6 +18,14 @@ from ccv2_async.version import __version__
 if TYPE_CHECKING:
     from ccv2_async import errors, models
     from ccv2_async.activities.split import BulkPoller, SplitActivity
+    from ccv2_async.backup.results import BackupProblem, BackupProgress, BackupResult
+    from ccv2_async.backup.verify import (
+        BackupCheck,
+        BackupFault,
+        BackupManifest,
+        read_backup,
+        verify_backup,
+    )
     from ccv2_async.client import ConstantContact
     from ccv2_async.errors import ConstantContactError
     from ccv2_async.models.activities import row_error
@@ -43,6 +51,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Action",
     "ActivityPoller",
+    "BackupCheck",
+    "BackupFault",
+    "BackupManifest",
+    "BackupProblem",
+    "BackupProgress",
+    "BackupResult",
     "Budget",
     "BulkPoller",
     "BulkProgress",
@@ -73,15 +87,23 @@ __all__ = [
     "models",
     "new_state",
     "one_line",
+    "read_backup",
     "read_journal",
     "retry_files",
     "row_error",
+    "verify_backup",
     "verify_webhook",
 ]
 
 _HOMES = {
     "Action": "uploads.ledger",
     "ActivityPoller": "polling.poller",
+    "BackupCheck": "backup.verify",
+    "BackupFault": "backup.verify",
+    "BackupManifest": "backup.verify",
+    "BackupProblem": "backup.results",
+    "BackupProgress": "backup.results",
+    "BackupResult": "backup.results",
     "Budget": "transport.quota.budget",
     "BulkPoller": "activities.split",
     "BulkProgress": "uploads.many.results",
@@ -109,9 +131,11 @@ _HOMES = {
     "UploadResult": "uploads.many.results",
     "new_state": "oauth",
     "one_line": "text",
+    "read_backup": "backup.verify",
     "read_journal": "uploads.many.journal",
     "retry_files": "uploads.many.journal",
     "row_error": "models.activities",
+    "verify_backup": "backup.verify",
     "verify_webhook": "webhooks",
 }
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 from ccv2_async.client_options import checked_origin, find_wrong_option
 from ccv2_async.clock import SystemClock
 from ccv2_async.errors import ClientClosed, InvalidField, TokenError, UsageError
-from ccv2_async.models.validation import checked_id, checked_seconds
+from ccv2_async.models.validation import checked_flag, checked_id, checked_seconds
 from ccv2_async.observe import Hook
 from ccv2_async.polling.poller import (
     ActivityPoller,
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import TracebackType
 
+    from ccv2_async.backup.results import BackupResult, OnBackupProgress
     from ccv2_async.clock import Clock
     from ccv2_async.errors import ConstantContactError
     from ccv2_async.observe import OnEvent
@@ -515,6 +516,52 @@ class ConstantContact:
         )
         used = Parts(parts.session, parts.threads, parts.sweep, parts.library, parts.uploader)
         return BulkUpload(used, files, options)
+
+    async def backup(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        trash: bool = False,
+        wait: bool = False,
+        on_progress: OnBackupProgress | None = None,
+    ) -> BackupResult:
+        """Copy everything that the key can read into a directory, and return what it holds.
+
+        The library's files are there under their names, and all records are there as JSON Lines,
+        as the service sent them; `manifest.json` lists every file with its size and SHA-256.
+        The same call continues a backup that was interrupted at any moment. After that, it fetches
+        only what is new or has changed. Nothing is ever removed from the directory: records that
+        the service has no more are listed in `vanished.jsonl`.
+
+        A record or file that cannot be fetched does not stop the others. The result names it, and
+        the next call tries it again.
+
+        Args:
+            directory: The directory. It is created if it is missing, and belongs to one account.
+            trash: Whether the files in the library's trash are copied too.
+            wait: Whether to wait for the next day when the day's quota is used up.
+            on_progress: A plain function that is called with a `BackupProgress`, at most ten times
+                per second.
+
+        Raises:
+            UsageError: The directory cannot be written, another process is using it, or it belongs
+                to another account.
+            DailyQuotaExceeded: The day's calls are used up. Call it again on the next day.
+            ServiceUnavailable: The service was down for 15 minutes. Call it again later.
+            JournalError: The journal in the directory cannot be read or written.
+            AuthenticationFailed: The access token is not valid.
+        """
+        from ccv2_async.backup.run import Backup, Options  # noqa: PLC0415  # when first used
+        from ccv2_async.transport.calls.saving import checked_path  # noqa: PLC0415
+
+        parts = self._open_parts
+        options = Options(
+            directory=checked_path(directory, "directory"),
+            trash=checked_flag(trash, "trash"),
+            wait=checked_flag(wait, "wait"),
+            on_progress=on_progress,
+        )
+        return await Backup(parts.session, parts.threads, options).run()
 
     async def as_completed(self, pollers: Iterable[P]) -> AsyncIterator[P]:
         """Yield the pollers in the order in which their jobs end; await each for its result.

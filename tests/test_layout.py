@@ -16,6 +16,7 @@ MODULES = [
 ]
 ELSEWHERE = {
     "activities/contact_*": "resources/test_activities.py",
+    "backup/*": "backup/test_run.py",  # whole backups
     "cli/*": "cli/test_app.py",  # the tests of the command run whole commands
     "clock": "support/clocks.py",  # every test runs on a clock
     "errors": "test_public_face.py",
@@ -28,6 +29,7 @@ ELSEWHERE = {
     "transport/calls/instrumentation": "test_observe.py",
     "transport/calls/outage": "uploads/many/test_run_outage.py",
     "transport/calls/outcome": "transport/calls/test_session_answers.py",
+    "transport/files/databases": "uploads/many/test_journal.py",
     "transport/calls/signing": "transport/calls/test_credentials.py",
     "transport/files/reading": "transport/files/test_sources.py",
     "transport/http/decompress": "transport/calls/test_session_answers.py",

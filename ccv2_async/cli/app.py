@@ -16,6 +16,7 @@ from cyclopts import (
 
 from ccv2_async.cli.activities import activities, contacts, poll
 from ccv2_async.cli.api import api
+from ccv2_async.cli.backup import backup
 from ccv2_async.cli.exits import Exit, exit_of, message_of
 from ccv2_async.cli.journal import journal
 from ccv2_async.cli.library import files, folders
@@ -62,6 +63,7 @@ app: App = App(
 )
 _COMMANDS: tuple[App | Callable[..., Exit], ...] = (
     upload,
+    backup,
     poll,
     journal,
     files,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, NoReturn, TypeAlias, TypeVar
 
 from ccv2_async.errors import InvalidField, PaginationError, UnreadableRow, UsageError
 from ccv2_async.models.convert import BadRow
@@ -107,7 +107,7 @@ class Listing(Generic[T]):
             self.skipped += len(bad)
             _report_skipped(self._what, bad, before, self._on_bad_row)
             before += len(page.results)
-            following = self._cursor(page, seen)
+            following = next_cursor(self._what, page.next_link, seen)
             if following is None:
                 return
             # The cursor holds position and page size: the filters must not go with it.
@@ -143,22 +143,28 @@ class Listing(Generic[T]):
             raise
         return rows
 
-    def _cursor(self, page: Page[Any], seen: set[str]) -> str | None:
-        try:
-            following = cursor(page.next_link)
-        except ValueError:
-            raise PaginationError(
-                f"{self._what}: the link to the next page holds no cursor. The rows so far are "
-                "complete; list again to get the rest."
-            ) from None
-        if following is not None and following in seen:
-            raise PaginationError(
-                f"{self._what}: the service returned the same cursor twice, so the pages would "
-                "never end. Narrow the listing, or list again."
-            )
-        if following is not None:
-            seen.add(following)
-        return following
+
+def next_cursor(what: str, next_link: str | None, seen: set[str]) -> str | None:
+    """Return the cursor of the next page, and add it to those seen; None on the last page.
+
+    Raises:
+        PaginationError: The link holds no cursor, or one that was seen before.
+    """
+    try:
+        following = cursor(next_link)
+    except ValueError:
+        raise PaginationError(
+            f"{what}: the link to the next page holds no cursor. The rows so far are "
+            "complete; list again to get the rest."
+        ) from None
+    if following is not None and following in seen:
+        raise PaginationError(
+            f"{what}: the service returned the same cursor twice, so the pages would "
+            "never end. Narrow the listing, or list again."
+        )
+    if following is not None:
+        seen.add(following)
+    return following
 
 
 def checked_on_bad_row(value: object) -> OnBadRow:

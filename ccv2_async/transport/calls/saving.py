@@ -98,7 +98,7 @@ class Saving:
 
     async def to_path(self, download: Download, path: str | os.PathLike[str]) -> Saved:
         """Write a file to a path, complete or not at all. The errors are those of `save`."""
-        return await self._in_time(download.what, self._to_path(download, _checked_path(path)))
+        return await self._in_time(download.what, self._to_path(download, checked_path(path)))
 
     async def _in_time(self, what: str, saving: Coroutine[object, object, T]) -> T:
         limit = current(self._session)
@@ -165,15 +165,22 @@ class Saving:
                 await asyncio.wait({removing}, timeout=_CLOSING_SECONDS)
 
 
-def _checked_path(to: str | os.PathLike[str]) -> str:
+def checked_path(to: str | os.PathLike[str], field: str = "to") -> str:
+    """Return the path as text.
+
+    Raises:
+        InvalidField: It cannot be a path of this system.
+    """
     try:
         path = os.fsdecode(os.fsencode(to))
     except UnicodeEncodeError:
         raise errors.InvalidField(
-            "to", to, f"a path that can be encoded in {sys.getfilesystemencoding()}"
+            field, to, f"a path that can be encoded in {sys.getfilesystemencoding()}"
         ) from None
+    except TypeError:
+        raise errors.InvalidField(field, type(to), "a path") from None
     if not path or "\0" in path:
-        raise errors.InvalidField("to", to, "a path, not empty and without null characters")
+        raise errors.InvalidField(field, to, "a path, not empty and without null characters")
     return path
 
 

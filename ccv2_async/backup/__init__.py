@@ -1,0 +1,1 @@
+"""Backup: everything that a key can read, in files that outlive this package."""

@@ -1,0 +1,231 @@
+"""The bytes of files on disk: their paths, and how they get there. All of it blocks.
+
+A file is downloaded to a part, a file in `PARTS` that is named for the record and its version and
+is there only when it is whole. Then the journal takes note of it, and then it is moved to its path.
+A process that is killed in between finds the part, and fetches nothing twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from ccv2_async.backup.datasets import FOLDERS, LIBRARY, TRASH, folders_in, version_of
+from ccv2_async.errors import UsageError
+from ccv2_async.text import one_line
+from ccv2_async.transport.files.names import Names, folded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ccv2_async.backup.journal import FileEntry, Journal
+
+PARTS = ".ccv2-parts"
+_LEFTOVERS = ".ccv2-*.part"
+_BLOCK = 1024 * 1024
+
+
+class Contents:
+    """The files of one backup.
+
+    Args:
+        root: The directory of the backup.
+        journal: Its journal.
+    """
+
+    def __init__(self, root: Path, journal: Journal) -> None:
+        self.root = root
+        self._journal = journal
+        self._names: dict[str, Names] = {}
+
+    def prepare(self) -> None:
+        """Make the directory of parts, and clear what a killed process left there.
+
+        Raises:
+            UsageError: The directory cannot be written.
+        """
+        with explained(self.root):
+            parts = self.root / PARTS
+            parts.mkdir(exist_ok=True)
+            for place in (self.root, parts, self.root / "campaigns"):
+                for leftover in place.glob(_LEFTOVERS):
+                    leftover.unlink()
+            if whole := {each.name for each in parts.iterdir()}:
+                for entry in self._journal.files():
+                    if entry.version is not None and part_name(entry, entry.version) in whole:
+                        self.put(entry, entry.version)
+
+    def part(self, entry: FileEntry) -> Path:
+        """Return the path to download the wanted version of a file to."""
+        return self.root / PARTS / part_name(entry, entry.wanted or "")
+
+    def put(self, entry: FileEntry, version: str) -> None:
+        """Move a part to the path of its file.
+
+        Raises:
+            UsageError: The path cannot be written.
+        """
+        path = self.root / entry.path
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            (self.root / PARTS / part_name(entry, version)).replace(path)
+            sync_directory(path.parent)
+            if entry.was is not None:
+                (self.root / entry.was).unlink(missing_ok=True)
+                self._journal.moved([entry])
+
+    def plan(self) -> None:
+        """Give each file of the library and of the trash its path, and note what to download.
+
+        A file keeps its path as long as its name and its folder stay the same.
+
+        Raises:
+            UsageError: A file cannot be moved to its new path.
+        """
+        journal = self._journal
+        with journal.transaction():
+            self._learn_names()
+            rows = [json.loads(text) for _, _, text, _ in journal.records(FOLDERS)]
+            paths = {"": LIBRARY}
+            for folder, above, name in folders_in(rows):
+                paths[folder] = self._assign(FOLDERS, folder, name, paths[above])
+            for place in (LIBRARY, TRASH):
+                for _, own, text, _ in list(journal.records(place)):
+                    record = json.loads(text)
+                    folder = str(record.get("folder_id")) if place == LIBRARY else TRASH
+                    parent = TRASH if place == TRASH else paths.get(folder, LIBRARY)
+                    self._assign(place, own, str(record.get("name") or ""), parent)
+                    journal.want(place, own, version_of(record))
+        self._move()
+        with journal.transaction():
+            for entry in list(journal.files(LIBRARY, TRASH)):
+                if entry.version is not None and not _is_there(self.root / entry.path, entry.size):
+                    journal.stored(entry, None, 0, "")
+
+    def _learn_names(self) -> None:
+        taken: dict[str, list[str]] = {}
+        for entry in self._journal.files():
+            path = PurePosixPath(entry.path)
+            taken.setdefault(str(path.parent), []).append(path.name)
+        self._names = {parent: Names(names) for parent, names in taken.items()}
+
+    def _assign(self, place: str, own: str, name: str, parent: str) -> str:
+        """Return the path of a file, which is a new one if its name or its folder has changed."""
+        source = json.dumps([parent, name])
+        known = self._journal.file(place, own)
+        if known is not None and known.source == source:
+            return known.path
+        path = f"{parent}/{self._names.setdefault(parent, Names()).choose(name, own)}"
+        self._journal.assign(place, own, source, path, folded(path))
+        return path
+
+    def _move(self) -> None:
+        moves = self._journal.moves()
+        for entry in moves:
+            old, new = self.root / str(entry.was), self.root / entry.path
+            with explained(new):
+                new.parent.mkdir(parents=True, exist_ok=True)
+                if old.is_file():
+                    old.replace(new)
+                    sync_directory(new.parent)
+            with contextlib.suppress(OSError):  # it holds other files
+                old.parent.rmdir()
+        self._journal.moved(moves)
+
+    def write_campaigns(self) -> None:
+        """Write the HTML and the text of each campaign, if they have changed.
+
+        Raises:
+            UsageError: They cannot be written.
+        """
+        self._learn_names()
+        for _, own, text, _ in list(self._journal.records("campaigns")):
+            record = json.loads(text)
+            for field, ending in (("email_content", "html"), ("text_content", "txt")):
+                content = record.get(field)
+                if isinstance(content, str) and content:
+                    name = f"{own} - {record.get('name') or ''}.{ending}"
+                    self._write(ending, own, name, content.encode("utf-8", "backslashreplace"))
+        self._move()
+
+    def _write(self, place: str, own: str, name: str, content: bytes) -> None:
+        from ccv2_async.transport.files.partial import PartialFile  # noqa: PLC0415
+
+        with self._journal.transaction():
+            path = self.root / self._assign(place, own, name, "campaigns")
+            digest = hashlib.sha256(content).hexdigest()
+            self._journal.want(place, own, digest)
+        self._move()
+        entry = self._journal.file(place, own)
+        if entry is None or (entry.version == digest and _is_there(path, len(content))):
+            return
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        partial = PartialFile(str(path))
+        try:
+            partial.write(content)
+            partial.keep()
+        finally:
+            partial.discard()
+        self._journal.stored(entry, digest, len(content), digest)
+
+
+def part_name(entry: FileEntry, version: str) -> str:
+    """Return the name of the part of one version of a file."""
+    return hashlib.sha256(json.dumps([entry.place, entry.id, version]).encode()).hexdigest()
+
+
+def digest_of(path: Path) -> tuple[int, str] | None:
+    """Return the size and the SHA-256 of a file, or None if there is none.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    digest, size = hashlib.sha256(), 0
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+                size += len(block)
+    except FileNotFoundError:
+        return None
+    return size, digest.hexdigest()
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable, where the file system can."""
+    with contextlib.suppress(OSError):
+        opened = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+
+
+def _is_there(path: Path, size: int | None) -> bool:
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Raise an error of the system as one of this package.
+
+    Raises:
+        UsageError: The system refused.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"{one_line(str(path))}: the backup cannot be written there "
+            f"({error.strerror or error}). Fix that, and run it again; it continues where it "
+            "stopped."
+        ) from None

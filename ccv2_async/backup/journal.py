@@ -1,0 +1,531 @@
+"""The journal of a backup: all rows as the service sent them, and how far each listing has come.
+
+It is a SQLite file in WAL mode with full synchronization. A page of rows and its cursor are one
+transaction, so a process that is killed at any moment continues at the cursor. The methods block:
+`run` calls them in one thread, in which a method is done as a whole or not at all.
+
+A run is one pass over all datasets. A run that was interrupted is continued by the next one.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+import attrs
+
+from ccv2_async.errors import JournalError, UsageError
+from ccv2_async.transport.files.databases import address_of, take_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+VERSION = "1"
+NAME = ".ccv2-backup.sqlite"
+
+_SCHEMA = """
+CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE scopes (
+  dataset TEXT NOT NULL,
+  scope TEXT NOT NULL,
+  run INTEGER NOT NULL,
+  began TEXT NOT NULL,
+  cursor TEXT NOT NULL DEFAULT '',
+  position INTEGER NOT NULL DEFAULT 0,
+  done INTEGER NOT NULL DEFAULT 0,
+  since TEXT NOT NULL DEFAULT '',
+  version TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (dataset, scope)
+) WITHOUT ROWID;
+CREATE TABLE rows (
+  dataset TEXT NOT NULL,
+  scope TEXT NOT NULL,
+  id TEXT NOT NULL,
+  run INTEGER NOT NULL,
+  listed TEXT NOT NULL,
+  fetched TEXT,
+  record TEXT,
+  vanished TEXT,
+  PRIMARY KEY (dataset, scope, id)
+);
+CREATE TABLE files (
+  place TEXT NOT NULL,
+  id TEXT NOT NULL,
+  source TEXT NOT NULL,
+  path TEXT NOT NULL,
+  key TEXT NOT NULL UNIQUE,
+  was TEXT,
+  turn INTEGER NOT NULL,
+  wanted TEXT,
+  version TEXT,
+  size INTEGER,
+  sha256 TEXT,
+  PRIMARY KEY (place, id)
+);
+CREATE TABLE notes (
+  dataset TEXT NOT NULL,
+  scope TEXT NOT NULL,
+  id TEXT NOT NULL,
+  run INTEGER NOT NULL,
+  failed INTEGER NOT NULL,
+  text TEXT NOT NULL,
+  PRIMARY KEY (dataset, scope, id)
+) WITHOUT ROWID;
+"""
+
+
+@attrs.frozen
+class Scope:
+    """How far one listing has come.
+
+    Attributes:
+        run: The run that listed it last.
+        cursor: The cursor of the next page; "" for the first one.
+        position: The rows so far.
+        done: Whether this run has listed all of it.
+        since: When the last listing began that was complete; "" if there was none.
+        version: The row that it followed then; see `Dataset.follows`.
+    """
+
+    run: int
+    cursor: str
+    position: int
+    done: bool
+    since: str
+    version: str
+
+
+@attrs.frozen
+class Note:
+    """Something that a run could not fetch.
+
+    Attributes:
+        dataset: The dataset.
+        scope: The parents' ids, as `scope_key` wrote them.
+        id: The row's id, or "" for the whole scope.
+        failed: Whether the next run may get it; false for what the service does not offer.
+        text: Why.
+    """
+
+    dataset: str
+    scope: str
+    id: str
+    failed: bool
+    text: str
+
+
+@attrs.frozen
+class FileEntry:
+    """A file of the backup with bytes of its own, or a folder of the library.
+
+    Attributes:
+        place: The dataset of its record, "folders", or what part of a campaign it holds.
+        id: The id of its record.
+        source: What its path was made from.
+        path: Its path below the directory.
+        was: The path at which its bytes are still, or None.
+        wanted: The version that the service has.
+        version: The version whose bytes are here, or None.
+        size: Their number.
+        sha256: Their digest.
+    """
+
+    place: str
+    id: str
+    source: str
+    path: str
+    was: str | None
+    wanted: str | None
+    version: str | None
+    size: int | None
+    sha256: str | None
+
+
+_FILE = "place, id, source, path, was, wanted, version, size, sha256"
+
+
+class Journal:
+    """The journal of one directory, which no other process can use meanwhile.
+
+    Use `Journal.open`. All methods block.
+    """
+
+    def __init__(self, path: str, database: sqlite3.Connection, lock: int) -> None:
+        self._path = path
+        self._database = database
+        self._lock = lock
+        self.run = 0
+
+    @classmethod
+    def open(cls, directory: str) -> Self:
+        """Open the journal of a directory, and begin a run or continue the last one.
+
+        Raises:
+            UsageError: It cannot be created there, it is not a journal, a newer version wrote it,
+                or another process is using it.
+        """
+        path = os.path.join(directory, NAME)  # noqa: PTH118  # a plain string
+        lock = take_lock(path, "is backing up into this directory")
+        database = None
+        try:
+            database = sqlite3.connect(
+                address_of(path, "rw"), uri=True, isolation_level=None, check_same_thread=False
+            )
+            journal = cls(path, database, lock)
+            journal._prepare()
+        except BaseException as error:
+            if database is not None:
+                database.close()
+            os.close(lock)
+            if isinstance(error, sqlite3.Error):
+                raise UsageError(
+                    f"{path}: this is not the journal of a backup ({error}). Choose another "
+                    "directory; nothing was fetched."
+                ) from None
+            raise
+        return journal
+
+    def _prepare(self) -> None:
+        found = {name for (name,) in self._rows("SELECT name FROM sqlite_master")}
+        if found and "about" not in found:
+            raise sqlite3.DatabaseError("it is another database")
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=FULL")
+        if not found:
+            self._database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+            self.remember(version=VERSION)
+        about = self.about()
+        if about.get("version", VERSION) != VERSION:
+            raise UsageError(
+                f"{self._path}: this journal has the version {about.get('version')}, and this "
+                f"package reads version {VERSION}. Use the package that wrote it, or choose "
+                "another directory; nothing was fetched."
+            )
+        self.run = int(about.get("run", 0))
+        if self.run == 0 or about.get("ended"):
+            self.run += 1
+            self.remember(version=VERSION, run=str(self.run), ended="", began="")
+
+    def close(self) -> None:
+        """Close the database, then let other processes in."""
+        try:
+            self._database.close()
+        finally:
+            os.close(self._lock)
+
+    def about(self) -> dict[str, str]:
+        """Return what is known of the whole backup."""
+        return dict(self._rows("SELECT name, value FROM about"))
+
+    def remember(self, **facts: str) -> None:
+        """Keep facts about the whole backup."""
+        self._write(("INSERT OR REPLACE INTO about VALUES (?, ?)", facts.items()))
+
+    def scope(self, dataset: str, scope: str, now: str, *, version: str = "") -> Scope:
+        """Return how far a listing has come; begin it if this run has not yet.
+
+        Args:
+            dataset: The dataset.
+            scope: The parents' ids.
+            now: The time at the service.
+            version: What the listing follows. An unchanged one counts as listed.
+        """
+        key = (dataset, scope)
+        query = (
+            "SELECT run, cursor, position, done, since, version FROM scopes "
+            "WHERE dataset=? AND scope=?"
+        )
+        found = self._rows(query, key)
+        last = Scope(*found[0]) if found else Scope(0, "", 0, done=False, since="", version="")
+        if last.run == self.run and last.done:
+            return attrs.evolve(last, done=True)
+        if version and version == last.version:
+            self._write(
+                ("UPDATE scopes SET run=?, done=1 WHERE dataset=? AND scope=?", [(self.run, *key)])
+            )
+            return attrs.evolve(last, done=True)
+        if last.run != self.run:
+            self._write(
+                (
+                    (
+                        "INSERT INTO scopes (dataset, scope, run, began) VALUES (?, ?, ?, ?) "
+                        "ON CONFLICT DO UPDATE SET run=excluded.run, began=excluded.began, "
+                        "cursor='', position=0, done=0, version=''"
+                    ),
+                    [(*key, self.run, now)],
+                )
+            )
+            last = attrs.evolve(last, run=self.run, cursor="", position=0)
+        return attrs.evolve(last, done=False)
+
+    def page(
+        self,
+        dataset: str,
+        scope: str,
+        rows: Sequence[tuple[str, str]],
+        *,
+        cursor: str,
+        position: int,
+        detail: bool,
+        bad: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        """Keep one page of a listing, and the cursor of the next one.
+
+        Args:
+            dataset: The dataset.
+            scope: The parents' ids.
+            rows: The ids and the rows.
+            cursor: The cursor of the next page.
+            position: The rows so far, with these.
+            detail: Whether the full records are fetched by themselves.
+            bad: Names and reasons of the rows that cannot be read.
+        """
+        insert = (
+            "INSERT INTO rows (dataset, scope, id, run, listed, record) VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET run=excluded.run, listed=excluded.listed, vanished=NULL, "
+            "record=coalesce(excluded.record, record)"
+        )
+        self._write(
+            (
+                insert,
+                [
+                    (dataset, scope, own, self.run, row, None if detail else row)
+                    for own, row in rows
+                ],
+            ),
+            (_NOTE, [(dataset, scope, name, self.run, 1, why) for name, why in bad]),
+            (
+                "UPDATE scopes SET cursor=?, position=? WHERE dataset=? AND scope=?",
+                [(cursor, position, dataset, scope)],
+            ),
+        )
+
+    def restart(self, dataset: str, scope: str, *, drop: bool = False) -> None:
+        """Begin a listing from its first page again.
+
+        Args:
+            dataset: The dataset.
+            scope: The parents' ids.
+            drop: Whether the rows of this run go, because they are told apart by position.
+        """
+        key = (dataset, scope)
+        self._write(
+            ("UPDATE scopes SET cursor='', position=0 WHERE dataset=? AND scope=?", [key]),
+            (
+                "DELETE FROM rows WHERE dataset=? AND scope=? AND run=?",
+                [(*key, self.run)] if drop else [],
+            ),
+        )
+
+    def end_scope(self, dataset: str, scope: str, *, version: str = "", drop: bool = False) -> None:
+        """Note that a listing is complete.
+
+        Args:
+            dataset: The dataset.
+            scope: The parents' ids.
+            version: What it followed.
+            drop: Whether rows of earlier listings go, because these rows replace them.
+        """
+        key = (dataset, scope)
+        self._write(
+            (
+                (
+                    "UPDATE scopes SET done=1, cursor='', since=began, version=? "
+                    "WHERE dataset=? AND scope=?"
+                ),
+                [(version, *key)],
+            ),
+            (
+                "DELETE FROM rows WHERE dataset=? AND scope=? AND run<>?",
+                [(*key, self.run)] if drop else [],
+            ),
+            (_FORGET, [(*key, "")]),
+        )
+
+    def missed(self, dataset: str, scope: str) -> list[str]:
+        """Return the ids of rows that earlier runs listed, and this one did not."""
+        query = (
+            "SELECT id FROM rows WHERE dataset=? AND scope=? AND run<>? AND vanished IS NULL "
+            "ORDER BY id"
+        )
+        return [own for (own,) in self._rows(query, (dataset, scope, self.run))]
+
+    def vanish(self, dataset: str, scope: str, ids: Iterable[str], noticed: str) -> None:
+        """Mark rows that are gone at the service. They stay in the backup."""
+        self._write(
+            (
+                "UPDATE rows SET vanished=? WHERE dataset=? AND scope=? AND id=?",
+                [(noticed, dataset, scope, own) for own in ids],
+            )
+        )
+
+    def found(self, dataset: str, scope: str, own: str, record: str, *, detail: bool) -> None:
+        """Note that a row exists at the service, and keep its full record where it has one."""
+        kept = "record=?, fetched=listed" if detail else "record=coalesce(record, ?)"
+        update = f"UPDATE rows SET {kept}, run=?, vanished=NULL "  # noqa: S608  # our own words
+        self._write(
+            (
+                f"{update}WHERE dataset=? AND scope=? AND id=?",
+                [(record, self.run, dataset, scope, own)],
+            ),
+            (_FORGET, [(dataset, scope, own)]),
+        )
+
+    def without_detail(self, dataset: str, scope: str) -> list[str]:
+        """Return the ids of the rows whose full record is missing or was changed."""
+        query = (
+            "SELECT id FROM rows WHERE dataset=? AND scope=? AND vanished IS NULL "
+            "AND fetched IS NOT listed ORDER BY id"
+        )
+        return [own for (own,) in self._rows(query, (dataset, scope))]
+
+    def records(
+        self, dataset: str, *, vanished: bool = False
+    ) -> Iterator[tuple[str, str, str, str]]:
+        """Yield the scope, the id, the record, and when it vanished, of each row of a dataset.
+
+        A row whose full record could not be fetched yet gives the row of the listing.
+        """
+        query = (
+            "SELECT scope, id, coalesce(record, listed), coalesce(vanished, '') FROM rows "
+            "WHERE dataset=? AND (vanished IS NULL) <> ? ORDER BY scope, id"
+        )
+        yield from self._database.execute(query, (dataset, vanished))
+
+    def record(self, dataset: str, scope: str, own: str) -> str | None:
+        """Return one record."""
+        query = "SELECT record FROM rows WHERE dataset=? AND scope=? AND id=?"
+        return next((text for (text,) in self._rows(query, (dataset, scope, own))), None)
+
+    def files(self, *places: str) -> Iterator[FileEntry]:
+        """Yield the files of some places, in the order of their paths; of all, without places."""
+        marks = ",".join("?" * len(places))
+        where = f"WHERE place IN ({marks}) " if places else ""
+        query = f"SELECT {_FILE} FROM files {where}ORDER BY path"  # noqa: S608  # our own names
+        for row in self._database.execute(query, places):
+            yield FileEntry(*row)
+
+    def file(self, place: str, own: str) -> FileEntry | None:
+        """Return what is known of one file."""
+        query = f"SELECT {_FILE} FROM files WHERE place=? AND id=?"  # noqa: S608  # our own names
+        return next((FileEntry(*row) for row in self._rows(query, (place, own))), None)
+
+    def assign(self, place: str, own: str, source: str, path: str, key: str) -> None:
+        """Give a file its path, and remember the old one until its bytes have moved.
+
+        Args:
+            place: What kind of file it is.
+            own: Its id.
+            source: What the path was made from; another one needs another path.
+            path: The path below the directory.
+            key: A text that differs from that of every other path.
+        """
+        self._write(
+            (
+                (
+                    "INSERT INTO files (place, id, source, path, key, turn) "
+                    "VALUES (?, ?, ?, ?, ?, (SELECT coalesce(max(turn), 0) + 1 FROM files)) "
+                    "ON CONFLICT (place, id) DO UPDATE SET source=excluded.source, "
+                    "was=CASE WHEN version IS NULL THEN NULL ELSE coalesce(was, path) END, "
+                    "path=excluded.path, key=excluded.key, turn=excluded.turn"
+                ),
+                [(place, own, source, path, key)],
+            )
+        )
+
+    def want(self, place: str, own: str, version: str) -> None:
+        """Note which version of a file belongs into the backup."""
+        self._write(("UPDATE files SET wanted=? WHERE place=? AND id=?", [(version, place, own)]))
+
+    def wanted(self, place: str, after: str, most: int) -> list[FileEntry]:
+        """Return files that are missing or have changed, by id, at most so many."""
+        query = (
+            f"SELECT {_FILE} FROM files WHERE place=? AND id>? AND wanted IS NOT NULL "  # noqa: S608  # our own names
+            "AND wanted IS NOT version ORDER BY id LIMIT ?"
+        )
+        return [FileEntry(*row) for row in self._rows(query, (place, after, most))]
+
+    def stored(self, entry: FileEntry, version: str | None, size: int, sha256: str) -> None:
+        """Note that the bytes of a file are on disk; None as the version if they are missing."""
+        self._write(
+            (
+                "UPDATE files SET version=?, size=?, sha256=? WHERE place=? AND id=?",
+                [(version, size, sha256, entry.place, entry.id)],
+            )
+        )
+
+    def moves(self) -> list[FileEntry]:
+        """Return files whose bytes are at an old path, in the order in which to move them."""
+        query = f"SELECT {_FILE} FROM files WHERE was IS NOT NULL ORDER BY turn"  # noqa: S608  # our own names
+        return [FileEntry(*row) for row in self._rows(query)]
+
+    def moved(self, entries: Iterable[FileEntry]) -> None:
+        """Note that the bytes of files are at their new paths."""
+        self._write(
+            (
+                "UPDATE files SET was=NULL WHERE place=? AND id=?",
+                [(entry.place, entry.id) for entry in entries],
+            )
+        )
+
+    def note(self, note: Note) -> None:
+        """Keep a note of this run, in place of an earlier one about the same."""
+        values = (note.dataset, note.scope, note.id, self.run, int(note.failed), note.text)
+        self._write((_NOTE, [values]))
+
+    def forget(self, dataset: str, scope: str, own: str) -> None:
+        """Drop a note: what it is about was fetched."""
+        self._write((_FORGET, [(dataset, scope, own)]))
+
+    def notes(self) -> list[Note]:
+        """Return the notes of this run."""
+        query = "SELECT dataset, scope, id, failed, text FROM notes WHERE run=?"
+        return [
+            Note(dataset, scope, own, bool(failed), text)
+            for dataset, scope, own, failed, text in self._rows(query, (self.run,))
+        ]
+
+    def _rows(self, query: str, values: Iterable[object] = ()) -> list[Any]:
+        try:
+            return self._database.execute(query, tuple(values)).fetchall()
+        except sqlite3.DatabaseError as trouble:
+            if not self.run:
+                raise
+            raise self._failed("read", trouble) from None
+
+    def _write(self, *statements: tuple[str, Iterable[Iterable[object]]]) -> None:
+        """Carry out statements in one transaction."""
+        with self.transaction():
+            for statement, values in statements:
+                self._database.executemany(statement, [tuple(each) for each in values])
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make one transaction of all that is written in a `with` block."""
+        if self._database.in_transaction:
+            yield
+            return
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._database.execute("COMMIT")
+            except BaseException:
+                self._database.rollback()
+                raise
+        except sqlite3.Error as trouble:
+            if not self.run:
+                raise
+            raise self._failed("written", trouble) from None
+
+    def _failed(self, verb: str, trouble: Exception) -> JournalError:
+        return JournalError(
+            f"{self._path}: the journal cannot be {verb} ({trouble}), so the backup stopped. "
+            "Fix that and run it again; it continues where it stopped."
+        )
+
+
+_NOTE = "INSERT OR REPLACE INTO notes VALUES (?, ?, ?, ?, ?, ?)"
+_FORGET = "DELETE FROM notes WHERE dataset=? AND scope=? AND id=?"

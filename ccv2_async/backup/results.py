@@ -1,0 +1,78 @@
+"""What a backup reports: its progress, its result, and the estimate of a dry run."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@attrs.frozen
+class BackupProblem:
+    """Something that a backup could not fetch.
+
+    Attributes:
+        dataset: What kind of record it is, such as "library".
+        id: The record's id; "" if it is the whole listing.
+        parent: The id of its campaign or event, or "".
+        reason: Why, in a sentence.
+    """
+
+    dataset: str
+    id: str
+    parent: str
+    reason: str
+
+
+@attrs.frozen
+class BackupProgress:
+    """How far a backup has come.
+
+    Attributes:
+        dataset: What is being fetched.
+        rows: The records that this process has fetched.
+        files: The library files that this process has downloaded.
+        files_left: The library files that are still to be downloaded, as far as it is known.
+        downloaded: The bytes of the files.
+        calls: The calls of the API.
+    """
+
+    dataset: str
+    rows: int
+    files: int
+    files_left: int
+    downloaded: int
+    calls: int
+
+
+OnBackupProgress: TypeAlias = Callable[[BackupProgress], Awaitable[object] | object]
+"""A plain function that is called with the progress of a backup."""
+
+
+@attrs.frozen
+class BackupResult:
+    """What a backup holds when it has ended.
+
+    Attributes:
+        directory: Where it is.
+        rows: The number of records of each dataset.
+        vanished: The number of records that are kept although the service has them no more.
+        downloaded: The bytes of library files that this run has downloaded.
+        files: The library files that this run has downloaded.
+        calls: The calls of the API that this run has made.
+        failed: What could not be fetched. The next run tries again.
+        left_out: What the service does not offer to this key, such as a retired endpoint.
+    """
+
+    directory: str
+    rows: Mapping[str, int]
+    vanished: int
+    downloaded: int
+    files: int
+    calls: int
+    failed: tuple[BackupProblem, ...]
+    left_out: tuple[BackupProblem, ...]

@@ -1,0 +1,635 @@
+"""One run of a backup: fetch what is new or has changed, then write the files that people keep."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import json
+import os
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+import orjson
+
+from ccv2_async import errors
+from ccv2_async.backup.contents import Contents, digest_of, explained
+from ccv2_async.backup.datasets import (
+    BY_NAME,
+    DATASETS,
+    LIBRARY,
+    OVERLAP,
+    TRASH,
+    id_of,
+    ids_in,
+    scope_key,
+    with_nested,
+)
+from ccv2_async.backup.journal import Journal, Note
+from ccv2_async.backup.results import BackupProblem, BackupProgress, BackupResult
+from ccv2_async.backup.write import Exports
+from ccv2_async.models.convert import BadRow, structure
+from ccv2_async.models.hooks import utc_text
+from ccv2_async.models.library import LibraryFile
+from ccv2_async.resources.base import path_to
+from ccv2_async.resources.listing import next_cursor
+from ccv2_async.text import one_line
+from ccv2_async.transport.calls import deadline
+from ccv2_async.transport.calls.answers import INACTIVE_KEY
+from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.outage import OUTAGE_TIMEOUT
+from ccv2_async.transport.calls.retry import Effect
+from ccv2_async.transport.calls.saving import Download, Saving
+from ccv2_async.transport.files.threads import FileThreads
+from ccv2_async.transport.quota.budget import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
+
+    from ccv2_async.backup.datasets import (
+        Dataset,
+    )
+    from ccv2_async.backup.journal import FileEntry, Scope
+    from ccv2_async.backup.results import OnBackupProgress
+    from ccv2_async.transport.calls.call import Answer
+    from ccv2_async.transport.calls.session import Session
+
+T = TypeVar("T")
+
+AT_ONCE = 8
+"""The calls, and the downloads, that are made at the same time."""
+
+_ALL_LISTED = "\n"
+"""In place of a cursor: all pages are in the journal, but the listing was not finished."""
+
+_BATCH = 200
+_REPORT_SECONDS = 0.1
+_PROBE = Call("GET", "/library/info", Effect.SAFE, "asking whether the service is back")
+
+# These errors would affect everything else as well, so they end the run.
+_FATAL = (
+    errors.AuthenticationFailed,
+    errors.UsageError,
+    errors.DailyQuotaExceeded,
+    errors.JournalError,
+    errors.ServiceUnavailable,
+)
+_OF_AN_OUTAGE = (errors.TransportError, errors.ServerError)
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """The arguments of `ConstantContact.backup`."""
+
+    directory: str
+    trash: bool = False
+    wait: bool = False
+    on_progress: OnBackupProgress | None = None
+
+
+@attrs.frozen
+class _Page:
+    """The rows of an answer as text."""
+
+    rows: list[tuple[str, str]]
+    bad: list[tuple[str, str]]
+    next_link: str | None
+    when: float | None
+
+
+class Backup:
+    """One run.
+
+    Args:
+        session: Sends the calls.
+        threads: The threads that write downloads.
+        options: What the caller asked for.
+    """
+
+    def __init__(self, session: Session, threads: FileThreads, options: Options) -> None:
+        self._session = session
+        self._saving = Saving(session, threads)
+        self._threads = threads
+        self._options = options
+        self._root = Path(os.path.abspath(options.directory))  # noqa: PTH100  # no I/O but getcwd
+        self._journal_thread = FileThreads(limit=1)
+        self._journal: Journal
+        self._contents: Contents
+        self._skew = 0.0
+        self._since = session.clock.monotonic()
+        self._reported = float("-inf")
+        self._dataset = ""
+        self._rows = self._files = self._downloaded = self._calls = 0
+        self._left: set[tuple[str, str]] = set()
+
+    async def run(self) -> BackupResult:
+        """Fetch everything, and return what the backup holds.
+
+        Raises:
+            ConstantContactError: As `ConstantContact.backup`.
+        """
+        try:
+            self._journal = await self._journal_thread.run(self._open, undo=Journal.close)
+            try:
+                with self._session.in_lane(Lane.BULK):
+                    return await self._run()
+            finally:
+                closing = self._journal_thread.dispose(self._journal.close)
+                if closing is not None:
+                    with suppress(asyncio.CancelledError):
+                        await asyncio.shield(closing)
+        finally:
+            await self._journal_thread.aclose()
+
+    def _open(self) -> Journal:
+        with explained(self._root):
+            self._root.mkdir(parents=True, exist_ok=True)
+        return Journal.open(str(self._root))
+
+    async def _run(self) -> BackupResult:
+        journal = self._journal
+        self._contents = Contents(self._root, journal)
+        await self._do(self._contents.prepare)
+        await self._require_own()
+        await self._do(self._begin)
+        wanted = [each for each in DATASETS if each.name != TRASH or self._options.trash]
+        library = next(n for n, each in enumerate(wanted) if each.name in (LIBRARY, TRASH))
+        library += self._options.trash
+        for dataset in wanted[: library + 1]:
+            await self._fetch(dataset)
+        await self._do(self._contents.plan)
+        await _together(self._download(), self._fetch_all(wanted[library + 1 :]))
+        result = await self._do(self._write, [each.name for each in wanted])
+        self._report(force=True)
+        return result
+
+    def _begin(self) -> None:
+        about = self._journal.about()
+        self._skew = float(about.get("skew", 0.0))
+        if not about.get("began"):
+            self._journal.remember(began=stamp_of(self._now))
+
+    def _write(self, names: list[str]) -> BackupResult:
+        """Write the files that people keep, and end the run."""
+        journal = self._journal
+        self._contents.write_campaigns()
+        exports = Exports(self._root, journal)
+        exports.write(names)
+        notes = journal.notes()
+        failed = tuple(_problem(note) for note in notes if note.failed)
+        left_out = tuple(_problem(note) for note in notes if not note.failed)
+        about = journal.about()
+        ended = stamp_of(self._now)
+        facts = {
+            "service": self._session.base_url,
+            "account": about.get("account", ""),
+            "began": about.get("began", ""),
+            "ended": ended,
+        }
+        exports.manifest(facts, failed, left_out)
+        journal.remember(ended=ended)
+        return BackupResult(
+            directory=str(self._root),
+            rows={name: n for name, n in exports.rows.items() if name != "vanished"},
+            vanished=exports.rows["vanished"],
+            downloaded=self._downloaded,
+            files=self._files,
+            calls=self._calls,
+            failed=failed,
+            left_out=left_out,
+        )
+
+    async def _require_own(self) -> None:
+        """Check that the directory belongs to this account.
+
+        The fingerprint of the credentials differs after a new token was granted, so the account's
+        own email address decides then.
+
+        Raises:
+            UsageError: It belongs to another account or service.
+        """
+        about = await self._do(self._journal.about)
+        service = self._session.base_url
+        if about.get("service", service) != service:
+            raise self._not_ours(f"another service ({one_line(about['service'])})")
+        fingerprint = self._session.credentials.fingerprint
+        known = about.get("fingerprint")
+        await self._fetch(BY_NAME["account"], always=known != fingerprint)
+        text = await self._do(self._journal.record, "account", "", "account")
+        account = json.loads(text) if text else {}
+        own = str(account.get("email") or account.get("organization_name") or "")
+        if known not in (None, fingerprint) and (not own or own != about.get("account")):
+            raise self._not_ours(f"another account ({one_line(about.get('account', 'unknown'))})")
+        facts = {"service": service, "fingerprint": fingerprint, "account": own}
+        await self._do(partial(self._journal.remember, **facts))
+
+    def _not_ours(self, whose: str) -> errors.UsageError:
+        return errors.UsageError(
+            f"{one_line(str(self._root))}: this backup belongs to {whose}. Choose another "
+            "directory; nothing in it was changed."
+        )
+
+    # Listings
+
+    async def _fetch_all(self, datasets: Iterable[Dataset]) -> None:
+        for dataset in datasets:
+            await self._fetch(dataset)
+
+    async def _fetch(self, dataset: Dataset, *, always: bool = False) -> None:
+        """Fetch what is new or has changed of one dataset."""
+        self._dataset = dataset.name
+        self._report()
+        scopes = await self._do(self._scopes, dataset)
+        await _each(scopes, partial(self._list, dataset, always=always))
+        if dataset.detail:
+            for ids in scopes:
+                missing = await self._do(
+                    self._journal.without_detail, dataset.name, scope_key(*ids)
+                )
+                await _each(missing, partial(self._fetch_one, dataset, ids))
+
+    def _scopes(self, dataset: Dataset) -> list[tuple[str, ...]]:
+        """Return the parents' ids of each listing of a dataset."""
+        if not dataset.parent:
+            return [()]
+        found = []
+        for scope, own, text, _ in self._journal.records(dataset.parent):
+            if not dataset.when or json.loads(text).get("status") in dataset.when:
+                found.append((*ids_in(scope), own))
+        return found
+
+    async def _list(self, dataset: Dataset, ids: tuple[str, ...], *, always: bool) -> None:
+        """List one scope, from where an earlier process stopped."""
+        scope = scope_key(*ids)
+        version = ""
+        if dataset.follows:
+            counts = await self._do(self._journal.record, dataset.follows, scope, ids[-1])
+            version = counts or ""
+        begin = partial(self._journal.scope, dataset.name, scope, str(self._now), version=version)
+        state = await self._do(begin)
+        if state.done and not always:
+            return
+        try:
+            if dataset.single:
+                await self._list_single(dataset, ids)
+            elif state.cursor != _ALL_LISTED:
+                await self._list_pages(dataset, ids, state)
+            if not dataset.single and dataset.ids and not (dataset.since and state.since):
+                await self._look_for_missed(dataset, ids)
+        except errors.NotFound:
+            if not dataset.parent:
+                raise
+            # It has none, such as a schedule, or its parent is gone since it was listed.
+        except errors.ConstantContactError as error:
+            await self._pass(error, dataset, ids)
+            return
+        await self._do(
+            partial(
+                self._journal.end_scope, dataset.name, scope, version=version, drop=not dataset.ids
+            )
+        )
+
+    async def _list_single(self, dataset: Dataset, ids: tuple[str, ...]) -> None:
+        what = _what(dataset, ids)
+        path = _path(dataset.path, *ids)
+        call = Call("GET", path, Effect.SAFE, what, query=dataset.first_page(""))
+        text, when = await self._call(call, _one)
+        self._set_clock(when)
+        own = ids[-1] if ids else dataset.name
+        await self._keep(dataset, ids, [(own, text)], cursor="", position=1, bad=[])
+
+    async def _list_pages(self, dataset: Dataset, ids: tuple[str, ...], state: Scope) -> None:
+        what, scope = _what(dataset, ids), scope_key(*ids)
+        path = _path(dataset.path, *ids)
+        since = ""
+        if dataset.since and state.since:
+            since = stamp_of(float(state.since) - OVERLAP)
+        first = dataset.first_page(since)
+        cursor, position, restarted = state.cursor, state.position, False
+        seen = {cursor} - {""}
+        while True:
+            call = Call(
+                "GET",
+                path,
+                Effect.SAFE,
+                what,
+                query=(("next", cursor),) if cursor else first,
+            )
+            try:
+                page = await self._call(call, partial(_page_of, dataset, position))
+                following = next_cursor(what, page.next_link, seen)
+            except (errors.BadRequest, errors.NotFound, errors.PaginationError) as error:
+                retired = isinstance(error, errors.EndpointRetired)
+                if not cursor or retired:
+                    raise
+                # The service does not know the cursor anymore, or it leads in a circle.
+                restart = partial(self._journal.restart, dataset.name, scope, drop=not dataset.ids)
+                await self._do(restart)
+                if restarted or isinstance(error, errors.PaginationError):
+                    raise
+                cursor, position, restarted, seen = "", 0, True, set()
+                continue
+            self._set_clock(page.when)
+            rows = page.rows
+            if not dataset.ids:
+                run = self._journal.run
+                rows = [(f"{run:08}-{position + n:010}", text) for n, (_, text) in enumerate(rows)]
+            position += len(page.rows) + len(page.bad)
+            cursor = following or _ALL_LISTED
+            await self._keep(dataset, ids, rows, cursor=cursor, position=position, bad=page.bad)
+            if following is None:
+                return
+
+    async def _keep(
+        self,
+        dataset: Dataset,
+        ids: tuple[str, ...],
+        rows: list[tuple[str, str]],
+        *,
+        cursor: str,
+        position: int,
+        bad: list[tuple[str, str]],
+    ) -> None:
+        await self._do(
+            partial(
+                self._journal.page,
+                dataset.name,
+                scope_key(*ids),
+                rows,
+                cursor=cursor,
+                position=position,
+                detail=dataset.detail,
+                bad=bad,
+            )
+        )
+        self._rows += len(rows)
+        self._report()
+
+    async def _look_for_missed(self, dataset: Dataset, ids: tuple[str, ...]) -> None:
+        """Mark the rows that are gone at the service.
+
+        A listing that changes while it is read may leave a row out, so each is looked for by its
+        id, where it has a path of its own.
+        """
+        scope = scope_key(*ids)
+        missed = await self._do(self._journal.missed, dataset.name, scope)
+        if dataset.one:
+            await _each(missed, partial(self._fetch_one, dataset, ids))
+        elif missed:
+            await self._vanish(dataset, ids, missed)
+
+    async def _fetch_one(self, dataset: Dataset, ids: tuple[str, ...], own: str) -> None:
+        """Fetch the full record of a row, or find that it is gone."""
+        what = f"{dataset.name} {own}"
+        try:
+            call = Call("GET", _path(dataset.one, *ids, own), Effect.SAFE, what)
+            text, _ = await self._call(call, _one)
+        except errors.NotFound:
+            await self._vanish(dataset, ids, [own])
+        except errors.ConstantContactError as error:
+            await self._pass(error, dataset, ids, own)
+        else:
+            if json.loads(text).get("status") == "Deleted":
+                await self._vanish(dataset, ids, [own])  # a file that is in the trash
+                return
+            keep = partial(
+                self._journal.found, dataset.name, scope_key(*ids), own, text, detail=dataset.detail
+            )
+            await self._do(keep)
+            self._rows += 1
+            self._report()
+
+    async def _vanish(self, dataset: Dataset, ids: tuple[str, ...], gone: list[str]) -> None:
+        now = stamp_of(self._now)
+        await self._do(self._journal.vanish, dataset.name, scope_key(*ids), gone, now)
+
+    async def _pass(
+        self,
+        error: errors.ConstantContactError,
+        dataset: Dataset,
+        ids: tuple[str, ...],
+        own: str = "",
+    ) -> None:
+        """Take note of an error that affects only one row or listing; raise any other.
+
+        Raises:
+            ConstantContactError: It ends the run.
+        """
+        inactive = isinstance(error, errors.Forbidden) and any(
+            key == INACTIVE_KEY for key, _ in error.errors
+        )
+        if isinstance(error, _FATAL) or inactive:
+            raise error
+        refused = isinstance(error, errors.EndpointRetired | errors.Forbidden)
+        scope = scope_key(*ids)
+        if refused and not own:
+            await self._do(partial(self._journal.end_scope, dataset.name, scope))
+        note = Note(dataset.name, scope, own, not refused, one_line(error.message))
+        await self._do(self._journal.note, note)
+
+    # Files
+
+    async def _download(self) -> None:
+        """Download the files of the library that are new or have changed."""
+        for place in (LIBRARY, TRASH):
+            after = ""
+            while batch := await self._do(self._journal.wanted, place, after, _BATCH):
+                after = batch[-1].id
+                await _each(batch, self._download_one)
+
+    async def _download_one(self, entry: FileEntry) -> None:
+        dataset = BY_NAME[entry.place]
+        text = await self._do(self._journal.record, entry.place, "", entry.id)
+        file = structure(LibraryFile, json.loads(text or "{}"))
+        part = self._contents.part(entry)
+        try:
+            kept = await self._threads.run(digest_of, part)
+            if kept is None:
+                if not file.url:
+                    note = Note(
+                        entry.place,
+                        "",
+                        entry.id,
+                        failed=False,
+                        text=f"The service names no URL for it (status {file.status}).",
+                    )
+                    await self._do(self._journal.note, note)
+                    return
+                saved = await self._patiently(partial(self._save, file, part))
+                kept = saved
+                self._files += 1
+                self._downloaded += kept[0]
+        except errors.ConstantContactError as error:
+            await self._pass(error, dataset, (), entry.id)
+            return
+        await self._do(self._place, entry, *kept)
+        self._report()
+
+    async def _save(self, file: LibraryFile, part: Path) -> tuple[int, str]:
+        what = f"library file {file.id}"
+        download = Download(what, partial(self._session.download, file.url or "", what))
+        saved = await self._saving.to_path(download, part)
+        return saved.size, saved.sha256
+
+    def _place(self, entry: FileEntry, size: int, sha256: str) -> None:
+        self._journal.stored(entry, entry.wanted, size, sha256)
+        self._contents.put(entry, entry.wanted or "")
+        self._journal.forget(entry.place, "", entry.id)
+
+    # Calls
+
+    async def _call(self, call: Call, parse: Callable[[Answer], T]) -> T:
+        self._calls += 1
+        return await self._patiently(lambda: self._session.read(call, parse))
+
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do work that makes calls; wait out an outage, and the day's quota if asked to."""
+        session = self._session
+        while True:
+            turn = session.outage.turn(
+                partial(session.send, _PROBE),
+                since=self._since,
+                patience=OUTAGE_TIMEOUT,
+                limit=deadline.current(session),
+            )
+            try:
+                async with turn:
+                    return await work()
+            except errors.DailyQuotaExceeded as error:
+                if not self._options.wait:
+                    raise errors.DailyQuotaExceeded(
+                        f"The backup stopped: the API key's calls for today are used up. "
+                        f"What was fetched is kept. Run it again after "
+                        f"{error.resets_at:%Y-%m-%d %H:%M} UTC; it continues where it stopped.",
+                        status=error.status,
+                        resets_at=error.resets_at,
+                        errors=error.errors,
+                    ) from None
+                pause = error.resets_at.timestamp() - session.clock.time()
+            except _OF_AN_OUTAGE:
+                if not session.outage.goes_on:
+                    raise
+                continue
+            await session.clock.sleep(max(1.0, pause))
+
+    @property
+    def _now(self) -> float:
+        """The time at the service, in seconds since 1970."""
+        return self._session.clock.time() + self._skew
+
+    def _set_clock(self, when: float | None) -> None:
+        if when is not None:
+            self._skew = when - self._session.clock.time()
+
+    async def _do(self, work: Callable[..., T], *args: object) -> T:
+        """Run work on the journal in its thread."""
+        return await self._journal_thread.run(work, *args)
+
+    def _report(self, *, force: bool = False) -> None:
+        tell, now = self._options.on_progress, self._session.clock.monotonic()
+        if tell is None or (not force and now - self._reported < _REPORT_SECONDS):
+            return
+        self._reported = now
+        tell(
+            BackupProgress(
+                dataset=self._dataset,
+                rows=self._rows,
+                files=self._files,
+                files_left=0,
+                downloaded=self._downloaded,
+                calls=self._calls,
+            )
+        )
+
+
+def stamp_of(moment: float) -> str:
+    """Return a moment as the service writes it."""
+    return utc_text(datetime.fromtimestamp(moment, UTC))
+
+
+def _what(dataset: Dataset, ids: tuple[str, ...]) -> str:
+    return f"{dataset.name} of {' of '.join(reversed(ids))}" if ids else dataset.name
+
+
+def _path(template: str, *ids: str) -> str:
+    """Return the path of a listing or a record.
+
+    Raises:
+        DecodeError: The service gave an id that cannot be part of a path.
+    """
+    try:
+        return path_to(template, *ids)
+    except errors.InvalidField as error:
+        raise errors.DecodeError(f"An id is {error.value}: {error.rule}.") from None
+
+
+def _problem(note: Note) -> BackupProblem:
+    ids = ids_in(note.scope)
+    return BackupProblem(note.dataset, note.id, ids[-1] if ids else "", note.text)
+
+
+def _when(answer: Answer) -> float | None:
+    """Return the service's own time, if its answer has it."""
+    try:
+        return email.utils.parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _one(answer: Answer) -> tuple[str, float | None]:
+    """Return an object as text."""
+    found = answer.plain()
+    if isinstance(found, list) and len(found) == 1:
+        found = found[0]  # the service sometimes wraps an object
+    if not isinstance(found, dict):
+        raise errors.DecodeError(f"{answer.what}: the answer is not an object.")
+    return orjson.dumps(found).decode(), _when(answer)
+
+
+def _page_of(dataset: Dataset, before: int, answer: Answer) -> _Page:
+    """Return the rows of a page as text, and those that cannot be kept with the reason."""
+    page = answer.rows(Any, paged=dataset.paged)
+    rows: list[tuple[str, str]] = []
+    bad: list[tuple[str, str]] = []
+    for number, row in enumerate(with_nested(dataset, page.results), before):
+        if isinstance(row, BadRow):
+            own, why = row.id(*dataset.ids), row.error(before, stops=False).message
+        else:
+            own, why = id_of(dataset, row), ""
+            if not isinstance(row, dict):
+                why = f"{answer.what}: row {number} is not an object."
+            elif dataset.ids and not own:
+                why = f"{answer.what}: row {number} has no id: {orjson.dumps(row)[:500].decode()}"
+        if why:
+            bad.append((own or f"row {number}", one_line(why)))
+        else:
+            rows.append((own, orjson.dumps(row).decode()))
+    return _Page(rows, bad, page.next_link, _when(answer))
+
+
+async def _each(items: Iterable[Any], work: Callable[[Any], Awaitable[object]]) -> None:
+    """Do work on each item, a few at a time; the first error cancels the rest."""
+    rest = iter(items)
+
+    async def worker() -> None:
+        for item in rest:
+            await work(item)
+
+    await _together(*(worker() for _ in range(AT_ONCE)))
+
+
+async def _together(*work: Coroutine[Any, Any, object]) -> None:
+    """Await all, or raise the first error after the others have been cancelled."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    for outcome in ended:
+        if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
+            raise outcome

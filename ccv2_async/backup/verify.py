@@ -1,0 +1,206 @@
+"""Check a backup against its manifest, and read what the manifest says. Both need no network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+
+from ccv2_async.backup.results import BackupProblem
+from ccv2_async.backup.write import FORMAT, MANIFEST
+from ccv2_async.errors import UsageError
+from ccv2_async.text import one_line
+from ccv2_async.transport.calls.saving import checked_path
+from ccv2_async.transport.files.threads import FileThreads
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping
+
+T = TypeVar("T")
+
+_BLOCK = 1024 * 1024
+
+
+@attrs.frozen
+class BackupFault:
+    """A file of a backup that is not as the manifest says.
+
+    Attributes:
+        path: Its path below the directory.
+        reason: What is wrong, in a few words.
+    """
+
+    path: str
+    reason: str
+
+
+@attrs.frozen
+class BackupManifest:
+    """What the manifest of a backup says.
+
+    Attributes:
+        directory: The directory of the backup.
+        service: The URL of the API.
+        account: The account's email address or name.
+        began: When the last complete run began.
+        ended: When it ended.
+        rows: The number of records of each dataset.
+        files: The number of files in the backup.
+        size: Their bytes.
+        failed: What could not be fetched.
+        left_out: What the service does not offer to the key.
+    """
+
+    directory: str
+    service: str
+    account: str
+    began: str
+    ended: str
+    rows: Mapping[str, int]
+    files: int
+    size: int
+    failed: tuple[BackupProblem, ...]
+    left_out: tuple[BackupProblem, ...]
+
+
+@attrs.frozen
+class BackupCheck:
+    """The result of checking a backup.
+
+    Attributes:
+        manifest: What the backup should hold.
+        faults: The files that are missing or differ; none if the backup is whole.
+    """
+
+    manifest: BackupManifest
+    faults: tuple[BackupFault, ...]
+
+
+async def read_backup(directory: str | os.PathLike[str]) -> BackupManifest:
+    """Return what the manifest of a backup says. The files themselves are not read.
+
+    Args:
+        directory: The directory of the backup.
+
+    Raises:
+        UsageError: There is no manifest that can be read.
+    """
+    manifest, _ = await _in_thread(_read, directory)
+    return manifest
+
+
+async def verify_backup(directory: str | os.PathLike[str]) -> BackupCheck:
+    """Check the size, the SHA-256, and the number of lines of every file of a backup.
+
+    Args:
+        directory: The directory of the backup.
+
+    Raises:
+        UsageError: There is no manifest that can be read, so nothing can be checked.
+    """
+    return await _in_thread(_verify, directory)
+
+
+async def _in_thread(work: Callable[[Path], T], directory: str | os.PathLike[str]) -> T:
+    threads = FileThreads(limit=1)
+    try:
+        return await threads.run(work, Path(checked_path(directory, "directory")))
+    finally:
+        await threads.aclose()
+
+
+def _verify(root: Path) -> BackupCheck:
+    manifest, files = _read(root)
+    faults = []
+    for entry in files:
+        reason = _fault_of(root, entry)
+        if reason:
+            faults.append(BackupFault(entry["path"], reason))
+    return BackupCheck(manifest, tuple(faults))
+
+
+def _fault_of(root: Path, entry: Mapping[str, Any]) -> str:
+    """Return what is wrong with a file, or "" if it is as the manifest says."""
+    path = PurePosixPath(entry["path"])
+    if path.is_absolute() or ".." in path.parts:
+        return "its path leads out of the directory"
+    digest, size, lines = hashlib.sha256(), 0, 0
+    try:
+        with (root / path).open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+                size += len(block)
+                lines += block.count(b"\n")
+    except FileNotFoundError:
+        return "it is missing"
+    except OSError as error:
+        return f"it cannot be read ({error.strerror or error})"
+    if lines != entry.get("rows", lines):
+        return f"it has {lines:,} lines instead of {entry['rows']:,}"
+    if size != entry["bytes"]:
+        return f"it has {size:,} bytes instead of {entry['bytes']:,}"
+    return "" if digest.hexdigest() == entry["sha256"] else "its bytes have changed"
+
+
+def _read(root: Path) -> tuple[BackupManifest, list[dict[str, Any]]]:
+    path = root / MANIFEST
+    try:
+        found = json.loads(path.read_bytes())
+        if found["format"] != FORMAT:
+            raise UsageError(  # noqa: TRY301  # it passes through
+                f"{one_line(str(path))}: this manifest has the format "
+                f"{one_line(str(found['format']))}, and this package reads format {FORMAT}. Use "
+                "the package that wrote it."
+            )
+        files = found["files"]
+        for entry in files:
+            if not isinstance(entry["path"], str) or not isinstance(entry["bytes"], int):
+                raise TypeError("a file without a path or a size")  # noqa: TRY301
+            entry["sha256"].lower()
+        if len(files) != found["number_of_files"]:
+            raise ValueError("not all files are listed")  # noqa: TRY301
+        manifest = BackupManifest(
+            directory=str(root),
+            service=str(found["service"]),
+            account=str(found["account"]),
+            began=str(found["began"]),
+            ended=str(found["ended"]),
+            rows={str(name): int(number) for name, number in found["rows"].items()},
+            files=len(files),
+            size=sum(entry["bytes"] for entry in files),
+            failed=_problems(found["failed"]),
+            left_out=_problems(found["left_out"]),
+        )
+    except FileNotFoundError:
+        raise UsageError(
+            f"{one_line(str(path))}: there is no manifest, so this is not a complete backup. Run "
+            "the backup again; it continues where it stopped."
+        ) from None
+    except OSError as error:
+        raise UsageError(
+            f"{one_line(str(path))}: it cannot be read ({error.strerror or error})."
+        ) from None
+    except UsageError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise UsageError(
+            f"{one_line(str(path))}: the manifest is damaged ({type(error).__name__}), so the "
+            "files cannot be checked. Run the backup again; it writes a new one."
+        ) from None
+    return manifest, files
+
+
+def _problems(rows: Any) -> tuple[BackupProblem, ...]:
+    return tuple(
+        BackupProblem(
+            str(row["dataset"]),
+            str(row.get("id", "")),
+            str(row.get("parent", "")),
+            str(row["reason"]),
+        )
+        for row in rows
+    )

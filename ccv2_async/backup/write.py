@@ -1,0 +1,179 @@
+"""Write the files that people keep, out of the journal: JSON Lines, CSV, and the manifest.
+
+All of it blocks. Each file is written beside its path and renamed when it is whole.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+from ccv2_async.backup.datasets import (
+    BY_NAME,
+    DATASETS,
+    flat,
+    line_of,
+    memberships_in,
+)
+from ccv2_async.transport.files.partial import PartialFile
+from ccv2_async.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from ccv2_async.backup.datasets import (
+        Dataset,
+    )
+    from ccv2_async.backup.journal import Journal
+    from ccv2_async.backup.results import BackupProblem
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+_BLOCK = 256 * 1024
+_MOST_COLUMNS = 2000
+
+
+class Exports:
+    """Writes the files of one backup.
+
+    Args:
+        root: The directory.
+        journal: Its journal.
+    """
+
+    def __init__(self, root: Path, journal: Journal) -> None:
+        self._root = root
+        self._journal = journal
+        self.rows: dict[str, int] = {}
+        self._written: list[dict[str, Any]] = []
+
+    def write(self, names: Iterable[str]) -> None:
+        """Write the records of these datasets.
+
+        Raises:
+            UsageError: A file cannot be written.
+        """
+        for name in names:
+            dataset = BY_NAME[name]
+            if dataset.single and not dataset.parent:
+                self._file(f"{name}.json", (f"{text}\n" for text in self._lines(dataset)))
+                continue
+            lines = (f"{text}\n" for text in self._lines(dataset))
+            self.rows[name] = self._file(f"{name}.jsonl", lines, rows=True)
+            if dataset.csv:
+                self._file(f"{name}.csv", self._csv(dataset))
+        self.rows["memberships"] = self._file("memberships.jsonl", self._memberships(), rows=True)
+        self.rows["vanished"] = self._file("vanished.jsonl", self._vanished(), rows=True)
+
+    def manifest(
+        self,
+        about: Mapping[str, Any],
+        failed: Iterable[BackupProblem],
+        left_out: Iterable[BackupProblem],
+    ) -> None:
+        """Write the manifest, which names every file with its size and digest.
+
+        Args:
+            about: When, and from which account.
+            failed: What could not be fetched.
+            left_out: What the service does not offer.
+
+        Raises:
+            UsageError: It cannot be written.
+        """
+        files = [*self._written, *self._contents()]
+        head = {
+            "format": FORMAT,
+            "written_by": f"ccv2_async {__version__}",
+            **about,
+            "rows": self.rows,
+            "failed": [_plain(each) for each in failed],
+            "left_out": [_plain(each) for each in left_out],
+            "number_of_files": len(files),
+        }
+        text = json.dumps(head, ensure_ascii=False, indent=1).removesuffix("\n}")
+        listed = ",\n  ".join(json.dumps(each, ensure_ascii=False) for each in files)
+        self._file(MANIFEST, [f'{text},\n "files": [\n  {listed}\n ]\n}}\n'])
+
+    def _lines(self, dataset: Dataset) -> Iterator[str]:
+        for scope, _, text, _ in self._journal.records(dataset.name):
+            yield line_of(dataset, scope, text)
+
+    def _csv(self, dataset: Dataset) -> Iterator[str]:
+        columns: dict[str, None] = {}
+        for text in self._lines(dataset):
+            columns.update(dict.fromkeys(name for name, _ in flat(json.loads(text))))
+            if len(columns) > _MOST_COLUMNS:
+                break
+        out = io.StringIO()
+        writer = csv.DictWriter(out, list(columns)[:_MOST_COLUMNS], extrasaction="ignore")
+        writer.writeheader()
+        for text in self._lines(dataset):
+            writer.writerow(dict(flat(json.loads(text))))
+            yield out.getvalue()
+            out.seek(0)
+            out.truncate()
+        yield out.getvalue()
+
+    def _memberships(self) -> Iterator[str]:
+        lists = [json.loads(text) for _, _, text, _ in self._journal.records("lists")]
+        list_ids = {str(row.get("id")): row.get("list_id") for row in lists}
+        for _, _, text, _ in self._journal.records("contacts"):
+            for row in memberships_in(json.loads(text), list_ids):
+                yield json.dumps(row, ensure_ascii=False) + "\n"
+
+    def _vanished(self) -> Iterator[str]:
+        for dataset in DATASETS:
+            records = self._journal.records(dataset.name, vanished=True)
+            for scope, own, text, noticed in records:
+                entry = self._journal.file(dataset.name, own)
+                row = {
+                    "dataset": dataset.name,
+                    "id": own,
+                    "noticed": noticed,
+                    "path": entry.path if entry is not None and entry.version else None,
+                    "record": json.loads(line_of(dataset, scope, text)),
+                }
+                yield json.dumps(row, ensure_ascii=False) + "\n"
+
+    def _contents(self) -> Iterator[dict[str, Any]]:
+        """Yield an entry of the manifest for each file with bytes of its own."""
+        for entry in self._journal.files():
+            if entry.version is not None:
+                yield {
+                    "path": entry.path,
+                    "bytes": entry.size,
+                    "sha256": entry.sha256,
+                    "id": entry.id,
+                }
+
+    def _file(self, name: str, texts: Iterable[str], *, rows: bool = False) -> int:
+        """Write a file, and return the number of its lines."""
+        partial = PartialFile(str(self._root / name))
+        lines = size = 0
+        waiting = bytearray()
+        try:
+            for text in texts:
+                lines += 1
+                # Half of an emoji cannot be written in UTF-8.
+                waiting += text.encode("utf-8", "backslashreplace")
+                if len(waiting) >= _BLOCK:
+                    partial.write(bytes(waiting))
+                    size += len(waiting)
+                    waiting.clear()
+            partial.write(bytes(waiting))
+            size += len(waiting)
+            digest = partial.keep()
+        finally:
+            partial.discard()
+        entry = {"path": name, "bytes": size, "sha256": digest}
+        self._written.append({**entry, "rows": lines} if rows else entry)
+        return lines
+
+
+def _plain(problem: BackupProblem) -> dict[str, str]:
+    named = {"dataset": problem.dataset, "id": problem.id, "parent": problem.parent}
+    return {name: value for name, value in named.items() if value} | {"reason": problem.reason}

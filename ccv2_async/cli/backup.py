@@ -1,0 +1,160 @@
+"""`ccv2 backup`: copy an account into a directory, check the copy, and show what it holds."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from cyclopts import App
+
+from ccv2_async import read_backup, verify_backup
+from ccv2_async.cli.exits import Exit
+from ccv2_async.cli.output import Output, clean
+from ccv2_async.cli.running import run
+from ccv2_async.cli.service import OPTIONS, Flag, Service
+from ccv2_async.cli.tables import cell, counted, in_bytes, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.status import Status
+
+    from ccv2_async import BackupManifest, BackupProblem, BackupProgress, ConstantContact
+
+__all__ = ["backup"]
+
+backup: App = App(
+    name="backup",
+    help="Copy everything that the key can read into a directory, or check such a copy.",
+    group_parameters=OPTIONS,
+)
+
+
+@backup.default
+def run_backup(
+    directory: str,
+    /,
+    *,
+    trash: Flag = False,
+    wait: Flag = False,
+    service: Service = Service(),  # noqa: B008  # it is frozen
+) -> Exit:
+    """Copy everything that the key can read into a directory.
+
+    Run it again to continue after an interruption, or to fetch what is new or has changed.
+    Nothing is ever removed from the directory.
+
+    Args:
+        directory: The directory. It is created if it is missing.
+        trash: Copy the files in the library's trash too.
+        wait: If the quota of the day is used up, wait for the next day.
+        service: Options of every command that talks to the service.
+    """
+
+    async def copied(client: ConstantContact, output: Output) -> Exit:
+        shown = output.err.status("Starting") if output.live else nullcontext()
+        with shown as status:
+            result = await client.backup(
+                directory, trash=trash, wait=wait, on_progress=_shower(status)
+            )
+        if output.as_json:
+            output.record(attrs.asdict(result))
+        else:
+            _say_problems(result.failed, result.left_out, output)
+        output.say(
+            f"{counted(sum(result.rows.values()), 'record')} in {clean(result.directory)}. This "
+            f"run downloaded {counted(result.files, 'file')} ({in_bytes(result.downloaded)}) and "
+            f"made {counted(result.calls, 'call')}."
+        )
+        return Exit.SOME_FAILED if result.failed else Exit.OK
+
+    return service.run(copied)
+
+
+@backup.command
+def verify(directory: str, /, *, json: Flag = False) -> Exit:
+    """Check every file of a backup against its manifest. Needs no network and no key.
+
+    Args:
+        directory: The directory of the backup.
+        json: Print one JSON object per line on stdout.
+    """
+    output = Output(as_json=json)
+
+    async def verified() -> Exit:
+        check = await verify_backup(directory)
+        for fault in check.faults:
+            if json:
+                output.record(attrs.asdict(fault))
+            else:
+                output.line(f"{clean(fault.path)}: {fault.reason}")
+        files = counted(check.manifest.files, "file")
+        if check.faults:
+            output.say(
+                f"{len(check.faults):,} of {files} differ from the manifest. Delete them and run "
+                "the backup again; it fetches them."
+            )
+            return Exit.SOME_FAILED
+        output.say(f"{files} ({in_bytes(check.manifest.size)}) are as the manifest says.")
+        return Exit.OK
+
+    return run(verified, output)
+
+
+@backup.command
+def show(directory: str, /, *, json: Flag = False) -> Exit:
+    """Show what a backup holds. Needs no network and no key.
+
+    Args:
+        directory: The directory of the backup.
+        json: Print one JSON object on stdout.
+    """
+    output = Output(as_json=json)
+
+    async def shown() -> Exit:
+        manifest = await read_backup(directory)
+        if json:
+            output.record(attrs.asdict(manifest))
+            return Exit.OK
+        _show(manifest, output)
+        return Exit.OK
+
+    return run(shown, output)
+
+
+def _show(manifest: BackupManifest, output: Output) -> None:
+    rows = table("records", "number")
+    for name, number in manifest.rows.items():
+        rows.add_row(cell(name), cell(number))
+    output.show(rows)
+    _say_problems(manifest.failed, manifest.left_out, output)
+    output.say(
+        f"{counted(manifest.files, 'file')}, {in_bytes(manifest.size)}, of "
+        f"{clean(manifest.account)} at {clean(manifest.service)}, as of {clean(manifest.ended)}."
+    )
+
+
+def _say_problems(
+    failed: tuple[BackupProblem, ...], left_out: tuple[BackupProblem, ...], output: Output
+) -> None:
+    for problems, word in ((left_out, "left out"), (failed, "failed")):
+        for problem in problems:
+            about = " ".join(part for part in (problem.dataset, problem.parent, problem.id) if part)
+            output.say(f"{word}: {clean(about)}: {clean(problem.reason)}")
+    if failed:
+        output.say("Run the same command again to try what failed once more.")
+
+
+def _shower(status: Status | None) -> Callable[[BackupProgress], Any] | None:
+    if status is None:
+        return None
+
+    def show_progress(progress: BackupProgress) -> None:
+        status.update(
+            f"{progress.dataset}: {counted(progress.rows, 'record')}, "
+            f"{counted(progress.files, 'file')} ({in_bytes(progress.downloaded)}), "
+            f"{counted(progress.calls, 'call')}"
+        )
+
+    return show_progress

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ccv2_async.backup.datasets import (
+    BY_NAME,
+    DATASETS,
+    flat,
+    folders_in,
+    id_of,
+    ids_in,
+    line_of,
+    memberships_in,
+    scope_key,
+    version_of,
+    with_nested,
+)
+
+IDS = st.text("0123456789-ab", min_size=1, max_size=2)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=20,
+)
+
+
+def test_parents_come_before_their_children() -> None:
+    seen: set[str] = set()
+    for dataset in DATASETS:
+        assert not dataset.parent or dataset.parent in seen
+        assert not dataset.follows or dataset.follows in seen
+        depth = len([1 for letter in dataset.path if letter == "{"])
+        above = BY_NAME[dataset.parent].path.count("{") + 1 if dataset.parent else 0
+        assert depth == above, "one id in the path for each parent"
+        assert not dataset.detail or dataset.one
+        seen.add(dataset.name)
+
+
+@given(st.lists(st.text()))
+def test_a_scope_holds_any_ids(ids: list[str]) -> None:
+    assert ids_in(scope_key(*ids)) == tuple(ids)
+
+
+@given(st.lists(st.fixed_dictionaries({"id": IDS, "name": st.text(max_size=3), "parent_id": IDS})))
+def test_folders_come_once_each_and_parents_first(rows: list[dict[str, Any]]) -> None:
+    done: set[str] = set()
+    for folder, above, _ in folders_in(rows):
+        assert folder not in done
+        assert above in done | {""}
+        done.add(folder)
+    assert done == {row["id"] for row in rows}
+
+
+def test_a_folder_in_a_circle_or_without_its_parent_is_at_the_root() -> None:
+    rows = [
+        {"id": "1", "name": "a", "parent_id": "2"},
+        {"id": "2", "name": "b", "parent_id": "1"},
+        {"id": "3", "name": "c", "parent_id": "9"},
+        {"id": "4", "name": "d", "parent_id": "3"},
+    ]
+    assert list(folders_in(rows)) == [
+        ("2", "", "b"),
+        ("1", "2", "a"),
+        ("3", "", "c"),
+        ("4", "3", "d"),
+    ]
+
+
+@given(JSON)
+def test_rows_inside_of_rows_are_found_once_each(value: Any) -> None:
+    rows = value if isinstance(value, list) else [value]
+    assert list(with_nested(BY_NAME["lists"], rows)) == rows
+    nested = [{"id": "1", "children": [{"id": "2", "children": rows}, {"id": "3"}]}]
+    found = list(with_nested(BY_NAME["folders"], nested))
+    assert [id_of(BY_NAME["folders"], row) for row in (found[0], found[1], found[-1])] == [
+        "1",
+        "2",
+        "3",
+    ]
+
+
+@given(JSON)
+def test_no_value_gets_lost_on_the_way_into_columns(value: Any) -> None:
+    def leaves(found: Any) -> int:
+        if isinstance(found, dict):
+            return sum(map(leaves, found.values()))
+        return sum(map(leaves, found)) if isinstance(found, list) else 1
+
+    assert len(list(flat(value))) == leaves(value)
+
+
+def test_columns_are_named_by_the_way_to_them() -> None:
+    contact = {"id": "1", "email_addresses": [{"email_address": "a@b"}], "notes": [], "ok": True}
+    assert dict(flat(contact)) == {
+        "id": "1",
+        "email_addresses.1.email_address": "a@b",
+        "ok": "true",
+    }
+
+
+def test_a_line_names_the_parent_that_its_record_lacks() -> None:
+    schedules, tracking = BY_NAME["schedules"], BY_NAME["tracking"]
+    assert json.loads(line_of(schedules, scope_key("7"), '{"id":"1"}')) == {
+        "campaign_id": "7",
+        "id": "1",
+    }
+    assert line_of(tracking, scope_key("7"), '{"campaign_id":7}') == '{"campaign_id":7}'
+    assert line_of(BY_NAME["lists"], "", '{"id":"1"}') == '{"id":"1"}'
+
+
+def test_an_id_is_a_number_or_a_text_and_nothing_else() -> None:
+    lists = BY_NAME["lists"]
+    assert id_of(lists, {"id": 7}) == id_of(lists, {"id": "7"}) == "7"
+    for row in ({}, {"id": None}, {"id": True}, {"id": ["7"]}, {"id": ""}, None, "7", ["id"]):
+        assert id_of(lists, row) == ""
+
+
+@given(JSON, JSON)
+def test_memberships_are_read_from_any_contact(lists: Any, addresses: Any) -> None:
+    contact = {"id": 1, "lists": lists, "email_addresses": addresses}
+    for row in memberships_in(contact, {"5": "uuid"}):
+        assert row["contact"] == "1"
+
+
+def test_a_membership_names_both_ids_of_the_contact_and_of_the_list() -> None:
+    contact = {
+        "id": 1,
+        "contact_id": "c",
+        "email_addresses": [{"email_address": "a@b"}],
+        "lists": [{"id": 5, "status": "ACTIVE"}, None, {"status": "?"}],
+    }
+    assert list(memberships_in(contact, {"5": "uuid"})) == [
+        {
+            "contact": "1",
+            "contact_id": "c",
+            "email_address": "a@b",
+            "list": "5",
+            "list_id": "uuid",
+            "status": "ACTIVE",
+        }
+    ]
+
+
+def test_another_date_or_size_is_another_version() -> None:
+    one = {"modified_date": "2026-01-01", "size": 7}
+    assert version_of(one) == version_of({**one, "name": "b"})
+    assert version_of(one) != version_of({**one, "size": 8})
+    assert version_of(one) != version_of({**one, "modified_date": "2026-01-02"})

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ccv2_async import read_backup, verify_backup
+from ccv2_async.errors import UsageError
+from ccv2_async.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture
+async def copy(connect: Callable[..., Any], tmp_path: Path) -> Path:
+    """A whole backup of the demo account."""
+    with Sandbox(mode="at_once", seed="demo") as sandbox:
+        cc = await connect(sandbox)
+        await cc.backup(tmp_path)
+    return tmp_path
+
+
+def files_in(directory: Path) -> list[Path]:
+    """The files that people keep, without the manifest."""
+    ours = ("manifest.json", ".ccv2-backup.sqlite", ".ccv2-backup.sqlite.lock")
+    return [each for each in directory.rglob("*") if each.is_file() and each.name not in ours]
+
+
+async def faults(directory: Path) -> dict[str, str]:
+    return {each.path: each.reason for each in (await verify_backup(directory)).faults}
+
+
+async def test_a_whole_backup_has_no_faults(copy: Path) -> None:
+    assert await faults(copy) == {}
+
+
+async def test_one_flipped_byte_is_found(copy: Path) -> None:
+    path = copy / "library" / "menu.pdf"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert await faults(copy) == {"library/menu.pdf": "its bytes have changed"}
+
+
+async def test_one_missing_file_is_found(copy: Path) -> None:
+    (copy / "library" / "Logos" / "logo.png").unlink()
+    assert await faults(copy) == {"library/Logos/logo.png": "it is missing"}
+
+
+async def test_one_missing_line_is_found(copy: Path) -> None:
+    path = copy / "contacts.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    assert await faults(copy) == {"contacts.jsonl": "it has 119 lines instead of 120"}
+
+
+async def test_one_missing_byte_is_found(copy: Path) -> None:
+    path = copy / "account.json"
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[:-2] + b"\n")
+    assert await faults(copy) == {"account.json": f"it has {size - 1:,} bytes instead of {size:,}"}
+
+
+async def test_a_directory_in_place_of_a_file_is_found(copy: Path) -> None:
+    (copy / "lists.jsonl").unlink()
+    (copy / "lists.jsonl").mkdir()
+    assert await faults(copy) == {"lists.jsonl": "it cannot be read (Is a directory)"}
+
+
+async def test_a_path_that_leads_out_of_the_directory_is_not_read(copy: Path) -> None:
+    manifest = json.loads((copy / "manifest.json").read_bytes())
+    manifest["files"][0]["path"] = "../secret"
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    assert await faults(copy) == {"../secret": "its path leads out of the directory"}
+
+
+async def test_a_manifest_that_was_cut_anywhere_is_refused(copy: Path) -> None:
+    whole = (copy / "manifest.json").read_bytes()
+    for cut in range(0, len(whole.rstrip()), 97):
+        (copy / "manifest.json").write_bytes(whole[:cut])
+        with pytest.raises(UsageError, match="the manifest is damaged"):
+            await verify_backup(copy)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"files": []},
+        {"files": None},
+        {"files": [{"path": 1, "bytes": 1, "sha256": "a"}], "number_of_files": 1},
+        {"files": [{"path": "a", "bytes": 1, "sha256": None}], "number_of_files": 1},
+        {"files": [7], "number_of_files": 1},
+        {"rows": 7},
+        {"failed": [{}]},
+    ],
+)
+async def test_a_manifest_that_does_not_make_sense_is_refused(
+    copy: Path, change: dict[str, Any]
+) -> None:
+    manifest = json.loads((copy / "manifest.json").read_bytes())
+    (copy / "manifest.json").write_text(json.dumps(manifest | change))
+    with pytest.raises(UsageError, match="the manifest is damaged"):
+        await verify_backup(copy)
+
+
+async def test_a_manifest_of_another_format_names_the_format(copy: Path) -> None:
+    manifest = json.loads((copy / "manifest.json").read_bytes())
+    (copy / "manifest.json").write_text(json.dumps(manifest | {"format": 2}))
+    with pytest.raises(UsageError, match="has the format 2, and this package reads format 1"):
+        await read_backup(copy)
+
+
+async def test_a_directory_without_a_manifest_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no manifest"):
+        await verify_backup(tmp_path)
+    (tmp_path / "manifest.json").mkdir()
+    with pytest.raises(UsageError, match=r"cannot be read \(Is a directory\)"):
+        await verify_backup(tmp_path)
+
+
+async def test_the_manifest_says_what_the_backup_holds(copy: Path) -> None:
+    manifest = await read_backup(copy)
+    assert manifest.account == "owner@example.com"
+    assert manifest.rows["contacts"] == 120
+    assert manifest.files == len(files_in(copy))
+    assert manifest.failed == manifest.left_out == ()
