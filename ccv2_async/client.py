@@ -734,7 +734,7 @@ class _Parts:
         self.threads = FileThreads()
         self.sweep = Sweep(session)
         self.uploader = Uploader(session, self.threads, self.sweep, settle_time=settle_time)
-        self.library = Library(session, self.sweep, self.uploader)
+        self.library = Library(session, self.sweep, self.uploader, self.threads)
         self._groups: dict[Callable[..., Resource], Resource] = {}
 
     def group(self, kind: Callable[..., R], *others: object) -> R:

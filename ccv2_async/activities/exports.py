@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ccv2_async import errors
 from ccv2_async.models import ActivityStatus, ActivityType
-from ccv2_async.transport.calls.saving import Download, Saving, Target
+from ccv2_async.transport.calls.saving import Download, Saving, Target, without_page
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncIterator
 
     from ccv2_async.models import Activity
     from ccv2_async.transport.calls.session import Session
@@ -43,7 +43,7 @@ class Exports:
         what = f"file of export {activity.id}"
         async with (
             self._session.download(link_of(activity), what) as pieces,
-            contextlib.aclosing(_no_page(pieces, what)) as checked,
+            contextlib.aclosing(without_page(pieces, what, "a CSV file")) as checked,
         ):
             yield checked
 
@@ -74,14 +74,3 @@ def link_of(activity: Activity) -> str:
     else:
         return activity.file_name
     raise errors.InvalidField("activity", activity.id, rule)
-
-
-async def _no_page(pieces: AsyncIterator[bytes], what: str) -> AsyncGenerator[bytes, None]:
-    """Yield the pieces, but raise for an HTML page before yielding any of it."""
-    begun = False
-    async for piece in pieces:
-        if not begun and piece.strip():
-            begun = True
-            if piece.lstrip().startswith(b"<"):
-                raise errors.DecodeError(f"{what}: a page came instead of a CSV file.")
-        yield piece

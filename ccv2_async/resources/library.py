@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Literal, overload
 
 import attrs
@@ -23,19 +24,23 @@ from ccv2_async.models.library import (
 from ccv2_async.models.validation import (
     checked_changes,
     checked_flag,
+    checked_function,
     checked_id,
     checked_ids,
     checked_model,
+    checked_seconds,
     checked_text,
     joined_ids,
     one_of,
 )
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.resources.base import Kind, Resource, path_to, result_of, result_rows, waits_for
+from ccv2_async.resources.downloads import FileDownloads
 from ccv2_async.resources.listing import checked_on_bad_row, good_rows
 from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import MAX_STATUS_ANSWER, UPLOAD_DEADLINE, Call
 from ccv2_async.transport.calls.retry import Effect
+from ccv2_async.transport.calls.saving import DOWNLOAD_DEADLINE
 from ccv2_async.transport.quota.budget import Lane
 from ccv2_async.uploads.ledger import Entry, NoStore
 from ccv2_async.uploads.prepare import prepare
@@ -43,14 +48,17 @@ from ccv2_async.uploads.settling import Sending
 from ccv2_async.uploads.status import status_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
+    from contextlib import AbstractAsyncContextManager
 
     from ccv2_async.models.library import FileType, FileUploadStatus
     from ccv2_async.polling.sweep import Sweep
     from ccv2_async.resources.listing import Listing, OnBadRow
+    from ccv2_async.transport.calls.saving import Target
     from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.files.body import ProgressCallback
     from ccv2_async.transport.files.sources import FileInput
+    from ccv2_async.transport.files.threads import FileThreads
     from ccv2_async.uploads.prepare import OnAmbiguous, OnDuplicate
     from ccv2_async.uploads.uploader import Uploader
 
@@ -66,8 +74,11 @@ FOLDERS = Kind(LibraryFolder, LibraryFolderWrite, "/library/folders", "library f
 class Library(Resource):
     """`client.library`: the files and folders of MyLibrary."""
 
-    def __init__(self, session: Session, sweep: Sweep, uploader: Uploader) -> None:
+    def __init__(
+        self, session: Session, sweep: Sweep, uploader: Uploader, threads: FileThreads
+    ) -> None:
         super().__init__(session)
+        self._downloads = FileDownloads(session, threads)
         self._sweep = sweep
         self._uploader = uploader
 
@@ -247,6 +258,79 @@ class Library(Resource):
         Source: "File resource" page of the service's documentation.
         """
         return await self._one(FILES, file_id)
+
+    async def download(
+        self,
+        file: LibraryFile | str,
+        to: Target,
+        *,
+        on_progress: ProgressCallback | None = None,
+        deadline: float | None = DOWNLOAD_DEADLINE,
+    ) -> int:
+        """Download a file, and return how many bytes were written.
+
+        The bytes come from the URL that the file's record names. The key and the token are sent to
+        the API's own host only. The file is streamed, never held in memory. For a path, it is
+        written to a hidden file in the same folder, which is renamed once it is complete; a
+        download that breaks is started again, three attempts in all. An async writer gets the file
+        in pieces, in one attempt. If the URL has expired, the record is read again once.
+
+        Args:
+            file: The file's record, or its id.
+            to: A path, or an object with an async `write(bytes)`.
+            on_progress: A function or coroutine function that is called with each `Progress`.
+            deadline: Seconds for everything: reading the record, waiting for the quota, and writing
+                the file. None for no limit.
+
+        Raises:
+            UsageError: The file has no URL yet, or the path cannot be written.
+            DecodeError: The service named no URL that can be followed; or a page came instead of
+                the file, or more bytes than its record says.
+            ConnectionLost: The connection broke, or fewer bytes came than the record says. Safe to
+                try again: yes.
+            ConstantContactError: As for any read. Safe to try again: yes.
+
+        Source: "File resource" page of the service's documentation.
+        """
+        limit = checked_seconds(deadline, "deadline")
+        checked_function(on_progress, "on_progress")
+        with self._session.deadline(limit):
+            return await self._downloads.write(await self._record(file), to, on_progress)
+
+    def open(self, file: LibraryFile | str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Open a file, to read its bytes in pieces of any size.
+
+        Use it as a context manager::
+
+            async with client.library.open(file) as pieces:
+                async for piece in pieces: ...
+
+        Args:
+            file: The file's record, or its id.
+
+        Raises:
+            InvalidField: On entering: the file has no URL yet.
+            DecodeError: As `download`, also between pieces.
+            ConstantContactError: As for any read, also between pieces. Safe to try again: yes.
+
+        Source: "File resource" page of the service's documentation.
+        """
+        if not isinstance(file, str):
+            checked_model(file, LibraryFile, "file")
+        return self._opened(file)
+
+    @asynccontextmanager
+    async def _opened(self, file: LibraryFile | str) -> AsyncIterator[AsyncIterator[bytes]]:
+        async with self._downloads.of(await self._record(file)).open() as pieces:
+            yield pieces
+
+    async def _record(self, file: LibraryFile | str) -> LibraryFile:
+        """Return the record of a file, read again if it is not known or names no URL."""
+        if not isinstance(file, str):
+            if checked_model(file, LibraryFile, "file").url:
+                return file
+            file = file.id
+        return await self.get_file(file)
 
     @overload
     async def update_file(

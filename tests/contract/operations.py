@@ -44,6 +44,8 @@ MADE_OF_OTHERS = {
     "activities.remove_contacts",
     "activities.clear_lists",
     "activities.export_contacts",
+    "library.open",
+    "library.download",
     "activities.open_export",
     "activities.download_export",
     "lists.update",

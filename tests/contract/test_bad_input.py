@@ -89,6 +89,7 @@ class Taker:
         return lambda *args, **kwargs: Sample(f"{self._name}.{name}", args, kwargs)
 
 
+FILE = models.LibraryFile("7", name="a.png", url="/v2/files/7.png")
 EXPORT = models.Activity(
     "7", type="EXPORT_CONTACTS", status="COMPLETE", file_name="/v2/exports/7.csv"
 )
@@ -101,6 +102,8 @@ OTHERS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "activities.remove_contacts": ((["ann@example.com"],), {"lists": ["1"]}),
     "activities.clear_lists": ((["1"],), {}),
     "activities.export_contacts": (("1",), {}),
+    "library.open": ((FILE,), {}),
+    "library.download": ((FILE, "here.png"), {}),
     "activities.open_export": ((EXPORT,), {}),
     "activities.download_export": ((EXPORT, "here.csv"), {}),
     "lists.update": (("7",), {"name": "x", "status": "ACTIVE"}),

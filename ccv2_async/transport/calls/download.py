@@ -194,7 +194,7 @@ def _require_success(response: httpx.Response, what: str) -> None:
     kind = _KINDS.get(status, errors.ServerError if status >= 500 else errors.BadRequest)
     raise kind(
         f"{what}: {host} answered {status}. It was asked without the key and the token, which go "
-        "to the API's own host only; read the activity again for a fresh link.",
+        "to the API's own host only; ask for a fresh link.",
         status=status,
     )
 

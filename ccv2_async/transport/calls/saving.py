@@ -17,7 +17,7 @@ from ccv2_async.transport.calls.deadline import current
 from ccv2_async.transport.files.partial import PartialFile
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
     from contextlib import AbstractAsyncContextManager
 
     from ccv2_async.transport.calls.session import Session
@@ -132,7 +132,7 @@ class Saving:
                 try:
                     size = await self._fill(download, partial)
                     break
-                except errors.TransportError as error:
+                except (errors.TransportError, errors.ServerError) as error:
                     if attempt == ATTEMPTS or not error.safe_to_retry:
                         raise
                 await self._session.clock.sleep(PAUSE * attempt)
@@ -163,6 +163,23 @@ class Saving:
         if removing is not None:
             with anyio.CancelScope(shield=True):
                 await asyncio.wait({removing}, timeout=_CLOSING_SECONDS)
+
+
+async def without_page(
+    pieces: AsyncIterator[bytes], what: str, instead_of: str
+) -> AsyncGenerator[bytes, None]:
+    """Yield the pieces, but raise for an HTML page before yielding any of it.
+
+    Raises:
+        DecodeError: A page came.
+    """
+    begun = False
+    async for piece in pieces:
+        if not begun and piece.strip():
+            begun = True
+            if piece.lstrip().startswith(b"<"):
+                raise errors.DecodeError(f"{what}: a page came instead of {instead_of}.")
+        yield piece
 
 
 def checked_path(to: str | os.PathLike[str], field: str = "to") -> str:

@@ -289,11 +289,11 @@ _log = logging.getLogger("ccv2_async")
 
 @attrs.frozen
 class Progress:
-    """The progress of an upload.
+    """The progress of an upload or a download.
 
     Attributes:
-        name: The file, as it was given.
-        sent: The bytes of the file that were sent in this attempt.
+        name: The file, as it was given; of a download, its name in the library.
+        sent: The bytes of the file that were sent, or received, in this attempt.
         total: The size of the file in bytes.
         attempt: 1 for the first attempt. Each further attempt starts again from 0.
     """
@@ -362,7 +362,7 @@ class ProgressReporter:
         except Exception:  # noqa: BLE001  # the user's function may raise anything
             self._callback = None
             _log.warning(
-                "%s: the progress callback failed and is not called again; the upload continues",
+                "%s: the progress callback failed and is not called again; the transfer continues",
                 self._name,
                 exc_info=True,
             )

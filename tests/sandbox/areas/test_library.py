@@ -125,7 +125,7 @@ def test_a_file_has_the_sent_fields_and_those_of_the_service(
     assert row["is_image"] is True
     assert row["status"] == "Active"
     assert row["created_date"].endswith("-04:00")
-    assert api.get(row["url"]).content == png(800, 600)
+    assert httpx.get(row["url"], trust_env=False).content == png(800, 600)
 
 
 def test_a_file_without_a_folder_goes_to_the_default_for_its_type(

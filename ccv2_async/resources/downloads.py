@@ -1,0 +1,146 @@
+"""The bytes of library files, from the URLs that their records name."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from ccv2_async import errors
+from ccv2_async.models.library import FileType, LibraryFile
+from ccv2_async.resources.base import path_to
+from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.retry import Effect
+from ccv2_async.transport.calls.saving import Download, Saving, without_page
+from ccv2_async.transport.files.body import ProgressReporter
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+    from ccv2_async.transport.calls.saving import Saved, Target
+    from ccv2_async.transport.calls.session import Session
+    from ccv2_async.transport.files.body import ProgressCallback
+    from ccv2_async.transport.files.threads import FileThreads
+
+# Programs save HTML under the names of old Office files.
+_MAYBE_A_PAGE = frozenset({FileType.DOC, FileType.XLS, FileType.PPT})
+
+
+class FileDownloads:
+    """Downloads the bytes of library files.
+
+    Args:
+        session: Sends the calls.
+        threads: The threads that write files.
+    """
+
+    def __init__(self, session: Session, threads: FileThreads) -> None:
+        self._session = session
+        self._saving = Saving(session, threads)
+
+    async def save(self, file: LibraryFile, path: str | os.PathLike[str]) -> Saved:
+        """Write a file's bytes to a path, complete or not at all; return their size and digest.
+
+        Raises:
+            ConstantContactError: As `write`.
+        """
+        return await self._saving.to_path(self.of(file), path)
+
+    async def write(
+        self, file: LibraryFile, to: Target, on_progress: ProgressCallback | None = None
+    ) -> int:
+        """Write a file's bytes to a path or a writer, and return how many there are.
+
+        Raises:
+            UsageError: The file has no URL, or the target cannot be written.
+            ConstantContactError: The download failed.
+        """
+        return await self._saving.save(self.of(file, on_progress), to)
+
+    def of(self, file: LibraryFile, on_progress: ProgressCallback | None = None) -> Download:
+        """Return the download of a file, which can be opened more than once.
+
+        Raises:
+            InvalidField: The file has no URL.
+        """
+        source = _Source(self._session, file)
+        if on_progress is not None:
+            clock = self._session.clock
+            source.reporter = ProgressReporter(on_progress, name=file.name, clock=clock)
+        return Download(source.what, source.open)
+
+
+class _Source:
+    """One file, with the URL of its bytes, which may expire.
+
+    Raises:
+        InvalidField: The file has no URL.
+    """
+
+    def __init__(self, session: Session, file: LibraryFile) -> None:
+        self._session = session
+        self._file = file
+        self._link = _link_of(file)
+        self._renewed = False
+        self.what = f"library file {file.id}"
+        self.reporter: ProgressReporter | None = None
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Yield the bytes in pieces of any size, from the first."""
+        async with AsyncExitStack() as stack:
+            try:
+                pieces = await self._enter(stack)
+            except (errors.Forbidden, errors.NotFound):
+                if not await self._renew():
+                    raise
+                pieces = await self._enter(stack)
+            if self._file.file_type not in _MAYBE_A_PAGE:
+                pieces = await stack.enter_async_context(
+                    aclosing(without_page(pieces, self.what, "the file"))
+                )
+            yield await stack.enter_async_context(aclosing(self._counted(pieces)))
+
+    async def _enter(self, stack: AsyncExitStack) -> AsyncIterator[bytes]:
+        return await stack.enter_async_context(self._session.download(self._link, self.what))
+
+    async def _renew(self) -> bool:
+        """Read the record once more, and return whether it names another URL."""
+        if self._renewed:
+            return False
+        path = path_to("/library/files/{}", self._file.id)
+        call = Call("GET", path, Effect.SAFE, self.what)
+        file = await self._session.read(call, lambda answer: answer.read(LibraryFile))
+        self._renewed, expired = True, self._link
+        self._file, self._link = file, _link_of(file)
+        return self._link != expired
+
+    async def _counted(self, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+        """Yield the pieces, and check their size against the record."""
+        size, expected, reporter = 0, self._file.size, self.reporter
+        if reporter is not None:
+            await reporter.begin(expected or 0)
+        async for piece in pieces:
+            size += len(piece)
+            if expected is not None and size > expected:
+                raise errors.DecodeError(
+                    f"{self.what}: more than the {expected:,} bytes of its record came. Read the "
+                    "record again; the file may have changed."
+                )
+            yield piece
+            if reporter is not None:
+                await reporter.advance(size)
+        if expected is not None and size < expected:
+            raise errors.ConnectionLost(
+                f"{self.what}: {size:,} of its {expected:,} bytes came. Ask for it again.",
+                sent="wholly",
+            )
+        if reporter is not None:
+            await reporter.finish()
+
+
+def _link_of(file: LibraryFile) -> str:
+    if not file.url:
+        rule = f"a file with a URL; {file.id} is {file.status} and has none"
+        raise errors.InvalidField("file", file.id, rule)
+    return file.url
