@@ -16,25 +16,18 @@ from ccv2_async.cli.jobs import JobItem, all_of, exit_of_items, follow, tell_unf
 from ccv2_async.cli.listings import Unreadable, show_rows
 from ccv2_async.cli.live import Totals, shown
 from ccv2_async.cli.reports import job_fields, show_jobs
-from ccv2_async.cli.service import OPTIONS, Flag, Service
+from ccv2_async.cli.service import DEFAULTS, OPTIONS, Flag, Run, Service, command
 from ccv2_async.cli.tables import in_bytes
-from ccv2_async.models import (
-    ActivityStatus,
-    ActivityType,
-)
+from ccv2_async.models import ActivityStatus, ActivityType
 from ccv2_async.observe import CallSent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 
-    from ccv2_async import ActivityPoller, ConstantContact, Event, UploadPoller
-    from ccv2_async.cli.jobs import Display
-    from ccv2_async.cli.output import Output
+    from ccv2_async import Event
+    from ccv2_async.cli.jobs import AnyPoller, Display
 
-    Begin: TypeAlias = Callable[[ConstantContact], Awaitable[UploadPoller | ActivityPoller]]
-    Fetch: TypeAlias = Callable[[ConstantContact, Output, JobItem], Awaitable[dict[str, Any]]]
-
-__all__ = ["activities", "contacts", "poll"]
+    Fetch: TypeAlias = Callable[[JobItem], Awaitable[dict[str, Any]]]
 
 contacts: App = App(
     name="contacts",
@@ -48,6 +41,11 @@ activities: App = App(
     group_parameters=OPTIONS,
 )
 
+_COLUMNS = {"id": "id", "type": "type", "state": "status"} | {
+    "created": "created_date",
+    "contacts": "contact_count",
+    "errors": "error_count",
+}
 _Lists = Annotated[list[str], Parameter(name="--list", consume_multiple=True, negative=())]
 _ROWS = 20_000
 _TOKEN = "ccv2p"  # noqa: S105  # how every token begins
@@ -56,7 +54,9 @@ _SHOWN = 24
 
 
 @contacts.command(name="import")
-def import_contacts(
+@command()
+async def import_contacts(
+    run: Run,
     file: str,
     /,
     *,
@@ -64,7 +64,6 @@ def import_contacts(
     erase_blanks: Flag = False,
     max_rows: int = _ROWS,
     no_wait: Flag = False,
-    service: Service = Service(),  # noqa: B008  # it is frozen
 ) -> Exit:
     """Add the contacts in a file to lists. Existing contacts are updated.
 
@@ -72,6 +71,7 @@ def import_contacts(
     which are one job here.
 
     Args:
+        run: The run of the command.
         file: A CSV, TXT, XLS, or XLSX file with a header row. One column must be the address.
         lists: IDs of the lists; see 'ccv2 lists'.
         erase_blanks: Let empty values erase stored values.
@@ -79,141 +79,115 @@ def import_contacts(
             limit. Users report 40,000 from a newer page of the service and 20,000 from an older
             one.
         no_wait: Print the job's tokens, for 'ccv2 poll', and do not wait.
-        service: Options of every command that talks to the service.
     """
-    job = _Start(
-        JobItem(f"import of {file}", _size(file)),
-        lambda client: client.activities.begin_add_contacts(
+
+    def begin() -> Awaitable[AnyPoller]:
+        return run.client.activities.begin_add_contacts(
             file, lists=lists, blanks_enabled=erase_blanks, max_rows=max_rows
-        ),
-        wait=not no_wait,
-    )
-    return job.run(service)
+        )
+
+    return await _start(run, JobItem(f"import of {file}", _size(file)), begin, wait=not no_wait)
 
 
 @contacts.command
-def remove(
-    file: str,
-    /,
-    *,
-    lists: _Lists,
-    no_wait: Flag = False,
-    service: Service = Service(),  # noqa: B008  # it is frozen
-) -> Exit:
+@command()
+async def remove(run: Run, file: str, /, *, lists: _Lists, no_wait: Flag = False) -> Exit:
     """Remove the contacts in a file from lists. They stay in the account.
 
     Args:
+        run: The run of the command.
         file: A CSV, TXT, XLS, or XLSX file with an address in each row, and nothing else.
         lists: IDs of the lists; see 'ccv2 lists'.
         no_wait: Print the job's tokens, for 'ccv2 poll', and do not wait.
-        service: Options of every command that talks to the service.
     """
-    job = _Start(
-        JobItem(f"removal of {file}", _size(file)),
-        lambda client: client.activities.begin_remove_contacts(file, lists=lists),
-        wait=not no_wait,
-    )
-    return job.run(service)
+    item = JobItem(f"removal of {file}", _size(file))
+    removed = run.client.activities.begin_remove_contacts
+    return await _start(run, item, lambda: removed(file, lists=lists), wait=not no_wait)
+
+
+def _check_export(*, to: str, list: str | None = None, job: str | None = None, **_: object) -> None:  # noqa: A002  # as it is typed
+    if (list is None) == (job is None):
+        raise errors.UsageError("Choose what to export: pass either --list or --job.")
+    if not os.access(Path(to).absolute().parent, os.W_OK) or Path(to).is_dir():
+        raise errors.UsageError(f"{to}: cannot write a file there. Nothing was started.")
 
 
 @contacts.command
-def export(
+@command(check=_check_export)
+async def export(
+    run: Run,
     *,
     to: str,
     list: str | None = None,  # noqa: A002  # as it is typed
     columns: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
     job: str | None = None,
-    service: Service = Service(),  # noqa: B008  # it is frozen
 ) -> Exit:
     """Write the contacts of a list to a CSV file.
 
     The file replaces an existing one of the same name once it is complete.
 
     Args:
+        run: The run of the command.
         to: The path of the CSV file.
         list: ID of the list; or active, opted-out, or removed.
         columns: The columns to write. They must include "Email Address", which is the default.
         job: The token or ID of an export that was started before, instead of a list.
-        service: Options of every command that talks to the service.
     """
-    if (list is None) == (job is None):
-        raise errors.UsageError("Choose what to export: pass either --list or --job.")
-    folder = Path(to).absolute().parent
-    if not os.access(folder, os.W_OK) or Path(to).is_dir():
-        raise errors.UsageError(f"{to}: cannot write a file there. Nothing was started.")
+    client = run.client
 
-    async def begin(client: ConstantContact) -> UploadPoller | ActivityPoller:
+    async def begin() -> AnyPoller:
         if job is not None:
             return client.resume(job) if job.startswith(_TOKEN) else client.resume_activity(job)
         names = columns or ["Email Address"]
         return await client.activities.begin_export_contacts(list or "", column_names=names)
 
-    async def download(client: ConstantContact, output: Output, item: JobItem) -> dict[str, Any]:
+    async def download(item: JobItem) -> dict[str, Any]:
         size = await client.activities.download_export(item.result, to)
-        output.say(f"{to}: {in_bytes(size)} written.")
+        run.output.say(f"{to}: {in_bytes(size)} written.")
         return {"to": to, "bytes": size}
 
     what = f"export of list {list}" if list is not None else "export"
-    return _Start(JobItem(what), begin, download).run(service)
+    return await _start(run, JobItem(what), begin, fetch=download)
 
 
 @activities.default
-def list_activities(
+@command()
+async def list_activities(
+    run: Run,
     *,
     status: ActivityStatus | None = None,
     type: ActivityType | None = None,  # noqa: A002  # the service's own word
-    service: Service = Service(),  # noqa: B008  # it is frozen
 ) -> Exit:
     """List the last 50 bulk activities, or wait for them (see the command below).
 
     Args:
+        run: The run of the command.
         status: Only activities with this status.
         type: Only activities of this type.
-        service: Options of every command that talks to the service.
     """
-
-    async def listed(client: ConstantContact, output: Output) -> Exit:
-        bad = Unreadable(output)
-        return await show_rows(
-            await client.activities.all(status=status, type=type, on_bad_row=bad),
-            output,
-            bad,
-            ("activity", "activities"),
-            {
-                "id": "id",
-                "type": "type",
-                "state": "status",
-                "created": "created_date",
-                "contacts": "contact_count",
-                "errors": "error_count",
-            },
-        )
-
-    return service.run(listed)
+    return await show_rows(
+        run.output,
+        lambda bad: run.client.activities.all(status=status, type=type, on_bad_row=bad),
+        "activity",
+        _COLUMNS,
+    )
 
 
 @activities.command(usage="Usage: ccv2 activities watch [OPTIONS] [JOBS]")
-def watch(
-    jobs: list[str] | None = None,
-    /,
-    *,
-    service: Service = Service(),  # noqa: B008  # it is frozen
-) -> Exit:
+@command()
+async def watch(run: Run, jobs: list[str] | None = None, /) -> Exit:
     """Wait for activities until each has ended; for all unfinished ones, unless you name some.
 
     Args:
+        run: The run of the command.
         jobs: Tokens, or IDs as 'ccv2 activities' lists them.
-        service: Options of every command that talks to the service.
     """
-    return _wait_for(service, dict.fromkeys(jobs or (), ""), ids_too=True)
+    bad = Unreadable(run.output)
+    named = dict.fromkeys(jobs, "") if jobs else await _unfinished(run, bad)
+    return heaviest((await _wait_for(run, named, ids_too=True), bad.exit))
 
 
-def poll(
-    tokens: list[str] | None = None,
-    /,
-    *,
-    service: Service = Service(),  # noqa: B008  # it is frozen
-) -> Exit:
+def poll(tokens: list[str] | None = None, /, *, service: Service = DEFAULTS) -> Exit:
     """Wait for jobs that were started earlier, until each has ended.
 
     Many tokens are asked for in one request. A sandbox that starts with the command knows no
@@ -224,7 +198,13 @@ def poll(
             standard input, one per line; the rest of a line is the job's name.
         service: Options of every command that talks to the service.
     """
-    return _wait_for(service, dict.fromkeys(tokens, "") if tokens else _read_tokens())
+    # Read before the event loop runs: while it waits for a line, Ctrl-C has to end the process.
+    return _poll(dict.fromkeys(tokens, "") if tokens else _read_tokens(), service=service)
+
+
+@command()
+async def _poll(run: Run, named: Mapping[str, str]) -> Exit:
+    return await _wait_for(run, named)
 
 
 def _read_tokens() -> dict[str, str]:
@@ -252,43 +232,40 @@ def _size(file: str) -> int:
 
 
 @attrs.define
-class _Run:
-    """A command that waits for jobs, from their start or from their tokens.
+class _Jobs:
+    """The jobs of one command, from their start or from their tokens.
 
     Attributes:
-        output: Where results are written.
-        sandbox: Whether the service is a sandbox that ends with the command.
+        run: The run of the command.
         items: The jobs.
-        more: What JSON shows of what was fetched.
+        more: Further fields in the JSON of a job.
     """
 
-    output: Output
-    sandbox: bool
+    run: Run
     items: list[JobItem]
     more: dict[str, Any] = attrs.field(factory=dict, init=False)
 
     async def carry_out(
         self,
-        client: ConstantContact,
         works: Callable[[Display], Iterable[Coroutine[Any, Any, None]]],
         *,
         results_come: bool,
     ) -> None:
         """Show the jobs while the works are done."""
-        totals = Totals(self.items, client.budget)
-        async with shown(self.items, self.output, totals, results_come=results_come) as display:
+        output, totals = self.run.output, Totals(self.items, self.run.client.budget)
+        async with shown(self.items, output, totals, results_come=results_come) as display:
             await all_of(works(display), interrupted=lambda: self._interrupted(display))
 
     def tell_result(self, item: JobItem) -> None:
         """Write the JSON of a job."""
-        if self.output.as_json:
-            self.output.record(job_fields(item) | self.more)
+        if self.run.output.as_json:
+            self.run.output.record(job_fields(item) | self.more)
 
     def sum_up(self) -> Exit:
         """Report what became of the jobs, and return the exit code."""
-        tell_unfinished(self.items, self.output, sandbox=self.sandbox)
-        if not self.output.as_json:
-            show_jobs(self.items, self.output)
+        tell_unfinished(self.items, self.run)
+        if not self.run.output.as_json:
+            show_jobs(self.items, self.run.output)
         return exit_of_items(self.items)
 
     def _interrupted(self, display: Display) -> None:
@@ -296,142 +273,120 @@ class _Run:
         left = [item for item in self.items if not item.ended]
         for item in left:
             if item.poller is None:
-                self.output.complain(
+                self.run.output.complain(
                     f"{item.label}: interrupted before it was known to have started. "
                     "Running it again is safe."
                 )
-        tell_unfinished(left, self.output, sandbox=self.sandbox)
+        tell_unfinished(left, self.run)
         for item in left:
             self.tell_result(item)
 
 
-@attrs.define
-class _Start:
-    """One bulk job, from its start until its result is fetched.
+async def _start(
+    run: Run,
+    item: JobItem,
+    begin: Callable[[], Awaitable[AnyPoller]],
+    *,
+    fetch: Fetch | None = None,
+    wait: bool = True,
+) -> Exit:
+    """Start one bulk job, wait for it, and return the exit code.
 
-    Attributes:
+    Args:
+        run: The run of the command.
         item: The job.
         begin: Starts it.
         fetch: Fetches its result, and returns what JSON shows of it.
         wait: Whether to wait until it has ended.
     """
+    jobs, output = _Jobs(run, [item]), run.output
 
-    item: JobItem
-    begin: Begin
-    fetch: Fetch | None = None
-    wait: bool = True
-    _display: Display | None = attrs.field(default=None, init=False)
+    async def work(display: Display) -> None:
+        def note(event: Event | None = None) -> None:
+            """Show that the job is being sent. Until then, its file is only read and checked."""
+            sent = event is None or (isinstance(event, CallSent) and event.method == "POST")
+            if sent and item.state is BulkState.PENDING:
+                item.state, item.attempt = BulkState.SENDING, 1
+                display.changed(item)
 
-    def run(self, service: Service) -> Exit:
-        """Start the job, wait for it, and return the exit code."""
-
-        async def carry_out(client: ConstantContact, output: Output) -> Exit:
-            run = _Run(output, service.sandbox, [self.item])
-            await run.carry_out(
-                client,
-                lambda display: [self._work(client, run, display)],
-                results_come=output.as_json or not self.wait,
-            )
-            output.carry_on = True
-            run.tell_result(self.item)
-            if self.wait:
-                return run.sum_up()
-            for token in () if output.as_json else self.item.tokens:
-                output.line(token)
-            return Exit.OK
-
-        return service.run(carry_out, on_event=self._note)
-
-    async def _work(self, client: ConstantContact, run: _Run, display: Display) -> None:
-        item, self._display = self.item, display
-        poller = await self.begin(client)
-        self._note_sending()
+        run.on_event = note
+        poller = await begin()
+        note()
         item.accept(poller)
         display.changed(item)
-        if self.wait:
+        if wait:
             await follow(item, display)
-        if item.result is None or self.fetch is None:
+        if item.result is None or fetch is None:
             return
         display.stop()
         try:
-            run.more = await self.fetch(client, run.output, item)
+            jobs.more = await fetch(item)
         except errors.ConstantContactError as error:
             item.error = error
-            run.output.complain(
+            output.complain(
                 f"{item.label}: the activity {item.id} is {item.status}, but its file was not "
                 f"downloaded: {message_of(error)} Download it with --job {item.id}."
             )
 
-    def _note(self, event: Event) -> None:
-        """Show that the job is being sent. Until then, its file is only read and checked."""
-        if isinstance(event, CallSent) and event.method == "POST":
-            self._note_sending()
+    await jobs.carry_out(lambda display: [work(display)], results_come=output.as_json or not wait)
+    output.carry_on = True
+    jobs.tell_result(item)
+    if wait:
+        return jobs.sum_up()
+    for token in () if output.as_json else item.tokens:
+        output.line(token)
+    return Exit.OK
 
-    def _note_sending(self) -> None:
-        if self._display is not None and self.item.state is BulkState.PENDING:
-            self.item.state, self.item.attempt = BulkState.SENDING, 1
-            self._display.changed(self.item)
 
-
-def _wait_for(service: Service, named: Mapping[str, str], *, ids_too: bool = False) -> Exit:
+async def _wait_for(run: Run, named: Mapping[str, str], *, ids_too: bool = False) -> Exit:
     """Follow jobs that were started earlier.
 
     Args:
-        service: The options of the command.
-        named: Tokens or ids, each with what messages call its job, or "" for its kind and id. If
-            there are none, all activities that are unfinished.
-        ids_too: Whether a word that is not a token is the id of an activity.
+        run: The run of the command.
+        named: Tokens or IDs, each with the job's name in messages, or "" for its kind and ID.
+        ids_too: Whether a word that is not a token is the ID of an activity.
     """
+    jobs = _Jobs(run, [])
+    taken = [
+        await _take(jobs, name, label, is_id=ids_too and not name.startswith(_TOKEN))
+        for name, label in named.items()
+    ]
 
-    async def carry_out(client: ConstantContact, output: Output) -> Exit:
-        run = _Run(output, service.sandbox, [])
-        bad = Unreadable(output)
-        taken = [
-            await _take(client, run, name, label, ids_too=ids_too)
-            for name, label in (named or await _unfinished(client, output, bad)).items()
-        ]
+    async def work(item: JobItem, display: Display) -> None:
+        await follow(item, display)
+        jobs.tell_result(item)
 
-        async def work(item: JobItem, display: Display) -> None:
-            await follow(item, display)
-            run.tell_result(item)
-
-        await run.carry_out(
-            client,
-            lambda display: (work(item, display) for item in run.items),
-            results_come=output.as_json,
-        )
-        code = run.sum_up()
-        return heaviest((code, bad.exit if all(taken) else Exit.SOME_FAILED))
-
-    return service.run(carry_out)
+    await jobs.carry_out(
+        lambda display: (work(item, display) for item in jobs.items),
+        results_come=run.output.as_json,
+    )
+    return heaviest((jobs.sum_up(), Exit.OK if all(taken) else Exit.SOME_FAILED))
 
 
-async def _unfinished(client: ConstantContact, output: Output, bad: Unreadable) -> dict[str, str]:
-    found = await client.activities.all(on_bad_row=bad)
+async def _unfinished(run: Run, bad: Unreadable) -> dict[str, str]:
+    found = await run.client.activities.all(on_bad_row=bad)
     ids = [activity.id for activity in found if not activity.outcome.is_terminal]
     if not ids:
-        output.say("All activities have ended.")
+        run.output.say("All activities have ended.")
     return dict.fromkeys(ids, "")
 
 
-async def _take(
-    client: ConstantContact, run: _Run, name: str, label: str, *, ids_too: bool
-) -> bool:
-    """Add a job to the run; return whether it can be followed."""
-    is_id = ids_too and not name.startswith(_TOKEN)
+async def _take(jobs: _Jobs, name: str, label: str, *, is_id: bool) -> bool:
+    """Add a job; return whether it can be followed."""
+    client, output = jobs.run.client, jobs.run.output
     try:
         if is_id:
-            await client.activities.get(name)  # so that a wrong id is reported before any wait
+            await client.activities.get(name)  # so that a wrong ID is reported before any wait
         poller = client.resume_activity(name) if is_id else client.resume(name)
     except (errors.TokenError, errors.NotFound, errors.InvalidField) as error:
         sentence = message_of(error)
         shown_name = f"{name[:_SHOWN]}..." if len(name) > _SHOWN else name
-        run.output.complain(f"{label or shown_name}: {sentence}")
-        if run.output.as_json:
+        output.complain(f"{label or shown_name}: {sentence}")
+        if output.as_json:
             row = {"kind": None, "id": None, "status": None, "error": sentence}
-            run.output.record({**row, "id" if is_id else "token": name})
+            output.record({**row, "id" if is_id else "token": name})
         return False
     item = JobItem(label or f"{poller.kind} {poller.id}")
     item.accept(poller)
-    run.items.append(item)
+    jobs.items.append(item)
     return True

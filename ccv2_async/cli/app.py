@@ -33,8 +33,6 @@ from ccv2_async.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["app", "run"]
-
 _EPILOGUE = (
     "Credentials come from the environment variables CCV2_API_KEY and CCV2_ACCESS_TOKEN (and "
     "CCV2_BASE_URL for another service), or from 'ccv2 login'. --sandbox needs none.\n\n"
@@ -64,7 +62,6 @@ app: App = App(
 _COMMANDS: tuple[App | Callable[..., Exit], ...] = (
     upload,
     backup,
-    poll,
     journal,
     files,
     folders,
@@ -81,6 +78,7 @@ _COMMANDS: tuple[App | Callable[..., Exit], ...] = (
 )
 for _each in _COMMANDS:
     app.command(_each)
+app.command(poll, usage="Usage: ccv2 poll [OPTIONS] [TOKENS]")
 
 
 def run(arguments: Sequence[str] | None = None) -> Exit:
@@ -93,6 +91,9 @@ def run(arguments: Sequence[str] | None = None) -> Exit:
     try:
         code = app(tokens, console=output.help, exit_on_error=False, print_error=False)
     except CycloptsError as error:
+        if isinstance(error.__cause__, ConstantContactError):  # from a check of one option
+            output.give_up(message_of(error.__cause__))
+            return exit_of(error.__cause__)
         output.give_up(_usage_message(error))
         output.say(f"See '{_command(error)} --help'.")
         return Exit.USAGE

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from cyclopts import App
 
+from ccv2_async import one_line as clean
 from ccv2_async import read_backup, verify_backup
 from ccv2_async.cli.exits import Exit
-from ccv2_async.cli.output import Output, clean
-from ccv2_async.cli.running import run
-from ccv2_async.cli.service import OPTIONS, Flag, Service
+from ccv2_async.cli.output import Output
+from ccv2_async.cli.running import run as run_alone
+from ccv2_async.cli.service import OPTIONS, Flag, Run, command
 from ccv2_async.cli.tables import cell, counted, in_bytes, table
 
 if TYPE_CHECKING:
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
 
     from rich.status import Status
 
-    from ccv2_async import BackupManifest, BackupProblem, BackupProgress, ConstantContact
-
-__all__ = ["backup"]
+    from ccv2_async import BackupManifest, BackupProblem, BackupProgress
 
 backup: App = App(
     name="backup",
@@ -32,13 +31,9 @@ backup: App = App(
 
 
 @backup.default
-def run_backup(
-    directory: str,
-    /,
-    *,
-    trash: Flag = False,
-    wait: Flag = False,
-    service: Service = Service(),  # noqa: B008  # it is frozen
+@command()
+async def run_backup(
+    run: Run, directory: str, /, *, trash: Flag = False, wait: Flag = False
 ) -> Exit:
     """Copy everything that the key can read into a directory.
 
@@ -46,30 +41,27 @@ def run_backup(
     Nothing is ever removed from the directory.
 
     Args:
+        run: The run of the command.
         directory: The directory. It is created if it is missing.
         trash: Copy the files in the library's trash too.
         wait: If the quota of the day is used up, wait for the next day.
-        service: Options of every command that talks to the service.
     """
-
-    async def copied(client: ConstantContact, output: Output) -> Exit:
-        shown = output.err.status("Starting") if output.live else nullcontext()
-        with shown as status:
-            result = await client.backup(
-                directory, trash=trash, wait=wait, on_progress=_shower(status)
-            )
-        if output.as_json:
-            output.record(attrs.asdict(result))
-        else:
-            _say_problems(result.failed, result.left_out, output)
-        output.say(
-            f"{counted(sum(result.rows.values()), 'record')} in {clean(result.directory)}. This "
-            f"run downloaded {counted(result.files, 'file')} ({in_bytes(result.downloaded)}) and "
-            f"made {counted(result.calls, 'call')}."
+    output = run.output
+    shown = output.err.status("Starting") if output.live else nullcontext()
+    with shown as status:
+        result = await run.client.backup(
+            directory, trash=trash, wait=wait, on_progress=_shower(status)
         )
-        return Exit.SOME_FAILED if result.failed else Exit.OK
-
-    return service.run(copied)
+    if output.as_json:
+        output.record(attrs.asdict(result))
+    else:
+        _say_problems(result.failed, result.left_out, output)
+    output.say(
+        f"{counted(sum(result.rows.values()), 'record')} in {clean(result.directory)}. This "
+        f"run downloaded {counted(result.files, 'file')} ({in_bytes(result.downloaded)}) and "
+        f"made {counted(result.calls, 'call')}."
+    )
+    return Exit.SOME_FAILED if result.failed else Exit.OK
 
 
 @backup.command
@@ -99,7 +91,7 @@ def verify(directory: str, /, *, json: Flag = False) -> Exit:
         output.say(f"{files} ({in_bytes(check.manifest.size)}) are as the manifest says.")
         return Exit.OK
 
-    return run(verified, output)
+    return run_alone(verified, output)
 
 
 @backup.command
@@ -120,7 +112,7 @@ def show(directory: str, /, *, json: Flag = False) -> Exit:
         _show(manifest, output)
         return Exit.OK
 
-    return run(shown, output)
+    return run_alone(shown, output)
 
 
 def _show(manifest: BackupManifest, output: Output) -> None:

@@ -1,4 +1,4 @@
-"""What an error means to the person who typed the command: an exit code and a message. Pure.
+"""Exit codes and messages for errors. Pure.
 
 ====  ===========  ========================================================================
 code  name         when
@@ -26,8 +26,6 @@ from ccv2_async import errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-__all__ = ["Exit", "exit_of", "exit_of_item", "heaviest", "message_of"]
 
 
 class Exit(IntEnum):
@@ -61,7 +59,7 @@ _OPTIONS = {
     "per_second": "--rate",
     "to": "--to",
 }
-"""What the command line calls the library's arguments."""
+"""The options of the command line for the library's arguments."""
 
 
 def exit_of(error: Exception) -> Exit:
@@ -70,7 +68,7 @@ def exit_of(error: Exception) -> Exit:
 
 
 def exit_of_item(error: Exception) -> Exit:
-    """Return the code for an error of one file or job, while the others went on."""
+    """Return the code for an error of one file or job that did not stop the others."""
     code = exit_of(error)
     return Exit.SOME_FAILED if code is Exit.USAGE else code
 
@@ -85,8 +83,8 @@ def message_of(error: errors.ConstantContactError, names: Mapping[str, str] | No
     """Return an error's message, with options and variables in place of Python's arguments.
 
     Args:
-        error: What the library raised.
-        names: What this command calls arguments, where that differs from other commands.
+        error: The error that the library raised.
+        names: The names of arguments that differ from those of other commands.
     """
     match error:
         case errors.InvalidField():

@@ -1,4 +1,4 @@
-"""Jobs of one run: where each stands, and how it is followed to its end.
+"""The jobs of one run: the state of each, and the wait for its end.
 
 Every command that starts or follows jobs makes `JobItem`s, hands them to a display, and lets
 `follow` do the waiting; all of them share the client's one poller.
@@ -21,11 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Coroutine, Iterable, Iterator
 
     from ccv2_async import ActivityPoller, UploadPoller
-    from ccv2_async.cli.output import Output
+    from ccv2_async.cli.service import Run
 
     AnyPoller: TypeAlias = UploadPoller | ActivityPoller
-
-__all__ = ["Display", "JobItem", "all_of", "exit_of_items", "follow", "tell_unfinished"]
 
 _BEFORE_ANSWER = (BulkState.PENDING, BulkState.SENDING, BulkState.AMBIGUOUS)
 
@@ -35,20 +33,20 @@ class JobItem:
     """One job, from before it is sent until it has ended.
 
     Attributes:
-        label: What messages call it: the path, or the token.
+        label: Its name in messages: the path, or the token.
         size: Bytes to be sent; 0 if there are none.
-        id: The service's id; "" before it has one.
-        state: Where it stands, as in the ledger of uploads.
+        id: The service's ID; "" before it has one.
+        state: Its state, as in the ledger of uploads.
         sent: Bytes sent in this attempt.
-        attempt: Which attempt at sending it is; 0 before the first.
-        began: When that began, on the monotonic clock.
-        status: The service's last word, or None.
-        poller: What follows it, once the service has accepted it.
+        attempt: The number of the attempt to send it; 0 before the first.
+        began: The time when that attempt began, on the monotonic clock.
+        status: The last status from the service, or None.
+        poller: Its poller, once the service has accepted it.
         result: Its result.
-        error: Why it failed.
-        earlier: Whether it was settled before this run: by an earlier one, or found in its folder.
+        error: The error that ended it, or None.
+        earlier: Whether it was settled before this run: by an earlier run, or found in its folder.
         existing: Whether it was found in its folder.
-        duplicates: Ids of further copies that a lost answer has left in its folder.
+        duplicates: IDs of further copies that a lost answer has left in its folder.
     """
 
     label: str
@@ -73,17 +71,17 @@ class JobItem:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen to it in this run."""
+        """Whether it has ended, well or not, in this run."""
         return self.failed or self.state is BulkState.DONE
 
     @property
-    def goes_on(self) -> bool:
+    def continues(self) -> bool:
         """Whether the service is still processing it, as far as is known."""
         return self.state is not BulkState.DONE and self.poller is not None and not self.poller.done
 
     @property
     def wholly_sent(self) -> bool:
-        """Whether all of it has gone, in this attempt."""
+        """Whether all of it was sent in this attempt."""
         return self.attempt > 0 and self.sent >= self.size
 
     @property
@@ -95,7 +93,7 @@ class JobItem:
 
     @property
     def tokens(self) -> list[str]:
-        """What its jobs are resumed by; a call that was split has a token for each part."""
+        """The resume tokens of its jobs; a call that was split has one for each part."""
         if self.poller is None:
             return []
         return (
@@ -120,7 +118,7 @@ class JobItem:
 
 
 class Display(Protocol):
-    """What shows the items of a run while it lasts; see `live`."""
+    """Shows the jobs of a run while it lasts; see `live`."""
 
     def changed(self, item: JobItem) -> None:
         """An item has changed its state or status."""
@@ -135,8 +133,8 @@ async def follow(item: JobItem, display: Display) -> None:
     """Wait until the item's job has ended; its result or its error is in the item then.
 
     Args:
-        item: What the service has accepted.
-        display: What shows it.
+        item: A job that the service has accepted.
+        display: The display that shows it.
     """
     poller = item.poller
     assert poller is not None, item.label  # noqa: S101  # only accepted items are followed
@@ -160,7 +158,7 @@ async def all_of(
     """Run all works at once. If one raises or the wait is cancelled, the others are cancelled.
 
     Args:
-        works: What is to be done.
+        works: The coroutines to run.
         interrupted: Called when the wait is cancelled or nobody reads its results any more,
             before anything is closed: that may take a while, and what the user has to know must
             not wait for it.
@@ -184,7 +182,7 @@ def exit_of_items(items: Iterable[JobItem], good: Container[BulkState] = (BulkSt
     """Return the exit code of a run.
 
     Args:
-        items: What was in the run.
+        items: The jobs of the run.
         good: The states in which the run is done with an item.
     """
     return heaviest(code for item in items for code in _codes_of(item, good))
@@ -197,13 +195,14 @@ def _codes_of(item: JobItem, good: Container[BulkState]) -> Iterator[Exit]:
         yield Exit.SOME_FAILED
 
 
-def tell_unfinished(items: Iterable[JobItem], output: Output, *, sandbox: bool) -> None:
+def tell_unfinished(items: Iterable[JobItem], run: Run) -> None:
     """Print the tokens of jobs that continue at the service without this run."""
-    open_items = [item for item in items if item.goes_on]
+    open_items = [item for item in items if item.continues]
     if not open_items:
         return
     jobs = counted(len(open_items), "job")
-    if sandbox:
+    output = run.output
+    if run.sandbox:
         output.say(f"The sandbox has ended, and {jobs} with it.")
         return
     output.say(

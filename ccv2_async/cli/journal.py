@@ -18,8 +18,6 @@ from ccv2_async.cli.tables import counted
 if TYPE_CHECKING:
     from ccv2_async import JournalEntry
 
-__all__ = ["journal"]
-
 journal: App = App(
     name="journal",
     help="Show the journal of an upload, or mark files to be sent again.",
@@ -87,7 +85,7 @@ def retry(
             f"{counted(len(paths), 'file')} marked. Run the upload again to send "
             f"{'it' if len(paths) == 1 else 'them'}."
             if paths
-            else f"No file is {state.value}."
+            else f"The journal has no {state.value} files."
         )
         return Exit.OK
 

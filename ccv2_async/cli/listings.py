@@ -1,35 +1,35 @@
-"""`ccv2 lists`, `ccv2 campaigns`, and `ccv2 account`; and how every listing is shown."""
+"""`ccv2 lists`, `ccv2 campaigns`, and `ccv2 account`, and the table of every listing."""
 
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from math import inf
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from rich.table import Table
 from rich.text import Text
 
 from ccv2_async import Listing
 from ccv2_async.cli.exits import Exit, message_of
-from ccv2_async.cli.service import Service
+from ccv2_async.cli.service import Run, between, command
 from ccv2_async.cli.tables import cell, counted, table
-from ccv2_async.errors import InvalidField
-from ccv2_async.models import (
-    CampaignStatus,
-    unstructure,
-)
+from ccv2_async.models import CampaignStatus, unstructure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
-    from ccv2_async import ConstantContact
     from ccv2_async.cli.output import Output
     from ccv2_async.errors import UnreadableRow
     from ccv2_async.models import AccountInfo
 
-__all__ = ["Unreadable", "account", "campaigns", "check_limit", "lists", "show_rows"]
+    Found: TypeAlias = Listing[Any] | Awaitable[Sequence[Any]]
 
 _PAGE = 50
 _COLUMNS = {"id": "id", "name": "name", "state": "status"}
+
+
+Limit = Annotated[int | None, between("--limit", 1, inf, "a number of 1 or more")]
+"""The largest number of rows to show; None for all."""
 
 
 class Unreadable:
@@ -52,10 +52,9 @@ class Unreadable:
 
 
 async def show_rows(
-    found: Listing[Any] | Sequence[Any],
     output: Output,
-    bad: Unreadable,
-    noun: tuple[str, str],
+    found: Callable[[Unreadable], Found],
+    noun: str,
     columns: Mapping[str, str],
     *,
     limit: int | None = None,
@@ -63,122 +62,79 @@ async def show_rows(
     """Show the rows of a listing, and return the exit code.
 
     Args:
-        found: The listing, or its rows.
-        output: Where it is shown.
-        bad: What the listing calls with rows that cannot be read.
-        noun: What one row is called, and what several are called.
+        output: The streams.
+        found: Returns the listing. It gets the function to call with rows that cannot be read.
+        noun: The word for one row.
         columns: The columns of the table, each with the field that it shows.
         limit: The most rows to show; None for all.
     """
+    bad = Unreadable(output)
     rows = table(*columns)
     count = 0
-
-    def add(row: Any) -> None:
-        if output.as_json:
-            output.record(unstructure(row))
-        else:
-            rows.add_row(*(cell(getattr(row, field), name) for name, field in columns.items()))
-
-    if isinstance(found, Listing):
-        async with aclosing(aiter(found)) as each:
-            async for row in each:
-                add(row)
-                count += 1
-                if count == limit:
-                    break
-    else:
-        for row in found:
-            add(row)
+    async with aclosing(_each(found(bad))) as each:
+        async for row in each:
+            if output.as_json:
+                output.record(unstructure(row))
+            else:
+                rows.add_row(*(cell(getattr(row, field), name) for name, field in columns.items()))
             count += 1
+            if count == limit:
+                break
     if count and not output.as_json:
         output.show(rows)
-    output.say(f"{counted(count, *noun)}.")
+    output.say(f"{counted(count, noun)}.")
     return bad.exit
 
 
-def check_limit(limit: int | None, noun: str) -> None:
-    """Check the value of --limit.
-
-    Raises:
-        InvalidField: It is not a positive number.
-    """
-    if limit is not None and limit < 1:
-        raise InvalidField("--limit", limit, f"a number of {noun}, 1 or more")
-
-
-def lists(
-    *,
-    service: Service = Service(),  # noqa: B008  # it is frozen
-) -> Exit:
-    """List the contact lists, with their IDs and sizes.
-
-    Args:
-        service: Options of every command that talks to the service.
-    """
-
-    async def listed(client: ConstantContact, output: Output) -> Exit:
-        bad = Unreadable(output)
-        return await show_rows(
-            await client.lists.all(on_bad_row=bad),
-            output,
-            bad,
-            ("list", "lists"),
-            _COLUMNS | {"contacts": "contact_count", "changed": "modified_date"},
-        )
-
-    return service.run(listed)
+async def _each(found: Found) -> AsyncGenerator[Any, None]:
+    if isinstance(found, Listing):
+        async with aclosing(aiter(found)) as rows:
+            async for row in rows:
+                yield row
+    else:
+        for row in await found:
+            yield row
 
 
-def campaigns(
-    *,
-    status: CampaignStatus | None = None,
-    limit: int | None = None,
-    service: Service = Service(),  # noqa: B008  # it is frozen
-) -> Exit:
+@command()
+async def lists(run: Run) -> Exit:
+    """List the contact lists, with their IDs and sizes."""
+    columns = _COLUMNS | {"contacts": "contact_count", "changed": "modified_date"}
+    return await show_rows(
+        run.output, lambda bad: run.client.lists.all(on_bad_row=bad), "list", columns
+    )
+
+
+@command()
+async def campaigns(run: Run, *, status: CampaignStatus | None = None, limit: Limit = None) -> Exit:
     """List the email campaigns.
 
     Deleted campaigns are listed only with --status deleted.
 
     Args:
+        run: The run of the command.
         status: Only campaigns with this status.
         limit: The largest number of campaigns to list; all by default.
-        service: Options of every command that talks to the service.
     """
-    check_limit(limit, "campaigns")
-
-    async def listed(client: ConstantContact, output: Output) -> Exit:
-        bad, page = Unreadable(output), min(limit or _PAGE, _PAGE)
-        return await show_rows(
-            client.campaigns.all(status=status, limit=page, on_bad_row=bad),
-            output,
-            bad,
-            ("campaign", "campaigns"),
-            _COLUMNS | {"changed": "modified_date"},
-            limit=limit,
-        )
-
-    return service.run(listed)
+    page = min(limit or _PAGE, _PAGE)
+    return await show_rows(
+        run.output,
+        lambda bad: run.client.campaigns.all(status=status, limit=page, on_bad_row=bad),
+        "campaign",
+        _COLUMNS | {"changed": "modified_date"},
+        limit=limit,
+    )
 
 
-def account(
-    *,
-    service: Service = Service(),  # noqa: B008  # it is frozen
-) -> Exit:
-    """Show who the account belongs to.
-
-    Args:
-        service: Options of every command that talks to the service.
-    """
-
-    async def show(client: ConstantContact, output: Output) -> Exit:
-        info = await client.account.info()
-        if output.as_json:
-            output.record(unstructure(info))
-        else:
-            output.show(_card(info))
-        return Exit.OK
-
-    return service.run(show)
+@command()
+async def account(run: Run) -> Exit:
+    """Show the account and its owner."""
+    info = await run.client.account.info()
+    if run.output.as_json:
+        run.output.record(unstructure(info))
+    else:
+        run.output.show(_card(info))
+    return Exit.OK
 
 
 def _card(info: AccountInfo) -> Table:

@@ -1,4 +1,4 @@
-"""How a run is shown while it lasts: bars that are redrawn, or plain lines where nothing can be.
+"""Show a run while it lasts: redrawn bars in a terminal, plain lines elsewhere.
 
 The board is one line for each item in flight and one for all. It is drawn from a few counts and
 the items that fit the screen, so that ten thousand files cost no more than ten.
@@ -23,8 +23,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ccv2_async import BulkState
+from ccv2_async import one_line as clean
 from ccv2_async.cli.exits import message_of
-from ccv2_async.cli.output import clean
 from ccv2_async.cli.tables import counted, in_bytes, lasting
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from ccv2_async import Budget
     from ccv2_async.cli.jobs import Display, JobItem
     from ccv2_async.cli.output import Output
-
-__all__ = ["STYLES", "Board", "Log", "Totals", "shown"]
 
 STYLES = {
     BulkState.PENDING: "dim",
@@ -76,7 +74,7 @@ async def shown(
 
     Args:
         items: All that will be in the run.
-        output: Where they are shown.
+        output: The streams.
         totals: Their counts.
         results_come: Whether lines are written to stdout meanwhile. If that is a terminal too,
             they and the bars would overwrite each other.
@@ -96,7 +94,7 @@ class Log:
     If there are many items, a line for each failure, and one for all items every ten seconds.
 
     Args:
-        output: Where the lines are written.
+        output: The streams.
         totals: The counts.
     """
 
@@ -144,9 +142,9 @@ class Board:
 
     Args:
         items: All that will be in the run.
-        output: Where it is drawn, with errors above it.
+        output: The streams. Errors are shown above the board.
         totals: The counts.
-        clock: The time that speeds are taken on.
+        clock: The clock for speeds.
     """
 
     def __init__(
@@ -157,9 +155,7 @@ class Board:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._output = output
-        self._totals = totals
-        self._clock = clock
+        self._output, self._totals, self._clock = output, totals, clock
         self._longest = max((cell_len(clean(item.label)) for item in items), default=0)
         self._begun: dict[JobItem, None] = {}
         self._redrawing: asyncio.Task[None] | None = None
@@ -317,21 +313,21 @@ def _columns(width: int) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 class Totals:
-    """The counts of one run: how many items have ended, how fast they go, and what is left today.
+    """The counts of one run: items that have ended, speeds, and calls that are left today.
 
     Args:
         items: All that will be in the run.
-        budget: Where calls are counted.
+        budget: The budget that counts calls.
         finished: Those that an earlier run has finished, as far as is known. They take no time.
         clock: The time that speeds are taken on.
 
     Attributes:
-        count: How many items there are.
+        count: The number of items.
         sending: Those that are being sent, in the order in which they began.
         at_service: Those that the service is processing.
-        done: How many have succeeded.
-        failed: How many have failed.
-        earlier: How many of both were settled by an earlier run.
+        done: The number that succeeded.
+        failed: The number that failed.
+        earlier: The number of both that an earlier run settled.
     """
 
     def __init__(
@@ -364,12 +360,12 @@ class Totals:
 
     @property
     def ended(self) -> int:
-        """How many have ended."""
+        """The number that have ended."""
         return self.done + self.failed
 
     @property
     def part(self) -> tuple[int, int]:
-        """How much is done, and of how much: bytes, or items if nothing has a size."""
+        """The finished part and the whole: bytes, or items if nothing has a size."""
         return (self._bytes_sent, self._bytes) if self._bytes else (self.ended, self.count)
 
     def changed(self, item: JobItem) -> None:
@@ -423,7 +419,7 @@ class Totals:
         return [" · ".join(counts), " · ".join([*speeds, *self._calls()])]
 
     def summary(self) -> str:
-        """Return how long it took, and what it cost."""
+        """Return the time and the calls that it took, in words."""
         calls = max(0, self._budget.used - self._used_before)
         return f"{lasting(self._clock() - self._began)}, {counted(calls, 'call')}"
 
@@ -434,7 +430,7 @@ class Totals:
         return [counted(used, "call"), limit]
 
     def _speeds(self) -> tuple[float, float]:
-        """Return how many files and bytes were sent per second, over the last seconds."""
+        """Return the files and the bytes sent per second, over the last seconds."""
         now = self._clock()
         self._samples.append((now, self._handed, self._bytes_sent))
         while self._samples[0][0] < now - _WINDOW:

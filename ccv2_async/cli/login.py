@@ -33,16 +33,6 @@ from ccv2_async.oauth import BASE_URL as OAUTH_URL
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "Profile",
-    "load_profile",
-    "login",
-    "logout",
-    "path_of_profile",
-    "store_profile",
-    "stored_credentials",
-]
-
 _PORT = 8766
 _HOST = "127.0.0.1"
 _PATIENCE = 300.0

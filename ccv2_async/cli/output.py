@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.style import Style
 
-__all__ = ["Output", "OutputClosedError", "clean"]
-
 _UNBROKEN = 10_000
 """Characters in a line where no terminal sets a width."""
 
@@ -48,14 +46,14 @@ class Output:
 
     Args:
         as_json: Whether results are JSON lines.
-        carry_on: Whether the command goes on when the reader of stdout has gone. A command that
+        carry_on: Whether the command continues after the reader of stdout has gone. A command that
             changes something does, and reports the rest on stderr; a listing ends.
         stdout: The stream for results; by default the process's own.
         stderr: The stream for messages and progress; by default the process's own.
 
     Attributes:
         as_json: Whether results are JSON lines.
-        carry_on: Whether the command goes on when the reader of stdout has gone.
+        carry_on: Whether the command continues after the reader of stdout has gone.
         err: The console on stderr.
         live: Whether stderr is a terminal that can redraw lines.
     """
@@ -100,6 +98,14 @@ class Output:
         """
         self._write(json.dumps(fields, default=str) + "\n")
 
+    def report(self, fields: Mapping[str, Any], sentence: str) -> Exit:
+        """Report what was done, as JSON or as a message, and return the exit code."""
+        if self.as_json:
+            self.record(fields)
+        else:
+            self.say(sentence)
+        return Exit.OK
+
     def line(self, text: str) -> None:
         """Write one line of plain text to stdout.
 
@@ -128,7 +134,7 @@ class Output:
         """Ask before something that cannot be undone, and return whether to do it.
 
         Args:
-            question: What is going to happen, as a question.
+            question: The question.
             yes: Whether the command line has answered it already.
 
         Raises:

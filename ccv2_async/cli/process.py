@@ -15,14 +15,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import FrameType
 
-__all__ = [
-    "end_at_once_on_signals",
-    "end_quietly_on_signals",
-    "ends_quietly_on_signals",
-    "occupy_standard_streams",
-    "tell",
-]
-
 _STANDARD = (0, 1, 2)
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 _SIGNALED = 128

@@ -1,4 +1,4 @@
-"""What is said of files and jobs at the end of a run, in text and in JSON."""
+"""Report files and jobs at the end of a run, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -22,17 +22,6 @@ if TYPE_CHECKING:
     from ccv2_async.cli.jobs import JobItem
     from ccv2_async.cli.output import Output
 
-__all__ = [
-    "MOST_ROWS",
-    "file_fields",
-    "job_fields",
-    "refused_fields",
-    "show_files",
-    "show_jobs",
-    "show_plan",
-    "tell_sum",
-]
-
 _ADD = "ADD_CONTACTS"
 _MOST_NUMBERED = 10
 _MOST_FAILED_ROWS = 20
@@ -43,12 +32,12 @@ MOST_ROWS = 50
 
 
 def refused_fields(path: str, **more: Any) -> dict[str, Any]:
-    """Return what JSON shows of a file that never became a job."""
+    """Return the JSON fields of a file that never became a job."""
     return {"path": path, "id": None, "status": None, "url": None, **more}
 
 
 def file_fields(item: JobItem) -> dict[str, Any]:
-    """Return what JSON shows of a file: its token once it was accepted, its error if it failed."""
+    """Return the JSON fields of a file: its token once it was accepted, its error if it failed."""
     fields = refused_fields(item.label, id=item.id or None, status=item.status)
     if item.result is not None:
         fields["url"] = item.result.url
@@ -63,7 +52,7 @@ def file_fields(item: JobItem) -> dict[str, Any]:
 
 
 def show_files(items: Sequence[JobItem], output: Output) -> None:
-    """Show a table of what was sent, and say which files got another name."""
+    """Show a table of the files that were sent, and report those that got another name."""
     rows = [item for item in items if item.word != BulkState.PENDING.value]
     if len(rows) > MOST_ROWS:
         rows = [item for item in rows if item.failed]
@@ -84,7 +73,7 @@ def show_files(items: Sequence[JobItem], output: Output) -> None:
 
 
 def _tell_numbered(items: Sequence[JobItem], output: Output) -> None:
-    """Say which files the library stored under a numbered name, and how to avoid that."""
+    """Report files that the library stored under a numbered name, and how to avoid that."""
     numbered = [
         item
         for item in items
@@ -103,14 +92,14 @@ def _tell_numbered(items: Sequence[JobItem], output: Output) -> None:
 def tell_sum(
     items: Sequence[JobItem], output: Output, *, refused: int, waited: bool, cost: str
 ) -> None:
-    """Say in one sentence how many files succeeded.
+    """Report in one sentence how many files succeeded.
 
     Args:
         items: The files that were to be sent.
-        output: Where it is written.
-        refused: How many more files could not be sent.
+        output: The streams.
+        refused: The number of other files that could not be sent.
         waited: Whether they were followed until they became Active.
-        cost: How long it took and what it cost, in words.
+        cost: The time and the calls that it took, in words.
     """
     good = (BulkState.DONE,) if waited else (BulkState.DONE, BulkState.ACCEPTED)
     well = [item for item in items if item.state in good]
@@ -129,12 +118,12 @@ def tell_sum(
 
 
 def show_plan(plan: Iterable[UploadResult], output: Output, *, refused: int) -> None:
-    """Show what an upload would do.
+    """Show the plan of an upload.
 
     Args:
         plan: The results of a dry run, without those of files that cannot be sent.
-        output: Where it is shown.
-        refused: How many more files cannot be sent; they were reported before.
+        output: The streams.
+        refused: The number of other files that cannot be sent; they were reported before.
     """
     rows = table("file", "folder", "action")
     actions: Counter[str] = Counter()
@@ -157,7 +146,7 @@ def show_plan(plan: Iterable[UploadResult], output: Output, *, refused: int) -> 
 
 
 def job_fields(item: JobItem) -> dict[str, Any]:
-    """Return what JSON shows of a job."""
+    """Return the JSON fields of a job."""
     fields: dict[str, Any] = {"kind": None, "id": None, "status": item.status}
     if item.poller is not None:
         fields |= {"kind": item.poller.kind, "id": item.poller.id}
@@ -206,7 +195,7 @@ def _result_of(item: JobItem) -> Text:
 
 
 def _tell_rows(item: JobItem, output: Output) -> None:
-    """Say which rows of an activity failed, and which were accepted with a warning."""
+    """Report the rows of an activity that failed, and those accepted with a warning."""
     activity = _activity_of(item)
     if activity is None:
         return

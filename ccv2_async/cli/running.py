@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from ccv2_async.cli.output import Output
 
-__all__ = ["run"]
-
 _ENDINGS = {signal.SIGINT: Exit.INTERRUPTED, signal.SIGTERM: Exit.TERMINATED}
 _PATIENCE = 3.0
 """Seconds for closing everything after a signal; a disk that hangs is left behind then."""
@@ -44,8 +42,8 @@ def run(
 
     Args:
         command: The command.
-        output: Where errors are reported.
-        names: What this command calls arguments of the library; see `exits.message_of`.
+        output: The streams for errors.
+        names: The names of the library's arguments in this command; see `exits.message_of`.
     """
     warnings = _Warnings(output)
     logger = logging.getLogger("ccv2_async")

@@ -10,17 +10,15 @@ from cyclopts import Parameter
 from ccv2_async.cli.exits import Exit
 from ccv2_async.cli.output import Output
 from ccv2_async.cli.running import run
-from ccv2_async.cli.service import Flag, begin_sandbox
+from ccv2_async.cli.service import Flag, begin_sandbox, between
 from ccv2_async.errors import InvalidField, UsageError
-
-__all__ = ["sandbox"]
 
 _PORT = 8765
 
 
 def sandbox(
     *,
-    port: int = _PORT,
+    port: Annotated[int, between("--port", 0, 65_535, "a number from 0 to 65535")] = _PORT,
     speed: float = 1.0,
     seed: str | None = None,
     retire: Annotated[tuple[str, ...], Parameter(negative=())] = (),
@@ -42,8 +40,6 @@ def sandbox(
         json: Print the client's options as one JSON object on stdout.
     """
     output = Output(as_json=json)
-    if not 0 <= port <= 65_535:
-        raise InvalidField("--port", port, "a number from 0 to 65535")
     if not 0 < speed < float("inf"):
         raise InvalidField("--speed", speed, "a number above 0")
     try:

@@ -1,35 +1,36 @@
-"""What every command that talks to the service has in common: its options and its client."""
+"""The options and the client of every command that talks to the service."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
+import inspect
 import logging
 import os
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeAlias
 
 import attrs
 from cyclopts import Group, Parameter
 
 from ccv2_async import ConstantContact, DayCount
+from ccv2_async.cli.exits import Exit
 from ccv2_async.cli.login import stored_credentials
 from ccv2_async.cli.output import Output
 from ccv2_async.cli.running import run
 from ccv2_async.client import BASE_URL, PER_DAY, rate_of
-from ccv2_async.errors import UsageError
+from ccv2_async.errors import InvalidField, UsageError
 from ccv2_async.observe import CallEnded, CallSent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 
     from ccv2_async import Event
-    from ccv2_async.cli.exits import Exit
     from ccv2_async.sandbox import Sandbox
 
     OnEvent: TypeAlias = Callable[[Event], None]
-    Command: TypeAlias = Callable[[ConstantContact, Output], Coroutine[Any, Any, Exit]]
 
-__all__ = ["OPTIONS", "Flag", "Id", "Service", "begin_sandbox"]
+P = ParamSpec("P")
 
 SLOW_ANSWER = 10.0
 """Seconds without an answer after which the command says that it is still waiting."""
@@ -37,13 +38,31 @@ SLOW_ANSWER = 10.0
 logger: logging.Logger = logging.getLogger("ccv2_async.cli")
 
 OPTIONS: Group = Group("Options", sort_key=5)
-"""Where help shows the options of one command."""
+"""The group in which help shows the options of one command."""
 
 Flag = Annotated[bool, Parameter(negative=())]
-"""An option that is given or not, and has no --no- form."""
+"""An option without a value and without a --no- form."""
+
+
+def between(name: str, least: float, most: float, rule: str) -> Parameter:
+    """Return the check of an option: its number must be in this range.
+
+    Args:
+        name: The option.
+        least: The smallest number.
+        most: The largest number.
+        rule: The accepted values, in words.
+    """
+
+    def check(_: object, value: float | None) -> None:
+        if value is not None and not least <= value <= most:
+            raise InvalidField(name, value, rule)
+
+    return Parameter(validator=check)
+
 
 Id = Annotated[str, Parameter(allow_leading_hyphen=True)]
-"""An id of the library; those of its own folders are negative numbers."""
+"""An ID of the library. The IDs of built-in folders are negative numbers."""
 
 
 @Parameter(name="*", group=Group("Service", sort_key=10))
@@ -69,33 +88,72 @@ class Service:
         ),
     ] = False
 
-    def run(
-        self,
-        command: Command,
-        *,
-        carry_on: bool = False,
-        names: Mapping[str, str] | None = None,
-        on_event: OnEvent | None = None,
-    ) -> Exit:
-        """Run a command with a client of the service, and return its exit code.
 
-        Args:
-            command: Called with the client, which is open, and the output.
-            carry_on: Whether the command changes something; see `Output`.
-            names: What this command calls arguments of the library; see `exits.message_of`.
-            on_event: Called with the client's events.
-        """
-        output = Output(as_json=self.json, carry_on=carry_on)
+DEFAULTS = Service()
 
-        async def connected() -> Exit:
-            slow = _SlowAnswers(on_event)
-            try:
-                async with _open_client(self, on_event=slow) as client:
-                    return await command(client, output)
-            finally:
-                slow.close()
 
-        return run(connected, output, names=names)
+@attrs.define
+class Run:
+    """One run of a command.
+
+    Attributes:
+        client: The client, which is open.
+        output: The streams for results and messages.
+        sandbox: Whether the service is a sandbox that ends with the command.
+        on_event: Called with the client's events, or None.
+    """
+
+    client: ConstantContact
+    output: Output
+    sandbox: bool
+    on_event: OnEvent | None = None
+
+
+def command(
+    *,
+    carry_on: bool = False,
+    names: Mapping[str, str] | None = None,
+    check: Callable[..., None] | None = None,
+) -> Callable[[Callable[Concatenate[Run, P], Coroutine[Any, Any, Exit]]], Callable[..., Exit]]:
+    """Return a decorator that makes a command of a coroutine function.
+
+    The command has the function's arguments, without its `Run`, and the options of `Service`.
+
+    Args:
+        carry_on: Whether the command changes something; see `Output`.
+        names: The names of the library's arguments in this command; see `exits.message_of`.
+        check: Called with the arguments before the client is opened, to raise an error early.
+    """
+
+    def decorate(
+        body: Callable[Concatenate[Run, P], Coroutine[Any, Any, Exit]],
+    ) -> Callable[..., Exit]:
+        @functools.wraps(body)
+        def made(*args: Any, service: Service = DEFAULTS, **kwargs: Any) -> Exit:
+            output = Output(as_json=service.json, carry_on=carry_on)
+            if check is not None:
+                check(*args, **kwargs)
+
+            async def connected() -> Exit:
+                slow = _SlowAnswers()
+                try:
+                    async with _open_client(service, on_event=slow) as client:
+                        slow.run = Run(client, output, service.sandbox)
+                        return await body(slow.run, *args, **kwargs)
+                finally:
+                    slow.close()
+
+            return run(connected, output, names=names)
+
+        _, *own = inspect.signature(body).parameters.values()
+        options = inspect.Parameter(
+            "service", inspect.Parameter.KEYWORD_ONLY, default=DEFAULTS, annotation=Service
+        )
+        made.__signature__ = inspect.Signature([*own, options])  # type: ignore[attr-defined]
+        made.__annotations__ = {each.name: each.annotation for each in (*own, options)}
+        return made
+
+    return decorate
 
 
 @asynccontextmanager
@@ -130,14 +188,14 @@ async def _open_client(service: Service, **options: Any) -> AsyncIterator[Consta
 
 
 class _SlowAnswers:
-    """Says once of each call that its answer takes long, so that a quiet command looks alive.
+    """Reports each call whose answer takes long, once, so that a quiet command looks alive.
 
-    Args:
-        then: Another hook that gets the events too.
+    Attributes:
+        run: The run whose hook gets the events too.
     """
 
-    def __init__(self, then: OnEvent | None) -> None:
-        self._then = then
+    def __init__(self) -> None:
+        self.run: Run | None = None
         self._timers: dict[int, asyncio.TimerHandle] = {}
 
     def __call__(self, event: Event) -> None:
@@ -147,8 +205,8 @@ class _SlowAnswers:
         if isinstance(event, CallSent):
             loop = asyncio.get_running_loop()
             self._timers[event.call] = loop.call_later(SLOW_ANSWER, _warn, event.what)
-        if self._then is not None:
-            self._then(event)
+        if self.run is not None and self.run.on_event is not None:
+            self.run.on_event(event)
 
     def close(self) -> None:
         """Stop all timers."""

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from rich.style import StyleType
     from rich.table import Column
 
-__all__ = ["cell", "counted", "fitted", "in_bytes", "lasting", "linked", "moment", "table"]
-
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _FOLDED = frozenset({"file", "name", "result", "url"})
 """Columns that may take several lines; the others keep their width."""
@@ -73,9 +71,10 @@ def cell(value: Any, column: str = "") -> Text:
     return Text(one_line(str(value or "")))
 
 
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """Return a number with its noun: 1 file, 2 files."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: 1 file, 2 files; 1 activity, 2 activities."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def linked(url: str | None) -> Text:
@@ -118,7 +117,7 @@ def fitted(table: Table, console: Console) -> RenderableType:
 
     Args:
         table: A table; URLs are in its last column, if it has any.
-        console: Where it will be shown.
+        console: The console that will show it.
     """
     options = console.options.update(max_width=_UNBOUNDED)
     if Measurement.get(console, options, table).maximum <= console.width:

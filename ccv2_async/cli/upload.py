@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import attrs
 
@@ -22,7 +22,7 @@ from ccv2_async.cli.reports import (
     show_plan,
     tell_sum,
 )
-from ccv2_async.cli.service import Flag, Id, Service
+from ccv2_async.cli.service import Flag, Id, Run, between, command
 from ccv2_async.cli.tables import counted
 from ccv2_async.models import FileSortOrder
 
@@ -33,10 +33,6 @@ if TYPE_CHECKING:
     from ccv2_async.cli.jobs import Display
     from ccv2_async.cli.output import Output
     from ccv2_async.models import LibraryFile
-
-__all__ = ["upload"]
-
-_MOST_JOBS = 100
 
 _REFUSALS = {
     "file_type": "the library does not take this type ({rule})",
@@ -61,21 +57,25 @@ _MANY = 25
 _ROWS = (100, 1000)
 
 
-def upload(
+_Jobs = Annotated[int, between("--jobs", 1, 100, "files at once, from 1 to 100")]
+
+
+@command()
+async def upload(
+    run: Run,
     paths: list[str],
     /,
     *,
     folder: Id = "0",
     tree: Flag = False,
     description: str = "",
-    jobs: int = 8,
+    jobs: _Jobs = 8,
     journal: str | None = None,
     dry_run: Flag = False,
     no_wait: Flag = False,
     skip_existing: Flag = False,
     on_duplicate: Literal["report", "trash"] = "report",
     outage_timeout: float = 900.0,
-    service: Service = Service(),  # noqa: B008  # it is frozen
 ) -> Exit:
     """Upload files to the library and wait until each is Active.
 
@@ -87,6 +87,7 @@ def upload(
     nothing is sent twice.
 
     Args:
+        run: The run of the command.
         paths: Files and folders.
         folder: ID of the library folder to upload to; see 'ccv2 folders'.
         tree: Keep the folders below a given one. Missing ones are created in the library, three
@@ -103,11 +104,8 @@ def upload(
         outage_timeout: Seconds to wait for the service when it is down. The upload continues
             when the service is back.
         no_wait: Print a token for each accepted file, for 'ccv2 poll', and do not wait.
-        service: Options of every command that talks to the service.
     """
-    if not 1 <= jobs <= _MOST_JOBS:
-        raise errors.InvalidField("--jobs", jobs, f"files at once, from 1 to {_MOST_JOBS}")
-    if service.sandbox and journal is not None and _has_content(journal):
+    if run.sandbox and journal is not None and _has_content(journal):
         raise errors.UsageError(
             f"{journal}: this journal belongs to another service, because each sandbox that a "
             "command starts is a new one. Choose another file. To see an upload continue where "
@@ -122,12 +120,8 @@ def upload(
         "on_duplicate": on_duplicate,
         "outage_timeout": outage_timeout,
     }
-
-    async def carry_out(client: ConstantContact, output: Output) -> Exit:
-        run = _Upload(client, output, service, options, how, description)
-        return await run.carry_out(paths, tree=tree, dry_run=dry_run)
-
-    return service.run(carry_out)
+    upload = _Upload(run.client, run.output, run, options, how, description)
+    return await upload.carry_out(paths, tree=tree, dry_run=dry_run)
 
 
 @attrs.define
@@ -135,16 +129,20 @@ class _Upload:
     """One run of the command.
 
     Attributes:
+        client: The client.
+        output: The streams for results and messages.
+        run: The run of the command.
         options: Arguments of `upload_many` for a dry run too.
         how: Further arguments for the upload itself.
+        description: The description of every file.
         items: The files that can be sent, by their paths.
-        refused: How many files cannot be sent.
+        refused: The number of files that cannot be sent.
         reported: The items whose results are written.
     """
 
     client: ConstantContact
     output: Output
-    service: Service
+    run: Run
     options: dict[str, Any]
     how: dict[str, Any]
     description: str
@@ -364,10 +362,10 @@ class _Upload:
     def _tell_unfinished(self, items: Sequence[JobItem]) -> None:
         """Say how to continue with what was not finished."""
         journal = self.options["journal"]
-        if journal is None or self.service.sandbox:
-            tell_unfinished(items, self.output, sandbox=self.service.sandbox)
+        if journal is None or self.run.sandbox:
+            tell_unfinished(items, self.run)
             return
-        left = [item for item in items if not item.ended or item.goes_on]
+        left = [item for item in items if not item.ended or item.continues]
         if left:
             self.output.say(
                 f"{counted(len(left), 'file')} not finished. Run the same command again to "
@@ -398,8 +396,8 @@ class _Records:
 
     Args:
         client: An open client.
-        lookups: Where the listing is read.
-        expected: How many files are under way.
+        lookups: The task group that reads the listing.
+        expected: The number of files in the run.
     """
 
     def __init__(

@@ -6,21 +6,21 @@ import asyncio
 import contextlib
 import signal
 import sys
-from typing import TYPE_CHECKING
+from math import inf
+from typing import TYPE_CHECKING, Annotated
 
 from ccv2_async import BulkState
 from ccv2_async.cli.exits import Exit
 from ccv2_async.cli.output import Output
 from ccv2_async.cli.running import run
-from ccv2_async.errors import ConstantContactError, InvalidField, UsageError
+from ccv2_async.cli.service import between
+from ccv2_async.errors import ConstantContactError, UsageError
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import Mapping
 
     from ccv2_async.workers import Workers
-
-__all__ = ["worker"]
 
 _REQUEST_SECONDS = 5.0
 _LONGEST_LINE = 8192
@@ -30,7 +30,11 @@ _UNAVAILABLE = "503 Service Unavailable"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def worker(*, processes: int = 2, health_port: int | None = None) -> Exit:
+_Processes = Annotated[int, between("--processes", 1, inf, "a number of 1 or more")]
+_Port = Annotated[int | None, between("--health-port", 1, 65_535, "a number from 1 to 65535")]
+
+
+def worker(*, processes: _Processes = 2, health_port: _Port = None) -> Exit:
     """Run workers that upload files and start activities, until Ctrl-C or SIGTERM.
 
     The settings come from the environment: CCV2_API_KEY, CCV2_ACCESS_TOKEN, CCV2_REDIS_URL and the
@@ -44,10 +48,6 @@ def worker(*, processes: int = 2, health_port: int | None = None) -> Exit:
             Prometheus).
     """
     output = Output()
-    if processes < 1:
-        raise InvalidField("--processes", processes, "a number of 1 or more")
-    if health_port is not None and not 1 <= health_port <= 65_535:
-        raise InvalidField("--health-port", health_port, "a number from 1 to 65535")
     workers = _workers()
 
     async def check() -> Exit:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.text import Text
 
-from ccv2_async.cli.output import Output, clean
+from ccv2_async import one_line as clean
+from ccv2_async.cli.output import Output
 from ccv2_async.cli.tables import in_bytes, linked, moment, table
 
 

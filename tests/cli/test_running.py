@@ -126,7 +126,7 @@ def test_an_early_interrupt_prints_one_sentence(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ccv2_async.cli.service.Service.run", interrupted)
+    monkeypatch.setattr("ccv2_async.cli.service.run", interrupted)
     ran = ccv2("upload", picture("a.png"))
     assert ran.code == Exit.INTERRUPTED
     assert ran.err == "Interrupted; nothing was sent.\n"

@@ -557,7 +557,7 @@ def test_ambiguous_files_are_marked_to_be_sent_again(
     assert (marked.code, nothing.code) == (Exit.OK, Exit.OK)
     assert marked.out == f"{tmp_path / 'in' / '000.png'}\n"
     assert "1 file marked. Run the upload again to send it." in marked.err
-    assert "No file is failed." in nothing.err
+    assert "The journal has no failed files." in nothing.err
     assert ccv2("journal", "retry", journal, "--state", "done").code == Exit.USAGE
     assert ccv2("upload", tmp_path / "in", "--journal", journal).code == Exit.OK
     assert len(service.admin.files()) == 3

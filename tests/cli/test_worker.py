@@ -137,7 +137,7 @@ async def test_the_worker_uploads_reports_health_logs_outcomes_and_ends_on_sigte
                 'ccv2_jobs{state="ambiguous"} 0',
             ]
             wait_until(
-                lambda: f"menu.pdf: done, id {record.file_id}" in log.read_text(), log.read_text
+                lambda: f"menu.pdf: done, ID {record.file_id}" in log.read_text(), log.read_text
             )
             own_redis_server.stop()
             assert status_of(port, "/readyz") == 503
