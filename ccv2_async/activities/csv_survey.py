@@ -53,7 +53,7 @@ class Unfit(ValueError):  # noqa: N818  # named like the exceptions that users s
 
     Attributes:
         line: The line of the file, from 1.
-        reason: What is wrong with it.
+        reason: The reason, in words.
     """
 
     def __init__(self, line: int, reason: str) -> None:
@@ -69,7 +69,7 @@ class Span:
     Attributes:
         start: Its first byte in the file.
         end: The byte after its last one.
-        rows: How many rows it holds.
+        rows: The number of its rows.
         first_line: The line of the file that it begins with, from 1.
     """
 
@@ -85,7 +85,7 @@ class Survey:
 
     Attributes:
         header: The bytes of the header row, which every part begins with; b"" in a removal.
-        header_lines: How many lines these are.
+        header_lines: The number of lines of the header row.
         spans: The parts, in order, one if everything fits into one activity.
         columns: The names in the header row; empty in a removal.
     """
@@ -108,7 +108,7 @@ def survey(
 
     Args:
         blocks: The file, in pieces of any size.
-        purpose: What it is for.
+        purpose: The purpose of the file.
         tabs: Whether tabs may separate its columns; the first line decides.
         below_bytes: Each part is smaller than this.
         most_rows: The most rows of a part.
@@ -199,7 +199,7 @@ class _Lines:
     """The lines of a file as text, counted.
 
     Attributes:
-        number: How many lines were read.
+        number: The number of lines that were read.
         end: The byte after the last of them, and after a byte order mark.
         seen: Their bytes, while `keep` is on.
     """

@@ -73,7 +73,7 @@ class Lines:
     """The place of one part's lines in the whole.
 
     Attributes:
-        header: How many lines of the part repeat the header of the whole.
+        header: The number of lines of the part that repeat the header of the whole.
         first: The line of the whole that is the part's first one after them, from 1.
     """
 
@@ -115,7 +115,7 @@ class Part:
 
     Attributes:
         job: The activity.
-        lines: Where its lines stand in the whole.
+        lines: The place of its lines in the whole.
     """
 
     job: Job
@@ -317,7 +317,7 @@ class BulkPoller(ActivityPoller):
         if self._job.state is State.LOST:
             return errors.JobNotFound(
                 f"activities of {self._job.label}: the service knows none of the "
-                f"{len(self._parts)} ids. They may be too old to be answered for.",
+                f"{len(self._parts)} IDs. They may be too old to be answered for.",
                 id=self.id,
                 status=self.status,
             )
@@ -353,7 +353,7 @@ class BulkPoller(ActivityPoller):
         of = f" of {activity.contact_count:,}" if activity.contact_count else ""
         first = f"; the first: {row_error(activity.errors[0])}" if activity.errors else ""
         return errors.PartialFailure(
-            f"activity {self._job.label} (id {self.id}) is COMPLETE, but {failed:,}{of} rows "
+            f"activity {self._job.label} (ID {self.id}) is COMPLETE, but {failed:,}{of} rows "
             f"failed{first}. The others were carried out; correct those and send them again.",
             id=self.id,
             status=str(activity.status),

@@ -15,16 +15,37 @@ from ccv2_async.polling.queue import Until
 from ccv2_async.polling.sweep import JobSet
 from ccv2_async.transport.calls.answers import is_id, job_id
 from ccv2_async.transport.calls.call import UPLOAD_DEADLINE, Call, parsed
+from ccv2_async.transport.calls.retry import Effect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ccv2_async.polling.sweep import Sweep
     from ccv2_async.transport.calls.call import Answer
-    from ccv2_async.transport.calls.retry import Effect
     from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.files.body import Body
     from ccv2_async.transport.quota.budget import Lane
+
+
+@attrs.frozen
+class Operation:
+    """A kind of bulk activity.
+
+    Attributes:
+        path: The path to send it to.
+        effect: Its effect on the account.
+        doing: The action for messages.
+    """
+
+    path: str
+    effect: Effect
+    doing: str
+
+
+IMPORT = Operation("/activities/addcontacts", Effect.CONVERGENT, "import of")
+REMOVAL = Operation("/activities/removefromlists", Effect.CONVERGENT, "removal of")
+CLEARING = Operation("/activities/clearlists", Effect.IDEMPOTENT, "clearing of")
+EXPORT = Operation("/activities/exportcontacts", Effect.CONVERGENT, "export of")
 
 
 @attrs.frozen
@@ -55,11 +76,9 @@ class Starter:
 
     async def start(
         self,
-        path: str,
-        effect: Effect,
+        operation: Operation,
         portions: Sequence[Portion],
         *,
-        doing: str,
         label: str,
         lane: Lane,
         query: tuple[tuple[str, str], ...] = (),
@@ -68,10 +87,8 @@ class Starter:
         """Start an activity for each portion, and return the poller of all.
 
         Args:
-            path: The path to send them to.
-            effect: Their effect on the account.
+            operation: The kind of activity.
             portions: The content.
-            doing: The action for messages, such as "import of".
             label: The name of the content for messages: the file's name, or a description.
             lane: The priority while calls wait for the quota.
             query: Names and values.
@@ -83,11 +100,13 @@ class Starter:
         parts: list[Part] = []
         count = len(portions)
         for number, portion in enumerate(portions, 1):
-            what = f"{doing} {label}" + (f", part {number} of {count}" if count > 1 else "")
+            what = f"{operation.doing} {label}" + (
+                f", part {number} of {count}" if count > 1 else ""
+            )
             call = Call(
                 "POST",
-                path,
-                effect,
+                operation.path,
+                operation.effect,
                 what,
                 query=query,
                 body=portion.body,
@@ -140,7 +159,7 @@ async def started_id(answer: Answer) -> str:
     from_location = job_id("activity", answer.headers.get("location"))
     if from_location is None:
         raise errors.OutcomeUnknown(
-            f"{answer.what}: the service accepted it ({answer.status}) but named no id. It is "
+            f"{answer.what}: the service accepted it ({answer.status}) but named no ID. It is "
             "in the list of activities, the newest first. It was not sent again."
         )
     return from_location

@@ -29,13 +29,8 @@ DAY = 86_400.0
 
 
 async def _get(session: Session, id: str, lane: Lane, parse: Callable[[Answer], T]) -> T:  # noqa: A002  # the service's own word
-    call = Call(
-        method="GET",
-        path=STATUS_PATH.format(segment(id)),
-        effect=Effect.SAFE,
-        what=f"activity {id}",
-        lane=lane,
-    )
+    path = STATUS_PATH.format(segment(id))
+    call = Call("GET", path, Effect.SAFE, f"activity {id}", lane=lane)
     return await session.read(call, parse)
 
 
@@ -65,13 +60,8 @@ async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
     """
     rows: dict[str, Row] = {}
     if len(ids) > 1:
-        call = Call(
-            method="GET",
-            path="/activities",
-            effect=Effect.SAFE,
-            what=f"status of {len(ids)} activities",
-            lane=Lane.POLL,
-        )
+        what = f"status of {len(ids)} activities"
+        call = Call("GET", "/activities", Effect.SAFE, what, lane=Lane.POLL)
         summary = await session.read(call, lambda answer: answer.rows(Activity).results)
         found = rows_of(ACTIVITY, ids, summary, _summary_row, "id")
         rows = {
@@ -126,7 +116,7 @@ def failure(job: Job, token: str) -> errors.JobError:
     rows = activity.errors if activity is not None else ()
     first = f" First error: {str(row_error(rows[0])).rstrip('.')}." if rows else ""
     return errors.ActivityFailed(
-        f"activity {job.label} (id {job.id}) ended with the status {job.status}.{first} "
+        f"activity {job.label} (ID {job.id}) ended with the status {job.status}.{first} "
         "Correct the rows and start it again.",
         id=job.id,
         status=job.status,

@@ -38,10 +38,10 @@ INFO = Kind(AccountInfo, AccountInfo, "/account/info", "account information")
 
 
 class Account(Resource):
-    """`client.account`: who the account belongs to, and its confirmed addresses."""
+    """`client.account`: the account's information and its confirmed addresses."""
 
     async def info(self) -> AccountInfo:
-        """Return who the account belongs to.
+        """Return the information about the account and its owner.
 
         Source: "Account summary information", GET, of the service's documentation.
         """

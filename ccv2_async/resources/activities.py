@@ -8,15 +8,18 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 from ccv2_async.activities.contact_files import portions_of
-from ccv2_async.activities.contact_rows import (
-    import_requests,
-    removal_requests,
-    unknown_columns,
-)
+from ccv2_async.activities.contact_rows import import_requests, removal_requests, unknown_columns
 from ccv2_async.activities.csv_survey import MOST_IMPORT_ROWS, MOST_ROWS, Purpose
 from ccv2_async.activities.exports import Exports
 from ccv2_async.activities.split import Lines
-from ccv2_async.activities.starter import Portion, Starter
+from ccv2_async.activities.starter import (
+    CLEARING,
+    EXPORT,
+    IMPORT,
+    REMOVAL,
+    Portion,
+    Starter,
+)
 from ccv2_async.errors import InvalidField
 from ccv2_async.models.activities import (
     Activity,
@@ -41,7 +44,6 @@ from ccv2_async.models.validation import (
     query_of,
 )
 from ccv2_async.resources.base import Resource, path_to, waits_for
-from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.calls.saving import DOWNLOAD_DEADLINE
 from ccv2_async.transport.files.body import BytesBody
 from ccv2_async.transport.quota.budget import Lane, checked_lane
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from ccv2_async.activities.contact_files import ContactFile
-    from ccv2_async.activities.contact_rows import ContactRow, RowsRequest
+    from ccv2_async.activities.contact_rows import ContactRow
     from ccv2_async.activities.exports import ExportTarget
     from ccv2_async.activities.split import BulkPoller
     from ccv2_async.polling.sweep import Sweep
@@ -177,32 +179,15 @@ class Activities(Resource):
         most = _checked_max_rows(max_rows)
         if column_names is not None:
             column_names = checked_texts(column_names, "column_names")
-        if isinstance(contacts, str | os.PathLike):
-            if column_names is not None:
+            if isinstance(contacts, str | os.PathLike):
                 raise InvalidField(
                     "column_names", column_names, "not accepted with a file; its header names them"
                 )
-            label, portions = await portions_of(
-                contacts,
-                Purpose.IMPORT,
-                lists=",".join(ids),
-                file_name=file_name,
-                threads=self._threads,
-                most_rows=most,
-            )
-        else:
-            rows = _rows(contacts, file_name)
-            requests = await self._threads.run(import_requests, rows, ids, column_names, most)
-            label, portions = f"{len(rows):,} contacts", _as_portions(requests)
+        label, portions = await self._cut(
+            contacts, Purpose.IMPORT, ids, file_name, most=most, columns=column_names
+        )
         return await self._starter.start(
-            "/activities/addcontacts",
-            Effect.CONVERGENT,
-            portions,
-            doing="import of",
-            label=label,
-            lane=lane,
-            query=query,
-            strict=strict,
+            IMPORT, portions, label=label, lane=lane, query=query, strict=strict
         )
 
     @waits_for(begin_add_contacts)
@@ -260,27 +245,8 @@ class Activities(Resource):
         """
         ids = checked_ids(lists, "lists")
         _check_options(file_name=file_name, strict=strict, lane=lane)
-        if isinstance(contacts, str | os.PathLike):
-            label, portions = await portions_of(
-                contacts,
-                Purpose.REMOVAL,
-                lists=",".join(ids),
-                file_name=file_name,
-                threads=self._threads,
-            )
-        else:
-            rows = _rows(contacts, file_name)
-            requests = await self._threads.run(removal_requests, rows, ids)
-            label, portions = f"{len(rows):,} contacts", _as_portions(requests)
-        return await self._starter.start(
-            "/activities/removefromlists",
-            Effect.CONVERGENT,
-            portions,
-            doing="removal of",
-            label=label,
-            lane=lane,
-            strict=strict,
-        )
+        label, portions = await self._cut(contacts, Purpose.REMOVAL, ids, file_name)
+        return await self._starter.start(REMOVAL, portions, label=label, lane=lane, strict=strict)
 
     @waits_for(begin_remove_contacts)
     def remove_contacts(self) -> type[Activity]:
@@ -319,16 +285,9 @@ class Activities(Resource):
         """
         ids = checked_ids(lists, "lists")
         _check_options(strict=strict, lane=lane)
-        request = ClearListsRequest(ids)
-        return await self._starter.start(
-            "/activities/clearlists",
-            Effect.IDEMPOTENT,
-            [Portion(BytesBody(encode_body(request)))],
-            doing="clearing of",
-            label=f"lists {', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}",
-            lane=lane,
-            strict=strict,
-        )
+        portions = [Portion(BytesBody(encode_body(ClearListsRequest(ids))))]
+        label = f"lists {', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}"
+        return await self._starter.start(CLEARING, portions, label=label, lane=lane, strict=strict)
 
     @waits_for(begin_clear_lists)
     def clear_lists(self) -> type[Activity]:
@@ -388,14 +347,8 @@ class Activities(Resource):
             export_added_by=export_added_by,
         )
         check(request)
-        return await self._starter.start(
-            "/activities/exportcontacts",
-            Effect.CONVERGENT,
-            [Portion(BytesBody(encode_body(request)))],
-            doing="export of",
-            label=f"list {list_id}",
-            lane=lane,
-        )
+        portions = [Portion(BytesBody(encode_body(request)))]
+        return await self._starter.start(EXPORT, portions, label=f"list {list_id}", lane=lane)
 
     @waits_for(begin_export_contacts)
     def export_contacts(self) -> type[Activity]:
@@ -472,6 +425,40 @@ class Activities(Resource):
         async with self._exports.open(await self._read(activity)) as pieces:
             yield pieces
 
+    async def _cut(
+        self,
+        contacts: ContactsInput,
+        purpose: Purpose,
+        lists: Sequence[str],
+        file_name: str | None,
+        *,
+        most: int = MOST_ROWS,
+        columns: Sequence[str] | None = None,
+    ) -> tuple[str, list[Portion]]:
+        """Return the name of the contacts for messages, and the portions to send."""
+        if isinstance(contacts, str | os.PathLike):
+            return await portions_of(
+                contacts,
+                purpose,
+                lists=",".join(lists),
+                file_name=file_name,
+                threads=self._threads,
+                most_rows=most,
+            )
+        if file_name is not None:
+            raise InvalidField("file_name", file_name, "accepted for the path of a file only")
+        if isinstance(contacts, bytes | Mapping) or not isinstance(contacts, Iterable):
+            rule = "the path of a file, or a list of ImportData or addresses"
+            raise InvalidField("contacts", contacts, rule)
+        rows = list(contacts)
+        parts = await (
+            self._threads.run(import_requests, rows, lists, columns, most)
+            if purpose is Purpose.IMPORT
+            else self._threads.run(removal_requests, rows, lists)
+        )
+        portions = [Portion(BytesBody(part.content), Lines(first=part.first)) for part in parts]
+        return f"{len(rows):,} contacts", portions
+
     async def _read(self, activity: Activity | str) -> Activity:
         if isinstance(activity, str):
             return await self.get(activity)
@@ -501,16 +488,3 @@ def _check_options(
         checked_text(file_name, "file_name")
     checked_flag(strict, "strict")
     checked_lane(lane)
-
-
-def _rows(contacts: Iterable[ContactRow], file_name: str | None) -> list[ContactRow]:
-    if file_name is not None:
-        raise InvalidField("file_name", file_name, "accepted for the path of a file only")
-    if isinstance(contacts, bytes | Mapping) or not isinstance(contacts, Iterable):
-        rule = "the path of a file, or a list of ImportData or addresses"
-        raise InvalidField("contacts", contacts, rule)
-    return list(contacts)
-
-
-def _as_portions(requests: Iterable[RowsRequest]) -> list[Portion]:
-    return [Portion(BytesBody(part.content), Lines(first=part.first)) for part in requests]

@@ -188,6 +188,11 @@ class Resource:
         path, what = kind.place(*ids)
         return await self._get(kind.model, path, what=what, query=query)
 
+    async def _all_of(self, kind: Kind[T], *ids: str, on_bad_row: OnBadRow) -> list[T]:
+        """Return all things of a kind that the parents with these ids have."""
+        path, what = path_to(kind.path, *ids), f"{kind.name}s of {kind.owner} {ids[-1]}"
+        return await self._get_rows(kind.model, path, what=what, on_bad_row=on_bad_row)
+
     async def _update(
         self,
         kind: Kind[T],

@@ -71,7 +71,7 @@ SCHEDULES = Kind(
 
 
 class Campaigns(Resource):
-    """`client.campaigns`: the email campaigns of the account, and when they are sent."""
+    """`client.campaigns`: the email campaigns of the account and their schedules."""
 
     def all(
         self,
@@ -229,12 +229,7 @@ class Campaigns(Resource):
 
         Source: "Campaign schedule collection", GET, of the service's documentation.
         """
-        return await self._get_rows(
-            Schedule,
-            path_to(SCHEDULES.path, campaign_id),
-            what=f"schedules of campaign {campaign_id}",
-            on_bad_row=on_bad_row,
-        )
+        return await self._all_of(SCHEDULES, campaign_id, on_bad_row=on_bad_row)
 
     async def get_schedule(self, campaign_id: str, schedule_id: str) -> Schedule:
         """Return one schedule of a campaign.

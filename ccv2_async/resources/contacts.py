@@ -77,7 +77,7 @@ CONTACTS = Kind(Contact, ContactWrite, "/contacts", "contact", "contact")
 
 
 class Contacts(Resource):
-    """`client.contacts`: the people whom the account sends mail to."""
+    """`client.contacts`: the contacts of the account."""
 
     def all(
         self,
@@ -167,7 +167,7 @@ class Contacts(Resource):
 
         Args:
             contact_id: The contact.
-            action_by: Who acts; see `create`.
+            action_by: The actor; see `create`.
             changes: The new values, by the names of `ContactWrite`.
 
         Source: "Contacts resource", PUT, of the service's documentation.
@@ -205,7 +205,7 @@ class Contacts(Resource):
         Args:
             email: The address.
             lists: The lists to add it to, at least one: ids or references.
-            action_by: Who acts; see `create`.
+            action_by: The actor; see `create`.
             changes: Values to set, by the names of `ContactWrite`; None erases one.
 
         Raises:
@@ -302,7 +302,7 @@ class Contacts(Resource):
 
         Args:
             contact: The whole contact, as it was read and then changed.
-            action_by: Who acts; see `create`.
+            action_by: The actor; see `create`.
 
         Source: "Contacts resource", PUT, of the service's documentation.
         """

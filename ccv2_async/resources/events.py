@@ -1,4 +1,4 @@
-"""Events: plan, publish and cancel them, what they sell, and who registered."""
+"""Events: plan, publish and cancel them, and read their sales and registrants."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class EventSales(Resource):
 
         Source: "Event fee collection", GET, of the service's documentation.
         """
-        return await self._all(FEES, event_id, on_bad_row=on_bad_row)
+        return await self._all_of(FEES, event_id, on_bad_row=on_bad_row)
 
     async def get_fee(self, event_id: str, fee_id: str) -> Fee:
         """Return one fee of an event.
@@ -153,7 +153,7 @@ class EventSales(Resource):
 
         Source: "Event item collection", GET, of the service's documentation.
         """
-        return await self._all(ITEMS, event_id, on_bad_row=on_bad_row)
+        return await self._all_of(ITEMS, event_id, on_bad_row=on_bad_row)
 
     async def get_item(self, event_id: str, item_id: str) -> Item:
         """Return one item of an event.
@@ -220,7 +220,7 @@ class EventSales(Resource):
 
         Source: "Item attribute collection", GET, of the service's documentation.
         """
-        return await self._all(ATTRIBUTES, event_id, item_id, on_bad_row=on_bad_row)
+        return await self._all_of(ATTRIBUTES, event_id, item_id, on_bad_row=on_bad_row)
 
     async def get_item_attribute(
         self, event_id: str, item_id: str, attribute_id: str
@@ -295,7 +295,7 @@ class EventSales(Resource):
 
         Source: "Promotion code collection", GET, of the service's documentation.
         """
-        return await self._all(PROMOCODES, event_id, on_bad_row=on_bad_row)
+        return await self._all_of(PROMOCODES, event_id, on_bad_row=on_bad_row)
 
     async def get_promocode(self, event_id: str, promocode_id: str) -> Promocode:
         """Return one promotion code of an event.
@@ -352,11 +352,6 @@ class EventSales(Resource):
         Source: "Promotion code resource", DELETE, of the service's documentation.
         """
         await self._delete_one(PROMOCODES, event_id, promocode_id)
-
-    async def _all(self, kind: Kind[T], *ids: str, on_bad_row: OnBadRow) -> list[T]:
-        path = path_to(kind.path, *ids)
-        what = f"{kind.name}s of {kind.owner} {ids[-1]}"
-        return await self._get_rows(kind.model, path, what=what, on_bad_row=on_bad_row)
 
     async def _create_one(self, kind: Kind[T], new: object, *ids: str) -> T:
         body = kind.checked(new, kind.written)
@@ -445,7 +440,7 @@ class PromocodeChanges(TypedDict, total=False):
 
 
 class Events(EventSales):
-    """`client.events`: events, what they sell, and who registered for them.
+    """`client.events`: events, their fees and items, and their registrants.
 
     The service reportedly withdrew these endpoints in 2024. It answers every call with 400
     `http.status.gone`, which raises `EndpointRetired`. The methods remain for accounts and test

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 OnBadRow: TypeAlias = Literal["raise", "skip"] | Callable[[UnreadableRow], object]
-"""What to do about a row that cannot be read: raise `UnreadableRow`, or skip and log it.
+"""The treatment of a row that cannot be read: raise `UnreadableRow`, or skip and log it.
 
 A plain function is called with the `UnreadableRow` of each such row in place of the log.
 """
@@ -208,7 +208,7 @@ def _report_skipped(what: str, bad: list[BadRow], before: int, on_bad_row: OnBad
         return
     first = bad[0].error(before)
     logger.warning(
-        "%s: %d rows that cannot be read were skipped. The first is row %d, with id %r: %s",
+        "%s: %d rows that cannot be read were skipped. The first is row %d, with ID %r: %s",
         what,
         len(bad),
         first.index,

@@ -88,7 +88,7 @@ _by_contact = _listing(_of_contact)
 
 
 class Tracking(Resource):
-    """`client.tracking`: what readers did. Only the reports of SENT campaigns have rows.
+    """`client.tracking`: the reactions of readers. Only the reports of SENT campaigns have rows.
 
     Reports take these options:
 

@@ -113,7 +113,7 @@ async def test_one_row_of_unreadable_text_fails_alone(
 
     async with serving(say) as server:
         cc = await connect(server)
-        with pytest.raises(errors.UnreadableRow, match="row 1, with id 3") as caught:
+        with pytest.raises(errors.UnreadableRow, match="row 1, with ID 3") as caught:
             await cc.library.files().collect()
         assert [row.id for row in caught.value.rows_before] == ["1"]
         assert caught.value.row.isascii()
@@ -223,7 +223,7 @@ async def test_a_bad_row_of_a_move_keeps_the_good_ones_and_says_that_the_files_w
     async with moved(FIRST, {"id": "2"}, LAST) as server:
         cc = await connect(server)
         with pytest.raises(
-            errors.UnreadableRow, match=r"row 1, with id 2.*was carried out"
+            errors.UnreadableRow, match=r"row 1, with ID 2.*was carried out"
         ) as info:
             await cc.library.move_files("5", ["1", "2", "3"])
         assert [row.id for row in info.value.rows_before] == ["1"]
