@@ -8,7 +8,9 @@ state "sending": the next run looks for it in its folder before it sends anythin
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Literal, Self
+import re
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import attrs
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
 
     import aiosqlite
+
+    Mode: TypeAlias = Literal["ro", "rw"]
 
 __all__ = ["SUFFIXES", "Journal", "JournalEntry", "JournalFiles", "read_journal", "retry_files"]
 
@@ -55,22 +59,7 @@ CREATE TABLE files (
 )
 
 
-_COLUMNS = (
-    "path",
-    "folder",
-    "name",
-    "size",
-    "written_ns",
-    "state",
-    "since",
-    "file_id",
-    "folder_id",
-    "token",
-    "status",
-    "final",
-    "error",
-    "updated",
-)
+_COLUMNS = re.findall(r"^  ([a-z_]+) ", _SCHEMA[1], re.MULTILINE)
 _UPSERT = (
     f"INSERT OR REPLACE INTO files ({', '.join(_COLUMNS)}) "  # noqa: S608  # our own names
     f"VALUES ({', '.join('?' * len(_COLUMNS))})"
@@ -184,13 +173,11 @@ class Journal:
 
     wants_tokens = True
 
-    def __init__(
-        self, path: str, database: aiosqlite.Connection, lock: int | None, now: Callable[[], float]
-    ) -> None:
+    def __init__(self, path: str, database: aiosqlite.Connection, now: Callable[[], float]) -> None:
         self._path = path
         self._database = database
-        self._lock = lock
         self._now = now
+        self._resources = AsyncExitStack()
 
     @classmethod
     async def open(
@@ -218,26 +205,16 @@ class Journal:
             UsageError: It is not a journal, belongs to another account or service, cannot be
                 created there, or another process is using it.
         """
-        lock = None
-        if not dry_run:
-            lock = await threads.run(take_lock, path, _PURPOSE, undo=os.close)
-        elif not await threads.run(_has_content, path):
+        if dry_run and not await threads.run(_has_content, path):
             return None
-        try:
-            database = await _connect(path, threads)
-        except BaseException:
-            if lock is not None:
-                os.close(lock)
-            raise
-        journal = cls(path, database, lock, now)
-        about = {"version": VERSION, "account": account, "service": base_url}
-        ours = False
-        try:
-            ours = await journal._check(about, make=not dry_run)
-        finally:
-            if not ours:
-                await journal.aclose()
-        return journal if ours else None
+        async with AsyncExitStack() as resources:
+            database = await _open(path, threads, resources, alone=not dry_run)
+            journal = cls(path, database, now)
+            about = {"version": VERSION, "account": account, "service": base_url}
+            if not await journal._check(about, make=not dry_run):
+                return None
+            journal._resources = resources.pop_all()
+        return journal
 
     async def _check(self, about: dict[str, str], *, make: bool) -> bool:
         """Return whether the file is our journal. If `make` is true, an empty file becomes one."""
@@ -347,11 +324,7 @@ class Journal:
 
     async def aclose(self) -> None:
         """Close the database, then let other processes in."""
-        try:
-            await self._database.close()
-        finally:
-            if self._lock is not None:
-                os.close(self._lock)
+        await self._resources.aclose()
 
 
 async def retry_files(
@@ -376,19 +349,11 @@ async def retry_files(
     if state not in (BulkState.AMBIGUOUS, BulkState.FAILED):
         raise InvalidField("state", state, "ambiguous or failed")
     path = os.fspath(path)
-    threads = FileThreads(limit=1)
     try:
-        await threads.run(_see, path)
-        lock = await threads.run(take_lock, path, _PURPOSE, undo=os.close)
-        try:
-            database = await _connect(path, threads)
-            try:
-                rows = await database.execute_fetchall(_MARK, (state.value,))
-                return sorted(str(row[0]) for row in rows)
-            finally:
-                await database.close()
-        finally:
-            os.close(lock)
+        async with AsyncExitStack() as resources:
+            database = await _open_existing(path, resources, alone=True)
+            rows = await database.execute_fetchall(_MARK, (state.value,))
+            return sorted(str(row[0]) for row in rows)
     except sqlite3.OperationalError as error:
         raise JournalError(
             f"{path}: the journal cannot be written ({error}). Nothing was marked."
@@ -396,8 +361,6 @@ async def retry_files(
     except (sqlite3.DatabaseError, OSError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise UsageError(f"{path}: this is not a journal ({why}). Nothing was marked.") from None
-    finally:
-        await threads.aclose()
 
 
 async def read_journal(path: str | os.PathLike[str]) -> AsyncGenerator[JournalEntry, None]:
@@ -411,11 +374,9 @@ async def read_journal(path: str | os.PathLike[str]) -> AsyncGenerator[JournalEn
     """
     import sqlite3  # noqa: PLC0415  # only with a journal
 
-    threads = FileThreads(limit=1)
     try:
-        await threads.run(_see, path)
-        database = await _connect(os.fspath(path), threads, mode="ro")
-        try:
+        async with AsyncExitStack() as resources:
+            database = await _open_existing(os.fspath(path), resources, alone=False)
             await database.execute_fetchall("BEGIN")  # all rows as they stand at one moment
             key = ("", "", "")
             # In batches, because there may be a million rows, and without a cursor: see
@@ -425,32 +386,49 @@ async def read_journal(path: str | os.PathLike[str]) -> AsyncGenerator[JournalEn
                     entry = JournalEntry.from_row(row)
                     yield entry
                 key = entry.key
-        finally:
-            await database.close()
     except (sqlite3.DatabaseError, OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise UsageError(f"{path}: this is not a journal that can be read ({why}).") from None
-    finally:
-        await threads.aclose()
 
 
-def _see(path: str | os.PathLike[str]) -> None:
-    """Raise the system's error if the file cannot be read; it is clearer than SQLite's."""
+async def _open_existing(
+    path: str, resources: AsyncExitStack, *, alone: bool
+) -> aiosqlite.Connection:
+    """Open a journal that exists: under its lock, or read-only.
+
+    Raises:
+        OSError: The file cannot be read. This error is clearer than SQLite's.
+    """
+    threads = FileThreads(limit=1)
+    resources.push_async_callback(threads.aclose)
+    await threads.run(_require_readable, path)
+    return await _open(path, threads, resources, alone=alone, mode="rw" if alone else "ro")
+
+
+def _require_readable(path: str) -> None:
     with open(path, "rb"):  # noqa: PTH123  # a plain string
         pass
 
 
-async def _connect(
-    path: str, threads: FileThreads, *, mode: Literal["ro", "rw"] = "rw"
+async def _open(
+    path: str, threads: FileThreads, resources: AsyncExitStack, *, alone: bool, mode: Mode = "rw"
 ) -> aiosqlite.Connection:
+    """Open the database, first taking the journal's lock if `alone` is true."""
+    if alone:
+        resources.callback(os.close, await threads.run(take_lock, path, _PURPOSE, undo=os.close))
+    database = await _connect(path, threads, mode)
+    resources.push_async_callback(database.close)
+    return database
+
+
+async def _connect(path: str, threads: FileThreads, mode: Mode) -> aiosqlite.Connection:
     import sqlite3  # noqa: PLC0415  # only with a journal
 
     import aiosqlite  # noqa: PLC0415  # only with a journal
 
-    # It must exist by now. Do not create a new one here.
-    place = address_of(path, mode)
-
     def connect() -> sqlite3.Connection:
+        # It must exist by now. Do not create a new one here.
+        place = address_of(path, mode)
         return sqlite3.connect(place, uri=True, isolation_level=None, check_same_thread=False)
 
     try:
