@@ -43,7 +43,6 @@ from ccv2_async.workers.sweeping import FIRST_PATIENCE, Round, Sweeper
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
-    from types import TracebackType
 
     from taskiq import AsyncBroker, AsyncTaskiqTask, TaskiqState
 
@@ -130,12 +129,7 @@ class Workers:
                     await self._hand_out(record)
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._closing = True
         await self._stop_ticking()
         if isinstance(self.broker, InMemoryBroker):

@@ -38,7 +38,7 @@ class JobRecord(Entry):
         accepted: When the service accepted it, in seconds since 1970; None before.
         unknown: The number of looks in a row at which the service did not know it.
         looks: Looks so far.
-        attempts: How many attempts failed, not counting those held back in an outage.
+        attempts: The number of failed attempts, without those held back in an outage.
         attend_at: When it needs attention, in seconds since 1970.
         result: The counts of an activity.
         error_type: The name of that exception, or "".
@@ -81,7 +81,7 @@ class JobRecord(Entry):
             raise ValueError(f"it has no {min(missing)}")
         record = cls(**kept)
         if not all(isinstance(text, str) for text in (*record.tokens, *record.duplicates)):
-            raise ValueError("a token or an id is not text")
+            raise ValueError("a token or an ID is not text")
         return record
 
     def answer(self) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def after_failure(
 
     Args:
         record: The record before the failure.
-        error: What went wrong.
+        error: The error.
         now: Seconds since 1970.
         jitter: A number from 0 to 1, drawn by the caller.
         sent: Whether any of it was sent this time. Otherwise it was only looked for.

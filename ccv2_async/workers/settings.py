@@ -70,7 +70,7 @@ class WorkerSettings:
     Attributes:
         api_key: The application's key: `CCV2_API_KEY`.
         access_token: The account owner's grant: `CCV2_ACCESS_TOKEN`.
-        base_url: Where the API lives: `CCV2_BASE_URL`.
+        base_url: The URL of the API: `CCV2_BASE_URL`.
         roots: `CCV2_WORKER_ROOTS`: the directories below which a worker may read files; a list of
             paths, separated by colons in the variable (semicolons on Windows). Symbolic links are
             followed first. Unless given, a worker reads any file that it can open.

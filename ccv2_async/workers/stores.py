@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar
 
 import aiosqlite
 import anyio
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from ccv2_async.clock import Clock
     from ccv2_async.uploads.ledger import Line
+
+    Index: TypeAlias = Literal["line", "state"]
 
 T = TypeVar("T")
 
@@ -135,7 +137,7 @@ class JobStore(abc.ABC):
         chosen: list[JobRecord] = []
         start = 0
         while len(chosen) < most:
-            found = await self._page(line, start, most)
+            found = await self._page("line", line, start, most)
             for key, document, at in found:
                 record = None if document is None else _readable(key, document)
                 if record is not None:
@@ -147,8 +149,9 @@ class JobStore(abc.ABC):
 
     async def listed(self, state: BulkState, most: int) -> list[JobRecord]:
         """Return the jobs in a state, the most recently changed first."""
-        found = [_readable(key, document) for key, document in await self._in_state(state, most)]
-        return [record for record in found if record is not None]
+        found = await self._page("state", state, 0, most)
+        records = [_readable(key, kept) for key, kept, _ in found if kept is not None]
+        return [record for record in records if record is not None]
 
     @abc.abstractmethod
     async def schedule(self, key: str, line: Line, at: float) -> None:
@@ -195,13 +198,13 @@ class JobStore(abc.ABC):
 
     @abc.abstractmethod
     async def _page(
-        self, line: Line, start: int, most: int
+        self, index: Index, value: str, start: int, most: int
     ) -> Sequence[tuple[str, bytes | str | None, float]]:
-        """Return keys, records and times of jobs in a line, from position `start`."""
+        """Return keys, records and times of jobs from position `start`.
 
-    @abc.abstractmethod
-    async def _in_state(self, state: BulkState, most: int) -> Sequence[tuple[str, bytes | str]]:
-        """Return keys and records of the jobs in a state, the most recently changed first."""
+        Jobs of a line come in the order in which they need attention. Jobs in a state come with the
+        most recently changed first.
+        """
 
 
 def _readable(key: str, document: bytes | str) -> JobRecord | None:
@@ -224,7 +227,7 @@ def _readable(key: str, document: bytes | str) -> JobRecord | None:
 
 def _log_outcome(record: JobRecord) -> None:
     """Log one line about a job that has ended: what it was, how it ended, and why."""
-    details = (f"id {record.file_id}" if record.file_id else "", record.error)
+    details = (f"ID {record.file_id}" if record.file_id else "", record.error)
     logger.log(
         logging.INFO if record.state is BulkState.DONE else logging.WARNING,
         "%s: %s%s (job %s)",
@@ -265,6 +268,11 @@ AND (:holder = '' OR EXISTS (
   SELECT 1 FROM locks WHERE name = :lock AND holder = :holder AND until > :updated
 )) RETURNING key
 """
+_PAGE = "SELECT key, record, attend_at FROM jobs WHERE "
+_PAGES = {
+    "line": f"{_PAGE} line = ? ORDER BY attend_at, key LIMIT ? OFFSET ?",
+    "state": f"{_PAGE} state = ? ORDER BY updated DESC LIMIT ? OFFSET ?",
+}
 _HOLD = """
 INSERT INTO locks VALUES (:name, :holder, :until)
 ON CONFLICT (name) DO UPDATE SET holder = :holder, until = :until WHERE until <= :now
@@ -367,16 +375,10 @@ class SqliteStore(JobStore):
     async def _forget(self, before: float) -> None:
         await self._do("DELETE FROM jobs WHERE line = 'settled' AND updated < ?", before)
 
-    async def _page(self, line: Line, start: int, most: int) -> list[tuple[str, str, float]]:
-        statement = (
-            "SELECT key, record, attend_at FROM jobs WHERE line = ? ORDER BY attend_at, key "
-            "LIMIT ? OFFSET ?"
-        )
-        return await self._do(statement, line, most, start)
-
-    async def _in_state(self, state: BulkState, most: int) -> list[tuple[str, str]]:
-        statement = "SELECT key, record FROM jobs WHERE state = ? ORDER BY updated DESC LIMIT ?"
-        return await self._do(statement, str(state), most)
+    async def _page(
+        self, index: Index, value: str, start: int, most: int
+    ) -> list[tuple[str, str, float]]:
+        return await self._do(_PAGES[index], value, most, start)
 
     async def _do(self, statement: str, *values: Any) -> list[Any]:
         """Return the rows of a statement.
@@ -534,27 +536,17 @@ class RedisStore(JobStore):
             await self._ask(pipe.execute())
 
     async def _page(
-        self, line: Line, start: int, most: int
+        self, index: Index, value: str, start: int, most: int
     ) -> list[tuple[str, bytes | None, float]]:
-        name = self._name("line", line)
-        found = await self._ask(self._redis.zrange(name, start, start + most - 1, withscores=True))
-        keys = [_text(key) for key, _ in found]
-        documents = await self._documents(keys)
-        times = [float(score) for _, score in found]
-        return list(zip(keys, documents, times, strict=True))
-
-    async def _in_state(self, state: BulkState, most: int) -> list[tuple[str, bytes]]:
-        name = self._name("state", str(state))
-        found = await self._ask(self._redis.zrange(name, 0, most - 1, desc=True))
-        keys = [_text(key) for key in found]
-        documents = await self._documents(keys)
-        return [(key, kept) for key, kept in zip(keys, documents, strict=True) if kept is not None]
-
-    async def _documents(self, keys: Sequence[str]) -> list[bytes | None]:
-        if not keys:
+        name, end = self._name(index, value), start + most - 1
+        latest = index == "state"
+        ranked = self._redis.zrange(name, start, end, desc=latest, withscores=True)
+        found = [(_text(key), float(score)) for key, score in await self._ask(ranked)]
+        if not found:
             return []
-        names = [self._name("job", key) for key in keys]
-        return list(await self._ask(self._redis.mget(names)))
+        names = [self._name("job", key) for key, _ in found]
+        documents = await self._ask(self._redis.mget(names))
+        return [(key, kept, at) for (key, at), kept in zip(found, documents, strict=True)]
 
     def _name(self, *parts: str) -> str:
         return ":".join((self._namespace, *parts))
@@ -583,7 +575,7 @@ class Lease:
         store: The store of the locks.
         lock: The name of the lock.
         holder: The unique name of this holder.
-        seconds: How long the lock is held after its holder died.
+        seconds: Seconds for which the lock is held after its holder died.
         clock: The clock for renewals.
     """
 
