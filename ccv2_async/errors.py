@@ -415,7 +415,7 @@ class Forbidden(APIError):
 
 
 class NotFound(APIError):
-    """There is nothing under that id (404)."""
+    """Nothing has that ID (404)."""
 
 
 class Conflict(APIError):

@@ -5,19 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from ccv2_async.cli.exits import Exit
-from ccv2_async.cli.service import Flag, Service
+from ccv2_async.cli.service import DEFAULTS, Flag, Run, Service, command
 from ccv2_async.errors import InvalidField, UsageError
-
-if TYPE_CHECKING:
-    from ccv2_async import ConstantContact
-    from ccv2_async.cli.output import Output
-
-__all__ = ["api"]
 
 
 def api(
@@ -27,7 +21,7 @@ def api(
     *,
     data: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     include: Flag = False,
-    service: Service = Service(),  # noqa: B008  # it is frozen
+    service: Service = DEFAULTS,
 ) -> Exit:
     """Call any path of the API, and print the answer.
 
@@ -42,25 +36,25 @@ def api(
         service: Options of every command that talks to the service.
     """
     body = None if data is None else _json_of(data)
-
-    async def call(client: ConstantContact, output: Output) -> Exit:
-        answer = await client.request(method, path, json=body)
-        if include:
-            output.say(f"HTTP {answer.status}")
-            for name, value in answer.headers.items():
-                output.say(f"{name}: {value}")
-        if answer.data is None:
-            text = answer.content.decode("utf-8", "replace")
-        else:
-            text = json.dumps(answer.data, indent=None if output.as_json else 2)
-        for line in text.splitlines():
-            output.line(line)
-        return Exit.OK
-
-    return service.run(call, carry_on=method.upper() != "GET", names=_NAMES)
+    return _call(method, path, body, include, service=service)
 
 
-_NAMES = {"json": "--data", "method": "METHOD", "path": "PATH"}
+@command(names={"json": "--data", "method": "METHOD", "path": "PATH"})
+async def _call(run: Run, method: str, path: str, body: Any, include: bool) -> Exit:
+    output = run.output
+    output.carry_on = method.upper() != "GET"
+    answer = await run.client.request(method, path, json=body)
+    if include:
+        output.say(f"HTTP {answer.status}")
+        for name, value in answer.headers.items():
+            output.say(f"{name}: {value}")
+    if answer.data is None:
+        text = answer.content.decode("utf-8", "replace")
+    else:
+        text = json.dumps(answer.data, indent=None if output.as_json else 2)
+    for line in text.splitlines():
+        output.line(line)
+    return Exit.OK
 
 
 def _json_of(data: str) -> Any:

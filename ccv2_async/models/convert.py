@@ -161,7 +161,7 @@ class BadRow:
         named = self.id(*ID_FIELDS)
         return UnreadableRow(
             f"{misfit.message.removesuffix(NOTHING_USED)} This is row {before + self.index}"
-            f"{f', with id {named}' if named else ''}.{f' {advice}' if stops else ''}",
+            f"{f', with ID {named}' if named else ''}.{f' {advice}' if stops else ''}",
             where=misfit.where,
             excerpt=misfit.excerpt,
             index=before + self.index,

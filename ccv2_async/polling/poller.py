@@ -228,7 +228,7 @@ class Poller(Generic[Result_co]):
             return job.kind.failure(job, self.token())
         if job.unreadable:
             return errors.StatusUnreadable(
-                f"{job.kind.noun} {job.label} (id {job.id}): the service answers, but its status "
+                f"{job.kind.noun} {job.label} (ID {job.id}): the service answers, but its status "
                 f"cannot be read: {job.unreadable.text} It was asked for again for over a minute. "
                 "Look at it in the account, or resume it with its token later.",
                 id=job.id,
@@ -237,7 +237,7 @@ class Poller(Generic[Result_co]):
                 row=job.unreadable.text,
             )
         return errors.JobNotFound(
-            f"{job.kind.noun} {job.label}: the service does not know the id {job.id}. "
+            f"{job.kind.noun} {job.label}: the service does not know the ID {job.id}. "
             "It may have been deleted, or be too old to be answered for.",
             id=job.id,
             status=job.status,

@@ -57,7 +57,7 @@ class BulkState(StrEnum):
 
 
 class Action(StrEnum):
-    """What the next run does with a file."""
+    """The next run's action for a file."""
 
     SEND = "send"
     LOOK = "look for it, then send it if it is missing"
@@ -146,7 +146,7 @@ class Entry:
 
     @property
     def line(self) -> Line:
-        """What it waits for."""
+        """The queue that it is in."""
         return _LINES.get(self.state, "settled")
 
     @property

@@ -39,9 +39,9 @@ class Look:
     """One reading of a folder, newest files first; its pages are fetched as they are needed.
 
     Attributes:
-        clock_offset: How many seconds the service's clock is ahead of the monotonic clock, or None
+        clock_offset: Seconds that the service's clock is ahead of the monotonic clock, or None
             when the service sent no time or no time zone.
-        taken: When the first page came, on the monotonic clock.
+        taken: The time when the first page came, on the monotonic clock.
     """
 
     path: str

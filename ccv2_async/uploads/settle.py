@@ -51,10 +51,10 @@ SETTLE_TIME = 15.0
 """The default number of seconds of looks before a file counts as not arrived."""
 
 CLOSE_IN_TIME = 60.0
-"""How far apart clocks may be, in seconds, for a file with the right bytes to be adopted."""
+"""Seconds that clocks may differ for a file with the right bytes to be adopted."""
 
 EXACT = 2.0
-"""How far apart they are at most, in seconds, when both are right; dates may be whole seconds."""
+"""Seconds that clocks differ at most when both are right; dates may be whole seconds."""
 
 SAME_HOUR = 3600.0
 """A file farther away in time than this is not compared, if the service sent its time."""
@@ -136,12 +136,12 @@ class Evidence(enum.Enum):
 
 @attrs.frozen
 class Window:
-    """When the service can have created the file, on the service's own clock.
+    """The time in which the service can have created the file, on the service's own clock.
 
     Attributes:
         since: When sending began, in seconds since 1970.
         until: When the look was taken.
-        reach: How many seconds outside that time a file is still compared.
+        reach: Seconds outside that time at which a file is still compared.
     """
 
     since: float
@@ -191,8 +191,8 @@ def judge_before(
 
     Args:
         evidence: The evidence for each file that could be the upload, by id.
-        distances: How many seconds each lies outside the time of sending.
-        sends: How many times the file was sent.
+        distances: Seconds that each lies outside the time of sending.
+        sends: The number of times that the file was sent.
     """
     close = [
         id_

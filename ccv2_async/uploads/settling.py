@@ -98,8 +98,8 @@ class Sending(Generic[E]):
         size: Its length in bytes when it was last opened; None before.
         began: When it was first opened to be sent, on the monotonic clock; None before.
         started: When that was in this process; its deadline counts from here.
-        sends: How many times it may have reached the service.
-        known: How many ids this client had been given when it began.
+        sends: The number of times it may have reached the service.
+        known: The number of IDs that this client had been given when it began.
         lost: When the last answer was lost, on the monotonic clock.
         evidence: The final results of comparing files with it.
     """
@@ -139,12 +139,12 @@ class Settler:
 
     Args:
         session: Sends the calls.
-        threads: Where files are read.
+        threads: The threads that read files.
         sweep: Follows a file until it can be compared.
         settle_time: Seconds of looks before a file counts as not arrived.
 
     Attributes:
-        claims: How many ids this client has been given so far.
+        claims: The number of IDs that this client has been given so far.
     """
 
     def __init__(
@@ -434,7 +434,7 @@ class Settler:
             outcome = "the folder does not show yet whether there is a further copy"
         logger.warning(
             "%s: an answer was lost, and the file may have been stored more than once in "
-            "folder %s (id %s; %s).",
+            "folder %s (ID %s; %s).",
             upload.what,
             upload.folder_id,
             result.file_id,
@@ -457,7 +457,7 @@ class Settler:
 
         Args:
             sending: The upload and its state.
-            lost: How its answer was lost.
+            lost: The error of the lost answer.
             candidates: Ids of files that could be it.
             why: Why they do not settle it, for the message.
         """

@@ -27,14 +27,9 @@ STATUS_PATH = "/library/files/uploadstatus/{}"
 
 async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
     """Return the status rows of these uploads, by id."""
-    call = Call(
-        method="GET",
-        path=STATUS_PATH.format(segment(",".join(ids))),
-        effect=Effect.SAFE,
-        what=f"status of {len(ids)} uploads" if len(ids) > 1 else f"status of upload {ids[0]}",
-        lane=Lane.POLL,
-        max_answer=MAX_STATUS_ANSWER,
-    )
+    path = STATUS_PATH.format(segment(",".join(ids)))
+    what = f"status of {len(ids)} uploads" if len(ids) > 1 else f"status of upload {ids[0]}"
+    call = Call("GET", path, Effect.SAFE, what, lane=Lane.POLL, max_answer=MAX_STATUS_ANSWER)
     parse = status_rows if len(ids) > 1 else _rows_of_one
     return rows_of(UPLOAD, ids, await session.read(call, parse), _row, "file_id")
 
@@ -63,12 +58,8 @@ def _row(told: FileUploadStatus) -> tuple[str, Row]:
 
 async def fetch(session: Session, job: Job) -> LibraryFile:
     """Return the library's record of a file that became Active."""
-    call = Call(
-        method="GET",
-        path=f"/library/files/{segment(job.id)}",
-        effect=Effect.SAFE,
-        what=f"library file {job.id}",
-    )
+    path = f"/library/files/{segment(job.id)}"
+    call = Call("GET", path, Effect.SAFE, f"library file {job.id}")
     return await session.read(call, lambda answer: answer.read(LibraryFile))
 
 
@@ -89,7 +80,7 @@ def failure(job: Job, token: str) -> errors.JobError:
                 "Check that the file is whole and of the type its name says"
             )
     return kind(
-        f"upload of {job.label} (id {job.id}): the service {advice}.",
+        f"upload of {job.label} (ID {job.id}): the service {advice}.",
         id=job.id,
         status=job.status,
         token=token,

@@ -51,7 +51,7 @@ class Uploader:
         session: Sends the calls.
         threads: The threads that read files.
         sweep: Follows a file until it can be compared.
-        settle_time: Seconds over which looks go on before a file counts as not arrived.
+        settle_time: Seconds of looks before a file counts as not arrived.
     """
 
     def __init__(
@@ -251,7 +251,7 @@ def _id_in(answer: Answer, upload: Upload) -> str:
     named = job_id("upload", answer.headers.get("location"), answer.headers.get("id"))
     if named is None:
         raise _Unnamed(
-            f"{upload.what}: the service accepted it ({answer.status}) but named no id.",
+            f"{upload.what}: the service accepted it ({answer.status}) but named no ID.",
             sends=1 + answer.doubtful,
         )
     return named

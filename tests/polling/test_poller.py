@@ -278,7 +278,7 @@ async def test_a_failed_upload_raises_with_its_status_and_token(
     poller = await begin(client, name)
 
     for _ in range(2):
-        with pytest.raises(kind, match=rf"upload of {name} \(id {poller.id}\)") as caught:
+        with pytest.raises(kind, match=rf"upload of {name} \(ID {poller.id}\)") as caught:
             await poller
         assert caught.value.status == status
         assert caught.value.id == poller.id
@@ -317,7 +317,7 @@ async def test_a_file_that_never_becomes_known_is_lost_after_a_while(
         sandbox.admin.reset()
         before = clock.now
 
-        with pytest.raises(errors.JobNotFound, match=f"does not know the id {poller.id}") as e:
+        with pytest.raises(errors.JobNotFound, match=f"does not know the ID {poller.id}") as e:
             await poller
 
         assert clock.now - before > 100

@@ -463,7 +463,7 @@ async def test_an_accepted_upload_without_an_id_is_settled_and_never_resent(
     sandbox.admin.fault("answer", "GET", path="/library/files", times=None, status=200,
                         headers={"content-type": "application/json"},
                         body='{"meta": {"pagination": {}}, "results": []}')  # fmt: skip
-    with pytest.raises(errors.AmbiguousUpload, match=r"accepted it \(202\) but named no id"):
+    with pytest.raises(errors.AmbiguousUpload, match=r"accepted it \(202\) but named no ID"):
         await cc.library.upload(b"abcd", name="lost.pdf")
     assert sends(sandbox) == 2
 

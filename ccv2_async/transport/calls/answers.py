@@ -45,7 +45,7 @@ _ADVICE = {
     400: "Correct the request before sending it again.",
     401: "The access token is invalid or revoked; get a new one.",
     403: "The API key is not active, or lacks the privilege for this call.",
-    404: "There is nothing under that id, or the base URL (CCV2_BASE_URL) is wrong.",
+    404: "Nothing has that ID, or the base URL (CCV2_BASE_URL) is wrong.",
     405: "The service does not offer this method here.",
     406: "The service would not answer in JSON.",
     409: "The request conflicts with the current state of the account; look at it before you "

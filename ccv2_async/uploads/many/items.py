@@ -66,7 +66,7 @@ class FileToUpload:
 
     @property
     def path(self) -> str | None:
-        """The absolute path; None if it is not a file on disk."""
+        """The absolute path, or None for bytes, a file object, or a stream."""
         if isinstance(self.file, str | os.PathLike):
             return os.path.abspath(os.fspath(self.file))  # noqa: PTH100  # no I/O but getcwd
         return None
@@ -152,10 +152,10 @@ Items: TypeAlias = "Iterable[Item] | AsyncIterable[Item]"
 
 
 def checked_items(items: object) -> Items:
-    """Return the items if they can be iterated over.
+    """Validate the files of an upload, and return them.
 
     Raises:
-        InvalidField: It is a single file, or not an iterable. Nothing was sent.
+        InvalidField: They are a single file, or not an iterable. Nothing was sent.
     """
     single = isinstance(items, str | bytes | bytearray | memoryview | os.PathLike | FileToUpload)
     if single or hasattr(items, "read"):
@@ -168,7 +168,7 @@ def checked_items(items: object) -> Items:
 async def each_file(
     items: Items, threads: FileThreads, *, keep_folders: bool, own: JournalFiles
 ) -> AsyncGenerator[FileToUpload | FileRefused, None]:
-    """Yield every file of `items`; a folder stands for the files below it.
+    """Yield every file of `items`, and every file below each folder in it.
 
     Nothing is read ahead: of a million paths, only one is in memory. Folders are read in a thread,
     one at a time and in the order of their names; hidden entries and links to folders are left out.
@@ -177,7 +177,7 @@ async def each_file(
         items: Paths, or `FileToUpload`s.
         threads: The threads that read folders.
         keep_folders: Whether the folders below a given one become library folders.
-        own: The files of the upload's journal, which are passed over.
+        own: The files of the upload's journal, which are left out.
     """
     async with aclosing(_each(items)) as each:
         async for item in each:
@@ -211,7 +211,7 @@ def _refusal_of(name: str) -> str:
 async def count_files(
     items: Items, threads: FileThreads, own: JournalFiles, *, keep_folders: bool = False
 ) -> int | None:
-    """Return how many files `items` stands for; None if only iterating can tell."""
+    """Return the number of files in `items`, or None if only iterating them can tell."""
     if not isinstance(items, Sized) or not isinstance(items, Iterable):
         return None
     return await threads.run(_count, tuple(items), own, keep_folders)

@@ -162,7 +162,7 @@ def result_of(
 def earlier_result(known: JournalEntry, action: Action) -> UploadResult:
     """Return the result of a file that an earlier run settled, or that changed since."""
     if action is Action.REFUSE:
-        with_id = f" with id {known.file_id}" if known.file_id else ""
+        with_id = f" with ID {known.file_id}" if known.file_id else ""
         reason = (
             f"the journal has it as {known.state.value}{with_id}, and it has changed since; "
             "use another journal to upload the new version too"

@@ -77,10 +77,10 @@ LANDING = 10.0
 """Seconds to wait for the answers of files being sent when the whole upload ends."""
 
 MOST_TROUBLES = 5
-"""How many looks in a row may fail with a lasting error before the upload ends."""
+"""The number of looks in a row that may fail with a lasting error before the upload ends."""
 
 MOST_UNREAD = 1000
-"""How many unread results stop the upload from starting further files."""
+"""The number of unread results at which the upload starts no further files."""
 
 # These errors would affect every other file as well, so they end the whole upload.
 _FATAL = (
@@ -176,32 +176,27 @@ class _Followed:
     seconds: float
 
 
+@attrs.define(eq=False)
 class _Follower:
     """Waits for accepted files, and hands over each one that has ended or is overdue.
 
     Args:
-        parts: The parts of the client.
-        until: The change at which each file is looked at.
+        session: The session whose clock is used.
+        sweep: The sweep that looks at the files.
+        watched: The jobs of the files.
         changed: Called with a file that was accepted, or whose status has changed.
         ended: Awaited with a file that has ended or is overdue.
     """
 
-    def __init__(
-        self,
-        parts: Parts,
-        until: Until,
-        changed: Callable[[_Followed], None],
-        ended: Callable[[_Followed], Awaitable[None]],
-    ) -> None:
-        self._session = parts.session
-        self._sweep = parts.sweep
-        self._watched = JobSet(parts.sweep, until)
-        self._changed = changed
-        self._ended = ended
-        # In the order in which they were accepted, so that the first is the first to be overdue.
-        # More than one waits for a job if the folder had the same file for each of them.
-        self._files: dict[Job, list[_Followed]] = {}
-        self._any = asyncio.Event()
+    _session: Session
+    _sweep: Sweep
+    _watched: JobSet
+    _changed: Callable[[_Followed], None]
+    _ended: Callable[[_Followed], Awaitable[None]]
+    # In the order in which they were accepted, so that the first is the first to be overdue.
+    # More than one waits for a job if the folder had the same file for each of them.
+    _files: dict[Job, list[_Followed]] = attrs.field(factory=dict, init=False)
+    _any: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
 
     def __bool__(self) -> bool:
         return bool(self._files)
@@ -273,7 +268,10 @@ class Run:
         self._folders = FolderMap(parts.library)
         self.report: Reporter = Reporter(parts.session, options.on_progress, options.on_file)
         until = Until.END if options.on_file is None else Until.CHANGE
-        self._follower = _Follower(parts, until, self._tell_accepted, self._end_followed)
+        watched = JobSet(parts.sweep, until)
+        self._follower = _Follower(
+            parts.session, parts.sweep, watched, self._tell_accepted, self._end_followed
+        )
         # Files of the journal in progress, each with its repetitions in the input.
         self._under_way: dict[tuple[str, str, str], list[FileToUpload]] = {}
         self._slots = asyncio.Semaphore(options.concurrency)

@@ -145,7 +145,7 @@ def test_an_answer_is_classified_by_status_and_error_keys(
         (401, errors.AuthenticationFailed, "get a new one"),
         (402, errors.BadRequest, "Correct the request"),
         (403, errors.Forbidden, "lacks the privilege"),
-        (404, errors.NotFound, "nothing under that id"),
+        (404, errors.NotFound, "Nothing has that ID"),
         (405, errors.BadRequest, "does not offer this method"),
         (406, errors.BadRequest, "not answer in JSON"),
         (409, errors.Conflict, "conflicts with the current state"),

@@ -306,7 +306,7 @@ async def test_a_file_that_changed_since_the_last_run_is_not_sent(
 
     assert planned.action is Action.REFUSE
     assert isinstance(result.error, errors.FileRefused)
-    assert f"done with id {first.id}, and it has changed since" in result.error.message
+    assert f"done with ID {first.id}, and it has changed since" in result.error.message
     assert len(sandbox.admin.files()) == 1
 
 
