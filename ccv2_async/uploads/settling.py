@@ -310,8 +310,17 @@ class Settler:
         self, sending: Sending[Any], file_id: str, limit: Deadline | None
     ) -> Accepted:
         """Check whether an earlier attempt arrived as well. Never raises because of the result."""
-        upload = sending.upload
         self.claim([file_id])
+        try:
+            return await self._check_for_doubles(sending, file_id, limit)
+        except BaseException:  # cancelled: the next look must find the file
+            self.release([file_id])
+            raise
+
+    async def _check_for_doubles(
+        self, sending: Sending[Any], file_id: str, limit: Deadline | None
+    ) -> Accepted:
+        upload = sending.upload
         accepted_at = self._clock.monotonic()
         finding = After.HIDDEN
         others: tuple[str, ...] = ()

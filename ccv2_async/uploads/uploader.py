@@ -15,6 +15,7 @@ import attrs
 
 from ccv2_async import errors
 from ccv2_async.polling.poller import UploadPoller
+from ccv2_async.tasks import uninterrupted
 from ccv2_async.transport.calls import deadline
 from ccv2_async.transport.calls.answers import job_id
 from ccv2_async.transport.calls.call import Call
@@ -173,16 +174,19 @@ class Uploader:
         tokens: tuple[str, ...] = ()
         if sending.store.wants_tokens:
             tokens = (UploadPoller(self._session, self._sweep, job).token(),)
+        writing = sending.write(
+            BulkState.ACCEPTED,
+            file_id=accepted.file_id,
+            duplicates=accepted.duplicates,
+            tokens=tokens,
+            error="",
+        )
         try:
-            await sending.write(
-                BulkState.ACCEPTED,
-                file_id=accepted.file_id,
-                duplicates=accepted.duplicates,
-                tokens=tokens,
-                error="",
-            )
+            # If it were interrupted, nobody would know whether the store has it.
+            await uninterrupted(writing)
         except BaseException:
-            self._settler.release(file_ids)
+            if sending.entry.state is not BulkState.ACCEPTED:
+                self._settler.release(file_ids)
             raise
         return job
 

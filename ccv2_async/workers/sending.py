@@ -11,11 +11,11 @@ import contextlib
 import random
 from typing import TYPE_CHECKING, Any, cast
 
-import anyio
 import attrs
 
 from ccv2_async import errors
 from ccv2_async.polling.schedule import first_look
+from ccv2_async.tasks import uninterrupted
 from ccv2_async.transport.quota.budget import Lane
 from ccv2_async.uploads.ledger import Action, BulkState, action_for, advance
 from ccv2_async.uploads.prepare import prepare
@@ -98,19 +98,19 @@ class Sender:
         now = self.lease.clock.time()
         if record.state is BulkState.SENDING:
             return await self._keep(record, attend_at=now + self.lease.seconds + COME_AGAIN)
-        # The service has the job now, so store this even if the task is cancelled. If the store is
-        # away for a moment, wait for it; the record says "sending" until then.
-        with anyio.CancelScope(shield=True):
-            for attempt in range(1, WRITE_ATTEMPTS + 1):
-                try:
-                    return await self._keep(
-                        record, accepted=now, attend_at=now + first_look(None), error_type=""
-                    )
-                except StoreUnavailable:
-                    if attempt == WRITE_ATTEMPTS:
-                        raise
-                await self.lease.clock.sleep(0.1 * 2.0**attempt)
-        raise AssertionError  # pragma: no cover
+        # The service has the job now, so store this even if the task is cancelled.
+        accepted = attrs.evolve(
+            record, accepted=now, attend_at=now + first_look(None), error_type=""
+        )
+        return await uninterrupted(self._keep_surely(accepted))
+
+    async def _keep_surely(self, record: JobRecord) -> JobRecord:
+        """Store a record; if the store is away for a moment, wait for it."""
+        for attempt in range(1, WRITE_ATTEMPTS):
+            with contextlib.suppress(StoreUnavailable):
+                return await self._keep(record)
+            await self.lease.clock.sleep(0.1 * 2.0**attempt)
+        return await self._keep(record)
 
     async def _keep(self, record: JobRecord, **facts: Any) -> JobRecord:
         record = attrs.evolve(record, **facts)

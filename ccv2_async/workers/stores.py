@@ -10,11 +10,11 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar
 
 import aiosqlite
-import anyio
 import attrs
 from redis.exceptions import RedisError
 
 from ccv2_async import errors
+from ccv2_async.tasks import all_ended, uninterrupted
 from ccv2_async.transport.quota.redis_window import open_redis
 from ccv2_async.uploads.ledger import BulkState, Entry
 from ccv2_async.workers.records import JobRecord
@@ -605,7 +605,16 @@ class Lease:
         finally:
             over.set()
             working.cancel()
-            await _ended(working, renewing)
+            await uninterrupted(self._release_after(working, renewing))
+
+    async def _release_after(self, *tasks: asyncio.Task[Any]) -> None:
+        """Release the lock when tasks have ended, whose errors were handled or came too late."""
+        try:
+            await all_ended(tasks)
+        finally:
+            for task in tasks:
+                if not task.cancelled():
+                    task.exception()
             with contextlib.suppress(StoreUnavailable):
                 await self.store.release(self.lock, self.holder)
 
@@ -624,12 +633,3 @@ class Lease:
             except StoreUnavailable:
                 continue
             held_until = asked + self.seconds
-
-
-async def _ended(*tasks: asyncio.Task[Any]) -> None:
-    """Return when the tasks have ended, also when this task is cancelled."""
-    with anyio.CancelScope(shield=True):
-        await asyncio.wait(tasks)
-    for task in tasks:
-        if not task.cancelled():
-            task.exception()  # it was handled, or came too late to handle

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -107,3 +108,30 @@ async def test_a_job_that_an_earlier_version_put_on_record_under_another_lock_is
         answer = await answer_of(await workers.ask_upload(picture, key="key"))
         assert (answer["state"], uploads(sandbox)) == ("accepted", 1)
         assert not await workers._store.is_held("lock of an earlier version")
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_an_acceptance_is_recorded_although_its_task_is_cancelled(
+    sandbox: Sandbox, picture: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    async with workers_of(sandbox) as workers:
+        save, saving, go_on = workers._store.save, asyncio.Event(), asyncio.Event()
+
+        async def slow(record: JobRecord, **more: Any) -> bool:
+            if record.state is BulkState.ACCEPTED:
+                saving.set()
+                await go_on.wait()
+            return await save(record, **more)
+
+        monkeypatch.setattr(workers._store, "save", slow)
+        record = workers.upload_record(str(picture), "0", None, "", "key")
+        task = asyncio.create_task(workers._carry_out(record))
+        await saving.wait()
+        for _ in range(times):
+            task.cancel()
+            await asyncio.sleep(0.01)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await record_of(workers, "key")).state is BulkState.ACCEPTED
+        assert not await workers._store.is_held(record.lock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import socket
@@ -240,8 +241,9 @@ class OpenFileObject:
         if self._offset < self.length and self._source.seekable:
             rewinding = self._threads.dispose(self._source.rewind)
             if rewinding is not None:
-                with anyio.move_on_after(1, shield=True):
-                    await rewinding
+                with anyio.CancelScope(shield=True):
+                    # `asyncio.wait` does not cancel it if the caller is cancelled once more.
+                    await asyncio.wait([rewinding], timeout=1)
 
 
 def is_file_object(thing: object) -> TypeGuard[BinaryFile]:

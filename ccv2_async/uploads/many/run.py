@@ -8,7 +8,6 @@ from contextlib import aclosing, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
-import anyio
 import attrs
 
 from ccv2_async import errors
@@ -18,6 +17,7 @@ from ccv2_async.polling.job import State
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.polling.queue import Until
 from ccv2_async.polling.sweep import JobSet
+from ccv2_async.tasks import all_ended, uninterrupted
 from ccv2_async.text import described
 from ccv2_async.transport.calls import deadline
 from ccv2_async.transport.calls.call import Call
@@ -348,14 +348,15 @@ class Run:
 
     async def _end_all(self, tasks: Iterable[asyncio.Task[None]]) -> None:
         """End every task of this run, then close the journal."""
-        with anyio.CancelScope(shield=True):
-            cancelled = await _ended(tasks)
-            cancelled = await _ended(self._sending) or cancelled
-            self._follower.close()
-            if isinstance(self._store, Journal):
-                await self._store.aclose()
-        if cancelled:
-            raise asyncio.CancelledError
+        try:
+            await all_ended(_cancelled(tasks))
+        finally:
+            try:
+                await all_ended(_cancelled(self._sending))
+            finally:
+                self._follower.close()
+                if isinstance(self._store, Journal):
+                    await uninterrupted(self._store.aclose())
 
     def _raise_later(self, task: asyncio.Task[None]) -> None:
         """Keep the exception of a task, to end the whole run and raise it in the caller."""
@@ -620,15 +621,9 @@ class Run:
         self._results.put_nowait(result)
 
 
-async def _ended(tasks: Iterable[asyncio.Task[None]]) -> bool:
-    """Cancel tasks and wait for them; return whether the caller was cancelled meanwhile."""
-    left = set(tasks)
+def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> list[asyncio.Task[None]]:
+    """Cancel tasks, and return them."""
+    left = list(tasks)
     for task in left:
         task.cancel()
-    cancelled = False
-    while left := {task for task in left if not task.done()}:
-        try:
-            await asyncio.wait(left)
-        except asyncio.CancelledError:
-            cancelled = True
-    return cancelled
+    return left

@@ -1,0 +1,43 @@
+"""Wait for tasks that must end, even while the caller is being cancelled.
+
+A `CancelScope(shield=True)` of anyio keeps out anyio's own cancellations only: `Task.cancel` of
+asyncio interrupts what is inside, as often as it is called.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable
+
+T = TypeVar("T")
+
+__all__ = ["all_ended", "uninterrupted"]
+
+
+async def all_ended(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    """Return when all tasks have ended; raise a cancellation of the caller only then."""
+    left, cancelled = set(tasks), False
+    with anyio.CancelScope(shield=True):
+        while left := {task for task in left if not task.done()}:
+            try:
+                await asyncio.wait(left)
+            except asyncio.CancelledError:
+                cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
+
+
+async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of `work`, which runs to its end even if the caller is cancelled."""
+    task = asyncio.create_task(work)
+    try:
+        await all_ended([task])
+    finally:
+        if not task.cancelled():
+            task.exception()  # a caller that was cancelled does not want it
+    return task.result()

@@ -1,0 +1,132 @@
+"""An upload that is cancelled at any moment never makes a later one adopt, or repeat, its file."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.probes import until
+from tests.support.servers import serving
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from ccv2_async import ConstantContact
+    from tests.support.servers import Request, Wire
+
+
+class Service:
+    """A service with one folder, whose answer to each upload is scripted.
+
+    Args:
+        answers: What happens to the uploads in turn: "ok", "dropped", or "lost".
+
+    Attributes:
+        on_post: Awaited when an upload has arrived.
+        on_look: Awaited when the folder is listed.
+    """
+
+    def __init__(self, *answers: str) -> None:
+        self.stored: list[dict[str, Any]] = []
+        self.on_post: Callable[[], Awaitable[object]] | None = None
+        self.on_look: Callable[[], Awaitable[object]] | None = None
+        self._answers = list(answers)
+
+    async def serve(self, wire: Wire, request: Request) -> None:
+        if request.method == "POST":
+            answer = self._answers.pop(0)
+            id_ = str(len(self.stored) + 7)
+            if answer != "dropped":
+                numbered = f"({len(self.stored)})" if self.stored else ""
+                self.stored.append(
+                    {"id": id_, "name": f"a{numbered}.png", "size": 3, "url": f"/content/{id_}"}
+                )
+            if self.on_post is not None:
+                await self.on_post()
+            if answer == "ok":
+                await wire.answer("202 Accepted", b"", f"Location: /v2/library/files/{id_}")
+            else:
+                wire.reset()
+        elif request.target.startswith("/content/"):
+            await wire.answer("200 OK", b"abc")
+        else:
+            if self.on_look is not None:
+                await self.on_look()
+            body = {"meta": {"pagination": {}}, "results": self.stored[::-1]}
+            await wire.answer("200 OK", json.dumps(body).encode())
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"abc")
+    return path
+
+
+async def run(cc: ConstantContact, file: Path) -> list[Any]:
+    uploads = cc.upload_many([file], journal=file.with_suffix(".journal"), wait=False)
+    return [result async for result in uploads]
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_file_whose_acceptance_was_recorded_is_not_adopted_by_another_upload(
+    connect: Callable[..., Any], file: Path, times: int
+) -> None:
+    service = Service("ok", "dropped", "ok")
+    async with serving(service.serve) as server:
+        cc = await connect(server)
+        async for _ in cc.upload_many([], journal=file.with_suffix(".journal")):
+            pass
+        with closing(sqlite3.connect(file.with_suffix(".journal"), isolation_level=None)) as busy:
+
+            async def keep_busy() -> None:
+                busy.execute("BEGIN IMMEDIATE")
+
+            service.on_post = keep_busy
+            first = asyncio.create_task(run(cc, file))
+            await until(lambda: busy.in_transaction)
+            await asyncio.sleep(0.2)  # the answer arrives, and its row waits for the database
+            for _ in range(times):
+                first.cancel()
+                await asyncio.sleep(0)
+            busy.execute("COMMIT")
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        service.on_post = None
+        second = await cc.library.begin_upload(b"abc", name="a.png")
+        assert second.id == "8"
+        (earlier,) = await run(cc, file)
+        assert earlier.id == "7"
+    assert len(service.stored) == 2
+
+
+async def test_a_file_is_found_again_if_its_upload_is_cancelled_while_copies_are_looked_for(
+    connect: Callable[..., Any], file: Path
+) -> None:
+    service = Service("dropped", "ok")
+    looking = asyncio.Event()
+
+    async def hang() -> None:
+        if service.stored:
+            looking.set()
+            await asyncio.Event().wait()
+
+    async with serving(service.serve) as server:
+        cc = await connect(server)
+        service.on_look = hang
+        first = asyncio.create_task(run(cc, file))
+        await looking.wait()
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        service.on_look = None
+        (result,) = await run(cc, file)
+        assert result.error is None
+        assert result.id == "7"
+    assert len(service.stored) == 1
