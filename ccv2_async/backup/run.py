@@ -421,7 +421,8 @@ class Backup:
         inactive = isinstance(error, errors.Forbidden) and any(
             key == INACTIVE_KEY for key, _ in error.errors
         )
-        if isinstance(error, _FATAL) or inactive:
+        # An invalid field is one of the record: the arguments were checked before.
+        if inactive or (isinstance(error, _FATAL) and not isinstance(error, errors.InvalidField)):
             raise error
         refused = isinstance(error, errors.EndpointRetired | errors.Forbidden)
         scope = scope_key(*ids)
@@ -443,9 +444,9 @@ class Backup:
     async def _download_one(self, entry: FileEntry) -> None:
         dataset = BY_NAME[entry.place]
         text = await self._do(self._journal.record, entry.place, "", entry.id)
-        file = structure(LibraryFile, json.loads(text or "{}"))
         part = self._contents.part(entry)
         try:
+            file = structure(LibraryFile, json.loads(text or "{}"))
             kept = await self._threads.run(digest_of, part)
             if kept is None:
                 if not file.url:
