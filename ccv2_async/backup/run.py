@@ -35,6 +35,7 @@ from ccv2_async.models.convert import BadRow, structure
 from ccv2_async.models.hooks import utc_text
 from ccv2_async.models.library import LibraryFile
 from ccv2_async.resources.base import path_to
+from ccv2_async.resources.downloads import FileDownloads
 from ccv2_async.resources.listing import next_cursor
 from ccv2_async.text import one_line
 from ccv2_async.transport.calls import deadline
@@ -42,7 +43,6 @@ from ccv2_async.transport.calls.answers import INACTIVE_KEY
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.outage import OUTAGE_TIMEOUT
 from ccv2_async.transport.calls.retry import Effect
-from ccv2_async.transport.calls.saving import Download, Saving
 from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.transport.quota.budget import Lane
 
@@ -111,7 +111,7 @@ class Backup:
 
     def __init__(self, session: Session, threads: FileThreads, options: Options) -> None:
         self._session = session
-        self._saving = Saving(session, threads)
+        self._downloads = FileDownloads(session, threads)
         self._threads = threads
         self._options = options
         self._root = Path(os.path.abspath(options.directory))  # noqa: PTH100  # no I/O but getcwd
@@ -459,8 +459,8 @@ class Backup:
                     )
                     await self._do(self._journal.note, note)
                     return
-                saved = await self._patiently(partial(self._save, file, part))
-                kept = saved
+                saved = await self._patiently(partial(self._downloads.save, file, part))
+                kept = (saved.size, saved.sha256)
                 self._files += 1
                 self._downloaded += kept[0]
         except errors.ConstantContactError as error:
@@ -468,12 +468,6 @@ class Backup:
             return
         await self._do(self._place, entry, *kept)
         self._report()
-
-    async def _save(self, file: LibraryFile, part: Path) -> tuple[int, str]:
-        what = f"library file {file.id}"
-        download = Download(what, partial(self._session.download, file.url or "", what))
-        saved = await self._saving.to_path(download, part)
-        return saved.size, saved.sha256
 
     def _place(self, entry: FileEntry, size: int, sha256: str) -> None:
         self._journal.stored(entry, entry.wanted, size, sha256)

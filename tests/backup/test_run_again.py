@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 _CAMPAIGNS = "/v2/emailmarketing/campaigns"
 
 
+def namesakes(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.rglob("IMG_0300*")}
+
+
 def paths(sandbox: Sandbox, since: int = 0) -> list[str]:
     return [entry.path for entry in sandbox.admin.requests()][since:]
 
@@ -138,8 +142,8 @@ async def test_namesakes_keep_their_paths_from_run_to_run(
         world.library.rename_file(file, "IMG_0300.JPG")
         file.folder_id = files[0].folder_id
     await cc.backup(tmp_path)
-    first = {path.name: path.read_bytes() for path in tmp_path.rglob("IMG_0300*")}
+    first = namesakes(tmp_path)
     assert len(first) == len(set(first.values())) == 3
     for _ in itertools.repeat(None, 2):
         await cc.backup(tmp_path)
-        assert {path.name: path.read_bytes() for path in tmp_path.rglob("IMG_0300*")} == first
+        assert namesakes(tmp_path) == first

@@ -1,4 +1,4 @@
-"""A run that is cancelled at any point continues, fetches nothing twice, and leaves no half file."""
+"""A run that is cancelled at any point is continued. Nothing is fetched twice or left in halves."""
 
 from __future__ import annotations
 
