@@ -6,11 +6,11 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from ccv2_async import errors
-from ccv2_async.models.library import FileType, LibraryFile
+from ccv2_async.models.library import LibraryFile
 from ccv2_async.resources.base import path_to
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.retry import Effect
-from ccv2_async.transport.calls.saving import Download, Saving, without_page
+from ccv2_async.transport.calls.saving import Download, Saving
 from ccv2_async.transport.files.body import ProgressReporter
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from ccv2_async.transport.files.body import ProgressCallback
     from ccv2_async.transport.files.threads import FileThreads
 
-# Programs save HTML under the names of old Office files.
-_MAYBE_A_PAGE = frozenset({FileType.DOC, FileType.XLS, FileType.PPT})
+_LONGEST_PAGE = 64 * 1024
+"""Bytes that are held back while they may be a page that came in place of a file."""
 
 
 class FileDownloads:
@@ -95,10 +95,7 @@ class _Source:
                 if not await self._renew():
                     raise
                 pieces = await self._enter(stack)
-            if self._file.file_type not in _MAYBE_A_PAGE:
-                pieces = await stack.enter_async_context(
-                    aclosing(without_page(pieces, self.what, "the file"))
-                )
+            pieces = await stack.enter_async_context(aclosing(self._without_page(pieces)))
             yield await stack.enter_async_context(aclosing(self._counted(pieces)))
 
     async def _enter(self, stack: AsyncExitStack) -> AsyncIterator[bytes]:
@@ -114,6 +111,25 @@ class _Source:
         self._renewed, expired = True, self._link
         self._file, self._link = file, _link_of(file)
         return self._link != expired
+
+    async def _without_page(self, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+        """Yield the pieces, but raise for a short HTML page before yielding any of it.
+
+        A file may begin like a page too. Then its size is that of its record.
+        """
+        held = bytearray()
+        async for piece in pieces:
+            held += piece
+            if not held.lstrip().startswith(b"<") or len(held) > _LONGEST_PAGE:
+                yield bytes(held)
+                held.clear()
+                break
+        if held and len(held) != self._file.size:
+            raise errors.DecodeError(f"{self.what}: a page came instead of the file.")
+        if held:
+            yield bytes(held)
+        async for piece in pieces:
+            yield piece
 
     async def _counted(self, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         """Yield the pieces, and check their size against the record."""

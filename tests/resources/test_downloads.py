@@ -161,12 +161,15 @@ async def test_a_download_that_keeps_failing_ends_in_a_clear_error(  # noqa: PLR
             [piece async for piece in pieces]
 
 
-async def test_a_page_under_the_name_of_an_old_office_file_is_a_file(
-    client: ConstantContact, tmp_path: Path
+@pytest.mark.parametrize("name", ["prices.xls", "scan.pdf"])
+@pytest.mark.parametrize("size", [1, 28, 300_000])
+async def test_a_file_that_looks_like_a_page_is_saved_if_its_size_is_right(
+    client: ConstantContact, tmp_path: Path, name: str, size: int
 ) -> None:
-    table = b"<html><table></table></html>"
-    file = await client.library.upload(table, name="prices.xls")
-    assert await client.library.download(file, tmp_path / "prices.xls") == len(table)
+    content = (b"<html><table></table></html>" * (size // 28 + 1))[:size]
+    file = await client.library.upload(content, name=name)
+    assert await client.library.download(file, tmp_path / name) == size
+    assert (tmp_path / name).read_bytes() == content
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
