@@ -1,11 +1,17 @@
-"""P8 and P12: what uploads and waiting pollers hold in memory, each in a fresh process."""
+"""P8, P12, and P15: what uploads, waiting pollers and backups hold in memory.
+
+Each runs in a fresh process.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import shutil
 from typing import TYPE_CHECKING
 
-from benchmarks.arena import Arena
+from benchmarks.account import FILE_SIZE
+from benchmarks.arena import Arena, ContestantError, child
 from benchmarks.footprint import AT_FIRST
 from benchmarks.results import Case, Series
 from benchmarks.samples import GB, MB, make, make_sparse
@@ -22,12 +28,15 @@ WAITS = {
     "10,000 waiting, a task each": "benchmarks.footprint:held_by_awaited",
     "10,000 waiting in one task": "benchmarks.footprint:held_by_gathered",
 }
+SMALL_ACCOUNT = (10, 1)  # contacts, and files of 4 MB
 PLAIN = "sleep and time-out, a task each"
 
 
 async def measure(wanted: frozenset[str], plan: Plan) -> dict[str, list[Case]]:
-    """The cases of P8 and P12 that are wanted."""
+    """The cases of P8, P12, and P15 that are wanted."""
     cases: dict[str, list[Case]] = {}
+    if "P15" in wanted:
+        cases["P15"] = await _backups(plan)
     async with Arena.open(plan.directory) as arena:
         if "P8" in wanted:
             cases["P8"] = await _uploads(arena, plan)
@@ -95,3 +104,39 @@ async def _call(arena: Arena, name: str, function: str, **args: object) -> float
     async with arena.guest(name) as contestant:
         kilobytes: float = await contestant.call(function, **args)
     return kilobytes
+
+
+async def _backups(plan: Plan) -> list[Case]:
+    contacts, files = SMALL_ACCOUNT
+    accounts = {
+        "100,000 contacts": (plan.either(2_000, 100_000), files),
+        "library of 1 GB": (contacts, plan.either(8, 250)),
+    }
+    grown: dict[str, list[float]] = {name: [] for name in accounts}
+    for _ in range(plan.either(1, 3)):
+        plan.tell("memory of backups")
+        least = await _peak_of_backup(plan, *SMALL_ACCOUNT)
+        for name, account in accounts.items():
+            grown[name].append(max(0.0, await _peak_of_backup(plan, *account) - least))
+    return [Case(name, Series(tuple(values))) for name, values in grown.items()]
+
+
+async def _peak_of_backup(plan: Plan, contacts: int, files: int) -> float:
+    """MB that a fresh process held at most while it backed up an account."""
+    directory = plan.directory / "backup"
+    async with child("benchmarks.account", str(contacts), str(files)) as account:
+        assert account.stdout is not None
+        options = (await account.stdout.readline()).decode()
+        async with child("benchmarks.saving", options, str(directory)) as saving:
+            assert saving.stdout is not None
+            line = await saving.stdout.readline()
+    if not line:
+        raise ContestantError("the backup ended without a result")
+    told = json.loads(line)
+    stored = sum(1 for _ in (directory / "contacts.jsonl").open("rb"))
+    saved = sum(path.stat().st_size for path in (directory / "library").rglob("*.pdf"))
+    await asyncio.to_thread(shutil.rmtree, directory)
+    if (stored, saved) != (contacts, files * FILE_SIZE):
+        raise ContestantError(f"the backup holds {stored:,} contacts and {saved:,} bytes of files")
+    peak: float = told["peak"]
+    return peak

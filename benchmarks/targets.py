@@ -188,5 +188,13 @@ TARGETS: dict[str, Target] = {
                 "from ccv2_async import ConstantContact": Bound(250.0, 120.0),
             },
         ),
+        Target(
+            "P15",
+            "growth of memory over a backup of 10 contacts and one file of 4 MB",
+            "MB",
+            "memory",
+            "ours at most",
+            {"100,000 contacts": Bound(64.0, 16.0), "library of 1 GB": Bound(64.0, 16.0)},
+        ),
     )
 }
