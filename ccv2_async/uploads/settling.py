@@ -97,6 +97,7 @@ class Sending(Generic[E]):
         store: The store that keeps the entry.
         size: Its length in bytes when it was last opened; None before.
         began: When it was first opened to be sent, on the monotonic clock; None before.
+        began_at: The same, in seconds since 1970.
         started: When that was in this process; its deadline counts from here.
         sends: The number of times it may have reached the service.
         known: The number of IDs that this client had been given when it began.
@@ -109,6 +110,7 @@ class Sending(Generic[E]):
     store: Store[Any, E]
     size: int | None = attrs.field(default=None, init=False)
     began: float | None = attrs.field(default=None, init=False)
+    began_at: float = attrs.field(default=0.0, init=False)
     started: float | None = attrs.field(default=None, init=False)
     sends: int = attrs.field(default=0, init=False)
     known: int = attrs.field(default=0, init=False)
@@ -127,11 +129,21 @@ class Sending(Generic[E]):
         if not self.entry.may_have_arrived:
             return None
         self.started = self.lost = clock.monotonic()
-        self.began = self.started - max(0.0, clock.time() - self.entry.begun)
+        self.began_at = min(clock.time(), self.entry.begun)
+        self.began = self.started - (clock.time() - self.began_at)
         self.size, self.sends = self.entry.size, 1
         return errors.OutcomeUnknown(
             f"{self.upload.what}: it was being sent when an earlier run ended."
         )
+
+    def suspended(self, clock: Clock) -> float:
+        """Return for how many seconds the machine may have been suspended since it was first sent.
+
+        The monotonic clock does not count them. A time of day that was set forward looks the same.
+        """
+        if self.began is None:
+            return 0.0
+        return max(0.0, clock.time() - self.began_at - (clock.monotonic() - self.began))
 
 
 class Settler:
@@ -270,7 +282,7 @@ class Settler:
         else:
             now = self._clock.time() - (self._clock.monotonic() - look.taken)
             reach = SAME_DAY
-        return Window(now - elapsed, now, reach)
+        return Window(now - elapsed, now, reach + sending.suspended(self._clock))
 
     async def _compare(
         self, sending: Sending[Any], file: LibraryFile, *, wait: bool = True
@@ -372,7 +384,8 @@ class Settler:
                         # be measured here even if that clock is wrong.
                         made = file.created_date.timestamp()
                         elapsed = look.taken - (sending.began or look.taken)
-                        window = Window(made - elapsed, made, CLOSE_IN_TIME)
+                        reach = CLOSE_IN_TIME + sending.suspended(self._clock)
+                        window = Window(made - elapsed, made, reach)
                 elif could_be(file, upload.name, sending.size) and self._is_here(upload, file):
                     found.append(file)
                 if number >= ROWS and (window is None or window.is_before(file)):

@@ -209,7 +209,7 @@ class Uploader:
             # Noted here and not before: a call may wait for hours until the quota lets it through.
             now = self._clock.monotonic()
             if sending.began is None:
-                sending.began = now
+                sending.began, sending.began_at = now, self._clock.time()
                 sending.known = self._settler.claims
             if sending.started is None:
                 sending.started = now

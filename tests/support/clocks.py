@@ -41,6 +41,10 @@ class ManualClock:
     def time(self) -> float:
         return self.now + self._offset
 
+    def suspend(self, seconds: float) -> None:
+        """Suspend the machine: only the time of day goes on."""
+        self._offset += seconds
+
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         if seconds <= 0:

@@ -8,6 +8,8 @@ import logging
 import os
 import time
 import unicodedata
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -90,8 +92,6 @@ class Service:
 
 
 def stamp(seconds: float) -> str:
-    from datetime import UTC, datetime
-
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
@@ -385,3 +385,25 @@ async def test_an_unreadable_row_counts_as_a_possible_match(
             service.first = ("503 Service Unavailable",)
             with pytest.raises(errors.AmbiguousUpload, match="no file in the folder can be it"):
                 await upload(cc)
+
+
+@pytest.mark.parametrize("hours", [0.5, 2.0, 70.0])
+@pytest.mark.parametrize("dated", [True, False])
+async def test_a_machine_may_be_suspended_between_sending_and_looking(
+    connect: Callable[..., Any], clock: SkippingClock, hours: float, dated: bool
+) -> None:
+    service = Service(clock.time)
+
+    async def serve(wire: Wire, request: Request) -> None:
+        if dated:
+            service.date = format_datetime(datetime.fromtimestamp(clock.time(), UTC), usegmt=True)
+        suspended = request.method == "POST" and not service.stored
+        await service.serve(wire, request)
+        if suspended:
+            clock.suspend(hours * 3600.0)
+
+    async with serving(serve) as server:
+        with pytest.raises(errors.AmbiguousUpload) as caught:
+            await upload(await connect(server))
+    assert caught.value.candidates == ("7",)
+    assert len(service.stored) == 1

@@ -28,7 +28,10 @@ def take_lock(path: str, purpose: str) -> int:
     try:
         # Open the journal itself too, to find out here whether it can be opened.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # Next to the target of a link: a journal has one lock, whatever names lead to it.
+        lock = os.open(
+            f"{os.path.realpath(path)}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
     except (OSError, ValueError) as error:
         raise unopened(path, error) from None
     try:

@@ -667,6 +667,23 @@ async def test_a_journal_serves_one_upload_at_a_time(
     assert len(await run(client, pictures("a.png"), journal)) == 1
 
 
+async def test_a_journal_serves_one_upload_at_a_time_under_all_its_names(
+    client: ConstantContact, journal: Path, pictures: Pictures
+) -> None:
+    link = journal.with_name("link.db")
+    link.symlink_to(journal)
+    first = aiter(client.upload_many(pictures("a.png", "b.png"), journal=journal))
+    await anext(first)
+    with pytest.raises(errors.UsageError, match="another process is uploading with this journal"):
+        await run(client, pictures("a.png"), link)
+    await first.aclose()
+    first = aiter(client.upload_many(pictures("a.png", "b.png"), journal=link))
+    await anext(first)
+    with pytest.raises(errors.UsageError, match="another process is uploading with this journal"):
+        await run(client, pictures("a.png"), journal)
+    await first.aclose()
+
+
 @pytest.mark.parametrize("content", [b"not a database at all" * 100, b"SQLite format 3\0" * 20])
 async def test_a_file_that_is_not_a_journal_is_unchanged(
     client: ConstantContact, journal: Path, pictures: Pictures, content: bytes
