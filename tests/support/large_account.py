@@ -144,7 +144,9 @@ def fill_library(library: Library, draw: random.Random, now: float, count: int =
 def _add_file(library: Library, draw: random.Random, name: str, folder: str, now: float) -> Any:
     content = Content(library.settings.keep_content, name)
     size = draw.choice((0, 1, 300, 5_000, 70_000, 300_000))
-    content.write(draw.randbytes(8 * min(size, 1)) + b"x" * max(0, size - 8))
+    # No picture begins with "<", as a page does.
+    begin = (b"\x89" + draw.randbytes(7)) * min(size, 1)
+    content.write(begin + b"x" * max(0, size - 8))
     kind = name.rpartition(".")[2].upper()
     texts = {"file_name": name, "folder_id": folder, "description": f"About {name}"[:100]}
     texts["file_type"] = kind if kind in ("PNG", "GIF", "JPG", "PDF") else "PNG"
