@@ -70,6 +70,11 @@ def utc_stamp(moment: float) -> str:
     return stamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def utc_stamps(**moments: float | None) -> dict[str, str]:
+    """Return dates by name as `utc_stamp` writes them. Those that are None are left out."""
+    return {name: utc_stamp(moment) for name, moment in moments.items() if moment is not None}
+
+
 def offset_stamp(moment: float) -> str:
     """Return a date as the library writes it: `2013-06-19T11:36:43.000-04:00`."""
     return datetime.fromtimestamp(moment, _LIBRARY_OFFSET).isoformat(timespec="milliseconds")

@@ -8,10 +8,10 @@ import orjson
 from starlette.requests import ClientDisconnect, Request
 
 from ccv2_async.sandbox.answers import Refusal, bad_query
-from ccv2_async.sandbox.fields import check_id_types
-from ccv2_async.sandbox.forms import FormBody, boundary_of, read_form
+from ccv2_async.sandbox.fields import Field, Model, check_id_types
+from ccv2_async.sandbox.forms import boundary_of, read_form
 from ccv2_async.sandbox.gateway import API, ENTRY, QUERY
-from ccv2_async.sandbox.operations import Call, JsonBody, read_cursor
+from ccv2_async.sandbox.operations import Call, read_cursor
 from ccv2_async.sandbox.settings import GROUPS
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from starlette.datastructures import Headers
     from starlette.types import Receive, Scope, Send
 
-    from ccv2_async.sandbox.fields import Field
     from ccv2_async.sandbox.forms import Form
     from ccv2_async.sandbox.operations import Operation
     from ccv2_async.sandbox.world import World
@@ -89,13 +88,12 @@ class Endpoint:
         }
         body: Any = None
         form: Form | None = None
-        if isinstance(operation.body, JsonBody):
-            limit = world.settings.job_size if operation.body.bulk else _JSON_LIMIT
-            body = await _read_json(request, limit)
-            check_id_types(operation.body.field, body)
-            body = operation.body.field.read("body", body)
-        elif isinstance(operation.body, FormBody):
-            bulk, settings = operation.body.bulk, world.settings
+        settings, bulk = world.settings, operation.area == "activities"
+        if isinstance(operation.body, Field):
+            body = await _read_json(request, settings.job_size if bulk else _JSON_LIMIT)
+            check_id_types(operation.body, body)
+            body = operation.body.read("body", body)
+        elif isinstance(operation.body, Model):
             limit = settings.job_size if bulk else settings.max_upload_size
             _check_announced(request.headers, limit)
             form = await read_form(
@@ -122,7 +120,7 @@ class Endpoint:
 def _takes(operation: Operation) -> str | None:
     if operation.body is None:
         return None
-    return "application/json" if isinstance(operation.body, JsonBody) else "multipart/form-data"
+    return "application/json" if isinstance(operation.body, Field) else "multipart/form-data"
 
 
 def _check_announced(headers: Headers, limit: int) -> None:

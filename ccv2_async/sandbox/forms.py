@@ -19,25 +19,13 @@ if TYPE_CHECKING:
 
     from ccv2_async.sandbox.fields import Model
 
+CONTENT = "data"
+"""The name of the part that holds the file."""
+
 _HEAD = 128 * 1024
 _TEXT_LIMIT = 64 * 1024
 # The EICAR test file, in two halves so that no scanner takes this module for it.
 _EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR" + rb"-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
-
-
-@attrs.frozen
-class FormBody:
-    """A multipart form: text parts by name, and one part of content.
-
-    Attributes:
-        parts: The text parts.
-        content: The name of the part that holds the file.
-        bulk: Whether the limits of bulk activities apply to it.
-    """
-
-    parts: Model
-    content: str = "data"
-    bulk: bool = False
 
 
 @attrs.define
@@ -107,12 +95,11 @@ class Form:
 class _Parts:
     """The parser's events, collected part by part."""
 
-    def __init__(self, content: str, keep: int) -> None:
+    def __init__(self, keep: int) -> None:
         self.texts: dict[str, bytearray] = {}
         self.order: list[str] = []
         self.content: Content | None = None
         self.ended = False
-        self._name = content
         self._keep = keep
         self._headers: dict[str, bytes] = {}
         self._header_name = bytearray()
@@ -144,7 +131,7 @@ class _Parts:
         if name in self.order:
             raise bad_field(name, "the part was sent twice.")
         self.order.append(name)
-        if name == self._name:
+        if name == CONTENT:
             filename = options.get(b"filename")
             shown = None if filename is None else filename.decode("utf-8", "replace")
             self._take = self.content = Content(self._keep, shown)
@@ -183,18 +170,18 @@ def boundary_of(content_type: str | None) -> bytes:
 
 
 async def read_form(
-    chunks: AsyncIterator[bytes], boundary: bytes, body: FormBody, *, limit: int, keep: int
+    chunks: AsyncIterator[bytes], boundary: bytes, model: Model, *, limit: int, keep: int
 ) -> Form:
     """Return the form, read to its end even when it is refused, so that the client gets the answer.
 
     Args:
         chunks: The request's body as it arrives.
         boundary: The separator of the parts.
-        body: The parts that are expected.
+        model: The text parts that are expected, besides that of the content.
         limit: Bytes of content at most; 413 is the answer to more.
         keep: Bytes of content that may be held in memory.
     """
-    parts = _Parts(body.content, keep)
+    parts = _Parts(keep)
     refusal: Refusal | None = None
     try:
         parser = MultipartParser(boundary, parts.callbacks())  # type: ignore[arg-type] # a TypedDict of these callables
@@ -210,17 +197,17 @@ async def read_form(
         except FormParserError as error:
             refusal = Refusal(400, f"The form cannot be read: {error}")
         if parts.content is not None and parts.content.size > limit:
-            refusal = Refusal(413, f"{body.content}: at most {limit} bytes are accepted.")
+            refusal = Refusal(413, f"{CONTENT}: at most {limit} bytes are accepted.")
     if refusal is None and not parts.ended:
         refusal = Refusal(400, "The form ends before its final boundary.")
     if refusal is not None:
         raise refusal
-    return _checked(parts, body)
+    return _checked(parts, model)
 
 
-def _checked(parts: _Parts, body: FormBody) -> Form:
-    known = parts.texts.keys() & body.parts.fields.keys()
-    texts = body.parts.read({name: _text(name, parts.texts[name]) for name in known})
+def _checked(parts: _Parts, model: Model) -> Form:
+    known = parts.texts.keys() & model.fields.keys()
+    texts = model.read({name: _text(name, parts.texts[name]) for name in known})
     if parts.content is None:
-        raise absent_field(body.content)
+        raise absent_field(CONTENT)
     return Form(texts, parts.content, tuple(parts.order))

@@ -298,7 +298,7 @@ def clear_lists(contacts: Contacts, lists: list[str], now: float) -> Outcome:
     return Outcome(sum(contacts.clear(list_id, now) for list_id in there))
 
 
-def export_contacts(contacts: Contacts, asked: dict[str, Any]) -> Outcome:
+def export_contacts(contacts: Contacts, asked: dict[str, Any], _now: float) -> Outcome:
     """Export a list's contacts as they are now."""
     (name,) = asked["lists"]
     if name.casefold() in SYSTEM_LISTS:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ccv2_async.sandbox.operations import JsonBody
+from ccv2_async.sandbox.fields import Field
+from ccv2_async.sandbox.forms import CONTENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ccv2_async.sandbox.fields import Field, Model
-    from ccv2_async.sandbox.forms import FormBody
+    from ccv2_async.sandbox.fields import Model
     from ccv2_async.sandbox.operations import Operation, Shape
 
 _MEANINGS = {
@@ -99,13 +99,13 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
     return found
 
 
-def _content(body: JsonBody | FormBody) -> dict[str, Any]:
-    if isinstance(body, JsonBody):
-        return {"application/json": {"schema": body.field.schema()}}
-    schema = body.parts.schema()
-    schema["required"].append(body.content)
+def _content(body: Field | Model) -> dict[str, Any]:
+    schema = body.schema()
+    if isinstance(body, Field):
+        return {"application/json": {"schema": schema}}
+    schema["required"].append(CONTENT)
     content = {"type": "string", "contentMediaType": "application/octet-stream"}
-    schema["properties"][body.content] = content
+    schema["properties"][CONTENT] = content
     return {"multipart/form-data": {"schema": schema}}
 
 
@@ -161,8 +161,8 @@ def _models(operation: Operation) -> list[Model]:
             visit_field(field.items)
 
     visit(operation.answer.model)
-    if isinstance(operation.body, JsonBody):
-        visit_field(operation.body.field)
+    if isinstance(operation.body, Field):
+        visit_field(operation.body)
     return list(found.values())
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ccv2_async.sandbox.fields import Field, Model
-    from ccv2_async.sandbox.forms import Form, FormBody
+    from ccv2_async.sandbox.forms import Form
     from ccv2_async.sandbox.world import World
 
     Handler = Callable[["Call"], Any]
@@ -94,23 +94,6 @@ class Call:
         return Answer(201, row, {"Location": self.url(f"{self.path}/{row['id']}")})
 
 
-def _body_field(kind: str) -> Field:
-    return describe(f"body!:{kind}")["body"]
-
-
-@attrs.frozen
-class JsonBody:
-    """A JSON body: an object of a model, or an array.
-
-    Attributes:
-        field: What it holds, as a field is described: `ContactWrite`, `id[]>=1`.
-        bulk: Whether the limits of bulk activities apply to it.
-    """
-
-    field: Field = attrs.field(converter=_body_field)
-    bulk: bool = False
-
-
 @attrs.frozen
 class Shape:
     """The content of a successful answer: `one` object, a bare `array`, or a `page`.
@@ -124,8 +107,8 @@ class Shape:
     model: Model | None = None
 
 
-def _as_body(body: JsonBody | FormBody | str | None) -> JsonBody | FormBody | None:
-    return JsonBody(body) if isinstance(body, str) else body
+def _as_body(body: str | Model | None) -> Field | Model | None:
+    return describe(f"body!:{body}")["body"] if isinstance(body, str) else body
 
 
 def _as_shape(answer: str) -> Shape:
@@ -147,7 +130,8 @@ class Operation:
         answer: What a successful answer holds: `List`, `List[]`, `List page`, `List or array`, or
             `List[] or null`; "" for an empty body.
         query: The query parameters that it reads, as `fields` describes them.
-        body: What it takes, as in `JsonBody`, or a form.
+        body: What it takes: JSON, as a field is described (`ContactWrite`, `id[]>=1`), or a form
+            with the fields of a model and a file.
         listed: Whether its path parameter may hold several ids, joined by commas.
     """
 
@@ -158,7 +142,7 @@ class Operation:
     codes: tuple[int, ...]
     answer: Shape = attrs.field(converter=_as_shape)
     query: Mapping[str, Field] = attrs.field(default="", converter=describe, eq=False)
-    body: JsonBody | FormBody | None = attrs.field(default=None, converter=_as_body)
+    body: Field | Model | None = attrs.field(default=None, converter=_as_body)
     listed: bool = False
 
     @property

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
@@ -11,9 +12,8 @@ from ccv2_async.sandbox import jobs
 from ccv2_async.sandbox.answers import Answer, absent_field, bad_field, missing
 from ccv2_async.sandbox.clock import utc_stamp
 from ccv2_async.sandbox.fields import Model, define, describe
-from ccv2_async.sandbox.forms import FormBody
 from ccv2_async.sandbox.jobs import EMAIL, column_name
-from ccv2_async.sandbox.operations import JsonBody, Operations
+from ccv2_async.sandbox.operations import Operations
 from ccv2_async.sandbox.state.activities import ADD, CLEAR, EXPORT, REMOVE
 from ccv2_async.sandbox.state.contacts import check_address
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.state.activities import Activity, Outcome, RowProblem
     from ccv2_async.sandbox.world import World
 
+_Starter = TypeVar("_Starter", bound="Callable[[Call], Answer]")
 OPERATIONS = Operations()
 define(
     """
@@ -49,11 +50,16 @@ define(
 
 OPEN_EXPORTS = "/__sandbox__/exports"
 EXPORTS = "/v2/exports"
-_ADD = "/activities/addcontacts"
-_REMOVE = "/activities/removefromlists"
-_CODES = (201, 400, 401, 429, 500)
 _BLANKS = "blanks_enabled:bool=false"
-_FILE = FormBody(Model("Form", **describe("file_name! lists!")), bulk=True)
+_FILE = Model("Form", **describe("file_name! lists!"))
+
+
+def _starts(
+    path: str, body: str | Model, *codes: int, query: str = ""
+) -> Callable[[_Starter], _Starter]:
+    """Return a decorator that registers a handler as the operation that starts a job."""
+    codes = (201, 400, 401, 429, 500, *codes)
+    return OPERATIONS.add("POST", path, "ActivityCreated", codes=codes, query=query, body=body)
 
 
 def _show_problem(call: Call, problem: RowProblem) -> Any:
@@ -99,8 +105,8 @@ def activities_list(call: Call) -> list[dict[str, Any]]:
     ]
 
 
-def _begin(call: Call, kind: str, file_name: str, work: Callable[[float], Outcome]) -> Answer:
-    activity = call.world.activities.begin(kind, file_name, call.now, work)
+def _begin(call: Call, kind: str, job: Callable[..., Outcome], file_name: str = "") -> Answer:
+    activity = call.world.activities.begin(kind, file_name, call.now, job)
     body = {"id": activity.id, "type": kind, "error_count": 0, "contact_count": 0}
     return Answer(201, body, {"Location": call.url(f"/activities/{activity.id}")})
 
@@ -114,93 +120,63 @@ def _form(call: Call) -> tuple[str, list[str], bytes]:
     return texts["file_name"], call.world.contacts.check_lists(names), data
 
 
-@OPERATIONS.add(
-    "POST",
-    _ADD,
-    "ActivityCreated",
-    codes=(*_CODES, 406, 415),
-    query=_BLANKS,
-    body=JsonBody("AddContactsRequest", bulk=True),
-)
+def _add(call: Call, entries: Iterator[jobs.Entry], lists: list[str], name: str = "") -> Answer:
+    blanks = call.query["blanks_enabled"]
+    job = partial(jobs.add_contacts, call.world.contacts, entries, lists, blanks=blanks)
+    return _begin(call, ADD, job, name)
+
+
+def _remove(call: Call, entries: Iterator[jobs.Entry], lists: list[str], name: str = "") -> Answer:
+    job = partial(jobs.remove_contacts, call.world.contacts, entries, lists)
+    return _begin(call, REMOVE, job, name)
+
+
+@_starts("/activities/addcontacts", "AddContactsRequest", 406, 415, query=_BLANKS)
 def activity_add_contacts(call: Call) -> Answer:
     """Add the contacts of a JSON body to lists."""
-    body, contacts = call.body, call.world.contacts
-    lists, columns = contacts.check_lists(body["lists"]), body["column_names"]
+    rows, columns = call.body["import_data"], call.body["column_names"]
+    lists = call.world.contacts.check_lists(call.body["lists"])
     if columns and EMAIL not in map(column_name, columns):
         raise bad_field("column_names", "they must include EMAIL.")
-    check_address(",".join(body["import_data"][0]["email_addresses"]))
-    blanks = call.query["blanks_enabled"]
-
-    def work(now: float) -> Outcome:
-        entries = jobs.json_entries(body["import_data"], columns)
-        return jobs.add_contacts(contacts, entries, lists, now, blanks=blanks)
-
-    return _begin(call, ADD, "", work)
+    check_address(",".join(rows[0]["email_addresses"]))
+    return _add(call, jobs.json_entries(rows, columns), lists)
 
 
-@OPERATIONS.add("POST", _ADD, "ActivityCreated", codes=(*_CODES, 415), query=_BLANKS, body=_FILE)
+@_starts("/activities/addcontacts", _FILE, 415, query=_BLANKS)
 def activity_add_contacts_multipart(call: Call) -> Answer:
     """Add the contacts of a file to lists."""
     file_name, lists, data = _form(call)
-    contacts, blanks = call.world.contacts, call.query["blanks_enabled"]
-
-    def work(now: float) -> Outcome:
-        return jobs.add_contacts(contacts, jobs.file_entries(data), lists, now, blanks=blanks)
-
-    return _begin(call, ADD, file_name, work)
+    return _add(call, jobs.file_entries(data), lists, file_name)
 
 
-@OPERATIONS.add(
-    "POST",
-    _REMOVE,
-    "ActivityCreated",
-    codes=_CODES,
-    body=JsonBody("RemoveContactsRequest", bulk=True),
-)
+@_starts("/activities/removefromlists", "RemoveContactsRequest")
 def activity_remove_contacts(call: Call) -> Answer:
     """Remove the contacts of a JSON body from lists."""
-    contacts, rows = call.world.contacts, call.body["import_data"]
-    lists, most = contacts.check_lists(call.body["lists"]), call.world.settings.job_addresses
-    emails = [email for row in rows for email in row["email_addresses"]]
+    lists = call.world.contacts.check_lists(call.body["lists"])
+    most = call.world.settings.job_addresses
+    emails = [email for row in call.body["import_data"] for email in row["email_addresses"]]
     if not 1 <= len(emails) <= most:
         raise bad_field("import_data", f"1 to {most} addresses are expected.")
-
-    def work(now: float) -> Outcome:
-        entries = (jobs.Entry(number, email) for number, email in enumerate(emails, 1))
-        return jobs.remove_contacts(contacts, entries, lists, now)
-
-    return _begin(call, REMOVE, "", work)
+    return _remove(call, (jobs.Entry(n, email) for n, email in enumerate(emails, 1)), lists)
 
 
-@OPERATIONS.add("POST", _REMOVE, "ActivityCreated", codes=(*_CODES, 415), body=_FILE)
+@_starts("/activities/removefromlists", _FILE, 415)
 def activity_remove_contacts_multipart(call: Call) -> Answer:
     """Remove the contacts of a file from lists."""
     file_name, lists, data = _form(call)
-    contacts, most = call.world.contacts, call.world.settings.job_addresses
-
-    def work(now: float) -> Outcome:
-        return jobs.remove_contacts(contacts, jobs.removal_entries(data, most), lists, now)
-
-    return _begin(call, REMOVE, file_name, work)
+    entries = jobs.removal_entries(data, call.world.settings.job_addresses)
+    return _remove(call, entries, lists, file_name)
 
 
-@OPERATIONS.add(
-    "POST", "/activities/clearlists", "ActivityCreated", codes=_CODES, body="ClearListsRequest"
-)
+@_starts("/activities/clearlists", "ClearListsRequest")
 def activity_clear_lists(call: Call) -> Answer:
     """Remove all contacts from lists."""
     contacts = call.world.contacts
     lists = contacts.check_lists(call.body["lists"])
-    return _begin(call, CLEAR, "", lambda now: jobs.clear_lists(contacts, lists, now))
+    return _begin(call, CLEAR, partial(jobs.clear_lists, contacts, lists))
 
 
-@OPERATIONS.add(
-    "POST",
-    "/activities/exportcontacts",
-    "ActivityCreated",
-    codes=_CODES,
-    body="ExportContactsRequest",
-)
+@_starts("/activities/exportcontacts", "ExportContactsRequest")
 def activity_export_contacts(call: Call) -> Answer:
     """Export the contacts of a list to a CSV."""
     body, contacts = call.body, call.world.contacts
@@ -208,7 +184,7 @@ def activity_export_contacts(call: Call) -> Answer:
         contacts.check_lists(body["lists"])
     if EMAIL not in map(column_name, body["column_names"]):
         raise bad_field("column_names", "they must include the column of the email address.")
-    return _begin(call, EXPORT, "", lambda _now: jobs.export_contacts(contacts, body))
+    return _begin(call, EXPORT, partial(jobs.export_contacts, contacts, body))
 
 
 @OPERATIONS.add("GET", "/activities/{activityId}", "Activity", codes=(200, 400, 401, 404, 500))

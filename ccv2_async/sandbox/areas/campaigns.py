@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ccv2_async.sandbox.answers import Refusal, absent_field
 from ccv2_async.sandbox.areas.tracking import tracking_summary
-from ccv2_async.sandbox.clock import read_stamp, utc_stamp
+from ccv2_async.sandbox.clock import read_stamp, utc_stamp, utc_stamps
 from ccv2_async.sandbox.fields import define
 from ccv2_async.sandbox.operations import (
     CREATE_BELOW,
@@ -80,12 +80,6 @@ def _order(campaign: Campaign) -> tuple[int, float]:
 
 
 def _show(call: Call, campaign: Campaign) -> dict[str, Any]:
-    dates = {
-        "created_date": campaign.created,
-        "modified_date": campaign.modified,
-        "last_run_date": campaign.last_run,
-        "next_run_date": campaign.next_run(),
-    }
     clicks = [
         entry.link.uid
         for entry in call.world.campaigns.tracking.by_campaign.get(campaign.id, [])
@@ -103,8 +97,18 @@ def _show(call: Call, campaign: Campaign) -> dict[str, Any]:
             for link in campaign.links
         ],
         "permalink_url": f"https://myemail.example.com/{campaign.id}.html",
-        **{name: utc_stamp(moment) for name, moment in dates.items() if moment is not None},
+        **utc_stamps(
+            created_date=campaign.created,
+            modified_date=campaign.modified,
+            last_run_date=campaign.last_run,
+            next_run_date=campaign.next_run(),
+        ),
     }
+
+
+def _show_summary(campaign: Campaign) -> dict[str, Any]:
+    shown = {"id": campaign.id, "name": campaign.name, "status": _status(campaign)}
+    return {**shown, "modified_date": utc_stamp(campaign.modified)}
 
 
 def _campaign(call: Call) -> Campaign:
@@ -127,16 +131,7 @@ def campaigns_list(call: Call) -> dict[str, Any]:
         return status == wanted or (wanted == "ALL" and status != "DELETED")
 
     rows = modified_since(call, filter(chosen, call.world.campaigns.campaigns.values()))
-
-    def shown(campaign: Campaign) -> dict[str, Any]:
-        return {
-            "id": campaign.id,
-            "name": campaign.name,
-            "status": _status(campaign),
-            "modified_date": utc_stamp(campaign.modified),
-        }
-
-    return page(call, sorted(rows, key=_order), shown)
+    return page(call, sorted(rows, key=_order), _show_summary)
 
 
 @OPERATIONS.add("POST", _CAMPAIGNS, "Campaign", body="CampaignWrite")
@@ -203,9 +198,7 @@ def schedule_create(call: Call) -> Answer:
     campaigns, campaign_id = call.world.campaigns, call.ids["campaignId"]
     date = call.body.get("scheduled_date")
     at = None if date is None else read_stamp(date)
-    schedule_id = campaigns.schedule(campaign_id, at, call.now)
-    moment = campaigns.schedule_of(campaign_id, schedule_id)
-    return call.created(_show_schedule(schedule_id, moment))
+    return call.created(_show_schedule(*campaigns.schedule(campaign_id, at, call.now)))
 
 
 @OPERATIONS.add("GET", _SCHEDULE, "Schedule")

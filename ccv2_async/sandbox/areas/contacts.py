@@ -6,7 +6,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from ccv2_async.sandbox.answers import Refusal, bad_field
-from ccv2_async.sandbox.clock import utc_stamp
+from ccv2_async.sandbox.clock import utc_stamp, utc_stamps
 from ccv2_async.sandbox.fields import MODELS, Field, define
 from ccv2_async.sandbox.operations import UPDATE, Operations, modified_since, page
 from ccv2_async.sandbox.state.contacts import check_address
@@ -55,14 +55,9 @@ def _uuid(text: str) -> str:
 
 
 def _show_list(row: ContactList) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "name": row.name,
-        "status": row.status,
-        "created_date": utc_stamp(row.created),
-        "modified_date": utc_stamp(row.modified),
-        "contact_count": len(row.members),
-    }
+    dates = utc_stamps(created_date=row.created, modified_date=row.modified)
+    count = {"contact_count": len(row.members)}
+    return {"id": row.id, "name": row.name, "status": row.status, **dates, **count}
 
 
 @OPERATIONS.add(
@@ -123,8 +118,7 @@ def _show(contact: Contact) -> dict[str, Any]:
         "status": contact.status,
         "confirm_status": "NO_CONFIRMATION_REQUIRED",
         "opt_in_source": contact.opt_in_source,
-        "opt_in_date": utc_stamp(contact.opt_in),
-        "opt_out_date": utc_stamp(contact.opt_out),
+        **utc_stamps(opt_in_date=contact.opt_in, opt_out_date=contact.opt_out),
     }
     return {
         "id": contact.id,
@@ -141,8 +135,7 @@ def _show(contact: Contact) -> dict[str, Any]:
         "custom_fields": [{"label": row["name"], **row} for row in given.get("custom_fields", [])],
         "notes": given.get("notes", []),
         "source": contact.source,
-        "created_date": utc_stamp(contact.created),
-        "modified_date": utc_stamp(contact.modified),
+        **utc_stamps(created_date=contact.created, modified_date=contact.modified),
     }
 
 

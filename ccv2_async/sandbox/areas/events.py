@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ccv2_async.sandbox.clock import utc_stamp
+from ccv2_async.sandbox.clock import utc_stamps
 from ccv2_async.sandbox.fields import MODELS, define
 from ccv2_async.sandbox.operations import READ, Operations, page
 from ccv2_async.sandbox.state.events import USED, find_row
@@ -91,12 +91,6 @@ def _event(call: Call) -> Event:
 
 
 def _show(event: Event) -> dict[str, Any]:
-    moments = {
-        "created_date": event.created,
-        "active_date": event.active,
-        "cancelled_date": event.cancelled,
-        "updated_date": event.modified,
-    }
     return {
         "id": event.id,
         **_DEFAULTS,
@@ -105,7 +99,12 @@ def _show(event: Event) -> dict[str, Any]:
         "time_zone_description": event.fields["time_zone_id"],
         "registration_url": f"https://events.example.com/register?llr={event.id}",
         "total_registered_count": len(event.registrants),
-        **{name: utc_stamp(moment) for name, moment in moments.items() if moment is not None},
+        **utc_stamps(
+            created_date=event.created,
+            active_date=event.active,
+            cancelled_date=event.cancelled,
+            updated_date=event.modified,
+        ),
     }
 
 

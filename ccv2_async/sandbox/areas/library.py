@@ -9,7 +9,6 @@ from ccv2_async.sandbox.answers import Answer, Refusal, absent_field
 from ccv2_async.sandbox.clock import offset_stamp, utc_stamp
 from ccv2_async.sandbox.content import icon_url, url_of
 from ccv2_async.sandbox.fields import MODELS, define
-from ccv2_async.sandbox.forms import FormBody
 from ccv2_async.sandbox.operations import DELETE_ONE, READ, UPDATE, Operations, page
 from ccv2_async.sandbox.state.library import home
 
@@ -71,7 +70,7 @@ def _sort_by(*words: str) -> str:
 
 _TRASH_QUERY = f"{_sort_by(*_ORDERS)} type:ALL|IMAGES|DOCUMENTS=ALL"
 _FILE_QUERY = f"{_TRASH_QUERY} source:ALL|{_SOURCES}~=ALL"
-_UPLOAD = FormBody(MODELS["Upload"])
+_UPLOAD = MODELS["Upload"]
 _PAYLOAD = "include_payload:TRUE|FALSE~=TRUE"
 
 

@@ -36,9 +36,11 @@ MAX_UNVERIFIED_TESTS = 50
 _DAY = 86_400
 _WINDOW = 300.0
 _FIRST_ID = 1_100_395_494_220
+# The fields that are required when a flag is set.
 _NEEDED_WITH = {
-    "is_permission_reminder_enabled": ("permission_reminder_text",),
-    "is_view_as_webpage_enabled": ("view_as_web_page_text", "view_as_web_page_link_text"),
+    "permission_reminder_text": "is_permission_reminder_enabled",
+    "view_as_web_page_text": "is_view_as_webpage_enabled",
+    "view_as_web_page_link_text": "is_view_as_webpage_enabled",
 }
 
 
@@ -195,8 +197,8 @@ class Campaigns:
             )
         self._tests += [now] * len(unverified)
 
-    def schedule(self, campaign_id: str, at: float | None, now: float) -> str:
-        """Schedule a campaign, by default for the next window, and return the schedule's id."""
+    def schedule(self, campaign_id: str, at: float | None, now: float) -> tuple[str, float]:
+        """Schedule a campaign, by default for the next window. Return its id and time."""
         campaign = self.campaign(campaign_id)
         if campaign.status not in ("DRAFT", "SENT"):
             raise Refusal(409, f"A campaign cannot be scheduled while it is {campaign.status}.")
@@ -207,7 +209,7 @@ class Campaigns:
         campaign.next_schedule += 1
         campaign.schedules[schedule_id] = moment
         campaign.status, campaign.modified = "SCHEDULED", now
-        return schedule_id
+        return schedule_id, moment
 
     def schedule_of(self, campaign_id: str, schedule_id: str) -> float:
         """Return when a schedule is due, or raise a 404."""
@@ -235,37 +237,35 @@ class Campaigns:
             if campaign.status == "SCHEDULED" and due is not None and due <= now:
                 self._run(campaign, due)
                 campaign.status = "RUNNING"
-            running = campaign.status == "RUNNING" and campaign.last_run is not None
-            if running and now >= (campaign.last_run or 0.0) + self._running_time():
+            sent = (campaign.last_run or 0.0) + self._takes(self.settings.seconds)
+            if campaign.status == "RUNNING" and now >= sent:
                 campaign.status = "SENT"
 
-    def _running_time(self) -> float:
+    def _takes(self, seconds: float) -> float:
         timed = self.settings.mode in ("seconds", "lognormal")
-        return self.settings.seconds / self.settings.speed if timed else 0.0
+        return seconds / self.settings.speed if timed else 0.0
 
     def _moment(self, at: float | None, now: float) -> float:
         if at is None:
-            timed = self.settings.mode in ("seconds", "lognormal")
-            return now + (_WINDOW / self.settings.speed if timed else 0.0)
+            return now + self._takes(_WINDOW)
         if at < now:
             raise bad_field("scheduled_date", "it is in the past.")
         return at
 
     def _run(self, campaign: Campaign, at: float) -> None:
         campaign.links = find_links(campaign.fields["email_content"], campaign.id)
-        recipients = list(self._recipients(campaign))
+        recipients = self._recipients(campaign)
         campaign.schedules.clear()
         campaign.last_run = campaign.modified = at
         for contact in recipients:
-            for entry in make_entries(
-                self.settings.draw_seed, campaign.id, campaign.links, contact, at
-            ):
+            seed = self.settings.draw_seed
+            for entry in make_entries(seed, campaign.id, campaign.links, contact, at):
                 self.tracking.record(entry)
                 if entry.kind == UNSUBSCRIBE:
                     self.contacts.opt_out(contact, entry.at)
 
-    def _recipients(self, campaign: Campaign) -> Iterator[Contact]:
-        """Yield the active contacts of its lists. A later run gets only those added since."""
+    def _recipients(self, campaign: Campaign) -> list[Contact]:
+        """Return the active contacts of its lists. A later run gets only those added since."""
         since = float("-inf") if campaign.last_run is None else campaign.last_run
         found: dict[str, Contact] = {}
         for row in campaign.fields["sent_to_contact_lists"]:
@@ -274,16 +274,15 @@ class Campaigns:
             for contact in self.contacts.members(row["id"]):
                 if contact.status == "ACTIVE" and contact.lists[row["id"]] > since:
                     found[contact.id] = contact
-        yield from found.values()
+        return list(found.values())
 
     def _check(self, fields: dict[str, Any], besides: str | None = None) -> None:
         for name in ("from_email", "reply_to_email"):
             if not self.account.confirmed(fields[name]):
                 raise bad_field(name, f"{fields[name]} is not a confirmed address of the account.")
-        for flag, needed in _NEEDED_WITH.items():
-            for name in needed:
-                if fields.get(flag) and not fields.get(name):
-                    raise absent_field(name)
+        for name, flag in _NEEDED_WITH.items():
+            if fields.get(flag) and not fields.get(name):
+                raise absent_field(name)
         lists = [row["id"] for row in fields.get("sent_to_contact_lists", [])]
         if lists:
             self.contacts.check_lists(lists)
