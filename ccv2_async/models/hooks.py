@@ -70,13 +70,9 @@ class Misread(Exception):  # noqa: N818  # never leaves the package: `convert` m
     @property
     def where(self) -> str:
         """The place, such as `results[3].size`."""
-        text = ""
-        for step in reversed(self.path):
-            if isinstance(step, int):
-                text += f"[{step}]"
-            else:
-                text += f".{step}" if text else step
-        return text
+        path = [step for step in reversed(self.path) if step != ""]
+        steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+        return "".join(steps).removeprefix(".")
 
 
 class _Unusable(Exception):  # noqa: N818  # never leaves this module
@@ -286,19 +282,15 @@ class Shape:
 
 def shape(annotation: Any) -> Shape:
     """Return the shape that an annotation describes."""
-    if typing.get_origin(annotation) is tuple:
-        return attrs.evolve(shape(typing.get_args(annotation)[0]), many=True)
-    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
-        parts = list(typing.get_args(annotation))
-        optional = type(None) in parts
+    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is tuple:
+        return attrs.evolve(shape(parts[0]), many=True)
+    if origin in (types.UnionType, typing.Union):
         kinds = [part for part in parts if part is not type(None)]
-        others = [part for part in kinds if part is not str]
-        if not others:
-            return Shape(str, optional=optional)
-        inner = shape(others[0])
-        is_model = attrs.has(inner.kind)
-        return attrs.evolve(inner, optional=optional, text_too=is_model and len(kinds) > 1)
-    if annotation is Any or typing.get_origin(annotation) is not None:
+        found = shape(next((part for part in kinds if part is not str), str))
+        text_too = attrs.has(found.kind) and len(kinds) > 1
+        return attrs.evolve(found, optional=type(None) in parts, text_too=text_too)
+    if annotation is Any or origin is not None:
         return Shape(object, optional=True)
     return Shape(annotation)
 
@@ -320,7 +312,8 @@ def make_reader(model: type[Any]) -> Reader:
     """Return the hook that reads `model` from a dict."""
     described = shapes(model)
     known = frozenset(described)
-    renamed = _renamed(model)
+    # Each field that the service also sends under another name, with that name.
+    renamed = [(a.name, alias) for a in _fields(model) for alias in _aliases(a)]
 
     def read(data: Any, _: Any) -> Any:
         if data.__class__ is not dict:
@@ -377,11 +370,6 @@ def reader_of(kind: Any) -> Reader:
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return enum_reader(kind)
     return converter().get_structure_hook(kind)
-
-
-def _renamed(model: type[Any]) -> list[tuple[str, str]]:
-    """Return each field that the service also sends under another name, with that name."""
-    return [(a.name, alias) for a in _fields(model) for alias in _aliases(a)]
 
 
 def _with_aliases(
@@ -487,8 +475,7 @@ def make_writer(model: type[Any], *, request: bool) -> Writer:
             a.name,
             _aliases(a),
             omit_empty and described[a.name].many,
-            (_request_field_writer(a, described[a.name], writer_of) if request else None)
-            or _field_writer(a.name, described[a.name], writer_of),
+            _field_writer(a, described[a.name], writer_of, request=request),
         )
         for a in _fields(model)
         if a.name in described and a.name not in dropped
@@ -500,19 +487,6 @@ def _aliases(a: attrs.Attribute[Any]) -> tuple[str, ...]:
     """Return the other names that the service uses for a field."""
     names: tuple[str, ...] = a.metadata.get("aliases", ())
     return names
-
-
-def _request_field_writer(
-    a: attrs.Attribute[Any], s: Shape, writer_of: Callable[[type[Any]], Writer]
-) -> Writer | None:
-    """Return the function for a field that a request writes in its own way; None for others."""
-    if s.kind in (str, object) and is_id(a.name):
-        return lambda value: with_text_ids(value, a.name)
-    if "writable" in a.metadata:
-        words = frozenset(map(str, a.metadata["writable"]))
-        write = _field_writer(a.name, s, writer_of) or str
-        return lambda value: written if (written := write(value)) in words else None
-    return None
 
 
 def read_only_fields(model: type[Any]) -> frozenset[str]:
@@ -539,14 +513,19 @@ def with_text_ids(value: Any, name: str) -> Any:
     return value
 
 
-def _field_writer(key: str, s: Shape, writer_of: Callable[[type[Any]], Writer]) -> Writer | None:
+def _field_writer(
+    a: attrs.Attribute[Any], s: Shape, writer_of: Callable[[type[Any]], Writer], *, request: bool
+) -> Writer | None:
     """Return the function that writes one value; None for a value that is written unchanged."""
-    write = _element_writer(key, s, writer_of)
-    if not s.many:
-        return write
-    if write is None:
-        return list
-    return lambda values: [write(value) for value in values]
+    if request and s.kind in (str, object) and is_id(a.name):
+        return lambda value: with_text_ids(value, a.name)
+    write = _element_writer(a.name, s, writer_of)
+    if s.many:
+        return list if write is None else lambda values: [write(value) for value in values]
+    if request and "writable" in a.metadata:
+        words, spelled = frozenset(map(str, a.metadata["writable"])), write or str
+        return lambda value: word if (word := spelled(value)) in words else None
+    return write
 
 
 def _element_writer(key: str, s: Shape, writer_of: Callable[[type[Any]], Writer]) -> Writer | None:

@@ -77,12 +77,10 @@ def check(values: object, rules: Rules | None = None, *, prefix: str = "") -> No
 def _models_inside(given: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     """Yield each model inside the values, with its place."""
     for name, value in given.items():
-        entries: Iterable[tuple[int | None, Any]] = (
-            enumerate(value) if isinstance(value, tuple | list) else [(None, value)]
-        )
-        for index, entry in entries:
+        many = isinstance(value, tuple | list)
+        for index, entry in enumerate(value if many else (value,)):
             if attrs.has(type(entry)):
-                yield f"{prefix}{name}" if index is None else f"{prefix}{name}[{index}]", entry
+                yield f"{prefix}{name}[{index}]" if many else f"{prefix}{name}", entry
 
 
 # ------------------------------------------------------------------------------------- limits
@@ -296,9 +294,7 @@ def a_model(model: type[Any]) -> str:
 def _kinds_of(model: Any) -> dict[str, Callable[[Any], Problem | None]]:
     """Return a function for each field that returns what is wrong with a value, or None."""
     kinds = {name: _kind(name, shape) for name, shape in shapes(model).items()}
-    if any(a.name == "extra" for a in attrs.fields(model)):
-        kinds["extra"] = _check_extra
-    return kinds
+    return kinds | {"extra": _check_extra}
 
 
 def _kind(name: str, shape: Shape) -> Callable[[Any], Problem | None]:
@@ -358,15 +354,12 @@ def _is_json(value: Any, level: int = 0) -> bool:
         return True
     if level > DEPTH_LIMIT:
         return False
+    entries = value
     if isinstance(value, Mapping):
-        return all(is_text(key) for key in value) and _are_json(value.values(), level)
-    if isinstance(value, tuple | list):
-        return _are_json(value, level)
-    return attrs.has(type(value))
-
-
-def _are_json(values: Any, level: int) -> bool:
-    return all(_is_json(entry, level + 1) for entry in values)
+        entries = value.values() if all(is_text(key) for key in value) else (object(),)
+    elif not isinstance(value, tuple | list):
+        return attrs.has(type(value))
+    return all(_is_json(entry, level + 1) for entry in entries)
 
 
 # ---------------------------------------------------------------------------------- arguments
@@ -379,20 +372,12 @@ LONGEST_ID = 200
 _NOT_IN_IDS = frozenset(" /\\")
 
 
-def _is_moment(value: object) -> bool:
-    return isinstance(value, datetime)
-
-
-# For each query parameter: the argument's name, the check, and what it accepts in words. Other
-# parameters have been checked before.
-_PARAMETERS: Mapping[str, tuple[str, Callable[[object], bool], str]] = {
-    "email": ("email", is_text, TEXT),
-    "modified_since": ("modified_since", _is_moment, MOMENT),
-    "created_since": ("created_since", _is_moment, MOMENT),
-    "include_list_id": ("include_list_id", is_flag, FLAG),
-    "include_contact_id": ("include_contact_id", is_flag, FLAG),
-    "updateSummary": ("update_summary", is_flag, FLAG),
-    "blanks_enabled": ("blanks_enabled", is_flag, FLAG),
+# The type of each query parameter that has not been checked before.
+_PARAMETERS = {
+    "email": str,
+    **dict.fromkeys(("modified_since", "created_since"), datetime),
+    **dict.fromkeys(("include_list_id", "include_contact_id"), bool),
+    **dict.fromkeys(("updateSummary", "blanks_enabled"), bool),
 }
 
 
@@ -541,12 +526,11 @@ def query_of(values: Mapping[str, object] | None) -> tuple[tuple[str, str], ...]
         if value is None:
             continue
         if name in _PARAMETERS:
-            field, fits, rule = _PARAMETERS[name]
+            fits, rule = _PLAIN[_PARAMETERS[name]]
             if not fits(value):
-                raise InvalidField(field, value, rule)
-            if value is False:
-                continue
-        pairs.append((name, text_of(value, name)))
+                raise InvalidField(name.replace("updateS", "update_s"), value, rule)
+        if value is not False or name not in _PARAMETERS:
+            pairs.append((name, text_of(value, name)))
     return tuple(pairs)
 
 
@@ -576,14 +560,10 @@ def one_of(field: str, value: object, allowed: Iterable[str]) -> str | None:
     Raises:
         InvalidField: The service does not accept the value.
     """
-    if value is None:
-        return None
-    words = [str(word) for word in allowed]
-    if isinstance(value, str):
-        for word in words:
-            if word.casefold() == value.casefold():
-                return word
-    raise InvalidField(field, value, f"one of {', '.join(words)}")
+    words = {str(word).casefold(): str(word) for word in allowed}
+    if value is None or (isinstance(value, str) and value.casefold() in words):
+        return None if value is None else words[value.casefold()]
+    raise InvalidField(field, value, f"one of {', '.join(words.values())}")
 
 
 def checked_changes(changes: Mapping[str, Any], writable: type[Any]) -> dict[str, Any]:
@@ -600,14 +580,13 @@ def checked_changes(changes: Mapping[str, Any], writable: type[Any]) -> dict[str
             refuse a value. Nothing was sent.
     """
     fields = {field.name: field for field in attrs.fields(writable) if field.name != "extra"}
-    names = list(fields)
+    names = ", ".join(fields)
     if not changes:
-        raise InvalidField("changes", None, f"at least one of {', '.join(names)}")
-    for name, value in changes.items():
-        if name not in names:
-            raise InvalidField(name, value, f"it cannot be changed; {', '.join(names)} can")
+        raise InvalidField("changes", None, f"at least one of {names}")
     given = {}
     for name, value in changes.items():
+        if name not in fields:
+            raise InvalidField(name, value, f"it cannot be changed; {names} can")
         convert = fields[name].converter
         given[name] = convert(value) if convert and value is not None else value
     check_kinds(given, writable)
