@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import attrs
 
-from ccv2_async.models.base import Model, names, to_tuple
+from ccv2_async.models.base import Model, PostalAddress, names, to_tuple
 from ccv2_async.models.validation import limited, rule
 
 __all__ = [
@@ -31,8 +31,8 @@ class VerifiedEmailStatus(StrEnum):
     UNCONFIRMED = "UNCONFIRMED"
 
 
-@attrs.frozen(weakref_slot=False)
-class AccountAddress(Model):
+@attrs.frozen(weakref_slot=False, kw_only=True)
+class AccountAddress(PostalAddress):
     """The postal address of an account.
 
     Attributes:
@@ -48,13 +48,6 @@ class AccountAddress(Model):
     """
 
     line1: str | None = limited(required=True)
-    line2: str | None = None
-    line3: str | None = None
-    city: str | None = None
-    state_code: str | None = None
-    state: str | None = None
-    postal_code: str | None = None
-    country_code: str | None = None
 
 
 def _addresses(values: Iterable[AccountAddress]) -> tuple[AccountAddress, ...]:

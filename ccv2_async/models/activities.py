@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import attrs
 
-from ccv2_async.models.base import Model, Outcome, texts, to_tuple
+from ccv2_async.models.base import Model, Outcome, PostalAddress, texts, to_tuple
 from ccv2_async.models.contacts import AddressType
 from ccv2_async.models.validation import limited, rule
 
@@ -164,8 +164,8 @@ class ExportSortBy(StrEnum):
     DATE_DESC = "DATE_DESC"
 
 
-@attrs.frozen(weakref_slot=False)
-class ImportAddress(Model):
+@attrs.frozen(weakref_slot=False, kw_only=True)
+class ImportAddress(PostalAddress):
     """A postal address of a contact to import.
 
     Attributes:
@@ -183,14 +183,7 @@ class ImportAddress(Model):
     """
 
     address_type: AddressType | str | None = limited(allowed=AddressType)
-    line1: str | None = None
-    line2: str | None = None
-    line3: str | None = None
-    city: str | None = None
-    state: str | None = None
     state_code: str | None = limited(max_length=50)
-    country_code: str | None = None
-    postal_code: str | None = None
     sub_postal_code: str | None = None
 
 

@@ -35,6 +35,20 @@ class Model:
     extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
 
 
+@attrs.frozen(weakref_slot=False, kw_only=True)
+class PostalAddress(Model):
+    """The fields that every postal address has."""
+
+    line1: str | None = None
+    line2: str | None = None
+    line3: str | None = None
+    city: str | None = None
+    state: str | None = None
+    state_code: str | None = None
+    country_code: str | None = None
+    postal_code: str | None = None
+
+
 @attrs.frozen(weakref_slot=False)
 class ErrorItem(Model):
     """One error of a refused request. Match on the key, never on the message.
@@ -87,7 +101,11 @@ class Outcome(StrEnum):
 def to_tuple(values: Iterable[T]) -> tuple[T, ...]:
     """Return the values as a tuple. Leave a single text and a non-iterable value unchanged."""
     given: object = values
-    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+    if (
+        given.__class__ is tuple
+        or isinstance(given, str | bytes | Mapping)
+        or not isinstance(given, Iterable)
+    ):
         return cast("tuple[T, ...]", values)
     return tuple(values)
 
@@ -100,3 +118,8 @@ def texts(values: Iterable[str]) -> tuple[str, ...]:
 def names(text: str) -> frozenset[str]:
     """Return the names in a text that separates them by spaces."""
     return frozenset(text.split())
+
+
+def named_last(_model: type[Any], fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
+    """Return a model's fields with the keyword-only ones last, as `repr` shows them."""
+    return sorted(fields, key=lambda field: field.kw_only)

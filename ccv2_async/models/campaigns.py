@@ -12,7 +12,7 @@ from typing import Any, ClassVar, cast
 
 import attrs
 
-from ccv2_async.models.base import Model, names, to_tuple
+from ccv2_async.models.base import Model, named_last, names, to_tuple
 from ccv2_async.models.lists import is_list_id
 from ccv2_async.models.validation import Need, limited, rule
 
@@ -180,8 +180,37 @@ _EMAIL_CONTENT_FORMAT = rule(allowed=EmailContentFormat)
 _GREETING_NAME = rule(allowed=GreetingName)
 
 
-@attrs.frozen(weakref_slot=False)
-class Campaign(Model):
+def _lists(values: Iterable[SentToContactList | str]) -> tuple[SentToContactList, ...]:
+    """Return the lists that a campaign goes to; ids are accepted too."""
+    given: Any = to_tuple(values)
+    if isinstance(given, tuple):
+        given = tuple(SentToContactList(entry) if is_list_id(entry) else entry for entry in given)
+    return cast("tuple[SentToContactList, ...]", given)
+
+
+@attrs.frozen(weakref_slot=False, kw_only=True)
+class _CampaignFields(Model):
+    """The optional fields that `Campaign` and `CampaignWrite` share."""
+
+    __needs__ = _NEEDS
+
+    email_content_format: EmailContentFormat | str | None = limited(metadata=_EMAIL_CONTENT_FORMAT)
+    style_sheet: str | None = None
+    is_permission_reminder_enabled: bool | None = None
+    permission_reminder_text: str | None = None
+    is_view_as_webpage_enabled: bool | None = None
+    view_as_web_page_text: str | None = None
+    view_as_web_page_link_text: str | None = None
+    greeting_name: GreetingName | str | None = limited(metadata=_GREETING_NAME)
+    greeting_salutations: str | None = None
+    greeting_string: str | None = None
+    message_footer: MessageFooter | None = None
+    sent_to_contact_lists: tuple[SentToContactList, ...] = attrs.field(default=(), converter=_lists)
+    is_visible_in_ui: bool | None = None
+
+
+@attrs.frozen(weakref_slot=False, field_transformer=named_last)
+class Campaign(_CampaignFields):
     """An email campaign. Writing one back replaces everything: what is None is erased.
 
     Source: email-campaigns, campaign-resource.
@@ -227,8 +256,6 @@ class Campaign(Model):
         "created_date modified_date last_run_date last_sent_date next_run_date"
     )
 
-    __needs__ = _NEEDS
-
     id: str
     name: str | None = limited(required=True, max_length=80)
     subject: str | None = limited(required=True, max_length=200)
@@ -239,22 +266,9 @@ class Campaign(Model):
     reply_to_email: str | None = limited(required=True, max_length=80)
     email_content: str | None = limited(metadata=_EMAIL_CONTENT)
     text_content: str | None = limited(metadata=_EMAIL_CONTENT)
-    email_content_format: EmailContentFormat | str | None = limited(metadata=_EMAIL_CONTENT_FORMAT)
-    style_sheet: str | None = None
-    is_permission_reminder_enabled: bool | None = None
-    permission_reminder_text: str | None = None
-    is_view_as_webpage_enabled: bool | None = None
-    view_as_web_page_text: str | None = None
-    view_as_web_page_link_text: str | None = None
-    greeting_name: GreetingName | str | None = limited(metadata=_GREETING_NAME)
-    greeting_salutations: str | None = None
-    greeting_string: str | None = None
-    message_footer: MessageFooter | None = None
-    sent_to_contact_lists: tuple[SentToContactList, ...] = ()
     tracking_summary: TrackingSummary | None = None
     click_through_details: tuple[ClickThroughDetail, ...] = ()
     permalink_url: str | None = None
-    is_visible_in_ui: bool | None = None
     created_date: datetime | None = None
     modified_date: datetime | None = None
     last_run_date: datetime | None = None
@@ -262,16 +276,8 @@ class Campaign(Model):
     next_run_date: datetime | None = None
 
 
-def _lists(values: Iterable[SentToContactList | str]) -> tuple[SentToContactList, ...]:
-    """Return the lists that a campaign goes to; ids are accepted too."""
-    given: Any = to_tuple(values)
-    if isinstance(given, tuple):
-        given = tuple(SentToContactList(entry) if is_list_id(entry) else entry for entry in given)
-    return cast("tuple[SentToContactList, ...]", given)
-
-
-@attrs.frozen(weakref_slot=False)
-class CampaignWrite(Model):
+@attrs.frozen(weakref_slot=False, field_transformer=named_last)
+class CampaignWrite(_CampaignFields):
     """The request to create or replace a campaign.
 
     Source: email-campaigns, campaign-collection, POST.
@@ -300,7 +306,6 @@ class CampaignWrite(Model):
         extra: Further fields to send.
     """
 
-    __needs__ = _NEEDS
     __omit_empty__ = True
 
     name: str = attrs.field(metadata=rule(required=True, max_length=80))
@@ -310,19 +315,6 @@ class CampaignWrite(Model):
     reply_to_email: str = attrs.field(metadata=rule(required=True, max_length=80))
     email_content: str = attrs.field(metadata=_EMAIL_CONTENT)
     text_content: str = attrs.field(metadata=_EMAIL_CONTENT)
-    email_content_format: EmailContentFormat | str | None = limited(metadata=_EMAIL_CONTENT_FORMAT)
-    style_sheet: str | None = None
-    is_permission_reminder_enabled: bool | None = None
-    permission_reminder_text: str | None = None
-    is_view_as_webpage_enabled: bool | None = None
-    view_as_web_page_text: str | None = None
-    view_as_web_page_link_text: str | None = None
-    greeting_name: GreetingName | str | None = limited(metadata=_GREETING_NAME)
-    greeting_salutations: str | None = None
-    greeting_string: str | None = None
-    message_footer: MessageFooter | None = None
-    sent_to_contact_lists: tuple[SentToContactList, ...] = attrs.field(default=(), converter=_lists)
-    is_visible_in_ui: bool | None = None
 
 
 @attrs.frozen(weakref_slot=False)

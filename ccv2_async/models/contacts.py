@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from ccv2_async.models.base import Model, names, to_tuple
+from ccv2_async.models.base import Model, PostalAddress, named_last, names, to_tuple
 from ccv2_async.models.lists import (
     ContactListRef,  # noqa: TC001  # read at run time
     list_refs,
@@ -98,8 +98,8 @@ class EmailAddress(Model):
     opt_out_date: datetime | None = None
 
 
-@attrs.frozen(weakref_slot=False)
-class Address(Model):
+@attrs.frozen(weakref_slot=False, kw_only=True)
+class Address(PostalAddress):
     """A postal address of a contact.
 
     Attributes:
@@ -121,14 +121,6 @@ class Address(Model):
 
     id: str | None = None
     address_type: AddressType | str | None = limited(allowed=AddressType)
-    line1: str | None = None
-    line2: str | None = None
-    line3: str | None = None
-    city: str | None = None
-    state: str | None = None
-    state_code: str | None = None
-    country_code: str | None = None
-    postal_code: str | None = None
     sub_postal_code: str | None = None
 
 
@@ -175,8 +167,47 @@ _EMAIL_ADDRESSES = rule(required=True, min_length=1, max_length=1)
 _LISTS = rule(required=True, min_length=1)
 
 
-@attrs.frozen(weakref_slot=False)
-class Contact(Model):
+def _addresses(values: Iterable[Address]) -> tuple[Address, ...]:
+    """Return addresses as a tuple."""
+    return to_tuple(values)
+
+
+def _custom_fields(values: Iterable[CustomField]) -> tuple[CustomField, ...]:
+    """Return custom fields as a tuple."""
+    return to_tuple(values)
+
+
+def _notes(values: Iterable[Note]) -> tuple[Note, ...]:
+    """Return notes as a tuple."""
+    return to_tuple(values)
+
+
+@attrs.frozen(weakref_slot=False, kw_only=True)
+class _ContactFields(Model):
+    """The optional fields that `Contact` and `ContactWrite` share."""
+
+    prefix_name: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    job_title: str | None = None
+    department_name: str | None = None
+    company_name: str | None = limited(max_length=50)
+    home_phone: str | None = limited(max_length=50)
+    work_phone: str | None = limited(max_length=50)
+    cell_phone: str | None = limited(max_length=50)
+    fax: str | None = limited(max_length=50)
+    addresses: tuple[Address, ...] = attrs.field(
+        default=(), metadata=rule(max_length=2), converter=_addresses
+    )
+    custom_fields: tuple[CustomField, ...] = attrs.field(
+        default=(), metadata=rule(max_length=15), converter=_custom_fields
+    )
+    notes: tuple[Note, ...] = attrs.field(default=(), converter=_notes)
+    source_details: str | None = None
+
+
+@attrs.frozen(weakref_slot=False, field_transformer=named_last)
+class Contact(_ContactFields):
     """A contact. Writing one back replaces everything: what is None is erased.
 
     Source: contacts-api, contacts-resource.
@@ -221,24 +252,10 @@ class Contact(Model):
     contact_id: str | None = None
     status: ContactStatus | str | None = None
     confirmed: bool | None = None
-    prefix_name: str | None = None
-    first_name: str | None = None
     middle_name: str | None = None
-    last_name: str | None = None
-    job_title: str | None = None
-    department_name: str | None = None
-    company_name: str | None = limited(max_length=50)
-    home_phone: str | None = limited(max_length=50)
-    work_phone: str | None = limited(max_length=50)
-    cell_phone: str | None = limited(max_length=50)
-    fax: str | None = limited(max_length=50)
-    addresses: tuple[Address, ...] = limited((), max_length=2)
     email_addresses: tuple[EmailAddress, ...] = limited((), metadata=_EMAIL_ADDRESSES)
     lists: tuple[ContactListRef, ...] = limited((), metadata=_LISTS)
-    custom_fields: tuple[CustomField, ...] = limited((), max_length=15)
-    notes: tuple[Note, ...] = ()
     source: str | None = None
-    source_details: str | None = None
     created_date: datetime | None = None
     modified_date: datetime | None = None
     insert_date: datetime | None = None
@@ -255,23 +272,8 @@ def _emails(values: Iterable[EmailAddress]) -> tuple[EmailAddress, ...]:
     return to_tuple(values)
 
 
-def _addresses(values: Iterable[Address]) -> tuple[Address, ...]:
-    """Return addresses as a tuple."""
-    return to_tuple(values)
-
-
-def _custom_fields(values: Iterable[CustomField]) -> tuple[CustomField, ...]:
-    """Return custom fields as a tuple."""
-    return to_tuple(values)
-
-
-def _notes(values: Iterable[Note]) -> tuple[Note, ...]:
-    """Return notes as a tuple."""
-    return to_tuple(values)
-
-
-@attrs.frozen(weakref_slot=False)
-class ContactWrite(Model):
+@attrs.frozen(weakref_slot=False, field_transformer=named_last)
+class ContactWrite(_ContactFields):
     """The request to create or replace a contact.
 
     Source: contacts-api, contacts-collection, POST.
@@ -302,24 +304,6 @@ class ContactWrite(Model):
         metadata=_EMAIL_ADDRESSES, converter=_emails
     )
     lists: tuple[ContactListRef, ...] = attrs.field(metadata=_LISTS, converter=list_refs)
-    prefix_name: str | None = None
-    first_name: str | None = None
-    last_name: str | None = None
-    job_title: str | None = None
-    department_name: str | None = None
-    company_name: str | None = limited(max_length=50)
-    home_phone: str | None = limited(max_length=50)
-    work_phone: str | None = limited(max_length=50)
-    cell_phone: str | None = limited(max_length=50)
-    fax: str | None = limited(max_length=50)
-    addresses: tuple[Address, ...] = attrs.field(
-        default=(), metadata=rule(max_length=2), converter=_addresses
-    )
-    custom_fields: tuple[CustomField, ...] = attrs.field(
-        default=(), metadata=rule(max_length=15), converter=_custom_fields
-    )
-    notes: tuple[Note, ...] = attrs.field(default=(), converter=_notes)
-    source_details: str | None = None
 
 
 def _any(values: Iterable[Any]) -> tuple[Any, ...]:

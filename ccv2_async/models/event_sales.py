@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import attrs
 
-from ccv2_async.models.base import Model, names, texts
+from ccv2_async.models.base import Model, named_last, names, texts
 from ccv2_async.models.validation import Need, limited, rule
 
 __all__ = [
@@ -239,8 +239,23 @@ _DISCOUNT_SCOPE = rule(allowed=DiscountScope)
 _DISCOUNT_TYPE = rule(allowed=DiscountType)
 
 
-@attrs.frozen(weakref_slot=False)
-class Promocode(Model):
+@attrs.frozen(weakref_slot=False, kw_only=True)
+class _PromocodeFields(Model):
+    """The optional fields that `Promocode` and `PromocodeWrite` share."""
+
+    __needs__ = _PROMOCODE_NEEDS
+
+    discount_scope: DiscountScope | str | None = limited(metadata=_DISCOUNT_SCOPE)
+    discount_type: DiscountType | str | None = limited(metadata=_DISCOUNT_TYPE)
+    discount_amount: float | None = limited(least=0.01)
+    discount_percent: int | None = limited(least=1, most=100)
+    fee_ids: tuple[str, ...] = attrs.field(default=(), converter=texts)
+    is_paused: bool | None = None
+    quantity_total: int | None = limited(least=-1)
+
+
+@attrs.frozen(weakref_slot=False, field_transformer=named_last)
+class Promocode(_PromocodeFields):
     """A code that opens a hidden fee or lowers the price.
 
     Source: eventspot-apis, promocodes.
@@ -264,25 +279,16 @@ class Promocode(Model):
 
     __read_only__ = names("id quantity_available quantity_used status")
 
-    __needs__ = _PROMOCODE_NEEDS
-
     id: str = attrs.field(metadata=rule(max_length=50))
     code_name: str | None = limited(metadata=_CODE_NAME)
     code_type: PromocodeType | str | None = limited(metadata=_CODE_TYPE)
-    discount_scope: DiscountScope | str | None = limited(metadata=_DISCOUNT_SCOPE)
-    discount_type: DiscountType | str | None = limited(metadata=_DISCOUNT_TYPE)
-    discount_amount: float | None = limited(least=0.01)
-    discount_percent: int | None = limited(least=1, most=100)
-    fee_ids: tuple[str, ...] = ()
-    is_paused: bool | None = None
-    quantity_total: int | None = limited(least=-1)
     quantity_available: int | None = None
     quantity_used: int | None = None
     status: PromocodeStatus | str | None = None
 
 
-@attrs.frozen(weakref_slot=False)
-class PromocodeWrite(Model):
+@attrs.frozen(weakref_slot=False, field_transformer=named_last)
+class PromocodeWrite(_PromocodeFields):
     """The request to create or replace a promotion code.
 
     Source: eventspot-apis, promocodes.
@@ -300,15 +306,7 @@ class PromocodeWrite(Model):
         extra: Further fields to send.
     """
 
-    __needs__ = _PROMOCODE_NEEDS
     __omit_empty__ = True
 
     code_name: str = attrs.field(metadata=_CODE_NAME)
     code_type: PromocodeType | str = attrs.field(metadata=_CODE_TYPE)
-    discount_scope: DiscountScope | str | None = limited(metadata=_DISCOUNT_SCOPE)
-    discount_type: DiscountType | str | None = limited(metadata=_DISCOUNT_TYPE)
-    discount_amount: float | None = limited(least=0.01)
-    discount_percent: int | None = limited(least=1, most=100)
-    fee_ids: tuple[str, ...] = attrs.field(default=(), converter=texts)
-    is_paused: bool | None = None
-    quantity_total: int | None = limited(least=-1)

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import attrs
 
-from ccv2_async.models.base import Model, names, to_tuple
+from ccv2_async.models.base import Model, PostalAddress, named_last, names, to_tuple
 from ccv2_async.models.validation import Need, limited, rule
 
 __all__ = [
@@ -83,8 +83,8 @@ class NotificationType(StrEnum):
     SO_REGISTRATION_NOTIFICATION = "SO_REGISTRATION_NOTIFICATION"
 
 
-@attrs.frozen(weakref_slot=False)
-class EventAddress(Model):
+@attrs.frozen(weakref_slot=False, kw_only=True)
+class EventAddress(PostalAddress):
     """The address of an event, or of the payee of checks.
 
     Attributes:
@@ -102,15 +102,7 @@ class EventAddress(Model):
         extra: What the service sent beyond the fields above. Goes back when it is written.
     """
 
-    line1: str | None = None
-    line2: str | None = None
-    line3: str | None = None
-    city: str | None = None
-    state: str | None = None
-    state_code: str | None = None
     country: str | None = None
-    country_code: str | None = None
-    postal_code: str | None = None
     latitude: float | None = None
     longitude: float | None = None
 
@@ -257,8 +249,53 @@ _CURRENCY_TYPE = rule(allowed=CurrencyType)
 _PAYMENT_OPTIONS = rule(allowed=PaymentOption)
 
 
-@attrs.frozen(weakref_slot=False)
-class Event(Model):
+def _payment_options(values: Iterable[PaymentOption | str]) -> tuple[PaymentOption | str, ...]:
+    """Return options as a tuple."""
+    return to_tuple(values)
+
+
+def _notification_options(values: Iterable[NotificationOption]) -> tuple[NotificationOption, ...]:
+    """Return options as a tuple."""
+    return to_tuple(values)
+
+
+@attrs.frozen(weakref_slot=False, kw_only=True)
+class _EventFields(Model):
+    """The optional fields that `Event` and `EventWrite` share."""
+
+    __needs__ = _NEEDS
+
+    description: str | None = None
+    location: str | None = None
+    address: EventAddress | None = None
+    currency_type: CurrencyType | str | None = limited(metadata=_CURRENCY_TYPE)
+    payment_options: tuple[PaymentOption | str, ...] = attrs.field(
+        default=(), metadata=_PAYMENT_OPTIONS, converter=_payment_options
+    )
+    payable_to: str | None = None
+    payment_address: EventAddress | None = None
+    paypal_account_email: str | None = None
+    google_merchant_id: str | None = None
+    google_analytics_key: str | None = None
+    is_virtual_event: bool | None = None
+    online_meeting: OnlineMeeting | None = None
+    notification_options: tuple[NotificationOption, ...] = attrs.field(
+        default=(), converter=_notification_options
+    )
+    track_information: TrackInformation | None = None
+    is_calendar_displayed: bool | None = None
+    is_checkin_available: bool | None = None
+    is_home_page_displayed: bool | None = None
+    is_listed_in_external_directory: bool | None = None
+    is_map_displayed: bool | None = None
+    are_registrants_public: bool | None = None
+    theme_name: str | None = None
+    twitter_hash_tag: str | None = None
+    meta_data_tags: str | None = None
+
+
+@attrs.frozen(weakref_slot=False, field_transformer=named_last)
+class Event(_EventFields):
     """An event. Writing one back replaces everything: what is None is erased.
 
     Source: eventspot-apis, individual-events.
@@ -314,8 +351,6 @@ class Event(Model):
         "event_detail_url created_date updated_date active_date cancelled_date deleted_date"
     )
 
-    __needs__ = _NEEDS
-
     id: str
     name: str | None = limited(required=True)
     title: str | None = limited(required=True)
@@ -324,29 +359,6 @@ class Event(Model):
     end_date: datetime | None = limited(required=True)
     time_zone_id: str | None = limited(required=True)
     contact: EventContact | None = limited(required=True)
-    description: str | None = None
-    location: str | None = None
-    address: EventAddress | None = None
-    currency_type: CurrencyType | str | None = limited(metadata=_CURRENCY_TYPE)
-    payment_options: tuple[PaymentOption | str, ...] = limited((), metadata=_PAYMENT_OPTIONS)
-    payable_to: str | None = None
-    payment_address: EventAddress | None = None
-    paypal_account_email: str | None = None
-    google_merchant_id: str | None = None
-    google_analytics_key: str | None = None
-    is_virtual_event: bool | None = None
-    online_meeting: OnlineMeeting | None = None
-    notification_options: tuple[NotificationOption, ...] = ()
-    track_information: TrackInformation | None = None
-    is_calendar_displayed: bool | None = None
-    is_checkin_available: bool | None = None
-    is_home_page_displayed: bool | None = None
-    is_listed_in_external_directory: bool | None = None
-    is_map_displayed: bool | None = None
-    are_registrants_public: bool | None = None
-    theme_name: str | None = None
-    twitter_hash_tag: str | None = None
-    meta_data_tags: str | None = None
     status: EventStatus | str | None = None
     time_zone_description: str | None = None
     registration_url: str | None = None
@@ -359,18 +371,8 @@ class Event(Model):
     deleted_date: datetime | None = None
 
 
-def _payment_options(values: Iterable[PaymentOption | str]) -> tuple[PaymentOption | str, ...]:
-    """Return options as a tuple."""
-    return to_tuple(values)
-
-
-def _notification_options(values: Iterable[NotificationOption]) -> tuple[NotificationOption, ...]:
-    """Return options as a tuple."""
-    return to_tuple(values)
-
-
-@attrs.frozen(weakref_slot=False)
-class EventWrite(Model):
+@attrs.frozen(weakref_slot=False, field_transformer=named_last)
+class EventWrite(_EventFields):
     """The request to create or replace an event.
 
     Source: eventspot-apis, event-collection, POST.
@@ -409,7 +411,6 @@ class EventWrite(Model):
         extra: Further fields to send.
     """
 
-    __needs__ = _NEEDS
     __omit_empty__ = True
 
     name: str = attrs.field(metadata=rule(required=True))
@@ -419,33 +420,6 @@ class EventWrite(Model):
     end_date: datetime = attrs.field(metadata=rule(required=True))
     time_zone_id: str = attrs.field(metadata=rule(required=True))
     contact: EventContact = attrs.field(metadata=rule(required=True))
-    description: str | None = None
-    location: str | None = None
-    address: EventAddress | None = None
-    currency_type: CurrencyType | str | None = limited(metadata=_CURRENCY_TYPE)
-    payment_options: tuple[PaymentOption | str, ...] = attrs.field(
-        default=(), metadata=_PAYMENT_OPTIONS, converter=_payment_options
-    )
-    payable_to: str | None = None
-    payment_address: EventAddress | None = None
-    paypal_account_email: str | None = None
-    google_merchant_id: str | None = None
-    google_analytics_key: str | None = None
-    is_virtual_event: bool | None = None
-    online_meeting: OnlineMeeting | None = None
-    notification_options: tuple[NotificationOption, ...] = attrs.field(
-        default=(), converter=_notification_options
-    )
-    track_information: TrackInformation | None = None
-    is_calendar_displayed: bool | None = None
-    is_checkin_available: bool | None = None
-    is_home_page_displayed: bool | None = None
-    is_listed_in_external_directory: bool | None = None
-    is_map_displayed: bool | None = None
-    are_registrants_public: bool | None = None
-    theme_name: str | None = None
-    twitter_hash_tag: str | None = None
-    meta_data_tags: str | None = None
 
 
 @attrs.frozen(weakref_slot=False)

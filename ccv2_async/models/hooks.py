@@ -312,6 +312,8 @@ def make_reader(model: type[Any]) -> Reader:
     """Return the hook that reads `model` from a dict."""
     described = shapes(model)
     known = frozenset(described)
+    named = any(a.kw_only and a.name != "extra" for a in _fields(model))
+    make = _by_slots(model) if named else model
     # Each field that the service also sends under another name, with that name.
     renamed = [(a.name, alias) for a in _fields(model) for alias in _aliases(a)]
 
@@ -338,13 +340,34 @@ def make_reader(model: type[Any]) -> Reader:
                 if required:
                     raise Misread("there", None).under(key)
             values.append(value)
-        return model(*values, extra=extra)
+        return make(*values, extra=extra)
 
     # A model may hold itself, so its reader comes before the readers of its fields.
     table = [
         _row(getattr(attrs.fields(model), name), s, model, read) for name, s in described.items()
     ]
     return read
+
+
+def _by_slots(model: type[Any]) -> Callable[..., Any]:
+    """Return a function that makes a model from the values of its fields, in order, and `extra`.
+
+    Keyword-only fields cannot be passed in order, and passing them by name is slow. So the values,
+    which are in their final form, go straight into the slots.
+    """
+    store_extra, *stores = (
+        getattr(model, a.name).__set__
+        for a in sorted(_fields(model), key=lambda a: a.name != "extra")
+    )
+
+    def make(*values: Any, extra: dict[str, Any]) -> Any:
+        made = object.__new__(model)
+        for store, value in zip(stores, values, strict=False):
+            store(made, value)
+        store_extra(made, extra)
+        return made
+
+    return make
 
 
 def _row(
