@@ -63,14 +63,7 @@ class Content:
         world, log = self._world, self._world.downloads
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         headers = {str(name, "latin-1"): str(value, "latin-1") for name, value in scope["headers"]}
-        entry = log.begin(
-            now=world.clock.time(),
-            method=scope["method"],
-            path=scope["path"],
-            query=query,
-            headers=headers,
-            client=(scope.get("client") or ("", 0))[1],
-        )
+        entry = log.begin(scope, world.clock.time(), query, headers)
 
         async def noted(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -43,22 +43,12 @@ class Gateway:
             return
         world, log = self._world, self._world.log
         query: dict[str, str] = {}
-        for name, value in parse_qsl(
-            scope["query_string"].decode("latin-1"), keep_blank_values=True
-        ):
+        given = scope["query_string"].decode("latin-1")
+        for name, value in parse_qsl(given, keep_blank_values=True):
             query.setdefault(name, value)
-        headers = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
-        }
+        headers = {str(name, "latin-1"): str(text, "latin-1") for name, text in scope["headers"]}
         path = scope["path"].rstrip("/")
-        entry = log.begin(
-            now=world.clock.time(),
-            method=scope["method"],
-            path=scope["path"],
-            query=query,
-            headers=headers,
-            client=(scope.get("client") or ("", 0))[1],
-        )
+        entry = log.begin(scope, world.clock.time(), query, headers)
         scope = {**scope, "path": path, ENTRY: entry, QUERY: query}
 
         async def counted() -> Message:

@@ -31,18 +31,9 @@ _ALIASES = {
     "ADDRESS LINE": "ADDRESS LINE 1",
     "COMPANY": "COMPANY NAME",
 }
-_FIELDS = {
-    "FIRST NAME": "first_name",
-    "MIDDLE NAME": "middle_name",
-    "LAST NAME": "last_name",
-    "JOB TITLE": "job_title",
-    "COMPANY NAME": "company_name",
-    "WORK PHONE": "work_phone",
-    "HOME PHONE": "home_phone",
-    "BIRTHDAY_DAY": "birthday_day",
-    "BIRTHDAY_MONTH": "birthday_month",
-    "ANNIVERSARY": "anniversary",
-}
+_NAMES = "first_name middle_name last_name job_title company_name work_phone home_phone"
+_FIELDS = {name.replace("_", " ").upper(): name for name in _NAMES.split()}
+_FIELDS |= {name.upper(): name for name in ("birthday_day", "birthday_month", "anniversary")}
 _ADDRESS_FIELDS = {
     "ADDRESS LINE 1": "line1",
     "ADDRESS LINE 2": "line2",
@@ -54,8 +45,8 @@ _ADDRESS_FIELDS = {
     "SUB ZIP/POSTAL CODE": "sub_postal_code",
 }
 _CUSTOM = re.compile(r"CUSTOM[ _]FIELD[ _](\d{1,2})")
-_YEAR_FIRST = re.compile(r"(\d{4})[/-](\d{1,2})[/-](\d{1,2})")
-_MONTH_FIRST = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{4})")
+_YEAR_FIRST = re.compile(r"(?P<y>\d{4})[/-](?P<m>\d{1,2})[/-](?P<d>\d{1,2})")
+_MONTH_FIRST = re.compile(r"(?P<m>\d{1,2})[/-](?P<d>\d{1,2})[/-](?P<y>\d{4})")
 
 
 def column_name(heading: str) -> str:
@@ -69,20 +60,13 @@ def column_name(heading: str) -> str:
 
 def anniversary_problem(text: str, year: int) -> str | None:
     """Return what is wrong with an ANNIVERSARY, seen from `year`; None if it is valid."""
-    first, last = _YEAR_FIRST.fullmatch(text), _MONTH_FIRST.fullmatch(text)
-    if first is not None:
-        parts = int(first[1]), int(first[2]), int(first[3])
-    elif last is not None:
-        parts = int(last[3]), int(last[1]), int(last[2])
-    else:
-        return f"{text} is not a date."
+    found = _YEAR_FIRST.fullmatch(text) or _MONTH_FIRST.fullmatch(text)
     try:
-        date(*parts)
-    except ValueError:
+        found_year = date(*map(int, found.group("y", "m", "d") if found else ())).year
+    except (TypeError, ValueError):
         return f"{text} is not a date."
-    if not 1900 < parts[0] <= year + 10:
-        return f"{text} is outside the accepted years."
-    return None
+    within = 1900 < found_year <= year + 10
+    return None if within else f"{text} is outside the accepted years."
 
 
 def json_columns(row: Mapping[str, Any]) -> dict[str, str]:

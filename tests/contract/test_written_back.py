@@ -253,8 +253,7 @@ def ids_in(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 WITH_BODY = [
     row
     for row in OPERATIONS
-    if row.body == "json"
-    and isinstance(next(s for s in SERVED if s.name == row.name).body, Field)
+    if row.body == "json" and isinstance(next(s for s in SERVED if s.name == row.name).body, Field)
 ]
 
 

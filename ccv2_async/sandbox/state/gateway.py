@@ -10,6 +10,8 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from starlette.types import Scope
+
 DAY = 86_400
 # Stamps of calls paced at exactly the quota differ by rounding alone.
 _ROUNDING = 1e-6
@@ -70,22 +72,16 @@ class Log:
         self._entries = deque(maxlen=self.size)
 
     def begin(
-        self,
-        *,
-        now: float,
-        method: str,
-        path: str,
-        query: dict[str, str],
-        headers: dict[str, str],
-        client: int,
+        self, scope: Scope, now: float, query: dict[str, str], headers: dict[str, str]
     ) -> Entry:
-        """Add an entry for a request that has just arrived."""
+        """Add an entry, without its secrets, for a request that has just arrived."""
         self.total += 1
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         kept = {name: value for name, value in headers.items() if name not in _SECRET_HEADERS}
         shown = {name: value for name, value in query.items() if name != "api_key"}
-        entry = Entry(self.total, now, method, path, shown, kept, client)
+        port = (scope.get("client") or ("", 0))[1]
+        entry = Entry(self.total, now, scope["method"], scope["path"], shown, kept, port)
         self._entries.append(entry)
         return entry
 
