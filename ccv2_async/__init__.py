@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ccv2_async.uploads.many.journal import JournalEntry, read_journal, retry_files
     from ccv2_async.uploads.many.results import BulkProgress, FileProgress, UploadResult
     from ccv2_async.uploads.many.run import BulkUpload
+    from ccv2_async.uploads.mirror.plan import MirrorAction, MirrorEntry, MirrorResult
     from ccv2_async.webhooks import verify_webhook
 
 __all__ = [
@@ -71,6 +72,9 @@ __all__ = [
     "JournalEntry",
     "Lane",
     "Listing",
+    "MirrorAction",
+    "MirrorEntry",
+    "MirrorResult",
     "OAuthFlow",
     "Poller",
     "Progress",
@@ -118,6 +122,9 @@ _HOMES = {
     "JournalEntry": "uploads.many.journal",
     "Lane": "transport.quota.budget",
     "Listing": "resources.listing",
+    "MirrorAction": "uploads.mirror.plan",
+    "MirrorEntry": "uploads.mirror.plan",
+    "MirrorResult": "uploads.mirror.plan",
     "OAuthFlow": "oauth",
     "Poller": "polling.poller",
     "Progress": "transport.files.body",

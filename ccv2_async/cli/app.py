@@ -25,6 +25,7 @@ from ccv2_async.cli.login import login, logout
 from ccv2_async.cli.output import Output, OutputClosedError
 from ccv2_async.cli.sandbox import sandbox
 from ccv2_async.cli.service import OPTIONS
+from ccv2_async.cli.sync import sync
 from ccv2_async.cli.upload import upload
 from ccv2_async.cli.worker import worker
 from ccv2_async.errors import ConstantContactError
@@ -61,6 +62,7 @@ app: App = App(
 )
 _COMMANDS: tuple[App | Callable[..., Exit], ...] = (
     upload,
+    sync,
     backup,
     journal,
     files,

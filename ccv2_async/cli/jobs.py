@@ -7,6 +7,7 @@ Every command that starts or follows jobs makes `JobItem`s, hands them to a disp
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import attrs
@@ -20,7 +21,7 @@ from ccv2_async.models import Activity
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Coroutine, Iterable, Iterator
 
-    from ccv2_async import ActivityPoller, UploadPoller
+    from ccv2_async import ActivityPoller, FileProgress, UploadPoller
     from ccv2_async.cli.service import Run
 
     AnyPoller: TypeAlias = UploadPoller | ActivityPoller
@@ -109,6 +110,21 @@ class JobItem:
         """Note that the service has accepted it."""
         self.poller, self.id, self.status = poller, poller.id, poller.status
         self.state = BulkState.ACCEPTED
+
+    def take(self, event: FileProgress) -> bool:
+        """Note one step of its upload; return whether that is worth showing."""
+        if event.state is BulkState.ACCEPTED:
+            self.state, self.status = event.state, event.status
+            return True
+        if event.state is BulkState.PENDING:
+            self.state = event.state
+            return False
+        self.sent = event.sent
+        if self.state is not BulkState.PENDING and event.attempt == self.attempt:
+            return False
+        self.state, self.attempt = BulkState.SENDING, event.attempt
+        self.began = time.monotonic()
+        return True
 
     def fail(self, error: errors.ConstantContactError) -> None:
         """Note that it ended with an error."""

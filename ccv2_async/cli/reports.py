@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from ccv2_async import BulkState, row_error
+from ccv2_async import BulkState, errors, row_error
 from ccv2_async.cli.exits import message_of
 from ccv2_async.cli.live import STYLES
 from ccv2_async.cli.tables import cell, counted, in_bytes, linked, table
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from ccv2_async.cli.jobs import JobItem
     from ccv2_async.cli.output import Output
 
+_REFUSALS = {
+    "file_type": "the library does not take this type ({rule})",
+    "name": "its name is not {rule}",
+    "folders": "it is too deep: the library takes {rule}",
+}
+"""Why a file is refused, by the field that is wrong."""
+
 _ADD = "ADD_CONTACTS"
 _MOST_NUMBERED = 10
 _MOST_FAILED_ROWS = 20
@@ -29,6 +36,16 @@ _MOST_FAILED_ROWS = 20
 
 MOST_ROWS = 50
 """Rows of a table of files; if a run has more files, the table has only those that failed."""
+
+
+def refusal_of(error: errors.ConstantContactError) -> str:
+    """Return why a file was refused before anything of it was sent."""
+    match error:
+        case errors.InvalidField(field=field, rule=rule):
+            return _REFUSALS.get(field, "{rule}").format(rule=rule)
+        case errors.FileRefused():
+            return error.reason
+    return message_of(error)
 
 
 def refused_fields(path: str, **more: Any) -> dict[str, Any]:

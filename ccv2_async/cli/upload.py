@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,6 +16,7 @@ from ccv2_async.cli.live import Totals, shown
 from ccv2_async.cli.reports import (
     MOST_ROWS,
     file_fields,
+    refusal_of,
     refused_fields,
     show_files,
     show_plan,
@@ -34,12 +34,6 @@ if TYPE_CHECKING:
     from ccv2_async.cli.output import Output
     from ccv2_async.models import LibraryFile
 
-_REFUSALS = {
-    "file_type": "the library does not take this type ({rule})",
-    "name": "its name is not {rule}",
-    "folders": "it is too deep: the library takes {rule}",
-}
-"""Why a file is refused, by the field that is wrong."""
 
 _OF_ALL = ("description", "folder_id")
 """Fields that are the same for all files: if one is wrong, no file can be sent."""
@@ -57,7 +51,7 @@ _MANY = 25
 _ROWS = (100, 1000)
 
 
-_Jobs = Annotated[int, between("--jobs", 1, 100, "files at once, from 1 to 100")]
+Jobs = Annotated[int, between("--jobs", 1, 100, "files at once, from 1 to 100")]
 
 
 @command()
@@ -69,7 +63,7 @@ async def upload(
     folder: Id = "0",
     tree: Flag = False,
     description: str = "",
-    jobs: _Jobs = 8,
+    jobs: Jobs = 8,
     journal: str | None = None,
     dry_run: Flag = False,
     no_wait: Flag = False,
@@ -213,13 +207,7 @@ class _Upload:
         return list(results.values())
 
     def _refuse(self, path: str, error: errors.ConstantContactError) -> None:
-        match error:
-            case errors.InvalidField(field=field, rule=rule):
-                reason = _REFUSALS.get(field, "{rule}").format(rule=rule)
-            case errors.FileRefused():
-                reason = error.reason
-            case _:
-                reason = message_of(error)
+        reason = refusal_of(error)
         self.refused += getattr(error, "files", 1)
         self.output.complain(f"{path}: not sent: {reason}.")
         if self.output.as_json:
@@ -270,16 +258,8 @@ class _Upload:
         item = self.items[event.path]
         if event.state is BulkState.ACCEPTED:
             self._follow(item, event.token)
-            item.state, item.status = BulkState.ACCEPTED, event.status
+        if item.take(event):
             display.changed(item)
-        elif event.state is BulkState.PENDING:
-            item.state = BulkState.PENDING
-        else:
-            item.sent = event.sent
-            if item.state is BulkState.PENDING or event.attempt != item.attempt:
-                item.state, item.attempt = BulkState.SENDING, event.attempt
-                item.began = time.monotonic()
-                display.changed(item)
 
     def _follow(self, item: JobItem, token: str) -> None:
         if item.poller is None:

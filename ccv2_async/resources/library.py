@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Literal, overload
 
@@ -39,6 +40,7 @@ from ccv2_async.resources.downloads import FileDownloads
 from ccv2_async.resources.listing import checked_on_bad_row, good_rows
 from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import MAX_STATUS_ANSWER, UPLOAD_DEADLINE, Call
+from ccv2_async.transport.calls.outage import OUTAGE_TIMEOUT
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.calls.saving import DOWNLOAD_DEADLINE
 from ccv2_async.transport.quota.budget import Lane
@@ -48,7 +50,7 @@ from ccv2_async.uploads.settling import Sending
 from ccv2_async.uploads.status import status_rows
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from contextlib import AbstractAsyncContextManager
 
     from ccv2_async.models.library import FileType, FileUploadStatus
@@ -59,6 +61,8 @@ if TYPE_CHECKING:
     from ccv2_async.transport.files.body import ProgressCallback
     from ccv2_async.transport.files.sources import FileInput
     from ccv2_async.transport.files.threads import FileThreads
+    from ccv2_async.uploads.many.results import OnBulkProgress, OnFileProgress
+    from ccv2_async.uploads.mirror.plan import MirrorEntry, MirrorResult
     from ccv2_async.uploads.prepare import OnAmbiguous, OnDuplicate
     from ccv2_async.uploads.uploader import Uploader
 
@@ -81,6 +85,7 @@ class Library(Resource):
         self._downloads = FileDownloads(session, threads)
         self._sweep = sweep
         self._uploader = uploader
+        self._threads = threads
 
     async def begin_upload(
         self,
@@ -180,6 +185,89 @@ class Library(Resource):
             ConstantContactError: As `begin_upload`.
         """
         return LibraryFile
+
+    async def mirror(
+        self,
+        local: str | os.PathLike[str],
+        *,
+        folder_id: str = "0",
+        delete: bool = False,
+        max_delete: int | str | None = "50%",
+        dry_run: bool = False,
+        journal: str | os.PathLike[str] | None = None,
+        concurrency: int = 8,
+        on_plan: Callable[[MirrorResult], object] | None = None,
+        on_entry: Callable[[MirrorEntry], object] | None = None,
+        on_progress: OnBulkProgress | None = None,
+        on_file: OnFileProgress | None = None,
+        outage_timeout: float = OUTAGE_TIMEOUT,
+    ) -> MirrorResult:
+        """Make a folder of the library like a local one, and return what was done.
+
+        New and changed files are uploaded, with the folders below the local one, three levels at
+        most. A changed file is uploaded beside the old one. When it is Active, it takes over the
+        name, and then the old one is moved to the trash. Files that are in step cost no call but
+        the listing. Hidden files and links to folders are left out. The service's own folders,
+        such as Images, are never touched.
+
+        A journal records the size, time, and digest of each file that is in step, so a file whose
+        time alone has changed is not sent. A file without an entry in the journal counts as in step
+        if the library has one with its name and size; the bytes are not compared. Names that differ
+        only in case are the same name. If the call is interrupted, the same call continues where it
+        stopped, and nothing is sent twice.
+
+        Args:
+            local: The local folder.
+            folder_id: The library folder; "0" is the root.
+            delete: Whether to move all other files of the library folder and the folders below it
+                to the trash, also those that were never in the local folder. Nothing is moved if
+                an upload failed or a local folder cannot be read. Folders that are empty then stay.
+            max_delete: How many files `delete` may move to the trash: a number, a share of the
+                library folder's files such as "50%", or None. If the plan has more, nothing is
+                changed. Files that are replaced do not count.
+            dry_run: Whether to plan only. Nothing is changed, not even on disk.
+            journal: The journal. The default is a hidden file in `local`.
+            concurrency: How many files are sent at the same time.
+            on_plan: A plain function that is called with the plan before anything is changed.
+            on_entry: A plain function that is called with each file of the plan when it is done or
+                has failed.
+            on_progress: As for `upload_many`.
+            on_file: As for `upload_many`.
+            outage_timeout: As for `upload_many`.
+
+        Raises:
+            UsageError: An argument is wrong, the plan has too many deletions, or another process
+                uses the journal. Nothing was changed.
+            UnreadableRow: A row of the listing cannot be read. Nothing was changed.
+            ConstantContactError: An error that concerns all files, such as a used-up quota. The
+                same call continues where it stopped. Errors of single files are in the result.
+        """
+        from ccv2_async.uploads.many.items import Options  # noqa: PLC0415  # when first used
+        from ccv2_async.uploads.many.run import Parts  # noqa: PLC0415
+        from ccv2_async.uploads.mirror.run import Mirror, journal_in  # noqa: PLC0415
+
+        default_journal = journal_in(local)
+        options = Options(
+            folder_id=folder_id,
+            concurrency=concurrency,
+            journal=default_journal if journal is None else journal,
+            on_progress=on_progress,
+            on_file=on_file,
+            on_duplicate="trash",
+            outage_timeout=outage_timeout,
+            dry_run=checked_flag(dry_run, "dry_run"),
+        )
+        parts = Parts(self._session, self._threads, self._sweep, self, self._uploader)
+        return await Mirror(
+            parts,
+            self,
+            os.fspath(local),
+            options,
+            delete=checked_flag(delete, "delete"),
+            max_delete=max_delete,
+            on_plan=on_plan,
+            on_entry=on_entry,
+        ).run()
 
     async def upload_status(
         self, *file_ids: str, on_bad_row: OnBadRow = "raise"

@@ -230,7 +230,7 @@ def _count(items: tuple[Item, ...], own: JournalFiles, keep_folders: bool) -> in
 
 
 def _count_below(folder: str, own: JournalFiles, keep_folders: bool = False) -> int:  # private
-    return sum(map(len, _walk(folder, (), own, keep_folders=keep_folders)))
+    return sum(map(len, walk(folder, (), own, keep_folders=keep_folders)))
 
 
 def _is_folder(path: str, own: JournalFiles) -> bool | None:
@@ -252,7 +252,7 @@ async def _expanded(
         return
     found = False
     top = os.fspath(given.file)  # type: ignore[arg-type]  # it has a path
-    folders = _walk(top, (), own, keep_folders=keep_folders)
+    folders = walk(top, (), own, keep_folders=keep_folders)
     while (files := await threads.run(next, folders, None)) is not None:
         for file, names in files:
             found = True
@@ -265,7 +265,7 @@ async def _expanded(
         yield FileRefused(given.label, "there are no files in this folder")
 
 
-def _walk(
+def walk(
     folder: str, names: tuple[str, ...], own: JournalFiles, *, keep_folders: bool
 ) -> Iterator[list[tuple[str | FileRefused, tuple[str, ...]]]]:
     """Yield the files of a folder, then those of each folder below it; reads one at a time."""
@@ -273,14 +273,16 @@ def _walk(
         files, folders = _entries(folder, own)
     except OSError as error:
         why = f"this folder cannot be read ({error.strerror})"
-        yield [(FileRefused(one_line(folder) or "''", why), names)]
+        refused = FileRefused(one_line(folder) or "''", why)
+        refused.__cause__ = error
+        yield [(refused, names)]
         return
     yield [(path, names) for path in files]
     for name in folders:
         path = os.path.join(folder, name)  # noqa: PTH118  # keeps the path as given
         reason = _refusal_of(name) if keep_folders else ""
         if not reason:
-            yield from _walk(path, (*names, name), own, keep_folders=keep_folders)
+            yield from walk(path, (*names, name), own, keep_folders=keep_folders)
         elif count := _count_below(path, own):
             held = "1 file" if count == 1 else f"{count:,} files"
             # One result for all files in it.

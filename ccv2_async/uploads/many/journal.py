@@ -35,7 +35,7 @@ SUFFIXES = ("", "-wal", "-shm", "-journal", ".lock")
 """The name suffixes of the files that SQLite and `Journal` keep for one journal."""
 
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
-_SCHEMA = (
+SCHEMA = (
     "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     """
 CREATE TABLE files (
@@ -59,17 +59,17 @@ CREATE TABLE files (
 )
 
 
-_COLUMNS = re.findall(r"^  ([a-z_]+) ", _SCHEMA[1], re.MULTILINE)
-_UPSERT = (
-    f"INSERT OR REPLACE INTO files ({', '.join(_COLUMNS)}) "  # noqa: S608  # our own names
-    f"VALUES ({', '.join('?' * len(_COLUMNS))})"
+COLUMNS = re.findall(r"^  ([a-z_]+) ", SCHEMA[1], re.MULTILINE)
+UPSERT = (
+    f"INSERT OR REPLACE INTO files ({', '.join(COLUMNS)}) "  # noqa: S608  # our own names
+    f"VALUES ({', '.join('?' * len(COLUMNS))})"
 )
 _MARK = (
     "UPDATE files SET state = 'pending', since = NULL, file_id = '', token = '', status = NULL, "
     "final = 0, error = '' WHERE state = ? RETURNING path"
 )
 _PORTION = (
-    f"SELECT {', '.join(_COLUMNS)} FROM files WHERE (path, folder, name) > (?, ?, ?) "  # noqa: S608  # our own names
+    f"SELECT {', '.join(COLUMNS)} FROM files WHERE (path, folder, name) > (?, ?, ?) "  # noqa: S608  # our own names
     "ORDER BY path, folder, name LIMIT 500"
 )
 
@@ -102,7 +102,7 @@ class JournalEntry(Entry):
             error = _COPIES + ", ".join(self.duplicates)
         row = {**attrs.asdict(self), "state": self.state.value, "token": self.token}
         row["error"] = error.encode("utf-8", "backslashreplace").decode("utf-8")
-        return {name: row[name] for name in _COLUMNS}
+        return {name: row[name] for name in COLUMNS}
 
     @classmethod
     def from_row(cls, columns: Iterable[Any]) -> Self:
@@ -111,7 +111,7 @@ class JournalEntry(Entry):
         Raises:
             ValueError: The row is not valid in this version of the journal.
         """
-        row = dict(zip(_COLUMNS, columns, strict=True))
+        row = dict(zip(COLUMNS, columns, strict=True))
         token, error = row.pop("token"), row.pop("error")
         copies = error.removeprefix(_COPIES)
         if copies != error:
@@ -172,6 +172,9 @@ class Journal:
     """
 
     wants_tokens = True
+    is_read_only = False
+    _schema: tuple[str, ...] = SCHEMA
+    _has: frozenset[str] = frozenset({"about", "files"})
 
     def __init__(self, path: str, database: aiosqlite.Connection, now: Callable[[], float]) -> None:
         self._path = path
@@ -210,6 +213,7 @@ class Journal:
         async with AsyncExitStack() as resources:
             database = await _open(path, threads, resources, alone=not dry_run)
             journal = cls(path, database, now)
+            journal.is_read_only = dry_run
             about = {"version": VERSION, "account": account, "service": base_url}
             if not await journal._check(about, make=not dry_run):
                 return None
@@ -223,7 +227,7 @@ class Journal:
         path = self._path
         try:
             tables = {name for (name,) in await self._do(_TABLES)}
-            if tables and not tables >= {"about", "files"}:
+            if tables and not tables >= self._has:
                 raise UsageError(
                     f"{path}: this database is not a journal. Choose another file; nothing was "
                     "sent."
@@ -253,7 +257,7 @@ class Journal:
     async def _make(self, about: dict[str, str]) -> None:
         # In one transaction: a process that is killed here leaves an empty file or a journal.
         await self._do("BEGIN IMMEDIATE")
-        for table in _SCHEMA:
+        for table in self._schema:
             await self._do(table)
         for item in about.items():
             await self._do("INSERT INTO about VALUES (?, ?)", item)
@@ -273,7 +277,7 @@ class Journal:
         Raises:
             JournalError: It cannot be read, or another version wrote it.
         """
-        query = f"SELECT {', '.join(_COLUMNS)} FROM files WHERE path=? AND folder=? AND name=?"  # noqa: S608  # our own names
+        query = f"SELECT {', '.join(COLUMNS)} FROM files WHERE path=? AND folder=? AND name=?"  # noqa: S608  # our own names
         rows = await self._read(query, key)
         try:
             return JournalEntry.from_row(rows[0]) if rows else None
@@ -286,17 +290,21 @@ class Journal:
         Raises:
             JournalError: It cannot be written.
         """
+        kept = attrs.evolve(entry, updated=self._now())
+        await self._change(UPSERT, kept.row.values())
+        return kept
+
+    async def _change(self, statement: str, values: Iterable[object] = ()) -> None:
+        """Carry out a statement that writes."""
         import sqlite3  # noqa: PLC0415  # only with a journal
 
-        kept = attrs.evolve(entry, updated=self._now())
         try:
-            await self._do(_UPSERT, list(kept.row.values()))
+            await self._do(statement, tuple(values))
         except sqlite3.Error as trouble:
             raise JournalError(
                 f"{self._path}: the journal cannot be written ({trouble}), so the upload stopped. "
                 "Fix that and run it again; files that were being sent are looked for first."
             ) from None
-        return kept
 
     async def file_ids(self) -> list[str]:
         """Return the ids of all files that were accepted, the latest last.

@@ -83,7 +83,7 @@ MOST_UNREAD = 1000
 """The number of unread results at which the upload starts no further files."""
 
 # These errors would affect every other file as well, so they end the whole upload.
-_FATAL = (
+FATAL = (
     errors.AuthenticationFailed,
     errors.ClientClosed,
     errors.DailyQuotaExceeded,
@@ -116,10 +116,13 @@ class BulkUpload:
     accepted files.
     """
 
-    def __init__(self, parts: Parts, items: Items, options: Options) -> None:
+    def __init__(
+        self, parts: Parts, items: Items, options: Options, journal: Journal | None = None
+    ) -> None:
         self._parts = parts
         self._items = checked_items(items)
         self._options = options
+        self._journal = journal
         self._run: Run | None = None
 
     @property
@@ -153,7 +156,7 @@ class BulkUpload:
         """
         if self._run is not None:
             raise errors.UsageError("A bulk upload can be iterated only once; start another.")
-        self._run = Run(self._parts, self._items, self._options)
+        self._run = Run(self._parts, self._items, self._options, self._journal)
         return self._run.results()
 
 
@@ -231,7 +234,7 @@ class _Follower:
                     ended = await self._sweep.wait(self._watched, timeout=left)
                 except errors.ConstantContactError as trouble:
                     troubles += 1
-                    if isinstance(trouble, _FATAL) or troubles >= MOST_TROUBLES:
+                    if isinstance(trouble, FATAL) or troubles >= MOST_TROUBLES:
                         raise
                     continue  # one failed look is not a reason to stop following all files
                 if ended is not None:
@@ -258,9 +261,12 @@ class _Follower:
 
 
 class Run:
-    """One run over all files."""
+    """One run over all files. A journal that the caller has opened stays open."""
 
-    def __init__(self, parts: Parts, items: Items, options: Options) -> None:
+    def __init__(
+        self, parts: Parts, items: Items, options: Options, journal: Journal | None = None
+    ) -> None:
+        self._lent = journal
         self._parts = parts
         self._items = items
         self._options = options
@@ -332,7 +338,7 @@ class Run:
         path, session = self._options.journal, self._parts.session
         if path is None:
             return
-        journal = await Journal.open(
+        journal = self._lent or await Journal.open(
             os.fspath(path),
             self._parts.threads,
             account=session.credentials.fingerprint,
@@ -355,7 +361,7 @@ class Run:
                 await all_ended(_cancelled(self._sending))
             finally:
                 self._follower.close()
-                if isinstance(self._store, Journal):
+                if isinstance(self._store, Journal) and self._lent is None:
                     await uninterrupted(self._store.aclose())
 
     def _raise_later(self, task: asyncio.Task[None]) -> None:
@@ -424,7 +430,7 @@ class Run:
                 await self._send(file, upload, known if action is Action.LOOK else entry)
             else:
                 self._end(file, earlier_result(known, action), entry)
-        except _FATAL:
+        except FATAL:
             raise
         except errors.ConstantContactError as error:
             self._end(file, refused_result(error), entry)
@@ -558,7 +564,7 @@ class Run:
         self, file: FileToUpload, entry: JournalEntry, error: errors.ConstantContactError
     ) -> None:
         """Record why a file was not sent; raise an error that concerns all files."""
-        if isinstance(error, _FATAL):
+        if isinstance(error, FATAL):
             if not entry.may_have_arrived:  # the next run sends it
                 await self._store.write(advance(entry, BulkState.PENDING, error=""))
             self.report.of_refusal(file, entry)
@@ -566,7 +572,7 @@ class Run:
         entry = await self._store.write(after_error(entry, error))
         self._end(file, result_of(entry, error), entry)
         cause = error.__cause__
-        if isinstance(cause, _FATAL) and not isinstance(cause, errors.ServiceUnavailable):
+        if isinstance(cause, FATAL) and not isinstance(cause, errors.ServiceUnavailable):
             raise cause
 
     def _unreadable(self, file: FileToUpload, error: Exception) -> errors.FileChanged:

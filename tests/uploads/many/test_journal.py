@@ -730,7 +730,7 @@ async def test_a_journal_that_can_no_longer_be_written_ends_the_upload(
     pictures: Pictures,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ccv2_async.uploads.many.journal._UPSERT", "INSERT INTO nowhere VALUES (1)")
+    monkeypatch.setattr("ccv2_async.uploads.many.journal.UPSERT", "INSERT INTO nowhere VALUES (1)")
 
     with pytest.raises(errors.JournalError, match=r"upload.db: the journal cannot be written"):
         await run(client, pictures("a.png", "b.png"), journal)

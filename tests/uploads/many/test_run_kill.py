@@ -62,8 +62,10 @@ def switch_faults_on(sandbox: Sandbox) -> None:
 class Uploading:
     """One run of the program."""
 
-    def __init__(self, sandbox: Sandbox, folder: Path, journal: Path) -> None:
-        self._arguments = (str(PROGRAM), sandbox.base_url, str(folder), str(journal))
+    program = PROGRAM
+
+    def __init__(self, sandbox: Sandbox, *paths: Path) -> None:
+        self._arguments = (str(self.program), sandbox.base_url, *map(str, paths))
 
     async def __aenter__(self) -> asyncio.subprocess.Process:
         self._process = await asyncio.create_subprocess_exec(

@@ -1,0 +1,141 @@
+"""The journal of a mirror: that of its uploads, and what was brought in step.
+
+The uploads' own table says what was sent, so that nothing is sent twice. Once an upload is done,
+its row moves to the table `mirrored`, first there and then gone here: a process that is killed in
+between leaves both, and `adopt` may run again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ccv2_async.uploads.ledger import BulkState
+from ccv2_async.uploads.many.journal import COLUMNS, SCHEMA, UPSERT, Journal, JournalEntry
+from ccv2_async.uploads.mirror.plan import Known, Unfinished, key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ccv2_async.uploads.mirror.plan import Key
+
+_MIRRORED = """
+CREATE TABLE mirrored (
+  base TEXT NOT NULL,
+  folders TEXT NOT NULL,
+  name TEXT NOT NULL,
+  file_id TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  written_ns INTEGER NOT NULL,
+  digest TEXT NOT NULL,
+  replaces TEXT NOT NULL,
+  PRIMARY KEY (base, folders, name)
+) WITHOUT ROWID
+"""
+_RECORD = "INSERT OR REPLACE INTO mirrored VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_FORGET = "DELETE FROM mirrored WHERE base=? AND folders=? AND name=?"
+
+
+class MirrorJournal(Journal):
+    """A journal that is open for one mirror.
+
+    Attributes:
+        base: The id of the mirrored folder. A journal may hold those of several folders.
+        known: What is recorded for its files.
+    """
+
+    _schema = (*SCHEMA, _MIRRORED)
+    _has = frozenset({"about", "files", "mirrored"})
+
+    base: str = "0"
+    known: dict[Key, Known]
+
+    async def load(self, base: str) -> None:
+        """Read what is recorded for the files of a folder."""
+        self.base = base
+        query = "SELECT folders, name, file_id, size, written_ns, digest, replaces FROM mirrored"
+        self.known = {
+            (folders, name): Known(file_id, size, written_ns, digest, tuple(replaces.split()))
+            for folders, name, file_id, size, written_ns, digest, replaces in await self._read(
+                f"{query} WHERE base=?", (base,)
+            )
+        }
+
+    async def file_ids(self) -> list[str]:
+        """Return the ids of all files that belong to an upload, now or earlier."""
+        earlier = [id_ for known in self.known.values() for id_ in (known.file_id, *known.replaces)]
+        return [*earlier, *await super().file_ids()]
+
+    async def record(self, key: Key, known: Known) -> None:
+        """Record that a file is in step."""
+        self.known[key] = known
+        await self._change(_RECORD, self._row(key, known))
+
+    async def record_all(self, known: Mapping[Key, Known]) -> None:
+        """Record these, and forget all others. No upload may be running."""
+        await self._change("BEGIN IMMEDIATE")
+        for key in self.known.keys() - known.keys():
+            await self._change(_FORGET, (self.base, *key))
+        for key, record in known.items():
+            if self.known.get(key) != record:
+                await self._change(_RECORD, self._row(key, record))
+        await self._change("COMMIT")
+        self.known = dict(known)
+
+    async def adopt(self, entry: JournalEntry, digest: str = "") -> Known:
+        """Record what an upload has brought into the library, and forget the upload."""
+        key = _key(entry)
+        later = Known(entry.file_id, entry.size, entry.written_ns, digest)
+        before = self.known.get(key, Known(""))
+        if before.file_id != later.file_id:
+            await self.record(key, before.followed_by(later))
+        await self._forget(entry)
+        return self.known[key]
+
+    async def take_up(self, local: Mapping[Key, JournalEntry]) -> Unfinished:
+        """Adopt the uploads that are done, drop those whose file has changed; return the others.
+
+        Args:
+            local: The entries of all local files as they would be now.
+        """
+        pending, unsure, ids = set(), set(), set()
+        rows = await self._read(f"SELECT {', '.join(COLUMNS)} FROM files")  # noqa: S608  # our own names
+        for entry in map(JournalEntry.from_row, rows):
+            if entry.folder.partition("/")[0] != self.base:
+                continue
+            key = _key(entry)
+            now = local.get(key)
+            same = now is not None and (now.size, now.written_ns) == (entry.size, entry.written_ns)
+            accepted = entry.state is BulkState.ACCEPTED
+            if entry.state is BulkState.DONE or (accepted and not same):
+                await self.adopt(entry)
+            elif now is None or not same:
+                await self._forget(entry)
+                if entry.may_have_arrived:
+                    unsure.add(key)
+            else:
+                if now.key != entry.key:  # the local folder was moved
+                    kept = attrs.evolve(entry, path=now.path, folder=now.folder, name=now.name)
+                    await self._change(UPSERT, tuple(kept.row.values()))
+                    await self._forget(entry)
+                if accepted or entry.may_have_arrived:
+                    pending.add(key)
+                    ids |= {entry.file_id} - {""}
+        return Unfinished(pending, unsure, ids)
+
+    async def _forget(self, entry: JournalEntry) -> None:
+        await self._change("DELETE FROM files WHERE path=? AND folder=? AND name=?", entry.key)
+
+    async def _change(self, statement: str, values: Iterable[object] = ()) -> None:
+        if not self.is_read_only:
+            await super()._change(statement, values)
+
+    def _row(self, key: Key, known: Known) -> tuple[object, ...]:
+        *facts, replaces = attrs.astuple(known)
+        return self.base, *key, *facts, " ".join(replaces)
+
+
+def _key(entry: JournalEntry) -> Key:
+    names = entry.folder.replace("\\\\", "\\").partition("/")[2]
+    return key_of((names,), entry.name)

@@ -1,0 +1,400 @@
+"""Compare a local folder with the library, and decide what to do. Pure.
+
+A local file and a file of the library belong together if the journal has recorded that the one is
+the other's content, or else by their names. Names are equal if they differ only in case or in their
+Unicode form, because the service then takes them for the same::
+
+    in the journal   in the library    local content      what is done
+    yes              yes               as recorded        nothing, or FINISH
+    yes              yes               other              REPLACE
+    yes              another file      any                REPLACE
+    no               file of its name  of the same size   nothing; it is recorded
+    no               file of its name  of another size    REPLACE
+    any              no                any                UPLOAD
+
+FINISH gives a file its own name, and trashes older versions, where an earlier run did not come to
+it. Content is as recorded if its size and time are, or if its size and digest are. A file of the
+library that belongs to no local file is an extra: it is left alone, or is TRASHed if deletions are
+wanted. A file whose upload an earlier run left unfinished is uploaded again in any case; the
+upload's own entry in the journal then says whether it has to be sent.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+
+from ccv2_async.errors import InvalidField
+from ccv2_async.models.base import Outcome
+from ccv2_async.models.library import file_outcome
+from ccv2_async.models.validation import is_whole
+from ccv2_async.uploads.settle import same_name
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from ccv2_async.errors import ConstantContactError
+    from ccv2_async.models import LibraryFile
+
+MAX_DELETE = "50%"
+"""The default share of the library's files that a mirror may delete."""
+
+Key: TypeAlias = tuple[str, str]
+"""The folder and the name of a file, as the service compares them."""
+
+
+class MirrorAction(StrEnum):
+    """What a mirror does with a file."""
+
+    UPLOAD = "upload"
+    REPLACE = "replace"
+    TRASH = "trash"
+    FINISH = "finish"
+    REFUSE = "refuse"
+
+
+@attrs.frozen
+class MirrorEntry:
+    """One file that a mirror has something to do with.
+
+    Attributes:
+        action: What is done with it.
+        name: Its name.
+        folders: The names of the folders that lead to it from the mirrored one.
+        path: The local file; "" if there is none.
+        size: Its size in bytes; None if it is not known.
+        file_id: The library's id of it; "" while it has none.
+        replaces: Ids of files of the library that are trashed once this one has their name.
+        done: Whether all of it was done.
+        error: Why it was not done, or None.
+    """
+
+    action: MirrorAction
+    name: str
+    folders: tuple[str, ...] = ()
+    path: str = ""
+    size: int | None = None
+    file_id: str = ""
+    replaces: tuple[str, ...] = ()
+    done: bool = False
+    error: ConstantContactError | None = None
+
+    @property
+    def key(self) -> Key:
+        """The key by which it is compared."""
+        return key_of(self.folders, self.name)
+
+
+@attrs.frozen
+class MirrorResult:
+    """What a mirror does, or has done.
+
+    Attributes:
+        entries: The files that are, or were, not in step, in the order in which they are taken up.
+        equal: How many files are in step already.
+        extra: How many files only the library has, and keeps.
+        listed: How many files the library's folder has.
+        dry_run: Whether nothing was to be done.
+        kept_because: Why the deletions of the plan were left out; "" if they were not.
+    """
+
+    entries: tuple[MirrorEntry, ...] = ()
+    equal: int = 0
+    extra: int = 0
+    listed: int = 0
+    dry_run: bool = False
+    kept_because: str = ""
+
+    @property
+    def failed(self) -> tuple[MirrorEntry, ...]:
+        """The files that were refused, or could not be brought in step."""
+        return tuple(entry for entry in self.entries if entry.error is not None)
+
+    def count(self, action: MirrorAction, *, done: bool | None = None) -> int:
+        """Return how many files have an action; with `done`, only those done or not done."""
+        return sum(entry.action is action and done in (None, entry.done) for entry in self.entries)
+
+
+@attrs.frozen
+class LocalFile:
+    """A local file. `digest` is only there if it is needed to compare it."""
+
+    path: str
+    folders: tuple[str, ...]
+    name: str
+    size: int
+    written_ns: int
+    digest: str = ""
+
+    @property
+    def key(self) -> Key:
+        """The key by which it is compared."""
+        return key_of(self.folders, self.name)
+
+
+@attrs.frozen
+class RemoteFile:
+    """A file of the library, and the names of the folders that lead to it."""
+
+    file: LibraryFile
+    folders: tuple[str, ...]
+
+    @property
+    def key(self) -> Key:
+        """The key by which it is compared."""
+        return key_of(self.folders, self.file.name)
+
+
+@attrs.frozen
+class Known:
+    """What the journal records of a file that was brought in step.
+
+    Attributes:
+        file_id: The library's id of its content.
+        size: The size of that content in bytes; -1 if it is not known.
+        written_ns: The time of the local file that had it.
+        digest: The SHA-256 of the content, or "".
+        replaces: Ids of older versions that have to be trashed.
+    """
+
+    file_id: str
+    size: int = -1
+    written_ns: int = 0
+    digest: str = ""
+    replaces: tuple[str, ...] = ()
+
+    def needs_digest(self, local: LocalFile) -> bool:
+        """Return whether only a digest can say if a local file has this content."""
+        other_time = self.written_ns != local.written_ns
+        return self.size == local.size and other_time and self.digest != ""
+
+    def is_content_of(self, local: LocalFile) -> bool:
+        """Return whether a local file has this content."""
+        same_time = self.written_ns == local.written_ns
+        return self.size == local.size and (same_time or "" != self.digest == local.digest)
+
+    def now_as(self, local: LocalFile) -> Known:
+        """Return the record once a local file of this content was looked at."""
+        digest = local.digest or self.digest
+        return attrs.evolve(self, size=local.size, written_ns=local.written_ns, digest=digest)
+
+    def followed_by(self, later: Known) -> Known:
+        """Return the record of a later version, which replaces this one."""
+        old = dict.fromkeys((*later.replaces, self.file_id, *self.replaces))
+        return attrs.evolve(
+            later, replaces=tuple(id_ for id_ in old if id_ not in ("", later.file_id))
+        )
+
+
+@attrs.frozen
+class Unfinished:
+    """Files whose uploads an earlier run left unfinished.
+
+    Attributes:
+        pending: Unchanged since, so that their uploads are continued.
+        unsure: Changed since, so that a file of that name and size may have the older content.
+        file_ids: Ids of the library that belong to pending ones.
+    """
+
+    pending: Collection[Key] = frozenset()
+    unsure: Collection[Key] = frozenset()
+    file_ids: Collection[str] = frozenset()
+
+
+@attrs.frozen
+class Plan:
+    """What to do, and what the journal should know before it is done."""
+
+    result: MirrorResult
+    known: dict[Key, Known]
+
+
+def key_of(folders: tuple[str, ...], name: str) -> Key:
+    """Return the key by which a file is compared."""
+    return same_case("/".join(folders)), same_case(name)
+
+
+def same_case(name: str) -> str:
+    """Return a name as the service compares it."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def decide(
+    local: Iterable[LocalFile],
+    remote: Iterable[RemoteFile],
+    known: Mapping[Key, Known],
+    *,
+    refused: Iterable[MirrorEntry] = (),
+    unfinished: Unfinished = Unfinished(),
+    delete: bool = False,
+) -> Plan:
+    """Return the plan that makes the library's folder like the local one.
+
+    Args:
+        local: The local files that can be sent, one for each key.
+        remote: The files of the library's folder.
+        known: What the journal records.
+        refused: Local files that cannot be sent. They protect the library's files of their names.
+        unfinished: The uploads that an earlier run left unfinished.
+        delete: Whether to trash files that only the library has.
+    """
+    sides = _Sides(
+        {file.key: file for file in local},
+        {each.file.id: each for each in remote},
+        known,
+        unfinished,
+    )
+    to_send: list[MirrorEntry] = []
+    to_finish: list[MirrorEntry] = []
+    recorded = {key: gone for key, gone in known.items() if key not in sides.local}
+    for key, file in sides.local.items():
+        record, equal = sides.compare(key, file)
+        if record.file_id or record.replaces:
+            recorded[key] = record
+        entry = MirrorEntry(
+            MirrorAction.FINISH,
+            file.name,
+            file.folders,
+            file.path,
+            file.size,
+            record.file_id,
+            record.replaces,
+        )
+        if not equal:
+            old = tuple(id_ for id_ in (record.file_id, *record.replaces) if id_)
+            action = MirrorAction.REPLACE if old else MirrorAction.UPLOAD
+            to_send.append(attrs.evolve(entry, action=action, file_id="", replaces=old))
+        elif record.replaces or sides.remote[record.file_id].key != key:
+            to_finish.append(entry)
+    refused = tuple(refused)
+    extras = sides.extras({entry.key for entry in refused}) if delete else []
+    to_finish = sides.finishable(to_finish, {extra.file_id for extra in extras})
+    return Plan(
+        MirrorResult(
+            (*refused, *to_send, *extras, *to_finish),
+            equal=len(sides.local) - len(to_send) - len(to_finish),
+            extra=len(sides.remote.keys() - sides.owned) - len(extras),
+            listed=len(sides.remote),
+        ),
+        recorded,
+    )
+
+
+class _Sides:
+    """Both sides of a comparison, and which files of the library belong to local ones.
+
+    Attributes:
+        owned: Ids of the files that belong to a local file.
+    """
+
+    def __init__(
+        self,
+        local: Mapping[Key, LocalFile],
+        remote: Mapping[str, RemoteFile],
+        known: Mapping[Key, Known],
+        unfinished: Unfinished,
+    ) -> None:
+        self.local = local
+        self.remote = remote
+        self._known = known
+        self._unfinished = unfinished
+        self._whole = {
+            id_: each
+            for id_, each in remote.items()
+            if file_outcome(each.file.status) is not Outcome.FAILURE
+        }
+        self.owned = {self._recorded_id(key) for key in local} | {
+            *unfinished.file_ids,
+            *(id_ for key in local.keys() & known.keys() for id_ in known[key].replaces),
+        }
+        self._by_key: dict[Key, list[LibraryFile]] = {}
+        for id_, each in self._whole.items():
+            if id_ not in self.owned:
+                self._by_key.setdefault(each.key, []).append(each.file)
+
+    def _recorded_id(self, key: Key) -> str:
+        """Return the id that the journal has for a file; "" if its folder has no such file now."""
+        file_id = self._known[key].file_id if key in self._known else ""
+        found = self._whole.get(file_id)
+        return file_id if found is not None and found.key[0] == key[0] else ""
+
+    def compare(self, key: Key, file: LocalFile) -> tuple[Known, bool]:
+        """Return the record of a local file as it should be, and whether the file is in step."""
+        unfinished, known = self._unfinished, self._known.get(key, Known(""))
+        replaces = tuple(id_ for id_ in known.replaces if id_ in self.remote)
+        if file_id := self._recorded_id(key):
+            equal = known.is_content_of(file) and key not in unfinished.pending
+            known = attrs.evolve(known, replaces=replaces)
+        elif key in self._by_key and key not in unfinished.pending:
+            found = max(self._by_key[key], key=lambda other: _likeness(other, file))
+            self.owned.add(found.id)
+            file_id = found.id
+            doubtful = key in self._known or key in unfinished.unsure
+            equal = found.size == file.size and not doubtful
+            known = Known(file_id, replaces=replaces)
+        else:
+            equal, known = False, Known("", replaces=replaces)
+        return (known.now_as(file) if equal else known), equal
+
+    def extras(self, refused: Collection[Key]) -> list[MirrorEntry]:
+        """Return the files that belong to no local one, and cannot be those of one."""
+        protected = set(refused)
+        for each in self.remote.values() if self._unfinished.pending else ():
+            folder, name = each.key
+            if any(
+                key[0] == folder and same_name(key[1], name) for key in self._unfinished.pending
+            ):
+                protected.add(each.key)  # it may be their upload
+        return [
+            MirrorEntry(MirrorAction.TRASH, each.file.name, each.folders, "", each.file.size, id_)
+            for id_, each in self.remote.items()
+            if id_ not in self.owned and each.key not in protected
+        ]
+
+    def finishable(
+        self, entries: Iterable[MirrorEntry], trashed: Collection[str]
+    ) -> list[MirrorEntry]:
+        """Return the files that can take their name: Active ones whose name no other file keeps."""
+        holders: dict[Key, set[str]] = {}
+        for id_, each in self.remote.items():
+            if id_ not in trashed:
+                holders.setdefault(each.key, set()).add(id_)
+        return [
+            entry
+            for entry in entries
+            if file_outcome(self.remote[entry.file_id].file.status) is Outcome.SUCCESS
+            and holders.get(entry.key, set()) <= {entry.file_id, *entry.replaces}
+        ]
+
+
+def _likeness(found: LibraryFile, local: LocalFile) -> tuple[Any, ...]:
+    """Return how much a file is like a local one of its name; of equals the newest is taken.
+
+    The service counts ids up.
+    """
+    return found.size == local.size, found.name == local.name, len(found.id), found.id
+
+
+def allowed_deletions(max_delete: int | str | None, listed: int) -> int | None:
+    """Return how many files may be trashed; None for any number.
+
+    Args:
+        max_delete: A number, a share such as "50%", or None.
+        listed: How many files the library's folder has.
+
+    Raises:
+        InvalidField: It is neither.
+    """
+    if max_delete is None:
+        return None
+    text = str(max_delete) if is_whole(max_delete) else max_delete
+    found = re.fullmatch(r"([0-9]{1,9})(%?)", text) if isinstance(text, str) else None
+    if found is None or (found[2] and int(found[1]) > 100):
+        raise InvalidField(
+            "max_delete", max_delete, 'a number of files, a share such as "50%", or None'
+        )
+    return listed * int(found[1]) // 100 if found[2] else int(found[1])

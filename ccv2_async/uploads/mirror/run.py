@@ -1,0 +1,476 @@
+"""`library.mirror`: list both sides, plan, upload, and only then trash what was replaced.
+
+A file that has changed is uploaded beside the old one, under the number that the service gives it.
+When it is Active it gets its own name, and then the old one is trashed. So the name is never
+missing from the folder. If the service refuses a name that is taken, the old file is trashed first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import aclosing, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+
+from ccv2_async import errors
+from ccv2_async.models.base import Outcome
+from ccv2_async.models.library import ROOT_FOLDER_IDS, file_outcome
+from ccv2_async.models.validation import is_plain_function
+from ccv2_async.tasks import uninterrupted
+from ccv2_async.transport.calls import deadline
+from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.uploads.ledger import BulkState
+from ccv2_async.uploads.many.folders import ROOT, LibraryFolders, check_depth
+from ccv2_async.uploads.many.items import FileToUpload, describe, walk
+from ccv2_async.uploads.many.journal import JournalFiles
+from ccv2_async.uploads.many.run import FATAL, PROBE, BulkUpload
+from ccv2_async.uploads.mirror.journal import MirrorJournal
+from ccv2_async.uploads.mirror.plan import (
+    LocalFile,
+    MirrorAction,
+    MirrorEntry,
+    RemoteFile,
+    Unfinished,
+    allowed_deletions,
+    decide,
+    same_case,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from ccv2_async.models import LibraryFile, LibraryFolder, LibraryInfo
+    from ccv2_async.uploads.many.items import Options
+    from ccv2_async.uploads.many.journal import JournalEntry
+    from ccv2_async.uploads.many.run import Parts
+    from ccv2_async.uploads.mirror.plan import (
+        Key,
+        Known,
+        MirrorResult,
+        Plan,
+    )
+
+JOURNAL = ".ccv2-mirror.sqlite"
+"""The name of the journal in the local folder. Hidden files are never uploaded."""
+
+_PAGE = 1000
+_AT_ONCE = 100
+_SYSTEM_LEVEL = 0
+
+
+class MirroredLibrary(LibraryFolders, Protocol):
+    """The calls of the library's resource group that a mirror makes."""
+
+    async def info(self) -> LibraryInfo:
+        """Return the limits of the account's library."""
+        ...
+
+    async def get_folder(self, folder_id: str) -> LibraryFolder:
+        """Return one folder with its children."""
+        ...
+
+    async def get_file(self, file_id: str) -> LibraryFile:
+        """Return one file of the library."""
+        ...
+
+    async def replace_file(self, file: LibraryFile) -> LibraryFile:
+        """Replace a file's record, and return what the service stored."""
+        ...
+
+    async def delete_files(self, *file_ids: str) -> None:
+        """Move up to a hundred files to the trash."""
+        ...
+
+
+@attrs.define
+class _Folders:
+    """The library's folders below the mirrored one: the names that lead to each, by id."""
+
+    level: int
+    names: dict[str, tuple[str, ...]]
+    reserved: frozenset[str] = frozenset()
+
+    def add(self, folder: LibraryFolder, names: tuple[str, ...]) -> None:
+        """Add a folder and those below it."""
+        self.names[folder.id] = names
+        for child in folder.children:
+            self.add(child, (*names, child.name))
+
+
+class Mirror:
+    """One run.
+
+    Args:
+        parts: The parts of the client.
+        library: The library.
+        local: The local folder.
+        options: The options of its uploads; they have a journal.
+        delete: Whether to trash files that only the library has.
+        max_delete: How many of them, or which share; None for all.
+        on_plan: Called with the plan before anything is changed.
+        on_entry: Called with each file of the plan that is done or has failed.
+
+    Raises:
+        InvalidField: One of the last three is wrong.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        library: MirroredLibrary,
+        local: str,
+        options: Options,
+        *,
+        delete: bool,
+        max_delete: int | str | None,
+        on_plan: Callable[[MirrorResult], object] | None,
+        on_entry: Callable[[MirrorEntry], object] | None,
+    ) -> None:
+        self._parts = parts
+        self._library = library
+        self._local = local
+        self._options = options
+        allowed_deletions(max_delete, 0)
+        for name, called in (("on_plan", on_plan), ("on_entry", on_entry)):
+            if called is not None and not is_plain_function(called):
+                raise errors.InvalidField(name, called, "a plain function, or None")
+        self._delete = delete
+        self._max_delete = max_delete
+        self._on_plan = on_plan
+        self._on_entry = on_entry
+        self._base = ROOT if options.folder_id in ROOT_FOLDER_IDS else options.folder_id
+        self._files: dict[Key, LocalFile] = {}
+        self._uploads: dict[Key, JournalEntry] = {}
+        self._refused: list[MirrorEntry] = []
+        self._outcomes: dict[MirrorEntry, MirrorEntry] = {}
+        self._unread = False
+        self._started = parts.session.clock.monotonic()
+
+    async def run(self) -> MirrorResult:
+        """Carry out the mirror, or plan it in a dry run.
+
+        Raises:
+            UsageError: The plan has too many deletions, or the journal cannot be used.
+            ConstantContactError: An error that concerns all files.
+        """
+        session, threads = self._parts.session, self._parts.threads
+        session.require_loop("mirroring a folder")
+        if not await threads.run(os.path.isdir, self._local):
+            raise errors.UsageError(f"{self._local}: this is not a folder. Nothing was sent.")
+        with session.in_lane(Lane.BULK):
+            journal = await MirrorJournal.open(
+                os.fspath(self._options.journal or ""),
+                threads,
+                account=session.credentials.fingerprint,
+                base_url=session.base_url,
+                now=session.clock.time,
+                dry_run=self._options.dry_run,
+            )
+            try:
+                if journal is not None:
+                    await journal.load(self._base)
+                async with self._turn():
+                    plan = await self._plan(journal)
+                if self._on_plan is not None:
+                    self._on_plan(plan.result)
+                if journal is None or self._options.dry_run:
+                    return plan.result
+                self._check_deletions(plan.result)
+                await journal.record_all(plan.known)
+                return await self._carry_out(plan.result, journal)
+            finally:
+                if journal is not None:
+                    await uninterrupted(journal.aclose())
+
+    async def _plan(self, journal: MirrorJournal | None) -> Plan:
+        folders = await self._folders()
+        await self._scan(folders)
+        unfinished = Unfinished()
+        known: Mapping[Key, Known] = {}
+        if journal is not None:
+            unfinished = await journal.take_up(self._uploads)
+            known = journal.known
+        remote = await self._listing(folders)
+        await self._find_unlisted(known, remote, folders)
+        for key in known.keys() & self._files.keys():
+            file = self._files[key]
+            if known[key].needs_digest(file):
+                self._files[key] = attrs.evolve(file, digest=await self._digest(file))
+        plan = decide(
+            self._files.values(),
+            remote.values(),
+            known,
+            refused=self._refused,
+            unfinished=unfinished,
+            delete=self._delete,
+        )
+        result = attrs.evolve(plan.result, dry_run=self._options.dry_run)
+        return attrs.evolve(plan, result=await self._limited(result))
+
+    async def _folders(self) -> _Folders:
+        """Return the folders below the mirrored one.
+
+        Raises:
+            InvalidField: It is one of the service's own folders.
+        """
+        tops = [folder async for folder in self._library.folders(limit=_PAGE)]
+        if self._base == ROOT:
+            system = [top for top in tops if top.level == _SYSTEM_LEVEL]
+            found = _Folders(0, {ROOT: ()}, frozenset(same_case(top.name) for top in system))
+            for top in tops:
+                if top not in system:
+                    found.add(top, (top.name,))
+            return found
+        base = await self._library.get_folder(self._base)
+        if base.level == _SYSTEM_LEVEL:
+            rule = "a folder of your own; the service's own folders are not mirrored"
+            raise errors.InvalidField("folder_id", self._base, rule)
+        found = _Folders(base.level or 1, {})
+        found.add(base, ())
+        return found
+
+    async def _scan(self, folders: _Folders) -> None:
+        """Read the local folder, and refuse what cannot be sent."""
+        own = JournalFiles(self._options.journal)
+        found = walk(self._local, (), own, keep_folders=True)
+        while (files := await self._parts.threads.run(next, found, None)) is not None:
+            for path, names in files:
+                if isinstance(path, errors.FileRefused):
+                    self._unread = self._unread or isinstance(path.__cause__, OSError)
+                    self._refuse(path.path, names, path)
+                else:
+                    await self._take(FileToUpload(path, folders=names), path, folders)
+
+    async def _take(self, item: FileToUpload, path: str, folders: _Folders) -> None:
+        try:
+            upload, entry = await describe(item, self._options, self._parts.threads)
+            file = LocalFile(path, item.folders, upload.name, entry.size, entry.written_ns)
+            self._check(file, folders)
+        except (errors.InvalidField, errors.FileRefused) as error:
+            self._refuse(path, item.folders, error)
+        else:
+            self._files[file.key], self._uploads[file.key] = file, entry
+
+    def _check(self, file: LocalFile, folders: _Folders) -> None:
+        """Raise the error of a file that the library cannot take."""
+        check_depth(file.folders, folders.level)
+        if file.folders and same_case(file.folders[0]) in folders.reserved:
+            rule = "another name for this folder: the service has a folder of its own with it"
+            raise errors.InvalidField("folders", file.folders[0], rule)
+        if (other := self._files.get(file.key)) is not None:
+            reason = f"the library cannot tell its name from that of {other.path}"
+            raise errors.FileRefused(file.path, reason)
+
+    def _refuse(
+        self, path: str, names: tuple[str, ...], error: errors.ConstantContactError
+    ) -> None:
+        name = os.path.basename(path)  # noqa: PTH119  # a plain string
+        self._refused.append(MirrorEntry(MirrorAction.REFUSE, name, names, path=path, error=error))
+
+    async def _limited(self, plan: MirrorResult) -> MirrorResult:
+        """Return the plan without the files that are larger than the account may upload."""
+        sent = (MirrorAction.UPLOAD, MirrorAction.REPLACE)
+        if not any(entry.action in sent for entry in plan.entries):
+            return plan
+        limit = (await self._library.info()).max_upload_size_limit
+        refused, entries = [], []
+        for entry in plan.entries:
+            if entry.action in sent and limit is not None and (entry.size or 0) > limit:
+                reason = f"it has {entry.size:,} bytes, and the account takes {limit:,} at most"
+                error = errors.FileRefused(entry.path, reason)
+                refused.append(attrs.evolve(entry, action=MirrorAction.REFUSE, error=error))
+            else:
+                entries.append(entry)
+        return attrs.evolve(plan, entries=(*refused, *entries))
+
+    async def _listing(self, folders: _Folders) -> dict[str, RemoteFile]:
+        """Return the files of the mirrored folder and those below it, by id."""
+        found: dict[str, RemoteFile] = {}
+        if self._base == ROOT:
+            async for file in self._library.files(limit=_PAGE):
+                place = ROOT if file.folder_id in ROOT_FOLDER_IDS else file.folder_id or ROOT
+                if place in folders.names:
+                    found[file.id] = RemoteFile(file, folders.names[place])
+            return found
+        wanted = {key[0] for key in self._files} | {same_case("")}
+        for folder_id, names in folders.names.items():
+            if self._delete or same_case("/".join(names)) in wanted:
+                async for file in self._library.files_in_folder(folder_id, limit=_PAGE):
+                    found[file.id] = RemoteFile(file, names)
+        return found
+
+    async def _find_unlisted(
+        self, known: Mapping[Key, Known], remote: dict[str, RemoteFile], folders: _Folders
+    ) -> None:
+        """Ask for files that the journal knows, but that are not listed: a listing may lag."""
+        for key in self._files.keys() & known.keys():
+            file_id = known[key].file_id
+            if not file_id or file_id in remote:
+                continue
+            with suppress(errors.NotFound):
+                file = await self._library.get_file(file_id)
+                place = ROOT if file.folder_id in ROOT_FOLDER_IDS else file.folder_id or ROOT
+                if file_outcome(file.status) is not Outcome.FAILURE and place in folders.names:
+                    remote[file_id] = RemoteFile(file, folders.names[place])
+
+    async def _digest(self, file: LocalFile) -> str:
+        """Return the SHA-256 of a file; "" if it is not as it was when it was listed."""
+        try:
+            size, written_ns, digest = await self._parts.threads.run(_digest_of, file.path)
+        except OSError:
+            return ""
+        return digest if (size, written_ns) == (file.size, file.written_ns) else ""
+
+    def _check_deletions(self, plan: MirrorResult) -> None:
+        number = plan.count(MirrorAction.TRASH)
+        allowed = allowed_deletions(self._max_delete, plan.listed)
+        if allowed is not None and number > allowed:
+            raise errors.UsageError(
+                f"The plan moves {number:,} of {plan.listed:,} files to the trash, but the limit "
+                f"(max_delete) is {allowed:,}. Nothing was changed. If the plan is right, raise "
+                "the limit."
+            )
+
+    async def _carry_out(self, plan: MirrorResult, journal: MirrorJournal) -> MirrorResult:
+        by_path = {
+            entry.path: entry
+            for entry in plan.entries
+            if entry.action in (MirrorAction.UPLOAD, MirrorAction.REPLACE)
+        }
+        if by_path:
+            items = [FileToUpload(entry.path, folders=entry.folders) for entry in by_path.values()]
+            bulk = BulkUpload(self._parts, items, self._options, journal)
+            async with aclosing(aiter(bulk)) as results:
+                async for result in results:
+                    entry = by_path[result.path]
+                    if result.state is BulkState.DONE:
+                        await self._adopt(entry, result.id, journal)
+                    else:
+                        self._note(entry, error=result.error, file_id=result.id)
+        kept = await self._trash_extras(plan)
+        for entry in plan.entries:
+            if entry.action is MirrorAction.FINISH:
+                await self._finish(entry, entry.file_id, journal)
+        entries = tuple(self._outcomes.get(entry, entry) for entry in plan.entries)
+        return attrs.evolve(plan, entries=entries, kept_because=kept)
+
+    async def _adopt(self, entry: MirrorEntry, file_id: str, journal: MirrorJournal) -> None:
+        """Record an upload that is done; then give the file its name and trash the old one."""
+        file = self._files[entry.key]
+        digest = await self._digest(file)
+        upload = await journal.find(self._uploads[entry.key].key)
+        if upload is None or upload.file_id != file_id:
+            raise errors.JournalError(f"{file.path}: its upload is missing in the journal.")
+        known = await journal.adopt(upload, digest)
+        if known.replaces:
+            await self._finish(entry, file_id, journal)
+        else:
+            self._note(entry, done=True, file_id=file_id)
+
+    async def _finish(self, entry: MirrorEntry, file_id: str, journal: MirrorJournal) -> None:
+        """Give a file its own name, and trash its older versions, once the service is there."""
+        try:
+            async with self._turn():
+                await self._take_name(entry, file_id, journal)
+        except errors.ConstantContactError as error:
+            if isinstance(error, FATAL) and not isinstance(error, errors.ServiceUnavailable):
+                raise
+            self._note(entry, error=error, file_id=file_id)
+        else:
+            self._note(entry, done=True, file_id=file_id)
+
+    def _turn(self) -> AbstractAsyncContextManager[None]:
+        """Wait here while the service is down."""
+        session = self._parts.session
+        return session.outage.turn(
+            partial(session.send, PROBE),
+            since=self._started,
+            patience=self._options.outage_timeout,
+            limit=deadline.current(session),
+        )
+
+    async def _take_name(self, entry: MirrorEntry, file_id: str, journal: MirrorJournal) -> None:
+        known = journal.known[entry.key]
+        has_name = await self._rename(entry, file_id, is_free=not known.replaces)
+        if known.replaces:
+            await self._trash(known.replaces)
+            await journal.record(entry.key, attrs.evolve(known, replaces=()))
+            has_name = has_name or await self._rename(entry, file_id, is_free=True)
+        if not has_name:
+            raise errors.ConstantContactError(
+                f"{entry.path}: it is in the library as file {file_id}, but the service gave it "
+                f"another name than {entry.name}. The next run tries again."
+            )
+
+    async def _rename(self, entry: MirrorEntry, file_id: str, *, is_free: bool) -> bool:
+        """Return whether a file has its name now; it may be refused if the name is not free."""
+        file = await self._library.get_file(file_id)
+        wanted = same_case(entry.name)
+        if same_case(file.name) == wanted:
+            return True
+        try:
+            file = await self._library.replace_file(attrs.evolve(file, name=entry.name))
+        except (errors.BadRequest, errors.Conflict):
+            if is_free:
+                raise
+            return False
+        return same_case(file.name) == wanted
+
+    async def _trash_extras(self, plan: MirrorResult) -> str:
+        """Trash what only the library has; return why not if something went wrong before."""
+        extras = [entry for entry in plan.entries if entry.action is MirrorAction.TRASH]
+        if extras and self._unread:
+            return "a local folder could not be read"
+        if extras and any(entry.error is not None for entry in self._outcomes.values()):
+            return "other files failed"
+        for start in range(0, len(extras), _AT_ONCE):
+            part = extras[start : start + _AT_ONCE]
+            try:
+                await self._trash([entry.file_id for entry in part])
+            except errors.ConstantContactError as error:
+                if isinstance(error, FATAL):
+                    raise
+                for entry in part:
+                    self._note(entry, error=error)
+            else:
+                for entry in part:
+                    self._note(entry, done=True)
+        return ""
+
+    async def _trash(self, file_ids: Sequence[str]) -> None:
+        """Move files to the trash. Some may be gone already."""
+        try:
+            await self._library.delete_files(*file_ids)
+        except errors.NotFound:
+            for file_id in file_ids if len(file_ids) > 1 else ():
+                with suppress(errors.NotFound):
+                    await self._library.delete_files(file_id)
+
+    def _note(self, entry: MirrorEntry, **outcome: Any) -> None:
+        self._outcomes[entry] = attrs.evolve(entry, **outcome)
+        if self._on_entry is not None:
+            self._on_entry(self._outcomes[entry])
+
+
+def journal_in(local: object) -> str:
+    """Return the path of the default journal of a local folder.
+
+    Raises:
+        InvalidField: It is not a path.
+    """
+    path = os.fspath(local) if isinstance(local, str | os.PathLike) else None
+    if not isinstance(path, str) or not path:
+        raise errors.InvalidField("local", local, "the path of a folder")
+    return os.path.join(path, JOURNAL)  # noqa: PTH118  # keeps the path as given
+
+
+def _digest_of(path: str) -> tuple[int, int, str]:
+    """Return the size, the time and the SHA-256 of a file; runs in a thread."""
+    with open(path, "rb") as file:  # noqa: PTH123  # a plain string
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        state = os.fstat(file.fileno())
+    return state.st_size, state.st_mtime_ns, digest

@@ -1,0 +1,323 @@
+"""What a mirror decides, without a service: examples, and properties of every plan."""
+
+from __future__ import annotations
+
+import itertools
+import unicodedata
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ccv2_async.errors import FileRefused, InvalidField
+from ccv2_async.models import LibraryFile
+from ccv2_async.uploads.mirror.plan import (
+    Known,
+    LocalFile,
+    MirrorAction,
+    MirrorEntry,
+    MirrorResult,
+    RemoteFile,
+    Unfinished,
+    allowed_deletions,
+    decide,
+    key_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ccv2_async.uploads.mirror.plan import Key, Plan
+
+A = key_of((), "a.png")
+
+
+def local(name: str = "a.png", size: int = 10, time: int = 1, digest: str = "") -> LocalFile:
+    return LocalFile(f"/here/{name}", (), name, size, time, digest)
+
+
+def remote(
+    id_: str, name: str = "a.png", size: int = 10, status: str = "Active", *folders: str
+) -> RemoteFile:
+    return RemoteFile(LibraryFile(id=id_, name=name, size=size, status=status), folders)
+
+
+def told(plan: Plan) -> list[tuple[MirrorAction, str, str, tuple[str, ...]]]:
+    return [
+        (entry.action, entry.name, entry.file_id, entry.replaces) for entry in plan.result.entries
+    ]
+
+
+def test_a_new_file_is_uploaded() -> None:
+    assert told(decide([local()], [], {})) == [(MirrorAction.UPLOAD, "a.png", "", ())]
+
+
+@pytest.mark.parametrize("name", ["a.png", "A.PNG"])
+def test_a_file_without_a_record_is_compared_by_name_and_size(name: str) -> None:
+    plan = decide([local()], [remote("7", name)], {})
+    assert (told(plan), plan.result.equal) == ([], 1)
+    assert plan.known == {A: Known("7", 10, 1)}
+
+    plan = decide([local()], [remote("7", name, 11)], {})
+    assert told(plan) == [(MirrorAction.REPLACE, "a.png", "", ("7",))]
+    assert plan.known == {A: Known("7")}  # so that a run that is killed knows what to replace
+
+
+def test_the_two_unicode_forms_of_a_name_are_one() -> None:
+    name = unicodedata.normalize("NFD", "Menü.png")
+    assert told(decide([local(name)], [remote("7", "Menü.png")], {})) == []
+
+
+@pytest.mark.parametrize(
+    ("now", "equal"),
+    [
+        (local(), True),
+        (local(time=2, digest="d"), True),
+        (local(time=2, digest="e"), False),
+        (local(time=2), False),  # it could not be read
+        (local(size=11), False),
+    ],
+)
+def test_a_file_with_a_record_is_compared_by_size_and_time_then_digest(
+    now: LocalFile, equal: bool
+) -> None:
+    known = {A: Known("7", 10, 1, "d")}
+    # The service may have converted a picture: the size that it lists says nothing here.
+    plan = decide([now], [remote("7", size=99)], known)
+    assert bool(plan.result.equal) is equal
+    assert told(plan) == ([] if equal else [(MirrorAction.REPLACE, "a.png", "", ("7",))])
+    if equal:
+        assert plan.known == {A: Known("7", 10, now.written_ns, "d")}
+
+
+def test_a_digest_is_needed_only_if_the_time_alone_has_changed() -> None:
+    known = Known("7", 10, 1, "d")
+    assert known.needs_digest(local(time=2))
+    assert not known.needs_digest(local())
+    assert not known.needs_digest(local(size=11, time=2))
+    assert not attrs.evolve(known, digest="").needs_digest(local(time=2))
+
+
+def test_a_file_that_another_client_put_in_its_place_is_replaced() -> None:
+    plan = decide([local()], [remote("8")], {A: Known("7", 10, 1, "d")})
+    assert told(plan) == [(MirrorAction.REPLACE, "a.png", "", ("8",))]
+
+
+def test_a_file_that_was_moved_to_another_folder_is_uploaded_again() -> None:
+    plan = decide([local()], [remote("7", "a.png", 10, "Active", "sub")], {A: Known("7", 10, 1)})
+    assert told(plan) == [(MirrorAction.UPLOAD, "a.png", "", ())]
+    assert plan.result.extra == 1
+
+
+def test_of_several_files_of_its_name_the_one_of_the_same_size_is_taken() -> None:
+    files = [remote("7", size=9), remote("8"), remote("9", size=11)]
+    plan = decide([local()], files, {}, delete=True)
+    assert [entry.file_id for entry in plan.result.entries] == ["7", "9"]
+    assert plan.result.count(MirrorAction.TRASH) == 2
+
+
+def test_a_file_that_failed_at_the_service_counts_for_nothing() -> None:
+    plan = decide([local()], [remote("7", status="VirusFound")], {})
+    assert told(plan) == [(MirrorAction.UPLOAD, "a.png", "", ())]
+
+
+def test_a_numbered_file_gets_its_name_and_its_older_version_is_trashed() -> None:
+    known = {A: Known("8", 10, 1, "d", ("7",))}
+    plan = decide([local()], [remote("7"), remote("8", "a(1).png")], known, delete=True)
+    assert told(plan) == [(MirrorAction.FINISH, "a.png", "8", ("7",))]
+    assert plan.known == known
+    plan = decide([local()], [remote("8")], known)
+    assert (told(plan), plan.known) == ([], {A: Known("8", 10, 1, "d")})
+
+
+def test_a_name_that_a_stranger_holds_is_left_to_it_unless_it_is_trashed() -> None:
+    known = {A: Known("8", 10, 1, "d")}
+    files = [remote("7", size=3), remote("8", "a(1).png")]
+    assert told(decide([local()], files, known)) == []
+    assert [
+        (action, id_) for action, _, id_, _ in told(decide([local()], files, known, delete=True))
+    ] == [
+        (MirrorAction.TRASH, "7"),
+        (MirrorAction.FINISH, "8"),
+    ]
+
+
+def test_nothing_is_finished_before_the_file_is_active() -> None:
+    known = {A: Known("8", 10, 1, "d", ("7",))}
+    plan = decide([local()], [remote("7"), remote("8", "a(1).png", 10, "Processing")], known)
+    assert (told(plan), plan.known) == ([], known)
+
+
+def test_an_upload_that_is_under_way_is_continued_and_its_file_is_not_deleted() -> None:
+    under_way = Unfinished(pending={A}, file_ids={"8"})
+    files = [remote("7"), remote("8", "a(1).png"), remote("9", "b.png")]
+    plan = decide([local()], files, {A: Known("7", 9)}, unfinished=under_way, delete=True)
+    assert told(plan) == [
+        (MirrorAction.REPLACE, "a.png", "", ("7",)),
+        (MirrorAction.TRASH, "b.png", "9", ()),
+    ]
+    # Nobody knows the id of one whose answer was lost: it may be any file of that name.
+    plan = decide([local()], files, {}, unfinished=Unfinished(pending={A}), delete=True)
+    assert told(plan) == [
+        (MirrorAction.UPLOAD, "a.png", "", ()),
+        (MirrorAction.TRASH, "b.png", "9", ()),
+    ]
+
+
+def test_a_file_that_changed_after_a_lost_answer_is_replaced_whatever_its_size() -> None:
+    plan = decide([local()], [remote("7")], {}, unfinished=Unfinished(unsure={A}))
+    assert told(plan) == [(MirrorAction.REPLACE, "a.png", "", ("7",))]
+
+
+def test_only_a_plan_with_deletions_trashes_what_the_library_alone_has() -> None:
+    plan = decide([], [remote("7"), remote("8", "b.png")], {A: Known("7", 10, 1)})
+    assert (told(plan), plan.result.extra, plan.result.listed) == ([], 2, 2)
+    assert A in plan.known  # a file that comes back is still known
+    plan = decide([], [remote("7")], {}, delete=True)
+    assert told(plan) == [(MirrorAction.TRASH, "a.png", "7", ())]
+    assert plan.result.extra == 0
+
+
+def test_a_refused_file_protects_the_file_of_its_name() -> None:
+    refused = MirrorEntry(
+        MirrorAction.REFUSE, "A.png", path="/here/A.png", error=FileRefused("A.png", "no")
+    )
+    plan = decide([], [remote("7")], {}, refused=[refused], delete=True)
+    assert plan.result.entries == (refused,)
+    assert plan.result.failed == (refused,)
+
+
+@pytest.mark.parametrize(
+    ("given", "listed", "allowed"),
+    [
+        ("50%", 5, 2),
+        ("0%", 5, 0),
+        ("100%", 5, 5),
+        (3, 5, 3),
+        ("3", 5, 3),
+        (0, 5, 0),
+        (None, 5, None),
+    ],
+)
+def test_the_number_of_deletions_that_is_allowed(
+    given: int | str | None, listed: int, allowed: int | None
+) -> None:
+    assert allowed_deletions(given, listed) == allowed
+
+
+@pytest.mark.parametrize("given", ["", "%", "101%", "-1", -1, "half", "5 %", True, 1.5, b"3", "³"])
+def test_other_limits_are_refused(given: object) -> None:
+    with pytest.raises(InvalidField, match="max_delete"):
+        allowed_deletions(given, 5)  # type: ignore[arg-type]
+
+
+# Properties of every plan. A content is a number; its size and its digest are that number too.
+
+NAMES = st.sampled_from(["a.png", "A.png", "a(1).png", "b.png", "b(1).png", "c.png"])
+CONTENTS = st.integers(1, 3)
+
+
+@attrs.define
+class World:
+    """A library folder that behaves as the service does, and the journal of its mirror."""
+
+    files: dict[str, tuple[str, int]]
+    known: dict[tuple[str, str], Known]
+    trashed: set[str] = attrs.field(factory=set)
+    ids: Iterable[int] = attrs.field(factory=lambda: itertools.count(100))
+
+    def listed(self) -> list[RemoteFile]:
+        return [remote(id_, name, content) for id_, (name, content) in self.files.items()]
+
+    def upload(self, name: str, content: int) -> str:
+        taken = {key_of((), other) for other, _ in self.files.values()}
+        stem, _, end = name.rpartition(".")
+        numbered = (f"{stem}({n}).{end}" for n in itertools.count(1))
+        free = next(
+            one for one in itertools.chain([name], numbered) if key_of((), one) not in taken
+        )
+        id_ = str(next(iter(self.ids)))
+        self.files[id_] = free, content
+        return id_
+
+    def carry_out(self, plan: Plan, here: dict[tuple[str, str], LocalFile], steps: int) -> None:
+        """Carry out at most so many steps of a plan, as the run does, then stop."""
+        self.known = dict(plan.known)
+        held = {each.key for each in self.listed()} & here.keys()
+        for _ in itertools.islice(self._steps(plan, here), steps):
+            assert held <= {each.key for each in self.listed()}
+
+    def _steps(self, plan: Plan, here: dict[tuple[str, str], LocalFile]) -> Iterable[str]:
+        for entry in plan.result.entries:
+            if entry.action is MirrorAction.TRASH:
+                self._trash(entry.file_id)
+                yield "trashed"
+                continue
+            if entry.action is not MirrorAction.FINISH:
+                file = here[entry.key]
+                id_ = self.upload(file.name, file.size)
+                later = Known(id_, file.size, file.written_ns, str(file.size))
+                before = self.known.get(entry.key, Known(""))
+                self.known[entry.key] = before.followed_by(later)
+                yield "uploaded"
+            record = self.known[entry.key]
+            self.files[record.file_id] = entry.name, self.files[record.file_id][1]
+            yield "named"
+            for old in record.replaces:
+                self._trash(old)
+                yield "trashed"
+            self.known[entry.key] = attrs.evolve(record, replaces=())
+
+    def _trash(self, id_: str) -> None:
+        del self.files[id_]  # an error if it was trashed before
+        self.trashed.add(id_)
+
+
+@given(
+    here=st.dictionaries(NAMES, CONTENTS, max_size=5),
+    there=st.lists(st.tuples(NAMES, CONTENTS), max_size=6),
+    changes=st.lists(st.dictionaries(NAMES, CONTENTS, max_size=5), max_size=2),
+    delete=st.booleans(),
+    stops=st.lists(st.integers(0, 12), max_size=4),
+)
+def test_every_plan_makes_the_folder_like_the_local_one_from_wherever_it_was_stopped(
+    here: dict[str, int],
+    there: list[tuple[str, int]],
+    changes: list[dict[str, int]],
+    delete: bool,
+    stops: list[int],
+) -> None:
+    world = World({str(n): file for n, file in enumerate(there)}, {})
+    strangers = set(world.files)
+    seen: set[Key] = set()
+    for now in [here, *changes]:
+        files = {key_of((), name): local(name, size) for name, size in now.items()}
+        seen |= files.keys()
+        for steps in [*stops, 1000]:
+            plan = decide(files.values(), world.listed(), world.known, delete=delete)
+            world.carry_out(plan, files, steps)
+        by_id = {each.file.id: each for each in world.listed()}
+        for key, file in files.items():
+            mine = by_id[world.known[key].file_id]
+            assert mine.file.size == file.size
+            assert any(each.key == key for each in by_id.values())
+            assert mine.key == key or (not delete)
+        if delete:
+            assert sorted(each.key for each in by_id.values()) == sorted(files)
+        else:
+            for id_ in strangers & world.trashed:
+                assert key_of((), there[int(id_)][0]) in seen
+        again = decide(files.values(), world.listed(), world.known, delete=delete)
+        assert again.result.entries == ()
+        assert again.result.equal == len(files)
+        stops = []
+
+
+def test_results_are_counted() -> None:
+    done = MirrorEntry(MirrorAction.UPLOAD, "a.png", done=True)
+    result = MirrorResult((done, attrs.evolve(done, done=False)))
+    assert result.count(MirrorAction.UPLOAD) == 2
+    assert result.count(MirrorAction.UPLOAD, done=True) == 1
+    assert result.count(MirrorAction.TRASH) == 0

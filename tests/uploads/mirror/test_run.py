@@ -1,0 +1,757 @@
+"""`library.mirror` against the sandbox, over a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import unicodedata
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import httpx
+import pytest
+
+from ccv2_async import errors
+from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.uploads.ledger import BulkState
+from ccv2_async.uploads.many.journal import read_journal
+from ccv2_async.uploads.mirror.plan import MirrorAction, MirrorResult
+from tests.support.probes import until
+from tests.uploads.many.test_run import no_task_left
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from pathlib import Path
+
+    from ccv2_async.client import ConstantContact
+    from ccv2_async.sandbox import Sandbox
+
+PNG = b"\x89PNG\r\n\x1a\n"
+Tree: TypeAlias = "Callable[..., Path]"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    """Writes pictures, each with the content that is given, into a local folder."""
+    times = itertools.count(1_800_000_000)
+
+    def write(files: dict[str, bytes | str]) -> Path:
+        root = tmp_path / "pictures"
+        root.mkdir(exist_ok=True)
+        for name, content in files.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content if isinstance(content, bytes) else PNG + content.encode())
+            at = next(times)
+            os.utime(path, (at, at))
+        return root
+
+    return write
+
+
+def sent(sandbox: Sandbox, method: str, path: str = "/library/files*") -> list[str]:
+    """The paths of the requests of a method so far, without their beginning."""
+    return [
+        entry.path.removeprefix("/v2/library/files").lstrip("/")
+        for entry in sandbox.admin.requests(method, path)
+    ]
+
+
+def stored(sandbox: Sandbox) -> dict[str, bytes]:
+    """The content of each file outside the trash by its name; each name is there once."""
+    files = [file for file in sandbox.admin.files() if file["status"] != "Deleted"]
+    assert len({file["name"] for file in files}) == len(files)
+    return {file["name"]: (sandbox.admin.content(file["id"]) or b"")[8:] for file in files}
+
+
+def told(result: MirrorResult) -> dict[str, str]:
+    return {entry.name: entry.action.value for entry in result.entries}
+
+
+async def test_the_second_run_sends_nothing(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"a.png": "a", "b.png": "b", "spring/c.png": "c", "spring/tulips/d.png": "d"})
+
+    first = await client.library.mirror(root)
+
+    assert told(first) == dict.fromkeys(["a.png", "b.png", "c.png", "d.png"], "upload")
+    assert all(entry.done and entry.file_id for entry in first.entries)
+    assert stored(sandbox) == {"a.png": b"a", "b.png": b"b", "c.png": b"c", "d.png": b"d"}
+    folders = {folder.name: folder async for folder in client.library.folders()}
+    assert [child.name for child in folders["spring"].children] == ["tulips"]
+
+    before = len(sandbox.admin.requests())
+    second = await client.library.mirror(root)
+
+    assert second == MirrorResult(equal=4, listed=4)
+    requests = [f"{entry.method} {entry.path}" for entry in sandbox.admin.requests()[before:]]
+    assert requests == ["GET /v2/library/folders", "GET /v2/library/files"]
+
+
+async def test_one_changed_byte_is_one_upload_and_one_trash_and_the_name_is_always_there(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tree({"a.png": "old", "b.png": "b"})
+    first = await client.library.mirror(root)
+    (old,) = [entry.file_id for entry in first.entries if entry.name == "a.png"]
+    tree({"a.png": "new"})
+    sandbox.admin.configure(mode="looks", looks=2)
+    names = names_after_each_request(sandbox, monkeypatch)
+    uploads = len(sent(sandbox, "POST"))
+
+    result = await client.library.mirror(root)
+
+    (entry,) = result.entries
+    assert (entry.action, entry.replaces, entry.done) == (MirrorAction.REPLACE, (old,), True)
+    assert (len(sent(sandbox, "POST")) - uploads, sent(sandbox, "DELETE")) == (1, [old])
+    assert stored(sandbox) == {"a.png": b"new", "b.png": b"b"}
+    assert {"a(1).png" in seen for seen in names} == {True, False}  # it was numbered in between
+    assert all("a.png" in seen for seen in names)
+    assert (await client.library.mirror(root)).entries == ()
+
+
+def names_after_each_request(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The names that a listing would have shown after each request from here on."""
+    seen: list[list[str]] = []
+    log = type(sandbox._world.log)
+    end = log.end
+
+    def note(self: Any, *rest: Any) -> None:
+        end(self, *rest)
+        world = sandbox._world
+        seen.append([file.name for file in world.library.live_files(world.clock.time())])
+
+    monkeypatch.setattr(log, "end", note)
+    return seen
+
+
+def as_another_client(sandbox: Sandbox, method: str, path: str, **request: Any) -> None:
+    """Make a call at once, as a client in another process does."""
+    answer = httpx.request(
+        method,
+        f"{sandbox.base_url}{path}",
+        params={"api_key": "sandbox-key"},
+        headers={"Authorization": "Bearer sandbox-token"},
+        **request,
+    )
+    assert answer.is_success, answer.text
+
+
+def add_as_another_client(sandbox: Sandbox, name: str, content: bytes) -> None:
+    form = {"file_name": name, "folder_id": "0", "description": "", "source": "MyComputer"}
+    as_another_client(
+        sandbox,
+        "POST",
+        "/library/files",
+        data=form | {"file_type": "PNG"},
+        files={"data": (name, content, "image/png")},
+    )
+
+
+# What is compared
+
+
+async def test_a_new_time_alone_sends_nothing(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"a.png": "same"})
+    await client.library.mirror(root)
+    tree({"a.png": "same"})  # written again, later
+    assert (await client.library.mirror(root)).equal == 1
+    tree({"a.png": "diff"})  # of the same size
+    assert told(await client.library.mirror(root)) == {"a.png": "replace"}
+    assert stored(sandbox) == {"a.png": b"diff"}
+
+
+async def test_the_digest_of_a_file_that_changes_after_its_upload_is_not_taken_for_it(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"a.png": "one"})
+
+    def change(event: Any) -> None:
+        if event.state is BulkState.ACCEPTED:
+            tree({"a.png": "two"})
+
+    await client.library.mirror(root, on_file=change)
+    assert stored(sandbox) == {"a.png": b"one"}
+    assert told(await client.library.mirror(root)) == {"a.png": "replace"}
+    assert stored(sandbox) == {"a.png": b"two"}
+
+
+async def test_without_a_journal_entry_name_and_size_decide(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    add_as_another_client(sandbox, "a.png", PNG + b"xyz")
+    add_as_another_client(sandbox, "b.png", PNG + b"longer")
+    root = tree({"a.png": "abc", "b.png": "b"})
+    result = await client.library.mirror(root)
+    assert (told(result), result.equal) == ({"b.png": "replace"}, 1)
+    assert stored(sandbox) == {"a.png": b"xyz", "b.png": b"b"}
+
+
+async def test_names_in_another_unicode_form_or_case_are_the_same(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    sandbox.admin.configure(composed_names=True)
+    add_as_another_client(sandbox, "LOGO.png", PNG + b"logo")
+    decomposed = unicodedata.normalize("NFD", "Menü.png")
+    root = tree({decomposed: "menu", "logo.png": "logo", "Ü/a.png": "a"})
+    assert len((await client.library.mirror(root)).entries) == 2
+    assert set(stored(sandbox)) == {"Menü.png", "LOGO.png", "a.png"}
+    assert (await client.library.mirror(root)).equal == 3
+
+
+async def test_two_local_names_that_the_library_cannot_tell_apart(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"A.png": "1", "a.png": "2"})
+    result = await client.library.mirror(root)
+    assert told(result) == {"a.png": "refuse", "A.png": "upload"}
+    assert "A.png" in str(result.failed[0].error)
+    assert stored(sandbox) == {"A.png": b"1"}
+
+
+# What is refused
+
+
+async def test_files_that_cannot_be_sent_come_first_and_the_rest_goes_on(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    sandbox.admin.configure(max_upload_size=200)
+    root = tree(
+        {
+            "notes.txt": "text",
+            "empty.png": b"",
+            "large.png": "x" * 300,
+            "n" * 90 + ".png": "long",
+            "1/2/3/4/deep.png": "deep",
+            "Вёсна/a.png": "folder name",
+            "fine.png": "fine",
+            ".hidden.png": "hidden",
+        }
+    )
+    plans: list[MirrorResult] = []
+
+    result = await client.library.mirror(root, on_plan=plans.append)
+
+    (plan,) = plans
+    actions = [entry.action for entry in plan.entries]
+    assert actions == [MirrorAction.REFUSE] * 6 + [MirrorAction.UPLOAD]
+    assert len(result.failed) == 6
+    assert all(entry.error is not None and not entry.done for entry in result.failed)
+    assert stored(sandbox) == {"fine.png": b"fine"}
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"local": 3}, "local"),
+        ({"local": b"bytes"}, "local"),
+        ({"local": ""}, "local"),
+        ({"max_delete": "some"}, "max_delete"),
+        ({"folder_id": ""}, "folder_id"),
+        ({"folder_id": "-2"}, "folder_id"),
+        ({"delete": 1}, "delete"),
+        ({"dry_run": "no"}, "dry_run"),
+        ({"on_plan": 3}, "on_plan"),
+        ({"journal": 3}, "journal"),
+        ({"concurrency": 0}, "concurrency"),
+    ],
+)
+async def test_wrong_arguments_are_refused(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree, options: dict[str, Any], field: str
+) -> None:
+    options = {"local": tree({"a.png": "a"}), **options}
+    with pytest.raises(errors.InvalidField) as caught:
+        await client.library.mirror(**options)
+    assert caught.value.field == field
+    assert not sent(sandbox, "POST")
+
+
+async def test_a_missing_folder_is_refused(
+    client: ConstantContact, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    with pytest.raises(errors.UsageError, match="not a folder"):
+        await client.library.mirror(tmp_path / "none", delete=True)
+    assert not sandbox.admin.requests()
+    with pytest.raises(errors.NotFound):
+        await client.library.mirror(tmp_path, folder_id="-77")
+
+
+# Folders
+
+
+async def test_a_folder_of_the_library_and_the_ones_below_it(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    top = await client.library.create_folder("Top")
+    sub = await client.library.create_folder("sub", parent_id=top.id)
+    await client.library.create_folder("other", parent_id=top.id)
+    elsewhere = await client.library.upload(PNG + b"elsewhere", name="else.png")
+    below = await client.library.upload(PNG + b"below", name="b.png", folder_id=sub.id)
+    root = tree({"a.png": "a", "SUB/c.png": "c", "x/y/z.png": "deep"})
+
+    result = await client.library.mirror(root, folder_id=top.id)
+
+    assert told(result) == {"z.png": "upload", "a.png": "upload", "c.png": "upload"}
+    assert {entry.name for entry in result.failed} == set()
+    result = await client.library.mirror(root, folder_id=top.id, delete=True)
+    assert [(entry.file_id, entry.folders) for entry in result.entries] == [(below.id, ("sub",))]
+    assert set(stored(sandbox)) == {"a.png", "c.png", "else.png", "z.png"}
+    assert (await client.library.get_file(elsewhere.id)).status == "Active"
+    result = await client.library.mirror(root, folder_id=sub.id)
+    assert told(result)["z.png"] == "refuse"  # it would be on the fourth level
+
+
+async def test_the_services_own_folders_are_not_touched(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    theirs = await client.library.upload(PNG + b"t", name="theirs.png", folder_id="-2")
+    root = tree({"images/a.png": "a", "b.png": "b"})
+    result = await client.library.mirror(root, delete=True)
+    assert told(result) == {"a.png": "refuse", "b.png": "upload"}
+    assert "Images" not in {entry.name for entry in result.entries}
+    assert (await client.library.get_file(theirs.id)).status == "Active"
+
+
+async def test_an_empty_local_folder_is_a_folder_without_files(
+    client: ConstantContact, tree: Tree
+) -> None:
+    assert (await client.library.mirror(tree({}))).entries == ()
+
+
+# Deletions
+
+
+async def test_what_is_gone_locally_is_trashed_if_told_and_never_emptied(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"a.png": "a", "b.png": "b", "sub/c.png": "c"})
+    await client.library.mirror(root)
+    (root / "b.png").unlink()
+    result = await client.library.mirror(root)
+    assert (result.entries, result.extra) == ((), 1)
+    assert set(stored(sandbox)) == {"a.png", "b.png", "c.png"}
+
+    result = await client.library.mirror(root, delete=True)
+
+    assert told(result) == {"b.png": "trash"}
+    assert result.entries[0].done
+    assert [file.name async for file in client.library.trash()] == ["b.png"]
+    assert (await client.library.mirror(root, delete=True)).entries == ()
+    tree({"b.png": "b"})
+    assert told(await client.library.mirror(root, delete=True)) == {"b.png": "upload"}
+
+
+@pytest.mark.parametrize(
+    ("limit", "stopped"), [("50%", True), (1, True), (2, False), (None, False)]
+)
+async def test_too_many_deletions_stop_the_plan(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree, limit: Any, stopped: bool
+) -> None:
+    root = tree({"a.png": "a", "b.png": "b", "c.png": "c"})
+    await client.library.mirror(root)
+    (root / "a.png").unlink()
+    (root / "b.png").unlink()
+    tree({"d.png": "d"})
+    plans: list[MirrorResult] = []
+    run = client.library.mirror(root, delete=True, max_delete=limit, on_plan=plans.append)
+    if stopped:
+        with pytest.raises(errors.UsageError, match="2 of 3 files to the trash"):
+            await run
+        assert set(stored(sandbox)) == {"a.png", "b.png", "c.png"}
+    else:
+        await run
+        assert set(stored(sandbox)) == {"c.png", "d.png"}
+    assert plans[0].count(MirrorAction.TRASH) == 2
+    # A dry run shows the plan all the same.
+    await client.library.mirror(root, delete=True, max_delete=0, dry_run=True)
+
+
+async def test_nothing_is_trashed_if_a_folder_cannot_be_read(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tree({"a.png": "a", "sub/b.png": "b", "c.png": "c"})
+    await client.library.mirror(root)
+    (root / "c.png").unlink()
+    scan = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if str(path).endswith("sub"):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    result = await client.library.mirror(root, delete=True, max_delete=None)
+    assert told(result) == {"sub": "refuse", "b.png": "trash", "c.png": "trash"}
+    assert result.kept_because == "a local folder could not be read"
+    assert not any(entry.done for entry in result.entries)
+    assert set(stored(sandbox)) == {"a.png", "b.png", "c.png"}
+
+
+async def test_nothing_is_trashed_after_an_upload_failed(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"a.png": "a", "b.png": "b", "c.png": "c"})
+    await client.library.mirror(root)
+    (root / "a.png").rename(root / "eicar_virus.png")
+    sandbox.admin.fault("answer", "POST", "/library/files", status=400, body=b"[]")
+    result = await client.library.mirror(root, delete=True)
+    assert told(result) == {"eicar_virus.png": "upload", "a.png": "trash"}
+    assert result.kept_because == "other files failed"
+    assert set(stored(sandbox)) == {"a.png", "b.png", "c.png"}
+
+
+async def test_files_that_somebody_purged_meanwhile_are_gone(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"a.png": "a", "b.png": "b"})
+    await client.library.mirror(root)
+    (root / "a.png").unlink()
+    (root / "b.png").unlink()
+
+    def purge(plan: MirrorResult) -> None:
+        first = plan.entries[0].file_id
+        as_another_client(sandbox, "DELETE", f"/library/files/{first}")
+        as_another_client(sandbox, "DELETE", "/library/folders/trash/files")
+
+    result = await client.library.mirror(root, delete=True, max_delete=None, on_plan=purge)
+    assert [entry.done for entry in result.entries] == [True, True]
+    assert stored(sandbox) == {}
+
+
+# A dry run
+
+
+async def test_a_dry_run_changes_nothing_not_even_on_disk(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"a.png": "a", "b.png": "b"})
+    result = await client.library.mirror(root, dry_run=True)
+    assert (told(result), result.dry_run) == ({"a.png": "upload", "b.png": "upload"}, True)
+    assert sorted(path.name for path in root.iterdir()) == ["a.png", "b.png"]
+    await client.library.mirror(root)
+    (root / "b.png").unlink()
+    tree({"a.png": "A"})
+    before = {path.name: path.read_bytes() for path in root.iterdir()}
+    for _ in range(2):
+        result = await client.library.mirror(root, dry_run=True, delete=True)
+        assert told(result) == {"a.png": "replace", "b.png": "trash"}
+    assert {path.name: path.read_bytes() for path in root.iterdir()} == before
+    assert not sent(sandbox, "DELETE")
+
+
+# Others at work
+
+
+async def test_another_client_that_takes_the_name_meanwhile_keeps_it(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"a.png": "mine"})
+    await client.library.mirror(
+        root, on_plan=lambda _: add_as_another_client(sandbox, "a.png", PNG + b"theirs")
+    )
+    assert stored(sandbox) == {"a.png": b"theirs", "a(1).png": b"mine"}
+    assert (await client.library.mirror(root)).entries == ()
+    result = await client.library.mirror(root, delete=True)
+    assert [entry.action.value for entry in result.entries] == ["trash", "finish"]
+    assert stored(sandbox) == {"a.png": b"mine"}
+
+
+async def test_another_process_with_the_same_journal_is_refused(
+    client: ConstantContact, connect: Callable[..., Any], sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"a.png": "a"})
+    sandbox.admin.fault("hang", "GET", "/library/folders")
+    first = asyncio.create_task(client.library.mirror(root))
+    await until(sandbox.admin.requests)
+    other = await connect(sandbox)
+    with pytest.raises(errors.UsageError, match="another process"):
+        await other.library.mirror(root)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    assert told(await other.library.mirror(root)) == {"a.png": "upload"}
+
+
+async def test_the_calls_leave_room_for_others(
+    client: ConstantContact, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lanes: set[Lane] = set()
+    acquire = client.budget.acquire
+
+    async def note(lane: Lane, *rest: Any) -> None:
+        lanes.add(lane)
+        await acquire(lane, *rest)
+
+    monkeypatch.setattr(client.budget, "acquire", note)
+    root = tree({"sub/a.png": "a"})
+    await client.library.mirror(root)
+    tree({"sub/a.png": "b"})
+    await client.library.mirror(root)
+    assert lanes == {Lane.BULK, Lane.POLL}
+
+
+# When something goes wrong
+
+
+async def test_a_change_whose_answer_is_lost_leaves_the_old_file_until_it_is_settled(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"a.png": "old"})
+    await client.library.mirror(root)
+    tree({"a.png": "new"})
+    uploads = len(sent(sandbox, "POST"))
+
+    def break_looks(_: MirrorResult) -> None:
+        sandbox.admin.fault("lose_answer", "POST", "/library/files")
+        sandbox.admin.fault("answer", "GET", "/library/files", status=400, times=None)
+
+    result = await client.library.mirror(root, delete=True, on_plan=break_looks)
+
+    (entry,) = result.entries
+    assert isinstance(entry.error, errors.AmbiguousUpload)
+    assert stored(sandbox)["a.png"] == b"old"
+    sandbox.admin.clear_faults()
+    result = await client.library.mirror(root, delete=True)
+    assert [(entry.action.value, entry.done) for entry in result.entries] == [("replace", True)]
+    assert stored(sandbox) == {"a.png": b"new"}
+    assert len(sent(sandbox, "POST")) - uploads == 1
+
+
+async def test_a_file_that_changed_after_a_lost_answer_is_sent_as_it_is_now(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"a.png": "one"})
+
+    def break_looks(_: MirrorResult) -> None:
+        sandbox.admin.fault("lose_answer", "POST", "/library/files")
+        sandbox.admin.fault("answer", "GET", "/library/files", status=400, times=None)
+
+    await client.library.mirror(root, on_plan=break_looks)
+    sandbox.admin.clear_faults()
+    tree({"a.png": "two"})  # of the same size, so that the size would say that it is there
+    assert told(await client.library.mirror(root)) == {"a.png": "replace"}
+    assert stored(sandbox) == {"a.png": b"two"}
+
+
+async def test_if_the_service_refuses_a_taken_name_the_old_file_goes_first(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"a.png": "0"})
+    await client.library.mirror(root)
+    numbered = b'{"id": "1", "name": "a(1).png", "description": ""}'
+    for version, status in enumerate((400, 409, 200), start=1):
+        tree({"a.png": str(version)})
+        sandbox.admin.fault("answer", "PUT", status=status, body=numbered)
+        puts = len(sent(sandbox, "PUT"))
+        assert not (await client.library.mirror(root)).failed
+        assert len(sent(sandbox, "PUT")) - puts == 2
+        assert stored(sandbox) == {"a.png": str(version).encode()}
+
+
+async def test_a_service_that_never_gives_the_name_is_reported(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"a.png": "0"})
+    await client.library.mirror(root)
+    tree({"a.png": "1"})
+    numbered = b'{"id": "1", "name": "a(1).png", "description": ""}'
+    sandbox.admin.fault("answer", "PUT", status=200, body=numbered, times=2)
+    (entry,) = (await client.library.mirror(root)).failed
+    assert "another name than a.png" in str(entry.error)
+    assert stored(sandbox) == {"a(1).png": b"1"}
+    assert told(await client.library.mirror(root)) == {"a.png": "finish"}
+    assert stored(sandbox) == {"a.png": b"1"}
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+async def test_a_replacement_that_was_not_finished_is_finished_by_the_next_run(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree, method: str
+) -> None:
+    root = tree({"a.png": "old", "b.png": "b"})
+    await client.library.mirror(root)
+    tree({"a.png": "new"})
+    sandbox.admin.fault("server_error", method, "/library/files/*", times=None)
+    (entry,) = (await client.library.mirror(root)).failed
+    assert isinstance(entry.error, errors.ServerError)
+    sandbox.admin.clear_faults()
+    posts = len(sent(sandbox, "POST"))
+    result = await client.library.mirror(root)
+    assert [(entry.action.value, entry.done) for entry in result.entries] == [("finish", True)]
+    assert len(sent(sandbox, "POST")) == posts
+    assert stored(sandbox) == {"a.png": b"new", "b.png": b"b"}
+
+
+async def test_an_error_that_concerns_all_files_ends_it_and_the_same_call_continues(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({f"{n}.png": str(n) for n in range(12)})
+    sandbox.admin.fault("unauthorized", "POST", "/library/files", skip=5, times=None)
+    with pytest.raises(errors.AuthenticationFailed):
+        await client.library.mirror(root, concurrency=2)
+    sandbox.admin.clear_faults()
+    await client.library.mirror(root)
+    assert stored(sandbox) == {f"{n}.png": str(n).encode() for n in range(12)}
+    assert len(sandbox.admin.files()) == 12
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_an_error_that_concerns_all_files_ends_the_last_steps_too(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree, method: str
+) -> None:
+    root = tree({"a.png": "a", "b.png": "b"})
+    await client.library.mirror(root)
+    if method == "GET":
+        tree({"a.png": "A"})
+    else:
+        (root / "a.png").unlink()
+    sandbox.admin.fault("unauthorized", method, "/library/files/*", skip=method == "GET")
+    with pytest.raises(errors.AuthenticationFailed):
+        await client.library.mirror(root, delete=True)
+    await client.library.mirror(root, delete=True)
+    assert (await client.library.mirror(root, delete=True)).entries == ()
+
+
+async def test_deletions_that_fail_are_reported_and_tried_again(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"a.png": "a", "b.png": "b"})
+    await client.library.mirror(root)
+    (root / "a.png").unlink()
+    sandbox.admin.fault("server_error", "DELETE", times=None)
+    (entry,) = (await client.library.mirror(root, delete=True)).failed
+    assert entry.action is MirrorAction.TRASH
+    sandbox.admin.clear_faults()
+    assert told(await client.library.mirror(root, delete=True)) == {"a.png": "trash"}
+    assert stored(sandbox) == {"b.png": b"b"}
+
+
+async def test_a_file_that_the_listing_does_not_show_yet_is_not_sent_again(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    sandbox.admin.configure(listing_lag=3600.0)
+    root = tree({"a.png": "a", "sub/b.png": "b"})
+    await client.library.mirror(root)
+    assert (await client.library.mirror(root)).equal == 2
+    assert len(sandbox.admin.files()) == 2
+
+
+async def test_a_file_that_is_gone_from_the_library_is_sent_again(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"a.png": "a", "b.png": "b"})
+    first = await client.library.mirror(root)
+    ids = {entry.name: entry.file_id for entry in first.entries}
+    await client.library.delete_files(ids["b.png"])
+    await client.library.empty_trash()
+    await client.library.delete_files(ids["a.png"])
+    assert told(await client.library.mirror(root)) == {"a.png": "upload", "b.png": "upload"}
+    assert stored(sandbox) == {"a.png": b"a", "b.png": b"b"}
+
+
+async def test_a_local_folder_that_was_moved_keeps_its_journal(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree, tmp_path: Path
+) -> None:
+    root = tree({"a.png": "a"})
+    sandbox.admin.configure(mode="looks", looks=10**6)
+    run = asyncio.create_task(client.library.mirror(root))
+    await until(lambda: len(sent(sandbox, "GET", "/library/files/uploadstatus/*")) > 1)
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+    moved = root.rename(tmp_path / "moved")
+    sandbox.admin.configure(mode="at_once")
+    (file,) = sandbox.admin.files()
+    sandbox.admin.set_status(file["id"], "Active")
+    result = await client.library.mirror(moved)
+    assert [(entry.action.value, entry.file_id) for entry in result.entries] == [
+        ("upload", file["id"])
+    ]
+    assert [entry async for entry in read_journal(moved / ".ccv2-mirror.sqlite")] == []
+    assert (await client.library.mirror(moved)).equal == 1
+
+
+async def test_a_file_that_the_service_refused_for_good_is_not_sent_again(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"a.png": "a"})
+    sandbox.admin.configure(mode="looks", looks=10**6)
+    run = asyncio.create_task(client.library.mirror(root))
+    await until(sandbox.admin.files)
+    sandbox.admin.set_status(sandbox.admin.files()[0]["id"], "VirusFound")
+    (entry,) = (await run).failed
+    assert isinstance(entry.error, errors.UploadFailed)
+    assert len((await client.library.mirror(root)).failed) == 1
+    assert len(sent(sandbox, "POST")) == 1
+    sandbox.admin.configure(mode="at_once")
+    tree({"a.png": "clean"})
+    assert not (await client.library.mirror(root)).failed
+
+
+class Cancelled:
+    """Awaits something, and cancels the task before one of its suspensions."""
+
+    def __init__(self, work: Any, before: int) -> None:
+        self.work = work
+        self.left = before
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        task = asyncio.current_task()
+        assert task is not None
+        steps = self.work.__await__()
+        try:
+            yielded = steps.send(None)
+            while True:
+                if self.left == 0:
+                    task.cancel()
+                self.left -= 1
+                try:
+                    sent = yield yielded
+                except BaseException as error:  # noqa: BLE001  # handed on
+                    yielded = steps.throw(error)
+                else:
+                    yielded = steps.send(sent)
+        except StopIteration as done:
+            return done.value
+
+
+@pytest.mark.timeout(120)
+async def test_a_run_that_is_cancelled_at_any_await_is_continued_by_the_next(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tree({"a.png": "0", "keep.png": "k"})
+    await client.library.mirror(root)
+    names = names_after_each_request(sandbox, monkeypatch)
+    cancelled = True
+    for number in itertools.count():
+        if not cancelled:
+            break
+        gone, new = f"{number}.png", f"{number + 1}.png"
+        tree({"a.png": f"version {number}", new: "n"})
+        (root / gone).unlink(missing_ok=True)
+
+        async def run(number: int = number) -> MirrorResult:
+            done: MirrorResult = await Cancelled(
+                client.library.mirror(root, delete=True), before=number
+            )
+            return done
+
+        async with no_task_left():
+            task = asyncio.create_task(run())
+            await asyncio.wait([task])
+        cancelled = task.cancelled()
+        assert cancelled or not task.result().failed
+        result = await client.library.mirror(root, delete=True)
+        assert not result.failed, result
+        assert stored(sandbox) == {
+            "a.png": f"version {number}".encode(),
+            "keep.png": b"k",
+            new: b"n",
+        }
+        # Each version of each file was stored once.
+        assert len(sandbox.admin.files()) == 2 + 2 * (number + 1)
+        assert (await client.library.mirror(root, delete=True)).entries == ()
+    assert number > 30
+    assert all("a.png" in seen and "keep.png" in seen for seen in names)
+    trashed = [id_ for path in sent(sandbox, "DELETE") for id_ in path.split(",")]
+    assert len(set(trashed)) == 2 * number - 1
