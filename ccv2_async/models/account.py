@@ -44,7 +44,7 @@ class AccountAddress(PostalAddress):
         state: State outside the US and Canada.
         postal_code: Postal code.
         country_code: ISO 3166-1, two letters.
-        extra: What the service sent beyond the fields above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
     line1: str | None = limited(required=True)
@@ -69,12 +69,12 @@ class AccountInfo(Model):
         last_name: Last name of the owner.
         email: The owner's address.
         phone: Telephone.
-        company_logo: Where the logo can be fetched.
+        company_logo: The URL of the logo.
         country_code: ISO 3166-1, two letters.
         state_code: Two letters, US and Canada only.
         organization_addresses: Postal addresses. They replace the stored ones, unless none are
             given.
-        extra: What the service sent beyond the fields above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
     __omit_empty__ = True
@@ -103,7 +103,7 @@ class VerifiedEmailAddress(Model):
     Attributes:
         email_address: The address.
         status: Whether it has been confirmed.
-        extra: What the service sent beyond the fields above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
     __read_only__ = names("status")
@@ -122,7 +122,7 @@ class AccessToken(Model):
         access_token: The secret to send as bearer.
         token_type: `Bearer`.
         expires_in: Seconds until it expires, about ten years.
-        extra: What the service sent beyond the fields above.
+        extra: Fields that the service sent beyond those above.
     """
 
     access_token: str = attrs.field(repr=False)
@@ -140,7 +140,7 @@ class TokenInfo(Model):
         client_id: The API key that it was given to; kept out of `repr`.
         user_name: The account.
         expires_in: Seconds left.
-        extra: What the service sent beyond the fields above.
+        extra: Fields that the service sent beyond those above.
     """
 
     client_id: str | None = attrs.field(default=None, repr=False)
@@ -150,14 +150,14 @@ class TokenInfo(Model):
 
 @attrs.frozen(weakref_slot=False)
 class OAuthError(Model):
-    """Why access was not granted.
+    """The reason why access was not granted.
 
     Source: OAuth2 server flow.
 
     Attributes:
         error: A word such as `access_denied`.
         error_description: The same in words.
-        extra: What the service sent beyond the fields above.
+        extra: Fields that the service sent beyond those above.
     """
 
     error: str

@@ -78,10 +78,10 @@ class ActivityError(Model):
     """An error or a warning about one row.
 
     Attributes:
-        message: What was wrong.
+        message: The error in words.
         line_number: The line of the file; 0 when unknown.
         email_address: The address of the row; may be "".
-        extra: What the service sent beyond the fields above.
+        extra: Fields that the service sent beyond those above.
     """
 
     message: str | None = None
@@ -115,11 +115,11 @@ class Activity(Model):
 
     Attributes:
         id: The activity's id.
-        type: What it does.
+        type: The kind of activity.
         status: Its state; an unknown one is plain text.
-        created_date: When it was asked for.
-        start_date: When it began; None before.
-        finish_date: When it ended; None before.
+        created_date: The date it was asked for.
+        start_date: The date it began; None before.
+        finish_date: The date it ended; None before.
         contact_count: The number of contacts, valid when the activity has ended. If it is not a
             number it is None, and `extra` keeps the value.
         error_count: The number of failed rows, valid when the activity has ended.
@@ -128,7 +128,7 @@ class Activity(Model):
         warnings: Rows that were accepted with a warning, in the same two forms.
         file_name: The URL of the CSV of a finished export, or the name of an imported file. May be
             "".
-        extra: What the service sent beyond the fields above, and the raw text of dates that are
+        extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here.
     """
 
@@ -178,7 +178,7 @@ class ImportAddress(PostalAddress):
         state_code: State or province, at most 50 characters.
         country_code: ISO 3166-1, two letters.
         postal_code: Postal code.
-        sub_postal_code: What follows the postal code.
+        sub_postal_code: The extension of the postal code.
         extra: Further fields to send.
     """
 

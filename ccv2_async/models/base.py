@@ -58,7 +58,7 @@ class ErrorItem(Model):
     Attributes:
         error_key: The service's own key, such as `json.email.invalid`.
         error_message: The error in words.
-        extra: What the service sent beyond the fields above.
+        extra: Fields that the service sent beyond those above.
     """
 
     error_key: str | None = attrs.field(default=None, metadata={"aliases": ("error_code",)})

@@ -92,7 +92,7 @@ class MessageFooter(Model):
     """The foot of a campaign's message. Leave it out for the account's own.
 
     Attributes:
-        organization_name: Who sends it.
+        organization_name: The sender.
         address_line_1: First line of the address.
         address_line_2: Second line.
         address_line_3: Third line.
@@ -105,7 +105,7 @@ class MessageFooter(Model):
         subscribe_link_text: The text of the link to subscribe.
         include_forward_email: Whether there is a link to forward it.
         include_subscribe_link: Whether there is a link to subscribe.
-        extra: What the service sent beyond the fields above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
     organization_name: str | None = None
@@ -125,7 +125,7 @@ class MessageFooter(Model):
 
 @attrs.frozen(weakref_slot=False)
 class TrackingSummary(Model):
-    """How often a campaign was sent, opened and so on.
+    """The counts of the messages of a campaign: sent, opened, and so on.
 
     Attributes:
         sends: Messages sent.
@@ -135,7 +135,7 @@ class TrackingSummary(Model):
         unsubscribes: Readers who left.
         bounces: Messages that came back.
         spam_count: Reports as spam; not always there.
-        extra: What the service sent beyond the fields above.
+        extra: Fields that the service sent beyond those above.
     """
 
     sends: int | None = None
@@ -152,10 +152,10 @@ class ClickThroughDetail(Model):
     """A link of a campaign and its clicks.
 
     Attributes:
-        url: Where it leads.
+        url: The target of the link.
         url_uid: Its id, the link id of the tracking reports.
         click_count: Clicks.
-        extra: What the service sent beyond the fields above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
     url: str | None = None
@@ -169,7 +169,7 @@ class SentToContactList(Model):
 
     Attributes:
         id: The list's id.
-        extra: What the service sent beyond the fields above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
     id: str = attrs.field(metadata=rule(required=True))
@@ -221,7 +221,7 @@ class Campaign(_CampaignFields):
         subject: At most 200 characters.
         status: Its state.
         template_type: CUSTOM or STOCK; content and style of a STOCK one cannot be changed.
-        from_name: Who it is from, at most 100 characters.
+        from_name: The sender's name, at most 100 characters.
         from_email: A confirmed address of the account.
         reply_to_email: A confirmed address of the account.
         email_content: The message as HTML or XHTML.
@@ -229,25 +229,25 @@ class Campaign(_CampaignFields):
         email_content_format: HTML or XHTML.
         style_sheet: CSS, for XHTML only.
         is_permission_reminder_enabled: Whether the reminder is shown.
-        permission_reminder_text: Why the reader gets it; needed when the reminder is shown.
+        permission_reminder_text: The reason why the reader gets it; needed for the reminder.
         is_view_as_webpage_enabled: Whether there is a link to the message as a web page.
         view_as_web_page_text: The text before that link; needed when it is shown.
         view_as_web_page_link_text: The text of that link; needed when it is shown.
         greeting_name: The name of the greeting.
-        greeting_salutations: What comes before the name.
+        greeting_salutations: The words before the name.
         greeting_string: The greeting when there is no name.
         message_footer: Its foot.
         sent_to_contact_lists: The lists it goes to.
-        tracking_summary: How often it was sent, opened and so on.
+        tracking_summary: The counts of messages sent, opened, and so on.
         click_through_details: Its links and their clicks.
-        permalink_url: Where it can be read.
+        permalink_url: The URL of the message as a web page.
         is_visible_in_ui: Whether the website shows it.
-        created_date: When it was created.
-        modified_date: When it was last changed.
-        last_run_date: When it was last run.
-        last_sent_date: When it was last sent.
-        next_run_date: When it will be sent next.
-        extra: What the service sent beyond the fields above, and the raw text of dates that are
+        created_date: The date it was created.
+        modified_date: The date it was last changed.
+        last_run_date: The date it was last run.
+        last_sent_date: The date it was last sent.
+        next_run_date: The date it will be sent next.
+        extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here. Goes back when it is written.
     """
 
@@ -285,7 +285,7 @@ class CampaignWrite(_CampaignFields):
     Attributes:
         name: Unique in the account, at most 80 characters.
         subject: At most 200 characters.
-        from_name: Who it is from, at most 100 characters.
+        from_name: The sender's name, at most 100 characters.
         from_email: A confirmed address of the account.
         reply_to_email: A confirmed address of the account.
         email_content: The message as HTML or XHTML.
@@ -293,12 +293,12 @@ class CampaignWrite(_CampaignFields):
         email_content_format: HTML or XHTML.
         style_sheet: CSS, for XHTML only.
         is_permission_reminder_enabled: Whether the reminder is shown.
-        permission_reminder_text: Why the reader gets it; needed when the reminder is shown.
+        permission_reminder_text: The reason why the reader gets it; needed for the reminder.
         is_view_as_webpage_enabled: Whether there is a link to the message as a web page.
         view_as_web_page_text: The text before that link; needed when it is shown.
         view_as_web_page_link_text: The text of that link; needed when it is shown.
         greeting_name: The name of the greeting.
-        greeting_salutations: What comes before the name.
+        greeting_salutations: The words before the name.
         greeting_string: The greeting when there is no name.
         message_footer: Its foot; None for the account's own.
         sent_to_contact_lists: The lists it goes to.
@@ -327,8 +327,8 @@ class CampaignSummary(Model):
         id: The campaign's id.
         name: Its name.
         status: Its state.
-        modified_date: When it was last changed.
-        extra: What the service sent beyond the fields above, and the raw text of dates that are
+        modified_date: The date it was last changed.
+        extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here.
     """
 
@@ -346,8 +346,8 @@ class Schedule(Model):
 
     Attributes:
         id: The schedule's id.
-        scheduled_date: When it is sent.
-        extra: What the service sent beyond the fields above, and the raw text of dates that are
+        scheduled_date: The date it is sent.
+        extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here. Goes back when it is written.
     """
 
@@ -362,7 +362,7 @@ class ScheduleWrite(Model):
     Source: email-scheduling.
 
     Attributes:
-        scheduled_date: When to send it, at least 20 minutes ahead; None to send it now.
+        scheduled_date: The date to send it, at least 20 minutes ahead; None to send it now.
         extra: Further fields to send.
     """
 
@@ -401,11 +401,11 @@ class CampaignPreview(Model):
 
     Attributes:
         subject: Its subject.
-        from_email: Who it is from.
-        reply_to_email: Where answers go.
+        from_email: The sender's address.
+        reply_to_email: The address for replies.
         preview_email_content: The message as HTML.
         preview_text_content: The message as text.
-        extra: What the service sent beyond the fields above.
+        extra: Fields that the service sent beyond those above.
     """
 
     subject: str | None = None

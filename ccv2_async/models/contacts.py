@@ -55,7 +55,7 @@ class ConfirmStatus(StrEnum):
 
 
 class ActionBy(StrEnum):
-    """Who acts: the account's owner, or the contact itself."""
+    """The person who acts: the account's owner, or the contact."""
 
     ACTION_BY_OWNER = "ACTION_BY_OWNER"
     ACTION_BY_VISITOR = "ACTION_BY_VISITOR"
@@ -77,11 +77,11 @@ class EmailAddress(Model):
         id: Its id.
         status: Its state.
         confirm_status: Whether it has been confirmed.
-        opt_in_source: Who put it on a list. The service takes the values of `ActionBy`; any other
-            that it gave, such as ACTION_BY_SYSTEM, is not sent back.
-        opt_in_date: When.
-        opt_out_date: When it was taken off; None for never.
-        extra: What the service sent beyond the fields above, and the raw text of dates that are
+        opt_in_source: The person who put it on a list. The service takes the values of `ActionBy`;
+            any other that it gave, such as ACTION_BY_SYSTEM, is not sent back.
+        opt_in_date: The date it was put on a list.
+        opt_out_date: The date it was taken off; None for never.
+        extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here. Goes back when it is written.
     """
 
@@ -113,8 +113,8 @@ class Address(PostalAddress):
         state_code: Two letters, US and Canada only.
         country_code: ISO 3166-1, two letters.
         postal_code: Postal code.
-        sub_postal_code: What follows the postal code.
-        extra: What the service sent beyond the fields above. Goes back when it is written.
+        sub_postal_code: The extension of the postal code.
+        extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
     __read_only__ = names("id")
@@ -131,8 +131,8 @@ class CustomField(Model):
     Attributes:
         name: `CustomField1` to `CustomField15`; bulk imports spell it differently.
         value: Its value.
-        label: What the account calls it.
-        extra: What the service sent beyond the fields above. Goes back when it is written.
+        label: The account's name for it.
+        extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
     __read_only__ = names("label")
@@ -149,9 +149,9 @@ class Note(Model):
     Attributes:
         note: Its text.
         id: Its id.
-        created_date: When it was written.
-        modified_date: When it was last changed.
-        extra: What the service sent beyond the fields above, and the raw text of dates that are
+        created_date: The date it was written.
+        modified_date: The date it was last changed.
+        extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here. Goes back when it is written.
     """
 
@@ -233,13 +233,13 @@ class Contact(_ContactFields):
         lists: The lists it is on.
         custom_fields: At most 15.
         notes: Notes on it.
-        source: What added it.
+        source: The program that added it.
         source_details: More on what added it.
-        created_date: When it was created.
-        modified_date: When it was last changed.
-        insert_date: When it was added.
-        last_update_date: When it was last updated.
-        extra: What the service sent beyond the fields above, and the raw text of dates that are
+        created_date: The date it was created.
+        modified_date: The date it was last changed.
+        insert_date: The date it was added.
+        last_update_date: The date it was last updated.
+        extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here. Goes back when it is written.
     """
 
@@ -294,7 +294,7 @@ class ContactWrite(_ContactFields):
         addresses: One PERSONAL and one BUSINESS at most.
         custom_fields: At most 15.
         notes: Notes on it.
-        source_details: What added it.
+        source_details: Details of the program that added it.
         extra: Further fields to send.
     """
 
@@ -318,7 +318,7 @@ class SignupFormWrite(Model):
     Attributes:
         contact_lists: The lists it puts people on.
         list_name: The name of a list.
-        source: What asks for it.
+        source: The program that asks for it.
         extra: Further fields to send.
     """
 
@@ -334,9 +334,9 @@ class SignupForm(Model):
     Attributes:
         contact_lists: The lists it puts people on.
         list_name: The name of a list.
-        source: What asked for it.
-        signup_form_url: Where people sign up.
-        extra: What the service sent beyond the fields above. Goes back when it is written.
+        source: The program that asked for it.
+        signup_form_url: The URL of the form.
+        extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
     contact_lists: tuple[Any, ...] = ()

@@ -89,7 +89,7 @@ class Fee(Model):
         early_fee: The amount before `track_information.early_fee_date`.
         late_fee: The amount after `track_information.late_fee_date`.
         has_restricted_access: Whether only an ACCESS code shows it; False by default.
-        extra: What the service sent beyond the fields above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
     __read_only__ = names("id")
@@ -142,9 +142,9 @@ class ItemAttribute(Model):
     Attributes:
         id: Its id.
         name: Unique in the item, 1 to 100 characters; fixed once sold.
-        quantity_total: How many there are.
-        quantity_available: How many are left.
-        extra: What the service sent beyond the fields above. Goes back when it is written.
+        quantity_total: The number for sale.
+        quantity_available: The number that is left.
+        extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
     __read_only__ = names("id quantity_available")
@@ -163,7 +163,7 @@ class ItemAttributeWrite(Model):
 
     Attributes:
         name: Unique in the item, 1 to 100 characters; fixed once sold.
-        quantity_total: How many there are.
+        quantity_total: The number for sale.
         extra: Further fields to send.
     """
 
@@ -173,7 +173,7 @@ class ItemAttributeWrite(Model):
 
 @attrs.frozen(weakref_slot=False)
 class Item(Model):
-    """Something that an event sells.
+    """An item that an event sells.
 
     Source: eventspot-apis, event-items.
 
@@ -181,13 +181,13 @@ class Item(Model):
         id: Its id.
         name: Unique in the event, 1 to 100 characters.
         price: The amount; 0 for free.
-        default_quantity_total: How many there are; the sum of the attributes' when it has any.
-        per_registrant_limit: How many one registrant may take.
+        default_quantity_total: The number for sale; the sum of the attributes' when it has any.
+        per_registrant_limit: The most that one registrant may take.
         show_quantity_available: Whether people see how many are left.
         description: At most 2,048 characters.
-        default_quantity_available: How many are left; None when it has attributes.
+        default_quantity_available: The number that is left; None when it has attributes.
         attributes: Its variants; they are added by calls of their own.
-        extra: What the service sent beyond the fields above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
     __read_only__ = names("id default_quantity_available attributes")
@@ -212,8 +212,8 @@ class ItemWrite(Model):
     Attributes:
         name: Unique in the event, 1 to 100 characters.
         price: The amount; 0 for free.
-        default_quantity_total: How many there are; the sum of the attributes' when it has any.
-        per_registrant_limit: How many one registrant may take.
+        default_quantity_total: The number for sale; the sum of the attributes' when it has any.
+        per_registrant_limit: The most that one registrant may take.
         show_quantity_available: Whether people see how many are left.
         description: At most 2,048 characters.
         extra: Further fields to send.
@@ -264,17 +264,17 @@ class Promocode(_PromocodeFields):
         id: Its id.
         code_name: Unique, 4 to 12 letters, digits and underscores.
         code_type: ACCESS or DISCOUNT.
-        discount_scope: What is lowered; needed for DISCOUNT.
-        discount_type: How it is counted.
+        discount_scope: The amount that is lowered; needed for DISCOUNT.
+        discount_type: The unit of the discount.
         discount_amount: The amount, 0.01 at least.
         discount_percent: Percent, 1 to 100.
         fee_ids: The fees it is for: exactly one for ACCESS.
         is_paused: Whether it cannot be used for now; False by default.
-        quantity_total: How often it can be used; -1 without limit.
-        quantity_available: How often it can still be used; -1 without limit.
-        quantity_used: How often it was used.
+        quantity_total: The number of uses; -1 without limit.
+        quantity_available: The number of uses left; -1 without limit.
+        quantity_used: The number of uses so far.
         status: Its state.
-        extra: What the service sent beyond the fields above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
     __read_only__ = names("id quantity_available quantity_used status")
@@ -296,13 +296,13 @@ class PromocodeWrite(_PromocodeFields):
     Attributes:
         code_name: Unique, 4 to 12 letters, digits and underscores.
         code_type: ACCESS or DISCOUNT.
-        discount_scope: What is lowered; needed for DISCOUNT.
-        discount_type: How it is counted.
+        discount_scope: The amount that is lowered; needed for DISCOUNT.
+        discount_type: The unit of the discount.
         discount_amount: The amount, 0.01 at least.
         discount_percent: Percent, 1 to 100.
         fee_ids: The fees it is for: exactly one for ACCESS.
         is_paused: Whether it cannot be used for now; False by default.
-        quantity_total: How often it can be used; -1 without limit.
+        quantity_total: The number of uses; -1 without limit.
         extra: Further fields to send.
     """
 

@@ -99,7 +99,7 @@ class EventAddress(PostalAddress):
         postal_code: Postal code.
         latitude: Degrees.
         longitude: Degrees.
-        extra: What the service sent beyond the fields above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
     country: str | None = None
@@ -116,7 +116,7 @@ class EventContact(Model):
         email_address: An address.
         organization_name: The organization.
         phone_number: A telephone number.
-        extra: What the service sent beyond the fields above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
     name: str | None = limited(required=True)
@@ -130,9 +130,9 @@ class NotificationOption(Model):
     """A notification that the organizer gets, or does not get.
 
     Attributes:
-        notification_type: Of what.
-        is_opted_in: Whether.
-        extra: What the service sent beyond the fields above. Goes back when it is written.
+        notification_type: The kind of notification.
+        is_opted_in: Whether the organizer gets it.
+        extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
     notification_type: NotificationType | str | None = None
@@ -144,11 +144,11 @@ class OnlineMeeting(Model):
     """The meeting of a virtual event.
 
     Attributes:
-        instructions: What to do.
+        instructions: The instructions for attendees.
         provider_meeting_id: The meeting's id.
-        provider_type: Who runs it.
-        url: Where it takes place; needed for a virtual event.
-        extra: What the service sent beyond the fields above. Goes back when it is written.
+        provider_type: The provider.
+        url: The URL of the meeting; needed for a virtual event.
+        extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
     instructions: str | None = None
@@ -167,9 +167,9 @@ class TrackInformation(Model):
     """The registration settings of an event.
 
     Attributes:
-        early_fee_date: Until when the early fee holds.
-        late_fee_date: From when the late fee holds.
-        guest_display_label: What guests are called.
+        early_fee_date: The last date of the early fee.
+        late_fee_date: The first date of the late fee.
+        guest_display_label: The word for guests.
         guest_limit: Guests a registrant may bring, 0 to 100.
         information_sections: The sections of the page.
         is_guest_anonymous_enabled: Whether guests need no name; excludes the next.
@@ -177,8 +177,8 @@ class TrackInformation(Model):
         is_registration_closed_manually: Whether registration is closed regardless of the limits.
         is_ticketing_link_displayed: Whether a link to the tickets is shown.
         registration_limit_count: Registrations at most.
-        registration_limit_date: Until when one can register.
-        extra: What the service sent beyond the fields above, and the raw text of dates that are
+        registration_limit_date: The last date for registration.
+        extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here. Goes back when it is written.
     """
 
@@ -305,24 +305,24 @@ class Event(_EventFields):
         name: The organizer's name for it, which registrants do not see.
         title: The title that registrants see.
         type: Its kind.
-        start_date: When it begins.
-        end_date: When it ends.
+        start_date: The date it begins.
+        end_date: The date it ends.
         time_zone_id: A name such as US/Eastern.
         contact: The contact person.
-        description: What it is.
+        description: A description.
         location: The name of the place.
-        address: Where it takes place.
+        address: The address of the place.
         currency_type: The currency of its fees; USD by default.
         payment_options: The ways to pay.
         payable_to: The payee of checks; needed with CHECK.
-        payment_address: Where checks are sent; needed with CHECK.
+        payment_address: The address for checks; needed with CHECK.
         paypal_account_email: The PayPal account; needed with PAYPAL.
         google_merchant_id: The Google Checkout account.
         google_analytics_key: The Google Analytics key.
         is_virtual_event: Whether it takes place online.
-        online_meeting: How to take part; needed when it is virtual.
+        online_meeting: The meeting; needed when it is virtual.
         notification_options: The notifications that the organizer gets.
-        track_information: How people register.
+        track_information: The settings of the registration.
         is_calendar_displayed: Whether a calendar link is shown; True by default.
         is_checkin_available: Whether people can be checked in; False by default.
         is_home_page_displayed: Whether its home page is shown.
@@ -334,15 +334,15 @@ class Event(_EventFields):
         meta_data_tags: Keywords, separated by commas.
         status: Its state.
         time_zone_description: The time zone in words.
-        registration_url: Where people register.
+        registration_url: The URL of the registration page.
         total_registered_count: Registrations.
         event_detail_url: Its resource; in listings only.
-        created_date: When it was created.
-        updated_date: When it was last changed.
-        active_date: When it was published.
-        cancelled_date: When it was cancelled.
-        deleted_date: When it was deleted.
-        extra: What the service sent beyond the fields above, and the raw text of dates that are
+        created_date: The date it was created.
+        updated_date: The date it was last changed.
+        active_date: The date it was published.
+        cancelled_date: The date it was cancelled.
+        deleted_date: The date it was deleted.
+        extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here. Goes back when it is written.
     """
 
@@ -381,24 +381,24 @@ class EventWrite(_EventFields):
         name: The organizer's name for it, which registrants do not see.
         title: The title that registrants see.
         type: Its kind.
-        start_date: When it begins.
-        end_date: When it ends.
+        start_date: The date it begins.
+        end_date: The date it ends.
         time_zone_id: A name such as US/Eastern.
         contact: The contact person.
-        description: What it is.
+        description: A description.
         location: The name of the place.
-        address: Where it takes place.
+        address: The address of the place.
         currency_type: The currency of its fees; USD by default.
         payment_options: The ways to pay.
         payable_to: The payee of checks; needed with CHECK.
-        payment_address: Where checks are sent; needed with CHECK.
+        payment_address: The address for checks; needed with CHECK.
         paypal_account_email: The PayPal account; needed with PAYPAL.
         google_merchant_id: The Google Checkout account.
         google_analytics_key: The Google Analytics key.
         is_virtual_event: Whether it takes place online.
-        online_meeting: How to take part; needed when it is virtual.
+        online_meeting: The meeting; needed when it is virtual.
         notification_options: The notifications that the organizer gets.
-        track_information: How people register.
+        track_information: The settings of the registration.
         is_calendar_displayed: Whether a calendar link is shown; True by default.
         is_checkin_available: Whether people can be checked in; False by default.
         is_home_page_displayed: Whether its home page is shown.
@@ -435,16 +435,16 @@ class EventSummary(Model):
         status: Its state.
         type: Its kind.
         location: The name of the place.
-        address: Where it takes place.
-        description: What it is.
-        start_date: When it begins.
-        end_date: When it ends.
-        created_date: When it was created.
-        active_date: When it was published.
+        address: The address of the place.
+        description: A description.
+        start_date: The date it begins.
+        end_date: The date it ends.
+        created_date: The date it was created.
+        active_date: The date it was published.
         time_zone_id: A name such as US/Eastern.
         is_checkin_available: Whether people can be checked in; False by default.
         event_detail_url: Its resource; in listings only.
-        extra: What the service sent beyond the fields above, and the raw text of dates that are
+        extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here.
     """
 

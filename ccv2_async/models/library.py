@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 ROOT_FOLDER_IDS: frozenset[str | None] = frozenset({None, "", "0"})
-"""What stands for "no folder above": all three occur in answers, "0" is what is sent."""
+"""The ids that mean "no folder above". All three occur in answers; requests send "0"."""
 
 
 class FileStatus(StrEnum):
@@ -132,10 +132,10 @@ class Thumbnail(Model):
     """The small picture of a file.
 
     Attributes:
-        url: Where it can be fetched.
+        url: The URL of its bytes.
         height: Pixels.
         width: Pixels.
-        extra: What the service sent beyond the fields above.
+        extra: Fields that the service sent beyond those above.
     """
 
     url: str | None = None
@@ -160,13 +160,13 @@ class LibraryFile(Model):
         width: Pixels; 0 for documents.
         size: Bytes.
         is_image: Whether it is an image.
-        source: Where it came from.
+        source: The origin of the file.
         status: Its state; an unknown one is plain text.
         thumbnail: Its small picture.
-        url: Where it can be fetched.
-        created_date: When it was created.
-        modified_date: When it was last changed.
-        extra: What the service sent beyond the fields above, and the raw text of dates that are
+        url: The URL of its bytes.
+        created_date: The date it was created.
+        modified_date: The date it was last changed.
+        extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here. Goes back when the file is written.
     """
 
@@ -221,7 +221,7 @@ class FileUploadStatus(Model):
         file_id: The file's id.
         status: Its state; an unknown one is plain text. `file_outcome` says what it means.
         description: The state in words; usually the status once more.
-        extra: What the service sent beyond the fields above.
+        extra: Fields that the service sent beyond those above.
     """
 
     file_id: str
@@ -255,9 +255,9 @@ class LibraryFolder(Model):
         level: 1 at the top, 2 and 3 below; 0 for some of the service's own folders.
         children: The folders inside, three levels at most.
         item_count: Files in it.
-        created_date: When it was created; None for the service's own folders.
-        modified_date: When it was last changed; None for the service's own folders.
-        extra: What the service sent beyond the fields above, and the raw text of dates that are
+        created_date: The date it was created; None for the service's own folders.
+        modified_date: The date it was last changed; None for the service's own folders.
+        extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here. Goes back when the folder is written.
     """
 
@@ -301,7 +301,7 @@ class MoveResult(Model):
     Attributes:
         id: The file's id.
         uri: The absolute URL of the file's resource. Never follow it with credentials.
-        extra: What the service sent beyond the fields above.
+        extra: Fields that the service sent beyond those above.
     """
 
     id: str
@@ -322,7 +322,7 @@ class UsageSummary(Model):
         document_bytes_used: Bytes.
         total_bytes_remaining: Bytes.
         free_files_remaining: Files.
-        extra: What the service sent beyond the fields above.
+        extra: Fields that the service sent beyond those above.
     """
 
     folder_count: int | None = None
@@ -347,8 +347,8 @@ class LibraryInfo(Model):
         max_free_file_num: Files; 0 says to look at `max_premium_space_limit`.
         max_premium_space_limit: Bytes.
         max_upload_size_limit: Bytes of the largest file that can be uploaded.
-        usage_summary: What is used and what is left.
-        extra: What the service sent beyond the fields above.
+        usage_summary: The space and the files that are used and left.
+        extra: Fields that the service sent beyond those above.
     """
 
     __one_of_list__ = True

@@ -43,9 +43,9 @@ class ContactList(Model):
         name: At most 255 characters.
         status: ACTIVE or HIDDEN.
         contact_count: Contacts on it.
-        created_date: When it was created.
-        modified_date: When it was last changed.
-        extra: What the service sent beyond the fields above, and the raw text of dates that are
+        created_date: The date it was created.
+        modified_date: The date it was last changed.
+        extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here. Goes back when it is written.
     """
 
@@ -83,7 +83,7 @@ class ContactListRef(Model):
     Attributes:
         id: The list's id.
         status: The state of the list.
-        extra: What the service sent beyond the fields above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
     __read_only__ = names("status")

@@ -54,10 +54,10 @@ class Registrant(Model):
         attendance_status: Whether it attended.
         payment_status: The state of its payment, a word such as NA or PENDING.
         registration_status: The state of its registration, a word such as REGISTERED.
-        registration_date: When it registered.
-        updated_date: When it was last changed.
+        registration_date: The date it registered.
+        updated_date: The date it was last changed.
         ticket_id: Its ticket.
-        extra: What the service sent beyond the fields above, and the raw text of dates that are
+        extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here.
     """
 
@@ -84,7 +84,7 @@ class RegistrantField(Model):
         label: The question.
         value: The answer.
         values: The answers, where there may be several.
-        extra: What the service sent beyond the fields above.
+        extra: Fields that the service sent beyond those above.
     """
 
     type: str | None = None
@@ -101,7 +101,7 @@ class RegistrantSection(Model):
     Attributes:
         label: Its heading.
         fields: The questions and answers.
-        extra: What the service sent beyond the fields above.
+        extra: Fields that the service sent beyond those above.
     """
 
     label: str | None = None
@@ -115,7 +115,7 @@ class Guest(Model):
     Attributes:
         guest_id: The guest's id.
         guest_section: The guest's questions and answers.
-        extra: What the service sent beyond the fields above.
+        extra: Fields that the service sent beyond those above.
     """
 
     guest_id: str | None = None
@@ -127,9 +127,9 @@ class Guests(Model):
     """The guests of a registrant.
 
     Attributes:
-        guest_count: How many.
+        guest_count: The number of guests.
         guest_info: Each of them.
-        extra: What the service sent beyond the fields above.
+        extra: Fields that the service sent beyond those above.
     """
 
     guest_count: int | None = None
@@ -148,9 +148,9 @@ class OrderLine(Model):
         type: Its kind.
         fee_period_type: Early, regular or late.
         promo_type: The kind of promotion.
-        quantity: How many.
+        quantity: The number of them.
         amount: The amount.
-        extra: What the service sent beyond the fields above.
+        extra: Fields that the service sent beyond those above.
     """
 
     id: str | None = None
@@ -168,12 +168,12 @@ class RegistrantOrder(Model):
 
     Attributes:
         order_id: The order's id.
-        order_date: When.
+        order_date: The date of the order.
         currency_type: The currency.
         total: The amount.
         fees: The fees in it.
         items: The items in it.
-        extra: What the service sent beyond the fields above, and the raw text of dates that are
+        extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here.
     """
 
@@ -196,8 +196,8 @@ class PromocodeInfo(Model):
         discount_percent: Percent.
         discount_scope: The amount that is lowered.
         discount_type: The unit of the discount.
-        redemption_count: How often it was used.
-        extra: What the service sent beyond the fields above.
+        redemption_count: The number of uses so far.
+        extra: Fields that the service sent beyond those above.
     """
 
     code_name: str | None = None
@@ -216,7 +216,7 @@ class RegistrantPromocode(Model):
     Attributes:
         total_discount: The amount, below zero.
         promo_code_info: The code.
-        extra: What the service sent beyond the fields above.
+        extra: Fields that the service sent beyond those above.
     """
 
     total_discount: float | None = None
@@ -232,7 +232,7 @@ class PaymentSummary(Model):
         payment_type: A word such as CHECK or DOOR.
         order: The order.
         promo_code: The promotion code that was used.
-        extra: What the service sent beyond the fields above.
+        extra: Fields that the service sent beyond those above.
     """
 
     payment_status: str | None = None
@@ -243,7 +243,7 @@ class PaymentSummary(Model):
 
 @attrs.frozen(weakref_slot=False)
 class RegistrantDetail(Model):
-    """Everything about one registrant.
+    """A registrant with all details.
 
     Source: eventspot-apis, individual-registrants.
 
@@ -251,11 +251,11 @@ class RegistrantDetail(Model):
         id: The registrant's id.
         sections: Its questions and answers.
         ticket_id: Its ticket.
-        registration_date: When it registered.
+        registration_date: The date it registered.
         attendance_status: Whether it attended.
         guests: Its guests.
         payment_summary: Its payment.
-        extra: What the service sent beyond the fields above, and the raw text of dates that are
+        extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here.
     """
 

@@ -85,8 +85,8 @@ class SendActivity(_ReaderActivity):
         campaign_id: The campaign.
         contact_id: The contact.
         email_address: The address of the contact.
-        send_date: When it was sent.
-        extra: What the service sent beyond the fields above, and the raw text of dates that are
+        send_date: The date it was sent.
+        extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here.
     """
 
@@ -102,8 +102,8 @@ class OpenActivity(_ReaderActivity):
         campaign_id: The campaign.
         contact_id: The contact.
         email_address: The address of the contact.
-        open_date: When it was opened.
-        extra: What the service sent beyond the fields above, and the raw text of dates that are
+        open_date: The date it was opened.
+        extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here.
     """
 
@@ -119,10 +119,10 @@ class ClickActivity(_ReaderActivity):
         campaign_id: The campaign.
         contact_id: The contact.
         email_address: The address of the contact.
-        click_date: When the link was clicked.
+        click_date: The date the link was clicked.
         link_id: The link.
-        link_uri: Where the link leads; in reports by contact.
-        extra: What the service sent beyond the fields above, and the raw text of dates that are
+        link_uri: The target of the link; in reports by contact.
+        extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here.
     """
 
@@ -140,8 +140,8 @@ class ForwardActivity(_ReaderActivity):
         campaign_id: The campaign.
         contact_id: The contact.
         email_address: The address of the contact.
-        forward_date: When it was forwarded.
-        extra: What the service sent beyond the fields above, and the raw text of dates that are
+        forward_date: The date it was forwarded.
+        extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here.
     """
 
@@ -158,10 +158,10 @@ class BounceActivity(_ReaderActivity):
         contact_id: The contact.
         email_address: The address of the contact.
         bounce_code: The reason for the bounce.
-        bounce_date: When it bounced.
+        bounce_date: The date it bounced.
         bounce_description: The reason in words.
-        bounce_message: What the other server said; may be "".
-        extra: What the service sent beyond the fields above, and the raw text of dates that are
+        bounce_message: The message of the other server; may be "".
+        extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here.
     """
 
@@ -180,10 +180,10 @@ class UnsubscribeActivity(_ReaderActivity):
         campaign_id: The campaign.
         contact_id: The contact.
         email_address: The address of the contact.
-        unsubscribe_date: When the reader unsubscribed.
-        unsubscribe_source: Who ended it.
-        unsubscribe_reason: Why; may be "".
-        extra: What the service sent beyond the fields above, and the raw text of dates that are
+        unsubscribe_date: The date the reader unsubscribed.
+        unsubscribe_source: The person who ended it.
+        unsubscribe_reason: The reason; may be "".
+        extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here.
     """
 
@@ -201,24 +201,24 @@ class TrackingActivity(_ReaderActivity):
         campaign_id: The campaign.
         contact_id: The contact.
         email_address: The address of the contact.
-        send_date: When it was sent.
-        open_date: When it was opened.
-        click_date: When the link was clicked.
+        send_date: The date it was sent.
+        open_date: The date it was opened.
+        click_date: The date the link was clicked.
         link_id: The link.
-        link_uri: Where the link leads; in reports by contact.
-        forward_date: When it was forwarded.
+        link_uri: The target of the link; in reports by contact.
+        forward_date: The date it was forwarded.
         bounce_code: The reason for the bounce.
-        bounce_date: When it bounced.
+        bounce_date: The date it bounced.
         bounce_description: The reason in words.
-        bounce_message: What the other server said; may be "".
-        unsubscribe_date: When the reader unsubscribed.
-        unsubscribe_source: Who ended it.
-        unsubscribe_reason: Why; may be "".
+        bounce_message: The message of the other server; may be "".
+        unsubscribe_date: The date the reader unsubscribed.
+        unsubscribe_source: The person who ended it.
+        unsubscribe_reason: The reason; may be "".
         opens: Opens.
         clicks: Clicks.
         bounces: Bounced messages.
         forwards: Forwards.
-        extra: What the service sent beyond the fields above, and the raw text of dates that are
+        extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here.
     """
 
@@ -253,7 +253,7 @@ class ContactTrackingSummary(Model):
         unsubscribes: Times it unsubscribed.
         bounces: Bounced messages.
         contact_id: The contact.
-        extra: What the service sent beyond the fields above.
+        extra: Fields that the service sent beyond those above.
     """
 
     sends: int | None = None
@@ -276,7 +276,7 @@ class ContactCampaignSummary(Model):
         clicks: Clicks.
         forwards: Forwards.
         bounces: Bounced messages.
-        extra: What the service sent beyond the fields above.
+        extra: Fields that the service sent beyond those above.
     """
 
     campaign_id: str | None = None

@@ -172,7 +172,7 @@ def limited(default: Any = None, *, metadata: Any = None, **limits: Any) -> Any:
 
 @attrs.frozen
 class Need:
-    """What the value of one field requires of other fields of the same model.
+    """A requirement that the value of one field sets for other fields of the same model.
 
     Attributes:
         field: The field with the value.

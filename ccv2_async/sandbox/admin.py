@@ -103,9 +103,9 @@ class Admin:
         """Add contacts to a list: `contact1@example.com` and so on.
 
         Args:
-            count: How many contacts.
+            count: The number of contacts.
             list_id: The list.
-            opt_in_source: Who added them, such as `ACTION_BY_SYSTEM`.
+            opt_in_source: The person who added them, such as `ACTION_BY_SYSTEM`.
             status: Their status, such as `UNCONFIRMED`.
         """
 
@@ -161,7 +161,7 @@ class Admin:
         """Arm a fault for the next requests that match; `faults` lists kinds and fields.
 
         Args:
-            kind: What happens.
+            kind: The kind of fault, or a ready-made answer.
             method: The HTTP method that it strikes; None for any.
             path: The path that it strikes, below `/v2`; `*` stands for anything. `/content/*`
                 stands for the contents of files, which no other path strikes.

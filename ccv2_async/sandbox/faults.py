@@ -73,11 +73,11 @@ class Fault:
     """One simulated failure.
 
     Attributes:
-        kind: What happens; see the tables of this module.
+        kind: The kind of fault; see the tables of this module.
         method: The HTTP method that it strikes; None for any.
         path: The path that it strikes, below `/v2` or `/content/`; `*` stands for anything.
-        times: How many requests it strikes; None for all.
-        skip: How many matching requests pass before it strikes.
+        times: The number of requests that it strikes; None for all.
+        skip: The number of matching requests that pass before it strikes.
         chance: The share of the matching requests that it strikes, drawn from the seed.
         status: The status of the answer.
         headers: The headers of the answer.
@@ -168,7 +168,7 @@ KINDS = frozenset(get_args(FaultKind)) - PRESETS.keys()
 
 
 class FaultFields(TypedDict, total=False):
-    """What can be set about a fault; see `Fault`."""
+    """The fields of a fault that can be set; see `Fault`."""
 
     times: int | None
     skip: int

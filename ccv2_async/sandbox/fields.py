@@ -279,9 +279,9 @@ def check_id_types(field: Field, value: Any, path: str = "#") -> None:
     """Refuse a body in which an id is not text, as the service does before anything else.
 
     Args:
-        field: What the body is.
+        field: The description of the body.
         value: The body.
-        path: Where the value is in the body, as the service writes it: `#/lists/0/id`.
+        path: The place of the value in the body, as the service writes it: `#/lists/0/id`.
     """
     if field.read_only or value is None:
         return

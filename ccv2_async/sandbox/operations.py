@@ -127,11 +127,11 @@ class Operation:
         handler: The function that carries it out. It returns an `Answer`, or only the body of a
             successful one; None for an empty body.
         codes: The statuses that are documented for it, that of success first.
-        answer: What a successful answer holds: `List`, `List[]`, `List page`, `List or array`, or
-            `List[] or null`; "" for an empty body.
+        answer: The content of a successful answer: `Contact`, `Contact[]`, `Contact page`, `Contact
+            or array`, or `Contact[] or null`; "" for an empty body.
         query: The query parameters that it reads, as `fields` describes them.
-        body: What it takes: JSON, as a field is described (`ContactWrite`, `id[]>=1`), or a form
-            with the fields of a model and a file.
+        body: The body of a request. Text describes JSON, as `fields` does: `ContactWrite`,
+            `id[]>=1`. A model stands for a form with its fields and a file.
         listed: Whether its path parameter may hold several ids, joined by commas.
     """
 

@@ -109,7 +109,7 @@ class Sandbox:
 
     Args:
         port: The port on 127.0.0.1; 0 for a free one.
-        settings: How it behaves; by default `Settings()`.
+        settings: The settings; by default `Settings()`.
         clock: Its clock; by default the machine's.
         tls: A server-side TLS context; then it speaks HTTPS only.
         changes: Settings by name, on top of `settings`.

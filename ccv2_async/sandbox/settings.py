@@ -38,13 +38,13 @@ def _known_seed(_settings: object, _field: object, seed: object) -> None:
 
 @attrs.frozen
 class Settings:
-    """How the sandbox behaves.
+    """The settings of a sandbox.
 
     Attributes:
         api_key: The only application key it accepts.
         access_token: The only bearer token it accepts.
         client_secret: The secret of the key, for the OAuth2 flow below `/oauth2`.
-        mode: When a job ends: `at_once`, after `looks` status requests, after `seconds`, or
+        mode: The end of a job: `at_once`, after `looks` status requests, after `seconds`, or
             after a time drawn from a log-normal distribution.
         looks: Status requests that find the job still running (mode `looks`).
         seconds: Processing time (mode `seconds`), or its median (mode `lognormal`).
@@ -74,7 +74,7 @@ class Settings:
         date_offset: Seconds that the `Date` header is ahead of the sandbox's clock.
         created_offset: Seconds that dates of files are ahead of the sandbox's clock.
         composed_names: Store file names in Unicode's composed form (NFC), however they came.
-        export_link: How an export's `file_name` names its CSV: an `absolute` URL, one
+        export_link: The form in which an export's `file_name` names its CSV: an `absolute` URL, one
             `relative` to the API's host, or on an `other_host` that takes no credentials.
         retired: Groups of operations that the service has withdrawn, such as `("events",)`: every
             call for them, with any method, gets 400 `http.status.gone`. The service announced it

@@ -92,10 +92,10 @@ class Plan:
     """The times at which a job changes its status.
 
     Attributes:
-        script: What happens then.
-        begun: When it was accepted.
-        seconds: How long it takes; None where looks decide.
-        looks: How many status requests find it unfinished; None where time decides.
+        script: The script of the job.
+        begun: The time at which it was accepted.
+        seconds: The time it takes; None where looks decide.
+        looks: The number of status requests that find it unfinished; None where time decides.
     """
 
     script: Script

@@ -40,7 +40,7 @@ class World:
     """The account behind the sandbox, with its gateway.
 
     Attributes:
-        settings: How it behaves.
+        settings: The settings.
         clock: Its clock.
         library: Folders and files.
         account: The account itself.
@@ -52,7 +52,7 @@ class World:
         faults: The armed faults.
         log: The requests so far.
         downloads: The requests for contents of files so far.
-        content_origin: Where contents are served; None without a socket.
+        content_origin: The origin that serves contents; None without a socket.
     """
 
     content_origin: str | None = None

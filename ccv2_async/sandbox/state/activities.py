@@ -29,7 +29,7 @@ class UnreadableFile(Exception):  # noqa: N818 - it ends a job in ERROR; the san
 
 @attrs.frozen
 class RowProblem:
-    """Something wrong with one row of a job."""
+    """An error or a warning about one row of a job."""
 
     message: str
     line: int = 0
@@ -51,10 +51,10 @@ class Export:
 
 @attrs.frozen
 class Outcome:
-    """What a job did.
+    """The result of a job.
 
     Attributes:
-        count: How many contacts it went through.
+        count: The number of contacts it went through.
         errors: The rows that it could not carry out.
         warnings: The rows that it left as they were.
         export: The contacts that were exported.
@@ -91,8 +91,8 @@ class Activities:
     """The jobs of the last fourteen days.
 
     Attributes:
-        settings: How jobs behave.
-        id_seed: What ids are made from.
+        settings: The settings of jobs.
+        id_seed: The seed of ids.
         activities: Jobs by id, oldest first.
     """
 

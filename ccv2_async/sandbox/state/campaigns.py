@@ -140,7 +140,7 @@ class Campaigns:
     """All campaigns of the account.
 
     Attributes:
-        settings: How long a campaign takes to go out, and the seed of its reports.
+        settings: The time that a campaign takes to go out, and the seed of its reports.
         account: The account, with the addresses that may send campaigns.
         contacts: The contacts that may receive campaigns.
         tracking: The reports of sent campaigns.

@@ -58,7 +58,7 @@ class Events:
     """All events of the account.
 
     Attributes:
-        settings: How many registrants a published event finds, and the seed they come from.
+        settings: The number of registrants of a published event, and the seed they come from.
         events: Events by id.
     """
 

@@ -24,7 +24,7 @@ class Entry:
 
     Attributes:
         number: Counts from 1 since the last reset.
-        time: When its headers had arrived, on the sandbox's clock.
+        time: The time at which its headers had arrived, on the sandbox's clock.
         method: The HTTP method.
         path: The path as it was sent, without the query.
         query: The query without `api_key`.
@@ -34,7 +34,7 @@ class Entry:
         received: Bytes of the body that were read.
         parts: The names of a form's parts, in order.
         fault: The kind of fault that struck it.
-        ended: When it ended.
+        ended: The time of its end.
     """
 
     number: int
@@ -56,9 +56,9 @@ class Log:
     """The last requests.
 
     Attributes:
-        size: How many are kept.
-        total: How many there were.
-        running: How many have not ended.
+        size: The number of requests that are kept.
+        total: The number of requests so far.
+        running: The number of requests that have not ended.
         most_running: The most that ran at one time.
     """
 

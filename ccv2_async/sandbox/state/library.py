@@ -87,7 +87,7 @@ class Library:
     """All folders and files of the account.
 
     Attributes:
-        settings: How uploads behave.
+        settings: The settings of uploads.
         first_id: The id of the first file.
         folders: Folders by id.
         files: Files by id, the trashed ones included.
