@@ -103,6 +103,7 @@ class Sending(Generic[E]):
         known: The number of IDs that this client had been given when it began.
         lost: When the last answer was lost, on the monotonic clock.
         evidence: The final results of comparing files with it.
+        trouble: Why its entry could not be written, or None.
     """
 
     upload: Upload
@@ -116,10 +117,20 @@ class Sending(Generic[E]):
     known: int = attrs.field(default=0, init=False)
     lost: float = attrs.field(default=0.0, init=False)
     evidence: dict[str, Evidence] = attrs.field(factory=dict, init=False)
+    trouble: errors.ConstantContactError | None = attrs.field(default=None, init=False)
 
     async def write(self, state: BulkState, **facts: Any) -> None:
         """Move the entry to its next state, and return once it is stored."""
-        self.entry = await self.store.write(advance(self.entry, state, **facts))
+        try:
+            self.entry = await self.store.write(advance(self.entry, state, **facts))
+        except errors.ConstantContactError as trouble:
+            self.trouble = trouble
+            raise
+
+    def raise_trouble(self) -> None:
+        """Raise the error of the store, if any: what is found could not be recorded either."""
+        if self.trouble is not None:
+            raise self.trouble from None
 
     def recall(self, clock: Clock) -> errors.OutcomeUnknown | None:
         """Return the error of an earlier lost answer, and restore its times from the entry.

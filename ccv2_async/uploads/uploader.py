@@ -133,12 +133,14 @@ class Uploader:
                 answer = await self._session.send(call)
                 file_id = _id_in(answer, sending.upload)
             except errors.OutcomeUnknown as unknown:
+                sending.raise_trouble()
                 lost = unknown
                 sending.sends += max(1, unknown.sends)
             except errors.ConstantContactError as refused:
                 if lost is None:
                     sending.entry = before
                     raise
+                sending.raise_trouble()
                 # This attempt failed, but an earlier one may have arrived after all.
                 lost = _not_sent_again(sending.upload, lost, refused)
                 sends_left = 0

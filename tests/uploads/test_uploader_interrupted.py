@@ -1,4 +1,4 @@
-"""An upload that is cancelled at any moment never makes a later one adopt, or repeat, its file."""
+"""An upload that is interrupted at any moment leaves an entry from which its file is not lost."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ccv2_async import errors
+from ccv2_async.uploads.ledger import BulkState
+from ccv2_async.uploads.many.journal import Journal, read_journal
 from tests.support.probes import until
 from tests.support.servers import serving
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ccv2_async import ConstantContact
+    from ccv2_async.uploads.many.journal import JournalEntry
     from tests.support.servers import Request, Wire
 
 
@@ -25,7 +29,7 @@ class Service:
     """A service with one folder, whose answer to each upload is scripted.
 
     Args:
-        answers: What happens to the uploads in turn: "ok", "dropped", or "lost".
+        answers: What happens to the uploads in turn: "ok", "dropped", or "busy".
 
     Attributes:
         on_post: Awaited when an upload has arrived.
@@ -42,7 +46,7 @@ class Service:
         if request.method == "POST":
             answer = self._answers.pop(0)
             id_ = str(len(self.stored) + 7)
-            if answer != "dropped":
+            if answer not in ("dropped", "busy"):
                 numbered = f"({len(self.stored)})" if self.stored else ""
                 self.stored.append(
                     {"id": id_, "name": f"a{numbered}.png", "size": 3, "url": f"/content/{id_}"}
@@ -51,6 +55,8 @@ class Service:
                 await self.on_post()
             if answer == "ok":
                 await wire.answer("202 Accepted", b"", f"Location: /v2/library/files/{id_}")
+            elif answer == "busy":
+                await wire.answer("503 Busy", b"", "Retry-After: 0")
             else:
                 wire.reset()
         elif request.target.startswith("/content/"):
@@ -129,4 +135,36 @@ async def test_a_file_is_found_again_if_its_upload_is_cancelled_while_copies_are
         (result,) = await run(cc, file)
         assert result.error is None
         assert result.id == "7"
+    assert len(service.stored) == 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "failing"), [("dropped ok", 2), ("busy ok", 2), ("busy dropped ok", 3)]
+)
+async def test_a_journal_that_fails_before_a_resend_ends_the_run_and_keeps_its_entry(
+    connect: Callable[..., Any],
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answers: str,
+    failing: int,
+) -> None:
+    write, sends = Journal.write, 0
+
+    async def fail_once(self: Journal, entry: JournalEntry, /) -> JournalEntry:
+        nonlocal sends
+        sends += entry.state is BulkState.SENDING
+        if entry.state is BulkState.SENDING and sends == failing:
+            raise errors.JournalError("the disk is full")
+        return await write(self, entry)
+
+    monkeypatch.setattr(Journal, "write", fail_once)
+    service = Service(*answers.split())
+    async with serving(service.serve) as server:
+        cc = await connect(server)
+        with pytest.raises(errors.JournalError, match="the disk is full"):
+            await run(cc, file)
+        (entry,) = [entry async for entry in read_journal(file.with_suffix(".journal"))]
+        assert entry.state is BulkState.SENDING
+        (result,) = await run(cc, file)
+        assert result.error is None
     assert len(service.stored) == 1
