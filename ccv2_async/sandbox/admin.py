@@ -34,13 +34,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import attrs
-import orjson
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
 
 from ccv2_async.sandbox.answers import Answer, Refusal
+from ccv2_async.sandbox.dispatch import JSON_LIMIT, read_json
 from ccv2_async.sandbox.faults import make_fault
 from ccv2_async.sandbox.gateway import API
+from ccv2_async.sandbox.settings import check_value
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.world import World
 
 PREFIX = "/__sandbox__"
+_MOST_CONTACTS = 1_000_000
 _T = TypeVar("_T")
 
 
@@ -90,6 +93,7 @@ class Admin:
 
     def set_status(self, file_id: str, status: str | None) -> None:
         """Keep a file at a status, regardless of its plan; None ends that."""
+        check_value("status", status, str | None)
         self._do(lambda: setattr(self._world.library.file(file_id), "forced", status))
 
     def add_contacts(
@@ -107,7 +111,15 @@ class Admin:
             list_id: The list.
             opt_in_source: The person who added them, such as `ACTION_BY_SYSTEM`.
             status: Their status, such as `UNCONFIRMED`.
+
+        Raises:
+            ValueError: A value is not valid.
         """
+        check_value("count", count, int)
+        if not 0 <= count <= _MOST_CONTACTS:
+            raise ValueError(f"count must be from 0 to {_MOST_CONTACTS:,}.")
+        for name, text in (("opt_in_source", opt_in_source), ("status", status)):
+            check_value(name, text, str)
 
         def add() -> None:
             contacts, now = self._world.contacts, self._world.clock.time()
@@ -123,6 +135,7 @@ class Admin:
 
     def confirm_address(self, email: str) -> None:
         """Confirm an address of the account, as its owner would from the email."""
+        check_value("email_address", email, str)
         self._do(lambda: self._world.account.addresses.update({email: "CONFIRMED"}))
 
     def requests(self, method: str | None = None, path: str = "*") -> list[Entry]:
@@ -168,7 +181,7 @@ class Admin:
             fields: `times`, `skip`, `chance`, and what the kind takes.
 
         Raises:
-            ValueError: The kind or a field is unknown.
+            ValueError: The kind or a field is unknown, or a field has a wrong value.
         """
         fault = make_fault(kind, method=method, path=path, **fields)
         self._do(lambda: self._world.faults.add(kind, fault))
@@ -213,6 +226,7 @@ class Admin:
 
         Raises:
             TypeError: A setting is unknown.
+            ValueError: A setting has a wrong value.
         """
         self._do(lambda: self._world.configure(dict(changes)))
 
@@ -232,8 +246,10 @@ def _served(handler: Callable[..., Any]) -> Callable[[Request], Awaitable[Respon
         filters = {name: query[name] for name in ("method", "path") if name in query}
         reads = request.method == "POST" and not request.url.path.endswith("/reset")
         try:
-            body = orjson.loads(await request.body()) if reads else {}
+            body = await read_json(request, JSON_LIMIT) if reads else {}
             answer = handler(**request.path_params, **filters, **body)
+        except ClientDisconnect:
+            return Response()
         except (ValueError, TypeError, KeyError) as error:
             raise Refusal(400, str(error)) from None
         return answer if isinstance(answer, Response) else Answer(body=answer)

@@ -8,6 +8,8 @@ from typing import Protocol
 
 import attrs
 
+from ccv2_async.sandbox.settings import check_value
+
 _LIBRARY_OFFSET = timezone(timedelta(hours=-4))
 
 
@@ -44,7 +46,13 @@ class ShiftedClock:
         return self.base.time() + self.offset
 
     def advance(self, seconds: float) -> None:
-        """Move the time forward by `seconds`."""
+        """Move the time forward by `seconds`.
+
+        Raises:
+            ValueError: It is not a number, or further than `LONGEST` in all.
+        """
+        check_value("advance", seconds, float)
+        check_value("advance, with what came before,", self.offset + seconds, float)
         self.offset += seconds
 
 

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.world import World
 
 _ACCEPTABLE = frozenset({"application/json", "application/*", "*/*"})
-_JSON_LIMIT = 16 * 1024 * 1024
+JSON_LIMIT = 16 * 1024 * 1024
+"""The most bytes of a JSON body that is not a bulk activity."""
+
 _FORM_OVERHEAD = 64 * 1024
 
 
@@ -90,7 +92,7 @@ class Endpoint:
         form: Form | None = None
         settings, bulk = world.settings, operation.area == "activities"
         if isinstance(operation.body, Field):
-            body = await _read_json(request, settings.job_size if bulk else _JSON_LIMIT)
+            body = await read_json(request, settings.job_size if bulk else JSON_LIMIT)
             check_id_types(operation.body, body)
             body = operation.body.read("body", body)
         elif isinstance(operation.body, Model):
@@ -148,7 +150,8 @@ def _read_parameter(name: str, field: Field, given: str | None) -> Any:
         raise bad_query(name, problem.message.removeprefix(f"{name}: ")) from None
 
 
-async def _read_json(request: Request, limit: int) -> Any:
+async def read_json(request: Request, limit: int) -> Any:
+    """Return the JSON of a body of at most `limit` bytes, or raise a 413 or a 400."""
     body = bytearray()
     async for chunk in request.stream():
         if len(body) <= limit:

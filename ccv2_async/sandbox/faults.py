@@ -41,6 +41,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import math
+import re
 import zlib
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
@@ -49,6 +50,7 @@ from urllib.parse import urlsplit
 import attrs
 import orjson
 
+from ccv2_async.sandbox.settings import check_fields
 from ccv2_async.sandbox.wire import Connection, as_bytes, send_raw
 
 if TYPE_CHECKING:
@@ -60,12 +62,20 @@ if TYPE_CHECKING:
 CONTENT = "/content/"
 """The start of the path of a file's bytes."""
 
+_FIRST_STATUS = 200
+_LAST_STATUS = 599
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 _BLOCK = 1024 * 1024
 _SPACES = b" " * _BLOCK
 
 
 def _as_bytes(body: str | bytes) -> bytes:
     return body.encode() if isinstance(body, str) else body
+
+
+def _is_header(pair: tuple[str, str]) -> bool:
+    return bool(_NAME.fullmatch(pair[0]) and _VALUE.fullmatch(pair[1]))
 
 
 @attrs.frozen
@@ -105,6 +115,24 @@ class Fault:
     close: bool = False
     size: int = 1
     variant: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        check_fields(self)
+        for name, fits, rule in (
+            ("times", self.times is None or self.times >= 1, "1 or more, or None"),
+            ("skip", self.skip >= 0, "0 or more"),
+            ("chance", 0 <= self.chance <= 1, "from 0 to 1"),
+            ("status", _FIRST_STATUS <= self.status <= _LAST_STATUS, "from 200 to 599"),
+            ("size", self.size >= 1, "1 or more"),
+            ("headers", all(map(_is_header, self.headers.items())), "what a header can hold"),
+            (
+                "variant",
+                self.kind != "location" or self.variant in _LOCATIONS,
+                f"one of {', '.join(_LOCATIONS)}",
+            ),
+        ):
+            if not fits:
+                raise ValueError(f"{name} of a fault must be {rule}.")
 
     def matches(self, method: str, path: str) -> bool:
         """Return whether it strikes a request."""
@@ -188,7 +216,7 @@ def make_fault(kind: str, **fields: Any) -> Fault:
     """Return a fault of a kind or a ready-made answer. `fields` override its defaults.
 
     Raises:
-        ValueError: The kind or a field is unknown.
+        ValueError: The kind or a field is unknown, or a field has a wrong value.
     """
     if kind not in KINDS and kind not in PRESETS:
         raise ValueError(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypedDict
+import builtins
+import types
+import typing
+from typing import Any, Final, Literal, TypedDict
 
 import attrs
 
@@ -23,6 +26,52 @@ GROUPS = {
     "account": "account",
 }
 """The groups of operations that can be retired, each with the first word of its paths."""
+
+
+LONGEST = 1e9
+"""The longest time in seconds, some 30 years: dates stay within the calendar."""
+
+_LARGEST = 2**53
+
+
+def check_value(name: str, value: object, kind: Any) -> None:
+    """Raise `ValueError` if a value from outside is not of the kind that an annotation names."""
+    if not _fits(value, kind):
+        choices = typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
+        rule = f"one of {', '.join(choices)}" if choices else getattr(kind, "__name__", str(kind))
+        raise ValueError(f"{name} cannot be {value!r:.80}: it must be {rule}, and in range.")
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    args = typing.get_args(kind)
+    match typing.get_origin(kind):
+        case types.UnionType:
+            return any(_fits(value, arg) for arg in args)
+        case typing.Literal:
+            return value in args
+        case builtins.tuple:
+            return isinstance(value, tuple) and all(_fits(item, args[0]) for item in value)
+        case builtins.dict:
+            pairs = value.items() if isinstance(value, dict) else [(None, None)]
+            return all(_fits(key, args[0]) and _fits(item, args[1]) for key, item in pairs)
+    if kind in (int, float):
+        numbers = int if kind is int else int | float
+        most = _LARGEST if kind is int else LONGEST
+        return isinstance(value, numbers) and not isinstance(value, bool) and abs(value) <= most
+    return isinstance(value, kind)
+
+
+def check_fields(instance: Any) -> None:
+    """Raise `ValueError` if a field of an instance does not hold what its annotation names."""
+    for name, kind in typing.get_type_hints(type(instance)).items():
+        check_value(name, getattr(instance, name), kind)
+
+
+_MOST_SIGMA = 100
+_COUNTS = (
+    *("looks", "max_upload_size", "keep_content", "log_size", "per_second", "per_day"),
+    *("registrants", "max_jobs", "job_size", "job_addresses"),
+)
 
 
 def _known_groups(_settings: object, _field: object, groups: tuple[str, ...]) -> None:
@@ -113,6 +162,16 @@ class Settings:
     retired: tuple[str, ...] = attrs.field(
         default=(), converter=tuple[str, ...], validator=_known_groups
     )
+
+    def __attrs_post_init__(self) -> None:
+        check_fields(self)
+        for name in _COUNTS:
+            if (getattr(self, name) or 0) < 0:
+                raise ValueError(f"{name} cannot be less than 0.")
+        if not self.speed > 0:
+            raise ValueError("speed must be above 0.")
+        if not 0 <= self.sigma <= _MOST_SIGMA:
+            raise ValueError(f"sigma must be from 0 to {_MOST_SIGMA}.")
 
     @property
     def draw_seed(self) -> int:

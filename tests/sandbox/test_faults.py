@@ -63,6 +63,45 @@ def test_an_unknown_fault_is_refused(admin_http: httpx.Client, fields: dict[str,
     assert admin_http.post("/faults", json=fields).status_code == 400
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kind": "reset", "times": "1"},
+        {"kind": "reset", "times": 0},
+        {"kind": "reset", "skip": "1"},
+        {"kind": "reset", "skip": -1},
+        {"kind": "reset", "chance": "0.5"},
+        {"kind": "reset", "chance": 7},
+        {"kind": "reset", "path": 5},
+        {"kind": "reset", "method": 5},
+        {"kind": "reset", "after_bytes": []},
+        {"kind": "answer", "status": "503"},
+        {"kind": "answer", "status": 100},
+        {"kind": "answer", "status": 1000},
+        {"kind": "answer", "headers": []},
+        {"kind": "answer", "headers": {"x": 1}},
+        {"kind": "answer", "headers": {"x": "a\r\nb: c"}},
+        {"kind": "answer", "headers": {"x": "\u20ac"}},
+        {"kind": "answer", "headers": {"": "x"}},
+        {"kind": "answer", "headers": {"a b": "x"}},
+        {"kind": "answer", "body": 5},
+        {"kind": "delay", "seconds": "1"},
+        {"kind": "delay", "seconds": 1e300},
+        {"kind": "trickle", "size": 0},
+        {"kind": "location"},
+        {"kind": "location", "variant": "sideways"},
+        {"kind": []},
+    ],
+    ids=str,
+)
+def test_a_fault_that_could_not_strike_is_refused(
+    api: httpx.Client, admin_http: httpx.Client, wrong: dict[str, Any]
+) -> None:
+    assert admin_http.post("/faults", json=wrong).status_code == 400
+    assert admin_http.get("/faults").json() == []
+    assert api.get("/library/info").status_code == 200
+
+
 def test_faults_can_be_armed_and_disarmed_from_another_process(
     api: httpx.Client, admin_http: httpx.Client
 ) -> None:

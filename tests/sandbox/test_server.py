@@ -131,6 +131,75 @@ def test_settings_can_be_read_and_changed_from_another_process() -> None:
         assert httpx.post(url).status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("mode", "at_onc"),
+        ("mode", []),
+        ("per_day", "5"),
+        ("looks", True),
+        ("looks", -1),
+        ("speed", 0),
+        ("seconds", float("nan")),
+        ("sigma", 1e6),
+        ("date_offset", 1e308),
+        ("log_size", 2**64),
+        ("retired", ["event"]),
+    ],
+)
+def test_a_setting_that_would_break_later_requests_is_refused(setting: str, value: Any) -> None:
+    with Sandbox() as sandbox:
+        before = sandbox.admin.settings()
+        with pytest.raises(ValueError, match=setting if setting != "retired" else "event"):
+            sandbox.admin.configure(**{setting: value})
+        assert sandbox.admin.settings() == before
+    with pytest.raises(ValueError, match=setting if setting != "retired" else "event"):
+        Sandbox(**{setting: value})
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("clock", {"advance": 2**63}),
+        ("clock", {"advance": -1e15}),
+        ("clock", {"advance": True}),
+        ("clock", {"advance": None}),
+        ("clock", []),
+        ("contacts", {"count": 1, "status": []}),
+        ("contacts", {"count": 1, "opt_in_source": 5}),
+        ("contacts", {"count": True}),
+        ("contacts", {"count": 10**9}),
+        ("addresses", {"email_address": 5}),
+        ("files/1/status", {"status": {}}),
+    ],
+)
+def test_a_wrong_value_on_the_admin_path_is_a_400_and_changes_nothing(path: str, body: Any) -> None:
+    with Sandbox() as sandbox:
+        before = sandbox.admin.state() | {"time": 0}
+        answer = httpx.post(f"{sandbox.origin}/__sandbox__/{path}", json=body)
+        assert answer.status_code in {400, 404}, answer.text
+        assert sandbox.admin.state() | {"time": 0} == before
+
+
+def test_a_body_of_the_admin_path_is_bounded() -> None:
+    with Sandbox() as sandbox:
+        body = b'"' + b" " * (16 * 1024 * 1024) + b'"'
+        url = f"{sandbox.origin}/__sandbox__/faults"
+        assert httpx.post(url, content=body, headers=JSON).status_code == 413
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_body_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    head = b"POST /__sandbox__/faults HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
+    with Sandbox() as sandbox:
+        host, port = sandbox.origin.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(head + b"Content-Type: application/json\r\n\r\n{")
+        assert sandbox.admin.faults() == []
+    assert "Traceback" not in caplog.text
+
+
 def test_the_admin_path_reads_a_body_only_where_it_takes_one() -> None:
     with Sandbox() as sandbox:
         url = f"{sandbox.origin}/__sandbox__/"
