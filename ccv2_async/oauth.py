@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlencode
 
@@ -32,8 +33,6 @@ from ccv2_async.transport.http.protocol import NothingSent
 from ccv2_async.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ccv2_async.transport.http.clients import UsersClient
     from ccv2_async.transport.http.engine import Engine
 
@@ -94,8 +93,11 @@ class OAuthFlow:
                 "The OAuth2 flow needs client_id, the application's API key, and client_secret, "
                 "both as text. Nothing was sent."
             )
-        if not _is_word(redirect_uri):
-            raise errors.InvalidField("redirect_uri", redirect_uri, "the registered URL")
+        if not _is_word(redirect_uri) or "://" not in redirect_uri:
+            # Not shown: it may be the secret, given in the wrong place.
+            kind = type(redirect_uri)
+            del redirect_uri
+            raise errors.InvalidField("redirect_uri", kind, "it must be the registered URL")
         try:
             origin = checked_origin(base_url)
         except errors.InvalidField:
@@ -116,10 +118,12 @@ class OAuthFlow:
             new_user: Whether the page to create an account comes first.
 
         Raises:
-            InvalidField: `state` is empty.
+            InvalidField: `state` is empty or not text.
         """
-        if not _is_word(state):
-            raise errors.InvalidField("state", state, "a random text, such as new_state() returns")
+        wrong = _wrong_state(state, "a random text, such as new_state() returns")
+        if wrong is not None:
+            del state
+            raise wrong
         query = {
             "response_type": "code",
             "client_id": self.client_id.reveal(),
@@ -141,6 +145,8 @@ class OAuthFlow:
             state: The state that you kept for this owner. It is compared in constant time.
 
         Raises:
+            InvalidField: `redirect` is not a mapping, or `state` is empty or not text. Nothing was
+                sent.
             GrantRefused: The state differs, the owner refused, or the code is not valid. Safe to
                 try again: no; start over at `authorize_url`.
             OutcomeUnknown: No clear answer came, and the code may be used up. Safe to try again:
@@ -148,9 +154,9 @@ class OAuthFlow:
             ConnectFailed: Nothing was sent. Safe to try again: yes, with the same code.
             DecodeError: The answer has no token.
         """
-        code = Secret(_text_of(redirect, "code"))
         refused = _refusal_of(redirect, state)
-        del redirect  # a traceback would show the code in it
+        code = Secret("" if refused is not None else _text_of(redirect, "code"))
+        del redirect, state  # a traceback would show the code in it
         if refused is not None:
             raise refused
         form = _Form(
@@ -298,18 +304,27 @@ def _is_word(value: object) -> bool:
     return is_text(value) and value != ""
 
 
+def _wrong_state(state: object, rule: str) -> errors.InvalidField | None:
+    """Return the error for a state that is not text or empty, which it does not show."""
+    if _is_word(state):
+        return None
+    return errors.InvalidField("state", state if state == "" else type(state), rule)
+
+
 def _text_of(redirect: Mapping[str, str | None], name: str) -> str:
     """Return a parameter of the redirect; "" if it is missing or not valid text."""
     value = redirect.get(name)
     return value if is_text(value) else ""
 
 
-def _refusal_of(
-    redirect: Mapping[str, str | None], state: str
-) -> errors.ConstantContactError | None:
+def _refusal_of(redirect: object, state: str) -> errors.ConstantContactError | None:
     """Return the error for a redirect, or None if it has a code and the right state."""
-    if not _is_word(state):
-        return errors.InvalidField("state", state, "the state that was kept for this owner")
+    if not isinstance(redirect, Mapping):
+        rule = "a mapping of the query parameters, not the URL itself"
+        return errors.InvalidField("redirect", type(redirect), rule)
+    wrong = _wrong_state(state, "the state that was kept for this owner")
+    if wrong is not None:
+        return wrong
     if not hmac.compare_digest(_text_of(redirect, "state").encode(), state.encode()):
         return errors.GrantRefused(
             "authorization: the state of the redirect is not the one that was kept for this "

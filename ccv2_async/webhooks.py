@@ -52,7 +52,7 @@ def verify_webhook(
         raise InvalidField("body", type(body), "the raw bytes of the request")
     if signature is not None and not isinstance(signature, str | bytes):
         raise InvalidField("signature", type(signature), "the value of the header, or None")
-    expected = hmac.digest(client_secret.reveal().encode(), body, hashlib.sha256)
+    expected = hmac.digest(client_secret.reveal().encode(), bytes(body), hashlib.sha256)
     return hmac.compare_digest(expected, _digest_of(signature or ""))
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from ccv2_async import errors
 from ccv2_async.oauth import BASE_URL, OAuthFlow, new_state
+from tests.support.exposure import texts_of
 from tests.support.probes import chained, nothing_left
 from tests.support.servers import serving, unused_port
 
@@ -198,6 +199,47 @@ async def test_a_redirect_with_another_state_is_refused_and_nothing_is_sent(
     assert not caught.value.safe_to_retry
     assert "kept" not in caught.value.message.replace("that was kept", "")
     assert "forged" not in caught.value.message.replace("may be forged", "")
+
+
+REDIRECTED_TO = f"{REDIRECT}&code={CODE}&state=kept"
+
+
+@pytest.mark.parametrize(
+    "redirect",
+    [REDIRECTED_TO, REDIRECTED_TO.encode(), [("code", CODE), ("state", "kept")], None, urlsplit],
+    ids=["URL", "bytes", "pairs", "None", "function"],
+)
+async def test_a_redirect_that_is_not_a_mapping_is_refused_without_showing_the_code(
+    redirect: Any,
+) -> None:
+    flow = flow_at("http://127.0.0.1:9")
+    with pytest.raises(errors.InvalidField, match="redirect is <class") as caught:
+        await flow.exchange_code(redirect, state="kept")
+    # The first frame is this test's own.
+    caught.value.__traceback__ = caught.value.__traceback__.tb_next  # type: ignore[union-attr]  # was raised
+    for text in texts_of(caught.value):
+        assert CODE not in text
+
+
+@pytest.mark.parametrize("wrong", [SECRET, SECRET.encode(), [SECRET], f"{SECRET}\ud800"])
+async def test_a_secret_in_the_wrong_place_is_not_shown(wrong: Any) -> None:
+    def in_place_of_the_redirect_uri() -> None:
+        OAuthFlow("the-key", "another", wrong)
+
+    def in_place_of_the_state() -> None:
+        flow_at("http://127.0.0.1:9").authorize_url(state=wrong)
+
+    for call in (in_place_of_the_redirect_uri, in_place_of_the_state):
+        if call is in_place_of_the_state and wrong == SECRET:
+            continue  # any text can be a state
+        with pytest.raises(errors.InvalidField) as caught:
+            call()
+        trace = caught.value.__traceback__
+        assert trace is not None
+        assert trace.tb_next is not None
+        caught.value.__traceback__ = trace.tb_next.tb_next
+        for text in texts_of(caught.value):
+            assert SECRET not in text
 
 
 @pytest.mark.parametrize("state", [None, "kept\ud800", "\udcff", 5, b"kept", ["kept"]])

@@ -87,3 +87,9 @@ def test_a_body_that_was_read_as_text_is_refused() -> None:
 
 def test_the_signature_header_has_the_name_the_service_uses() -> None:
     assert SIGNATURE_HEADER == "x-ctct-hmac-sha256"
+
+
+def test_a_body_in_pieces_of_a_buffer_is_verified() -> None:
+    body = memoryview(b"a-b-c-")[::2]
+    signature = hmac.digest(b"s3cret", b"abc", "sha256").hex()
+    assert verify_webhook(body, signature, "s3cret")  # type: ignore[arg-type]  # bytes-like

@@ -45,7 +45,7 @@ def check_value(name: str, value: object, kind: Any) -> None:
 def _fits(value: Any, kind: Any) -> bool:
     args = typing.get_args(kind)
     match typing.get_origin(kind):
-        case types.UnionType:
+        case types.UnionType | typing.Union:
             return any(_fits(value, arg) for arg in args)
         case typing.Literal:
             return value in args
