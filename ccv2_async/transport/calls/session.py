@@ -74,6 +74,9 @@ logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
 TELL_OF_WAITS_FROM = 0.001
 
+LATE = 0.1
+"""Seconds that opening a file and recording it may take. After that, the call has lost its turn."""
+
 # The most bytes to search for secrets without blocking the event loop.
 _SMALL = 64 * 1024
 
@@ -439,7 +442,13 @@ class Session:
         response: httpx.Response | None = None
         try:
             async with self.clock.timeout(left):
-                attempt = await call.body.attempt() if call.body is not None else None
+                if call.body is not None:
+                    began = self.clock.monotonic()
+                    attempt = await call.body.attempt()
+                    if self.clock.monotonic() - began > LATE:
+                        # Calls of this and of the next second would go out together.
+                        self.budget.give_back()
+                        await self._take_turn(call)
                 response = await self._engine.send(
                     self._requests.make(call, attempt, resend=number > 1)
                 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from ccv2_async import errors
@@ -142,6 +143,32 @@ async def test_a_quota_wait_before_the_first_attempt_does_not_count(
         await settle()
         await manual_clock.advance(501)
         assert (await task).read(str) == "fine"
+
+
+async def test_calls_that_a_slow_disk_holds_up_stay_within_the_quota(
+    open_session: Callable[..., Any], manual_clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, arrived, held = manual_clock, [], 0
+
+    class SlowBody(PiecesBody):
+        async def attempt(self) -> Any:
+            nonlocal held
+            held += 1
+            if held <= 16:  # these wake up together
+                await clock.sleep(1004.0 - clock.now)
+            return await super().attempt()
+
+    async def send(request: Any) -> httpx.Response:
+        arrived.append(clock.monotonic())
+        return httpx.Response(200, content=b"{}", request=request)
+
+    session = await open_session(clock=clock, per_second=4, per_day=100)
+    monkeypatch.setattr(session._engine, "send", send)
+    calls = (session.send(add(SlowBody(b"{}"))) for _ in range(24))
+    await clock.run(asyncio.gather(*calls))
+    assert len(arrived) == 24
+    assert all(later - first > 1.0 for first, later in zip(arrived, arrived[4:], strict=False))
+    assert session.budget.used_today == 24
 
 
 async def test_closing_the_client_ends_queued_calls_at_once(
