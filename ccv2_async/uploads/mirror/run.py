@@ -11,7 +11,7 @@ import hashlib
 import os
 from contextlib import aclosing, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import attrs
 
@@ -40,8 +40,7 @@ from ccv2_async.uploads.mirror.plan import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from ccv2_async.models import LibraryFile, LibraryFolder, LibraryInfo
     from ccv2_async.uploads.many.items import Options
@@ -53,6 +52,8 @@ if TYPE_CHECKING:
         MirrorResult,
         Plan,
     )
+
+T = TypeVar("T")
 
 JOURNAL = ".ccv2-mirror.sqlite"
 """The name of the journal in the local folder. Hidden files are never uploaded."""
@@ -173,8 +174,7 @@ class Mirror:
             try:
                 if journal is not None:
                     await journal.load(self._base)
-                async with self._turn():
-                    plan = await self._plan(journal)
+                plan = await self._through_outages(partial(self._plan, journal))
                 if self._on_plan is not None:
                     self._on_plan(plan.result)
                 if journal is None or self._options.dry_run:
@@ -187,6 +187,7 @@ class Mirror:
                     await uninterrupted(journal.aclose())
 
     async def _plan(self, journal: MirrorJournal | None) -> Plan:
+        self._files, self._uploads, self._refused = {}, {}, []
         folders = await self._folders()
         await self._scan(folders)
         unfinished = Unfinished()
@@ -363,8 +364,7 @@ class Mirror:
         file = self._files[entry.key]
         digest = await self._digest(file)
         upload = await journal.find(self._uploads[entry.key].key)
-        if upload is None or upload.file_id != file_id:
-            raise errors.JournalError(f"{file.path}: its upload is missing in the journal.")
+        assert upload is not None, file.path  # noqa: S101  # it is written before its result
         known = await journal.adopt(upload, digest)
         if known.replaces:
             await self._finish(entry, file_id, journal)
@@ -374,24 +374,30 @@ class Mirror:
     async def _finish(self, entry: MirrorEntry, file_id: str, journal: MirrorJournal) -> None:
         """Give a file its own name, and trash its older versions, once the service is there."""
         try:
-            async with self._turn():
-                await self._take_name(entry, file_id, journal)
+            await self._through_outages(partial(self._take_name, entry, file_id, journal))
         except errors.ConstantContactError as error:
-            if isinstance(error, FATAL) and not isinstance(error, errors.ServiceUnavailable):
+            if isinstance(error, FATAL):
                 raise
             self._note(entry, error=error, file_id=file_id)
         else:
             self._note(entry, done=True, file_id=file_id)
 
-    def _turn(self) -> AbstractAsyncContextManager[None]:
-        """Wait here while the service is down."""
+    async def _through_outages(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Return the result of work that may be repeated; wait while the service is down."""
         session = self._parts.session
-        return session.outage.turn(
-            partial(session.send, PROBE),
-            since=self._started,
-            patience=self._options.outage_timeout,
-            limit=deadline.current(session),
-        )
+        while True:
+            turn = session.outage.turn(
+                partial(session.send, PROBE),
+                since=self._started,
+                patience=self._options.outage_timeout,
+                limit=deadline.current(session),
+            )
+            async with turn:
+                try:
+                    return await work()
+                except (errors.TransportError, errors.ServerError):
+                    if not session.outage.goes_on:
+                        raise
 
     async def _take_name(self, entry: MirrorEntry, file_id: str, journal: MirrorJournal) -> None:
         known = journal.known[entry.key]
@@ -430,7 +436,8 @@ class Mirror:
         for start in range(0, len(extras), _AT_ONCE):
             part = extras[start : start + _AT_ONCE]
             try:
-                await self._trash([entry.file_id for entry in part])
+                ids = [entry.file_id for entry in part]
+                await self._through_outages(partial(self._trash, ids))
             except errors.ConstantContactError as error:
                 if isinstance(error, FATAL):
                     raise

@@ -179,6 +179,21 @@ async def test_the_digest_of_a_file_that_changes_after_its_upload_is_not_taken_f
     assert stored(sandbox) == {"a.png": b"two"}
 
 
+async def test_a_file_that_is_gone_after_its_upload_is_recorded_without_a_digest(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"a.png": "one"})
+
+    def remove(event: Any) -> None:
+        if event.state is BulkState.ACCEPTED:
+            (root / "a.png").unlink()
+
+    result = await client.library.mirror(root, on_file=remove)
+    assert [entry.done for entry in result.entries] == [True]
+    tree({"a.png": "one"})
+    assert told(await client.library.mirror(root)) == {"a.png": "replace"}
+
+
 async def test_without_a_journal_entry_name_and_size_decide(
     client: ConstantContact, sandbox: Sandbox, tree: Tree
 ) -> None:
@@ -572,9 +587,9 @@ async def test_a_replacement_that_was_not_finished_is_finished_by_the_next_run(
     root = tree({"a.png": "old", "b.png": "b"})
     await client.library.mirror(root)
     tree({"a.png": "new"})
-    sandbox.admin.fault("server_error", method, "/library/files/*", times=None)
+    sandbox.admin.fault("answer", method, "/library/files/*", status=400, times=None)
     (entry,) = (await client.library.mirror(root)).failed
-    assert isinstance(entry.error, errors.ServerError)
+    assert isinstance(entry.error, errors.BadRequest)
     sandbox.admin.clear_faults()
     posts = len(sent(sandbox, "POST"))
     result = await client.library.mirror(root)
@@ -613,13 +628,44 @@ async def test_an_error_that_concerns_all_files_ends_the_last_steps_too(
     assert (await client.library.mirror(root, delete=True)).entries == ()
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/library/files"), ("POST", "/library/files"), ("PUT", "*"), ("DELETE", "*")],
+)
+async def test_an_outage_is_waited_for_in_every_step(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree, method: str, path: str
+) -> None:
+    root = tree({"a.png": "old", "b.png": "b", "c.png": "c"})
+    await client.library.mirror(root)
+    tree({"a.png": "new"})
+    (root / "b.png").unlink()
+    for armed in (method, "GET"):
+        where = path if armed == method else "/library/info"
+        sandbox.admin.fault("unavailable", armed, where, times=9 if armed == method else 2)
+    result = await client.library.mirror(root, delete=True)
+    assert not result.failed
+    assert stored(sandbox) == {"a.png": b"new", "c.png": b"c"}
+    assert len(sandbox.admin.files()) == 4
+
+
+async def test_an_outage_that_lasts_ends_it(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"a.png": "a"})
+    sandbox.admin.fault("unavailable", times=None)
+    with pytest.raises(errors.ServiceUnavailable):
+        await client.library.mirror(root, outage_timeout=60.0)
+    sandbox.admin.clear_faults()
+    assert told(await client.library.mirror(root)) == {"a.png": "upload"}
+
+
 async def test_deletions_that_fail_are_reported_and_tried_again(
     client: ConstantContact, sandbox: Sandbox, tree: Tree
 ) -> None:
     root = tree({"a.png": "a", "b.png": "b"})
     await client.library.mirror(root)
     (root / "a.png").unlink()
-    sandbox.admin.fault("server_error", "DELETE", times=None)
+    sandbox.admin.fault("answer", "DELETE", status=400, times=None)
     (entry,) = (await client.library.mirror(root, delete=True)).failed
     assert entry.action is MirrorAction.TRASH
     sandbox.admin.clear_faults()
