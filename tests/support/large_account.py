@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -47,11 +46,15 @@ class Truth:
         rows: The number of rows, by data set.
         files: The SHA-256 of each file outside the trash, by id.
         trash: The same of the files in the trash.
+        names: The names of both, by id.
+        contacts: The number in a note's field that no model knows, by the contact's id.
     """
 
     rows: dict[str, int]
     files: dict[str, str]
     trash: dict[str, str]
+    names: dict[str, str]
+    contacts: dict[str, int]
 
 
 def large_sandbox(seed: int, **settings: Any) -> Sandbox:
@@ -171,10 +174,12 @@ def truth_of(world: World) -> Truth:
         "folders": len(library.folders),
         "library": len(library.live_files(now)),
     }
-    files = {row.id: row.sha256 for row in library.live_files(now)}
-    return Truth(rows, files, {row.id: row.sha256 for row in library.trash(now)})
-
-
-def repeated(values: Any) -> dict[Any, int]:
-    """The values that occur more than once, and how often."""
-    return {value: count for value, count in Counter(values).items() if count > 1}
+    return Truth(
+        rows,
+        files={row.id: row.sha256 for row in library.live_files(now)},
+        trash={row.id: row.sha256 for row in library.trash(now)},
+        names={row.id: row.name for row in library.files.values()},
+        contacts={
+            row.id: row.fields["notes"][0]["extra"]["kept"] for row in contacts.contacts.values()
+        },
+    )
