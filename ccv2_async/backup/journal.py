@@ -156,11 +156,12 @@ class Journal:
         self._path = path
         self._database = database
         self._lock = lock
+        self._ready = False
         self.run = 0
 
     @classmethod
     def open(cls, directory: str) -> Self:
-        """Open the journal of a directory, and begin a run or continue the last one.
+        """Open the journal of a directory.
 
         Raises:
             UsageError: It cannot be created there, it is not a journal, a newer version wrote it,
@@ -203,10 +204,21 @@ class Journal:
                 f"package reads version {VERSION}. Use the package that wrote it, or choose "
                 "another directory; nothing was fetched."
             )
+        self._ready = True
+
+    def begin(self, now: str, **facts: str) -> None:
+        """Begin a run, or continue the last one if it has not ended.
+
+        Args:
+            now: The time at the service.
+            facts: What else to remember.
+        """
+        about = self.about()
         self.run = int(about.get("run", 0))
         if self.run == 0 or about.get("ended"):
             self.run += 1
-            self.remember(version=VERSION, run=str(self.run), ended="", began="")
+            facts |= {"run": str(self.run), "ended": "", "began": now}
+        self.remember(**facts)
 
     def close(self) -> None:
         """Close the database, then let other processes in."""
@@ -322,6 +334,8 @@ class Journal:
     def end_scope(self, dataset: str, scope: str, *, version: str = "", drop: bool = False) -> None:
         """Note that a listing is complete.
 
+        If it had rows that cannot be read, the next run lists all of them once more.
+
         Args:
             dataset: The dataset.
             scope: The parents' ids.
@@ -329,20 +343,24 @@ class Journal:
             drop: Whether rows of earlier listings go, because these rows replace them.
         """
         key = (dataset, scope)
+        if self.has_unreadable(dataset, scope):
+            version, since = "", "since"
+        else:
+            since = "began"
+        done = f"UPDATE scopes SET done=1, cursor='', since={since}, version=? "  # noqa: S608  # our own names
         self._write(
-            (
-                (
-                    "UPDATE scopes SET done=1, cursor='', since=began, version=? "
-                    "WHERE dataset=? AND scope=?"
-                ),
-                [(version, *key)],
-            ),
+            (f"{done}WHERE dataset=? AND scope=?", [(version, *key)]),
             (
                 "DELETE FROM rows WHERE dataset=? AND scope=? AND run<>?",
                 [(*key, self.run)] if drop else [],
             ),
             (_FORGET, [(*key, "")]),
         )
+
+    def has_unreadable(self, dataset: str, scope: str) -> bool:
+        """Return whether a listing of this run had rows that cannot be read."""
+        query = "SELECT 1 FROM notes WHERE dataset=? AND scope=? AND run=? AND id<>''"
+        return bool(self._rows(query, (dataset, scope, self.run)))
 
     def missed(self, dataset: str, scope: str) -> list[str]:
         """Return the ids of rows that earlier runs listed, and this one did not."""
@@ -491,7 +509,7 @@ class Journal:
         try:
             return self._database.execute(query, tuple(values)).fetchall()
         except sqlite3.DatabaseError as trouble:
-            if not self.run:
+            if not self._ready:
                 raise
             raise self._failed("read", trouble) from None
 
@@ -516,7 +534,7 @@ class Journal:
                 self._database.rollback()
                 raise
         except sqlite3.Error as trouble:
-            if not self.run:
+            if not self._ready:
                 raise
             raise self._failed("written", trouble) from None
 

@@ -47,7 +47,7 @@ from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.transport.quota.budget import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 
     from ccv2_async.backup.datasets import (
         Dataset,
@@ -67,6 +67,7 @@ _ALL_LISTED = "\n"
 
 _BATCH = 200
 _REPORT_SECONDS = 0.1
+_ACCOUNT = Call("GET", BY_NAME["account"].path, Effect.SAFE, "account")
 _PROBE = Call("GET", "/library/info", Effect.SAFE, "asking whether the service is back")
 
 # These errors would affect everything else as well, so they end the run.
@@ -123,7 +124,7 @@ class Backup:
         self._reported = float("-inf")
         self._dataset = ""
         self._rows = self._files = self._downloaded = self._calls = 0
-        self._left: set[tuple[str, str]] = set()
+        self._ending = False
 
     async def run(self) -> BackupResult:
         """Fetch everything, and return what the backup holds.
@@ -154,23 +155,16 @@ class Backup:
         self._contents = Contents(self._root, journal)
         await self._do(self._contents.prepare)
         await self._require_own()
-        await self._do(self._begin)
         wanted = [each for each in DATASETS if each.name != TRASH or self._options.trash]
         library = next(n for n, each in enumerate(wanted) if each.name in (LIBRARY, TRASH))
         library += self._options.trash
         for dataset in wanted[: library + 1]:
             await self._fetch(dataset)
         await self._do(self._contents.plan)
-        await _together(self._download(), self._fetch_all(wanted[library + 1 :]))
+        await self._together(self._download(), self._fetch_all(wanted[library + 1 :]))
         result = await self._do(self._write, [each.name for each in wanted])
         self._report(force=True)
         return result
-
-    def _begin(self) -> None:
-        about = self._journal.about()
-        self._skew = float(about.get("skew", 0.0))
-        if not about.get("began"):
-            self._journal.remember(began=stamp_of(self._now))
 
     def _write(self, names: list[str]) -> BackupResult:
         """Write the files that people keep, and end the run."""
@@ -212,19 +206,22 @@ class Backup:
             UsageError: It belongs to another account or service.
         """
         about = await self._do(self._journal.about)
-        service = self._session.base_url
+        service, known = self._session.base_url, about.get("fingerprint")
+        fingerprint = self._session.credentials.fingerprint
+        self._skew = float(about.get("skew", 0.0))
         if about.get("service", service) != service:
             raise self._not_ours(f"another service ({one_line(about['service'])})")
-        fingerprint = self._session.credentials.fingerprint
-        known = about.get("fingerprint")
-        await self._fetch(BY_NAME["account"], always=known != fingerprint)
+        if known not in (None, fingerprint):
+            account = json.loads((await self._call(_ACCOUNT, _one))[0])
+            if not _name_of(account) or _name_of(account) != about.get("account"):
+                whose = one_line(about.get("account", "")) or "unknown"
+                raise self._not_ours(f"another account ({whose})")
+        facts = {"service": service, "fingerprint": fingerprint}
+        await self._do(partial(self._journal.begin, stamp_of(self._now), **facts))
+        await self._fetch(BY_NAME["account"])
         text = await self._do(self._journal.record, "account", "", "account")
-        account = json.loads(text) if text else {}
-        own = str(account.get("email") or account.get("organization_name") or "")
-        if known not in (None, fingerprint) and (not own or own != about.get("account")):
-            raise self._not_ours(f"another account ({one_line(about.get('account', 'unknown'))})")
-        facts = {"service": service, "fingerprint": fingerprint, "account": own}
-        await self._do(partial(self._journal.remember, **facts))
+        name = _name_of(json.loads(text or "{}"))
+        await self._do(partial(self._journal.remember, account=name, skew=str(self._skew)))
 
     def _not_ours(self, whose: str) -> errors.UsageError:
         return errors.UsageError(
@@ -236,20 +233,21 @@ class Backup:
 
     async def _fetch_all(self, datasets: Iterable[Dataset]) -> None:
         for dataset in datasets:
-            await self._fetch(dataset)
+            if not self._ending:
+                await self._fetch(dataset)
 
-    async def _fetch(self, dataset: Dataset, *, always: bool = False) -> None:
+    async def _fetch(self, dataset: Dataset) -> None:
         """Fetch what is new or has changed of one dataset."""
         self._dataset = dataset.name
         self._report()
         scopes = await self._do(self._scopes, dataset)
-        await _each(scopes, partial(self._list, dataset, always=always))
+        await self._each(scopes, partial(self._list, dataset))
         if dataset.detail:
             for ids in scopes:
                 missing = await self._do(
                     self._journal.without_detail, dataset.name, scope_key(*ids)
                 )
-                await _each(missing, partial(self._fetch_one, dataset, ids))
+                await self._each(missing, partial(self._fetch_one, dataset, ids))
 
     def _scopes(self, dataset: Dataset) -> list[tuple[str, ...]]:
         """Return the parents' ids of each listing of a dataset."""
@@ -261,7 +259,7 @@ class Backup:
                 found.append((*ids_in(scope), own))
         return found
 
-    async def _list(self, dataset: Dataset, ids: tuple[str, ...], *, always: bool) -> None:
+    async def _list(self, dataset: Dataset, ids: tuple[str, ...]) -> None:
         """List one scope, from where an earlier process stopped."""
         scope = scope_key(*ids)
         version = ""
@@ -270,7 +268,7 @@ class Backup:
             version = counts or ""
         begin = partial(self._journal.scope, dataset.name, scope, str(self._now), version=version)
         state = await self._do(begin)
-        if state.done and not always:
+        if state.done:
             return
         try:
             if dataset.single:
@@ -377,8 +375,8 @@ class Backup:
         scope = scope_key(*ids)
         missed = await self._do(self._journal.missed, dataset.name, scope)
         if dataset.one:
-            await _each(missed, partial(self._fetch_one, dataset, ids))
-        elif missed:
+            await self._each(missed, partial(self._fetch_one, dataset, ids))
+        elif missed and not await self._do(self._journal.has_unreadable, dataset.name, scope):
             await self._vanish(dataset, ids, missed)
 
     async def _fetch_one(self, dataset: Dataset, ids: tuple[str, ...], own: str) -> None:
@@ -437,9 +435,10 @@ class Backup:
         """Download the files of the library that are new or have changed."""
         for place in (LIBRARY, TRASH):
             after = ""
-            while batch := await self._do(self._journal.wanted, place, after, _BATCH):
+            wanted = partial(self._journal.wanted, place)
+            while not self._ending and (batch := await self._do(wanted, after, _BATCH)):
                 after = batch[-1].id
-                await _each(batch, self._download_one)
+                await self._each(batch, self._download_one)
 
     async def _download_one(self, entry: FileEntry) -> None:
         dataset = BY_NAME[entry.place]
@@ -490,25 +489,52 @@ class Backup:
                 patience=OUTAGE_TIMEOUT,
                 limit=deadline.current(session),
             )
-            try:
-                async with turn:
+            async with turn:  # it raises by itself when the outage lasts too long
+                try:
                     return await work()
-            except errors.DailyQuotaExceeded as error:
-                if not self._options.wait:
-                    raise errors.DailyQuotaExceeded(
-                        f"The backup stopped: the API key's calls for today are used up. "
-                        f"What was fetched is kept. Run it again after "
-                        f"{error.resets_at:%Y-%m-%d %H:%M} UTC; it continues where it stopped.",
-                        status=error.status,
-                        resets_at=error.resets_at,
-                        errors=error.errors,
-                    ) from None
-                pause = error.resets_at.timestamp() - session.clock.time()
-            except _OF_AN_OUTAGE:
-                if not session.outage.goes_on:
-                    raise
-                continue
+                except errors.DailyQuotaExceeded as error:
+                    if not self._options.wait:
+                        raise errors.DailyQuotaExceeded(
+                            f"The backup stopped: the API key's calls for today are used up. "
+                            f"What was fetched is kept. Run it again after "
+                            f"{error.resets_at:%Y-%m-%d %H:%M} UTC; it continues where it stopped.",
+                            status=error.status,
+                            resets_at=error.resets_at,
+                            errors=error.errors,
+                        ) from None
+                    pause = error.resets_at.timestamp() - session.clock.time()
+                except _OF_AN_OUTAGE:
+                    if not session.outage.goes_on:
+                        raise
+                    continue
             await session.clock.sleep(max(1.0, pause))
+
+    async def _each(self, items: Iterable[T], work: Callable[[T], Awaitable[object]]) -> None:
+        """Do work on each item, a few at a time; none is begun after an error."""
+        rest = iter(items)
+
+        async def worker() -> None:
+            for item in rest:
+                if self._ending:
+                    return
+                await work(item)
+
+        await self._together(*(worker() for _ in range(AT_ONCE)))
+
+    async def _together(self, *work: Coroutine[Any, Any, object]) -> None:
+        """Await all, and raise the first error; what is under way then is finished first."""
+
+        async def noticed(each: Coroutine[Any, Any, object]) -> None:
+            try:
+                await each
+            except errors.ConstantContactError:
+                self._ending = True
+                raise
+
+        # If this is cancelled, all of them are, and it waits for them.
+        for outcome in await asyncio.gather(*map(noticed, work), return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     @property
     def _now(self) -> float:
@@ -543,6 +569,11 @@ class Backup:
 def stamp_of(moment: float) -> str:
     """Return a moment as the service writes it."""
     return utc_text(datetime.fromtimestamp(moment, UTC))
+
+
+def _name_of(account: Mapping[str, Any]) -> str:
+    """Return what tells one account from another, or ""."""
+    return str(account.get("email") or account.get("organization_name") or "")
 
 
 def _what(dataset: Dataset, ids: tuple[str, ...]) -> str:
@@ -603,28 +634,3 @@ def _page_of(dataset: Dataset, before: int, answer: Answer) -> _Page:
         else:
             rows.append((own, orjson.dumps(row).decode()))
     return _Page(rows, bad, page.next_link, _when(answer))
-
-
-async def _each(items: Iterable[Any], work: Callable[[Any], Awaitable[object]]) -> None:
-    """Do work on each item, a few at a time; the first error cancels the rest."""
-    rest = iter(items)
-
-    async def worker() -> None:
-        for item in rest:
-            await work(item)
-
-    await _together(*(worker() for _ in range(AT_ONCE)))
-
-
-async def _together(*work: Coroutine[Any, Any, object]) -> None:
-    """Await all, or raise the first error after the others have been cancelled."""
-    tasks = [asyncio.ensure_future(each) for each in work]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-    finally:
-        for task in tasks:
-            task.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
-    for outcome in ended:
-        if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
-            raise outcome

@@ -477,7 +477,7 @@ def test_running_the_command_again_completes_an_upload_stopped_by_an_outage(
     assert {ran.code for ran in stopped} <= {Exit.SOME_FAILED, Exit.AMBIGUOUS}
     for ran in stopped:
         told = " ".join(ran.err.split())  # lines are broken where the terminal ends
-        assert told.count("The upload is paused") == 1
+        assert told.count("The work is paused") == 1
         assert "has not been available for 1 minute" in told
     assert healed.code == Exit.OK
     assert "40 of 40 files Active" in healed.err

@@ -162,7 +162,7 @@ class Outage:
         if now >= ends:
             raise errors.ServiceUnavailable(
                 f"The service has not been available for {_lasting(patience)} ({self._why}). "
-                "The upload was stopped. What is left was not sent; run it again later."
+                "The work was stopped. What is left was not done; run it again later."
             )
         if now < due:
             at = min(due, ends) if limit is None else min(due, ends, limit.ends)
@@ -180,7 +180,7 @@ class Outage:
             return
         self._told = True
         logger.warning(
-            "The service is not available (%s). The upload is paused, and continues by itself "
+            "The service is not available (%s). The work is paused, and continues by itself "
             "when the service is back.",
             self._why,
         )
@@ -189,7 +189,7 @@ class Outage:
     def _over(self, lasted: float) -> None:
         if self._told:
             self._told = False
-            logger.warning("The service is back after %.0f s. The upload continues.", lasted)
+            logger.warning("The service is back after %.0f s. The work continues.", lasted)
             self._hook(OutageEnded(lasted))
 
 

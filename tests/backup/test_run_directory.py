@@ -1,0 +1,214 @@
+"""The directory of a backup: whose it is, who uses it, and what if it cannot be written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ccv2_async import errors
+from ccv2_async.backup.journal import NAME, Journal
+from ccv2_async.sandbox import Sandbox
+from ccv2_async.transport.files.partial import PartialFile
+from tests.backup.conftest import digests, held, manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ccv2_async.client import ConstantContact
+
+
+def kept(directory: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+async def test_a_directory_that_another_backup_uses_is_refused(
+    cc: ConstantContact, tmp_path: Path
+) -> None:
+    journal = Journal.open(str(tmp_path))
+    with pytest.raises(errors.UsageError, match="another process is backing up into this"):
+        await cc.backup(tmp_path)
+    journal.close()
+    await cc.backup(tmp_path)
+
+
+async def test_another_accounts_directory_is_refused_and_not_changed(
+    demo: Sandbox, cc: ConstantContact, connect: Callable[..., Any], tmp_path: Path
+) -> None:
+    await cc.backup(tmp_path)
+    before = kept(tmp_path)
+    options = {**demo.client_options(), "access_token": "another-token"}
+    demo._world.account.info["email"] = "somebody@else.example"
+    demo.admin.configure(access_token="another-token")
+    other: ConstantContact = await connect(None, **options)
+    with pytest.raises(errors.UsageError, match=r"belongs to another account \(owner@example.com"):
+        await other.backup(tmp_path)
+    after = kept(tmp_path)
+    assert after == before
+
+
+async def test_a_new_token_of_the_same_account_goes_on(
+    demo: Sandbox, cc: ConstantContact, connect: Callable[..., Any], tmp_path: Path
+) -> None:
+    await cc.backup(tmp_path)
+    demo.admin.configure(access_token="another-token")
+    options = {**demo.client_options(), "access_token": "another-token"}
+    other: ConstantContact = await connect(None, **options)
+    assert (await other.backup(tmp_path)).files == 0
+
+
+async def test_another_services_directory_is_refused(
+    cc: ConstantContact, connect: Callable[..., Any], tmp_path: Path
+) -> None:
+    await cc.backup(tmp_path)
+    with Sandbox(mode="at_once") as elsewhere:
+        other: ConstantContact = await connect(elsewhere)
+        with pytest.raises(errors.UsageError, match="belongs to another service"):
+            await other.backup(tmp_path)
+        assert elsewhere.admin.requests() == []
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"no database at all, but long enough to be taken for one" * 100, "not the journal"),
+        (b"SQLite format 3\x00" + b"\xff" * 5000, "not the journal"),
+    ],
+)
+async def test_a_journal_that_cannot_be_read_is_named(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path, content: bytes, match: str
+) -> None:
+    (tmp_path / NAME).write_bytes(content)
+    with pytest.raises(errors.UsageError, match=match):
+        await cc.backup(tmp_path)
+    assert demo.admin.requests() == []
+
+
+async def test_another_database_and_a_newer_journal_are_refused(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    def change(statement: str) -> None:
+        database = sqlite3.connect(tmp_path / NAME)
+        database.execute(statement)
+        database.commit()
+        database.close()
+
+    change("CREATE TABLE mine (x)")
+    with pytest.raises(errors.UsageError, match="not the journal of a backup"):
+        await cc.backup(tmp_path)
+    (tmp_path / NAME).unlink()
+    Journal.open(str(tmp_path)).close()
+    change("UPDATE about SET value='2' WHERE name='version'")
+    with pytest.raises(errors.UsageError, match="has the version 2, and this package reads"):
+        await cc.backup(tmp_path)
+    assert demo.admin.requests() == []
+
+
+@pytest.mark.parametrize("statement", ["DROP TABLE rows", "DROP TABLE scopes", "DROP TABLE files"])
+async def test_a_damaged_journal_ends_the_run_with_a_plain_error(
+    cc: ConstantContact, tmp_path: Path, statement: str
+) -> None:
+    Journal.open(str(tmp_path)).close()
+    database = sqlite3.connect(tmp_path / NAME)
+    database.execute(statement)
+    database.close()
+    with pytest.raises(errors.JournalError, match="the journal cannot be"):
+        await cc.backup(tmp_path)
+
+
+async def test_a_path_that_is_a_file_or_no_path_is_refused(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(errors.UsageError, match=r"cannot be written there \(File exists\)"):
+        await cc.backup(tmp_path / "file")
+    with pytest.raises(errors.UsageError, match=r"cannot be written there \(Not a directory\)"):
+        await cc.backup(tmp_path / "file" / "below")
+    for wrong in ("", "a\0b", 7, None):
+        with pytest.raises(errors.InvalidField, match="directory is"):
+            await cc.backup(wrong)  # type: ignore[arg-type]
+    assert demo.admin.requests() == []
+
+
+@pytest.mark.parametrize("after", [0, 3, 20])
+async def test_a_full_disk_ends_the_run_which_continues_when_there_is_space(
+    demo: Sandbox,
+    cc: ConstantContact,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    after: int,
+) -> None:
+    written = 0
+    original = PartialFile.write
+
+    def write(self: PartialFile, data: bytes) -> None:
+        nonlocal written
+        written += 1
+        if written > after:
+            with self._explained():
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        original(self, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PartialFile, "write", write)
+        with pytest.raises(errors.UsageError, match="No space left on device"):
+            await cc.backup(tmp_path)
+    assert not [path for path in kept(tmp_path) if path.suffix == ".part"]
+    result = await cc.backup(tmp_path)
+    assert digests(tmp_path) == held(demo)
+    assert result.failed == ()
+
+
+async def test_a_full_disk_under_the_journal_ends_the_run(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Journal._prepare
+
+    def prepare(self: Journal) -> None:
+        original(self)
+        (pages,) = self._database.execute("PRAGMA page_count").fetchone()
+        self._database.execute(f"PRAGMA max_page_count={pages + 8}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "_prepare", prepare)
+        with pytest.raises(errors.JournalError, match=r"cannot be written \(database or disk is"):
+            await cc.backup(tmp_path)
+    assert (await cc.backup(tmp_path)).failed == ()
+    assert digests(tmp_path) == held(demo)
+
+
+async def test_a_place_that_cannot_be_written_is_named(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    (tmp_path / "library").write_text("in the way")
+    with pytest.raises(errors.UsageError, match="the backup cannot be written there"):
+        await cc.backup(tmp_path)
+    (tmp_path / "library").unlink()
+    (tmp_path / "contacts.jsonl").mkdir()
+    with pytest.raises(errors.UsageError, match=r"contacts\.jsonl"):
+        await cc.backup(tmp_path)
+    (tmp_path / "contacts.jsonl").rmdir()
+    await cc.backup(tmp_path)
+    assert digests(tmp_path) == held(demo)
+
+
+async def test_no_file_of_a_backup_shows_the_key_or_the_token(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    await cc.backup(tmp_path)
+    options = demo.client_options()
+    for path, content in kept(tmp_path).items():
+        for secret in (options["api_key"], options["access_token"]):
+            assert secret.encode() not in content, path
+    assert manifest(tmp_path)["account"] == "owner@example.com"
+
+
+async def test_nothing_stays_open_after_a_run(cc: ConstantContact, tmp_path: Path) -> None:
+    from tests.support.disk import open_below
+
+    await cc.backup(tmp_path)
+    assert open_below(tmp_path) == []

@@ -1,0 +1,264 @@
+"""What goes wrong at the service: in rows, listings, files, and the quota."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ccv2_async import errors, verify_backup
+from tests.backup.conftest import digests, held, lines, manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ccv2_async.client import ConstantContact
+    from ccv2_async.sandbox import Sandbox
+    from tests.support.clocks import SkippingClock
+
+JSON = {"content-type": "application/json"}
+RETIRED = '[{"error_key": "http.status.gone", "error_message": "Gone."}]'
+FORBIDDEN = '[{"error_key": "http.status.forbidden", "error_message": "No."}]'
+ALWAYS: dict[str, Any] = {"times": None}
+
+
+def answer(sandbox: Sandbox, path: str, body: object, **more: Any) -> None:
+    """Have the service answer with a body of the test's choice."""
+    text = body if isinstance(body, str) else json.dumps(body)
+    sandbox.admin.fault(
+        "answer", "GET", path, **{"status": 200, "headers": JSON, "body": text, **more}
+    )
+
+
+def page(*rows: object, cursor: str = "") -> dict[str, Any]:
+    pagination = {"next_link": f"/v2/x?next={cursor}"} if cursor else {}
+    return {"meta": {"pagination": pagination}, "results": list(rows)}
+
+
+async def test_a_row_that_cannot_be_kept_fails_alone(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    answer(
+        demo,
+        "/contacts",
+        page({"id": "1", "unknown": {"kept": 1}}, 7, {"name": "no id"}, None, {"id": ["x"]}),
+    )
+    answer(demo, "/lists", '[{"id": "5"}, {"id": "6", "name": "half \\ud83d"}]')
+    result = await cc.backup(tmp_path)
+    assert lines(tmp_path / "contacts.jsonl") == [{"id": "1", "unknown": {"kept": 1}}]
+    failed = {(each.dataset, each.id): each.reason for each in result.failed}
+    assert [key for key in failed if key[0] == "contacts"] == [
+        ("contacts", f"row {n}") for n in (1, 2, 3, 4)
+    ]
+    assert "no id" in failed["contacts", "row 2"]
+    assert len(manifest(tmp_path)["failed"]) == len(result.failed)
+    assert {each["id"] for each in lines(tmp_path / "lists.jsonl")} <= {"5", "6"}
+    assert (await verify_backup(tmp_path)).faults == ()
+    again = await cc.backup(tmp_path)
+    assert again.failed == ()
+    assert again.rows["contacts"] == 120
+
+
+async def test_rows_of_one_id_are_one_row(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    answer(demo, "/contacts", page({"id": "1", "v": 1}, {"id": 1, "v": 2}, {"id": "1", "v": 3}))
+    result = await cc.backup(tmp_path)
+    assert result.rows["contacts"] == 1
+    assert lines(tmp_path / "contacts.jsonl") == [{"id": "1", "v": 3}]
+
+
+@pytest.mark.parametrize("id_", ["../1", "a/b", "..", " ", "x" * 5000, "\u202e1"])
+async def test_an_id_that_cannot_be_part_of_a_path_fails_alone(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path, id_: str
+) -> None:
+    answer(demo, "/emailmarketing/campaigns", page({"id": id_, "name": "x", "status": "SENT"}))
+    result = await cc.backup(tmp_path)
+    assert {each.dataset for each in result.failed} >= {"campaigns", "reports"}
+    assert result.rows["contacts"] == 120
+    assert digests(tmp_path) == held(demo)
+    assert (await verify_backup(tmp_path)).faults == ()
+
+
+async def test_cursors_that_lead_in_a_circle_end_the_listing_with_what_came(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    answer(demo, "/contacts", page({"id": "1"}, cursor="a"), times=1)
+    answer(demo, "/contacts", page({"id": "2"}, cursor="b"), times=1)
+    answer(demo, "/contacts", page({"id": "3"}, cursor="a"), times=1)
+    result = await cc.backup(tmp_path)
+    (failed,) = result.failed
+    assert failed.dataset == "contacts"
+    assert "the same cursor twice" in failed.reason
+    assert (await cc.backup(tmp_path)).rows["contacts"] == 120
+
+
+async def test_a_cursor_that_is_refused_restarts_its_listing_only(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    answer(demo, "/contacts", page({"id": "1"}, cursor="a"), times=1)
+    answer(demo, "/contacts", '[{"error_key": "query.param.invalid"}]', status=400, times=1)
+    result = await cc.backup(tmp_path)
+    assert result.failed == ()
+    assert result.rows["contacts"] == 120
+    asked = [entry.query.get("next") for entry in demo.admin.requests(path="/contacts")]
+    assert asked[:3] == [None, "a", None]
+    assert len(demo.admin.requests(path="/lists")) == 1
+
+
+async def test_a_tracking_listing_that_starts_over_holds_no_row_twice(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    campaign = next(each.id for each in await cc.campaigns.all().collect() if each.status == "SENT")
+    path = f"/emailmarketing/campaigns/{campaign}/tracking"
+    fake = [{"activity_type": "EMAIL_OPEN", "n": n} for n in range(900)]
+    answer(demo, path, page(*fake, cursor="a"), times=1)
+    answer(demo, path, "[]", status=404, times=1)
+    await cc.backup(tmp_path)
+    rows = [each for each in lines(tmp_path / "tracking.jsonl") if "n" in each]
+    assert rows == []
+
+
+async def test_a_listing_that_leaves_a_row_out_does_not_lose_it(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    await cc.backup(tmp_path)
+    kept = lines(tmp_path / "library.jsonl")
+    answer(demo, "/library/files", page(*kept[:-1]))
+    result = await cc.backup(tmp_path)
+    assert result.vanished == 0
+    assert lines(tmp_path / "library.jsonl") == kept
+
+
+async def test_a_listing_with_a_row_that_cannot_be_read_declares_no_row_gone(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    first = await cc.backup(tmp_path)
+    answer(demo, "/lists", ["what is this"])
+    result = await cc.backup(tmp_path)
+    assert result.vanished == 0
+    assert result.rows["lists"] == first.rows["lists"]
+
+
+async def test_retired_endpoints_and_missing_privileges_are_left_out(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    answer(demo, "/eventspot/*", RETIRED, status=400, **ALWAYS)
+    answer(demo, "/account/verified*", FORBIDDEN, status=403, **ALWAYS)
+    result = await cc.backup(tmp_path)
+    assert result.failed == ()
+    assert [each.dataset for each in result.left_out] == ["events", "verified_addresses"]
+    said = {each["dataset"]: each["reason"] for each in manifest(tmp_path)["left_out"]}
+    assert "withdrawn this endpoint" in said["events"]
+    assert result.rows["events"] == 0
+    assert (await verify_backup(tmp_path)).faults == ()
+
+
+async def test_records_that_cannot_be_fetched_fail_alone_and_are_tried_again(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    draft = next(each.id for each in await cc.campaigns.all().collect() if each.status == "DRAFT")
+    answer(demo, f"/emailmarketing/campaigns/{draft}", "{}", status=400)
+    answer(demo, "/activities", {"not": "a list"}, **ALWAYS)
+    result = await cc.backup(tmp_path)
+    assert {(each.dataset, each.id) for each in result.failed} == {
+        ("campaigns", draft),
+        ("activities", ""),
+    }
+    rows = {each["id"]: each for each in lines(tmp_path / "campaigns.jsonl")}
+    assert "name" in rows[draft], "the row of the listing stands in for the record"
+    demo.admin.clear_faults()
+    again = await cc.backup(tmp_path)
+    assert again.failed == ()
+    assert {each["id"]: each for each in lines(tmp_path / "campaigns.jsonl")}[draft]["subject"]
+
+
+@pytest.mark.parametrize("kind", ["cut_answer", "shorten", "page", "server_error", "range"])
+async def test_a_file_that_cannot_be_fetched_fails_alone_and_is_tried_again(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path, kind: Any
+) -> None:
+    file = next(each for each in demo.admin.files() if each["name"] == "menu.pdf")
+    demo.admin.fault(kind, "GET", f"/content/*{file['id']}*", times=None)
+    result = await cc.backup(tmp_path)
+    demo.admin.assert_faults_struck()
+    assert [(each.dataset, each.id) for each in result.failed] == [("library", file["id"])]
+    assert not (tmp_path / "library" / "menu.pdf").exists()
+    assert not list((tmp_path / ".ccv2-parts").iterdir())
+    assert (await verify_backup(tmp_path)).faults == ()
+    demo.admin.clear_faults()
+    again = await cc.backup(tmp_path)
+    assert (again.files, again.failed) == (1, ())
+    assert digests(tmp_path) == held(demo)
+
+
+async def test_a_file_without_a_url_is_left_out(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    row = {"id": "1", "name": "x.png", "status": "Processing", "url": "", "size": 1}
+    answer(demo, "/library/files", page(row))
+    result = await cc.backup(tmp_path)
+    assert [(each.dataset, each.id) for each in result.left_out] == [("library", "1")]
+    assert "status Processing" in result.left_out[0].reason
+    (row,) = lines(tmp_path / "library.jsonl")
+
+
+async def test_a_dead_token_or_key_ends_the_run(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    demo.admin.fault("unauthorized", path="/lists", times=None)
+    with pytest.raises(errors.AuthenticationFailed):
+        await cc.backup(tmp_path)
+    demo.admin.clear_faults()
+    demo.admin.fault("inactive", path="/contacts", times=None)
+    with pytest.raises(errors.Forbidden):
+        await cc.backup(tmp_path)
+    demo.admin.clear_faults()
+    assert (await cc.backup(tmp_path)).rows["contacts"] == 120
+
+
+async def test_the_end_of_the_days_quota_ends_the_run_and_the_next_day_continues(
+    demo: Sandbox, connect: Callable[..., Any], tmp_path: Path, clock: SkippingClock
+) -> None:
+    one: ConstantContact = await connect(demo, per_day=20)
+    with pytest.raises(errors.DailyQuotaExceeded, match=r"Run it again after \d{4}-\d\d-\d\d"):
+        await one.backup(tmp_path)
+    assert not (tmp_path / "manifest.json").exists()
+    two: ConstantContact = await connect(demo)
+    before = demo.admin.requests()
+    result = await two.backup(tmp_path)
+    asked = [(entry.path, str(entry.query)) for entry in demo.admin.requests()[len(before) :]]
+    done = {(entry.path, str(entry.query)) for entry in before if entry.status == 200}
+    assert not done.intersection(asked)
+    assert result.rows["contacts"] == 120
+    assert digests(tmp_path) == held(demo)
+
+
+async def test_a_run_that_waits_goes_on_when_the_next_day_begins(
+    demo: Sandbox, connect: Callable[..., Any], tmp_path: Path, clock: SkippingClock
+) -> None:
+    cc: ConstantContact = await connect(demo, per_day=20)
+    began = clock.time()
+    result = await cc.backup(tmp_path, wait=True)
+    assert result.rows["contacts"] == 120
+    assert digests(tmp_path) == held(demo)
+    assert clock.time() - began > 3600
+
+
+async def test_an_outage_is_waited_out(demo: Sandbox, cc: ConstantContact, tmp_path: Path) -> None:
+    demo.admin.fault("unavailable", times=12, skip=6)
+    result = await cc.backup(tmp_path)
+    assert result.failed == ()
+    assert digests(tmp_path) == held(demo)
+
+
+async def test_a_service_that_stays_away_ends_the_run(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    demo.admin.fault("unavailable", times=None, skip=6)
+    with pytest.raises(errors.ServiceUnavailable):
+        await cc.backup(tmp_path)
+    demo.admin.clear_faults()
+    assert (await cc.backup(tmp_path)).failed == ()
+    assert digests(tmp_path) == held(demo)
