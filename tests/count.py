@@ -12,8 +12,8 @@ import tokenize
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "ccv2_async"
-LINES = 27_250
-MODULES = 196
+LINES = 27_049
+MODULES = 194
 """Limits that only go down: lower them when the package has become smaller."""
 
 _NOT_CODE = {

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ccv2_async.models.event_sales import *
     from ccv2_async.models.events import *
     from ccv2_async.models.library import *
-    from ccv2_async.models.lists import *
     from ccv2_async.models.registrants import *
     from ccv2_async.models.tracking import *
     from ccv2_async.models.validation import *
@@ -33,19 +32,8 @@ if TYPE_CHECKING:
     __all__: list[str]
 else:
     _MODULES = (
-        "library",
-        "activities",
-        "base",
-        "convert",
-        "validation",
-        "lists",
-        "contacts",
-        "campaigns",
-        "tracking",
-        "account",
-        "events",
-        "event_sales",
-        "registrants",
+        *("library", "activities", "base", "convert", "validation", "contacts"),
+        *("campaigns", "tracking", "account", "events", "event_sales", "registrants"),
     )
 
     def __getattr__(name: str) -> Any:

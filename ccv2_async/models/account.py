@@ -13,15 +13,8 @@ import attrs
 from ccv2_async.models.base import Model, PostalAddress, names, to_tuple
 from ccv2_async.models.validation import limited, rule
 
-__all__ = [
-    "AccessToken",
-    "AccountAddress",
-    "AccountInfo",
-    "OAuthError",
-    "TokenInfo",
-    "VerifiedEmailAddress",
-    "VerifiedEmailStatus",
-]
+__all__ = ["AccessToken", "AccountAddress", "AccountInfo", "OAuthError", "TokenInfo"]
+__all__ += ["VerifiedEmailAddress", "VerifiedEmailStatus"]
 
 
 class VerifiedEmailStatus(StrEnum):

@@ -16,22 +16,10 @@ from ccv2_async.models.base import Model, Outcome, PostalAddress, texts, to_tupl
 from ccv2_async.models.contacts import AddressType
 from ccv2_async.models.validation import limited, rule
 
-__all__ = [
-    "ACTIVITY_OUTCOMES",
-    "Activity",
-    "ActivityError",
-    "ActivityStatus",
-    "ActivityType",
-    "AddContactsRequest",
-    "ClearListsRequest",
-    "ExportContactsRequest",
-    "ExportSortBy",
-    "ImportAddress",
-    "ImportCustomField",
-    "ImportData",
-    "RemoveContactsRequest",
-    "activity_outcome",
-]
+__all__ = ["ACTIVITY_OUTCOMES", "Activity", "ActivityError", "ActivityStatus", "ActivityType"]
+__all__ += ["AddContactsRequest", "ClearListsRequest", "ExportContactsRequest", "ExportSortBy"]
+__all__ += ["ImportAddress", "ImportCustomField", "ImportData", "RemoveContactsRequest"]
+__all__ += ["activity_outcome"]
 
 
 class ActivityStatus(StrEnum):

@@ -13,27 +13,13 @@ from typing import Any, ClassVar, cast
 import attrs
 
 from ccv2_async.models.base import Model, named_last, names, to_tuple
-from ccv2_async.models.lists import is_list_id
+from ccv2_async.models.contacts import is_list_id
 from ccv2_async.models.validation import Need, limited, rule
 
-__all__ = [
-    "Campaign",
-    "CampaignPreview",
-    "CampaignStatus",
-    "CampaignSummary",
-    "CampaignWrite",
-    "ClickThroughDetail",
-    "EmailContentFormat",
-    "GreetingName",
-    "MessageFooter",
-    "Schedule",
-    "ScheduleWrite",
-    "SentToContactList",
-    "TemplateType",
-    "TestSend",
-    "TestSendFormat",
-    "TrackingSummary",
-]
+__all__ = ["Campaign", "CampaignPreview", "CampaignStatus", "CampaignSummary", "CampaignWrite"]
+__all__ += ["ClickThroughDetail", "EmailContentFormat", "GreetingName", "MessageFooter", "Schedule"]
+__all__ += ["ScheduleWrite", "SentToContactList", "TemplateType", "TestSend", "TestSendFormat"]
+__all__ += ["TrackingSummary"]
 
 
 class CampaignStatus(StrEnum):

@@ -12,21 +12,9 @@ import attrs
 from ccv2_async.models.base import Model, named_last, names, texts
 from ccv2_async.models.validation import Need, limited, rule
 
-__all__ = [
-    "DiscountScope",
-    "DiscountType",
-    "Fee",
-    "FeeScope",
-    "FeeWrite",
-    "Item",
-    "ItemAttribute",
-    "ItemAttributeWrite",
-    "ItemWrite",
-    "Promocode",
-    "PromocodeStatus",
-    "PromocodeType",
-    "PromocodeWrite",
-]
+__all__ = ["DiscountScope", "DiscountType", "Fee", "FeeScope", "FeeWrite", "Item", "ItemAttribute"]
+__all__ += ["ItemAttributeWrite", "ItemWrite", "Promocode", "PromocodeStatus", "PromocodeType"]
+__all__ += ["PromocodeWrite"]
 
 
 class FeeScope(StrEnum):

@@ -11,26 +11,13 @@ from enum import StrEnum
 
 import attrs
 
-from ccv2_async.models.base import Model, PostalAddress, named_last, names, to_tuple
+from ccv2_async.models.base import Model, PostalAddress, named_last, names, texts, to_tuple
 from ccv2_async.models.validation import Need, limited, rule
 
-__all__ = [
-    "CurrencyType",
-    "Event",
-    "EventAddress",
-    "EventContact",
-    "EventStatus",
-    "EventStatusPatch",
-    "EventSummary",
-    "EventType",
-    "EventWrite",
-    "InformationSection",
-    "NotificationOption",
-    "NotificationType",
-    "OnlineMeeting",
-    "PaymentOption",
-    "TrackInformation",
-]
+__all__ = ["CurrencyType", "Event", "EventAddress", "EventContact", "EventStatus"]
+__all__ += ["EventStatusPatch", "EventSummary", "EventType", "EventWrite", "InformationSection"]
+__all__ += ["NotificationOption", "NotificationType", "OnlineMeeting", "PaymentOption"]
+__all__ += ["TrackInformation"]
 
 
 class CurrencyType(StrEnum):
@@ -157,11 +144,6 @@ class OnlineMeeting(Model):
     url: str | None = None
 
 
-def _sections(values: Iterable[InformationSection | str]) -> tuple[InformationSection | str, ...]:
-    """Return sections as a tuple."""
-    return to_tuple(values)
-
-
 @attrs.frozen(weakref_slot=False)
 class TrackInformation(Model):
     """The registration settings of an event.
@@ -189,7 +171,7 @@ class TrackInformation(Model):
     guest_display_label: str | None = None
     guest_limit: int | None = limited(least=0, most=100)
     information_sections: tuple[InformationSection | str, ...] = attrs.field(
-        default=(), metadata=rule(allowed=InformationSection), converter=_sections
+        default=(), metadata=rule(allowed=InformationSection), converter=texts
     )
     is_guest_anonymous_enabled: bool | None = None
     is_guest_name_required: bool | None = None
@@ -249,11 +231,6 @@ _CURRENCY_TYPE = rule(allowed=CurrencyType)
 _PAYMENT_OPTIONS = rule(allowed=PaymentOption)
 
 
-def _payment_options(values: Iterable[PaymentOption | str]) -> tuple[PaymentOption | str, ...]:
-    """Return options as a tuple."""
-    return to_tuple(values)
-
-
 def _notification_options(values: Iterable[NotificationOption]) -> tuple[NotificationOption, ...]:
     """Return options as a tuple."""
     return to_tuple(values)
@@ -270,7 +247,7 @@ class _EventFields(Model):
     address: EventAddress | None = None
     currency_type: CurrencyType | str | None = limited(metadata=_CURRENCY_TYPE)
     payment_options: tuple[PaymentOption | str, ...] = attrs.field(
-        default=(), metadata=_PAYMENT_OPTIONS, converter=_payment_options
+        default=(), metadata=_PAYMENT_OPTIONS, converter=texts
     )
     payable_to: str | None = None
     payment_address: EventAddress | None = None

@@ -13,25 +13,10 @@ import attrs
 from ccv2_async.models.base import Model, Outcome, names
 from ccv2_async.models.validation import limited, rule
 
-__all__ = [
-    "FILE_OUTCOMES",
-    "FileSortOrder",
-    "FileSource",
-    "FileStatus",
-    "FileType",
-    "FileTypeQuery",
-    "FileUploadStatus",
-    "FolderSortOrder",
-    "LibraryFile",
-    "LibraryFileUpdate",
-    "LibraryFolder",
-    "LibraryFolderWrite",
-    "LibraryInfo",
-    "MoveResult",
-    "Thumbnail",
-    "UsageSummary",
-    "file_outcome",
-]
+__all__ = ["FILE_OUTCOMES", "FileSortOrder", "FileSource", "FileStatus", "FileType"]
+__all__ += ["FileTypeQuery", "FileUploadStatus", "FolderSortOrder", "LibraryFile"]
+__all__ += ["LibraryFileUpdate", "LibraryFolder", "LibraryFolderWrite", "LibraryInfo", "MoveResult"]
+__all__ += ["Thumbnail", "UsageSummary", "file_outcome"]
 
 ROOT_FOLDER_IDS: frozenset[str | None] = frozenset({None, "", "0"})
 """The ids that mean "no folder above". All three occur in answers; requests send "0"."""

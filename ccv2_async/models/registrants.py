@@ -18,20 +18,9 @@ from ccv2_async.models.event_sales import (
 )
 from ccv2_async.models.events import CurrencyType  # noqa: TC001  # read at run time
 
-__all__ = [
-    "AttendanceStatus",
-    "Guest",
-    "Guests",
-    "OrderLine",
-    "PaymentSummary",
-    "PromocodeInfo",
-    "Registrant",
-    "RegistrantDetail",
-    "RegistrantField",
-    "RegistrantOrder",
-    "RegistrantPromocode",
-    "RegistrantSection",
-]
+__all__ = ["AttendanceStatus", "Guest", "Guests", "OrderLine", "PaymentSummary", "PromocodeInfo"]
+__all__ += ["Registrant", "RegistrantDetail", "RegistrantField", "RegistrantOrder"]
+__all__ += ["RegistrantPromocode", "RegistrantSection"]
 
 
 class AttendanceStatus(StrEnum):

@@ -12,20 +12,9 @@ import attrs
 
 from ccv2_async.models.base import Model
 
-__all__ = [
-    "BounceActivity",
-    "BounceCode",
-    "ClickActivity",
-    "ContactCampaignSummary",
-    "ContactTrackingSummary",
-    "ForwardActivity",
-    "OpenActivity",
-    "SendActivity",
-    "TrackingActivity",
-    "TrackingActivityType",
-    "UnsubscribeActivity",
-    "UnsubscribeSource",
-]
+__all__ = ["BounceActivity", "BounceCode", "ClickActivity", "ContactCampaignSummary"]
+__all__ += ["ContactTrackingSummary", "ForwardActivity", "OpenActivity", "SendActivity"]
+__all__ += ["TrackingActivity", "TrackingActivityType", "UnsubscribeActivity", "UnsubscribeSource"]
 
 
 class TrackingActivityType(StrEnum):

@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Unpack
 
-    from ccv2_async.models.contacts import Address, CustomField, Note
-    from ccv2_async.models.lists import ContactListRef
+    from ccv2_async.models.contacts import Address, ContactListRef, CustomField, Note
     from ccv2_async.resources.listing import Listing, OnBadRow
 
 

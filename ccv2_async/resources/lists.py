@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
 
-from ccv2_async.models.contacts import Contact
-from ccv2_async.models.lists import ContactList, ContactListStatus, ContactListWrite
+from ccv2_async.models.contacts import Contact, ContactList, ContactListStatus, ContactListWrite
 from ccv2_async.models.validation import checked_text
 from ccv2_async.resources.base import Kind, Resource, path_to
 

@@ -24,7 +24,7 @@ POST    /files/{id}/status      sets a file's status: `{"status": ..}`
 GET     /files/{id}/content     a file's bytes, while they are in memory
 ======  ======================  ===============================================================
 
-Bodies are JSON, and `Content-Type` says so; web pages are kept out, see `guard`.
+Bodies are JSON, and `Content-Type` says so; web pages are kept out, see `app`.
 """
 
 from __future__ import annotations

@@ -81,6 +81,11 @@ class Refusal(Exception):  # noqa: N818 - an answer on its way out, not a fault 
         return Answer(self.status, body, self.headers)
 
 
+def picked(row: object, names: str) -> dict[str, Any]:
+    """Return those attributes of a row that the space-separated names name."""
+    return {name: getattr(row, name) for name in names.split()}
+
+
 def missing(what: str) -> Refusal:
     """Return a 404: it does not exist."""
     return Refusal(404, f"{what} was not found.")

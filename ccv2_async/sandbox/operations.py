@@ -168,10 +168,20 @@ class Operations(list[Operation]):
         answer: str = "",
         *,
         codes: tuple[int, ...] | None = None,
+        also: tuple[int, ...] = (),
         **more: Any,
     ) -> Callable[[_Handler], _Handler]:
-        """Return a decorator that registers a handler as the operation of its name."""
-        codes = codes or _USUAL_CODES[method]
+        """Return a decorator that registers a handler as the operation of its name.
+
+        Args:
+            method: The HTTP method.
+            path: The path below the API's root, with `{parameters}`.
+            answer: The content of a successful answer, as `Operation` describes it.
+            codes: The statuses that are documented for it; by default the usual ones of the method.
+            also: Further ones.
+            more: The query, the body, and so on; see `Operation`.
+        """
+        codes = (*(codes or _USUAL_CODES[method]), *also)
 
         def register(handler: _Handler) -> _Handler:
             name = handler.__name__

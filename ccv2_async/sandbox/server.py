@@ -17,9 +17,8 @@ import attrs
 import uvicorn
 
 from ccv2_async.sandbox.admin import Admin
-from ccv2_async.sandbox.app import make_app
+from ccv2_async.sandbox.app import Guard, make_app
 from ccv2_async.sandbox.content import make_content_app
-from ccv2_async.sandbox.guard import Guard
 from ccv2_async.sandbox.settings import Settings
 from ccv2_async.sandbox.wire import Protocol
 from ccv2_async.sandbox.world import World

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from ccv2_async.sandbox.answers import picked
 from ccv2_async.sandbox.clock import ShiftedClock
 from ccv2_async.sandbox.demo import fill_campaigns, fill_contacts, fill_jobs, fill_library
 from ccv2_async.sandbox.faults import Faults
@@ -20,20 +21,11 @@ from ccv2_async.sandbox.state.gateway import Log, Quota
 from ccv2_async.sandbox.state.library import Library
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from ccv2_async.sandbox.clock import Clock
     from ccv2_async.sandbox.settings import Settings
 
 _FIRST_IDS = (1_000_000, 1_000_000_000)
-_SHOWN = (
-    *("id", "name", "description", "file_type", "source", "folder_id", "size", "sha256"),
-    *("looks", "created"),
-)
-
-
-def _picked(row: object, names: Iterable[str]) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in names}
+_SHOWN = "id name description file_type source folder_id size sha256 looks created"
 
 
 class World:
@@ -103,21 +95,19 @@ class World:
         return {
             "time": self.clock.time(),
             "files": self.snapshot_files(),
-            "folders": [
-                _picked(folder, ("id", "name", "parent_id")) for folder in library.folders.values()
-            ],
+            "folders": [picked(row, "id name parent_id") for row in library.folders.values()],
             "lists": [
-                {"id": row.id, "name": row.name, "contact_count": len(row.members)}
+                {**picked(row, "id name"), "contact_count": len(row.members)}
                 for row in self.contacts.lists.values()
             ],
             "contacts": len(self.contacts.contacts),
-            "requests": _picked(self.log, ("total", "running", "most_running")),
+            "requests": picked(self.log, "total running most_running"),
         }
 
     def snapshot_files(self) -> list[dict[str, Any]]:
         """Return the library's files, oldest first, the trashed ones included."""
         now = self.clock.time()
         return [
-            {**_picked(stored, _SHOWN), "status": stored.status(now), "due": stored.plan.due()}
+            {**picked(stored, _SHOWN), "status": stored.status(now), "due": stored.plan.due()}
             for stored in self.library.files.values()
         ]

@@ -30,7 +30,7 @@ ENUMS: list[type[StrEnum]] = [
 ]
 AREAS = [
     "account", "activities", "base", "campaigns", "contacts", "convert", "event_sales", "events",
-    "library", "lists", "registrants", "tracking", "validation",
+    "library", "registrants", "tracking", "validation",
 ]  # fmt: skip
 
 moments = st.integers(0, 250_000_000_000_000).map(

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ccv2_async.sandbox.answers import Refusal, absent_field
+from ccv2_async.sandbox.answers import Refusal, absent_field, picked
 from ccv2_async.sandbox.areas.tracking import tracking_summary
 from ccv2_async.sandbox.clock import read_stamp, utc_stamp, utc_stamps
 from ccv2_async.sandbox.fields import define
-from ccv2_async.sandbox.operations import (
-    CREATE_BELOW,
-    DELETE_ONE,
-    READ,
-    READ_ONE,
-    UPDATE,
-    Operations,
-    modified_since,
-    page,
-)
+from ccv2_async.sandbox.operations import READ, UPDATE, Operations, modified_since, page
 from ccv2_async.sandbox.state.campaigns import CLICK
 from ccv2_async.sandbox.state.contacts import check_address
 
@@ -107,8 +98,8 @@ def _show(call: Call, campaign: Campaign) -> dict[str, Any]:
 
 
 def _show_summary(campaign: Campaign) -> dict[str, Any]:
-    shown = {"id": campaign.id, "name": campaign.name, "status": _status(campaign)}
-    return {**shown, "modified_date": utc_stamp(campaign.modified)}
+    dates = {"modified_date": utc_stamp(campaign.modified)}
+    return {**picked(campaign, "id name"), "status": _status(campaign), **dates}
 
 
 def _campaign(call: Call) -> Campaign:
@@ -146,20 +137,20 @@ def campaign_get(call: Call) -> dict[str, Any]:
     return _show(call, _campaign(call))
 
 
-@OPERATIONS.add("PUT", _CAMPAIGN, "Campaign", codes=(*UPDATE, 409), body="CampaignWrite")
+@OPERATIONS.add("PUT", _CAMPAIGN, "Campaign", also=(409,), body="CampaignWrite")
 def campaign_update(call: Call) -> dict[str, Any]:
     """Replace a campaign. Missing fields are erased."""
     campaigns, campaign_id = call.world.campaigns, call.ids["campaignId"]
     return _show(call, campaigns.change(campaign_id, call.body, call.now))
 
 
-@OPERATIONS.add("DELETE", _CAMPAIGN, codes=(*DELETE_ONE, 409))
+@OPERATIONS.add("DELETE", _CAMPAIGN, also=(409,))
 def campaign_delete(call: Call) -> None:
     """Delete a campaign. It can still be listed by that status."""
     call.world.campaigns.delete(call.ids["campaignId"], call.now)
 
 
-@OPERATIONS.add("GET", f"{_CAMPAIGN}/preview", "CampaignPreview", codes=(*READ_ONE, 400))
+@OPERATIONS.add("GET", f"{_CAMPAIGN}/preview", "CampaignPreview", also=(400,))
 def campaign_preview(call: Call) -> dict[str, Any]:
     """Return a campaign as its readers see it."""
     given = _campaign(call).fields
@@ -192,7 +183,7 @@ def schedules_list(call: Call) -> list[dict[str, Any]]:
     return [_show_schedule(*row) for row in _campaign(call).schedules.items()]
 
 
-@OPERATIONS.add("POST", _SCHEDULES, "Schedule", codes=CREATE_BELOW, body="ScheduleWrite")
+@OPERATIONS.add("POST", _SCHEDULES, "Schedule", also=(404,), body="ScheduleWrite")
 def schedule_create(call: Call) -> Answer:
     """Schedule a campaign. Without a date it is sent in the next window."""
     campaigns, campaign_id = call.world.campaigns, call.ids["campaignId"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from ccv2_async.sandbox.answers import Refusal, bad_field
+from ccv2_async.sandbox.answers import Refusal, bad_field, picked
 from ccv2_async.sandbox.clock import utc_stamp, utc_stamps
 from ccv2_async.sandbox.fields import MODELS, Field, define
-from ccv2_async.sandbox.operations import UPDATE, Operations, modified_since, page
+from ccv2_async.sandbox.operations import Operations, modified_since, page
 from ccv2_async.sandbox.state.contacts import check_address
 
 if TYPE_CHECKING:
@@ -56,8 +56,7 @@ def _uuid(text: str) -> str:
 
 def _show_list(row: ContactList) -> dict[str, Any]:
     dates = utc_stamps(created_date=row.created, modified_date=row.modified)
-    count = {"contact_count": len(row.members)}
-    return {"id": row.id, "name": row.name, "status": row.status, **dates, **count}
+    return {**picked(row, "id name status"), **dates, "contact_count": len(row.members)}
 
 
 @OPERATIONS.add(
@@ -86,9 +85,7 @@ def list_get(call: Call) -> dict[str, Any]:
     return _show_list(call.world.contacts.contact_list(call.ids["listId"]))
 
 
-@OPERATIONS.add(
-    "PUT", "/lists/{listId}", "ContactList", codes=(*UPDATE, 409), body="ContactListWrite"
-)
+@OPERATIONS.add("PUT", "/lists/{listId}", "ContactList", also=(409,), body="ContactListWrite")
 def list_update(call: Call) -> dict[str, Any]:
     """Change the name and status of a list."""
     name, status = call.body["name"], call.body["status"]
@@ -115,14 +112,12 @@ def _show(contact: Contact) -> dict[str, Any]:
     address = {
         "id": f"e{contact.id}",
         "email_address": contact.email,
-        "status": contact.status,
+        **picked(contact, "status opt_in_source"),
         "confirm_status": "NO_CONFIRMATION_REQUIRED",
-        "opt_in_source": contact.opt_in_source,
         **utc_stamps(opt_in_date=contact.opt_in, opt_out_date=contact.opt_out),
     }
     return {
-        "id": contact.id,
-        "status": contact.status,
+        **picked(contact, "id status source"),
         "confirmed": False,
         **{name: given.get(name, "") for name in _TEXTS},
         "addresses": [
@@ -134,7 +129,6 @@ def _show(contact: Contact) -> dict[str, Any]:
         "lists": [{"id": list_id, "status": "ACTIVE"} for list_id in contact.lists],
         "custom_fields": [{"label": row["name"], **row} for row in given.get("custom_fields", [])],
         "notes": given.get("notes", []),
-        "source": contact.source,
         **utc_stamps(created_date=contact.created, modified_date=contact.modified),
     }
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from ccv2_async.sandbox.answers import Answer, Refusal, absent_field
+from ccv2_async.sandbox.answers import Answer, Refusal, absent_field, picked
 from ccv2_async.sandbox.clock import offset_stamp, utc_stamp
 from ccv2_async.sandbox.content import icon_url, url_of
 from ccv2_async.sandbox.fields import MODELS, define
-from ccv2_async.sandbox.operations import DELETE_ONE, READ, UPDATE, Operations, page
+from ccv2_async.sandbox.operations import READ, Operations, page
 from ccv2_async.sandbox.state.library import home
 
 if TYPE_CHECKING:
@@ -83,18 +83,10 @@ def _show_file(call: Call, stored: StoredFile) -> dict[str, Any]:
     status = stored.status(call.now)
     offset = call.world.settings.created_offset
     row: dict[str, Any] = {
-        "id": stored.id,
-        "name": stored.name,
-        "description": stored.description,
+        **picked(stored, "id name description folder_id height width size source"),
+        **picked(stored, "is_image file_type"),
         "folder": call.world.library.folders[home(stored)].name,
-        "folder_id": stored.folder_id,
-        "height": stored.height,
-        "width": stored.width,
-        "size": stored.size,
-        "source": stored.source,
         "status": status,
-        "is_image": stored.is_image,
-        "file_type": stored.file_type,
         "created_date": offset_stamp(stored.created + offset),
         "modified_date": offset_stamp(stored.modified + offset),
     }
@@ -117,8 +109,7 @@ def _show_folder(call: Call, folder: Folder) -> dict[str, Any]:
     library = call.world.library
     stamp = utc_stamp if folder.system else offset_stamp
     return {
-        "id": folder.id,
-        "name": folder.name,
+        **picked(folder, "id name"),
         "level": library.level(folder),
         "children": [
             _show_folder(call, child) for child in _sort(library.children(folder.id), "NAME")
@@ -229,12 +220,7 @@ def library_folder_get(call: Call) -> dict[str, Any]:
 
 
 @OPERATIONS.add(
-    "PUT",
-    _FOLDER,
-    "LibraryFolder",
-    codes=(*UPDATE, 204, 409),
-    query=_PAYLOAD,
-    body="LibraryFolderWrite",
+    "PUT", _FOLDER, "LibraryFolder", also=(204, 409), query=_PAYLOAD, body="LibraryFolderWrite"
 )
 def library_folder_update(call: Call) -> Answer:
     """Rename or move a folder."""
@@ -244,7 +230,7 @@ def library_folder_update(call: Call) -> Answer:
     return _payload(call, _show_folder(call, folder))
 
 
-@OPERATIONS.add("DELETE", _FOLDER, codes=(*DELETE_ONE, 400))
+@OPERATIONS.add("DELETE", _FOLDER, also=(400,))
 def library_folder_delete(call: Call) -> None:
     """Delete a folder and its contents."""
     call.world.library.delete_folder(call.ids["folderId"], call.now)
@@ -305,9 +291,7 @@ def library_file_get(call: Call) -> dict[str, Any]:
     return _show_file(call, call.world.library.file(call.ids["fileId"]))
 
 
-@OPERATIONS.add(
-    "PUT", _FILE, "LibraryFile", codes=(*UPDATE, 204), query=_PAYLOAD, body="LibraryFileUpdate"
-)
+@OPERATIONS.add("PUT", _FILE, "LibraryFile", also=(204,), query=_PAYLOAD, body="LibraryFileUpdate")
 def library_file_update(call: Call) -> Answer:
     """Change the name, description or folder of a file."""
     library, body = call.world.library, call.body

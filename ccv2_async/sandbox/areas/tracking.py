@@ -9,15 +9,7 @@ from ccv2_async.sandbox.answers import missing
 from ccv2_async.sandbox.clock import read_stamp, utc_stamp
 from ccv2_async.sandbox.fields import define
 from ccv2_async.sandbox.operations import READ_ONE, Operation, Operations, page
-from ccv2_async.sandbox.state.campaigns import (
-    BOUNCE,
-    BOUNCE_CODES,
-    CLICK,
-    FORWARD,
-    OPEN,
-    SEND,
-    UNSUBSCRIBE,
-)
+from ccv2_async.sandbox.state.campaigns import BOUNCE, BOUNCE_CODES, CLICK, UNSUBSCRIBE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,14 +44,8 @@ define(
 _COUNTS = ("sends", "opens", "clicks", "forwards", "unsubscribes", "bounces")
 _COUNTS_BY_CAMPAIGN = ("opens", "clicks", "forwards", "bounces")
 # The kind of the rows of each report, by the last part of its path.
-_REPORTS = {
-    "bounces": BOUNCE,
-    "clicks": CLICK,
-    "forwards": FORWARD,
-    "opens": OPEN,
-    "sends": SEND,
-    "unsubscribes": UNSUBSCRIBE,
-}
+_WORDS = ("bounce", "click", "forward", "open", "send", "unsubscribe")
+_REPORTS = {f"{word}s": f"EMAIL_{word.upper()}" for word in _WORDS}
 
 _CAMPAIGN = "/emailmarketing/campaigns/{campaignId}/tracking"
 _CONTACT = "/contacts/{contactId}/tracking"

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from ccv2_async import ConstantContact, errors
-from ccv2_async.models.lists import ContactList
+from ccv2_async.models.contacts import ContactList
 from ccv2_async.transport.calls.call import Answer, Call
 from ccv2_async.transport.calls.credentials import Credentials
 from ccv2_async.transport.calls.retry import Effect
