@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ccv2_async.transport.calls.call import Timeouts
     from ccv2_async.transport.calls.raw import RawResponse
     from ccv2_async.transport.files.body import Progress
+    from ccv2_async.transport.files.names import SafeNames
     from ccv2_async.transport.quota.budget import Budget, Lane
     from ccv2_async.transport.quota.day_count import DayCount
     from ccv2_async.uploads.ledger import Action, BulkState
@@ -79,6 +80,7 @@ __all__ = [
     "Poller",
     "Progress",
     "RawResponse",
+    "SafeNames",
     "Secret",
     "SplitActivity",
     "State",
@@ -129,6 +131,7 @@ _HOMES = {
     "Poller": "polling.poller",
     "Progress": "transport.files.body",
     "RawResponse": "transport.calls.raw",
+    "SafeNames": "transport.files.names",
     "Secret": "secret",
     "SplitActivity": "activities.split",
     "State": "polling.job",

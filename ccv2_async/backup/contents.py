@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ccv2_async.backup.datasets import FOLDERS, LIBRARY, TRASH, folders_in, version_of
 from ccv2_async.errors import UsageError
 from ccv2_async.text import one_line
-from ccv2_async.transport.files.names import Names, folded
+from ccv2_async.transport.files.names import SafeNames, folded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ class Contents:
     def __init__(self, root: Path, journal: Journal) -> None:
         self.root = root
         self._journal = journal
-        self._names: dict[str, Names] = {}
+        self._names: dict[str, SafeNames] = {}
 
     def prepare(self) -> None:
         """Make the directory of parts, and clear what a killed process left there.
@@ -112,7 +112,7 @@ class Contents:
         for entry in self._journal.files():
             path = PurePosixPath(entry.path)
             taken.setdefault(str(path.parent), []).append(path.name)
-        self._names = {parent: Names(names) for parent, names in taken.items()}
+        self._names = {parent: SafeNames(names) for parent, names in taken.items()}
 
     def _assign(self, place: str, own: str, name: str, parent: str) -> str:
         """Return the path of a file, which is a new one if its name or its folder has changed."""
@@ -120,7 +120,7 @@ class Contents:
         known = self._journal.file(place, own)
         if known is not None and known.source == source:
             return known.path
-        path = f"{parent}/{self._names.setdefault(parent, Names()).choose(name, own)}"
+        path = f"{parent}/{self._names.setdefault(parent, SafeNames()).choose(name, own)}"
         self._journal.assign(place, own, source, path, folded(path))
         return path
 

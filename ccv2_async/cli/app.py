@@ -17,6 +17,7 @@ from cyclopts import (
 from ccv2_async.cli.activities import activities, contacts, poll
 from ccv2_async.cli.api import api
 from ccv2_async.cli.backup import backup
+from ccv2_async.cli.download import get
 from ccv2_async.cli.exits import Exit, exit_of, message_of
 from ccv2_async.cli.journal import journal
 from ccv2_async.cli.library import files, folders
@@ -80,6 +81,7 @@ _COMMANDS: tuple[App | Callable[..., Exit], ...] = (
 )
 for _each in _COMMANDS:
     app.command(_each)
+files.command(get, usage="Usage: ccv2 files get [OPTIONS] [IDS]")
 app.command(poll, usage="Usage: ccv2 poll [OPTIONS] [TOKENS]")
 
 

@@ -48,6 +48,7 @@ class JobItem:
         earlier: Whether it was settled before this run: by an earlier run, or found in its folder.
         existing: Whether it was found in its folder.
         duplicates: IDs of further copies that a lost answer has left in its folder.
+        verb: Its state in a word while its bytes are on their way.
     """
 
     label: str
@@ -64,6 +65,7 @@ class JobItem:
     earlier: bool = False
     existing: bool = False
     duplicates: tuple[str, ...] = ()
+    verb: str = BulkState.SENDING.value
 
     @property
     def failed(self) -> bool:
@@ -88,8 +90,9 @@ class JobItem:
     @property
     def word(self) -> str:
         """Its state in a word or two: the ledger's, and the service's once that has answered."""
-        if self.state is BulkState.SENDING and self.attempt != 1:
-            return "sending again" if self.attempt else BulkState.PENDING.value
+        if self.state is BulkState.SENDING:
+            again = f"{self.verb} again" if self.attempt else BulkState.PENDING.value
+            return self.verb if self.attempt == 1 else again
         return (self.state not in _BEFORE_ANSWER and self.status) or self.state.value
 
     @property

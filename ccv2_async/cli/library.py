@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 files: App = App(
     name="files",
     usage="Usage: ccv2 files [COMMAND] [OPTIONS]",
-    help="List, move, and delete files of the library.",
+    help="List, download, move, and delete files of the library.",
     group_parameters=OPTIONS,
 )
 folders: App = App(
@@ -33,14 +33,14 @@ folders: App = App(
     group_parameters=OPTIONS,
 )
 
-_PAGE = 1000
+PAGE = 1000
 _AT_ONCE = 100
 _COLUMNS = {"id": "id", "name": "name", "size": "size"} | {
     "state": "status",
     "created": "created_date",
     "url": "url",
 }
-_OptionalId = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
+OptionalId = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 
 
 @files.default
@@ -49,7 +49,7 @@ async def list_files(
     run: Run,
     *,
     type: FileTypeQuery | None = None,  # noqa: A002  # the service's own word
-    folder: _OptionalId = None,
+    folder: OptionalId = None,
     sort: FileSortOrder | None = None,
     limit: Limit = None,
 ) -> Exit:
@@ -64,7 +64,7 @@ async def list_files(
         sort: The order. With -desc, the largest, newest, or last come first.
         limit: The largest number of files to list; all by default.
     """
-    library, page = run.client.library, min(limit or _PAGE, _PAGE)
+    library, page = run.client.library, min(limit or PAGE, PAGE)
 
     def listing(bad: Unreadable) -> Listing[LibraryFile]:
         if folder is None:
@@ -125,7 +125,7 @@ async def trash(run: Run, *, empty: Flag = False, yes: Flag = False) -> Exit:
     library, output = run.client.library, run.output
     if not empty:
         return await show_rows(
-            output, lambda bad: library.trash(limit=_PAGE, on_bad_row=bad), "file", _COLUMNS
+            output, lambda bad: library.trash(limit=PAGE, on_bad_row=bad), "file", _COLUMNS
         )
     output.carry_on = True
     if not await output.confirm("Permanently delete every file in the trash?", yes=yes):
@@ -142,7 +142,7 @@ async def list_folders(run: Run) -> Exit:
     Each folder has its ID and the number of its files.
     """
     bad = Unreadable(run.output)
-    tops = await run.client.library.folders(limit=_PAGE, on_bad_row=bad).collect()
+    tops = await run.client.library.folders(limit=PAGE, on_bad_row=bad).collect()
     tree = Tree(Text("library", style="bold"), guide_style="dim")
     for folder in tops if run.output.as_json else sorted(tops, key=_by_name):
         if run.output.as_json:
@@ -156,7 +156,7 @@ async def list_folders(run: Run) -> Exit:
 
 @folders.command
 @command(carry_on=True)
-async def create(run: Run, name: str, /, *, parent: _OptionalId = None) -> Exit:
+async def create(run: Run, name: str, /, *, parent: OptionalId = None) -> Exit:
     """Create a folder, and print its ID.
 
     Args:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["MOST_BYTES", "Names", "folded", "safe_name"]
+__all__ = ["MOST_BYTES", "SafeNames", "folded", "safe_name"]
 
 MOST_BYTES = 255
 """The longest name that common file systems accept, in UTF-8."""
@@ -50,7 +50,7 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFD", decomposed.upper().casefold())
 
 
-class Names:
+class SafeNames:
     """The names in one directory. No file system takes two of them for one.
 
     Args:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ccv2_async.transport.files.names import MOST_BYTES, Names, folded, safe_name
+from ccv2_async.transport.files.names import MOST_BYTES, SafeNames, folded, safe_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,7 +79,7 @@ def test_names_in_another_case_or_form_are_one(name: str) -> None:
 @given(st.lists(st.tuples(NAMES, st.text(max_size=80)), max_size=30))
 @example([("a.png", "7"), ("a (7).png", "8"), ("A.PNG", "7"), ("a.png", "7")])
 def test_no_two_names_in_a_directory_are_one(rows: list[tuple[str, str]]) -> None:
-    names = Names()
+    names = SafeNames()
     chosen = [names.choose(name, id_) for name, id_ in rows]
     assert len({folded(name) for name in chosen}) == len(rows)
     for name in chosen:
@@ -87,7 +87,7 @@ def test_no_two_names_in_a_directory_are_one(rows: list[tuple[str, str]]) -> Non
 
 
 def test_a_taken_name_gets_the_id_before_its_extension() -> None:
-    names = Names(["Photo.JPG"])
+    names = SafeNames(["Photo.JPG"])
     assert names.choose("photo.jpg", "101") == "photo (101).jpg"
     assert names.choose("photo.jpg", "102") == "photo (102).jpg"
     assert names.choose("photo.jpg", "102") == "photo (102 2).jpg"
@@ -98,7 +98,7 @@ def test_a_taken_name_gets_the_id_before_its_extension() -> None:
 
 
 def test_odd_names_can_be_written(tmp_path: Path) -> None:
-    names = Names()
+    names = SafeNames()
     odd = ["a/b.png", "..", "\x00", "CON", "é" * 200, "\ud800.gif", "A.png", "a.png", "."]
     for number, name in enumerate(odd):
         (tmp_path / names.choose(name, str(number))).write_bytes(b"x")

@@ -1,0 +1,176 @@
+"""`ccv2 files get`: files of the library into a directory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import attrs
+from cyclopts import Parameter
+
+from ccv2_async import BulkState, SafeNames, errors
+from ccv2_async.cli.exits import Exit, heaviest, message_of
+from ccv2_async.cli.jobs import JobItem, all_of, exit_of_items
+from ccv2_async.cli.library import PAGE, OptionalId
+from ccv2_async.cli.listings import Unreadable
+from ccv2_async.cli.live import STYLES, Totals, shown
+from ccv2_async.cli.reports import MOST_ROWS
+from ccv2_async.cli.service import Flag, Run, between, command
+from ccv2_async.cli.tables import cell, counted, in_bytes, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ccv2_async import Progress
+    from ccv2_async.cli.jobs import Display
+    from ccv2_async.models import LibraryFile
+
+_Jobs = Annotated[int, between("--jobs", 1, 100, "files at once, from 1 to 100")]
+
+
+@command(carry_on=True, names={"file": "IDS", "file_id": "IDS", "id": "--folder"})
+async def get(
+    run: Run,
+    ids: Annotated[list[str] | None, Parameter(negative=())] = None,
+    /,
+    *,
+    folder: OptionalId = None,
+    all: Flag = False,  # noqa: A002  # the name of the option
+    to: str = ".",
+    overwrite: Flag = False,
+    jobs: _Jobs = 8,
+) -> Exit:
+    """Download files of the library into one directory.
+
+    Each file is complete or absent. A file that is there already with its size is left as it is,
+    so the same command continues after an interruption. Names that a disk would refuse are made
+    safe, and of two files with one name, the newer one gets its ID in its name. To keep the
+    folders too, use 'ccv2 backup'.
+
+    Args:
+        run: The run of the command.
+        ids: IDs of the files; see 'ccv2 files'.
+        folder: ID of the folder whose files are downloaded.
+        all: Download every file of the library.
+        to: The directory. It is created if it is missing.
+        overwrite: Download files again that are there already, and replace them.
+        jobs: Number of files to download at once, from 1 to 100.
+    """
+    if (bool(ids), folder is not None, all).count(True) != 1:
+        raise errors.UsageError("Give IDs of files, or --folder ID, or --all.")
+    download = _Download(run, to, overwrite=overwrite)
+    bad = Unreadable(run.output)
+    if ids:
+        found = [await run.client.library.get_file(id_) for id_ in dict.fromkeys(ids)]
+    elif folder is not None:
+        listing = run.client.library.files_in_folder(folder, limit=PAGE, on_bad_row=bad)
+        found = await listing.collect()
+    else:
+        found = await run.client.library.files(limit=PAGE, on_bad_row=bad).collect()
+    return heaviest([bad.exit, await download.carry_out(found, jobs)])
+
+
+@attrs.define
+class _Download:
+    """One run of the command.
+
+    Attributes:
+        run: The run of the command.
+        to: The directory.
+        overwrite: Whether files that are there already are replaced.
+    """
+
+    run: Run
+    to: str
+    overwrite: bool = attrs.field(kw_only=True)
+
+    async def carry_out(self, found: Sequence[LibraryFile], jobs: int) -> Exit:
+        """Download the files, and report what became of each."""
+        await asyncio.to_thread(os.makedirs, self.to, exist_ok=True)
+        names = SafeNames()
+        # By their IDs, so that a file gets the same name in each run.
+        ordered = sorted(found, key=lambda file: (len(file.id), file.id))
+        items = [self._item(file, names) for file in ordered]
+        output = self.run.output
+        totals = Totals(items, self.run.client.budget)
+
+        def interrupted() -> None:
+            display.stop()
+            output.say("Interrupted. Run the same command again to continue.")
+            self._sum_up(items, totals)
+
+        async with shown(items, output, totals, results_come=output.as_json) as display:
+            queue = iter(items)
+            workers = [self._work(queue, display) for _ in range(min(jobs, len(items)))]
+            await all_of(workers, interrupted=interrupted)
+        self._sum_up(items, totals)
+        return exit_of_items(items)
+
+    def _item(self, file: LibraryFile, names: SafeNames) -> JobItem:
+        path = os.path.join(self.to, names.choose(file.name, file.id))  # noqa: PTH118  # "./" stays off
+        return JobItem(os.path.normpath(path), file.size or 0, file.id, result=file, verb="loading")
+
+    async def _work(self, queue: Iterator[JobItem], display: Display) -> None:
+        for item in queue:
+            try:
+                await self._download(item, display)
+            except errors.ConstantContactError as error:
+                item.fail(error)
+            display.changed(item)
+            if self.run.output.as_json:
+                self.run.output.record(_fields(item))
+
+    async def _download(self, item: JobItem, display: Display) -> None:
+        if not self.overwrite and await asyncio.to_thread(os.path.lexists, item.label):
+            size = (await asyncio.to_thread(os.stat, item.label)).st_size
+            if size != item.result.size:
+                raise errors.UsageError(
+                    f"{item.label}: a file of another size is there already. Use --overwrite to "
+                    "replace it."
+                )
+            item.state, item.earlier = BulkState.DONE, True
+            return
+
+        def note(progress: Progress) -> None:
+            item.sent = progress.sent
+            if progress.attempt != item.attempt:
+                item.state, item.attempt = BulkState.SENDING, progress.attempt
+                item.began = time.monotonic()
+                display.changed(item)
+
+        await self.run.client.library.download(item.result, item.label, on_progress=note)
+        item.state = BulkState.DONE
+
+    def _sum_up(self, items: Sequence[JobItem], totals: Totals) -> None:
+        output = self.run.output
+        if not output.as_json:
+            self._show(items)
+        done = [item for item in items if item.state is BulkState.DONE]
+        earlier = sum(item.earlier for item in done)
+        words = [f"{len(done):,} of {counted(len(items), 'file')} in {self.to}"]
+        words += [f"{earlier:,} of them there already"] * bool(earlier)
+        words += [in_bytes(sum(item.size for item in done)), totals.summary()]
+        output.say(f"{', '.join(words)}.")
+
+    def _show(self, items: Sequence[JobItem]) -> None:
+        rows = [item for item in items if item.ended]
+        if len(rows) > MOST_ROWS:
+            rows = [item for item in rows if item.failed]
+        closing = table("file", "id", "size", "state")
+        for item in rows[:MOST_ROWS]:
+            state = cell(item.word)
+            state.stylize(STYLES[item.state])
+            closing.add_row(cell(item.label), cell(item.id), cell(item.size, "size"), state)
+        if rows:
+            self.run.output.show(closing)
+        if len(rows) > MOST_ROWS:
+            more = counted(len(rows) - MOST_ROWS, "file")
+            self.run.output.line(f"and {more} more that failed")
+
+
+def _fields(item: JobItem) -> dict[str, Any]:
+    fields = {"id": item.id, "name": item.result.name, "path": item.label, "size": item.size}
+    fields |= {"earlier": True} if item.earlier else {}
+    return fields | ({"error": message_of(item.error)} if item.error else {})
