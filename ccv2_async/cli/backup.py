@@ -57,7 +57,7 @@ async def run_backup(
     else:
         _say_problems(result.failed, result.left_out, output)
     output.say(
-        f"{counted(sum(result.rows.values()), 'record')} in {clean(result.directory)}. This "
+        f"{counted(sum(result.rows.values()), 'record')} in {clean(directory)}. This "
         f"run downloaded {counted(result.files, 'file')} ({in_bytes(result.downloaded)}) and "
         f"made {counted(result.calls, 'call')}."
     )

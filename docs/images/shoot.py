@@ -24,6 +24,8 @@ from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
+from ccv2_async.sandbox import Sandbox
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -128,7 +130,25 @@ def pictures(folder: Path, count: int) -> None:
         shutil.copyfile(sample, below / f"{sample.stem}-{number:03}{sample.suffix}")
 
 
-SHOTS = {"upload": upload, "bulk": bulk}
+def backup() -> None:
+    """The account of the demo is on the disk, and nothing is missing."""
+    command = "ccv2 backup bakery"
+    with tempfile.TemporaryDirectory() as folder, Sandbox(seed="demo") as sandbox:
+        options = sandbox.client_options()
+        os.environ |= {
+            "CCV2_BASE_URL": options["base_url"],
+            "CCV2_API_KEY": options["api_key"],
+            "CCV2_ACCESS_TOKEN": options["access_token"],
+            "CCV2_TRUST_ENV": "0",
+            "CCV2_REMEMBER_CALLS": "0",
+        }
+        with terminal(Path(folder)) as shell:
+            shell.run(f"{command} && ccv2 backup verify bakery && ccv2 backup show bakery")
+            screen = shell.wait(lambda text: text.rstrip().endswith("$"))
+    draw(screen, "backup", command)
+
+
+SHOTS = {"upload": upload, "bulk": bulk, "backup": backup}
 
 if __name__ == "__main__":
     for wanted in sys.argv[1:] or SHOTS:
