@@ -99,7 +99,7 @@ class MirrorJournal(Journal):
         Args:
             local: The entries of all local files as they would be now.
         """
-        pending, unsure, ids = set(), set(), set()
+        pending, lost, unsure, ids = set(), set(), set(), set()
         rows = await self._read(f"SELECT {', '.join(COLUMNS)} FROM files")  # noqa: S608  # our own names
         for entry in map(JournalEntry.from_row, rows):
             if entry.folder.partition("/")[0] != self.base:
@@ -121,8 +121,11 @@ class MirrorJournal(Journal):
                     await self._forget(entry)
                 if accepted or entry.may_have_arrived:
                     pending.add(key)
-                    ids |= {entry.file_id} - {""}
-        return Unfinished(pending, unsure, ids)
+                if accepted:
+                    ids.add(entry.file_id)
+                elif entry.may_have_arrived:
+                    lost.add(key)
+        return Unfinished(pending, lost, unsure, ids)
 
     async def _forget(self, entry: JournalEntry) -> None:
         await self._change("DELETE FROM files WHERE path=? AND folder=? AND name=?", entry.key)

@@ -129,10 +129,10 @@ class LocalFile:
     size: int
     written_ns: int
     digest: str = ""
+    key: Key = attrs.field(init=False, repr=False)
 
-    @property
-    def key(self) -> Key:
-        """The key by which it is compared."""
+    @key.default
+    def _key(self) -> Key:
         return key_of(self.folders, self.name)
 
 
@@ -142,10 +142,10 @@ class RemoteFile:
 
     file: LibraryFile
     folders: tuple[str, ...]
+    key: Key = attrs.field(init=False, repr=False)
 
-    @property
-    def key(self) -> Key:
-        """The key by which it is compared."""
+    @key.default
+    def _key(self) -> Key:
         return key_of(self.folders, self.file.name)
 
 
@@ -196,11 +196,13 @@ class Unfinished:
 
     Attributes:
         pending: Unchanged since, so that their uploads are continued.
+        lost: Those of them whose answers were lost, so that any file of the name may be theirs.
         unsure: Changed since, so that a file of that name and size may have the older content.
         file_ids: Ids of the library that belong to pending ones.
     """
 
     pending: Collection[Key] = frozenset()
+    lost: Collection[Key] = frozenset()
     unsure: Collection[Key] = frozenset()
     file_ids: Collection[str] = frozenset()
 
@@ -342,12 +344,13 @@ class _Sides:
 
     def extras(self, refused: Collection[Key]) -> list[MirrorEntry]:
         """Return the files that belong to no local one, and cannot be those of one."""
+        lost: dict[str, list[str]] = {}
+        for folder, name in self._unfinished.lost:
+            lost.setdefault(folder, []).append(name)
         protected = set(refused)
-        for each in self.remote.values() if self._unfinished.pending else ():
-            folder, name = each.key
-            if any(
-                key[0] == folder and same_name(key[1], name) for key in self._unfinished.pending
-            ):
+        for each in self.remote.values():
+            folder, found = each.key
+            if any(same_name(name, found) for name in lost.get(folder, ())):
                 protected.add(each.key)  # it may be their upload
         return [
             MirrorEntry(MirrorAction.TRASH, each.file.name, each.folders, "", each.file.size, id_)

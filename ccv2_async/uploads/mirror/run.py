@@ -201,7 +201,8 @@ class Mirror:
             file = self._files[key]
             if known[key].needs_digest(file):
                 self._files[key] = attrs.evolve(file, digest=await self._digest(file))
-        plan = decide(
+        compare = partial(
+            decide,
             self._files.values(),
             remote.values(),
             known,
@@ -209,6 +210,7 @@ class Mirror:
             unfinished=unfinished,
             delete=self._delete,
         )
+        plan = await self._parts.threads.run(compare)
         result = attrs.evolve(plan.result, dry_run=self._options.dry_run)
         return attrs.evolve(plan, result=await self._limited(result))
 

@@ -75,7 +75,7 @@ async def test_an_upload_that_is_done_replaces_the_version_before(
     # Killed between the two steps, it finds the upload again.
     await journal.write(done)
     journal = await opened()
-    assert await journal.take_up({}) == Unfinished(set(), set(), set())
+    assert await journal.take_up({}) == Unfinished()
     assert journal.known == {A: Known("8", 10, 1, "new", ("7", "6"))}
     assert await journal.find(done.key) is None
     assert set(await journal.file_ids()) == {"8", "7", "6"}
@@ -89,11 +89,13 @@ async def test_an_upload_that_was_under_way_is_pending_while_its_file_is_as_it_w
     accepted = state is BulkState.ACCEPTED
     entry = await journal.write(upload(state, file_id="8" if accepted else ""))
     ids = {"8"} if accepted else set()
-    assert await journal.take_up({A: entry}) == Unfinished({A}, set(), ids)
+    assert await journal.take_up({A: entry}) == Unfinished(
+        {A}, set() if accepted else {A}, set(), ids
+    )
 
     changed = attrs.evolve(entry, written_ns=2)
     unfinished = await journal.take_up({A: changed})
-    assert unfinished == Unfinished(set(), set() if accepted else {A}, set())
+    assert unfinished == Unfinished(unsure=set() if accepted else {A})
     assert journal.known == ({A: Known("8", 10, 1)} if accepted else {})
     assert await journal.find(entry.key) is None
 
@@ -102,7 +104,7 @@ async def test_an_upload_goes_on_after_its_folder_was_moved(opened: Callable[...
     journal = await opened()
     await journal.write(upload(BulkState.SENDING, since=5.0))
     moved = attrs.evolve(upload(BulkState.PENDING), path="/there/a.png")
-    assert await journal.take_up({A: moved}) == Unfinished({A}, set(), set())
+    assert await journal.take_up({A: moved}) == Unfinished({A}, {A})
     found = await journal.find(moved.key)
     assert (found.state, found.since) == (BulkState.SENDING, 5.0)
     assert await journal.find(upload().key) is None
@@ -113,7 +115,7 @@ async def test_uploads_that_failed_or_waited_are_left_to_the_next_upload(
 ) -> None:
     journal = await opened()
     failed = await journal.write(upload(BulkState.FAILED, error="virus", final=True))
-    assert await journal.take_up({A: failed}) == Unfinished(set(), set(), set())
+    assert await journal.take_up({A: failed}) == Unfinished()
     assert await journal.find(failed.key) == failed
     await journal.take_up({})
     assert await journal.find(failed.key) is None

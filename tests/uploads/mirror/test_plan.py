@@ -159,7 +159,7 @@ def test_an_upload_that_is_under_way_is_continued_and_its_file_is_not_deleted() 
         (MirrorAction.TRASH, "b.png", "9", ()),
     ]
     # Nobody knows the id of one whose answer was lost: it may be any file of that name.
-    plan = decide([local()], files, {}, unfinished=Unfinished(pending={A}), delete=True)
+    plan = decide([local()], files, {}, unfinished=Unfinished({A}, {A}), delete=True)
     assert told(plan) == [
         (MirrorAction.UPLOAD, "a.png", "", ()),
         (MirrorAction.TRASH, "b.png", "9", ()),

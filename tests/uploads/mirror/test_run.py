@@ -621,7 +621,7 @@ async def test_an_error_that_concerns_all_files_ends_the_last_steps_too(
         tree({"a.png": "A"})
     else:
         (root / "a.png").unlink()
-    sandbox.admin.fault("unauthorized", method, "/library/files/*", skip=method == "GET")
+    sandbox.admin.fault("unauthorized", method, "/library/files/*", skip=int(method == "GET"))
     with pytest.raises(errors.AuthenticationFailed):
         await client.library.mirror(root, delete=True)
     await client.library.mirror(root, delete=True)
