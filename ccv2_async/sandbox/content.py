@@ -73,12 +73,7 @@ class Content:
         exchange = Exchange(self._serve, scope, receive, noted, ("", ""))
         try:
             _check_open(query, headers)
-            struck = world.faults.take(scope["method"], scope["path"])
-            if struck is None:
-                await exchange.run()
-            else:
-                entry.fault = struck[0]
-                await exchange.strike(struck[1])
+            await exchange.run_or_strike(world.faults, scope["path"], entry)
         except Refusal as problem:
             await problem.answer()(scope, receive, noted)
         finally:

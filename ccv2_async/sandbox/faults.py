@@ -59,6 +59,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from ccv2_async.sandbox.state.gateway import Entry
+
 CONTENT = "/content/"
 """The start of the path of a file's bytes."""
 
@@ -316,8 +318,13 @@ class Exchange:
         """Carry the request out and answer it."""
         await self.app(self.scope, self.receive, self.send)
 
-    async def strike(self, fault: Fault) -> None:
-        """Let a fault happen to the request."""
+    async def run_or_strike(self, faults: Faults, path: str, entry: Entry) -> None:
+        """Carry the request out, or let the next fault for its path happen to it."""
+        struck = faults.take(self.scope["method"], path)
+        if struck is None:
+            await self.run()
+            return
+        entry.fault, fault = struck
         if fault.read_body and fault.kind in _AFTER_BODY:
             await self._read()
         await EFFECTS[fault.kind](self, fault)

@@ -68,12 +68,7 @@ class Gateway:
         exchange = Exchange(self._with_token, scope, counted, stamped, secrets)
         try:
             self._check_key(secrets[0])
-            struck = world.faults.take(scope["method"], path.removeprefix(API))
-            if struck is None:
-                await exchange.run()
-            else:
-                entry.fault = struck[0]
-                await exchange.strike(struck[1])
+            await exchange.run_or_strike(world.faults, path.removeprefix(API), entry)
         except Refusal as problem:
             await problem.answer()(scope, counted, stamped)
         finally:

@@ -21,7 +21,7 @@ define(
     """
     ContactList: id!-:id list_id-:id name status contact_count-:int created_date-:date
         modified_date-:date
-    ContactListWrite < ContactList: name!<=255 status!:ACTIVE|HIDDEN|REMOVED
+    ContactListWrite < ContactList: name!>=1<=255 status!:ACTIVE|HIDDEN|REMOVED
     ContactListRef: id!:id status-
     EmailAddress: id-:id email_address! status- confirm_status- opt_in_source opt_in_date-:date
         opt_out_date-:date

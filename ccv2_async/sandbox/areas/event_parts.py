@@ -33,13 +33,13 @@ OPERATIONS = Operations()
 define(
     """
     Fee: id!-:id label fee_scope fee:float early_fee:float late_fee:float has_restricted_access:bool
-    FeeWrite < Fee: label!<=100 fee_scope!:BOTH|REGISTRANTS|REGISTRANT|GUESTS fee!:float>=0
+    FeeWrite < Fee: label!>=1<=100 fee_scope!:BOTH|REGISTRANTS|REGISTRANT|GUESTS fee!:float>=0
         early_fee:float>=0 late_fee:float>=0
     ItemAttribute: id!-:id name quantity_total:int quantity_available-:int
-    ItemAttributeWrite < ItemAttribute: name!<=100 quantity_total!:int>=0
+    ItemAttributeWrite < ItemAttribute: name!>=1<=100 quantity_total!:int>=0
     Item: id!-:id name description price:float default_quantity_total:int per_registrant_limit:int
         default_quantity_available-:int show_quantity_available:bool attributes-:ItemAttribute[]
-    ItemWrite < Item: name!<=100 description<=2048 price!:float>=0 default_quantity_total!:int>=0
+    ItemWrite < Item: name!>=1<=100 description<=2048 price!:float>=0 default_quantity_total!:int>=0
         per_registrant_limit!:int>=0 show_quantity_available!:bool
     Promocode: id!-:id code_name code_type discount_scope discount_type discount_amount:float
         discount_percent:int fee_ids:id[] is_paused:bool quantity_total:int quantity_available-:int
@@ -118,8 +118,6 @@ class Part:
     def _checked(self, call: Call, others: list[Row], conflict: int) -> Row:
         """Return the valid fields, or raise a 400, or `conflict` for a key that is taken."""
         given: Row = dict(call.body)
-        if not given[self.key].strip():
-            raise bad_field(self.key, "it must not be empty.")
         if any(row[self.key] == given[self.key] for row in others):
             raise Refusal(conflict, f"{self.title} {given[self.key]} already exists.")
         self.check(call, given)

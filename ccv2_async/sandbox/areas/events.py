@@ -38,14 +38,14 @@ define(
         are_registrants_public:bool theme_name twitter_hash_tag meta_data_tags registration_url-
         event_detail_url- total_registered_count-:int created_date-:date updated_date-:date
         active_date-:date cancelled_date-:date deleted_date-:date
-    EventWrite < Event: name!<=100 title!<=100
+    EventWrite < Event: name!>=1<=100 title!>=1<=100
         type!:AUCTION|BIRTHDAY|BUSINESS_FINANCE_SALES|CLASSES_WORKSHOPS|COMPETITION_SPORTS|
         CONFERENCES_SEMINARS_FORUM|CONVENTIONS_TRADESHOWS_EXPOS|FESTIVALS_FAIRS|FOOD_WINE|
         FUNDRAISERS_CHARITIES|HOLIDAY|INCENTIVE_REWARD_RECOGNITION|MOVIES_FILM|MUSIC_CONCERTS|
         NETWORKING_CLUBS|PERFORMING_ARTS|OUTDOORS_RECREATION|RELIGION_SPIRITUALITY|
         SCHOOLS_REUNIONS_ALUMNI|PARTIES_SOCIAL_EVENTS_MIXERS|TRAVEL|WEBINAR_TELESEMINAR_TELECLASS|
         WEDDINGS|OTHER
-        start_date!:date end_date!:date time_zone_id! contact!:EventContact
+        start_date!:date end_date!:date time_zone_id!>=1 contact!:EventContact
         currency_type:USD|CAD|AUD|CHF|CZK|DKK|EUR|GBP|HKD|HUF|ILS|JPY|MXN|NOK|NZD|PHP|PLN|SEK|SGD|
         THB|TWD
         payment_options:ONLINE_CREDIT_CARD_PROCESSOR|PAYPAL|GOOGLE_CHECKOUT|CHECK|DOOR[]

@@ -29,7 +29,7 @@ define(
     FileUploadStatus: file_id!:id status! description
     LibraryFolder: id!-:id name! parent_id:id level-:int item_count-:int children-:array
         created_date-:date modified_date-:date
-    LibraryFolderWrite < LibraryFolder: name!<=40
+    LibraryFolderWrite < LibraryFolder: name!>=1<=40
     MoveResult: id!:id uri!
     UsageSummary: folder_count:int file_count:int image_count:int document_count:int
         total_bytes_used:int image_bytes_used:int document_bytes_used:int total_bytes_remaining:int

@@ -183,8 +183,6 @@ class Contacts:
             contact.modified = now
 
     def _check_name(self, name: str, besides: str | None = None) -> None:
-        if not name.strip():
-            raise bad_field("name", "it must not be empty.")
         for other in self.lists.values():
             if other.id != besides and other.name.casefold() == name.casefold():
                 raise Refusal(409, f"A list named {name} already exists.")

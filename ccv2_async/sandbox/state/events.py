@@ -128,9 +128,6 @@ class Events:
 
 def check_event(fields: Mapping[str, Any]) -> None:
     """Raise a refusal, 400, where fields of an event do not go together."""
-    for name in ("name", "title", "time_zone_id"):
-        if not fields[name].strip():
-            raise bad_field(name, "it must not be empty.")
     if read_stamp(fields["end_date"]) < read_stamp(fields["start_date"]):
         raise bad_field("end_date", "it is before start_date.")
     for option in fields.get("payment_options", []):

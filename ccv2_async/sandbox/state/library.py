@@ -313,8 +313,6 @@ class Library:
         return 1 + max((self._depth(child) for child in self.children(folder.id)), default=0)
 
     def _check_name(self, name: str) -> None:
-        if not name.strip():
-            raise bad_field("name", "it must not be empty.")
         try:
             name.encode("iso-8859-1")
         except UnicodeEncodeError:
