@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ccv2_async.sandbox import Sandbox
+from ccv2_async.sandbox.clock import utc_stamp
 from ccv2_async.sandbox.forms import Content
 from ccv2_async.sandbox.state.contacts import OWNER
 
@@ -81,7 +82,7 @@ def fill_contacts(contacts: Contacts, draw: random.Random, now: float, count: in
             "first_name": _TEXTS[number % len(_TEXTS)],
             "last_name": draw.choice(_TEXTS),
             "custom_fields": [{"name": "CustomField1", "value": draw.choice(_TEXTS)}],
-            "notes": [{"id": "1", "note": "unknown to the client", "extra": {"kept": number}}],
+            "notes": [_note(number, came)],
         }
         chosen = draw.sample(ids, draw.randrange(1, 5))
         if number % 2 == 0:
@@ -91,6 +92,12 @@ def fill_contacts(contacts: Contacts, draw: random.Random, now: float, count: in
             contacts.opt_out(contact, came + _DAY)
         elif number % 40 == 8:
             contacts.leave(contact, list(contact.lists), came + _DAY)
+
+
+def _note(number: int, came: float) -> dict[str, Any]:
+    """A note with a field that no model knows."""
+    dates = dict.fromkeys(("created_date", "modified_date"), utc_stamp(came))
+    return {"id": "1", "note": f"Note {number}", **dates, "extra": {"kept": number}}
 
 
 def fill_campaigns(campaigns: Campaigns, draw: random.Random, now: float, count: int = 30) -> None:
