@@ -109,6 +109,7 @@ class _Sync:
     async def carry_out(self, local: str, **how: Any) -> Exit:
         """Carry out the plan, or show it."""
         planned = asyncio.Event()
+        whole = Totals((), self.client.budget)
 
         def begin(plan: MirrorResult) -> None:
             self._show_plan(plan)
@@ -123,8 +124,8 @@ class _Sync:
         try:
             await planned.wait()
             items = list(self.items.values())
-            totals = Totals(items, self.client.budget)
             if items and not how["dry_run"]:
+                totals = Totals(items, self.client.budget)
                 results_come = self.output.as_json
                 async with shown(items, self.output, totals, results_come=results_come) as display:
                     self._display = display
@@ -136,7 +137,7 @@ class _Sync:
         finally:
             mirroring.cancel()
             await asyncio.gather(mirroring, return_exceptions=True)
-        self._sum_up(result, totals)
+        self._sum_up(result, whole)
         return heaviest(exit_of_item(entry.error) for entry in result.failed if entry.error)
 
     def _show_plan(self, plan: MirrorResult) -> None:

@@ -40,6 +40,7 @@ def test_the_plan_is_printed_then_carried_out_and_the_second_run_sends_nothing(
     ran = ccv2("sync", tmp_path / "in")
     assert (ran.code, ran.out) == (Exit.OK, "")
     assert "2 in step; " in ran.err
+    assert ", 2 calls." in ran.err
     assert len(service.admin.requests("POST", "/library/files")) == 2
 
 

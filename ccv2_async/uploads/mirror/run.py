@@ -262,8 +262,8 @@ class Mirror:
         """Raise the error of a file that the library cannot take."""
         check_depth(file.folders, folders.level)
         if file.folders and same_case(file.folders[0]) in folders.reserved:
-            rule = "another name for this folder: the service has a folder of its own with it"
-            raise errors.InvalidField("folders", file.folders[0], rule)
+            reason = f"{file.folders[0]} is the name of one of the service's own folders"
+            raise errors.FileRefused(file.path, reason)
         if (other := self._files.get(file.key)) is not None:
             reason = f"the library cannot tell its name from that of {other.path}"
             raise errors.FileRefused(file.path, reason)
