@@ -18,6 +18,7 @@ from ccv2_async.version import __version__
 if TYPE_CHECKING:
     from ccv2_async import errors, models
     from ccv2_async.activities.split import BulkPoller, SplitActivity
+    from ccv2_async.backup.estimate import BackupEstimate
     from ccv2_async.backup.results import BackupProblem, BackupProgress, BackupResult
     from ccv2_async.backup.verify import (
         BackupCheck,
@@ -54,6 +55,7 @@ __all__ = [
     "Action",
     "ActivityPoller",
     "BackupCheck",
+    "BackupEstimate",
     "BackupFault",
     "BackupManifest",
     "BackupProblem",
@@ -105,6 +107,7 @@ _HOMES = {
     "Action": "uploads.ledger",
     "ActivityPoller": "polling.poller",
     "BackupCheck": "backup.verify",
+    "BackupEstimate": "backup.estimate",
     "BackupFault": "backup.verify",
     "BackupManifest": "backup.verify",
     "BackupProblem": "backup.results",

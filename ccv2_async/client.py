@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, overload
 
 from ccv2_async.client_options import checked_origin, find_wrong_option
 from ccv2_async.clock import SystemClock
 from ccv2_async.errors import ClientClosed, InvalidField, TokenError, UsageError
-from ccv2_async.models.validation import checked_flag, checked_id, checked_seconds
+from ccv2_async.models.validation import (
+    checked_flag,
+    checked_id,
+    checked_seconds,
+    is_plain_function,
+)
 from ccv2_async.observe import Hook
 from ccv2_async.polling.poller import (
     ActivityPoller,
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import TracebackType
 
+    from ccv2_async.backup.estimate import BackupEstimate
     from ccv2_async.backup.results import BackupResult, OnBackupProgress
     from ccv2_async.clock import Clock
     from ccv2_async.errors import ConstantContactError
@@ -517,14 +523,35 @@ class ConstantContact:
         used = Parts(parts.session, parts.threads, parts.sweep, parts.library, parts.uploader)
         return BulkUpload(used, files, options)
 
+    @overload
     async def backup(
         self,
         directory: str | os.PathLike[str],
         *,
         trash: bool = False,
         wait: bool = False,
+        dry_run: Literal[False] = False,
         on_progress: OnBackupProgress | None = None,
-    ) -> BackupResult:
+    ) -> BackupResult: ...
+    @overload
+    async def backup(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        trash: bool = False,
+        wait: bool = False,
+        dry_run: Literal[True],
+        on_progress: OnBackupProgress | None = None,
+    ) -> BackupEstimate: ...
+    async def backup(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        trash: bool = False,
+        wait: bool = False,
+        dry_run: bool = False,
+        on_progress: OnBackupProgress | None = None,
+    ) -> BackupResult | BackupEstimate:
         """Copy everything that the key can read into a directory, and return what it holds.
 
         The library's files are there under their names, and all records are there as JSON Lines,
@@ -540,6 +567,8 @@ class ConstantContact:
             directory: The directory. It is created if it is missing, and belongs to one account.
             trash: Whether the files in the library's trash are copied too.
             wait: Whether to wait for the next day when the day's quota is used up.
+            dry_run: Whether to return a `BackupEstimate` of the calls, the bytes, and the days that
+                a backup will take. It makes a few calls, and writes nothing.
             on_progress: A plain function that is called with a `BackupProgress`, at most ten times
                 per second.
 
@@ -555,13 +584,16 @@ class ConstantContact:
         from ccv2_async.transport.calls.saving import checked_path  # noqa: PLC0415
 
         parts = self._open_parts
+        if on_progress is not None and not is_plain_function(on_progress):
+            raise InvalidField("on_progress", on_progress, "it must be a plain function")
         options = Options(
             directory=checked_path(directory, "directory"),
             trash=checked_flag(trash, "trash"),
             wait=checked_flag(wait, "wait"),
             on_progress=on_progress,
         )
-        return await Backup(parts.session, parts.threads, options).run()
+        run = Backup(parts.session, parts.threads, options)
+        return await (run.estimate() if checked_flag(dry_run, "dry_run") else run.run())
 
     async def as_completed(self, pollers: Iterable[P]) -> AsyncIterator[P]:
         """Yield the pollers in the order in which their jobs end; await each for its result.

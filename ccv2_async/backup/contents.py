@@ -79,10 +79,13 @@ class Contents:
                 (self.root / entry.was).unlink(missing_ok=True)
                 self._journal.moved([entry])
 
-    def plan(self) -> None:
-        """Give each file of the library and of the trash its path, and note what to download.
+    def plan(self) -> int:
+        """Give each file of the library and of the trash its path.
 
         A file keeps its path as long as its name and its folder stay the same.
+
+        Returns:
+            How many files are to be downloaded.
 
         Raises:
             UsageError: A file cannot be moved to its new path.
@@ -102,10 +105,14 @@ class Contents:
                     self._assign(place, own, str(record.get("name") or ""), parent)
                     journal.want(place, own, version_of(record))
         self._move()
+        left = 0
         with journal.transaction():
             for entry in list(journal.files(LIBRARY, TRASH)):
-                if entry.version is not None and not _is_there(self.root / entry.path, entry.size):
+                there = _is_there(self.root / entry.path, entry.size)
+                if entry.version is not None and not there:
                     journal.stored(entry, None, 0, "")
+                left += not there or entry.version != entry.wanted
+        return left
 
     def _learn_names(self) -> None:
         taken: dict[str, list[str]] = {}

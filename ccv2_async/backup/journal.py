@@ -231,6 +231,19 @@ class Journal:
         """Return what is known of the whole backup."""
         return dict(self._rows("SELECT name, value FROM about"))
 
+    def counts(self) -> dict[str, Any]:
+        """Return what the backup holds already, as the fields of `Counts`."""
+        queries = {
+            "files_here": "SELECT count(version) FROM files WHERE place='library'",
+            "size_here": "SELECT total(size) FROM files WHERE place='library' AND version NOTNULL",
+            "campaigns_here": "SELECT count(fetched) FROM rows WHERE dataset='campaigns'",
+            "tracked_here": (
+                "SELECT count(*) FROM scopes WHERE dataset='tracking' AND version<>''"
+            ),
+            "contacts_here": "SELECT max(since<>'') FROM scopes WHERE dataset='contacts'",
+        }
+        return {name: int(self._rows(query)[0][0] or 0) for name, query in queries.items()}
+
     def remember(self, **facts: str) -> None:
         """Keep facts about the whole backup."""
         self._write(("INSERT OR REPLACE INTO about VALUES (?, ?)", facts.items()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
@@ -49,7 +49,7 @@ class BackupProgress:
     calls: int
 
 
-OnBackupProgress: TypeAlias = Callable[[BackupProgress], Awaitable[object] | object]
+OnBackupProgress: TypeAlias = Callable[[BackupProgress], object]
 """A plain function that is called with the progress of a backup."""
 
 

@@ -6,6 +6,7 @@ import asyncio
 import email.utils
 import json
 import os
+from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -19,7 +20,9 @@ from ccv2_async import errors
 from ccv2_async.backup.contents import Contents, digest_of, explained
 from ccv2_async.backup.datasets import (
     BY_NAME,
+    CAMPAIGNS,
     DATASETS,
+    FOLDERS,
     LIBRARY,
     OVERLAP,
     TRASH,
@@ -28,7 +31,8 @@ from ccv2_async.backup.datasets import (
     scope_key,
     with_nested,
 )
-from ccv2_async.backup.journal import Journal, Note
+from ccv2_async.backup.estimate import Counts, estimate
+from ccv2_async.backup.journal import NAME, Journal, Note
 from ccv2_async.backup.results import BackupProblem, BackupProgress, BackupResult
 from ccv2_async.backup.write import Exports
 from ccv2_async.models.convert import BadRow, structure
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
     from ccv2_async.backup.datasets import (
         Dataset,
     )
+    from ccv2_async.backup.estimate import BackupEstimate
     from ccv2_async.backup.journal import FileEntry, Scope
     from ccv2_async.backup.results import OnBackupProgress
     from ccv2_async.transport.calls.call import Answer
@@ -65,6 +70,8 @@ AT_ONCE = 8
 _ALL_LISTED = "\n"
 """In place of a cursor: all pages are in the journal, but the listing was not finished."""
 
+_SAMPLED_PAGES = 10
+_COUNTED = ("sends", "opens", "clicks", "forwards", "unsubscribes", "bounces")
 _BATCH = 200
 _REPORT_SECONDS = 0.1
 _ACCOUNT = Call("GET", BY_NAME["account"].path, Effect.SAFE, "account")
@@ -124,6 +131,7 @@ class Backup:
         self._reported = float("-inf")
         self._dataset = ""
         self._rows = self._files = self._downloaded = self._calls = 0
+        self._files_left = 0
         self._ending = False
 
     async def run(self) -> BackupResult:
@@ -145,6 +153,79 @@ class Backup:
         finally:
             await self._journal_thread.aclose()
 
+    async def estimate(self) -> BackupEstimate:
+        """Return what a backup will cost, from a few calls. Nothing is written.
+
+        Raises:
+            ConstantContactError: As `ConstantContact.backup`.
+        """
+        try:
+            with self._session.in_lane(Lane.BULK):
+                counts = await self._counts()
+        finally:
+            await self._journal_thread.aclose()
+        budget = self._session.budget
+        return estimate(counts, per_day=budget.per_day, left_today=budget.remaining_today)
+
+    async def _counts(self) -> Counts:
+        here = await self._do(self._counts_here)
+        info = json.loads((await self._call(_PROBE, _one))[0]).get("usage_summary") or {}
+        lists, _ = await self._sample("lists")
+        folders, _ = await self._sample(FOLDERS)
+        campaigns, more_campaigns = await self._sample(CAMPAIGNS, pages=_SAMPLED_PAGES)
+        states = Counter(str(row.get("status")) for row in campaigns)
+        sent = next((row for row in campaigns if row.get("status") == "SENT"), None)
+        tracked = None
+        if sent is not None:
+            summary, _ = await self._sample("reports", id_of(BY_NAME[CAMPAIGNS], sent))
+            tracked = sum(
+                _number(value) for row in summary for name, value in row.items() if name in _COUNTED
+            )
+        try:
+            events, more_events = await self._sample("events")
+        except errors.APIError:
+            events, more_events = [], False  # they are not served anymore, or not to this key
+        return Counts(
+            files=_number(info.get("file_count")),
+            size=_number(info.get("total_bytes_used")),
+            folders=len(folders),
+            contacts=sum(_number(row.get("contact_count")) for row in lists),
+            campaigns=dict(states),
+            more_campaigns=more_campaigns,
+            tracked=tracked,
+            events=len(events),
+            more_events=more_events,
+            **here,
+        )
+
+    def _counts_here(self) -> dict[str, Any]:
+        """Return what the directory holds; nothing is created."""
+        if not (self._root / NAME).is_file():
+            return {}
+        journal = Journal.open(str(self._root))
+        try:
+            return journal.counts()
+        finally:
+            journal.close()
+
+    async def _sample(
+        self, name: str, *ids: str, pages: int = 1
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """Return the rows of the first pages of a listing, and whether there are more."""
+        dataset, rows = BY_NAME[name], []
+        query, seen = dataset.first_page(""), set[str]()
+        for _ in range(pages):
+            call = Call("GET", _path(dataset.path, *ids), Effect.SAFE, name, query=query)
+            if dataset.single:
+                return [json.loads((await self._call(call, _one))[0])], False
+            page = await self._call(call, partial(_page_of, dataset, 0))
+            rows += [json.loads(text) for _, text in page.rows]
+            following = next_cursor(name, page.next_link, seen)
+            if following is None:
+                return rows, False
+            query = (("next", following),)
+        return rows, True
+
     def _open(self) -> Journal:
         with explained(self._root):
             self._root.mkdir(parents=True, exist_ok=True)
@@ -160,7 +241,7 @@ class Backup:
         library += self._options.trash
         for dataset in wanted[: library + 1]:
             await self._fetch(dataset)
-        await self._do(self._contents.plan)
+        self._files_left = await self._do(self._contents.plan)
         await self._together(self._download(), self._fetch_all(wanted[library + 1 :]))
         result = await self._do(self._write, [each.name for each in wanted])
         self._report(force=True)
@@ -441,6 +522,11 @@ class Backup:
                 await self._each(batch, self._download_one)
 
     async def _download_one(self, entry: FileEntry) -> None:
+        await self._fetch_file(entry)
+        self._files_left -= 1
+        self._report()
+
+    async def _fetch_file(self, entry: FileEntry) -> None:
         dataset = BY_NAME[entry.place]
         text = await self._do(self._journal.record, entry.place, "", entry.id)
         part = self._contents.part(entry)
@@ -466,7 +552,6 @@ class Backup:
             await self._pass(error, dataset, (), entry.id)
             return
         await self._do(self._place, entry, *kept)
-        self._report()
 
     def _place(self, entry: FileEntry, size: int, sha256: str) -> None:
         self._journal.stored(entry, entry.wanted, size, sha256)
@@ -559,7 +644,7 @@ class Backup:
                 dataset=self._dataset,
                 rows=self._rows,
                 files=self._files,
-                files_left=0,
+                files_left=self._files_left,
                 downloaded=self._downloaded,
                 calls=self._calls,
             )
@@ -578,6 +663,10 @@ def _name_of(account: Mapping[str, Any]) -> str:
 
 def _what(dataset: Dataset, ids: tuple[str, ...]) -> str:
     return f"{dataset.name} of {' of '.join(reversed(ids))}" if ids else dataset.name
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _path(template: str, *ids: str) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rich.status import Status
 
-    from ccv2_async import BackupManifest, BackupProblem, BackupProgress
+    from ccv2_async import BackupEstimate, BackupManifest, BackupProblem, BackupProgress
 
 backup: App = App(
     name="backup",
@@ -33,7 +33,13 @@ backup: App = App(
 @backup.default
 @command()
 async def run_backup(
-    run: Run, directory: str, /, *, trash: Flag = False, wait: Flag = False
+    run: Run,
+    directory: str,
+    /,
+    *,
+    trash: Flag = False,
+    wait: Flag = False,
+    dry_run: Flag = False,
 ) -> Exit:
     """Copy everything that the key can read into a directory.
 
@@ -45,8 +51,12 @@ async def run_backup(
         directory: The directory. It is created if it is missing.
         trash: Copy the files in the library's trash too.
         wait: If the quota of the day is used up, wait for the next day.
+        dry_run: Only estimate the calls, the bytes, and the days that it will take.
     """
     output = run.output
+    if dry_run:
+        _show_estimate(await run.client.backup(directory, trash=trash, dry_run=True), output)
+        return Exit.OK
     shown = output.err.status("Starting") if output.live else nullcontext()
     with shown as status:
         result = await run.client.backup(
@@ -115,6 +125,18 @@ def show(directory: str, /, *, json: Flag = False) -> Exit:
     return run_alone(shown, output)
 
 
+def _show_estimate(estimate: BackupEstimate, output: Output) -> None:
+    if output.as_json:
+        output.record(attrs.asdict(estimate))
+        return
+    output.line(
+        f"About {counted(estimate.calls, 'call')} and {counted(estimate.files, 'file')} "
+        f"({in_bytes(estimate.size)}); the quota needs {counted(estimate.days, 'day')}."
+    )
+    for guess in estimate.guesses:
+        output.say(guess)
+
+
 def _show(manifest: BackupManifest, output: Output) -> None:
     rows = table("records", "number")
     for name, number in manifest.rows.items():
@@ -145,7 +167,8 @@ def _shower(status: Status | None) -> Callable[[BackupProgress], Any] | None:
     def show_progress(progress: BackupProgress) -> None:
         status.update(
             f"{progress.dataset}: {counted(progress.rows, 'record')}, "
-            f"{counted(progress.files, 'file')} ({in_bytes(progress.downloaded)}), "
+            f"{counted(progress.files, 'file')} ({in_bytes(progress.downloaded)}) and "
+            f"{progress.files_left:,} to go, "
             f"{counted(progress.calls, 'call')}"
         )
 

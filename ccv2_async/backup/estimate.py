@@ -1,0 +1,125 @@
+"""What a backup will cost, from a few counts. Pure arithmetic."""
+
+from __future__ import annotations
+
+from math import ceil
+
+import attrs
+
+from ccv2_async.backup.datasets import BY_NAME
+
+
+@attrs.frozen
+class BackupEstimate:
+    """What a backup will cost, about.
+
+    Attributes:
+        calls: The calls of the API.
+        files: The library files to download. Their bytes do not come through the API, so they do
+            not count for the quota.
+        size: Their bytes.
+        days: The days that the quota needs for the calls, today included.
+        guesses: Which of the counts are guesses, in a sentence each.
+    """
+
+    calls: int
+    files: int
+    size: int
+    days: int
+    guesses: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
+class Counts:
+    """What is known of an account before a backup.
+
+    Attributes:
+        files: The files in the library.
+        size: Their bytes.
+        folders: The folders.
+        contacts: The contacts of all lists, each list for itself.
+        campaigns: The number of campaigns of each status, as far as they were listed.
+        more_campaigns: Whether there are more campaigns than were listed.
+        tracked: The tracking rows of one sent campaign, or None if none was sent.
+        events: The events on the first page, or None if they are not served.
+        more_events: Whether there are more events.
+        files_here: The library files that the directory holds.
+        size_here: Their bytes.
+        campaigns_here: The campaigns that the directory holds.
+        tracked_here: The campaigns whose tracking the directory holds.
+        contacts_here: Whether all contacts were listed before.
+    """
+
+    files: int
+    size: int
+    folders: int
+    contacts: int
+    campaigns: dict[str, int]
+    more_campaigns: bool = False
+    tracked: int | None = None
+    events: int | None = None
+    more_events: bool = False
+    files_here: int = 0
+    size_here: int = 0
+    campaigns_here: int = 0
+    tracked_here: int = 0
+    contacts_here: bool = False
+
+
+def estimate(counts: Counts, *, per_day: int | None, left_today: int | None) -> BackupEstimate:
+    """Return what a backup will cost.
+
+    Args:
+        counts: What is known of the account.
+        per_day: The calls that the quota allows in a day; None for no limit.
+        left_today: Those that are left today.
+    """
+    guesses = []
+    campaigns = sum(counts.campaigns.values())
+    sent, scheduled = (
+        sum(counts.campaigns.get(status, 0) for status in BY_NAME[name].when)
+        for name in ("reports", "schedules")
+    )
+    calls = 4 + sum(  # the account, its addresses, the lists, the activities
+        _pages(name, number)
+        for name, number in (
+            ("folders", counts.folders),
+            ("library", counts.files),
+            ("contacts", 0 if counts.contacts_here else counts.contacts),
+            ("campaigns", campaigns),
+        )
+    )
+    calls += max(0, campaigns - counts.campaigns_here) + scheduled + sent
+    if counts.contacts and not counts.contacts_here:
+        guesses.append("A contact counts once for each of its lists, so there may be fewer.")
+    if counts.tracked is not None and sent > counts.tracked_here:
+        calls += (sent - counts.tracked_here) * _pages("tracking", counts.tracked)
+        guesses.append(
+            "Each campaign is taken to have as many tracking rows as the first sent one."
+        )
+    if counts.more_campaigns:
+        guesses.append(f"There are more than {campaigns:,} campaigns; the rest is not counted.")
+    if counts.events:
+        calls += _pages("events", counts.events) + counts.events * 5  # a record and four listings
+        guesses.append("Registrants and items of events are not counted.")
+    if counts.more_events:
+        guesses.append(f"There are more than {counts.events:,} events; the rest is not counted.")
+    return BackupEstimate(
+        calls=calls,
+        files=max(0, counts.files - counts.files_here),
+        size=max(0, counts.size - counts.size_here),
+        days=_days(calls, per_day, left_today),
+        guesses=tuple(guesses),
+    )
+
+
+def _pages(name: str, rows: int) -> int:
+    """Return the calls that a listing of so many rows takes."""
+    return max(1, ceil(rows / BY_NAME[name].limit))
+
+
+def _days(calls: int, per_day: int | None, left_today: int | None) -> int:
+    if per_day is None:
+        return 1
+    later = calls - (per_day if left_today is None else left_today)
+    return 1 + max(0, ceil(later / per_day))

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ccv2_async import BackupEstimate, errors
+from ccv2_async.backup.estimate import Counts, estimate
+from ccv2_async.sandbox import Sandbox
+from tests.support.large_account import large_sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ccv2_async.client import ConstantContact
+
+NUMBERS = st.integers(0, 100_000)
+COUNTS = st.builds(
+    Counts,
+    files=NUMBERS,
+    size=NUMBERS,
+    folders=NUMBERS,
+    contacts=NUMBERS,
+    campaigns=st.dictionaries(st.sampled_from(["DRAFT", "SENT", "SCHEDULED", "?"]), NUMBERS),
+    tracked=st.none() | NUMBERS,
+    events=st.none() | NUMBERS,
+    files_here=NUMBERS,
+    size_here=NUMBERS,
+    campaigns_here=NUMBERS,
+    tracked_here=NUMBERS,
+)
+
+
+@given(COUNTS, st.none() | st.integers(1, 10_000), st.integers(0, 10_000))
+def test_the_days_are_enough_for_the_calls_and_not_one_too_many(
+    counts: Counts, per_day: int | None, left: int
+) -> None:
+    found = estimate(counts, per_day=per_day, left_today=left)
+    assert found.calls > 0
+    assert found.files >= 0
+    assert found.size >= 0
+    if per_day is None:
+        assert found.days == 1
+    else:
+        assert left + (found.days - 1) * per_day >= found.calls
+        assert found.days == 1 or left + (found.days - 2) * per_day < found.calls
+
+
+@given(COUNTS)
+def test_what_is_here_already_costs_nothing(counts: Counts) -> None:
+    fresh = attrs.evolve(counts, files_here=0, size_here=0, campaigns_here=0, tracked_here=0)
+    more = estimate(fresh, per_day=None, left_today=None)
+    less = estimate(counts, per_day=None, left_today=None)
+    assert less.calls <= more.calls
+    assert less.files <= more.files
+
+
+async def test_the_estimate_of_a_large_account_is_near_what_the_backup_takes(
+    connect: Callable[..., Any], tmp_path: Path
+) -> None:
+    with large_sandbox(3) as sandbox:
+        cc: ConstantContact = await connect(sandbox)
+        directory = tmp_path / "backup"
+        before = await cc.backup(directory, dry_run=True)
+        assert isinstance(before, BackupEstimate)
+        assert len(sandbox.admin.requests()) <= 8
+        assert not directory.exists()
+        result = await cc.backup(directory)
+        assert before.files == result.files == 300
+        assert before.size == result.downloaded
+        assert 0.8 * result.calls <= before.calls <= 1.5 * result.calls
+        after = await cc.backup(directory, dry_run=True)
+        assert (after.files, after.size) == (0, 0)
+        assert after.calls < before.calls
+        assert (await cc.backup(directory)).files == 0
+
+
+async def test_an_empty_account_and_one_without_events_are_estimated(
+    connect: Callable[..., Any], tmp_path: Path
+) -> None:
+    with Sandbox(mode="at_once") as sandbox:
+        cc: ConstantContact = await connect(sandbox, per_day=100)
+        sandbox.admin.fault("answer", path="/eventspot/*", status=400, body="{}", times=None)
+        found = await cc.backup(tmp_path, dry_run=True)
+        assert (found.files, found.size, found.days) == (0, 0, 1)
+        assert found.guesses == ()
+    with pytest.raises(errors.InvalidField, match="dry_run is"):
+        await cc.backup(tmp_path, dry_run="yes")  # type: ignore[call-overload]
