@@ -111,6 +111,7 @@ class Entry:
         written_ns: The file's modification time at that moment, in nanoseconds since 1970.
         state: The current state.
         since: When it was first sent, in seconds since 1970; None before.
+        sends: The number of times it may have reached the service, while SENDING or AMBIGUOUS.
         file_id: The library's id, or "".
         duplicates: Ids of further copies left by a lost answer, oldest first.
         tokens: Its resume tokens: none before it was accepted; several for an activity in parts.
@@ -126,6 +127,7 @@ class Entry:
     written_ns: int = 0
     state: BulkState = attrs.field(default=BulkState.PENDING, converter=BulkState)
     since: float | None = None
+    sends: int = 0
     file_id: str = ""
     duplicates: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     tokens: tuple[str, ...] = attrs.field(default=(), converter=_texts)

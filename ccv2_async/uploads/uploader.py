@@ -114,7 +114,7 @@ class Uploader:
         """
         before = sending.entry
         lost = sending.recall(self._clock)
-        sends_left = 2 - sending.sends
+        sends_left = 2 if lost is None else 1
         call = self._call(sending)
         while True:
             if lost is not None:
@@ -218,7 +218,8 @@ class Uploader:
             sending.size = length
             entry = sending.entry
             since = entry.begun if entry.may_have_arrived else self._clock.time()
-            await sending.write(BulkState.SENDING, since=since, size=length)
+            sends = sending.recalled + body.times_sent + 1
+            await sending.write(BulkState.SENDING, since=since, size=length, sends=sends)
 
         body = MultipartBody(
             upload.form(self._boundary()),

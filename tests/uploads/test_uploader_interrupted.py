@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import errors
+from ccv2_async.observe import DuplicateUpload
 from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.uploads.many.journal import Journal, read_journal
 from tests.support.probes import until
@@ -29,16 +30,19 @@ class Service:
     """A service with one folder, whose answer to each upload is scripted.
 
     Args:
-        answers: What happens to the uploads in turn: "ok", "dropped", or "busy".
+        answers: What happens to the uploads in turn: "ok", "dropped", "lost", "busy", or
+            "stored, then busy".
 
     Attributes:
         on_post: Awaited when an upload has arrived.
         on_look: Awaited when the folder is listed.
+        hidden: The number of the latest files that are not listed yet.
     """
 
     def __init__(self, *answers: str) -> None:
         self.stored: list[dict[str, Any]] = []
         self.on_post: Callable[[], Awaitable[object]] | None = None
+        self.hidden = 0
         self.on_look: Callable[[], Awaitable[object]] | None = None
         self._answers = list(answers)
 
@@ -55,7 +59,7 @@ class Service:
                 await self.on_post()
             if answer == "ok":
                 await wire.answer("202 Accepted", b"", f"Location: /v2/library/files/{id_}")
-            elif answer == "busy":
+            elif answer.endswith("busy"):
                 await wire.answer("503 Busy", b"", "Retry-After: 0")
             else:
                 wire.reset()
@@ -64,7 +68,7 @@ class Service:
         else:
             if self.on_look is not None:
                 await self.on_look()
-            body = {"meta": {"pagination": {}}, "results": self.stored[::-1]}
+            body = {"meta": {"pagination": {}}, "results": self.stored[::-1][self.hidden :]}
             await wire.answer("200 OK", json.dumps(body).encode())
 
 
@@ -168,3 +172,34 @@ async def test_a_journal_that_fails_before_a_resend_ends_the_run_and_keeps_its_e
         (result,) = await run(cc, file)
         assert result.error is None
     assert len(service.stored) == 1
+
+
+@pytest.mark.parametrize("lag", [0, 1])
+async def test_the_next_run_knows_how_often_an_interrupted_upload_was_sent(
+    connect: Callable[..., Any], file: Path, lag: int
+) -> None:
+    events: list[DuplicateUpload] = []
+    service = Service("stored, then busy", "lost")
+    arrived = asyncio.Event()
+
+    async def hang() -> None:
+        if len(service.stored) == 2:
+            arrived.set()
+            await asyncio.Event().wait()
+
+    async def show_one_more() -> None:
+        service.hidden = max(0, service.hidden - 1)
+
+    async with serving(service.serve) as server:
+        cc = await connect(server)
+        service.on_post = hang
+        first = asyncio.create_task(run(cc, file))
+        await arrived.wait()
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        service.hidden, service.on_look = 1 + lag, show_one_more
+        another = await connect(server, on_event=events.append)
+        (result,) = await run(another, file)
+    assert (result.id, result.duplicates) == ("7", ("8",))
+    assert [event.duplicates for event in events if isinstance(event, DuplicateUpload)] == [("8",)]

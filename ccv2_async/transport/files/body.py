@@ -163,6 +163,9 @@ class MultipartBody:
         clock: The clock for progress events.
         check: Awaited with the length of the file in bytes each time it is opened, before anything
             is sent. It raises to refuse the file.
+
+    Attributes:
+        times_sent: How many earlier attempts have sent all of it.
     """
 
     def __init__(
@@ -181,6 +184,8 @@ class MultipartBody:
         self._source = source
         self._threads = threads
         self._check = check
+        self.times_sent: int = 0
+        self._latest: BodyAttempt | None = None
         self._reporter: ProgressReporter | None = None
         if on_progress is not None:
             clock = clock or SystemClock()
@@ -214,6 +219,9 @@ class MultipartBody:
             SourceConsumed: It is a stream that was read before.
         """
         opened = await self._source.open(self._threads)
+        if self._latest is not None and self._latest.sent == "wholly":
+            self.times_sent += 1
+        self._latest = None
         try:
             if self._check is not None:
                 await self._check(opened.length)
@@ -221,7 +229,8 @@ class MultipartBody:
             with anyio.CancelScope(shield=True):
                 await opened.aclose()
             raise
-        return _MultipartAttempt(self._layout, opened, self._reporter)
+        self._latest = _MultipartAttempt(self._layout, opened, self._reporter)
+        return self._latest
 
 
 class _BytesAttempt(BodyAttempt):

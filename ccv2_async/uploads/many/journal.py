@@ -75,6 +75,7 @@ _PORTION = (
 
 
 _COPIES = "further copies in the folder: "
+_SENDS = re.compile(r"sent (\d+) times; ")
 
 
 @attrs.frozen(kw_only=True)
@@ -100,6 +101,8 @@ class JournalEntry(Entry):
         error = self.error
         if self.duplicates and not error:
             error = _COPIES + ", ".join(self.duplicates)
+        if self.may_have_arrived and self.sends > 1:
+            error = f"sent {self.sends} times; {error}"
         row = {**attrs.asdict(self), "state": self.state.value, "token": self.token}
         row["error"] = error.encode("utf-8", "backslashreplace").decode("utf-8")
         return {name: row[name] for name in COLUMNS}
@@ -113,6 +116,9 @@ class JournalEntry(Entry):
         """
         row = dict(zip(COLUMNS, columns, strict=True))
         token, error = row.pop("token"), row.pop("error")
+        sent = _SENDS.match(error)
+        if sent is not None:
+            row["sends"], error = int(sent[1]), error[sent.end() :]
         copies = error.removeprefix(_COPIES)
         if copies != error:
             row["duplicates"], error = copies.split(", "), ""
