@@ -6,7 +6,7 @@ import os
 import unicodedata
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sized
 from contextlib import aclosing
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
@@ -23,7 +23,7 @@ from ccv2_async.uploads.many.journal import JournalEntry, storable
 from ccv2_async.uploads.prepare import empty, prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ccv2_async.transport.files.sources import FileInput, Source
     from ccv2_async.transport.files.threads import FileThreads
@@ -101,20 +101,18 @@ def _is_time(value: object) -> bool:
     return is_number(value) and value >= 0
 
 
-_RULES = {
-    "concurrency": (_is_count, "a whole number of 1 or more"),
-    "journal": (_is_path, "the path of a file, or None"),
-    "on_progress": (_is_called, "a function or coroutine function, or None"),
-    "on_file": (_is_called_plainly, "a plain function, or None"),
-    "on_ambiguous": (("look", "raise").__contains__, '"look" or "raise"'),
-    "on_duplicate": (("report", "trash").__contains__, '"report" or "trash"'),
-    "outage_timeout": (_is_time, "a number of seconds, 0 or more"),
-    "keep_folders": (is_flag, "True or False"),
-    "fail_fast": (is_flag, "True or False"),
-    "dry_run": (is_flag, "True or False"),
-    "skip_existing": (is_flag, "True or False"),
-    "wait": (is_flag, "True or False"),
-}
+def _option(default: Any, is_right: Callable[[Any], bool], rule: str) -> Any:
+    """Return a field of `Options` that accepts the values for which `is_right` is true."""
+
+    def check(_: object, field: attrs.Attribute[Any], value: object) -> None:
+        if not is_right(value):
+            raise InvalidField(field.name, value, rule)
+
+    return attrs.field(default=default, validator=check)
+
+
+def _flag(*, default: bool = False) -> Any:
+    return _option(default, is_flag, "True or False")
 
 
 @attrs.frozen
@@ -125,26 +123,23 @@ class Options:
         InvalidField: One of them is wrong.
     """
 
-    folder_id: str = "0"
-    keep_folders: bool = False
-    concurrency: int = 8
-    journal: str | os.PathLike[str] | None = None
-    on_progress: OnBulkProgress | None = None
-    on_file: OnFileProgress | None = None
-    on_ambiguous: OnAmbiguous = "look"
-    outage_timeout: float = OUTAGE_TIMEOUT
-    on_duplicate: OnDuplicate = "report"
-    fail_fast: bool = False
-    dry_run: bool = False
-    wait: bool = True
-    skip_existing: bool = False
-
-    def __attrs_post_init__(self) -> None:
-        checked_id(self.folder_id, "folder_id")
-        for name, (is_right, rule) in _RULES.items():
-            value = getattr(self, name)
-            if not is_right(value):
-                raise InvalidField(name, value, rule)
+    folder_id: str = attrs.field(default="0", validator=lambda *of: checked_id(of[2], "folder_id"))
+    keep_folders: bool = _flag()
+    concurrency: int = _option(8, _is_count, "a whole number of 1 or more")
+    journal: str | os.PathLike[str] | None = _option(None, _is_path, "the path of a file, or None")  # noqa: RUF009  # a field
+    on_progress: OnBulkProgress | None = _option(  # noqa: RUF009  # a field
+        None, _is_called, "a function or coroutine function, or None"
+    )
+    on_file: OnFileProgress | None = _option(None, _is_called_plainly, "a plain function, or None")  # noqa: RUF009  # a field
+    on_ambiguous: OnAmbiguous = _option("look", ("look", "raise").__contains__, '"look" or "raise"')  # noqa: RUF009  # a field
+    outage_timeout: float = _option(OUTAGE_TIMEOUT, _is_time, "a number of seconds, 0 or more")
+    on_duplicate: OnDuplicate = _option(  # noqa: RUF009  # a field
+        "report", ("report", "trash").__contains__, '"report" or "trash"'
+    )
+    fail_fast: bool = _flag()
+    dry_run: bool = _flag()
+    wait: bool = _flag(default=True)
+    skip_existing: bool = _flag()
 
 
 Item: TypeAlias = "FileInput | FileToUpload"

@@ -177,42 +177,26 @@ class Reporter:
         if self._on_file is None:
             return upload
 
-        def note(progress: Progress) -> None:
-            self._tell_of(
-                FileProgress(
-                    file.label,
-                    BulkState.SENDING,
-                    progress.total,
-                    sent=progress.sent,
-                    attempt=progress.attempt,
-                )
-            )
+        def note(now: Progress) -> None:
+            state = BulkState.SENDING
+            self._tell_of(file, state, now.total, sent=now.sent, attempt=now.attempt)
 
-        self._tell_of(FileProgress(file.label, BulkState.SENDING, entry.size))
+        self._tell_of(file, BulkState.SENDING, entry.size)
         return attrs.evolve(upload, on_progress=note)
 
     def of_refusal(self, file: FileToUpload, entry: JournalEntry) -> None:
         """Report that a file waits again, because its error ends the whole upload."""
-        self._tell_of(FileProgress(file.label, BulkState.PENDING, entry.size))
+        self._tell_of(file, BulkState.PENDING, entry.size)
 
     def of_acceptance(self, file: FileToUpload, entry: JournalEntry, poller: UploadPoller) -> None:
         """Report that the service has a file, and the status it gives."""
-        if self._on_file is None:
-            return
-        self._tell_of(
-            FileProgress(
-                file.label,
-                BulkState.ACCEPTED,
-                entry.size,
-                sent=entry.size,
-                status=poller.status,
-                token=poller.token(),
-            )
-        )
+        if self._on_file is not None:
+            state, size, token = BulkState.ACCEPTED, entry.size, poller.token()
+            self._tell_of(file, state, size, sent=size, status=poller.status, token=token)
 
-    def _tell_of(self, progress: FileProgress) -> None:
+    def _tell_of(self, file: FileToUpload, state: BulkState, size: int, **more: Any) -> None:
         if self._on_file is not None:
             try:
-                self._on_file(progress)
+                self._on_file(FileProgress(file.label, state, size, **more))
             except Exception:
                 logger.exception("on_file of a bulk upload failed; the upload continues")

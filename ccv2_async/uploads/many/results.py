@@ -178,14 +178,7 @@ def earlier_result(known: JournalEntry, action: Action) -> UploadResult:
 
 def planned_result(entry: JournalEntry, action: Action) -> UploadResult:
     """Return the result of a file in a dry run."""
-    return UploadResult(
-        path=entry.path,
-        name=entry.name,
-        folder_id=entry.folder,
-        state=BulkState.PENDING,
-        size=entry.size,
-        action=action,
-    )
+    return attrs.evolve(result_of(entry), folder_id=entry.folder, action=action)
 
 
 def refused_result(error: errors.ConstantContactError) -> UploadResult:
