@@ -100,8 +100,8 @@ def _require_small(label: str, length: int) -> None:
     if length >= BELOW_BYTES:
         raise FileRefused(
             label,
-            f"it is {length:,} bytes large, and the service takes less than {BELOW_BYTES:,}; save "
-            "it as CSV, which is split into several activities",
+            f"it is {length:,} bytes large, and the service accepts less than {BELOW_BYTES:,}; "
+            "save it as CSV, which is split into several activities",
         )
 
 

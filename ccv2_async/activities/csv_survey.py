@@ -274,10 +274,10 @@ def _require_known_separator(lines: _Lines, *, tabs: bool) -> None:
 
 
 def _wrong_separator(found: str, *, tabs: bool) -> str:
-    taken = "commas or tabs" if tabs else "commas"
+    accepted = "commas or tabs" if tabs else "commas"
     return (
-        f"its columns are separated by {found}, and the service takes {taken}. Save the file with "
-        "commas: in a spreadsheet, export it as CSV and choose the comma as field delimiter"
+        f"its columns are separated by {found}, and the service accepts {accepted}. Save the file "
+        "with commas: in a spreadsheet, export it as CSV and choose the comma as field delimiter"
     )
 
 
@@ -304,13 +304,13 @@ def _addresses(records: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, 
     for line, row in records:
         if len(row) > 1:
             raise Unfit(
-                line, f"a removal has one address in a row and no other column, not {len(row)}"
+                line, f"a removal has one address in each row, and this row has {len(row)} columns"
             )
         if not is_address(row[0]):
             raise Unfit(
                 line,
-                f"{_shown(row[0])} is not an e-mail address; a removal holds addresses and nothing "
-                "else, not even a header row",
+                f"{_shown(row[0])} is not an e-mail address; a removal holds only addresses, "
+                "without a header row",
             )
         yield line, row
 

@@ -329,7 +329,7 @@ class BulkPoller(ActivityPoller):
         ]
         first = f" First error: {row_error(activity.errors[0])}." if activity.errors else ""
         return errors.ActivityFailed(
-            f"activities of {self._job.label}: {len(ended)} of {len(self._parts)} did not end well "
+            f"activities of {self._job.label}: {len(ended)} of {len(self._parts)} did not succeed "
             f"({', '.join(ended[:5])}{', ...' if len(ended) > 5 else ''}); the others were carried "
             f"out.{first} Correct the rows and start it again; repeating what was done is safe.",
             id=self.id,

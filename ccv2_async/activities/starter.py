@@ -159,7 +159,7 @@ async def started_id(answer: Answer) -> str:
     from_location = job_id("activity", answer.headers.get("location"))
     if from_location is None:
         raise errors.OutcomeUnknown(
-            f"{answer.what}: the service accepted it ({answer.status}) but named no ID. It is "
+            f"{answer.what}: the service accepted it ({answer.status}) but returned no ID. It is "
             "in the list of activities, the newest first. It was not sent again."
         )
     return from_location

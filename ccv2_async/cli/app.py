@@ -116,7 +116,7 @@ def _usage_message(error: CycloptsError) -> str:
     """Return what is wrong with a command line, on one line."""
     match error:
         case UnusedCliTokensError():
-            return f"More arguments than this command takes: {' '.join(error.unused_tokens or ())}"
+            return f"Too many arguments: {' '.join(error.unused_tokens or ())}"
         case MissingArgumentError(argument=argument) if argument is not None:
             if error.keyword is not None:
                 return f"{error.keyword} needs a value."

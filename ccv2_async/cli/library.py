@@ -198,7 +198,7 @@ async def delete_folder(run: Run, folder: Id, /, *, yes: Flag = False) -> Exit:
         return Exit.SOME_FAILED
     await run.client.library.delete_folder(folder)
     fields = {"id": found.id, "name": found.name, "deleted": True}
-    return run.output.report(fields, f"The folder {found.name} ({found.id}) is deleted.")
+    return run.output.report(fields, f"Deleted the folder {found.name} ({found.id}).")
 
 
 def _tell(folder: LibraryFolder, output: Output) -> Exit:

@@ -66,7 +66,7 @@ def login(
     redirect = f"http://{_HOST}:{port}/"
     flow = OAuthFlow(
         _asked("CCV2_API_KEY", "API key: "),
-        _asked("CCV2_CLIENT_SECRET", "Secret of the key: "),
+        _asked("CCV2_CLIENT_SECRET", "Client secret: "),
         redirect,
         base_url=os.environ.get("CCV2_OAUTH_URL") or OAUTH_URL,
     )
@@ -79,7 +79,7 @@ def logout() -> Exit:
 
     async def forgotten() -> Exit:
         found = delete_profile()
-        output.say("The stored login is deleted." if found else "No login is stored.")
+        output.say("Deleted the stored login." if found else "No login is stored.")
         return Exit.OK
 
     return run(forgotten, output)
@@ -108,7 +108,7 @@ async def _log_in(flow: OAuthFlow, port: int, output: Output, *, browser: bool) 
         ) from None
     async with server:
         url = flow.authorize_url(state=state)
-        output.say("Agree in the browser, logged in as the owner of the account:")
+        output.say("Open this page, log in as the owner of the account, and allow access:")
         output.line(url)
         if browser:
             await asyncio.to_thread(_open, url)
@@ -150,7 +150,7 @@ class _Callback:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request."""
-        status, text = "400 Bad Request", "This is not the answer that ccv2 waits for."
+        status, text = "400 Bad Request", "This is not the answer that ccv2 is waiting for."
         with contextlib.suppress(OSError, ValueError, TimeoutError, EOFError):
             async with asyncio.timeout(10.0):
                 head = await reader.readuntil(b"\r\n\r\n")

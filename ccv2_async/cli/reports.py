@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from ccv2_async.cli.output import Output
 
 _REFUSALS = {
-    "file_type": "the library does not take this type ({rule})",
+    "file_type": "the library does not accept this type ({rule})",
     "name": "its name is not {rule}",
-    "folders": "it is too deep: the library takes {rule}",
+    "folders": "it is too deep: the library accepts {rule}",
 }
 """Why a file is refused, by the field that is wrong."""
 

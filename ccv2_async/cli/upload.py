@@ -51,7 +51,7 @@ _MANY = 25
 _ROWS = (100, 1000)
 
 
-Jobs = Annotated[int, between("--jobs", 1, 100, "files at once, from 1 to 100")]
+Jobs = Annotated[int, between("--jobs", 1, 100, "a number of files from 1 to 100")]
 
 
 @command()
@@ -181,17 +181,17 @@ class _Upload:
             limit = (await self.client.library.info()).max_upload_size_limit
             if self.options["folder_id"] != "0":
                 await self.client.library.get_folder(self.options["folder_id"])
+        found = []
         for result in plan:
-            if result.error is not None:
-                self._refuse(result.path, result.error)
-            elif limit is not None and (result.size or 0) > limit:
-                reason = f"it has {result.size:,} bytes, and the account takes {limit:,} at most"
-                self._refuse(result.path, errors.FileRefused(result.path, reason))
-        return [
-            result
-            for result in plan
-            if result.error is None and (limit is None or (result.size or 0) <= limit)
-        ]
+            error = result.error
+            if error is None and limit is not None and (result.size or 0) > limit:
+                reason = f"it has {result.size:,} bytes, and the account accepts at most {limit:,}"
+                error = errors.FileRefused(result.path, reason)
+            if error is None:
+                found.append(result)
+            else:
+                self._refuse(result.path, error)
+        return found
 
     async def _plan(self, files: Iterable[FileToUpload], **more: Any) -> list[UploadResult]:
         """Return what an upload would do with each file, in order."""

@@ -143,7 +143,7 @@ class _Health:
         if path not in (b"/healthz", b"/readyz", b"/metrics"):
             return "404 Not Found", "GET /healthz, GET /readyz, or GET /metrics\n"
         if not self._taskiq or self._taskiq[0].returncode is not None:
-            return _UNAVAILABLE, "The workers do not run.\n"
+            return _UNAVAILABLE, "The workers are not running.\n"
         if path == b"/healthz":
             return _OK, "ok\n"
         try:

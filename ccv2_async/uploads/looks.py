@@ -77,7 +77,8 @@ class Look:
     ) -> None:
         if len(self._pages) == PAGES:
             raise errors.PaginationError(
-                f"{self.what}: {PAGES * ROWS} newer files are in the way. Look there yourself."
+                f"{self.what}: only the {PAGES * ROWS:,} newest files are checked. Check the "
+                "others yourself."
             )
         answer, page = await session.read(
             Call("GET", self.path, Effect.SAFE, self.what, query=query, lane=lane),

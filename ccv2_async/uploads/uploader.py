@@ -258,7 +258,7 @@ def _id_in(answer: Answer, upload: Upload) -> str:
     named = job_id("upload", answer.headers.get("location"), answer.headers.get("id"))
     if named is None:
         raise _Unnamed(
-            f"{upload.what}: the service accepted it ({answer.status}) but named no ID.",
+            f"{upload.what}: the service accepted it ({answer.status}) but returned no ID.",
             sends=1 + answer.doubtful,
         )
     return named

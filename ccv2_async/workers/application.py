@@ -271,7 +271,7 @@ class Workers:
         if activity not in ACTIVITIES:
             raise InvalidField("activity", activity, f"one of {', '.join(ACTIVITIES)}")
         if "lane" in given:
-            raise InvalidField("lane", given["lane"], "left out; workers always use Lane.BULK")
+            raise InvalidField("lane", given["lane"], "not accepted; workers always use Lane.BULK")
         return self._new_record(key, activity, given, lock=f"job:{key}", name=activity)
 
     def _new_record(self, key: str, task: str, given: dict[str, Any], **more: Any) -> JobRecord:

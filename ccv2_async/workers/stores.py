@@ -391,7 +391,7 @@ class SqliteStore(JobStore):
             values: A value for each question mark, or a dictionary of named values.
         """
         if self._database is None:
-            raise StoreUnavailable("The workers' jobs are not open.")
+            raise StoreUnavailable("The job store is not open.")
         named = values[0] if values and isinstance(values[0], dict) else values
         try:
             return list(await self._database.execute_fetchall(statement, named))

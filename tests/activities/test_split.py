@@ -240,7 +240,7 @@ async def test_one_failed_activity_fails_the_job_with_the_errors_of_all(
         await cc.aclose()
     error = caught.value
     assert (error.status, error.id) == ("ERROR", "a1,a2,a3")
-    assert "1 of 3 did not end well (a2 ERROR)" in error.message
+    assert "1 of 3 did not succeed (a2 ERROR)" in error.message
     assert "First error: line 7: nobody" in error.message
     activity = error.activity
     assert (activity.contact_count, activity.error_count) == (20_005, 3)
@@ -267,7 +267,7 @@ async def test_a_job_unknown_to_the_service_is_not_found(
     async with service.server() as server:
         cc = await connect(server)
         poller = await cc.activities.begin_remove_contacts(gone, lists=["1"])
-        with pytest.raises(errors.JobNotFound, match="none of the 3 ids"):
+        with pytest.raises(errors.JobNotFound, match="none of the 3 IDs"):
             await poller
         await cc.aclose()
 

@@ -26,7 +26,10 @@ WORDS_OF_PYTHON = ("api_key=", "access_token=", "file_type", "folder_id", "base_
         (["account"], "No API key: set CCV2_API_KEY (or try --sandbox)."),
         (["upload", "{file}", "--folder", "a b", "--sandbox"], "--folder is 'a b': "),
         (["upload", "{file}", "--description", "x" * 101, "--sandbox"], "--description is 'xx"),
-        (["upload", "{file}.exe", "--sandbox"], "{file}.exe: not sent: the library does not take"),
+        (
+            ["upload", "{file}.exe", "--sandbox"],
+            "{file}.exe: not sent: the library does not accept",
+        ),
         (["files", "--folder", "a b", "--sandbox"], "--folder is 'a b': "),
         (["files", "move", "1", "--to", "", "--sandbox"], "--to is '': "),
         (["folders", "create", "x" * 41, "--sandbox"], "NAME is 'xx"),
@@ -77,7 +80,7 @@ def test_an_invalid_base_url_is_named_by_its_variable(
          "ccv2 files"),
         (["sandbox", "--speed", "x"], 'Invalid value "x" for --speed: not a number.',
          "ccv2 sandbox"),
-        (["lists", "more"], "More arguments than this command takes: more", "ccv2 lists"),
+        (["lists", "more"], "Too many arguments: more", "ccv2 lists"),
     ],
 )  # fmt: skip
 def test_a_usage_error_names_the_help_page(

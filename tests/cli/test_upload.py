@@ -70,7 +70,7 @@ def test_json_output_is_one_object_per_line_and_nothing_else(
         "url": None,
         "error": rows[str(bad)]["error"],
     }
-    assert "does not take this type" in rows[str(bad)]["error"]
+    assert "does not accept this type" in rows[str(bad)]["error"]
     assert rows[str(virus)]["status"] == "VirusFound"
     assert "virus" in rows[str(virus)]["error"]
 
@@ -86,9 +86,9 @@ def test_files_that_cannot_be_sent_are_reported_and_the_rest_are_uploaded(
     expected = {
         tmp_path / "missing.png": "there is no such file",
         tmp_path / "nothing": "there are no files in this folder",
-        picture("notes.txt"): "the library does not take this type",
+        picture("notes.txt"): "the library does not accept this type",
         picture("empty.png", b""): "it is empty",
-        picture("large.png", b"x" * 1_001): "1,001 bytes, and the account takes 1,000 at most",
+        picture("large.png", b"x" * 1_001): "1,001 bytes, and the account accepts at most 1,000",
         tmp_path / "pipe.png": "it is a named pipe, not a file",
         tmp_path / "loop.png": "its symbolic links form a loop",
         picture(f"{'n' * 77}.png"): "its name is not a file name of 1 to 80 characters",
@@ -348,7 +348,7 @@ def test_the_urls_of_many_files_cost_few_requests(
     rows = [row for row in ran.rows if row["status"] == "Active"]
     assert len(rows) == 60
     for row in rows:
-        assert row["url"].endswith(f"/{row['id']}/content")
+        assert row["url"].endswith(f"/content/1/{row['id']}.png")
         assert row["path"].endswith(f"/{ids[row['id']]}")
     asked = service.admin.requests("GET", "/library/files/[0-9]*")
     listed = service.admin.requests("GET", "/library/files")

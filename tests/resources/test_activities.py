@@ -484,7 +484,7 @@ async def test_an_answer_without_an_activity_id_raises_and_is_not_resent(
 
     async with serving(accept) as server:
         cc = await connect(server)
-        with pytest.raises(errors.OutcomeUnknown, match="named no ID"):
+        with pytest.raises(errors.OutcomeUnknown, match="returned no ID"):
             await cc.activities.begin_clear_lists(["1"])
         await cc.aclose()
     assert len(seen) == 1

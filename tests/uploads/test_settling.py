@@ -385,7 +385,7 @@ async def test_an_endless_listing_leaves_the_upload_ambiguous(
 ) -> None:
     newer = [row("7", clock.time(), name="other.pdf")]
     service = Listings(*[newer] * (folder_looks.PAGES + 5))
-    with pytest.raises(errors.AmbiguousUpload, match="newer files are in the way"):
+    with pytest.raises(errors.AmbiguousUpload, match="newest files are checked"):
         await settled(connect, service)
     assert service.posts == 1
 
@@ -463,7 +463,7 @@ async def test_an_accepted_upload_without_an_id_is_settled_and_never_resent(
     sandbox.admin.fault("answer", "GET", path="/library/files", times=None, status=200,
                         headers={"content-type": "application/json"},
                         body='{"meta": {"pagination": {}}, "results": []}')  # fmt: skip
-    with pytest.raises(errors.AmbiguousUpload, match=r"accepted it \(202\) but named no ID"):
+    with pytest.raises(errors.AmbiguousUpload, match=r"accepted it \(202\) but returned no ID"):
         await cc.library.upload(b"abcd", name="lost.pdf")
     assert sends(sandbox) == 2
 
