@@ -98,22 +98,21 @@ class JobRecord(Entry):
         }
 
 
-_NUMBER = (int, float)
-_NONE = type(None)
-# The types that each field of a stored record may have.
-_FIELDS: Mapping[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(
-        ("key", "task", "lock", "state", "name", "folder_id", "file_id", "error", "error_type"), str
-    ),
-    **dict.fromkeys(("size", "written_ns", "unknown", "looks", "attempts"), int),
-    **dict.fromkeys(("attend_at", "created", "updated"), _NUMBER),
-    **dict.fromkeys(("since", "accepted"), (*_NUMBER, _NONE)),
-    **dict.fromkeys(("arguments", "result"), dict),
-    "tokens": list,
-    "duplicates": list,
-    "status": (str, _NONE),
-    "final": bool,
+_STORED: Mapping[str, type | tuple[type, ...]] = {
+    "str": str,
+    "BulkState": str,
+    "int": int,
+    "bool": bool,
+    "float": (int, float),
+    "float | None": (int, float, type(None)),
+    "str | None": (str, type(None)),
+    "dict[str, Any]": dict,
+    "tuple[str, ...]": list,
 }
+"""The types in JSON for the annotation of a field."""
+
+_FIELDS = {field.name: _STORED[str(field.type)] for field in attrs.fields(JobRecord)}
+"""The types that each field of a stored record may have."""
 
 
 def key_of_upload(path: str, folder_id: str, name: str) -> str:
