@@ -59,7 +59,7 @@ class Look:
         """Return the files of a page, from 0; None after the last one.
 
         Raises:
-            PaginationError: Too many newer files are in the way.
+            PaginationError: There are too many newer files.
             ConstantContactError: The folder cannot be read. All sharers get the error.
         """
         if self._failure is not None:

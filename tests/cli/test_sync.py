@@ -73,7 +73,7 @@ def test_refused_files_come_first_and_the_rest_goes_on(
     refused, sent = ran.rows
     assert (refused["action"], refused["path"], refused["done"]) == ("refuse", str(bad), False)
     assert (sent["action"], sent["path"], sent["done"]) == ("upload", str(good), True)
-    assert f"{bad}: not sent: the library does not take this type" in ran.err
+    assert f"{bad}: not sent: the library does not accept this type" in ran.err
     assert "1 uploaded, 0 in step, 1 failed or refused; " in ran.err
     assert names(service) == {"b.png"}
 

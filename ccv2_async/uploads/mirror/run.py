@@ -283,7 +283,7 @@ class Mirror:
         refused, entries = [], []
         for entry in plan.entries:
             if entry.action in sent and limit is not None and (entry.size or 0) > limit:
-                reason = f"it has {entry.size:,} bytes, and the account takes {limit:,} at most"
+                reason = f"it has {entry.size:,} bytes, and the account accepts at most {limit:,}"
                 error = errors.FileRefused(entry.path, reason)
                 refused.append(attrs.evolve(entry, action=MirrorAction.REFUSE, error=error))
             else:
