@@ -43,6 +43,13 @@ class Client(Protocol):
         """Return once the upload is accepted; seconds when the client keeps its own time."""
 
 
+class Downloader(Protocol):
+    """One open client that downloads files."""
+
+    async def download(self, size: int, path: Path) -> None:
+        """Write a file of `size` bytes to the path."""
+
+
 @attrs.frozen
 class Site:
     """Where the server listens, and the authority that signed its certificate."""
@@ -53,6 +60,10 @@ class Site:
     @property
     def uploads(self) -> str:
         return f"{self.origin}/v2/library/files"
+
+    def file(self, size: int) -> str:
+        """The URL of a file of `size` bytes."""
+        return f"{self.origin}/__bench__/file/{size}"
 
     def tls(self) -> ssl.SSLContext | None:
         return ssl.create_default_context(cafile=self.authority) if self.authority else None
@@ -113,6 +124,12 @@ class Ours(Held):
     async def upload(self, path: Path) -> None:
         await self.begin(path)
 
+    async def download(self, size: int, path: Path) -> None:
+        from ccv2_async.models import LibraryFile
+
+        file = LibraryFile("1", name="file", url=self._site.file(size), size=size)
+        await self._cc.library.download(file, path)
+
     async def begin(self, path: Path) -> UploadPoller:
         """The poller of an upload that was accepted."""
         return await self._cc.library.begin_upload(path, folder_id="0", description="")
@@ -146,6 +163,12 @@ class HttpxFiles(Held):
             )
         expect_accepted(answer.status_code)
 
+    async def download(self, size: int, path: Path) -> None:
+        async with self._client.stream("GET", self._site.file(size)) as answer:
+            with path.open("wb") as file:
+                async for piece in answer.aiter_bytes():
+                    file.write(piece)
+
 
 class AiohttpForm(Held):
     """`aiohttp.FormData` with an opened file."""
@@ -170,6 +193,12 @@ class AiohttpForm(Held):
             ) as answer:
                 await answer.read()
         expect_accepted(answer.status)
+
+    async def download(self, size: int, path: Path) -> None:
+        async with self._client.get(self._site.file(size)) as answer:
+            with path.open("wb") as file:
+                async for piece in answer.content.iter_chunked(64 * 1024):
+                    file.write(piece)
 
 
 class Toolbelt(Held):
@@ -249,6 +278,8 @@ CLIENTS: dict[str, Entry] = {
     "ours": Entry(Ours, ("ccv2-async", "httpx")),
     "httpx files=": Entry(HttpxFiles, ("httpx",)),
     "aiohttp FormData": Entry(AiohttpForm, ("aiohttp",)),
+    "httpx stream": Entry(HttpxFiles, ("httpx",)),
+    "aiohttp stream": Entry(AiohttpForm, ("aiohttp",)),
     "requests + toolbelt": Entry(Toolbelt, ("requests", "requests-toolbelt")),
     "curl": Entry(Curl, command="curl"),
 }

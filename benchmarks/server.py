@@ -5,6 +5,7 @@ free port of 127.0.0.1 (printed on the first line), and ends when its parent clo
 
 * ``POST /v2/library/files`` answers 202 with `Location` and `Id`, as the service does.
 * ``GET /v2/library/files/uploadstatus/{ids}`` answers that each is still Processing.
+* ``GET /__bench__/file/{size}`` answers with that many bytes of `BLOCK`, again and again.
 * ``GET /__bench__/received`` tells what arrived since it was last asked.
 """
 
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 UPLOADS = b"/v2/library/files"
 STATUS = b"/v2/library/files/uploadstatus/"
 RECEIVED = b"/__bench__/received"
+FILE = b"/__bench__/file/"
 BUFFER = 256 * 1024
+BLOCK = bytes(range(256)) * 4096
 
 
 class Ledger:
@@ -56,6 +59,8 @@ class Connection(asyncio.BufferedProtocol):
         self._buffer = memoryview(bytearray(BUFFER))
         self._head = bytearray()
         self._body: UploadBody | None = None
+        self._unsent = 0
+        self._paused = False
         self._transport = cast("asyncio.Transport", None)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -77,6 +82,20 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - ditto
         if self._body is not None:
             self._ledger.faults.append("a connection was lost in the middle of a body")
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._send()
+
+    def _send(self) -> None:
+        """Write the rest of a file as far as the client takes it."""
+        while self._unsent and not self._paused:
+            block = BLOCK[: self._unsent]
+            self._unsent -= len(block)
+            self._transport.write(block)
 
     def _take(self, data: memoryview) -> int:
         if self._body is None:
@@ -112,6 +131,10 @@ class Connection(asyncio.BufferedProtocol):
         elif method == b"GET" and path.startswith(STATUS):
             ids = path[len(STATUS) :].decode().replace("%2C", ",").split(",")
             self._answer(b"200 OK", json.dumps([_processing(i) for i in ids]).encode())
+        elif method == b"GET" and path.startswith(FILE):
+            self._unsent = int(path[len(FILE) :])
+            self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % self._unsent)
+            self._send()
         elif method == b"GET" and path == RECEIVED:
             self._answer(b"200 OK", self._ledger.read())
         else:

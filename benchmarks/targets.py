@@ -65,6 +65,8 @@ class Target:
 
 QUOTA_LOADS = tuple(f"{files:,} files at {rate}/s" for files in (1000, 3000) for rate in (4, 10))
 FILES, FORM = "httpx files=", "aiohttp FormData"
+STREAMS = HTTPX_STREAM, AIOHTTP_STREAM = "httpx stream", "aiohttp stream"
+AT_ONCE, LARGE = "16 of 5 MB at once", "one of 1 GB"
 
 TARGETS: dict[str, Target] = {
     target.id: target
@@ -195,6 +197,35 @@ TARGETS: dict[str, Target] = {
             "memory",
             "ours at most",
             {"100,000 contacts": Bound(64.0, 16.0), "library of 1 GB": Bound(64.0, 16.0)},
+        ),
+        Target(
+            "P16",
+            "downloads to disk; ours are hashed and synced, the peers' are not",
+            "MB/s",
+            "downloads",
+            "ratio at least",
+            {
+                f"{AT_ONCE}, {HTTPX_STREAM}": Bound(0.6, 1.0),
+                f"{AT_ONCE}, {AIOHTTP_STREAM}": Bound(0.4, 0.7),
+                f"{LARGE}, {HTTPX_STREAM}": Bound(0.6, 1.0),
+                f"{LARGE}, {AIOHTTP_STREAM}": Bound(0.4, 0.7),
+            },
+        ),
+        Target(
+            "P17",
+            "lag of the event loop, p99, 16 downloads of 5 MB at once",
+            "ms",
+            "downloads",
+            "ours at most",
+            {AT_ONCE: Bound(10.0, 5.0)},
+        ),
+        Target(
+            "P18",
+            "growth of memory over one download of 4 MB",
+            "MB",
+            "downloads",
+            "ours at most",
+            {LARGE: Bound(8.0, 4.0)},
         ),
     )
 }
