@@ -22,7 +22,7 @@ def main() -> None:
     sandbox = Sandbox(mode="at_once", keep_content=files * FILE_SIZE)
     sandbox.admin.add_contacts(contacts)
     world = sandbox._world  # noqa: SLF001 - no request takes a file in without copying it
-    content = Content(FILE_SIZE, "scan.pdf")
+    content = Content(FILE_SIZE)
     content.write(bytes(FILE_SIZE))
     for number in range(files):
         texts = {"file_name": f"scan-{number}.pdf", "folder_id": "0", "description": ""}

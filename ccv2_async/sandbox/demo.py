@@ -133,7 +133,7 @@ def fill_library(library: Library, now: float) -> None:
         ids[name] = library.create_folder(name, ids[parent], made).id
     for number, (folder, name, description, inside) in enumerate(_FILES, 1):
         kind = name.rpartition(".")[2].upper()
-        content = Content(library.settings.keep_content, name)
+        content = Content(library.settings.keep_content)
         content.write(png(inside) if kind == "PNG" else pdf(inside.split("|")))
         texts = {"file_name": name, "folder_id": ids[folder], "description": description}
         texts |= {"file_type": kind, "source": "MyComputer"}

@@ -34,13 +34,11 @@ class Content:
 
     Attributes:
         keep: The largest size that is kept in memory.
-        filename: The file name in the part's header, if it has one.
         size: Bytes.
         infected: Whether the EICAR test string was in it.
     """
 
     keep: int
-    filename: str | None
     size: int = 0
     infected: bool = False
     _digest: Any = attrs.field(factory=hashlib.sha256)
@@ -132,9 +130,7 @@ class _Parts:
             raise bad_field(name, "the part was sent twice.")
         self.order.append(name)
         if name == CONTENT:
-            filename = options.get(b"filename")
-            shown = None if filename is None else filename.decode("utf-8", "replace")
-            self._take = self.content = Content(self._keep, shown)
+            self._take = self.content = Content(self._keep)
         else:
             self._take = self.texts[name] = bytearray()
 

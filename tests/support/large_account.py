@@ -152,7 +152,7 @@ def fill_library(library: Library, draw: random.Random, now: float, count: int =
 
 
 def _add_file(library: Library, draw: random.Random, name: str, folder: str, now: float) -> Any:
-    content = Content(library.settings.keep_content, name)
+    content = Content(library.settings.keep_content)
     size = draw.choice((0, 1, 300, 5_000, 70_000, 300_000))
     # No picture begins with "<", as a page does.
     begin = (b"\x89" + draw.randbytes(7)) * min(size, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ccv2_async.sandbox.answers import Answer, Refusal, absent_field
+from ccv2_async.sandbox.answers import Answer, Refusal
 from ccv2_async.sandbox.fields import define
 from ccv2_async.sandbox.operations import READ, Operations
 from ccv2_async.sandbox.state.contacts import check_address
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 OPERATIONS = Operations()
 define(
     """
-    AccountAddress: line1 line2 line3 city state_code state postal_code country_code
+    AccountAddress: line1!>=1 line2 line3 city state_code state postal_code country_code
     AccountInfo: website organization_name time_zone first_name last_name email phone company_logo
         country_code state_code organization_addresses:AccountAddress[]
     VerifiedEmailAddress: email_address! status-
@@ -38,9 +38,6 @@ def account_info_get(call: Call) -> dict[str, Any]:
 )
 def account_info_update(call: Call) -> dict[str, Any]:
     """Update the account. Addresses replace the stored ones."""
-    for address in call.body.get("organization_addresses", []):
-        if not address.get("line1"):
-            raise absent_field("line1")
     call.world.account.info.update(call.body)
     return call.world.account.info
 

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from ccv2_async.sandbox import jobs
 from ccv2_async.sandbox.answers import Answer, absent_field, bad_field, missing
-from ccv2_async.sandbox.clock import utc_stamp
+from ccv2_async.sandbox.clock import utc_stamps
 from ccv2_async.sandbox.fields import Model, define, describe
 from ccv2_async.sandbox.jobs import EMAIL, column_name
 from ccv2_async.sandbox.operations import Operations
@@ -69,19 +69,16 @@ def _show_problem(call: Call, problem: RowProblem) -> Any:
 
 
 def _show(activity: Activity, status: str) -> dict[str, Any]:
-    row: dict[str, Any] = {
+    created, finished, outcome = activity.created, activity.finished, activity.outcome
+    started = None if status in ("PENDING", "QUEUED") else created
+    return {
         "id": activity.id,
         "type": activity.kind,
         "status": status,
-        "created_date": utc_stamp(activity.created),
-        "error_count": len(activity.outcome.errors),
-        "contact_count": activity.outcome.count,
+        "error_count": len(outcome.errors),
+        "contact_count": outcome.count,
+        **utc_stamps(created_date=created, start_date=started, finish_date=finished),
     }
-    if status not in ("PENDING", "QUEUED"):
-        row["start_date"] = utc_stamp(activity.created)
-    if activity.finished is not None:
-        row["finish_date"] = utc_stamp(activity.finished)
-    return row
 
 
 @OPERATIONS.add(
@@ -95,9 +92,7 @@ def _show(activity: Activity, status: str) -> dict[str, Any]:
 def activities_list(call: Call) -> list[dict[str, Any]]:
     """List the last fifty activities, newest first, as a bare array."""
     activities, wanted = call.world.activities, call.query
-    rows = [
-        _show(activity, activities.look(activity, call.now)) for activity in activities.newest()
-    ]
+    rows = [_show(row, activities.look(row, call.now)) for row in activities.newest()]
     return [
         row
         for row in rows

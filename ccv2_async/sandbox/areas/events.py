@@ -191,17 +191,13 @@ def _show_promocode(event: Event, redeemed: Row) -> dict[str, Any]:
 
 
 def _show_detail(row: Row, event: Event) -> dict[str, Any]:
+    order = {name: row[name] for name in ("order_id", "fees", "items")}
+    currency = event.fields.get("currency_type", "USD")
+    order |= {"order_date": row["date"], "currency_type": currency, "total": _total(row)}
     payment: dict[str, Any] = {
         "payment_status": "PENDING" if _total(row) else "NA",
         "payment_type": row["paid"],
-        "order": {
-            "order_id": row["order_id"],
-            "order_date": row["date"],
-            "currency_type": event.fields.get("currency_type", "USD"),
-            "total": _total(row),
-            "fees": row["fees"],
-            "items": row["items"],
-        },
+        "order": order,
     }
     if row["promo_code"] is not None:
         payment["promo_code"] = _show_promocode(event, row["promo_code"])
