@@ -11,8 +11,9 @@ from another model, and changes some. A field is a name and what follows it, in 
 ==============  ==============================================================================
 ``!``           required
 ``-``           read-only: the service sets it
-``:kind``       `id`, `int`, `float`, `bool`, `date`, `object`, `array`, a model, or words as
-                in `:HTML|XHTML` and `:|CSV`; without it, text
+``:kind``       `id`, `int`, `float`, `bool`, `date`, `object`, `array`, a model, words as in
+                `:HTML|XHTML` and `:|CSV`, or `id|Item` for an ID or an object with one;
+                without it, text
 ``~``           the case of the words does not matter
 ``[]``          an array of them
 ``/pattern/``   a regular expression for the whole text
@@ -228,12 +229,20 @@ _FIELD = re.compile(
 )
 
 
+def model_of(name: str) -> Model:
+    """Return the model of this name."""
+    if name not in MODELS:
+        raise ValueError(f"{name!r} is not a kind, and no model of this name is defined above.")
+    return MODELS[name]
+
+
 def define(text: str) -> None:
     """Add the models that the text describes to `MODELS`; see the module for its form."""
     for block in re.split(r"\n(?=\w)", cleandoc(text)):
         head, _, body = block.partition(":")
         name, _, base = head.partition(" < ")
-        MODELS[name] = MODELS[base].writable(name, body) if base else Model(name, **describe(body))
+        made = model_of(base).writable(name, body) if base else Model(name, **describe(body))
+        MODELS[name] = made
 
 
 def describe(text: str) -> dict[str, Field]:
@@ -269,10 +278,10 @@ def _of_kind(kind: str) -> Field:
     if kind in _KINDS:
         return Field(cast("Kind", _KINDS[kind]))
     if kind.startswith("id|"):
-        return Field("any", model=MODELS[kind.removeprefix("id|")])
+        return Field("any", model=model_of(kind.removeprefix("id|")))
     if "|" in kind:
         return Field("string", allowed=tuple(filter(None, kind.split("|"))))
-    return Field("object", model=MODELS[kind])
+    return Field("object", model=model_of(kind))
 
 
 def check_id_types(field: Field, value: Any, path: str = "#") -> None:

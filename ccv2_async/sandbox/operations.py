@@ -12,7 +12,7 @@ import attrs
 
 from ccv2_async.sandbox.answers import NOTHING, Answer, bad_query
 from ccv2_async.sandbox.clock import read_stamp
-from ccv2_async.sandbox.fields import MODELS, describe
+from ccv2_async.sandbox.fields import describe, model_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -113,7 +113,7 @@ def _as_body(body: str | Model | None) -> Field | Model | None:
 
 def _as_shape(answer: str) -> Shape:
     name, form = re.fullmatch(r"(\w*)(.*)", answer).groups()  # type: ignore[union-attr] # any text
-    return Shape(_FORMS[form], MODELS[name]) if name else Shape()
+    return Shape(_FORMS[form], model_of(name)) if name else Shape()
 
 
 @attrs.frozen

@@ -190,3 +190,9 @@ def test_models_are_described_in_text() -> None:
 def test_text_that_describes_no_field_is_refused() -> None:
     with pytest.raises(ValueError, match="'name!!' does not describe a field"):
         describe("name!!")
+
+
+@pytest.mark.parametrize("text", ["size:integre", "rows:Nothing[]", "owner:id|Nothing"])
+def test_a_field_of_an_unknown_kind_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a kind, and no model of this name"):
+        describe(text)
