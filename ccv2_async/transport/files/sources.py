@@ -19,7 +19,7 @@ from ccv2_async.errors import (
     SourceConsumed,
     UsageError,
 )
-from ccv2_async.text import one_line
+from ccv2_async.text import described, one_line
 from ccv2_async.transport.files.objects import BinaryFile, FileObjectSource, is_file_object
 from ccv2_async.transport.files.reading import OpenFile, last_part, measure, open_and_read, state_of
 from ccv2_async.transport.files.threads import WHOLE_FILE_LIMIT
@@ -294,7 +294,7 @@ def as_source(
         return file
     if isinstance(file, str | os.PathLike):
         _refuse_length(length)
-        return PathSource(_path_text(file), name=name)
+        return PathSource(path_text(file), name=name)
     if isinstance(file, bytes | bytearray | memoryview):
         _refuse_length(length)
         return BytesSource(bytes(file), name=name)
@@ -422,10 +422,17 @@ def _refuse_length(length: int | None) -> None:
         raise InvalidField("length", length, "only a stream or a file object takes a length")
 
 
-def _path_text(path: str | os.PathLike[str]) -> str:
-    text: str | bytes = os.fspath(path)
-    if isinstance(text, bytes):  # a PathLike may answer in bytes
-        text = os.fsdecode(text)
+def path_text(path: str | os.PathLike[str]) -> str:
+    """Return a path as text; a PathLike may answer in bytes, as an `os.DirEntry` does.
+
+    Raises:
+        InvalidField: It is empty, or its `__fspath__` fails.
+    """
+    try:
+        text = os.fsdecode(path)
+    except Exception as error:  # the user's own class
+        rule = f"its path cannot be read ({described(error)})"
+        raise InvalidField("file", path, rule) from error
     if not text:
         raise InvalidField("file", path, "a path cannot be empty")
     return text

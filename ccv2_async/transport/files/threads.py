@@ -152,6 +152,11 @@ def _hand_over(job: Future[T], done: asyncio.Future[T]) -> None:
     error = job.exception()
     if error is None:
         done.set_result(job.result())
+    elif isinstance(error, StopIteration):
+        # A future cannot hold it, and the caller would wait forever.
+        stopped = RuntimeError("the work in a thread raised StopIteration")
+        stopped.__cause__ = error
+        done.set_exception(stopped)
     else:
         done.set_exception(error)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sized
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
@@ -16,7 +16,7 @@ from ccv2_async.text import one_line
 from ccv2_async.transport.calls.outage import OUTAGE_TIMEOUT
 from ccv2_async.transport.files.objects import path_of
 from ccv2_async.transport.files.reading import measure
-from ccv2_async.transport.files.sources import PathSource
+from ccv2_async.transport.files.sources import PathSource, path_text
 from ccv2_async.transport.quota.budget import Lane
 from ccv2_async.uploads.many.folders import check_depth, check_names
 from ccv2_async.uploads.many.journal import JournalEntry, storable
@@ -67,16 +67,22 @@ class FileToUpload:
     @property
     def path(self) -> str | None:
         """The absolute path, or None for bytes, a file object, or a stream."""
-        if isinstance(self.file, str | os.PathLike):
-            return os.path.abspath(os.fspath(self.file))  # noqa: PTH100  # no I/O but getcwd
-        return None
+        text = _path_text(self.file)
+        return None if text is None else os.path.abspath(text)  # noqa: PTH100  # no I/O but getcwd
 
     @property
     def label(self) -> str:
         """The name for messages."""
-        if isinstance(self.file, str | os.PathLike):
-            return os.fspath(self.file)
-        return self.name or path_of(self.file) or "bytes or stream"
+        text = _path_text(self.file)
+        return self.name or path_of(self.file) or "bytes or stream" if text is None else text
+
+
+def _path_text(file: object) -> str | None:
+    """Return a path as text; None if it is something else, or a path that cannot be read."""
+    if isinstance(file, os.PathLike):
+        with suppress(InvalidField):
+            return path_text(file)
+    return file if isinstance(file, str) else None
 
 
 def _is_count(value: object) -> bool:
@@ -246,8 +252,7 @@ async def _expanded(
             yield given
         return
     found = False
-    top = os.fspath(given.file)  # type: ignore[arg-type]  # it has a path
-    folders = walk(top, (), own, keep_folders=keep_folders)
+    folders = walk(_path_text(given.file) or "", (), own, keep_folders=keep_folders)
     while (files := await threads.run(next, folders, None)) is not None:
         for file, names in files:
             found = True

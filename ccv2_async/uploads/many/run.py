@@ -366,7 +366,10 @@ class Run:
 
     def _raise_later(self, task: asyncio.Task[None]) -> None:
         """Keep the exception of a task, to end the whole run and raise it in the caller."""
-        if not task.cancelled() and (error := task.exception()) is not None:
+        # The tasks are cancelled here only once nobody takes results. Before that, code of the
+        # caller, such as the iterable of files, has raised the cancellation.
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is not None:
             self._results.put_nowait(error)
 
     async def _feed(self) -> None:
@@ -469,8 +472,10 @@ class Run:
                                 return
                             entry = sending.entry
                             lost = error if isinstance(error, errors.AmbiguousUpload) else lost
-                        except Exception as error:
-                            if not isinstance(upload.source, StreamSource | DigestedSource):
+                        except (Exception, asyncio.CancelledError) as error:
+                            streamed = isinstance(upload.source, StreamSource | DigestedSource)
+                            # A stream that awaits a cancelled task raises its cancellation.
+                            if not streamed or _is_being_cancelled():
                                 raise
                             # The user's own stream failed. This concerns only this file.
                             unreadable = self._unreadable(file, error)
@@ -575,7 +580,7 @@ class Run:
         if isinstance(cause, FATAL) and not isinstance(cause, errors.ServiceUnavailable):
             raise cause
 
-    def _unreadable(self, file: FileToUpload, error: Exception) -> errors.FileChanged:
+    def _unreadable(self, file: FileToUpload, error: BaseException) -> errors.FileChanged:
         """Return the error for a stream that raised before its last byte: nothing was added."""
         told = self._parts.session.credentials.redact(described(error), 200)
         failed = errors.FileChanged(file.label, f"it could not be read ({told})")
@@ -625,6 +630,11 @@ class Run:
         self._failing = self._failing or (self._options.fail_fast and result.error is not None)
         self.report.count_result(result)
         self._results.put_nowait(result)
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> list[asyncio.Task[None]]:

@@ -257,3 +257,12 @@ async def test_a_cancelled_close_still_ends_the_threads() -> None:
             thread.join(10)
     await asyncio.sleep(0)  # the first closing reports to nobody
     assert file_threads() == []
+
+
+async def test_stop_iteration_in_a_thread_reaches_the_caller() -> None:
+    threads = FileThreads()
+    async with asyncio.timeout(30):
+        with pytest.raises(RuntimeError, match="StopIteration") as caught:
+            await threads.run(next, iter(()))
+    assert isinstance(caught.value.__cause__, StopIteration)
+    await threads.aclose()

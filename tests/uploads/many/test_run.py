@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import logging
+import os
 import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote
@@ -196,6 +197,48 @@ async def test_an_invalid_file_fails_alone(client: ConstantContact, sandbox: San
     assert len(sandbox.admin.files()) == 1
 
 
+class OddPath:
+    """A PathLike of the caller, such as an `os.DirEntry` of a folder given as bytes."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def __fspath__(self) -> Any:
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+
+@pytest.mark.parametrize("answer", [ValueError("gone"), StopIteration(), 5, ""], ids=repr)
+@pytest.mark.parametrize("as_iterable", [list, iter])
+async def test_a_path_that_cannot_be_read_fails_alone(
+    client: ConstantContact, answer: Any, as_iterable: Any
+) -> None:
+    files: list[Any] = [OddPath(answer), *pieces("a.png")]
+
+    results = await results_of(client.upload_many(as_iterable(files)))
+
+    refused, sent = sorted(results, key=lambda result: result.name)
+    assert isinstance(refused.error, errors.InvalidField | errors.FileRefused)
+    assert sent.error is None
+
+
+async def test_a_folder_given_as_bytes_by_a_path_object_is_uploaded(
+    client: ConstantContact, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(b"x")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "b.png").write_bytes(b"y")
+    entries: Any = os.scandir(os.fsencode(tmp_path))
+
+    results = await results_of(client.upload_many(entries))
+
+    assert sorted((result.name, result.error) for result in results) == [
+        ("a.png", None),
+        ("b.png", None),
+    ]
+
+
 async def test_an_upload_can_be_iterated_once(client: ConstantContact) -> None:
     upload = client.upload_many([])
     await results_of(upload)
@@ -212,6 +255,44 @@ async def test_errors_of_the_iterable_are_raised(client: ConstantContact) -> Non
     async with no_task_left():
         with pytest.raises(LookupError, match="no more pictures"):
             await results_of(client.upload_many(broken()))
+
+
+@pytest.mark.parametrize("asynchronous", [True, False])
+async def test_a_cancelled_iterable_of_files_ends_the_upload(
+    client: ConstantContact, asynchronous: bool
+) -> None:
+    async def one_by_one() -> AsyncIterator[FileToUpload]:
+        for file in broken():
+            yield file
+
+    def broken() -> Iterator[FileToUpload]:
+        yield pieces("a.png")[0]
+        raise asyncio.CancelledError  # as an iterable that awaits a cancelled task does
+
+    async with no_task_left():
+        with pytest.raises(asyncio.CancelledError):
+            async with asyncio.timeout(30):
+                await results_of(client.upload_many(one_by_one() if asynchronous else broken()))
+
+
+async def test_a_stream_whose_producer_was_cancelled_fails_alone(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    async def stream() -> AsyncIterator[bytes]:
+        producer = asyncio.create_task(asyncio.sleep(60))
+        producer.cancel()
+        yield b"half"
+        await producer
+
+    files = [FileToUpload(stream(), name="b.png", length=8), *pieces("a.png")]
+
+    async with no_task_left(), asyncio.timeout(30):
+        results = await results_of(client.upload_many(files))
+
+    sent, failed = sorted(results, key=lambda result: result.name)
+    assert isinstance(failed.error, errors.FileChanged)
+    assert sent.error is None
+    assert [file["name"] for file in sandbox.admin.files()] == ["a.png"]
 
 
 # How many at once
