@@ -10,7 +10,7 @@ import asyncio
 import ipaddress
 import socket
 from contextlib import aclosing, asynccontextmanager
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -76,7 +76,7 @@ def target_of(link: str, base_url: str) -> Target:
     """
     if not link or len(link) > _LONGEST_LINK or not link.isprintable() or "\\" in link:
         raise ValueError("it is not a URL")
-    base = httpx.URL(base_url + "/")
+    base = _base(base_url)
     try:
         url = base.join(link.strip())
     except httpx.InvalidURL:
@@ -95,6 +95,12 @@ def target_of(link: str, base_url: str) -> Target:
     ]
     url = url.copy_with(query="&".join(kept).encode("ascii") or None, fragment=None)
     return Target(url, (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port))
+
+
+@lru_cache(maxsize=8)
+def _base(base_url: str) -> httpx.URL:
+    # Parsing takes longer than all else here, and a program has one or two of them.
+    return httpx.URL(base_url + "/")
 
 
 @asynccontextmanager

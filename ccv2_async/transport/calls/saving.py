@@ -83,6 +83,7 @@ class Saving:
     def __init__(self, session: Session, threads: FileThreads) -> None:
         self._session = session
         self._threads = threads
+        self._turn = asyncio.Lock()
 
     async def save(self, download: Download, to: Target) -> int:
         """Write a file to a path or a writer, and return the number of bytes.
@@ -147,6 +148,9 @@ class Saving:
         size = 0
         waiting = bytearray()
         await self._threads.run(partial.rewind)
+        # To start a request takes a millisecond: one in each iteration of the loop.
+        async with self._turn:
+            await asyncio.sleep(0)
         async with download.open() as pieces:
             async for piece in pieces:
                 size += len(piece)

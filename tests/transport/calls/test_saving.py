@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from contextlib import asynccontextmanager
@@ -53,6 +54,33 @@ async def test_a_saved_file_is_known_by_its_size_and_digest(
     saved = await saving(client).to_path(download(*failures), tmp_path / "x")
     assert saved == Saved(len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
     assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+async def test_many_downloads_start_in_one_iteration_of_the_loop_each(
+    client: ConstantContact, tmp_path: Path
+) -> None:
+    iteration = 0
+    begun: list[int] = []
+
+    async def count() -> None:
+        nonlocal iteration
+        while True:
+            iteration += 1
+            await asyncio.sleep(0)
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[AsyncIterator[bytes]]:
+        begun.append(iteration)
+        async with download().open() as pieces:
+            yield pieces
+
+    counting = asyncio.create_task(count())
+    to_path = saving(client).to_path
+    await asyncio.gather(
+        *(to_path(Download("the file", opened), tmp_path / str(number)) for number in range(16))
+    )
+    counting.cancel()
+    assert len(set(begun)) == len(begun) == 16
 
 
 @pytest.mark.parametrize(
