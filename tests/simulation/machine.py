@@ -1,0 +1,277 @@
+"""A simulated machine: processes that can be killed, a disk, and the parts that run on them.
+
+Everything that a process does to the outside world goes through `Process.pass_time`. After a kill
+it never returns, so a dead process changes nothing more, whatever its code still tries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiosqlite.core
+import anyio.to_thread
+import attrs
+
+from ccv2_async.transport.files.databases import take_lock
+from ccv2_async.transport.files.threads import FileThreads
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Coroutine, Iterator
+    from unittest.mock import _patch
+
+EPOCH = 1_800_000_000.0
+"""The wall clock at the start, in seconds since 1970."""
+
+_running: ContextVar[Process | None] = ContextVar("simulated process", default=None)
+
+
+@attrs.define(eq=False)
+class Trace:
+    """What happened, line by line, each with its virtual time."""
+
+    lines: list[str] = attrs.field(factory=list)
+
+    def __call__(self, text: str) -> None:
+        """Add a line."""
+        self.lines.append(f"{asyncio.get_running_loop().time():10.3f}  {text}")
+
+
+@attrs.define(eq=False)
+class Process:
+    """A process of the machine.
+
+    Attributes:
+        name: Its name in the trace.
+        chance: The random numbers of the run.
+        disk: The longest time that one access to the disk takes, in seconds.
+        alive: Whether it runs.
+        sent: The times at which it sent calls of the API.
+    """
+
+    name: str
+    chance: random.Random
+    trace: Trace
+    disk: float = 0.005
+    alive: bool = True
+    sent: list[float] = attrs.field(factory=list)
+    _tasks: set[asyncio.Task[Any]] = attrs.field(factory=set)
+    _handles: list[sqlite3.Connection | int] = attrs.field(factory=list)
+
+    @staticmethod
+    def current() -> Process:
+        """Return the process that runs this code."""
+        process = _running.get()
+        assert process is not None, "no simulated process runs this"
+        return process
+
+    def start(self, main: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start the process, and return its main task."""
+        token = _running.set(self)
+        try:
+            return asyncio.get_running_loop().create_task(main, name=self.name)
+        finally:
+            _running.reset(token)
+
+    def adopt(self, task: asyncio.Task[Any]) -> None:
+        """Count a task as one of this process."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def hold(self, handle: sqlite3.Connection | int) -> None:
+        """Note a database or a descriptor that the system closes when the process dies."""
+        self._handles.append(handle)
+
+    async def pass_time(self, longest: float) -> None:
+        """Let an access to the outside world take its time; a dead process never comes back."""
+        await asyncio.sleep(self.chance.uniform(0.0, longest))
+        if not self.alive:
+            await asyncio.get_running_loop().create_future()
+
+    async def kill(self) -> None:
+        """End the process as SIGKILL does: nothing that it still runs has an effect."""
+        self.trace(f"{self.name} is killed")
+        self.alive = False
+        # Its code is of no interest any more, but Python wants every task to end.
+        for _ in range(100):
+            tasks = [task for task in self._tasks if not task.done()]
+            if not tasks:
+                break
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=0.1)
+        self._close_handles()
+
+    @property
+    def left(self) -> list[asyncio.Task[Any]]:
+        """The tasks that have not ended."""
+        return [task for task in self._tasks if not task.done()]
+
+    def _close_handles(self) -> None:
+        for handle in self._handles:
+            if isinstance(handle, sqlite3.Connection):
+                handle.close()
+            elif _is_lock(handle):
+                os.close(handle)
+        self._handles.clear()
+
+
+def make_task(
+    loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any
+) -> asyncio.Task[Any]:
+    """Make a task that belongs to the process whose code creates it."""
+    context = options.get("context")
+    process = _running.get() if context is None else context.get(_running)
+    task: asyncio.Task[Any] = asyncio.Task(coro, loop=loop, **options)
+    if process is not None:
+        process.adopt(task)
+    return task
+
+
+async def outside(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    """Start work that belongs to no process, such as the service's, and return its task."""
+    token = _running.set(None)
+    try:
+        return asyncio.get_running_loop().create_task(work)
+    finally:
+        _running.reset(token)
+
+
+def _is_lock(descriptor: int) -> bool:
+    """Return whether a descriptor is still the lock of a journal."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/self/fd/{descriptor}").readlink().suffix == ".lock"
+    return False
+
+
+class _Queue:
+    """The queue of a database's thread: each piece of work is done after a time of the disk."""
+
+    def __init__(self) -> None:
+        self._process = Process.current()
+        self._waiting: list[tuple[Any, Any]] = []
+        self._busy = False
+
+    def put_nowait(self, item: tuple[asyncio.Future[Any] | None, Callable[[], Any]]) -> None:
+        self._waiting.append(item)
+        if not self._busy and self._process.alive:
+            self._next()
+
+    def _next(self) -> None:
+        self._busy = bool(self._waiting)
+        if self._busy:
+            delay = self._process.chance.uniform(0.0, self._process.disk)
+            asyncio.get_running_loop().call_later(delay, self._work)
+
+    def _work(self) -> None:
+        future, function = self._waiting.pop(0)
+        if not self._process.alive:
+            return
+        try:
+            result = function()
+        except Exception as error:  # noqa: BLE001  # as the thread does
+            if future is not None and not future.done():
+                future.set_exception(error)
+        else:
+            if future is not None and not future.done():
+                future.set_result(result)
+        self._next()
+
+
+class _Thread:
+    """The thread of a database, which does nothing here."""
+
+    def __init__(self, *_args: object, **_options: object) -> None:
+        pass
+
+    def start(self) -> None:
+        pass
+
+
+async def _run(
+    _threads: FileThreads,
+    work: Callable[..., Any],
+    *args: object,
+    undo: Callable[[Any], object] | None = None,
+) -> Any:
+    process = Process.current()
+    await process.pass_time(process.disk)
+    result = work(*args)
+    if isinstance(result, sqlite3.Connection):
+        process.hold(result)
+    if work is take_lock:
+        process.hold(result)
+    try:
+        await process.pass_time(process.disk)
+    except asyncio.CancelledError:
+        if undo is not None and process.alive:
+            undo(result)
+        raise
+    return result
+
+
+def _dispose(_threads: FileThreads, work: Callable[[], object]) -> asyncio.Future[object]:
+    done = asyncio.get_running_loop().create_future()
+    done.set_result(work())
+    return done
+
+
+async def _end(_threads: FileThreads) -> None:
+    pass
+
+
+async def _run_sync(work: Callable[..., Any], *args: Any, **_options: object) -> Any:
+    await asyncio.sleep(0)
+    return work(*args)
+
+
+@contextlib.contextmanager
+def no_threads() -> Iterator[None]:
+    """Replace each thread of the client by work that takes virtual time."""
+    from unittest.mock import patch
+
+    patches: list[_patch[Any]] = [
+        patch.object(FileThreads, "run", _run),
+        patch.object(FileThreads, "dispose", _dispose),
+        patch.object(FileThreads, "aclose", _end),
+        patch.object(aiosqlite.core, "SimpleQueue", _Queue),
+        patch.object(aiosqlite.core, "Thread", _Thread),
+        patch.object(anyio.to_thread, "run_sync", _run_sync),
+    ]
+    with contextlib.ExitStack() as stack:
+        for each in patches:
+            stack.enter_context(each)
+        yield
+
+
+@attrs.frozen
+class WallClock:
+    """The clock of a process: virtual time, and a wall clock that may be set back or forth.
+
+    Attributes:
+        offset: Returns the seconds that its wall clock is ahead.
+    """
+
+    offset: Callable[[], float]
+
+    def monotonic(self) -> float:
+        """Return the virtual time."""
+        return asyncio.get_running_loop().time()
+
+    def time(self) -> float:
+        """Return the seconds since 1970, as this machine believes."""
+        return EPOCH + asyncio.get_running_loop().time() + self.offset()
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds` of virtual time."""
+        await asyncio.sleep(max(0.0, seconds))
+
+    def timeout(self, seconds: float | None) -> asyncio.Timeout:
+        """Return a context that raises `TimeoutError` after `seconds`."""
+        return asyncio.timeout(seconds)
