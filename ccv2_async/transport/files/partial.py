@@ -102,7 +102,7 @@ class PartialFile:
         except OSError as error:
             raise errors.UsageError(
                 f"{self._shown}: it cannot be written there ({error.strerror or error}). "
-                "A file at the path is unchanged. Free some space, or choose another path."
+                "A file at the path is unchanged. Check the path and the space on the disk."
             ) from error
 
 
