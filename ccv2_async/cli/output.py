@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _UNBROKEN = 10_000
 """Characters in a line where no terminal sets a width."""
 
+_NARROWEST = 20
+"""The least characters in a line of help: rich wraps text forever in one or two columns."""
+
 
 class OutputClosedError(Exception):
     """The reader of stdout has gone, so the command ends."""
@@ -169,7 +172,9 @@ class Output:
     @property
     def help(self) -> Console:
         """A console for the help of commands."""
-        return Console(file=cast("TextIO", _Results(self._out, self._write)))
+        console = Console(file=cast("TextIO", _Results(self._out, self._write)))
+        console.width = max(console.width, _NARROWEST)
+        return console
 
     def ended(self, code: Exit) -> Exit:
         """Return the command's exit code: `code`, unless stdout failed and nothing else did."""

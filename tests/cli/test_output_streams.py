@@ -149,6 +149,16 @@ def test_the_descriptor_of_a_closed_stream_is_not_reused(service: Sandbox, tmp_p
     assert int(ran.stdout.splitlines()[-1]) > 2
 
 
+@pytest.mark.parametrize("width", [1, 2])
+def test_help_ends_on_a_terminal_of_one_or_two_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    ran = shell("login --help", "", tmp_path)  # it has a time limit
+    assert ran.returncode == Exit.OK
+    assert "Usage" in ran.stdout
+
+
 def test_help_is_written_to_stdout(ccv2: Callable[..., Ran]) -> None:
     ran = ccv2("--help")
     assert "Usage" in ran.out
