@@ -34,10 +34,21 @@ async def all_ended(tasks: Iterable[asyncio.Future[Any]]) -> None:
 
 async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
     """Return the result of `work`, which runs to its end even if the caller is cancelled."""
-    task = asyncio.create_task(work)
-    try:
-        await all_ended([task])
-    finally:
+    has_begun = cancelled = False
+
+    async def begin() -> T:
+        nonlocal has_begun
+        has_begun = True
+        return await work
+
+    while not has_begun:  # `asyncio.run` also cancels tasks that have not begun when it ends
+        task = asyncio.create_task(begin())
+        try:
+            await all_ended([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
         if not task.cancelled():
             task.exception()  # a caller that was cancelled does not want it
+        raise asyncio.CancelledError
     return task.result()

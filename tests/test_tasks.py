@@ -30,6 +30,20 @@ async def test_work_ends_however_often_its_caller_is_cancelled() -> None:
     assert done
 
 
+def test_work_that_has_not_begun_is_done_when_the_event_loop_ends() -> None:
+    done, callers = [], []
+
+    async def work() -> None:
+        done.append(True)
+
+    async def main() -> None:
+        # Its turn comes when the loop ends already, so that of its work never comes.
+        callers.append(asyncio.create_task(uninterrupted(work())))
+
+    asyncio.run(main())
+    assert done
+
+
 async def test_work_ends_in_a_cancelled_scope_which_then_ends_too() -> None:
     done = []
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 import attrs
 
 from ccv2_async.errors import InvalidField, JournalError, UsageError
+from ccv2_async.tasks import uninterrupted
 from ccv2_async.transport.files.databases import address_of, take_lock, unopened
 from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.uploads.ledger import BulkState, Entry
@@ -431,7 +432,7 @@ async def _open(
     if alone:
         resources.callback(os.close, await threads.run(take_lock, path, _PURPOSE, undo=os.close))
     database = await _connect(path, threads, mode)
-    resources.push_async_callback(database.close)
+    resources.push_async_callback(lambda: uninterrupted(database.close()))
     return database
 
 
@@ -449,12 +450,19 @@ async def _connect(path: str, threads: FileThreads, mode: Mode) -> aiosqlite.Con
         connection = await threads.run(connect, undo=sqlite3.Connection.close)
     except sqlite3.Error as error:
         raise unopened(path, error) from None
+    database = aiosqlite.Connection(lambda: connection, iter_chunk_size=64)
+
+    async def begin() -> None:
+        await database
+
     try:
-        # aiosqlite forgets a connection that it is opening when it is cancelled: it gets ours.
-        return await aiosqlite.Connection(lambda: connection, iter_chunk_size=64)
+        # If it were interrupted, its thread would go on, even beyond the end of the event loop.
+        await uninterrupted(begin())
     except BaseException:
+        await uninterrupted(database.close())
         connection.close()
         raise
+    return database
 
 
 def _has_content(path: str) -> bool:
