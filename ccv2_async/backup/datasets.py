@@ -253,21 +253,27 @@ def version_of(record: Mapping[str, Any]) -> str:
     return f"{record.get('modified_date')} {record.get('size')}"
 
 
-def flat(record: object, name: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the columns of a record and their values; a path of names stands for nested ones.
+def flat(record: object) -> list[tuple[str, str]]:
+    """Return the columns of a record and their values; a path of names stands for nested ones.
 
     The elements of a list are numbered from 1, such as `email_addresses.1.email_address`.
     """
+    found: list[tuple[str, str]] = []
+    _flatten(record, "", found)
+    return found
+
+
+def _flatten(record: object, name: str, found: list[tuple[str, str]]) -> None:
     if isinstance(record, dict):
         for key, value in record.items():
-            yield from flat(value, f"{name}.{key}" if name else key)
+            _flatten(value, f"{name}.{key}" if name else key, found)
     elif isinstance(record, list):
         for number, value in enumerate(record, 1):
-            yield from flat(value, f"{name}.{number}")
+            _flatten(value, f"{name}.{number}", found)
     elif record is None or isinstance(record, bool):
-        yield name, "" if record is None else str(record).lower()
+        found.append((name, "" if record is None else str(record).lower()))
     else:
-        yield name, str(record)
+        found.append((name, str(record)))
 
 
 def memberships_in(

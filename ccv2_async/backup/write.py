@@ -10,6 +10,8 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from ccv2_async.backup.datasets import (
     BY_NAME,
     DATASETS,
@@ -103,26 +105,26 @@ class Exports:
             yield line_of(dataset, scope, text)
 
     def _csv(self, dataset: Dataset) -> Iterator[str]:
-        columns: dict[str, None] = {}
+        columns: dict[str, str] = {}
         for text in self._lines(dataset):
-            columns.update(dict.fromkeys(name for name, _ in flat(json.loads(text))))
+            columns.update(flat(orjson.loads(text)))
             if len(columns) > _MOST_COLUMNS:
                 break
         out = io.StringIO()
         writer = csv.DictWriter(out, list(columns)[:_MOST_COLUMNS], extrasaction="ignore")
         writer.writeheader()
         for text in self._lines(dataset):
-            writer.writerow(dict(flat(json.loads(text))))
+            writer.writerow(dict(flat(orjson.loads(text))))
             yield out.getvalue()
             out.seek(0)
             out.truncate()
         yield out.getvalue()
 
     def _memberships(self) -> Iterator[str]:
-        lists = [json.loads(text) for _, _, text, _ in self._journal.records("lists")]
+        lists = [orjson.loads(text) for _, _, text, _ in self._journal.records("lists")]
         list_ids = {str(row.get("id")): row.get("list_id") for row in lists}
         for _, _, text, _ in self._journal.records("contacts"):
-            for row in memberships_in(json.loads(text), list_ids):
+            for row in memberships_in(orjson.loads(text), list_ids):
                 yield json.dumps(row, ensure_ascii=False) + "\n"
 
     def _vanished(self) -> Iterator[str]:
@@ -135,7 +137,7 @@ class Exports:
                     "id": own,
                     "noticed": noticed,
                     "path": entry.path if entry is not None and entry.version else None,
-                    "record": json.loads(line_of(dataset, scope, text)),
+                    "record": orjson.loads(line_of(dataset, scope, text)),
                 }
                 yield json.dumps(row, ensure_ascii=False) + "\n"
 
