@@ -17,6 +17,7 @@ from ccv2_async.client import ConstantContact
 from ccv2_async.clock import SystemClock
 from ccv2_async.errors import InvalidField, UsageError
 from ccv2_async.transport.calls.credentials import Credentials
+from ccv2_async.transport.files.sources import path_text
 from ccv2_async.transport.quota.budget import Budget
 from ccv2_async.transport.quota.shared import SharedBudget
 from ccv2_async.uploads.ledger import BulkState
@@ -185,7 +186,7 @@ class Workers:
             StoreUnavailable: Safe to try again: yes; the key keeps the job from being done twice.
         """
         return await self._asked(
-            self.upload_record(os.fspath(path), folder_id, name, description, key)
+            self.upload_record(path_text(path), folder_id, name, description, key)
         )
 
     async def ask_activity(self, activity: str, *, key: str | None = None, **given: Any) -> Asked:

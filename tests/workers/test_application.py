@@ -370,6 +370,8 @@ async def test_an_invalid_job_is_refused_before_it_is_recorded(
     with pytest.raises(InvalidField):
         await workers.ask_upload("/x/notes.txt")
     with pytest.raises(InvalidField):
+        await workers.ask_upload(5)
+    with pytest.raises(InvalidField):
         await workers.ask_activity("launch_rockets")
     with pytest.raises(InvalidField):
         await workers.ask_activity("clear_lists", lists=["1"], lane=0)
