@@ -60,6 +60,14 @@ class Contents:
                     if entry.version is not None and part_name(entry, entry.version) in whole:
                         self.put(entry, entry.version)
 
+    def tidy(self) -> None:
+        """Remove the parts of versions that are not wanted anymore."""
+        wanted = {part_name(entry, entry.wanted or "") for entry in self._journal.files()}
+        with explained(self.root):
+            for part in (self.root / PARTS).iterdir():
+                if part.name not in wanted:
+                    part.unlink()
+
     def part(self, entry: FileEntry) -> Path:
         """Return the path to download the wanted version of a file to."""
         return self.root / PARTS / part_name(entry, entry.wanted or "")

@@ -250,6 +250,7 @@ class Backup:
     def _write(self, names: list[str]) -> BackupResult:
         """Write the files that people keep, and end the run."""
         journal = self._journal
+        self._contents.tidy()
         self._contents.write_campaigns()
         exports = Exports(self._root, journal)
         exports.write(names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -59,9 +60,13 @@ async def run_backup(
         return Exit.OK
     shown = output.err.status("Starting") if output.live else nullcontext()
     with shown as status:
-        result = await run.client.backup(
-            directory, trash=trash, wait=wait, on_progress=_shower(status)
-        )
+        try:
+            result = await run.client.backup(
+                directory, trash=trash, wait=wait, on_progress=_shower(status)
+            )
+        except asyncio.CancelledError:
+            output.say("Interrupted. Run the same command again to continue where it stopped.")
+            raise
     if output.as_json:
         output.record(attrs.asdict(result))
     else:

@@ -132,3 +132,19 @@ def test_a_chain_of_renames_overwrites_nothing(
             assert entry is not None
             assert (tmp_path / entry.path).read_bytes() == str(n).encode() * 3
         assert len(list((tmp_path / "library").iterdir())) == 3
+
+
+def test_parts_of_versions_that_nobody_wants_are_removed(
+    contents: Contents, journal: Journal, tmp_path: Path
+) -> None:
+    listed(journal, record("1", "a.png"))
+    contents.plan()
+    entry = journal.file("library", "1")
+    assert entry is not None
+    contents.part(entry).write_bytes(b"abc")
+    contents.tidy()
+    assert contents.part(entry).exists()
+    listed(journal, record("1", "a.png", modified_date="2"))
+    contents.plan()
+    contents.tidy()
+    assert list((tmp_path / PARTS).iterdir()) == []

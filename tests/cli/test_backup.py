@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from ccv2_async.sandbox import Sandbox
 from tests.cli.conftest import environment_of
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -105,3 +107,17 @@ def test_errors_are_one_sentence_and_a_code(
     ran = ccv2("backup", str(tmp_path / "file"))
     assert ran.code == Exit.USAGE
     assert "cannot be written there (File exists)" in ran.err
+
+
+def test_an_interrupted_backup_says_how_to_continue(
+    start: Callable[..., subprocess.Popen[str]], service: Sandbox, tmp_path: Path
+) -> None:
+    service.admin.fault("hang", "GET", "/contacts", times=None)
+    process = start("backup", tmp_path / "copy")
+    while not service.admin.requests("GET", "/contacts"):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == Exit.INTERRUPTED
+    assert "Interrupted. Run the same command again to continue" in err
+    assert not (tmp_path / "copy" / "manifest.json").exists()
