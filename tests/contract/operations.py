@@ -46,6 +46,7 @@ MADE_OF_OTHERS = {
     "activities.export_contacts",
     "library.open",
     "library.download",
+    "library.mirror",
     "activities.open_export",
     "activities.download_export",
     "lists.update",

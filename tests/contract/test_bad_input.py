@@ -59,7 +59,7 @@ TAKEN = {
     ("file", "bytes"),
     *product(
         (
-            "deadline",
+            *("deadline", "outage_timeout"),
             *("fee", "price", "early_fee", "late_fee", "discount_amount"),
             *("latitude", "longitude"),
         ),
@@ -104,6 +104,7 @@ OTHERS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "activities.export_contacts": (("1",), {}),
     "library.open": ((FILE,), {}),
     "library.download": ((FILE, "here.png"), {}),
+    "library.mirror": (("pictures",), {"folder_id": "0", "max_delete": 3}),
     "activities.open_export": ((EXPORT,), {}),
     "activities.download_export": ((EXPORT, "here.csv"), {}),
     "lists.update": (("7",), {"name": "x", "status": "ACTIVE"}),
@@ -234,6 +235,7 @@ async def test_bad_input_is_accepted_or_raises_an_error_of_the_package(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "pictures").mkdir()  # for the mirror
     cc: ConstantContact = await connect(refusing)
     sample = SAMPLES[name]
     group, _, method = sample.name.partition(".")
