@@ -24,6 +24,8 @@ What the second run fetches again:
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -186,6 +188,23 @@ DATASETS: tuple[Dataset, ...] = (
 """All datasets, in the order in which they are fetched: parents come before their children."""
 
 BY_NAME: Mapping[str, Dataset] = {dataset.name: dataset for dataset in DATASETS}
+
+
+def since_of(began: float, newest: str) -> float:
+    """Return the moment from which changes are fetched again, in seconds since 1970.
+
+    Rows are dated by another clock of the service than its answers. So a change after the last
+    listing may seem to be older than that, but not older than the newest row of it.
+
+    Args:
+        began: When the last listing began, on the clock of the answers.
+        newest: The newest `modified_date` of the rows that are here, or "".
+    """
+    with suppress(ValueError, OverflowError):  # if no row has a date that can be read
+        when = datetime.fromisoformat(newest)
+        if when.tzinfo is not None:
+            began = min(began, when.timestamp())
+    return began - OVERLAP
 
 
 def id_of(dataset: Dataset, row: object) -> str:

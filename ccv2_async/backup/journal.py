@@ -244,6 +244,14 @@ class Journal:
         }
         return {name: int(self._rows(query)[0][0] or 0) for name, query in queries.items()}
 
+    def newest(self, dataset: str, scope: str) -> str:
+        """Return the newest `modified_date` of a listing's rows, or ""."""
+        query = (
+            "SELECT max(json_extract(listed, '$.modified_date')) FROM rows "
+            "WHERE dataset=? AND scope=?"
+        )
+        return str(self._rows(query, (dataset, scope))[0][0] or "")
+
     def remember(self, **facts: str) -> None:
         """Keep facts about the whole backup."""
         self._write(("INSERT OR REPLACE INTO about VALUES (?, ?)", facts.items()))

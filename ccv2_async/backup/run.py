@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import json
 import os
 from collections import Counter
@@ -24,11 +23,11 @@ from ccv2_async.backup.datasets import (
     DATASETS,
     FOLDERS,
     LIBRARY,
-    OVERLAP,
     TRASH,
     id_of,
     ids_in,
     scope_key,
+    since_of,
     with_nested,
 )
 from ccv2_async.backup.estimate import Counts, estimate
@@ -386,7 +385,8 @@ class Backup:
         path = _path(dataset.path, *ids)
         since = ""
         if dataset.since and state.since:
-            since = stamp_of(float(state.since) - OVERLAP)
+            newest = await self._do(self._journal.newest, dataset.name, scope)
+            since = stamp_of(since_of(float(state.since), newest))
         first = dataset.first_page(since)
         cursor, position, restarted = state.cursor, state.position, False
         seen = {cursor} - {""}
@@ -687,14 +687,6 @@ def _problem(note: Note) -> BackupProblem:
     return BackupProblem(note.dataset, note.id, ids[-1] if ids else "", note.text)
 
 
-def _when(answer: Answer) -> float | None:
-    """Return the service's own time, if its answer has it."""
-    try:
-        return email.utils.parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
-    except (ValueError, TypeError, OverflowError):
-        return None
-
-
 def _one(answer: Answer) -> tuple[str, float | None]:
     """Return an object as text."""
     found = answer.plain()
@@ -702,7 +694,7 @@ def _one(answer: Answer) -> tuple[str, float | None]:
         found = found[0]  # the service sometimes wraps an object
     if not isinstance(found, dict):
         raise errors.DecodeError(f"{answer.what}: the answer is not an object.")
-    return orjson.dumps(found).decode(), _when(answer)
+    return orjson.dumps(found).decode(), answer.date
 
 
 def _page_of(dataset: Dataset, before: int, answer: Answer) -> _Page:
@@ -723,4 +715,4 @@ def _page_of(dataset: Dataset, before: int, answer: Answer) -> _Page:
             bad.append((own or f"row {number}", one_line(why)))
         else:
             rows.append((own, orjson.dumps(row).decode()))
-    return _Page(rows, bad, page.next_link, _when(answer))
+    return _Page(rows, bad, page.next_link, answer.date)

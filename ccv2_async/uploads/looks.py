@@ -5,7 +5,6 @@ Uploads that need to look into the same folder at the same time share one readin
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,6 @@ from ccv2_async.uploads.settle import Evidence
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from ccv2_async.transport.calls.call import Answer
     from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.files.sources import OpenSource, Source
     from ccv2_async.transport.files.threads import FileThreads
@@ -92,7 +90,7 @@ class Look:
             ) from None
         if not self._pages:
             self.taken = session.clock.monotonic()
-            theirs = _service_time(answer)
+            theirs = answer.date
             self.clock_offset = None if theirs is None else theirs - self.taken
         self._query = None if following is None else (("next", following),)
         self._pages.append(
@@ -170,18 +168,6 @@ def _stand_in(row: BadRow) -> LibraryFile:
         size=size if type(size) is int else None,
         folder_id=folder if isinstance(folder := fields.get("folder_id"), str) else None,
     )
-
-
-def _service_time(answer: Answer) -> float | None:
-    """Return the answer's Date in seconds since 1970, or None without a usable one.
-
-    A date without a zone, which "-0000" means too, cannot be compared with other clocks.
-    """
-    try:
-        date = parsedate_to_datetime(answer.headers["date"])
-        return date.timestamp() if date.tzinfo is not None else None
-    except (KeyError, ValueError, TypeError, OverflowError, IndexError):
-        return None
 
 
 async def compare(

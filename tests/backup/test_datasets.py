@@ -3,12 +3,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ccv2_async.backup.datasets import (
     BY_NAME,
     DATASETS,
+    OVERLAP,
     flat,
     folders_in,
     id_of,
@@ -16,6 +18,7 @@ from ccv2_async.backup.datasets import (
     line_of,
     memberships_in,
     scope_key,
+    since_of,
     version_of,
     with_nested,
 )
@@ -150,3 +153,18 @@ def test_another_date_or_size_is_another_version() -> None:
     assert version_of(one) == version_of({**one, "name": "b"})
     assert version_of(one) != version_of({**one, "size": 8})
     assert version_of(one) != version_of({**one, "modified_date": "2026-01-02"})
+
+
+@pytest.mark.parametrize(
+    ("newest", "expected"),
+    [
+        ("", 10_000.0),
+        ("not a date", 10_000.0),
+        ("1970-01-01T01:00:00", 10_000.0),
+        ("1970-01-01T01:00:00.000Z", 3600.0),
+        ("1970-01-01T01:00:00+01:00", 0.0),
+        ("9999-12-31T23:59:59Z", 10_000.0),
+    ],
+)
+def test_changes_are_fetched_from_the_older_of_two_clocks_on(newest: str, expected: float) -> None:
+    assert since_of(10_000.0, newest) == expected - OVERLAP

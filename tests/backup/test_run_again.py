@@ -72,6 +72,18 @@ async def test_of_one_changed_file_contact_and_campaign_those_three_are_fetched(
     assert (await verify_backup(tmp_path)).faults == ()
 
 
+async def test_a_gateway_whose_clock_is_ahead_hides_no_changed_contact(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    demo.admin.configure(date_offset=3 * 3600.0)
+    await cc.backup(tmp_path)
+    contact = next(each["id"] for each in lines(tmp_path / "contacts.jsonl") if each["lists"])
+    await cc.contacts.update(contact, first_name="Another")
+    await cc.backup(tmp_path)
+    names = {each["id"]: each.get("first_name") for each in lines(tmp_path / "contacts.jsonl")}
+    assert names[contact] == "Another"
+
+
 async def test_what_is_gone_at_the_service_stays_and_is_listed(
     demo: Sandbox, cc: ConstantContact, tmp_path: Path
 ) -> None:

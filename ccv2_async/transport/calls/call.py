@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio.to_thread
@@ -136,6 +137,18 @@ class Answer:
         return self._decoded(
             lambda: decode_one(model, self.content, what=self.what, redact=self.redact)
         )
+
+    @property
+    def date(self) -> float | None:
+        """The service's own time, in seconds since 1970; None without a usable Date header.
+
+        A date without a zone, which "-0000" means too, cannot be compared with other clocks.
+        """
+        try:
+            date = parsedate_to_datetime(self.headers["date"])
+            return date.timestamp() if date.tzinfo is not None else None
+        except (KeyError, ValueError, TypeError, OverflowError, IndexError):
+            return None
 
     def plain(self) -> Any:
         """Return the body as parsed JSON; None if it is empty or not announced as JSON.
