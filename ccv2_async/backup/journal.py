@@ -157,7 +157,7 @@ class Journal:
         self._database = database
         self._lock = lock
         self._ready = False
-        self.run = 0
+        self.run: int = 0
 
     @classmethod
     def open(cls, directory: str) -> Self:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
+from typing import ClassVar
 
 import attrs
 
@@ -99,7 +100,7 @@ class VerifiedEmailAddress(Model):
         extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
-    __read_only__ = names("status")
+    __read_only__: ClassVar[frozenset[str]] = names("status")
 
     email_address: str = attrs.field(metadata=rule(required=True))
     status: VerifiedEmailStatus | str | None = None

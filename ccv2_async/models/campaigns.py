@@ -178,7 +178,7 @@ def _lists(values: Iterable[SentToContactList | str]) -> tuple[SentToContactList
 class _CampaignFields(Model):
     """The optional fields that `Campaign` and `CampaignWrite` share."""
 
-    __needs__ = _NEEDS
+    __needs__: ClassVar[tuple[Need, ...]] = _NEEDS
 
     email_content_format: EmailContentFormat | str | None = limited(metadata=_EMAIL_CONTENT_FORMAT)
     style_sheet: str | None = None
@@ -237,7 +237,7 @@ class Campaign(_CampaignFields):
             None here. Goes back when it is written.
     """
 
-    __read_only__ = names(
+    __read_only__: ClassVar[frozenset[str]] = names(
         "id status template_type tracking_summary click_through_details permalink_url "
         "created_date modified_date last_run_date last_sent_date next_run_date"
     )

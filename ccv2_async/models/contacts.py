@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import attrs
 
@@ -49,7 +49,9 @@ class ContactList(Model):
             None here. Goes back when it is written.
     """
 
-    __read_only__ = names("id list_id contact_count created_date modified_date")
+    __read_only__: ClassVar[frozenset[str]] = names(
+        "id list_id contact_count created_date modified_date"
+    )
 
     id: str
     list_id: str | None = None
@@ -86,7 +88,7 @@ class ContactListRef(Model):
         extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
-    __read_only__ = names("status")
+    __read_only__: ClassVar[frozenset[str]] = names("status")
 
     id: str = attrs.field(metadata=rule(required=True))
     status: ContactListStatus | str | None = None
@@ -155,7 +157,9 @@ class EmailAddress(Model):
             None here. Goes back when it is written.
     """
 
-    __read_only__ = names("id status confirm_status opt_in_date opt_out_date")
+    __read_only__: ClassVar[frozenset[str]] = names(
+        "id status confirm_status opt_in_date opt_out_date"
+    )
 
     email_address: str = attrs.field(metadata=rule(required=True, max_length=80))
     id: str | None = None
@@ -187,7 +191,7 @@ class Address(PostalAddress):
         extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
-    __read_only__ = names("id")
+    __read_only__: ClassVar[frozenset[str]] = names("id")
 
     id: str | None = None
     address_type: AddressType | str | None = limited(allowed=AddressType)
@@ -205,7 +209,7 @@ class CustomField(Model):
         extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
-    __read_only__ = names("label")
+    __read_only__: ClassVar[frozenset[str]] = names("label")
 
     name: str = attrs.field(metadata=rule(required=True))
     value: str = attrs.field(metadata=rule(required=True))
@@ -225,7 +229,7 @@ class Note(Model):
             None here. Goes back when it is written.
     """
 
-    __read_only__ = names("id created_date modified_date")
+    __read_only__: ClassVar[frozenset[str]] = names("id created_date modified_date")
 
     note: str | None = None
     id: str | None = None
@@ -313,7 +317,7 @@ class Contact(_ContactFields):
             None here. Goes back when it is written.
     """
 
-    __read_only__ = names(
+    __read_only__: ClassVar[frozenset[str]] = names(
         "id contact_id status confirmed source created_date modified_date insert_date "
         "last_update_date"
     )

@@ -6,6 +6,7 @@ Source: the EventSpot pages of the v2 reference.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import ClassVar
 
 import attrs
 
@@ -80,7 +81,7 @@ class Fee(Model):
         extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
-    __read_only__ = names("id")
+    __read_only__: ClassVar[frozenset[str]] = names("id")
 
     id: str = attrs.field(metadata=rule(max_length=50))
     label: str | None = limited(required=True, max_length=100)
@@ -135,7 +136,7 @@ class ItemAttribute(Model):
         extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
-    __read_only__ = names("id quantity_available")
+    __read_only__: ClassVar[frozenset[str]] = names("id quantity_available")
 
     id: str = attrs.field(metadata=rule(max_length=100))
     name: str | None = limited(metadata=_NAME)
@@ -178,7 +179,7 @@ class Item(Model):
         extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
-    __read_only__ = names("id default_quantity_available attributes")
+    __read_only__: ClassVar[frozenset[str]] = names("id default_quantity_available attributes")
 
     id: str = attrs.field(metadata=rule(max_length=100))
     name: str | None = limited(metadata=_NAME)
@@ -231,7 +232,7 @@ _DISCOUNT_TYPE = rule(allowed=DiscountType)
 class _PromocodeFields(Model):
     """The optional fields that `Promocode` and `PromocodeWrite` share."""
 
-    __needs__ = _PROMOCODE_NEEDS
+    __needs__: ClassVar[tuple[Need, ...]] = _PROMOCODE_NEEDS
 
     discount_scope: DiscountScope | str | None = limited(metadata=_DISCOUNT_SCOPE)
     discount_type: DiscountType | str | None = limited(metadata=_DISCOUNT_TYPE)
@@ -265,7 +266,7 @@ class Promocode(_PromocodeFields):
         extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
-    __read_only__ = names("id quantity_available quantity_used status")
+    __read_only__: ClassVar[frozenset[str]] = names("id quantity_available quantity_used status")
 
     id: str = attrs.field(metadata=rule(max_length=50))
     code_name: str | None = limited(metadata=_CODE_NAME)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
+from typing import ClassVar
 
 import attrs
 
@@ -164,7 +165,9 @@ class TrackInformation(Model):
             None here. Goes back when it is written.
     """
 
-    __needs__ = (Need("is_guest_anonymous_enabled", True, excludes="is_guest_name_required"),)
+    __needs__: ClassVar[tuple[Need, ...]] = (
+        Need("is_guest_anonymous_enabled", True, excludes="is_guest_name_required"),
+    )
 
     early_fee_date: datetime | None = None
     late_fee_date: datetime | None = None
@@ -240,7 +243,7 @@ def _notification_options(values: Iterable[NotificationOption]) -> tuple[Notific
 class _EventFields(Model):
     """The optional fields that `Event` and `EventWrite` share."""
 
-    __needs__ = _NEEDS
+    __needs__: ClassVar[tuple[Need, ...]] = _NEEDS
 
     description: str | None = None
     location: str | None = None
@@ -323,7 +326,7 @@ class Event(_EventFields):
             None here. Goes back when it is written.
     """
 
-    __read_only__ = names(
+    __read_only__: ClassVar[frozenset[str]] = names(
         "id status time_zone_description registration_url total_registered_count "
         "event_detail_url created_date updated_date active_date cancelled_date deleted_date"
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
+from typing import ClassVar
 
 import attrs
 
@@ -155,7 +156,7 @@ class LibraryFile(Model):
             None here. Goes back when the file is written.
     """
 
-    __read_only__ = names(
+    __read_only__: ClassVar[frozenset[str]] = names(
         "id file_type folder height width size is_image source status thumbnail url "
         "created_date modified_date"
     )
@@ -246,7 +247,9 @@ class LibraryFolder(Model):
             None here. Goes back when the folder is written.
     """
 
-    __read_only__ = names("id level children item_count created_date modified_date")
+    __read_only__: ClassVar[frozenset[str]] = names(
+        "id level children item_count created_date modified_date"
+    )
 
     id: str
     name: str = attrs.field(metadata=_NAME)
