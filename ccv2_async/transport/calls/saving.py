@@ -158,6 +158,9 @@ class Saving:
                 if len(waiting) >= BLOCK:
                     await self._threads.run(partial.write, bytes(waiting))
                     waiting.clear()
+                else:
+                    # Much may have arrived: let others have their turn before the next piece.
+                    await asyncio.sleep(0)
         await self._threads.run(partial.write, bytes(waiting))
         return size
 

@@ -94,3 +94,30 @@ async def test_a_file_that_cannot_be_completed_leaves_nothing(
     with pytest.raises(type(failures[0])):
         await saving(client).to_path(download(*failures), tmp_path / "x")
     assert os.listdir(tmp_path) == []  # noqa: PTH208 - the loop is a test's own
+
+
+async def test_other_tasks_have_their_turn_between_pieces_that_have_arrived(
+    client: ConstantContact, tmp_path: Path
+) -> None:
+    turns = 0
+    seen: list[int] = []
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            seen.append(turns)
+            yield b"piece"
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[AsyncIterator[bytes]]:
+        yield pieces()
+
+    counting = asyncio.create_task(count())
+    await saving(client).to_path(Download("the file", opened), tmp_path / "x")
+    counting.cancel()
+    assert len(set(seen)) == 100
