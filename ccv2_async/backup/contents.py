@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from ccv2_async.backup.datasets import FOLDERS, LIBRARY, TRASH, folders_in, version_of
-from ccv2_async.errors import UsageError
+from ccv2_async.errors import InvalidField, UsageError
 from ccv2_async.text import one_line
 from ccv2_async.transport.files.names import SafeNames, folded
 
@@ -181,7 +181,7 @@ class Contents:
             return
         with explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        partial = PartialFile(str(path))
+            partial = PartialFile(str(path))
         try:
             partial.write(content)
             partial.keep()
@@ -238,9 +238,9 @@ def explained(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
+    except (OSError, InvalidField) as error:
+        why = (error.strerror or error) if isinstance(error, OSError) else "not a regular file"
         raise UsageError(
-            f"{one_line(str(path))}: the backup cannot be written there "
-            f"({error.strerror or error}). Fix that, and run it again; it continues where it "
-            "stopped."
+            f"{one_line(str(path))}: the backup cannot be written there ({why}). Fix that, and run "
+            "it again; it continues where it stopped."
         ) from None

@@ -50,7 +50,7 @@ from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.transport.quota.budget import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from ccv2_async.backup.datasets import (
         Dataset,
@@ -241,7 +241,7 @@ class Backup:
         for dataset in wanted[: library + 1]:
             await self._fetch(dataset)
         self._files_left = await self._do(self._contents.plan)
-        await self._together(self._download(), self._fetch_all(wanted[library + 1 :]))
+        await self._together(self._download, partial(self._fetch_all, wanted[library + 1 :]))
         result = await self._do(self._write, [each.name for each in wanted])
         self._report(force=True)
         return result
@@ -605,14 +605,14 @@ class Backup:
                     return
                 await work(item)
 
-        await self._together(*(worker() for _ in range(AT_ONCE)))
+        await self._together(*[worker] * AT_ONCE)
 
-    async def _together(self, *work: Coroutine[Any, Any, object]) -> None:
-        """Await all, and raise the first error; what is under way then is finished first."""
+    async def _together(self, *work: Callable[[], Awaitable[object]]) -> None:
+        """Do all, and raise the first error; what is under way then is finished first."""
 
-        async def noticed(each: Coroutine[Any, Any, object]) -> None:
+        async def noticed(each: Callable[[], Awaitable[object]]) -> None:
             try:
-                await each
+                await each()
             except errors.ConstantContactError:
                 self._ending = True
                 raise

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from ccv2_async.backup.contents import explained
 from ccv2_async.backup.datasets import (
     BY_NAME,
     DATASETS,
@@ -154,7 +155,8 @@ class Exports:
 
     def _file(self, name: str, texts: Iterable[str], *, rows: bool = False) -> int:
         """Write a file, and return the number of its lines."""
-        partial = PartialFile(str(self._root / name))
+        with explained(self._root / name):
+            partial = PartialFile(str(self._root / name))
         lines = size = 0
         waiting = bytearray()
         try:

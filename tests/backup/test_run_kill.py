@@ -141,7 +141,7 @@ def check_nothing_twice(
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 async def test_a_backup_is_complete_after_kills_at_any_moment(seed: int, tmp_path: Path) -> None:
     draw = random.Random(seed)  # noqa: S311  # repeatable
     with large_sandbox(seed) as sandbox:

@@ -26,7 +26,7 @@ def simulation(*arguments: str) -> str:
 
 @pytest.mark.timeout(600)
 def test_no_seed_breaks_a_promise() -> None:
-    assert "60 seeds" in simulation("--seeds", "60")
+    assert "40 seeds" in simulation("--seeds", "40")
 
 
 @pytest.mark.timeout(600)
