@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 from collections import Counter
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -40,6 +39,7 @@ from ccv2_async.models.library import LibraryFile
 from ccv2_async.resources.base import path_to
 from ccv2_async.resources.downloads import FileDownloads
 from ccv2_async.resources.listing import next_cursor
+from ccv2_async.tasks import uninterrupted
 from ccv2_async.text import one_line
 from ccv2_async.transport.calls import deadline
 from ccv2_async.transport.calls.answers import INACTIVE_KEY
@@ -145,10 +145,7 @@ class Backup:
                 with self._session.in_lane(Lane.BULK):
                     return await self._run()
             finally:
-                closing = self._journal_thread.dispose(self._journal.close)
-                if closing is not None:
-                    with suppress(asyncio.CancelledError):
-                        await asyncio.shield(closing)
+                await uninterrupted(self._journal_thread.run(self._journal.close))
         finally:
             await self._journal_thread.aclose()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from ccv2_async import verify_backup
 from ccv2_async.backup import run as run_module
+from ccv2_async.backup.journal import Journal
 from ccv2_async.transport.files.threads import FileThreads
 from tests.backup.conftest import digests, held, lines
 
@@ -98,3 +100,26 @@ async def test_a_run_that_is_cancelled_again_and_again_comes_to_its_end(
     assert sum(asked.values()) - len(asked) <= 2 * run_module.AT_ONCE * runs
     downloads = Counter(entry.path for entry in demo.admin.downloads())
     assert sum(downloads.values()) - len(downloads) <= run_module.AT_ONCE * runs
+
+
+async def test_a_cancellation_while_the_journal_closes_is_not_lost(
+    cc: ConstantContact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = Journal.close
+    closing, closed = threading.Event(), threading.Event()
+
+    def slowly(journal: Journal) -> None:
+        closing.set()
+        closed.wait(30)
+        close(journal)
+
+    monkeypatch.setattr(Journal, "close", slowly)
+    running = asyncio.create_task(cc.backup(tmp_path))
+    assert await asyncio.to_thread(closing.wait, 30)
+    running.cancel()
+    await asyncio.sleep(0)
+    closed.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    monkeypatch.undo()
+    assert (await cc.backup(tmp_path)).failed == ()
