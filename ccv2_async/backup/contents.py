@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from ccv2_async.backup.datasets import FOLDERS, LIBRARY, TRASH, folders_in, vers
 from ccv2_async.errors import InvalidField, UsageError
 from ccv2_async.text import one_line
 from ccv2_async.transport.files.names import SafeNames, folded
+from ccv2_async.transport.files.partial import PartialFile, sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -169,8 +169,6 @@ class Contents:
         self._move()
 
     def _write(self, place: str, own: str, name: str, content: bytes) -> None:
-        from ccv2_async.transport.files.partial import PartialFile  # noqa: PLC0415
-
         with self._journal.transaction():
             path = self.root / self._assign(place, own, name, "campaigns")
             digest = hashlib.sha256(content).hexdigest()
@@ -210,16 +208,6 @@ def digest_of(path: Path) -> tuple[int, str] | None:
     except FileNotFoundError:
         return None
     return size, digest.hexdigest()
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable, where the file system can."""
-    with contextlib.suppress(OSError):
-        opened = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
 
 
 def _is_there(path: Path, size: int | None) -> bool:

@@ -74,7 +74,7 @@ class PartialFile:
                 self._file.close()
                 self._temporary.replace(self._path)
                 self._file = None
-                _sync_directory(self._path.parent)
+                sync_directory(self._path.parent)
         return self._digest.hexdigest()
 
     def discard(self) -> None:
@@ -106,8 +106,8 @@ class PartialFile:
             ) from error
 
 
-def _sync_directory(directory: Path) -> None:
-    # Some file systems cannot sync a directory; the file itself is synced.
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable, where the file system can."""
     with contextlib.suppress(OSError):
         opened = os.open(directory, os.O_RDONLY)
         try:
