@@ -1,12 +1,10 @@
-"""A storm of cancellations, on our connections and on plain httpx."""
+"""A storm of cancellations on our connections."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from typing import TYPE_CHECKING, Any
-
-import httpx
 
 from ccv2_async import ConstantContact
 from tests.support.probes import nothing_left
@@ -47,16 +45,3 @@ async def test_after_a_storm_of_cancellations_every_call_succeeds() -> None:
         per_second=None, per_day=None,
     ) as cc:  # fmt: skip
         assert await storm(cc.library.info) == AFTERWARDS
-
-
-async def test_plain_httpx_runs_out_of_connections_after_the_same_storm() -> None:
-    """The reason why there is a free list; should httpx learn it, this test will say so."""
-    limits = httpx.Limits(max_connections=5)
-    async with server() as wire:
-        client = httpx.AsyncClient(limits=limits, timeout=httpx.Timeout(5.0, pool=0.2))
-        async with client:
-            for _ in range(3):  # a slot is lost when a request is cancelled in the right moment
-                succeeded = await storm(lambda: client.get(wire.base_url))
-                if not succeeded:
-                    break
-    assert succeeded == 0
