@@ -2,6 +2,7 @@
 
 `python -m tests.simulation --seeds 1000` runs many. `--seed 17 --trace` replays one, line by line.
 `--planted` plants known bugs one after another, and checks that the simulation catches each.
+`--plot faults.svg` draws how many faults of each kind the seeds met; it needs matplotlib.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import sys
 import time
 import warnings
+from pathlib import Path
 
 from tests.simulation.planted import BUGS, seed_that_catches
 from tests.simulation.scenario import simulate
@@ -35,6 +37,7 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=12, help="files in each run")
     parser.add_argument("--trace", action="store_true", help="print what happened")
     parser.add_argument("--planted", action="store_true", help="plant known bugs instead")
+    parser.add_argument("--plot", type=Path, help="draw the faults that were met into this file")
     options = parser.parse_args()
     if options.planted:
         return _plant()
@@ -42,12 +45,14 @@ def main() -> int:
     if options.seed is not None:
         seeds = range(options.seed, options.seed + 1)
     met: collections.Counter[str] = collections.Counter()
+    seeds_that_met: collections.Counter[str] = collections.Counter()
     states: collections.Counter[str] = collections.Counter()
     broken = 0
     started = time.perf_counter()
     for seed in seeds:
         report = simulate(seed, options.files)
         met += report.met
+        seeds_that_met.update(report.met.keys())
         states += report.states
         if options.trace:
             _say(*report.trace.lines, str(report.plan))
@@ -63,6 +68,10 @@ def main() -> int:
         f"files: {dict(sorted(states.items()))}",
         f"faults: {dict(sorted(met.items()))}",
     )
+    if options.plot:
+        from tests.simulation.plot import draw
+
+        draw(met, seeds_that_met, len(seeds), options.plot)
     return 1 if broken else 0
 
 
