@@ -73,6 +73,7 @@ _ID = re.compile(r"[A-Za-z0-9_=~.+-]{1,128}\Z")
 MAX_ERRORS = 20
 MAX_TEXT = 300
 _MAX_PROSE = 64 * 1024
+_LONGEST_LINK = 4096
 
 
 def parse_errors(
@@ -208,7 +209,7 @@ def job_id(kind: JobKindName, location: str | None, id_header: str | None = None
 
     Source: upload and bulk activity pages; the official SDKs read one header or the other.
     """
-    if location is not None and len(location) <= 4096:
+    if location is not None and len(location) <= _LONGEST_LINK:
         try:
             path = urlsplit(location.strip()).path
         except ValueError:
@@ -227,12 +228,12 @@ def cursor(next_link: str | None) -> str | None:
     """Return the opaque cursor of a `next_link`, decoded once; None on the last page.
 
     Raises:
-        ValueError: The link has no cursor.
+        ValueError: The link has no cursor, or is too long to be one of the service.
     """
     if not next_link:
         return None
     try:
-        query = urlsplit(next_link).query
+        query = urlsplit(next_link).query if len(next_link) <= _LONGEST_LINK else ""
     except ValueError:
         query = ""
     for name, value in parse_qsl(query):

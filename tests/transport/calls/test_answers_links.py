@@ -4,6 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from ccv2_async.transport.calls import answers
 from ccv2_async.transport.calls.answers import cursor, is_id, job_id, segment
 
 HOST = "https://api.constantcontact.com"
@@ -124,3 +125,13 @@ def test_only_the_cursor_of_a_next_link_is_used(link: str | None, expected: str 
 def test_a_next_link_without_a_cursor_is_refused(link: str) -> None:
     with pytest.raises(ValueError, match="no cursor"):
         cursor(link)
+
+
+@pytest.mark.parametrize("filler", ["a=b&", "&", "%41", "next="])
+def test_a_very_long_next_link_is_refused_unread(
+    filler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Fifteen MB of them blocked the event loop for seconds, and took a gigabyte.
+    monkeypatch.setattr(answers, "parse_qsl", None)
+    with pytest.raises(ValueError, match="no cursor"):
+        cursor(f"/v2/contacts?next=b&x={filler * 5000}")
