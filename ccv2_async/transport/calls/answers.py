@@ -232,8 +232,10 @@ def cursor(next_link: str | None) -> str | None:
     """
     if not next_link:
         return None
+    if len(next_link) > _LONGEST_LINK:
+        raise ValueError("no cursor in a link of the usual length")
     try:
-        query = urlsplit(next_link).query if len(next_link) <= _LONGEST_LINK else ""
+        query = urlsplit(next_link).query
     except ValueError:
         query = ""
     for name, value in parse_qsl(query):
