@@ -95,6 +95,11 @@ def row_error(error: ActivityError | str) -> ActivityError:
 _LINE = re.compile(r"\s*line\s+(\d{1,9})\b\s*:?\s*", re.IGNORECASE)
 
 
+def _rows(values: Iterable[ActivityError | str]) -> tuple[ActivityError | str, ...]:
+    """Return errors or warnings as a tuple."""
+    return to_tuple(values)
+
+
 @attrs.frozen(weakref_slot=False)
 class Activity(Model):
     """A bulk activity. The answer that starts one has no status, and its counts are not valid.
@@ -130,8 +135,8 @@ class Activity(Model):
         default=None, metadata={"aliases": ("contacts_count",), "lenient": True}
     )
     error_count: int | None = attrs.field(default=None, metadata={"lenient": True})
-    errors: tuple[ActivityError | str, ...] = ()
-    warnings: tuple[ActivityError | str, ...] = ()
+    errors: tuple[ActivityError | str, ...] = attrs.field(default=(), converter=_rows)
+    warnings: tuple[ActivityError | str, ...] = attrs.field(default=(), converter=_rows)
     file_name: str | None = None
 
     @property
@@ -241,6 +246,11 @@ class ImportData(Model):
     )
 
 
+def _contacts(values: Iterable[ImportData]) -> tuple[ImportData, ...]:
+    """Return contacts as a tuple."""
+    return to_tuple(values)
+
+
 @attrs.frozen(weakref_slot=False)
 class AddContactsRequest(Model):
     """The request to add or update many contacts.
@@ -255,9 +265,13 @@ class AddContactsRequest(Model):
         extra: Further fields to send.
     """
 
-    import_data: tuple[ImportData, ...] = attrs.field(metadata=rule(required=True))
-    lists: tuple[str, ...] = attrs.field(metadata=rule(required=True))
-    column_names: tuple[str, ...] = limited((), holds=("EMAIL", "EMAIL ADDRESS"))
+    import_data: tuple[ImportData, ...] = attrs.field(
+        metadata=rule(required=True), converter=_contacts
+    )
+    lists: tuple[str, ...] = attrs.field(metadata=rule(required=True), converter=texts)
+    column_names: tuple[str, ...] = attrs.field(
+        default=(), metadata=rule(holds=("EMAIL", "EMAIL ADDRESS")), converter=texts
+    )
 
 
 @attrs.frozen(weakref_slot=False)
@@ -273,9 +287,9 @@ class RemoveContactsRequest(Model):
     """
 
     import_data: tuple[ImportData, ...] = attrs.field(
-        metadata=rule(required=True, max_length=20_000)
+        metadata=rule(required=True, max_length=20_000), converter=_contacts
     )
-    lists: tuple[str, ...] = attrs.field(metadata=rule(required=True))
+    lists: tuple[str, ...] = attrs.field(metadata=rule(required=True), converter=texts)
 
 
 @attrs.frozen(weakref_slot=False)
@@ -289,7 +303,7 @@ class ClearListsRequest(Model):
         extra: Further fields to send.
     """
 
-    lists: tuple[str, ...] = attrs.field(metadata=rule(required=True))
+    lists: tuple[str, ...] = attrs.field(metadata=rule(required=True), converter=texts)
 
 
 @attrs.frozen(weakref_slot=False)
@@ -308,9 +322,13 @@ class ExportContactsRequest(Model):
         extra: Further fields to send.
     """
 
-    lists: tuple[str, ...] = attrs.field(metadata=rule(required=True, min_length=1, max_length=1))
-    column_names: tuple[str, ...] = limited(
-        ("Email Address",), required=True, holds=("Email Address", "Email")
+    lists: tuple[str, ...] = attrs.field(
+        metadata=rule(required=True, min_length=1, max_length=1), converter=texts
+    )
+    column_names: tuple[str, ...] = attrs.field(
+        default=("Email Address",),
+        metadata=rule(required=True, holds=("Email Address", "Email")),
+        converter=texts,
     )
     file_type: str = limited("CSV", required=True, allowed=("CSV",))
     sort_by: ExportSortBy | str = limited(

@@ -1,16 +1,17 @@
-"""The shared parts of all models: the base class, a page, an outcome, and two converters."""
+"""The shared parts of all models: the base class, an outcome, and two converters."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 import attrs
 
+from ccv2_async.models.convert import encode, structure, unstructure
 from ccv2_async.models.validation import Need  # noqa: TC001  # read at run time
 
-__all__ = ["ErrorItem", "Outcome", "Page"]
+__all__ = ["ErrorItem", "Outcome"]
 
 T = TypeVar("T")
 
@@ -33,6 +34,32 @@ class Model:
     """Whether the service wraps the resource in a list of one."""
 
     extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False, kw_only=True)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return the resource that `to_dict` wrote, or that the service would send as `data`.
+
+        Raises:
+            DecodeError: It does not fit. `where` names the place. Safe to try again: no.
+        """
+        return structure(cls, dict(data) if isinstance(data, Mapping) else data)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the resource as the service writes it: dates as text, no None, `extra` included.
+
+        Raises:
+            InvalidField: A value does not fit its field, such as a date without a time zone.
+        """
+        written: dict[str, Any] = unstructure(self)
+        return written
+
+    def to_json(self) -> str:
+        """Return `to_dict()` as JSON on one line.
+
+        Raises:
+            InvalidField: As `to_dict`, or JSON cannot carry a number.
+        """
+        return encode(self).decode()
 
 
 @attrs.frozen(weakref_slot=False, kw_only=True)
@@ -63,22 +90,6 @@ class ErrorItem(Model):
 
     error_key: str | None = attrs.field(default=None, metadata={"aliases": ("error_code",)})
     error_message: str | None = None
-
-
-@attrs.frozen(weakref_slot=False)
-class Page(Generic[T]):
-    """One page of a listing: its rows, and the link to the next page.
-
-    Source: paginated-output.
-
-    Attributes:
-        results: The rows, in the order of the answer. A page may hold one row more than requested.
-        next_link: The path and cursor of the next page, as the service wrote them; None on the
-            last page. Use only its cursor: the path may belong to another resource.
-    """
-
-    results: list[T] = attrs.field(factory=list)
-    next_link: str | None = None
 
 
 class Outcome(StrEnum):

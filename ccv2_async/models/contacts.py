@@ -280,6 +280,11 @@ class _ContactFields(Model):
     source_details: str | None = None
 
 
+def _emails(values: Iterable[EmailAddress]) -> tuple[EmailAddress, ...]:
+    """Return addresses as a tuple."""
+    return to_tuple(values)
+
+
 @attrs.frozen(weakref_slot=False, field_transformer=named_last)
 class Contact(_ContactFields):
     """A contact. Writing one back replaces everything: what is None is erased.
@@ -327,8 +332,12 @@ class Contact(_ContactFields):
     status: ContactStatus | str | None = None
     confirmed: bool | None = None
     middle_name: str | None = None
-    email_addresses: tuple[EmailAddress, ...] = limited((), metadata=_EMAIL_ADDRESSES)
-    lists: tuple[ContactListRef, ...] = limited((), metadata=_LISTS)
+    email_addresses: tuple[EmailAddress, ...] = attrs.field(
+        default=(), metadata=_EMAIL_ADDRESSES, converter=_emails
+    )
+    lists: tuple[ContactListRef, ...] = attrs.field(
+        default=(), metadata=_LISTS, converter=list_refs
+    )
     source: str | None = None
     created_date: datetime | None = None
     modified_date: datetime | None = None
@@ -339,11 +348,6 @@ class Contact(_ContactFields):
     def email(self) -> str | None:
         """Its email address; None when it came without one."""
         return self.email_addresses[0].email_address if self.email_addresses else None
-
-
-def _emails(values: Iterable[EmailAddress]) -> tuple[EmailAddress, ...]:
-    """Return addresses as a tuple."""
-    return to_tuple(values)
 
 
 @attrs.frozen(weakref_slot=False, field_transformer=named_last)
@@ -413,7 +417,7 @@ class SignupForm(Model):
         extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
-    contact_lists: tuple[Any, ...] = ()
+    contact_lists: tuple[Any, ...] = attrs.field(default=(), converter=_any)
     list_name: str | None = None
     source: str | None = None
     signup_form_url: str | None = None

@@ -14,20 +14,20 @@ import re
 import typing
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import attrs
 
 from ccv2_async.errors import DecodeError, InvalidField, UnreadableRow
-from ccv2_async.models.base import Page
 from ccv2_async.models.hooks import Misread, converter, reader_of, rows, rows_apart, text
+from ccv2_async.text import described
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from ccv2_async.models.hooks import Reader
 
-__all__ = ["decode", "encode", "structure", "unstructure"]
+__all__ = ["Page", "decode", "encode", "structure", "unstructure"]
 
 T = TypeVar("T")
 
@@ -48,6 +48,22 @@ ID_FIELDS = ("id", "file_id", "activity_id", "campaign_id", "contact_id")
 _CLEANED = 4096
 # The most bytes that are read of a document that is not JSON.
 _QUOTED = 64 * 1024
+
+
+@attrs.frozen(weakref_slot=False)
+class Page(Generic[T]):
+    """One page of a listing: its rows, and the link to the next page.
+
+    Source: paginated-output.
+
+    Attributes:
+        results: The rows, in the order of the answer. A page may hold one row more than requested.
+        next_link: The path and cursor of the next page, as the service wrote them; None on the
+            last page. Use only its cursor: the path may belong to another resource.
+    """
+
+    results: list[T] = attrs.field(factory=list)
+    next_link: str | None = None
 
 
 def decode(model: type[T], content: bytes, *, what: str = "", redact: Redact | None = None) -> T:
@@ -281,8 +297,20 @@ def structure(model: type[T], data: object, *, where: str = "") -> T:
 
 
 def unstructure(value: object) -> Any:
-    """Return the dicts and lists that `encode` would write, with dates as text and without None."""
-    return converter().unstructure(value)
+    """Return the dicts and lists that `encode` would write, with dates as text and without None.
+
+    Raises:
+        InvalidField: A value does not fit its field, such as a date without a time zone.
+    """
+    return _plain(value, request=False)
+
+
+def _plain(value: object, *, request: bool) -> Any:
+    try:
+        return converter(request=request).unstructure(value)
+    except (AttributeError, TypeError, RecursionError) as problem:
+        rule = f"it must hold values that fit its fields ({described(problem)})"
+        raise InvalidField(type(value).__name__, value, rule) from None
 
 
 def encode(value: object) -> bytes:
@@ -315,7 +343,7 @@ def _dumped(value: object, *, request: bool) -> bytes:
     import orjson  # noqa: PLC0415  # imported when first needed: importing the package stays quick
 
     try:
-        return orjson.dumps(converter(request=request).unstructure(value))
+        return orjson.dumps(_plain(value, request=request))
     except orjson.JSONEncodeError as problem:
         raise InvalidField(
             "request body", value, f"it must be JSON of whole 64-bit numbers and text ({problem})"

@@ -5,12 +5,13 @@ Source: the EventSpot pages of the v2 reference.
 
 from __future__ import annotations
 
+from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
 from typing import ClassVar
 
 import attrs
 
-from ccv2_async.models.base import Model, named_last, names, texts
+from ccv2_async.models.base import Model, named_last, names, texts, to_tuple
 from ccv2_async.models.validation import Need, limited, rule
 
 __all__ = ["DiscountScope", "DiscountType", "Fee", "FeeScope", "FeeWrite", "Item", "ItemAttribute"]
@@ -160,6 +161,11 @@ class ItemAttributeWrite(Model):
     quantity_total: int = attrs.field(metadata=_COUNT)
 
 
+def _attributes(values: Iterable[ItemAttribute]) -> tuple[ItemAttribute, ...]:
+    """Return variants as a tuple."""
+    return to_tuple(values)
+
+
 @attrs.frozen(weakref_slot=False)
 class Item(Model):
     """An item that an event sells.
@@ -189,7 +195,7 @@ class Item(Model):
     show_quantity_available: bool | None = limited(required=True)
     description: str | None = limited(max_length=2048)
     default_quantity_available: int | None = None
-    attributes: tuple[ItemAttribute, ...] = ()
+    attributes: tuple[ItemAttribute, ...] = attrs.field(default=(), converter=_attributes)
 
 
 @attrs.frozen(weakref_slot=False)

@@ -5,13 +5,14 @@ Source: mylibrary-files-api, mylibrary-folders-api, mylibrary summary pages of t
 
 from __future__ import annotations
 
+from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
 from typing import ClassVar
 
 import attrs
 
-from ccv2_async.models.base import Model, Outcome, names
+from ccv2_async.models.base import Model, Outcome, names, to_tuple
 from ccv2_async.models.validation import limited, rule
 
 __all__ = ["FILE_OUTCOMES", "FileSortOrder", "FileSource", "FileStatus", "FileType"]
@@ -228,6 +229,11 @@ _NAME = rule(
 )
 
 
+def _folders(values: Iterable[LibraryFolder]) -> tuple[LibraryFolder, ...]:
+    """Return folders as a tuple."""
+    return to_tuple(values)
+
+
 @attrs.frozen(weakref_slot=False)
 class LibraryFolder(Model):
     """A folder of the library, with the folders inside it.
@@ -255,7 +261,7 @@ class LibraryFolder(Model):
     name: str = attrs.field(metadata=_NAME)
     parent_id: str | None = None
     level: int | None = None
-    children: tuple[LibraryFolder, ...] = ()
+    children: tuple[LibraryFolder, ...] = attrs.field(default=(), converter=_folders)
     item_count: int | None = None
     created_date: datetime | None = None
     modified_date: datetime | None = None

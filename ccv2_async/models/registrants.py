@@ -5,12 +5,13 @@ Source: the EventSpot registrant pages of the v2 reference.
 
 from __future__ import annotations
 
+from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
 
 import attrs
 
-from ccv2_async.models.base import Model
+from ccv2_async.models.base import Model, texts, to_tuple
 from ccv2_async.models.event_sales import (
     DiscountScope,  # noqa: TC001  # read at run time
     DiscountType,  # noqa: TC001  # read at run time
@@ -80,7 +81,12 @@ class RegistrantField(Model):
     name: str | None = None
     label: str | None = None
     value: str | None = None
-    values: tuple[str, ...] = ()
+    values: tuple[str, ...] = attrs.field(default=(), converter=texts)
+
+
+def _answers(values: Iterable[RegistrantField]) -> tuple[RegistrantField, ...]:
+    """Return questions as a tuple."""
+    return to_tuple(values)
 
 
 @attrs.frozen(weakref_slot=False)
@@ -94,7 +100,7 @@ class RegistrantSection(Model):
     """
 
     label: str | None = None
-    fields: tuple[RegistrantField, ...] = ()
+    fields: tuple[RegistrantField, ...] = attrs.field(default=(), converter=_answers)
 
 
 @attrs.frozen(weakref_slot=False)
@@ -111,6 +117,11 @@ class Guest(Model):
     guest_section: RegistrantSection | None = None
 
 
+def _guests(values: Iterable[Guest]) -> tuple[Guest, ...]:
+    """Return guests as a tuple."""
+    return to_tuple(values)
+
+
 @attrs.frozen(weakref_slot=False)
 class Guests(Model):
     """The guests of a registrant.
@@ -123,7 +134,7 @@ class Guests(Model):
 
     guest_count: int | None = None
     guest_info: tuple[Guest, ...] = attrs.field(
-        default=(), metadata={"aliases": ("guests_info", "guest_sections")}
+        default=(), metadata={"aliases": ("guests_info", "guest_sections")}, converter=_guests
     )
 
 
@@ -151,6 +162,11 @@ class OrderLine(Model):
     amount: float | None = None
 
 
+def _order_lines(values: Iterable[OrderLine]) -> tuple[OrderLine, ...]:
+    """Return fees or items as a tuple."""
+    return to_tuple(values)
+
+
 @attrs.frozen(weakref_slot=False)
 class RegistrantOrder(Model):
     """The order of a registrant.
@@ -170,8 +186,8 @@ class RegistrantOrder(Model):
     order_date: datetime | None = None
     currency_type: CurrencyType | str | None = None
     total: float | None = None
-    fees: tuple[OrderLine, ...] = ()
-    items: tuple[OrderLine, ...] = ()
+    fees: tuple[OrderLine, ...] = attrs.field(default=(), converter=_order_lines)
+    items: tuple[OrderLine, ...] = attrs.field(default=(), converter=_order_lines)
 
 
 @attrs.frozen(weakref_slot=False)
@@ -230,6 +246,11 @@ class PaymentSummary(Model):
     promo_code: RegistrantPromocode | None = None
 
 
+def _sections(values: Iterable[RegistrantSection]) -> tuple[RegistrantSection, ...]:
+    """Return sections as a tuple."""
+    return to_tuple(values)
+
+
 @attrs.frozen(weakref_slot=False)
 class RegistrantDetail(Model):
     """A registrant with all details.
@@ -249,7 +270,7 @@ class RegistrantDetail(Model):
     """
 
     id: str
-    sections: tuple[RegistrantSection, ...] = ()
+    sections: tuple[RegistrantSection, ...] = attrs.field(default=(), converter=_sections)
     ticket_id: str | None = None
     registration_date: datetime | None = None
     attendance_status: AttendanceStatus | str | None = None

@@ -17,7 +17,7 @@ from ccv2_async.transport.calls.retry import Effect
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
-    from ccv2_async.models.base import Page
+    from ccv2_async.models.convert import Page
     from ccv2_async.transport.calls.session import Session
 
 T = TypeVar("T")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import builtins
 import types
 import typing
-from typing import Any, Final, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
 import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Seed = int | Literal["demo"] | None
 Mode = Literal["at_once", "looks", "seconds", "lognormal"]
@@ -209,4 +212,4 @@ class SettingChanges(TypedDict, total=False):
     created_offset: float
     composed_names: bool
     export_link: ExportLink
-    retired: tuple[str, ...]
+    retired: Iterable[str]

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ccv2_async import models
+from ccv2_async.errors import DecodeError, InvalidField
 from ccv2_async.models import FileStatus, Page, Rule, decode, encode, hooks, structure, unstructure
 
 EXPORTED = [getattr(models, name) for name in models.__all__]
@@ -77,6 +78,28 @@ def test_every_model_round_trips(model: type[Any], data: st.DataObject) -> None:
     again = decode(model, encode(value))
     assert again == value
     assert encode(again) == encode(value)
+    assert model.from_dict(value.to_dict()) == value
+    assert json.loads(value.to_json()) == value.to_dict()
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_every_model_accepts_a_list_for_a_tuple(model: type[Any]) -> None:
+    many = [name for name, s in hooks.shapes(model).items() if s.many]
+    needed = {a.name: None for a in attrs.fields(model) if a.default is attrs.NOTHING}
+    value = model(**needed | {name: [] for name in many})
+    assert [getattr(value, name) for name in many] == [()] * len(many)
+
+
+def test_a_value_that_does_not_fit_is_named_when_a_model_is_written() -> None:
+    wrong = models.ContactList("1", created_date=cast("Any", "yesterday"))
+    with pytest.raises(InvalidField, match=r"ContactList is .*it must hold values that fit"):
+        wrong.to_dict()
+    with pytest.raises(InvalidField, match="time zone"):
+        models.ContactList("1", created_date=datetime(2024, 1, 1)).to_json()  # noqa: DTZ001
+    with pytest.raises(DecodeError, match="came without id"):
+        models.ContactList.from_dict({"name": "x"})
+    with pytest.raises(DecodeError, match="not an object"):
+        models.ContactList.from_dict(cast("Any", ["1"]))
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)

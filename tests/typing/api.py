@@ -128,6 +128,11 @@ async def listings(cc: ConstantContact) -> None:
 async def contacts(cc: ConstantContact) -> None:
     contact = await cc.contacts.upsert("ann@example.com", lists=["1"], first_name="Ann")
     assert_type(contact, models.Contact)
+    assert_type(contact.to_dict(), dict[str, Any])
+    assert_type(contact.to_json(), str)
+    assert_type(models.Contact.from_dict({"id": "1"}), models.Contact)
+    written = models.Contact("1", lists=["2"], email_addresses=[models.EmailAddress("a@b.c")])
+    assert_type(written.lists, tuple[models.ContactListRef, ...])
     created = await cc.lists.create("Regulars", status=models.ContactListStatus.HIDDEN)
     assert_type(created, models.ContactList)
     assert_type(await cc.lists.update(created.id, name="Guests"), models.ContactList)

@@ -16,8 +16,7 @@ from ccv2_async.transport.quota.budget import Lane
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ccv2_async.models.base import Page
-    from ccv2_async.models.convert import BadRow
+    from ccv2_async.models.convert import BadRow, Page
     from ccv2_async.transport.calls.retry import Effect
     from ccv2_async.transport.files.body import Body
 
