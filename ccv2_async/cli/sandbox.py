@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from cyclopts import Parameter
 
@@ -14,11 +15,17 @@ from ccv2_async.cli.service import Flag, begin_sandbox, between
 from ccv2_async.errors import InvalidField, UsageError
 
 _PORT = 8765
+_HOST = "127.0.0.1"
 
 
 def sandbox(
     *,
     port: Annotated[int, between("--port", 0, 65_535, "a number from 0 to 65535")] = _PORT,
+    host: str = _HOST,
+    content_port: Annotated[
+        int, between("--content-port", 0, 65_535, "a number from 0 to 65535")
+    ] = 0,
+    latency: str = "0",
     speed: float = 1.0,
     seed: str | None = None,
     retire: Annotated[tuple[str, ...], Parameter(negative=())] = (),
@@ -31,7 +38,11 @@ def sandbox(
     happens: virus.png, fail.pdf, slow.gif, stuck.png, and more.
 
     Args:
-        port: The port on 127.0.0.1; 0 for a free one.
+        port: The port; 0 for a free one.
+        host: The address or name to listen on. With any but 127.0.0.1, everybody who can reach the
+            port can use the sandbox, with all that is in it.
+        content_port: The port for the bytes of files; 0 for a free one.
+        latency: Seconds from a request to its answer, or a range of them, such as 0.1-0.5.
         speed: How many times as fast as the real service it works.
         seed: A number makes a run repeatable, ids included. With demo, the sandbox starts with an
             account to try things on: contacts, lists, campaigns with reports, and files.
@@ -47,19 +58,26 @@ def sandbox(
     except ValueError:
         raise InvalidField("--seed", seed, "a whole number, or demo") from None
 
+    settings = {"speed": speed, "seed": from_seed, "latency": _latency_of(latency)}
+
     async def serve() -> Exit:
         try:
             made = begin_sandbox(
-                port, mode="lognormal", speed=speed, seed=from_seed, retired=retire
+                port,
+                host=host,
+                content_port=content_port,
+                mode="lognormal",
+                retired=retire,
+                **settings,
             )
         except ValueError as error:
-            raise InvalidField("--retire", ", ".join(retire), str(error)) from None
+            raise UsageError(f"ccv2 sandbox: {error}") from None
         try:
             made.start()
         except OSError as error:
             raise UsageError(
-                f"The sandbox cannot listen on port {port} ({error.strerror}). Choose another "
-                "with --port; 0 means a free one."
+                f"The sandbox cannot listen on port {port} of {host} ({error.strerror}). Choose "
+                "another with --port, where 0 means a free one, or another --host."
             ) from None
         try:
             options = made.client_options()
@@ -72,6 +90,11 @@ def sandbox(
                 output.line(f"export CCV2_ACCESS_TOKEN={options['access_token']}")
                 output.line("export CCV2_TRUST_ENV=0")  # a proxy cannot reach this machine
                 output.say(f"OpenAPI document: {made.origin}/openapi.json")
+            if not made.is_local:
+                output.complain(
+                    f"Warning: the sandbox listens on {host}. Everybody who can reach its port "
+                    f"{urlsplit(made.origin).port} can read and change everything in it."
+                )
             await asyncio.Event().wait()  # until a signal cancels it
             return Exit.OK
         finally:
@@ -82,3 +105,12 @@ def sandbox(
 
     ended = run(serve, output)
     return Exit.OK if ended in (Exit.INTERRUPTED, Exit.TERMINATED) else ended
+
+
+def _latency_of(text: str) -> float | tuple[float, ...]:
+    """Return the seconds, or the least and the most of a range."""
+    try:
+        ends = tuple(map(float, text.split("-")))
+    except ValueError:
+        raise InvalidField("--latency", text, "seconds, or a range such as 0.1-0.5") from None
+    return ends if len(ends) > 1 else ends[0]

@@ -9,7 +9,9 @@ header            rule
 ================  =============================================================================
 `Host`            on the admin path: names 127.0.0.1, localhost or [::1]; elsewhere not a name
                   that a stranger can register: those, another address, a name without a dot, or
-                  the service's own, which an SDK sends that finds the sandbox by the hosts file
+                  the service's own, which an SDK sends that finds the sandbox by the hosts file.
+                  A sandbox that other machines can reach takes addresses and names without a dot
+                  on the admin path too; every sandbox takes the host that it was told to use
 `Origin`          absent, or the sandbox's own
 `Sec-Fetch-Site`  for requests that change something: absent, `none` or `same-origin`
 `Content-Type`    JSON, for a body sent to the admin path: a page cannot send that unasked
@@ -48,6 +50,8 @@ from ccv2_async.sandbox.oauth import oauth_routes
 from ccv2_async.sandbox.openapi import openapi_document
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -58,10 +62,10 @@ if TYPE_CHECKING:
 _AREAS = (library, activities, contacts, campaigns, tracking, events, event_parts, account)
 OPERATIONS: tuple[Operation, ...] = tuple(row for area in _AREAS for row in area.OPERATIONS)
 _LOCAL = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?", re.IGNORECASE)
-_OTHERS = re.compile(
-    r"([0-9]+(\.[0-9]+){3}|\[[0-9a-f:.]+\]|[a-z0-9_-]+|api\.constantcontact\.com)(:[0-9]+)?",
-    re.IGNORECASE,
+_UNREGISTRABLE = re.compile(
+    r"([0-9]+(\.[0-9]+){3}|\[[0-9a-f:.]+\]|[a-z0-9_-]+)(:[0-9]+)?", re.IGNORECASE
 )
+_SERVICE = re.compile(r"api\.constantcontact\.com(:[0-9]+)?", re.IGNORECASE)
 _READING = frozenset({"GET", "HEAD"})
 _OWN_SITE = frozenset({"none", "same-origin"})
 _JSON = "application/json"
@@ -109,29 +113,39 @@ class Guard:
 
     Args:
         app: The application behind it.
+        host: The host that the sandbox was told to use.
+        local: Whether only this machine can reach it.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, host: str, *, local: bool) -> None:
         self._app = app
+        own = re.compile(rf"(\[{re.escape(host)}\]|{re.escape(host)})(:[0-9]+)?", re.IGNORECASE)
+        self._of_api = (_LOCAL, own, _UNREGISTRABLE, _SERVICE)
+        self._of_admin = (_LOCAL, own) if local else (_LOCAL, own, _UNREGISTRABLE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
             if scope["type"] == "http":
-                _check(scope)
+                _check(scope, self._of_admin if _is_admin(scope) else self._of_api)
         except Refusal as problem:
             await problem.answer()(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
 
-def _check(scope: Scope) -> None:
+def _is_admin(scope: Scope) -> bool:
+    return bool(scope["path"].startswith(PREFIX))
+
+
+def _check(scope: Scope, known: Iterable[re.Pattern[str]]) -> None:
     headers = Headers(scope=scope)
     hosts = headers.getlist("host")
-    known = (_LOCAL,) if scope["path"].startswith(PREFIX) else (_LOCAL, _OTHERS)
     for host in hosts:
         if not any(form.fullmatch(host) for form in known):
-            raise Refusal(403, "Host must be 127.0.0.1, localhost or [::1].")
+            raise Refusal(
+                403, "Host must be 127.0.0.1, localhost, [::1], or the sandbox's own host."
+            )
     own = f"{scope['scheme']}://{hosts[0] if hosts else ''}".lower()
     if any(origin.lower() != own for origin in headers.getlist("origin")):
         raise Refusal(403, "Origin is another site: web pages may not use the sandbox.")
@@ -139,7 +153,7 @@ def _check(scope: Scope) -> None:
         return
     if not _OWN_SITE.issuperset(headers.getlist("sec-fetch-site")):
         raise Refusal(403, "Sec-Fetch-Site is another site: web pages may not use the sandbox.")
-    if scope["path"].startswith(PREFIX):
+    if _is_admin(scope):
         _check_content_type(headers)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Protocol
@@ -10,6 +12,8 @@ import attrs
 
 from ccv2_async.sandbox.settings import check_value
 
+# A clock of a test is moved without notice.
+_GLANCE = 0.005
 _LIBRARY_OFFSET = timezone(timedelta(hours=-4))
 
 
@@ -40,6 +44,7 @@ class ShiftedClock:
 
     base: Clock = attrs.field(factory=SystemClock)
     offset: float = 0.0
+    _sleeping: set[asyncio.Future[None]] = attrs.field(factory=set, init=False)
 
     def time(self) -> float:
         """Return the seconds since 1970 (UTC)."""
@@ -54,6 +59,21 @@ class ShiftedClock:
         check_value("advance", seconds, float)
         check_value("advance, with what came before,", self.offset + seconds, float)
         self.offset += seconds
+        for sleeper in self._sleeping:
+            if not sleeper.done():
+                sleeper.set_result(None)
+
+    async def sleep_until(self, due: float) -> None:
+        """Return once the time is `due` or later."""
+        while (left := due - self.time()) > 0:
+            moved = asyncio.get_running_loop().create_future()
+            self._sleeping.add(moved)
+            try:
+                with contextlib.suppress(TimeoutError):
+                    longest = left if isinstance(self.base, SystemClock) else min(left, _GLANCE)
+                    await asyncio.wait_for(moved, longest)
+            finally:
+                self._sleeping.discard(moved)
 
 
 def read_stamp(text: str) -> float:

@@ -6,6 +6,7 @@ port for it, so that a client treats these URLs as it treats the service's.
 
 from __future__ import annotations
 
+import re
 from mimetypes import guess_type
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.state.library import StoredFile
     from ccv2_async.sandbox.world import World
 
+_PORT = re.compile(r":[0-9]+$")
 _CREDENTIALS = frozenset({"api_key", "access_token"})
 _ICON = png("9aa5b1", 178, 200)
 
@@ -39,13 +41,19 @@ def url_of(world: World, stored: StoredFile, origin: str) -> str:
         origin: The API's origin, for a sandbox without a socket.
     """
     ending = stored.file_type.lower()
-    host = world.content_origin or origin
+    host = _host(world, origin)
     return f"{host}{CONTENT}{world.library.links}/{stored.id}.{ending}"
 
 
 def icon_url(world: World, origin: str) -> str:
     """Return the URL of the picture that stands for every document."""
-    return f"{world.content_origin or origin}{CONTENT}document.png"
+    return f"{_host(world, origin)}{CONTENT}document.png"
+
+
+def _host(world: World, origin: str) -> str:
+    if world.content_port is not None:
+        return f"{_PORT.sub('', origin)}:{world.content_port}"
+    return world.content_origin or origin
 
 
 class Content:
@@ -64,10 +72,12 @@ class Content:
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         headers = {str(name, "latin-1"): str(value, "latin-1") for name, value in scope["headers"]}
         entry = log.begin(scope, world.clock.time(), query, headers)
+        due = entry.time + world.draw_latency()
 
         async def noted(message: Message) -> None:
             if message["type"] == "http.response.start":
                 entry.status = message["status"]
+                await world.clock.sleep_until(due)
             await send(message)
 
         exchange = Exchange(self._serve, scope, receive, noted, ("", ""))

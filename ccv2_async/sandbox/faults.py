@@ -25,7 +25,8 @@ kind                what happens
 
 Ready-made answers, by the same `kind`: ``over_qps``, ``over_ratelimit``, ``inactive``,
 ``unavailable``, ``server_error``, ``too_many_requests``, ``throttled`` and ``quota_exceeded``
-(429, the newer API's words for the second and the day), ``unauthorized``, ``too_large_early``
+(429, the newer API's words for the second and the day), ``unauthorized``, ``gone`` (400, the answer
+of operations that the service has withdrawn), ``too_large_early``
 (413, before the body is read, and the connection is closed), ``empty``, ``garbage``, ``html``
 (502), ``page`` (200, also HTML), ``null``, ``range`` (416), ``redirect``.
 
@@ -159,6 +160,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "too_many_requests": _refused(429, "http.status.too_many_requests"),
     "throttled": _refused(429, "throttled"),
     "quota_exceeded": _refused(429, "quota_exceeded"),
+    "gone": _refused(400, "http.status.gone"),
     "unauthorized": _refused(401, "http.status.authentication.invalid_token"),
     "too_large_early": _refused(
         413, "http.status.request_entity_too_large", read_body=False, close=True
@@ -189,7 +191,7 @@ _Slow = Literal["delay", "delay_answer", "hang", "trickle"]
 _Broken = Literal["cut_answer", "lose_answer", "raw", "reset", "shorten"]
 _Odd = Literal["answer", "echo", "gzip", "gzip_bomb", "huge", "location"]
 _OverQuota = Literal["over_qps", "over_ratelimit", "quota_exceeded", "throttled"]
-_Refused = Literal["inactive", "too_large_early", "too_many_requests", "unauthorized"]
+_Refused = Literal["gone", "inactive", "too_large_early", "too_many_requests", "unauthorized"]
 _Failed = Literal["empty", "garbage", "html", "null", "page", "server_error", "unavailable"]
 _Elsewhere = Literal["range", "redirect"]
 FaultKind = Literal[_Slow, _Broken, _Odd, _OverQuota, _Refused, _Failed, _Elsewhere]

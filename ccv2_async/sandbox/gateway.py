@@ -49,6 +49,7 @@ class Gateway:
         headers = {str(name, "latin-1"): str(text, "latin-1") for name, text in scope["headers"]}
         path = scope["path"].rstrip("/")
         entry = log.begin(scope, world.clock.time(), query, headers)
+        due = entry.time + world.draw_latency()
         scope = {**scope, "path": path, ENTRY: entry, QUERY: query}
 
         async def counted() -> Message:
@@ -59,6 +60,7 @@ class Gateway:
         async def stamped(message: Message) -> None:
             if message["type"] == "http.response.start":
                 entry.status = message["status"]
+                await world.clock.sleep_until(due)
                 now = world.clock.time() + world.settings.date_offset
                 date = formatdate(now, usegmt=True).encode()
                 message = {**message, "headers": [(b"date", date), *message["headers"]]}

@@ -11,6 +11,7 @@ import contextlib
 import socket
 import threading
 from concurrent.futures import Future, wait
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 import attrs
@@ -39,7 +40,10 @@ _GRACE = 0.2
 # A connection accepted during the stop has its transport a few turns of the loop later.
 _TURNS = 5
 _PATIENCE = 30.0
+_LAST_PORT = 65_535
 _HOST = "127.0.0.1"
+_BY_ANY = {"0.0.0.0": _HOST, "::": "::1"}  # noqa: S104  # they are replaced, not bound
+"""The addresses by which this machine reaches a sandbox that listens on all of its own."""
 
 
 class ClientOptions(TypedDict):
@@ -107,7 +111,10 @@ class Sandbox:
             options = sandbox.client_options()
 
     Args:
-        port: The port on 127.0.0.1; 0 for a free one.
+        port: The port; 0 for a free one.
+        host: The address or name to listen on. With any but that of this machine itself, everybody
+            who can reach the port can use the sandbox and its admin path.
+        content_port: The port for the bytes of files; 0 for a free one.
         settings: The settings; by default `Settings()`.
         clock: Its clock; by default the machine's.
         tls: A server-side TLS context; then it speaks HTTPS only.
@@ -122,15 +129,22 @@ class Sandbox:
         self,
         port: int = 0,
         *,
+        host: str = _HOST,
+        content_port: int = 0,
         settings: Settings | None = None,
         clock: Clock | None = None,
         tls: ssl.SSLContext | None = None,
         **changes: Unpack[SettingChanges],
     ) -> None:
         self._world = World(attrs.evolve(settings or Settings(), **changes), clock)
-        self._wanted_port = port
+        for name, number in (("port", port), ("content_port", content_port)):
+            if not 0 <= number <= _LAST_PORT:
+                raise ValueError(f"{name} cannot be {number!r}: it must be from 0 to {_LAST_PORT}.")
+        self._host = host
+        self._ports = (port, content_port)
         self._tls = tls
         self._port: int | None = None
+        self._is_local = True
         self._thread: threading.Thread | None = None
         self._started: Future[None] = Future()
         self._ended: Future[None] = Future()
@@ -164,8 +178,15 @@ class Sandbox:
         """Scheme, host and port of the files' URLs; None if the sandbox is not running."""
         return self._world.content_origin
 
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it. It is known once it runs."""
+        return self._is_local
+
     def _at(self, port: int) -> str:
-        return f"{'https' if self._tls else 'http'}://{_HOST}:{port}"
+        host = _BY_ANY.get(self._host, self._host)
+        shown = f"[{host}]" if ":" in host else host
+        return f"{'https' if self._tls else 'http'}://{shown}:{port}"
 
     def client_options(
         self, *, per_second: float | None = None, per_day: int | None = None
@@ -173,7 +194,8 @@ class Sandbox:
         """Return keyword arguments for a client of this sandbox.
 
         These are its key, token, base URL and quota, and that the proxies of the environment are
-        not used: a proxy cannot reach 127.0.0.1 of this machine.
+        not used: a proxy cannot reach 127.0.0.1 of this machine. The base URL of a sandbox that
+        listens on all addresses is that for this machine.
 
         Args:
             per_second: Calls a second that the client keeps to; None for no limit.
@@ -211,7 +233,7 @@ class Sandbox:
         wait([self._started])
         self._signal_stop()
         thread.join()
-        self._port = self._world.content_origin = None
+        self._port = self._world.content_origin = self._world.content_port = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -249,33 +271,24 @@ class Sandbox:
     def _launch(self) -> Future[None]:
         if self._thread is not None:
             raise RuntimeError("The sandbox is already running.")
-        sockets = [self._listen(self._wanted_port)]
+        family, *_, address = socket.getaddrinfo(self._host, 0, type=socket.SOCK_STREAM)[0]
+        ip = str(address[0])
+        sockets = [_listen(family, ip, self._ports[0])]
         try:
-            sockets.append(self._listen(0))
+            sockets.append(_listen(family, ip, self._ports[1]))
         except OSError:
             sockets[0].close()
             raise
+        self._is_local = ip_address(ip).is_loopback
         self._port, content_port = (sock.getsockname()[1] for sock in sockets)
         self._world.content_origin = self._at(content_port)
+        self._world.content_port = None if self._is_local else content_port
         self._started, self._ended = Future(), Future()
         self._thread = threading.Thread(
             target=self._serve, args=(sockets,), name="ccv2-sandbox", daemon=True
         )
         self._thread.start()
         return self._started
-
-    def _listen(self, port: int) -> socket.socket:
-        # Named as TCP, since asyncio switches Nagle's algorithm off for no other protocol, and
-        # with it every answer that has a body would come 40 ms late.
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((_HOST, port))
-            sock.listen(_BACKLOG)
-        except OSError:
-            sock.close()
-            raise
-        return sock
 
     def _serve(self, sockets: list[socket.socket]) -> None:
         try:
@@ -302,7 +315,7 @@ class Sandbox:
     def _server(self, app: ASGIApp, sock: socket.socket) -> _Server:
         tls = self._tls
         config = uvicorn.Config(
-            Guard(app),
+            Guard(app, self._host, local=self._is_local),
             http=Protocol,
             ws="none",
             lifespan="off",
@@ -338,3 +351,17 @@ class Sandbox:
 
         loop.call_soon_threadsafe(call)
         return outcome.result(_PATIENCE)
+
+
+def _listen(family: int, ip: str, port: int) -> socket.socket:
+    # Named as TCP, since asyncio switches Nagle's algorithm off for no other protocol, and with it
+    # every answer that has a body would come 40 ms late.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((ip, port))
+        sock.listen(_BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock

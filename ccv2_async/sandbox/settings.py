@@ -35,6 +35,7 @@ LONGEST = 1e9
 """The longest time in seconds, some 30 years: dates stay within the calendar."""
 
 _LARGEST = 2**53
+"""The largest integer that JSON carries exactly."""
 
 
 def check_value(name: str, value: object, kind: Any) -> None:
@@ -70,17 +71,36 @@ def check_fields(instance: Any) -> None:
         check_value(name, getattr(instance, name), kind)
 
 
-_MOST_SIGMA = 100
-_COUNTS = (
-    *("looks", "max_upload_size", "keep_content", "log_size", "per_second", "per_day"),
-    *("registrants", "max_jobs", "job_size", "job_addresses"),
-)
+# The least and the most of a number. The largest registrants and the slowest speed keep the sandbox
+# quick, and its dates within the calendar.
+_RANGES: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("looks", "max_upload_size", "keep_content", "log_size"), (0, _LARGEST)),
+    **dict.fromkeys(("per_second", "per_day", "max_jobs"), (0, _LARGEST)),
+    **dict.fromkeys(("job_size", "job_addresses"), (0, _LARGEST)),
+    "registrants": (0, 10_000),
+    "seconds": (0, LONGEST),
+    "listing_lag": (0, LONGEST),
+    "sigma": (0, 100),
+    "speed": (1e-6, LONGEST),
+}
 
 
 def _known_groups(_settings: object, _field: object, groups: tuple[str, ...]) -> None:
     for group in groups:
         if group not in GROUPS:
             raise ValueError(f"{group!r} cannot be retired; choose from {', '.join(GROUPS)}.")
+
+
+def _as_latency(latency: Any) -> Any:
+    """Return a range as a tuple, also one from JSON."""
+    return tuple(latency) if isinstance(latency, list) else latency
+
+
+def _in_order(_settings: object, _field: object, latency: object) -> None:
+    ends = latency if isinstance(latency, tuple) else (latency, latency)
+    check_value("latency", ends, tuple[float, ...])
+    if len(ends) != 2 or not 0 <= ends[0] <= ends[1]:
+        raise ValueError(f"latency cannot be {latency!r:.80}: give seconds, or the least and most.")
 
 
 def _known_seed(_settings: object, _field: object, seed: object) -> None:
@@ -116,6 +136,8 @@ class Settings:
         unknown_as_null: Answer an upload status with no known id by `null` instead of `[]`.
         per_second: Calls a key may make in any second; None for no limit.
         per_day: Calls a key may make in a day (UTC); None for no limit.
+        latency: Seconds from a request to its answer at least, or the least and the most of a range
+            from which each answer's are drawn. They pass on the sandbox's clock.
         quota_headers: Send `X-Mashery-Error-Code` and `Retry-After` with quota refusals.
         registrants: People who sign up for an event once it is published.
         max_jobs: Bulk activities that may be unfinished at once before 429 is answered.
@@ -151,6 +173,9 @@ class Settings:
     unknown_as_null: bool = False
     per_second: int | None = None
     per_day: int | None = None
+    latency: float | tuple[float, ...] = attrs.field(
+        default=0.0, converter=_as_latency, validator=_in_order
+    )
     quota_headers: bool = True
     registrants: int = 3
     max_jobs: int | None = None
@@ -168,13 +193,12 @@ class Settings:
 
     def __attrs_post_init__(self) -> None:
         check_fields(self)
-        for name in _COUNTS:
-            if (getattr(self, name) or 0) < 0:
-                raise ValueError(f"{name} cannot be less than 0.")
-        if not self.speed > 0:
-            raise ValueError("speed must be above 0.")
-        if not 0 <= self.sigma <= _MOST_SIGMA:
-            raise ValueError(f"sigma must be from 0 to {_MOST_SIGMA}.")
+        for name, (least, most) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise ValueError(
+                    f"{name} cannot be {value!r}: it must be from {least:g} to {most:g}."
+                )
 
     @property
     def draw_seed(self) -> int:
@@ -201,6 +225,7 @@ class SettingChanges(TypedDict, total=False):
     unknown_as_null: bool
     per_second: int | None
     per_day: int | None
+    latency: float | tuple[float, ...]
     quota_headers: bool
     registrants: int
     max_jobs: int | None

@@ -45,9 +45,12 @@ class World:
         log: The requests so far.
         downloads: The requests for contents of files so far.
         content_origin: The origin that serves contents; None without a socket.
+        content_port: Its port, if clients reach it by the name by which they reach the API; None
+            if only this machine can reach it, by `content_origin`.
     """
 
     content_origin: str | None = None
+    content_port: int | None = None
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings: Settings = settings
@@ -68,6 +71,7 @@ class World:
         self.faults: Faults = Faults(random.Random(self.settings.draw_seed))  # noqa: S311 - simulated faults
         self.log: Log = Log(self.settings.log_size)
         self.downloads: Log = Log(self.settings.log_size)
+        self._delays = random.Random(self.settings.draw_seed)  # noqa: S311 - simulated delays
         if seed == DEMO:
             now = self.clock.time()
             fill_contacts(self.contacts, now)
@@ -82,6 +86,11 @@ class World:
             part.settings = self.settings
         self.quota.per_second = self.settings.per_second
         self.quota.per_day = self.settings.per_day
+
+    def draw_latency(self) -> float:
+        """Return the seconds after which the next answer may come."""
+        latency = self.settings.latency
+        return self._delays.uniform(*latency) if isinstance(latency, tuple) else latency
 
     def settle(self) -> None:
         """Carry out everything that is due."""

@@ -260,6 +260,18 @@ def test_the_sandbox_command_can_start_with_data(
     process.communicate(timeout=20)
 
 
+def test_the_sandbox_warns_of_every_host_but_this_machine(
+    start: Callable[..., subprocess.Popen[str]],
+) -> None:
+    for host, warned in (("127.0.0.1", False), ("0.0.0.0", True)):  # noqa: S104  # the point
+        process = start("sandbox", "--port", "0", "--host", host, "--latency", "0.001-0.002")
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("export CCV2_BASE_URL=http://127.0.0.1:")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+        assert ("Warning: the sandbox listens on 0.0.0.0." in err) == warned
+
+
 def test_the_output_of_the_sandbox_command_is_valid_shell(
     start: Callable[..., subprocess.Popen[str]],
 ) -> None:
@@ -293,6 +305,10 @@ def test_a_port_in_use_is_a_usage_error(ccv2: Callable[..., Ran]) -> None:
         ("--speed", "inf"),
         ("--retire", "event"),
         ("--seed", "dmeo"),
+        ("--latency", "-1"),
+        ("--latency", "0.5-0.1"),
+        ("--content-port", "70000"),
+        ("--host", "no-such-host.invalid"),
     ],
 )
 def test_invalid_sandbox_options_are_a_usage_error(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from ccv2_async.sandbox import Sandbox
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from ccv2_async.sandbox import Sandbox
 
 ADMIN = "/__sandbox__"
 JSON = {"content-type": "application/json"}
@@ -150,6 +151,38 @@ def test_other_host_names_reach_only_the_api(http: httpx.Client, host: str) -> N
     assert http.get(f"{ADMIN}/state", headers={"host": host}).status_code == 403
     answer = http.get("/v2/library/info", headers={"host": host})
     assert answer.json()[0]["error_message"] == "Developer Inactive"  # the guard let it pass
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        *(("127.0.0.1:8765", 200), ("sandbox:8765", 200), ("10.0.0.7", 200), ("[fe80::1]", 200)),
+        *(("evil.example", 403), ("api.constantcontact.com", 403)),
+    ],
+)
+def test_a_sandbox_in_a_network_is_controlled_by_names_that_no_stranger_can_register(
+    name: str, status: int
+) -> None:
+    with Sandbox(host="0.0.0.0") as sandbox:  # noqa: S104  # that is the point
+        url = f"{sandbox.origin}{ADMIN}/state"
+        assert httpx.get(url, headers={"host": name}, trust_env=False).status_code == status
+
+
+def test_a_sandbox_may_be_called_by_the_name_that_it_was_told_to_listen_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        sandbox = Sandbox(host="sandbox.lan").start()
+    try:
+        port = urlsplit(sandbox.origin).port
+        url = f"http://127.0.0.1:{port}{ADMIN}/state"
+        for name, status in (("sandbox.lan", 200), ("Sandbox.LAN:80", 200), ("sandboxxlan", 403)):
+            answer = httpx.get(url, headers={"host": name}, trust_env=False)
+            assert answer.status_code == status
+    finally:
+        sandbox.stop()
 
 
 def test_pages_of_the_sandbox_itself_may_call_it(http: httpx.Client, sandbox: Sandbox) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -7,6 +8,7 @@ import pytest
 
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.sandbox.state.gateway import DAY, Quota
+from tests.sandbox.conftest import credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,3 +194,49 @@ def test_a_reset_clears_files_faults_quota_and_log(
     assert sandbox.admin.requests() == []
     assert sandbox.admin.faults() == []
     assert api.get("/library/files").json()["results"] == []
+
+
+class StoppedClock:
+    now = 1_764_370_800.0
+
+    def time(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("moved_by", ["admin", "clock"])
+async def test_an_answer_waits_for_the_latency_on_the_clock_of_the_sandbox(moved_by: str) -> None:
+    clock = StoppedClock()
+    async with (
+        Sandbox(latency=(20, 40), clock=clock) as sandbox,
+        httpx.AsyncClient(**credentials(sandbox), trust_env=False) as client,
+    ):
+        asking = [asyncio.create_task(client.get("/library/info")) for _ in range(20)]
+
+        def move(seconds: float) -> None:
+            if moved_by == "admin":
+                sandbox.admin.advance(seconds)
+            else:
+                clock.now += seconds
+
+        async with asyncio.timeout(20):
+            while len(sandbox.admin.requests()) < len(asking):  # noqa: ASYNC110  # on a socket
+                await asyncio.sleep(0)
+            move(19.5)
+            for _ in range(3):
+                await client.get(f"{sandbox.origin}/__sandbox__/clock")
+            assert not any(task.done() for task in asking)
+            move(10)
+            _, waiting = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+            assert waiting
+            move(11)
+            answers = await asyncio.gather(*asking)
+        assert {answer.status_code for answer in answers} == {200}
+
+
+def test_latency_on_the_clock_of_the_machine_delays_refusals_and_downloads_too() -> None:
+    with Sandbox(latency=0.02) as sandbox:
+        httpx.get(f"{sandbox.base_url}/library/info")
+        httpx.get(f"{sandbox.content_origin}/content/1/2.png")
+        for entry in (*sandbox.admin.requests(), *sandbox.admin.downloads()):
+            assert entry.ended is not None
+            assert entry.ended - entry.time >= 0.02

@@ -145,6 +145,13 @@ def test_settings_can_be_read_and_changed_from_another_process() -> None:
         ("date_offset", 1e308),
         ("log_size", 2**64),
         ("retired", ["event"]),
+        ("registrants", 2**31),
+        ("seconds", -1.0),
+        ("speed", 1e-300),
+        ("latency", -1),
+        ("latency", [0.5, 0.1]),
+        ("latency", [0.1, 0.2, 0.3]),
+        ("latency", "0.1"),
     ],
 )
 def test_a_setting_that_would_break_later_requests_is_refused(setting: str, value: Any) -> None:
@@ -252,6 +259,55 @@ def test_the_sandbox_supports_tls(tmp_path: Path) -> None:
         with pytest.raises(httpx.TransportError):
             client.get("/library/info")
         assert client.get("/library/info").status_code == 200
+
+
+@pytest.mark.parametrize("ports", [{"port": 65_536}, {"port": -1}, {"content_port": 65_536}])
+def test_a_port_that_does_not_exist_is_refused(ports: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="port cannot be"):
+        Sandbox(**ports)  # type: ignore[arg-type]  # mypy takes them for settings
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [("localhost", "http://localhost:"), ("::1", "http://[::1]:"), ("127.0.0.2", "http://127.")],
+)
+def test_the_sandbox_listens_on_another_address_of_this_machine(host: str, origin: str) -> None:
+    with Sandbox(host=host) as sandbox:
+        assert sandbox.is_local
+        assert sandbox.origin.startswith(origin)
+        assert (sandbox.content_origin or "").startswith(origin)
+        assert httpx.get(f"{sandbox.origin}/__sandbox__/state", trust_env=False).is_success
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [("0.0.0.0", "http://127.0.0.1:"), ("::", "http://[::1]:")],  # noqa: S104  # the point
+)
+def test_files_of_a_sandbox_in_a_network_have_urls_by_which_its_clients_reach_it(
+    host: str, origin: str
+) -> None:
+    with (
+        Sandbox(host=host, mode="at_once") as sandbox,
+        httpx.Client(**auth(sandbox.client_options()), trust_env=False) as client,
+    ):
+        assert not sandbox.is_local
+        assert sandbox.origin.startswith(origin)
+        for name in ("localhost", "sandbox", "10.0.0.7"):
+            texts = {"file_name": "a.png", "file_type": "PNG", "folder_id": "0"}
+            texts |= {"description": "", "source": "MyComputer"}
+            sent = client.post("/library/files", data=texts, files={"data": b"12345678"})
+            seen = client.get(
+                f"/library/files/{sent.headers['id']}", headers={"host": f"{name}:1234"}
+            ).json()["url"]
+            port = urlsplit(sandbox.content_origin or "").port
+            assert seen.startswith(f"http://{name}:{port}/content/")
+            reached = seen.replace(f"{name}:{port}", urlsplit(sandbox.content_origin or "").netloc)
+            assert httpx.get(reached, trust_env=False).content == b"12345678"
+
+
+def test_a_name_that_does_not_exist_is_an_error_of_the_system() -> None:
+    with pytest.raises(OSError, match=r"[Nn]ame"):
+        Sandbox(host="no-such-host.invalid").start()
 
 
 async def test_the_app_runs_in_process_without_a_socket() -> None:
