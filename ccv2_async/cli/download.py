@@ -16,16 +16,18 @@ from ccv2_async.cli.jobs import JobItem, all_of, exit_of_items
 from ccv2_async.cli.library import PAGE, OptionalId
 from ccv2_async.cli.listings import Unreadable
 from ccv2_async.cli.live import STYLES, Totals, shown
-from ccv2_async.cli.reports import MOST_ROWS
+from ccv2_async.cli.reports import MOST_ROWS, tell_refused
 from ccv2_async.cli.service import Flag, Run, between, command
 from ccv2_async.cli.tables import cell, counted, in_bytes, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ccv2_async import Progress
     from ccv2_async.cli.jobs import Display
     from ccv2_async.models import LibraryFile
+
+_OTHER_SIZE = "a file of another size is there already; use --overwrite to replace it"
 
 _Jobs = Annotated[int, between("--jobs", 1, 100, "files at once, from 1 to 100")]
 
@@ -94,6 +96,10 @@ class _Download:
         ordered = sorted(found, key=lambda file: (len(file.id), file.id))
         items = [self._item(file, names) for file in ordered]
         output = self.run.output
+        if not self.overwrite:
+            await asyncio.to_thread(_look, items)
+            there = [item.label for item in items if item.failed]
+            tell_refused(((name, _OTHER_SIZE) for name in there), output, done="downloaded")
         totals = Totals(items, self.run.client.budget)
 
         def interrupted() -> None:
@@ -102,7 +108,11 @@ class _Download:
             self._sum_up(items, totals)
 
         async with shown(items, output, totals, results_come=output.as_json) as display:
-            queue = iter(items)
+            for item in items:
+                if item.ended:
+                    totals.changed(item)
+                    self._report(item)
+            queue = iter(item for item in items if not item.ended)
             workers = [self._work(queue, display) for _ in range(min(jobs, len(items)))]
             await all_of(workers, interrupted=interrupted)
         self._sum_up(items, totals)
@@ -119,20 +129,13 @@ class _Download:
             except errors.ConstantContactError as error:
                 item.fail(error)
             display.changed(item)
-            if self.run.output.as_json:
-                self.run.output.record(_fields(item))
+            self._report(item)
+
+    def _report(self, item: JobItem) -> None:
+        if self.run.output.as_json:
+            self.run.output.record(_fields(item))
 
     async def _download(self, item: JobItem, display: Display) -> None:
-        if not self.overwrite and await asyncio.to_thread(os.path.lexists, item.label):
-            size = (await asyncio.to_thread(os.stat, item.label)).st_size
-            if size != item.result.size:
-                raise errors.UsageError(
-                    f"{item.label}: a file of another size is there already. Use --overwrite to "
-                    "replace it."
-                )
-            item.state, item.earlier = BulkState.DONE, True
-            return
-
         def note(progress: Progress) -> None:
             item.sent = progress.sent
             if progress.attempt != item.attempt:
@@ -168,6 +171,18 @@ class _Download:
         if len(rows) > MOST_ROWS:
             more = counted(len(rows) - MOST_ROWS, "file")
             self.run.output.line(f"and {more} more that failed")
+
+
+def _look(items: Iterable[JobItem]) -> None:
+    """Note which files are there already."""
+    for item in items:
+        if not os.path.lexists(item.label):
+            continue
+        known = os.path.exists(item.label)  # noqa: PTH110  # a plain string
+        if known and os.stat(item.label).st_size == item.result.size:  # noqa: PTH116
+            item.state, item.earlier = BulkState.DONE, True
+        else:
+            item.fail(errors.UsageError(f"{item.label}: {_OTHER_SIZE}."))
 
 
 def _fields(item: JobItem) -> dict[str, Any]:

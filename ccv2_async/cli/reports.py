@@ -30,6 +30,9 @@ _REFUSALS = {
 """Why a file is refused, by the field that is wrong."""
 
 _ADD = "ADD_CONTACTS"
+_MOST_NAMES = 3
+"""Names of files that were refused for one reason, as messages show them; JSON has all."""
+
 _MOST_NUMBERED = 10
 _MOST_FAILED_ROWS = 20
 """Rows that failed, as messages show them; JSON has all."""
@@ -46,6 +49,27 @@ def refusal_of(error: errors.ConstantContactError) -> str:
         case errors.FileRefused():
             return error.reason
     return message_of(error)
+
+
+def tell_refused(refused: Iterable[tuple[str, str]], output: Output, *, done: str = "sent") -> None:
+    """Report files that were refused: one line for each reason, with the first few names.
+
+    Args:
+        refused: The name of each file, and why it was refused.
+        output: The streams.
+        done: What was not done with them, as a participle.
+    """
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in refused:
+        by_reason.setdefault(reason, []).append(name)
+    for reason, names in by_reason.items():
+        if len(names) == 1:
+            output.complain(f"{names[0]}: not {done}: {reason}.")
+            continue
+        shown = ", ".join(names[:_MOST_NAMES])
+        if len(names) > _MOST_NAMES:
+            shown += f", and {len(names) - _MOST_NAMES:,} more"
+        output.complain(f"{len(names):,} not {done} ({shown}): {reason}.")
 
 
 def refused_fields(path: str, **more: Any) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from ccv2_async.cli.reports import (
     refused_fields,
     show_files,
     show_plan,
+    tell_refused,
     tell_sum,
 )
 from ccv2_async.cli.service import Flag, Id, Run, between, command
@@ -181,16 +182,20 @@ class _Upload:
             limit = (await self.client.library.info()).max_upload_size_limit
             if self.options["folder_id"] != "0":
                 await self.client.library.get_folder(self.options["folder_id"])
-        found = []
+        found, refused = [], []
         for result in plan:
             error = result.error
             if error is None and limit is not None and (result.size or 0) > limit:
-                reason = f"it has {result.size:,} bytes, and the account accepts at most {limit:,}"
+                reason = f"it is larger than the {limit:,} bytes that the account accepts"
                 error = errors.FileRefused(result.path, reason)
             if error is None:
                 found.append(result)
             else:
-                self._refuse(result.path, error)
+                refused.append((result.path, refusal_of(error)))
+                self.refused += getattr(error, "files", 1)
+        tell_refused(refused, self.output)
+        for path, reason in refused if self.output.as_json else ():
+            self.output.record(refused_fields(path, error=f"Not sent: {reason}."))
         return found
 
     async def _plan(self, files: Iterable[FileToUpload], **more: Any) -> list[UploadResult]:
@@ -205,13 +210,6 @@ class _Upload:
                     raise error
                 results.setdefault(_absolute(result.path), result)
         return list(results.values())
-
-    def _refuse(self, path: str, error: errors.ConstantContactError) -> None:
-        reason = refusal_of(error)
-        self.refused += getattr(error, "files", 1)
-        self.output.complain(f"{path}: not sent: {reason}.")
-        if self.output.as_json:
-            self.output.record(refused_fields(path, error=f"Not sent: {reason}."))
 
     async def _upload(self, found: Sequence[UploadResult]) -> None:
         self.items = {result.path: JobItem(result.path, result.size or 0) for result in found}

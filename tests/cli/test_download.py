@@ -67,7 +67,7 @@ def test_what_is_there_already_is_not_downloaded_again(
     before = len(service.admin.downloads())
     ran = ccv2("files", "get", "--all", "--to", to)
     assert ran.code == Exit.SOME_FAILED
-    assert "c.pdf: a file of another size is there already. Use --overwrite" in ran.err
+    assert "c.pdf: not downloaded: a file of another size is there already; use --ov" in ran.err
     assert "2 of 3 files" in ran.err
     assert "1 of them there already" in ran.err
     assert len(service.admin.downloads()) == before + 1
@@ -77,6 +77,20 @@ def test_what_is_there_already_is_not_downloaded_again(
     assert len(service.admin.downloads()) == before + 4
     rows = ccv2("files", "get", ids["a.png"], "--to", to, "--json").rows
     assert [row["earlier"] for row in rows] == [True]
+
+
+def test_files_that_are_in_the_way_are_reported_in_one_line(
+    ccv2: Callable[..., Ran], service: Sandbox, tmp_path: Path, ids: dict[str, str]
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.png").symlink_to("nowhere")
+    for name in ("b.png", "c.pdf"):
+        (tmp_path / "out" / name).write_bytes(b"mine")
+    ran = ccv2("files", "get", "--all", "--to", tmp_path / "out")
+    assert ran.code == Exit.SOME_FAILED
+    (line,) = [line for line in ran.err.splitlines() if "another size" in line]
+    assert line.startswith("3 not downloaded (")
+    assert service.admin.downloads() == []
 
 
 def test_two_files_of_one_name_and_odd_names_are_told_apart(

@@ -78,6 +78,15 @@ def test_refused_files_come_first_and_the_rest_goes_on(
     assert names(service) == {"b.png"}
 
 
+def test_files_refused_for_the_same_reason_are_one_line_of_the_plan(
+    ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path], tmp_path: Path
+) -> None:
+    bad = [picture(f"in/{number}.txt") for number in range(5)]
+    ran = ccv2("sync", tmp_path / "in", "--dry-run")
+    (line,) = [line for line in ran.err.splitlines() if "does not accept" in line]
+    assert line.startswith(f"5 not sent ({bad[0]}, {bad[1]}, {bad[2]}, and 2 more): ")
+
+
 def test_too_many_deletions_stop_it_after_the_plan(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path], tmp_path: Path
 ) -> None:

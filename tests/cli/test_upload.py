@@ -88,7 +88,7 @@ def test_files_that_cannot_be_sent_are_reported_and_the_rest_are_uploaded(
         tmp_path / "nothing": "there are no files in this folder",
         picture("notes.txt"): "the library does not accept this type",
         picture("empty.png", b""): "it is empty",
-        picture("large.png", b"x" * 1_001): "1,001 bytes, and the account accepts at most 1,000",
+        picture("large.png", b"x" * 1_001): "larger than the 1,000 bytes that the account",
         tmp_path / "pipe.png": "it is a named pipe, not a file",
         tmp_path / "loop.png": "its symbolic links form a loop",
         picture(f"{'n' * 77}.png"): "its name is not a file name of 1 to 80 characters",
@@ -103,6 +103,24 @@ def test_files_that_cannot_be_sent_are_reported_and_the_rest_are_uploaded(
     sent_first = min(index for index, line in enumerate(lines) if line.startswith(f"{good}: "))
     assert told_last < sent_first
     assert [file["name"] for file in service.admin.files()] == ["good.png"]
+
+
+def test_files_refused_for_the_same_reason_are_reported_in_one_line(
+    ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
+) -> None:
+    service.admin.configure(max_upload_size=1_000)
+    texts = [picture(f"{number}.txt") for number in range(7)]
+    large = [picture(f"large{size}.png", b"x" * size) for size in (1_001, 1_002)]
+    good = picture("good.png")
+    ran = ccv2("upload", *texts, *large, good)
+    assert ran.code == Exit.SOME_FAILED
+    text, size = [line for line in ran.err.splitlines() if " not sent " in line]
+    start = f"7 not sent ({texts[0]}, {texts[1]}, {texts[2]}, and 4 more): "
+    assert text.startswith(f"{start}the library does not accept this type (")
+    assert size.startswith(f"2 not sent ({large[0]}, {large[1]}): it is larger than the 1,000")
+    assert "9 refused before sending" in ran.err
+    rows = ccv2("upload", *texts, "--json").rows
+    assert [row["path"] for row in rows] == [str(path) for path in texts]
 
 
 def test_no_request_is_made_if_no_file_can_be_sent(

@@ -283,7 +283,7 @@ class Mirror:
         refused, entries = [], []
         for entry in plan.entries:
             if entry.action in sent and limit is not None and (entry.size or 0) > limit:
-                reason = f"it has {entry.size:,} bytes, and the account accepts at most {limit:,}"
+                reason = f"it is larger than the {limit:,} bytes that the account accepts"
                 error = errors.FileRefused(entry.path, reason)
                 refused.append(attrs.evolve(entry, action=MirrorAction.REFUSE, error=error))
             else:
