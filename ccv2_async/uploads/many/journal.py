@@ -75,7 +75,7 @@ _PORTION = (
 )
 
 
-_COPIES = "further copies in the folder: "
+_COPIES = re.compile(r"further copies in the folder: ([^;]+)(?:; )?")
 _SENDS = re.compile(r"sent (\d+) times; ")
 
 
@@ -100,8 +100,9 @@ class JournalEntry(Entry):
     def row(self) -> dict[str, Any]:
         """The row's columns."""
         error = self.error
-        if self.duplicates and not error:
-            error = _COPIES + ", ".join(self.duplicates)
+        if self.duplicates:
+            copies = f"further copies in the folder: {', '.join(self.duplicates)}"
+            error = f"{copies}; {error}" if error else copies
         if self.may_have_arrived and self.sends > 1:
             error = f"sent {self.sends} times; {error}"
         row = {**attrs.asdict(self), "state": self.state.value, "token": self.token}
@@ -120,9 +121,9 @@ class JournalEntry(Entry):
         sent = _SENDS.match(error)
         if sent is not None:
             row["sends"], error = int(sent[1]), error[sent.end() :]
-        copies = error.removeprefix(_COPIES)
-        if copies != error:
-            row["duplicates"], error = copies.split(", "), ""
+        copies = _COPIES.match(error)
+        if copies is not None:
+            row["duplicates"], error = copies[1].split(", "), error[copies.end() :]
         return cls(**row, tokens=[token] if token else (), error=error)
 
 

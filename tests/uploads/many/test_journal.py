@@ -23,7 +23,13 @@ from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.uploads.ledger import Action
 from ccv2_async.uploads.many import BulkState, FileToUpload
 from ccv2_async.uploads.many import journal as journal_module
-from ccv2_async.uploads.many.journal import Journal, read_journal, retry_files, storable
+from ccv2_async.uploads.many.journal import (
+    Journal,
+    JournalEntry,
+    read_journal,
+    retry_files,
+    storable,
+)
 from tests.support.probes import nothing_left, until
 
 if TYPE_CHECKING:
@@ -31,7 +37,6 @@ if TYPE_CHECKING:
 
     from ccv2_async.client import ConstantContact
     from ccv2_async.uploads.many import UploadResult
-    from ccv2_async.uploads.many.journal import JournalEntry
     from tests.support.clocks import SkippingClock
 
 Pictures: TypeAlias = "Callable[..., list[Path]]"
@@ -976,3 +981,16 @@ async def test_only_ambiguous_or_failed_files_can_be_marked(
     journal.write_bytes(b"no database" * 100)
     with pytest.raises(errors.UsageError, match="not a journal"):
         await retry_files(journal)
+
+
+@pytest.mark.parametrize("duplicates", [(), ("12",), ("12", "13")])
+@pytest.mark.parametrize("error", ["", "it failed; try again", "further copies"])
+@pytest.mark.parametrize("state", [BulkState.DONE, BulkState.FAILED, BulkState.AMBIGUOUS])
+def test_a_row_keeps_the_copies_the_sends_and_the_error(
+    state: BulkState, error: str, duplicates: tuple[str, ...]
+) -> None:
+    sends = 2 if state is BulkState.AMBIGUOUS else 0
+    entry = JournalEntry(
+        path="/a.png", folder="0", state=state, error=error, duplicates=duplicates, sends=sends
+    )
+    assert JournalEntry.from_row(entry.row.values()) == entry
