@@ -11,9 +11,9 @@ from another model, and changes some. A field is a name and what follows it, in 
 ==============  ==============================================================================
 ``!``           required
 ``-``           read-only: the service sets it
-``:kind``       `id`, `int`, `float`, `bool`, `date`, `object`, `array`, a model, words as in
-                `:HTML|XHTML` and `:|CSV`, or `id|Item` for an ID or an object with one;
-                without it, text
+``:kind``       `id`, `int`, `float`, `bool`, `date`, `email`, a model, words as in `:HTML|XHTML`
+                and `:|CSV`, `id|Item` for an ID or an object with one, `text|Item`, or `int|id` for
+                an ID that answers write as a number or as text; without it, text
 ``~``           the case of the words does not matter
 ``[]``          an array of them
 ``/pattern/``   a regular expression for the whole text
@@ -33,7 +33,11 @@ import attrs
 from ccv2_async.sandbox.answers import Refusal, absent_field, bad_field
 from ccv2_async.sandbox.clock import read_stamp, utc_stamp
 
-Kind = Literal["string", "id", "integer", "number", "boolean", "datetime", "object", "array", "any"]
+_Text = Literal["string", "id", "email", "datetime"]
+Kind = Literal[_Text, "integer", "number", "boolean", "object", "array", "any"]
+
+ADDRESS_LENGTH = 80
+"""The largest number of characters of an email address."""
 
 # The service's integers are Java's.
 _LARGEST = 2**31 - 1
@@ -41,12 +45,19 @@ _LARGEST = 2**31 - 1
 _TYPES: dict[Kind, tuple[str, Any, str]] = {
     "string": ("string", str, "text"),
     "id": ("string", str, "text"),
+    "email": ("string", str, "text"),
     "integer": ("integer", int, "a number"),
     "number": ("number", int | float, "a number"),
     "boolean": ("boolean", bool, "true or false"),
     "datetime": ("string", str, "a date"),
     "object": ("object", dict, "an object"),
     "array": ("array", list, "an array"),
+}
+# What is checked apart from these, as JSON Schema writes it.
+_FORMATS: dict[Kind, dict[str, Any]] = {
+    "datetime": {"format": "date-time"},
+    "email": {"format": "email", "maxLength": ADDRESS_LENGTH},
+    "integer": {"format": "int32"},
 }
 
 
@@ -55,8 +66,8 @@ class Field:
     """One field of a JSON object, one part of a form, or one query parameter.
 
     Attributes:
-        kind: The kind of its value. An `id` is text; one that is read-only may be a number in an
-            answer.
+        kind: The kind of its value. An `id` is text. `any` is any of `model` and text, if it has a
+            model, and else of a number and text.
         required: Whether it must be sent.
         read_only: Whether the service sets it and ignores what a client sends.
         max_length: The largest number of characters.
@@ -89,28 +100,25 @@ class Field:
         """Return the JSON Schema of a value. A field that is not required may be null."""
         schema = self._bare_schema()
         if not self.required and "type" in schema and "enum" not in schema:
-            types = schema["type"]
-            schema["type"] = [*([types] if isinstance(types, str) else types), "null"]
-        elif not self.required and schema:
-            schema = {"anyOf": [schema, {"type": "null"}]}
+            schema["type"] = [schema["type"], "null"]
+        elif not self.required:
+            schema = {"anyOf": [*schema.get("anyOf", [schema]), {"type": "null"}]}
         return schema
 
     def _bare_schema(self) -> dict[str, Any]:
         if self.kind == "any":
-            return {}
+            other = {"type": "integer"} if self.model is None else self.model.reference()
+            return {"anyOf": [other, {"type": "string"}]}
         if self.model is not None:
-            return {"$ref": f"#/components/schemas/{self.model.name}"}
-        types: Any = _TYPES[self.kind][0]
-        if self.kind == "id" and self.read_only:
-            types = ["string", "integer"]
+            return self.model.reference()
         least, most = ("minItems", "maxItems") if self.kind == "array" else ("minimum", "maximum")
         keywords = {
-            "type": types,
+            "type": _TYPES[self.kind][0],
+            **_FORMATS.get(self.kind, {}),
             "items": self.items and attrs.evolve(self.items, required=True).schema(),
-            "maxLength": self.max_length,
+            **({} if self.max_length is None else {"maxLength": self.max_length}),
             "minLength": self.min_length,
             "pattern": self._pattern(),
-            "format": "date-time" if self.kind == "datetime" else None,
             "enum": list(self.allowed) if self.allowed and not self.any_case else None,
             least: self.minimum,
             most: self.maximum,
@@ -125,6 +133,8 @@ class Field:
                 for value in self.allowed
             )
             return f"^({letters})$"
+        if self.pattern is None and self.min_length is not None:
+            return r"\S"  # spaces do not count
         return None if self.pattern is None else f"^{self.pattern}$"
 
     def read(self, name: str, value: Any) -> Any:
@@ -141,7 +151,7 @@ class Field:
             return _read_date(name, value)
         if self.kind == "object":
             return value if self.model is None else self.model.read(value, name)
-        if self.kind in ("string", "id"):
+        if self.kind in get_args(_Text):
             return self._read_text(name, value)
         self._check_bounds(name, value)
         if self.items is not None:
@@ -188,6 +198,10 @@ class Model:
         """Return the model of a request: the fields that are not read-only, some changed."""
         kept = {name: field for name, field in self.fields.items() if not field.read_only}
         return Model(name, **kept | describe(changed))
+
+    def reference(self) -> dict[str, Any]:
+        """Return the JSON Schema that refers to that of the object."""
+        return {"$ref": f"#/components/schemas/{self.name}"}
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of the object."""
@@ -241,8 +255,8 @@ def define(text: str) -> None:
     for block in re.split(r"\n(?=\w)", cleandoc(text)):
         head, _, body = block.partition(":")
         name, _, base = head.partition(" < ")
-        made = model_of(base).writable(name, body) if base else Model(name, **describe(body))
-        MODELS[name] = made
+        made = MODELS[name] = model_of(base).writable(name, "") if base else Model(name)
+        made.fields |= describe(body)  # they may name the model itself
 
 
 def describe(text: str) -> dict[str, Field]:
@@ -260,7 +274,8 @@ def _described(text: str) -> tuple[str, Field]:
     )
     if many:
         field = Field("array", items=field)
-    bounds = ("min_length", "max_length") if field.kind == "string" else ("minimum", "maximum")
+    is_text = field.kind in get_args(_Text)
+    bounds = ("min_length", "max_length") if is_text else ("minimum", "maximum")
     limits = {
         name: float(bound) if "." in bound else int(bound)
         for name, bound in zip(bounds, (least, most), strict=True)
@@ -277,8 +292,10 @@ def _described(text: str) -> tuple[str, Field]:
 def _of_kind(kind: str) -> Field:
     if kind in _KINDS:
         return Field(cast("Kind", _KINDS[kind]))
-    if kind.startswith("id|"):
-        return Field("any", model=model_of(kind.removeprefix("id|")))
+    if kind == "int|id":
+        return Field("any")
+    if kind.startswith(("id|", "text|")):
+        return Field("any", model=model_of(kind.partition("|")[2]))
     if "|" in kind:
         return Field("string", allowed=tuple(filter(None, kind.split("|"))))
     return Field("object", model=model_of(kind))

@@ -35,6 +35,17 @@ _MEANINGS = {
 }
 # Any operation may answer like this, in addition to its own table; 400 also means it is retired.
 _EVERYWHERE = frozenset({400, 401, 403, 406})
+_DESCRIPTION = """\
+A local stand-in for the service; it serves no real account.
+
+- A field that a schema does not name is ignored, as is one that is read-only. A null counts as not
+  sent. Text that must not be empty has more than spaces.
+- An id is text. Other JSON than text in its place is refused.
+- A body of JSON has at most 16 MiB, and one of a bulk activity 4,000,000 bytes.
+- The settings of a sandbox can change the largest sizes and add limits: of calls in a second and in
+  a day (403), and of bulk activities that are unfinished at once (429).
+- `next` comes from `next_link` of the page before. The page's other parameters are in it.
+"""
 _PARAMETER = re.compile(r"{(\w+)}")
 _ERRORS = {"$ref": "#/components/schemas/Errors"}
 
@@ -58,7 +69,7 @@ def openapi_document(operations: Iterable[Operation]) -> dict[str, Any]:
         "info": {
             "title": "Sandbox of the Constant Contact v2 API",
             "version": "2",
-            "description": "A local stand-in for the service; it serves no real account.",
+            "description": _DESCRIPTION,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/v2"}],
@@ -72,7 +83,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.name,
         "tags": [operation.area],
-        "summary": (operation.handler.__doc__ or operation.name).partition("\n")[0],
+        "summary": operation.summary,
+        **({"description": operation.rules} if operation.rules else {}),
         "parameters": _parameters(operation),
         "responses": _responses(operation),
     }
@@ -104,7 +116,9 @@ def _content(body: Field | Model) -> dict[str, Any]:
     if isinstance(body, Field):
         return {"application/json": {"schema": schema}}
     schema["required"].append(CONTENT)
-    content = {"type": "string", "contentMediaType": "application/octet-stream"}
+    # Generators look for the format of OpenAPI 3.0, and 3.1 for the media type.
+    media_type = "application/octet-stream"
+    content = {"type": "string", "format": "binary", "contentMediaType": media_type}
     schema["properties"][CONTENT] = content
     return {"multipart/form-data": {"schema": schema}}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -133,6 +134,8 @@ class Operation:
         body: The body of a request. Text describes JSON, as `fields` does: `ContactWrite`,
             `id[]>=1`. A model stands for a form with its fields and a file.
         listed: Whether its path parameter may hold several ids, joined by commas.
+        rules: What it checks beyond its schemas; by default what the handler's docstring says below
+            its first line.
     """
 
     name: str
@@ -144,6 +147,17 @@ class Operation:
     query: Mapping[str, Field] = attrs.field(default="", converter=describe, eq=False)
     body: Field | Model | None = attrs.field(default=None, converter=_as_body)
     listed: bool = False
+    rules: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        if not self.rules:
+            below = cleandoc(self.handler.__doc__ or "").partition("\n")[2]
+            object.__setattr__(self, "rules", below.replace("\n", " ").strip())
+
+    @property
+    def summary(self) -> str:
+        """The first line of the handler's docstring."""
+        return (self.handler.__doc__ or self.name).partition("\n")[0]
 
     @property
     def area(self) -> str:

@@ -20,7 +20,7 @@ define(
     AccountAddress: line1!>=1 line2 line3 city state_code state postal_code country_code
     AccountInfo: website organization_name time_zone first_name last_name email phone company_logo
         country_code state_code organization_addresses:AccountAddress[]
-    VerifiedEmailAddress: email_address! status-
+    VerifiedEmailAddress: email_address!:email status-
     VerifiedEmailAddressWrite < VerifiedEmailAddress:
     """
 )
@@ -68,7 +68,10 @@ def verified_emails_list(call: Call) -> list[dict[str, Any]]:
     body="VerifiedEmailAddressWrite[]>=1<=1",
 )
 def verified_email_create(call: Call) -> Answer:
-    """Add an address. An unconfirmed one gets another mail."""
+    """Add an address. An unconfirmed one gets another mail.
+
+    An address that is confirmed already is a conflict, in upper or lower case.
+    """
     email = call.body[0]["email_address"]
     check_address(email)
     addresses = call.world.account.addresses

@@ -31,8 +31,9 @@ OPERATIONS = Operations()
 define(
     """
     ActivityCreated: id!:id type error_count:int contact_count:int
+    RowError: message line_number:int email_address
     Activity: id!:id type status file_name created_date:date start_date:date finish_date:date
-        contact_count:int error_count:int errors:array warnings:array
+        contact_count:int error_count:int errors:text|RowError[] warnings:text|RowError[]
     ImportAddress: address_type:PERSONAL|BUSINESS line1 line2 line3 city state country_code
         postal_code sub_postal_code state_code<=50
     ImportCustomField: name! value!
@@ -128,7 +129,12 @@ def _remove(call: Call, entries: Iterator[jobs.Entry], lists: list[str], name: s
 
 @_starts("/activities/addcontacts", "AddContactsRequest", 406, 415, query=_BLANKS)
 def activity_add_contacts(call: Call) -> Answer:
-    """Add the contacts of a JSON body to lists."""
+    """Add the contacts of a JSON body to lists.
+
+    The lists exist. `column_names` is empty or includes EMAIL, and names the columns that are read.
+    Each row has one address. The first row's address is checked at once; whatever else is wrong
+    with a row is an error of the job. The body has at most 4,000,000 bytes.
+    """
     rows, columns = call.body["import_data"], call.body["column_names"]
     lists = call.world.contacts.check_lists(call.body["lists"])
     if columns and EMAIL not in map(column_name, columns):
@@ -139,14 +145,22 @@ def activity_add_contacts(call: Call) -> Answer:
 
 @_starts("/activities/addcontacts", _FILE, 415, query=_BLANKS)
 def activity_add_contacts_multipart(call: Call) -> Answer:
-    """Add the contacts of a file to lists."""
+    """Add the contacts of a file to lists.
+
+    The lists exist; `lists` holds their ids, joined by commas. The file is a CSV or a spreadsheet,
+    and its first row names the columns, one of them EMAIL. It has at most 4,000,000 bytes.
+    """
     file_name, lists, data = _form(call)
     return _add(call, jobs.file_entries(data), lists, file_name)
 
 
 @_starts("/activities/removefromlists", "RemoveContactsRequest")
 def activity_remove_contacts(call: Call) -> Answer:
-    """Remove the contacts of a JSON body from lists."""
+    """Remove the contacts of a JSON body from lists.
+
+    The lists exist. There are 1 to 20,000 addresses in all, and the body has at most 4,000,000
+    bytes.
+    """
     lists = call.world.contacts.check_lists(call.body["lists"])
     most = call.world.settings.job_addresses
     emails = [email for row in call.body["import_data"] for email in row["email_addresses"]]
@@ -157,7 +171,11 @@ def activity_remove_contacts(call: Call) -> Answer:
 
 @_starts("/activities/removefromlists", _FILE, 415)
 def activity_remove_contacts_multipart(call: Call) -> Answer:
-    """Remove the contacts of a file from lists."""
+    """Remove the contacts of a file from lists.
+
+    The lists exist; `lists` holds their ids, joined by commas. The file is a CSV or a spreadsheet
+    of at most 4,000,000 bytes, with one address per row, 20,000 at most, and without headings.
+    """
     file_name, lists, data = _form(call)
     entries = jobs.removal_entries(data, call.world.settings.job_addresses)
     return _remove(call, entries, lists, file_name)
@@ -165,7 +183,10 @@ def activity_remove_contacts_multipart(call: Call) -> Answer:
 
 @_starts("/activities/clearlists", "ClearListsRequest")
 def activity_clear_lists(call: Call) -> Answer:
-    """Remove all contacts from lists."""
+    """Remove all contacts from lists.
+
+    The lists exist.
+    """
     contacts = call.world.contacts
     lists = contacts.check_lists(call.body["lists"])
     return _begin(call, CLEAR, partial(jobs.clear_lists, contacts, lists))
@@ -173,7 +194,10 @@ def activity_clear_lists(call: Call) -> Answer:
 
 @_starts("/activities/exportcontacts", "ExportContactsRequest")
 def activity_export_contacts(call: Call) -> Answer:
-    """Export the contacts of a list to a CSV."""
+    """Export the contacts of a list to a CSV.
+
+    The list exists, or is one of active, opted-out, and removed. `column_names` includes EMAIL.
+    """
     body, contacts = call.body, call.world.contacts
     if body["lists"][0].casefold() not in jobs.SYSTEM_LISTS:
         contacts.check_lists(body["lists"])

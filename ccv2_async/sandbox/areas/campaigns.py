@@ -33,13 +33,13 @@ define(
         tracking_summary-:TrackingSummary click_through_details-:ClickThroughDetail[] permalink_url-
         is_visible_in_ui:bool created_date-:date modified_date-:date last_run_date-:date
         last_sent_date-:date next_run_date-:date
-    CampaignWrite < Campaign: name!>=1<=80 subject!>=1<=200 from_name!>=1<=100 from_email!<=80
-        reply_to_email!<=80 email_content!>=1<=930000 text_content!>=1<=930000
+    CampaignWrite < Campaign: name!>=1<=80 subject!>=1<=200 from_name!>=1<=100 from_email!:email<=80
+        reply_to_email!:email<=80 email_content!>=1<=930000 text_content!>=1<=930000
         email_content_format:HTML|XHTML greeting_name:FIRST_NAME|LAST_NAME|FIRST_AND_LAST_NAME|NONE
     CampaignSummary: id!:id name status modified_date:date
     Schedule: id!:id scheduled_date:date
     ScheduleWrite: scheduled_date:date
-    TestSend: email_addresses!:string[]>=1<=5 format!:HTML|TEXT|HTML_AND_TEXT personal_message
+    TestSend: email_addresses!:email[]>=1<=5 format!:HTML|TEXT|HTML_AND_TEXT personal_message
     CampaignPreview: subject from_email reply_to_email preview_email_content preview_text_content
     """
 )
@@ -127,7 +127,13 @@ def campaigns_list(call: Call) -> dict[str, Any]:
 
 @OPERATIONS.add("POST", _CAMPAIGNS, "Campaign", body="CampaignWrite")
 def campaign_create(call: Call) -> Answer:
-    """Create a draft."""
+    """Create a draft.
+
+    Its name is unique. `from_email` and `reply_to_email` are confirmed addresses of the account,
+    and its lists exist. `permission_reminder_text` is required with
+    `is_permission_reminder_enabled`, and the two texts of the web page with
+    `is_view_as_webpage_enabled`.
+    """
     return call.created(_show(call, call.world.campaigns.create(call.body, call.now)))
 
 
@@ -139,20 +145,29 @@ def campaign_get(call: Call) -> dict[str, Any]:
 
 @OPERATIONS.add("PUT", _CAMPAIGN, "Campaign", also=(409,), body="CampaignWrite")
 def campaign_update(call: Call) -> dict[str, Any]:
-    """Replace a campaign. Missing fields are erased."""
+    """Replace a campaign. Missing fields are erased.
+
+    The rules for a new campaign hold. One that is SCHEDULED or RUNNING cannot be changed.
+    """
     campaigns, campaign_id = call.world.campaigns, call.ids["campaignId"]
     return _show(call, campaigns.change(campaign_id, call.body, call.now))
 
 
 @OPERATIONS.add("DELETE", _CAMPAIGN, also=(409,))
 def campaign_delete(call: Call) -> None:
-    """Delete a campaign. It can still be listed by that status."""
+    """Delete a campaign. It can still be listed by that status.
+
+    One that is SCHEDULED or RUNNING cannot be deleted.
+    """
     call.world.campaigns.delete(call.ids["campaignId"], call.now)
 
 
 @OPERATIONS.add("GET", f"{_CAMPAIGN}/preview", "CampaignPreview", also=(400,))
 def campaign_preview(call: Call) -> dict[str, Any]:
-    """Return a campaign as its readers see it."""
+    """Return a campaign as its readers see it.
+
+    A campaign in XHTML cannot be previewed.
+    """
     given = _campaign(call).fields
     if given.get("email_content_format") == "XHTML":
         raise Refusal(400, "A campaign in XHTML cannot be previewed.")
@@ -165,7 +180,11 @@ def campaign_preview(call: Call) -> dict[str, Any]:
 
 @OPERATIONS.add("POST", f"{_CAMPAIGN}/tests", "TestSend", codes=UPDATE, body="TestSend")
 def campaign_test_send(call: Call) -> dict[str, Any]:
-    """Send a campaign to a few addresses as a test."""
+    """Send a campaign to a few addresses as a test.
+
+    The campaign is not RUNNING. At most 50 addresses in a day are not confirmed ones of the
+    account.
+    """
     campaign, addresses = _campaign(call), call.body["email_addresses"]
     for email in addresses:
         check_address(email)
@@ -185,7 +204,10 @@ def schedules_list(call: Call) -> list[dict[str, Any]]:
 
 @OPERATIONS.add("POST", _SCHEDULES, "Schedule", also=(404,), body="ScheduleWrite")
 def schedule_create(call: Call) -> Answer:
-    """Schedule a campaign. Without a date it is sent in the next window."""
+    """Schedule a campaign. Without a date it is sent in the next window.
+
+    The campaign is a DRAFT or SENT, and goes to at least one list. The date is not in the past.
+    """
     campaigns, campaign_id = call.world.campaigns, call.ids["campaignId"]
     date = call.body.get("scheduled_date")
     at = None if date is None else read_stamp(date)
@@ -202,7 +224,10 @@ def schedule_get(call: Call) -> dict[str, Any]:
 
 @OPERATIONS.add("PUT", _SCHEDULE, "Schedule", body="ScheduleWrite")
 def schedule_update(call: Call) -> dict[str, Any]:
-    """Change the date of a schedule."""
+    """Change the date of a schedule.
+
+    The date is required, and not in the past.
+    """
     campaigns, date = call.world.campaigns, call.body.get("scheduled_date")
     campaign_id, schedule_id = call.ids["campaignId"], call.ids["scheduleId"]
     campaigns.schedule_of(campaign_id, schedule_id)

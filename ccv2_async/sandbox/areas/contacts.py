@@ -23,8 +23,8 @@ define(
         modified_date-:date
     ContactListWrite < ContactList: name!>=1<=255 status!:ACTIVE|HIDDEN|REMOVED
     ContactListRef: id!:id status-
-    EmailAddress: id-:id email_address! status- confirm_status- opt_in_source opt_in_date-:date
-        opt_out_date-:date
+    EmailAddress: id-:id email_address!:email status- confirm_status- opt_in_source
+        opt_in_date-:date opt_out_date-:date
     Address: id-:id address_type line1 line2 line3 city state state_code country_code postal_code
         sub_postal_code
     CustomField: name! label- value!
@@ -39,7 +39,7 @@ define(
         email_addresses!:EmailAddress[]>=1<=1 lists!:ContactListRef[]>=1
         custom_fields:CustomField[]<=15 notes:Note[] source_details
     SignupFormWrite: contact_lists!:id|ContactListRef[]>=1 list_name source
-    SignupForm: contact_lists!:array list_name source signup_form_url
+    SignupForm: contact_lists!:id|ContactListRef[] list_name source signup_form_url
     """
 )
 
@@ -74,7 +74,10 @@ def lists_list(call: Call) -> list[dict[str, Any]]:
 
 @OPERATIONS.add("POST", "/lists", "ContactList", body="ContactListWrite")
 def list_create(call: Call) -> Answer:
-    """Create a list."""
+    """Create a list.
+
+    Its name is unique; case does not count. An account has at most 1000 lists.
+    """
     made = call.world.contacts.create_list(call.body["name"], call.body["status"], call.now)
     return call.created(_show_list(made))
 
@@ -87,7 +90,10 @@ def list_get(call: Call) -> dict[str, Any]:
 
 @OPERATIONS.add("PUT", "/lists/{listId}", "ContactList", also=(409,), body="ContactListWrite")
 def list_update(call: Call) -> dict[str, Any]:
-    """Change the name and status of a list."""
+    """Change the name and status of a list.
+
+    Its name is unique; case does not count.
+    """
     name, status = call.body["name"], call.body["status"]
     return _show_list(call.world.contacts.change_list(call.ids["listId"], name, status, call.now))
 
@@ -193,7 +199,11 @@ def _set_fields(contact: Contact, given: dict[str, Any], now: float) -> None:
 
 @OPERATIONS.add("POST", "/contacts", "Contact", query=_ACTION, body="ContactWrite")
 def contact_create(call: Call) -> Answer:
-    """Create a contact, or bring back one that was removed or had opted out."""
+    """Create a contact, or bring back one that was removed or had opted out.
+
+    The lists exist, and no active contact has the address. There is at most one postal address of
+    each type. `opt_in_source`, if it is sent, is ACTION_BY_OWNER or ACTION_BY_VISITOR.
+    """
     email, lists, given = _checked(call)
     contacts = call.world.contacts
     stored = contacts.by_email(email)
@@ -217,7 +227,11 @@ def contact_get(call: Call) -> dict[str, Any]:
 
 @OPERATIONS.add("PUT", "/contacts/{contactId}", "Contact", query=_ACTION, body="ContactWrite")
 def contact_update(call: Call) -> dict[str, Any]:
-    """Replace a contact. Missing fields are erased."""
+    """Replace a contact. Missing fields are erased.
+
+    The lists exist, and no other contact has the address. There is at most one postal address of
+    each type. `opt_in_source`, if it is sent, is ACTION_BY_OWNER or ACTION_BY_VISITOR.
+    """
     contacts, contact = call.world.contacts, _contact(call)
     email, lists, given = _checked(call)
     contacts.readdress(contact, email)
@@ -236,14 +250,20 @@ def contact_optout(call: Call) -> None:
 
 @OPERATIONS.add("DELETE", "/contacts/{contactId}/lists")
 def contact_remove_from_lists(call: Call) -> None:
-    """Remove a contact from all lists."""
+    """Remove a contact from all lists.
+
+    An active contact on no list becomes REMOVED.
+    """
     contact = _contact(call)
     call.world.contacts.leave(contact, contact.lists, call.now)
 
 
 @OPERATIONS.add("DELETE", "/contacts/{contactId}/lists/{listId}")
 def contact_remove_from_list(call: Call) -> None:
-    """Remove a contact from one list."""
+    """Remove a contact from one list.
+
+    An active contact on no list becomes REMOVED.
+    """
     contacts, contact = call.world.contacts, _contact(call)
     contacts.leave(contact, [contacts.contact_list(call.ids["listId"]).id], call.now)
 
@@ -252,7 +272,10 @@ def contact_remove_from_list(call: Call) -> None:
     "POST", "/signupform", "SignupForm", codes=(200, 400, 401, 500), body="SignupFormWrite"
 )
 def signup_form_create(call: Call) -> dict[str, Any]:
-    """Create a sign-up form for lists."""
+    """Create a sign-up form for lists.
+
+    The lists exist.
+    """
     named = [row.get("id") if isinstance(row, dict) else row for row in call.body["contact_lists"]]
     lists = call.world.contacts.check_lists(str(list_id) for list_id in named)
     return {

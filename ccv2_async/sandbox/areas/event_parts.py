@@ -66,6 +66,7 @@ class Part:
         check: Raises a refusal where the sent fields do not go together.
         shown: A row with what the service adds to it.
         keeps_one: Whether the last of a collection must stay.
+        rules: What a request must observe, besides that the key is unique.
     """
 
     name: str
@@ -78,13 +79,14 @@ class Part:
     check: Callable[[Call, Row], None] = lambda _call, _fields: None
     shown: Callable[[Row], Row] = dict
     keeps_one: bool = False
+    rules: str = ""
 
     def list_all(self, call: Call) -> list[Row]:
-        """List the collection."""
+        """List all."""
         return [self.shown(row) for row in self.rows(call)]
 
     def create(self, call: Call) -> Answer:
-        """Add a row, or raise a 400 or 409."""
+        """Add one."""
         rows = self.rows(call)
         given = self._checked(call, rows, 409)
         row = {"id": call.world.events.new_id(), **given}
@@ -92,11 +94,11 @@ class Part:
         return call.created(self.shown(row))
 
     def get(self, call: Call) -> Row:
-        """Return one row."""
+        """Return one."""
         return self.shown(self._one(call))
 
     def update(self, call: Call) -> Row:
-        """Replace a row, or raise a 400."""
+        """Replace one. Missing fields are erased."""
         row = self._one(call)
         others = [other for other in self.rows(call) if other is not row]
         given = self._checked(call, others, 400)
@@ -106,7 +108,7 @@ class Part:
         return self.shown(row)
 
     def delete(self, call: Call) -> None:
-        """Delete a row."""
+        """Delete one."""
         row, rows = self._one(call), self.rows(call)
         if self.keeps_one and len(rows) == 1:
             raise Refusal(409, f"{self.title} {row['id']} is the only one; one must stay.")
@@ -199,6 +201,7 @@ PARTS = (
         rows=lambda call: _event(call).items,
         check=_check_item,
         shown=_shown_item,
+        rules=" `per_registrant_limit` is at most `default_quantity_total`.",
     ),
     Part(
         *("item_attribute", "Attribute", "items/{itemId}/attributes", "attributeId", "name"),
@@ -211,6 +214,9 @@ PARTS = (
         rows=lambda call: _event(call).promocodes,
         check=_check_promocode,
         shown=_shown_promocode,
+        rules=" The fees of `fee_ids` exist. An ACCESS code has exactly one of them. A DISCOUNT "
+        "has `discount_scope`, `discount_amount` or `discount_percent`, and with FEE_LIST at least "
+        "one fee.",
     ),
 )
 
@@ -220,13 +226,21 @@ def _add(part: Part) -> None:
     deletable = (*DELETE_ONE, 409) if part.keeps_one else DELETE_ONE
     many = f"/eventspot/events/{{eventId}}/{part.path}"
     one = f"{many}/{{{part.parameter}}}"
+    rules = f"The {part.key} is unique in its collection.{part.rules}"
+    last = f"The last {part.name} of an event must stay." if part.keeps_one else ""
     OPERATIONS.extend(
         (
             Operation(f"{name}s_list", "GET", many, part.list_all, READ_ONE, f"{model}[]"),
-            Operation(f"{name}_create", "POST", many, part.create, CREATE_BELOW, model, body=write),
+            Operation(
+                *(f"{name}_create", "POST", many, part.create, CREATE_BELOW, model),
+                body=write,
+                rules=rules,
+            ),
             Operation(f"{name}_get", "GET", one, part.get, READ_ONE, model),
-            Operation(f"{name}_update", "PUT", one, part.update, UPDATE, model, body=write),
-            Operation(f"{name}_delete", "DELETE", one, part.delete, deletable, ""),
+            Operation(
+                *(f"{name}_update", "PUT", one, part.update, UPDATE, model), body=write, rules=rules
+            ),
+            Operation(f"{name}_delete", "DELETE", one, part.delete, deletable, "", rules=last),
         )
     )
 

@@ -125,7 +125,12 @@ def events_list(call: Call) -> dict[str, Any]:
 
 @OPERATIONS.add("POST", _EVENTS, "Event", body="EventWrite")
 def event_create(call: Call) -> Answer:
-    """Create a draft."""
+    """Create a draft.
+
+    Its name is unique, and it does not end before it starts. `payable_to` and `payment_address` are
+    required with the payment option CHECK, `paypal_account_email` with PAYPAL, and the URL of
+    `online_meeting` with `is_virtual_event`. GOOGLE_CHECKOUT is no longer accepted.
+    """
     return call.created(_show(call.world.events.create(call.body, call.now)))
 
 
@@ -137,13 +142,19 @@ def event_get(call: Call) -> dict[str, Any]:
 
 @OPERATIONS.add("PUT", _EVENT, "Event", body="EventWrite")
 def event_update(call: Call) -> dict[str, Any]:
-    """Replace an event. Missing fields are erased."""
+    """Replace an event. Missing fields are erased.
+
+    The rules for a new event hold, but its name may be taken.
+    """
     return _show(call.world.events.change(call.ids["eventId"], call.body, call.now))
 
 
 @OPERATIONS.add("PATCH", _EVENT, "Event", body="EventStatusPatch[]>=1<=1")
 def event_set_status(call: Call) -> dict[str, Any]:
-    """Publish or cancel an event."""
+    """Publish or cancel an event.
+
+    A DRAFT can become ACTIVE, and an ACTIVE event CANCELLED.
+    """
     status = call.body[0]["value"]
     return _show(call.world.events.set_status(call.ids["eventId"], status, call.now))
 

@@ -27,7 +27,7 @@ define(
         created_date-:date modified_date-:date
     LibraryFileUpdate < LibraryFile: name<=80 description!<=100
     FileUploadStatus: file_id!:id status! description
-    LibraryFolder: id!-:id name! parent_id:id level-:int item_count-:int children-:array
+    LibraryFolder: id!-:id name! parent_id:id level-:int item_count-:int children-:LibraryFolder[]
         created_date-:date modified_date-:date
     LibraryFolderWrite < LibraryFolder: name!>=1<=40
     MoveResult: id!:id uri!
@@ -188,7 +188,11 @@ def library_folders_list(call: Call) -> dict[str, Any]:
 
 @OPERATIONS.add("POST", _FOLDERS, "LibraryFolder", body="LibraryFolderWrite")
 def library_folder_create(call: Call) -> Answer:
-    """Create a folder."""
+    """Create a folder.
+
+    Its name has only ISO-8859-1 characters and is unique below its parent; case does not count. The
+    parent exists, and folders are at most three levels deep.
+    """
     name, parent_id = call.body["name"], call.body.get("parent_id")
     return call.created(
         _show_folder(call, call.world.library.create_folder(name, parent_id, call.now))
@@ -223,7 +227,11 @@ def library_folder_get(call: Call) -> dict[str, Any]:
     "PUT", _FOLDER, "LibraryFolder", also=(204, 409), query=_PAYLOAD, body="LibraryFolderWrite"
 )
 def library_folder_update(call: Call) -> Answer:
-    """Rename or move a folder."""
+    """Rename or move a folder.
+
+    The rules for a new folder hold. A folder cannot be moved into itself or below itself, and a
+    system folder cannot be changed. Without `parent_id`, it stays where it is.
+    """
     name, parent_id = call.body["name"], call.body.get("parent_id")
     folder_id, library = call.ids["folderId"], call.world.library
     folder = library.change_folder(folder_id, name, parent_id, call.now)
@@ -232,7 +240,11 @@ def library_folder_update(call: Call) -> Answer:
 
 @OPERATIONS.add("DELETE", _FOLDER, also=(400,))
 def library_folder_delete(call: Call) -> None:
-    """Delete a folder and its contents."""
+    """Delete a folder and its contents.
+
+    The folders below it are deleted too, and all files go to the trash. A system folder cannot be
+    deleted.
+    """
     call.world.library.delete_folder(call.ids["folderId"], call.now)
 
 
@@ -244,7 +256,10 @@ def library_files_by_folder(call: Call) -> dict[str, Any]:
 
 @OPERATIONS.add("PUT", f"{_FOLDER}/files", "MoveResult[]", body="id[]")
 def library_files_move(call: Call) -> list[dict[str, Any]]:
-    """Move files to another folder."""
+    """Move files to another folder.
+
+    If one of the files does not exist or is in the trash, nothing is moved.
+    """
     moved = call.world.library.move(call.body, call.ids["folderId"], call.now)
     return [{"id": file.id, "uri": call.url(f"{_FILES}/{file.id}")} for file in moved]
 
@@ -257,7 +272,12 @@ def library_files_list(call: Call) -> dict[str, Any]:
 
 @OPERATIONS.add("POST", _FILES, codes=(202, 400, 401, 413, 415, 500), body=_UPLOAD)
 def library_file_upload(call: Call) -> Answer:
-    """Accept an upload. The id is in `Location` and in `Id`."""
+    """Accept an upload. The id is in `Location` and in `Id`.
+
+    The name has more than spaces; if the folder has a file of that name, the new one's is numbered.
+    The folder exists; 0 stands for none. A file is at most as large as `max_upload_size_limit` of
+    /library/info. Each part of the form is sent once.
+    """
     form = call.form
     if form is None:
         raise absent_field("data")
@@ -293,7 +313,10 @@ def library_file_get(call: Call) -> dict[str, Any]:
 
 @OPERATIONS.add("PUT", _FILE, "LibraryFile", also=(204,), query=_PAYLOAD, body="LibraryFileUpdate")
 def library_file_update(call: Call) -> Answer:
-    """Change the name, description or folder of a file."""
+    """Change the name, description or folder of a file.
+
+    The file is not in the trash, and the folder exists; 0 stands for none.
+    """
     library, body = call.world.library, call.body
     stored = library.live_file(call.ids["fileId"])
     if "folder_id" in body:
@@ -309,5 +332,8 @@ def library_file_update(call: Call) -> Answer:
 
 @OPERATIONS.add("DELETE", _FILE, listed=True)
 def library_files_delete(call: Call) -> None:
-    """Move files to the trash."""
+    """Move files to the trash.
+
+    If one of them does not exist, nothing is moved.
+    """
     call.world.library.delete_files(call.ids["fileId"].split(","), call.now)

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 OPERATIONS = Operations()
 define(
     """
-    BounceActivity: activity_type email_address campaign_id-:id contact_id:id bounce_date:date
+    BounceActivity: activity_type email_address campaign_id-:int|id contact_id:id bounce_date:date
         bounce_code bounce_description bounce_message
-    ClickActivity: activity_type email_address campaign_id-:id contact_id:id click_date:date
+    ClickActivity: activity_type email_address campaign_id-:int|id contact_id:id click_date:date
         link_id:id link_uri
-    ForwardActivity: activity_type email_address campaign_id-:id contact_id:id forward_date:date
-    OpenActivity: activity_type email_address campaign_id-:id contact_id:id open_date:date
-    SendActivity: activity_type email_address campaign_id-:id contact_id:id send_date:date
-    UnsubscribeActivity: activity_type email_address campaign_id-:id contact_id:id
+    ForwardActivity: activity_type email_address campaign_id-:int|id contact_id:id forward_date:date
+    OpenActivity: activity_type email_address campaign_id-:int|id contact_id:id open_date:date
+    SendActivity: activity_type email_address campaign_id-:int|id contact_id:id send_date:date
+    UnsubscribeActivity: activity_type email_address campaign_id-:int|id contact_id:id
         unsubscribe_date:date unsubscribe_source unsubscribe_reason
-    TrackingActivity: activity_type email_address campaign_id-:id contact_id:id send_date:date
+    TrackingActivity: activity_type email_address campaign_id-:int|id contact_id:id send_date:date
         open_date:date forward_date:date click_date:date link_id:id link_uri bounce_date:date
         bounce_code bounce_description bounce_message unsubscribe_date:date unsubscribe_source
         unsubscribe_reason opens:int clicks:int bounces:int forwards:int
@@ -37,7 +37,7 @@ define(
         spam_count:int
     ContactTrackingSummary: sends:int opens:int clicks:int forwards:int unsubscribes:int bounces:int
         contact_id:id
-    ContactCampaignSummary: campaign_id-:id contact_id:id opens:int clicks:int forwards:int
+    ContactCampaignSummary: campaign_id-:int|id contact_id:id opens:int clicks:int forwards:int
         bounces:int
     """
 )

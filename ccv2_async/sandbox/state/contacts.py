@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ccv2_async.sandbox.answers import Refusal, bad_field, lookup
+from ccv2_async.sandbox.fields import ADDRESS_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_LISTS = 1000
 _ADDRESS = re.compile(r"[^@\s,;:<>()\[\]\"\\]+@[^@\s.,;:<>()\[\]\"\\]+(\.[^@\s.,;:<>()\[\]\"\\]+)+")
-_ADDRESS_LENGTH = 80
 OWNER = "owner@example.com"
 
 
 def is_address(text: str) -> bool:
     """Return whether a text can be an email address."""
-    return len(text) <= _ADDRESS_LENGTH and _ADDRESS.fullmatch(text) is not None
+    return len(text) <= ADDRESS_LENGTH and _ADDRESS.fullmatch(text) is not None
 
 
 def check_address(text: str) -> None:
