@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ccv2_async.secret import Secret
     from ccv2_async.text import one_line
     from ccv2_async.transport.calls.call import Timeouts
+    from ccv2_async.transport.calls.instrumentation import ResponseInfo
     from ccv2_async.transport.calls.raw import RawResponse
     from ccv2_async.transport.files.body import Progress
     from ccv2_async.transport.files.names import SafeNames
@@ -82,6 +83,7 @@ __all__ = [
     "Poller",
     "Progress",
     "RawResponse",
+    "ResponseInfo",
     "SafeNames",
     "Secret",
     "SplitActivity",
@@ -134,6 +136,7 @@ _HOMES = {
     "Poller": "polling.poller",
     "Progress": "transport.files.body",
     "RawResponse": "transport.calls.raw",
+    "ResponseInfo": "transport.calls.instrumentation",
     "SafeNames": "transport.files.names",
     "Secret": "secret",
     "SplitActivity": "activities.split",

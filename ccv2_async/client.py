@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import aclosing
+from copy import copy
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, overload
 
 from ccv2_async.client_options import checked_origin, find_wrong_option
@@ -15,6 +16,7 @@ from ccv2_async.models.validation import (
     checked_id,
     checked_seconds,
     is_plain_function,
+    is_whole,
 )
 from ccv2_async.observe import Hook
 from ccv2_async.polling.poller import (
@@ -35,7 +37,7 @@ from ccv2_async.transport.calls.outage import OUTAGE_TIMEOUT
 from ccv2_async.transport.calls.session import Session
 from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.transport.http.clients import shows_visible_url, users_engine
-from ccv2_async.transport.quota.budget import Budget, Lane
+from ccv2_async.transport.quota.budget import Budget, Lane, checked_lane
 from ccv2_async.uploads.settle import SETTLE_TIME
 from ccv2_async.uploads.status import UPLOAD
 from ccv2_async.uploads.uploader import Uploader
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from ccv2_async.resources.events import Events
     from ccv2_async.resources.lists import Lists
     from ccv2_async.resources.tracking import Tracking
+    from ccv2_async.transport.calls.instrumentation import ResponseInfo
     from ccv2_async.transport.calls.raw import RawResponse
     from ccv2_async.transport.calls.session import RefreshToken
     from ccv2_async.transport.http.clients import UsersClient
@@ -143,6 +146,8 @@ class ConstantContact:
         clock: Clock | None = None,
     ) -> None:
         self._parts: _Parts | None = None
+        self._original: ConstantContact | None = None  # of a view, the client
+        self._options: dict[str, Any] = {}  # of a view
         self._base_url = ""
         # Tracebacks may show local variables, so secrets are wrapped before anything can fail.
         api_key, access_token = Secret(api_key), Secret(access_token)
@@ -201,6 +206,8 @@ class ConstantContact:
             options.clear()  # a traceback would show the credentials in it
 
     def __repr__(self) -> str:
+        if self._original is not None:
+            return f"<view of {self._original!r}>"
         state = "open" if self._parts else "closed"
         return f"<ConstantContact {self._base_url} {state}>"
 
@@ -219,6 +226,8 @@ class ConstantContact:
     async def open(self) -> None:
         """Open the client; `async with` does it for you. No request is made.
 
+        To open a view is to check that its client is open.
+
         Raises:
             ClientClosed: The client was closed before; make a new one.
             UsageError: The client is open in another event loop, or the certificates or the proxy
@@ -226,10 +235,10 @@ class ConstantContact:
         """
         if self._was_closed:
             raise ClientClosed("This client was closed; make a new one.")
-        if self._parts is None:
+        if self._parts is None and self._original is None:
             self._parts = self._assemble()
         else:
-            self._parts.session.require_loop("opening the client")
+            self._open_parts.session.require_loop("opening the client")
 
     async def aclose(self) -> None:
         """Close the connections and threads.
@@ -237,12 +246,14 @@ class ConstantContact:
         Callers that wait for the quota or for a job get `ClientClosed` at once. A call that was
         sent may still be answered, and then its connection closes. A call that has to be sent
         again, or still has to read its file, ends with `ClientClosed`. Jobs continue on the
-        server; keep their tokens.
+        server; keep their tokens. Closing a view closes nothing.
 
         Raises:
             UsageError: The client was opened in another event loop, and must be closed there. If
                 that loop has ended, the client counts as closed.
         """
+        if self._original is not None:
+            return
         if self._parts is not None:
             try:
                 self._parts.session.require_loop("closing the client")
@@ -348,7 +359,8 @@ class ConstantContact:
 
         Blocks can be nested, and the earliest deadline counts. Tasks that are created in the block
         have the same deadline. Outside of a block, each call has its own limit. It is two minutes
-        for most calls, without the wait for the quota.
+        for most calls, without the wait for the quota. `with_options(deadline=...)` limits each
+        call by itself.
 
         Args:
             seconds: The time from now on; None adds no limit.
@@ -358,23 +370,73 @@ class ConstantContact:
         """
         return self._open_parts.session.deadline(checked_seconds(seconds, "seconds"))
 
-    def in_lane(self, lane: Lane) -> AbstractContextManager[None]:
-        """Send all calls of a `with` block in another lane, such as a nightly read in `Lane.BULK`.
+    def with_options(
+        self,
+        *,
+        lane: Lane | None = None,
+        deadline: float | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> Self:
+        """Return a view of this client that sends its calls with other options.
+
+        For example, so that a nightly read does not delay anybody::
+
+            nightly = client.with_options(lane=Lane.BULK)
+            everybody = await nightly.contacts.all().collect()
+
+        A view shares everything else with the client: connections, quota, jobs, and what it knows
+        of uploads. It works while the client is open, and closing it closes nothing. A view of a
+        view keeps the options that are not given.
+
+        Args:
+            lane: The lane of the calls that would go in `Lane.INTERACTIVE`. Status requests are
+                shared by all waiters, and keep their lane.
+            deadline: The most seconds that each call takes, with everything that it waits for. To
+                limit several calls together, or a wait for a job, use `deadline()`.
+            timeouts: Limits on single steps of a call, in seconds.
+
+        Raises:
+            InvalidField: An option is wrong. Nothing was sent.
+        """
+        wrong = find_wrong_option(timeouts=timeouts)
+        if wrong is not None:
+            raise wrong
+        given = {
+            "lane": None if lane is None else checked_lane(lane),
+            "seconds": checked_seconds(deadline, "deadline"),
+            "timeouts": timeouts,
+        }
+        view = copy(self)
+        view._original, view._parts = self._original or self, None  # noqa: SLF001  # of this class
+        view._options = self._options | {k: v for k, v in given.items() if v is not None}  # noqa: SLF001
+        return view
+
+    def responses(self, *, limit: int = 100) -> AbstractContextManager[list[ResponseInfo]]:
+        """Collect the status and the headers of every answer to the calls of a `with` block.
 
         For example::
 
-            with client.in_lane(Lane.BULK):
-                everybody = await client.contacts.all().collect()
+            with client.responses() as seen:
+                contact = await client.contacts.get("17")
+            print(seen[-1].status, seen[-1].headers["date"])
 
-        Only the calls that would go first, in `Lane.INTERACTIVE`, change their lane. Tasks that are
-        created in the block do the same.
+        A block takes the place of a second form of each method: the methods keep their types, and
+        the answers to retries and to the calls that a method makes by itself, such as the pages of
+        a listing, are there too. An error has the headers of its own answer: `APIError.headers`.
+
+        Blocks can be nested. Only the calls of the block and of tasks that were created in it are
+        collected, also those of views. One waiter asks for the status of all jobs, so its block
+        has that answer. Downloads from other hosts are left out.
+
+        Args:
+            limit: How many answers are kept; older ones are dropped.
 
         Raises:
-            InvalidField: `lane` is not a `Lane`.
+            InvalidField: The limit is not a whole number of 1 or more.
         """
-        if not isinstance(lane, Lane):
-            raise InvalidField("lane", lane, "a Lane, such as Lane.BULK")
-        return self._open_parts.session.in_lane(lane)
+        if not is_whole(limit) or limit < 1:
+            raise InvalidField("limit", limit, "a whole number of 1 or more")
+        return self._open_parts.session.responses(limit)
 
     def resume(self, token: str) -> UploadPoller | ActivityPoller:
         """Return the poller of a job that was started earlier. Makes no request.
@@ -715,6 +777,11 @@ class ConstantContact:
 
     @property
     def _open_parts(self) -> _Parts:
+        if self._original is not None:
+            shared = self._original._open_parts  # noqa: SLF001  # of this class
+            if self._parts is None:
+                self._parts = shared.over(shared.session.view(**self._options))
+            return self._parts
         if self._parts is None:
             raise ClientClosed(
                 "This client was closed; make a new one."
@@ -762,12 +829,23 @@ class _Parts:
     __slots__ = ("_groups", "library", "session", "sweep", "threads", "uploader")
 
     def __init__(self, session: Session, settle_time: float) -> None:
-        self.session = session
         self.threads = FileThreads()
         self.sweep = Sweep(session)
-        self.uploader = Uploader(session, self.threads, self.sweep, settle_time=settle_time)
+        self._send_through(
+            session, Uploader(session, self.threads, self.sweep, settle_time=settle_time)
+        )
+
+    def _send_through(self, session: Session, uploader: Uploader) -> None:
+        self.session = session
+        self.uploader = uploader
         self.library = Library(session, self.sweep, self.uploader, self.threads)
         self._groups: dict[Callable[..., Resource], Resource] = {}
+
+    def over(self, session: Session) -> _Parts:
+        """Return the parts over a view of the session."""
+        other = copy(self)
+        other._send_through(session, self.uploader.over(session))  # noqa: SLF001  # of this class
+        return other
 
     def group(self, kind: Callable[..., R], *others: object) -> R:
         """Return the only instance of a group; `others` are its arguments after the session."""

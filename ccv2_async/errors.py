@@ -389,12 +389,15 @@ class APIError(ConstantContactError):
         status: The HTTP status; None if the client refused the call itself and sent nothing.
         error_key: The service's key for the first error, such as `json.email.invalid`, or "".
         errors: Every `(error_key, error_message)` of the answer.
-        headers: The headers of the answer, with names in lower case.
+        headers: The headers of the answer, with names in lower case; empty if nothing was sent,
+            and for errors of `OAuthFlow`.
+        call: The number of the call, as in events and the log; None where `headers` is empty.
     """
 
     status: int | None
     errors: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    call: int | None = None
 
     @property
     def error_key(self) -> str:

@@ -288,6 +288,7 @@ async def test_calls_and_retries_are_logged_with_fields(
     assert seconds >= 0
     assert fields(first) == {
         "ccv2_event": "call",
+        "ccv2_call": 1,
         "ccv2_path": "/library/info",
         "ccv2_status": 500,
         "ccv2_attempt": 1,

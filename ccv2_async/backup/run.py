@@ -41,7 +41,6 @@ from ccv2_async.resources.downloads import FileDownloads
 from ccv2_async.resources.listing import next_cursor
 from ccv2_async.tasks import uninterrupted
 from ccv2_async.text import one_line
-from ccv2_async.transport.calls import deadline
 from ccv2_async.transport.calls.answers import INACTIVE_KEY
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.outage import OUTAGE_TIMEOUT
@@ -117,7 +116,7 @@ class Backup:
     """
 
     def __init__(self, session: Session, threads: FileThreads, options: Options) -> None:
-        self._session = session
+        self._session = session = session.view(lane=Lane.BULK)
         self._downloads = FileDownloads(session, threads)
         self._threads = threads
         self._options = options
@@ -142,8 +141,7 @@ class Backup:
         try:
             self._journal = await self._journal_thread.run(self._open, undo=Journal.close)
             try:
-                with self._session.in_lane(Lane.BULK):
-                    return await self._run()
+                return await self._run()
             finally:
                 await uninterrupted(self._journal_thread.run(self._journal.close))
         finally:
@@ -156,8 +154,7 @@ class Backup:
             ConstantContactError: As `ConstantContact.backup`.
         """
         try:
-            with self._session.in_lane(Lane.BULK):
-                counts = await self._counts()
+            counts = await self._counts()
         finally:
             await self._journal_thread.aclose()
         budget = self._session.budget
@@ -570,7 +567,7 @@ class Backup:
                 partial(session.send, _PROBE),
                 since=self._since,
                 patience=OUTAGE_TIMEOUT,
-                limit=deadline.current(session),
+                limit=session.limit,
             )
             async with turn:  # it raises by itself when the outage lasts too long
                 try:

@@ -257,10 +257,13 @@ class Library(Resource):
             outage_timeout=outage_timeout,
             dry_run=checked_flag(dry_run, "dry_run"),
         )
-        parts = Parts(self._session, self._threads, self._sweep, self, self._uploader)
+        session = self._session.view(lane=Lane.BULK)
+        uploader = self._uploader.over(session)
+        bulk = Library(session, self._sweep, uploader, self._threads)
+        parts = Parts(session, self._threads, self._sweep, bulk, uploader)
         return await Mirror(
             parts,
-            self,
+            bulk,
             os.fspath(local),
             options,
             delete=checked_flag(delete, "delete"),

@@ -6,6 +6,7 @@ import itertools
 import os
 import unicodedata
 from contextlib import asynccontextmanager
+from copy import copy
 from hashlib import blake2b
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
@@ -16,7 +17,6 @@ import attrs
 from ccv2_async import errors
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.tasks import uninterrupted
-from ccv2_async.transport.calls import deadline
 from ccv2_async.transport.calls.answers import job_id
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.deadline import Deadline
@@ -71,6 +71,12 @@ class Uploader:
         self._secret = os.urandom(32)
         self._numbers = itertools.count()
         self._names: WeakValueDictionary[tuple[str, str], anyio.Lock] = WeakValueDictionary()
+
+    def over(self, session: Session) -> Uploader:
+        """Return an uploader that sends through a view of the session, and shares all else."""
+        other = copy(self)
+        other._session = session  # noqa: SLF001  # of this class
+        return other
 
     @asynccontextmanager
     async def alone(self, upload: Upload) -> AsyncIterator[None]:
@@ -194,7 +200,7 @@ class Uploader:
 
     def _limit(self, sending: Sending[E]) -> Deadline | None:
         """Return the earliest of the upload's own deadline and those around it."""
-        around = deadline.current(self._session)
+        around = self._session.limit
         seconds = sending.upload.deadline
         if seconds is None:
             return around

@@ -29,6 +29,7 @@ from ccv2_async import (
     OAuthFlow,
     Poller,
     Progress,
+    ResponseInfo,
     State,
     Timeouts,
     Update,
@@ -61,6 +62,9 @@ async def opening_a_client(key: str, token: str) -> None:
     async with ConstantContact.from_env(per_second=2) as opened:
         assert_type(opened, ConstantContact)
         assert_type(opened.remaining_today, int | None)
+        assert_type(opened.with_options(lane=Lane.BULK, deadline=5), ConstantContact)
+        with opened.responses() as seen:
+            assert_type(seen, list[ResponseInfo])
         with opened.deadline(30):
             assert_type(await opened.account.info(), models.AccountInfo)
 

@@ -1,9 +1,10 @@
-"""Report each attempt at a call to the log and to the user's hook."""
+"""Report each attempt at a call to the log, to the user's hook, and to `responses` blocks."""
 
 from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import attrs
@@ -11,7 +12,7 @@ import attrs
 from ccv2_async.observe import CallEnded, CallRetried, CallSent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from ccv2_async.clock import Clock
     from ccv2_async.observe import Hook
@@ -20,33 +21,87 @@ if TYPE_CHECKING:
 logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
 
+@attrs.frozen
+class ResponseInfo:
+    """An answer of the service, as `ConstantContact.responses` collects it.
+
+    Attributes:
+        call: The number of the call, as in events and `APIError.call`; its attempts share it.
+        method: The HTTP method.
+        path: The path below the base URL, without the query.
+        attempt: 1 for the first.
+        status: The HTTP status.
+        headers: The headers, with names in lower case, without secrets.
+        seconds: The time from the start of the attempt to the complete answer.
+    """
+
+    call: int
+    method: str
+    path: str
+    attempt: int
+    status: int
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    seconds: float
+
+
+@attrs.frozen(eq=False)
+class _Watch:
+    owner: object
+    limit: int
+    seen: list[ResponseInfo] = attrs.field(factory=list)
+
+
+_watches: ContextVar[tuple[_Watch, ...]] = ContextVar("ccv2_async_watches", default=())
+
+
+@contextmanager
+def watched(owner: object, limit: int) -> Iterator[list[ResponseInfo]]:
+    """Collect the newest answers to the calls of an owner in a `with` block."""
+    outer, watch = _watches.get(), _Watch(owner, limit)
+    _watches.set((*outer, watch))
+    try:
+        yield watch.seen
+    finally:
+        # A fixture may leave the block in another context, where a token cannot be reset.
+        _watches.set(outer)
+
+
 @attrs.define(eq=False)
 class CallReport:
     """Report one call, attempt by attempt.
 
     Attributes:
+        number: The number of the call.
         status: The HTTP status of the current attempt, once there is an answer.
+        headers: The headers of that answer without secrets, if `is_watched`.
         outcome: How the current attempt ended: "ok", or what happened.
     """
 
     _hook: Hook
     _clock: Clock
     _call: Call
-    _number: int
+    number: int
     _server: tuple[str, int]
+    _owner: object
     status: int | None = None
+    headers: Mapping[str, str] | None = attrs.field(default=None, repr=False)
     outcome: str = "ok"
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the caller is in a `responses` block."""
+        return bool(_watches.get())
 
     @contextmanager
     def attempt(self, attempt: int) -> Iterator[None]:
         """Report one attempt, also if it ends with an exception."""
-        call, self.status = self._call, None
+        call, self.status, self.headers = self._call, None, None
         started = self._clock.monotonic()
         if self._hook.active:
             lane = call.lane.name.lower()
             self._hook(
                 CallSent(
-                    self._number, call.what, call.method, call.path, lane, attempt, *self._server
+                    self.number, call.what, call.method, call.path, lane, attempt, *self._server
                 )
             )
         try:
@@ -59,6 +114,18 @@ class CallReport:
 
     def _ended(self, attempt: int, seconds: float) -> None:
         call = self._call
+        for watch in _watches.get():
+            if watch.owner is self._owner and self.status is not None and self.headers is not None:
+                info = ResponseInfo(
+                    self.number,
+                    call.method,
+                    call.path,
+                    attempt,
+                    self.status,
+                    dict(self.headers),
+                    seconds,
+                )
+                watch.seen[:] = [*watch.seen, info][-watch.limit :]
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug(
                 "%s %s: %s (attempt %d, %.3f s)",
@@ -69,6 +136,7 @@ class CallReport:
                 seconds,
                 extra={
                     "ccv2_event": "call",
+                    "ccv2_call": self.number,
                     "ccv2_path": call.path,
                     "ccv2_status": self.status,
                     "ccv2_attempt": attempt,
@@ -78,7 +146,7 @@ class CallReport:
         if self._hook.active:
             self._hook(
                 CallEnded(
-                    call=self._number,
+                    call=self.number,
                     what=call.what,
                     method=call.method,
                     path=call.path,
@@ -100,4 +168,4 @@ class CallReport:
             extra={"ccv2_event": "retry", "ccv2_path": call.path, "ccv2_delay": delay},
         )
         if self._hook.active:
-            self._hook(CallRetried(self._number, call.what, outcome, delay))
+            self._hook(CallRetried(self.number, call.what, outcome, delay))

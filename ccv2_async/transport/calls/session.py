@@ -8,8 +8,9 @@ import itertools
 import logging
 import math
 import random
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager
 from contextvars import ContextVar
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, TypeVar
 
@@ -23,8 +24,9 @@ from ccv2_async.observe import Hook, Throttled
 from ccv2_async.secret import Secret
 from ccv2_async.transport.calls import answers, deadline
 from ccv2_async.transport.calls.call import Answer, Call, parsed
+from ccv2_async.transport.calls.deadline import Deadline
 from ccv2_async.transport.calls.download import stream_unsigned, target_of
-from ccv2_async.transport.calls.instrumentation import CallReport
+from ccv2_async.transport.calls.instrumentation import CallReport, watched
 from ccv2_async.transport.calls.outage import Outage
 from ccv2_async.transport.calls.outcome import (
     PAUSE_OVER_RATE,
@@ -52,15 +54,13 @@ if TYPE_CHECKING:
         Awaitable,
         Callable,
         Coroutine,
-        Iterator,
-        Mapping,
     )
     from contextlib import AbstractContextManager
 
     from ccv2_async.clock import Clock
     from ccv2_async.transport.calls.call import Timeouts
     from ccv2_async.transport.calls.credentials import Credentials
-    from ccv2_async.transport.calls.deadline import Deadline
+    from ccv2_async.transport.calls.instrumentation import ResponseInfo
     from ccv2_async.transport.files.body import BodyAttempt
     from ccv2_async.transport.http.engine import Engine
     from ccv2_async.transport.quota.budget import Budget
@@ -83,15 +83,19 @@ _SMALL = 64 * 1024
 # Whether a `refresh_token` is running around this code, and for which session.
 _renewal: ContextVar[_Renewal | None] = ContextVar("ccv2_async_renewal", default=None)
 
-# The lanes of interactive calls in the `Session.in_lane` blocks around the running code.
-_lanes: ContextVar[Mapping[Session, Lane]] = ContextVar("ccv2_async_lanes", default={})  # noqa: B039
+
+@attrs.define(eq=False)
+class _Shared:
+    """What a session and its views have in common, and what they are told apart by."""
+
+    is_closed: bool = False
 
 
 @attrs.define(eq=False)
 class _Renewal:
     """A run of `refresh_token`; the tasks that it creates see it too, also after its end."""
 
-    session: Session
+    owner: _Shared
     outer: _Renewal | None
     is_running: bool = True
 
@@ -155,8 +159,39 @@ class Session:
         self._refresh_token = refresh_token
         self._refreshing = asyncio.Lock()
         self._jitter = jitter
-        self._closed = False
+        self._shared = _Shared()
+        self._lane = Lane.INTERACTIVE
+        self._seconds: float | None = None
         self._loop = asyncio.get_running_loop()
+
+    def view(
+        self,
+        *,
+        lane: Lane | None = None,
+        seconds: float | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> Session:
+        """Return a session that shares everything with this one, but sends its calls otherwise.
+
+        Only the original is closed. An option that is None stays as it is here.
+
+        Args:
+            lane: The lane of interactive calls.
+            seconds: The most seconds of each call, with everything that it waits for.
+            timeouts: Limits on single steps.
+        """
+        view = copy(self)
+        if lane is not None:
+            view._lane = lane  # noqa: SLF001  # of this class
+        if seconds is not None:
+            view._seconds = seconds  # noqa: SLF001
+        if timeouts is not None:
+            view._requests = self._requests.with_timeouts(timeouts)  # noqa: SLF001
+        return view
+
+    def responses(self, limit: int) -> AbstractContextManager[list[ResponseInfo]]:
+        """Collect the answers to the calls of a `with` block, the newest `limit` of them."""
+        return watched(self._shared, limit)
 
     def deadline(self, seconds: float | None) -> AbstractContextManager[None]:
         """Limit the total time of the calls in a `with` block to `seconds` from now.
@@ -168,11 +203,16 @@ class Session:
 
         Do not yield inside the block: that would limit the code that iterates too.
         """
-        return deadline.limited(self, seconds, self.clock)
+        return deadline.limited(self._shared, seconds, self.clock)
 
     def no_deadline(self) -> AbstractContextManager[None]:
         """Lift the outer deadlines for a `with` block whose work is shared with other callers."""
-        return deadline.unlimited(self)
+        return deadline.unlimited(self._shared)
+
+    @property
+    def limit(self) -> Deadline | None:
+        """The earliest `deadline` block around the caller, or None."""
+        return deadline.current(self._shared)
 
     @property
     def time_left(self) -> float | None:
@@ -180,19 +220,16 @@ class Session:
 
         Zero or less if the deadline has passed.
         """
-        limit = deadline.current(self)
+        limit = self.limit
         return None if limit is None else limit.left
 
-    @contextmanager
-    def in_lane(self, lane: Lane) -> Iterator[None]:
-        """Send the interactive calls of a `with` block, and of tasks created in it, in a lane."""
-        outer = _lanes.get()
-        _lanes.set({**outer, self: lane})
-        try:
-            yield
-        finally:
-            # A fixture may leave the block in another context, where a token cannot be reset.
-            _lanes.set(outer)
+    def _call_limit(self) -> Deadline | None:
+        """Return the earliest deadline of a call that begins now."""
+        around = self.limit
+        if self._seconds is None:
+            return around
+        own = Deadline.after(self._seconds, self.clock)
+        return own if around is None or own.ends < around.ends else around
 
     async def send(self, call: Call) -> Answer:
         """Return the complete answer of a successful call.
@@ -227,7 +264,7 @@ class Session:
         Raises:
             ConstantContactError: As `send` does, also while the pieces are read.
         """
-        limit = deadline.current(self)
+        limit = self._call_limit()
         response = await self._carry_out(call, _left_open)
         try:
             async with (
@@ -277,35 +314,36 @@ class Session:
                 extensions=self._requests.extensions,
                 base_url=self.base_url,
                 clock=self.clock,
-                limit=deadline.current(self),
+                limit=self._call_limit(),
             )
         async with stream as pieces:
             yield pieces
 
     async def aclose(self) -> None:
         """Close the connections. Calls that wait, or have to be sent again, get `ClientClosed`."""
-        self._closed = True
-        self.budget.dismiss(self)
+        self._shared.is_closed = True
+        self.budget.dismiss(self._shared)
         await self._engine.aclose()
 
     async def _carry_out(
         self, call: Call, finish: Callable[[Call, httpx.Response], Awaitable[T]]
     ) -> T:
         self._require_open(call.what)
-        lane = _lanes.get().get(self)
-        if lane is not None and call.lane is Lane.INTERACTIVE:
-            call = attrs.evolve(call, lane=lane)
+        if call.lane is Lane.INTERACTIVE is not self._lane:
+            call = attrs.evolve(call, lane=self._lane)
         if call.lane not in self._gates:
             raise errors.InvalidField("lane", call.lane, "a Lane, such as Lane.BULK")
         self._refuse_reentry(call.what)
-        limit = deadline.current(self)
+        limit = self._call_limit()
         gate = self._gates[call.lane]
         await self._begin_in_time(gate.acquire(), call.what, limit)
         try:
             await self._begin_in_time(self._take_turn(call), call.what, limit)
             call, ends = self._limited(call, limit)
             tries = Tries()
-            report = CallReport(self.hook, self.clock, call, next(self._numbers), self._server)
+            report = CallReport(
+                self.hook, self.clock, call, next(self._numbers), self._server, self._shared
+            )
             while True:
                 try:
                     self._require_open(call.what)
@@ -319,6 +357,8 @@ class Session:
                         return outcome
                     await self._prepare_retry(call, outcome, tries, ends, report)
                 except errors.ConstantContactError as error:
+                    if isinstance(error, errors.APIError):
+                        error.call = report.number
                     if call.effect is not Effect.ADDITIVE or not tries.doubtful:
                         raise
                     # An earlier attempt may have been carried out, whatever ended the call.
@@ -343,7 +383,7 @@ class Session:
         Raises:
             DeadlineExceeded: There was no place in time. Nothing was sent.
         """
-        await self._begin_in_time(work, what, deadline.current(self))
+        await self._begin_in_time(work, what, self.limit)
 
     async def _begin_in_time(
         self, work: Coroutine[Any, Any, Any], what: str, limit: Deadline | None
@@ -375,7 +415,7 @@ class Session:
         """Refuse a call that `refresh_token` makes through the client whose token it renews."""
         renewal = _renewal.get()
         while renewal is not None:
-            if renewal.session is self and renewal.is_running:
+            if renewal.owner is self._shared and renewal.is_running:
                 raise errors.UsageError(
                     f"{what}: refresh_token made this call through the client that waits for "
                     "refresh_token. Nothing was sent; get the token from your own store or "
@@ -393,7 +433,7 @@ class Session:
         self._require_open(call.what)
         if self.outage.holds(call.lane):
             raise self.outage.refusal(call.what)
-        await self.budget.acquire(call.lane, call.what, self)
+        await self.budget.acquire(call.lane, call.what, self._shared)
         if self.outage.holds(call.lane):  # others found out while this one waited
             self.budget.give_back()
             raise self.outage.refusal(call.what)
@@ -403,7 +443,7 @@ class Session:
                 self.hook(Throttled(call.what, call.lane.name.lower(), waited))
 
     def _require_open(self, what: str) -> None:
-        if self._closed:
+        if self._shared.is_closed:
             raise errors.ClientClosed(f"{what}: the client was closed. It was not sent.")
         self.require_loop(what)
 
@@ -453,6 +493,8 @@ class Session:
                     self._requests.make(call, attempt, resend=number > 1)
                 )
                 report.status = response.status_code
+                if report.is_watched:
+                    report.headers = self.credentials.redact_headers(response.headers)
                 outcome: T | Failed
                 if 200 <= response.status_code < 300:
                     outcome = await finish(call, response)
@@ -601,13 +643,14 @@ class Session:
                 f"{failed.error.message} Asking refresh_token for a fresh one failed ({trouble}).",
                 status=401,
                 errors=getattr(failed.error, "errors", ()),
+                headers=getattr(failed.error, "headers", {}),
             )
 
     async def _renew(self) -> str:
         """Ask for a fresh token. Return what went wrong, or "" if nothing did."""
         assert self._refresh_token is not None  # noqa: S101  # `_refresh` has looked
         outer = _renewal.get()
-        renewal = _Renewal(self, outer)
+        renewal = _Renewal(self._shared, outer)
         _renewal.set(renewal)
         try:
             self.credentials.renew(await _secret_of(self._refresh_token))

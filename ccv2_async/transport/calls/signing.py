@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -58,7 +59,6 @@ class RequestMaker:
     ) -> None:
         self.user_agent = user_agent
         self.extensions: dict[str, object] = {"timeout": timeouts.as_extension()}
-        self._resend_extensions = {**self.extensions, "fresh_connection": True}
         self._base_url = base_url
         self._credentials = credentials
         self._visible_url = visible_url
@@ -71,6 +71,12 @@ class RequestMaker:
             (b"Accept-Encoding", b"gzip"),
             (b"X-Ctct-Request-Source", b"sdk.python.ccv2_async"),
         ]
+
+    def with_timeouts(self, timeouts: Timeouts) -> RequestMaker:
+        """Return a maker of the same requests with other limits on single steps."""
+        other = copy(self)
+        other.extensions = {"timeout": timeouts.as_extension()}
+        return other
 
     def make(
         self, call: Call, attempt: BodyAttempt | None, *, resend: bool = False
@@ -91,7 +97,7 @@ class RequestMaker:
             _NO_URL,
             headers=headers,
             stream=attempt if attempt is not None else httpx.ByteStream(b""),
-            extensions=self._resend_extensions if resend else self.extensions,
+            extensions=self.extensions | {"fresh_connection": True} if resend else self.extensions,
         )
         if attempt is None:
             request.read()  # engines that see an unread body send it in chunks

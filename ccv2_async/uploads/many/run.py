@@ -19,7 +19,6 @@ from ccv2_async.polling.queue import Until
 from ccv2_async.polling.sweep import JobSet
 from ccv2_async.tasks import all_ended, uninterrupted
 from ccv2_async.text import described
-from ccv2_async.transport.calls import deadline
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.sources import StreamSource
@@ -534,7 +533,7 @@ class Run:
             partial(session.send, PROBE),
             since=self.report.started,
             patience=self._options.outage_timeout,
-            limit=deadline.current(session),
+            limit=session.limit,
         )
 
     @contextmanager

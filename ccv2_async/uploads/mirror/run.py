@@ -20,8 +20,6 @@ from ccv2_async.models.base import Outcome
 from ccv2_async.models.library import ROOT_FOLDER_IDS, file_outcome
 from ccv2_async.models.validation import is_plain_function
 from ccv2_async.tasks import uninterrupted
-from ccv2_async.transport.calls import deadline
-from ccv2_async.transport.quota.budget import Lane
 from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.uploads.many.folders import ROOT, LibraryFolders, check_depth
 from ccv2_async.uploads.many.items import FileToUpload, describe, walk
@@ -162,29 +160,28 @@ class Mirror:
         session.require_loop("mirroring a folder")
         if not await threads.run(os.path.isdir, self._local):
             raise errors.UsageError(f"{self._local}: this is not a folder. Nothing was sent.")
-        with session.in_lane(Lane.BULK):
-            journal = await MirrorJournal.open(
-                os.fspath(self._options.journal or ""),
-                threads,
-                account=session.credentials.fingerprint,
-                base_url=session.base_url,
-                now=session.clock.time,
-                dry_run=self._options.dry_run,
-            )
-            try:
-                if journal is not None:
-                    await journal.load(self._base)
-                plan = await self._through_outages(partial(self._plan, journal))
-                if self._on_plan is not None:
-                    self._on_plan(plan.result)
-                if journal is None or self._options.dry_run:
-                    return plan.result
-                self._check_deletions(plan.result)
-                await journal.record_all(plan.known)
-                return await self._carry_out(plan.result, journal)
-            finally:
-                if journal is not None:
-                    await uninterrupted(journal.aclose())
+        journal = await MirrorJournal.open(
+            os.fspath(self._options.journal or ""),
+            threads,
+            account=session.credentials.fingerprint,
+            base_url=session.base_url,
+            now=session.clock.time,
+            dry_run=self._options.dry_run,
+        )
+        try:
+            if journal is not None:
+                await journal.load(self._base)
+            plan = await self._through_outages(partial(self._plan, journal))
+            if self._on_plan is not None:
+                self._on_plan(plan.result)
+            if journal is None or self._options.dry_run:
+                return plan.result
+            self._check_deletions(plan.result)
+            await journal.record_all(plan.known)
+            return await self._carry_out(plan.result, journal)
+        finally:
+            if journal is not None:
+                await uninterrupted(journal.aclose())
 
     async def _plan(self, journal: MirrorJournal | None) -> Plan:
         self._files, self._uploads, self._refused = {}, {}, []
@@ -392,7 +389,7 @@ class Mirror:
                 partial(session.send, PROBE),
                 since=self._started,
                 patience=self._options.outage_timeout,
-                limit=deadline.current(session),
+                limit=session.limit,
             )
             async with turn:
                 try:

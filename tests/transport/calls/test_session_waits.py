@@ -20,7 +20,6 @@ from tests.support.servers import RawServer, serving
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ccv2_async import ConstantContact
     from ccv2_async.sandbox import Sandbox
     from tests.support.clocks import ManualClock, SkippingClock
     from tests.support.servers import Request, Wire
@@ -378,60 +377,6 @@ async def test_the_number_of_calls_in_flight_per_lane_is_limited(
         gate.set()
         await asyncio.gather(poll, *tasks)
     assert most == 4
-
-
-@pytest.mark.parametrize(
-    ("lane", "expected"), [(Lane.INTERACTIVE, [Lane.BULK, Lane.INTERACTIVE]), (Lane.POLL, [])]
-)
-async def test_a_block_moves_interactive_calls_to_its_lane(
-    open_session: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
-    lane: Lane,
-    expected: list[Lane],
-) -> None:
-    taken: list[Lane] = []
-
-    async with serving(fine, fine, fine) as server:
-        session = await open_session(server)
-        other = await open_session(server)
-        for one in (session, other):
-            acquire = one.budget.acquire
-
-            async def note(lane: Lane, *rest: Any, acquire: Any = acquire) -> None:
-                taken.append(lane)
-                await acquire(lane, *rest)
-
-            monkeypatch.setattr(one.budget, "acquire", note)
-        with session.in_lane(Lane.BULK):
-            await asyncio.create_task(session.send(read(lane=lane)))
-            await other.send(read(lane=lane))
-    assert taken == (expected or [lane, lane])
-
-
-async def test_blocks_of_two_clients_count_for_both(
-    connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    taken: list[Lane] = []
-    acquire = Budget.acquire
-
-    async def note(self: Budget, lane: Lane, *rest: Any) -> None:
-        taken.append(lane)
-        await acquire(self, lane, *rest)
-
-    monkeypatch.setattr(Budget, "acquire", note)
-    async with serving(fine, fine, fine) as server:
-        one, other = await connect(server), await connect(server)
-        with one.in_lane(Lane.BULK), other.in_lane(Lane.POLL):
-            await one.request("GET", "/x")
-            await other.request("GET", "/x")
-        await one.request("GET", "/x")
-    assert taken == [Lane.BULK, Lane.POLL, Lane.INTERACTIVE]
-
-
-@pytest.mark.parametrize("lane", [None, 2, "BULK"])
-async def test_only_a_lane_is_accepted_for_a_block(client: ConstantContact, lane: Any) -> None:
-    with pytest.raises(errors.InvalidField, match="a Lane"):
-        client.in_lane(lane)
 
 
 class Tokens:
