@@ -4,7 +4,6 @@ import asyncio
 import inspect
 import json
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -15,7 +14,6 @@ from ccv2_async import errors
 from ccv2_async.models import Page, decode, unstructure
 from ccv2_async.polling.poller import Poller
 from ccv2_async.resources.base import Resource
-from ccv2_async.resources.listing import Listing
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.sandbox.app import OPERATIONS as SERVED
 from ccv2_async.sandbox.settings import GROUPS
@@ -23,11 +21,9 @@ from ccv2_async.transport.calls.retry import Effect
 from tests.contract.ear import Ear
 from tests.contract.losses import lost
 from tests.contract.operations import COUNTS, MADE_OF_OTHERS, OPERATIONS
-from tests.contract.stock import Stock, send_a_campaign
+from tests.contract.prepared import carried_out, prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ccv2_async import ConstantContact
     from ccv2_async.sandbox.state.gateway import Entry
     from ccv2_async.transport.calls.call import Answer
@@ -52,51 +48,10 @@ SETTLED = {
     "activity_export_contacts": Effect.CONVERGENT,
 }
 
-REPORTS = {
-    "sends": "EMAIL_SEND",
-    "opens": "EMAIL_OPEN",
-    "clicks": "EMAIL_CLICK",
-    "forwards": "EMAIL_FORWARD",
-    "bounces": "EMAIL_BOUNCE",
-    "unsubscribes": "EMAIL_UNSUBSCRIBE",
-}
-
 PAGED = [row for row in OPERATIONS if getattr(row.answer, "__origin__", None) is Page]
 ADDRESSED = [row for row in OPERATIONS if row.ids]
 # Of files that are unknown there is no upload status, which is no error (row 18).
 KNOWN = [row for row in ADDRESSED if row.name != "library_upload_status"]
-
-
-@pytest.fixture(scope="module")
-def readers() -> Iterator[tuple[Sandbox, dict[str, dict[str, str]]]]:
-    """A sandbox in which a campaign was sent, and what its reports are asked for."""
-    with Sandbox(mode="at_once") as sandbox, ThreadPoolExecutor(1) as thread:
-        # A fixture of a module outlives the loops of its tests, so it needs one of its own.
-        yield sandbox, thread.submit(asyncio.run, send_a_campaign(sandbox)).result()
-
-
-async def prepared(
-    operation: Operation, request: pytest.FixtureRequest, connect: Any
-) -> tuple[Sandbox, ConstantContact, Stock]:
-    """A sandbox in which everything is there that the operation's sample needs."""
-    if operation.area == "tracking":
-        sandbox, ids = request.getfixturevalue("readers")
-        word = next((w for w in REPORTS if f"/{w}" in operation.path), "clicks")
-        cc = await connect(sandbox)
-        return sandbox, cc, Stock(cc, ids[REPORTS[word]])
-    sandbox = request.getfixturevalue("sandbox")
-    cc = await connect(sandbox)
-    stock = Stock(cc)
-    await stock.bring((*operation.ids, *operation.needs))
-    return sandbox, cc, stock
-
-
-async def carried_out(made: Any) -> Any:
-    """What a method gives, the first page of it if it comes in pages."""
-    if isinstance(made, Listing):
-        async for rows in made.pages():
-            return rows
-    return await made
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
