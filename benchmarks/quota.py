@@ -13,6 +13,7 @@ The sandbox keeps the same quota and refuses what is above it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import random
 import statistics
@@ -27,6 +28,7 @@ from benchmarks.results import Case, Series
 from ccv2_async import ConstantContact
 from ccv2_async.clock import LoopClock
 from ccv2_async.sandbox import Sandbox
+from ccv2_async.transport.quota.budget import Budget
 from ccv2_async.uploads.many import FileToUpload
 
 if TYPE_CHECKING:
@@ -46,12 +48,21 @@ DAYS_QUOTA = 10_000
 
 @attrs.frozen
 class Load:
-    """How many files, under which quota, by which seed."""
+    """How many files, under which quota, by which seed.
+
+    Attributes:
+        seconds: How long a file takes, in the median.
+        slow: One file in so many takes ten times as long; 0 for none.
+        processes: How many clients share the key and the files.
+    """
 
     files: int
     per_second: int
     per_day: int | None = None
     seed: int = 1
+    seconds: float = 8.0
+    slow: int = 0
+    processes: int = 1
 
     @property
     def name(self) -> str:
@@ -93,10 +104,14 @@ class _Wire(httpx.AsyncBaseTransport):
 
 @attrs.define
 class _World:
-    client: ConstantContact
+    clients: list[ConstantContact]
     sandbox: Sandbox
     wire: _Wire
     known_at: dict[str, float] = attrs.field(factory=dict)
+
+    @property
+    def client(self) -> ConstantContact:
+        return self.clients[0]
 
     def known(self, file_id: str) -> None:
         """Note that a file is now known to be Active."""
@@ -113,7 +128,7 @@ async def _play(load: Load, way: Callable[[_World, Load], Awaitable[None]]) -> O
     sandbox = Sandbox(
         clock=clock,
         mode="lognormal",
-        seconds=8.0,
+        seconds=load.seconds,
         sigma=0.6,
         seed=load.seed,
         per_second=load.per_second,
@@ -121,41 +136,53 @@ async def _play(load: Load, way: Callable[[_World, Load], Awaitable[None]]) -> O
         keep_content=0,
     )
     wire = _Wire(sandbox, load.seed)
-    async with (
-        httpx.AsyncClient(transport=wire) as http,
-        ConstantContact(
-            api_key="sandbox-key",
-            access_token="sandbox-token",
-            base_url="http://sandbox/v2",
-            http_client=http,
-            per_second=load.per_second,
-            per_day=load.per_day,
-            clock=clock,
-        ) as client,
-    ):
+    budget = Budget(load.per_second, load.per_day, clock=clock)
+    async with contextlib.AsyncExitStack() as stack:
+        http = await stack.enter_async_context(httpx.AsyncClient(transport=wire))
+        clients = [
+            await stack.enter_async_context(
+                ConstantContact(
+                    api_key="sandbox-key",
+                    access_token="sandbox-token",
+                    base_url="http://sandbox/v2",
+                    http_client=http,
+                    budget=budget,
+                    clock=clock,
+                )
+            )
+            for _ in range(load.processes)
+        ]
         random.seed(load.seed)
-        world = _World(client, sandbox, wire)
+        world = _World(clients, sandbox, wire)
         await way(world, load)
         done = world.really_done()
         if len(done) != load.files:
             raise AssertionError(f"{len(done)} files arrived instead of {load.files}")
         late = tuple(world.known_at[id_] - done[id_] for id_ in done)
         return Outcome(
-            calls=client.budget.used_today,
+            calls=budget.used_today,
             seconds=max(world.known_at.values()),
             late=late,
             refused=wire.refused,
         )
 
 
-def _files(load: Load) -> Iterator[FileToUpload]:
-    return (FileToUpload(PICTURE, name=f"{n}.png") for n in range(load.files))
+def _files(load: Load, process: int = 0) -> Iterator[FileToUpload]:
+    for n in range(process, load.files, load.processes):
+        slow = "slow-" if load.slow and n % load.slow == 0 else ""
+        yield FileToUpload(PICTURE, name=f"{slow}{n}.png")
 
 
 async def ours(world: _World, load: Load) -> None:
     """`upload_many`, as anybody would call it."""
-    async for result in world.client.upload_many(_files(load), concurrency=AT_ONCE):
-        world.known(result.id)
+
+    async def upload(process: int, client: ConstantContact) -> None:
+        async for result in client.upload_many(_files(load, process), concurrency=AT_ONCE):
+            world.known(result.id)
+
+    async with asyncio.TaskGroup() as group:
+        for process, client in enumerate(world.clients):
+            group.create_task(upload(process, client))
 
 
 async def oracle(world: _World, load: Load) -> None:

@@ -141,7 +141,7 @@ TARGETS: dict[str, Target] = {
             "calls",
             "quota",
             "ours at most",
-            {name: Bound(1.10, 1.04) for name in QUOTA_LOADS}
+            {name: Bound(1.06, 1.04) for name in QUOTA_LOADS}
             # What is left of a day's 10,000 calls decides this one.
             | {"9,400 files at 4/s in one day": Bound(10_000 / 9_400, 1.04)},
         ),
@@ -151,7 +151,7 @@ TARGETS: dict[str, Target] = {
             "s",
             "quota",
             "ratio at most",
-            {name: Bound(1.15, 1.05) for name in QUOTA_LOADS},
+            {name: Bound(1.06 if "4/s" in name else 1.10, 1.05) for name in QUOTA_LOADS},
         ),
         Target(
             "P11",
@@ -159,8 +159,9 @@ TARGETS: dict[str, Target] = {
             "s",
             "quota",
             "ours at most",
-            {f"{name}, median": Bound(4.0, 2.5) for name in QUOTA_LOADS}
-            | {f"{name}, p95": Bound(8.0, 5.0) for name in QUOTA_LOADS},
+            # `benchmarks/notice.py` shows that less than 3 s needs more than 1.04 calls a file.
+            {f"{name}, median": Bound(3.0, 2.5) for name in QUOTA_LOADS}
+            | {f"{name}, p95": Bound(6.0, 5.0) for name in QUOTA_LOADS},
         ),
         Target(
             "P12",
