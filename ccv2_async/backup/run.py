@@ -33,7 +33,7 @@ from ccv2_async.backup.estimate import Counts, estimate
 from ccv2_async.backup.journal import NAME, Journal, Note
 from ccv2_async.backup.results import BackupProblem, BackupProgress, BackupResult
 from ccv2_async.backup.write import Exports
-from ccv2_async.models.convert import BadRow, structure
+from ccv2_async.models.convert import BadRow, raw_text, structure, weight_of
 from ccv2_async.models.hooks import utc_text
 from ccv2_async.models.library import LibraryFile
 from ccv2_async.resources.base import path_to
@@ -68,6 +68,13 @@ AT_ONCE = 8
 _ALL_LISTED = "\n"
 """In place of a cursor: all pages are in the journal, but the listing was not finished."""
 
+# No record of the service comes near these. Longer ones would block the event loop, and rows that
+# hold each other fill the memory.
+_LARGEST_RECORD = 4 * 1024 * 1024
+_MOST_VALUES = 50_000
+_LARGEST_PAGE = 64 * 1024 * 1024
+
+_FIRST, _LAST = 0.0, 253_402_300_799.0  # the years 1970 to 9999
 _SAMPLED_PAGES = 10
 _COUNTED = ("sends", "opens", "clicks", "forwards", "unsubscribes", "bounces")
 _BATCH = 200
@@ -162,7 +169,8 @@ class Backup:
 
     async def _counts(self) -> Counts:
         here = await self._do(self._counts_here)
-        info = json.loads((await self._call(_PROBE, _one))[0]).get("usage_summary") or {}
+        info = json.loads((await self._call(_PROBE, _one))[0]).get("usage_summary")
+        info = info if isinstance(info, dict) else {}
         lists, _ = await self._sample("lists")
         folders, _ = await self._sample(FOLDERS)
         campaigns, more_campaigns = await self._sample(CAMPAIGNS, pages=_SAMPLED_PAGES)
@@ -212,7 +220,7 @@ class Backup:
             if dataset.single:
                 return [json.loads((await self._call(call, _one))[0])], False
             page = await self._call(call, partial(_page_of, dataset, 0))
-            rows += [json.loads(text) for _, text in page.rows]
+            rows += await self._do(lambda texts: [json.loads(text) for _, text in texts], page.rows)
             following = next_cursor(name, page.next_link, seen)
             if following is None:
                 return rows, False
@@ -648,7 +656,7 @@ class Backup:
 
 def stamp_of(moment: float) -> str:
     """Return a moment as the service writes it."""
-    return utc_text(datetime.fromtimestamp(moment, UTC))
+    return utc_text(datetime.fromtimestamp(min(max(moment, _FIRST), _LAST), UTC))
 
 
 def _name_of(account: Mapping[str, Any]) -> str:
@@ -688,7 +696,25 @@ def _one(answer: Answer) -> tuple[str, float | None]:
         found = found[0]  # the service sometimes wraps an object
     if not isinstance(found, dict):
         raise errors.DecodeError(f"{answer.what}: the answer is not an object.")
-    return orjson.dumps(found).decode(), answer.date
+    try:
+        return _text_of(found), answer.date
+    except ValueError as why:
+        raise errors.DecodeError(f"{answer.what}: the answer {why}.") from None
+
+
+def _text_of(record: dict[str, Any]) -> str:
+    """Return a record as text.
+
+    Raises:
+        ValueError: It is larger, or nested deeper, than any record of the service.
+    """
+    try:
+        content = orjson.dumps(record)
+    except orjson.JSONEncodeError:
+        raise ValueError("is nested too deeply") from None
+    if len(content) > _LARGEST_RECORD or weight_of(content) > _MOST_VALUES:
+        raise ValueError("is larger than any record of the service")
+    return content.decode()
 
 
 def _page_of(dataset: Dataset, before: int, answer: Answer) -> _Page:
@@ -696,7 +722,9 @@ def _page_of(dataset: Dataset, before: int, answer: Answer) -> _Page:
     page = answer.rows(Any, paged=dataset.paged)
     rows: list[tuple[str, str]] = []
     bad: list[tuple[str, str]] = []
+    size = 0
     for number, row in enumerate(with_nested(dataset, page.results), before):
+        text = ""
         if isinstance(row, BadRow):
             own, why = row.id(*dataset.ids), row.error(before, stops=False).message
         else:
@@ -704,9 +732,17 @@ def _page_of(dataset: Dataset, before: int, answer: Answer) -> _Page:
             if not isinstance(row, dict):
                 why = f"{answer.what}: row {number} is not an object."
             elif dataset.ids and not own:
-                why = f"{answer.what}: row {number} has no id: {orjson.dumps(row)[:500].decode()}"
+                why = f"{answer.what}: row {number} has no id: {raw_text(row, answer.redact)}"
+            else:
+                try:
+                    text = _text_of(row)
+                except ValueError as flaw:
+                    why = f"{answer.what}: row {number} {flaw}."
+                size += len(text)
+                if size > _LARGEST_PAGE:
+                    why = f"{answer.what}: row {number} is on too large a page."
         if why:
             bad.append((own or f"row {number}", one_line(why)))
         else:
-            rows.append((own, orjson.dumps(row).decode()))
+            rows.append((own, text))
     return _Page(rows, bad, page.next_link, answer.date)

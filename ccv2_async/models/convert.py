@@ -20,7 +20,7 @@ import attrs
 
 from ccv2_async.errors import DecodeError, InvalidField, UnreadableRow
 from ccv2_async.models.hooks import Misread, converter, reader_of, rows, rows_apart, text
-from ccv2_async.text import described
+from ccv2_async.text import described, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -153,11 +153,11 @@ class BadRow:
     _redact: Redact | None = attrs.field(repr=False)
 
     def id(self, *fields: str) -> str:
-        """Return the row's id from the first of these fields that holds one, or ""."""
+        """Return the row's id, printable, from the first of these fields that holds one, or ""."""
         for field in fields:
             value = self.row.get(field) if isinstance(self.row, dict) else None
             if isinstance(value, int | str) and not isinstance(value, bool) and str(value):
-                return _clean(str(value), self._redact)[:EXCERPT_LIMIT]
+                return one_line(_clean(str(value), self._redact)[:EXCERPT_LIMIT])
         return ""
 
     @property

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import TYPE_CHECKING
+
+import pytest
 
 from ccv2_async import verify_backup
 from tests.backup.conftest import digests, held, lines
@@ -82,6 +85,19 @@ async def test_a_gateway_whose_clock_is_ahead_hides_no_changed_contact(
     await cc.backup(tmp_path)
     names = {each["id"]: each.get("first_name") for each in lines(tmp_path / "contacts.jsonl")}
     assert names[contact] == "Another"
+
+
+@pytest.mark.parametrize("date", ["0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00Z"])
+async def test_a_contact_with_an_impossible_date_has_all_contacts_fetched_again(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path, date: str
+) -> None:
+    row = {"id": "1", "modified_date": date}
+    body = json.dumps({"meta": {}, "results": [row]})
+    headers = {"content-type": "application/json"}
+    demo.admin.fault("answer", "GET", "/contacts", status=200, headers=headers, body=body)
+    await cc.backup(tmp_path)
+    await cc.backup(tmp_path)
+    assert len(lines(tmp_path / "contacts.jsonl")) == 120
 
 
 async def test_what_is_gone_at_the_service_stays_and_is_listed(

@@ -70,6 +70,53 @@ async def test_rows_of_one_id_are_one_row(
     assert lines(tmp_path / "contacts.jsonl") == [{"id": "1", "v": 3}]
 
 
+DEEP = f'{{"id": "1", "x": {"[" * 400}{"]" * 400}}}'
+LARGE = f'{{"id": "1", "x": "{"x" * 5_000_000}"}}'
+MANY = f'{{"id": "1", "x": [{"1," * 60_000}1]}}'
+HALF = '{"id": "1\\ud83d"}'
+
+
+@pytest.mark.parametrize("row", [DEEP, LARGE, MANY, HALF], ids=["deep", "large", "many", "half"])
+async def test_a_row_unlike_any_of_the_service_fails_alone(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path, row: str
+) -> None:
+    answer(demo, "/contacts", f'{{"meta": {{}}, "results": [{row}, {{"id": "2"}}]}}')
+    result = await cc.backup(tmp_path)
+    assert [each.dataset for each in result.failed] == ["contacts"]
+    assert result.failed[0].id.isprintable()
+    assert result.rows["contacts"] == 1
+    assert (await verify_backup(tmp_path)).faults == ()
+
+
+@pytest.mark.parametrize("record", [DEEP, LARGE, MANY], ids=["deep", "large", "many"])
+async def test_a_record_unlike_any_of_the_service_fails_alone(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path, record: str
+) -> None:
+    answer(demo, "/account/info", record, **ALWAYS)
+    result = await cc.backup(tmp_path)
+    assert [each.dataset for each in result.failed] == ["account"]
+    assert result.rows["contacts"] == 120
+
+
+async def test_rows_that_hold_each_other_do_not_fill_the_memory(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    row = f'{{"id": "1", "name": "{"x" * 3_000_000}"}}'
+    for number in range(2, 100):
+        row = f'{{"id": "{number}", "children": [{row}]}}'
+    answer(demo, "/library/folders", f'{{"meta": {{}}, "results": [{row}]}}')
+    result = await cc.backup(tmp_path)
+    assert 0 < result.rows["folders"] < 30
+    assert {each.dataset for each in result.failed} == {"folders"}
+
+
+async def test_an_estimate_is_made_from_odd_counts(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    answer(demo, "/library/info", {"usage_summary": [5]})
+    assert (await cc.backup(tmp_path, dry_run=True)).files == 0
+
+
 @pytest.mark.parametrize("id_", ["../1", "a/b", "..", " ", "x" * 5000, "\u202e1"])
 async def test_an_id_that_cannot_be_part_of_a_path_fails_alone(
     demo: Sandbox, cc: ConstantContact, tmp_path: Path, id_: str
