@@ -39,7 +39,7 @@ PARALLEL = ("-n", "2", "--dist", "worksteal")
 EXTRAS = {
     "": ("ccv2_async.ConstantContact", "ccv2_async.models.LibraryFile", "ccv2_async.webhooks"),
     "cli": ("ccv2_async.cli.main",),
-    "sandbox": ("ccv2_async.sandbox.Sandbox",),
+    "sandbox": ("ccv2_async.sandbox.Sandbox", "ccv2_async.sandbox.page.app.make_page"),
     "httpx2": ("ccv2_async.ConstantContact", "httpx2"),
     "redis": ("ccv2_async.transport.quota.shared.SharedBudget", "redis", "limits"),
     "workers": ("ccv2_async.workers", "ccv2_async.workers.queue"),

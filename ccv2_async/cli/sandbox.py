@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import webbrowser
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -29,6 +31,7 @@ def sandbox(
     speed: float = 1.0,
     seed: str | None = None,
     retire: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    open_page: Annotated[Flag, Parameter(name="--open")] = False,
     json: Flag = False,
 ) -> Exit:
     """Run a local imitation of the service, until Ctrl-C.
@@ -36,6 +39,8 @@ def sandbox(
     Ctrl-C is the normal way to stop it (exit code 0). The sandbox keeps nothing. Uploads take
     about 8 seconds to become Active, like at the real service. Some file names choose what
     happens: virus.png, fail.pdf, slow.gif, stuck.png, and more.
+
+    Open its address in a browser to see the files, every request, and levers for errors.
 
     Args:
         port: The port; 0 for a free one.
@@ -48,6 +53,7 @@ def sandbox(
             account to try things on: contacts, lists, campaigns with reports, and files.
         retire: A group of operations that the service has withdrawn, such as events. Every call
             to it is answered with 400 http.status.gone. Repeat the option for several groups.
+        open_page: Open the sandbox's page in the browser.
         json: Print the client's options as one JSON object on stdout.
     """
     output = Output(as_json=json)
@@ -90,6 +96,10 @@ def sandbox(
                 output.line(f"export CCV2_ACCESS_TOKEN={options['access_token']}")
                 output.line("export CCV2_TRUST_ENV=0")  # a proxy cannot reach this machine
                 output.say(f"OpenAPI document: {made.origin}/openapi.json")
+                output.say(f"Look into it: {made.origin}/")
+            if open_page:
+                with contextlib.suppress(webbrowser.Error, OSError):
+                    webbrowser.open(f"{made.origin}/")
             if not made.is_local:
                 output.complain(
                     f"Warning: the sandbox listens on {host}. Everybody who can reach its port "

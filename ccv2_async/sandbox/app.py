@@ -1,4 +1,4 @@
-"""The ASGI application: the API below `/v2`, its OpenAPI document, and the admin path.
+"""The ASGI application: the API below `/v2`, its OpenAPI document, the page, and the admin path.
 
 The sandbox's key and token are public, so a page in the developer's browser could use it: across
 origins by a plain form, or as its own origin after DNS rebinding. A browser cannot forge the
@@ -7,17 +7,18 @@ headers `Host`, `Origin` and `Sec-Fetch-Site`, so the guard checks them:
 ================  =============================================================================
 header            rule
 ================  =============================================================================
-`Host`            on the admin path: names 127.0.0.1, localhost or [::1]; elsewhere not a name
-                  that a stranger can register: those, another address, a name without a dot, or
-                  the service's own, which an SDK sends that finds the sandbox by the hosts file.
-                  A sandbox that other machines can reach takes addresses and names without a dot
-                  on the admin path too; every sandbox takes the host that it was told to use
+`Host`            on the page and the admin path: names 127.0.0.1, localhost or [::1]; elsewhere
+                  not a name that a stranger can register: those, another address, a name without
+                  a dot, or the service's own, which an SDK sends that finds the sandbox by the
+                  hosts file. A sandbox that other machines can reach takes addresses and names
+                  without a dot there too; every sandbox takes the host that it was told to use
 `Origin`          absent, or the sandbox's own
 `Sec-Fetch-Site`  for requests that change something: absent, `none` or `same-origin`
 `Content-Type`    JSON, for a body sent to the admin path: a page cannot send that unasked
 ================  =============================================================================
 
-Clients that are not browsers send no `Origin` and notice nothing.
+Clients that are not browsers send no `Origin` and notice nothing. Forms of the sandbox's own page
+have to send it; see `page.app`.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ from ccv2_async.sandbox.dispatch import Endpoint
 from ccv2_async.sandbox.gateway import API, Gateway
 from ccv2_async.sandbox.oauth import oauth_routes
 from ccv2_async.sandbox.openapi import openapi_document
+from ccv2_async.sandbox.page import is_page, page_routes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -88,6 +90,7 @@ def make_app(world: World) -> Starlette:
             *activities.export_routes(world),
             *admin_routes(world),
             *oauth_routes(world),
+            *page_routes(world, OPERATIONS),
         ],
         middleware=[Middleware(Gateway, world=world)],
         exception_handlers=dict.fromkeys((HTTPException, Refusal, Exception), _refuse),
@@ -127,7 +130,8 @@ class Guard:
         """Answer one request."""
         try:
             if scope["type"] == "http":
-                _check(scope, self._of_admin if _is_admin(scope) else self._of_api)
+                own = _is_admin(scope) or is_page(scope["path"])
+                _check(scope, self._of_admin if own else self._of_api)
         except Refusal as problem:
             await problem.answer()(scope, receive, send)
             return

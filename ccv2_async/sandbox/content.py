@@ -101,8 +101,10 @@ class Content:
         version, _, name = place.partition("/")
         if version != str(library.links):
             raise Refusal(library.expired_status, "This link has expired.")
-        data = library.content(name.partition(".")[0])
-        if data is None:
+        file_id, _, ending = name.partition(".")
+        stored, data = library.files.get(file_id), library.content(file_id)
+        # By another ending, a file could be a page that runs scripts in the sandbox's own origin.
+        if stored is None or data is None or ending != stored.file_type.lower():
             raise missing("The content")
         return data
 

@@ -50,11 +50,15 @@ class Gateway:
         path = scope["path"].rstrip("/")
         entry = log.begin(scope, world.clock.time(), query, headers)
         due = entry.time + world.draw_latency()
+        traffic = world.traffic
+        record = traffic.begin(entry)
         scope = {**scope, "path": path, ENTRY: entry, QUERY: query}
 
         async def counted() -> Message:
             message = await receive()
-            entry.received += len(message.get("body", b""))
+            body = message.get("body", b"")
+            entry.received += len(body)
+            record.request.write(body)
             return message
 
         async def stamped(message: Message) -> None:
@@ -64,6 +68,7 @@ class Gateway:
                 now = world.clock.time() + world.settings.date_offset
                 date = formatdate(now, usegmt=True).encode()
                 message = {**message, "headers": [(b"date", date), *message["headers"]]}
+            record.answered(message)
             await send(message)
 
         secrets = query.get("api_key", ""), headers.get("authorization", "").removeprefix("Bearer ")
@@ -75,6 +80,7 @@ class Gateway:
             await problem.answer()(scope, counted, stamped)
         finally:
             log.end(entry, world.clock.time())
+            traffic.end(record, secrets)
 
     def _check_key(self, key: str) -> None:
         settings, quota = self._world.settings, self._world.quota

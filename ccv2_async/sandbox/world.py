@@ -19,6 +19,7 @@ from ccv2_async.sandbox.state.contacts import Account, Contacts
 from ccv2_async.sandbox.state.events import Events
 from ccv2_async.sandbox.state.gateway import Log, Quota
 from ccv2_async.sandbox.state.library import Library
+from ccv2_async.sandbox.state.traffic import Traffic
 
 if TYPE_CHECKING:
     from ccv2_async.sandbox.clock import Clock
@@ -43,6 +44,7 @@ class World:
         quota: The gateway's counts.
         faults: The armed faults.
         log: The requests so far.
+        traffic: The last requests with both sides whole.
         downloads: The requests for contents of files so far.
         content_origin: The origin that serves contents; None without a socket.
         content_port: Its port, if clients reach it by the name by which they reach the API; None
@@ -70,6 +72,7 @@ class World:
         self.quota: Quota = Quota(self.settings.per_second, self.settings.per_day)
         self.faults: Faults = Faults(random.Random(self.settings.draw_seed))  # noqa: S311 - simulated faults
         self.log: Log = Log(self.settings.log_size)
+        self.traffic: Traffic = Traffic()
         self.downloads: Log = Log(self.settings.log_size)
         self._delays = random.Random(self.settings.draw_seed)  # noqa: S311 - simulated delays
         if seed == DEMO:

@@ -149,3 +149,14 @@ async def test_a_sandbox_without_a_socket_serves_the_bytes_itself() -> None:
         row = listing.json()["results"][0]
         answer = await client.get(row["url"])
     assert len(answer.content) == row["size"]
+
+
+@pytest.mark.parametrize("ending", ["html", "svg", "xhtml", "js", ""])
+def test_a_file_is_not_served_as_something_that_can_run(
+    api: httpx.Client, sandbox: Sandbox, ending: str
+) -> None:
+    row = upload(api)
+    for origin in (sandbox.origin, sandbox.content_origin):
+        place = f"{origin}/content/1/{row['id']}"
+        assert get(f"{place}.pdf").headers["content-type"] == "application/pdf"
+        assert get(f"{place}.{ending}").status_code == 404

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ccv2_async.sandbox.answers import Refusal, lookup
-from ccv2_async.sandbox.transitions import activity_script, plan_job
+from ccv2_async.sandbox.transitions import activity_script, ended, held, plan_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +68,7 @@ class Outcome:
 
 @attrs.define
 class Activity:
-    """One job. `work` is None after it was done."""
+    """One job. `work` is None after it was done, and `released` is the plan of a held job."""
 
     id: str
     kind: str
@@ -80,6 +80,21 @@ class Activity:
     looks: int = 0
     end: str | None = None
     finished: float | None = None
+    released: Plan | None = None
+
+    def hold(self, now: float) -> None:
+        """Keep it at its status until it is released, unless it has ended."""
+        if self.released is None and self.end is None:
+            self.released, self.plan = self.plan, held(self.plan, self.status(now))
+
+    def release(self) -> None:
+        """Let a held job continue by its plan."""
+        if self.released is not None:
+            self.plan, self.released = self.released, None
+
+    def end_as(self, status: str, now: float) -> None:
+        """End it now, unless it has ended."""
+        self.plan, self.released = ended(self.plan, status, now), None
 
     def status(self, now: float) -> str:
         """Return its status at `now`."""

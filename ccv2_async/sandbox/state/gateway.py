@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from starlette.types import Scope
 
@@ -90,6 +90,10 @@ class Log:
         entry.ended = now
         self.running -= 1
 
+    def newest(self) -> Iterator[Entry]:
+        """Yield the kept entries themselves, newest first."""
+        return reversed(self._entries)
+
     def entries(self, wanted: Callable[[Entry], bool] | None = None) -> list[Entry]:
         """Return copies of the kept entries, oldest first."""
         return [attrs.evolve(entry) for entry in self._entries if wanted is None or wanted(entry)]
@@ -125,6 +129,11 @@ class Quota:
         self._recent.append(now)
         self._today += 1
         return None
+
+    def used(self, now: float) -> tuple[int, int]:
+        """Return the calls counted within the last second, and those of the day."""
+        recent = sum(now - moment < 1.0 for moment in self._recent)
+        return recent, self._today if int(now // DAY) == self._day else 0
 
     def resets_in(self, now: float) -> float:
         """Return the seconds until the day's count starts over."""

@@ -1,0 +1,232 @@
+"""The page's application: its views, its forms, the stream of changes, and what guards them.
+
+Every answer forbids scripts that are not the page's own, frames of others, and other hosts. What a
+client of the sandbox has sent is shown as text. Pictures are served as pictures only, and a
+campaign's HTML in a frame that can run nothing. Nothing changes by GET, and a POST has to come from
+the page itself: a browser always sends its `Origin`, which the guard of the sandbox checks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from starlette.applications import Starlette
+from starlette.datastructures import URL, MutableHeaders, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.templating import Jinja2Templates
+
+from ccv2_async.sandbox.admin import Admin
+from ccv2_async.sandbox.answers import Refusal, missing
+from ccv2_async.sandbox.page.actions import Actions, sentence_of
+from ccv2_async.sandbox.page.showing import size_text
+from ccv2_async.sandbox.page.views import Views, library_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from ccv2_async.sandbox.operations import Operation
+    from ccv2_async.sandbox.world import World
+
+_HERE = Path(__file__).parent
+_TICK = 0.3
+_BEATS = 50
+_MOST_FILES = 50
+_NOTES = 100
+_NOTHING_RUNS = "default-src 'none'; sandbox"
+_PREVIEW = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; frame-src 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    # The origin of a form is only sent if the referrer is.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_PICTURES = {b"\x89PNG": "image/png", b"GIF8": "image/gif", b"\xff\xd8\xff": "image/jpeg"}
+_NAVIGATION = (
+    ("/", "Library"),
+    ("/requests", "Requests"),
+    ("/jobs", "Jobs"),
+    ("/contacts", "Contacts"),
+    ("/campaigns", "Campaigns"),
+    ("/controls", "Controls"),
+)
+
+
+class _Guarded:
+    """ASGI middleware: the headers of every answer, and the origin of every form.
+
+    Args:
+        app: The application behind it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        if scope["method"] not in ("GET", "HEAD") and b"origin" not in dict(scope["headers"]):
+            problem = Refusal(403, "Origin is missing: only the sandbox's page may send its forms.")
+            await problem.answer()(scope, receive, guarded)
+            return
+        await self._app(scope, receive, guarded)
+
+
+@attrs.frozen
+class _Page:
+    views: Views
+    actions: Actions
+    templates: Jinja2Templates
+    notes: dict[str, tuple[str, bool]] = attrs.field(factory=dict)
+
+    def show(self, request: Request, template: str, **shown: Any) -> Response:
+        frame = {**self.views.frame(), "navigation": _NAVIGATION, "origin": _origin(request)}
+        note, bad = self.notes.get(request.query_params.get("note", ""), ("", False))
+        frame |= {"note": note, "note_is_bad": bad}
+        return self.templates.TemplateResponse(request, template, {**frame, **shown})
+
+    def keep(self, note: str, bad: bool) -> str:
+        """Keep the outcome of a form for the page that follows it, and return its name."""
+        while len(self.notes) >= _NOTES:
+            del self.notes[next(iter(self.notes))]
+        name = token_hex(8)
+        self.notes[name] = note, bad
+        return name
+
+    async def files(self, request: Request) -> Response:
+        return self.show(request, "files.html", **self.views.files(request.query_params))
+
+    async def requests(self, request: Request) -> Response:
+        key = request.path_params.get("key", "")
+        opened = self.views.request(key, _origin(request)) if key else None
+        if key and opened is None:
+            raise missing(f"Request {key}")
+        found = self.views.requests(request.query_params)
+        return self.show(request, "requests.html", opened=opened, **found)
+
+    async def jobs(self, request: Request) -> Response:
+        return self.show(request, "jobs.html", **self.views.jobs())
+
+    async def contacts(self, request: Request) -> Response:
+        return self.show(request, "contacts.html", **self.views.contacts(request.query_params))
+
+    async def campaigns(self, request: Request) -> Response:
+        chosen = request.path_params.get("id", "")
+        return self.show(request, "campaigns.html", **self.views.campaigns(chosen))
+
+    async def controls(self, request: Request) -> Response:
+        return self.show(request, "controls.html", **self.views.controls())
+
+    async def preview(self, request: Request) -> Response:
+        campaign = self.views.world.campaigns.campaign(request.path_params["id"])
+        content = str(campaign.fields.get("email_content", ""))
+        headers = {"Content-Security-Policy": f"{_PREVIEW}; frame-ancestors 'self'"}
+        return Response(content, media_type="text/html", headers=headers)
+
+    async def picture(self, request: Request) -> Response:
+        data = library_of(self.views.world).content(request.path_params["id"]) or b""
+        kind = next((kind for start, kind in _PICTURES.items() if data.startswith(start)), None)
+        if kind is None:
+            raise missing("The picture")
+        headers = {"Content-Security-Policy": _NOTHING_RUNS, "Cache-Control": "max-age=3600"}
+        return Response(data, media_type=kind, headers=headers)
+
+    async def act(self, request: Request) -> Response:
+        name, bad = request.path_params["name"], False
+        try:
+            async with request.form(max_files=_MOST_FILES) as form:
+                if name == "upload":
+                    files = [file for file in form.getlist("data") if isinstance(file, UploadFile)]
+                    note = await self.actions.upload(files, str(form.get("folder_id", "0")))
+                else:
+                    note = self.actions.run(name, {key: str(text) for key, text in form.items()})
+        except (ValueError, KeyError, Refusal, HTTPException) as problem:
+            note, bad = sentence_of(problem), True
+        if request.headers.get("accept") == "application/json":
+            return JSONResponse({"note": note, "bad": bad}, 400 if bad else 200)
+        back = URL(request.headers.get("referer", "/"))
+        back = URL(path=f"/{back.path.lstrip('/')}", query=back.query)
+        return RedirectResponse(back.include_query_params(note=self.keep(note, bad)), 303)
+
+    async def events(self, _request: Request) -> Response:
+        return StreamingResponse(self._changes(), media_type="text/event-stream")
+
+    async def _changes(self) -> AsyncIterator[str]:
+        """Yield an event when what the page shows has changed, and a comment now and then."""
+        last, quiet = None, 0
+        while True:
+            version = self.views.version()
+            if version != last:
+                yield f"data: {version}\n\n"
+                last, quiet = version, 0
+            elif quiet >= _BEATS:
+                yield ":\n\n"  # a page that has gone is noticed only by writing to it
+                quiet = 0
+            quiet += 1
+            await asyncio.sleep(_TICK)
+
+    async def problem(self, request: Request, problem: Exception) -> Response:
+        status = getattr(problem, "status", getattr(problem, "status_code", 500))
+        message = problem.message if isinstance(problem, Refusal) else "There is nothing here."
+        page = self.show(request, "problem.html", message=message)
+        page.status_code = status
+        return page
+
+
+def make_page(world: World, operations: Sequence[Operation]) -> ASGIApp:
+    """Return the application of the page."""
+    templates = Jinja2Templates(directory=_HERE / "templates")
+    templates.env.trim_blocks = templates.env.lstrip_blocks = True
+    templates.env.globals |= {"size_of": size_text, "starred": _starred}
+    actions = Actions(world, Admin(world, lambda action: action()))
+    page = _Page(Views(world, operations), actions, templates)
+    app = Starlette(
+        routes=[
+            Route("/", page.files),
+            Route("/requests", page.requests),
+            Route("/requests/{key}", page.requests),
+            Route("/jobs", page.jobs),
+            Route("/contacts", page.contacts),
+            Route("/campaigns", page.campaigns),
+            Route("/campaigns/{id}", page.campaigns),
+            Route("/campaigns/{id}/preview", page.preview),
+            Route("/controls", page.controls),
+            Route("/page/events", page.events),
+            Route("/page/pictures/{id}", page.picture),
+            Route("/page/do/{name}", page.act, methods=["POST"]),
+            Mount("/page/static", StaticFiles(directory=_HERE / "static")),
+        ],
+        exception_handlers={HTTPException: page.problem, Refusal: page.problem},
+    )
+    app.router.redirect_slashes = False
+    return _Guarded(app)
+
+
+def _starred(path: str) -> str:
+    """Return a path with `*` in place of its parameters, as faults name it."""
+    return re.sub(r"{\w+}", "*", path)
+
+
+def _origin(request: Request) -> str:
+    return f"{request.url.scheme}://{request.url.netloc}"

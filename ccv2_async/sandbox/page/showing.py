@@ -1,0 +1,152 @@
+"""What the page writes for a request: its form's parts, its bodies, and the same as curl."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from shlex import quote
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+import attrs
+import orjson
+
+from ccv2_async.sandbox.gateway import API
+from ccv2_async.sandbox.state.traffic import HIDDEN
+
+if TYPE_CHECKING:
+    from ccv2_async.sandbox.settings import Settings
+    from ccv2_async.sandbox.state.gateway import Entry
+    from ccv2_async.sandbox.state.traffic import Record, Side
+
+_UNITS = ("B", "KB", "MB", "GB")
+_STEP = 1000
+_BOUNDARY = re.compile(r'boundary="?([^";]+)')
+_NAME = re.compile(rb'[; ]name="([^"]*)"')
+_FILE_NAME = re.compile(rb'filename="([^"]*)"')
+# curl writes these itself, or they describe one connection.
+_NOT_IN_CURL = frozenset(
+    {"host", "connection", "content-length", "transfer-encoding", "user-agent", "accept-encoding"}
+)
+
+
+@attrs.frozen
+class Part:
+    """One part of a form; `text` is None for a file."""
+
+    name: str
+    size: int
+    text: str | None = None
+    file_name: str = ""
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes as people write it: `12 KB`."""
+    number, unit = float(size), 0
+    while number >= _STEP and unit < len(_UNITS) - 1:
+        number, unit = number / _STEP, unit + 1
+    return (
+        f"{number:.1f} {_UNITS[unit]}" if unit and number < 10 else f"{number:.0f} {_UNITS[unit]}"
+    )
+
+
+def took_text(entry: Entry) -> str:
+    """Return the time that a request took."""
+    if entry.ended is None:
+        return "running"
+    seconds = max(0.0, entry.ended - entry.time)
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def clock_text(moment: float, form: str = "%H:%M:%S") -> str:
+    """Return a moment as this machine's clock shows it."""
+    return datetime.fromtimestamp(moment).astimezone().strftime(form)
+
+
+def parts_of(record: Record) -> list[Part]:
+    """Return the parts of a form, as far as its body was kept; none for another body."""
+    kind = record.entry.headers.get("content-type", "")
+    found = _BOUNDARY.search(kind) if kind.startswith("multipart/form-data") else None
+    if found is None:
+        return []
+    side, mark = record.request, b"--" + found[1].encode("latin-1")
+    cut = side.size - len(side.body)
+    pieces = side.body.split(mark)[1:]
+    parts = []
+    for number, piece in enumerate(pieces, 1):
+        head, separator, data = piece.partition(b"\r\n\r\n")
+        name, file_name = _NAME.search(head), _FILE_NAME.search(head)
+        if not separator or name is None:
+            continue
+        # Behind the last part that was kept come the rest of it and the final boundary.
+        size = len(data) - 2 if number < len(pieces) else len(data) + cut - len(mark) - 6
+        text = None if file_name else data[: max(0, size)].decode("utf-8", "replace")
+        shown = file_name[1].decode("utf-8", "replace") if file_name else ""
+        parts.append(Part(name[1].decode("utf-8", "replace"), max(0, size), text, shown))
+    return parts
+
+
+def body_text(side: Side, kind: str) -> str:
+    """Return a body as text: JSON with indents, other text as it is, and the size of the rest."""
+    if not side.size:
+        return ""
+    if "json" in kind:
+        try:
+            return orjson.dumps(orjson.loads(side.body), option=orjson.OPT_INDENT_2).decode()
+        except orjson.JSONDecodeError:
+            pass  # damaged or cut off: shown as it is
+    more = f"\n… {size_text(side.size - side.limit)} more" if side.size > side.limit else ""
+    try:
+        # A body that was cut off may end within a character.
+        text = side.body.decode("utf-8", "ignore" if more else "strict")
+    except UnicodeDecodeError:
+        text = "\0"
+    return f"{size_text(side.size)} that are not text" if "\0" in text else text + more
+
+
+def hide(text: str, settings: Settings) -> str:
+    """Return a text without the sandbox's own credentials."""
+    for secret in (settings.api_key, settings.access_token, settings.client_secret):
+        text = text.replace(secret, HIDDEN.decode()) if secret else text
+    return text
+
+
+def curl(record: Record, origin: str) -> str:
+    """Return a command line that repeats a request, with variables in place of its secrets."""
+    entry = record.entry
+    has_key, has_token = record.signed
+    query = urlencode(entry.query)
+    url = quote(origin + entry.path + (f"?{query}" if query else ""))
+    if has_key:
+        joint = "&" if query else "?"
+        url = quote(f"{origin}{entry.path}{f'?{query}' if query else ''}{joint}api_key=")
+        url += '"$CCV2_API_KEY"'
+    words = [f"curl {url}"]
+    if entry.method != "GET":
+        words[0] = f"curl -X {entry.method} {url}"
+    if has_token:
+        words.append('-H "Authorization: Bearer $CCV2_ACCESS_TOKEN"')
+    parts = parts_of(record)
+    for name, text in entry.headers.items():
+        if name not in _NOT_IN_CURL and not (parts and name == "content-type"):
+            words.append(f"-H {quote(f'{name}: {text}')}")
+    for part in parts:
+        if part.text is None:
+            words.append(f"-F {quote(f'{part.name}=@{part.file_name or part.name}')}")
+        else:
+            words.append(f"--form-string {quote(f'{part.name}={part.text}')}")
+    if record.request.size and not parts:
+        whole = record.request.size <= record.request.limit
+        body = record.request.body.decode("utf-8", "replace")
+        words.append(f"--data-raw {quote(body)}" if whole else "--data-binary @body")
+    return " \\\n  ".join(words)
+
+
+def kind_of(entry: Entry) -> str:
+    """Return the kind of a call, as the sandbox can know it."""
+    below = entry.path.removeprefix(API)
+    if entry.method == "GET":
+        polls = below.startswith(("/library/files/uploadstatus/", "/activities"))
+        return "poll" if polls else "read"
+    uploads = entry.method == "POST" and below == "/library/files"
+    return "upload" if uploads else "write"
