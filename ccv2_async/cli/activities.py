@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 contacts: App = App(
     name="contacts",
-    help="Import, remove, and export contacts in bulk.",
+    usage="Usage: ccv2 contacts [COMMAND] [OPTIONS]",
+    help="List, show, add, import, remove, and export contacts.",
     group_parameters=OPTIONS,
 )
 activities: App = App(
@@ -46,7 +47,9 @@ _COLUMNS = {"id": "id", "type": "type", "state": "status"} | {
     "contacts": "contact_count",
     "errors": "error_count",
 }
-_Lists = Annotated[list[str], Parameter(name="--list", consume_multiple=True, negative=())]
+Lists = Annotated[list[str], Parameter(name="--list", consume_multiple=True, negative=())]
+"""IDs of contact lists."""
+
 _ROWS = 20_000
 _TOKEN = "ccv2p"  # noqa: S105  # how every token begins
 _SHOWN = 24
@@ -60,7 +63,7 @@ async def import_contacts(
     file: str,
     /,
     *,
-    lists: _Lists,
+    lists: Lists,
     erase_blanks: Flag = False,
     max_rows: int = _ROWS,
     no_wait: Flag = False,
@@ -91,7 +94,7 @@ async def import_contacts(
 
 @contacts.command
 @command()
-async def remove(run: Run, file: str, /, *, lists: _Lists, no_wait: Flag = False) -> Exit:
+async def remove(run: Run, file: str, /, *, lists: Lists, no_wait: Flag = False) -> Exit:
     """Remove the contacts in a file from lists. They stay in the account.
 
     Args:
@@ -151,14 +154,14 @@ async def export(
 
 
 @activities.default
-@command()
+@command(lists=True)
 async def list_activities(
     run: Run,
     *,
     status: ActivityStatus | None = None,
     type: ActivityType | None = None,  # noqa: A002  # the service's own word
 ) -> Exit:
-    """List the last 50 bulk activities, or wait for them (see the command below).
+    """List the last 50 bulk activities.
 
     Args:
         run: The run of the command.
@@ -170,6 +173,7 @@ async def list_activities(
         lambda bad: run.client.activities.all(status=status, type=type, on_bad_row=bad),
         "activity",
         _COLUMNS,
+        more="start_date finish_date file_name",
     )
 
 

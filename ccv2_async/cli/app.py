@@ -14,19 +14,23 @@ from cyclopts import (
     UnusedCliTokensError,
 )
 
-from ccv2_async.cli.activities import activities, contacts, poll
+from ccv2_async.cli.activities import activities, poll
 from ccv2_async.cli.api import api
 from ccv2_async.cli.backup import backup
+from ccv2_async.cli.campaigns import campaigns
+from ccv2_async.cli.contacts import contacts
 from ccv2_async.cli.download import get
 from ccv2_async.cli.exits import Exit, exit_of, message_of
 from ccv2_async.cli.journal import journal
 from ccv2_async.cli.library import files, folders
-from ccv2_async.cli.listings import account, campaigns, lists
+from ccv2_async.cli.listings import account
+from ccv2_async.cli.lists import lists
 from ccv2_async.cli.login import login, logout
 from ccv2_async.cli.output import Output, OutputClosedError
 from ccv2_async.cli.sandbox import sandbox
 from ccv2_async.cli.service import OPTIONS
 from ccv2_async.cli.sync import sync
+from ccv2_async.cli.tracking import tracking
 from ccv2_async.cli.upload import upload
 from ccv2_async.cli.worker import worker
 from ccv2_async.errors import ConstantContactError
@@ -72,6 +76,7 @@ _COMMANDS: tuple[App | Callable[..., Exit], ...] = (
     lists,
     activities,
     campaigns,
+    tracking,
     account,
     api,
     login,
@@ -81,6 +86,9 @@ _COMMANDS: tuple[App | Callable[..., Exit], ...] = (
 )
 for _each in _COMMANDS:
     app.command(_each)
+for _group in (files, folders, contacts, lists, activities, campaigns):
+    assert _group.default_command is not None, _group.name  # noqa: S101
+    _group.command(_group.default_command, name="list")
 files.command(get, usage="Usage: ccv2 files get [OPTIONS] [IDS]")
 app.command(poll, usage="Usage: ccv2 poll [OPTIONS] [TOKENS]")
 

@@ -91,6 +91,11 @@ def message_of(error: errors.ConstantContactError, names: Mapping[str, str] | No
             name = {**_OPTIONS, **(names or {})}.get(error.field, error.field)
             value = ", ".join(error.values) or error.value
             return f"{name} is {value}: {error.rule}. Nothing was sent."
+        case errors.OptedOut(contact_id=contact):
+            return (
+                f"Contact {contact} has opted out, and only the contact itself can opt back in. It "
+                "stays opted out."
+            )
         case errors.MissingCredentials(subject="access token"):
             how = f"run 'ccv2 login', or set {error.variable}"
         case errors.MissingCredentials(subject=str(subject)) if subject:

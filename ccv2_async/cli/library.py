@@ -40,11 +40,12 @@ _COLUMNS = {"id": "id", "name": "name", "size": "size"} | {
     "created": "created_date",
     "url": "url",
 }
+_MORE = "folder_id folder file_type width height description modified_date"
 OptionalId = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 
 
 @files.default
-@command(names={"id": "--folder"})
+@command(lists=True, names={"id": "--folder"})
 async def list_files(
     run: Run,
     *,
@@ -53,7 +54,7 @@ async def list_files(
     sort: FileSortOrder | None = None,
     limit: Limit = None,
 ) -> Exit:
-    """List the files of the library, or change them (see the commands below).
+    """List the files of the library.
 
     The newest come first by default.
 
@@ -71,7 +72,7 @@ async def list_files(
             return library.files(type=type, sort_by=sort, limit=page, on_bad_row=bad)
         return library.files_in_folder(folder, type=type, sort_by=sort, limit=page, on_bad_row=bad)
 
-    return await show_rows(run.output, listing, "file", _COLUMNS, limit=limit)
+    return await show_rows(run.output, listing, "file", _COLUMNS, more=_MORE, limit=limit)
 
 
 @files.command
@@ -113,7 +114,7 @@ async def delete_files(run: Run, ids: list[str], /) -> Exit:
 
 
 @files.command
-@command()
+@command(lists=True)
 async def trash(run: Run, *, empty: Flag = False, yes: Flag = False) -> Exit:
     """List the files in the trash, or delete them permanently.
 
@@ -125,7 +126,11 @@ async def trash(run: Run, *, empty: Flag = False, yes: Flag = False) -> Exit:
     library, output = run.client.library, run.output
     if not empty:
         return await show_rows(
-            output, lambda bad: library.trash(limit=PAGE, on_bad_row=bad), "file", _COLUMNS
+            output,
+            lambda bad: library.trash(limit=PAGE, on_bad_row=bad),
+            "file",
+            _COLUMNS,
+            more=_MORE,
         )
     output.carry_on = True
     if not await output.confirm("Permanently delete every file in the trash?", yes=yes):
@@ -137,7 +142,7 @@ async def trash(run: Run, *, empty: Flag = False, yes: Flag = False) -> Exit:
 @folders.default
 @command()
 async def list_folders(run: Run) -> Exit:
-    """Show the folders of the library as a tree, or change them (see the commands below).
+    """Show the folders of the library as a tree.
 
     Each folder has its ID and the number of its files.
     """

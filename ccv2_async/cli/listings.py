@@ -1,35 +1,53 @@
-"""`ccv2 lists`, `ccv2 campaigns`, and `ccv2 account`, and the table of every listing."""
+"""Show what a command lists or finds: as a table, as JSON, or as CSV."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterable
 from contextlib import aclosing
+from datetime import datetime
 from math import inf
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
-from rich.table import Table
-from rich.text import Text
+from cyclopts import Parameter
 
-from ccv2_async import Listing
 from ccv2_async.cli.exits import Exit, message_of
 from ccv2_async.cli.service import Run, between, command
 from ccv2_async.cli.tables import cell, counted, table
-from ccv2_async.models import CampaignStatus, unstructure
+from ccv2_async.errors import InvalidField
+from ccv2_async.models import unstructure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
+    from rich.table import Table
+    from rich.text import Text
+
     from ccv2_async.cli.output import Output
     from ccv2_async.errors import UnreadableRow
-    from ccv2_async.models import AccountInfo
 
-    Found: TypeAlias = Listing[Any] | Awaitable[Sequence[Any]]
-
-_PAGE = 50
-_COLUMNS = {"id": "id", "name": "name", "state": "status"}
-
+    Found: TypeAlias = AsyncIterable[Any] | Awaitable[Sequence[Any]]
+    Columns: TypeAlias = Mapping[str, str | Callable[[Any], Any]]
 
 Limit = Annotated[int | None, between("--limit", 1, inf, "a number of 1 or more")]
 """The largest number of rows to show; None for all."""
+
+
+def moment_of(_: object, tokens: Sequence[Any]) -> datetime:
+    """Return the moment that was typed; without a time zone, it is in local time.
+
+    Raises:
+        InvalidField: It is not a date.
+    """
+    (token,) = tokens
+    try:
+        return datetime.fromisoformat(token.value).astimezone()
+    except (ValueError, OverflowError, OSError):
+        rule = "a date or a time, such as 2026-12-01, 2026-12-01T09:30, or 2026-12-01T09:30Z"
+        raise InvalidField(token.keyword, token.value, rule) from None
+
+
+Moment = Annotated[datetime | None, Parameter(converter=moment_of, n_tokens=1)]
+"""A date or a time."""
 
 
 class Unreadable:
@@ -55,40 +73,102 @@ async def show_rows(
     output: Output,
     found: Callable[[Unreadable], Found],
     noun: str,
-    columns: Mapping[str, str],
+    columns: Columns,
     *,
+    more: str = "",
     limit: int | None = None,
 ) -> Exit:
-    """Show the rows of a listing, and return the exit code.
+    """Show the rows of a listing, and return the exit code. JSON and CSV are written as they come.
 
     Args:
         output: The streams.
         found: Returns the listing. It gets the function to call with rows that cannot be read.
         noun: The word for one row.
-        columns: The columns of the table, each with the field that it shows.
+        columns: The columns of the table, each with the field that it shows, or a function that
+            returns its value.
+        more: Further fields that CSV has, separated by spaces.
         limit: The most rows to show; None for all.
     """
     bad = Unreadable(output)
-    rows = table(*columns)
+    rows: list[list[Text]] = []
     count = 0
+    if output.as_csv:
+        output.values(_header(columns, more))
     async with aclosing(_each(found(bad))) as each:
         async for row in each:
-            if output.as_json:
-                output.record(unstructure(row))
+            if output.as_json or output.as_csv:
+                _write(output, row, columns, more)
             else:
-                rows.add_row(*(cell(getattr(row, field), name) for name, field in columns.items()))
+                rows.append([cell(_value(row, of), name) for name, of in columns.items()])
             count += 1
             if count == limit:
                 break
-    if count and not output.as_json:
-        output.show(rows)
+    if rows:
+        output.show(_filled(list(columns), rows))
     output.say(f"{counted(count, noun)}.")
     return bad.exit
 
 
+def show_one(output: Output, row: Any, columns: Columns, *, more: str = "") -> Exit:
+    """Show one record, a line for each field that has a value; return the exit code.
+
+    Args:
+        output: The streams.
+        row: The record.
+        columns: The fields; see `show_rows`.
+        more: Further fields that CSV has, separated by spaces.
+    """
+    if output.as_csv:
+        output.values(_header(columns, more))
+    if output.as_csv or output.as_json:
+        _write(output, row, columns, more)
+        return Exit.OK
+    cells = [cell(_value(row, of), name) for name, of in columns.items()]
+    output.show(_filled(list(columns), [cells]), as_records=True)
+    return Exit.OK
+
+
+def _filled(names: Sequence[str], rows: Sequence[Sequence[Text]]) -> Table:
+    """Return a table without the columns in which no row has a value."""
+    used = [at for at in range(len(names)) if any(row[at] for row in rows)]
+    made = table(*(names[at] for at in used))
+    for row in rows:
+        made.add_row(*(row[at] for at in used))
+    return made
+
+
+def _write(output: Output, row: Any, columns: Columns, more: str) -> None:
+    if output.as_json:
+        output.record(unstructure(row))
+    else:
+        output.values(_plain(_value(row, of)) for of in (*columns.values(), *more.split()))
+
+
+def _header(columns: Columns, more: str) -> list[str]:
+    """Return the header of CSV: the service's name for each field, or ours if it has none."""
+    fields = (of if isinstance(of, str) else name for name, of in columns.items())
+    return [*fields, *more.split()]
+
+
+def _value(row: Any, of: str | Callable[[Any], Any]) -> Any:
+    return getattr(row, of) if isinstance(of, str) else of(row)
+
+
+def _plain(value: Any) -> str:
+    """Return a value as CSV holds it."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case datetime():
+            return str(unstructure(value))
+    return str(value)
+
+
 async def _each(found: Found) -> AsyncGenerator[Any, None]:
-    if isinstance(found, Listing):
-        async with aclosing(aiter(found)) as rows:
+    if isinstance(found, AsyncIterable):
+        async with aclosing(aiter(found)) as rows:  # type: ignore[type-var]  # a generator
             async for row in rows:
                 yield row
     else:
@@ -96,62 +176,23 @@ async def _each(found: Found) -> AsyncGenerator[Any, None]:
             yield row
 
 
-@command()
-async def lists(run: Run) -> Exit:
-    """List the contact lists, with their IDs and sizes."""
-    columns = _COLUMNS | {"contacts": "contact_count", "changed": "modified_date"}
-    return await show_rows(
-        run.output, lambda bad: run.client.lists.all(on_bad_row=bad), "list", columns
-    )
-
-
-@command()
-async def campaigns(run: Run, *, status: CampaignStatus | None = None, limit: Limit = None) -> Exit:
-    """List the email campaigns.
-
-    Deleted campaigns are listed only with --status deleted.
-
-    Args:
-        run: The run of the command.
-        status: Only campaigns with this status.
-        limit: The largest number of campaigns to list; all by default.
-    """
-    page = min(limit or _PAGE, _PAGE)
-    return await show_rows(
-        run.output,
-        lambda bad: run.client.campaigns.all(status=status, limit=page, on_bad_row=bad),
-        "campaign",
-        _COLUMNS | {"changed": "modified_date"},
-        limit=limit,
-    )
+def joined(*fields: str, by: str = " ") -> Callable[[Any], str]:
+    """Return a function that returns those of these fields of a record that have a value."""
+    return lambda row: by.join(value for field in fields if (value := getattr(row, field)))
 
 
 @command()
 async def account(run: Run) -> Exit:
     """Show the account and its owner."""
-    info = await run.client.account.info()
-    if run.output.as_json:
-        run.output.record(unstructure(info))
-    else:
-        run.output.show(_card(info))
-    return Exit.OK
-
-
-def _card(info: AccountInfo) -> Table:
-    card = Table.grid(padding=(0, 2))
-    lines = {
-        "organization": info.organization_name,
-        "owner": " ".join(name for name in (info.first_name, info.last_name) if name),
-        "email": info.email,
-        "phone": info.phone,
-        "website": info.website,
-        "time zone": info.time_zone,
-        "country": ", ".join(code for code in (info.state_code, info.country_code) if code),
+    street = joined("line1", "line2", "line3", "postal_code", "city", by=", ")
+    columns: Columns = {
+        "organization": "organization_name",
+        "owner": joined("first_name", "last_name"),
+        "email": "email",
+        "phone": "phone",
+        "website": "website",
+        "time zone": "time_zone",
+        "country": joined("state_code", "country_code", by=", "),
+        "address": lambda info: "; ".join(map(street, info.organization_addresses)),
     }
-    for address in info.organization_addresses:
-        parts = (address.line1, address.line2, address.line3, address.postal_code, address.city)
-        lines["address"] = ", ".join(part for part in parts if part)
-    for name, value in lines.items():
-        if value:
-            card.add_row(Text(name, style="bold"), cell(value))
-    return card
+    return show_one(run.output, await run.client.account.info(), columns)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import csv
 import io
 import json
 import os
@@ -20,11 +21,11 @@ from rich.text import Text
 
 from ccv2_async import one_line as clean
 from ccv2_async.cli.exits import Exit
-from ccv2_async.cli.tables import fitted
+from ccv2_async.cli.tables import fitted, records
 from ccv2_async.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from rich.console import RenderableType
     from rich.style import Style
@@ -49,6 +50,7 @@ class Output:
 
     Args:
         as_json: Whether results are JSON lines.
+        as_csv: Whether the rows of a listing are CSV.
         carry_on: Whether the command continues after the reader of stdout has gone. A command that
             changes something does, and reports the rest on stderr; a listing ends.
         stdout: The stream for results; by default the process's own.
@@ -56,6 +58,7 @@ class Output:
 
     Attributes:
         as_json: Whether results are JSON lines.
+        as_csv: Whether the rows of a listing are CSV.
         carry_on: Whether the command continues after the reader of stdout has gone.
         err: The console on stderr.
         live: Whether stderr is a terminal that can redraw lines.
@@ -65,11 +68,13 @@ class Output:
         self,
         *,
         as_json: bool = False,
+        as_csv: bool = False,
         carry_on: bool = False,
         stdout: TextIO | None = None,
         stderr: TextIO | None = None,
     ) -> None:
         self.as_json = as_json
+        self.as_csv = as_csv
         self.carry_on = carry_on
         self._out = _Stream(stdout or sys.stdout)
         self._err = _Stream(stderr or sys.stderr)
@@ -101,6 +106,17 @@ class Output:
         """
         self._write(json.dumps(fields, default=str) + "\n")
 
+    def values(self, values: Iterable[str]) -> None:
+        """Write one line of CSV to stdout, with nothing in it that could control a terminal.
+
+        Raises:
+            OutputClosedError: The reader has gone.
+        """
+        line = io.StringIO()
+        shown = map(clean, values) if self.to_terminal else values
+        csv.writer(line, lineterminator="\n").writerow(shown)
+        self._write(line.getvalue())
+
     def report(self, fields: Mapping[str, Any], sentence: str) -> Exit:
         """Report what was done, as JSON or as a message, and return the exit code."""
         if self.as_json:
@@ -117,8 +133,12 @@ class Output:
         """
         self._write(clean(text) + "\n")
 
-    def show(self, renderable: RenderableType) -> None:
+    def show(self, renderable: RenderableType, *, as_records: bool = False) -> None:
         """Write a table or a tree to stdout, fitted to a terminal or in whole lines elsewhere.
+
+        Args:
+            renderable: The table or the tree.
+            as_records: Whether to show each value of a table on a line.
 
         Raises:
             OutputClosedError: The reader has gone.
@@ -127,7 +147,7 @@ class Output:
         if not console.is_terminal:
             console.width = _UNBROKEN
         if isinstance(renderable, Table):
-            renderable = fitted(renderable, console)
+            renderable = (records if as_records else fitted)(renderable, console)
         with console.capture() as captured:
             console.print(renderable, crop=False)
         for line in captured.get().splitlines():

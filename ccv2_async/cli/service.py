@@ -89,6 +89,18 @@ class Service:
     ] = False
 
 
+@Parameter(name="*", group=Group("Service", sort_key=10))
+@attrs.frozen
+class Listed(Service):
+    """Options of every command that lists something.
+
+    Attributes:
+        csv: Whether results are CSV.
+    """
+
+    csv: Annotated[Flag, Parameter(help="Print CSV on stdout, with a header.")] = False
+
+
 DEFAULTS = Service()
 
 
@@ -112,6 +124,7 @@ class Run:
 def command(
     *,
     carry_on: bool = False,
+    lists: bool = False,
     names: Mapping[str, str] | None = None,
     check: Callable[..., None] | None = None,
 ) -> Callable[[Callable[Concatenate[Run, P], Coroutine[Any, Any, Exit]]], Callable[..., Exit]]:
@@ -121,6 +134,7 @@ def command(
 
     Args:
         carry_on: Whether the command changes something; see `Output`.
+        lists: Whether the command lists something, and has the options of `Listed`.
         names: The names of the library's arguments in this command; see `exits.message_of`.
         check: Called with the arguments before the client is opened, to raise an error early.
     """
@@ -128,9 +142,14 @@ def command(
     def decorate(
         body: Callable[Concatenate[Run, P], Coroutine[Any, Any, Exit]],
     ) -> Callable[..., Exit]:
+        default = Listed() if lists else DEFAULTS
+
         @functools.wraps(body)
-        def made(*args: Any, service: Service = DEFAULTS, **kwargs: Any) -> Exit:
-            output = Output(as_json=service.json, carry_on=carry_on)
+        def made(*args: Any, service: Service = default, **kwargs: Any) -> Exit:
+            as_csv = isinstance(service, Listed) and service.csv
+            if as_csv and service.json:
+                raise UsageError("Choose one of --json and --csv.")
+            output = Output(as_json=service.json, as_csv=as_csv, carry_on=carry_on)
             if check is not None:
                 check(*args, **kwargs)
 
@@ -147,7 +166,10 @@ def command(
 
         _, *own = inspect.signature(body).parameters.values()
         options = inspect.Parameter(
-            "service", inspect.Parameter.KEYWORD_ONLY, default=DEFAULTS, annotation=Service
+            "service",
+            inspect.Parameter.KEYWORD_ONLY,
+            default=default,
+            annotation=type(default),
         )
         made.__signature__ = inspect.Signature([*own, options])  # type: ignore[attr-defined]
         made.__annotations__ = {each.name: each.annotation for each in (*own, options)}

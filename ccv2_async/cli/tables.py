@@ -1,7 +1,7 @@
 """Make tables and their cells, and fit a table to a terminal.
 
 A URL or an id that is folded or cut off can be neither opened nor copied. So what is too long for
-its column gets lines of its own.
+its column gets lines of its own, and a table that does not fit at all becomes a list of records.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from rich.table import Column
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
-_FOLDED = frozenset({"file", "name", "result", "url"})
+_FOLDED = frozenset({"email", "file", "name", "reason", "result", "url"})
 """Columns that may take several lines; the others keep their width."""
 
-_RIGHT = frozenset({"size", "contacts", "errors", "files"})
+_COUNTS = ("sends", "opens", "clicks", "forwards", "bounces", "unsubscribes", "spam")
+_RIGHT = frozenset({"size", "contacts", "errors", "files", *_COUNTS})
 _LEAST = 12
 """The width that is left to a column that may be folded, however narrow the terminal."""
 
@@ -64,6 +65,8 @@ def cell(value: Any, column: str = "") -> Text:
             return value
         case datetime():
             value = moment(value)
+        case bool():
+            value = "yes" if value else "no"
         case int():
             value = in_bytes(value) if column == "size" else f"{value:,}"
         case str() if column == "url":
@@ -113,7 +116,7 @@ def fitted(table: Table, console: Console) -> RenderableType:
     """Return the table if it fits; otherwise, its rows with the longest parts on their own lines.
 
     The URL of a row follows it then. If that is not enough, the first column, which names the row,
-    precedes it.
+    precedes it. If that is not enough either, each row is shown as a record.
 
     Args:
         table: A table; URLs are in its last column, if it has any.
@@ -126,6 +129,8 @@ def fitted(table: Table, console: Console) -> RenderableType:
     after = columns.pop() if columns[-1].header in _URLS else None
     before = columns.pop(0) if _least(columns) > console.width and len(columns) > 1 else None
     inset = len(_INDENT) if before else 0
+    if _least(columns) > console.width - inset:
+        return records(table, console)
     widths = _narrowed(columns, console.width - inset)
     shown: list[RenderableType] = []
     for row in range(table.row_count + 1):
@@ -138,6 +143,30 @@ def fitted(table: Table, console: Console) -> RenderableType:
         line.add_row(*(column.cells[row] for column in columns), style=style)
         shown.append(Padding(line, (0, 0, 0, inset)))
         if after and row and after.cells[row]:
+            shown.append(_line(_INDENT, after.cells[row], None))
+    return Group(*shown)
+
+
+def records(table: Table, console: Console) -> RenderableType:
+    """Return the rows of a table with a line for each value, after the name of its column."""
+    columns = [_Column.of(column, console, console.options) for column in table.columns]
+    after = columns.pop() if columns[-1].header in _URLS else None
+    names = max(column.cells[0].cell_len for column in columns)
+    room = console.width - names - _GAP
+    shown: list[RenderableType] = []
+    for row in range(1, table.row_count + 1):
+        if row > 1:
+            shown.append("")
+        for name, value in ((column.cells[0], column.cells[row]) for column in columns):
+            if value.cell_len > room and " " not in value.plain:
+                shown += [_line("", name, table.header_style), _line("", value, None)]
+            elif value:
+                line = Table.grid(padding=(0, _GAP))
+                line.add_column(width=names, style=table.header_style)
+                line.add_column(overflow="fold")
+                line.add_row(name, value)
+                shown.append(line)
+        if after and after.cells[row]:
             shown.append(_line(_INDENT, after.cells[row], None))
     return Group(*shown)
 

@@ -11,13 +11,13 @@ import attrs
 import pytest
 
 from ccv2_async.cli import main
+from ccv2_async.sandbox import Sandbox
 from tests.support.clocks import SkippingClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from ccv2_async.sandbox import Sandbox
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(200))
 
@@ -48,6 +48,15 @@ def service(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     for name, value in environment_of(sandbox).items():
         monkeypatch.setenv(name, value)
     return sandbox
+
+
+@pytest.fixture
+def demo(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """A sandbox with data that the environment names as the service."""
+    with Sandbox(seed="demo") as sandbox:
+        for name, value in environment_of(sandbox).items():
+            monkeypatch.setenv(name, value)
+        yield sandbox
 
 
 def environment_of(sandbox: Sandbox) -> dict[str, str]:

@@ -110,6 +110,33 @@ def test_ids_and_urls_are_never_cut(monkeypatch: pytest.MonkeyPatch, columns: in
     )
 
 
+def test_a_table_that_fits_no_terminal_becomes_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "xterm")
+    out = Terminal()
+    rows = table("id", "email", "name", "state", "changed")
+    rows.add_row(
+        "1", "ada@example.com", "Ada Lovelace of London and Ockham Park", "ACTIVE", "x" * 9
+    )
+    rows.add_row("2", "e" * 40, "", "UNCONFIRMED", "2026-11-22 00:26")
+    Output(stdout=out, stderr=io.StringIO()).show(rows)
+    lines = [Text.from_ansi(line).plain for line in out.getvalue().splitlines()]
+    assert lines == [
+        "id       1",
+        "email    ada@example.com",
+        "name     Ada Lovelace of London and",
+        "         Ockham Park",
+        "state    ACTIVE",
+        "changed  xxxxxxxxx",
+        "",
+        "id       2",
+        "email",
+        "e" * 40,
+        "state    UNCONFIRMED",
+        "changed  2026-11-22 00:26",
+    ]
+
+
 def test_a_wide_terminal_shows_urls_in_the_rows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

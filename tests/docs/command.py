@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,7 @@ def page() -> str:
     """The whole document."""
     commands = list(commands_of(command_line.app, ()))
     parts = [INTRODUCTION, exit_codes()]
-    service = list(rows_of(command_line.app["lists"]))
+    service = list(rows_of(command_line.app["account"]))
     parts.append(OPTIONS_OF_ALL + table(service))
     parts += [section(chain, app, service) for chain, app in commands]
     return "\n".join(parts)
@@ -66,6 +67,8 @@ def commands_of(app: App, chain: tuple[str, ...]) -> Iterator[tuple[tuple[str, .
     """Every command, by the words that name it, in alphabetic order."""
     for name in sorted(name for name in app if not name.startswith("-")):
         command = app[name]
+        if name == "list" and command.default_command is app.default_command:
+            continue  # it is the command of its group
         words = (*chain, name)
         if command.default_command is not None:
             yield words, command
@@ -77,6 +80,8 @@ def section(chain: tuple[str, ...], app: App, service: list[str]) -> str:
     name = " ".join(("ccv2", *chain))
     text = inspect.getdoc(app.default_command) or ""
     described = in_code(text.partition("\n\nArgs:\n")[0])
+    if "list" in app:
+        described += f"\n\n`{name} list` does the same."
     rows = list(rows_of(app))
     if set(service) <= set(rows):
         rows = [row for row in rows if row not in service]
@@ -110,6 +115,8 @@ def meaning_of(argument: Any) -> str:
     if choices:
         words.append("One of " + ", ".join(f"`{choice}`" for choice in choices) + ".")
     default = argument.field_info.default
+    if isinstance(default, Enum):
+        default = default.name.lower().replace("_", "-")
     if argument.required:
         words.append("Required.")
     elif default not in (None, False, "") and isinstance(default, str | int | float):

@@ -1,0 +1,157 @@
+"""`ccv2 contacts`: find, show, and add contacts. `activities` has the commands for many at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ccv2_async.cli.activities import Lists, contacts
+from ccv2_async.cli.exits import Exit
+from ccv2_async.cli.listings import Limit, Moment, joined, show_one, show_rows
+from ccv2_async.cli.service import Run, command
+from ccv2_async.errors import ConstantContactError, UsageError
+from ccv2_async.models import ContactStatus, unstructure
+
+if TYPE_CHECKING:
+    from ccv2_async import ConstantContact, Listing
+    from ccv2_async.cli.listings import Columns, Unreadable
+    from ccv2_async.models import Contact
+
+__all__ = ["contacts", "find"]
+
+_PAGE = 500
+_NAME = joined("first_name", "last_name")
+
+
+def _lists_of(contact: Contact) -> str:
+    return " ".join(ref.id for ref in contact.lists)
+
+
+_COLUMNS: Columns = {
+    "id": "id",
+    "email": "email",
+    "name": _NAME,
+    "state": "status",
+    "lists": _lists_of,
+    "changed": "modified_date",
+}
+_MORE = "first_name last_name company_name job_title home_phone work_phone cell_phone created_date"
+_CARD: Columns = {
+    "id": "id",
+    "email": "email",
+    "name": joined("prefix_name", "first_name", "middle_name", "last_name"),
+    "state": "status",
+    "lists": _lists_of,
+    "company": "company_name",
+    "job title": "job_title",
+    "home phone": "home_phone",
+    "work phone": "work_phone",
+    "cell phone": "cell_phone",
+    "fields": lambda contact: ", ".join(
+        f"{field.label or field.name}: {field.value}" for field in contact.custom_fields
+    ),
+    "source": "source",
+    "created": "created_date",
+    "changed": "modified_date",
+}
+
+
+async def find(client: ConstantContact, contact: str) -> Contact:
+    """Return the contact with this ID or address.
+
+    Raises:
+        ConstantContactError: There is no such contact. Safe to try again: yes.
+    """
+    if "@" not in contact:
+        return await client.contacts.get(contact)
+    found = await client.contacts.all(email=contact).first()
+    if found is None:
+        raise ConstantContactError(f"There is no contact with the address {contact}.")
+    return found
+
+
+@contacts.default
+@command(lists=True, names={"id": "--list", "email": "--email"})
+async def list_contacts(
+    run: Run,
+    *,
+    list: str | None = None,  # noqa: A002  # as it is typed
+    email: str | None = None,
+    status: ContactStatus | None = None,
+    since: Moment = None,
+    limit: Limit = None,
+) -> Exit:
+    """List the contacts of the account, or of one list.
+
+    Args:
+        run: The run of the command.
+        list: ID of the list; see 'ccv2 lists'.
+        email: Only the contact with this address.
+        status: Only contacts with this status.
+        since: Only contacts that have changed since this date.
+        limit: The largest number of contacts to list; all by default.
+    """
+    page = min(limit or _PAGE, _PAGE)
+    if list is not None and (email or status):
+        raise UsageError("--list goes with neither --email nor --status.")
+
+    def listing(bad: Unreadable) -> Listing[Contact]:
+        if list is not None:
+            return run.client.lists.contacts(list, modified_since=since, limit=page, on_bad_row=bad)
+        return run.client.contacts.all(
+            email=email, status=status, modified_since=since, limit=page, on_bad_row=bad
+        )
+
+    return await show_rows(run.output, listing, "contact", _COLUMNS, more=_MORE, limit=limit)
+
+
+@contacts.command
+@command(lists=True, names={"id": "CONTACT", "email": "CONTACT"})
+async def show(run: Run, contact: str, /) -> Exit:
+    """Show a contact.
+
+    Args:
+        run: The run of the command.
+        contact: Its ID or its address.
+    """
+    return show_one(run.output, await find(run.client, contact), _CARD)
+
+
+@contacts.command
+@command(carry_on=True, names={"email": "EMAIL", "email_address": "EMAIL", "id": "--list"})
+async def add(
+    run: Run,
+    email: str,
+    /,
+    *,
+    lists: Lists,
+    first_name: str | None = None,
+    last_name: str | None = None,
+    company: str | None = None,
+    job_title: str | None = None,
+) -> Exit:
+    """Add a contact to lists, and print its ID. A contact that exists is updated.
+
+    What is not given stays as it is. A contact that has opted out is not added.
+
+    Args:
+        run: The run of the command.
+        email: Its address.
+        lists: IDs of the lists; see 'ccv2 lists'.
+        first_name: First name.
+        last_name: Last name.
+        company: Company.
+        job_title: Job title.
+    """
+    given = {
+        "first_name": first_name,
+        "last_name": last_name,
+        "company_name": company,
+        "job_title": job_title,
+    }
+    details = {name: value for name, value in given.items() if value is not None}
+    stored = await run.client.contacts.upsert(email, lists=lists, **details)  # type: ignore[arg-type]
+    if run.output.as_json:
+        run.output.record(unstructure(stored))
+    else:
+        run.output.line(stored.id)
+    return Exit.OK
