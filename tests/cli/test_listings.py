@@ -31,6 +31,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "/emailmarketing/campaigns": {"id": "1", "name": "first", "status": "SENT"},
     "/activities": {"id": "1", "type": "ADD_CONTACTS", "status": "COMPLETE"},
 }
+EPOCH = "1970-01-01T00:00:00.000Z"
 PAGED = frozenset({path for path in GOOD if path not in ("/lists", "/activities")})
 COMMANDS = [
     (("files",), "/library/files"),
@@ -90,7 +91,8 @@ def test_every_listing_has_the_same_rows_as_csv(
         same = {
             name: value if isinstance(value, str) else json.dumps(value)
             for name, value in fields.items()
-            if name in row and not isinstance(value, list)
+            # The service writes a date that is none as the first moment of 1970.
+            if name in row and not isinstance(value, list) and value != EPOCH
         }
         assert {name: row[name] for name in same} == same
 
