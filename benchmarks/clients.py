@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Protocol, Self
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -170,6 +171,87 @@ class HttpxFiles(Held):
                     file.write(piece)
 
 
+class Httpx2Files(HttpxFiles):
+    """`httpx2.AsyncClient.post(files=...)` with an opened file."""
+
+    async def open(self) -> None:
+        import httpx2
+
+        client = httpx2.AsyncClient(timeout=None, verify=self._site.tls() or True)
+        self._client: Any = await self._held.enter_async_context(client)
+
+
+class Pyreqwest(Held):
+    """`pyreqwest`, a client in Rust, with `PartBuilder.from_file`."""
+
+    async def open(self) -> None:
+        from pathlib import Path
+
+        from pyreqwest.client import ClientBuilder
+        from pyreqwest.multipart import FormBuilder, PartBuilder
+
+        self._form, self._part = FormBuilder, PartBuilder
+        builder = ClientBuilder().default_headers(AUTHORIZATION)
+        if self._site.authority:
+            authority = await asyncio.to_thread(Path(self._site.authority).read_bytes)
+            builder = builder.add_root_certificate_pem(authority)
+        self._client = await self._held.enter_async_context(builder.build())
+
+    async def upload(self, path: Path) -> None:
+        form = self._form()
+        for name, value in fields(path).items():
+            form = form.text(name, value)
+        part = (await self._part.from_file(path)).mime(MEDIA_TYPE).file_name(path.name)
+        request = self._client.post(self._site.uploads).query({"api_key": API_KEY})
+        answer = await request.multipart(form.part("data", part)).build().send()
+        expect_accepted(answer.status)
+
+
+class Raw(Held):
+    """asyncio's streams and requests made beforehand: what no library can be faster than."""
+
+    async def open(self) -> None:
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._requests: dict[Path, bytes] = {}
+        self._tls = self._site.tls()
+
+    async def upload(self, path: Path) -> None:
+        request = self._requests.get(path)
+        if request is None:
+            request = self._requests[path] = self._prepare(path)
+        reader, writer = self._idle.pop() if self._idle else await self._connect()
+        writer.write(request)
+        await writer.drain()
+        head = await reader.readuntil(b"\r\n\r\n")
+        self._idle.append((reader, writer))
+        expect_accepted(int(head.split(b" ", 2)[1]))
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        address = urlsplit(self._site.origin)
+        streams = await asyncio.open_connection(address.hostname, address.port, ssl=self._tls)
+        self._held.callback(streams[1].close)
+        return streams
+
+    def _prepare(self, path: Path) -> bytes:
+        form = "".join(
+            f'--raw\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+            for name, value in fields(path).items()
+        )
+        form += (
+            f'--raw\r\nContent-Disposition: form-data; name="data"; filename="{path.name}"\r\n'
+            f"Content-Type: {MEDIA_TYPE}\r\n\r\n"
+        )
+        body = form.encode() + path.read_bytes() + b"\r\n--raw--\r\n"
+        address = urlsplit(self._site.uploads)
+        head = (
+            f"POST {address.path}?api_key={API_KEY} HTTP/1.1\r\nHost: {address.netloc}\r\n"
+            f"Authorization: Bearer {ACCESS_TOKEN}\r\n"
+            "Content-Type: multipart/form-data; boundary=raw\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        return head.encode() + body
+
+
 class AiohttpForm(Held):
     """`aiohttp.FormData` with an opened file."""
 
@@ -277,6 +359,9 @@ class Entry:
 CLIENTS: dict[str, Entry] = {
     "ours": Entry(Ours, ("ccv2-async", "httpx")),
     "httpx files=": Entry(HttpxFiles, ("httpx",)),
+    "httpx2 files=": Entry(Httpx2Files, ("httpx2",)),
+    "pyreqwest": Entry(Pyreqwest, ("pyreqwest",)),
+    "raw streams": Entry(Raw),
     "aiohttp FormData": Entry(AiohttpForm, ("aiohttp",)),
     "httpx stream": Entry(HttpxFiles, ("httpx",)),
     "aiohttp stream": Entry(AiohttpForm, ("aiohttp",)),

@@ -15,7 +15,7 @@ from benchmarks.arena import Arena, ContestantError, child
 from benchmarks.footprint import AT_FIRST
 from benchmarks.results import Case, Series
 from benchmarks.samples import GB, MB, make, make_sparse
-from benchmarks.targets import FILES
+from benchmarks.targets import HTTPX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,14 +51,14 @@ async def _uploads(arena: Arena, plan: Plan) -> list[Case]:
     loads = {"one file of 1 GB": [large], "32 uploads at once": small}
     grown: dict[tuple[str, str], list[float]] = {}
     for _ in range(plan.either(1, 3)):
-        for name in ("ours", FILES):
+        for name in ("ours", HTTPX):
             plan.tell(f"memory of uploads: {name}")
             least = await _peak(arena, name, small[:1])
             for case, sent in loads.items():
                 peak = await _peak(arena, name, sent)
                 grown.setdefault((case, name), []).append(max(0.0, peak - least))
     return [
-        Case(case, Series(tuple(grown[case, "ours"])), Series(tuple(grown[case, FILES])), FILES)
+        Case(case, Series(tuple(grown[case, "ours"])), Series(tuple(grown[case, HTTPX])), HTTPX)
         for case in loads
     ]
 
@@ -90,7 +90,7 @@ async def _pollers(arena: Arena, plan: Plan) -> list[Case]:
     plan.tell(f"memory of {number:,} waiting pollers")
     # All at once: it takes a while until each was looked at, and nothing here depends on time.
     held, *ours = await asyncio.gather(
-        _call(arena, FILES, "benchmarks.footprint:held_by_plain_tasks", number=number),
+        _call(arena, HTTPX, "benchmarks.footprint:held_by_plain_tasks", number=number),
         *(_call(arena, "ours", function, tokens=tokens) for function in WAITS.values()),
     )
     peer = Series((held,))

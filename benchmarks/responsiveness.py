@@ -9,7 +9,7 @@ import attrs
 from benchmarks.arena import Arena, BytesDifferError
 from benchmarks.results import Case, Series
 from benchmarks.samples import KB, MB, cycle, make
-from benchmarks.targets import FILES
+from benchmarks.targets import HTTPX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ async def _case(arena: Arena, scene: Scene, samples: Sequence[Sample], plan: Pla
     plan.tell(f"{UPLOADS} uploads of 5 MB at once, {scene.case}")
     slow = {"slow_directory": str(plan.directory), "read_seconds": scene.read_seconds}
     options = slow if scene.read_seconds else {}
-    contestants = [await arena.admit("ours", **options), await arena.admit(FILES, **options)]
+    contestants = [await arena.admit("ours", **options), await arena.admit(HTTPX, **options)]
     warm_up = make(plan.directory, 1, 20 * KB)
     for contestant in contestants:
         # Imports and the first connection are no part of what follows.
@@ -96,7 +96,7 @@ def _check_that_it_read(contestant: Contestant, scene: Scene) -> None:
 
 
 async def _idle(arena: Arena, plan: Plan) -> Case:
-    lags: dict[str, list[float]] = {"ours": [], FILES: []}
+    lags: dict[str, list[float]] = {"ours": [], HTTPX: []}
     for name, values in lags.items():
         async with arena.guest(name) as contestant:
             for _ in range(plan.either(1, 5)):
@@ -109,4 +109,4 @@ def _paths(samples: Sequence[Sample]) -> list[str]:
 
 
 def _compared(name: str, lags: Mapping[str, Sequence[float]]) -> Case:
-    return Case(name, Series(tuple(lags["ours"])), Series(tuple(lags[FILES])), FILES)
+    return Case(name, Series(tuple(lags["ours"])), Series(tuple(lags[HTTPX])), HTTPX)

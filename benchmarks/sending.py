@@ -13,10 +13,17 @@ if TYPE_CHECKING:
     from benchmarks.clients import Client
 
 
-async def send(client: Client, paths: Sequence[str], in_flight: int) -> float:
-    """Seconds that it took to upload all of these, `in_flight` at a time."""
+async def send(client: Client, paths: Sequence[str], in_flight: int) -> tuple[float, float]:
+    """Upload all of these, `in_flight` at a time; the seconds and the CPU seconds that it took."""
+    used = time.process_time()
     if len(paths) == 1:
-        return await _send_one(client, Path(paths[0]))
+        seconds = await _send_one(client, Path(paths[0]))
+    else:
+        seconds = await _send_all(client, paths, in_flight)
+    return seconds, time.process_time() - used
+
+
+async def _send_all(client: Client, paths: Sequence[str], in_flight: int) -> float:
     waiting = iter([Path(path) for path in paths])
     started = time.perf_counter()
     async with asyncio.TaskGroup() as group:

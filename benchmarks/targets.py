@@ -64,7 +64,9 @@ class Target:
 
 
 QUOTA_LOADS = tuple(f"{files:,} files at {rate}/s" for files in (1000, 3000) for rate in (4, 10))
-FILES, FORM = "httpx files=", "aiohttp FormData"
+SMALL_LOADS = tuple(f"{level} in flight{tls}" for tls in ("", ", TLS") for level in (8, 100))
+HTTPX, HTTPX2, AIOHTTP = "httpx files=", "httpx2 files=", "aiohttp FormData"
+TOOLBELT, RUST, RAW = "requests + toolbelt", "pyreqwest", "raw streams"
 STREAMS = HTTPX_STREAM, AIOHTTP_STREAM = "httpx stream", "aiohttp stream"
 AT_ONCE, LARGE = "16 of 5 MB at once", "one of 1 GB"
 
@@ -73,34 +75,42 @@ TARGETS: dict[str, Target] = {
     for target in (
         Target(
             "P1",
-            "20 KB uploads a second, against httpx files=",
+            "20 KB uploads a second, against the client in Rust",
             "uploads/s",
             "uploads",
             "ratio at least",
-            {
-                "8 in flight": Bound(2.0, 3.0),
-                "32 in flight": Bound(3.0, 5.0),
-                "100 in flight": Bound(5.0, 9.0),
-            },
+            {name: Bound(1.0, 1.2) for name in SMALL_LOADS},
         ),
         Target(
             "P2",
-            "20 KB uploads a second, against aiohttp FormData",
+            "CPU time for a 20 KB upload, against raw streams",
+            "us",
+            "uploads",
+            "ratio at most",
+            {name: Bound(3.0, 2.2) for name in SMALL_LOADS},
+        ),
+        Target(
+            "P3",
+            "20 KB uploads a second, against others",
             "uploads/s",
             "uploads",
             "ratio at least",
-            {f"{level} in flight": Bound(0.6, 1.0) for level in (8, 32, 100)},
+            {f"{HTTPX}, {name}": Bound(3.0, 5.0) for name in SMALL_LOADS}
+            | {f"{HTTPX2}, {name}": Bound(2.0, 3.0) for name in SMALL_LOADS}
+            | {f"{AIOHTTP}, {name}": Bound(1.3, 2.0) for name in SMALL_LOADS},
         ),
         Target(
             "P4",
-            "4 MB uploads, 4 in flight",
+            "4 MB uploads, 8 in flight",
             "MB/s",
             "uploads",
             "ratio at least",
             {
-                FILES: Bound(1.3, 2.0),
-                FORM: Bound(1.1, 1.6),
-                "requests + toolbelt": Bound(2.0, 3.0),
+                HTTPX: Bound(1.3, 2.0),
+                HTTPX2: Bound(1.3, 2.0),
+                AIOHTTP: Bound(1.0, 1.2),
+                TOOLBELT: Bound(2.0, 3.0),
+                RUST: Bound(2.0, 4.0),
             },
         ),
         Target(
@@ -109,15 +119,15 @@ TARGETS: dict[str, Target] = {
             "MB/s",
             "uploads",
             "ratio at least",
-            {FILES: Bound(1.6, 2.2), "curl": Bound(0.5, 0.7)},
+            {HTTPX: Bound(1.6, 2.2), "curl": Bound(0.5, 0.7)},
         ),
         Target(
             "P6",
-            "4 MB uploads over TLS, 4 in flight",
+            "4 MB uploads over TLS, 8 in flight",
             "MB/s",
             "uploads",
             "ratio at least",
-            {FILES: Bound(1.3, 1.7)},
+            {HTTPX: Bound(1.3, 1.7), HTTPX2: Bound(1.0, 1.3), AIOHTTP: Bound(1.0, 1.3)},
         ),
         Target(
             "P7",
@@ -227,6 +237,14 @@ TARGETS: dict[str, Target] = {
             "downloads",
             "ours at most",
             {LARGE: Bound(8.0, 4.0)},
+        ),
+        Target(
+            "P19",
+            "CPU time for a 4 MB upload, against raw streams",
+            "us",
+            "uploads",
+            "ratio at most",
+            {"TLS": Bound(1.25, 1.15)},
         ),
     )
 }

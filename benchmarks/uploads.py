@@ -1,24 +1,32 @@
-"""P1 to P6: how fast files go out, from 20 KB each to 256 MB, plain and over TLS."""
+"""P1 to P6 and P19: how fast files go out, and what each costs the client's CPU.
+
+The server is compiled on the spot, so that the client is what is measured. It only counts, so each
+client first sends some files to the server in Python, which checks every byte. Without a C compiler
+the server in Python takes both parts, and with them a part in the result.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 
-from benchmarks.arena import Arena, absences
+from benchmarks.arena import Arena, absences, build_sink
 from benchmarks.results import Case, Series
 from benchmarks.samples import KB, MB, cycle, make
-from benchmarks.targets import FILES, FORM
+from benchmarks.targets import AIOHTTP, HTTPX, HTTPX2, RAW, RUST, TOOLBELT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from benchmarks.arena import Contestant
     from benchmarks.results import Plan
+    from benchmarks.samples import Sample
 
-OURS, TOOLBELT, CURL = "ours", "requests + toolbelt", "curl"
+OURS, CURL = "ours", "curl"
+Figure = Literal["rate", "cpu"]
 
 
 @attrs.frozen
@@ -36,99 +44,148 @@ class Workload:
 
 # As many names as uploads: ours sends files of one name to one folder one after the other.
 SMALL = {
-    level: Workload((20 * KB,) * 2, 400, (100, 400), level, (2, 7), by_bytes=False)
-    for level in (8, 32, 100)
+    f"{level} in flight{', TLS' * tls}": Workload(
+        (20 * KB,) * 2, 400, (100, 2000), level, (2, 5), tls=tls, by_bytes=False
+    )
+    for tls in (False, True)
+    for level in (8, 100)
 }
-MEDIUM = Workload((4 * MB,) * 2, 8, (8, 32), 4, (2, 7))
+MEDIUM = Workload((4 * MB,) * 2, 8, (8, 64), 8, (2, 5))
 MEDIUM_TLS = attrs.evolve(MEDIUM, tls=True)
-LARGE = Workload((32 * MB, 256 * MB), 1, (1, 1), 1, (2, 7))
+LARGE = Workload((32 * MB, 256 * MB), 1, (1, 1), 1, (2, 5))
 
 
 @attrs.frozen
 class Duel:
-    """A case of a target: who is measured against whom on what."""
+    """A case of a target: against whom on what, and which figure counts."""
 
     target: str
     case: str
     workload: Workload
-    ours: str
     peer: str
+    figure: Figure = "rate"
 
 
 DUELS = (
-    *(Duel("P1", f"{level} in flight", SMALL[level], OURS, FILES) for level in SMALL),
-    *(Duel("P2", f"{level} in flight", SMALL[level], OURS, FORM) for level in SMALL),
-    *(Duel("P4", peer, MEDIUM, OURS, peer) for peer in (FILES, FORM, TOOLBELT)),
-    *(Duel("P5", peer, LARGE, OURS, peer) for peer in (FILES, CURL)),
-    Duel("P6", FILES, MEDIUM_TLS, OURS, FILES),
+    *(Duel("P1", name, load, RUST) for name, load in SMALL.items()),
+    *(Duel("P2", name, load, RAW, "cpu") for name, load in SMALL.items()),
+    *(
+        Duel("P3", f"{peer}, {name}", SMALL[name], peer)
+        for peer in (HTTPX, HTTPX2, AIOHTTP, RAW)
+        for name in SMALL
+    ),
+    *(Duel("P4", peer, MEDIUM, peer) for peer in (HTTPX, HTTPX2, AIOHTTP, TOOLBELT, RUST, RAW)),
+    *(Duel("P5", peer, LARGE, peer) for peer in (HTTPX, CURL)),
+    *(Duel("P6", peer, MEDIUM_TLS, peer) for peer in (HTTPX, HTTPX2, AIOHTTP, RUST, RAW)),
+    Duel("P19", "plain", MEDIUM, RAW, "cpu"),
+    Duel("P19", "TLS", MEDIUM_TLS, RAW, "cpu"),
 )
 
 
+@attrs.frozen
+class Measured:
+    """One client on one workload, round by round."""
+
+    rate: Series
+    cpu: Series
+
+
 async def measure(wanted: frozenset[str], plan: Plan) -> dict[str, list[Case]]:
-    """The cases of P1 to P6 that are wanted; a client is measured once for all of them."""
+    """The cases that are wanted; a client is measured once for all of them."""
     duels = [duel for duel in DUELS if duel.target in wanted]
-    rates: dict[tuple[Workload, str], Series] = {}
+    sink = build_sink(plan.directory)
+    if sink is None:
+        plan.tell("no C compiler with OpenSSL: the server in Python takes part in the result")
+    measured: dict[tuple[Workload, str], Measured] = {}
     for tls in (False, True):
         here = [duel for duel in duels if duel.workload.tls is tls]
         if here:
-            rates |= await _contest(here, plan, tls)
-    missing = absences([name for duel in duels for name in (duel.ours, duel.peer)])
+            measured |= await _contest(here, plan, tls, sink)
+    missing = absences([OURS, *(duel.peer for duel in duels)])
     cases: dict[str, list[Case]] = defaultdict(list)
     for duel in duels:
-        cases[duel.target].append(_case(duel, rates, missing))
+        cases[duel.target].append(_case(duel, measured, missing))
     return cases
 
 
-def _case(duel: Duel, rates: dict[tuple[Workload, str], Series], missing: dict[str, str]) -> Case:
-    reason = missing.get(duel.ours) or missing.get(duel.peer)
+def _case(
+    duel: Duel, measured: Mapping[tuple[Workload, str], Measured], missing: Mapping[str, str]
+) -> Case:
+    reason = missing.get(OURS) or missing.get(duel.peer)
     if reason:
         return Case(duel.case, peer_name=duel.peer, skipped=reason)
-    return Case(
-        duel.case,
-        rates[duel.workload, duel.ours],
-        rates[duel.workload, duel.peer],
-        duel.peer,
-    )
+    ours, theirs = (measured[duel.workload, name] for name in (OURS, duel.peer))
+    return Case(duel.case, getattr(ours, duel.figure), getattr(theirs, duel.figure), duel.peer)
 
 
 async def _contest(
-    duels: Sequence[Duel], plan: Plan, tls: bool
-) -> dict[tuple[Workload, str], Series]:
+    duels: Sequence[Duel], plan: Plan, tls: bool, sink: Path | None
+) -> dict[tuple[Workload, str], Measured]:
     entries: dict[Workload, dict[str, None]] = defaultdict(dict)
     for duel in duels:
-        entries[duel.workload] |= {duel.ours: None, duel.peer: None}
+        entries[duel.workload] |= {OURS: None, duel.peer: None}
     names = {name: None for entry in entries.values() for name in entry}
     missing = absences(list(names))
-    rates: dict[tuple[Workload, str], Series] = {}
-    async with Arena.open(plan.directory, tls=tls) as arena:
-        contestants = {name: await arena.admit(name) for name in names if name not in missing}
+    present = [name for name in names if name not in missing]
+    if sink is not None:
+        await _check(entries, present, plan, tls)
+    measured: dict[tuple[Workload, str], Measured] = {}
+    async with Arena.open(plan.directory, tls=tls, sink=sink) as arena:
+        contestants = {name: await arena.admit(name) for name in present}
         for workload, entry in entries.items():
-            present = [contestants[name] for name in entry if name in contestants]
-            for name, series in (await _rounds(arena, workload, present, plan)).items():
-                rates[workload, name] = series
-    return rates
+            rivals = [contestants[name] for name in entry if name in contestants]
+            for name, found in (await _rounds(arena, workload, rivals, plan)).items():
+                measured[workload, name] = found
+    return measured
+
+
+async def _check(
+    entries: Mapping[Workload, Mapping[str, None]], present: Sequence[str], plan: Plan, tls: bool
+) -> None:
+    """Let each client send some files to the server that checks every byte."""
+    plan.tell(f"checking every byte{', TLS' * tls}")
+    async with Arena.open(plan.directory, tls=tls) as arena:
+        for name in present:
+            async with arena.guest(name) as contestant:
+                for workload in (load for load, entry in entries.items() if name in entry):
+                    size = plan.either(*workload.size)
+                    files = make(plan.directory, min(workload.different, workload.in_flight), size)
+                    await _send(contestant, workload, files)
+                    await arena.verify(files)
+
+
+async def _send(
+    contestant: Contestant, workload: Workload, files: Sequence[Sample]
+) -> tuple[float, float]:
+    seconds, cpu = await contestant.call(
+        "benchmarks.sending:send",
+        paths=[str(sample.path) for sample in files],
+        in_flight=workload.in_flight,
+    )
+    return seconds, cpu
 
 
 async def _rounds(
     arena: Arena, workload: Workload, contestants: Sequence[Contestant], plan: Plan
-) -> dict[str, Series]:
+) -> dict[str, Measured]:
     size = plan.either(*workload.size)
     plan.tell(f"{size // KB:,} KB, {workload.in_flight} in flight{', TLS' * workload.tls}")
     samples = make(plan.directory, workload.different, size)
     sent = cycle(samples, plan.either(*workload.uploads))
     warm_up = cycle(samples, min(workload.in_flight, len(sent)))
-    rates: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
+    amount = len(sent) * size / MB if workload.by_bytes else len(sent)
+    rates: dict[str, list[float]] = defaultdict(list)
+    costs: dict[str, list[float]] = defaultdict(list)
     for turn in range(plan.either(*workload.rounds)):
         # Each round begins with another client, so that none always follows the same one.
         order = [contestants[(turn + i) % len(contestants)] for i in range(len(contestants))]
         for contestant in order:
-            for files in (warm_up, sent):
-                seconds = await contestant.call(
-                    "benchmarks.sending:send",
-                    paths=[str(sample.path) for sample in files],
-                    in_flight=workload.in_flight,
-                )
-                await arena.verify(files)
-            amount = len(sent) * size / MB if workload.by_bytes else len(sent)
+            await _send(contestant, workload, warm_up)
+            await arena.verify(warm_up)
+            seconds, cpu = await _send(contestant, workload, sent)
+            await arena.verify(sent)
             rates[contestant.name].append(amount / seconds)
-    return {name: Series(tuple(values)) for name, values in rates.items()}
+            costs[contestant.name].append(cpu / len(sent) * 1e6)
+    return {
+        name: Measured(Series(tuple(rates[name])), Series(tuple(costs[name]))) for name in rates
+    }

@@ -6,7 +6,7 @@ import attrs
 import httpx
 import pytest
 
-from benchmarks.arena import Arena, BytesDifferError, ContestantError
+from benchmarks.arena import Arena, BytesDifferError, ContestantError, build_sink
 from benchmarks.clients import fields
 from benchmarks.samples import make
 
@@ -23,6 +23,27 @@ async def send(arena: Arena, sample: Sample, content: bytes) -> httpx.Response:
             data=fields(sample.path),
             files={"data": (sample.path.name, content, "application/pdf")},
         )
+
+
+@pytest.mark.parametrize("tls", [False, True])
+async def test_the_compiled_server_counts_every_upload(tls: bool, tmp_path: Path) -> None:
+    sink = build_sink(tmp_path)
+    if sink is None:
+        pytest.skip("needs a C compiler and OpenSSL's headers")
+    first, second = make(tmp_path, 2, 70_000)
+    async with Arena.open(tmp_path, tls=tls, sink=sink) as arena:
+        for sample in (first, second):
+            answer = await send(arena, sample, sample.path.read_bytes())
+            assert answer.status_code == 202
+            assert answer.headers["location"].endswith(f"/v2/library/files/{answer.headers['id']}")
+        await arena.verify([first, second])
+        await send(arena, first, first.path.read_bytes()[:1000])
+        with pytest.raises(BytesDifferError, match="70000"):
+            await arena.verify([first])
+        async with arena.guest("pyreqwest") as contestant:
+            paths = [str(sample.path) for sample in (first, second)]
+            await contestant.call("benchmarks.sending:send", paths=paths, in_flight=2)
+        await arena.verify([first, second])
 
 
 @pytest.mark.parametrize("tls", [False, True])
