@@ -29,6 +29,8 @@ _NOT_IN_CURL = frozenset(
     {"host", "connection", "content-length", "transfer-encoding", "user-agent", "accept-encoding"}
 )
 
+_SECRET_ARGUMENTS = frozenset({"access_token", "client_secret", "code", "refresh_token"})
+
 
 @attrs.frozen
 class Part:
@@ -111,11 +113,17 @@ def hide(text: str, settings: Settings) -> str:
     return text
 
 
+def shown_query(entry: Entry) -> dict[str, str]:
+    """Return the query of a request without what can be a secret."""
+    secret = {name: HIDDEN.decode() for name in _SECRET_ARGUMENTS & entry.query.keys()}
+    return {**entry.query, **secret}
+
+
 def curl(record: Record, origin: str) -> str:
     """Return a command line that repeats a request, with variables in place of its secrets."""
     entry = record.entry
     has_key, has_token = record.signed
-    query = urlencode(entry.query)
+    query = urlencode(shown_query(entry))
     url = quote(origin + entry.path + (f"?{query}" if query else ""))
     if has_key:
         joint = "&" if query else "?"

@@ -18,6 +18,7 @@ from ccv2_async.sandbox.page.showing import (
     hide,
     kind_of,
     parts_of,
+    shown_query,
     size_text,
     took_text,
 )
@@ -233,8 +234,12 @@ class Views:
             "sent": size_text(entry.received) if entry.received else "",
             "parts": parts_of(record) if record is not None and entry.parts else [],
             "kind": "download" if download else kind_of(entry),
-            "query": "&".join(f"{name}={text}" for name, text in entry.query.items()),
+            "query": "&".join(f"{name}={text}" for name, text in self._query(entry)),
         }
+
+    def _query(self, entry: Entry) -> list[tuple[str, str]]:
+        settings = self.world.settings
+        return [(name, hide(text, settings)) for name, text in shown_query(entry).items()]
 
     def request(self, key: str, origin: str) -> dict[str, Any] | None:
         """Return one request with both sides; None if it is not kept."""
@@ -247,8 +252,8 @@ class Views:
         settings = self.world.settings
         shown: dict[str, Any] = {
             **self._row(entry),
-            "headers": entry.headers.items(),
-            "arguments": entry.query.items(),
+            "headers": [(name, hide(text, settings)) for name, text in entry.headers.items()],
+            "arguments": self._query(entry),
             "whole": record is not None,
         }
         if record is not None:
@@ -256,7 +261,6 @@ class Views:
             kinds = dict(answer.headers)
             shown |= {
                 "parts": parts_of(record),
-                "headers": [(name, hide(text, settings)) for name, text in entry.headers.items()],
                 "signed": record.signed,
                 "body": hide(
                     body_text(record.request, entry.headers.get("content-type", "")), settings

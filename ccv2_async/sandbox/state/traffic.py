@@ -25,17 +25,22 @@ class Side:
     """What one side sent.
 
     Attributes:
-        headers: The headers in order. Those of a request are in its entry of the log.
+        raw_headers: The headers in order. Those of a request are in its entry of the log.
         size: Bytes of the body.
         body: The body, or its start if it is larger than the limit; complete at the end.
         limit: The largest part of a body that is kept.
     """
 
     limit: int
-    headers: list[tuple[str, str]] = attrs.field(factory=list)
+    raw_headers: list[tuple[bytes, bytes]] = attrs.field(factory=list)
     size: int = 0
     body: bytes = b""
     _chunks: list[bytes] = attrs.field(factory=list)
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """The headers as text."""
+        return [(str(name, "latin-1"), str(text, "latin-1")) for name, text in self.raw_headers]
 
     def write(self, chunk: bytes) -> None:
         """Take in the next bytes."""
@@ -48,10 +53,13 @@ class Side:
         self.body = b"".join(self._chunks)
         self._chunks.clear()
         for secret in secrets:
-            self.body = self.body.replace(secret.encode(), HIDDEN)
-            self.headers = [
-                (name, text.replace(secret, HIDDEN.decode())) for name, text in self.headers
-            ]
+            hidden = secret.encode()
+            if hidden in self.body:
+                self.body = self.body.replace(hidden, HIDDEN)
+            if any(hidden in text for _, text in self.raw_headers):
+                self.raw_headers = [
+                    (name, text.replace(hidden, HIDDEN)) for name, text in self.raw_headers
+                ]
         return len(self.body)
 
 
@@ -74,9 +82,7 @@ class Record:
     def answered(self, message: Message) -> None:
         """Take in a message of the answer."""
         if message["type"] == "http.response.start":
-            self.answer.headers = [
-                (str(name, "latin-1"), str(text, "latin-1")) for name, text in message["headers"]
-            ]
+            self.answer.raw_headers = message["headers"]
         else:
             self.answer.write(message.get("body", b""))
 
