@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 
 import attrs
 from limits import RateLimitItemPerDay, RateLimitItemPerSecond
@@ -25,6 +26,7 @@ from limits.aio.strategies import MovingWindowRateLimiter
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import InvalidResponse
 
 from ccv2_async.errors import UsageError
 
@@ -32,6 +34,8 @@ NAMESPACE = "ccv2"
 SEEN_SECONDS = 60
 CLAIM_SECONDS = 0.25
 """Seconds for which a slot is kept for a call of a higher lane after it was due."""
+
+_WORDS = ("go", "wait", "over")
 
 _SCRIPT = """
 local window_key, day_key, state_key, seen_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -45,13 +49,21 @@ local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 local function stamp(time) return string.format('%.6f', time) end
 
+local state = redis.call('HMGET', state_key, 'epoch', 'paused', 'ended', 'asked')
+local epoch, paused, ended = state[1], tonumber(state[2] or 0), state[3]
+if tonumber(state[4] or 0) > now + 1 then
+  -- The clock was set back: every time kept so far lies in the future.
+  redis.call('DEL', window_key, seen_key, KEYS[5], KEYS[6])
+  paused = now + window
+  redis.call('HSET', state_key, 'paused', stamp(paused))
+end
+redis.call('HSET', state_key, 'asked', stamp(now))
+
 redis.call('ZADD', seen_key, stamp(now), me)
 redis.call('ZREMRANGEBYSCORE', seen_key, '-inf', stamp(now - tonumber(ARGV[13])))
 redis.call('EXPIRE', seen_key, 172800)
 local seen = redis.call('ZCARD', seen_key)
 
-local state = redis.call('HMGET', state_key, 'epoch', 'paused', 'ended')
-local epoch, paused, ended = state[1], tonumber(state[2] or 0), state[3]
 if not epoch then
   epoch = me .. stamp(now)
   redis.call('HSET', state_key, 'epoch', epoch)
@@ -141,7 +153,7 @@ class Reply:
     wait: float
     used: int
     seen: int
-    epoch: str
+    epoch: bytes | str
 
 
 class PacedWindow(MovingWindowRateLimiter):
@@ -203,7 +215,7 @@ class PacedWindow(MovingWindowRateLimiter):
         pause: float,
         day_is_over: bool,
         unreported: int,
-        epoch: str,
+        epoch: bytes | str,
     ) -> Reply:
         """Ask whether a call may be sent now; it is then counted.
 
@@ -226,7 +238,7 @@ class PacedWindow(MovingWindowRateLimiter):
             *(f"quota/{self._key}/{name}" for name in ("state", "seen", "lane/0", "lane/1")),
         )
         keys = [self._storage.bridge.prefixed_key(name) for name in names]
-        arguments: list[str | float] = [
+        arguments: list[str | bytes | float] = [
             self._me,
             lane,
             *self._limits,
@@ -239,8 +251,15 @@ class PacedWindow(MovingWindowRateLimiter):
             SEEN_SECONDS,
         ]
         async with asyncio.timeout(self._timeout):
-            word, wait, used, seen, current = await self._script(keys, arguments)
-        return Reply(word.decode(), float(wait), int(used), int(seen), current.decode())
+            reply = await self._script(keys, arguments)
+        try:
+            word, wait, used, seen, current = reply
+            found = Reply(_text(word), float(wait), int(used), int(seen), current)
+        except (TypeError, ValueError):
+            raise InvalidResponse("not the answer of the script") from None
+        if found.word not in _WORDS or not 0.0 <= found.wait < math.inf:
+            raise InvalidResponse("not the answer of the script")
+        return found
 
     def forget_connections(self) -> None:
         """Use new connections from now on, because those of an ended event loop are dead."""
@@ -250,6 +269,10 @@ class PacedWindow(MovingWindowRateLimiter):
         """Close the connections."""
         await self._redis.connection_pool.aclose()
         await self._redis.aclose()
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def open_redis(url: str, *, connect_timeout: float) -> Redis:

@@ -95,7 +95,7 @@ class SharedBudget(Budget):
         self._next_probe = 0.0
         self._ask_again = 0.0
         self._seen = 1
-        self._epoch = ""
+        self._epoch: bytes | str = ""
         self._used_by_all = 0
         self._unreported = 0
         self._unsent_pause = 0.0

@@ -16,11 +16,13 @@ from ccv2_async.transport.quota.budget import Lane
 from ccv2_async.transport.quota.shared import SharedBudget
 from tests.support.clocks import ManualClock
 from tests.support.probes import until
+from tests.support.servers import RawServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from tests.support.redis_server import RedisServer
+    from tests.support.servers import Wire
 
 KEY = "an-api-key-that-nobody-may-see"
 
@@ -336,6 +338,67 @@ async def test_without_redis_the_end_of_the_daily_quota_still_raises_at_once(
 
     assert [type(error) for error in ended] == [DailyQuotaExceeded] * 2
     assert (budget.used_today, budget._unreported) == (1, 1)
+
+
+async def test_times_from_before_redis_set_its_clock_back_delay_nothing(
+    redis_server: RedisServer, share: Callable[..., SharedBudget]
+) -> None:
+    budget = share(redis_server, 4)
+    await budget.acquire(Lane.BULK)
+    later = redis_server.now() + 7200.0
+    with redis.Redis(port=redis_server.port) as client:
+        (state,) = client.keys("*/state")
+        (window,) = client.keys("*/second")
+        client.hset(state, mapping={"asked": str(later), "paused": str(later + 60.0)})
+        client.delete(window)
+        client.lpush(window, *[str(later)] * 4)
+        client.zadd(state.replace(b"/state", b"/lane/0"), {"another": later})
+    async with asyncio.timeout(10):
+        await budget.acquire(Lane.BULK)
+    assert not budget.degraded
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"+OK\r\n",
+        b":5\r\n",
+        b"*0\r\n",
+        b"*5\r\n$3\r\nyes\r\n$1\r\n0\r\n:1\r\n:1\r\n$1\r\ne\r\n",
+        b"*5\r\n$4\r\nwait\r\n$3\r\nnan\r\n:1\r\n:1\r\n$1\r\ne\r\n",
+        b"*5\r\n$4\r\nwait\r\n$2\r\n-5\r\n:1\r\n:1\r\n$1\r\ne\r\n",
+    ],
+)
+async def test_a_server_that_is_not_redis_counts_as_away(answer: bytes) -> None:
+    async def script(wire: Wire) -> None:
+        while True:
+            count = int((await wire.reader.readline())[1:])
+            words = []
+            for _ in range(count):
+                length = int((await wire.reader.readline())[1:])
+                words.append((await wire.reader.readexactly(length + 2))[:-2])
+            await wire.write(answer if words[0] == b"EVALSHA" else b"+OK\r\n")
+
+    async with RawServer(script) as server:
+        budget = SharedBudget(f"redis://127.0.0.1:{server.port}/0", api_key=KEY, per_second=100)
+        try:
+            await budget.acquire(Lane.BULK)
+            assert budget.degraded
+        finally:
+            await budget.aclose()
+
+
+async def test_a_state_in_redis_that_is_not_text_is_used(
+    redis_server: RedisServer, share: Callable[..., SharedBudget]
+) -> None:
+    budget = share(redis_server, 100)
+    await budget.acquire(Lane.BULK)
+    with redis.Redis(port=redis_server.port) as client:
+        (state,) = client.keys("*/state")
+        client.hset(state, mapping={"epoch": b"\xff\xfe"})
+    for _ in range(2):
+        await budget.acquire(Lane.BULK)
+    assert not budget.degraded
 
 
 async def test_after_redis_returns_empty_calls_wait_until_all_processes_are_back(
