@@ -11,11 +11,13 @@ import socket
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
+import orjson
 from taskiq import InMemoryBroker, TaskiqEvents
 
 from ccv2_async.client import ConstantContact
 from ccv2_async.clock import SystemClock
 from ccv2_async.errors import InvalidField, UsageError
+from ccv2_async.models.validation import checked_text, is_whole
 from ccv2_async.transport.calls.credentials import Credentials
 from ccv2_async.transport.files.sources import path_text
 from ccv2_async.transport.quota.budget import Budget
@@ -29,8 +31,14 @@ from ccv2_async.workers.queue import (
     taskiq_manager,
     trim,
 )
-from ccv2_async.workers.records import UPLOAD_TASK, JobRecord, key_of_upload, lock_of_upload
-from ccv2_async.workers.sending import ACTIVITIES, Sender, upload_of
+from ccv2_async.workers.records import (
+    ACTIVITIES,
+    UPLOAD_TASK,
+    JobRecord,
+    key_of_upload,
+    lock_of_upload,
+)
+from ccv2_async.workers.sending import Sender, upload_of
 from ccv2_async.workers.settings import WorkerSettings
 from ccv2_async.workers.stores import (
     Lease,
@@ -39,6 +47,7 @@ from ccv2_async.workers.stores import (
     RedisStore,
     SqliteStore,
     StoreUnavailable,
+    answered,
 )
 from ccv2_async.workers.sweeping import FIRST_PATIENCE, Round, Sweeper
 
@@ -57,6 +66,7 @@ SWEEP_LOCK = "sweep"
 TICK_LOCK = "tick"
 LEFT_OVER_AT_ONCE = 10_000
 STORE_RETRY_SECONDS = 1.0
+_PLAIN = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 
 
 @attrs.frozen
@@ -123,7 +133,7 @@ class Workers:
             self.broker.add_event_handler(event, handler)
 
     async def __aenter__(self) -> Self:
-        await self.broker.startup()
+        await (self.broker.startup() if self.embedded else answered(self.broker.startup()))
         if self.embedded:  # an earlier process took its queue with it, but its jobs are on record
             with contextlib.suppress(StoreUnavailable):
                 for record in await self._store.upcoming("send", LEFT_OVER_AT_ONCE):
@@ -209,10 +219,18 @@ class Workers:
 
     async def record(self, key: str) -> JobRecord | None:
         """Return the record of a job; None if it was never submitted or is no longer kept."""
-        return await self._store.find(key)
+        return await self._store.find(checked_text(key, "key"))
 
     async def records(self, state: BulkState, *, most: int = 100) -> list[JobRecord]:
-        """Return the jobs in a state, the most recently changed first."""
+        """Return the jobs in a state, the most recently changed first.
+
+        Raises:
+            InvalidField: There is no such state, or `most` is not a number of records.
+        """
+        if state not in tuple(BulkState):
+            raise InvalidField("state", state, f"one of {', '.join(BulkState)}")
+        if not is_whole(most) or most < 0:
+            raise InvalidField("most", most, "a whole number of 0 or more")
         return await self._store.listed(BulkState(state), most)
 
     async def counts(self) -> dict[BulkState, int]:
@@ -226,7 +244,7 @@ class Workers:
             keys: The jobs.
             every: Seconds between two looks at the records. A look does not call the service.
         """
-        waiting = dict.fromkeys(keys)
+        waiting = dict.fromkeys(checked_text(key, "keys") for key in keys)
         while waiting:
             for key in list(waiting):
                 try:
@@ -256,7 +274,7 @@ class Workers:
         self, path: str, folder_id: str, name: str | None, description: str, key: str | None
     ) -> JobRecord:
         """Return the record for an upload to submit."""
-        path = os.path.abspath(path)  # noqa: PTH100  # no I/O but getcwd
+        path = checked_text(os.path.abspath(path), "path")  # noqa: PTH100  # no I/O but getcwd
         given = {"path": path, "folder_id": folder_id, "name": name, "description": description}
         upload = upload_of(given)
         return self._new_record(
@@ -271,11 +289,18 @@ class Workers:
     def _activity_record(self, activity: str, given: dict[str, Any], key: str) -> JobRecord:
         if activity not in ACTIVITIES:
             raise InvalidField("activity", activity, f"one of {', '.join(ACTIVITIES)}")
+        for name, value in given.items():
+            try:
+                orjson.dumps(value, option=_PLAIN)
+            except TypeError as error:
+                rule = f"it must be what JSON can hold ({error})"
+                raise InvalidField(name, value, rule) from None
         if "lane" in given:
             raise InvalidField("lane", given["lane"], "not accepted; workers always use Lane.BULK")
         return self._new_record(key, activity, given, lock=f"job:{key}", name=activity)
 
     def _new_record(self, key: str, task: str, given: dict[str, Any], **more: Any) -> JobRecord:
+        checked_text(key, "key")
         now = self._clock.time()
         patience = max(FIRST_PATIENCE, self.settings.redeliver_seconds)
         return JobRecord(
@@ -289,9 +314,11 @@ class Workers:
     async def _hand_out(self, record: JobRecord) -> AsyncTaskiqTask[Answer]:
         task: AsyncTaskiqTask[Answer]
         if record.task == UPLOAD_TASK:
-            task = await self.tasks.upload.kiq(**record.arguments, key=record.key)
+            task = await answered(self.tasks.upload.kiq(**record.arguments, key=record.key))
         else:
-            task = await self.tasks.start_activity.kiq(record.task, record.arguments, record.key)
+            task = await answered(
+                self.tasks.start_activity.kiq(record.task, record.arguments, record.key)
+            )
         return task
 
     def _register(self) -> Tasks:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 UPLOAD_TASK = "upload"
+ACTIVITIES = ("add_contacts", "clear_lists", "export_contacts", "remove_contacts")
+TASKS = (UPLOAD_TASK, *ACTIVITIES)
 MOST_ATTEMPTS = 5
 FIRST_BACKOFF = 5.0
 LONGEST_BACKOFF = 300.0
@@ -60,7 +62,7 @@ class JobRecord(Entry):
 
     def to_json(self) -> bytes:
         """Return the record as JSON for a store."""
-        return orjson.dumps(attrs.asdict(self))
+        return orjson.dumps(attrs.asdict(self, recurse=False))
 
     @classmethod
     def from_json(cls, document: bytes | str) -> JobRecord:
@@ -82,6 +84,14 @@ class JobRecord(Entry):
         record = cls(**kept)
         if not all(isinstance(text, str) for text in (*record.tokens, *record.duplicates)):
             raise ValueError("a token or an ID is not text")
+        if record.task not in TASKS:
+            raise ValueError("it has another task")
+        if record.task == UPLOAD_TASK and not _are_of_upload(record.arguments):
+            raise ValueError("its arguments are not those of an upload")
+        try:
+            record.to_json()
+        except TypeError:
+            raise ValueError("it is nested too deeply") from None
         return record
 
     def answer(self) -> dict[str, Any]:
@@ -113,6 +123,21 @@ _STORED: Mapping[str, type | tuple[type, ...]] = {
 
 _FIELDS = {field.name: _STORED[str(field.type)] for field in attrs.fields(JobRecord)}
 """The types that each field of a stored record may have."""
+
+
+_UPLOAD_ARGUMENTS: Mapping[str, type | tuple[type, ...]] = {
+    "path": str,
+    "folder_id": str,
+    "name": (str, type(None)),
+    "description": str,
+}
+
+
+def _are_of_upload(given: Mapping[str, Any]) -> bool:
+    """Return whether the arguments of a stored upload are all known, with the right types."""
+    return "path" in given and all(
+        isinstance(value, _UPLOAD_ARGUMENTS.get(name, ())) for name, value in given.items()
+    )
 
 
 def key_of_upload(path: str, folder_id: str, name: str) -> str:

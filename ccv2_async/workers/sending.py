@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from ccv2_async.workers.records import JobRecord
     from ccv2_async.workers.stores import Lease
 
-ACTIVITIES = ("add_contacts", "clear_lists", "export_contacts", "remove_contacts")
 WRITE_ATTEMPTS = 8
 COME_AGAIN = 5.0
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar
 import aiosqlite
 import attrs
 from redis.exceptions import RedisError
+from taskiq.exceptions import SendTaskError
 
 from ccv2_async import errors
 from ccv2_async.tasks import all_ended, uninterrupted
@@ -140,8 +141,8 @@ class JobStore(abc.ABC):
             found = await self._page("line", line, start, most)
             for key, document, at in found:
                 record = None if document is None else _readable(key, document)
-                if record is not None:
-                    chosen.append(attrs.evolve(record, key=key, attend_at=at))
+                if record is not None and record.line == line:
+                    chosen.append(attrs.evolve(record, attend_at=at))
             if len(found) < most:
                 break
             start += most  # some of these could not be read; return the next ones
@@ -210,7 +211,10 @@ class JobStore(abc.ABC):
 def _readable(key: str, document: bytes | str) -> JobRecord | None:
     """Return a stored record, or None if it cannot be read, which is logged once."""
     try:
-        return JobRecord.from_json(document)
+        record = JobRecord.from_json(document)
+        if record.key == key:
+            return record
+        reason = "it has another key"
     except ValueError as why:
         reason = str(why)
     if key not in _warned and len(_warned) < MOST_WARNINGS:
@@ -268,7 +272,7 @@ AND (:holder = '' OR EXISTS (
   SELECT 1 FROM locks WHERE name = :lock AND holder = :holder AND until > :updated
 )) RETURNING key
 """
-_PAGE = "SELECT key, record, attend_at FROM jobs WHERE "
+_PAGE = "SELECT CAST(key AS TEXT), record, CAST(attend_at AS REAL) FROM jobs WHERE "
 _PAGES = {
     "line": f"{_PAGE} line = ? ORDER BY attend_at, key LIMIT ? OFFSET ?",
     "state": f"{_PAGE} state = ? ORDER BY updated DESC LIMIT ? OFFSET ?",
@@ -310,6 +314,7 @@ class SqliteStore(JobStore):
                     aiosqlite.connect(self._path, isolation_level=None)
                 )
                 await database.executescript(_SCHEMA)
+                database.text_factory = _text  # a damaged row must not hide the others
             except sqlite3.Error as error:
                 raise errors.UsageError(
                     f"{self._path}: not a worker job store, or it cannot be opened ({error})."
@@ -553,18 +558,29 @@ class RedisStore(JobStore):
 
     async def _ask(self, command: Awaitable[Any]) -> Any:
         """Return the answer of Redis to a command."""
-        try:
-            async with asyncio.timeout(_REDIS_SECONDS):
-                return await command
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailable(
-                f"Redis does not answer ({type(error).__name__}). Work that was not recorded was "
-                "not done; try again when Redis is back."
-            ) from None
+        return await answered(command)
+
+
+async def answered(command: Awaitable[T]) -> T:
+    """Return the answer of Redis to a command of a store or of the queue.
+
+    Raises:
+        StoreUnavailable: There is none in time.
+    """
+    try:
+        async with asyncio.timeout(_REDIS_SECONDS):
+            return await command
+    except (RedisError, OSError, TimeoutError, SendTaskError) as error:
+        reason = type(error.__cause__ or error).__name__
+    raise StoreUnavailable(
+        f"Redis does not answer ({reason}). Work that was not recorded was not done; try again "
+        "when Redis is back."
+    )
 
 
 def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+    """Return text, with escapes for bytes that are not UTF-8; those are never valid JSON."""
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
 
 
 @attrs.frozen

@@ -677,3 +677,29 @@ async def test_a_worker_does_not_adopt_the_file_of_another_worker(
     second = await answer_of(await two.ask_upload(picture, key="two"))
     assert first["id"] != second["id"]
     assert len(sandbox.admin.files()) == 2
+
+
+@pytest.mark.parametrize(
+    ("refused", "ask"),
+    [
+        ("path", lambda workers: workers.ask_upload("/\udcff/a.png")),
+        ("key", lambda workers: workers.ask_upload("/a.png", key="\ud800")),
+        ("key", lambda workers: workers.ask_upload("/a.png", key=[1])),
+        ("key", lambda workers: workers.ask_activity("clear_lists", key=5, lists=["1"])),
+        ("file", lambda workers: workers.ask_activity("add_contacts", file=object())),
+        ("lists", lambda workers: workers.ask_activity("clear_lists", lists={"1"})),
+        ("lists", lambda workers: workers.ask_activity("clear_lists", lists=["\ud800"])),
+        ("lists", lambda workers: workers.ask_activity("clear_lists", lists={1: 2})),
+        ("state", lambda workers: workers.records("paused")),
+        ("most", lambda workers: workers.records(BulkState.DONE, most=2**70)),
+        ("key", lambda workers: workers.record(5)),
+        ("key", lambda workers: workers.record("\ud800")),
+        ("keys", lambda workers: anext(workers.settled(["\ud800"]))),
+    ],
+)
+async def test_what_cannot_be_on_record_is_refused(
+    start: Callable[..., Any], refused: str, ask: Callable[[Workers], Any]
+) -> None:
+    with pytest.raises(InvalidField) as info:
+        await ask(await start())
+    assert info.value.field == refused

@@ -13,7 +13,7 @@ import redis
 from taskiq.receiver import Receiver
 
 from ccv2_async.errors import MissingCredentials, UsageError
-from ccv2_async.workers import BulkState, StoreUnavailable, Workers, WorkerSettings
+from ccv2_async.workers import BulkState, StoreUnavailable, Workers, WorkerSettings, stores
 from tests.support.probes import nothing_left
 from tests.workers.crew import Crew
 
@@ -165,3 +165,34 @@ async def test_idle_workers_can_be_stopped(
         await asyncio.to_thread(crew.wait_for_workers)
     assert crew.said().count("The runner is stopped") == 2, crew.said()
     assert "Traceback" not in crew.said()
+
+
+@pytest.mark.parametrize("trouble", ["refuses", "hangs"])
+async def test_a_queue_that_takes_no_job_is_an_error_and_the_job_stays_on_record(
+    sandbox: Sandbox,
+    redis_server: RedisServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: str,
+) -> None:
+    async def kick(_: object) -> None:
+        if trouble == "refuses":
+            raise redis.exceptions.OutOfMemoryError
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(stores, "_REDIS_SECONDS", 0.5)
+    async with Workers(settings_for(sandbox, redis_server)) as workers:
+        monkeypatch.setattr(workers.broker, "kick", kick)
+        with pytest.raises(StoreUnavailable):
+            await workers.ask_upload(tmp_path / "a.png", key="one")
+        assert await workers.record("one") is not None
+
+
+async def test_a_queue_that_cannot_be_opened_is_an_error(
+    sandbox: Sandbox, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = Workers(settings_for(sandbox, redis_server))
+    monkeypatch.setattr(stores, "_REDIS_SECONDS", 0.1)
+    monkeypatch.setattr(workers.broker, "startup", asyncio.Event().wait)
+    with pytest.raises(StoreUnavailable):
+        await workers.__aenter__()

@@ -74,6 +74,14 @@ DAMAGED = {
     "tokens that are text": document(tokens="abc"),
     "tokens that are numbers": document(tokens=[1]),
     "a count that is true": document(unknown=True),
+    "a task of a newer version": document(task="archive"),
+    "an upload without a path": document(arguments={}),
+    "an upload whose path is a number": document(arguments={"path": 5}),
+    "an argument of a newer version": document(arguments={"path": "/x.png", "key": "other"}),
+    "a result that is nested too deeply": document().replace(
+        '"result": {}', '"result": {"x": ' + "[" * 300 + "]" * 300 + "}"
+    ),
+    "the record of another job": document(key="good"),
 }
 
 
@@ -95,6 +103,42 @@ async def test_other_jobs_are_listed_and_an_unreadable_record_is_reported_once(
     assert len(caplog.records) == 1
     assert "job bad cannot be read" in caplog.text
     assert not await store.add(job("bad"))
+
+
+async def test_a_job_in_a_line_that_its_record_does_not_name_is_left_out(store: JobStore) -> None:
+    await store.save(job("bad", state="accepted", tokens=("t",)))
+    await spoil(store, "bad", document(state="done"))
+    assert await store.upcoming("follow", 10) == []
+
+
+async def test_a_row_that_is_damaged_does_not_hide_other_jobs(tmp_path: Path) -> None:
+    async with SqliteStore(str(tmp_path / "jobs.db"), now=lambda: NOON, keep=None) as kept:
+        damages = (
+            "record = CAST(x'fffe' AS TEXT)",
+            "key = CAST(x'fffe' AS TEXT)",
+            "key = x'fffe'",
+            "attend_at = 'soon'",
+            "attend_at = x'fffe'",
+        )
+        for number, damage in enumerate(damages):
+            await kept.save(job(f"{number}"))
+            await kept._do(f"UPDATE jobs SET {damage} WHERE key = '{number}'")  # noqa: S608
+        await kept.save(job("good", attend_at=1.0))
+        upcoming = await kept.upcoming("send", 10)
+        assert {record.key for record in upcoming} == {"3", "4", "good"}
+        assert all(isinstance(record.attend_at, float) for record in upcoming)
+        assert "good" in {record.key for record in await kept.listed(BulkState.PENDING, 10)}
+
+
+async def test_a_name_in_redis_that_is_not_text_does_not_hide_other_jobs(
+    redis_server: RedisServer,
+) -> None:
+    async with RedisStore(redis_server.url, namespace="test", now=lambda: NOON, keep=None) as kept:
+        await kept.save(job("good", attend_at=1.0))
+        await kept._redis.zadd("test:line:send", {b"\xff\xfe": 0.0})
+        await kept._redis.sadd("test:ids:l", b"\xff", b"7")
+        assert [record.key for record in await kept.upcoming("send", 10)] == ["good"]
+        assert "7" in await kept.file_ids("l")
 
 
 async def test_many_unreadable_records_do_not_hide_later_jobs(store: JobStore) -> None:
