@@ -6,11 +6,21 @@ import os
 import threading
 from typing import TYPE_CHECKING, TypeAlias
 
+import attrs
+
 from ccv2_async.activities.contact_rows import unknown_columns
-from ccv2_async.activities.csv_survey import BELOW_BYTES, MOST_ROWS, Unfit, part_name, survey
+from ccv2_async.activities.csv_survey import (
+    BELOW_BYTES,
+    MOST_ROWS,
+    Unfit,
+    converted,
+    part_name,
+    survey,
+)
 from ccv2_async.activities.split import Lines
 from ccv2_async.activities.starter import Portion
-from ccv2_async.errors import FileChanged, FileRefused
+from ccv2_async.errors import FileChanged, FileRefused, InvalidField
+from ccv2_async.models.validation import checked_text, is_text
 from ccv2_async.observe import logger
 from ccv2_async.transport.files.body import MultipartBody
 from ccv2_async.transport.files.multipart import FilePart, boundary_from, lay_out
@@ -18,7 +28,7 @@ from ccv2_async.transport.files.reading import open_and_read
 from ccv2_async.transport.files.sources import BytesSource, PathSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from ccv2_async.activities.csv_survey import Purpose, Span, Survey
     from ccv2_async.transport.files.reading import CheckedFile, FileState, Opened
@@ -37,12 +47,62 @@ _SHOWN, _MOST_SHOWN = 60, 10
 _BLOCK = 1024 * 1024
 
 
+@attrs.frozen
+class FileOptions:
+    """Options that hold for the path of a file only.
+
+    Attributes:
+        file_name: The name for the service. The default is the file's own name.
+        encoding: The encoding of a text file; None for UTF-8.
+        delimiter: What separates the columns of a text file; None for commas, or tabs in TXT.
+
+    Raises:
+        InvalidField: One of them is wrong.
+    """
+
+    file_name: str | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.file_name is not None:
+            checked_text(self.file_name, "file_name")
+        if self.encoding is not None and not _is_encoding(checked_text(self.encoding, "encoding")):
+            raise InvalidField("encoding", self.encoding, "an encoding of text, such as cp1252")
+        mark = self.delimiter
+        if mark is not None and not (
+            is_text(mark) and len(mark) == 1 and not mark.isalnum() and mark not in '"\r\n '
+        ):
+            raise InvalidField("delimiter", mark, "one character, such as ';' or a tab")
+
+    @property
+    def converts(self) -> bool:
+        """Whether the file has to be converted before it is sent."""
+        return self.encoding is not None or self.delimiter is not None
+
+    def refuse(self) -> None:
+        """Raise `InvalidField` for the first option that was given: there is no file."""
+        for name, value in attrs.asdict(self).items():
+            if value is not None:
+                raise InvalidField(name, value, "accepted for the path of a file only")
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        b"a".decode(name)
+    except UnicodeError:
+        return True  # an encoding of two bytes or more
+    except (LookupError, ValueError):
+        return False
+    return True
+
+
 async def portions_of(
     path: ContactFile,
     purpose: Purpose,
     *,
     lists: str,
-    file_name: str | None,
+    options: FileOptions,
     threads: FileThreads,
     most_rows: int = MOST_ROWS,
 ) -> tuple[str, list[Portion]]:
@@ -55,7 +115,8 @@ async def portions_of(
         path: The file.
         purpose: The purpose of the file.
         lists: The ids of the lists, joined by commas.
-        file_name: The name for the service. The default is the file's own name.
+        options: Its name, and how it is written. A file that has to be converted is held in
+            memory until it is sent.
         threads: The threads that read files.
         most_rows: The most rows of a portion.
 
@@ -63,19 +124,26 @@ async def portions_of(
         FileRefused: The file cannot be sent; the error names the line. Nothing was sent.
     """
     source = PathSource(path)
-    name = file_name or source.filename or ""
+    name = options.file_name or source.filename or ""
     extension = name.rpartition(".")[2].lower() if "." in name else ""
     if extension in _SPREADSHEETS:
+        if options.converts:
+            raise FileRefused(source.name, "only CSV and TXT files have an encoding or delimiter")
         _require_small(source.name, await source.prepare(threads))
         body = _form(lists, _SPREADSHEETS[extension], name, source, threads)
         return name, [Portion(body)]
     if extension not in _TEXT:
         raise FileRefused(source.name, "contacts are sent as CSV, TXT, XLS or XLSX")
-    found, state = await _surveyed(source, purpose, extension == "txt", threads, most_rows)
+    tabs = extension == "txt" and options.delimiter is None
+    found, state, content = await _surveyed(source, purpose, options, tabs, threads, most_rows)
     _warn_of_dropped(source.name, found.columns)
     portions = []
     for number, span in enumerate(found.spans, 1):
-        part = _SpanSource(source, state, found.header, span)
+        part = (
+            _SpanSource(source, state, found.header, span)
+            if content is None
+            else BytesSource(found.header + content[span.start : span.end], name=source.name)
+        )
         called = part_name(name, number, len(found.spans))
         body = _form(lists, _TEXT[extension], called, part, threads)
         portions.append(Portion(body, Lines(found.header_lines, span.first_line)))
@@ -105,20 +173,31 @@ def _require_small(label: str, length: int) -> None:
         )
 
 
-async def _surveyed(
-    source: PathSource, purpose: Purpose, tabs: bool, threads: FileThreads, most_rows: int
-) -> tuple[Survey, FileState]:
+async def _surveyed(  # noqa: PLR0917  # one caller
+    source: PathSource,
+    purpose: Purpose,
+    options: FileOptions,
+    tabs: bool,
+    threads: FileThreads,
+    most_rows: int,
+) -> tuple[Survey, FileState, bytes | None]:
+    """Return what a file holds, its state on disk, and its bytes if it had to be converted."""
     left = threading.Event()
 
-    def look() -> tuple[Survey, FileState]:
+    def look() -> tuple[Survey, FileState, bytes | None]:
         opened = open_and_read(source.path, source.name, threads)
+        content: bytes | None = None
         try:
-            found = survey(_blocks(opened, left), purpose, tabs=tabs, most_rows=most_rows)
+            blocks: Iterable[bytes] = _blocks(opened, left)
+            if options.converts:
+                content = converted(b"".join(blocks), options.encoding, options.delimiter)
+                blocks = (content,)
+            found = survey(blocks, purpose, tabs=tabs, most_rows=most_rows)
         except Unfit as unfit:
             raise FileRefused(source.name, str(unfit)) from None
         finally:
             opened.close()
-        return found, opened.state
+        return found, opened.state, content
 
     try:
         return await threads.run(look)

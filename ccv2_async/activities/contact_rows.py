@@ -6,22 +6,45 @@ the address column as its pages and samples write it.
 
 from __future__ import annotations
 
+import csv
+import math
 import re
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Iterable, Mapping
+from datetime import date
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import attrs
 
 from ccv2_async.activities.csv_survey import MOST_ROWS, Unfit, is_address, split_rows
-from ccv2_async.errors import InvalidField
-from ccv2_async.models import AddContactsRequest, ImportData
+from ccv2_async.errors import DecodeError, InvalidField
+from ccv2_async.models import AddContactsRequest, ImportAddress, ImportCustomField, ImportData
+from ccv2_async.models.base import Model
 from ccv2_async.models.convert import encode_body
 from ccv2_async.models.validation import check
+from ccv2_async.text import described
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
 
-ContactRow: TypeAlias = ImportData | str
-"""A contact, or its address alone."""
+ContactRow: TypeAlias = "ImportData | str | Mapping[str, Any]"
+"""A contact, its address alone, or a mapping of column names to values."""
+
+
+class _NamedRows(Protocol):
+    def iter_rows(self, *, named: Literal[True]) -> Iterable[Mapping[str, Any]]: ...
+
+
+class _Dicts(Protocol):
+    def to_dicts(self) -> Iterable[Mapping[str, Any]]: ...
+
+
+class _Records(Protocol):
+    def to_dict(self, orient: Literal["records"]) -> Iterable[Mapping[Any, Any]]: ...
+
+
+ContactTable: TypeAlias = _NamedRows | _Dicts | _Records
+"""A table, such as a `DataFrame` of polars or pandas."""
 
 ADDRESS_COLUMN = "EMAIL"
 
@@ -49,12 +72,39 @@ _ADDRESS_COLUMNS = {
     "postal_code": ("ZIP/POSTAL CODE",),
     "sub_postal_code": ("SUB ZIP/POSTAL CODE",),
 }
+_EMAIL_COLUMNS = ("EMAIL", "EMAIL ADDRESS", "E-MAIL", "E-MAIL ADDRESS", "EMAIL ADDRESSES")
+_CUSTOM = re.compile(r"customfield([1-9]|1[0-5])")
+_ROW_METHODS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("iter_rows", {"named": True}),
+    ("to_dicts", {}),
+    ("to_dict", {"orient": "records"}),
+)
+"""The methods that give the rows of a table: two of polars, and one of pandas."""
 _KNOWN = {
     *(ADDRESS_COLUMN, "EMAIL ADDRESS", "E-MAIL", "E-MAIL ADDRESS", "EMAILADDRESS"),
     *("COMPANY", "ADDRESS LINE"),
     *(name for names in (_COLUMNS | _ADDRESS_COLUMNS).values() for name in names),
     *(f"CUSTOM FIELD {number}" for number in range(1, 16)),
     *(f"CUSTOM_FIELD_{number}" for number in range(1, 16)),
+}
+
+
+def _bare(column: object) -> str:
+    return re.sub(r"[^a-z0-9]", "", str(column).casefold())
+
+
+# Where the value of a column goes: the name of a field, by the bare name of the column.
+_TARGETS = {
+    _bare(name): field
+    for field, names in (
+        *_COLUMNS.items(),
+        *_ADDRESS_COLUMNS.items(),
+        ("company_name", ("COMPANY",)),
+        ("line1", ("ADDRESS LINE",)),
+        ("state", ("STATE",)),
+        ("email", _EMAIL_COLUMNS),
+    )
+    for name in (field, *names)
 }
 
 
@@ -68,6 +118,134 @@ def unknown_columns(columns: Iterable[str]) -> list[str]:
         for number, column in enumerate(columns, 1)
         if re.sub(r"\s+", " ", column.strip()).upper() not in _KNOWN
     ]
+
+
+def reads_rows(contacts: object) -> bool:
+    """Return whether taking the rows reads a file or converts a table, which takes a while."""
+    return isinstance(contacts, csv.DictReader) or _row_method(contacts) is not None
+
+
+def _row_method(contacts: object) -> tuple[Any, dict[str, Any]] | None:
+    if isinstance(contacts, Model):
+        return None
+    given = ((getattr(contacts, name, None), options) for name, options in _ROW_METHODS)
+    return next(((method, options) for method, options in given if callable(method)), None)
+
+
+def rows_of(contacts: Any) -> list[Any]:
+    """Return the rows of a list, of a `csv.DictReader`, or of a table.
+
+    Raises:
+        InvalidField: It has no rows, or one of them cannot be read. Nothing was sent.
+    """
+    table = _row_method(contacts)
+    rows: list[Any] = []
+    try:
+        if table is not None:
+            method, options = table
+            rows.extend(method(**options))
+        elif isinstance(contacts, csv.DictReader):
+            rows.extend(contacts)
+    except Exception as error:  # noqa: BLE001  # of the user's file or of the table's library
+        rule = f"its row {len(rows)} cannot be read ({described(error)})"
+        raise InvalidField("contacts", type(contacts), rule) from None
+    if rows or table is not None:
+        return rows
+    if isinstance(contacts, bytes | Mapping) or not isinstance(contacts, Iterable):
+        rule = "the path of a file, a table, or a list of ImportData, mappings, or addresses"
+        raise InvalidField("contacts", contacts, rule)
+    return list(contacts)
+
+
+def contacts_of(
+    rows: Iterable[Any], *, blanks: bool = False, address_only: bool = False
+) -> list[Any]:
+    """Return rows with an `ImportData` in place of each mapping.
+
+    Args:
+        rows: The rows.
+        blanks: Whether empty text is sent.
+        address_only: Whether all other columns are left out.
+
+    Raises:
+        InvalidField: A value cannot be sent; the error names its row and column.
+    """
+    return [
+        _from_mapping(row, f"contacts[{number}]", blanks, address_only)
+        if isinstance(row, Mapping)
+        else row
+        for number, row in enumerate(rows)
+    ]
+
+
+def _from_mapping(
+    row: Mapping[Any, Any], place: str, blanks: bool, address_only: bool
+) -> ImportData:
+    if isinstance(row.get("email_addresses"), list | tuple):  # as the service writes it
+        try:
+            return ImportData.from_dict(row)
+        except DecodeError as error:
+            raise InvalidField(place, row, error.message) from None
+    found: dict[str, str] = {}
+    for column, value in row.items():
+        target = _TARGETS.get(_bare(column))
+        custom = _CUSTOM.fullmatch(_bare(column))
+        if custom:
+            target = f"custom_field_{custom[1]}"
+        if address_only and target != "email":
+            continue
+        where = f"{place}[{column!r}]"
+        if target is None:
+            raise InvalidField(where, value, _unknown(column))
+        text = _text_of(value, where)
+        if text is None or (not text and not blanks):
+            continue
+        if found.setdefault(target, text) != text:
+            raise InvalidField(where, value, f"another column has a {target} for this row, too")
+    address = found.pop("email", "")
+    if not address:
+        columns = [str(column) for column in row]
+        raise InvalidField(place, columns, "none of its columns has an e-mail address")
+    fields: dict[str, Any] = {name: found.pop(name) for name in _COLUMNS if name in found}
+    parts: dict[str, Any] = {name: found.pop(name) for name in _ADDRESS_COLUMNS if name in found}
+    return ImportData(
+        (address,),
+        **fields,
+        addresses=[ImportAddress(**parts)] if parts else (),
+        custom_fields=[ImportCustomField(name, value) for name, value in found.items()],
+    )
+
+
+def _unknown(column: object) -> str:
+    if column is None:
+        return "the row has more values than there are columns"
+    import difflib  # noqa: PLC0415  # for errors only
+
+    known = {_bare(name): name.title() for name in sorted(_KNOWN)}
+    near = difflib.get_close_matches(_bare(column), known, n=1, cutoff=0.75)
+    advice = f"did you mean {known[near[0]]}?" if near else "rename it, such as Custom Field 1,"
+    return f"no contact has such a column; {advice} or leave it out"
+
+
+def _text_of(value: Any, where: str) -> str | None:
+    """Return a value as text; None for one that is missing."""
+    if value is None or type(value).__name__ in _MISSING:
+        return None
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, date):
+        return f"{value.month:02}/{value.day:02}/{value.year:04}"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if not isinstance(value, bool) and isinstance(value, Integral):
+        return str(value)
+    raise InvalidField(where, value, "it must be text, a whole number, or a date")
+
+
+_MISSING = ("NAType", "NaTType")
+"""The classes of missing values in pandas."""
 
 
 @attrs.frozen
@@ -162,7 +340,9 @@ def _contact(row: ContactRow, number: int) -> ImportData:
         return row
     if isinstance(row, str) and row.strip():
         return ImportData((row.strip(),))
-    raise InvalidField(f"import_data[{number}]", row, "an ImportData, or an address as text")
+    raise InvalidField(
+        f"import_data[{number}]", row, "an ImportData, a mapping, or an address as text"
+    )
 
 
 def _encoded(contact: ImportData) -> bytes:

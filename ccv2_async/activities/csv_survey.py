@@ -34,10 +34,20 @@ MOST_ROWS = 20_000
 MOST_IMPORT_ROWS = 40_000
 """The most addresses that a copy of the service's page on imports is reported to allow."""
 
-_OTHER_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_OTHER_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",  # before the mark of UTF-16, which it begins with
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 _ADDRESS = re.compile(r"""[^\s@,;:"<>()\[\]]+@[^\s@,;:"<>()\[\].]+(\.[^\s@,;:"<>()\[\].]+)+""")
 _QUOTED = re.compile(r'"[^"]*"')
-_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+_HINT = re.compile(r"\Asep=.(?=[\r\n])")
+"""The first line of a file for Excel that names the delimiter."""
+
+_SEPARATORS = {";": ("semicolons", "';'"), "\t": ("tabs", "a tab"), "|": ("vertical bars", "'|'")}
+"""The usual delimiters, as messages name them."""
 _NO_LETTER = re.compile(r"[^a-z]")
 
 
@@ -125,12 +135,50 @@ def survey(
         header, columns = _header(records, lines)
     else:
         records = _addresses(records)
+    header_lines = len(lines.seen) if header else 0
     lines.keep = False
-    header_lines = lines.number
     spans = tuple(_spans(records, lines, len(header), below_bytes, most_rows))
     if not spans:
         raise Unfit(max(1, lines.number), "the file holds no contacts")
     return Survey(header, header_lines, spans, columns)
+
+
+def converted(content: bytes, encoding: str | None, delimiter: str | None) -> bytes:
+    """Return a text file as the service accepts it: in UTF-8, and separated by commas.
+
+    All lines keep their numbers.
+
+    Args:
+        content: The whole file.
+        encoding: Its encoding; None for UTF-8.
+        delimiter: What separates its columns; None to leave them as they are.
+
+    Raises:
+        Unfit: The file is not in this encoding, or its quotes are not in order.
+    """
+    try:
+        text = content.decode(encoding or "utf-8").removeprefix("\ufeff")
+        content = text.encode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].decode(error.encoding, "replace").count("\n") + 1
+        raise Unfit(line, _undecodable(content, error, encoding)) from None
+    except UnicodeError as error:
+        raise Unfit(1, f"it cannot be read as {encoding} ({error})") from None
+    if delimiter is None:
+        return content
+    rows = csv.reader(_LINE.findall(_HINT.sub("", text)), delimiter=delimiter, strict=True)
+    out = _Written()
+    try:
+        csv.writer(out).writerows(rows)
+    except csv.Error as error:
+        raise Unfit(max(1, rows.line_num), _badly_quoted(error)) from None
+    return "".join(out).encode("utf-8")
+
+
+class _Written(list[str]):
+    """What a CSV writer has written."""
+
+    write = list.append
 
 
 def is_address(text: str) -> bool:
@@ -207,8 +255,11 @@ class _Lines:
     def __init__(self, blocks: Iterable[bytes]) -> None:
         self._raw = physical_lines(blocks)
         ahead = next(self._raw, b"")
-        if ahead.startswith(_OTHER_MARKS):
-            raise Unfit(1, "the file is UTF-16 or UTF-32; save it as CSV UTF-8")
+        other = _other_encoding(ahead)
+        if other:
+            raise Unfit(
+                1, f"the file is {other.upper()}; pass {other} as its encoding, or save it as UTF-8"
+            )
         self.number = 0
         self.end = len(codecs.BOM_UTF8) if ahead.startswith(codecs.BOM_UTF8) else 0
         self.keep = True
@@ -231,8 +282,8 @@ class _Lines:
             self.seen.append(raw)
         try:
             text = raw.decode("utf-8")
-        except UnicodeDecodeError:
-            raise Unfit(self.number, "it is not UTF-8; save the file as CSV UTF-8") from None
+        except UnicodeDecodeError as error:
+            raise Unfit(self.number, _undecodable(raw, error, None)) from None
         if "\0" in text:
             raise Unfit(self.number, "it holds a NUL character, so this is not a text file")
         return text
@@ -254,11 +305,35 @@ def _records(lines: _Lines, *, tabs: bool) -> Iterator[tuple[int, list[str]]]:
         except StopIteration:
             return
         except csv.Error as error:
-            raise Unfit(
-                line, f"the row that begins here is not well-formed CSV ({error}); check its quotes"
-            ) from None
+            raise Unfit(line, _badly_quoted(error)) from None
         if len(row) > 1 or (row and row[0].strip()):
             yield line, row
+
+
+def _other_encoding(start: bytes) -> str:
+    """Return the name of UTF-16 or UTF-32 if a file that begins like this is in it, or ""."""
+    marked = next((name for mark, name in _OTHER_MARKS.items() if start.startswith(mark)), "")
+    if not marked and len(start) > 1 and (start[0] == 0) != (start[1] == 0):
+        return "utf-16-be" if start[0] == 0 else "utf-16-le"
+    return marked
+
+
+def _undecodable(content: bytes, error: UnicodeDecodeError, encoding: str | None) -> str:
+    """Return what is wrong with text that is not in its encoding, and what to do about it."""
+    name, at = encoding or "UTF-8", error.start
+    found = f"it is not {name} (byte 0x{content[at]:02X})"
+    if encoding is not None:
+        return f"{found}; pass another encoding, or save the file as CSV UTF-8"
+    around = content[max(0, at - 10) : at + 10].splitlines()
+    shown = next((part for part in around if not part.isascii()), b"").decode("cp1252", "replace")
+    return (
+        f"{found}. If {_shown(shown)} is right, pass cp1252, the encoding of Windows, as its "
+        "encoding; or save the file as CSV UTF-8"
+    )
+
+
+def _badly_quoted(error: csv.Error) -> str:
+    return f"the row that begins here is not well-formed CSV ({error}); check its quotes"
 
 
 def _require_known_separator(lines: _Lines, *, tabs: bool) -> None:
@@ -268,16 +343,17 @@ def _require_known_separator(lines: _Lines, *, tabs: bool) -> None:
     """
     first = _QUOTED.sub("", lines.first_line)
     commas = "," in first or (tabs and "\t" in first)
-    found = next((name for mark, name in _SEPARATORS.items() if mark in first), None)
+    found = next((mark for mark in _SEPARATORS if mark in first), None)
     if found is not None and not commas:
         raise Unfit(1, _wrong_separator(found, tabs=tabs))
 
 
 def _wrong_separator(found: str, *, tabs: bool) -> str:
     accepted = "commas or tabs" if tabs else "commas"
+    name, mark = _SEPARATORS[found]
     return (
-        f"its columns are separated by {found}, and the service accepts {accepted}. Save the file "
-        "with commas: in a spreadsheet, export it as CSV and choose the comma as field delimiter"
+        f"its columns are separated by {name}, and the service accepts {accepted}. Pass {mark} as "
+        "the delimiter, or export the file again with commas"
     )
 
 
@@ -289,14 +365,24 @@ def _header(
         raise Unfit(line, "the file is empty")
     addresses = [name for name in names if "email" in _NO_LETTER.sub("", name.casefold())]
     if not addresses:
-        raise Unfit(
-            line,
-            "an import begins with a row that names its columns, separated by commas, and one of "
-            f"them has to be the e-mail column; found {_shown(','.join(names))}",
-        )
+        raise Unfit(line, _without_addresses(names, next(records, (line, []))[1]))
     if all(";" in name for name in addresses):
-        raise Unfit(line, _wrong_separator(_SEPARATORS[";"], tabs=False))
+        raise Unfit(line, _wrong_separator(";", tabs=False))
+    while not lines.seen[0].strip():
+        del lines.seen[0]
     return b"".join(lines.seen), tuple(names)
+
+
+def _without_addresses(names: Sequence[str], row: Sequence[str]) -> str:
+    """Return what is wrong with a header without an e-mail column; `row` is the row after it."""
+    rule = (
+        "an import begins with a row that names its columns, separated by commas, and one of them "
+        f"has to be the e-mail column; found {_shown(','.join(names))}"
+    )
+    if any(map(is_address, names)):
+        return f"{rule}, which is a contact. Put a line such as Email Address,First Name before it"
+    holding = [name for name, value in zip(names, row, strict=False) if is_address(value)]
+    return f"{rule}. Rename {_shown(holding[0])} to Email Address" if holding else rule
 
 
 def _addresses(records: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:

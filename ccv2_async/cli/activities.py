@@ -66,6 +66,8 @@ async def import_contacts(
     lists: Lists,
     erase_blanks: Flag = False,
     max_rows: int = _ROWS,
+    encoding: str | None = None,
+    delimiter: str | None = None,
     no_wait: Flag = False,
 ) -> Exit:
     """Add the contacts in a file to lists. Existing contacts are updated.
@@ -81,12 +83,19 @@ async def import_contacts(
         max_rows: Number of rows in one activity, from 1 to 40,000. The service documents no
             limit. Users report 40,000 from a newer page of the service and 20,000 from an older
             one.
+        encoding: Encoding of a CSV or TXT file that is not UTF-8, such as cp1252 or utf-16.
+        delimiter: Character between the columns of a CSV or TXT file, such as ';', or 'tab'.
         no_wait: Print the job's tokens, for 'ccv2 poll', and do not wait.
     """
 
     def begin() -> Awaitable[AnyPoller]:
         return run.client.activities.begin_add_contacts(
-            file, lists=lists, blanks_enabled=erase_blanks, max_rows=max_rows
+            file,
+            lists=lists,
+            blanks_enabled=erase_blanks,
+            max_rows=max_rows,
+            encoding=encoding,
+            delimiter=_delimiter(delimiter),
         )
 
     return await _start(run, JobItem(f"import of {file}", _size(file)), begin, wait=not no_wait)
@@ -94,18 +103,37 @@ async def import_contacts(
 
 @contacts.command
 @command()
-async def remove(run: Run, file: str, /, *, lists: Lists, no_wait: Flag = False) -> Exit:
+async def remove(
+    run: Run,
+    file: str,
+    /,
+    *,
+    lists: Lists,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    no_wait: Flag = False,
+) -> Exit:
     """Remove the contacts in a file from lists. They stay in the account.
 
     Args:
         run: The run of the command.
         file: A CSV, TXT, XLS, or XLSX file with an address in each row, and nothing else.
         lists: IDs of the lists; see 'ccv2 lists'.
+        encoding: Encoding of a CSV or TXT file that is not UTF-8, such as cp1252 or utf-16.
+        delimiter: Character after each address in a CSV or TXT file, such as ';', or 'tab'.
         no_wait: Print the job's tokens, for 'ccv2 poll', and do not wait.
     """
-    item = JobItem(f"removal of {file}", _size(file))
-    removed = run.client.activities.begin_remove_contacts
-    return await _start(run, item, lambda: removed(file, lists=lists), wait=not no_wait)
+
+    def begin() -> Awaitable[AnyPoller]:
+        return run.client.activities.begin_remove_contacts(
+            file, lists=lists, encoding=encoding, delimiter=_delimiter(delimiter)
+        )
+
+    return await _start(run, JobItem(f"removal of {file}", _size(file)), begin, wait=not no_wait)
+
+
+def _delimiter(text: str | None) -> str | None:
+    return "\t" if text in ("tab", "\\t") else text
 
 
 def _check_export(*, to: str, list: str | None = None, job: str | None = None, **_: object) -> None:  # noqa: A002  # as it is typed

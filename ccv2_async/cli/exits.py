@@ -51,7 +51,9 @@ _BY_WEIGHT = (Exit.AMBIGUOUS, Exit.QUOTA, Exit.SOME_FAILED)
 _OPTIONS = {
     "base_url": "CCV2_BASE_URL",
     "column_names": "--columns",
+    "delimiter": "--delimiter",
     "description": "--description",
+    "encoding": "--encoding",
     "folder_id": "--folder",
     "lists": "--list",
     "name": "NAME",

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
-from ccv2_async.activities.contact_files import portions_of
-from ccv2_async.activities.contact_rows import import_requests, removal_requests, unknown_columns
+from ccv2_async.activities.contact_files import FileOptions, portions_of
+from ccv2_async.activities.contact_rows import (
+    contacts_of,
+    import_requests,
+    reads_rows,
+    removal_requests,
+    rows_of,
+    unknown_columns,
+)
 from ccv2_async.activities.csv_survey import MOST_IMPORT_ROWS, MOST_ROWS, Purpose
 from ccv2_async.activities.exports import Exports
 from ccv2_async.activities.split import Lines
@@ -37,7 +43,6 @@ from ccv2_async.models.validation import (
     checked_ids,
     checked_model,
     checked_seconds,
-    checked_text,
     checked_texts,
     is_whole,
     one_of,
@@ -49,11 +54,11 @@ from ccv2_async.transport.files.body import BytesBody
 from ccv2_async.transport.quota.budget import Lane, checked_lane
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from ccv2_async.activities.contact_files import ContactFile
-    from ccv2_async.activities.contact_rows import ContactRow
+    from ccv2_async.activities.contact_rows import ContactRow, ContactTable, RowsRequest
     from ccv2_async.activities.exports import ExportTarget
     from ccv2_async.activities.split import BulkPoller
     from ccv2_async.polling.sweep import Sweep
@@ -61,8 +66,11 @@ if TYPE_CHECKING:
     from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.files.threads import FileThreads
 
-ContactsInput: TypeAlias = "ContactFile | Iterable[ContactRow]"
-"""The path of a file, or contacts (`ImportData`, or an address as text)."""
+ContactsInput: TypeAlias = "ContactFile | Iterable[ContactRow] | ContactTable"
+"""The path of a file; contacts, as a list or `csv.DictReader`; or a table of polars or pandas.
+
+A contact is an `ImportData`, an address, or a mapping of column names to values.
+"""
 
 # Activities can be CANCELLED, but the filter does not accept it.
 _STATUS_FILTERS = (
@@ -134,6 +142,8 @@ class Activities(Resource):
         column_names: Sequence[str] | None = None,
         blanks_enabled: bool = False,
         file_name: str | None = None,
+        encoding: str | None = None,
+        delimiter: str | None = None,
         max_rows: int = MOST_ROWS,
         strict: bool = False,
         lane: Lane = Lane.INTERACTIVE,
@@ -149,14 +159,18 @@ class Activities(Resource):
         safe: adding a contact twice has the effect of adding it once.
 
         Args:
-            contacts: The path of a CSV, TXT, XLS or XLSX file; or contacts, each an `ImportData`
-                or an address.
+            contacts: The path of a CSV, TXT, XLS or XLSX file; or contacts, each an `ImportData`,
+                an address, or a mapping such as a row of `csv.DictReader`, whose keys are names of
+                columns ("First Name") or of fields ("first_name"); or a table of polars or pandas.
             lists: The ids of the lists to add them to.
             column_names: The columns to use if the contacts are not a file, EMAIL among them; `[]`
                 imports addresses only. The default is the columns of all properties that any
                 contact has. The service ignores properties without a column.
             blanks_enabled: Whether empty values erase stored ones.
             file_name: The name of the file at the service. The default is its own name.
+            encoding: The encoding of a CSV or TXT file that is not UTF-8, such as "cp1252" or
+                "utf-16".
+            delimiter: What separates the columns of a CSV or TXT file, such as ";", if not commas.
             max_rows: The most contacts in one activity, from 1 to 40,000. No limit is documented
                 for v2 imports. Users report that a later copy of the service's page says 40,000,
                 and that an older forum page says 20,000.
@@ -175,7 +189,8 @@ class Activities(Resource):
         """
         ids = checked_ids(lists, "lists")
         query = query_of({"blanks_enabled": blanks_enabled})
-        _check_options(file_name=file_name, strict=strict, lane=lane)
+        options = FileOptions(file_name, encoding, delimiter)
+        _check_options(strict=strict, lane=lane)
         most = _checked_max_rows(max_rows)
         if column_names is not None:
             column_names = checked_texts(column_names, "column_names")
@@ -184,7 +199,13 @@ class Activities(Resource):
                     "column_names", column_names, "not accepted with a file; its header names them"
                 )
         label, portions = await self._cut(
-            contacts, Purpose.IMPORT, ids, file_name, most=most, columns=column_names
+            contacts,
+            Purpose.IMPORT,
+            ids,
+            options,
+            most=most,
+            columns=column_names,
+            blanks=blanks_enabled,
         )
         return await self._starter.start(
             IMPORT, portions, label=label, lane=lane, query=query, strict=strict
@@ -212,6 +233,8 @@ class Activities(Resource):
         *,
         lists: Iterable[str],
         file_name: str | None = None,
+        encoding: str | None = None,
+        delimiter: str | None = None,
         strict: bool = False,
         lane: Lane = Lane.INTERACTIVE,
     ) -> BulkPoller:
@@ -227,9 +250,13 @@ class Activities(Resource):
         changes nothing further.
 
         Args:
-            contacts: The path of a CSV, TXT, XLS or XLSX file; or addresses.
+            contacts: The path of a CSV, TXT, XLS or XLSX file; or addresses; or rows or a table as
+                for `begin_add_contacts`, of which only the addresses are used.
             lists: The ids of the lists to remove them from.
             file_name: The name of the file at the service. The default is its own name.
+            encoding: The encoding of a CSV or TXT file that is not UTF-8, such as "cp1252" or
+                "utf-16".
+            delimiter: What separates the columns of a CSV or TXT file, such as ";", if not commas.
             strict: Whether awaiting raises `PartialFailure` if rows failed.
             lane: The priority while calls wait for the quota.
 
@@ -244,8 +271,9 @@ class Activities(Resource):
         Source: "Remove contacts from lists" pages of the service's documentation.
         """
         ids = checked_ids(lists, "lists")
-        _check_options(file_name=file_name, strict=strict, lane=lane)
-        label, portions = await self._cut(contacts, Purpose.REMOVAL, ids, file_name)
+        options = FileOptions(file_name, encoding, delimiter)
+        _check_options(strict=strict, lane=lane)
+        label, portions = await self._cut(contacts, Purpose.REMOVAL, ids, options)
         return await self._starter.start(REMOVAL, portions, label=label, lane=lane, strict=strict)
 
     @waits_for(begin_remove_contacts)
@@ -430,10 +458,11 @@ class Activities(Resource):
         contacts: ContactsInput,
         purpose: Purpose,
         lists: Sequence[str],
-        file_name: str | None,
+        options: FileOptions,
         *,
         most: int = MOST_ROWS,
         columns: Sequence[str] | None = None,
+        blanks: bool = False,
     ) -> tuple[str, list[Portion]]:
         """Return the name of the contacts for messages, and the portions to send."""
         if isinstance(contacts, str | os.PathLike):
@@ -441,21 +470,20 @@ class Activities(Resource):
                 contacts,
                 purpose,
                 lists=",".join(lists),
-                file_name=file_name,
+                options=options,
                 threads=self._threads,
                 most_rows=most,
             )
-        if file_name is not None:
-            raise InvalidField("file_name", file_name, "accepted for the path of a file only")
-        if isinstance(contacts, bytes | Mapping) or not isinstance(contacts, Iterable):
-            rule = "the path of a file, or a list of ImportData or addresses"
-            raise InvalidField("contacts", contacts, rule)
-        rows = list(contacts)
-        parts = await (
-            self._threads.run(import_requests, rows, lists, columns, most)
-            if purpose is Purpose.IMPORT
-            else self._threads.run(removal_requests, rows, lists)
-        )
+        options.refuse()
+        run = self._threads.run
+        rows = await run(rows_of, contacts) if reads_rows(contacts) else rows_of(contacts)
+
+        def requests() -> list[RowsRequest]:
+            if purpose is Purpose.IMPORT:
+                return import_requests(contacts_of(rows, blanks=blanks), lists, columns, most)
+            return removal_requests(contacts_of(rows, address_only=True), lists)
+
+        parts = await run(requests)
         portions = [Portion(BytesBody(part.content), Lines(first=part.first)) for part in parts]
         return f"{len(rows):,} contacts", portions
 
@@ -476,15 +504,11 @@ def _checked_max_rows(value: object) -> int:
     return value
 
 
-def _check_options(
-    *, file_name: str | None = None, strict: bool = False, lane: Lane = Lane.INTERACTIVE
-) -> None:
+def _check_options(*, strict: bool = False, lane: Lane = Lane.INTERACTIVE) -> None:
     """Validate the types of options that were given.
 
     Raises:
         InvalidField: Names the option. Nothing was sent.
     """
-    if file_name is not None:
-        checked_text(file_name, "file_name")
     checked_flag(strict, "strict")
     checked_lane(lane)

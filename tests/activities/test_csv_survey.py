@@ -12,6 +12,7 @@ from ccv2_async.activities.csv_survey import (
     BELOW_BYTES,
     Purpose,
     Unfit,
+    converted,
     is_address,
     part_name,
     physical_lines,
@@ -234,3 +235,81 @@ def test_parts_have_distinct_names_that_keep_the_extension() -> None:
     assert part_name("gone.txt", 1, 1) == "gone.txt"
     assert part_name("gone.old.txt", 2, 3) == "gone.old-part2.txt"
     assert part_name("gone", 2, 3) == "gone-part2"
+
+
+UMLAUT = "Email;Vorname\nrené@example.com;Zoë\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "reason"),
+    [
+        (b"Email,Name\nann@example.com,Ren\xe9\n", 2, "(byte 0xE9). If 'le.com,Ren\xe9' is right"),
+        (b"Email,Name\nann@example.com,Ren\xe9\n", 2, "pass cp1252, the encoding of Windows"),
+        (UMLAUT.encode("utf-16"), 1, "the file is UTF-16; pass utf-16 as its encoding"),
+        (UMLAUT.encode("utf-16-le"), 1, "the file is UTF-16-LE; pass utf-16-le"),
+        (UMLAUT.encode("utf-16-be"), 1, "the file is UTF-16-BE; pass utf-16-be"),
+        (UMLAUT.encode("utf-32"), 1, "the file is UTF-32; pass utf-32"),
+        (UMLAUT.encode(), 1, "separated by semicolons, and the service accepts commas. Pass ';'"),
+        (b"Email\tName\nann@example.com\tAnn\n", 1, "Pass a tab as the delimiter"),
+        (b"Nom,Courriel\nAnn,ann@example.com\n", 1, "Rename 'Courriel' to Email Address"),
+        (b"ann@example.com,Ann\n", 1, "which is a contact. Put a line such as Email Address"),
+        (b"Nom,Prenom\nAnn,Lee\n", 1, "has to be the e-mail column; found 'Nom,Prenom'"),
+        (b"Nom,Prenom\n", 1, "has to be the e-mail column; found 'Nom,Prenom'"),
+    ],
+)
+def test_a_messy_file_is_refused_with_what_was_found_and_what_to_do(
+    content: bytes, line: int, reason: str
+) -> None:
+    with pytest.raises(Unfit) as caught:
+        survey([content], Purpose.IMPORT)
+    assert caught.value.line == line
+    assert reason in caught.value.reason
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-16-le", "utf-8-sig", "latin-1"])
+def test_a_file_is_converted_and_keeps_its_lines(encoding: str) -> None:
+    text = 'Email;Name\r\n\r\nann@example.com;"Zoë, or\n""Z"""\r\nbob@example.com;Bob'
+    content = converted(text.encode(encoding), encoding, ";")
+    lines = ["Email,Name", "", 'ann@example.com,"Zoë, or\n""Z"""', "bob@example.com,Bob", ""]
+    assert content.decode() == "\r\n".join(lines)
+    assert rows_in(survey([content], Purpose.IMPORT)) == 2
+    assert converted(text.encode(encoding), encoding, None) == text.encode()
+
+
+@given(
+    table=rows, delimiter=st.sampled_from(";\t|:"), encoding=st.sampled_from(["utf-8", "utf-16"])
+)
+def test_converting_keeps_every_value(
+    table: list[tuple[str, str]], delimiter: str, encoding: str
+) -> None:
+    out = io.StringIO(newline="")
+    csv.writer(out, delimiter=delimiter).writerows(table)
+    again = converted(out.getvalue().encode(encoding), encoding, delimiter)
+    assert read(again) == [list(row) for row in table]
+
+
+def test_the_line_for_excel_that_names_the_delimiter_is_left_out() -> None:
+    found = survey([converted(b"sep=;\r\nEmail;Name\r\na@b.cc;x\r\n", None, ";")], Purpose.IMPORT)
+    assert (found.header, found.header_lines, found.spans[0].first_line) == (
+        b"Email,Name\r\n",
+        1,
+        3,
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "line", "reason"),
+    [
+        (b"Email;Name\na@b.cc;Zo\xeb\n", None, 2, "it is not UTF-8 (byte 0xEB)"),
+        (b"Email;Name\na@b.cc;\x81\n", "cp1252", 2, "it is not cp1252 (byte 0x81); pass another"),
+        (b"Email;Name\n", "utf-16", 1, "it is not utf-16"),
+        (b'Email;Name\na@b.cc;"x"y\n', None, 2, "check its quotes"),
+    ],
+)
+def test_a_file_that_cannot_be_converted_is_refused_with_its_line(
+    content: bytes, encoding: str | None, line: int, reason: str
+) -> None:
+    with pytest.raises(Unfit) as caught:
+        converted(content, encoding, ";")
+    assert caught.value.line == line
+    assert reason in caught.value.reason

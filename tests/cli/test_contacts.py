@@ -371,6 +371,21 @@ def test_a_file_with_other_separators_is_refused_before_sending(
         assert "comma" in ran.err
 
 
+def test_a_file_of_another_program_is_imported_as_the_options_say(
+    ccv2: Callable[..., Ran], service: Sandbox, tmp_path: Path
+) -> None:
+    file = tmp_path / "people.csv"
+    file.write_bytes("Email Address\tFirst Name\r\nzoe@example.com\tZoë\r\n".encode("utf-16"))
+    refused = ccv2("contacts", "import", file, "--list", "1")
+    assert "line 1: the file is UTF-16; pass utf-16 as its encoding" in refused.err
+    options = ("--encoding", "utf-16", "--delimiter")
+    assert ccv2("contacts", "import", file, "--list", "1", *options, "tab").code == Exit.OK
+    wrong = ccv2("contacts", "import", file, "--list", "1", *options, "tabs")
+    assert "--delimiter is 'tabs': one character" in wrong.err
+    file.write_bytes(b"zoe@example.com\r\n")
+    assert ccv2("contacts", "remove", file, "--list", "1", "--encoding", "cp1252").code == Exit.OK
+
+
 def test_a_header_with_semicolons_in_a_name_is_accepted(
     ccv2: Callable[..., Ran], service: Sandbox, tmp_path: Path
 ) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import errors, models
-from ccv2_async.activities.contact_files import portions_of
+from ccv2_async.activities.contact_files import FileOptions, portions_of
 from ccv2_async.activities.csv_survey import BELOW_BYTES, Purpose
 from ccv2_async.activities.status import ACTIVITY
 from ccv2_async.models import ImportAddress, ImportCustomField, ImportData
@@ -79,7 +79,7 @@ async def test_the_form_has_the_name_the_lists_and_the_bytes_of_the_file(
     guests: Path, threads: FileThreads
 ) -> None:
     name, (portion,) = await portions_of(
-        guests, Purpose.IMPORT, lists="4,6", file_name="new.csv", threads=threads
+        guests, Purpose.IMPORT, lists="4,6", options=FileOptions("new.csv"), threads=threads
     )
 
     content = await content_of(portion.body)
@@ -97,7 +97,7 @@ async def test_a_byte_order_mark_is_not_sent(tmp_path: Path, threads: FileThread
     path.write_bytes(b"\xef\xbb\xbf" + GUESTS)
 
     _, (portion,) = await portions_of(
-        path, Purpose.IMPORT, lists="1", file_name=None, threads=threads
+        path, Purpose.IMPORT, lists="1", options=FileOptions(), threads=threads
     )
 
     content = await content_of(portion.body)
@@ -369,6 +369,51 @@ async def test_an_import_without_an_e_mail_column_is_refused(
     assert sandbox.admin.requests() == []
 
 
+async def test_a_file_in_another_encoding_with_another_delimiter_is_imported(
+    client: ConstantContact, tmp_path: Path
+) -> None:
+    path = tmp_path / "guests.csv"
+    path.write_bytes("Email;First Name\r\nzoe@example.com;Zoë\r\nnobody;x\r\n".encode("cp1252"))
+    activity = await client.activities.add_contacts(
+        path, lists=["1"], encoding="cp1252", delimiter=";"
+    )
+    assert (activity.contact_count, activity.file_name) == (2, "guests.csv")
+    assert row_error(activity.errors[0]).line_number == 3
+    (found,) = await client.contacts.all(email="zoe@example.com").collect()
+    assert found.first_name == "Zoë"
+
+    path.write_text("zoe@example.com\tx\n".replace("\tx", ""), "utf-16")
+    await client.activities.remove_contacts(path, lists=["1"], encoding="utf-16")
+    assert "zoe@example.com" not in await members(client, "1")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "field"),
+    [
+        ("guests.csv", {"encoding": "latin-99"}, "encoding"),
+        ("guests.csv", {"encoding": "hex"}, "encoding"),
+        ("guests.csv", {"encoding": 8}, "encoding"),
+        ("guests.csv", {"delimiter": ""}, "delimiter"),
+        ("guests.csv", {"delimiter": ";;"}, "delimiter"),
+        ("guests.csv", {"delimiter": "x"}, "delimiter"),
+        ("guests.csv", {"delimiter": 9}, "delimiter"),
+        (None, {"encoding": "cp1252"}, "encoding"),
+        (None, {"delimiter": ";"}, "delimiter"),
+        ("guests.xlsx", {"delimiter": ";"}, ""),
+    ],
+)
+async def test_a_wrong_encoding_or_delimiter_is_refused(
+    client: ConstantContact, tmp_path: Path, name: str | None, options: dict[str, Any], field: str
+) -> None:
+    contacts: Any = ["ann@example.com"]
+    if name:
+        contacts = tmp_path / name
+        contacts.write_bytes(GUESTS)
+    with pytest.raises(errors.UsageError) as caught:
+        await client.activities.begin_add_contacts(contacts, lists=["1"], **options)
+    assert getattr(caught.value, "field", "") == field
+
+
 async def test_a_directory_is_refused(client: ConstantContact, tmp_path: Path) -> None:
     path = tmp_path / "folder.csv"
     path.mkdir()
@@ -384,7 +429,7 @@ async def test_a_file_that_changes_after_the_check_is_not_sent(
     path = tmp_path / "gone.txt"
     path.write_bytes(b"ann@example.com\n" * rows)
     _, portions = await portions_of(
-        path, Purpose.REMOVAL, lists="1", file_name=None, threads=threads
+        path, Purpose.REMOVAL, lists="1", options=FileOptions(), threads=threads
     )
 
     if change == "gone":
@@ -401,7 +446,7 @@ async def test_a_spreadsheet_is_sent_unchanged(tmp_path: Path, threads: FileThre
     path.write_bytes(b"PK\x03\x04 not looked into")
 
     _, (portion,) = await portions_of(
-        path, Purpose.IMPORT, lists="1", file_name=None, threads=threads
+        path, Purpose.IMPORT, lists="1", options=FileOptions(), threads=threads
     )
 
     content = await content_of(portion.body)

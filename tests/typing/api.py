@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -146,6 +147,8 @@ async def contacts(cc: ConstantContact) -> None:
         [models.ImportData(["bo@example.com"])], lists=["1"]
     )
     assert_type(bulk, BulkPoller)
+    rows = csv.DictReader(["email,first name", "bo@example.com,Bo"])
+    assert_type(await cc.activities.add_contacts(rows, lists=["1"]), models.Activity)
     assert_type(await cc.activities.clear_lists(["1"]), models.Activity)
 
 
