@@ -338,7 +338,7 @@ class DecodeError(ConstantContactError):
 
     Attributes:
         where: The place in the document, such as `results[3].size`; "" for the whole.
-        excerpt: A short piece of what came.
+        excerpt: A short piece of what came, on one printable line.
         status: The HTTP status, when an answer was read.
     """
 
@@ -346,6 +346,10 @@ class DecodeError(ConstantContactError):
     excerpt: str = ""
     status: int | None = None
     safe_to_retry: bool = False
+
+    def __post_init__(self) -> None:
+        self.excerpt = one_line(self.excerpt)
+        super().__post_init__()
 
 
 class AnswerTooLarge(DecodeError):

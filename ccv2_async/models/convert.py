@@ -197,7 +197,7 @@ def raw_text(value: object, redact: Redact | None) -> str:
             text = json.dumps(value, default=str)
         except RecursionError:
             text = f"<{type(value).__name__}>"
-    text = _clean(text, redact)
+    text = one_line(_clean(text, redact))
     return text if len(text) <= ROW_LIMIT else text[: ROW_LIMIT - 3] + "..."
 
 

@@ -238,3 +238,28 @@ async def test_a_bad_row_of_a_move_can_be_skipped(
             rows = await cc.library.move_files("5", ["1", "2", "3"], on_bad_row="skip")
         assert [row.id for row in rows] == ["1", "3"]
         assert "1 rows that cannot be read were skipped" in caplog.text
+
+
+async def test_a_skipped_row_is_one_printable_line_of_the_log(
+    connect: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with pages([{"id": "\u202e1", "notes": "\u202egnp\u2028\x1b[31m"}]) as server:
+        cc = await connect(server)
+        with caplog.at_level(logging.WARNING, "ccv2_async.resources"):
+            assert await cc.contacts.all(on_bad_row="skip").collect() == []
+    assert all(message.isprintable() for message in caplog.messages)
+
+
+@pytest.mark.parametrize("body", ["\x1b[31m\u202e", '{"results": "\u202e"}'])
+async def test_the_excerpt_of_an_answer_is_printable(
+    connect: Callable[..., Any], body: str
+) -> None:
+    async def say(wire: Wire, _: Request) -> None:
+        await wire.answer(body=body.encode())
+
+    async with serving(say) as server:
+        cc = await connect(server)
+        with pytest.raises(errors.DecodeError) as caught:
+            await cc.contacts.all().collect()
+    assert caught.value.excerpt
+    assert caught.value.excerpt.isprintable()
