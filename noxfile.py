@@ -52,7 +52,7 @@ EXTRAS = {
 VERSION_FILE = Path("ccv2_async/version.py")
 
 PINS = "constraints.txt"
-"""The versions that `tests`, `lint`, `types`, `docs`, and `bench` install; `pin` writes it."""
+"""The versions that all sessions but `interpreter`, `lowest`, and `package` install."""
 
 LIMITS = {".whl": 1_000_000, ".gz": 2_500_000}
 """The largest size of a distribution in bytes."""
@@ -161,7 +161,7 @@ def types(session: nox.Session) -> None:
 @nox.session(python=PYTHON, reuse_venv=False)
 def pin(session: nox.Session) -> None:
     """Write the newest versions of everything that CI installs to constraints.txt."""
-    session.install(".[all,examples]", *groups("test", "docs", "bench", "lint"), "nox")
+    session.install(".[all,examples]", *groups("test", "docs", "bench", "lint", "mutation"), "nox")
     frozen = session.run("pip", "freeze", "--exclude", "ccv2-async", silent=True)
     head = "# The versions that CI installs; `nox -s pin` writes this file.\n"
     Path(PINS).write_text(f"{head}{frozen}", "utf-8")
@@ -173,6 +173,13 @@ def bench(session: nox.Session) -> None:
     session.install(".[all]", *groups("bench"), "-c", PINS)
     arguments = session.posargs or ["--json", "benchmarks/results/all.json"]
     session.run("python", "-m", "benchmarks", *arguments)
+
+
+@nox.session(python=PYTHON)
+def mutation(session: nox.Session) -> None:
+    """Change the modules that decide, and see whether their tests notice: `-- settle retry`."""
+    session.install("-e", ".[all]", *groups("test", "mutation"), "-c", PINS)
+    session.run("python", "-m", "tests.mutation", *session.posargs)
 
 
 @nox.session(python=PYTHON)

@@ -34,6 +34,13 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("any machine", deadline=None)
 # `--hypothesis-profile=long` draws 20 times as many examples.
 hypothesis.settings.register_profile("long", deadline=None, max_examples=2000)
+# `python -m tests.mutation` wants the same examples every time, and not the smallest that fails.
+hypothesis.settings.register_profile(
+    "mutation",
+    deadline=None,
+    derandomize=True,
+    phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
+)
 hypothesis.settings.load_profile("any machine")
 
 

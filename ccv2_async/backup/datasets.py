@@ -200,7 +200,7 @@ def since_of(began: float, newest: str) -> float:
         began: When the last listing began, on the clock of the answers.
         newest: The newest `modified_date` of the rows that are here, or "".
     """
-    with suppress(ValueError, OverflowError):  # if no row has a date that can be read
+    with suppress(ValueError):  # if no row has a date that can be read
         when = datetime.fromisoformat(newest)
         if when.tzinfo is not None:
             began = min(began, when.timestamp())
@@ -211,7 +211,7 @@ def id_of(dataset: Dataset, row: object) -> str:
     """Return the id of a row, or "" if it has none."""
     for name in dataset.ids:
         value = row.get(name) if isinstance(row, dict) else None
-        if isinstance(value, int | str) and not isinstance(value, bool) and str(value):
+        if isinstance(value, int | str) and not isinstance(value, bool):
             return str(value)
     return ""
 

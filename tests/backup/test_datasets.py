@@ -46,6 +46,7 @@ def test_parents_come_before_their_children() -> None:
 @given(st.lists(st.text()))
 def test_a_scope_holds_any_ids(ids: list[str]) -> None:
     assert ids_in(scope_key(*ids)) == tuple(ids)
+    assert (scope_key(*ids) == "") is (not ids)
 
 
 @given(st.lists(st.fixed_dictionaries({"id": IDS, "name": st.text(max_size=3), "parent_id": IDS})))
@@ -105,14 +106,33 @@ def test_columns_are_named_by_the_way_to_them() -> None:
     }
 
 
+def test_a_column_holds_the_value_as_a_text() -> None:
+    record = {"a": None, "b": False, "c": 3.5, "d": "X", "e": [None, "Y"]}
+    assert flat(record) == [
+        ("a", ""),
+        ("b", "false"),
+        ("c", "3.5"),
+        ("d", "X"),
+        ("e.1", ""),
+        ("e.2", "Y"),
+    ]
+    assert flat("X") == [("", "X")]
+
+
 def test_a_line_names_the_parent_that_its_record_lacks() -> None:
     schedules, tracking = BY_NAME["schedules"], BY_NAME["tracking"]
     assert json.loads(line_of(schedules, scope_key("7"), '{"id":"1"}')) == {
         "campaign_id": "7",
         "id": "1",
     }
+    assert line_of(schedules, scope_key("7"), '{"a":"é"}') == '{"campaign_id": "7", "a": "é"}'
     assert line_of(tracking, scope_key("7"), '{"campaign_id":7}') == '{"campaign_id":7}'
     assert line_of(BY_NAME["lists"], "", '{"id":"1"}') == '{"id":"1"}'
+
+
+def test_a_folder_below_the_root_stays_there_if_the_listing_names_the_root() -> None:
+    rows = [{"id": "0", "name": "root"}, {"id": "1", "name": "a", "parent_id": "0"}]
+    assert list(folders_in(rows)) == [("0", "", "root"), ("1", "", "a")]
 
 
 def test_an_id_is_a_number_or_a_text_and_nothing_else() -> None:
@@ -127,6 +147,22 @@ def test_memberships_are_read_from_any_contact(lists: Any, addresses: Any) -> No
     contact = {"id": 1, "lists": lists, "email_addresses": addresses}
     for row in memberships_in(contact, {"5": "uuid"}):
         assert row["contact"] == "1"
+
+
+@pytest.mark.parametrize("addresses", [None, [], "a@b", ["a@b"], [None]])
+def test_a_membership_without_a_readable_address_has_none(addresses: Any) -> None:
+    contact = {"id": 1, "lists": [{"id": 5}], "email_addresses": addresses}
+    (row,) = memberships_in(contact, {})
+    assert row["email_address"] is None
+
+
+def test_the_first_page_is_asked_for_with_its_size_and_the_date_of_the_last_listing() -> None:
+    sized = next(row for row in DATASETS if row.limit and row.since)
+    asked = dict(sized.first_page("2026-01-01"))
+    assert asked == {**dict(sized.query), "limit": str(sized.limit), sized.since: "2026-01-01"}
+    assert dict(sized.first_page("")) == {**dict(sized.query), "limit": str(sized.limit)}
+    whole = next(row for row in DATASETS if not row.limit and not row.since)
+    assert whole.first_page("2026-01-01") == whole.query
 
 
 def test_a_membership_names_both_ids_of_the_contact_and_of_the_list() -> None:

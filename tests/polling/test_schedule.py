@@ -12,10 +12,13 @@ from ccv2_async.polling.schedule import (
     LOOKS_BEFORE_LOST,
     POLL_SHARE,
     SHORTEST_SPACING,
+    SPACING_BY_TYPICAL,
+    UNREADABLE_SECONDS,
     BatchSize,
     Typical,
     first_look,
     is_lost,
+    is_unreadable,
     next_look,
     spacing,
 )
@@ -75,6 +78,20 @@ def test_a_job_is_given_up_only_after_its_grace_and_several_looks(age: float, lo
     assert is_lost(age, looks) == (age > GRACE and looks >= LOOKS_BEFORE_LOST)
 
 
+def test_a_job_is_given_up_exactly_at_the_limits() -> None:
+    assert not is_lost(GRACE, LOOKS_BEFORE_LOST)
+    assert is_lost(GRACE + 1, LOOKS_BEFORE_LOST)
+    assert not is_lost(GRACE + 1, LOOKS_BEFORE_LOST - 1)
+    assert is_unreadable(UNREADABLE_SECONDS, LOOKS_BEFORE_LOST)
+    assert not is_unreadable(UNREADABLE_SECONDS - 1, LOOKS_BEFORE_LOST)
+    assert not is_unreadable(UNREADABLE_SECONDS, LOOKS_BEFORE_LOST - 1)
+
+
+def test_spacing_follows_the_typical_duration_and_the_share_of_the_quota() -> None:
+    assert spacing(typical=5.0, per_second=4, contended=False) == SPACING_BY_TYPICAL * 5.0
+    assert spacing(typical=5.0, per_second=4, contended=True) == 1 / (POLL_SHARE * 4)
+
+
 @given(st.lists(seconds, max_size=80))
 def test_the_typical_duration_is_the_median_of_the_last_fifty(durations: list[float]) -> None:
     typical = Typical()
@@ -109,6 +126,13 @@ def test_a_batch_grows_to_a_hundred_after_fifty_succeeded() -> None:
     assert batch.size == 100
     batch.accepted(100)
     assert batch.size == 100
+
+
+def test_a_batch_doubles_after_it_succeeded() -> None:
+    batch = BatchSize(100)
+    batch.refused(20)
+    batch.accepted(10)
+    assert batch.size == 20
 
 
 def test_a_refused_batch_is_halved_down_to_a_single_job() -> None:

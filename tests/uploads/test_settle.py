@@ -82,6 +82,12 @@ def test_equal_files_from_the_time_of_sending_are_preferred() -> None:
     assert judge(files, sends=1) == (Before.TOO_MANY, ("5", "6"))
 
 
+def test_files_exactly_at_the_limits_of_time_count() -> None:
+    assert judge({"4": (Evidence.SAME_BYTES, CLOSE_IN_TIME)}, sends=1) == (Before.OURS, ("4",))
+    files = {"4": (Evidence.SAME_BYTES, EXACT), "5": (Evidence.SAME_BYTES, EXACT + 1)}
+    assert judge(files, sends=1) == (Before.OURS, ("4",))
+
+
 @given(st.floats(0.0, 1000.0))
 def test_the_last_look_comes_at_the_end_of_the_settling_time(settle_time: float) -> None:
     delays = look_delays(settle_time)

@@ -32,7 +32,6 @@ is `OutcomeUnknown`.
 from __future__ import annotations
 
 import enum
-import math
 import re
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -219,7 +218,7 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
         when = (date if date.tzinfo is not None else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError, AttributeError):
         return None
-    return max(0.0, when - now) if math.isfinite(when) else None
+    return max(0.0, when - now)
 
 
 @attrs.define

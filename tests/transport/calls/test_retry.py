@@ -96,6 +96,7 @@ def test_every_call_ends_and_an_additive_call_is_never_repeated_blindly(
     sends = [verdict for _, verdict in granted if verdict is not W]
     assert len(sends) <= ATTEMPTS
     assert len(granted) - len(sends) <= RATE_WAITS
+    assert sum(verdict in (R, ONCE) for _, verdict in granted) < ATTEMPTS
     assert sum(verdict is F for _, verdict in granted) <= 1
     assert tries.number <= len(granted) + 2
     if effect is Effect.ADDITIVE:
@@ -110,6 +111,24 @@ def test_a_wait_for_the_quota_is_not_an_attempt() -> None:
     assert tries.repeats == 0
     assert tries.number == RATE_WAITS + 1
     assert tries.decide(Happening.PARTLY_SENT, Effect.ADDITIVE) is ONCE
+
+
+def test_the_last_attempt_is_not_repeated_even_if_its_failure_is_new() -> None:
+    tries = Tries()
+    assert tries.decide(Happening.SERVER_FAILED, Effect.CONVERGENT) is R
+    assert tries.decide(Happening.SERVER_FAILED, Effect.CONVERGENT) is R
+    assert tries.decide(Happening.UNANSWERED, Effect.CONVERGENT) is X
+
+
+@pytest.mark.parametrize("happening", Happening)
+def test_failures_after_which_the_call_may_have_been_carried_out_are_counted(
+    happening: Happening,
+) -> None:
+    tries = Tries()
+    for _ in range(2):
+        tries.decide(happening, Effect.SAFE)
+    doubtful = {Happening.UNANSWERED, Happening.SERVER_BUSY, Happening.SERVER_FAILED}
+    assert tries.doubtful == (2 if happening in doubtful else 0)
 
 
 jitters = st.floats(0, 1, exclude_max=True)
@@ -153,6 +172,7 @@ def test_retry_after_is_a_minimum(attempt: int, jitter: float, hint: float) -> N
         ("Sat, 21 Nov 2026 12:00:30 -0000", 30.0),
         ("Sat, 21 Nov 2026 13:00:30 +0100", 30.0),
         ("Saturday, 21-Nov-26 12:00:30 GMT", 30.0),
+        (f"Sat, 21 Nov 2026 12:00:30 GMT ({'x' * 68})", 30.0),
         ("Fri, 20 Nov 2026 12:00:00 GMT", 0.0),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
     ],
@@ -178,6 +198,7 @@ def test_retry_after_is_parsed_in_every_form(
         "0x10", "1_000", "5 seconds", "soon", "in 5 minutes", "1,5", "5;q=1", "\u0665", "\u00b2",
         "Sat, 99 Nov 2026 12:00:30 GMT", "Sat, 21 Nov 99999999999999999999 12:00:30 GMT",
         "\0", "\ud800", f"Sat, 21 Nov 2026 12:00:30 GMT{' ' * 1000}x",
+        f"Sat, 21 Nov 2026 12:00:30 GMT ({'x' * 69})",
     ],
 )  # fmt: skip
 def test_an_unusable_retry_after_is_none(value: str | None) -> None:

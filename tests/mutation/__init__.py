@@ -1,0 +1,1 @@
+"""Mutation tests: change the deciding modules, and see whether their tests notice."""
