@@ -92,7 +92,9 @@ class _Server(uvicorn.Server):
             await asyncio.wait(list(state.tasks), timeout=_GRACE)
         for connection in list(state.connections):
             connection.transport.abort()
-        await asyncio.sleep(0)
+        # Let what waits for the client to go away end by itself: uvicorn logs a cancellation.
+        for _ in range(2 * _TURNS):
+            await asyncio.sleep(0)
         for task in list(state.tasks):
             task.cancel()
         if state.tasks:

@@ -18,6 +18,7 @@ from ccv2_async import ConstantContact
 from ccv2_async.pytest_plugin import _HastyClock
 from ccv2_async.sandbox import Sandbox
 from examples.web_backend.app import create_app, stop_streams
+from tests.support.browser import ARGUMENTS, CHROMIUM, PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fastapi import FastAPI
+    from playwright.async_api import Browser
 
 
 @attrs.frozen
@@ -102,3 +104,17 @@ async def site(serve: Callable[..., AbstractAsyncContextManager[Site]]) -> Async
     """One running backend."""
     async with serve() as site:
         yield site
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """A browser; tests that use it carry the marks of `tests.support.browser`."""
+    from playwright.async_api import async_playwright, expect
+
+    expect.set_options(timeout=PATIENCE)
+    async with async_playwright() as driver:
+        browser = await driver.chromium.launch(
+            executable_path=CHROMIUM, args=ARGUMENTS, timeout=PATIENCE
+        )
+        yield browser
+        await browser.close()

@@ -7,7 +7,6 @@ import contextlib
 import math
 import os
 import re
-import shutil
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,19 +15,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from tests.support.browser import MARKS, PATIENCE
 from tests.support.lasting_ports import lasting_port
 from tests.support.probes import until
 
 playwright = pytest.importorskip(
     "playwright.async_api", reason="browser tests need Playwright: pip install playwright"
 )
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="browser tests need Chromium: apt-get install chromium"
-    ),
-    pytest.mark.timeout(240),  # a browser and servers take their time on a busy machine
-]
+pytestmark = MARKS
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
@@ -44,17 +38,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "examples" / "files"
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PATIENCE = 60_000  # milliseconds; only a hang takes so long, on a busy machine too
 LARGE = os.urandom(4_000_000)
 
 expect: Any = playwright.expect
@@ -83,17 +66,6 @@ class Visitor:
         await page.goto(url)
         await expect(page.locator("#link")).to_have_text("live")
         return page
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    expect.set_options(timeout=PATIENCE)
-    async with playwright.async_playwright() as driver:
-        browser = await driver.chromium.launch(
-            executable_path=CHROMIUM, args=ARGUMENTS, timeout=PATIENCE
-        )
-        yield browser
-        await browser.close()
 
 
 @pytest.fixture

@@ -191,6 +191,14 @@ def test_the_stream_reports_each_change_and_ends_with_the_sandbox(
         sandbox.stop()
 
 
+def test_a_sandbox_stops_quietly_while_pages_are_open(
+    page: httpx.Client, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    with page.stream("GET", "/page/events"), page.stream("GET", "/page/events"):
+        sandbox.stop()
+    assert caplog.text == ""
+
+
 def test_a_sandbox_without_visitors_imports_nothing_for_the_page() -> None:
     script = (
         "import sys\nfrom ccv2_async.sandbox import Sandbox\nwith Sandbox():\n"
