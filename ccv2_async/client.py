@@ -592,6 +592,7 @@ class ConstantContact:
         *,
         trash: bool = False,
         wait: bool = False,
+        full: bool = False,
         dry_run: Literal[False] = False,
         on_progress: OnBackupProgress | None = None,
     ) -> BackupResult: ...
@@ -602,6 +603,7 @@ class ConstantContact:
         *,
         trash: bool = False,
         wait: bool = False,
+        full: bool = False,
         dry_run: Literal[True],
         on_progress: OnBackupProgress | None = None,
     ) -> BackupEstimate: ...
@@ -611,6 +613,7 @@ class ConstantContact:
         *,
         trash: bool = False,
         wait: bool = False,
+        full: bool = False,
         dry_run: bool = False,
         on_progress: OnBackupProgress | None = None,
     ) -> BackupResult | BackupEstimate:
@@ -629,6 +632,8 @@ class ConstantContact:
             directory: The directory. It is created if it is missing, and belongs to one account.
             trash: Whether the files in the library's trash are copied too.
             wait: Whether to wait for the next day when the day's quota is used up.
+            full: Whether to fetch everything again, also what has not changed. An interrupted call
+                continues with or without it.
             dry_run: Whether to return a `BackupEstimate` of the calls, the bytes, and the days that
                 a backup will take. It makes a few calls, and writes nothing.
             on_progress: A plain function that is called with a `BackupProgress`, at most ten times
@@ -652,6 +657,7 @@ class ConstantContact:
             directory=checked_path(directory, "directory"),
             trash=checked_flag(trash, "trash"),
             wait=checked_flag(wait, "wait"),
+            full=checked_flag(full, "full"),
             on_progress=on_progress,
         )
         run = Backup(parts.session, parts.threads, options)

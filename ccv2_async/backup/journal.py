@@ -206,18 +206,25 @@ class Journal:
             )
         self._ready = True
 
-    def begin(self, now: str, **facts: str) -> None:
+    def begin(self, now: str, *, full: bool, **facts: str) -> None:
         """Begin a run, or continue the last one if it has not ended.
 
         Args:
             now: The time at the service.
+            full: Whether everything is fetched again. A run that does not has to begin anew.
             facts: What else to remember.
         """
         about = self.about()
         self.run = int(about.get("run", 0))
-        if self.run == 0 or about.get("ended"):
+        if self.run == 0 or about.get("ended") or (full and not about.get("full")):
             self.run += 1
-            facts |= {"run": str(self.run), "ended": "", "began": now}
+            facts |= {"run": str(self.run), "ended": "", "began": now, "full": "1" if full else ""}
+            if full:
+                self._write(
+                    ("UPDATE scopes SET since='', version=''", [()]),
+                    ("UPDATE rows SET fetched=NULL", [()]),
+                    ("UPDATE files SET version='' WHERE version IS NOT NULL", [()]),
+                )
         self.remember(**facts)
 
     def close(self) -> None:

@@ -100,6 +100,7 @@ class Options:
     directory: str
     trash: bool = False
     wait: bool = False
+    full: bool = False
     on_progress: OnBackupProgress | None = None
 
 
@@ -300,7 +301,8 @@ class Backup:
                 whose = one_line(about.get("account", "")) or "unknown"
                 raise self._not_ours(f"another account ({whose})")
         facts = {"service": service, "fingerprint": fingerprint}
-        await self._do(partial(self._journal.begin, stamp_of(self._now), **facts))
+        full = self._options.full
+        await self._do(partial(self._journal.begin, stamp_of(self._now), full=full, **facts))
         await self._fetch(BY_NAME["account"])
         text = await self._do(self._journal.record, "account", "", "account")
         name = _name_of(json.loads(text or "{}"))

@@ -40,6 +40,7 @@ async def run_backup(
     *,
     trash: Flag = False,
     wait: Flag = False,
+    full: Flag = False,
     dry_run: Flag = False,
 ) -> Exit:
     """Copy everything that the key can read into a directory.
@@ -52,6 +53,7 @@ async def run_backup(
         directory: The directory. It is created if it is missing.
         trash: Copy the files in the library's trash too.
         wait: If the quota of the day is used up, wait for the next day.
+        full: Fetch everything again, also what has not changed.
         dry_run: Only estimate the calls, the bytes, and the days that it will take.
     """
     output = run.output
@@ -62,7 +64,7 @@ async def run_backup(
     with shown as status:
         try:
             result = await run.client.backup(
-                directory, trash=trash, wait=wait, on_progress=_shower(status)
+                directory, trash=trash, wait=wait, full=full, on_progress=_shower(status)
             )
         except asyncio.CancelledError:
             output.say("Interrupted. Run the same command again to continue where it stopped.")

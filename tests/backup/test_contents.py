@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
     opened = Journal.open(str(tmp_path))
-    opened.begin("now")
+    opened.begin("now", full=False)
     yield opened
     opened.close()
 

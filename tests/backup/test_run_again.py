@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ccv2_async import verify_backup
+from ccv2_async.backup.journal import Journal
 from tests.backup.conftest import digests, held, lines
 
 if TYPE_CHECKING:
@@ -42,6 +44,39 @@ async def test_the_second_run_fetches_no_file_no_campaign_and_no_tracking(
     assert not [path for path in asked if path.endswith("/tracking")]
     assert again.rows == first.rows
     assert (await verify_backup(tmp_path)).faults == ()
+
+
+async def test_a_full_run_fetches_everything_again(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    first = await cc.backup(tmp_path)
+    before = len(demo.admin.requests())
+    library = attrgetter("library")(cc)
+    file = await library.files().first()
+    await library.update_file(file.id, name="renamed.png")
+    again = await cc.backup(tmp_path, full=True)
+    assert again.files == first.files
+    assert again.rows == first.rows
+    assert "modified_since" not in [e.query for e in demo.admin.requests(path="/contacts")][-1]
+    details = [path for path in paths(demo, before) if path.startswith(_CAMPAIGNS)]
+    assert [path for path in details if path.count("/") == 4]
+    assert digests(tmp_path) == held(demo)
+    assert (await verify_backup(tmp_path)).faults == ()
+    assert (await cc.backup(tmp_path)).files == 0
+
+
+def test_a_full_run_begins_anew_once_and_is_then_continued(tmp_path: Path) -> None:
+    journal = Journal.open(str(tmp_path))
+    runs = []
+    for full in (False, True, True, False):
+        journal.begin("now", full=full)
+        runs.append(journal.run)
+    journal.remember(ended="then")
+    for full in (True, True):
+        journal.begin("now", full=full)
+        runs.append(journal.run)
+    journal.close()
+    assert runs == [1, 2, 2, 2, 3, 3]
 
 
 async def test_of_one_changed_file_contact_and_campaign_those_three_are_fetched(
