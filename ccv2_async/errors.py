@@ -111,6 +111,17 @@ SentState = Literal["nothing", "partly", "wholly"]
 """How much of a request body was sent; "wholly" includes the final boundary."""
 
 
+_LONGEST_MESSAGE = 8000
+_ADVICE = 500
+
+
+def _shortened(message: str) -> str:
+    """Return a message of limited length, with its end, which says what to do."""
+    if len(message) <= _LONGEST_MESSAGE:
+        return message
+    return f"{message[: _LONGEST_MESSAGE - _ADVICE]} [...] {message[-_ADVICE:]}"
+
+
 def _rebuild(cls: type[ConstantContactError], state: dict[str, Any]) -> ConstantContactError:
     error = cls.__new__(cls)
     error.args = (state["message"],)
@@ -133,7 +144,7 @@ class ConstantContactError(Exception):
 
     def __post_init__(self) -> None:
         # Messages quote file names and the service, which must not break or fake a line of a log.
-        self.message = one_line(self.message)
+        self.message = one_line(_shortened(self.message))
         self.args: tuple[Any, ...] = (self.message,)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.activities.status import ACTIVITY
+from ccv2_async.activities.status import ACTIVITY, first_error
 from ccv2_async.models.activities import Activity, ActivityError, ActivityStatus, row_error
 from ccv2_async.polling.job import Row, State
 from ccv2_async.polling.poller import ActivityPoller
@@ -327,7 +327,7 @@ class BulkPoller(ActivityPoller):
             for job, status in zip(self._split.jobs, self._split.statuses, strict=True)
             if status != ActivityStatus.COMPLETE
         ]
-        first = f" First error: {row_error(activity.errors[0])}." if activity.errors else ""
+        first = first_error(activity, " First error: {}.")
         return errors.ActivityFailed(
             f"activities of {self._job.label}: {len(ended)} of {len(self._parts)} did not succeed "
             f"({', '.join(ended[:5])}{', ...' if len(ended) > 5 else ''}); the others were carried "
@@ -351,7 +351,7 @@ class BulkPoller(ActivityPoller):
 
     def _partial(self, activity: Activity, failed: int) -> errors.PartialFailure:
         of = f" of {activity.contact_count:,}" if activity.contact_count else ""
-        first = f"; the first: {row_error(activity.errors[0])}" if activity.errors else ""
+        first = first_error(activity, "; the first: {}")
         return errors.PartialFailure(
             f"activity {self._job.label} (ID {self.id}) is COMPLETE, but {failed:,}{of} rows "
             f"failed{first}. The others were carried out; correct those and send them again.",

@@ -8,7 +8,15 @@ from ccv2_async import errors
 from ccv2_async.models.activities import ACTIVITY_OUTCOMES, Activity, activity_outcome, row_error
 from ccv2_async.models.base import Outcome
 from ccv2_async.models.convert import BadRow
-from ccv2_async.polling.job import LONGEST_WORD, NO_NEWS, UNIDENTIFIED, JobKind, Row, rows_of
+from ccv2_async.polling.job import (
+    LONGEST_TEXT,
+    LONGEST_WORD,
+    NO_NEWS,
+    UNIDENTIFIED,
+    JobKind,
+    Row,
+    rows_of,
+)
 from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.retry import Effect
@@ -110,11 +118,17 @@ async def fetch(session: Session, job: Job) -> Activity:
     return await _get(session, job.id, Lane.INTERACTIVE, _whole)
 
 
+def first_error(activity: Activity, form: str) -> str:
+    """Return the first row error, in the place of `{}` in `form`; "" if there is none."""
+    if not activity.errors:
+        return ""
+    return form.format(str(row_error(activity.errors[0]))[:LONGEST_TEXT].rstrip("."))
+
+
 def failure(job: Job, token: str) -> errors.JobError:
     """Return the exception for an activity that ended in ERROR or CANCELLED."""
     activity = job.detail if isinstance(job.detail, Activity) else None
-    rows = activity.errors if activity is not None else ()
-    first = f" First error: {str(row_error(rows[0])).rstrip('.')}." if rows else ""
+    first = first_error(activity, " First error: {}.") if activity is not None else ""
     return errors.ActivityFailed(
         f"activity {job.label} (ID {job.id}) ended with the status {job.status}.{first} "
         "Correct the rows and start it again.",

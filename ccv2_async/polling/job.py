@@ -76,6 +76,9 @@ class Row:
 LONGEST_WORD = 100
 """The most characters to keep of an unknown status."""
 
+LONGEST_TEXT = 300
+"""The most characters to keep of what the service says about a job."""
+
 MOST_WARNINGS = 100
 
 NO_NEWS = Row(status="")

@@ -9,7 +9,7 @@ from ccv2_async import errors
 from ccv2_async.models import FileUploadStatus, LibraryFile
 from ccv2_async.models.convert import BadRow
 from ccv2_async.models.library import FILE_OUTCOMES
-from ccv2_async.polling.job import JobKind, Row, rows_of
+from ccv2_async.polling.job import LONGEST_TEXT, JobKind, Row, rows_of
 from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import MAX_STATUS_ANSWER, Call
 from ccv2_async.transport.calls.retry import Effect
@@ -53,7 +53,8 @@ def _row(told: FileUploadStatus) -> tuple[str, Row]:
     if not status.strip():
         return told.file_id, Row(status="", unreadable="an empty status")
     # Thousands of rows hold equal texts. Interning them keeps one copy.
-    return told.file_id, Row(status=status, description=sys.intern(told.description or ""))
+    description = sys.intern((told.description or "")[:LONGEST_TEXT])
+    return told.file_id, Row(status=status, description=description)
 
 
 async def fetch(session: Session, job: Job) -> LibraryFile:

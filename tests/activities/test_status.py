@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
@@ -12,6 +13,7 @@ from ccv2_async.activities.status import ACTIVITY
 from ccv2_async.models.activities import Activity
 from ccv2_async.polling.poller import ActivityPoller
 from ccv2_async.sandbox import Sandbox
+from tests.support.servers import serving
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from ccv2_async.client import ConstantContact
     from tests.support.clocks import SkippingClock
+    from tests.support.servers import Request, Wire
 
 
 @pytest.fixture
@@ -91,6 +94,22 @@ async def test_a_failed_activity_raises_an_error_with_its_details(
     assert f"ended with the status {status}" in error.message
     assert isinstance(error.activity, Activity)
     assert client.resume(error.token).id == poller.id
+
+
+async def test_a_failure_with_a_very_long_row_error_has_a_short_message(
+    connect: Callable[..., Any],
+) -> None:
+    error = {"line_number": 2, "message": "a line\n" * 20_000}
+    body = json.dumps({"id": "a1", "status": "ERROR", "errors": [error]}).encode()
+
+    async def say(wire: Wire, _: Request) -> None:
+        await wire.answer(body=body)
+
+    async with serving(say) as server:
+        cc = await connect(server)
+        with pytest.raises(errors.ActivityFailed) as caught:
+            await cc.resume_activity("a1")
+    assert 300 < len(caught.value.message) < 1000
 
 
 async def test_a_failure_with_unreadable_details_still_raises(

@@ -373,6 +373,17 @@ async def test_a_status_is_found_in_every_form_of_the_answer(
     assert file.id == "7"
 
 
+async def test_a_description_of_any_length_is_cut(connect: Callable[..., Any]) -> None:
+    text = "a line\\n" * 10_000
+    row = f'[{{"file_id": "7", "status": "Failed", "description": "{text}"}}]'.encode()
+    async with status_server(row) as server:
+        client = await connect(server)
+        poller = await begin(client)
+        with pytest.raises(errors.UploadFailed) as caught:
+            await poller
+    assert 300 < len(caught.value.message) < 1000
+
+
 async def test_the_description_of_a_status_is_in_the_error(connect: Callable[..., Any]) -> None:
     row = b'[{"file_id": "7", "status": "Failed", "description": "not a picture"}]'
     async with status_server(row) as server:

@@ -1,0 +1,15 @@
+"""What every exception of the package has in common."""
+
+from __future__ import annotations
+
+from ccv2_async import errors
+
+
+def test_a_message_of_any_length_is_cut_and_keeps_its_advice() -> None:
+    said = "a line\n" * 100_000
+    error = errors.ConstantContactError(f"It said: {said} Try again later.")
+    assert len(error.message) < 20_000
+    assert error.message.startswith("It said: a line\\na line")
+    assert error.message.endswith(" Try again later.")
+    assert error.args == (error.message,)
+    assert str(error) == error.message
