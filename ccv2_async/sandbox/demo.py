@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ccv2_async.sandbox.clock import utc_stamp
 from ccv2_async.sandbox.forms import Content
-from ccv2_async.sandbox.state.activities import ADD, Outcome
+from ccv2_async.sandbox.state.activities import ADD, Outcome, Work
 from ccv2_async.sandbox.state.contacts import OWNER
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def fill_library(library: Library, now: float) -> None:
 def fill_jobs(activities: Activities, events: Events, now: float) -> None:
     """Add a finished import and an event with registrants."""
     made = now - 10 * _DAY
-    activity = activities.begin(ADD, "", made, lambda _: Outcome(0))
+    activity = activities.begin(ADD, "", made, Work())
     activity.end, activity.outcome, activity.work = "COMPLETE", Outcome(25), None
     activity.finished = made + 60
     name = "Cake decorating class"

@@ -11,12 +11,22 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ccv2_async.sandbox.clock import utc_stamp
-from ccv2_async.sandbox.state.activities import Export, Outcome, RowProblem, UnreadableFile
+from ccv2_async.sandbox.state.activities import (
+    ADD,
+    CLEAR,
+    REMOVE,
+    Entry,
+    Export,
+    Outcome,
+    RowProblem,
+    UnreadableFile,
+)
 from ccv2_async.sandbox.state.contacts import is_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from ccv2_async.sandbox.state.activities import Work
     from ccv2_async.sandbox.state.contacts import Contact, Contacts
 
 _BATCH = 500
@@ -179,15 +189,6 @@ def _cell(cell: object) -> str:
     return str(cell)
 
 
-@attrs.frozen
-class Entry:
-    """One contact of an import or a removal: its line, address and other columns."""
-
-    line: int
-    email: str
-    columns: Mapping[str, str] = attrs.field(factory=dict)
-
-
 def json_entries(rows: Iterable[Mapping[str, Any]], columns: list[str]) -> Iterator[Entry]:
     """Yield the contacts of a JSON import. Columns that are not named are ignored."""
     wanted = {column_name(column) for column in columns}
@@ -282,7 +283,7 @@ def clear_lists(contacts: Contacts, lists: list[str], now: float) -> Outcome:
     return Outcome(sum(contacts.clear(list_id, now) for list_id in there))
 
 
-def export_contacts(contacts: Contacts, asked: dict[str, Any], _now: float) -> Outcome:
+def _export(contacts: Contacts, asked: dict[str, Any]) -> Outcome:
     """Export a list's contacts as they are now."""
     (name,) = asked["lists"]
     if name.casefold() in SYSTEM_LISTS:
@@ -294,23 +295,49 @@ def export_contacts(contacts: Contacts, asked: dict[str, Any], _now: float) -> O
         members.sort(key=lambda contact: contact.email.casefold())
     else:
         members.sort(key=lambda contact: contact.created, reverse=True)
-    return Outcome(len(members), export=Export(members, asked))
+    return Outcome(len(members), export=Export([contact.id for contact in members], asked))
 
 
-def export_chunks(export: Export) -> Iterator[bytes]:
+def carry_out(contacts: Contacts, most: int, kind: str, work: Work, now: float) -> Outcome:
+    """Do the work of a job.
+
+    Args:
+        contacts: The contacts of the account.
+        most: The most addresses of a removal.
+        kind: The kind of the job.
+        work: What it does.
+        now: The time.
+
+    Raises:
+        UnreadableFile: Its file cannot be read.
+    """
+    entries: Iterable[Entry] = work.entries
+    if kind == ADD:
+        entries = entries if work.file is None else file_entries(work.file)
+        return add_contacts(contacts, entries, work.lists, now, blanks=work.blanks)
+    if kind == REMOVE:
+        entries = entries if work.file is None else removal_entries(work.file, most)
+        return remove_contacts(contacts, entries, work.lists, now)
+    return (
+        clear_lists(contacts, work.lists, now) if kind == CLEAR else _export(contacts, work.asked)
+    )
+
+
+def export_chunks(contacts: Contacts, export: Export) -> Iterator[bytes]:
     """Yield the CSV (RFC 4180) of an export, some hundred rows at a time."""
     headings, dated, by = (
         export.asked[name] for name in ("column_names", "export_date_added", "export_added_by")
     )
     columns = [column_name(heading) for heading in headings]
+    members = [contacts.contact(contact_id) for contact_id in export.members]
 
     def cells(contact: Contact) -> list[str]:
         row = [read_column(contact, column) for column in columns]
         return row + [utc_stamp(contact.created)] * dated + [contact.source] * by
 
     yield _csv([headings + ["Date Added"] * dated + ["Added By"] * by])
-    for start in range(0, len(export.members), _BATCH):
-        yield _csv([cells(contact) for contact in export.members[start : start + _BATCH]])
+    for start in range(0, len(members), _BATCH):
+        yield _csv([cells(contact) for contact in members[start : start + _BATCH]])
 
 
 def _csv(rows: list[list[str]]) -> bytes:

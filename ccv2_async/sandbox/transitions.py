@@ -130,7 +130,7 @@ def plan_job(settings: Settings, script: Script, *, key: str, now: float) -> Pla
     """Return the plan of a job that begins now. `key` and the seed decide what is drawn."""
     if settings.mode in ("at_once", "looks"):
         whole = settings.looks if settings.mode == "looks" else 0
-        if script.factor is NEVER:
+        if script.factor == NEVER:
             return Plan(script, now, looks=NEVER)
         return Plan(script, now, looks=whole * script.factor)
     seconds = settings.seconds

@@ -12,6 +12,7 @@ from ccv2_async.sandbox.answers import picked
 from ccv2_async.sandbox.clock import ShiftedClock
 from ccv2_async.sandbox.demo import fill_campaigns, fill_contacts, fill_jobs, fill_library
 from ccv2_async.sandbox.faults import Faults
+from ccv2_async.sandbox.jobs import carry_out
 from ccv2_async.sandbox.settings import DEMO
 from ccv2_async.sandbox.state.activities import Activities
 from ccv2_async.sandbox.state.campaigns import Campaigns
@@ -24,6 +25,7 @@ from ccv2_async.sandbox.state.traffic import Traffic
 if TYPE_CHECKING:
     from ccv2_async.sandbox.clock import Clock
     from ccv2_async.sandbox.settings import Settings
+    from ccv2_async.sandbox.state.activities import Outcome, Work
 
 _FIRST_IDS = (1_000_000, 1_000_000_000)
 _SHOWN = "id name description file_type source folder_id size sha256 looks created"
@@ -68,7 +70,9 @@ class World:
         self.contacts: Contacts = Contacts()
         self.campaigns: Campaigns = Campaigns(self.settings, self.account, self.contacts)
         self.events: Events = Events(self.settings)
-        self.activities: Activities = Activities(self.settings, id_seed=ids.getrandbits(64))
+        self.activities: Activities = Activities(
+            self.settings, id_seed=ids.getrandbits(64), carry_out=self._carry_out
+        )
         self.quota: Quota = Quota(self.settings.per_second, self.settings.per_day)
         self.faults: Faults = Faults(random.Random(self.settings.draw_seed))  # noqa: S311 - simulated faults
         self.log: Log = Log(self.settings.log_size)
@@ -81,6 +85,9 @@ class World:
             fill_campaigns(self.campaigns, now)
             fill_library(self.library, now)
             fill_jobs(self.activities, self.events, now)
+
+    def _carry_out(self, kind: str, work: Work, now: float) -> Outcome:
+        return carry_out(self.contacts, self.settings.job_addresses, kind, work, now)
 
     def configure(self, changes: dict[str, Any]) -> None:
         """Change settings from now on; jobs that have begun keep their plan."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.responses import StreamingResponse
@@ -14,7 +13,7 @@ from ccv2_async.sandbox.clock import utc_stamps
 from ccv2_async.sandbox.fields import Model, define, describe
 from ccv2_async.sandbox.jobs import EMAIL, column_name
 from ccv2_async.sandbox.operations import Operations
-from ccv2_async.sandbox.state.activities import ADD, CLEAR, EXPORT, REMOVE
+from ccv2_async.sandbox.state.activities import ADD, CLEAR, EXPORT, REMOVE, Entry, Work
 from ccv2_async.sandbox.state.contacts import check_address
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from ccv2_async.sandbox.operations import Call
-    from ccv2_async.sandbox.state.activities import Activity, Outcome, RowProblem
+    from ccv2_async.sandbox.state.activities import Activity, RowProblem
     from ccv2_async.sandbox.world import World
 
 _Starter = TypeVar("_Starter", bound="Callable[[Call], Answer]")
@@ -101,8 +100,8 @@ def activities_list(call: Call) -> list[dict[str, Any]]:
     ]
 
 
-def _begin(call: Call, kind: str, job: Callable[..., Outcome], file_name: str = "") -> Answer:
-    activity = call.world.activities.begin(kind, file_name, call.now, job)
+def _begin(call: Call, kind: str, work: Work, file_name: str = "") -> Answer:
+    activity = call.world.activities.begin(kind, file_name, call.now, work)
     body = {"id": activity.id, "type": kind, "error_count": 0, "contact_count": 0}
     return Answer(201, body, {"Location": call.url(f"/activities/{activity.id}")})
 
@@ -114,17 +113,6 @@ def _form(call: Call) -> tuple[str, list[str], bytes]:
     texts = call.form.texts
     names = [name.strip() for name in texts["lists"].split(",") if name.strip()]
     return texts["file_name"], call.world.contacts.check_lists(names), data
-
-
-def _add(call: Call, entries: Iterator[jobs.Entry], lists: list[str], name: str = "") -> Answer:
-    blanks = call.query["blanks_enabled"]
-    job = partial(jobs.add_contacts, call.world.contacts, entries, lists, blanks=blanks)
-    return _begin(call, ADD, job, name)
-
-
-def _remove(call: Call, entries: Iterator[jobs.Entry], lists: list[str], name: str = "") -> Answer:
-    job = partial(jobs.remove_contacts, call.world.contacts, entries, lists)
-    return _begin(call, REMOVE, job, name)
 
 
 @_starts("/activities/addcontacts", "AddContactsRequest", 406, 415, query=_BLANKS)
@@ -140,7 +128,8 @@ def activity_add_contacts(call: Call) -> Answer:
     if columns and EMAIL not in map(column_name, columns):
         raise bad_field("column_names", "they must include EMAIL.")
     check_address(",".join(rows[0]["email_addresses"]))
-    return _add(call, jobs.json_entries(rows, columns), lists)
+    entries = list(jobs.json_entries(rows, columns))
+    return _begin(call, ADD, Work(lists, entries, blanks=call.query["blanks_enabled"]))
 
 
 @_starts("/activities/addcontacts", _FILE, 415, query=_BLANKS)
@@ -151,7 +140,8 @@ def activity_add_contacts_multipart(call: Call) -> Answer:
     and its first row names the columns, one of them EMAIL. It has at most 4,000,000 bytes.
     """
     file_name, lists, data = _form(call)
-    return _add(call, jobs.file_entries(data), lists, file_name)
+    work = Work(lists, file=data, blanks=call.query["blanks_enabled"])
+    return _begin(call, ADD, work, file_name)
 
 
 @_starts("/activities/removefromlists", "RemoveContactsRequest")
@@ -166,7 +156,8 @@ def activity_remove_contacts(call: Call) -> Answer:
     emails = [email for row in call.body["import_data"] for email in row["email_addresses"]]
     if not 1 <= len(emails) <= most:
         raise bad_field("import_data", f"1 to {most} addresses are expected.")
-    return _remove(call, (jobs.Entry(n, email) for n, email in enumerate(emails, 1)), lists)
+    entries = [Entry(number, email) for number, email in enumerate(emails, 1)]
+    return _begin(call, REMOVE, Work(lists, entries))
 
 
 @_starts("/activities/removefromlists", _FILE, 415)
@@ -177,8 +168,7 @@ def activity_remove_contacts_multipart(call: Call) -> Answer:
     of at most 4,000,000 bytes, with one address per row, 20,000 at most, and without headings.
     """
     file_name, lists, data = _form(call)
-    entries = jobs.removal_entries(data, call.world.settings.job_addresses)
-    return _remove(call, entries, lists, file_name)
+    return _begin(call, REMOVE, Work(lists, file=data), file_name)
 
 
 @_starts("/activities/clearlists", "ClearListsRequest")
@@ -187,9 +177,7 @@ def activity_clear_lists(call: Call) -> Answer:
 
     The lists exist.
     """
-    contacts = call.world.contacts
-    lists = contacts.check_lists(call.body["lists"])
-    return _begin(call, CLEAR, partial(jobs.clear_lists, contacts, lists))
+    return _begin(call, CLEAR, Work(call.world.contacts.check_lists(call.body["lists"])))
 
 
 @_starts("/activities/exportcontacts", "ExportContactsRequest")
@@ -203,7 +191,7 @@ def activity_export_contacts(call: Call) -> Answer:
         contacts.check_lists(body["lists"])
     if EMAIL not in map(column_name, body["column_names"]):
         raise bad_field("column_names", "they must include the column of the email address.")
-    return _begin(call, EXPORT, partial(jobs.export_contacts, contacts, body))
+    return _begin(call, EXPORT, Work(asked=body))
 
 
 @OPERATIONS.add("GET", "/activities/{activityId}", "Activity", codes=(200, 400, 401, 404, 500))
@@ -238,7 +226,7 @@ def export_routes(world: World) -> list[Route]:
         activity = world.activities.activities.get(request.path_params["id"])
         if activity is None or activity.outcome.export is None:
             raise missing(request.url.path)
-        chunks = jobs.export_chunks(activity.outcome.export)
+        chunks = jobs.export_chunks(world.contacts, activity.outcome.export)
         return StreamingResponse(_stream(chunks), media_type="text/csv;charset=utf-8")
 
     return [Route(f"{place}/{{id}}.csv", fetch) for place in (EXPORTS, OPEN_EXPORTS)]

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ccv2_async.sandbox.settings import Settings
-    from ccv2_async.sandbox.state.contacts import Contact
     from ccv2_async.sandbox.transitions import Plan
 
 KEPT = 14 * 86_400
@@ -41,12 +40,40 @@ class Export:
     """The contacts of one list, to be written as CSV.
 
     Attributes:
-        members: The contacts, in order.
+        members: The ids of the contacts, in order.
         asked: The body of the request.
     """
 
-    members: list[Contact]
+    members: list[str]
     asked: dict[str, Any]
+
+
+@attrs.frozen
+class Entry:
+    """One contact of an import or a removal: its line, address and other columns."""
+
+    line: int
+    email: str
+    columns: dict[str, str] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Work:
+    """What a job does at its end.
+
+    Attributes:
+        lists: The ids of its lists.
+        entries: The contacts of a JSON body.
+        file: The file in their place.
+        blanks: Whether empty columns erase.
+        asked: The body of the request for an export.
+    """
+
+    lists: list[str] = attrs.field(factory=list)
+    entries: list[Entry] = attrs.field(factory=list)
+    file: bytes | None = None
+    blanks: bool = False
+    asked: dict[str, Any] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -75,7 +102,7 @@ class Activity:
     file_name: str
     plan: Plan
     created: float
-    work: Callable[[float], Outcome] | None
+    work: Work | None
     outcome: Outcome = attrs.field(factory=lambda: Outcome(0))
     looks: int = 0
     end: str | None = None
@@ -108,18 +135,18 @@ class Activities:
     Attributes:
         settings: The settings of jobs.
         id_seed: The seed of ids.
+        carry_out: Does the work of a kind of job at a time.
         activities: Jobs by id, oldest first.
     """
 
     settings: Settings
     id_seed: int
+    carry_out: Callable[[str, Work, float], Outcome]
     activities: dict[str, Activity] = attrs.field(factory=dict)
     _made: int = 0
 
-    def begin(
-        self, kind: str, file_name: str, now: float, work: Callable[[float], Outcome]
-    ) -> Activity:
-        """Accept a job, or raise a 429. `work` is called with the time at its end."""
+    def begin(self, kind: str, file_name: str, now: float, work: Work) -> Activity:
+        """Accept a job, or raise a 429."""
         most = self.settings.max_jobs
         unfinished = sum(activity.end is None for activity in self.activities.values())
         if most is not None and unfinished >= most:
@@ -169,6 +196,6 @@ class Activities:
             activity.outcome = Outcome(0, [RowProblem(message)])
             return
         try:
-            activity.outcome = work(activity.finished)
+            activity.outcome = self.carry_out(activity.kind, work, activity.finished)
         except UnreadableFile as error:
             activity.end, activity.outcome = "ERROR", Outcome(0, [RowProblem(str(error))])

@@ -99,13 +99,15 @@ def make_entries(
 
 @attrs.define
 class Tracking:
-    """The tracking reports, by campaign and by contact, oldest first."""
+    """The tracking reports: all, by campaign, and by contact, as they were recorded."""
 
+    entries: list[TrackingEntry] = attrs.field(factory=list)
     by_campaign: dict[str, list[TrackingEntry]] = attrs.field(factory=dict)
     by_contact: dict[str, list[TrackingEntry]] = attrs.field(factory=dict)
 
     def record(self, entry: TrackingEntry) -> None:
         """Add an entry."""
+        self.entries.append(entry)
         self.by_campaign.setdefault(entry.campaign_id, []).append(entry)
         self.by_contact.setdefault(entry.contact_id, []).append(entry)
 
