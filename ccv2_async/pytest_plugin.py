@@ -36,16 +36,20 @@ _HASTE = 10.0
 
 
 @pytest.fixture
-def ccv2_sandbox() -> Iterator[Sandbox]:
+def ccv2_sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """A running sandbox of the service, empty, for one test.
 
     Uploads become Active when their status is first read. `ccv2_sandbox.admin` controls it: faults,
     the requests it received, its clock, and `admin.configure(mode="looks", looks=3)` for slower
-    jobs.
+    jobs. The marker `@pytest.mark.ccv2_sandbox(seed="demo")` gives it other arguments of `Sandbox`.
+    The marker of a test goes before that of its class or module.
     """
     from ccv2_async.sandbox import Sandbox  # noqa: PLC0415  # costs nothing until it is used
 
-    with Sandbox(mode="at_once") as sandbox:
+    options: dict[str, Any] = {"mode": "at_once"}
+    for marker in reversed(list(request.node.iter_markers("ccv2_sandbox"))):
+        options |= marker.kwargs
+    with Sandbox(**options) as sandbox:
         yield sandbox
 
 
@@ -70,7 +74,10 @@ async def _ccv2_client_in_anyio(ccv2_sandbox: Sandbox) -> AsyncIterator[Constant
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Add the fixture for pytest-asyncio, if it is installed."""
+    """Add the marker, and the fixture for pytest-asyncio, if that is installed."""
+    config.addinivalue_line(
+        "markers", "ccv2_sandbox(**arguments): arguments of Sandbox for the fixture ccv2_sandbox."
+    )
     if not config.pluginmanager.has_plugin("asyncio"):
         return
     import pytest_asyncio  # noqa: PLC0415  # optional, and loaded already

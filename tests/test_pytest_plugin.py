@@ -192,3 +192,25 @@ def test_a_run_without_the_fixtures_starts_no_sandbox(users: pytest.Pytester) ->
         """
     )
     run(users).assert_outcomes(passed=1)
+
+
+def test_a_marker_gives_the_sandbox_its_arguments(users: pytest.Pytester) -> None:
+    users.makepyfile(
+        """
+        import pytest
+
+        pytestmark = pytest.mark.ccv2_sandbox(seed="demo", latency=0.5)
+
+        def test_of_the_module(ccv2_sandbox):
+            settings = ccv2_sandbox.admin.settings()
+            assert (settings["mode"], settings["latency"]) == ("at_once", 0.5)
+            assert ccv2_sandbox.admin.state()["contacts"] == 120
+
+        @pytest.mark.ccv2_sandbox(latency=0, mode="looks", host="localhost")
+        def test_of_its_own(ccv2_sandbox):
+            settings = ccv2_sandbox.admin.settings()
+            assert (settings["mode"], settings["latency"]) == ("looks", 0)
+            assert ccv2_sandbox.admin.state()["contacts"] == 120
+        """
+    )
+    run(users, "--strict-markers").assert_outcomes(passed=2)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import webbrowser
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 from cyclopts import Parameter
@@ -15,6 +16,9 @@ from ccv2_async.cli.output import Output
 from ccv2_async.cli.running import run
 from ccv2_async.cli.service import Flag, begin_sandbox, between
 from ccv2_async.errors import InvalidField, UsageError
+
+if TYPE_CHECKING:
+    from ccv2_async.sandbox import Sandbox
 
 _PORT = 8765
 _HOST = "127.0.0.1"
@@ -30,15 +34,16 @@ def sandbox(
     latency: str = "0",
     speed: float = 1.0,
     seed: str | None = None,
+    state: Path | None = None,
     retire: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     open_page: Annotated[Flag, Parameter(name="--open")] = False,
     json: Flag = False,
 ) -> Exit:
     """Run a local imitation of the service, until Ctrl-C.
 
-    Ctrl-C is the normal way to stop it (exit code 0). The sandbox keeps nothing. Uploads take
-    about 8 seconds to become Active, like at the real service. Some file names choose what
-    happens: virus.png, fail.pdf, slow.gif, stuck.png, and more.
+    Ctrl-C is the normal way to stop it (exit code 0). Without --state, the sandbox keeps nothing.
+    Uploads take about 8 seconds to become Active, like at the real service. Some file names choose
+    what happens: virus.png, fail.pdf, slow.gif, stuck.png, and more.
 
     Open its address in a browser to see the files, every request, and levers for errors.
 
@@ -50,7 +55,10 @@ def sandbox(
         latency: Seconds from a request to its answer, or a range of them, such as 0.1-0.5.
         speed: How many times as fast as the real service it works.
         seed: A number makes a run repeatable, ids included. With demo, the sandbox starts with an
-            account to try things on: contacts, lists, campaigns with reports, and files.
+            account to try things on: contacts, lists, campaigns with reports, and files. With a
+            file that --state has written, it starts with the account in it.
+        state: A file that keeps the account across restarts. The sandbox creates it, and writes it
+            within about a second of each change. If it exists, --seed is not used.
         retire: A group of operations that the service has withdrawn, such as events. Every call
             to it is answered with 400 http.status.gone. Repeat the option for several groups.
         open_page: Open the sandbox's page in the browser.
@@ -59,32 +67,18 @@ def sandbox(
     output = Output(as_json=json)
     if not 0 < speed < float("inf"):
         raise InvalidField("--speed", speed, "a number above 0")
-    try:
-        from_seed = seed if seed in (None, "demo") else int(seed)
-    except ValueError:
-        raise InvalidField("--seed", seed, "a whole number, or demo") from None
-
-    settings = {"speed": speed, "seed": from_seed, "latency": _latency_of(latency)}
+    settings = {"speed": speed, "seed": _seed_of(seed), "latency": _latency_of(latency)}
 
     async def serve() -> Exit:
-        try:
-            made = begin_sandbox(
-                port,
-                host=host,
-                content_port=content_port,
-                mode="lognormal",
-                retired=retire,
-                **settings,
-            )
-        except ValueError as error:
-            raise UsageError(f"ccv2 sandbox: {error}") from None
-        try:
-            made.start()
-        except OSError as error:
-            raise UsageError(
-                f"The sandbox cannot listen on port {port} of {host} ({error.strerror}). Choose "
-                "another with --port, where 0 means a free one, or another --host."
-            ) from None
+        made = _started(
+            port,
+            host=host,
+            content_port=content_port,
+            state=state,
+            mode="lognormal",
+            retired=retire,
+            **settings,
+        )
         try:
             options = made.client_options()
             if output.as_json:
@@ -108,13 +102,48 @@ def sandbox(
             await asyncio.Event().wait()  # until a signal cancels it
             return Exit.OK
         finally:
-            made.stop()
             if output.err_is_terminal:
                 output.say("")  # the terminal has shown ^C
-            output.say("The sandbox has ended. Its data is gone.")
+            made.stop()
+            left = "gone" if state is None else f"in {state}"
+            output.say(f"The sandbox has ended. Its data is {left}.")
 
     ended = run(serve, output)
     return Exit.OK if ended in (Exit.INTERRUPTED, Exit.TERMINATED) else ended
+
+
+def _started(port: int, **options: Any) -> Sandbox:
+    """Return a sandbox that runs.
+
+    Raises:
+        UsageError: An option has a wrong value, or names a port or a file that cannot be used.
+    """
+    try:
+        made = begin_sandbox(port, **options)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    except OSError as error:
+        raise UsageError(f"{error.filename} cannot be read: {error.strerror}.") from None
+    try:
+        return made.start()
+    except OSError as error:
+        if error.filename is not None:
+            raise UsageError(f"{error.filename} cannot be used: {error.strerror}.") from None
+        raise UsageError(
+            f"The sandbox cannot listen on port {port} of {options['host']} ({error.strerror}). "
+            "Choose another with --port, where 0 means a free one, or another --host."
+        ) from None
+
+
+def _seed_of(text: str | None) -> int | str | Path | None:
+    """Return the seed: a number, the word demo, or a file."""
+    if text is None or text == "demo":
+        return text
+    with contextlib.suppress(ValueError):
+        return int(text)
+    if not Path(text).is_file():
+        raise InvalidField("--seed", text, "a whole number, demo, or a file")
+    return Path(text)
 
 
 def _latency_of(text: str) -> float | tuple[float, ...]:

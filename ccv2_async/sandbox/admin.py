@@ -6,8 +6,10 @@ The process that runs the sandbox calls methods; other processes send requests b
 ======  ======================  ===============================================================
 method  path                    what it does
 ======  ======================  ===============================================================
-POST    /reset                  forgets everything but the settings
+POST    /reset                  returns to the start; only the settings stay
 GET     /state                  files, folders and counts
+GET     /saved                  the whole account, as a file for `--seed` and `--state` holds it
+POST    /saved                  replaces the account by such a file
 GET     /requests               the request log; `method` and `path` filter it
 GET     /faults                 the faults that are still armed
 POST    /faults                 arms a fault: `{"kind": .., ...}`
@@ -31,6 +33,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import attrs
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.world import World
 
 PREFIX = "/__sandbox__"
+_SAVED_LIMIT = 256 * 1024 * 1024
 _MOST_CONTACTS = 1_000_000
 _T = TypeVar("_T")
 
@@ -76,12 +80,29 @@ class Admin:
         return result
 
     def reset(self) -> None:
-        """Forget everything but the settings."""
+        """Return to the start, with the data of the seed; only the settings stay."""
         self._do(self._world.reset)
 
     def state(self) -> dict[str, Any]:
         """Return files, folders and counts, as plain data."""
         return self._do(self._world.snapshot)
+
+    def save(self) -> dict[str, Any]:
+        """Return the whole account, as JSON.
+
+        Written to a file, it is a seed, `Sandbox(seed=path)`, and a file for `Sandbox(state=path)`.
+        Settings, faults, the log, and the counts of the quota are not in it. A part or a field that
+        you leave out is as in an empty account.
+        """
+        return self._do(self._world.save)
+
+    def load(self, saved: dict[str, Any]) -> None:
+        """Replace the account by one that `save` returned. Faults and the log are forgotten.
+
+        Raises:
+            ValueError: It is not such an account, or of a later version; nothing has changed.
+        """
+        self._do(lambda: self._world.load(saved))
 
     def files(self) -> list[dict[str, Any]]:
         """Return the library's files, oldest first: id, name, size, sha256, status and more."""
@@ -219,6 +240,8 @@ class Admin:
         """Return the settings without the credentials."""
         hidden = ("api_key", "access_token", "client_secret")
         shown = self._do(lambda: attrs.asdict(self._world.settings))
+        if isinstance(shown["seed"], Path):
+            shown["seed"] = str(shown["seed"])
         return {name: value for name, value in shown.items() if name not in hidden}
 
     def configure(self, **changes: Unpack[SettingChanges]) -> None:
@@ -246,7 +269,8 @@ def _served(handler: Callable[..., Any]) -> Callable[[Request], Awaitable[Respon
         filters = {name: query[name] for name in ("method", "path") if name in query}
         reads = request.method == "POST" and not request.url.path.endswith("/reset")
         try:
-            body = await read_json(request, JSON_LIMIT) if reads else {}
+            limit = _SAVED_LIMIT if request.url.path.endswith("/saved") else JSON_LIMIT
+            body = await read_json(request, limit) if reads else {}
             answer = handler(**request.path_params, **filters, **body)
         except ClientDisconnect:
             return Response()
@@ -279,6 +303,8 @@ def _content(admin: Admin, file_id: str) -> Response:
 _SERVED: dict[tuple[str, str], Callable[..., Any]] = {
     ("POST", "/reset"): Admin.reset,
     ("GET", "/state"): Admin.state,
+    ("GET", "/saved"): Admin.save,
+    ("POST", "/saved"): lambda admin, **saved: admin.load(saved),
     ("GET", "/requests"): Admin.requests,
     ("GET", "/downloads"): Admin.downloads,
     ("POST", "/expire"): Admin.expire_urls,

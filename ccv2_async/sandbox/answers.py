@@ -14,7 +14,7 @@ import orjson
 from starlette.responses import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 _T = TypeVar("_T")
 NOTHING: Any = object()
@@ -96,6 +96,18 @@ def lookup(rows: Mapping[str, _T], row_id: str, what: str) -> _T:
     if row_id not in rows:
         raise missing(f"{what} {row_id}")
     return rows[row_id]
+
+
+def highest(ids: Collection[str]) -> int:
+    """Return the highest of ids that are numbers, whose sign does not count; 0 for no ids.
+
+    Raises:
+        ValueError: One of them is not a number.
+    """
+    for row_id in ids:
+        if not row_id.removeprefix("-").isdecimal():
+            raise ValueError(f"{row_id!r:.80} is not the number of a row")
+    return max((abs(int(row_id)) for row_id in ids), default=0)
 
 
 def bad_field(name: str, message: str) -> Refusal:

@@ -11,7 +11,9 @@ import contextlib
 import socket
 import threading
 from concurrent.futures import Future, wait
+from contextlib import nullcontext
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 import attrs
@@ -20,6 +22,7 @@ import uvicorn
 from ccv2_async.sandbox.admin import Admin
 from ccv2_async.sandbox.app import Guard, make_app
 from ccv2_async.sandbox.content import make_content_app
+from ccv2_async.sandbox.saved import Keeper, read_file
 from ccv2_async.sandbox.settings import Settings
 from ccv2_async.sandbox.wire import Protocol
 from ccv2_async.sandbox.world import World
@@ -117,6 +120,9 @@ class Sandbox:
         host: The address or name to listen on. With any but that of this machine itself, everybody
             who can reach the port can use the sandbox and its admin path.
         content_port: The port for the bytes of files; 0 for a free one.
+        state: A file that keeps the account: it is read now, if it exists, and written within about
+            a second of each change and at the end. Settings, faults and the log are not kept. The
+            `seed` counts until the file exists, and for `Admin.reset`.
         settings: The settings; by default `Settings()`.
         clock: Its clock; by default the machine's.
         tls: A server-side TLS context; then it speaks HTTPS only.
@@ -125,6 +131,11 @@ class Sandbox:
     Attributes:
         admin: Inspects and controls the sandbox; see `Admin`.
         app: The ASGI application, for use without a socket.
+
+    Raises:
+        ValueError: A setting has a wrong value, or `state` or `seed` is a file that does not hold
+            the state of a sandbox, or that of a later version.
+        OSError: Such a file cannot be read.
     """
 
     def __init__(
@@ -133,12 +144,19 @@ class Sandbox:
         *,
         host: str = _HOST,
         content_port: int = 0,
+        state: str | Path | None = None,
         settings: Settings | None = None,
         clock: Clock | None = None,
         tls: ssl.SSLContext | None = None,
         **changes: Unpack[SettingChanges],
     ) -> None:
         self._world = World(attrs.evolve(settings or Settings(), **changes), clock)
+        self._keeper: Keeper | None = None
+        if state is not None:
+            path = Path(state)
+            self._keeper = Keeper(path, self._world.save)
+            if path.exists():
+                self._world.load(read_file(path), str(path))
         for name, number in (("port", port), ("content_port", content_port)):
             if not 0 <= number <= _LAST_PORT:
                 raise ValueError(f"{name} cannot be {number!r}: it must be from 0 to {_LAST_PORT}.")
@@ -218,7 +236,7 @@ class Sandbox:
 
         Raises:
             RuntimeError: The sandbox is already running.
-            OSError: The port is not available.
+            OSError: The port is not available, or the file of the state cannot be written.
         """
         try:
             self._launch().result()
@@ -228,7 +246,11 @@ class Sandbox:
         return self
 
     def stop(self) -> None:
-        """Close every connection and end the thread. Does nothing when it is not running."""
+        """Close every connection and end the thread. Does nothing when it is not running.
+
+        Raises:
+            OSError: The last changes could not be written to the file of the state.
+        """
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -236,6 +258,8 @@ class Sandbox:
         self._signal_stop()
         thread.join()
         self._port = self._world.content_origin = self._world.content_port = None
+        if self._keeper is not None and self._keeper.failure is not None:
+            raise self._keeper.failure
 
     def __enter__(self) -> Self:
         return self.start()
@@ -307,15 +331,18 @@ class Sandbox:
 
     async def _main(self, sockets: list[socket.socket]) -> None:
         apps = (self.app, make_content_app(self._world))
-        self._loop = asyncio.get_running_loop()
-        self._servers = tuple(map(self._server, apps, sockets))
-        for server in self._servers:
-            await server.begin()
-        self._started.set_result(None)
-        await asyncio.gather(*(server.run_until_stopped() for server in self._servers))
+        async with nullcontext() if self._keeper is None else self._keeper.kept():
+            self._loop = asyncio.get_running_loop()
+            self._servers = tuple(map(self._server, apps, sockets))
+            for server in self._servers:
+                await server.begin()
+            self._started.set_result(None)
+            await asyncio.gather(*(server.run_until_stopped() for server in self._servers))
 
     def _server(self, app: ASGIApp, sock: socket.socket) -> _Server:
         tls = self._tls
+        if self._keeper is not None:
+            app = self._keeper.watched(app)
         config = uvicorn.Config(
             Guard(app, self._host, local=self._is_local),
             http=Protocol,
@@ -350,6 +377,8 @@ class Sandbox:
                 outcome.set_result(action())
             except Exception as error:  # noqa: BLE001 - it is raised where it was asked for
                 outcome.set_exception(error)
+            if self._keeper is not None:
+                self._keeper.note()
 
         loop.call_soon_threadsafe(call)
         return outcome.result(_PATIENCE)

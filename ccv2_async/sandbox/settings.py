@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import types
 import typing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
 import attrs
@@ -12,7 +13,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Seed = int | Literal["demo"] | None
+Seed = int | Literal["demo"] | Path | None
 Mode = Literal["at_once", "looks", "seconds", "lognormal"]
 ExportLink = Literal["absolute", "relative", "other_host"]
 
@@ -104,8 +105,8 @@ def _in_order(_settings: object, _field: object, latency: object) -> None:
 
 
 def _known_seed(_settings: object, _field: object, seed: object) -> None:
-    if seed not in (None, DEMO) and not isinstance(seed, int):
-        raise ValueError(f"The seed {seed!r} is not an integer and not {DEMO!r}.")
+    if seed not in (None, DEMO) and not isinstance(seed, int | Path):
+        raise ValueError(f"The seed {seed!r:.80} is not an integer, not {DEMO!r}, and not a Path.")
 
 
 @attrs.frozen
@@ -126,7 +127,8 @@ class Settings:
             Without one, each sandbox starts its ids somewhere else: tokens and journals of
             another sandbox match none of its files. All else is then as with 0. With "demo", the
             sandbox starts with data: 120 contacts on six lists, campaigns with reports, folders
-            with files, an event, and a finished job.
+            with files, an event, and a finished job. With a `Path`, it starts with the state in
+            that file; see `Admin.save`.
         max_upload_size: Largest file in bytes. What the service answers to a larger one is
             not documented; the sandbox answers 413.
         keep_content: Bytes of uploaded content held in memory for tests to look at, all files

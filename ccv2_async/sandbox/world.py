@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -13,6 +14,7 @@ from ccv2_async.sandbox.clock import ShiftedClock
 from ccv2_async.sandbox.demo import fill_campaigns, fill_contacts, fill_jobs, fill_library
 from ccv2_async.sandbox.faults import Faults
 from ccv2_async.sandbox.jobs import carry_out
+from ccv2_async.sandbox.saved import fill_parts, read_file, write_parts
 from ccv2_async.sandbox.settings import DEMO
 from ccv2_async.sandbox.state.activities import Activities
 from ccv2_async.sandbox.state.campaigns import Campaigns
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.settings import Settings
     from ccv2_async.sandbox.state.activities import Outcome, Work
 
+_SAVED = ("clock", "library", "account", "contacts", "campaigns", "events", "activities")
 _FIRST_IDS = (1_000_000, 1_000_000_000)
 _SHOWN = "id name description file_type source folder_id size sha256 looks created"
 
@@ -59,11 +62,43 @@ class World:
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings: Settings = settings
         self.clock: ShiftedClock = ShiftedClock() if clock is None else ShiftedClock(clock)
+        self._seed_file = _seed_file(settings.seed)
         self.reset()
 
     def reset(self) -> None:
-        """Return to the start: forget everything but the settings and the clock."""
+        """Return to the start: forget everything but the settings and the clock.
+
+        Raises:
+            ValueError: The file that the seed names does not hold a state.
+        """
         seed = self.settings.seed
+        if isinstance(seed, Path):
+            self.load(self._seed_file, name=str(seed))
+        else:
+            self._begin(seed)
+
+    def save(self) -> dict[str, Any]:
+        """Return everything that is kept, as JSON; see `saved`."""
+        return write_parts({name: getattr(self, name) for name in _SAVED})
+
+    def load(self, document: dict[str, Any], name: str = "The state") -> None:
+        """Replace everything that is kept, and forget the rest.
+
+        Raises:
+            ValueError: The document is not one that `save` returned; nothing has changed. The
+                message calls it by `name`.
+        """
+        before, offset = dict(vars(self)), self.clock.offset
+        try:
+            self._begin(None)
+            fill_parts({name: getattr(self, name) for name in _SAVED}, document)
+        except ValueError as error:
+            vars(self).update(before)
+            self.clock.offset = offset
+            raise ValueError(f"{name} cannot be used: {error}.") from None
+        self.clock.offset = max(self.clock.offset, offset)
+
+    def _begin(self, seed: int | str | None) -> None:
         ids = random.Random(secrets.randbits(64) if seed is None else seed)  # noqa: S311 - no secrets
         self.library: Library = Library(self.settings, first_id=ids.randrange(*_FIRST_IDS))
         self.account: Account = Account()
@@ -91,7 +126,10 @@ class World:
 
     def configure(self, changes: dict[str, Any]) -> None:
         """Change settings from now on; jobs that have begun keep their plan."""
-        self.settings = attrs.evolve(self.settings, **changes)
+        settings = attrs.evolve(self.settings, **changes)
+        if settings.seed != self.settings.seed:
+            self._seed_file = _seed_file(settings.seed)
+        self.settings = settings
         for part in (self.library, self.campaigns, self.events, self.activities):
             part.settings = self.settings
         self.quota.per_second = self.settings.per_second
@@ -130,3 +168,7 @@ class World:
             {**picked(stored, _SHOWN), "status": stored.status(now), "due": stored.plan.due()}
             for stored in self.library.files.values()
         ]
+
+
+def _seed_file(seed: object) -> dict[str, Any]:
+    return read_file(seed) if isinstance(seed, Path) else {}

@@ -260,6 +260,53 @@ def test_the_sandbox_command_can_start_with_data(
     process.communicate(timeout=20)
 
 
+def test_the_sandbox_command_keeps_its_state_also_when_it_is_killed(
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    path, known = tmp_path / "account.json", 0
+    for number in (signal.SIGKILL, signal.SIGINT):
+        process = start("sandbox", "--port", "0", "--state", path, "--seed", "demo", "--json")
+        assert process.stdout is not None
+        origin = json.loads(process.stdout.readline())["base_url"].removesuffix("/v2")
+        with httpx.Client(base_url=f"{origin}/__sandbox__", trust_env=False) as client:
+            assert client.get("/state").json()["contacts"] >= max(120, known)
+            written = path.read_bytes()
+            for round_ in range(1, 2000):
+                client.post("/contacts", json={"count": known + round_})
+                if path.read_bytes() != written:
+                    break
+        known = len(json.loads(path.read_text())["contacts"]["contacts"])
+        assert known > 120
+        process.send_signal(number)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == Exit.OK
+    assert f"Its data is in {path}." in err
+
+
+@pytest.mark.parametrize("option", ["--state", "--seed"])
+@pytest.mark.parametrize("text", ["{", '{"ccv2_sandbox_state": 9}', "[]"])
+def test_a_broken_or_newer_state_is_a_usage_error(
+    ccv2: Callable[..., Ran], tmp_path: Path, option: str, text: str
+) -> None:
+    path = tmp_path / "account.json"
+    path.write_text(text)
+    ran = ccv2("sandbox", "--port", "0", option, path)
+    assert (ran.code, ran.out) == (Exit.USAGE, "")
+    assert f"{path} cannot be used: " in ran.err
+    assert len(ran.err.splitlines()) == 1
+    assert path.read_text() == text
+
+
+def test_a_state_in_a_directory_that_does_not_exist_is_a_usage_error(
+    ccv2: Callable[..., Ran], tmp_path: Path
+) -> None:
+    for path in (tmp_path / "nowhere" / "account.json", tmp_path):
+        ran = ccv2("sandbox", "--port", "0", "--state", path)
+        assert (ran.code, ran.out) == (Exit.USAGE, "")
+        assert str(path.parent) in ran.err
+        assert len(ran.err.splitlines()) == 1
+
+
 def test_the_sandbox_warns_of_every_host_but_this_machine(
     start: Callable[..., subprocess.Popen[str]],
 ) -> None:

@@ -243,6 +243,14 @@ class Campaigns:
             if campaign.status == "RUNNING" and now >= sent:
                 campaign.status = "SENT"
 
+    def restored(self) -> None:
+        """Complete what was read from a file, or raise a `ValueError` if it contradicts itself."""
+        entries, self.tracking = self.tracking.entries, Tracking()
+        for entry in entries:
+            if entry.campaign_id not in self.campaigns:
+                raise ValueError(f"campaigns: there is no campaign {entry.campaign_id}")
+            self.tracking.record(entry)
+
     def _takes(self, seconds: float) -> float:
         timed = self.settings.mode in ("seconds", "lognormal")
         return seconds / self.settings.speed if timed else 0.0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ccv2_async.sandbox.answers import Refusal, bad_field, lookup
+from ccv2_async.sandbox.answers import Refusal, bad_field, highest, lookup
 from ccv2_async.sandbox.fields import ADDRESS_LENGTH
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ class ContactList:
 
     id: str
     name: str
-    status: str
-    created: float
-    modified: float
+    status: str = "ACTIVE"
+    created: float = 0.0
+    modified: float = 0.0
     members: dict[str, None] = attrs.field(factory=dict)
 
 
@@ -47,19 +47,19 @@ class Contact:
 
     id: str
     email: str
-    status: str
-    source: str
-    opt_in_source: str
-    opt_in: float
-    created: float
-    modified: float
+    status: str = "ACTIVE"
+    source: str = "API"
+    opt_in_source: str = "ACTION_BY_OWNER"
+    opt_in: float = 0.0
+    created: float = 0.0
+    modified: float = 0.0
     opt_out: float = 0.0
     lists: dict[str, float] = attrs.field(factory=dict)
     fields: dict[str, Any] = attrs.field(factory=dict)
 
 
 def _first_lists() -> dict[str, ContactList]:
-    return {"1": ContactList("1", "General Interest", "ACTIVE", 0.0, 0.0)}
+    return {"1": ContactList("1", "General Interest")}
 
 
 @attrs.define
@@ -181,6 +181,26 @@ class Contacts:
             contact.status, contact.opt_out = "OPTOUT", now
             self.leave(contact, contact.lists, now)
             contact.modified = now
+
+    def restored(self) -> None:
+        """Complete what was read from a file, or raise a `ValueError` if it contradicts itself."""
+        for row in self.lists.values():
+            for contact_id in row.members:
+                if row.id not in getattr(self.contacts.get(contact_id), "lists", ()):
+                    raise ValueError(f"contacts: contact {contact_id} is not on list {row.id}")
+        for contact in self.contacts.values():
+            if self._ids.setdefault(contact.email.casefold(), contact.id) != contact.id:
+                raise ValueError(f"contacts: two contacts have the address {contact.email}")
+            if not is_address(contact.email):
+                raise ValueError(f"contacts: {contact.email} is not an email address")
+            for list_id in contact.lists:
+                if list_id not in self.lists:
+                    raise ValueError(
+                        f"contacts: contact {contact.id} is on list {list_id}, which does not exist"
+                    )
+                self.lists[list_id].members.setdefault(contact.id)
+        self._next_list = max(self._next_list, 1 + highest(self.lists))
+        self._next_contact = max(self._next_contact, 1 + highest(self.contacts))
 
     def _check_name(self, name: str, besides: str | None = None) -> None:
         for other in self.lists.values():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ccv2_async.sandbox.answers import Refusal, bad_field, lookup, missing
+from ccv2_async.sandbox.answers import Refusal, bad_field, highest, lookup, missing
 from ccv2_async.sandbox.transitions import plan_job, upload_script
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ class Folder:
 
     id: str
     name: str
-    parent_id: str | None
-    created: float
-    modified: float
+    parent_id: str | None = None
+    created: float = 0.0
+    modified: float = 0.0
     system: bool = False
 
     @property
@@ -82,6 +82,11 @@ class StoredFile:
         return self.forced or self.plan.status(now, self.looks)
 
 
+def _system_folders() -> dict[str, Folder]:
+    names = {DOCUMENTS_ID: "Documents", IMAGES_ID: "Images"}
+    return {folder_id: Folder(folder_id, name, system=True) for folder_id, name in names.items()}
+
+
 @attrs.define
 class Library:
     """All folders and files of the account.
@@ -97,7 +102,7 @@ class Library:
 
     settings: Settings
     first_id: int
-    folders: dict[str, Folder] = attrs.field(init=False)
+    folders: dict[str, Folder] = attrs.field(factory=_system_folders)
     files: dict[str, StoredFile] = attrs.field(factory=dict)
     links: int = 1
     expired_status: int = 404
@@ -107,12 +112,6 @@ class Library:
     _kept_bytes: int = 0
     _uploaded: int = 0
     _next_folder: int = -3
-
-    def __attrs_post_init__(self) -> None:
-        self.folders = {
-            DOCUMENTS_ID: Folder(DOCUMENTS_ID, "Documents", None, 0.0, 0.0, system=True),
-            IMAGES_ID: Folder(IMAGES_ID, "Images", None, 0.0, 0.0, system=True),
-        }
 
     def folder(self, folder_id: str) -> Folder:
         """Return the folder, or raise a 404."""
@@ -260,6 +259,29 @@ class Library:
         for stored in self.trash(now):
             del self.files[stored.id]
             self._kept_bytes -= len(self._kept.pop(stored.id, b""))
+
+    def restored(self) -> None:
+        """Complete what was read from a file, or raise a `ValueError` if it contradicts itself."""
+        self.folders = {**_system_folders(), **self.folders}
+        for folder in self.folders.values():
+            above: Folder | None = folder
+            for _ in range(MAX_LEVEL + 1):
+                if above is None or above.parent_id is None:
+                    break
+                above = self.folders.get(above.parent_id)
+            else:
+                above = None
+            if above is None:
+                raise ValueError(
+                    f"folder {folder.id} is below itself, or below a folder that does not exist"
+                )
+        for stored in self.files.values():
+            if stored.folder_id is not None and stored.folder_id not in self.folders:
+                raise ValueError(f"file {stored.id} is in a folder that does not exist")
+            self._index_name(stored)
+        self._kept_bytes = sum(map(len, self._kept.values()))
+        self._uploaded = max(self._uploaded, 1 + highest(self.files) - self.first_id)
+        self._next_folder = min(self._next_folder, -1 - highest(self.folders))
 
     def _free_name(self, stored: StoredFile, now: float) -> str:
         """Return the name of a new file, numbered if its folder has that name already."""

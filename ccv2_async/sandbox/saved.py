@@ -1,0 +1,322 @@
+"""The state of a sandbox as JSON: for `--state`, for `--seed FILE`, and on the admin path.
+
+The document has one object for each part of the account. A part, or a field of a part, that is left
+out is as in an empty account. Contents of files are in base64. The request log, the faults, the
+counts of the quota, and the settings are not in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import logging
+import math
+import os
+import time
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import orjson
+from cattrs import Converter, transform_error
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
+from ccv2_async.sandbox.clock import Clock, ShiftedClock
+from ccv2_async.sandbox.settings import Settings
+from ccv2_async.sandbox.state import library
+from ccv2_async.sandbox.state.activities import Activities, Activity, Outcome
+from ccv2_async.sandbox.state.campaigns import Campaigns, Tracking, TrackingEntry
+from ccv2_async.sandbox.state.contacts import Account, ContactList, Contacts
+from ccv2_async.sandbox.state.events import Event, Events
+from ccv2_async.sandbox.transitions import Plan, Script
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+    from pathlib import Path
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+VERSION = 1
+"""The version of the document."""
+
+_VERSION = "ccv2_sandbox_state"
+_LONGEST_MOMENT = 6e10
+_PAUSE = 0.25
+# Of the time, at most a twentieth is spent on writing.
+_REST = 20
+_LEFT_OUT: dict[type, frozenset[str]] = {
+    Activities: frozenset({"settings", "carry_out"}),
+    Campaigns: frozenset({"settings", "account", "contacts"}),
+    Contacts: frozenset({"_ids"}),
+    Events: frozenset({"settings"}),
+    library.Library: frozenset({"settings", "_named", "_last_numbers", "_kept_bytes"}),
+    ShiftedClock: frozenset({"base", "_sleeping"}),
+    Tracking: frozenset({"by_campaign", "by_contact"}),
+}
+"""The attributes that a document does not hold, since they come from elsewhere."""
+
+_CLASSES = (
+    *_LEFT_OUT,
+    Account,
+    Activity,
+    Event,
+    Outcome,
+    Plan,
+    TrackingEntry,
+    library.Folder,
+    library.StoredFile,
+)
+_NAMES = {
+    made.__name__: made
+    for made in (Account, Contacts, Plan, Script, Settings, Clock, asyncio.Future, Outcome)
+}
+logger: logging.Logger = logging.getLogger("ccv2_async.sandbox")
+
+
+def _converter() -> Converter:
+    for made in _CLASSES:
+        attrs.resolve_types(made, localns={**_NAMES, "Callable": Callable, "asyncio": asyncio})
+    converter = Converter()
+
+    def writer(made: type) -> Callable[[Any], Any]:
+        left_out: Any = {name: override(omit=True) for name in _LEFT_OUT.get(made, ())}
+        return make_dict_unstructure_fn(made, converter, _cattrs_use_alias=True, **left_out)
+
+    def reader(made: type) -> Callable[[Any, Any], Any]:
+        left_out: Any = {name: override(omit=True) for name in _LEFT_OUT.get(made, ())}
+        return make_dict_structure_fn(
+            made, converter, _cattrs_use_alias=True, _cattrs_forbid_extra_keys=True, **left_out
+        )
+
+    converter.register_unstructure_hook_factory(attrs.has, writer)
+    converter.register_structure_hook_factory(attrs.has, reader)
+    converter.register_unstructure_hook(bytes, lambda data: b64encode(data).decode())
+    converter.register_structure_hook(bytes, lambda data, _: b64decode(data, validate=True))
+    converter.register_unstructure_hook(float, lambda x: x if math.isfinite(x) else str(x))
+    converter.register_structure_hook(float, lambda value, _: _number(value))
+    for kind in (str, int, bool):
+        converter.register_structure_hook(kind, _exactly)
+    # The members of a list, in order.
+    write, read = writer(ContactList), reader(ContactList)
+    converter.register_unstructure_hook(
+        ContactList, lambda row: {**write(row), "members": list(row.members)}
+    )
+    converter.register_structure_hook(
+        ContactList,
+        lambda row, _: read({**row, "members": dict.fromkeys(row.get("members", ()))}, ContactList),
+    )
+    return converter
+
+
+def _exactly(value: Any, kind: type) -> Any:
+    if type(value) is not kind:
+        raise ValueError(f"{kind.__name__} expected, not {value!r:.80}")
+    return value
+
+
+def _number(value: Any) -> float:
+    if value == str(math.inf):
+        return math.inf
+    if type(value) not in (int, float) or abs(value) > _LONGEST_MOMENT:
+        raise ValueError(f"a number of seconds expected, not {value!r:.80}")
+    return float(value)
+
+
+_CONVERTER = _converter()
+
+
+def write_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document of these parts, by name."""
+    return {
+        _VERSION: VERSION,
+        **{name: _CONVERTER.unstructure(part) for name, part in parts.items()},
+    }
+
+
+def check_version(document: Any) -> None:
+    """Raise `ValueError` if a document is not the state of a sandbox, or a later version's."""
+    version = document.get(_VERSION) if isinstance(document, dict) else None
+    if type(version) is not int or version < 1:
+        raise ValueError(f"it is not the state of a sandbox: {_VERSION} is missing")
+    if version > VERSION:
+        raise ValueError(
+            f"it is of version {version}, and this sandbox reads versions up to {VERSION}: update "
+            "ccv2-async"
+        )
+
+
+def fill_parts(parts: Mapping[str, Any], document: Mapping[str, Any]) -> None:
+    """Fill empty parts from a document.
+
+    Raises:
+        ValueError: It is not such a document. The parts are then of no use.
+    """
+    check_version(document)
+    for name, given in document.items():
+        if name == _VERSION:
+            continue
+        if name not in parts:
+            raise ValueError(f"{name} is not a part of a sandbox's state")
+        _fill(parts[name], name, given)
+    for part in parts.values():
+        if hasattr(part, "restored"):
+            part.restored()
+
+
+def _fill(part: Any, name: str, given: Any) -> None:
+    left_out = _LEFT_OUT.get(type(part), frozenset())
+    fields = {row.alias: row for row in attrs.fields(type(part)) if row.name not in left_out}
+    if not isinstance(given, dict):
+        raise ValueError(f"{name}: an object is expected")  # noqa: TRY004  # of the document
+    for key, value in given.items():
+        if key not in fields:
+            raise ValueError(f"{name}: unknown field {key}")
+        field, where = fields[key], f"{name}.{key}"
+        try:
+            made = _CONVERTER.structure(value, field.type)
+        except Exception as error:  # noqa: BLE001  # cattrs gathers errors of every kind
+            raise ValueError(transform_error(error, where)[0]) from None
+        for row_id, row in made.items() if isinstance(made, dict) else ():
+            if getattr(row, "id", row_id) != row_id:
+                raise ValueError(f"{where}: the row {row_id} has the id {row.id}")
+        setattr(part, field.name, made)
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Return the document in a file.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It does not hold such a document.
+    """
+    try:
+        document = orjson.loads(path.read_bytes())
+        check_version(document)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"{path} cannot be used: it is not valid JSON ({error}).") from None
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be used: {error}.") from None
+    made: dict[str, Any] = document
+    return made
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Replace a file at once, so that it is whole at every moment.
+
+    Raises:
+        OSError: It cannot be written; the file is as before.
+    """
+    path = path.resolve()
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+class Keeper:
+    """Writes the state of a sandbox to a file soon after it has changed.
+
+    Args:
+        path: The file.
+        save: Returns the document.
+
+    Attributes:
+        failure: Why the last change could not be written; None if it was.
+    """
+
+    def __init__(self, path: Path, save: Callable[[], dict[str, Any]]) -> None:
+        self.failure: OSError | None = None
+        self._path = path
+        self._save = save
+        self._written = b""
+        self._changed: asyncio.Event | None = None
+        self._ended = asyncio.Event()
+
+    def watched(self, app: ASGIApp) -> ASGIApp:
+        """Return an application whose requests may change the state."""
+
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                await app(scope, receive, send)
+            finally:
+                self.note()
+
+        return serve
+
+    def note(self) -> None:
+        """Note that the state may have changed."""
+        if self._changed is not None:
+            self._changed.set()
+
+    @contextlib.asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Write the state now, after each change, and at the end of the block.
+
+        Raises:
+            OSError: It cannot be written now, or another sandbox writes to the file.
+        """
+        with _lock(self._path):
+            await self._write()
+            if self.failure is not None:
+                raise self.failure
+            self._changed, self._ended = asyncio.Event(), asyncio.Event()
+            writing = asyncio.create_task(self._write_changes())
+            try:
+                yield
+            finally:
+                self._ended.set()
+                self._changed.set()
+                await writing
+
+    async def _write_changes(self) -> None:
+        assert self._changed is not None  # noqa: S101  # `kept` has set it
+        pause = _PAUSE
+        while not self._ended.is_set():
+            await self._changed.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), pause)
+            self._changed.clear()
+            begun = time.monotonic()
+            await self._write()
+            pause = max(_PAUSE, _REST * (time.monotonic() - begun))
+
+    async def _write(self) -> None:
+        option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+        data = orjson.dumps(self._save(), option=option)
+        digest = hashlib.sha256(data).digest()
+        if digest == self._written:
+            return
+        try:
+            await asyncio.to_thread(write_file, self._path, data)
+        except OSError as error:
+            logger.warning("The state of the sandbox cannot be written: %s", error)
+            self.failure = error
+        else:
+            self._written, self.failure = digest, None
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    path = path.resolve()
+    lock = os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o666)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OSError(error.errno, "another sandbox uses this file", str(path)) from None
+        yield
+    finally:
+        os.close(lock)
