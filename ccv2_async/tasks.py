@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["all_ended", "uninterrupted"]
+__all__ = ["all_ended", "being_cancelled", "uninterrupted"]
+
+
+def being_cancelled() -> bool:
+    """Return whether the running task is being cancelled, and did not only raise a cancellation."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def all_ended(tasks: Iterable[asyncio.Future[Any]]) -> None:

@@ -6,6 +6,7 @@ checked that it ends there. So a body never sends a form that is complete but wr
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import os
@@ -19,6 +20,7 @@ from ccv2_async.errors import (
     SourceConsumed,
     UsageError,
 )
+from ccv2_async.tasks import being_cancelled
 from ccv2_async.text import described, one_line
 from ccv2_async.transport.files.objects import BinaryFile, FileObjectSource, is_file_object
 from ccv2_async.transport.files.reading import OpenFile, last_part, measure, open_and_read, state_of
@@ -46,6 +48,9 @@ __all__ = [
 ]
 
 _log = logging.getLogger("ccv2_async")
+
+_CLOSING_SECONDS = 5.0
+"""Seconds for a stream of the user to close itself."""
 
 
 class AsyncReader(Protocol):
@@ -386,8 +391,12 @@ class _OpenStream:
             try:
                 answer = close()
                 if inspect.isawaitable(answer):
-                    await answer
-            except Exception:  # noqa: BLE001  # the user's stream may raise anything
+                    async with asyncio.timeout(_CLOSING_SECONDS):
+                        await answer
+            except (Exception, asyncio.CancelledError) as error:
+                # The user's stream may raise anything, even a cancellation of its own.
+                if isinstance(error, asyncio.CancelledError) and being_cancelled():
+                    raise
                 _log.warning("%s: closing the stream failed", self._source.name, exc_info=True)
 
     async def _pull(self, size: int) -> bytes:
@@ -399,6 +408,7 @@ class _OpenStream:
         async for chunk in self._iterator:
             if chunk:
                 return self._bytes(chunk)
+            await asyncio.sleep(0)  # a stream that only yields nothing must not block the loop
         return b""
 
     def _bytes(self, chunk: object) -> bytes:
@@ -439,6 +449,8 @@ def path_text(path: str | os.PathLike[str]) -> str:
 
 
 def _is_reader(thing: object) -> TypeGuard[AsyncReader]:
+    if isinstance(thing, type):
+        return False
     return inspect.iscoroutinefunction(getattr(thing, "read", None))
 
 

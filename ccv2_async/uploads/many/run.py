@@ -17,7 +17,7 @@ from ccv2_async.polling.job import State
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.polling.queue import Until
 from ccv2_async.polling.sweep import JobSet
-from ccv2_async.tasks import all_ended, uninterrupted
+from ccv2_async.tasks import all_ended, being_cancelled, uninterrupted
 from ccv2_async.text import described
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.retry import Effect
@@ -474,7 +474,7 @@ class Run:
                         except (Exception, asyncio.CancelledError) as error:
                             streamed = isinstance(upload.source, StreamSource | DigestedSource)
                             # A stream that awaits a cancelled task raises its cancellation.
-                            if not streamed or _is_being_cancelled():
+                            if not streamed or being_cancelled():
                                 raise
                             # The user's own stream failed. This concerns only this file.
                             unreadable = self._unreadable(file, error)
@@ -629,11 +629,6 @@ class Run:
         self._failing = self._failing or (self._options.fail_fast and result.error is not None)
         self.report.count_result(result)
         self._results.put_nowait(result)
-
-
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> list[asyncio.Task[None]]:

@@ -20,6 +20,7 @@ from ccv2_async.errors import (
     UsageError,
 )
 from ccv2_async.transport.files import reading as files
+from ccv2_async.transport.files import sources
 from ccv2_async.transport.files.reading import CheckedFile, FileState, open_and_read
 from ccv2_async.transport.files.sources import (
     BytesSource,
@@ -572,6 +573,34 @@ async def test_a_stream_that_fails_to_close_is_logged(
     ]
 
 
+@pytest.mark.parametrize("trouble", ["cancels", "hangs"])
+async def test_a_stream_that_does_not_close_neither_cancels_nor_hangs_the_upload(
+    threads: FileThreads, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    class Stubborn(Reader):
+        async def close(self) -> None:
+            if trouble == "cancels":  # as one that awaits a cancelled task does
+                raise asyncio.CancelledError
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(sources, "_CLOSING_SECONDS", 0.01)
+    async with asyncio.timeout(10):
+        source = as_source(lambda: Stubborn(b"abc"), length=3)
+        assert await read_all(source, threads) == [b"abc"]
+
+
+async def test_a_stream_that_only_yields_nothing_can_be_interrupted(threads: FileThreads) -> None:
+    async def nothing() -> AsyncIterator[bytes]:
+        while True:
+            yield b""
+
+    opened = await as_source(nothing(), length=3).open(threads)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await opened.read()
+    await opened.aclose()
+
+
 def test_a_source_is_accepted_unchanged() -> None:
     for source in (
         BytesSource(b""),
@@ -597,6 +626,7 @@ def test_paths_may_be_text_or_path_objects() -> None:
     ("file", "length", "field"),
     [
         (42, 3, "file"),
+        (Reader, 3, "file"),
         (None, None, "file"),
         (bytes, 3, "file"),
         (io.StringIO("abc"), 3, "file"),

@@ -295,6 +295,32 @@ async def test_a_stream_whose_producer_was_cancelled_fails_alone(
     assert [file["name"] for file in sandbox.admin.files()] == ["a.png"]
 
 
+async def test_a_stream_whose_close_raises_a_cancellation_is_uploaded(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    class Camera:
+        def __init__(self) -> None:
+            self.left = [b"picture"]
+
+        def __aiter__(self) -> Camera:
+            return self
+
+        async def __anext__(self) -> bytes:
+            if not self.left:
+                raise StopAsyncIteration
+            return self.left.pop()
+
+        async def aclose(self) -> None:
+            raise asyncio.CancelledError  # as one that awaits a cancelled task does
+
+    files = [FileToUpload(Camera(), name="b.png", length=7)]
+
+    (result,) = await results_of(client.upload_many(files))
+
+    assert result.error is None
+    assert [file["name"] for file in sandbox.admin.files()] == ["b.png"]
+
+
 # How many at once
 
 
