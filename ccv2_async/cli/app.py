@@ -25,7 +25,7 @@ from ccv2_async.cli.journal import journal
 from ccv2_async.cli.library import files, folders
 from ccv2_async.cli.listings import account
 from ccv2_async.cli.lists import lists
-from ccv2_async.cli.login import login, logout
+from ccv2_async.cli.login import login, logout, profile
 from ccv2_async.cli.output import Output, OutputClosedError
 from ccv2_async.cli.sandbox import sandbox
 from ccv2_async.cli.service import OPTIONS
@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
 _EPILOGUE = (
     "Credentials come from the environment variables CCV2_API_KEY and CCV2_ACCESS_TOKEN (and "
-    "CCV2_BASE_URL for another service), or from 'ccv2 login'. --sandbox needs none.\n\n"
+    "CCV2_BASE_URL for another service), or from a profile, which 'ccv2 login' or you have "
+    "written. --sandbox needs none.\n\n"
     "Exit codes: 0 success, 1 something failed, 2 wrong usage, 3 ambiguous (check the account "
     "before repeating), 4 quota used up, 130 interrupted."
 )
@@ -81,12 +82,13 @@ _COMMANDS: tuple[App | Callable[..., Exit], ...] = (
     api,
     login,
     logout,
+    profile,
     sandbox,
     worker,
 )
 for _each in _COMMANDS:
     app.command(_each)
-for _group in (files, folders, contacts, lists, activities, campaigns):
+for _group in (files, folders, contacts, lists, activities, campaigns, profile):
     assert _group.default_command is not None, _group.name  # noqa: S101
     _group.command(_group.default_command, name="list")
 files.command(get, usage="Usage: ccv2 files get [OPTIONS] [IDS]")

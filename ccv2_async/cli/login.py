@@ -1,8 +1,7 @@
-"""`ccv2 login` and `ccv2 logout`: get an access token in the browser, store it, and delete it.
+"""`ccv2 login`, `ccv2 logout`, and `ccv2 profile`: get an access token, store it, and delete it.
 
-The login is stored in a file in the user's configuration directory, with mode 0600. It holds a key,
-a token, and the service that they are for. The token goes to no other service, and with no other
-key.
+The login is stored as a profile (see `profiles`): a key, a token, and the service that they are
+for. The token goes to no other service, and with no other key.
 """
 
 from __future__ import annotations
@@ -10,22 +9,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
-import json
 import os
 import sys
-import tempfile
 import webbrowser
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
-from cyclopts import Parameter
+from cyclopts import App
 
 from ccv2_async import OAuthFlow, new_state
+from ccv2_async.cli import profiles
 from ccv2_async.cli.exits import Exit
+from ccv2_async.cli.listings import show_rows
 from ccv2_async.cli.output import Output
+from ccv2_async.cli.profiles import Name
 from ccv2_async.cli.running import run
+from ccv2_async.cli.service import OPTIONS, Flag
 from ccv2_async.client import BASE_URL
 from ccv2_async.errors import InvalidField, MissingCredentials, UsageError
 from ccv2_async.oauth import BASE_URL as OAUTH_URL
@@ -33,11 +33,17 @@ from ccv2_async.oauth import BASE_URL as OAUTH_URL
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+profile: App = App(
+    name="profile",
+    usage="Usage: ccv2 profile [COMMAND] [OPTIONS]",
+    help="List the profiles: accounts and services under names.",
+    group_parameters=OPTIONS,
+)
+
 _PORT = 8766
 _HOST = "127.0.0.1"
 _PATIENCE = 300.0
 _MOST_HEAD = 16 * 1024
-_OTHERS = 0o077
 _PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>ccv2 login</title>'
     "<p>{text}</p></html>"
@@ -46,17 +52,19 @@ _PAGE = (
 
 def login(
     *,
+    profile: Name = None,
     port: int = _PORT,
-    no_browser: Annotated[bool, Parameter(negative=())] = False,
+    no_browser: Flag = False,
 ) -> Exit:
     """Get an access token by OAuth 2 in the browser, and store it for later commands.
 
     The key comes from CCV2_API_KEY and its secret from CCV2_CLIENT_SECRET, or you are asked for
     them. Register http://127.0.0.1:8766/ (with your --port) as a redirect URI of the key first.
-    The token is stored in a file that only you can read, and used when CCV2_ACCESS_TOKEN is not
-    set.
+    The token is stored in a file that only you can read, under the name of a profile. The profile
+    'default' is used when CCV2_ACCESS_TOKEN is not set; see 'ccv2 profile list'.
 
     Args:
+        profile: The profile; by default the one that CCV2_PROFILE names, or 'default'.
         port: The port on 127.0.0.1 that the browser is sent back to.
         no_browser: Do not open a browser; print the address only.
     """
@@ -70,19 +78,65 @@ def login(
         redirect,
         base_url=os.environ.get("CCV2_OAUTH_URL") or OAUTH_URL,
     )
-    return run(lambda: _log_in(flow, port, output, browser=not no_browser), output)
+    return run(lambda: _log_in(flow, port, output, profile, browser=not no_browser), output)
 
 
-def logout() -> Exit:
-    """Delete the stored access token from this machine. It stays valid at the service."""
+def logout(*, profile: Name = None) -> Exit:
+    """Delete the stored access token from this machine. It stays valid at the service.
+
+    Args:
+        profile: The profile; by default the one that CCV2_PROFILE names, or 'default'.
+    """
     output = Output(carry_on=True)
 
     async def forgotten() -> Exit:
-        found = delete_profile()
-        output.say("Deleted the stored login." if found else "No login is stored.")
+        name = profile or os.environ.get("CCV2_PROFILE") or profiles.DEFAULT
+        known = profiles.load().get(name)
+        if known is None or known.access_token is None:
+            output.say("No login is stored.")
+        else:
+            profiles.store(name, access_token="")
+            output.say("Deleted the stored login.")
         return Exit.OK
 
     return run(forgotten, output)
+
+
+@attrs.frozen
+class _Row:
+    """What is shown of a profile: never its key or its token."""
+
+    name: str
+    used: bool
+    key: bool
+    token: bool
+    service: str | None
+
+
+@profile.default
+def list_profiles(*, json: Flag = False, csv: Flag = False) -> Exit:
+    """List the profiles, and which one is used. Needs no network, and shows no key and no token.
+
+    Args:
+        json: Print one JSON object per line on stdout.
+        csv: Print CSV on stdout, with a header.
+    """
+    output = Output(as_json=json, as_csv=csv)
+    used = os.environ.get("CCV2_PROFILE") or profiles.DEFAULT
+
+    async def rows() -> list[_Row]:
+        return [
+            _Row(name, name == used, bool(each.api_key), bool(each.access_token), each.service)
+            for name, each in profiles.load().items()
+        ]
+
+    async def listed() -> Exit:
+        columns = {name: name for name in attrs.fields_dict(_Row)}
+        code = await show_rows(output, lambda _: rows(), "profile", columns)
+        output.say(f"They are in {profiles.path()}.")
+        return code
+
+    return run(listed, output)
 
 
 def _asked(variable: str, prompt: str) -> str:
@@ -96,7 +150,9 @@ def _asked(variable: str, prompt: str) -> str:
     return found
 
 
-async def _log_in(flow: OAuthFlow, port: int, output: Output, *, browser: bool) -> Exit:
+async def _log_in(
+    flow: OAuthFlow, port: int, output: Output, profile: str | None, *, browser: bool
+) -> Exit:
     state = new_state()
     callback = _Callback(state)
     try:
@@ -121,10 +177,13 @@ async def _log_in(flow: OAuthFlow, port: int, output: Output, *, browser: bool) 
                 "stored; run 'ccv2 login' again."
             ) from None
     token = await flow.exchange_code(redirect, state=state)
-    stored = Profile(
-        flow.client_id.reveal(), token.access_token, os.environ.get("CCV2_BASE_URL") or BASE_URL
+    path = await asyncio.to_thread(
+        profiles.store,
+        profile,
+        api_key=flow.client_id.reveal(),
+        access_token=token.access_token,
+        base_url=os.environ.get("CCV2_BASE_URL") or BASE_URL,
     )
-    path = await asyncio.to_thread(store_profile, stored)
     user = redirect.get("username") or "the account"
     output.say(f"Logged in as {user}. The token is stored in {path}.")
     return Exit.OK
@@ -181,113 +240,3 @@ def _query_of(head: bytes) -> Mapping[str, str] | None:
     if method != "GET" or len(head) > _MOST_HEAD:
         return None
     return dict(parse_qsl(urlsplit(target).query))
-
-
-@attrs.frozen
-class Profile:
-    """A stored login.
-
-    Attributes:
-        api_key: The application's key.
-        access_token: The grant of the account's owner.
-        base_url: The service that both are for.
-    """
-
-    api_key: str = attrs.field(repr=False)
-    access_token: str = attrs.field(repr=False)
-    base_url: str
-
-
-def path_of_profile() -> Path:
-    """Return the path of the profile file, whether it exists or not."""
-    given = os.environ.get("XDG_CONFIG_HOME", "")
-    if given:
-        base = Path(given)
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    else:
-        base = Path.home() / ".config"
-    return base / "ccv2" / "profile.json"
-
-
-def store_profile(profile: Profile) -> Path:
-    """Write the profile, readable by its owner alone, and return its path.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    path = path_of_profile()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # mkstemp creates the file with mode 0600: there is no moment at which others can read it.
-    number, name = tempfile.mkstemp(dir=path.parent, prefix=".profile-")
-    try:
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            json.dump(attrs.asdict(profile), file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)  # noqa: PTH105  # a plain string
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)  # noqa: PTH108  # a plain string
-        raise
-    return path
-
-
-def load_profile() -> Profile | None:
-    """Return the stored login; None if there is none.
-
-    Raises:
-        UsageError: The file can be read by other users, or it is not a profile.
-    """
-    path = path_of_profile()
-    try:
-        with path.open(encoding="utf-8") as file:
-            exposed = os.name == "posix" and os.fstat(file.fileno()).st_mode & _OTHERS
-            content = json.load(file)
-        found = Profile(**{name: str(content[name]) for name in attrs.fields_dict(Profile)})
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError):
-        found = None  # the reason is not shown: it might quote the file
-    if found is None:
-        raise UsageError(f"{path}: the stored login cannot be read. Run 'ccv2 login' again.")
-    if exposed:
-        raise UsageError(
-            f"{path}: other users may read this file, and it holds a token. Run "
-            f"'chmod 600 {path}', or 'ccv2 login' again."
-        )
-    return found
-
-
-def delete_profile() -> bool:
-    """Delete the stored login; return whether there was one."""
-    try:
-        path_of_profile().unlink()
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def stored_credentials(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return the client's options that the stored login adds to the environment.
-
-    Raises:
-        UsageError: The stored login cannot be used.
-    """
-    if environment.get("CCV2_ACCESS_TOKEN"):
-        return {}
-    profile = load_profile()
-    if profile is None:
-        return {}
-    base_url = environment.get("CCV2_BASE_URL") or BASE_URL
-    if base_url.rstrip("/") != profile.base_url.rstrip("/"):
-        return {}
-    key = environment.get("CCV2_API_KEY") or profile.api_key
-    if key != profile.api_key:
-        raise UsageError(
-            "The stored login is for another key than CCV2_API_KEY. Run 'ccv2 login' again, or "
-            "unset CCV2_API_KEY."
-        )
-    return {"api_key": profile.api_key, "access_token": profile.access_token}

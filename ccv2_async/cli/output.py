@@ -56,6 +56,9 @@ class Output:
         stdout: The stream for results; by default the process's own.
         stderr: The stream for messages and progress; by default the process's own.
 
+    Raises:
+        UsageError: The results would be both JSON and CSV.
+
     Attributes:
         as_json: Whether results are JSON lines.
         as_csv: Whether the rows of a listing are CSV.
@@ -73,6 +76,8 @@ class Output:
         stdout: TextIO | None = None,
         stderr: TextIO | None = None,
     ) -> None:
+        if as_json and as_csv:
+            raise UsageError("Choose one of --json and --csv.")
         self.as_json = as_json
         self.as_csv = as_csv
         self.carry_on = carry_on

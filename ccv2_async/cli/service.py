@@ -15,8 +15,8 @@ from cyclopts import Group, Parameter
 
 from ccv2_async import ConstantContact, DayCount
 from ccv2_async.cli.exits import Exit
-from ccv2_async.cli.login import stored_credentials
 from ccv2_async.cli.output import Output
+from ccv2_async.cli.profiles import options_of
 from ccv2_async.cli.running import run
 from ccv2_async.client import BASE_URL, PER_DAY, rate_of
 from ccv2_async.errors import InvalidField, UsageError
@@ -72,11 +72,16 @@ class Service:
 
     Attributes:
         json: Whether results are JSON lines.
+        profile: The name of a profile; None for what the environment says.
         rate: Calls per second, 0 for no limit; None for what the environment says.
         sandbox: Whether to start a sandbox and talk to that.
     """
 
     json: Annotated[Flag, Parameter(help="Print one JSON object per line on stdout.")] = False
+    profile: Annotated[
+        str | None,
+        Parameter(help="The profile to use; see 'ccv2 profile list'. The default is CCV2_PROFILE."),
+    ] = None
     rate: Annotated[
         float | None,
         Parameter(help="Calls per second; 0 means no limit. The default is CCV2_RATE, or 4."),
@@ -147,8 +152,6 @@ def command(
         @functools.wraps(body)
         def made(*args: Any, service: Service = default, **kwargs: Any) -> Exit:
             as_csv = isinstance(service, Listed) and service.csv
-            if as_csv and service.json:
-                raise UsageError("Choose one of --json and --csv.")
             output = Output(as_json=service.json, as_csv=as_csv, carry_on=carry_on)
             if check is not None:
                 check(*args, **kwargs)
@@ -194,13 +197,13 @@ async def _open_client(service: Service, **options: Any) -> AsyncIterator[Consta
             async with ConstantContact(**options) as client:
                 yield client
         return
-    stored = stored_credentials(os.environ)
-    async with ConstantContact.from_env(**stored, **options) as client:
+    options = {**options_of(service.profile, os.environ), **options}
+    async with ConstantContact.from_env(**options) as client:
         if os.environ.get("CCV2_REMEMBER_CALLS") == "0":
             yield client
             return
-        key = stored.get("api_key") or os.environ["CCV2_API_KEY"]
-        base_url = os.environ.get("CCV2_BASE_URL") or BASE_URL
+        key = options.get("api_key") or os.environ["CCV2_API_KEY"]
+        base_url = options.get("base_url") or os.environ.get("CCV2_BASE_URL") or BASE_URL
         count = DayCount(key, service=base_url.rstrip("/"))
         await client.budget.remember(count)
         try:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import stat
 import subprocess
 import sys
+import tomllib
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from ccv2_async.cli import login
+from ccv2_async.cli import profiles
 from ccv2_async.cli.exits import Exit
 
 if TYPE_CHECKING:
@@ -33,6 +33,10 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port: int = sock.getsockname()[1]
         return port
+
+
+def stored(api_key: str, access_token: str, base_url: str) -> Path:
+    return profiles.store(None, api_key=api_key, access_token=access_token, base_url=base_url)
 
 
 @pytest.fixture
@@ -86,15 +90,30 @@ def test_a_login_stores_a_token_that_later_commands_use(
     assert process.returncode == Exit.OK, err
     for secret in (TOKEN, SECRET):
         assert secret not in url + out + err + page.text
-    path = login.path_of_profile()
+    path = profiles.path()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert TOKEN not in repr(login.load_profile())
+    assert TOKEN not in repr(profiles.load())
     assert ccv2("files").code == Exit.OK
     assert alone.admin.requests()[-1].status == 200
     assert ccv2("logout").code == Exit.OK
-    assert not path.exists()
+    assert TOKEN not in path.read_text()
     assert ccv2("files").code == Exit.USAGE
+
+
+def test_a_login_can_go_to_a_profile_of_its_own(
+    begin: Callable[..., tuple[subprocess.Popen[str], str]],
+    ccv2: Callable[..., Ran],
+    alone: Sandbox,
+) -> None:
+    process, url = begin(CCV2_PROFILE="bakery")
+    httpx.get(url, follow_redirects=True, trust_env=False)
+    process.communicate(timeout=30)
+    assert ccv2("lists").code == Exit.USAGE
+    assert ccv2("lists", "--profile", "bakery").code == Exit.OK
+    assert ccv2("logout").err == "No login is stored.\n"
+    assert ccv2("logout", "--profile", "bakery").err == "Deleted the stored login.\n"
+    assert ccv2("lists", "--profile", "bakery").code == Exit.USAGE
 
 
 def test_only_the_redirect_with_our_state_counts(
@@ -123,7 +142,7 @@ def test_a_refusal_by_the_owner_is_reported_in_one_sentence(
     assert process.returncode == Exit.SOME_FAILED
     assert "access_denied" in err
     assert "Traceback" not in err
-    assert not login.path_of_profile().exists()
+    assert not profiles.path().exists()
 
 
 def test_a_wrong_secret_stores_nothing_and_is_not_shown(
@@ -134,7 +153,7 @@ def test_a_wrong_secret_stores_nothing_and_is_not_shown(
     out, err = process.communicate(timeout=30)
     assert process.returncode == Exit.SOME_FAILED
     assert "wrong-secret-1" not in out + err
-    assert not login.path_of_profile().exists()
+    assert not profiles.path().exists()
 
 
 def test_a_login_can_be_interrupted(
@@ -150,20 +169,20 @@ def test_a_login_can_be_interrupted(
 def test_a_stored_token_goes_to_its_own_service_and_key_only(
     alone: Sandbox, ccv2: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    login.store_profile(login.Profile("sandbox-key", TOKEN, "https://api.constantcontact.com/v2"))
+    stored("sandbox-key", TOKEN, "https://api.constantcontact.com/v2")
     assert "No access token" in ccv2("files").err
     assert alone.admin.requests() == []
-    login.store_profile(login.Profile("another-key", TOKEN, alone.base_url))
+    stored("another-key", TOKEN, alone.base_url)
     assert "another key" in ccv2("files").err
     monkeypatch.delenv("CCV2_API_KEY")
-    login.store_profile(login.Profile("sandbox-key", TOKEN, alone.base_url))
+    stored("sandbox-key", TOKEN, alone.base_url)
     assert ccv2("files").code == Exit.OK
 
 
 def test_environment_variables_override_the_stored_login(
     alone: Sandbox, ccv2: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    login.store_profile(login.Profile("another-key", "another-token", alone.base_url))
+    stored("another-key", "another-token", alone.base_url)
     monkeypatch.setenv("CCV2_ACCESS_TOKEN", TOKEN)
     assert ccv2("files").code == Exit.OK
 
@@ -172,7 +191,7 @@ def test_environment_variables_override_the_stored_login(
 def test_a_damaged_profile_is_reported_in_one_sentence(
     alone: Sandbox, ccv2: Callable[..., Ran], content: str
 ) -> None:
-    path = login.store_profile(login.Profile("sandbox-key", TOKEN, alone.base_url))
+    path = stored("sandbox-key", TOKEN, alone.base_url)
     path.write_text(content)
     ran = ccv2("files")
     assert ran.code == Exit.USAGE
@@ -183,12 +202,12 @@ def test_a_damaged_profile_is_reported_in_one_sentence(
 def test_a_profile_that_others_can_read_is_not_used(
     alone: Sandbox, ccv2: Callable[..., Ran]
 ) -> None:
-    path = login.store_profile(login.Profile("sandbox-key", TOKEN, alone.base_url))
+    path = stored("sandbox-key", TOKEN, alone.base_url)
     path.chmod(0o644)
     ran = ccv2("files")
     assert ran.code == Exit.USAGE
     assert "chmod 600" in ran.err
-    assert json.loads(path.read_text())["access_token"] == TOKEN
+    assert tomllib.loads(path.read_text())["default"]["access_token"] == TOKEN
 
 
 def test_a_login_needs_a_key_and_a_secret(

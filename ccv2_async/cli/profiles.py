@@ -1,0 +1,244 @@
+"""The file of profiles: keys, tokens, and services under names.
+
+The file is `profiles.toml` in the user's configuration directory. It has a table for each profile.
+`ccv2 login` writes one; people write the others. A file that holds a key or a token is used only
+if nobody else may read it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shlex
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import attrs
+from cyclopts import Parameter
+
+from ccv2_async.client import BASE_URL, PER_DAY, rate_of
+from ccv2_async.errors import InvalidField, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT = "default"
+"""The profile that is used if none is named, and no token is in the environment."""
+
+_OTHERS = 0o077
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+Name = Annotated[str | None, Parameter(name="--profile")]
+"""The name of a profile."""
+
+
+@attrs.frozen
+class Profile:
+    """One profile. What it leaves out comes from the environment.
+
+    Attributes:
+        api_key: The application's key.
+        access_token: The grant of the account's owner.
+        base_url: The service.
+        rate: Calls per second; 0 means no limit.
+    """
+
+    api_key: str | None = attrs.field(default=None, repr=False)
+    access_token: str | None = attrs.field(default=None, repr=False)
+    base_url: str | None = None
+    rate: float | None = None
+
+    @property
+    def service(self) -> str | None:
+        """The service; a key or a token without one is for the real service."""
+        return self.base_url or (BASE_URL if self.api_key or self.access_token else None)
+
+    def options(self) -> dict[str, Any]:
+        """Return the client's options."""
+        given = {
+            "api_key": self.api_key,
+            "access_token": self.access_token,
+            "base_url": self.service,
+        }
+        found: dict[str, Any] = {name: value for name, value in given.items() if value}
+        if self.rate is not None:
+            found["per_second"] = rate_of(str(self.rate), "rate")
+            found["per_day"] = PER_DAY if self.rate else None
+        return found
+
+
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "api_key": str,
+    "access_token": str,
+    "base_url": str,
+    "rate": (int, float),
+}
+
+
+def path() -> Path:
+    """Return the path of the file, whether it exists or not."""
+    given = os.environ.get("XDG_CONFIG_HOME", "")
+    if given:
+        base = Path(given)
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path.home() / ".config"
+    return base / "ccv2" / "profiles.toml"
+
+
+def load() -> dict[str, Profile]:
+    """Return the profiles by their names.
+
+    Raises:
+        UsageError: The file cannot be read, is wrong, or can be read by others.
+    """
+    try:
+        with path().open("rb") as file:
+            exposed = os.name == "posix" and os.fstat(file.fileno()).st_mode & _OTHERS
+            tables = tomllib.loads(file.read().decode())
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise UsageError(f"{path()}: it cannot be read ({error.strerror}).") from None
+    except ValueError as error:
+        # Nothing else of the reason is shown: it might quote the file.
+        line = re.search(r"line \d+", str(error))
+        where = f" ({line[0]})" if line else ""
+        raise UsageError(
+            f"{path()}: it is not valid TOML{where}. Correct it, or remove it and "
+            "run 'ccv2 login' again."
+        ) from None
+    found = {name: _checked(name, fields) for name, fields in tables.items()}
+    if exposed and any(each.api_key or each.access_token for each in found.values()):
+        raise UsageError(
+            f"{path()}: other users may read this file, and it holds a key or a token. Run "
+            f"'chmod 600 {shlex.quote(str(path()))}'."
+        )
+    return found
+
+
+def _checked(name: str, fields: object) -> Profile:
+    if not isinstance(fields, dict):
+        raise UsageError(f"{path()}: put {name} below the name of a profile, such as [{DEFAULT}].")
+    for setting, value in fields.items():
+        if setting not in _KINDS:
+            known = ", ".join(_KINDS)
+            raise UsageError(f"{path()}: [{name}] has no setting {setting}; there are {known}.")
+        if not isinstance(value, _KINDS[setting]) or isinstance(value, bool) or value == "":
+            raise UsageError(f"{path()}: the {setting} of [{name}] has a value of a wrong kind.")
+    return Profile(**fields)
+
+
+def options_of(name: str | None, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the client's options that a profile adds to the environment, or puts in its place.
+
+    A profile that is named comes before the environment. Without a name, the default profile is
+    used if the environment has no token, for its own service and key only.
+
+    Args:
+        name: The profile that the command line names, or None.
+        environment: The variables.
+
+    Raises:
+        UsageError: There is no such profile, or it cannot be used.
+    """
+    name = name or environment.get("CCV2_PROFILE") or None
+    if name is not None:
+        return _named(name, load()).options()
+    if environment.get("CCV2_ACCESS_TOKEN"):
+        return {}
+    default = load().get(DEFAULT, Profile())
+    wanted = environment.get("CCV2_BASE_URL")
+    if wanted and default.service and wanted.rstrip("/") != default.service.rstrip("/"):
+        return {}
+    key = environment.get("CCV2_API_KEY")
+    if key and default.api_key and key != default.api_key:
+        raise UsageError(
+            f"The profile {DEFAULT} is for another key than CCV2_API_KEY. Run 'ccv2 login' again, "
+            "name another profile with --profile, or unset CCV2_API_KEY."
+        )
+    if environment.get("CCV2_RATE"):
+        default = attrs.evolve(default, rate=None)
+    return default.options()
+
+
+def _named(name: str, found: Mapping[str, Profile]) -> Profile:
+    if name in found:
+        return found[name]
+    known = f"it has {', '.join(found)}" if found else "it has none"
+    raise UsageError(f"There is no profile {name} in {path()}; {known}.")
+
+
+def store(name: str | None, **settings: str) -> Path:
+    """Write settings into a profile, in a file that its owner alone can read; return its path.
+
+    Other settings, other profiles, and comments stay as they are.
+
+    Args:
+        name: The profile; None for the one that CCV2_PROFILE names, or the default one.
+        settings: The settings, by the names of the file; "" removes one.
+
+    Raises:
+        UsageError: The file cannot be changed.
+        OSError: It cannot be written.
+    """
+    name = name or os.environ.get("CCV2_PROFILE") or DEFAULT
+    if not _NAME.fullmatch(name):
+        raise InvalidField("--profile", name, "a name of letters, digits, hyphens, and underscores")
+    known = load().get(name, Profile())
+    text = path().read_text("utf-8") if path().exists() else ""
+    text = _changed(text, name, settings)
+    changes: dict[str, Any] = {key: value or None for key, value in settings.items()}
+    expected = attrs.evolve(known, **changes)
+    try:
+        same = Profile(**tomllib.loads(text).get(name, {})) == expected
+    except (ValueError, TypeError):
+        same = False
+    if not same:
+        raise UsageError(f"{path()}: [{name}] cannot be changed. Remove it from the file first.")
+    _replace(path(), text)
+    return path()
+
+
+def _changed(text: str, name: str, settings: Mapping[str, str]) -> str:
+    """Return the text of the file with these settings in a profile."""
+    lines = text.splitlines()
+    header = re.compile(rf"\s*\[\s*{re.escape(name)}\s*\]\s*(#.*)?")
+    at = next((at for at, line in enumerate(lines) if header.fullmatch(line)), None)
+    if at is None:
+        lines += [*[""] * bool(lines), f"[{name}]"]
+        at = len(lines) - 1
+    rest = lines[at + 1 :]
+    end = next((end for end, line in enumerate(rest) if line.lstrip().startswith("[")), len(rest))
+    kept = [line for line in rest[:end] if line.partition("=")[0].strip() not in settings]
+    # A JSON string is a TOML string too.
+    new = [
+        f"{setting} = {json.dumps(value, ensure_ascii=False)}"
+        for setting, value in settings.items()
+        if value
+    ]
+    return "\n".join([*lines[: at + 1], *new, *kept, *rest[end:]]) + "\n"
+
+
+def _replace(target: Path, text: str) -> None:
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # mkstemp creates the file with mode 0600: there is no moment at which others can read it.
+    number, temporary = tempfile.mkstemp(dir=target.parent, prefix=".profiles-")
+    try:
+        with os.fdopen(number, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)  # noqa: PTH105  # a plain string
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108  # a plain string
+        raise
