@@ -16,7 +16,7 @@ from ccv2_async.cli.jobs import JobItem, all_of, exit_of_items, follow, tell_unf
 from ccv2_async.cli.listings import Unreadable, show_rows
 from ccv2_async.cli.live import Totals, shown
 from ccv2_async.cli.reports import job_fields, show_jobs
-from ccv2_async.cli.service import DEFAULTS, OPTIONS, Flag, Run, Service, command
+from ccv2_async.cli.service import DEFAULTS, OPTIONS, Flag, LocalPath, Run, Service, command
 from ccv2_async.cli.tables import in_bytes
 from ccv2_async.models import ActivityStatus, ActivityType
 from ccv2_async.observe import CallSent
@@ -60,7 +60,7 @@ _SHOWN = 24
 @command()
 async def import_contacts(
     run: Run,
-    file: str,
+    file: LocalPath,
     /,
     *,
     lists: Lists,
@@ -105,7 +105,7 @@ async def import_contacts(
 @command()
 async def remove(
     run: Run,
-    file: str,
+    file: LocalPath,
     /,
     *,
     lists: Lists,
@@ -148,7 +148,7 @@ def _check_export(*, to: str, list: str | None = None, job: str | None = None, *
 async def export(
     run: Run,
     *,
-    to: str,
+    to: LocalPath,
     list: str | None = None,  # noqa: A002  # as it is typed
     columns: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
     job: str | None = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cyclopts import (
     App,
@@ -13,6 +13,7 @@ from cyclopts import (
     Parameter,
     UnusedCliTokensError,
 )
+from cyclopts.completion import ShellDetectionError
 
 from ccv2_async.cli.activities import activities, poll
 from ccv2_async.cli.api import api
@@ -33,7 +34,7 @@ from ccv2_async.cli.sync import sync
 from ccv2_async.cli.tracking import tracking
 from ccv2_async.cli.upload import upload
 from ccv2_async.cli.worker import worker
-from ccv2_async.errors import ConstantContactError
+from ccv2_async.errors import ConstantContactError, UsageError
 from ccv2_async.version import __version__
 
 if TYPE_CHECKING:
@@ -93,6 +94,29 @@ for _group in (files, folders, contacts, lists, activities, campaigns, profile):
     _group.command(_group.default_command, name="list")
 files.command(get, usage="Usage: ccv2 files get [OPTIONS] [IDS]")
 app.command(poll, usage="Usage: ccv2 poll [OPTIONS] [TOKENS]")
+
+
+@app.command(name="--install-completion")
+def install_completion(
+    *, shell: Literal["bash", "fish", "powershell", "zsh"] | None = None
+) -> Exit:
+    """Install the completion of commands and options with the Tab key.
+
+    It writes a script, and for bash and zsh a line into ~/.bashrc or ~/.zshrc that loads it.
+
+    Args:
+        shell: The shell; by default the one that runs this command.
+    """
+    output = Output(carry_on=True)
+    try:
+        path = app.install_completion(shell=shell)
+    except ShellDetectionError:
+        raise UsageError("Your shell is unknown. Name it with --shell.") from None
+    except OSError as error:
+        output.give_up(f"The completion was not installed: {error}.")
+        return Exit.SOME_FAILED
+    output.say(f"The completion is installed in {path}. Start a new shell to use it.")
+    return Exit.OK
 
 
 def run(arguments: Sequence[str] | None = None) -> Exit:

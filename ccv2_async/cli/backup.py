@@ -14,7 +14,7 @@ from ccv2_async import read_backup, verify_backup
 from ccv2_async.cli.exits import Exit
 from ccv2_async.cli.output import Output
 from ccv2_async.cli.running import run as run_alone
-from ccv2_async.cli.service import OPTIONS, Flag, Run, command
+from ccv2_async.cli.service import OPTIONS, Flag, LocalPath, Run, command
 from ccv2_async.cli.tables import cell, counted, in_bytes, table
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ backup: App = App(
 @command()
 async def run_backup(
     run: Run,
-    directory: str,
+    directory: LocalPath,
     /,
     *,
     trash: Flag = False,
@@ -82,7 +82,7 @@ async def run_backup(
 
 
 @backup.command
-def verify(directory: str, /, *, json: Flag = False) -> Exit:
+def verify(directory: LocalPath, /, *, json: Flag = False) -> Exit:
     """Check every file of a backup against its manifest. Needs no network and no key.
 
     Args:
@@ -112,7 +112,7 @@ def verify(directory: str, /, *, json: Flag = False) -> Exit:
 
 
 @backup.command
-def show(directory: str, /, *, json: Flag = False) -> Exit:
+def show(directory: LocalPath, /, *, json: Flag = False) -> Exit:
     """Show what a backup holds. Needs no network and no key.
 
     Args:

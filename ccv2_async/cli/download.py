@@ -17,7 +17,7 @@ from ccv2_async.cli.library import PAGE, OptionalId
 from ccv2_async.cli.listings import Unreadable
 from ccv2_async.cli.live import STYLES, Totals, shown
 from ccv2_async.cli.reports import MOST_ROWS, tell_refused
-from ccv2_async.cli.service import Flag, Run, between, command
+from ccv2_async.cli.service import Flag, LocalPath, Run, between, command
 from ccv2_async.cli.tables import cell, counted, in_bytes, table
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ async def get(
     *,
     folder: OptionalId = None,
     all: Flag = False,  # noqa: A002  # the name of the option
-    to: str = ".",
+    to: LocalPath = ".",
     overwrite: Flag = False,
     jobs: _Jobs = 8,
 ) -> Exit:

@@ -12,7 +12,7 @@ from ccv2_async import BulkState, read_journal, retry_files
 from ccv2_async.cli.exits import Exit
 from ccv2_async.cli.output import Output
 from ccv2_async.cli.running import run
-from ccv2_async.cli.service import OPTIONS, Flag
+from ccv2_async.cli.service import OPTIONS, Flag, LocalPath
 from ccv2_async.cli.tables import counted
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ journal: App = App(
 
 @journal.command
 def show(
-    file: str,
+    file: LocalPath,
     /,
     *,
     state: BulkState | None = None,
@@ -60,7 +60,7 @@ def show(
 
 @journal.command
 def retry(
-    file: str,
+    file: LocalPath,
     /,
     *,
     state: Annotated[BulkState, Parameter(show_choices=False)] = BulkState.AMBIGUOUS,

@@ -8,7 +8,8 @@ import inspect
 import logging
 import os
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeAlias, get_origin
 
 import attrs
 from cyclopts import Group, Parameter
@@ -23,7 +24,7 @@ from ccv2_async.errors import InvalidField, UsageError
 from ccv2_async.observe import CallEnded, CallSent
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 
     from ccv2_async import Event
     from ccv2_async.sandbox import Sandbox
@@ -63,6 +64,21 @@ def between(name: str, least: float, most: float, rule: str) -> Parameter:
 
 Id = Annotated[str, Parameter(allow_leading_hyphen=True)]
 """An ID of the library. The IDs of built-in folders are negative numbers."""
+
+
+def _as_typed(kind: Any, tokens: Sequence[Any]) -> list[str] | str:
+    """Return paths as they were typed: `Path` would drop a final slash, which may be meant."""
+    typed = [token.value for token in tokens]
+    return typed if get_origin(kind) is list else typed[0]
+
+
+if TYPE_CHECKING:
+    LocalPath: TypeAlias = str
+    LocalPaths: TypeAlias = list[str]
+else:
+    # The type lets shells complete the names of files.
+    LocalPath = Annotated[Path, Parameter(converter=_as_typed)]
+    LocalPaths = Annotated[list[Path], Parameter(converter=_as_typed)]
 
 
 @Parameter(name="*", group=Group("Service", sort_key=10))

@@ -15,7 +15,7 @@ from ccv2_async.cli.exits import Exit, exit_of_item, heaviest, message_of
 from ccv2_async.cli.jobs import JobItem
 from ccv2_async.cli.live import Totals, shown
 from ccv2_async.cli.reports import MOST_ROWS, refusal_of, tell_refused
-from ccv2_async.cli.service import Flag, Id, Run, command
+from ccv2_async.cli.service import Flag, Id, LocalPath, Run, command
 from ccv2_async.cli.tables import cell, counted, table
 from ccv2_async.cli.upload import Jobs
 
@@ -42,7 +42,7 @@ _SENT = (MirrorAction.UPLOAD, MirrorAction.REPLACE)
 @command(carry_on=True, names=_NAMES)
 async def sync(
     run: Run,
-    local: str,
+    local: LocalPath,
     /,
     *,
     folder: Id = "0",

@@ -23,7 +23,7 @@ from ccv2_async.cli.reports import (
     tell_refused,
     tell_sum,
 )
-from ccv2_async.cli.service import Flag, Id, Run, between, command
+from ccv2_async.cli.service import Flag, Id, LocalPaths, Run, between, command
 from ccv2_async.cli.tables import counted
 from ccv2_async.models import FileSortOrder
 
@@ -58,7 +58,7 @@ Jobs = Annotated[int, between("--jobs", 1, 100, "a number of files from 1 to 100
 @command()
 async def upload(
     run: Run,
-    paths: list[str],
+    paths: LocalPaths,
     /,
     *,
     folder: Id = "0",

@@ -34,7 +34,8 @@ If one of the two streams is closed or cannot be written, its text goes to the o
 | variable | what it is for |
 | --- | --- |
 | `CCV2_API_KEY` | The application's key. |
-| `CCV2_ACCESS_TOKEN` | The account owner's grant. Without it, the login of `ccv2 login` is used. |
+| `CCV2_ACCESS_TOKEN` | The account owner's grant. Without it, the profile `default` is used. |
+| `CCV2_PROFILE` | The profile to use; see [](howto/command.md). |
 | `CCV2_CLIENT_SECRET` | The secret of the key, for `ccv2 login`. |
 | `CCV2_BASE_URL` | Another service than the real one, such as a sandbox. |
 | `CCV2_RATE` | Calls per second; 0 means no limit. |
@@ -42,9 +43,11 @@ If one of the two streams is closed or cannot be written, its text goes to the o
 | `CCV2_TRUST_ENV` | `0`: do not use the proxies that the environment names. |
 
 An access token comes from OAuth 2: `ccv2 login` opens the page where the owner of the account
-agrees, and stores the token in a file that only you can read (`~/.config/ccv2/profile.json` on
-Linux). The token is only used for the service that issued it. In a program,
-`OAuthFlow` does the same.
+agrees, and stores the token in a profile, in a file that only you can read. The token is only used
+for the service that issued it. In a program, `OAuthFlow` does the same.
+
+[](howto/command.md) explains profiles, and `ccv2 --install-completion`, which completes commands,
+options, and files with the Tab key.
 """
 
 OPTIONS_OF_ALL = """\
@@ -100,7 +103,7 @@ def rows_of(app: App) -> Iterator[str]:
 def names_of(argument: Any) -> str:
     """How it is typed."""
     if argument.field_info.is_positional_only:
-        several = "..." if argument.field_info.annotation in (list[str], list[str] | None) else ""
+        several = "..." if "list[" in str(argument.field_info.annotation) else ""
         return f"`{argument.name}{several}`"
     flag = argument.hint is bool
     return ", ".join(
