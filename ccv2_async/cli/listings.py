@@ -17,7 +17,7 @@ from ccv2_async.errors import InvalidField
 from ccv2_async.models import unstructure
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 
     from rich.table import Table
     from rich.text import Text
@@ -104,7 +104,7 @@ async def show_rows(
             if count == limit:
                 break
     if rows:
-        output.show(_filled(list(columns), rows))
+        output.show(_table(columns, rows))
     output.say(f"{counted(count, noun)}.")
     return bad.exit
 
@@ -123,17 +123,16 @@ def show_one(output: Output, row: Any, columns: Columns, *, more: str = "") -> E
     if output.as_csv or output.as_json:
         _write(output, row, columns, more)
         return Exit.OK
-    cells = [cell(_value(row, of), name) for name, of in columns.items()]
-    output.show(_filled(list(columns), [cells]), as_records=True)
+    cells = {name: cell(_value(row, of), name) for name, of in columns.items()}
+    cells = {name: shown for name, shown in cells.items() if shown}
+    output.show(_table(cells, [[*cells.values()]]), as_records=True)
     return Exit.OK
 
 
-def _filled(names: Sequence[str], rows: Sequence[Sequence[Text]]) -> Table:
-    """Return a table without the columns in which no row has a value."""
-    used = [at for at in range(len(names)) if any(row[at] for row in rows)]
-    made = table(*(names[at] for at in used))
+def _table(names: Iterable[str], rows: Iterable[Sequence[Text]]) -> Table:
+    made = table(*names)
     for row in rows:
-        made.add_row(*(row[at] for at in used))
+        made.add_row(*row)
     return made
 
 

@@ -76,7 +76,8 @@ _REPORTS = {
     "clicks": _Report(
         "List the clicks on links.",
         "click",
-        {"clicked": "click_date", "link": "link_id", "url": "link_uri"},
+        {"clicked": "click_date", "link": lambda row: row.link_uri or row.link_id},
+        "link_id link_uri",
     ),
     "forwards": _Report(
         "List the messages that were forwarded.", "forward", {"forwarded": "forward_date"}
