@@ -23,6 +23,7 @@ from ccv2_async.uploads.settle import Evidence
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from ccv2_async.transport.calls.call import Answer
     from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.files.sources import OpenSource, Source
     from ccv2_async.transport.files.threads import FileThreads
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 ROWS = 500
 PAGES = 20
+_MAX_PAGE = 4 * 1024 * 1024  # room for 500 records of 8 KB
 
 
 @attrs.define(eq=False)
@@ -73,29 +75,32 @@ class Look:
     async def _fetch(
         self, query: tuple[tuple[str, str], ...], session: Session, lane: Lane
     ) -> None:
-        if len(self._pages) == PAGES:
+        if len(self._pages) == PAGES or sum(map(len, self._pages)) >= PAGES * ROWS:
             raise errors.PaginationError(
                 f"{self.what}: only the {PAGES * ROWS:,} newest files are checked. Check the "
                 "others yourself."
             )
-        answer, page = await session.read(
-            Call("GET", self.path, Effect.SAFE, self.what, query=query, lane=lane),
-            lambda answer: (answer, answer.rows(LibraryFile, paged=True)),
+        call = Call(
+            "GET",
+            self.path,
+            Effect.SAFE,
+            self.what,
+            query=query,
+            lane=lane,
+            max_answer=_MAX_PAGE,
         )
+        files, next_link, theirs = await session.read(call, _page_of)
         try:
-            following = cursor(page.next_link)
+            following = cursor(next_link)
         except ValueError:
             raise errors.PaginationError(
                 f"{self.what}: the link to the next page holds no cursor."
             ) from None
         if not self._pages:
             self.taken = session.clock.monotonic()
-            theirs = answer.date
             self.clock_offset = None if theirs is None else theirs - self.taken
         self._query = None if following is None else (("next", following),)
-        self._pages.append(
-            [_stand_in(row) if isinstance(row, BadRow) else row for row in page.results]
-        )
+        self._pages.append(files)
 
 
 class FolderLooks:
@@ -156,6 +161,17 @@ class _Turns:
 
 def _path_of(folder_id: str) -> str:
     return "/library/files" if folder_id == "0" else f"/library/folders/{segment(folder_id)}/files"
+
+
+def _page_of(answer: Answer) -> tuple[list[LibraryFile], str | None, float | None]:
+    """Return the files of a page, the link to the next one, and the time of the answer.
+
+    All pages of a look are kept, so fields that nobody knows are left out.
+    """
+    page = answer.rows(LibraryFile, paged=True)
+    files = [_stand_in(row) if isinstance(row, BadRow) else row for row in page.results]
+    slim = [attrs.evolve(file, extra={}) if file.extra else file for file in files]
+    return slim, page.next_link, answer.date
 
 
 def _stand_in(row: BadRow) -> LibraryFile:
