@@ -211,7 +211,8 @@ class Journal:
 
         Args:
             now: The time at the service.
-            full: Whether everything is fetched again. A run that does not has to begin anew.
+            full: Whether everything is fetched again. An unfinished run that does not fetch
+                everything is not continued then.
             facts: What else to remember.
         """
         about = self.about()

@@ -17,6 +17,7 @@ from ccv2_async.polling.job import State
 from ccv2_async.polling.queue import Until
 from ccv2_async.polling.sweep import JobSet
 from ccv2_async.polling.token import TokenData, encode
+from ccv2_async.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Mapping
@@ -57,7 +58,15 @@ class Poller(Generic[Result_co]):
         self._job = job
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.id} {self.status or 'not looked at yet'}>"
+        status = self.status or "not looked at yet"
+        return one_line(f"<{type(self).__name__} {self.id} {status}>")
+
+    def _repr_html_(self) -> str:
+        """Return the job with a bar, which moves while it is pending, for notebooks."""
+        from html import escape  # noqa: PLC0415  # in notebooks only
+
+        filled = {State.PENDING: "", State.SUCCEEDED: ' value="1"'}.get(self.state, ' value="0"')
+        return f"<progress{filled}></progress> {escape(repr(self)[1:-1])}"
 
     @property
     def id(self) -> str:

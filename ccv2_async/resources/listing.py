@@ -8,8 +8,10 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Generic, Literal, NoReturn, TypeAlias, TypeVar
 
 from ccv2_async.errors import InvalidField, PaginationError, UnreadableRow, UsageError
+from ccv2_async.models.base import Model
 from ccv2_async.models.convert import BadRow
 from ccv2_async.models.validation import is_plain_function, is_whole
+from ccv2_async.text import one_line
 from ccv2_async.transport.calls.answers import cursor
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.retry import Effect
@@ -29,6 +31,29 @@ A plain function is called with the `UnreadableRow` of each such row in place of
 """
 
 logger: logging.Logger = logging.getLogger("ccv2_async.resources")
+
+_SHOWN_ROWS = 50
+
+
+class Rows(list[T]):
+    """Rows of a listing; a notebook shows them as a table."""
+
+    def _repr_html_(self) -> str:
+        """Return the first rows and their plain fields as a table."""
+        from html import escape  # noqa: PLC0415  # in notebooks only
+
+        shown = [row.to_dict() for row in self[:_SHOWN_ROWS] if isinstance(row, Model)]
+        plain = str | int | float
+        columns = dict.fromkeys(
+            name for row in shown for name, value in row.items() if isinstance(value, plain)
+        )
+        head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+        lines = (
+            "".join(f"<td>{escape(one_line(str(row.get(name, ''))))}</td>" for name in columns)
+            for row in shown
+        )
+        body = "".join(f"<tr>{line}</tr>" for line in lines)
+        return f"<table><tr>{head}</tr>{body}</table><p>{len(shown):,} of {len(self):,} rows</p>"
 
 
 class Listing(Generic[T]):
@@ -67,7 +92,7 @@ class Listing(Generic[T]):
         self._what = what
 
     def __repr__(self) -> str:
-        return f"<Listing of {self._what}>"
+        return one_line(f"<Listing of {self._what}>")
 
     if not TYPE_CHECKING:  # a type checker refuses to await a listing by itself
 
@@ -127,7 +152,7 @@ class Listing(Generic[T]):
             InvalidField: The limit is not a whole number of 0 or more. Nothing was sent.
             ConstantContactError: As iterating does.
         """
-        rows: list[T] = []
+        rows: Rows[T] = Rows()
         if limit is not None and not (is_whole(limit) and limit >= 0):
             raise InvalidField("limit", limit, "a whole number of 0 or more, or None for all")
         if limit == 0:
@@ -219,7 +244,7 @@ def _report_skipped(what: str, bad: list[BadRow], before: int, on_bad_row: OnBad
 
 def _sorted(rows: Iterable[T | BadRow], *, stop: bool) -> tuple[list[T], list[BadRow]]:
     """Return the good rows and the bad ones, up to the first bad one or all of them."""
-    good: list[T] = []
+    good: Rows[T] = Rows()
     bad: list[BadRow] = []
     for row in rows:
         if not isinstance(row, BadRow):

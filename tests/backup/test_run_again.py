@@ -65,7 +65,7 @@ async def test_a_full_run_fetches_everything_again(
     assert (await cc.backup(tmp_path)).files == 0
 
 
-def test_a_full_run_begins_anew_once_and_is_then_continued(tmp_path: Path) -> None:
+def test_a_full_run_begins_once_and_is_then_continued(tmp_path: Path) -> None:
     journal = Journal.open(str(tmp_path))
     runs = []
     for full in (False, True, True, False):

@@ -55,6 +55,19 @@ def looks(sandbox: Sandbox) -> list[list[str]]:
 # One poller
 
 
+async def test_a_notebook_shows_a_poller_with_a_bar(client: ConstantContact) -> None:
+    poller: Any = await begin(client)
+    assert poller._repr_html_().startswith("<progress></progress> UploadPoller")
+    await poller
+    assert (
+        poller._repr_html_() == f'<progress value="1"></progress> UploadPoller {poller.id} Active'
+    )
+    other: Any = await begin(client, "other.png")
+    other._job.learn(jobs.Row("<b>\n"), 0.0, 0.0)
+    assert "&lt;b&gt;\\n" in other._repr_html_()
+    assert "\n" not in repr(other)
+
+
 async def test_awaiting_a_poller_returns_the_file(client: ConstantContact) -> None:
     poller = await begin(client)
 

@@ -46,6 +46,19 @@ async def test_pages_are_requested_lazily(
     assert len(ear.calls) == 1
 
 
+async def test_a_notebook_shows_rows_as_a_table_that_runs_nothing(client: ConstantContact) -> None:
+    await client.lists.create("<script>alert(1)</script>")
+    rows: Any = await client.lists.all()
+    table = rows._repr_html_()
+    assert "<th>name</th>" in table
+    assert "<td>&lt;script&gt;alert(1)&lt;/script&gt;</td>" in table
+    assert "<script>" not in table
+    assert f"{len(rows)} of {len(rows)} rows" in table
+    page: Any = await anext(client.contacts.all().pages())
+    assert page._repr_html_().startswith("<table>")
+    assert (await client.contacts.all().collect()) == page
+
+
 async def test_awaiting_a_listing_explains_how_to_read_it(
     client: ConstantContact, ear: Ear
 ) -> None:
