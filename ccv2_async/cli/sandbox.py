@@ -58,7 +58,7 @@ def sandbox(
             account to try things on: contacts, lists, campaigns with reports, and files. With a
             file that --state has written, it starts with the account in it.
         state: A file that keeps the account across restarts. The sandbox creates it, and writes it
-            within about a second of each change. If it exists, --seed is not used.
+            soon after each change. If it exists, --seed is not used.
         retire: A group of operations that the service has withdrawn, such as events. Every call
             to it is answered with 400 http.status.gone. Repeat the option for several groups.
         open_page: Open the sandbox's page in the browser.

@@ -283,15 +283,15 @@ class Keeper:
 
     async def _write_changes(self) -> None:
         assert self._changed is not None  # noqa: S101  # `kept` has set it
-        pause = _PAUSE
         while not self._ended.is_set():
             await self._changed.wait()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), pause)
             self._changed.clear()
             begun = time.monotonic()
             await self._write()
             pause = max(_PAUSE, _REST * (time.monotonic() - begun))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), pause)
+        await self._write()
 
     async def _write(self) -> None:
         option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
@@ -311,7 +311,10 @@ class Keeper:
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
     path = path.resolve()
-    lock = os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o666)
+    try:
+        lock = os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o666)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -120,8 +120,8 @@ class Sandbox:
         host: The address or name to listen on. With any but that of this machine itself, everybody
             who can reach the port can use the sandbox and its admin path.
         content_port: The port for the bytes of files; 0 for a free one.
-        state: A file that keeps the account: it is read now, if it exists, and written within about
-            a second of each change and at the end. Settings, faults and the log are not kept. The
+        state: A file that keeps the account: it is read now, if it exists, and written soon
+            after each change and at the end. Settings, faults and the log are not kept. The
             `seed` counts until the file exists, and for `Admin.reset`.
         settings: The settings; by default `Settings()`.
         clock: Its clock; by default the machine's.
