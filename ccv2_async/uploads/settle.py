@@ -57,7 +57,7 @@ EXACT = 2.0
 """Seconds that clocks differ at most when both are right; dates may be whole seconds."""
 
 SAME_HOUR = 3600.0
-"""A file farther away in time than this is not compared, if the service sent its time."""
+"""A file that is older than the upload by more is not compared, if the service sent its time."""
 
 SAME_DAY = 26 * 3600.0
 """The same without a usable time of the service: local clocks may be off by a time zone."""
