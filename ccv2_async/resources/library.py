@@ -504,7 +504,7 @@ class Library(Resource):
             what=f"update of library file {file.id}",
             query={"include_payload": _flag(include_payload)},
         )
-        if not include_payload or answer.status == 204:
+        if not include_payload:
             return None
         return await result_of(answer, LibraryFile)
 

@@ -49,6 +49,7 @@ SETTLED = {
 }
 
 PAGED = [row for row in OPERATIONS if getattr(row.answer, "__origin__", None) is Page]
+UPDATES = [row for row in OPERATIONS if row.method in ("PUT", "PATCH") and row.answer]
 ADDRESSED = [row for row in OPERATIONS if row.ids]
 # Of files that are unknown there is no upload status, which is no error (row 18).
 KNOWN = [row for row in ADDRESSED if row.name != "library_upload_status"]
@@ -118,6 +119,16 @@ async def test_row_43_only_the_cursor_of_a_next_link_is_used(
     assert first.query == operation.query
     assert second.path == first.path
     assert second.query == {"next": "b2Zmc2V0"}
+
+
+@pytest.mark.parametrize("operation", UPDATES, ids=lambda operation: operation.name)
+async def test_an_update_without_the_result_that_it_should_give_is_an_error(
+    operation: Operation, sandbox: Sandbox, client: ConstantContact
+) -> None:
+    sandbox.admin.fault("answer", status=204, body=b"")
+    at = dict.fromkeys((*operation.ids, *operation.needs), "7")
+    with pytest.raises(errors.DecodeError, match="it was carried out"):
+        await operation.sample(client, at)
 
 
 @pytest.mark.parametrize("operation", KNOWN, ids=lambda operation: operation.name)
