@@ -37,7 +37,7 @@ MODULES = {
     "polling/schedule": ["polling/test_schedule.py"],
     "polling/token": ["polling/test_token.py"],
     "polling/queue": ["polling/test_sweep.py", "polling/test_sweep_hand_over.py"],
-    "activities/contact_rows": ["resources/test_activities.py"],
+    "activities/contact_rows": ["activities/test_contact_rows.py", "resources/test_activities.py"],
     "activities/status": ["activities/test_status.py"],
     "backup/datasets": ["backup/test_datasets.py"],
     "backup/estimate": ["backup/test_estimate.py"],

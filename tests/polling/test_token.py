@@ -76,6 +76,17 @@ def test_a_status_of_ordinary_length_is_always_kept() -> None:
     assert read(token_of(long)).status == "S" * 40
 
 
+def test_a_status_is_kept_up_to_40_characters_as_json() -> None:
+    for status, kept in (("S" * 38 + '"', True), ("S" * 39 + '"', False)):
+        known = read(token_of(attrs.evolve(A_TOKEN, status=status))).status
+        assert known == (status if kept else None)
+
+
+@pytest.mark.parametrize("length", range(1, 5))
+def test_a_token_has_no_padding(length: int) -> None:
+    assert "=" not in token_of(attrs.evolve(A_TOKEN, id="1" * length))
+
+
 @given(st.data())
 def test_any_altered_character_is_refused(data: st.DataObject) -> None:
     token = token_of(A_TOKEN)
@@ -135,6 +146,19 @@ def test_a_forged_token_is_refused() -> None:
         read(forged)
 
 
+@pytest.mark.parametrize("more", ["x", ".x", "\ud800", "é"])
+def test_a_token_with_more_at_its_end_was_altered(more: str) -> None:
+    with pytest.raises(TokenError, match="altered"):
+        read(token_of(A_TOKEN) + more)
+
+
+@pytest.mark.parametrize("foreign", ["!", "\n", " ", "é"])
+def test_a_token_with_foreign_characters_is_damaged(foreign: str) -> None:
+    version, payload, checksum = token_of(A_TOKEN).split(".")
+    with pytest.raises(TokenError, match="damaged"):
+        read(f"{version}.{payload[:20]}{foreign}{payload[20:]}.{checksum}")
+
+
 def test_an_expired_token_says_so() -> None:
     token = token_of(A_TOKEN)
 
@@ -150,7 +174,9 @@ def test_a_token_of_another_version_says_so() -> None:
 
 def test_an_overlong_token_is_refused_without_decoding() -> None:
     with pytest.raises(TokenError, match="at most 400"):
-        read("ccv2p1." + "x" * 400)
+        read("ccv2p1." + "x" * (MAX_LENGTH - 6))
+    with pytest.raises(TokenError, match="damaged"):
+        read("ccv2p1." + "x" * (MAX_LENGTH - 7))
 
 
 @pytest.mark.parametrize(

@@ -266,6 +266,7 @@ def test_a_form_has_exactly_one_file() -> None:
 @given(st.binary(min_size=16, max_size=80))
 def test_a_boundary_contains_all_its_randomness(random_bytes: bytes) -> None:
     boundary = boundary_from(random_bytes)
+    assert boundary == f"ccv2-{random_bytes[:32].hex()}"
 
     assert random_bytes[:16].hex() in boundary
     assert len(boundary) <= 70
