@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -86,8 +87,11 @@ class Actions:
         return f"{group} {'answers again' if back else 'is retired: calls get 400'}."
 
     def reset(self, form: Mapping[str, Any]) -> str:
-        """Start over with a seed: `demo`, a number, or nothing."""
+        """Start over with a seed: `demo`, a number, nothing, or the file of the start."""
         seed = str(form.get("seed", "")).strip()
+        if isinstance(self.world.settings.seed, Path) and seed == str(self.world.settings.seed):
+            self.admin.reset()
+            return f"Started over with {seed}."
         self.admin.configure(seed=DEMO if seed == DEMO else int(seed) if seed else None)
         self.admin.reset()
         return "Started over with the demo account." if seed == DEMO else "Started over, empty."

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import httpx
 
@@ -74,6 +76,18 @@ def test_the_sandbox_starts_over_with_a_seed(do: Do, sandbox: Sandbox) -> None:
     assert sandbox.admin.state()["contacts"] == 0
     do("reset", seed="7")
     assert sandbox.admin.settings()["seed"] == 7
+
+
+def test_the_sandbox_starts_over_with_the_file_that_it_was_given(
+    do: Do, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    path = tmp_path / "account.json"
+    sandbox.admin.add_contacts(3)
+    path.write_text(json.dumps(sandbox.admin.save()), "utf-8")
+    sandbox.admin.configure(seed=path)
+    sandbox.admin.add_contacts(5)
+    assert do("reset", seed=str(path)) == f"Started over with {path}."
+    assert sandbox.admin.state()["contacts"] == 3
 
 
 def test_a_file_is_held_released_and_ended(
