@@ -71,7 +71,7 @@ _ALL_LISTED = "\n"
 # No record of the service comes near these. Longer ones would block the event loop, and rows that
 # hold each other fill the memory.
 _LARGEST_RECORD = 4 * 1024 * 1024
-_MOST_VALUES = 50_000
+_MOST_VALUES = 100_000
 _LARGEST_PAGE = 64 * 1024 * 1024
 
 _FIRST, _LAST = 0.0, 253_402_300_799.0  # the years 1970 to 9999

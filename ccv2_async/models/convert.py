@@ -38,7 +38,7 @@ _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 EXCERPT_LIMIT = 80
 MAX_WEIGHT = 1_000_000
-"""The most values in a document, where an object counts as four: about 60 MB of memory."""
+"""The most values in a document, an array or object as four: about 60 MB of memory."""
 
 ROW_LIMIT = 500
 NOTHING_USED = " Nothing of it was used."
@@ -202,8 +202,8 @@ def raw_text(value: object, redact: Redact | None) -> str:
 
 
 def weight_of(content: bytes) -> int:
-    """Return how many values JSON may hold, an object counting as four; quick, and never less."""
-    return content.count(b",") + content.count(b"[") + 4 * content.count(b"{")
+    """Return how many values JSON may hold, an array or object as four; quick, and never less."""
+    return content.count(b",") + 4 * (content.count(b"[") + content.count(b"{"))
 
 
 def decode_plain(content: bytes, what: str, redact: Redact | None) -> Any:
