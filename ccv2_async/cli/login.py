@@ -167,7 +167,7 @@ async def _log_in(
         output.say("Open this page, log in as the owner of the account, and allow access:")
         output.line(url)
         if browser:
-            await asyncio.to_thread(_open, url)
+            await asyncio.to_thread(open_browser, url)
         try:
             async with asyncio.timeout(_PATIENCE):
                 redirect = await callback.redirect
@@ -189,7 +189,8 @@ async def _log_in(
     return Exit.OK
 
 
-def _open(url: str) -> None:
+def open_browser(url: str) -> None:
+    """Open a page in the user's browser, if there is one."""
     with contextlib.suppress(webbrowser.Error, OSError):
         webbrowser.open(url)
 

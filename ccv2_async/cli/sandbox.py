@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
@@ -12,6 +10,7 @@ from urllib.parse import urlsplit
 from cyclopts import Parameter
 
 from ccv2_async.cli.exits import Exit
+from ccv2_async.cli.login import open_browser
 from ccv2_async.cli.output import Output
 from ccv2_async.cli.running import run
 from ccv2_async.cli.service import Flag, begin_sandbox, between
@@ -92,8 +91,7 @@ def sandbox(
                 output.say(f"OpenAPI document: {made.origin}/openapi.json")
                 output.say(f"Look into it: {made.origin}/")
             if open_page:
-                with contextlib.suppress(webbrowser.Error, OSError):
-                    webbrowser.open(f"{made.origin}/")
+                await asyncio.to_thread(open_browser, f"{made.origin}/")
             if not made.is_local:
                 output.complain(
                     f"Warning: the sandbox listens on {host}. Everybody who can reach its port "

@@ -334,6 +334,23 @@ def test_the_output_of_the_sandbox_command_is_valid_shell(
         "export CCV2_TRUST_ENV",
     ]
     assert "/openapi.json" in err
+    assert f"Look into it: {lines[0].strip().partition('=')[2].removesuffix('v2')}" in err
+
+
+def test_the_sandbox_command_opens_its_page(
+    start: Callable[..., subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    browser = tmp_path / "browser"
+    browser.write_text('#!/bin/sh\necho "$1" > "$0.asked"\n')
+    browser.chmod(0o700)
+    monkeypatch.setenv("BROWSER", f"{browser} %s")
+    process = start("sandbox", "--port", "0", "--open", "--json")
+    assert process.stdout is not None
+    origin = json.loads(process.stdout.readline())["base_url"].removesuffix("/v2")
+    assert "<h1>All files</h1>" in httpx.get(f"{origin}/", trust_env=False).text
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert (tmp_path / "browser.asked").read_text() == f"{origin}/\n"
 
 
 def test_a_port_in_use_is_a_usage_error(ccv2: Callable[..., Ran]) -> None:

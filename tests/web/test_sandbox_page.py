@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -309,3 +310,46 @@ async def test_axe_finds_nothing_serious(
         wide = await there.page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, f"{path} is wider than the screen"
     assert found == []
+
+
+@pytest.mark.skipif(
+    not os.environ.get("CCV2_SCREENSHOTS"),
+    reason="CCV2_SCREENSHOTS=1 draws docs/images/sandbox.png",
+)
+async def test_the_screenshots_of_the_documentation(browser: Browser, sandbox: Sandbox) -> None:
+    sandbox.admin.configure(seed="demo", per_second=4, per_day=10_000)
+    sandbox.admin.reset()
+    sandbox.admin.fault("unavailable", "POST", "/contacts", times=3)
+    there = await visit(browser, sandbox, viewport={"width": 1200, "height": 720})
+    page = there.page
+    texts = {"folder_id": "0", "description": "", "source": "MyComputer"}
+    for name, source in (
+        ("spring-walks.pdf", "brochure/walks.pdf"),
+        ("virus.png", "ridges.png"),
+        ("logo.gif", "logo.gif"),
+        ("visitors.png", "visitors.png"),
+    ):
+        form = {**texts, "file_name": name, "file_type": name[-3:].upper()}
+        answer = call(
+            sandbox,
+            "POST",
+            "/library/files",
+            data=form,
+            files={"data": (name, (FILES / source).read_bytes())},
+        )
+        sandbox.admin.advance(1 if name == "logo.gif" else 19)
+        call(sandbox, "GET", f"/library/files/uploadstatus/{answer.headers['id']}")
+    sandbox.admin.advance(5)
+    call(sandbox, "GET", "/lists")
+    sandbox.admin.fault("unavailable", "POST", "/library/files")
+    form = {**texts, "file_name": "menu.pdf", "file_type": "PDF"}
+    call(sandbox, "POST", "/library/files", data=form, files={"data": ("menu.pdf", bytes(40_000))})
+    await there.shows("virus.png", "Processing")
+    images = ROOT / "docs" / "images"
+    await page.mouse.move(0, 0)
+    await page.wait_for_load_state("load")
+    await page.screenshot(path=images / "sandbox.png")
+    await there.go("/requests")
+    await page.locator("#request-rows tr", has_text="503").locator("a").click()
+    await expect(page.locator("#detail")).to_be_visible()
+    await page.screenshot(path=images / "sandbox-request.png")

@@ -25,6 +25,7 @@ from ccv2_async.sandbox.page.showing import (
 from ccv2_async.sandbox.settings import GROUPS
 from ccv2_async.sandbox.state import library as shelf
 from ccv2_async.sandbox.state.campaigns import BOUNCE, CLICK, FORWARD, OPEN, SEND, UNSUBSCRIBE
+from ccv2_async.sandbox.state.traffic import HIDDEN
 from ccv2_async.sandbox.transitions import NEVER
 
 if TYPE_CHECKING:
@@ -259,9 +260,11 @@ class Views:
         if record is not None:
             answer = record.answer
             kinds = dict(answer.headers)
+            has_key, has_token = record.signed
+            shown["arguments"] += [("api_key", HIDDEN.decode())] * has_key
+            shown["headers"] += [("authorization", HIDDEN.decode())] * has_token
             shown |= {
                 "parts": parts_of(record),
-                "signed": record.signed,
                 "body": hide(
                     body_text(record.request, entry.headers.get("content-type", "")), settings
                 ),

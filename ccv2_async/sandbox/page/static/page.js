@@ -65,6 +65,7 @@ async function refresh() {
 // What works only with scripts.
 function ready() {
   for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
+  for (const button of document.querySelectorAll("[data-filter] button")) button.hidden = true;
 }
 
 function listen() {
