@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import orjson
 
 from ccv2_async.sandbox.answers import Refusal
 from ccv2_async.sandbox.forms import Content
@@ -87,14 +87,18 @@ class Actions:
         return f"{group} {'answers again' if back else 'is retired: calls get 400'}."
 
     def reset(self, form: Mapping[str, Any]) -> str:
-        """Start over with a seed: `demo`, a number, nothing, or the file of the start."""
+        """Start over with a saved state, or a seed: `demo`, a number, or nothing."""
+        if form.get("saved"):
+            saved = orjson.loads(form["saved"])
+            if not isinstance(saved, dict):
+                raise ValueError("The file does not hold a saved account.")
+            self.admin.load(saved)
+            return "Started over with the saved account."
         seed = str(form.get("seed", "")).strip()
-        if isinstance(self.world.settings.seed, Path) and seed == str(self.world.settings.seed):
-            self.admin.reset()
-            return f"Started over with {seed}."
-        self.admin.configure(seed=DEMO if seed == DEMO else int(seed) if seed else None)
+        if seed != str(self.world.settings.seed):
+            self.admin.configure(seed=DEMO if seed == DEMO else int(seed) if seed else None)
         self.admin.reset()
-        return "Started over with the demo account." if seed == DEMO else "Started over, empty."
+        return f"Started over with {seed}." if seed else "Started over, empty."
 
     def file(self, form: Mapping[str, Any]) -> str:
         """Hold a file at its status, release it, or set its status."""

@@ -160,7 +160,11 @@ class _Page:
                     files = [file for file in form.getlist("data") if isinstance(file, UploadFile)]
                     note = await self.actions.upload(files, str(form.get("folder_id", "0")))
                 else:
-                    note = self.actions.run(name, {key: str(text) for key, text in form.items()})
+                    fields = {
+                        key: await value.read() if isinstance(value, UploadFile) else value
+                        for key, value in form.items()
+                    }
+                    note = self.actions.run(name, fields)
         except (ValueError, KeyError, Refusal, HTTPException) as problem:
             note, bad = sentence_of(problem), True
         if request.headers.get("accept") == "application/json":

@@ -90,6 +90,30 @@ def test_the_sandbox_starts_over_with_the_file_that_it_was_given(
     assert sandbox.admin.state()["contacts"] == 3
 
 
+def test_the_sandbox_starts_over_with_a_saved_account(
+    page: httpx.Client, do: Do, sandbox: Sandbox, jobs: Callable[[list[str]], str]
+) -> None:
+    job = jobs(["ada@example.com"])
+    do("job", id=job, do="hold")
+    sandbox.admin.add_contacts(3)
+    saved = page.get("/__sandbox__/saved").content
+    do("reset", seed="")
+    headers = {"accept": "application/json"}
+    for content, says in (
+        (saved, "Started over with the saved account."),
+        (b"[]", "The file does not hold a saved account."),
+        (b"{", "unexpected end of data"),
+        (b"{}", "The state cannot be used"),
+    ):
+        answer = page.post("/page/do/reset", files={"saved": ("a.json", content)}, headers=headers)
+        assert says in answer.json()["note"]
+        assert sandbox.admin.state()["contacts"] == 3
+    assert "held" in page.get("/jobs").text
+    assert do("job", id=job, do="release") == f"The job {job} is released."
+    do("job", id=job, do="COMPLETE")
+    assert sandbox.admin.state()["contacts"] == 4
+
+
 def test_a_file_is_held_released_and_ended(
     do: Do, sandbox: Sandbox, api: httpx.Client, upload: Callable[..., httpx.Response]
 ) -> None:
