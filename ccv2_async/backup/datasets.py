@@ -251,7 +251,7 @@ def folders_in(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str, st
     names: dict[str, tuple[str, str]] = {}
     for row in rows:
         above = row.get("parent_id")
-        parent = "" if above in ROOT_FOLDER_IDS else str(above)
+        parent = "" if above is None or str(above) in ROOT_FOLDER_IDS else str(above)
         names[id_of(BY_NAME[FOLDERS], row)] = (parent, str(row.get("name") or ""))
     done: set[str] = set()
     for first in sorted(names):

@@ -74,6 +74,12 @@ def test_a_folder_in_a_circle_or_without_its_parent_is_at_the_root() -> None:
     ]
 
 
+@given(JSON, JSON)
+def test_a_folder_with_a_parent_or_a_name_of_any_type_has_a_place(parent: Any, name: Any) -> None:
+    [(folder, above, _)] = folders_in([{"id": "1", "name": name, "parent_id": parent}])
+    assert (folder, above) == ("1", "")
+
+
 @given(JSON)
 def test_rows_inside_of_rows_are_found_once_each(value: Any) -> None:
     rows = value if isinstance(value, list) else [value]
