@@ -260,15 +260,15 @@ class SharedBudget(Budget):
     def _degrade(self, error: Exception) -> None:
         now = self._clock.monotonic()
         self._next_probe = now + PROBE_SECONDS
-        known, self._epoch = self._epoch, _AFTER_AN_OUTAGE
+        self._epoch = _AFTER_AN_OUTAGE
         if self._local is not None:
             return
         sharers = max(self._expected, self._seen)
         share = None if self.per_second is None else self.per_second / sharers
         # The day's count is kept in this object; the service itself refuses calls over it.
         self._local = Budget(share, None, clock=self._clock)
-        if known:
-            self._local.pause(self._window)  # others may have used the whole of this second
+        # Others, or a process that this one replaces, may have used the whole of this second.
+        self._local.pause(self._window)
         logger.warning(
             "Redis does not answer (%s): the quota is no longer shared. This process takes a share "
             "of 1/%d of it until Redis is back.",

@@ -275,12 +275,29 @@ async def test_without_redis_from_the_start_a_process_uses_its_share(
     await budget.aclose()
 
 
+async def test_without_redis_from_the_start_a_process_leaves_its_predecessor_a_window(
+    unused_port_url: str,
+) -> None:
+    clock = ManualClock()
+    budget = SharedBudget(unused_port_url, api_key=KEY, per_second=4, clock=clock)
+    began, call = clock.now, asyncio.create_task(budget.acquire(Lane.BULK))
+    await until(lambda: budget._local is not None and budget._local.contended)
+    while not call.done():
+        await clock.advance(0.1)
+        await asyncio.sleep(0.001)
+    assert clock.now - began > 1.0, "the process that it replaces may have sent a call just now"
+    await budget.aclose()
+
+
 @pytest.fixture
 async def poor(unused_port_url: str) -> AsyncIterator[tuple[SharedBudget, ManualClock]]:
     """A budget without Redis that has used its share: the next comes when the clock is moved."""
     clock = ManualClock()
     budget = SharedBudget(unused_port_url, api_key=KEY, per_second=8, expected=16, clock=clock)
-    await budget.acquire(Lane.BULK)
+    call = asyncio.create_task(budget.acquire(Lane.BULK))
+    while not call.done():
+        await clock.advance(0.5)
+        await asyncio.sleep(0.001)
     yield budget, clock
     await budget.aclose()
 
