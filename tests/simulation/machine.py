@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import sqlite3
 from contextvars import ContextVar
@@ -18,6 +19,7 @@ import aiosqlite.core
 import anyio.to_thread
 import attrs
 
+from ccv2_async.backup.journal import Journal as BackupJournal
 from ccv2_async.transport.files.databases import take_lock
 from ccv2_async.transport.files.threads import FileThreads
 
@@ -26,21 +28,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
     from unittest.mock import _patch
 
-EPOCH = 1_800_000_000.0
-"""The wall clock at the start, in seconds since 1970."""
+DAY = 86_400.0
+MIDNIGHT = 20_834 * DAY
+"""A midnight in UTC, in seconds since 1970."""
+
+TO_STOP = 180.0
+"""Virtual seconds within which a process that is canceled must have ended."""
 
 _running: ContextVar[Process | None] = ContextVar("simulated process", default=None)
 
 
 @attrs.define(eq=False)
 class Trace:
-    """What happened, line by line, each with its virtual time."""
+    """What happened, line by line, each with its virtual time.
+
+    Attributes:
+        lines: The lines.
+        directory: A path that differs in each run, and is left out.
+    """
 
     lines: list[str] = attrs.field(factory=list)
+    directory: str = "\n"
 
     def __call__(self, text: str) -> None:
         """Add a line."""
-        self.lines.append(f"{asyncio.get_running_loop().time():10.3f}  {text}")
+        now = asyncio.get_running_loop().time()
+        self.lines.append(f"{now:10.3f}  {text.replace(self.directory, '')}")
 
 
 @attrs.define(eq=False)
@@ -53,6 +66,7 @@ class Process:
         disk: The longest time that one access to the disk takes, in seconds.
         alive: Whether it runs.
         sent: The times at which it sent calls of the API.
+        asking: How many of its status requests for uploads are in flight.
     """
 
     name: str
@@ -61,7 +75,9 @@ class Process:
     disk: float = 0.005
     alive: bool = True
     sent: list[float] = attrs.field(factory=list)
-    _tasks: set[asyncio.Task[Any]] = attrs.field(factory=set)
+    asking: int = 0
+    # In the order in which they began, so that a seed does the same each time.
+    _tasks: dict[asyncio.Task[Any], None] = attrs.field(factory=dict)
     _handles: list[sqlite3.Connection | int] = attrs.field(factory=list)
 
     @staticmethod
@@ -81,8 +97,8 @@ class Process:
 
     def adopt(self, task: asyncio.Task[Any]) -> None:
         """Count a task as one of this process."""
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(lambda task: self._tasks.pop(task, None))
 
     def hold(self, handle: sqlite3.Connection | int) -> None:
         """Note a database or a descriptor that the system closes when the process dies."""
@@ -93,6 +109,13 @@ class Process:
         await asyncio.sleep(self.chance.uniform(0.0, longest))
         if not self.alive:
             await asyncio.get_running_loop().create_future()
+
+    async def interrupt(self, main: asyncio.Task[Any]) -> bool:
+        """Cancel the main task, as Ctrl-C does, and return whether it ended in time."""
+        self.trace(f"{self.name} is canceled")
+        main.cancel()
+        await asyncio.wait({main}, timeout=TO_STOP)
+        return main.done()
 
     async def kill(self) -> None:
         """End the process as SIGKILL does: nothing that it still runs has an effect."""
@@ -122,13 +145,26 @@ class Process:
         self._handles.clear()
 
 
+class _Task(asyncio.Task[Any]):
+    """A task whose place in a set depends on nothing but the order of creation."""
+
+    _numbers = itertools.count()
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._number = next(self._numbers)
+        super().__init__(*arguments, **options)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
 def make_task(
     loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any
 ) -> asyncio.Task[Any]:
     """Make a task that belongs to the process whose code creates it."""
     context = options.get("context")
     process = _running.get() if context is None else context.get(_running)
-    task: asyncio.Task[Any] = asyncio.Task(coro, loop=loop, **options)
+    task: asyncio.Task[Any] = _Task(coro, loop=loop, **options)
     if process is not None:
         process.adopt(task)
     return task
@@ -203,9 +239,10 @@ async def _run(
     process = Process.current()
     await process.pass_time(process.disk)
     result = work(*args)
-    if isinstance(result, sqlite3.Connection):
-        process.hold(result)
-    if work is take_lock:
+    if isinstance(result, BackupJournal):
+        process.hold(result._database)  # what the system closes
+        process.hold(result._lock)
+    elif isinstance(result, sqlite3.Connection) or work is take_lock:
         process.hold(result)
     try:
         await process.pass_time(process.disk)
@@ -255,9 +292,11 @@ class WallClock:
     """The clock of a process: virtual time, and a wall clock that may be set back or forth.
 
     Attributes:
+        start: The wall clock at the start, in seconds since 1970.
         offset: Returns the seconds that its wall clock is ahead.
     """
 
+    start: float
     offset: Callable[[], float]
 
     def monotonic(self) -> float:
@@ -266,7 +305,7 @@ class WallClock:
 
     def time(self) -> float:
         """Return the seconds since 1970, as this machine believes."""
-        return EPOCH + asyncio.get_running_loop().time() + self.offset()
+        return self.start + asyncio.get_running_loop().time() + self.offset()
 
     async def sleep(self, seconds: float) -> None:
         """Return after `seconds` of virtual time."""

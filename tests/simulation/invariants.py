@@ -1,0 +1,68 @@
+"""The promises that every world checks, at each step and at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ccv2_async import JournalEntry
+    from ccv2_async.sandbox.world import World
+    from tests.simulation.machine import Process
+
+files_of: Any = attrgetter("library")
+"""Gets the files of a service, or the group of methods for them of a client."""
+
+PER_SECOND = 4
+CALM = 4 * 3600.0
+"""Virtual seconds within which everything must end once the faults have stopped."""
+
+LATE_TURN = 0.1
+"""Seconds that a call may leave after its turn, while its file is opened."""
+
+
+class BrokenInvariantError(AssertionError):
+    """A promise was broken; the message says which."""
+
+
+def check_pace(sent: list[float], process: Process, most: int = PER_SECOND) -> None:
+    """Check that the second that ends now saw no more calls than the quota allows."""
+    if len(sent) <= most:
+        return
+    span = sent[-1] - sent[-1 - most]
+    if span < 1.0 - min(LATE_TURN, 8 * process.disk) - 1e-6:
+        raise BrokenInvariantError(
+            f"{process.name} sent call {len(sent)}: {most + 1} within {span:.3f} s"
+        )
+
+
+def check_looks(process: Process) -> None:
+    """Check that a client asks for the status of all its uploads in one request at a time."""
+    if process.asking > 1:
+        raise BrokenInvariantError(f"{process.name} has {process.asking} status requests in flight")
+
+
+def check_claim(world: World, entry: JournalEntry, states: Iterable[object]) -> None:
+    """Check, before a journal says that a file was accepted, that the service has it."""
+    if entry.state in states and entry.file_id not in files_of(world).files:
+        raise BrokenInvariantError(
+            f"the journal says that {entry.name} is {entry.state} as {entry.file_id!r}, "
+            "and the service has no such file"
+        )
+
+
+def check_nothing_left(process: Process) -> None:
+    """Check that a process that has ended left no task."""
+    if process.left:
+        names = ", ".join(str(task.get_coro()) for task in process.left)
+        raise BrokenInvariantError(f"{process.name} left tasks behind: {names}")
+
+
+def check_lasted(what: str, began: float, most: float) -> None:
+    """Check that something ended in time."""
+    lasted = asyncio.get_running_loop().time() - began
+    if lasted > most:
+        raise BrokenInvariantError(f"{what} took {lasted:.1f} s; at most {most:g} were promised")

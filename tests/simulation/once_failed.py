@@ -1,0 +1,8 @@
+"""Seeds that once broke a promise, and what they found; they run before all others."""
+
+from __future__ import annotations
+
+ONCE_FAILED: tuple[tuple[str, int, str], ...] = (
+    ("uploads", 11, "the journal lost the further copies of a file that failed"),
+)
+"""The world, the seed, and what it found."""
