@@ -211,7 +211,7 @@ class _Callback:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request."""
         status, text = "400 Bad Request", "This is not the answer that ccv2 is waiting for."
-        with contextlib.suppress(OSError, ValueError, TimeoutError, EOFError):
+        with contextlib.suppress(OSError, ValueError, EOFError, asyncio.LimitOverrunError):
             async with asyncio.timeout(10.0):
                 head = await reader.readuntil(b"\r\n\r\n")
             query = _query_of(head)

@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 import tomllib
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -128,6 +128,21 @@ def test_only_the_redirect_with_our_state_counts(
     assert httpx.get(url, follow_redirects=True, trust_env=False).status_code == 200
     process.communicate(timeout=30)
     assert process.returncode == Exit.OK
+
+
+def test_a_request_with_a_very_long_head_is_refused_without_a_traceback(
+    begin: Callable[..., tuple[subprocess.Popen[str], str]],
+) -> None:
+    process, url = begin()
+    (redirect,) = parse_qs(urlsplit(url).query)["redirect_uri"]
+    headers = {"x-long": "x" * 200_000}
+    with suppress(httpx.TransportError):  # it is not read to its end, so the answer may get lost
+        httpx.get(redirect, headers=headers, trust_env=False)
+    assert httpx.get(url, follow_redirects=True, trust_env=False).status_code == 200
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == Exit.OK
+    assert "Traceback" not in err
+    assert "exception" not in err
 
 
 def test_a_refusal_by_the_owner_is_reported_in_one_sentence(
