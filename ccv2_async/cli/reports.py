@@ -66,7 +66,9 @@ def tell_refused(refused: Iterable[tuple[str, str]], output: Output, *, done: st
         if len(names) == 1:
             output.complain(f"{names[0]}: not {done}: {reason}.")
             continue
-        shown = ", ".join(names[:_MOST_NAMES])
+        folder = f"{PurePath(names[0]).parent}/"
+        others = (name.removeprefix(folder) for name in names[1:_MOST_NAMES])
+        shown = ", ".join((names[0], *others))
         if len(names) > _MOST_NAMES:
             shown += f", and {len(names) - _MOST_NAMES:,} more"
         output.complain(f"{len(names):,} not {done} ({shown}): {reason}.")

@@ -84,7 +84,7 @@ def test_files_refused_for_the_same_reason_are_one_line_of_the_plan(
     bad = [picture(f"in/{number}.txt") for number in range(5)]
     ran = ccv2("sync", tmp_path / "in", "--dry-run")
     (line,) = [line for line in ran.err.splitlines() if "does not accept" in line]
-    assert line.startswith(f"5 not sent ({bad[0]}, {bad[1]}, {bad[2]}, and 2 more): ")
+    assert line.startswith(f"5 not sent ({bad[0]}, 1.txt, 2.txt, and 2 more): ")
 
 
 def test_too_many_deletions_stop_it_after_the_plan(

@@ -115,9 +115,9 @@ def test_files_refused_for_the_same_reason_are_reported_in_one_line(
     ran = ccv2("upload", *texts, *large, good)
     assert ran.code == Exit.SOME_FAILED
     text, size = [line for line in ran.err.splitlines() if " not sent " in line]
-    start = f"7 not sent ({texts[0]}, {texts[1]}, {texts[2]}, and 4 more): "
+    start = f"7 not sent ({texts[0]}, 1.txt, 2.txt, and 4 more): "
     assert text.startswith(f"{start}the library does not accept this type (")
-    assert size.startswith(f"2 not sent ({large[0]}, {large[1]}): it is larger than the 1,000")
+    assert size.startswith(f"2 not sent ({large[0]}, {large[1].name}): it is larger than the 1,000")
     assert "9 refused before sending" in ran.err
     rows = ccv2("upload", *texts, "--json").rows
     assert [row["path"] for row in rows] == [str(path) for path in texts]
