@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 from rich.console import Group
-from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -21,7 +20,7 @@ from ccv2_async import one_line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType
+    from rich.console import Console, JustifyMethod, RenderableType
     from rich.style import StyleType
     from rich.table import Column
 
@@ -35,7 +34,6 @@ _LEAST = 12
 """The width that is left to a column that may be folded, however narrow the terminal."""
 
 _URLS = frozenset({"url", "result"})
-_UNBOUNDED = 10_000
 _GAP = 2
 _INDENT = "  "
 
@@ -122,10 +120,11 @@ def fitted(table: Table, console: Console) -> RenderableType:
         table: A table; URLs are in its last column, if it has any.
         console: The console that will show it.
     """
-    options = console.options.update(max_width=_UNBOUNDED)
-    if Measurement.get(console, options, table).maximum <= console.width:
-        return table
-    columns = [_Column.of(column, console, options) for column in table.columns]
+    columns = [_Column.of(column) for column in table.columns]
+    widths = [column.natural for column in columns]
+    if sum(widths) + _GAP * (len(widths) - 1) <= console.width:
+        styles = (None if row else table.header_style for row in range(table.row_count + 1))
+        return Group(*(_row(row, columns, widths, style) for row, style in enumerate(styles)))
     after = columns.pop() if columns[-1].header in _URLS else None
     before = columns.pop(0) if _least(columns) > console.width and len(columns) > 1 else None
     inset = len(_INDENT) if before else 0
@@ -137,11 +136,7 @@ def fitted(table: Table, console: Console) -> RenderableType:
         style = None if row else table.header_style
         if before:
             shown.append(_line("", before.cells[row], style))
-        line = Table.grid(padding=(0, _GAP))
-        for column, width in zip(columns, widths, strict=True):
-            line.add_column(width=width, justify=column.justify, overflow="fold")
-        line.add_row(*(column.cells[row] for column in columns), style=style)
-        shown.append(Padding(line, (0, 0, 0, inset)))
+        shown.append(_row(row, columns, widths, style, inset))
         if after and row and after.cells[row]:
             shown.append(_line(_INDENT, after.cells[row], None))
     return Group(*shown)
@@ -149,7 +144,7 @@ def fitted(table: Table, console: Console) -> RenderableType:
 
 def records(table: Table, console: Console) -> RenderableType:
     """Return the rows of a table with a line for each value, after the name of its column."""
-    columns = [_Column.of(column, console, console.options) for column in table.columns]
+    columns = [_Column.of(column) for column in table.columns]
     after = columns.pop() if columns[-1].header in _URLS else None
     names = max(column.cells[0].cell_len for column in columns)
     room = console.width - names - _GAP
@@ -160,7 +155,12 @@ def records(table: Table, console: Console) -> RenderableType:
         for name, value in ((column.cells[0], column.cells[row]) for column in columns):
             if value.cell_len > room and " " not in value.plain:
                 shown += [_line("", name, table.header_style), _line("", value, None)]
-            elif value:
+            elif value.cell_len <= room:
+                label = name.copy()
+                label.pad_right(names + _GAP - name.cell_len)
+                label.stylize(table.header_style)
+                shown += [_line("", label + value, None)] * bool(value)
+            else:
                 line = Table.grid(padding=(0, _GAP))
                 line.add_column(width=names, style=table.header_style)
                 line.add_column(overflow="fold")
@@ -182,15 +182,40 @@ class _Column:
     justify: JustifyMethod
 
     @classmethod
-    def of(cls, column: Column, console: Console, options: ConsoleOptions) -> _Column:
+    def of(cls, column: Column) -> _Column:
         cells = [cell(entry) for entry in (column.header, *column.cells)]
-        natural = max(Measurement.get(console, options, entry).maximum for entry in cells)
+        natural = max(entry.cell_len for entry in cells)
         return cls(str(column.header), cells, natural, not column.no_wrap, column.justify)
 
     @property
     def least(self) -> int:
         """The width that it cannot do without."""
         return min(self.natural, _LEAST) if self.folds else self.natural
+
+
+def _row(
+    row: int,
+    columns: Sequence[_Column],
+    widths: Sequence[int],
+    style: StyleType | None,
+    inset: int = 0,
+) -> RenderableType:
+    """Return a row, on one line if it fits: ten thousand grids would take many seconds."""
+    cells = [column.cells[row] for column in columns]
+    if all(shown.cell_len <= width for shown, width in zip(cells, widths, strict=True)):
+        line = Text(" " * inset, style=style or "", no_wrap=True, overflow="ignore")
+        for column, shown, width in zip(columns, cells, widths, strict=True):
+            pad = " " * (width - shown.cell_len)
+            for part in (pad, shown) if column.justify == "right" else (shown, pad):
+                line.append(part)
+            line.append(" " * _GAP)
+        line.right_crop(_GAP)
+        return line
+    grid = Table.grid(padding=(0, _GAP))
+    for column, width in zip(columns, widths, strict=True):
+        grid.add_column(width=width, justify=column.justify, overflow="fold")
+    grid.add_row(*cells, style=style)
+    return Padding(grid, (0, 0, 0, inset))
 
 
 def _least(columns: Sequence[_Column]) -> int:

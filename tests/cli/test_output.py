@@ -7,6 +7,7 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.table import Table
 from rich.text import Text
 
 from ccv2_async import one_line as clean
@@ -135,6 +136,21 @@ def test_a_table_that_fits_no_terminal_becomes_records(monkeypatch: pytest.Monke
         "state    UNCONFIRMED",
         "changed  2026-11-22 00:26",
     ]
+
+
+@pytest.mark.parametrize("columns", [30, 60, 100])
+def test_rows_are_built_without_a_grid_for_each(
+    monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(Table, "grid", None)  # thousands of them take many seconds
+    rows = table("id", "email", "state", "changed")
+    for number in range(100):
+        rows.add_row(str(number), f"{number}@example.com", "ACTIVE", "2026-11-22 00:26")
+    out = Terminal()
+    Output(stdout=out, stderr=io.StringIO()).show(rows)
+    assert out.getvalue().count("@example.com") == 100
 
 
 def test_a_wide_terminal_shows_urls_in_the_rows(
