@@ -201,8 +201,8 @@ class Backup:
         )
 
     def _counts_here(self) -> dict[str, Any]:
-        """Return what the directory holds; nothing is created."""
-        if not (self._root / NAME).is_file():
+        """Return what the directory holds and is not fetched again; nothing is created."""
+        if self._options.full or not (self._root / NAME).is_file():
             return {}
         journal = Journal.open(str(self._root))
         try:

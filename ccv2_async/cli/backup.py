@@ -58,7 +58,8 @@ async def run_backup(
     """
     output = run.output
     if dry_run:
-        _show_estimate(await run.client.backup(directory, trash=trash, dry_run=True), output)
+        estimate = await run.client.backup(directory, trash=trash, full=full, dry_run=True)
+        _show_estimate(estimate, output)
         return Exit.OK
     shown = output.err.status("Starting") if output.live else nullcontext()
     with shown as status:

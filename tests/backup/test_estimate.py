@@ -76,6 +76,8 @@ async def test_the_estimate_of_a_large_account_is_near_what_the_backup_takes(
         after = await cc.backup(directory, dry_run=True)
         assert (after.files, after.size) == (0, 0)
         assert after.calls < before.calls
+        full = await cc.backup(directory, dry_run=True, full=True)
+        assert (full.files, full.size) == (before.files, before.size)
         assert (await cc.backup(directory)).files == 0
 
 
