@@ -122,7 +122,8 @@ def list_profiles(*, json: Flag = False, csv: Flag = False) -> Exit:
         csv: Print CSV on stdout, with a header.
     """
     output = Output(as_json=json, as_csv=csv)
-    used = os.environ.get("CCV2_PROFILE") or profiles.DEFAULT
+    unnamed = "" if os.environ.get("CCV2_ACCESS_TOKEN") else profiles.DEFAULT
+    used = os.environ.get("CCV2_PROFILE") or unnamed
 
     async def rows() -> list[_Row]:
         return [
@@ -133,7 +134,7 @@ def list_profiles(*, json: Flag = False, csv: Flag = False) -> Exit:
     async def listed() -> Exit:
         columns = {name: name for name in attrs.fields_dict(_Row)}
         code = await show_rows(output, lambda _: rows(), "profile", columns)
-        output.say(f"They are in {profiles.path()}.")
+        output.say(f"The file is {profiles.path()}.")
         return code
 
     return run(listed, output)

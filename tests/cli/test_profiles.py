@@ -143,11 +143,20 @@ def test_profiles_are_listed_without_their_secrets(
     assert header.split() == ["name", "used", "key", "token", "service"]
     assert first.split() == ["bakery", "no", "yes", "yes", bakery.base_url]
     assert second.split() == ["other", "yes", "no", "no"]
-    assert ran.err.splitlines() == ["2 profiles.", f"They are in {profiles.path()}."]
+    assert ran.err.splitlines() == ["2 profiles.", f"The file is {profiles.path()}."]
     rows = list(csv.DictReader(ccv2("profile", "--csv").out.splitlines()))
     assert [row["token"] for row in rows] == ["true", "false"]
     assert [row["used"] for row in ccv2("profile", "list", "--json").rows] == [False, True]
     assert TOKEN not in ran.out + ran.err
+
+
+def test_a_token_of_the_environment_comes_before_the_default_profile(
+    ccv2: Callable[..., Ran], bakery: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("[default]\nrate = 0\n")
+    assert [row["used"] for row in ccv2("profile", "--json").rows] == [True]
+    monkeypatch.setenv("CCV2_ACCESS_TOKEN", TOKEN)
+    assert [row["used"] for row in ccv2("profile", "--json").rows] == [False]
 
 
 def test_storing_keeps_comments_and_the_rest_of_the_file() -> None:
