@@ -59,8 +59,9 @@ def sandbox(
             file that --state has written, it starts with the account in it.
         state: A file that keeps the account across restarts. The sandbox creates it, and writes it
             soon after each change. If it exists, --seed is not used.
-        retire: A group of operations that the service has withdrawn, such as events. Every call
-            to it is answered with 400 http.status.gone. Repeat the option for several groups.
+        retire: A group of operations that the service has withdrawn, such as events, or one
+            operation, such as "GET /contacts/*". Every call to it is answered with 400
+            http.status.gone. Repeat the option for several.
         open_page: Open the sandbox's page in the browser.
         json: Print the client's options as one JSON object on stdout.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -46,7 +47,7 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request = Request(scope, receive)
-        self._check_retired()
+        self._check_retired(f"{request.method} {scope['path'].removeprefix(API)}")
         operation = self._choose(request)
         try:
             call = await self._read(operation, request)
@@ -55,10 +56,12 @@ class Endpoint:
         self._world.settle()
         await operation.run(call)(scope, receive, send)
 
-    def _check_retired(self) -> None:
-        """Refuse an operation of a group that the service has withdrawn."""
+    def _check_retired(self, called: str) -> None:
+        """Refuse an operation that the service has withdrawn, alone or with its group."""
         area = self._operations[0].area
-        if any(GROUPS[group] == area for group in self._world.settings.retired):
+        for name in self._world.settings.retired:
+            if GROUPS.get(name) != area and not fnmatchcase(called, name):
+                continue
             raise Refusal(400, "This endpoint is no longer available.", "http.status.gone")
 
     def _choose(self, request: Request) -> Operation:

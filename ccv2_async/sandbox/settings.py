@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 import types
 import typing
 from pathlib import Path
@@ -31,6 +32,8 @@ GROUPS = {
 }
 """The groups of operations that can be retired, each with the first word of its paths."""
 
+
+_OPERATION = re.compile(r"(DELETE|GET|PATCH|POST|PUT) /\S+")
 
 LONGEST = 1e9
 """The longest time in seconds, some 30 years: dates stay within the calendar."""
@@ -88,8 +91,11 @@ _RANGES: dict[str, tuple[float, float]] = {
 
 def _known_groups(_settings: object, _field: object, groups: tuple[str, ...]) -> None:
     for group in groups:
-        if group not in GROUPS:
-            raise ValueError(f"{group!r} cannot be retired; choose from {', '.join(GROUPS)}.")
+        if group not in GROUPS and _OPERATION.fullmatch(group) is None:
+            raise ValueError(
+                f"{group!r} cannot be retired; choose from {', '.join(GROUPS)}, or name an "
+                "operation, such as 'POST /lists' or 'GET /contacts/*'."
+            )
 
 
 def _as_latency(latency: Any) -> Any:
@@ -152,8 +158,9 @@ class Settings:
         composed_names: Store file names in Unicode's composed form (NFC), however they came.
         export_link: The form in which an export's `file_name` names its CSV: an `absolute` URL, one
             `relative` to the API's host, or on an `other_host` that takes no credentials.
-        retired: Groups of operations that the service has withdrawn, such as `("events",)`: every
-            call for them, with any method, gets 400 `http.status.gone`. The service announced it
+        retired: What the service has withdrawn: groups of operations, such as `"events"`, or single
+            operations, such as `"GET /contacts/*"`, where `*` stands for anything. Every call for
+            them, for a group with any method, gets 400 `http.status.gone`. The service announced it
             for POST and PUT of events from 2024-04-01 and for GET from 2024-06-01. The sandbox
             plays the state since then and has no dates; that PATCH and DELETE answer the same is an
             assumption.

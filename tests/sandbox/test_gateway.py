@@ -240,3 +240,21 @@ def test_latency_on_the_clock_of_the_machine_delays_refusals_and_downloads_too()
         for entry in (*sandbox.admin.requests(), *sandbox.admin.downloads()):
             assert entry.ended is not None
             assert entry.ended - entry.time >= 0.02
+
+
+def test_one_operation_is_retired_alone(sandbox: Sandbox, api: httpx.Client) -> None:
+    sandbox.admin.configure(retired=("POST /lists", "GET /contacts/*"))
+    body = {"name": "Guests", "status": "ACTIVE"}
+    for gone in (api.post("/lists", json=body), api.get("/contacts/1"), api.get("/contacts/x")):
+        assert (gone.status_code, key_of(gone)) == (400, "http.status.gone")
+    assert api.get("/lists").status_code == 200
+    assert api.get("/contacts").status_code == 200
+    assert api.delete("/contacts/1").status_code == 404
+
+
+@pytest.mark.parametrize("name", ["lists_list", "GET lists", "/lists", "get /lists", "POST "])
+def test_what_is_no_group_and_no_operation_cannot_be_retired(name: str) -> None:
+    with pytest.raises(
+        ValueError, match=r"cannot be retired; choose from library, .* 'POST /lists'"
+    ):
+        Sandbox(retired=(name,))
