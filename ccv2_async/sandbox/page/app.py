@@ -26,8 +26,8 @@ from starlette.templating import Jinja2Templates
 from ccv2_async.sandbox.admin import Admin
 from ccv2_async.sandbox.answers import Refusal, missing
 from ccv2_async.sandbox.page.actions import Actions, sentence_of
-from ccv2_async.sandbox.page.showing import size_text
-from ccv2_async.sandbox.page.views import Views, library_of
+from ccv2_async.sandbox.page.showing import clock_text, size_text
+from ccv2_async.sandbox.page.views import Views, library_of, tone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -202,7 +202,12 @@ def make_page(world: World, operations: Sequence[Operation]) -> ASGIApp:
     """Return the application of the page."""
     templates = Jinja2Templates(directory=_HERE / "templates")
     templates.env.trim_blocks = templates.env.lstrip_blocks = True
-    templates.env.globals |= {"size_of": size_text, "starred": _starred}
+    templates.env.globals |= {
+        "size_of": size_text,
+        "clock_text": clock_text,
+        "starred": _starred,
+        "tone": tone,
+    }
     actions = Actions(world, Admin(world, lambda action: action()))
     page = _Page(Views(world, operations), actions, templates)
     app = Starlette(

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ccv2_async.sandbox.operations import Operation
-    from ccv2_async.sandbox.state.activities import Activity
     from ccv2_async.sandbox.state.gateway import Entry
     from ccv2_async.sandbox.world import World
 
@@ -44,6 +43,9 @@ CALL_KINDS = ("upload", "poll", "read", "write")
 FILE_ENDS = ("Active", "VirusFound", "Failed", "Deleted")
 JOB_ENDS = ("COMPLETE", "ERROR", "CANCELLED")
 _FINAL = frozenset({*FILE_ENDS, *JOB_ENDS})
+_MOVING = frozenset(
+    {"Uploaded", "Processing", "PENDING", "QUEUED", "RUNNING", "SCHEDULED", "Quarantined"}
+)
 _TRACKED = {
     "sends": SEND,
     "opens": OPEN,
@@ -284,26 +286,10 @@ class Views:
             if row.status(now) not in _FINAL
         ]
         return {
-            "jobs": [self._job(row, now) for row in self.world.activities.newest()],
+            "jobs": self.world.activities.newest(),
             "uploads": unfinished[:SHOWN],
             "ends": JOB_ENDS,
             "file_ends": FILE_ENDS[:-1],
-        }
-
-    def _job(self, activity: Activity, now: float) -> dict[str, Any]:
-        status, outcome = activity.status(now), activity.outcome
-        return {
-            **picked(activity, "id kind file_name"),
-            "status": status,
-            "tone": tone(status),
-            "created": clock_text(activity.created, "%Y-%m-%d %H:%M:%S"),
-            "finished": clock_text(activity.finished) if activity.finished else "",
-            "count": outcome.count,
-            "errors": outcome.errors[:SHOWN],
-            "error_count": len(outcome.errors),
-            "warnings": outcome.warnings[:SHOWN],
-            "held": activity.released is not None,
-            "final": activity.end is not None,
         }
 
     def contacts(self, query: Mapping[str, str]) -> dict[str, Any]:
@@ -311,28 +297,16 @@ class Views:
         contacts, chosen = self.world.contacts, query.get("list", "")
         text = query.get("q", "").casefold()
         rows = contacts.members(chosen) if chosen else contacts.contacts.values()
-        names = {row.id: row.name for row in contacts.lists.values()}
+        names = "first_name", "last_name"
         found = [
-            {
-                **picked(row, "id email status"),
-                "name": " ".join(
-                    str(row.fields.get(part, "")) for part in ("first_name", "last_name")
-                ).strip(),
-                "lists": [names[list_id] for list_id in row.lists],
-                "tone": "good" if row.status == "ACTIVE" else "plain",
-                "since": clock_text(row.created, "%Y-%m-%d"),
-            }
+            row
             for row in rows
+            if text in " ".join((row.email, *(row.fields.get(n, "") for n in names))).casefold()
         ]
-        if text:
-            found = [row for row in found if text in f"{row['email']} {row['name']}".casefold()]
         return {
-            "lists": [
-                {**picked(row, "id name status"), "count": len(row.members)}
-                for row in contacts.lists.values()
-            ],
+            "lists": contacts.lists,
             "list": chosen,
-            "list_name": names.get(chosen, "All contacts"),
+            "list_name": contacts.contact_list(chosen).name if chosen else "All contacts",
             "q": query.get("q", ""),
             "contacts": found[:SHOWN],
             "total": len(found),
@@ -342,31 +316,12 @@ class Views:
         """Return the campaigns, and the one that is open."""
         campaigns = self.world.campaigns
         live = [row for row in campaigns.campaigns.values() if not row.deleted]
-        opened = campaigns.campaign(chosen) if chosen else None
-        shown: dict[str, Any] = {}
-        if opened is not None:
-            tracked = [row.kind for row in campaigns.tracking.by_campaign.get(chosen, [])]
-            lists = self.world.contacts.lists
-            shown = {
-                **picked(opened, "id name status fields"),
-                "counts": {name: tracked.count(kind) for name, kind in _TRACKED.items()},
-                "lists": [
-                    lists[row["id"]].name
-                    for row in opened.fields.get("sent_to_contact_lists", [])
-                    if row["id"] in lists
-                ],
-            }
+        tracked = [row.kind for row in campaigns.tracking.by_campaign.get(chosen, [])]
         return {
-            "campaigns": [
-                {
-                    **picked(row, "id name status"),
-                    "subject": row.fields.get("subject", ""),
-                    "tone": tone(row.status),
-                    "at": clock_text(row.next_run() or row.last_run or row.created, "%Y-%m-%d"),
-                }
-                for row in reversed(live[-SHOWN:])
-            ],
-            "campaign": shown,
+            "campaigns": live[: -SHOWN - 1 : -1],
+            "campaign": campaigns.campaign(chosen) if chosen else None,
+            "tracked": {name: tracked.count(kind) for name, kind in _TRACKED.items()},
+            "lists": self.world.contacts.lists,
         }
 
     def controls(self) -> dict[str, Any]:
@@ -390,11 +345,11 @@ def _folder_order(folder: shelf.Folder) -> tuple[bool, str]:
 
 def tone(status: str) -> str:
     """Return how a status is colored."""
-    if status in ("Active", "COMPLETE", "SENT"):
+    if status in ("Active", "ACTIVE", "COMPLETE", "SENT"):
         return "good"
     if status in ("VirusFound", "Failed", "ERROR"):
         return "bad"
-    return "plain" if status in ("Deleted", "CANCELLED", "DRAFT") else "busy"
+    return "busy" if status in _MOVING else "plain"
 
 
 def status_tone(entry: Entry) -> str:

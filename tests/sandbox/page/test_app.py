@@ -103,6 +103,17 @@ def test_what_clients_send_is_shown_as_text(
     assert "&lt;script&gt;" in page.get("/requests/5").text
 
 
+def test_a_contact_is_found_with_its_id_and_lists(page: httpx.Client, sandbox: Sandbox) -> None:
+    sandbox.admin.configure(seed="demo")
+    sandbox.admin.reset()
+    text = page.get("/contacts", params={"q": "AMARA BRANDT"}).text
+    assert '<tr id="contact-13"><th scope="row">amara.brandt@example.com</th>' in text
+    assert "General Interest, Newsletter, Wholesale customers" in text
+    assert "1 contact" in text
+    assert "17 contacts" in page.get("/contacts", params={"list": "3"}).text
+    assert page.get("/contacts", params={"list": "99"}).status_code == 404
+
+
 def test_a_campaign_is_previewed_where_nothing_runs(page: httpx.Client, sandbox: Sandbox) -> None:
     sandbox.admin.configure(seed="demo")
     sandbox.admin.reset()
