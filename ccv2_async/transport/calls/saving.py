@@ -13,7 +13,6 @@ import anyio
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.transport.calls.deadline import current
 from ccv2_async.transport.files.partial import PartialFile
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ class Saving:
         return await self._in_time(download.what, self._to_path(download, checked_path(path)))
 
     async def _in_time(self, what: str, saving: Coroutine[object, object, T]) -> T:
-        limit = current(self._session)
+        limit = self._session.limit
         try:
             # Calls observe the deadline by themselves; this limits the writing too.
             async with self._session.clock.timeout(limit.left if limit else None):

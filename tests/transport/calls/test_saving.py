@@ -12,12 +12,15 @@ import pytest
 
 from ccv2_async import errors
 from ccv2_async.transport.calls.saving import ATTEMPTS, BLOCK, Download, Saved, Saving
+from tests.support.probes import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from ccv2_async import ConstantContact
+    from ccv2_async.sandbox import Sandbox
+    from tests.support.clocks import ManualClock
 
 CONTENT = b"0123456789" * BLOCK
 
@@ -54,6 +57,42 @@ async def test_a_saved_file_is_known_by_its_size_and_digest(
     saved = await saving(client).to_path(download(*failures), tmp_path / "x")
     assert saved == Saved(len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
     assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+async def test_a_deadline_limits_a_writer_that_hangs(
+    connect: Callable[..., Any], sandbox: Sandbox, manual_clock: ManualClock
+) -> None:
+    writing = asyncio.Event()
+
+    class Stuck:
+        async def write(self, _: bytes) -> None:
+            writing.set()
+            await asyncio.Event().wait()
+
+    client = await connect(sandbox, clock=manual_clock)
+    with client.deadline(5.0):
+        running = asyncio.create_task(saving(client).save(download(), Stuck()))
+    async with asyncio.timeout(30):
+        await writing.wait()
+        await manual_clock.advance(6.0)
+        with pytest.raises(errors.DeadlineExceeded):
+            await running
+
+
+async def test_a_deadline_that_has_passed_ends_the_attempts(
+    connect: Callable[..., Any], sandbox: Sandbox, manual_clock: ManualClock, tmp_path: Path
+) -> None:
+    client = await connect(sandbox, clock=manual_clock)
+    with client.deadline(0.5):
+        running = asyncio.create_task(
+            saving(client).to_path(download(*[lost()] * ATTEMPTS), tmp_path / "x")
+        )
+    async with asyncio.timeout(30):
+        await until(lambda: bool(manual_clock.slept))
+        await manual_clock.advance(0.6)
+        with pytest.raises(errors.DeadlineExceeded):
+            await running
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 - the loop is a test's own
 
 
 async def test_many_downloads_start_in_one_iteration_of_the_loop_each(
