@@ -125,6 +125,9 @@ async def _in_time(
     pieces: AsyncGenerator[bytes, None], deadline: Deadline, what: str
 ) -> AsyncGenerator[bytes, None]:
     while True:
+        # A piece that has arrived already comes without a wait, which could time out.
+        if deadline.left <= 0.0:
+            raise deadline.exceeded(what)
         late = False
         try:
             async with deadline.clock.timeout(deadline.left):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import errors
+from ccv2_async.clock import SystemClock
+from ccv2_async.transport.calls.deadline import Deadline, in_time
 from ccv2_async.transport.calls.saving import ATTEMPTS, BLOCK, Download, Saved, Saving
 from tests.support.probes import until
 
@@ -160,3 +162,27 @@ async def test_other_tasks_have_their_turn_between_pieces_that_have_arrived(
     await saving(client).to_path(Download("the file", opened), tmp_path / "x")
     counting.cancel()
     assert len(set(seen)) == 100
+
+
+class Hanging:
+    """A writer that never takes its first piece."""
+
+    async def write(self, _: bytes) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_a_writer_that_hangs_is_ended_by_the_deadline(client: ConstantContact) -> None:
+    with client.deadline(0.05), pytest.raises(errors.DeadlineExceeded, match="not complete"):
+        await saving(client).save(download(), Hanging())
+
+
+async def test_no_piece_that_has_arrived_is_given_out_after_the_deadline() -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+
+    arrived: Any = pieces()
+    passed = Deadline.after(0.0, SystemClock())
+    with pytest.raises(errors.DeadlineExceeded):
+        await anext(in_time(arrived, passed, "the file"))
+    await arrived.aclose()
