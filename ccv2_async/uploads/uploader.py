@@ -24,7 +24,7 @@ from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.body import MultipartBody
 from ccv2_async.transport.files.multipart import boundary_from
 from ccv2_async.transport.files.sources import as_source
-from ccv2_async.uploads.ledger import BulkState, Entry
+from ccv2_async.uploads.ledger import BulkState, Entry, NoStore
 from ccv2_async.uploads.prepare import empty, is_path
 from ccv2_async.uploads.settle import SETTLE_TIME
 from ccv2_async.uploads.settling import Accepted, Settler
@@ -190,8 +190,11 @@ class Uploader:
             error="",
         )
         try:
-            # If it were interrupted, nobody would know whether the store has it.
-            await uninterrupted(writing)
+            if isinstance(sending.store, NoStore):
+                await writing  # at once
+            else:
+                # If it were interrupted, nobody would know whether the store has it.
+                await uninterrupted(writing)
         except BaseException:
             if sending.entry.state is not BulkState.ACCEPTED:
                 self._settler.release(file_ids)

@@ -154,7 +154,7 @@ class Credentials:
     def redact_headers(self, headers: httpx.Headers) -> httpx.Headers:
         """Return the headers of an answer without secrets that the service echoed."""
         redacting = self._elsewhere
-        if redacting is None or not any(redacting.may_be_in(value) for _, value in headers.raw):
+        if redacting is None or not redacting.may_be_in(b"\n".join(v for _, v in headers.raw)):
             return headers
         return httpx.Headers(
             [

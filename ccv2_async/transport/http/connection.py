@@ -92,9 +92,10 @@ class Connection:
         """Return whether another request can be sent; if not, close the connection."""
         usable = False
         try:
-            await self._stream.settle()
+            may_be_stale = await self._stream.settle()
             is_late = time.monotonic() > self.expires_at
-            usable = self.is_idle and not is_late and not self._stream.is_stale()
+            usable = self.is_idle and not is_late and not self._stream.has_news
+            usable = usable and not (may_be_stale and self._stream.is_stale())
         finally:
             if not usable:
                 self.close()
@@ -108,10 +109,12 @@ class Connection:
                 try again: yes.
             httpx.TransportError: The connection failed, and is closed.
         """
-        self.is_idle = False
+        is_new, self.is_idle = not self.is_idle, False
         timeouts = request.extensions.get("timeout", {})
         read_timeout: float | None = timeouts.get("read")
         try:
+            if is_new:
+                await self._stream.settle()  # the server may have sent data unasked
             await self._send(request, timeouts.get("write"))
             self._look_for_answer()
             while (answer := self._answer) is None:
@@ -156,7 +159,7 @@ class Connection:
         """End the work on an answer: keep the connection if it was read to its end, else close."""
         http = self._http
         is_over = http.our_state is h11.DONE and http.their_state is h11.DONE
-        if not is_over or http.trailing_data[0] or self._stream.is_stale():
+        if not is_over or http.trailing_data[0] or self._stream.has_news:
             self.close()
             return
         http.start_next_cycle()
@@ -181,7 +184,6 @@ class Connection:
         self._head = self._http.send(self._head_of(request))
         self._stopped = self._before_chunk = self._in_trailer = False
         self._informational = self._lines = 0
-        await self._stream.settle()
         timer = asyncio.get_running_loop().call_later(_HEAD_WAITS, self._begin)
         try:
             async with asyncio.timeout(None) as self._sending:

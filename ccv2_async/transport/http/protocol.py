@@ -108,6 +108,11 @@ class SocketStream(asyncio.Protocol):
         """Whether nothing more will arrive after the buffered bytes."""
         return self._at_eof or self._failure is not None
 
+    @property
+    def has_news(self) -> bool:
+        """Whether the event loop has read data that nobody has taken, or the end."""
+        return bool(self._arrived) or self.ended
+
     def start(self, *pieces: bytes) -> bool:
         """Write the first bytes of a request, unless the connection is no longer usable.
 
@@ -185,15 +190,17 @@ class SocketStream(asyncio.Protocol):
             raise httpx.ReadError(reason(self._failure)) from self._failure
         return self.take()
 
-    async def settle(self) -> None:
-        """Let the event loop read data that has arrived."""
-        if self._peek() is not None:
-            await asyncio.sleep(0)  # the loop polls ...
-            await asyncio.sleep(0)  # ... and calls `data_received`
+    async def settle(self) -> bool:
+        """Let the event loop read data that has arrived; return whether there may be some."""
+        if self._peek() is None:
+            return False
+        await asyncio.sleep(0)  # the loop polls ...
+        await asyncio.sleep(0)  # ... and calls `data_received`
+        return True
 
     def is_stale(self) -> bool:
         """Return whether the server has closed the connection, or has sent data unasked."""
-        if self.ended or self._arrived:
+        if self.has_news:
             return True
         peeked = self._peek()
         # With TLS, a record may carry no data, such as a session ticket.
