@@ -62,6 +62,12 @@ def test_a_file_that_was_never_taken_up_is_sent() -> None:
     assert action_for(Entry(), 10, 5) is Action.SEND
 
 
+@pytest.mark.parametrize("size", [0, 1])
+def test_the_smallest_files_are_not_sent_twice(size: int) -> None:
+    done = attrs.evolve(ENTRY, state=BulkState.DONE, size=size)
+    assert action_for(done, size, 5) is Action.SKIP
+
+
 def drawn() -> dict[tuple[str, str], list[str]]:
     """Return the rows of the table in the docstring."""
     rows = {}
@@ -118,22 +124,25 @@ def test_a_file_that_may_have_arrived_never_becomes_one_to_send() -> None:
     ],
 )
 def test_an_error_leads_to_a_state(before: str, error: ConstantContactError, after: str) -> None:
-    entry = after_error(attrs.evolve(ENTRY, state=BulkState(before)), error)
-    assert (entry.state, entry.error, entry.final) == (BulkState(after), error.message, False)
+    entry = after_error(attrs.evolve(ENTRY, state=BulkState(before), final=True), error)
+    assert entry.final is False
+    assert (entry.state, entry.error) == (BulkState(after), error.message)
 
 
 def test_the_end_at_the_service_is_final() -> None:
-    accepted = attrs.evolve(ENTRY, state=BulkState.ACCEPTED, file_id="5")
+    accepted = attrs.evolve(ENTRY, state=BulkState.ACCEPTED, file_id="5", error="once")
     failed = errors.UploadFailed("The file is broken.", id="5", status="Failed", token="t")
 
-    assert after_end(accepted).state is BulkState.DONE
+    done = after_end(accepted)
+    assert (done.state, done.error) == (BulkState.DONE, "")
     ended = after_end(accepted, failed)
     assert (ended.state, ended.final, ended.error) == (BulkState.FAILED, True, failed.message)
 
 
 async def test_an_upload_without_a_journal_keeps_nothing_and_needs_no_token() -> None:
     store = NoStore()
-    assert not store.wants_tokens
+    assert store.wants_tokens is False
+    assert NoStore(wants_tokens=True).wants_tokens is True
     assert await store.write(ENTRY) is ENTRY
     found: Entry | None = await store.find("a.png")  # type: ignore[func-returns-value]
     assert found is None

@@ -56,6 +56,7 @@ def parsed(content: bytes, **headers: str) -> tuple[tuple[str, str], ...]:
         (b"[[], 3, null, {}]", ()),
         (b'[{"error_key": 5, "error_message": ["x", [], "y"]}]', (("5", "x; y"),)),
         (b'[{"error_key": null, "error_message": null}]', ()),
+        (b'[{"error_key": 0, "error_message": ["", 0, "y"]}]', (("", "y"),)),
         (b"\xff\xfe\x00", (("", "\ufffd\ufffd\\x00"),)),
         (b'[{"error_key": "a secret", "error_message": "secret"}]', (("a ***", "***"),)),
     ],
@@ -85,6 +86,28 @@ def test_many_and_long_errors_are_cut() -> None:
     assert parsed(b"[" * 200_000)
 
 
+def test_prose_is_redacted_only_as_far_as_it_is_shown() -> None:
+    limits = []
+
+    def redact(text: str, limit: int) -> str:
+        limits.append(limit)
+        return text[:limit]
+
+    parse_errors(b"busy " * 1000, {}, redact)
+    assert set(limits) == {MAX_TEXT}
+
+
+@pytest.mark.parametrize(("sent", "told"), [(1, False), (2, True), (3, True)])
+def test_a_server_error_tells_how_often_a_call_was_sent(sent: int, told: bool) -> None:
+    message = refusal(500, (), "info", sent=sent).message
+    assert (f"It was sent {sent} times." in message) is told
+
+
+def test_a_server_error_is_never_a_retired_endpoint() -> None:
+    for status in (500, 501):
+        assert type(refusal(status, (("http.status.gone", ""),), "info")) is errors.ServerError
+
+
 @pytest.mark.parametrize(
     ("code", "key"),
     [
@@ -105,6 +128,7 @@ RATE, DAY, OTHER = ((OVER_RATE_KEY, ""),), ((OVER_DAY_KEY, ""),), (("json.invali
 @pytest.mark.parametrize(
     ("status", "found", "hinted", "expected"),
     [
+        (300, (), False, Happening.REDIRECTED),
         (301, (), False, Happening.REDIRECTED),
         (399, RATE, True, Happening.REDIRECTED),
         (400, RATE, False, Happening.REFUSED),

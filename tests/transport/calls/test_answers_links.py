@@ -135,3 +135,21 @@ def test_a_very_long_next_link_is_refused_unread(
     monkeypatch.setattr(answers, "parse_qsl", None)
     with pytest.raises(ValueError, match="no cursor"):
         cursor(f"/v2/contacts?next=b&x={filler * 5000}")
+
+
+def test_a_link_is_read_up_to_4096_characters() -> None:
+    for length, id_ in ((4096, "7"), (4097, None)):
+        assert job_id("upload", "/library/files/7".rjust(length, "x"), None) == id_
+    assert cursor("?next=a".rjust(4096, "x")) == "a"
+    with pytest.raises(ValueError, match="cursor"):
+        cursor("?next=a".rjust(4097, "x"))
+
+
+def test_a_link_that_is_not_a_url_names_nothing() -> None:
+    assert job_id("upload", "http://[::1/library/files/7", None) is None
+    with pytest.raises(ValueError, match="cursor"):
+        cursor("http://[::1?next=a")
+
+
+def test_only_commas_and_tildes_stay_in_a_segment() -> None:
+    assert segment("1,2~X/é") == "1,2~X%2F%C3%A9"
