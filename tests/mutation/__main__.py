@@ -36,7 +36,7 @@ MODULES = {
     "transport/quota/budget": ["transport/quota/test_budget.py"],
     "polling/schedule": ["polling/test_schedule.py"],
     "polling/token": ["polling/test_token.py"],
-    "polling/queue": ["polling/test_sweep.py", "polling/test_sweep_hand_over.py"],
+    "polling/queue": ["polling/test_queue.py", "polling/test_sweep*.py"],
     "activities/contact_rows": ["activities/test_contact_rows.py", "resources/test_activities.py"],
     "activities/status": ["activities/test_status.py"],
     "backup/datasets": ["backup/test_datasets.py"],

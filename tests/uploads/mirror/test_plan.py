@@ -54,6 +54,23 @@ def test_a_new_file_is_uploaded() -> None:
     assert told(decide([local()], [], {})) == [(MirrorAction.UPLOAD, "a.png", "", ())]
 
 
+def test_an_entry_names_the_file_on_the_side_that_has_it() -> None:
+    stranger = remote("7", "b.png", 11, "Active", "sub")
+    assert decide([local()], [stranger], {}, delete=True).result.entries == (
+        MirrorEntry(MirrorAction.UPLOAD, "a.png", (), "/here/a.png", 10),
+        MirrorEntry(MirrorAction.TRASH, "b.png", ("sub",), "", 11, "7"),
+    )
+
+
+def test_a_record_follows_the_bytes_of_its_file() -> None:
+    assert Known("7", 10, 1, "d").now_as(local(time=2, digest="e")) == Known("7", 10, 2, "e")
+
+
+def test_folders_are_told_apart_from_the_parts_of_their_names() -> None:
+    assert key_of(("a", "b"), "c") != key_of(("ab",), "c")
+    assert key_of(("a", "b"), "c") == ("a/b", "c")
+
+
 @pytest.mark.parametrize("name", ["a.png", "A.PNG"])
 def test_a_file_without_a_record_is_compared_by_name_and_size(name: str) -> None:
     plan = decide([local()], [remote("7", name)], {})
@@ -209,8 +226,9 @@ def test_the_number_of_deletions_that_is_allowed(
 
 @pytest.mark.parametrize("given", ["", "%", "101%", "-1", -1, "half", "5 %", True, 1.5, b"3", "³"])
 def test_other_limits_are_refused(given: object) -> None:
-    with pytest.raises(InvalidField, match="max_delete"):
+    with pytest.raises(InvalidField, match='a number of files, or a share such as "50%"') as caught:
         allowed_deletions(given, 5)  # type: ignore[arg-type]
+    assert (caught.value.field, caught.value.value) == ("max_delete", repr(given))
 
 
 # Properties of every plan. A content is a number; its size and its digest are that number too.

@@ -1,0 +1,126 @@
+"""When the queue asks for its jobs, for which of them, and whom it wakes."""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+import pytest
+
+from ccv2_async.polling.job import Job, State
+from ccv2_async.polling.queue import JobQueue, JobWaiter, Until
+from ccv2_async.polling.schedule import spacing
+from ccv2_async.uploads.status import UPLOAD
+
+
+@attrs.define(eq=False)
+class Watched:
+    """A queue of upload jobs, each with one waiter."""
+
+    queue: JobQueue = attrs.field(factory=lambda: JobQueue(UPLOAD))
+    jobs: list[Job] = attrs.field(factory=list)
+
+    def add(self, due: float, until: Until = Until.END) -> tuple[Job, JobWaiter]:
+        job = Job(UPLOAD, str(len(self.jobs)), 0.0, 0.0, due, "a.png")
+        waiter = JobWaiter(until)
+        self.jobs.append(job)
+        self.queue.watch(job, waiter)
+        return job, waiter
+
+    def next_look(self, *, contended: bool = False) -> float:
+        return self.queue.next_look(4, contended=contended)
+
+
+@pytest.fixture
+def watched() -> Watched:
+    return Watched()
+
+
+def test_an_empty_queue_never_asks(watched: Watched) -> None:
+    assert watched.next_look() == math.inf
+
+
+def test_the_first_request_waits_only_until_a_job_is_due(watched: Watched) -> None:
+    watched.add(7.0)
+    watched.add(5.0)
+    assert watched.next_look() == 5.0
+
+
+@pytest.mark.parametrize("contended", [False, True])
+def test_the_next_request_keeps_its_distance_from_the_last(
+    watched: Watched, contended: bool
+) -> None:
+    watched.queue.typical.add(5.0)
+    watched.add(10.0)
+    assert len(watched.queue.take(10.0)) == 1
+    watched.add(10.1)
+    apart = spacing(typical=5.0, per_second=4, contended=contended)
+    assert watched.next_look(contended=contended) == 10.0 + apart
+    watched.queue.take(10.0)
+    watched.add(60.0)
+    assert watched.next_look(contended=contended) == 60.0
+
+
+def test_a_full_request_is_followed_at_once_if_nobody_waits_for_the_quota(
+    watched: Watched,
+) -> None:
+    for _ in range(watched.queue.batch.size + 1):
+        watched.add(10.0)
+    assert len(watched.queue.take(10.0)) == watched.queue.batch.size
+    assert watched.next_look() == 10.0
+    assert watched.next_look(contended=True) > 10.0
+
+
+def test_a_request_that_is_not_full_is_not_followed_at_once(watched: Watched) -> None:
+    for _ in range(watched.queue.batch.size - 1):
+        watched.add(10.0)
+    watched.queue.take(10.0)
+    watched.add(10.0)
+    assert watched.next_look() > 10.0
+
+
+def test_an_urgent_job_is_asked_for_at_once_and_only_once(watched: Watched) -> None:
+    job, _ = watched.add(10.0)
+    watched.queue.take(10.0)
+    watched.queue.hurry(job, 10.1)
+    assert watched.next_look(contended=True) == 10.1
+    watched.queue.take(10.1)
+    watched.queue.share(job, changed=False)
+    watched.queue.schedule(job, 10.2)
+    assert watched.next_look() > 10.2
+
+
+@pytest.mark.parametrize(
+    ("until", "changed", "woken"),
+    [
+        (Until.LOOK, False, True),
+        (Until.LOOK, True, True),
+        (Until.CHANGE, False, False),
+        (Until.CHANGE, True, True),
+        (Until.END, True, False),
+    ],
+)
+def test_a_look_wakes_those_that_wait_for_what_it_shows(
+    watched: Watched, until: Until, changed: bool, woken: bool
+) -> None:
+    job, waiter = watched.add(10.0, until)
+    watched.queue.share(job, changed=changed)
+    assert waiter.done is woken
+
+
+def test_the_end_of_a_job_wakes_everybody_and_forgets_it(watched: Watched) -> None:
+    waiters = [JobWaiter(until) for until in Until]
+    job, _ = watched.add(10.0)
+    for waiter in waiters:
+        watched.queue.watch(job, waiter)
+    job.state = State.SUCCEEDED
+    watched.queue.share(job, changed=True)
+    assert all(waiter.done for waiter in waiters)
+    assert watched.next_look() == math.inf
+    watched.queue.share(job, changed=True)  # without waiters
+
+
+def test_a_waiter_knows_how_long_it_still_waits(watched: Watched) -> None:
+    job, waiter = watched.add(10.0)
+    waiter.deadline = 30.0
+    assert waiter.seconds_left(job, 12.0) == 18.0
