@@ -63,8 +63,10 @@ CREATE TABLE files (
 COLUMNS = re.findall(r"^  ([a-z_]+) ", SCHEMA[1], re.MULTILINE)
 UPSERT = (
     f"INSERT OR REPLACE INTO files ({', '.join(COLUMNS)}) "  # noqa: S608  # our own names
-    f"VALUES ({', '.join('?' * len(COLUMNS))})"
+    f"VALUES ({', '.join('?' * len(COLUMNS))}) RETURNING is_in_place()"
 )
+"""Writes a row; SQLite itself would not notice that the file was deleted or replaced."""
+
 _MARK = (
     "UPDATE files SET state = 'pending', since = NULL, file_id = '', token = '', status = NULL, "
     "final = 0, error = '' WHERE state = ? RETURNING path"
@@ -222,6 +224,8 @@ class Journal:
             database = await _open(path, threads, resources, alone=not dry_run)
             journal = cls(path, database, now)
             journal.is_read_only = dry_run
+            identity = await threads.run(_identity, path)
+            await database.create_function("is_in_place", 0, lambda: _identity(path) == identity)
             about = {"version": VERSION, "account": account, "service": base_url}
             if not await journal._check(about, make=not dry_run):
                 return None
@@ -299,15 +303,20 @@ class Journal:
             JournalError: It cannot be written.
         """
         kept = attrs.evolve(entry, updated=self._now())
-        await self._change(UPSERT, kept.row.values())
+        if not all(in_place for (in_place,) in await self._change(UPSERT, kept.row.values())):
+            raise JournalError(
+                f"{self._path}: the journal was moved, deleted, or replaced while it was in use, "
+                "so the upload stopped. Put it back and run it again; a new journal does not know "
+                "what was sent."
+            )
         return kept
 
-    async def _change(self, statement: str, values: Iterable[object] = ()) -> None:
-        """Carry out a statement that writes."""
+    async def _change(self, statement: str, values: Iterable[object] = ()) -> list[Any]:
+        """Carry out a statement that writes, and return its rows."""
         import sqlite3  # noqa: PLC0415  # only with a journal
 
         try:
-            await self._do(statement, tuple(values))
+            return await self._do(statement, tuple(values))
         except sqlite3.Error as trouble:
             raise JournalError(
                 f"{self._path}: the journal cannot be written ({trouble}), so the upload stopped. "

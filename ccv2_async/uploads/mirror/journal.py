@@ -7,7 +7,7 @@ between leaves both, and `adopt` may run again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -130,9 +130,8 @@ class MirrorJournal(Journal):
     async def _forget(self, entry: JournalEntry) -> None:
         await self._change("DELETE FROM files WHERE path=? AND folder=? AND name=?", entry.key)
 
-    async def _change(self, statement: str, values: Iterable[object] = ()) -> None:
-        if not self.is_read_only:
-            await super()._change(statement, values)
+    async def _change(self, statement: str, values: Iterable[object] = ()) -> list[Any]:
+        return [] if self.is_read_only else await super()._change(statement, values)
 
     def _row(self, key: Key, known: Known) -> tuple[object, ...]:
         *facts, replaces = attrs.astuple(known)

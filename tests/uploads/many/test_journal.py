@@ -743,6 +743,26 @@ async def test_a_journal_that_can_no_longer_be_written_ends_the_upload(
     assert not sandbox.admin.requests(*POSTS)
 
 
+@pytest.mark.parametrize("replaced", [False, True], ids=["deleted", "replaced"])
+async def test_a_journal_that_is_deleted_or_replaced_during_an_upload_ends_it(
+    client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures, replaced: bool
+) -> None:
+    async def files() -> AsyncIterator[Path]:
+        first, second = pictures("a.png", "b.png")
+        yield first
+        await until(lambda: sandbox.admin.requests(*POSTS))
+        journal.unlink()
+        if replaced:
+            journal.write_bytes(b"")
+        yield second
+
+    with pytest.raises(errors.JournalError, match="moved, deleted, or replaced"):
+        async for _ in client.upload_many(files(), journal=journal):
+            pass
+
+    assert len(sandbox.admin.requests(*POSTS)) == 1
+
+
 async def test_a_file_whose_acceptance_could_not_be_recorded_is_adopted_by_the_next_run(
     client: ConstantContact,
     sandbox: Sandbox,
