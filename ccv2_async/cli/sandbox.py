@@ -45,7 +45,7 @@ def sandbox(
     Uploads take about 8 seconds to become Active, like at the real service. Some file names choose
     what happens: virus.png, fail.pdf, slow.gif, stuck.png, and more.
 
-    Open its address in a browser to see the files, every request, and levers for errors.
+    Open its address in a browser to see the files, every request, and controls for faults.
 
     Args:
         port: The port; 0 for a free one.
