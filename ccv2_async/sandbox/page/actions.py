@@ -9,12 +9,11 @@ import orjson
 
 from ccv2_async.sandbox.answers import Refusal
 from ccv2_async.sandbox.forms import Content
-from ccv2_async.sandbox.page.views import library_of
 from ccv2_async.sandbox.settings import DEMO
 from ccv2_async.sandbox.state import library as shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from starlette.datastructures import UploadFile
 
@@ -102,7 +101,7 @@ class Actions:
 
     def file(self, form: Mapping[str, Any]) -> str:
         """Hold a file at its status, release it, or set its status."""
-        stored, status = library_of(self.world).live_file(form["id"]), form["do"]
+        stored, status = self.world.library.live_file(form["id"]), form["do"]
         if status == "release":
             self.admin.set_status(stored.id, None)
             return f"{stored.name} is released."
@@ -127,7 +126,7 @@ class Actions:
 
     async def upload(self, files: list[UploadFile], folder_id: str) -> str:
         """Put files into the library, as an upload from a browser at the service does."""
-        library, names = library_of(self.world), []
+        library, names = self.world.library, []
         limit = self.world.settings.max_upload_size
         for file in files:
             name = (file.filename or "").rpartition("/")[2]
@@ -158,15 +157,9 @@ def _number(form: Mapping[str, Any], name: str) -> int | None:
     return int(text) if text else None
 
 
-_ACTIONS: dict[str, Callable[[Actions, Mapping[str, Any]], str]] = {
-    "fault": Actions.fault,
-    "clear-faults": Actions.clear_faults,
-    "configure": Actions.configure,
-    "retire": Actions.retire,
-    "reset": Actions.reset,
-    "file": Actions.file,
-    "job": Actions.job,
-}
+_OF_SANDBOX = Actions.fault, Actions.clear_faults, Actions.configure, Actions.retire, Actions.reset
+_OF_ACCOUNT = Actions.file, Actions.job
+_ACTIONS = {form.__name__.replace("_", "-"): form for form in (*_OF_SANDBOX, *_OF_ACCOUNT)}
 
 
 def sentence_of(problem: Exception) -> str:

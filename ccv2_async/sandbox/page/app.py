@@ -27,16 +27,19 @@ from ccv2_async.sandbox.admin import Admin
 from ccv2_async.sandbox.answers import Refusal, missing
 from ccv2_async.sandbox.page.actions import Actions, sentence_of
 from ccv2_async.sandbox.page.showing import clock_text, size_text
-from ccv2_async.sandbox.page.views import Views, library_of, tone
+from ccv2_async.sandbox.page.views import Views, tone
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from ccv2_async.sandbox.operations import Operation
     from ccv2_async.sandbox.world import World
+
+    _Handler = Callable[[Request], Awaitable[Response]]
+    _View = Callable[[Views, Mapping[str, str]], dict[str, Any]]
 
 _HERE = Path(__file__).parent
 _TICK = 0.3
@@ -58,14 +61,16 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _PICTURES = {b"\x89PNG": "image/png", b"GIF8": "image/gif", b"\xff\xd8\xff": "image/jpeg"}
-_NAVIGATION = (
-    ("/", "Library"),
-    ("/requests", "Requests"),
-    ("/jobs", "Jobs"),
-    ("/contacts", "Contacts"),
-    ("/campaigns", "Campaigns"),
-    ("/controls", "Controls"),
-)
+_VIEWS: dict[str, _View] = {
+    "/": Views.files,
+    "/requests": Views.requests,
+    "/requests/{key}": Views.requests,
+    "/jobs": Views.jobs,
+    "/contacts": Views.contacts,
+    "/campaigns": Views.campaigns,
+    "/campaigns/{id}": Views.campaigns,
+    "/controls": Views.controls,
+}
 
 
 class _Guarded:
@@ -101,7 +106,7 @@ class _Page:
     notes: dict[str, tuple[str, bool]] = attrs.field(factory=dict)
 
     def show(self, request: Request, template: str, **shown: Any) -> Response:
-        frame = {**self.views.frame(), "navigation": _NAVIGATION, "origin": _origin(request)}
+        frame = {**self.views.frame(), "origin": _origin(request)}
         note, bad = self.notes.get(request.query_params.get("note", ""), ("", False))
         frame |= {"note": note, "note_is_bad": bad}
         return self.templates.TemplateResponse(request, template, {**frame, **shown})
@@ -114,29 +119,14 @@ class _Page:
         self.notes[name] = note, bad
         return name
 
-    async def files(self, request: Request) -> Response:
-        return self.show(request, "files.html", **self.views.files(request.query_params))
+    def shows(self, view: _View) -> _Handler:
+        """Return what answers with a view: a template of its name, filled with its data."""
 
-    async def requests(self, request: Request) -> Response:
-        key = request.path_params.get("key", "")
-        opened = self.views.request(key, _origin(request)) if key else None
-        if key and opened is None:
-            raise missing(f"Request {key}")
-        found = self.views.requests(request.query_params)
-        return self.show(request, "requests.html", opened=opened, **found)
+        async def handler(request: Request) -> Response:
+            asked = {**request.query_params, **request.path_params, "origin": _origin(request)}
+            return self.show(request, f"{view.__name__}.html", **view(self.views, asked))
 
-    async def jobs(self, request: Request) -> Response:
-        return self.show(request, "jobs.html", **self.views.jobs())
-
-    async def contacts(self, request: Request) -> Response:
-        return self.show(request, "contacts.html", **self.views.contacts(request.query_params))
-
-    async def campaigns(self, request: Request) -> Response:
-        chosen = request.path_params.get("id", "")
-        return self.show(request, "campaigns.html", **self.views.campaigns(chosen))
-
-    async def controls(self, request: Request) -> Response:
-        return self.show(request, "controls.html", **self.views.controls())
+        return handler
 
     async def preview(self, request: Request) -> Response:
         campaign = self.views.world.campaigns.campaign(request.path_params["id"])
@@ -145,7 +135,7 @@ class _Page:
         return Response(content, media_type="text/html", headers=headers)
 
     async def picture(self, request: Request) -> Response:
-        data = library_of(self.views.world).content(request.path_params["id"]) or b""
+        data = self.views.world.library.content(request.path_params["id"]) or b""
         kind = next((kind for start, kind in _PICTURES.items() if data.startswith(start)), None)
         if kind is None:
             raise missing("The picture")
@@ -212,15 +202,8 @@ def make_page(world: World, operations: Sequence[Operation]) -> ASGIApp:
     page = _Page(Views(world, operations), actions, templates)
     app = Starlette(
         routes=[
-            Route("/", page.files),
-            Route("/requests", page.requests),
-            Route("/requests/{key}", page.requests),
-            Route("/jobs", page.jobs),
-            Route("/contacts", page.contacts),
-            Route("/campaigns", page.campaigns),
-            Route("/campaigns/{id}", page.campaigns),
+            *(Route(path, page.shows(view)) for path, view in _VIEWS.items()),
             Route("/campaigns/{id}/preview", page.preview),
-            Route("/controls", page.controls),
             Route("/page/events", page.events),
             Route("/page/pictures/{id}", page.picture),
             Route("/page/do/{name}", page.act, methods=["POST"]),

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import islice
+from heapq import merge
+from itertools import islice, takewhile
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ccv2_async.sandbox.answers import picked
-from ccv2_async.sandbox.faults import CONTENT, DEFAULTS, KINDS, PRESETS
-from ccv2_async.sandbox.page.showing import (
-    body_text,
-    clock_text,
-    curl,
-    hide,
-    kind_of,
-    parts_of,
-    shown_query,
-    size_text,
-    took_text,
-)
+from ccv2_async.sandbox.answers import missing, picked
+from ccv2_async.sandbox.faults import CONTENT, KINDS, PRESETS
+from ccv2_async.sandbox.page import showing
 from ccv2_async.sandbox.settings import GROUPS
 from ccv2_async.sandbox.state import library as shelf
 from ccv2_async.sandbox.state.campaigns import BOUNCE, CLICK, FORWARD, OPEN, SEND, UNSUBSCRIBE
@@ -33,6 +24,7 @@ if TYPE_CHECKING:
 
     from ccv2_async.sandbox.operations import Operation
     from ccv2_async.sandbox.state.gateway import Entry
+    from ccv2_async.sandbox.state.traffic import Record
     from ccv2_async.sandbox.world import World
 
 SHOWN = 200
@@ -43,23 +35,13 @@ CALL_KINDS = ("upload", "poll", "read", "write")
 FILE_ENDS = ("Active", "VirusFound", "Failed", "Deleted")
 JOB_ENDS = ("COMPLETE", "ERROR", "CANCELLED")
 _FINAL = frozenset({*FILE_ENDS, *JOB_ENDS})
-_MOVING = frozenset(
-    {"Uploaded", "Processing", "PENDING", "QUEUED", "RUNNING", "SCHEDULED", "Quarantined"}
-)
-_TRACKED = {
-    "sends": SEND,
-    "opens": OPEN,
-    "clicks": CLICK,
-    "forwards": FORWARD,
-    "bounces": BOUNCE,
-    "unsubscribes": UNSUBSCRIBE,
+_TONES = {
+    **dict.fromkeys(("Active", "ACTIVE", "COMPLETE", "SENT"), "good"),
+    **dict.fromkeys(("VirusFound", "Failed", "ERROR"), "bad"),
+    **dict.fromkeys(("Uploaded", "Processing", "Quarantined"), "busy"),
+    **dict.fromkeys(("PENDING", "QUEUED", "RUNNING", "SCHEDULED"), "busy"),
 }
-
-
-def library_of(world: World) -> shelf.Library:
-    """Return the library as it is now; a reset replaces it."""
-    found: shelf.Library = attrgetter("library")(world)
-    return found
+_TRACKED = (SEND, OPEN, CLICK, FORWARD, BOUNCE, UNSUBSCRIBE)
 
 
 @attrs.frozen
@@ -79,23 +61,20 @@ class Views:
         world, now = self.world, self.world.clock.time()
         world.settle()
         last = next(world.log.newest(), None)
-        return hash(
-            (
-                (id(world.log), world.log.total, world.log.running, world.downloads.total),
-                # The last minute's calls move with the clock, until there are none.
-                int(now) if last is not None and now - last.time <= _MINUTE + 1 else 0,
-                tuple(
-                    (row.id, self._stage(row), row.name) for row in library_of(world).files.values()
-                ),
-                len(library_of(world).folders),
-                tuple((row.id, row.status(now)) for row in world.activities.activities.values()),
-                tuple((row.id, len(row.members)) for row in world.contacts.lists.values()),
-                len(world.contacts.contacts),
-                tuple((row.id, row.status) for row in world.campaigns.campaigns.values()),
-                str(world.faults.pending()),
-                str(world.settings),
-            )
+        shown = (
+            (id(world.log), world.log.total, world.log.running, world.downloads.total),
+            # The last minute's calls move with the clock, until there are none.
+            int(now) if last is not None and now - last.time <= _MINUTE + 1 else 0,
+            [(row.id, row.name, self._stage(row)) for row in world.library.files.values()],
+            len(world.library.folders),
+            [(row.id, row.status(now)) for row in world.activities.activities.values()],
+            [(row.id, len(row.members)) for row in world.contacts.lists.values()],
+            len(world.contacts.contacts),
+            [(row.id, row.status) for row in world.campaigns.campaigns.values()],
+            world.faults.pending(),
+            world.settings,
         )
+        return hash(str(shown))
 
     def _stage(self, stored: shelf.StoredFile) -> tuple[Any, ...]:
         now = self.world.clock.time()
@@ -106,47 +85,38 @@ class Views:
         """Return what stands on every page: counts, the quota, and the armed faults."""
         world, now = self.world, self.world.clock.time()
         world.settle()
-        settings, (second, today) = world.settings, world.quota.used(now)
+        second, today = world.quota.used(now)
         live = [row for row in world.campaigns.campaigns.values() if not row.deleted]
         return {
             "counts": {
-                "/": len(library_of(world).live_files(now)),
+                "/": len(world.library.live_files(now)),
                 "/requests": world.log.total + world.downloads.total,
                 "/jobs": len(world.activities.activities),
                 "/contacts": len(world.contacts.contacts),
                 "/campaigns": len(live),
                 "/controls": len(world.faults.pending()),
             },
-            "quota": {
-                "second": second,
-                "per_second": settings.per_second,
-                "today": today,
-                "per_day": settings.per_day,
-                **self._minute(now),
-            },
+            "quota": {"second": second, "today": today, **self._minute(now)},
             "faults": world.faults.pending(),
-            "settings": settings,
+            "settings": world.settings,
             "now": now,
         }
 
     def _minute(self, now: float) -> dict[str, Any]:
         """Return the calls of the last minute: for each second, and for each kind of call."""
-        bars, kinds = [0] * _MINUTE, dict.fromkeys(CALL_KINDS, 0)
-        for entry in self.world.log.newest():
-            age = int(now - entry.time)
-            if age >= _MINUTE:
-                break
-            bars[_MINUTE - 1 - max(0, age)] += 1
-            kinds[kind_of(entry)] += 1
-        return {"bars": bars, "kinds": kinds, "top": max(bars)}
+        last = list(takewhile(lambda row: now - row.time < _MINUTE, self.world.log.newest()))
+        calls = Counter(max(0, int(now - row.time)) for row in last)
+        kinds = Counter(map(showing.kind_of, last))
+        return {
+            "bars": [calls[age] for age in reversed(range(_MINUTE))],
+            "kinds": {kind: kinds[kind] for kind in CALL_KINDS},
+            "top": max(calls.values(), default=0),
+        }
 
     def files(self, query: Mapping[str, str]) -> dict[str, Any]:
         """Return the folders, and the files of the one that is open."""
-        library, now, chosen = (
-            library_of(self.world),
-            self.world.clock.time(),
-            query.get("folder", ""),
-        )
+        library, now = self.world.library, self.world.clock.time()
+        chosen = query.get("folder", "")
         if chosen == "trash":
             files, name = library.trash(now), "Trash"
         elif chosen:
@@ -161,59 +131,48 @@ class Views:
             "trashed": len(library.trash(now)),
             "files": [self._file(row) for row in files[: -SHOWN - 1 : -1]],
             "total": len(files),
-            "requests": self._rows(islice(self.world.log.newest(), 8)),
+            "requests": [self._row(entry) for entry in islice(self.world.log.newest(), 8)],
             "ends": FILE_ENDS[:-1],
         }
 
     def _tree(self, counts: Counter[str], parent: str | None, level: int) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
-        for folder in sorted(library_of(self.world).children(parent), key=_folder_order):
+        for folder in sorted(self.world.library.children(parent), key=_folder_order):
             rows.append({**picked(folder, "id name"), "level": level, "count": counts[folder.id]})
             rows += self._tree(counts, folder.id, level + 1)
         return rows
 
     def _file(self, stored: shelf.StoredFile) -> dict[str, Any]:
         now, plan = self.world.clock.time(), stored.plan
-        status, kept = stored.status(now), library_of(self.world).content(stored.id) is not None
-        moves = status not in _FINAL and stored.forced is None
-        never = NEVER in (plan.looks, plan.seconds)
+        status, held = stored.status(now), stored.forced is not None
+        final = status in _FINAL
+        moves = not (final or held or NEVER in (plan.looks, plan.seconds))
         return {
-            **picked(stored, "id name width height file_type is_image trashed"),
-            "version": stored.sha256[:8],
-            "size": size_text(stored.size),
-            "created": clock_text(stored.created, "%Y-%m-%d %H:%M"),
+            **picked(stored, "id name width height size created sha256 file_type"),
+            **picked(stored, "is_image trashed"),
             "status": status,
-            "tone": tone(status),
-            "kept": kept,
-            "held": stored.forced is not None and status not in _FINAL,
-            "final": status in _FINAL,
-            "progress": plan.progress(now, stored.looks) if moves and not never else None,
+            "kept": self.world.library.content(stored.id) is not None,
+            "held": held and not final,
+            "final": final,
+            "progress": plan.progress(now, stored.looks) if moves else None,
         }
 
     def requests(self, query: Mapping[str, str]) -> dict[str, Any]:
-        """Return the newest requests that match the filter."""
-        text, kind = query.get("q", "").casefold(), query.get("status", "")
-        found = (row for row in self._all() if self._matches(row, text, kind))
-        rows = self._rows(islice(found, SHOWN + 1))
+        """Return the newest requests that match the filter, and the one that is open."""
+        text, kind, key = query.get("q", "").casefold(), query.get("status", ""), query.get("key")
+        # The calls and the downloads, newest first.
+        both = self.world.log.newest(), self.world.downloads.newest()
+        entries = merge(*both, key=attrgetter("time"), reverse=True)
+        found = (row for row in entries if self._matches(row, text, kind))
+        rows = [self._row(row) for row in islice(found, SHOWN + 1)]
         return {
+            "opened": self._opened(key, query["origin"]) if key else None,
             "requests": rows[:SHOWN],
             "more": len(rows) > SHOWN,
             "q": query.get("q", ""),
             "status": kind,
             "total": self.world.log.total + self.world.downloads.total,
         }
-
-    def _all(self) -> Iterable[Entry]:
-        """Yield the calls and the downloads, newest first."""
-        calls, downloads = self.world.log.newest(), self.world.downloads.newest()
-        call, download = next(calls, None), next(downloads, None)
-        while call is not None or download is not None:
-            if download is None or (call is not None and call.time >= download.time):
-                yield call  # type: ignore[misc] # one of them is there
-                call = next(calls, None)
-            else:
-                yield download
-                download = next(downloads, None)
 
     @staticmethod
     def _matches(entry: Entry, text: str, kind: str) -> bool:
@@ -222,67 +181,59 @@ class Views:
         words = f"{entry.method} {entry.path} {status} {entry.fault or ''}".casefold()
         return text in words and (not kind or failed == (kind == "failed"))
 
-    def _rows(self, entries: Iterable[Entry]) -> list[dict[str, Any]]:
-        return [self._row(entry) for entry in entries]
+    def _record(self, entry: Entry) -> Record | None:
+        """Return both sides of a call; None for a download, and if they are not kept."""
+        return None if entry.path.startswith(CONTENT) else self.world.traffic.find(entry.number)
+
+    def _hidden(self, pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        return [(name, showing.hide(text, self.world.settings)) for name, text in pairs]
 
     def _row(self, entry: Entry) -> dict[str, Any]:
-        download = entry.path.startswith(CONTENT)
-        record = None if download else self.world.traffic.find(entry.number)
+        download, record = entry.path.startswith(CONTENT), self._record(entry)
+        query = self._hidden(showing.shown_query(entry).items())
         return {
-            **picked(entry, "number method path status fault"),
+            **picked(entry, "number method path status fault time received"),
             "key": f"{'d' if download else ''}{entry.number}",
-            "at": clock_text(entry.time),
-            "took": took_text(entry),
+            "took": showing.took_text(entry),
             "tone": status_tone(entry),
-            "sent": size_text(entry.received) if entry.received else "",
-            "parts": parts_of(record) if record is not None and entry.parts else [],
-            "kind": "download" if download else kind_of(entry),
-            "query": "&".join(f"{name}={text}" for name, text in self._query(entry)),
+            "parts": showing.parts_of(record) if record is not None else [],
+            "kind": "download" if download else showing.kind_of(entry),
+            "query": "&".join(f"{name}={text}" for name, text in query),
         }
 
-    def _query(self, entry: Entry) -> list[tuple[str, str]]:
-        settings = self.world.settings
-        return [(name, hide(text, settings)) for name, text in shown_query(entry).items()]
-
-    def request(self, key: str, origin: str) -> dict[str, Any] | None:
-        """Return one request with both sides; None if it is not kept."""
+    def _opened(self, key: str, origin: str) -> dict[str, Any]:
+        """Return one request with both sides, or raise a 404."""
         log = self.world.downloads if key.startswith("d") else self.world.log
         number = key.removeprefix("d")
         entry = next((row for row in log.newest() if str(row.number) == number), None)
         if entry is None:
-            return None
-        record = None if log is self.world.downloads else self.world.traffic.find(entry.number)
-        settings = self.world.settings
+            raise missing(f"Request {key}")
+        record = self._record(entry)
         shown: dict[str, Any] = {
             **self._row(entry),
-            "headers": [(name, hide(text, settings)) for name, text in entry.headers.items()],
-            "arguments": self._query(entry),
+            "headers": self._hidden(entry.headers.items()),
+            "arguments": self._hidden(showing.shown_query(entry).items()),
             "whole": record is not None,
         }
         if record is not None:
-            answer = record.answer
-            kinds = dict(answer.headers)
-            has_key, has_token = record.signed
+            answer, (has_key, has_token) = dict(record.answer.headers), record.signed
             shown["arguments"] += [("api_key", HIDDEN.decode())] * has_key
             shown["headers"] += [("authorization", HIDDEN.decode())] * has_token
-            shown |= {
-                "parts": parts_of(record),
-                "body": hide(
-                    body_text(record.request, entry.headers.get("content-type", "")), settings
-                ),
-                "answer_headers": [(name, hide(text, settings)) for name, text in answer.headers],
-                "answer": hide(body_text(answer, kinds.get("content-type", "")), settings),
-                "answer_size": size_text(answer.size),
-                "curl": hide(curl(record, origin), settings),
+            shown["answer_headers"] = self._hidden(record.answer.headers)
+            texts = {
+                "body": showing.body_text(record.request, entry.headers.get("content-type", "")),
+                "answer": showing.body_text(record.answer, answer.get("content-type", "")),
+                "curl": showing.curl(record, origin),
             }
+            shown |= dict(self._hidden(texts.items()))
         return shown
 
-    def jobs(self) -> dict[str, Any]:
+    def jobs(self, _query: Mapping[str, str]) -> dict[str, Any]:
         """Return the bulk jobs, and the uploads that are not finished."""
         now = self.world.clock.time()
         unfinished = [
             self._file(row)
-            for row in library_of(self.world).files.values()
+            for row in self.world.library.files.values()
             if row.status(now) not in _FINAL
         ]
         return {
@@ -312,30 +263,25 @@ class Views:
             "total": len(found),
         }
 
-    def campaigns(self, chosen: str = "") -> dict[str, Any]:
+    def campaigns(self, query: Mapping[str, str]) -> dict[str, Any]:
         """Return the campaigns, and the one that is open."""
-        campaigns = self.world.campaigns
+        campaigns, chosen = self.world.campaigns, query.get("id", "")
         live = [row for row in campaigns.campaigns.values() if not row.deleted]
-        tracked = [row.kind for row in campaigns.tracking.by_campaign.get(chosen, [])]
+        tracked = Counter(row.kind for row in campaigns.tracking.by_campaign.get(chosen, []))
         return {
             "campaigns": live[: -SHOWN - 1 : -1],
             "campaign": campaigns.campaign(chosen) if chosen else None,
-            "tracked": {name: tracked.count(kind) for name, kind in _TRACKED.items()},
+            "tracked": {kind: tracked[kind] for kind in _TRACKED},
             "lists": self.world.contacts.lists,
         }
 
-    def controls(self) -> dict[str, Any]:
+    def controls(self, _query: Mapping[str, str]) -> dict[str, Any]:
         """Return the choices of the levers."""
-        areas: dict[str, list[Operation]] = {}
-        for operation in self.operations:
-            areas.setdefault(operation.area, []).append(operation)
         return {
-            "areas": areas,
+            "operations": self.operations,
             "presets": sorted(PRESETS),
             "kinds": sorted(KINDS - {"raw", "location", "answer"}),
-            "defaults": DEFAULTS,
             "groups": GROUPS,
-            "modes": ("at_once", "looks", "seconds", "lognormal"),
         }
 
 
@@ -345,11 +291,7 @@ def _folder_order(folder: shelf.Folder) -> tuple[bool, str]:
 
 def tone(status: str) -> str:
     """Return how a status is colored."""
-    if status in ("Active", "ACTIVE", "COMPLETE", "SENT"):
-        return "good"
-    if status in ("VirusFound", "Failed", "ERROR"):
-        return "bad"
-    return "busy" if status in _MOVING else "plain"
+    return _TONES.get(status, "plain")
 
 
 def status_tone(entry: Entry) -> str:
