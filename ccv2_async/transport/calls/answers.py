@@ -107,7 +107,7 @@ def parse_errors(
     if gateway and all(key != gateway for key, _ in found):
         found.insert(0, (gateway, ""))
     return tuple(
-        (one_line(redact(key, MAX_TEXT)), one_line(redact(message, MAX_TEXT)))
+        (one_line(redact(key, MAX_TEXT))[:MAX_TEXT], one_line(redact(message, MAX_TEXT))[:MAX_TEXT])
         for key, message in found
     )
 
