@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import attrs
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from ccv2_async import BulkState, errors
 from ccv2_async.cli.exits import Exit, heaviest, message_of
@@ -16,7 +17,7 @@ from ccv2_async.cli.jobs import JobItem, all_of, exit_of_items, follow, tell_unf
 from ccv2_async.cli.listings import Unreadable, show_rows
 from ccv2_async.cli.live import Totals, shown
 from ccv2_async.cli.reports import job_fields, show_jobs
-from ccv2_async.cli.service import DEFAULTS, OPTIONS, Flag, LocalPath, Run, Service, command
+from ccv2_async.cli.service import DEFAULTS, Flag, LocalPath, Run, Service, command, group
 from ccv2_async.cli.tables import in_bytes
 from ccv2_async.models import ActivityStatus, ActivityType
 from ccv2_async.observe import CallSent
@@ -24,23 +25,15 @@ from ccv2_async.observe import CallSent
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 
+    from cyclopts import App
+
     from ccv2_async import Event
     from ccv2_async.cli.jobs import AnyPoller, Display
 
     Fetch: TypeAlias = Callable[[JobItem], Awaitable[dict[str, Any]]]
 
-contacts: App = App(
-    name="contacts",
-    usage="Usage: ccv2 contacts [COMMAND] [OPTIONS]",
-    help="List, show, add, import, remove, and export contacts.",
-    group_parameters=OPTIONS,
-)
-activities: App = App(
-    name="activities",
-    usage="Usage: ccv2 activities [COMMAND] [OPTIONS]",
-    help="List bulk activities, or wait for them.",
-    group_parameters=OPTIONS,
-)
+contacts: App = group("contacts", "List, show, add, import, remove, and export contacts.")
+activities: App = group("activities", "List bulk activities, or wait for them.")
 
 _COLUMNS = {"id": "id", "type": "type", "state": "status"} | {
     "created": "created_date",
@@ -87,17 +80,15 @@ async def import_contacts(
         delimiter: Character between the columns of a CSV or TXT file, such as ';', or 'tab'.
         no_wait: Print the job's tokens, for 'ccv2 poll', and do not wait.
     """
-
-    def begin() -> Awaitable[AnyPoller]:
-        return run.client.activities.begin_add_contacts(
-            file,
-            lists=lists,
-            blanks_enabled=erase_blanks,
-            max_rows=max_rows,
-            encoding=encoding,
-            delimiter=_delimiter(delimiter),
-        )
-
+    begin = partial(
+        run.client.activities.begin_add_contacts,
+        file,
+        lists=lists,
+        blanks_enabled=erase_blanks,
+        max_rows=max_rows,
+        encoding=encoding,
+        delimiter=_delimiter(delimiter),
+    )
     return await _start(run, JobItem(f"import of {file}", _size(file)), begin, wait=not no_wait)
 
 
@@ -123,12 +114,13 @@ async def remove(
         delimiter: Character after each address in a CSV or TXT file, such as ';', or 'tab'.
         no_wait: Print the job's tokens, for 'ccv2 poll', and do not wait.
     """
-
-    def begin() -> Awaitable[AnyPoller]:
-        return run.client.activities.begin_remove_contacts(
-            file, lists=lists, encoding=encoding, delimiter=_delimiter(delimiter)
-        )
-
+    begin = partial(
+        run.client.activities.begin_remove_contacts,
+        file,
+        lists=lists,
+        encoding=encoding,
+        delimiter=_delimiter(delimiter),
+    )
     return await _start(run, JobItem(f"removal of {file}", _size(file)), begin, wait=not no_wait)
 
 
@@ -198,7 +190,7 @@ async def list_activities(
     """
     return await show_rows(
         run.output,
-        lambda bad: run.client.activities.all(status=status, type=type, on_bad_row=bad),
+        partial(run.client.activities.all, status=status, type=type),
         "activity",
         _COLUMNS,
         more="start_date finish_date file_name",

@@ -7,27 +7,27 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from cyclopts import App
 
 from ccv2_async import one_line as clean
 from ccv2_async import read_backup, verify_backup
 from ccv2_async.cli.exits import Exit
 from ccv2_async.cli.output import Output
 from ccv2_async.cli.running import run as run_alone
-from ccv2_async.cli.service import OPTIONS, Flag, LocalPath, Run, command
+from ccv2_async.cli.service import Flag, LocalPath, Run, command, group
 from ccv2_async.cli.tables import cell, counted, in_bytes, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cyclopts import App
     from rich.status import Status
 
     from ccv2_async import BackupEstimate, BackupManifest, BackupProblem, BackupProgress
 
-backup: App = App(
-    name="backup",
-    help="Copy everything that the key can read into a directory, or check such a copy.",
-    group_parameters=OPTIONS,
+backup: App = group(
+    "backup",
+    "Copy everything that the key can read into a directory, or check such a copy.",
+    lists=False,
 )
 
 

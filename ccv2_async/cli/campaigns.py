@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
-from cyclopts import App
 
 from ccv2_async import errors
 from ccv2_async.cli.exits import Exit
 from ccv2_async.cli.listings import Limit, Moment, show_one, show_rows
-from ccv2_async.cli.service import OPTIONS, Flag, Run, command
+from ccv2_async.cli.service import Flag, Run, command, group
 from ccv2_async.cli.tables import counted, moment
 from ccv2_async.models import CampaignStatus, ClickThroughDetail, TestSendFormat, unstructure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from cyclopts import App
+
     from ccv2_async.cli.listings import Columns
     from ccv2_async.models import Campaign
 
-campaigns: App = App(
-    name="campaigns",
-    usage="Usage: ccv2 campaigns [COMMAND] [OPTIONS]",
-    help="List, show, test, and schedule email campaigns, and report on them.",
-    group_parameters=OPTIONS,
+campaigns: App = group(
+    "campaigns", "List, show, test, and schedule email campaigns, and report on them."
 )
 
 _PAGE = 50
@@ -80,15 +79,13 @@ async def list_campaigns(
         since: Only campaigns that have changed since this date.
         limit: The largest number of campaigns to list; all by default.
     """
-    page = min(limit or _PAGE, _PAGE)
     return await show_rows(
         run.output,
-        lambda bad: run.client.campaigns.all(
-            status=status, modified_since=since, limit=page, on_bad_row=bad
-        ),
+        partial(run.client.campaigns.all, status=status, modified_since=since),
         "campaign",
         {"id": "id", "name": "name", "state": "status", "changed": "modified_date"},
         limit=limit,
+        page=_PAGE,
     )
 
 
@@ -117,18 +114,18 @@ async def report(run: Run, ids: list[str], /) -> Exit:
     """
     output, links = run.output, list[ClickThroughDetail]()
 
-    async def reports() -> AsyncIterator[Campaign]:
+    async def reports(**_: object) -> AsyncIterator[Campaign]:
         for id_ in ids:
             campaign = await run.client.campaigns.get(id_, update_summary=True)
             links.extend(campaign.click_through_details)
             yield attrs.evolve(campaign, **dict.fromkeys(_CONTENT))  # type: ignore[arg-type]
 
-    async def clicks() -> list[ClickThroughDetail]:
+    async def clicks(**_: object) -> list[ClickThroughDetail]:
         return links
 
-    code = await show_rows(output, lambda _: reports(), "campaign", _REPORT)
+    code = await show_rows(output, reports, "campaign", _REPORT)
     if links and len(ids) == 1 and not (output.as_json or output.as_csv):
-        await show_rows(output, lambda _: clicks(), "link", _LINKS)
+        await show_rows(output, clicks, "link", _LINKS)
     return code
 
 

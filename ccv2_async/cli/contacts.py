@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ccv2_async.cli.activities import Lists, contacts
-from ccv2_async.cli.exits import Exit
-from ccv2_async.cli.listings import Limit, Moment, joined, show_one, show_rows
+from ccv2_async.cli.listings import Limit, Moment, joined, show_one, show_rows, tell_id
 from ccv2_async.cli.service import Run, command
 from ccv2_async.errors import ConstantContactError, UsageError
-from ccv2_async.models import ContactStatus, unstructure
+from ccv2_async.models import ContactStatus
 
 if TYPE_CHECKING:
-    from ccv2_async import ConstantContact, Listing
-    from ccv2_async.cli.listings import Columns, Unreadable
+    from ccv2_async import ConstantContact
+    from ccv2_async.cli.exits import Exit
+    from ccv2_async.cli.listings import Columns, Find
     from ccv2_async.models import Contact
 
 __all__ = ["contacts", "find"]
@@ -90,18 +91,18 @@ async def list_contacts(
         since: Only contacts that have changed since this date.
         limit: The largest number of contacts to list; all by default.
     """
-    page = min(limit or _PAGE, _PAGE)
-    if list is not None and (email or status):
-        raise UsageError("--list goes with neither --email nor --status.")
-
-    def listing(bad: Unreadable) -> Listing[Contact]:
-        if list is not None:
-            return run.client.lists.contacts(list, modified_since=since, limit=page, on_bad_row=bad)
-        return run.client.contacts.all(
-            email=email, status=status, modified_since=since, limit=page, on_bad_row=bad
+    client = run.client
+    if list is None:
+        listing: Find = partial(
+            client.contacts.all, email=email, status=status, modified_since=since
         )
-
-    return await show_rows(run.output, listing, "contact", _COLUMNS, more=_MORE, limit=limit)
+    elif email or status:
+        raise UsageError("--list goes with neither --email nor --status.")
+    else:
+        listing = partial(client.lists.contacts, list, modified_since=since)
+    return await show_rows(
+        run.output, listing, "contact", _COLUMNS, more=_MORE, limit=limit, page=_PAGE
+    )
 
 
 @contacts.command
@@ -150,8 +151,4 @@ async def add(
     }
     details = {name: value for name, value in given.items() if value is not None}
     stored = await run.client.contacts.upsert(email, lists=lists, **details)  # type: ignore[arg-type]
-    if run.output.as_json:
-        run.output.record(unstructure(stored))
-    else:
-        run.output.line(stored.id)
-    return Exit.OK
+    return tell_id(run.output, stored)

@@ -13,12 +13,12 @@ from cyclopts import Parameter
 from ccv2_async import BulkState, SafeNames, errors
 from ccv2_async.cli.exits import Exit, heaviest, message_of
 from ccv2_async.cli.jobs import JobItem, all_of, exit_of_items
-from ccv2_async.cli.library import PAGE, OptionalId
+from ccv2_async.cli.library import PAGE, OptionalId, files_of
 from ccv2_async.cli.listings import Unreadable
-from ccv2_async.cli.live import STYLES, Totals, shown
-from ccv2_async.cli.reports import MOST_ROWS, tell_refused
+from ccv2_async.cli.live import Totals, shown
+from ccv2_async.cli.reports import show_table, tell_refused
 from ccv2_async.cli.service import Flag, LocalPath, Run, between, command
-from ccv2_async.cli.tables import cell, counted, in_bytes, table
+from ccv2_async.cli.tables import counted, in_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -66,11 +66,8 @@ async def get(
     bad = Unreadable(run.output)
     if ids:
         found = [await run.client.library.get_file(id_) for id_ in dict.fromkeys(ids)]
-    elif folder is not None:
-        listing = run.client.library.files_in_folder(folder, limit=PAGE, on_bad_row=bad)
-        found = await listing.collect()
     else:
-        found = await run.client.library.files(limit=PAGE, on_bad_row=bad).collect()
+        found = await files_of(run, folder)(limit=PAGE, on_bad_row=bad).collect()
     return heaviest([bad.exit, await download.carry_out(found, jobs)])
 
 
@@ -149,28 +146,13 @@ class _Download:
     def _sum_up(self, items: Sequence[JobItem], totals: Totals) -> None:
         output = self.run.output
         if not output.as_json:
-            self._show(items)
+            show_table([item for item in items if item.ended], output, urls=False)
         done = [item for item in items if item.state is BulkState.DONE]
         earlier = sum(item.earlier for item in done)
         words = [f"{len(done):,} of {counted(len(items), 'file')} in {self.to}"]
         words += [f"{earlier:,} of them there already"] * bool(earlier)
         words += [in_bytes(sum(item.size for item in done)), totals.summary()]
         output.say(f"{', '.join(words)}.")
-
-    def _show(self, items: Sequence[JobItem]) -> None:
-        rows = [item for item in items if item.ended]
-        if len(rows) > MOST_ROWS:
-            rows = [item for item in rows if item.failed]
-        closing = table("file", "id", "size", "state")
-        for item in rows[:MOST_ROWS]:
-            state = cell(item.word)
-            state.stylize(STYLES[item.state])
-            closing.add_row(cell(item.label), cell(item.id), cell(item.size, "size"), state)
-        if rows:
-            self.run.output.show(closing)
-        if len(rows) > MOST_ROWS:
-            more = counted(len(rows) - MOST_ROWS, "file")
-            self.run.output.line(f"and {more} more that failed")
 
 
 def _look(items: Iterable[JobItem]) -> None:

@@ -6,22 +6,22 @@ import contextlib
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from ccv2_async import BulkState, read_journal, retry_files
 from ccv2_async.cli.exits import Exit
 from ccv2_async.cli.output import Output
 from ccv2_async.cli.running import run
-from ccv2_async.cli.service import OPTIONS, Flag, LocalPath
+from ccv2_async.cli.service import Flag, LocalPath, group
 from ccv2_async.cli.tables import counted
 
 if TYPE_CHECKING:
+    from cyclopts import App
+
     from ccv2_async import JournalEntry
 
-journal: App = App(
-    name="journal",
-    help="Show the journal of an upload, or mark files to be sent again.",
-    group_parameters=OPTIONS,
+journal: App = group(
+    "journal", "Show the journal of an upload, or mark files to be sent again.", lists=False
 )
 
 

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 from rich.text import Text
 from rich.tree import Tree
 
 from ccv2_async import one_line as clean
 from ccv2_async.cli.exits import Exit
-from ccv2_async.cli.listings import Limit, Unreadable, show_rows
-from ccv2_async.cli.service import OPTIONS, Flag, Id, Run, command
+from ccv2_async.cli.listings import Limit, Unreadable, delete_one, show_rows, tell_id
+from ccv2_async.cli.service import Flag, Id, Run, command, group
 from ccv2_async.cli.tables import counted
 from ccv2_async.models import FileSortOrder, FileTypeQuery, unstructure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cyclopts import App
+
     from ccv2_async import Listing
-    from ccv2_async.cli.output import Output
     from ccv2_async.models import LibraryFile, LibraryFolder
 
-files: App = App(
-    name="files",
-    usage="Usage: ccv2 files [COMMAND] [OPTIONS]",
-    help="List, download, move, and delete files of the library.",
-    group_parameters=OPTIONS,
-)
-folders: App = App(
-    name="folders",
-    usage="Usage: ccv2 folders [COMMAND] [OPTIONS]",
-    help="Show, create, rename, and delete folders of the library.",
-    group_parameters=OPTIONS,
-)
+files: App = group("files", "List, download, move, and delete files of the library.")
+folders: App = group("folders", "Show, create, rename, and delete folders of the library.")
 
 PAGE = 1000
 _AT_ONCE = 100
@@ -65,14 +59,16 @@ async def list_files(
         sort: The order. With -desc, the largest, newest, or last come first.
         limit: The largest number of files to list; all by default.
     """
-    library, page = run.client.library, min(limit or PAGE, PAGE)
+    listing = partial(files_of(run, folder), type=type, sort_by=sort)
+    return await show_rows(
+        run.output, listing, "file", _COLUMNS, more=_MORE, limit=limit, page=PAGE
+    )
 
-    def listing(bad: Unreadable) -> Listing[LibraryFile]:
-        if folder is None:
-            return library.files(type=type, sort_by=sort, limit=page, on_bad_row=bad)
-        return library.files_in_folder(folder, type=type, sort_by=sort, limit=page, on_bad_row=bad)
 
-    return await show_rows(run.output, listing, "file", _COLUMNS, more=_MORE, limit=limit)
+def files_of(run: Run, folder: str | None) -> Callable[..., Listing[LibraryFile]]:
+    """Return the listing of a folder's files, or of all files."""
+    library = run.client.library
+    return library.files if folder is None else partial(library.files_in_folder, folder)
 
 
 @files.command
@@ -125,13 +121,7 @@ async def trash(run: Run, *, empty: Flag = False, yes: Flag = False) -> Exit:
     """
     library, output = run.client.library, run.output
     if not empty:
-        return await show_rows(
-            output,
-            lambda bad: library.trash(limit=PAGE, on_bad_row=bad),
-            "file",
-            _COLUMNS,
-            more=_MORE,
-        )
+        return await show_rows(output, library.trash, "file", _COLUMNS, more=_MORE, page=PAGE)
     output.carry_on = True
     if not await output.confirm("Permanently delete every file in the trash?", yes=yes):
         return Exit.SOME_FAILED
@@ -170,7 +160,7 @@ async def create(run: Run, name: str, /, *, parent: OptionalId = None) -> Exit:
         parent: ID of the folder to create it in; the top level by default. Folders can be three
             levels deep.
     """
-    return _tell(await run.client.library.create_folder(name, parent_id=parent), run.output)
+    return tell_id(run.output, await run.client.library.create_folder(name, parent_id=parent))
 
 
 @folders.command
@@ -183,7 +173,7 @@ async def rename(run: Run, folder: Id, name: str, /) -> Exit:
         folder: Its ID.
         name: At most 40 characters.
     """
-    return _tell(await run.client.library.update_folder(folder, name=name), run.output)
+    return tell_id(run.output, await run.client.library.update_folder(folder, name=name))
 
 
 @folders.command(name="delete")
@@ -196,22 +186,11 @@ async def delete_folder(run: Run, folder: Id, /, *, yes: Flag = False) -> Exit:
         folder: Its ID.
         yes: Do not ask for confirmation.
     """
-    found = await run.client.library.get_folder(folder)
-    holds = f" with {counted(found.item_count, 'file')}" if found.item_count else ""
-    question = f"Delete the folder {found.name} ({found.id}){holds}?"
-    if not await run.output.confirm(question, yes=yes):
-        return Exit.SOME_FAILED
-    await run.client.library.delete_folder(folder)
-    fields = {"id": found.id, "name": found.name, "deleted": True}
-    return run.output.report(fields, f"Deleted the folder {found.name} ({found.id}).")
-
-
-def _tell(folder: LibraryFolder, output: Output) -> Exit:
-    if output.as_json:
-        output.record(unstructure(folder))
-    else:
-        output.line(folder.id)
-    return Exit.OK
+    library = run.client.library
+    found = await library.get_folder(folder)
+    return await delete_one(
+        run.output, "folder", found, found.item_count, "file", delete=library.delete_folder, yes=yes
+    )
 
 
 def _grow(tree: Tree, folder: LibraryFolder) -> None:

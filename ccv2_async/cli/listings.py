@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
     from ccv2_async.cli.output import Output
     from ccv2_async.errors import UnreadableRow
+    from ccv2_async.models import Contact, ContactList, LibraryFolder
 
     Found: TypeAlias = AsyncIterable[Any] | Awaitable[Sequence[Any]]
+    Find: TypeAlias = Callable[..., Found]
     Columns: TypeAlias = Mapping[str, str | Callable[[Any], Any]]
 
 Limit = Annotated[int | None, between("--limit", 1, inf, "a number of 1 or more")]
@@ -71,30 +73,33 @@ class Unreadable:
 
 async def show_rows(
     output: Output,
-    found: Callable[[Unreadable], Found],
+    find: Find,
     noun: str,
     columns: Columns,
     *,
     more: str = "",
     limit: int | None = None,
+    page: int = 0,
 ) -> Exit:
     """Show the rows of a listing, and return the exit code. JSON and CSV are written as they come.
 
     Args:
         output: The streams.
-        found: Returns the listing. It gets the function to call with rows that cannot be read.
+        find: Returns the listing. It gets `on_bad_row`, and the size of a page as `limit`.
         noun: The word for one row.
         columns: The columns of the table, each with the field that it shows, or a function that
             returns its value.
         more: Further fields that CSV has, separated by spaces.
         limit: The most rows to show; None for all.
+        page: The most rows of a page; 0 for a listing without pages.
     """
+    sizes = {"limit": min(limit or page, page)} if page else {}
     bad = Unreadable(output)
     rows: list[list[Text]] = []
     count = 0
     if output.as_csv:
         output.values(_header(columns, more))
-    async with aclosing(_each(found(bad))) as each:
+    async with aclosing(_each(find(on_bad_row=bad, **sizes))) as each:
         async for row in each:
             if output.as_json or output.as_csv:
                 _write(output, row, columns, more)
@@ -129,6 +134,45 @@ def show_one(output: Output, row: Any, columns: Columns, *, more: str = "") -> E
     return Exit.OK
 
 
+def tell_id(output: Output, stored: ContactList | Contact | LibraryFolder) -> Exit:
+    """Print the ID of what was stored, or all of it as JSON; return the exit code."""
+    if output.as_json:
+        output.record(unstructure(stored))
+    else:
+        output.line(stored.id)
+    return Exit.OK
+
+
+async def delete_one(
+    output: Output,
+    noun: str,
+    found: ContactList | LibraryFolder,
+    count: int | None,
+    of: str,
+    *,
+    delete: Callable[[str], Awaitable[object]],
+    yes: bool,
+) -> Exit:
+    """Delete something after a confirmation, and return the exit code.
+
+    Args:
+        output: The streams.
+        noun: The word for it.
+        found: What to delete.
+        count: How many things it holds.
+        of: The word for one of them.
+        delete: Deletes what has an ID.
+        yes: Whether the command line has confirmed it already.
+    """
+    what = f"the {noun} {found.name} ({found.id})"
+    holds = f" with {counted(count, of)}" if count else ""
+    if not await output.confirm(f"Delete {what}{holds}?", yes=yes):
+        return Exit.SOME_FAILED
+    await delete(found.id)
+    fields = {"id": found.id, "name": found.name, "deleted": True}
+    return output.report(fields, f"Deleted {what}.")
+
+
 def _table(names: Iterable[str], rows: Iterable[Sequence[Text]]) -> Table:
     made = table(*names)
     for row in rows:
@@ -155,14 +199,9 @@ def _value(row: Any, of: str | Callable[[Any], Any]) -> Any:
 
 def _plain(value: Any) -> str:
     """Return a value as CSV holds it."""
-    match value:
-        case None:
-            return ""
-        case bool():
-            return str(value).lower()
-        case datetime():
-            return str(unstructure(value))
-    return str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(unstructure(value))
 
 
 async def _each(found: Found) -> AsyncGenerator[Any, None]:

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cyclopts import App
-
 from ccv2_async.cli.exits import Exit
-from ccv2_async.cli.listings import show_rows
-from ccv2_async.cli.service import OPTIONS, Flag, Run, command
-from ccv2_async.cli.tables import counted
-from ccv2_async.models import ContactListStatus, unstructure
+from ccv2_async.cli.listings import delete_one, show_rows, tell_id
+from ccv2_async.cli.service import Flag, Run, command, group
+from ccv2_async.models import ContactListStatus
 
 if TYPE_CHECKING:
-    from ccv2_async.cli.output import Output
-    from ccv2_async.models import ContactList
+    from cyclopts import App
 
-lists: App = App(
-    name="lists",
-    usage="Usage: ccv2 lists [COMMAND] [OPTIONS]",
-    help="List, create, rename, and delete contact lists.",
-    group_parameters=OPTIONS,
-)
+lists: App = group("lists", "List, create, rename, and delete contact lists.")
 
 
 @lists.default
@@ -30,13 +21,7 @@ async def list_lists(run: Run) -> Exit:
     """List the contact lists with their IDs and sizes."""
     columns = {"id": "id", "name": "name", "state": "status"}
     columns |= {"contacts": "contact_count", "changed": "modified_date"}
-    return await show_rows(
-        run.output,
-        lambda bad: run.client.lists.all(on_bad_row=bad),
-        "list",
-        columns,
-        more="created_date",
-    )
+    return await show_rows(run.output, run.client.lists.all, "list", columns, more="created_date")
 
 
 @lists.command
@@ -50,7 +35,7 @@ async def create(run: Run, name: str, /, *, hidden: Flag = False) -> Exit:
         hidden: Create it with the status HIDDEN.
     """
     status = ContactListStatus.HIDDEN if hidden else ContactListStatus.ACTIVE
-    return _tell(await run.client.lists.create(name, status=status), run.output)
+    return tell_id(run.output, await run.client.lists.create(name, status=status))
 
 
 @lists.command
@@ -63,7 +48,7 @@ async def rename(run: Run, list: str, name: str, /) -> Exit:  # noqa: A002  # as
         list: Its ID; see 'ccv2 lists'.
         name: At most 255 characters. No other list may have it.
     """
-    return _tell(await run.client.lists.update(list, name=name), run.output)
+    return tell_id(run.output, await run.client.lists.update(list, name=name))
 
 
 @lists.command
@@ -76,18 +61,8 @@ async def delete(run: Run, list: str, /, *, yes: Flag = False) -> Exit:  # noqa:
         list: Its ID; see 'ccv2 lists'.
         yes: Do not ask for confirmation.
     """
-    found = await run.client.lists.get(list)
-    holds = f" with {counted(found.contact_count, 'contact')}" if found.contact_count else ""
-    if not await run.output.confirm(f"Delete the list {found.name} ({found.id}){holds}?", yes=yes):
-        return Exit.SOME_FAILED
-    await run.client.lists.delete(found.id)
-    fields = {"id": found.id, "name": found.name, "deleted": True}
-    return run.output.report(fields, f"Deleted the list {found.name} ({found.id}).")
-
-
-def _tell(found: ContactList, output: Output) -> Exit:
-    if output.as_json:
-        output.record(unstructure(found))
-    else:
-        output.line(found.id)
-    return Exit.OK
+    lists = run.client.lists
+    found = await lists.get(list)
+    return await delete_one(
+        run.output, "list", found, found.contact_count, "contact", delete=lists.delete, yes=yes
+    )

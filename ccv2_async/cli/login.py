@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
-from cyclopts import App
 
 from ccv2_async import OAuthFlow, new_state
 from ccv2_async.cli import profiles
@@ -25,7 +24,7 @@ from ccv2_async.cli.listings import show_rows
 from ccv2_async.cli.output import Output
 from ccv2_async.cli.profiles import Name
 from ccv2_async.cli.running import run
-from ccv2_async.cli.service import OPTIONS, Flag
+from ccv2_async.cli.service import Flag, group
 from ccv2_async.client import BASE_URL
 from ccv2_async.errors import InvalidField, MissingCredentials, UsageError
 from ccv2_async.oauth import BASE_URL as OAUTH_URL
@@ -33,12 +32,9 @@ from ccv2_async.oauth import BASE_URL as OAUTH_URL
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-profile: App = App(
-    name="profile",
-    usage="Usage: ccv2 profile [COMMAND] [OPTIONS]",
-    help="List the profiles: accounts and services under names.",
-    group_parameters=OPTIONS,
-)
+    from cyclopts import App
+
+profile: App = group("profile", "List the profiles: accounts and services under names.")
 
 _PORT = 8766
 _HOST = "127.0.0.1"
@@ -125,7 +121,7 @@ def list_profiles(*, json: Flag = False, csv: Flag = False) -> Exit:
     unnamed = "" if os.environ.get("CCV2_ACCESS_TOKEN") else profiles.DEFAULT
     used = os.environ.get("CCV2_PROFILE") or unnamed
 
-    async def rows() -> list[_Row]:
+    async def rows(**_: object) -> list[_Row]:
         return [
             _Row(name, name == used, bool(each.api_key), bool(each.access_token), each.service)
             for name, each in profiles.load().items()
@@ -133,7 +129,7 @@ def list_profiles(*, json: Flag = False, csv: Flag = False) -> Exit:
 
     async def listed() -> Exit:
         columns = {name: name for name in attrs.fields_dict(_Row)}
-        code = await show_rows(output, lambda _: rows(), "profile", columns)
+        code = await show_rows(output, rows, "profile", columns)
         output.say(f"The file is {profiles.path()}.")
         return code
 

@@ -97,22 +97,22 @@ def file_fields(item: JobItem) -> dict[str, Any]:
 def show_files(items: Sequence[JobItem], output: Output) -> None:
     """Show a table of the files that were sent, and report those that got another name."""
     rows = [item for item in items if item.word != BulkState.PENDING.value]
+    show_table(rows, output)
+    _tell_numbered(items, output)
+
+
+def show_table(rows: Sequence[JobItem], output: Output, *, urls: bool = True) -> None:
+    """Show a table of files; of too many, only those that failed."""
     if len(rows) > MOST_ROWS:
         rows = [item for item in rows if item.failed]
-    closing = table("file", "id", "size", "state", "url")
+    closing = table("file", "id", "size", "state", *["url"] * urls)
     for item in rows[:MOST_ROWS]:
-        closing.add_row(
-            cell(item.label),
-            cell(item.id),
-            cell(item.size, "size"),
-            _state(item),
-            linked(item.result and item.result.url),
-        )
+        cells = [cell(item.label), cell(item.id), cell(item.size, "size"), _state(item)]
+        closing.add_row(*cells, *[linked(item.result and item.result.url)] * urls)
     if rows:
         output.show(closing)
     if len(rows) > MOST_ROWS:
         output.line(f"and {counted(len(rows) - MOST_ROWS, 'file')} more that failed")
-    _tell_numbered(items, output)
 
 
 def _tell_numbered(items: Sequence[JobItem], output: Output) -> None:

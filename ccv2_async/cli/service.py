@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeAlias, get_origin
 
 import attrs
-from cyclopts import Group, Parameter
+from cyclopts import App, Group, Parameter
 
 from ccv2_async import ConstantContact, DayCount
 from ccv2_async.cli.exits import Exit
@@ -40,6 +40,19 @@ logger: logging.Logger = logging.getLogger("ccv2_async.cli")
 
 OPTIONS: Group = Group("Options", sort_key=5)
 """The group in which help shows the options of one command."""
+
+
+def group(name: str, help: str, *, lists: bool = True) -> App:  # noqa: A002  # as cyclopts has it
+    """Return a group of commands.
+
+    Args:
+        name: Its name.
+        help: What its commands do.
+        lists: Whether it lists something when it is called without a command.
+    """
+    usage = f"Usage: ccv2 {name} [COMMAND] [OPTIONS]" if lists else None
+    return App(name=name, help=help, usage=usage, group_parameters=OPTIONS)
+
 
 Flag = Annotated[bool, Parameter(negative=())]
 """An option without a value and without a --no- form."""

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from cyclopts import App
 
 from ccv2_async.cli.contacts import find
 from ccv2_async.cli.exits import Exit
 from ccv2_async.cli.listings import Limit, Moment, show_rows
-from ccv2_async.cli.service import OPTIONS, Run, command
+from ccv2_async.cli.service import Run, command, group
 from ccv2_async.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cyclopts import App
+
     from ccv2_async.cli.listings import Columns
 
-tracking: App = App(
-    name="tracking",
-    help="List who opened, clicked, and so on, by campaign or by contact.",
-    group_parameters=OPTIONS,
+tracking: App = group(
+    "tracking", "List who opened, clicked, and so on, by campaign or by contact.", lists=False
 )
 
 _PAGE = 500
@@ -112,15 +112,15 @@ def _made(name: str, report: _Report) -> Callable[..., Exit]:
         if contact is not None:
             subject, id_ = "contact", (await find(run.client, contact)).id
         listing = getattr(run.client.tracking, f"{subject}_{name}")
-        page = min(limit or _PAGE, _PAGE)
         first, others = (_CAMPAIGN, _CONTACT) if contact is None else (_CONTACT, _CAMPAIGN)
         return await show_rows(
             run.output,
-            lambda bad: listing(id_, created_since=since, limit=page, on_bad_row=bad),
+            partial(listing, id_, created_since=since),
             report.noun,
             {**first, **report.columns},
             more=" ".join((*map(str, others.values()), report.more)),
             limit=limit,
+            page=_PAGE,
         )
 
     body.__doc__ = report.help + _ARGUMENTS
