@@ -17,6 +17,7 @@ from __future__ import annotations
 import codecs
 import csv
 import enum
+import io
 import re
 from typing import TYPE_CHECKING
 
@@ -167,18 +168,12 @@ def converted(content: bytes, encoding: str | None, delimiter: str | None) -> by
     if delimiter is None:
         return content
     rows = csv.reader(_LINE.findall(_HINT.sub("", text)), delimiter=delimiter, strict=True)
-    out = _Written()
+    out = io.StringIO()
     try:
         csv.writer(out).writerows(rows)
     except csv.Error as error:
         raise Unfit(max(1, rows.line_num), _badly_quoted(error)) from None
-    return "".join(out).encode("utf-8")
-
-
-class _Written(list[str]):
-    """What a CSV writer has written."""
-
-    write = list.append
+    return out.getvalue().encode("utf-8")
 
 
 def is_address(text: str) -> bool:

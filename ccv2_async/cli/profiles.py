@@ -66,10 +66,18 @@ class Profile:
             "base_url": self.service,
         }
         found: dict[str, Any] = {name: value for name, value in given.items() if value}
-        if self.rate is not None:
-            found["per_second"] = rate_of(str(self.rate), "rate")
-            found["per_day"] = PER_DAY if self.rate else None
-        return found
+        return found | quota_of(self.rate, "rate")
+
+
+def quota_of(rate: float | None, where: str) -> dict[str, Any]:
+    """Return the client's options for a rate; 0 lifts the quota of the day too.
+
+    Raises:
+        InvalidField: It is not a number of 0 or more.
+    """
+    if rate is None:
+        return {}
+    return {"per_second": rate_of(str(rate), where), "per_day": PER_DAY if rate else None}
 
 
 _KINDS: dict[str, type | tuple[type, ...]] = {
@@ -152,7 +160,11 @@ def options_of(name: str | None, environment: Mapping[str, str]) -> dict[str, An
     """
     name = name or environment.get("CCV2_PROFILE") or None
     if name is not None:
-        return _named(name, load()).options()
+        found = load()
+        if name not in found:
+            known = f"it has {', '.join(found)}" if found else "it has none"
+            raise UsageError(f"There is no profile {name} in {path()}; {known}.")
+        return found[name].options()
     if environment.get("CCV2_ACCESS_TOKEN"):
         return {}
     default = load().get(DEFAULT, Profile())
@@ -168,13 +180,6 @@ def options_of(name: str | None, environment: Mapping[str, str]) -> dict[str, An
     if environment.get("CCV2_RATE"):
         default = attrs.evolve(default, rate=None)
     return default.options()
-
-
-def _named(name: str, found: Mapping[str, Profile]) -> Profile:
-    if name in found:
-        return found[name]
-    known = f"it has {', '.join(found)}" if found else "it has none"
-    raise UsageError(f"There is no profile {name} in {path()}; {known}.")
 
 
 def store(name: str | None, **settings: str) -> Path:

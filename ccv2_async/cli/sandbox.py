@@ -68,27 +68,24 @@ def sandbox(
     output = Output(as_json=json)
     if not 0 < speed < float("inf"):
         raise InvalidField("--speed", speed, "a number above 0")
-    settings = {"speed": speed, "seed": _seed_of(seed), "latency": _latency_of(latency)}
+    settings = {
+        "mode": "lognormal",
+        "speed": speed,
+        "seed": _seed_of(seed),
+        "latency": _latency_of(latency),
+        "retired": retire,
+    }
 
     async def serve() -> Exit:
-        made = _started(
-            port,
-            host=host,
-            content_port=content_port,
-            state=state,
-            mode="lognormal",
-            retired=retire,
-            **settings,
-        )
+        made = _started(port, host=host, content_port=content_port, state=state, **settings)
         try:
             options = made.client_options()
             if output.as_json:
                 output.record(options)
             else:
                 output.say(f"The sandbox listens on {made.origin} until Ctrl-C. To use it, set:")
-                output.line(f"export CCV2_BASE_URL={options['base_url']}")
-                output.line(f"export CCV2_API_KEY={options['api_key']}")
-                output.line(f"export CCV2_ACCESS_TOKEN={options['access_token']}")
+                for name in ("base_url", "api_key", "access_token"):
+                    output.line(f"export CCV2_{name.upper()}={options[name]}")
                 output.line("export CCV2_TRUST_ENV=0")  # a proxy cannot reach this machine
                 output.say(f"OpenAPI document: {made.origin}/openapi.json")
                 output.say(f"Look into it: {made.origin}/")

@@ -17,9 +17,9 @@ from cyclopts import App, Group, Parameter
 from ccv2_async import ConstantContact, DayCount
 from ccv2_async.cli.exits import Exit
 from ccv2_async.cli.output import Output
-from ccv2_async.cli.profiles import options_of
+from ccv2_async.cli.profiles import options_of, quota_of
 from ccv2_async.cli.running import run
-from ccv2_async.client import BASE_URL, PER_DAY, rate_of
+from ccv2_async.client import BASE_URL
 from ccv2_async.errors import InvalidField, UsageError
 from ccv2_async.observe import CallEnded, CallSent
 
@@ -216,9 +216,7 @@ async def _open_client(service: Service, **options: Any) -> AsyncIterator[Consta
 
     Later runs know of the calls that it makes to the service, unless CCV2_REMEMBER_CALLS is 0.
     """
-    if service.rate is not None:
-        options["per_second"] = rate_of(str(service.rate), "--rate")
-        options["per_day"] = PER_DAY if service.rate else None
+    options |= quota_of(service.rate, "--rate")
     if service.sandbox:
         async with begin_sandbox(mode="lognormal", seconds=1.5) as sandbox:
             unlimited = {"per_second": None, "per_day": None}
