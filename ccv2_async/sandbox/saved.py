@@ -27,10 +27,10 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from ccv2_async.sandbox.clock import Clock, ShiftedClock
 from ccv2_async.sandbox.settings import Settings
 from ccv2_async.sandbox.state import library
-from ccv2_async.sandbox.state.activities import Activities, Activity, Outcome
-from ccv2_async.sandbox.state.campaigns import Campaigns, Tracking, TrackingEntry
-from ccv2_async.sandbox.state.contacts import Account, ContactList, Contacts
-from ccv2_async.sandbox.state.events import Event, Events
+from ccv2_async.sandbox.state.activities import Activities, Outcome
+from ccv2_async.sandbox.state.campaigns import Campaigns, Tracking
+from ccv2_async.sandbox.state.contacts import Account, Contacts
+from ccv2_async.sandbox.state.events import Events
 from ccv2_async.sandbox.transitions import Plan, Script
 
 if TYPE_CHECKING:
@@ -59,38 +59,36 @@ _LEFT_OUT: dict[type, frozenset[str]] = {
 }
 """The attributes that a document does not hold, since they come from elsewhere."""
 
-_CLASSES = (
-    *_LEFT_OUT,
-    Account,
-    Activity,
-    Event,
-    Outcome,
-    Plan,
-    TrackingEntry,
-    library.Folder,
-    library.StoredFile,
-)
-_NAMES = {
-    made.__name__: made
-    for made in (Account, Contacts, Plan, Script, Settings, Clock, asyncio.Future, Outcome)
+_NAMES: dict[str, Any] = {
+    **{made.__name__: made for made in (Account, Clock, Contacts, Outcome, Plan, Script, Settings)},
+    "Callable": Callable,
+    "asyncio": asyncio,
 }
+"""What the annotations name that their modules import only for type checkers."""
+
 logger: logging.Logger = logging.getLogger("ccv2_async.sandbox")
 
 
+def _left_out(made: type) -> Any:
+    attrs.resolve_types(made, localns=_NAMES)
+    return {name: override(omit=True) for name in _LEFT_OUT.get(made, ())}
+
+
 def _converter() -> Converter:
-    for made in _CLASSES:
-        attrs.resolve_types(made, localns={**_NAMES, "Callable": Callable, "asyncio": asyncio})
     converter = Converter()
 
     def writer(made: type) -> Callable[[Any], Any]:
-        left_out: Any = {name: override(omit=True) for name in _LEFT_OUT.get(made, ())}
-        return make_dict_unstructure_fn(made, converter, _cattrs_use_alias=True, **left_out)
+        return make_dict_unstructure_fn(made, converter, _cattrs_use_alias=True, **_left_out(made))
 
     def reader(made: type) -> Callable[[Any, Any], Any]:
-        left_out: Any = {name: override(omit=True) for name in _LEFT_OUT.get(made, ())}
-        return make_dict_structure_fn(
-            made, converter, _cattrs_use_alias=True, _cattrs_forbid_extra_keys=True, **left_out
-        )
+        options: Any = {"_cattrs_use_alias": True, "_cattrs_forbid_extra_keys": True}
+        return make_dict_structure_fn(made, converter, **options, **_left_out(made))
+
+    def is_set(kind: Any) -> bool:
+        return bool(kind == dict[str, None])
+
+    def read_set(rows: Any, _: Any) -> dict[str, None]:
+        return dict.fromkeys(converter.structure(_exactly(rows, list), list[str]))
 
     converter.register_unstructure_hook_factory(attrs.has, writer)
     converter.register_structure_hook_factory(attrs.has, reader)
@@ -100,15 +98,9 @@ def _converter() -> Converter:
     converter.register_structure_hook(float, lambda value, _: _number(value))
     for kind in (str, int, bool):
         converter.register_structure_hook(kind, _exactly)
-    # The members of a list, in order.
-    write, read = writer(ContactList), reader(ContactList)
-    converter.register_unstructure_hook(
-        ContactList, lambda row: {**write(row), "members": list(row.members)}
-    )
-    converter.register_structure_hook(
-        ContactList,
-        lambda row, _: read({**row, "members": dict.fromkeys(row.get("members", ()))}, ContactList),
-    )
+    # Keys without values, in order.
+    converter.register_unstructure_hook_func(is_set, list)
+    converter.register_structure_hook_func(is_set, read_set)
     return converter
 
 
@@ -131,10 +123,8 @@ _CONVERTER = _converter()
 
 def write_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document of these parts, by name."""
-    return {
-        _VERSION: VERSION,
-        **{name: _CONVERTER.unstructure(part) for name, part in parts.items()},
-    }
+    written = {name: _CONVERTER.unstructure(part) for name, part in parts.items()}
+    return {_VERSION: VERSION, **written}
 
 
 def check_version(document: Any) -> None:
@@ -168,7 +158,7 @@ def fill_parts(parts: Mapping[str, Any], document: Mapping[str, Any]) -> None:
 
 
 def _fill(part: Any, name: str, given: Any) -> None:
-    left_out = _LEFT_OUT.get(type(part), frozenset())
+    left_out = _left_out(type(part))
     fields = {row.alias: row for row in attrs.fields(type(part)) if row.name not in left_out}
     if not isinstance(given, dict):
         raise ValueError(f"{name}: an object is expected")  # noqa: TRY004  # of the document
@@ -194,14 +184,13 @@ def read_file(path: Path) -> dict[str, Any]:
         ValueError: It does not hold such a document.
     """
     try:
-        document = orjson.loads(path.read_bytes())
+        document: dict[str, Any] = orjson.loads(path.read_bytes())
         check_version(document)
     except orjson.JSONDecodeError as error:
         raise ValueError(f"{path} cannot be used: it is not valid JSON ({error}).") from None
     except ValueError as error:
         raise ValueError(f"{path} cannot be used: {error}.") from None
-    made: dict[str, Any] = document
-    return made
+    return document
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -243,7 +232,7 @@ class Keeper:
         self._path = path
         self._save = save
         self._written = b""
-        self._changed: asyncio.Event | None = None
+        self._changed = asyncio.Event()
         self._ended = asyncio.Event()
 
     def watched(self, app: ASGIApp) -> ASGIApp:
@@ -263,8 +252,7 @@ class Keeper:
 
     def note(self) -> None:
         """Note that the state may have changed."""
-        if self._changed is not None:
-            self._changed.set()
+        self._changed.set()
 
     @contextlib.asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
@@ -287,7 +275,6 @@ class Keeper:
                 await writing
 
     async def _write_changes(self) -> None:
-        assert self._changed is not None  # noqa: S101  # `kept` has set it
         while not self._ended.is_set():
             await self._changed.wait()
             self._changed.clear()
@@ -320,11 +307,9 @@ def _lock(path: Path) -> Iterator[None]:
         lock = os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o666)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
-    try:
+    with os.fdopen(lock):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise OSError(error.errno, "another sandbox uses this file", str(path)) from None
         yield
-    finally:
-        os.close(lock)

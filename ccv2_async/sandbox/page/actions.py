@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import orjson
 
-from ccv2_async.sandbox.answers import Refusal
 from ccv2_async.sandbox.forms import Content
 from ccv2_async.sandbox.settings import DEMO
 from ccv2_async.sandbox.state import library as shelf
@@ -49,18 +49,17 @@ class Actions:
 
     def fault(self, form: Mapping[str, Any]) -> str:
         """Arm a fault for the next calls of an operation."""
-        method, _, path = str(form.get("operation", "")).partition(" ")
+        # A star stands for each parameter of a path.
+        operation = re.sub(r"{\w+}", "*", str(form.get("operation", "")))
+        method, _, path = operation.partition(" ")
         times = _number(form, "times")
         fields: dict[str, Any] = {"times": times}
-        for name in ("status", "skip"):
+        for name, kind in (("status", int), ("skip", int), ("seconds", float)):
             if form.get(name):
-                fields[name] = _number(form, name)
-        if form.get("seconds"):
-            fields["seconds"] = float(form["seconds"])
+                fields[name] = kind(form[name])
         self.admin.fault(form["kind"], method or None, path or "*", **fields)
-        calls = "every call" if times is None else "the next call"
-        calls = f"the next {times} calls" if times is not None and times > 1 else calls
-        return f"{form['kind']} will strike {calls} of {f'{method} {path}'.strip() or 'the API'}."
+        calls = {None: "every call", 1: "the next call"}.get(times, f"the next {times} calls")
+        return f"{form['kind']} will strike {calls} of {operation or 'the API'}."
 
     def clear_faults(self, _form: Mapping[str, Any]) -> str:
         """Disarm all faults."""
@@ -81,8 +80,7 @@ class Actions:
         """Withdraw a group of operations, or bring it back."""
         group, retired = form["group"], self.world.settings.retired
         back = group in retired
-        rest = tuple(name for name in retired if name != group)
-        self.admin.configure(retired=rest if back else (*retired, group))
+        self.admin.configure(retired=sorted({group}.symmetric_difference(retired)))
         return f"{group} {'answers again' if back else 'is retired: calls get 400'}."
 
     def reset(self, form: Mapping[str, Any]) -> str:
@@ -164,8 +162,6 @@ _ACTIONS = {form.__name__.replace("_", "-"): form for form in (*_OF_SANDBOX, *_O
 
 def sentence_of(problem: Exception) -> str:
     """Return what is wrong with a form."""
-    if isinstance(problem, Refusal):
-        return problem.message
     if isinstance(problem, KeyError):
         return f"{problem.args[0]} is missing."
     return str(problem)

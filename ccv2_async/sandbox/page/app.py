@@ -9,7 +9,6 @@ the page itself: a browser always sends its `Origin`, which the guard of the san
 from __future__ import annotations
 
 import asyncio
-import re
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
@@ -27,7 +26,7 @@ from ccv2_async.sandbox.admin import Admin
 from ccv2_async.sandbox.answers import Refusal, missing
 from ccv2_async.sandbox.page.actions import Actions, sentence_of
 from ccv2_async.sandbox.page.showing import clock_text, size_text
-from ccv2_async.sandbox.page.views import Views, tone
+from ccv2_async.sandbox.page.views import FILE_ENDS, Views, tone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -195,7 +194,7 @@ def make_page(world: World, operations: Sequence[Operation]) -> ASGIApp:
     templates.env.globals |= {
         "size_of": size_text,
         "clock_text": clock_text,
-        "starred": _starred,
+        "FILE_ENDS": FILE_ENDS,
         "tone": tone,
     }
     actions = Actions(world, Admin(world, lambda action: action()))
@@ -213,11 +212,6 @@ def make_page(world: World, operations: Sequence[Operation]) -> ASGIApp:
     )
     app.router.redirect_slashes = False
     return _Guarded(app)
-
-
-def _starred(path: str) -> str:
-    """Return a path with `*` in place of its parameters, as faults name it."""
-    return re.sub(r"{\w+}", "*", path)
 
 
 def _origin(request: Request) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import datetime
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -47,9 +48,8 @@ def size_text(size: int) -> str:
     number, unit = float(size), 0
     while number >= _STEP and unit < len(_UNITS) - 1:
         number, unit = number / _STEP, unit + 1
-    return (
-        f"{number:.1f} {_UNITS[unit]}" if unit and number < 10 else f"{number:.0f} {_UNITS[unit]}"
-    )
+    digits = 1 if unit and number < 10 else 0
+    return f"{number:.{digits}f} {_UNITS[unit]}"
 
 
 def took_text(entry: Entry) -> str:
@@ -93,10 +93,9 @@ def body_text(side: Side, kind: str) -> str:
     if not side.size:
         return ""
     if "json" in kind:
-        try:
+        # A damaged body, or one that was cut off, is shown as it is.
+        with suppress(orjson.JSONDecodeError):
             return orjson.dumps(orjson.loads(side.body), option=orjson.OPT_INDENT_2).decode()
-        except orjson.JSONDecodeError:
-            pass  # damaged or cut off: shown as it is
     more = f"\n… {size_text(side.size - side.limit)} more" if side.size > side.limit else ""
     try:
         # A body that was cut off may end within a character.
@@ -121,17 +120,12 @@ def shown_query(entry: Entry) -> dict[str, str]:
 
 def curl(record: Record, origin: str) -> str:
     """Return a command line that repeats a request, with variables in place of its secrets."""
-    entry = record.entry
-    has_key, has_token = record.signed
-    query = urlencode(shown_query(entry))
-    url = quote(origin + entry.path + (f"?{query}" if query else ""))
-    if has_key:
-        joint = "&" if query else "?"
-        url = quote(f"{origin}{entry.path}{f'?{query}' if query else ''}{joint}api_key=")
-        url += '"$CCV2_API_KEY"'
-    words = [f"curl {url}"]
-    if entry.method != "GET":
-        words[0] = f"curl -X {entry.method} {url}"
+    entry, (has_key, has_token) = record.entry, record.signed
+    arguments = [urlencode(shown_query(entry)), "api_key=" * has_key]
+    query = "&".join(filter(None, arguments))
+    url = quote(f"{origin}{entry.path}{'?' if query else ''}{query}")
+    method = "" if entry.method == "GET" else f"-X {entry.method} "
+    words = [f"curl {method}{url}" + '"$CCV2_API_KEY"' * has_key]
     if has_token:
         words.append('-H "Authorization: Bearer $CCV2_ACCESS_TOKEN"')
     parts = parts_of(record)

@@ -32,9 +32,9 @@ SHOWN = 200
 
 _MINUTE = 60
 CALL_KINDS = ("upload", "poll", "read", "write")
-FILE_ENDS = ("Active", "VirusFound", "Failed", "Deleted")
+FILE_ENDS = ("Active", "VirusFound", "Failed")
 JOB_ENDS = ("COMPLETE", "ERROR", "CANCELLED")
-_FINAL = frozenset({*FILE_ENDS, *JOB_ENDS})
+_FINAL = frozenset({*FILE_ENDS, "Deleted", *JOB_ENDS})
 _TONES = {
     **dict.fromkeys(("Active", "ACTIVE", "COMPLETE", "SENT"), "good"),
     **dict.fromkeys(("VirusFound", "Failed", "ERROR"), "bad"),
@@ -86,14 +86,13 @@ class Views:
         world, now = self.world, self.world.clock.time()
         world.settle()
         second, today = world.quota.used(now)
-        live = [row for row in world.campaigns.campaigns.values() if not row.deleted]
         return {
             "counts": {
                 "/": len(world.library.live_files(now)),
                 "/requests": world.log.total + world.downloads.total,
                 "/jobs": len(world.activities.activities),
                 "/contacts": len(world.contacts.contacts),
-                "/campaigns": len(live),
+                "/campaigns": sum(not row.deleted for row in world.campaigns.campaigns.values()),
                 "/controls": len(world.faults.pending()),
             },
             "quota": {"second": second, "today": today, **self._minute(now)},
@@ -132,12 +131,12 @@ class Views:
             "files": [self._file(row) for row in files[: -SHOWN - 1 : -1]],
             "total": len(files),
             "requests": [self._row(entry) for entry in islice(self.world.log.newest(), 8)],
-            "ends": FILE_ENDS[:-1],
         }
 
     def _tree(self, counts: Counter[str], parent: str | None, level: int) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
-        for folder in sorted(self.world.library.children(parent), key=_folder_order):
+        folders = self.world.library.children(parent)
+        for folder in sorted(folders, key=lambda row: (row.system, row.name.casefold())):
             rows.append({**picked(folder, "id name"), "level": level, "count": counts[folder.id]})
             rows += self._tree(counts, folder.id, level + 1)
         return rows
@@ -190,7 +189,6 @@ class Views:
 
     def _row(self, entry: Entry) -> dict[str, Any]:
         download, record = entry.path.startswith(CONTENT), self._record(entry)
-        query = self._hidden(showing.shown_query(entry).items())
         return {
             **picked(entry, "number method path status fault time received"),
             "key": f"{'d' if download else ''}{entry.number}",
@@ -198,7 +196,7 @@ class Views:
             "tone": status_tone(entry),
             "parts": showing.parts_of(record) if record is not None else [],
             "kind": "download" if download else showing.kind_of(entry),
-            "query": "&".join(f"{name}={text}" for name, text in query),
+            "arguments": self._hidden(showing.shown_query(entry).items()),
         }
 
     def _opened(self, key: str, origin: str) -> dict[str, Any]:
@@ -212,7 +210,6 @@ class Views:
         shown: dict[str, Any] = {
             **self._row(entry),
             "headers": self._hidden(entry.headers.items()),
-            "arguments": self._hidden(showing.shown_query(entry).items()),
             "whole": record is not None,
         }
         if record is not None:
@@ -231,16 +228,12 @@ class Views:
     def jobs(self, _query: Mapping[str, str]) -> dict[str, Any]:
         """Return the bulk jobs, and the uploads that are not finished."""
         now = self.world.clock.time()
-        unfinished = [
-            self._file(row)
-            for row in self.world.library.files.values()
-            if row.status(now) not in _FINAL
-        ]
+        files = self.world.library.files.values()
+        uploads = [row for row in files if row.status(now) not in _FINAL][:SHOWN]
         return {
             "jobs": self.world.activities.newest(),
-            "uploads": unfinished[:SHOWN],
+            "uploads": [self._file(row) for row in uploads],
             "ends": JOB_ENDS,
-            "file_ends": FILE_ENDS[:-1],
         }
 
     def contacts(self, query: Mapping[str, str]) -> dict[str, Any]:
@@ -283,10 +276,6 @@ class Views:
             "kinds": sorted(KINDS - {"raw", "location", "answer"}),
             "groups": GROUPS,
         }
-
-
-def _folder_order(folder: shelf.Folder) -> tuple[bool, str]:
-    return folder.system, folder.name.casefold()
 
 
 def tone(status: str) -> str:

@@ -54,8 +54,7 @@ class Side:
         self._chunks.clear()
         for secret in secrets:
             hidden = secret.encode()
-            if hidden in self.body:
-                self.body = self.body.replace(hidden, HIDDEN)
+            self.body = self.body.replace(hidden, HIDDEN)
             if any(hidden in text for _, text in self.raw_headers):
                 self.raw_headers = [
                     (name, text.replace(hidden, HIDDEN)) for name, text in self.raw_headers
