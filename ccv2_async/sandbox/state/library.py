@@ -263,17 +263,13 @@ class Library:
     def restored(self) -> None:
         """Complete what was read from a file, or raise a `ValueError` if it contradicts itself."""
         self.folders = {**_system_folders(), **self.folders}
-        for folder in self.folders.values():
-            above: Folder | None = folder
-            for _ in range(MAX_LEVEL + 1):
-                if above is None or above.parent_id is None:
-                    break
-                above = self.folders.get(above.parent_id)
-            else:
-                above = None
-            if above is None:
+        reached: set[str | None] = {None}
+        for _ in range(MAX_LEVEL + 1):
+            reached |= {row.id for row in self.folders.values() if row.parent_id in reached}
+        for folder_id in self.folders:
+            if folder_id not in reached:
                 raise ValueError(
-                    f"folder {folder.id} is below itself, or below a folder that does not exist"
+                    f"folder {folder_id} is below itself, or below a folder that does not exist"
                 )
         for stored in self.files.values():
             if stored.folder_id is not None and stored.folder_id not in self.folders:
