@@ -118,7 +118,7 @@ class Plan:
         if self.seconds is not None:
             gone, whole = now - self.begun, self.seconds
         else:
-            gone, whole = looks - self.script.hidden_looks, self.looks or 0.0
+            gone, whole = max(0, looks - self.script.hidden_looks), self.looks or 0.0
         return 1.0 if whole <= 0 else gone / whole
 
     def due(self) -> float | None:

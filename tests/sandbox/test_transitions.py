@@ -103,6 +103,13 @@ def test_a_plan_knows_when_it_is_due() -> None:
     assert by_looks.due() is None
 
 
+@pytest.mark.parametrize("asked", [1, 2, 3])
+def test_a_file_that_is_not_known_yet_has_its_first_status_in_listings(asked: int) -> None:
+    script = upload_script("late.png", infected=False)
+    plan = plan_job(Settings(mode="looks", looks=asked), script, key="file 1", now=0.0)
+    assert [plan.status(0.0, looks) for looks in range(3)] == ["Uploaded"] * 3
+
+
 def test_infected_content_overrides_a_scripted_name() -> None:
     assert upload_script("slow.pdf", infected=True).end == "VirusFound"
 
