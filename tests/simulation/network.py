@@ -186,7 +186,7 @@ class Network:
             headers = [pair for pair in headers if pair[0] != b"content-length"]
             content = half
         elif fault == "page_answer" and request.method == "GET":
-            headers, content = [(b"content-type", b"text/html")], b"<html>Log in</html>"
+            headers, content = [(b"content-type", b"text/html")], _PAGE
         elif fault in _ROWS and status == httpx.codes.OK and request.method == "GET":
             changed = _with_rows(content, _ROWS[fault], self.chance)
             if changed != content:
@@ -252,6 +252,9 @@ class Network:
         await self.app(scope, receive, send)
         return status, headers, content
 
+
+_PAGE = b"<html><body><h1>Log in</h1></body></html>".ljust(500)
+"""A page whose length is that of no file."""
 
 _MASHERY = "mashery.not.authorized.over"
 _REFUSALS: dict[str, tuple[tuple[int, ...], str, float]] = {
