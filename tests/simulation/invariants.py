@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +53,17 @@ def check_claim(world: World, entry: JournalEntry, states: Iterable[object]) -> 
         raise BrokenInvariantError(
             f"the journal says that {entry.name} is {entry.state} as {entry.file_id!r}, "
             "and the service has no such file"
+        )
+
+
+def check_kept(path: str, entry: JournalEntry) -> None:
+    """Check that what was written to a journal is on disk before anything else is done."""
+    query = "SELECT state, file_id FROM files WHERE path=? AND folder=? AND name=?"
+    with closing(sqlite3.connect(path)) as database:
+        found = database.execute(query, entry.key).fetchone()
+    if found != (entry.state.value, entry.file_id):
+        raise BrokenInvariantError(
+            f"{entry.name} is {entry.state} as {entry.file_id!r}, and the journal has {found}"
         )
 
 

@@ -23,6 +23,7 @@ from tests.simulation.invariants import (
     PER_SECOND,
     BrokenInvariantError,
     check_claim,
+    check_kept,
     check_looks,
     check_nothing_left,
     check_pace,
@@ -353,7 +354,10 @@ class Life:
         async def watched(journal: Journal, entry: JournalEntry, /) -> JournalEntry:
             with self.noted():
                 check_claim(self.world, entry, (BulkState.ACCEPTED, BulkState.DONE))
-            return await write(journal, entry)
+            written = await write(journal, entry)
+            with self.noted():
+                check_kept(journal._path, entry)  # another reader of the file
+            return written
 
         with patch.object(Journal, "write", watched):
             yield
