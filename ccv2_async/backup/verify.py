@@ -176,6 +176,8 @@ def _read(root: Path) -> tuple[BackupManifest, list[dict[str, Any]]]:
             left_out=_problems(found["left_out"]),
         )
     except FileNotFoundError:
+        if not root.exists():
+            raise UsageError(f"{one_line(str(root))}: there is no such directory.") from None
         raise UsageError(
             f"{one_line(str(path))}: there is no manifest, so this is not a complete backup. Run "
             "the backup again; it continues where it stopped."

@@ -131,6 +131,11 @@ def list_profiles(*, json: Flag = False, csv: Flag = False) -> Exit:
         columns = {name: name for name in attrs.fields_dict(_Row)}
         code = await show_rows(output, rows, "profile", columns)
         output.say(f"The file is {profiles.path()}.")
+        if not profiles.load():
+            output.say(
+                'To add a profile, write a table to it, such as [bakery] with api_key = "..." and '
+                'access_token = "...", or run "ccv2 login --profile bakery".'
+            )
         return code
 
     return run(listed, output)

@@ -112,6 +112,11 @@ async def test_a_manifest_of_another_format_names_the_format(copy: Path) -> None
         await read_backup(copy)
 
 
+async def test_a_directory_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nowhere: there is no such directory\."):
+        await verify_backup(tmp_path / "nowhere")
+
+
 async def test_a_directory_without_a_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no manifest"):
         await verify_backup(tmp_path)

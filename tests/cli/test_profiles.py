@@ -150,6 +150,13 @@ def test_profiles_are_listed_without_their_secrets(
     assert TOKEN not in ran.out + ran.err
 
 
+def test_an_empty_list_of_profiles_says_how_to_add_one(ccv2: Callable[..., Ran]) -> None:
+    ran = ccv2("profile")
+    assert ran.code == Exit.OK
+    assert f"The file is {profiles.path()}." in ran.err
+    assert 'write a table to it, such as [bakery] with api_key = "..."' in ran.err
+
+
 def test_a_token_of_the_environment_comes_before_the_default_profile(
     ccv2: Callable[..., Ran], bakery: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
