@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox import Sandbox
     from tests.support.clocks import ManualClock
     from tests.support.servers import Request, Wire
-
-
-library_of: Any = attrgetter("library")
 
 
 async def fine(wire: Wire, _: Request) -> None:
@@ -60,11 +56,11 @@ async def test_a_view_sends_interactive_calls_in_its_lane(
 
 async def test_a_view_shares_connections_quota_and_jobs(client: ConstantContact) -> None:
     view = client.with_options(lane=Lane.BULK)
-    poller = await library_of(view).begin_upload(b"%PDF-1.4", name="menu.pdf")
+    poller = await view.library.begin_upload(b"%PDF-1.4", name="menu.pdf")
     assert (await client.resume(poller.token())).id == poller.id
     assert view.budget is client.budget
     assert view.remaining_today == client.remaining_today
-    assert library_of(view) is library_of(view) is not library_of(client)
+    assert view.library is view.library is not client.library
     results = [result async for result in view.upload_many([])]
     assert results == []
 
@@ -74,10 +70,10 @@ async def test_two_uploads_of_one_name_take_turns_across_views(
 ) -> None:
     view = client.with_options(lane=Lane.BULK)
     files = await asyncio.gather(
-        *(library_of(cc).upload(b"%PDF-1.4", name="menu.pdf") for cc in (client, view, client))
+        *(cc.library.upload(b"%PDF-1.4", name="menu.pdf") for cc in (client, view, client))
     )
     assert len({file.id for file in files}) == 3
-    assert len([row async for row in library_of(view).files()]) == 3
+    assert len([row async for row in view.library.files()]) == 3
 
 
 async def test_closing_a_view_closes_nothing(client: ConstantContact) -> None:

@@ -26,11 +26,11 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 
 from ccv2_async.sandbox.clock import Clock, ShiftedClock
 from ccv2_async.sandbox.settings import Settings
-from ccv2_async.sandbox.state import library
 from ccv2_async.sandbox.state.activities import Activities, Outcome
 from ccv2_async.sandbox.state.campaigns import Campaigns, Tracking
 from ccv2_async.sandbox.state.contacts import Account, Contacts
 from ccv2_async.sandbox.state.events import Events
+from ccv2_async.sandbox.state.library import Library
 from ccv2_async.sandbox.transitions import Plan, Script
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ _LEFT_OUT: dict[type, frozenset[str]] = {
     Campaigns: frozenset({"settings", "account", "contacts"}),
     Contacts: frozenset({"_ids"}),
     Events: frozenset({"settings"}),
-    library.Library: frozenset({"settings", "_named", "_last_numbers", "_kept_bytes"}),
+    Library: frozenset({"settings", "_named", "_last_numbers", "_kept_bytes"}),
     ShiftedClock: frozenset({"base", "_sleeping"}),
     Tracking: frozenset({"by_campaign", "by_contact"}),
 }

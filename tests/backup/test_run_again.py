@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,8 +50,9 @@ async def test_a_full_run_fetches_everything_again(
 ) -> None:
     first = await cc.backup(tmp_path)
     before = len(demo.admin.requests())
-    library = attrgetter("library")(cc)
+    library = cc.library
     file = await library.files().first()
+    assert file is not None
     await library.update_file(file.id, name="renamed.png")
     again = await cc.backup(tmp_path, full=True)
     assert again.files == first.files

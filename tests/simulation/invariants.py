@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.world import World
     from tests.simulation.machine import Process
 
-files_of: Any = attrgetter("library")
 """Gets the files of a service, or the group of methods for them of a client."""
 
 PER_SECOND = 4
@@ -49,7 +47,7 @@ def check_looks(process: Process) -> None:
 
 def check_claim(world: World, entry: JournalEntry, states: Iterable[object]) -> None:
     """Check, before a journal says that a file was accepted, that the service has it."""
-    if entry.state in states and entry.file_id not in files_of(world).files:
+    if entry.state in states and entry.file_id not in world.library.files:
         raise BrokenInvariantError(
             f"the journal says that {entry.name} is {entry.state} as {entry.file_id!r}, "
             "and the service has no such file"

@@ -10,7 +10,7 @@ import orjson
 
 from ccv2_async.sandbox.forms import Content
 from ccv2_async.sandbox.settings import DEMO
-from ccv2_async.sandbox.state import library as shelf
+from ccv2_async.sandbox.state.library import IMAGE_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,8 +131,8 @@ class Actions:
             if not name:
                 continue
             kind = name.rpartition(".")[2].upper()
-            if kind not in shelf.IMAGE_TYPES | _DOCUMENT_TYPES:
-                allowed = ", ".join(sorted(shelf.IMAGE_TYPES) + sorted(_DOCUMENT_TYPES))
+            if kind not in IMAGE_TYPES | _DOCUMENT_TYPES:
+                allowed = ", ".join(sorted(IMAGE_TYPES) + sorted(_DOCUMENT_TYPES))
                 raise ValueError(f"{name}: the library accepts only {allowed}.")
             if len(name) > _LONGEST_NAME:
                 raise ValueError(f"{name}: names have at most {_LONGEST_NAME} characters.")

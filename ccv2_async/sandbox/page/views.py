@@ -14,8 +14,8 @@ from ccv2_async.sandbox.answers import missing, picked
 from ccv2_async.sandbox.faults import CONTENT, KINDS, PRESETS
 from ccv2_async.sandbox.page import showing
 from ccv2_async.sandbox.settings import GROUPS
-from ccv2_async.sandbox.state import library as shelf
 from ccv2_async.sandbox.state.campaigns import BOUNCE, CLICK, FORWARD, OPEN, SEND, UNSUBSCRIBE
+from ccv2_async.sandbox.state.library import home
 from ccv2_async.sandbox.state.traffic import HIDDEN
 from ccv2_async.sandbox.transitions import NEVER
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ccv2_async.sandbox.operations import Operation
     from ccv2_async.sandbox.state.gateway import Entry
+    from ccv2_async.sandbox.state.library import StoredFile
     from ccv2_async.sandbox.state.traffic import Record
     from ccv2_async.sandbox.world import World
 
@@ -76,7 +77,7 @@ class Views:
         )
         return hash(str(shown))
 
-    def _stage(self, stored: shelf.StoredFile) -> tuple[Any, ...]:
+    def _stage(self, stored: StoredFile) -> tuple[Any, ...]:
         now = self.world.clock.time()
         twentieth = int(20 * min(1.0, stored.plan.progress(now, stored.looks)))
         return (stored.status(now), stored.forced, stored.folder_id, twentieth)
@@ -122,7 +123,7 @@ class Views:
             files, name = library.in_folder(chosen, now), library.folder(chosen).name
         else:
             files, name = library.live_files(now), "All files"
-        counts = Counter(map(shelf.home, library.live_files(now)))
+        counts = Counter(map(home, library.live_files(now)))
         return {
             "folder": chosen,
             "folder_name": name,
@@ -141,7 +142,7 @@ class Views:
             rows += self._tree(counts, folder.id, level + 1)
         return rows
 
-    def _file(self, stored: shelf.StoredFile) -> dict[str, Any]:
+    def _file(self, stored: StoredFile) -> dict[str, Any]:
         now, plan = self.world.clock.time(), stored.plan
         status, held = stored.status(now), stored.forced is not None
         final = status in _FINAL

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ccv2_async.sandbox.demo import fill_contacts
 from ccv2_async.sandbox.forms import Content
-from tests.simulation.invariants import CALM, BrokenInvariantError, files_of
+from tests.simulation.invariants import CALM, BrokenInvariantError
 from tests.simulation.life import Life
 from tests.simulation.machine import DAY, Process
 
@@ -43,7 +43,7 @@ class Backups(Life):
         now = self.world.clock.time()
         if self.chance.random() < 0.2:
             fill_contacts(self.world.contacts, now)
-        library = files_of(self.world)
+        library = self.world.library
         self._folders = ["0", library.create_folder("a", None, now).id]
         for _ in range(self.plan.files):
             self._add()
@@ -85,11 +85,11 @@ class Backups(Life):
         made = Content(1000)
         made.write(content)
         now = self.world.clock.time()
-        files_of(self.world).add_file(texts, made, now).forced = "Active"
+        self.world.library.add_file(texts, made, now).forced = "Active"
 
     def _change(self) -> None:
         """Add, rename, move, or trash a file of the account."""
-        library, now = files_of(self.world), self.world.clock.time()
+        library, now = self.world.library, self.world.clock.time()
         files = library.live_files(now)
         what = self.chance.choice(("added", "renamed", "moved", "trashed"))
         self.trace(f"a file of the account is {what}")
@@ -113,7 +113,7 @@ class Backups(Life):
         listed = {row["id"]: row for row in manifest["files"] if "id" in row}
         if self._last is not None and self._last.failed:
             raise BrokenInvariantError(f"failed in the calm: {self._last.failed}")
-        for file in files_of(self.world).live_files(self.world.clock.time()):
+        for file in self.world.library.live_files(self.world.clock.time()):
             row = listed.get(file.id)
             self.states["backed up"] += 1
             if row is None:

@@ -11,7 +11,7 @@ import attrs
 
 from ccv2_async import errors
 from ccv2_async.polling.job import State
-from tests.simulation.invariants import BrokenInvariantError, files_of
+from tests.simulation.invariants import BrokenInvariantError
 from tests.simulation.life import Life
 from tests.simulation.machine import Process, WallClock
 
@@ -110,7 +110,7 @@ class Jobs(Life):
             return
         async with slots:
             try:
-                poller = await files_of(client).begin_upload(wanted.content, name=wanted.name)
+                poller = await client.library.begin_upload(wanted.content, name=wanted.name)
             except (errors.OutcomeUnknown, errors.BadRequest) as error:
                 Process.current().trace(f"{wanted.name}: {error}")
                 wanted.given_up = True
@@ -164,7 +164,7 @@ class Jobs(Life):
         if not poller.done:
             return
         wanted = next(one for one in self._wanted if one.name == name)
-        file = files_of(self.world).files[poller.id]
+        file = self.world.library.files[poller.id]
         status = file.status(self.world.clock.time())
         Process.current().trace(f"{name} is {poller.state.value}")
         if poller.state is State.LOST:

@@ -7,7 +7,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from ccv2_async.uploads.mirror.plan import same_case
-from tests.simulation.invariants import CALM, BrokenInvariantError, files_of
+from tests.simulation.invariants import CALM, BrokenInvariantError
 from tests.simulation.life import SETTLE_TIME, Life
 from tests.simulation.machine import DAY, Process
 
@@ -35,7 +35,7 @@ class Mirror(Life):
 
     async def before(self) -> None:
         """Mirror the folder once, or not."""
-        self._folder = files_of(self.world).create_folder("target", None, self.world.clock.time())
+        self._folder = self.world.library.create_folder("target", None, self.world.clock.time())
         if self.chance.random() < 0.5:
             await self.run_once("mirror before", self._mirror, CALM + DAY, "killed")
 
@@ -48,7 +48,7 @@ class Mirror(Life):
 
     async def _mirror(self, client: ConstantContact) -> None:
         process = Process.current()
-        result = await files_of(client).mirror(
+        result = await client.library.mirror(
             self._local,
             folder_id=self._folder.id,
             delete=self._delete,
@@ -120,7 +120,7 @@ class Mirror(Life):
 
     def _remote(self) -> dict[tuple[str, str], list[Any]]:
         found: dict[tuple[str, str], list[Any]] = {}
-        library = files_of(self.world)
+        library = self.world.library
         now = self.world.clock.time()
         for file in library.files.values():
             if file.folder_id is None or file.status(now) == "Deleted":
@@ -131,7 +131,7 @@ class Mirror(Life):
         return found
 
     def _names(self, folder_id: str) -> list[str]:
-        folder = files_of(self.world).folders[folder_id]
+        folder = self.world.library.folders[folder_id]
         if folder.id == self._folder.id or folder.parent_id is None:
             return []
         return [*self._names(folder.parent_id), folder.name]

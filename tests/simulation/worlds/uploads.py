@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ccv2_async import BulkState, read_journal
-from tests.simulation.invariants import BrokenInvariantError, files_of
+from tests.simulation.invariants import BrokenInvariantError
 from tests.simulation.life import SETTLE_TIME, Life
 from tests.simulation.machine import Process
 
@@ -137,7 +137,7 @@ class Uploads(Life):
 
     def _judge_changed(self, entry: JournalEntry, digests: set[str]) -> None:
         """Check a file that was written again: it was sent as it was at one time."""
-        file = files_of(self.world).files.get(entry.file_id)
+        file = self.world.library.files.get(entry.file_id)
         now = Path(entry.path).stat()
         if (entry.size, entry.written_ns) == (now.st_size, now.st_mtime_ns):
             digests = {_digest(Path(entry.path))}
@@ -153,7 +153,7 @@ class Uploads(Life):
         refused = [one for one in entries if Path(one.path).name.startswith(_REFUSED)]
         copies = {
             file.id
-            for file in files_of(self.world).files.values()
+            for file in self.world.library.files.values()
             if file.sha256 == digest and file.status(self.world.clock.time()) != "Deleted"
         }
         about = "; ".join(f"{short(one.path)} is {one.state} ({one.error})" for one in entries)
