@@ -14,6 +14,7 @@ GET     /requests               the request log; `method` and `path` filter it
 GET     /faults                 the faults that are still armed
 POST    /faults                 arms a fault: `{"kind": .., ...}`
 DELETE  /faults                 disarms all faults
+DELETE  /faults/{id}            disarms one fault
 GET     /clock                  the time, in seconds since 1970
 POST    /clock                  moves the time forward: `{"advance": seconds}`
 GET     /settings               the settings
@@ -224,6 +225,10 @@ class Admin:
             )
             raise AssertionError(f"These faults never struck: {listed}.")
 
+    def disarm(self, fault_id: str) -> None:
+        """Disarm the fault with this `id`, as `faults` returns it."""
+        self._do(lambda: self._world.faults.remove(fault_id))
+
     def clear_faults(self) -> None:
         """Disarm all faults."""
         self._do(self._world.faults.clear)
@@ -311,6 +316,7 @@ _SERVED: dict[tuple[str, str], Callable[..., Any]] = {
     ("GET", "/faults"): Admin.faults,
     ("POST", "/faults"): Admin.fault,
     ("DELETE", "/faults"): Admin.clear_faults,
+    ("DELETE", "/faults/{fault_id}"): Admin.disarm,
     ("GET", "/clock"): lambda admin: {"time": admin.time()},
     ("POST", "/clock"): _advance,
     ("GET", "/settings"): Admin.settings,

@@ -45,12 +45,14 @@ import math
 import re
 import zlib
 from fnmatch import fnmatchcase
+from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 from urllib.parse import urlsplit
 
 import attrs
 import orjson
 
+from ccv2_async.sandbox.answers import missing
 from ccv2_async.sandbox.settings import check_fields
 from ccv2_async.sandbox.wire import Connection, as_bytes, send_raw
 
@@ -236,6 +238,7 @@ def make_fault(kind: str, **fields: Any) -> Fault:
 
 @attrs.define
 class _Armed:
+    id: str
     fault: Fault
     label: str
     skip: int
@@ -253,10 +256,18 @@ class Faults:
     def __init__(self, draw: random.Random) -> None:
         self._draw = draw
         self._armed: list[_Armed] = []
+        self._ids = count(1)
 
     def add(self, label: str, fault: Fault) -> None:
         """Arm a fault, shown under `label`."""
-        self._armed.append(_Armed(fault, label, fault.skip, fault.times))
+        self._armed.append(_Armed(str(next(self._ids)), fault, label, fault.skip, fault.times))
+
+    def remove(self, fault_id: str) -> None:
+        """Disarm one fault, or raise a 404."""
+        kept = [armed for armed in self._armed if armed.id != fault_id]
+        if len(kept) == len(self._armed):
+            raise missing(f"Fault {fault_id}")
+        self._armed = kept
 
     def clear(self) -> None:
         """Disarm all faults."""
@@ -284,6 +295,7 @@ class Faults:
         """Return the armed faults as plain data."""
         return [
             {
+                "id": armed.id,
                 "kind": armed.label,
                 "method": armed.fault.method,
                 "path": armed.fault.path,

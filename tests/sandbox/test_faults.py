@@ -41,7 +41,9 @@ def test_a_fault_without_a_limit_lasts_until_it_is_cleared() -> None:
     faults = seeded(0)
     faults.add("x", make_fault("hang", times=None))
     assert all(faults.take("GET", "/") for _ in range(100))
-    assert faults.pending() == [{"kind": "x", "method": None, "path": "*", "left": None, "skip": 0}]
+    assert faults.pending() == [
+        {"id": "1", "kind": "x", "method": None, "path": "*", "left": None, "skip": 0}
+    ]
     faults.clear()
     assert faults.take("GET", "/") is None
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _DOCUMENT_TYPES = frozenset({"PDF", "DOC", "DOCX", "XLS", "XLSX", "PPT", "PPTX"})
 _BLOCK = 256 * 1024
 _LONGEST_NAME = 80
+_MOST_NAMES = 3
 
 
 @attrs.frozen
@@ -49,8 +50,7 @@ class Actions:
 
     def fault(self, form: Mapping[str, Any]) -> str:
         """Arm a fault for the next calls of an operation."""
-        # A star stands for each parameter of a path.
-        operation = re.sub(r"{\w+}", "*", str(form.get("operation", "")))
+        operation = _starred(str(form.get("operation", "")))
         method, _, path = operation.partition(" ")
         times = _number(form, "times")
         fields: dict[str, Any] = {"times": times}
@@ -60,6 +60,11 @@ class Actions:
         self.admin.fault(form["kind"], method or None, path or "*", **fields)
         calls = {None: "every call", 1: "the next call"}.get(times, f"the next {times} calls")
         return f"{form['kind']} will strike {calls} of {operation or 'the API'}."
+
+    def disarm(self, form: Mapping[str, Any]) -> str:
+        """Disarm one fault."""
+        self.admin.disarm(form["id"])
+        return "The fault is disarmed."
 
     def clear_faults(self, _form: Mapping[str, Any]) -> str:
         """Disarm all faults."""
@@ -77,11 +82,15 @@ class Actions:
         return "The settings are changed. Jobs that have begun keep their pace."
 
     def retire(self, form: Mapping[str, Any]) -> str:
-        """Withdraw a group of operations, or bring it back."""
-        group, retired = form["group"], self.world.settings.retired
-        back = group in retired
-        self.admin.configure(retired=sorted({group}.symmetric_difference(retired)))
-        return f"{group} {'answers again' if back else 'is retired: calls get 400'}."
+        """Withdraw a group of operations, or a single one."""
+        name = _starred(form["name"])
+        self.admin.configure(retired=sorted({name, *self.world.settings.retired}))
+        return f"{name} is retired: calls get 400."
+
+    def restore(self, form: Mapping[str, Any]) -> str:
+        """Bring back what was retired."""
+        self.admin.configure(retired=sorted({*self.world.settings.retired} - {form["name"]}))
+        return f"{form['name']} answers again."
 
     def reset(self, form: Mapping[str, Any]) -> str:
         """Start over with a saved state, or a seed: `demo`, a number, or nothing."""
@@ -123,30 +132,56 @@ class Actions:
         return f"The job {job.id} has ended: {job.status(now)}."
 
     async def upload(self, files: list[UploadFile], folder_id: str) -> str:
-        """Put files into the library, as an upload from a browser at the service does."""
-        library, names = self.world.library, []
-        limit = self.world.settings.max_upload_size
+        """Put files into the library, as an upload from a browser at the service does.
+
+        Raises:
+            ValueError: Some files were refused; the message names them. The others are stored.
+        """
+        library, names = self.world.library, list[str]()
+        refused: dict[str, list[str]] = {}
         for file in files:
             name = (file.filename or "").rpartition("/")[2]
             if not name:
                 continue
             kind = name.rpartition(".")[2].upper()
-            if kind not in IMAGE_TYPES | _DOCUMENT_TYPES:
-                allowed = ", ".join(sorted(IMAGE_TYPES) + sorted(_DOCUMENT_TYPES))
-                raise ValueError(f"{name}: the library accepts only {allowed}.")
-            if len(name) > _LONGEST_NAME:
-                raise ValueError(f"{name}: names have at most {_LONGEST_NAME} characters.")
-            if not file.size or file.size > limit:
-                raise ValueError(f"{name}: files have from 1 to {limit:,} bytes.")
+            problem = self._problem(name, kind, file.size or 0)
+            if problem is not None:
+                refused.setdefault(problem, []).append(name)
+                continue
             content = Content(self.world.settings.keep_content)
             while block := await file.read(_BLOCK):
                 content.write(block)
             texts = {"file_name": name, "folder_id": folder_id, "description": ""}
             texts |= {"file_type": kind, "source": "MyComputer"}
             names.append(library.add_file(texts, content, self.world.clock.time()).name)
-        if not names:
+        if not names and not refused:
             raise ValueError("Choose a file first.")
-        return f"Uploaded {', '.join(names[:3])}{' …' if len(names) > 3 else ''}."
+        done = f"Uploaded {_first(names)}." if names else ""
+        if refused:
+            problems = (f"{_first(bad)}: {problem}." for problem, bad in refused.items())
+            raise ValueError(" ".join(filter(None, (done, "Not uploaded:", *problems))))
+        return done
+
+    def _problem(self, name: str, kind: str, size: int) -> str | None:
+        """Return why the library refuses a file; None if it does not."""
+        limit = self.world.settings.max_upload_size
+        if kind not in IMAGE_TYPES | _DOCUMENT_TYPES:
+            allowed = ", ".join(sorted(IMAGE_TYPES) + sorted(_DOCUMENT_TYPES))
+            return f"the library accepts only {allowed}"
+        if len(name) > _LONGEST_NAME:
+            return f"names have at most {_LONGEST_NAME} characters"
+        return None if 0 < size <= limit else f"files have from 1 to {limit:,} bytes"
+
+
+def _starred(operation: str) -> str:
+    """Return an operation with a star for each parameter of its path."""
+    return re.sub(r"{\w+}", "*", operation)
+
+
+def _first(names: list[str]) -> str:
+    """Return the first few names, and how many more there are."""
+    more = f", and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more
 
 
 def _number(form: Mapping[str, Any], name: str) -> int | None:
@@ -155,9 +190,17 @@ def _number(form: Mapping[str, Any], name: str) -> int | None:
     return int(text) if text else None
 
 
-_OF_SANDBOX = Actions.fault, Actions.clear_faults, Actions.configure, Actions.retire, Actions.reset
-_OF_ACCOUNT = Actions.file, Actions.job
-_ACTIONS = {form.__name__.replace("_", "-"): form for form in (*_OF_SANDBOX, *_OF_ACCOUNT)}
+_ACTIONS = {
+    "fault": Actions.fault,
+    "disarm": Actions.disarm,
+    "clear-faults": Actions.clear_faults,
+    "configure": Actions.configure,
+    "retire": Actions.retire,
+    "restore": Actions.restore,
+    "reset": Actions.reset,
+    "file": Actions.file,
+    "job": Actions.job,
+}
 
 
 def sentence_of(problem: Exception) -> str:

@@ -114,8 +114,9 @@ class Views:
         }
 
     def files(self, query: Mapping[str, str]) -> dict[str, Any]:
-        """Return the folders, and the files of the one that is open."""
+        """Return the folders, and the files of the one that is open that match the search."""
         library, now = self.world.library, self.world.clock.time()
+        text = query.get("q", "").casefold()
         chosen = query.get("folder", "")
         if chosen == "trash":
             files, name = library.trash(now), "Trash"
@@ -123,10 +124,12 @@ class Views:
             files, name = library.in_folder(chosen, now), library.folder(chosen).name
         else:
             files, name = library.live_files(now), "All files"
+        files = [row for row in files if text in row.name.casefold()]
         counts = Counter(map(home, library.live_files(now)))
         return {
             "folder": chosen,
             "folder_name": name,
+            "q": query.get("q", ""),
             "folders": self._tree(counts, None, 0),
             "trashed": len(library.trash(now)),
             "files": [self._file(row) for row in files[: -SHOWN - 1 : -1]],

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import httpx
 
     from ccv2_async.sandbox import Sandbox
 
@@ -28,10 +27,26 @@ def test_a_fault_strikes_the_next_calls_of_an_operation(
     assert api.get("/contacts/3").status_code == 404
     do("fault", kind="delay", times="", seconds="0.5")
     assert sandbox.admin.faults() == [
-        {"kind": "delay", "method": None, "path": "*", "left": None, "skip": 0}
+        {"id": "2", "kind": "delay", "method": None, "path": "*", "left": None, "skip": 0}
     ]
     do("clear-faults")
     assert sandbox.admin.faults() == []
+
+
+def test_a_single_fault_is_disarmed(do: Do, page: httpx.Client, sandbox: Sandbox) -> None:
+    for kind in ("hang", "reset", "hang"):
+        do("fault", kind=kind, operation="GET /lists", times="")
+    shown = page.get("/controls").text
+    assert 'value="3" aria-label="Disarm hang to GET /lists"' in shown
+    assert do("disarm", id="3") == "The fault is disarmed."
+    assert [(row["id"], row["kind"]) for row in sandbox.admin.faults()] == [
+        ("1", "hang"),
+        ("2", "reset"),
+    ]
+    assert do("disarm", id="3") == "Fault 3 was not found."
+    admin = f"{sandbox.origin}/__sandbox__/faults/1"
+    assert httpx.delete(admin, trust_env=False).status_code == 200
+    assert [row["kind"] for row in sandbox.admin.faults()] == ["reset"]
 
 
 @pytest.mark.parametrize(
@@ -43,7 +58,8 @@ def test_a_fault_strikes_the_next_calls_of_an_operation(
         ("fault", {"kind": "delay", "seconds": "soon"}, "could not convert"),
         ("configure", {"speed": "0", "mode": "looks"}, "speed cannot be 0.0"),
         ("configure", {"speed": "1", "mode": "never"}, "mode cannot be 'never'"),
-        ("retire", {"group": "weather"}, "'weather' cannot be retired"),
+        ("disarm", {"id": "7"}, "Fault 7 was not found."),
+        ("retire", {"name": "weather"}, "'weather' cannot be retired"),
         ("reset", {"seed": "spring"}, "invalid literal"),
         ("file", {"id": "1", "do": "hold"}, "File 1 was not found."),
         ("job", {"id": "1", "do": "hold"}, "Activity 1 was not found."),
@@ -63,10 +79,27 @@ def test_quota_and_speed_are_set(do: Do, sandbox: Sandbox) -> None:
 
 
 def test_a_group_is_retired_and_brought_back(do: Do, api: httpx.Client) -> None:
-    assert do("retire", group="lists") == "lists is retired: calls get 400."
+    assert do("retire", name="lists") == "lists is retired: calls get 400."
     assert api.get("/lists").json()[0]["error_key"] == "http.status.gone"
-    assert do("retire", group="lists") == "lists answers again."
+    assert do("restore", name="lists") == "lists answers again."
     assert api.get("/lists").status_code == 200
+
+
+def test_a_single_operation_is_retired_and_brought_back(
+    do: Do, page: httpx.Client, api: httpx.Client, sandbox: Sandbox
+) -> None:
+    offered = page.get("/controls").text.partition('action="/page/do/retire"')[2]
+    assert "<option>lists</option>" in offered
+    assert "<option>GET /contacts/{contactId}</option>" in offered
+    name = "GET /contacts/{contactId}"
+    assert do("retire", name=name) == "GET /contacts/* is retired: calls get 400."
+    do("retire", name="events")
+    assert api.get("/contacts/1").json()[0]["error_key"] == "http.status.gone"
+    assert api.get("/contacts").status_code == 200
+    assert 'value="GET /contacts/*"' in page.get("/controls").text
+    assert do("restore", name="GET /contacts/*") == "GET /contacts/* answers again."
+    assert api.get("/contacts/1").status_code == 404
+    assert sandbox.admin.settings()["retired"] == ("events",)
 
 
 def test_the_sandbox_starts_over_with_a_seed(do: Do, sandbox: Sandbox) -> None:
@@ -179,6 +212,25 @@ def test_files_are_uploaded_as_at_the_service(
     )
     assert says in answer.json()["note"]
     assert len(sandbox.admin.files()) == (answer.status_code == 200)
+
+
+def test_files_are_uploaded_although_others_are_refused(
+    page: httpx.Client, sandbox: Sandbox
+) -> None:
+    types = ["a.exe", "b.exe", "c.exe", "d.exe"]
+    files = [(name, b"x") for name in ("1.pdf", *types, "2.pdf")] + [("empty.pdf", b"")]
+    answer = page.post(
+        "/page/do/upload",
+        data={"folder_id": "0"},
+        files=[("data", file) for file in files],
+        headers={"accept": "application/json"},
+    )
+    note = answer.json()["note"]
+    assert answer.status_code == 400
+    assert note.startswith("Uploaded 1.pdf, 2.pdf. Not uploaded: ")
+    assert "a.exe, b.exe, c.exe, and 1 more: the library accepts only GIF" in note
+    assert "empty.pdf: files have from 1 to 5,242,880 bytes." in note
+    assert [file["name"] for file in sandbox.admin.files()] == ["1.pdf", "2.pdf"]
 
 
 def test_an_upload_goes_to_the_open_folder(page: httpx.Client, sandbox: Sandbox, api: Any) -> None:

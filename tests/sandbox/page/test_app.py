@@ -10,12 +10,16 @@ import httpx
 import pytest
 
 from ccv2_async.sandbox import Sandbox
+from ccv2_async.sandbox.page import views
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PAGES = ("/", "/requests", "/jobs", "/contacts", "/campaigns", "/controls")
-ACTIONS = ("fault", "clear-faults", "configure", "retire", "reset", "file", "job", "upload")
+ACTIONS = (
+    *("fault", "disarm", "clear-faults", "configure", "retire", "restore", "reset"),
+    *("file", "job", "upload"),
+)
 MARKUP = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 
 
@@ -101,6 +105,24 @@ def test_what_clients_send_is_shown_as_text(
         assert "<script>alert" not in answer.text
         assert "<img src=x" not in answer.text
     assert "&lt;script&gt;" in page.get("/requests/5").text
+
+
+def test_files_beyond_the_newest_are_found_by_name(
+    page: httpx.Client, upload: Callable[..., httpx.Response], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "SHOWN", 2)
+    for name in ("Menu.pdf", "menu-2.pdf", "card.pdf", "sign.pdf"):
+        upload(name)
+
+    def shown(**query: str) -> list[str]:
+        text = page.get("/", params=query).text
+        return [row.partition('"')[0] for row in text.split('data-name="')[1:]]
+
+    assert shown() == ["sign.pdf", "card.pdf"]
+    assert "The search looks through all of them." in page.get("/").text
+    assert shown(q="MENU") == ["menu-2.pdf", "Menu.pdf"]
+    assert shown(q="menu", folder="trash") == []
+    assert "No file matches the search." in page.get("/", params={"q": "flag"}).text
 
 
 def test_a_contact_is_found_with_its_id_and_lists(page: httpx.Client, sandbox: Sandbox) -> None:

@@ -99,7 +99,7 @@ async function send(form, data) {
     });
     const outcome = await answer.json();
     say(outcome.note ?? "The sandbox refused this.", outcome.bad ?? true);
-    if (!outcome.bad && form.classList.contains("drop")) form.reset();
+    if (form.classList.contains("drop")) form.reset();
     await refresh();
   } catch {
     say("The sandbox does not answer.", true);
