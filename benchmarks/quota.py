@@ -26,7 +26,6 @@ import httpx
 from benchmarks import virtual_time
 from benchmarks.results import Case, Series
 from ccv2_async import ConstantContact
-from ccv2_async.clock import LoopClock
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.transport.quota.budget import Budget
 from ccv2_async.uploads.many import FileToUpload
@@ -124,7 +123,7 @@ class _World:
 
 
 async def _play(load: Load, way: Callable[[_World, Load], Awaitable[None]]) -> Outcome:
-    clock = LoopClock(START)
+    clock = virtual_time.LoopClock(START)
     sandbox = Sandbox(
         clock=clock,
         mode="lognormal",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
+    from contextlib import AbstractAsyncContextManager
 
 T = TypeVar("T")
 
@@ -58,3 +59,32 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     """The result of `main`, run in simulated time."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(main)
+
+
+class LoopClock:
+    """The clock of the running event loop.
+
+    With a simulated event loop, hours pass in seconds, and every run is the same.
+
+    Args:
+        start: The seconds since 1970 at time 0 of the event loop.
+    """
+
+    def __init__(self, start: float = 0.0) -> None:
+        self._start = start
+
+    def monotonic(self) -> float:
+        """Return the time of the event loop."""
+        return asyncio.get_running_loop().time()
+
+    def time(self) -> float:
+        """Return the seconds since 1970 (UTC)."""
+        return self._start + asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds` of the event loop's time."""
+        await asyncio.sleep(max(0.0, seconds))
+
+    def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
+        """Return a context that raises `TimeoutError` after `seconds`."""
+        return asyncio.timeout(seconds)

@@ -52,7 +52,7 @@ from urllib.parse import urlsplit
 import attrs
 import orjson
 
-from ccv2_async.sandbox.answers import missing
+from ccv2_async.sandbox.answers import missing, picked
 from ccv2_async.sandbox.settings import check_fields
 from ccv2_async.sandbox.wire import Connection, as_bytes, send_raw
 
@@ -240,7 +240,7 @@ def make_fault(kind: str, **fields: Any) -> Fault:
 class _Armed:
     id: str
     fault: Fault
-    label: str
+    kind: str
     skip: int
     left: int | None
     struck: int = 0
@@ -288,26 +288,19 @@ class Faults:
                 armed.left -= 1
                 if not armed.left:
                     self._armed.remove(armed)
-            return armed.label, armed.fault
+            return armed.kind, armed.fault
         return None
 
     def pending(self) -> list[dict[str, Any]]:
         """Return the armed faults as plain data."""
         return [
-            {
-                "id": armed.id,
-                "kind": armed.label,
-                "method": armed.fault.method,
-                "path": armed.fault.path,
-                "left": armed.left,
-                "skip": armed.skip,
-            }
+            {**picked(armed, "id kind left skip"), **picked(armed.fault, "method path")}
             for armed in self._armed
         ]
 
     def unused(self) -> list[tuple[str, Fault]]:
         """Return the faults that have never struck, each with its label."""
-        return [(armed.label, armed.fault) for armed in self._armed if not armed.struck]
+        return [(armed.kind, armed.fault) for armed in self._armed if not armed.struck]
 
 
 @attrs.frozen

@@ -40,9 +40,6 @@ if TYPE_CHECKING:
     from ccv2_async.errors import ConstantContactError
     from ccv2_async.models import LibraryFile
 
-MAX_DELETE = "50%"
-"""The default share of the library's files that a mirror may delete."""
-
 Key: TypeAlias = tuple[str, str]
 """The folder and the name of a file, as the service compares them."""
 
