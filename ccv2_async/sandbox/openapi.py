@@ -53,7 +53,9 @@ _ERRORS = {"$ref": "#/components/schemas/Errors"}
 def openapi_document(operations: Iterable[Operation]) -> dict[str, Any]:
     """Return the document as a JSON object."""
     paths: dict[str, dict[str, Any]] = {}
-    schemas: dict[str, Any] = {"Errors": _errors()}
+    text = {"type": "string"}
+    error = _object(error_key=text, error_message=text)
+    schemas: dict[str, Any] = {"Errors": {"type": "array", "items": error, "minItems": 1}}
     for operation in operations:
         described = _operation(operation)
         first = paths.setdefault(operation.path, {}).setdefault(operation.method.lower(), described)
@@ -178,9 +180,3 @@ def _models(operation: Operation) -> list[Model]:
     if isinstance(operation.body, Field):
         visit_field(operation.body)
     return list(found.values())
-
-
-def _errors() -> dict[str, Any]:
-    text = {"type": "string"}
-    error = _object(error_key=text, error_message=text)
-    return {"type": "array", "items": error, "minItems": 1}

@@ -13,7 +13,7 @@ from ccv2_async.sandbox.settings import DEMO
 from ccv2_async.sandbox.state.library import IMAGE_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from starlette.datastructures import UploadFile
 
@@ -190,16 +190,9 @@ def _number(form: Mapping[str, Any], name: str) -> int | None:
     return int(text) if text else None
 
 
-_ACTIONS = {
-    "fault": Actions.fault,
-    "disarm": Actions.disarm,
-    "clear-faults": Actions.clear_faults,
-    "configure": Actions.configure,
-    "retire": Actions.retire,
-    "restore": Actions.restore,
-    "reset": Actions.reset,
-    "file": Actions.file,
-    "job": Actions.job,
+_NAMES = "fault disarm clear-faults configure retire restore reset file job"
+_ACTIONS: dict[str, Callable[[Actions, Mapping[str, Any]], str]] = {
+    name: getattr(Actions, name.replace("-", "_")) for name in _NAMES.split()
 }
 
 
