@@ -28,6 +28,8 @@ class Mirror(Life):
         super().__init__(report, chance, directory)
         self._local = directory / "local"
         self._delete = chance.random() < 0.5
+        # A file that is not listed yet is not moved to the trash before it is.
+        self.patience = self.plan.settings.listing_lag
         self._number = 0
         self._changes = 0
         for _ in range(self.plan.files):
