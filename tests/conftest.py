@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -30,8 +31,11 @@ if TYPE_CHECKING:
     from tests.support.redis_server import RedisServer
 
 
-# Hypothesis fails an example that takes 200 ms, but no test here measures speed.
-hypothesis.settings.register_profile("any machine", deadline=None)
+# Hypothesis fails an example that takes 200 ms, but no test here measures speed. In CI, the
+# examples are the same each time, so that a change is judged by what it changes.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, derandomize=bool(os.environ.get("CI"))
+)
 # `--hypothesis-profile=long` draws 20 times as many examples.
 hypothesis.settings.register_profile("long", deadline=None, max_examples=2000)
 # `python -m tests.mutation` wants the same examples every time, and not the smallest that fails.
