@@ -162,9 +162,10 @@ def ends_taskiq_on_errors() -> Iterator[None]:
         )
     else:
         return
-    if not any(word.startswith("--max-fails") for word in sys.argv):
-        os.kill(manager, signal.SIGTERM)
     first = multiprocessing.current_process().name == "worker-0"
+    # One signal only: taskiq's handler cannot be interrupted by another of its kind, and hangs.
+    if first and not any(word.startswith("--max-fails") for word in sys.argv):
+        os.kill(manager, signal.SIGTERM)
     raise SystemExit(message if first else 1)  # the others would report the same
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ccv2_async.errors import UsageError
+from ccv2_async.workers import queue
 from tests.cli.test_worker import COMPLETE, PATIENCE, wait_until
 from tests.workers.crew import Crew
 
@@ -61,6 +64,20 @@ def test_invalid_settings_end_the_command_with_one_sentence(
     variables: dict[str, str], sentence: str
 ) -> None:
     assert_said_once(run_taskiq(variables), sentence)
+
+
+@pytest.mark.parametrize(("name", "signals"), [("worker-0", 1), ("worker-1", 0)])
+def test_one_worker_alone_stops_taskiq(
+    name: str, signals: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two signals at once would make the handler of taskiq wait for itself."""
+    sent: list[int] = []
+    monkeypatch.setattr(queue, "taskiq_manager", lambda: 4711)
+    monkeypatch.setattr(multiprocessing.current_process(), "name", name)
+    monkeypatch.setattr(os, "kill", lambda pid, _: sent.append(pid))
+    with pytest.raises(SystemExit), queue.ends_taskiq_on_errors():
+        raise UsageError("The settings are wrong.")
+    assert sent == [4711] * signals
 
 
 @pytest.mark.parametrize(("variables", "sentence"), WRONG)
