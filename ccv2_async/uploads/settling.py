@@ -147,7 +147,7 @@ class Sending(Generic[E]):
         self.size = self.entry.size
         self.sends = self.recalled = max(1, self.entry.sends)
         return errors.OutcomeUnknown(
-            f"{self.upload.what}: an earlier attempt to send it got no answer that counts."
+            f"{self.upload.what}: an earlier attempt to send it may have succeeded."
         )
 
     def suspended(self, clock: Clock) -> float:

@@ -300,7 +300,7 @@ class Journal:
         """Write the row and return the entry. The row is written even if the caller is cancelled.
 
         Raises:
-            JournalError: It cannot be written.
+            JournalError: It cannot be written, or its file was moved, deleted, or replaced.
         """
         kept = attrs.evolve(entry, updated=self._now())
         if not all(in_place for (in_place,) in await self._change(UPSERT, kept.row.values())):
