@@ -208,8 +208,7 @@ class Uploader:
         if seconds is None:
             return around
         begun = self._clock.monotonic() if sending.started is None else sending.started
-        own = Deadline(seconds, begun + seconds, self._clock)
-        return own if around is None or own.ends < around.ends else around
+        return Deadline(seconds, begun + seconds, self._clock).or_earlier(around)
 
     def _call(self, sending: Sending[E]) -> Call:
         upload = sending.upload

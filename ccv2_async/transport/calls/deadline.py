@@ -45,6 +45,10 @@ class Deadline:
         """The seconds left; zero or less if the deadline has passed."""
         return self.ends - self.clock.monotonic()
 
+    def or_earlier(self, other: Deadline | None) -> Deadline:
+        """Return the earlier of two deadlines; of equal ones, the other."""
+        return self if other is None or self.ends < other.ends else other
+
     def exceeded(self, what: str) -> DeadlineExceeded:
         """Return the exception for an answer that was not complete in time."""
         return DeadlineExceeded(
@@ -86,7 +90,7 @@ def limited(owner: object, seconds: float | None, clock: Clock) -> Iterator[None
     """
     outer = current(owner)
     added = None if seconds is None else Deadline.after(seconds, clock)
-    if added is None or (outer is not None and outer.ends <= added.ends):
+    if added is None or added.or_earlier(outer) is outer:
         yield
         return
     with _entered(owner, added):

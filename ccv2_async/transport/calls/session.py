@@ -228,8 +228,7 @@ class Session:
         around = self.limit
         if self._seconds is None:
             return around
-        own = Deadline.after(self._seconds, self.clock)
-        return own if around is None or own.ends < around.ends else around
+        return Deadline.after(self._seconds, self.clock).or_earlier(around)
 
     async def send(self, call: Call) -> Answer:
         """Return the complete answer of a successful call.
