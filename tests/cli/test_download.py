@@ -25,11 +25,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def ids(ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]) -> dict[str, str]:
-    """Three files in the library, by name; two of them in the folder Spring."""
+    """Three files in the library, by name; two of them in the folder Spring.
+
+    They are uploaded one after the other, so that their IDs follow their names.
+    """
     service.admin.configure(mode="at_once")
     spring = ccv2("folders", "create", "Spring").out.strip()
-    pictures = picture("in/a.png", PNG + b"a"), picture("in/b.png", PNG + b"b")
-    ccv2("upload", *pictures, "--folder", spring)
+    ccv2("upload", picture("in/a.png", PNG + b"a"), "--folder", spring)
+    ccv2("upload", picture("in/b.png", PNG + b"b"), "--folder", spring)
     ccv2("upload", picture("in/c.pdf", b"%PDF" + b"c" * 99))
     found = {file["name"]: file["id"] for file in service.admin.files()}
     return found | {"Spring": spring}
