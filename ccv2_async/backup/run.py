@@ -38,7 +38,7 @@ from ccv2_async.models.hooks import utc_text
 from ccv2_async.models.library import LibraryFile
 from ccv2_async.resources.base import path_to
 from ccv2_async.resources.downloads import FileDownloads
-from ccv2_async.resources.listing import next_cursor
+from ccv2_async.resources.listing import Cursors
 from ccv2_async.tasks import uninterrupted
 from ccv2_async.text import one_line
 from ccv2_async.transport.calls.answers import INACTIVE_KEY
@@ -215,14 +215,14 @@ class Backup:
     ) -> tuple[list[dict[str, Any]], bool]:
         """Return the rows of the first pages of a listing, and whether there are more."""
         dataset, rows = BY_NAME[name], []
-        query, seen = dataset.first_page(""), set[str]()
+        query, cursors = dataset.first_page(""), Cursors(name)
         for _ in range(pages):
             call = Call("GET", _path(dataset.path, *ids), Effect.SAFE, name, query=query)
             if dataset.single:
                 return [json.loads((await self._call(call, _one))[0])], False
             page = await self._call(call, partial(_page_of, dataset, 0))
             rows += await self._do(lambda texts: [json.loads(text) for _, text in texts], page.rows)
-            following = next_cursor(name, page.next_link, seen)
+            following = cursors.after(page.rows, page.next_link)
             if following is None:
                 return rows, False
             query = (("next", following),)
@@ -393,7 +393,7 @@ class Backup:
             since = stamp_of(since_of(float(state.since), newest))
         first = dataset.first_page(since)
         cursor, position, restarted = state.cursor, state.position, False
-        seen = {cursor} - {""}
+        cursors = Cursors(what, {cursor})
         while True:
             call = Call(
                 "GET",
@@ -404,7 +404,7 @@ class Backup:
             )
             try:
                 page = await self._call(call, partial(_page_of, dataset, position))
-                following = next_cursor(what, page.next_link, seen)
+                following = cursors.after(page.rows or page.bad, page.next_link)
             except (errors.BadRequest, errors.NotFound, errors.PaginationError) as error:
                 retired = isinstance(error, errors.EndpointRetired)
                 if not cursor or retired:
@@ -414,7 +414,7 @@ class Backup:
                 await self._do(restart)
                 if restarted or isinstance(error, errors.PaginationError):
                     raise
-                cursor, position, restarted, seen = "", 0, True, set()
+                cursor, position, restarted, cursors = "", 0, True, Cursors(what)
                 continue
             self._set_clock(page.when)
             rows = page.rows

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Generic, Literal, NoReturn, TypeAlias, TypeVar
 
+import attrs
+
 from ccv2_async.errors import InvalidField, PaginationError, UnreadableRow, UsageError
 from ccv2_async.models.base import Model
 from ccv2_async.models.convert import BadRow
@@ -17,7 +19,7 @@ from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.retry import Effect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import AsyncGenerator, Iterable, Sized
 
     from ccv2_async.models.convert import Page
     from ccv2_async.transport.calls.session import Session
@@ -33,6 +35,9 @@ A plain function is called with the `UnreadableRow` of each such row in place of
 logger: logging.Logger = logging.getLogger("ccv2_async.resources")
 
 _SHOWN_ROWS = 50
+
+MOST_EMPTY = 50
+"""Pages without rows that are followed one after another. A real listing has a few at most."""
 
 
 class Rows(list[T]):
@@ -67,7 +72,8 @@ class Listing(Generic[T]):
     Raises:
         UnreadableRow: While iterating, at a row that cannot be read, after the good rows before
             it. With `on_bad_row="skip"` or a function, `skipped` counts such rows instead.
-        PaginationError: While iterating, if the service returns the same cursor twice.
+        PaginationError: While iterating, if the service returns the same cursor twice, or 50 pages
+            without rows one after another.
         ConstantContactError: While iterating, as any read does. Safe to try again: yes.
 
     Source: "Paginated output" page of the service's documentation.
@@ -117,7 +123,7 @@ class Listing(Generic[T]):
     async def pages(self) -> AsyncGenerator[list[T], None]:
         """Yield the rows of each page. A page may hold one row more than requested."""
         query = self._query
-        seen: set[str] = set()
+        cursors = Cursors(self._what)
         before = 0
         while True:
             page: Page[T | BadRow] = await self._session.read(
@@ -132,7 +138,7 @@ class Listing(Generic[T]):
             self.skipped += len(bad)
             _report_skipped(self._what, bad, before, self._on_bad_row)
             before += len(page.results)
-            following = next_cursor(self._what, page.next_link, seen)
+            following = cursors.after(good or bad, page.next_link)
             if following is None:
                 return
             # The cursor holds position and page size: the filters must not go with it.
@@ -169,27 +175,48 @@ class Listing(Generic[T]):
         return rows
 
 
-def next_cursor(what: str, next_link: str | None, seen: set[str]) -> str | None:
-    """Return the cursor of the next page, and add it to those seen; None on the last page.
+@attrs.define
+class Cursors:
+    """The links from page to page of one listing, which must lead to an end.
 
-    Raises:
-        PaginationError: The link holds no cursor, or one that was seen before.
+    Attributes:
+        what: The name of the listing, for messages.
+        seen: The cursors so far.
     """
-    try:
-        following = cursor(next_link)
-    except ValueError:
-        raise PaginationError(
-            f"{what}: the link to the next page holds no cursor. The rows so far are "
-            "complete; list again to get the rest."
-        ) from None
-    if following is not None and following in seen:
-        raise PaginationError(
-            f"{what}: the service returned the same cursor twice, so the pages would "
-            "never end. Narrow the listing, or list again."
-        )
-    if following is not None:
-        seen.add(following)
-    return following
+
+    what: str
+    seen: set[str] = attrs.field(factory=set)
+    _empty: int = 0
+
+    def after(self, rows: Sized, next_link: str | None) -> str | None:
+        """Return the cursor of the page after one with these rows; None on the last page.
+
+        Raises:
+            PaginationError: The link holds no cursor, or one that was seen before, or many pages
+                in a row were empty.
+        """
+        try:
+            following = cursor(next_link)
+        except ValueError:
+            raise PaginationError(
+                f"{self.what}: the link to the next page holds no cursor. The rows so far are "
+                "complete; list again to get the rest."
+            ) from None
+        if following is None:
+            return None
+        if following in self.seen:
+            raise PaginationError(
+                f"{self.what}: the service returned the same cursor twice, so the pages would "
+                "never end. Narrow the listing, or list again."
+            )
+        self._empty = 0 if rows else self._empty + 1
+        if self._empty == MOST_EMPTY:
+            raise PaginationError(
+                f"{self.what}: {MOST_EMPTY} pages in a row were empty, and the service names yet "
+                "another, so the pages may never end. Narrow the listing, or list again."
+            )
+        self.seen.add(following)
+        return following
 
 
 def checked_on_bad_row(value: object) -> OnBadRow:

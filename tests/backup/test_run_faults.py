@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import errors, verify_backup
+from ccv2_async.resources.listing import MOST_EMPTY
 from tests.backup.conftest import digests, held, lines, manifest
 
 if TYPE_CHECKING:
@@ -139,6 +140,20 @@ async def test_cursors_that_lead_in_a_circle_end_the_listing_with_what_came(
     (failed,) = result.failed
     assert failed.dataset == "contacts"
     assert "the same cursor twice" in failed.reason
+    assert (await cc.backup(tmp_path)).rows["contacts"] == 120
+
+
+async def test_empty_pages_without_end_end_the_listing_with_what_came(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    for number in range(MOST_EMPTY + 5):
+        rows = [{"id": "1"}] if not number else []
+        answer(demo, "/contacts", page(*rows, cursor=f"c{number}"), times=1)
+    result = await cc.backup(tmp_path)
+    (failed,) = result.failed
+    assert failed.dataset == "contacts"
+    assert f"{MOST_EMPTY} pages in a row were empty" in failed.reason
+    demo.admin.clear_faults()
     assert (await cc.backup(tmp_path)).rows["contacts"] == 120
 
 

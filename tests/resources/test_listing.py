@@ -13,6 +13,7 @@ from ccv2_async import errors
 from ccv2_async.models import ContactStatus
 from ccv2_async.models.validation import joined_ids, one_of, query_of, text_of
 from ccv2_async.resources.base import path_to
+from ccv2_async.resources.listing import MOST_EMPTY
 
 if TYPE_CHECKING:
     from ccv2_async import ConstantContact
@@ -114,6 +115,28 @@ async def test_a_cycle_of_cursors_ends_the_iteration(
     assert [(await anext(rows)).id, (await anext(rows)).id] == ["1", "2"]
     with pytest.raises(errors.PaginationError, match="same cursor twice"):
         await anext(rows)
+
+
+async def test_some_empty_pages_in_a_row_are_followed(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    links = [f"/v2/contacts?next=c{number}" for number in range(MOST_EMPTY)]
+    arm(sandbox, *(([], link) for link in links[1:]), (["1"], links[0]), ([], None))
+    assert [row.id async for row in client.contacts.all()] == ["1"]
+
+
+async def test_ever_new_cursors_with_empty_pages_end_the_iteration(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    pages: list[tuple[list[str], str]] = [
+        ([], f"/v2/contacts?next=c{number}") for number in range(2 * MOST_EMPTY)
+    ]
+    arm(sandbox, (["1"], "/v2/contacts?next=a"), *pages)
+    rows = aiter(client.contacts.all())
+    assert (await anext(rows)).id == "1"
+    with pytest.raises(errors.PaginationError, match="50 pages in a row were empty"):
+        await anext(rows)
+    assert len(sandbox.admin.requests()) == MOST_EMPTY + 1
 
 
 async def test_a_next_link_without_a_cursor_is_an_error(
