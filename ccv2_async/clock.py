@@ -7,10 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
+
+_FIRST, _LAST = 0.0, 253_402_300_799.0  # the years 1970 to 9999
+
+
+def in_dates(moment: float) -> float:
+    """Return a moment in seconds since 1970, or the nearest one from 1970 to 9999; NaN is 0."""
+    return min(_LAST, max(_FIRST, moment))
+
+
+def date_of(moment: float) -> datetime:
+    """Return the date in UTC of a moment, or of the nearest one from 1970 to 9999."""
+    return datetime.fromtimestamp(in_dates(moment), UTC)
 
 
 class Clock(Protocol):

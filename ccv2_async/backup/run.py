@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 from collections import Counter
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,6 +32,7 @@ from ccv2_async.backup.estimate import Counts, estimate
 from ccv2_async.backup.journal import NAME, Journal, Note
 from ccv2_async.backup.results import BackupProblem, BackupProgress, BackupResult
 from ccv2_async.backup.write import Exports
+from ccv2_async.clock import date_of
 from ccv2_async.models.convert import BadRow, raw_text, structure, weight_of
 from ccv2_async.models.hooks import utc_text
 from ccv2_async.models.library import LibraryFile
@@ -74,7 +74,6 @@ _LARGEST_RECORD = 4 * 1024 * 1024
 _MOST_VALUES = 100_000
 _LARGEST_PAGE = 64 * 1024 * 1024
 
-_FIRST, _LAST = 0.0, 253_402_300_799.0  # the years 1970 to 9999
 _SAMPLED_PAGES = 10
 _COUNTED = ("sends", "opens", "clicks", "forwards", "unsubscribes", "bounces")
 _BATCH = 200
@@ -658,7 +657,7 @@ class Backup:
 
 def stamp_of(moment: float) -> str:
     """Return a moment as the service writes it."""
-    return utc_text(datetime.fromtimestamp(min(max(moment, _FIRST), _LAST), UTC))
+    return utc_text(date_of(moment))
 
 
 def _name_of(account: Mapping[str, Any]) -> str:

@@ -11,16 +11,16 @@ import asyncio
 import enum
 import heapq
 from collections import deque
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ccv2_async.clock import SystemClock
+from ccv2_async.clock import SystemClock, date_of, in_dates
 from ccv2_async.errors import ClientClosed, DailyQuotaExceeded, InvalidField, UsageError
 from ccv2_async.models.validation import is_number, is_whole
 from ccv2_async.transport.quota.leader import SharedWork, Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from ccv2_async.clock import Clock
     from ccv2_async.transport.quota.day_count import DayCount
@@ -154,7 +154,7 @@ class Budget:
     @property
     def resets_at(self) -> datetime:
         """When the next day's quota is expected: the coming midnight, UTC (assumed)."""
-        return datetime.fromtimestamp((self._today() + 1) * DAY, UTC)
+        return date_of((self._today() + 1) * DAY)
 
     @property
     def contended(self) -> bool:
@@ -328,7 +328,7 @@ class Budget:
         )
 
     def _today(self) -> int:
-        return int(self._clock.time() // DAY)
+        return int(in_dates(self._clock.time()) // DAY)
 
     def _check_day(self) -> None:
         today = self._today()

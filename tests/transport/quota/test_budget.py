@@ -154,6 +154,17 @@ async def test_daily_calls_are_counted_and_the_error_says_when_to_continue(
     await desk.all(1)
 
 
+@pytest.mark.parametrize("epoch", [1e12, 1e300, float("inf"), float("-inf"), float("nan"), -1e18])
+async def test_a_clock_of_no_possible_date_raises_only_our_errors(epoch: float) -> None:
+    clock = ManualClock(epoch=epoch)
+    budget = Budget(None, 1, clock=clock)
+    await budget.acquire(Lane.BULK)
+    with pytest.raises(DailyQuotaExceeded) as raised:
+        await budget.acquire(Lane.BULK)
+    assert raised.value.resets_at == budget.resets_at
+    assert raised.value.resets_at.year in (1970, 9999)
+
+
 async def test_waiting_calls_raise_when_the_daily_quota_runs_out(
     manual_clock: ManualClock,
 ) -> None:
