@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ccv2_async.client import ConstantContact
 
+EMPTY = Counts(files=0, size=0, folders=0, contacts=0, campaigns={})
 NUMBERS = st.integers(0, 100_000)
 COUNTS = st.builds(
     Counts,
@@ -33,6 +34,61 @@ COUNTS = st.builds(
     campaigns_here=NUMBERS,
     tracked_here=NUMBERS,
 )
+
+
+@pytest.mark.parametrize(
+    ("change", "more", "guess"),
+    [
+        ({}, 0, ""),
+        ({"folders": 1000}, 0, ""),
+        ({"folders": 1001}, 1, ""),
+        ({"files": 1000}, 0, ""),
+        ({"files": 1001}, 1, ""),
+        ({"contacts": 1}, 0, "A contact counts once"),
+        ({"contacts": 501}, 1, "A contact counts once"),
+        ({"contacts": 501, "contacts_here": True}, 0, ""),
+        ({"campaigns": {"DRAFT": 50}}, 50, ""),
+        ({"campaigns": {"DRAFT": 51}}, 52, ""),
+        ({"campaigns": {"DRAFT": 5}, "campaigns_here": 4}, 1, ""),
+        ({"campaigns": {"DRAFT": 5}, "campaigns_here": 6}, 0, ""),
+        ({"campaigns": {"DRAFT": 1, "SENT": 2, "RUNNING": 3, "SCHEDULED": 4}}, 10 + 5 + 4, ""),
+        ({"campaigns": {"SENT": 3}, "more_campaigns": True}, 6, "more than 3 campaigns"),
+        ({"campaigns": {"SENT": 3}, "tracked": 0}, 6 + 3, "as many tracking rows"),
+        ({"campaigns": {"SENT": 3}, "tracked": 501}, 6 + 6, "as many tracking rows"),
+        ({"campaigns": {"SENT": 3}, "tracked": 501, "tracked_here": 2}, 6 + 2, "tracking rows"),
+        ({"campaigns": {"SENT": 3}, "tracked": 501, "tracked_here": 3}, 6, ""),
+        ({"events": 0}, 0, ""),
+        ({"events": 1}, 6, "Registrants and items"),
+        ({"events": 51}, 2 + 51 * 5, "Registrants and items"),
+        ({"events": 0, "more_events": True}, 0, "more than 0 events"),
+    ],
+    ids=str,
+)
+def test_each_count_costs_its_calls_and_says_what_is_guessed(
+    change: dict[str, Any], more: int, guess: str
+) -> None:
+    found = estimate(attrs.evolve(EMPTY, **change), per_day=None, left_today=None)
+    # The account, its addresses, lists, and activities, and a page of each of four listings.
+    assert found.calls == 8 + more
+    assert len(found.guesses) == bool(guess)
+    assert all(guess in said for said in found.guesses)
+
+
+@pytest.mark.parametrize(
+    ("per_day", "left", "days"),
+    [(None, 0, 1), (8, None, 1), (7, None, 2), (4, None, 2), (3, None, 3), (4, 0, 3), (4, 8, 1)],
+)
+def test_eight_calls_take_the_days_of_the_quota(
+    per_day: int | None, left: int | None, days: int
+) -> None:
+    assert estimate(EMPTY, per_day=per_day, left_today=left).days == days
+
+
+@pytest.mark.parametrize(("here", "left"), [(0, 7), (6, 1), (7, 0), (8, 0)])
+def test_files_that_are_here_are_not_fetched_again(here: int, left: int) -> None:
+    counts = attrs.evolve(EMPTY, files=7, size=70, files_here=here, size_here=10 * here)
+    found = estimate(counts, per_day=None, left_today=None)
+    assert (found.files, found.size) == (left, 10 * left)
 
 
 @given(COUNTS, st.none() | st.integers(1, 10_000), st.integers(0, 10_000))
