@@ -7,6 +7,7 @@ asyncio interrupts what is inside, as often as it is called.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -16,13 +17,26 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["all_ended", "being_cancelled", "uninterrupted"]
+__all__ = ["all_ended", "ends_task", "uninterrupted"]
 
 
-def being_cancelled() -> bool:
-    """Return whether the running task is being cancelled, and did not only raise a cancellation."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+def ends_task(error: BaseException, task: asyncio.Task[Any] | None) -> bool:
+    """Return whether an exception ends a task from outside, or the program.
+
+    Any other was raised by code that runs in the task, such as the user's own.
+
+    Args:
+        error: The exception.
+        task: The task in which it is handled, taken before it came.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        return task is not None and task.cancelling() > 0
+    if isinstance(error, GeneratorExit):
+        # A coroutine that is closed while it waits is not running in its task.
+        with contextlib.suppress(RuntimeError):  # no event loop is running either
+            return asyncio.current_task() is not task
+        return True
+    return isinstance(error, KeyboardInterrupt | SystemExit)
 
 
 async def all_ended(tasks: Iterable[asyncio.Future[Any]]) -> None:

@@ -20,7 +20,7 @@ from ccv2_async.errors import (
     SourceConsumed,
     UsageError,
 )
-from ccv2_async.tasks import being_cancelled
+from ccv2_async.tasks import ends_task
 from ccv2_async.text import described, one_line
 from ccv2_async.transport.files.objects import BinaryFile, FileObjectSource, is_file_object
 from ccv2_async.transport.files.reading import OpenFile, last_part, measure, open_and_read, state_of
@@ -384,6 +384,7 @@ class _OpenStream:
         if self._owned:
             closable.append(self._stream)
         self._iterator = None
+        task = asyncio.current_task()
         for thing in closable:
             close = getattr(thing, "aclose", None) or getattr(thing, "close", None)
             if close is None:
@@ -393,9 +394,9 @@ class _OpenStream:
                 if inspect.isawaitable(answer):
                     async with asyncio.timeout(_CLOSING_SECONDS):
                         await answer
-            except (Exception, asyncio.CancelledError) as error:
+            except BaseException as error:
                 # The user's stream may raise anything, even a cancellation of its own.
-                if isinstance(error, asyncio.CancelledError) and being_cancelled():
+                if ends_task(error, task):
                     raise
                 _log.warning("%s: closing the stream failed", self._source.name, exc_info=True)
 

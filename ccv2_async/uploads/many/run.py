@@ -17,7 +17,7 @@ from ccv2_async.polling.job import State
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.polling.queue import Until
 from ccv2_async.polling.sweep import JobSet
-from ccv2_async.tasks import all_ended, being_cancelled, uninterrupted
+from ccv2_async.tasks import all_ended, ends_task, uninterrupted
 from ccv2_async.text import described
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.retry import Effect
@@ -455,6 +455,7 @@ class Run:
             await self._skip(file, entry, found)
             return
         outage, uploader = self._parts.session.outage, self._parts.uploader
+        task = asyncio.current_task()
         lost: errors.AmbiguousUpload | None = None
         try:
             async with uploader.alone(upload):
@@ -471,10 +472,10 @@ class Run:
                                 return
                             entry = sending.entry
                             lost = error if isinstance(error, errors.AmbiguousUpload) else lost
-                        except (Exception, asyncio.CancelledError) as error:
+                        except BaseException as error:
                             streamed = isinstance(upload.source, StreamSource | DigestedSource)
                             # A stream that awaits a cancelled task raises its cancellation.
-                            if not streamed or being_cancelled():
+                            if not streamed or ends_task(error, task):
                                 raise
                             # The user's own stream failed. This concerns only this file.
                             unreadable = self._unreadable(file, error)

@@ -29,6 +29,7 @@ from ccv2_async.transport.files.sources import (
     as_source,
 )
 from ccv2_async.transport.files.threads import WHOLE_FILE_LIMIT, FileThreads
+from tests.support.clocks import settle
 from tests.support.disk import open_below, write
 
 if TYPE_CHECKING:
@@ -587,6 +588,57 @@ async def test_a_stream_that_does_not_close_neither_cancels_nor_hangs_the_upload
     async with asyncio.timeout(10):
         source = as_source(lambda: Stubborn(b"abc"), length=3)
         assert await read_all(source, threads) == [b"abc"]
+
+
+class OddExit(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("kind", [GeneratorExit, OddExit])
+async def test_a_stream_whose_close_raises_another_base_exception_is_logged(
+    threads: FileThreads, caplog: pytest.LogCaptureFixture, kind: type[BaseException]
+) -> None:
+    class Stubborn(Reader):
+        async def close(self) -> None:
+            raise kind
+
+    source = as_source(lambda: Stubborn(b"abc"), length=3, name="camera")
+    assert await read_all(source, threads) == [b"abc"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "camera: closing the stream failed"
+    ]
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+async def test_what_ends_the_program_passes_through_the_close_of_a_stream(
+    threads: FileThreads, kind: type[BaseException]
+) -> None:
+    class Stubborn(Reader):
+        async def close(self) -> None:
+            raise kind
+
+    opened = await as_source(lambda: Stubborn(b"abc"), length=3).open(threads)
+    with pytest.raises(kind):
+        await opened.aclose()
+
+
+def test_a_close_that_waits_when_its_loop_ends_can_be_discarded() -> None:
+    class Slow(Reader):
+        async def close(self) -> None:
+            await asyncio.Event().wait()
+
+    async def begin() -> Any:
+        opened = await as_source(lambda: Slow(b"abc"), length=3).open(FileThreads())
+        closing = opened.aclose()
+        task = asyncio.create_task(closing)
+        await settle()
+        return task, closing
+
+    loop = asyncio.new_event_loop()
+    task, closing = loop.run_until_complete(begin())
+    loop.close()
+    closing.close()  # a RuntimeError if it were to wait again
+    task._log_destroy_pending = False
 
 
 async def test_a_stream_that_only_yields_nothing_can_be_interrupted(threads: FileThreads) -> None:
