@@ -80,6 +80,11 @@ def test_a_folder_with_a_parent_or_a_name_of_any_type_has_a_place(parent: Any, n
     assert (folder, above) == ("1", "")
 
 
+@pytest.mark.parametrize("row", [{"id": "1"}, {"id": "1", "name": None}, {"id": "1", "name": ""}])
+def test_a_folder_without_a_name_has_an_empty_one(row: dict[str, Any]) -> None:
+    assert list(folders_in([row])) == [("1", "", "")]
+
+
 @given(JSON)
 def test_rows_inside_of_rows_are_found_once_each(value: Any) -> None:
     rows = value if isinstance(value, list) else [value]
