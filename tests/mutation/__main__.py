@@ -28,7 +28,7 @@ MUST = 0.95
 MODULES = {
     "uploads/settle": ["uploads/test_settle.py"],
     "uploads/ledger": ["uploads/test_ledger.py"],
-    "uploads/looks": ["uploads/test_settling*.py"],
+    "uploads/looks": ["uploads/test_looks.py", "uploads/test_settling*.py"],
     "uploads/mirror/plan": ["uploads/mirror/test_plan.py"],
     "transport/calls/retry": ["transport/calls/test_retry.py"],
     "transport/calls/answers": ["transport/calls/test_answers*.py"],
@@ -37,6 +37,7 @@ MODULES = {
     "polling/schedule": ["polling/test_schedule.py"],
     "polling/token": ["polling/test_token.py"],
     "polling/queue": ["polling/test_queue.py", "polling/test_sweep*.py"],
+    "polling/sweep": ["polling/test_sweep*.py", "polling/test_poller*.py"],
     "activities/contact_rows": ["activities/test_contact_rows.py", "resources/test_activities.py"],
     "activities/status": ["activities/test_status.py"],
     "backup/datasets": ["backup/test_datasets.py"],
