@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 import attrs
@@ -24,7 +25,7 @@ from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.body import BytesBody
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 
     from ccv2_async.resources.listing import OnBadRow
     from ccv2_async.transport.calls.call import Answer
@@ -262,7 +263,8 @@ async def result_of(answer: Answer, model: type[T]) -> T:
         DecodeError: The answer cannot be read. The service carried out the call, and the message
             says so. Safe to try again: no.
     """
-    return await _carried_out(answer, lambda answer: answer.read(model))
+    with _carried_out(answer):
+        return await parsed(answer, lambda answer: answer.read(model))
 
 
 async def result_rows(answer: Answer, model: type[T], on_bad_row: OnBadRow) -> list[T]:
@@ -272,14 +274,16 @@ async def result_rows(answer: Answer, model: type[T], on_bad_row: OnBadRow) -> l
         UnreadableRow: A row cannot be read, and `on_bad_row` is "raise".
         DecodeError: As `result_of`.
     """
-    return await _carried_out(
-        answer, lambda answer: good_rows(answer.rows(model).results, answer.what, on_bad_row)
-    )
+    with _carried_out(answer):
+        page = await parsed(answer, lambda answer: answer.rows(model))
+        return good_rows(page.results, answer.what, on_bad_row)
 
 
-async def _carried_out(answer: Answer, read: Callable[[Answer], T]) -> T:
+@contextmanager
+def _carried_out(answer: Answer) -> Iterator[None]:
+    """Say in a `DecodeError` about an answer that its call was carried out."""
     try:
-        return await parsed(answer, read)
+        yield
     except DecodeError as error:
         error.message += (
             f" The service answered {answer.status}, so it was carried out: do not send it again, "

@@ -240,6 +240,18 @@ async def test_a_bad_row_of_a_move_can_be_skipped(
         assert "1 rows that cannot be read were skipped" in caplog.text
 
 
+async def test_an_error_of_the_function_for_bad_rows_is_raised_unchanged(
+    connect: Callable[..., Any],
+) -> None:
+    def refuse(error: errors.UnreadableRow) -> None:
+        raise LookupError(error.id)
+
+    async with moved(FIRST, {"id": "2"}, LAST) as server:
+        cc = await connect(server)
+        with pytest.raises(LookupError, match="2"):
+            await cc.library.move_files("5", ["1", "2", "3"], on_bad_row=refuse)
+
+
 async def test_a_skipped_row_is_one_printable_line_of_the_log(
     connect: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,7 +10,7 @@ import attrs
 
 from ccv2_async import errors
 from ccv2_async.models.convert import decode, decode_one, decode_plain, decode_rows, weight_of
-from ccv2_async.text import one_line
+from ccv2_async.text import described, one_line
 from ccv2_async.transport.quota.budget import Lane
 
 if TYPE_CHECKING:
@@ -194,7 +194,21 @@ class Answer:
 
 
 async def parsed(answer: Answer, parse: Callable[[Answer], R]) -> R:
-    """Return `parse(answer)`, computed in a thread if the answer is large."""
-    if not answer.is_large:
-        return parse(answer)
-    return await anyio.to_thread.run_sync(parse, answer, abandon_on_cancel=True)
+    """Return `parse(answer)`, computed in a thread if the answer is large.
+
+    Raises:
+        DecodeError: The answer has a shape that `parse` does not know.
+    """
+    try:
+        if not answer.is_large:
+            return parse(answer)
+        return await anyio.to_thread.run_sync(parse, answer, abandon_on_cancel=True)
+    except errors.ConstantContactError:
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever an odd shape leads to
+        odd = described(error)
+    raise errors.DecodeError(
+        f"{answer.what}: the service answered {answer.status} in an unknown form "
+        f"({answer.redact(odd, 200)}).",
+        status=answer.status,
+    )

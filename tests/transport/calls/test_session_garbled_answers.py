@@ -16,6 +16,7 @@ from tests.support.servers import serving
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ccv2_async.transport.calls.call import Answer
     from tests.support.servers import Request, Wire
 
 READ = Call("GET", "/x", Effect.SAFE, "the thing")
@@ -67,6 +68,21 @@ async def test_the_error_after_the_last_attempt_says_that_a_read_is_safe_to_repe
     assert len(asked) == ATTEMPTS
     assert caught.value.safe_to_retry
     assert copy.copy(caught.value).safe_to_retry
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+async def test_an_answer_of_an_odd_shape_is_no_lost_connection(
+    open_session: Callable[..., Any], size: int
+) -> None:
+    def parse(answer: Answer) -> Any:
+        return answer.plain().results
+
+    async with serving(answer(b'"%s"' % (b"x" * size))) as server:
+        session = await open_session(server)
+        with pytest.raises(errors.DecodeError, match=r"the thing: .*AttributeError") as caught:
+            await session.read(READ, parse)
+    assert caught.value.status == 200
     assert caught.value.__context__ is None
 
 
