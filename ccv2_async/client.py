@@ -108,7 +108,7 @@ class ConstantContact:
         trust_env: Whether the proxies of the environment are used.
         timeouts: Limits on single steps of a call, in seconds.
         max_in_flight: How many calls of one lane are sent at the same time.
-        settle_time: After the answer to an upload was lost, the client searches the folder for so
+        settle_time: After the response to an upload was lost, the client searches the folder for so
             many seconds before it sends the file again. Set it higher than the time by which the
             listing of the service lags.
         refresh_token: A function or coroutine function that returns a fresh access token. It is
@@ -352,8 +352,8 @@ class ConstantContact:
                 contact = await client.contacts.get("17")
 
         Everything that the client waits for counts: the quota, a place among the calls in flight,
-        `refresh_token`, the connection, the answer, the delays between attempts, the checks after
-        a lost answer, and the jobs of pollers. A call that would take longer raises
+        `refresh_token`, the connection, the response, the delays between attempts, the checks after
+        a lost response, and the jobs of pollers. A call that would take longer raises
         `DeadlineExceeded`, and a poller raises `PollTimeout`. A call that adds something and was
         sent in full raises `OutcomeUnknown`. Your own code in the block is not interrupted.
 
@@ -412,7 +412,7 @@ class ConstantContact:
         return view
 
     def responses(self, *, limit: int = 100) -> AbstractContextManager[list[ResponseInfo]]:
-        """Collect the status and the headers of every answer to the calls of a `with` block.
+        """Collect the status and the headers of every response to the calls of a `with` block.
 
         For example::
 
@@ -421,15 +421,16 @@ class ConstantContact:
             print(seen[-1].status, seen[-1].headers["date"])
 
         A block takes the place of a second form of each method: the methods keep their types, and
-        the answers to retries and to the calls that a method makes by itself, such as the pages of
-        a listing, are there too. An error has the headers of its own answer: `APIError.headers`.
+        the responses to retries and to the calls that a method makes by itself, such as the pages
+        of a listing, are included. An error has the headers of its own response:
+        `APIError.headers`.
 
         Blocks can be nested. Only the calls of the block and of tasks that were created in it are
-        collected, also those of views. One waiter asks for the status of all jobs, so its block
-        has that answer. Downloads from other hosts are left out.
+        collected, including those of views. One waiter asks for the status of all jobs, so its
+        block has that response. Downloads from other hosts are left out.
 
         Args:
-            limit: How many answers are kept; older ones are dropped.
+            limit: How many responses are kept; older ones are dropped.
 
         Raises:
             InvalidField: The limit is not a whole number of 1 or more.
@@ -484,13 +485,13 @@ class ConstantContact:
         return poller
 
     def resume_activity(self, activity_id: str) -> ActivityPoller:
-        """Return the poller of a bulk activity by the id of the activity. Makes no request.
+        """Return the poller of a bulk activity by the ID of the activity. Makes no request.
 
         Args:
-            activity_id: The id, as in `activities.all()`. The service keeps activities for 14 days.
+            activity_id: The ID, as in `activities.all()`. The service keeps activities for 14 days.
 
         Raises:
-            InvalidField: `activity_id` is not an id.
+            InvalidField: `activity_id` is not an ID.
         """
         parts = self._open_parts
         now = self._clock.time()
@@ -548,7 +549,7 @@ class ConstantContact:
             on_duplicate: As for `library.begin_upload`.
             fail_fast: Whether to stop at the first file that fails, or that failed for good in an
                 earlier run. Its result comes first. The files that are being sent get ten seconds
-                for their answers, and their results follow. Then its error is raised. Files that
+                for their responses, and their results follow. Then its error is raised. Files that
                 the service has accepted continue there; with a journal, the next run follows them.
             dry_run: Whether to send nothing and change nothing, not even on disk. Each result says
                 what would be done. A journal is read if there is one.
@@ -632,7 +633,7 @@ class ConstantContact:
             directory: The directory. It is created if it is missing, and belongs to one account.
             trash: Whether the files in the library's trash are copied too.
             wait: Whether to wait for the next day when the day's quota is used up.
-            full: Whether to fetch everything again, also what has not changed. An interrupted call
+            full: Whether to fetch everything again, even what has not changed. An interrupted call
                 continues with or without it.
             dry_run: Whether to return a `BackupEstimate` of the calls, the bytes, and the days that
                 a backup will take. It makes a few calls, and writes nothing.
@@ -754,7 +755,7 @@ class ConstantContact:
         json: object = None,
         lane: Lane = Lane.INTERACTIVE,
     ) -> RawResponse:
-        """Make any call of the API, also one that no method covers, and return the answer.
+        """Make any call of the API, including one that no method covers, and return the response.
 
         The call is signed, waits for the quota, and is retried like any other. A POST or PATCH
         that may have been carried out is not sent again, because a repeat could do it twice.
@@ -770,9 +771,9 @@ class ConstantContact:
         Raises:
             InvalidField: An argument is wrong, or the path leads to another host. Nothing was sent.
             OutcomeUnknown: The call may have been carried out. Safe to try again: no; look first.
-            DecodeError: The answer is not the JSON that it claims to be.
+            DecodeError: The response is not the JSON that it claims to be.
             APIError: The service refused the call.
-            TransportError: No whole answer came.
+            TransportError: No whole response came.
 
         Source: "Supported methods" page of the service's documentation.
         """

@@ -12,15 +12,15 @@
     │   └── TokenError                a resume token is altered, expired, or of another account
     ├── JournalError                the journal of a bulk upload cannot be read or written
     ├── FileChanged                 the file grew, shrank or went away while it was sent
-    ├── TransportError              no complete answer came
+    ├── TransportError              no complete response arrived
     │   ├── ConnectFailed             no connection was made, so nothing was sent
     │   ├── ConnectionLost            the connection broke; `sent` says how far the body got
     │   ├── DeadlineExceeded          the time was up; `sent` says how far the body got
     │   └── ServiceUnavailable        the service is down, so nothing was sent
-    ├── OutcomeUnknown              sent in full without an answer; it may have been carried out
+    ├── OutcomeUnknown              sent in full without a response; it may have been carried out
     │   └── AmbiguousUpload           a look at the folder did not tell whether it arrived
     ├── UnexpectedRedirect          the service answered with a redirect, which is not followed
-    ├── DecodeError                 an answer that does not fit its type or model
+    ├── DecodeError                 a response that does not fit its type or model
     │   ├── AnswerTooLarge            it is larger than this kind of call can need
     │   └── UnreadableRow             one row of a list cannot be read
     ├── PaginationError             a cursor repeats, or a link cannot be followed
@@ -261,7 +261,7 @@ class FileChanged(ConstantContactError):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class TransportError(ConstantContactError):
-    """No complete answer came. Safe to try again: yes, unless a subclass says otherwise.
+    """No complete response came. Safe to try again: yes, unless a subclass says otherwise.
 
     Attributes:
         sent: How far the request body got: "nothing", "partly" or "wholly".
@@ -277,7 +277,7 @@ class ConnectFailed(TransportError):
 
 
 class ConnectionLost(TransportError):
-    """The connection broke before a whole answer came.
+    """The connection broke before a whole response came.
 
     Safe to try again: yes; a call that adds something and was sent in full raises
     `OutcomeUnknown` instead.
@@ -300,7 +300,7 @@ class ServiceUnavailable(TransportError):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class OutcomeUnknown(ConstantContactError):
-    """A call that adds something was sent in full, and no clear answer came.
+    """A call that adds something was sent in full, and no clear response came.
 
     It may have been carried out. Safe to try again: no; look at the account first.
 
@@ -313,14 +313,14 @@ class OutcomeUnknown(ConstantContactError):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class AmbiguousUpload(OutcomeUnknown):
-    """An upload got no answer, and the files in its folder do not tell whether it arrived.
+    """An upload got no response, and the files in its folder do not tell whether it arrived.
 
     Safe to try again: no; choose one of the candidates, or upload it again on purpose.
 
     Attributes:
         file_name: The name that it was sent with.
         folder_id: The folder that was searched.
-        candidates: Ids of the files in it that may be the upload.
+        candidates: IDs of the files in it that may be the upload.
         sends: How many times the file was sent; 0 when that is not known.
     """
 
@@ -331,7 +331,7 @@ class AmbiguousUpload(OutcomeUnknown):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class UnexpectedRedirect(ConstantContactError):
-    """The answer was a redirect. Redirects are not followed, to keep the credentials safe.
+    """The response was a redirect. Redirects are not followed, to keep the credentials safe.
 
     Attributes:
         status: The HTTP status.
@@ -342,7 +342,7 @@ class UnexpectedRedirect(ConstantContactError):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class DecodeError(ConstantContactError):
-    """An answer does not fit its Content-Type or its model, or is too large.
+    """A response does not fit its Content-Type or its model, or is too large.
 
     Safe to try again: see `safe_to_retry`. Reads are, although they were tried several times
     already. A call that changes something is not: it was carried out, and the message says so.
@@ -350,7 +350,7 @@ class DecodeError(ConstantContactError):
     Attributes:
         where: The place in the document, such as `results[3].size`; "" for the whole.
         excerpt: A short piece of what came, on one printable line.
-        status: The HTTP status, when an answer was read.
+        status: The HTTP status, when a response was read.
     """
 
     where: str = ""
@@ -364,9 +364,9 @@ class DecodeError(ConstantContactError):
 
 
 class AnswerTooLarge(DecodeError):
-    """An answer is larger than this kind of call can need. It was not read to its end.
+    """A response is larger than this kind of call can need. It was not read to its end.
 
-    The call is not repeated, because the next answer is likely to be the same.
+    The call is not repeated, because the next response is likely to be the same.
     """
 
 
@@ -378,7 +378,7 @@ class UnreadableRow(DecodeError):
 
     Attributes:
         index: The number of the row in the whole list, from 0; `where` is its place in its page.
-        id: The row's id, or "" if it has none that can be read.
+        id: The row's ID, or "" if it has none that can be read.
         row: The row as it came, as JSON, without secrets, and cut after 500 characters.
         rows_before: The good rows before it, if they were not returned one by one.
     """
@@ -403,8 +403,8 @@ class APIError(ConstantContactError):
     Attributes:
         status: The HTTP status; None if the client refused the call itself and sent nothing.
         error_key: The service's key for the first error, such as `json.email.invalid`, or "".
-        errors: Every `(error_key, error_message)` of the answer.
-        headers: The headers of the answer, with names in lower case; empty if nothing was sent,
+        errors: Every `(error_key, error_message)` of the response.
+        headers: The headers of the response, with names in lower case; empty if nothing was sent,
             and for errors of `OAuthFlow`.
         call: The number of the call, as in events and the log; None where `headers` is empty.
     """
@@ -460,7 +460,7 @@ class OptedOut(APIError):
     `action_by="ACTION_BY_VISITOR"` once the contact has signed up again.
 
     Attributes:
-        contact_id: The id of the contact.
+        contact_id: The ID of the contact.
     """
 
     contact_id: str
@@ -514,7 +514,7 @@ class JobError(ConstantContactError):
     """A long-running job failed, or has not ended yet.
 
     Attributes:
-        id: The job's id.
+        id: The job's ID.
         status: Its last known status, or None.
         token: A resume token for it, or "".
     """

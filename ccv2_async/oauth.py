@@ -149,10 +149,10 @@ class OAuthFlow:
                 sent.
             GrantRefused: The state differs, the owner refused, or the code is not valid. Safe to
                 try again: no; start over at `authorize_url`.
-            OutcomeUnknown: No clear answer came, and the code may be used up. Safe to try again:
+            OutcomeUnknown: No clear response came, and the code may be used up. Safe to try again:
                 no; start over at `authorize_url`.
             ConnectFailed: Nothing was sent. Safe to try again: yes, with the same code.
-            DecodeError: The answer has no token.
+            DecodeError: The response has no token.
         """
         refused = _refusal_of(redirect, state)
         code = Secret("" if refused is not None else _text_of(redirect, "code"))
@@ -173,7 +173,7 @@ class OAuthFlow:
         token = await self._ask("/oauth/token", form, AccessToken)
         if not token.access_token:
             raise errors.DecodeError(
-                f"{form.what}: the answer holds an empty token. Start over at authorize_url."
+                f"{form.what}: the response holds an empty token. Start over at authorize_url."
             )
         return token
 
@@ -183,8 +183,8 @@ class OAuthFlow:
         Raises:
             MissingCredentials: The token is empty. Nothing was sent.
             GrantRefused: The token is not valid.
-            TransportError: No complete answer came. Safe to try again: yes.
-            DecodeError: The answer is not as expected. Safe to try again: yes.
+            TransportError: No complete response came. Safe to try again: yes.
+            DecodeError: The response is not as expected. Safe to try again: yes.
         """
         access_token = Secret(access_token)
         if not _is_word(access_token.reveal()):
@@ -205,7 +205,7 @@ class OAuthFlow:
         except errors.DecodeError as error:
             names = {field.name for field in attrs.fields(cast("Any", model))}
             where = error.where if error.where in names else ""
-        # The message quotes nothing of the answer, which may hold a token that was just issued.
+        # The message quotes nothing of the response, which may hold a token that was just issued.
         place = f", at {where}" if where else ""
         raise errors.DecodeError(
             f"{form.what}: the OAuth2 server answered {status}, but not with the JSON that was "
@@ -215,7 +215,7 @@ class OAuthFlow:
         )
 
     async def _post(self, path: str, form: _Form) -> _Answer:
-        """Return the complete answer, or raise one of our errors.
+        """Return the complete response, or raise one of our errors.
 
         An error of the HTTP library is not its cause, because its frames hold the form.
         """
@@ -262,7 +262,7 @@ class _Form:
 
     @property
     def advice(self) -> str:
-        """The advice for messages when no clear answer came."""
+        """The advice for messages when no clear response came."""
         return (
             "The code may be used up; start over at authorize_url." if self.once else "Ask again."
         )
@@ -293,7 +293,7 @@ class _Answer:
 def _reason_of(answer: _Answer, form: _Form) -> tuple[str, str]:
     """Return the error of the OAuth2 server and its description.
 
-    Other answers, such as plain text or a page, are left out: they may hold a token that was just
+    Other responses, such as plain text or a page, are left out: they may hold a token that was just
     issued.
     """
     found = answers.parse_errors(answer.content, answer.headers, form.redact)
@@ -364,7 +364,7 @@ def _refusal(what: str, status: int | None, key: str, said: str) -> errors.Const
 
 
 def _unanswered(form: _Form, host: str, reason: str) -> errors.ConstantContactError:
-    told = f"{form.what}: no clear answer came from {host} ({reason})."
+    told = f"{form.what}: no clear response came from {host} ({reason})."
     if form.once:
         return errors.OutcomeUnknown(f"{told} {form.advice}")
     return errors.ConnectionLost(f"{told} {form.advice}", sent="wholly")

@@ -67,8 +67,8 @@ class CallEnded:
         method: The HTTP method.
         path: The path below the base URL, without the query.
         attempt: 1 for the first.
-        seconds: The time from the start to the complete answer, or to the failure.
-        status: The HTTP status; None if there was no answer.
+        seconds: The time from the start to the complete response, or to the failure.
+        status: The HTTP status; None if there was no response.
         outcome: "ok", a row of the retry table, or the name of the exception.
     """
 
@@ -120,8 +120,8 @@ class JobStarted:
 
     Attributes:
         kind: "upload" or "activity".
-        id: The job's id.
-        label: The file's name, or the id.
+        id: The job's ID.
+        label: The file's name, or the ID.
     """
 
     kind: str
@@ -135,7 +135,7 @@ class Polled:
 
     Attributes:
         kind: "upload" or "activity".
-        ids: The ids of the jobs.
+        ids: The IDs of the jobs.
         jobs: How many jobs the client asked for.
         known: How many of them the service knew.
         seconds: How long it took.
@@ -154,8 +154,8 @@ class StatusChanged:
 
     Attributes:
         kind: "upload" or "activity".
-        id: The job's id.
-        label: The file's name, or the id.
+        id: The job's ID.
+        label: The file's name, or the ID.
         status: The status of the service; None if it does not know the job.
         state: "pending", "succeeded", "failed" or "lost".
     """
@@ -173,8 +173,8 @@ class JobEnded:
 
     Attributes:
         kind: "upload" or "activity".
-        id: The job's id.
-        label: The file's name, or the id.
+        id: The job's ID.
+        label: The file's name, or the ID.
         status: The last status of the service.
         state: "succeeded", "failed" or "lost".
         seconds: The time from its start until the client saw the end.
@@ -212,14 +212,14 @@ class OutageEnded:
 
 @attrs.frozen
 class DuplicateUpload:
-    """An answer was lost, and the file is, or may be, in the library more than once.
+    """A response was lost, and the file is, or may be, in the library more than once.
 
     Attributes:
         label: The name that the file was sent under.
         folder_id: The folder it went to.
-        id: The id of the copy that counts as the upload.
-        duplicates: Ids of further copies; empty when the folder does not show them (yet).
-        trashed: Ids of copies that were moved to the trash.
+        id: The ID of the copy that counts as the upload.
+        duplicates: IDs of further copies; empty when the folder does not show them (yet).
+        trashed: IDs of copies that were moved to the trash.
     """
 
     label: str

@@ -7,7 +7,7 @@
 ========================  ==========================================================================
 span                      what it covers
 ========================  ==========================================================================
-``POST /library/files``   one attempt at a call: its method and its route, with `{id}` for each id
+``POST /library/files``   one attempt at a call: its method and its route, with `{id}` for each ID
 ``wait for the quota``    the wait for the quota before a call is sent
 ``back-off``              the wait before a retry, with the reason
 ``begin upload``          from the first attempt until the service accepts; also ``begin activity``
@@ -89,7 +89,7 @@ _WORDS = frozenset({
     "summary", "summaryByCampaign", "tests", "tracking", "trash", "unsubscribes", "uploadstatus",
     "verifiedemailaddresses",
 })  # fmt: skip
-"""The fixed segments of the API's paths; every other segment is an id."""
+"""The fixed segments of the API's paths; every other segment is an ID."""
 
 
 def route_of(path: str) -> str:
@@ -102,11 +102,11 @@ def job_context(kind: str, id: str) -> SpanContext:  # noqa: A002  # the service
 
     Args:
         kind: "upload" or "activity", as `poller.kind`.
-        id: The job's id, as `poller.id`.
+        id: The job's ID, as `poller.id`.
     """
     digest = sha256(f"ccv2_async {kind} {id}".encode()).digest()
     return SpanContext(
-        # Zero is not a valid id.
+        # Zero is not a valid ID.
         trace_id=int.from_bytes(digest[:16]) or 1,
         span_id=int.from_bytes(digest[16:24]) or 1,
         is_remote=True,

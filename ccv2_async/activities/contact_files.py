@@ -114,7 +114,7 @@ async def portions_of(
     Args:
         path: The file.
         purpose: The purpose of the file.
-        lists: The ids of the lists, joined by commas.
+        lists: The IDs of the lists, joined by commas.
         options: Its name, and how it is written. A file that has to be converted is held in
             memory until it is sent.
         threads: The threads that read files.

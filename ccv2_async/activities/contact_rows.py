@@ -271,7 +271,7 @@ def import_requests(
 
     Args:
         rows: The contacts.
-        lists: Ids of the lists.
+        lists: IDs of the lists.
         column_names: The columns that are used, EMAIL among them; an empty list imports addresses
             only. None uses the columns of every property that any of the contacts has.
         most_rows: The most contacts of a request.

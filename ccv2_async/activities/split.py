@@ -99,7 +99,7 @@ def moved(error: ActivityError | str, lines: Lines) -> ActivityError | str:
 class SplitActivity(Activity):
     """Several activities as one: the result of a job that was too large for one of them.
 
-    `id` is their ids, joined by commas. Counts are sums, `errors` and `warnings` are those of all
+    `id` is their IDs, joined by commas. Counts are sums, `errors` and `warnings` are those of all
     with the lines of the original file, the dates are the first start and the last finish.
 
     Attributes:
@@ -123,7 +123,7 @@ class Part:
 
     @property
     def id(self) -> str:
-        """The activity's id."""
+        """The activity's ID."""
         return self.job.id
 
 
@@ -267,7 +267,7 @@ class BulkPoller(ActivityPoller):
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The id of each activity, in the order in which they were started."""
+        """The ID of each activity, in the order in which they were started."""
         return tuple(part.id for part in self._parts)
 
     @property

@@ -145,10 +145,10 @@ class Starter:
 
 
 async def started_id(answer: Answer) -> str:
-    """Return the id of the activity that was started, from the body or the Location of an answer.
+    """Return the ID of the activity that was started, from the body or the Location of a response.
 
     Raises:
-        OutcomeUnknown: It names no id. Safe to try again: look at the activities first.
+        OutcomeUnknown: It names no ID. Safe to try again: look at the activities first.
     """
     try:
         named = (await parsed(answer, lambda answer: answer.read(Activity))).id

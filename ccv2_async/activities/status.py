@@ -50,7 +50,7 @@ def _row(answer: Answer) -> Row:
     """Return the row of an activity from its own resource.
 
     Raises:
-        DecodeError: The answer is not JSON. This is an outage, not the fault of this activity.
+        DecodeError: The response is not JSON. This is an outage, not the fault of this activity.
     """
     activity = answer.one(Activity)
     if isinstance(activity, BadRow):
@@ -93,7 +93,7 @@ async def _each(session: Session, ids: Sequence[str], known: Mapping[str, Row]) 
     rows: dict[str, Row] = {}
     troubles: list[errors.ConstantContactError] = []
     for id_ in ids:
-        # One unreadable answer does not delay the others; several mean an outage.
+        # One unreadable response does not delay the others; several mean an outage.
         rows[id_] = known.get(id_, NO_NEWS)
         if len(troubles) == MOST_TROUBLES:
             continue

@@ -49,12 +49,12 @@ class Dataset:
 
     Attributes:
         name: Its name, in the journal and as a file.
-        path: The path of its listing; each `{}` stands for the id of a parent.
+        path: The path of its listing; each `{}` stands for the ID of a parent.
         query: Names and values of the first page.
         paged: Whether its listing comes in pages.
         limit: The rows of a page; 0 for as many as the service likes.
         single: Whether the path gives one object in place of a listing.
-        ids: The fields that may hold a row's id; none for rows that are told apart by position.
+        ids: The fields that may hold a row's ID; none for rows that are told apart by position.
         one: The path of one record, by which a row that is not listed anymore is looked for.
         detail: Whether the full record of each row is fetched from `one`.
         since: The parameter that limits a listing to what has changed.
@@ -193,11 +193,11 @@ BY_NAME: Mapping[str, Dataset] = {dataset.name: dataset for dataset in DATASETS}
 def since_of(began: float, newest: str) -> float:
     """Return the moment from which changes are fetched again, in seconds since 1970.
 
-    Rows are dated by another clock of the service than its answers. So a change after the last
+    Rows are dated by another clock of the service than its responses. So a change after the last
     listing may seem to be older than that, but not older than the newest row of it.
 
     Args:
-        began: When the last listing began, on the clock of the answers.
+        began: When the last listing began, on the clock of the responses.
         newest: The newest `modified_date` of the rows that are here, or "".
     """
     with suppress(ValueError):  # if no row has a date that can be read
@@ -208,7 +208,7 @@ def since_of(began: float, newest: str) -> float:
 
 
 def id_of(dataset: Dataset, row: object) -> str:
-    """Return the id of a row, or "" if it has none."""
+    """Return the ID of a row, or "" if it has none."""
     for name in dataset.ids:
         value = row.get(name) if isinstance(row, dict) else None
         if isinstance(value, int | str) and not isinstance(value, bool):
@@ -227,17 +227,17 @@ def with_nested(dataset: Dataset, rows: list[Any]) -> Iterator[Any]:
 
 
 def scope_key(*ids: str) -> str:
-    """Return the text under which the journal keeps the ids of a row's parents."""
+    """Return the text under which the journal keeps the IDs of a row's parents."""
     return json.dumps(ids) if ids else ""
 
 
 def ids_in(scope: str) -> tuple[str, ...]:
-    """Return the ids that `scope_key` put into a text."""
+    """Return the IDs that `scope_key` put into a text."""
     return tuple(json.loads(scope)) if scope else ()
 
 
 def line_of(dataset: Dataset, scope: str, record: str) -> str:
-    """Return a record as one line of JSON, with the id of its parent if the record lacks it."""
+    """Return a record as one line of JSON, with the ID of its parent if the record lacks it."""
     if not dataset.field:
         return record
     row = json.loads(record)
@@ -247,7 +247,7 @@ def line_of(dataset: Dataset, scope: str, record: str) -> str:
 
 
 def folders_in(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
-    """Yield the id, the parent's id ("" for the root) and the name of folders, parents first."""
+    """Yield the ID, the parent's ID ("" for the root) and the name of folders, parents first."""
     names: dict[str, tuple[str, str]] = {}
     for row in rows:
         above = row.get("parent_id")
@@ -302,7 +302,7 @@ def memberships_in(
 
     Args:
         contact: A contact as the service sent it.
-        list_ids: The id that the newer API uses for each list.
+        list_ids: The ID that the newer API uses for each list.
     """
     addresses = contact.get("email_addresses")
     first = addresses[0] if isinstance(addresses, list) and addresses else {}

@@ -103,8 +103,8 @@ class Note:
 
     Attributes:
         dataset: The dataset.
-        scope: The parents' ids, as `scope_key` wrote them.
-        id: The row's id, or "" for the whole scope.
+        scope: The parents' IDs, as `scope_key` wrote them.
+        id: The row's ID, or "" for the whole scope.
         failed: Whether the next run may get it; false for what the service does not offer.
         text: Why.
     """
@@ -122,7 +122,7 @@ class FileEntry:
 
     Attributes:
         place: The dataset of its record, "folders", or what part of a campaign it holds.
-        id: The id of its record.
+        id: The ID of its record.
         source: What its path was made from.
         path: Its path below the directory.
         was: The path at which its bytes are still, or None.
@@ -269,7 +269,7 @@ class Journal:
 
         Args:
             dataset: The dataset.
-            scope: The parents' ids.
+            scope: The parents' IDs.
             now: The time at the service.
             version: What the listing follows. An unchanged one counts as listed.
         """
@@ -316,8 +316,8 @@ class Journal:
 
         Args:
             dataset: The dataset.
-            scope: The parents' ids.
-            rows: The ids and the rows.
+            scope: The parents' IDs.
+            rows: The IDs and the rows.
             cursor: The cursor of the next page.
             position: The rows so far, with these.
             detail: Whether the full records are fetched by themselves.
@@ -348,7 +348,7 @@ class Journal:
 
         Args:
             dataset: The dataset.
-            scope: The parents' ids.
+            scope: The parents' IDs.
             drop: Whether the rows of this run go, because they are told apart by position.
         """
         key = (dataset, scope)
@@ -367,7 +367,7 @@ class Journal:
 
         Args:
             dataset: The dataset.
-            scope: The parents' ids.
+            scope: The parents' IDs.
             version: What it followed.
             drop: Whether rows of earlier listings go, because these rows replace them.
         """
@@ -392,7 +392,7 @@ class Journal:
         return bool(self._rows(query, (dataset, scope, self.run)))
 
     def missed(self, dataset: str, scope: str) -> list[str]:
-        """Return the ids of rows that earlier runs listed, and this one did not."""
+        """Return the IDs of rows that earlier runs listed, and this one did not."""
         query = (
             "SELECT id FROM rows WHERE dataset=? AND scope=? AND run<>? AND vanished IS NULL "
             "ORDER BY id"
@@ -421,7 +421,7 @@ class Journal:
         )
 
     def without_detail(self, dataset: str, scope: str) -> list[str]:
-        """Return the ids of the rows whose full record is missing or was changed."""
+        """Return the IDs of the rows whose full record is missing or was changed."""
         query = (
             "SELECT id FROM rows WHERE dataset=? AND scope=? AND vanished IS NULL "
             "AND fetched IS NOT listed ORDER BY id"
@@ -431,7 +431,7 @@ class Journal:
     def records(
         self, dataset: str, *, vanished: bool = False
     ) -> Iterator[tuple[str, str, str, str]]:
-        """Yield the scope, the id, the record, and when it vanished, of each row of a dataset.
+        """Yield the scope, the ID, the record, and when it vanished, of each row of a dataset.
 
         A row whose full record could not be fetched yet gives the row of the listing.
         """
@@ -464,7 +464,7 @@ class Journal:
 
         Args:
             place: What kind of file it is.
-            own: Its id.
+            own: Its ID.
             source: What the path was made from; another one needs another path.
             path: The path below the directory.
             key: A text that differs from that of every other path.
@@ -487,7 +487,7 @@ class Journal:
         self._write(("UPDATE files SET wanted=? WHERE place=? AND id=?", [(version, place, own)]))
 
     def wanted(self, place: str, after: str, most: int) -> list[FileEntry]:
-        """Return files that are missing or have changed, by id, at most so many."""
+        """Return files that are missing or have changed, by ID, at most so many."""
         query = (
             f"SELECT {_FILE} FROM files WHERE place=? AND id>? AND wanted IS NOT NULL "  # noqa: S608  # our own names
             "AND wanted IS NOT version ORDER BY id LIMIT ?"

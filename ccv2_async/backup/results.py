@@ -17,8 +17,8 @@ class BackupProblem:
 
     Attributes:
         dataset: What kind of record it is, such as "library".
-        id: The record's id; "" if it is the whole listing.
-        parent: The id of its campaign or event, or "".
+        id: The record's ID; "" if it is the whole listing.
+        parent: The ID of its campaign or event, or "".
         reason: Why, in a sentence.
     """
 

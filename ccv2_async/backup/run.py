@@ -334,7 +334,7 @@ class Backup:
                 await self._each(missing, partial(self._fetch_one, dataset, ids))
 
     def _scopes(self, dataset: Dataset) -> list[tuple[str, ...]]:
-        """Return the parents' ids of each listing of a dataset."""
+        """Return the parents' IDs of each listing of a dataset."""
         if not dataset.parent:
             return [()]
         found = []
@@ -455,7 +455,7 @@ class Backup:
         """Mark the rows that are gone at the service.
 
         A listing that changes while it is read may leave a row out, so each is looked for by its
-        id, where it has a path of its own.
+        ID, where it has a path of its own.
         """
         scope = scope_key(*ids)
         missed = await self._do(self._journal.missed, dataset.name, scope)
@@ -677,7 +677,7 @@ def _path(template: str, *ids: str) -> str:
     """Return the path of a listing or a record.
 
     Raises:
-        DecodeError: The service gave an id that cannot be part of a path.
+        DecodeError: The service gave an ID that cannot be part of a path.
     """
     try:
         return path_to(template, *ids)
@@ -696,11 +696,11 @@ def _one(answer: Answer) -> tuple[str, float | None]:
     if isinstance(found, list) and len(found) == 1:
         found = found[0]  # the service sometimes wraps an object
     if not isinstance(found, dict):
-        raise errors.DecodeError(f"{answer.what}: the answer is not an object.")
+        raise errors.DecodeError(f"{answer.what}: the response is not an object.")
     try:
         return _text_of(found), answer.date
     except ValueError as why:
-        raise errors.DecodeError(f"{answer.what}: the answer {why}.") from None
+        raise errors.DecodeError(f"{answer.what}: the response {why}.") from None
 
 
 def _text_of(record: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ def api(
     include: Flag = False,
     service: Service = DEFAULTS,
 ) -> Exit:
-    """Call any path of the API, and print the answer.
+    """Call any path of the API, and print the response.
 
     The call waits for the quota and is retried like any other. For example:
     ccv2 api GET '/contacts?email=ada@example.com'

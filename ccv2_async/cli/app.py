@@ -123,7 +123,7 @@ def run(arguments: Sequence[str] | None = None) -> Exit:
     """Run one command line, by default the process's own, and return the exit code."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     if tokens[:2] == ["folders", "delete"]:
-        # The parser takes all that follows "--" for ids, even --yes. "-3" needs no "--" before it.
+        # The parser takes all that follows "--" for IDs, even --yes. "-3" needs no "--" before it.
         tokens = [word for word in tokens if word != "--"]
     output = Output(as_json="--json" in tokens)
     try:

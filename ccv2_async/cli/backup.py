@@ -53,7 +53,7 @@ async def run_backup(
         directory: The directory. It is created if it is missing.
         trash: Copy the files in the library's trash too.
         wait: If the quota of the day is used up, wait for the next day.
-        full: Fetch everything again, also what has not changed.
+        full: Fetch everything again, including what has not changed.
         dry_run: Only estimate the calls, the bytes, and the days that it will take.
     """
     output = run.output

@@ -212,7 +212,7 @@ class _Callback:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request."""
-        status, text = "400 Bad Request", "This is not the answer that ccv2 is waiting for."
+        status, text = "400 Bad Request", "This is not the response that ccv2 is waiting for."
         with contextlib.suppress(OSError, ValueError, EOFError, asyncio.LimitOverrunError):
             async with asyncio.timeout(10.0):
                 head = await reader.readuntil(b"\r\n\r\n")

@@ -52,9 +52,9 @@ def sandbox(
         host: The address or name to listen on. With any but 127.0.0.1, everybody who can reach the
             port can use the sandbox, with all that is in it.
         content_port: The port for the bytes of files; 0 for a free one.
-        latency: Seconds from a request to its answer, or a range of them, such as 0.1-0.5.
+        latency: Seconds from a request to its response, or a range of them, such as 0.1-0.5.
         speed: How many times as fast as the real service it works.
-        seed: A number makes a run repeatable, ids included. With demo, the sandbox starts with an
+        seed: A number makes a run repeatable, IDs included. With demo, the sandbox starts with an
             account to try things on: contacts, lists, campaigns with reports, and files. With a
             file that --state has written, it starts with the account in it.
         state: A file that keeps the account across restarts. The sandbox creates it, and writes it

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 SLOW_ANSWER = 10.0
-"""Seconds without an answer after which the command says that it is still waiting."""
+"""Seconds without a response after which the command says that it is still waiting."""
 
 logger: logging.Logger = logging.getLogger("ccv2_async.cli")
 
@@ -240,7 +240,7 @@ async def _open_client(service: Service, **options: Any) -> AsyncIterator[Consta
 
 
 class _SlowAnswers:
-    """Reports each call whose answer takes long, once, so that a quiet command looks alive.
+    """Reports each call whose response takes long, once, so that a quiet command looks alive.
 
     Attributes:
         run: The run whose hook gets the events too.

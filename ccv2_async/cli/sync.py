@@ -65,7 +65,7 @@ async def sync(
         local: The local folder.
         folder: ID of the library folder; see 'ccv2 folders'. The default is the whole library,
             without the service's own folders.
-        delete: Move all other files of the library folder to the trash, also those that were
+        delete: Move all other files of the library folder to the trash, including those that were
             never in the local one. Empty folders stay.
         max_delete: The largest number of files that --delete may move to the trash, or their
             largest share of the library folder, such as 10%. If the plan has more, nothing is

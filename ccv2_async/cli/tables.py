@@ -1,6 +1,6 @@
 """Make tables and their cells, and fit a table to a terminal.
 
-A URL or an id that is folded or cut off can be neither opened nor copied. So what is too long for
+A URL or an ID that is folded or cut off can be neither opened nor copied. So what is too long for
 its column gets lines of its own, and a table that does not fit at all becomes a list of records.
 """
 

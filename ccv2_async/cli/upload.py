@@ -94,7 +94,7 @@ async def upload(
         dry_run: Send nothing; show what would be done with each file.
         skip_existing: Leave out a file if its folder in the library has one with its name and
             size. Otherwise the library stores it again, under a numbered name.
-        on_duplicate: What to do when a lost answer has left a second copy of a file: report it,
+        on_duplicate: What to do when a lost response has left a second copy of a file: report it,
             or also move it to the trash.
         outage_timeout: Seconds to wait for the service when it is down. The upload continues
             when the service is back.

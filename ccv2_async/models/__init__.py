@@ -1,6 +1,6 @@
 """The resources of the service as immutable attrs classes, and their conversion from and to JSON.
 
-Fields that the service may leave out are None; collections are tuples; ids are text; dates have a
+Fields that the service may leave out are None; collections are tuples; IDs are text; dates have a
 time zone. A word that an enumeration does not know stays plain text.
 
 The public names are those in the `__all__` of the modules below. Modules are imported one

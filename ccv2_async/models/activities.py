@@ -102,12 +102,12 @@ def _rows(values: Iterable[ActivityError | str]) -> tuple[ActivityError | str, .
 
 @attrs.frozen(weakref_slot=False)
 class Activity(Model):
-    """A bulk activity. The answer that starts one has no status, and its counts are not valid.
+    """A bulk activity. The response that starts one has no status, and its counts are not valid.
 
     Source: bulk-activities-status-report-api.
 
     Attributes:
-        id: The activity's id.
+        id: The activity's ID.
         type: The kind of activity.
         status: Its state; an unknown one is plain text.
         created_date: The date it was asked for.
@@ -259,7 +259,7 @@ class AddContactsRequest(Model):
 
     Attributes:
         import_data: The contacts.
-        lists: Ids of the lists to add them to.
+        lists: IDs of the lists to add them to.
         column_names: The columns to use, including EMAIL; others are ignored. If there are none,
             only addresses are imported.
         extra: Further fields to send.
@@ -282,7 +282,7 @@ class RemoveContactsRequest(Model):
 
     Attributes:
         import_data: The contacts, by address alone; at most 20,000.
-        lists: Ids of the lists to remove them from.
+        lists: IDs of the lists to remove them from.
         extra: Further fields to send.
     """
 
@@ -299,7 +299,7 @@ class ClearListsRequest(Model):
     Source: clear-lists-api.
 
     Attributes:
-        lists: Ids of the lists.
+        lists: IDs of the lists.
         extra: Further fields to send.
     """
 
@@ -313,7 +313,7 @@ class ExportContactsRequest(Model):
     Source: export-contacts-api.
 
     Attributes:
-        lists: One list id, or `active`, `opted-out` or `removed`.
+        lists: One list ID, or `active`, `opted-out` or `removed`.
         column_names: The columns of the file, the address among them.
         file_type: `CSV`.
         sort_by: The order of the rows.

@@ -139,7 +139,7 @@ class ClickThroughDetail(Model):
 
     Attributes:
         url: The target of the link.
-        url_uid: Its id, the link id of the tracking reports.
+        url_uid: Its ID, the link ID of the tracking reports.
         click_count: Clicks.
         extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
@@ -154,7 +154,7 @@ class SentToContactList(Model):
     """A list that a campaign goes to.
 
     Attributes:
-        id: The list's id.
+        id: The list's ID.
         extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
 
@@ -167,7 +167,7 @@ _GREETING_NAME = rule(allowed=GreetingName)
 
 
 def _lists(values: Iterable[SentToContactList | str]) -> tuple[SentToContactList, ...]:
-    """Return the lists that a campaign goes to; ids are accepted too."""
+    """Return the lists that a campaign goes to; IDs are accepted too."""
     given: Any = to_tuple(values)
     if isinstance(given, tuple):
         given = tuple(SentToContactList(entry) if is_list_id(entry) else entry for entry in given)
@@ -207,7 +207,7 @@ class Campaign(_CampaignFields):
     Source: email-campaigns, campaign-resource.
 
     Attributes:
-        id: The campaign's id.
+        id: The campaign's ID.
         name: Unique in the account, at most 80 characters.
         subject: At most 200 characters.
         status: Its state.
@@ -317,7 +317,7 @@ class CampaignSummary(Model):
     Source: email-campaigns, campaign-collection, GET.
 
     Attributes:
-        id: The campaign's id.
+        id: The campaign's ID.
         name: Its name.
         status: Its state.
         modified_date: The date it was last changed.
@@ -338,7 +338,7 @@ class Schedule(Model):
     Source: email-scheduling.
 
     Attributes:
-        id: The schedule's id.
+        id: The schedule's ID.
         scheduled_date: The date it is sent.
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here. Goes back when it is written.
@@ -364,7 +364,7 @@ class ScheduleWrite(Model):
 
 @attrs.frozen(weakref_slot=False)
 class TestSend(Model):
-    """The request to send a test of a campaign, and its answer.
+    """The request to send a test of a campaign, and its response.
 
     Source: email-campaign-testsend-api.
 

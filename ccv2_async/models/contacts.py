@@ -38,7 +38,7 @@ class ContactList(Model):
     Source: contact-list-api, contactlist-resource.
 
     Attributes:
-        id: The list's id.
+        id: The list's ID.
         list_id: Its UUID for migrations; only when asked for.
         name: At most 255 characters.
         status: ACTIVE or HIDDEN.
@@ -83,7 +83,7 @@ class ContactListRef(Model):
     """A list that a contact is on.
 
     Attributes:
-        id: The list's id.
+        id: The list's ID.
         status: The state of the list.
         extra: Fields that the service sent beyond those above. Goes back when it is written.
     """
@@ -95,12 +95,12 @@ class ContactListRef(Model):
 
 
 def is_list_id(value: object) -> bool:
-    """Return whether a value is the id of a list: text or a number."""
+    """Return whether a value is the ID of a list: text or a number."""
     return isinstance(value, str | int) and not isinstance(value, bool)
 
 
 def list_refs(values: Iterable[ContactListRef | str]) -> tuple[ContactListRef, ...]:
-    """Return references to contact lists. An id becomes a reference."""
+    """Return references to contact lists. An ID becomes a reference."""
     found: Any = to_tuple(values)
     if isinstance(found, tuple):
         found = tuple(ContactListRef(entry) if is_list_id(entry) else entry for entry in found)
@@ -146,7 +146,7 @@ class EmailAddress(Model):
 
     Attributes:
         email_address: The address, at most 80 characters.
-        id: Its id.
+        id: Its ID.
         status: Its state.
         confirm_status: Whether it has been confirmed.
         opt_in_source: The person who put it on a list. The service takes the values of `ActionBy`;
@@ -177,7 +177,7 @@ class Address(PostalAddress):
     """A postal address of a contact.
 
     Attributes:
-        id: Its id.
+        id: Its ID.
         address_type: PERSONAL or BUSINESS, one of each at most.
         line1: First line.
         line2: Second line.
@@ -222,7 +222,7 @@ class Note(Model):
 
     Attributes:
         note: Its text.
-        id: Its id.
+        id: Its ID.
         created_date: The date it was written.
         modified_date: The date it was last changed.
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
@@ -292,7 +292,7 @@ class Contact(_ContactFields):
     Source: contacts-api, contacts-resource.
 
     Attributes:
-        id: The contact's id.
+        id: The contact's ID.
         contact_id: Its UUID for migrations; only when asked for.
         status: Its state.
         confirmed: Whether it has been confirmed.

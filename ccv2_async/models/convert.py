@@ -57,7 +57,8 @@ class Page(Generic[T]):
     Source: paginated-output.
 
     Attributes:
-        results: The rows, in the order of the answer. A page may hold one row more than requested.
+        results: The rows, in the order of the response. A page may hold one row more than
+            requested.
         next_link: The path and cursor of the next page, as the service wrote them; None on the
             last page. Use only its cursor: the path may belong to another resource.
     """
@@ -77,7 +78,7 @@ def decode(model: type[T], content: bytes, *, what: str = "", redact: Redact | N
 
     Raises:
         DecodeError: It is not JSON, is nested too deeply, or does not fit the model. `where` names
-            the place. Safe to try again: reads yes, though the same answer is likely.
+            the place. Safe to try again: reads yes, though the same response is likely.
     """
     return _read(model, decode_plain(content, what, redact), "", what, redact)
 
@@ -142,7 +143,7 @@ class BadRow:
     """A row of a list that does not fit its model.
 
     Attributes:
-        index: Its number in the answer, from 0.
+        index: Its number in the response, from 0.
         row: The parsed JSON.
     """
 
@@ -153,7 +154,7 @@ class BadRow:
     _redact: Redact | None = attrs.field(repr=False)
 
     def id(self, *fields: str) -> str:
-        """Return the row's id, printable, from the first of these fields that holds one, or ""."""
+        """Return the row's ID, printable, from the first of these fields that holds one, or ""."""
         for field in fields:
             value = self.row.get(field) if isinstance(self.row, dict) else None
             if isinstance(value, int | str) and not isinstance(value, bool) and str(value):
@@ -215,7 +216,7 @@ def decode_plain(content: bytes, what: str, redact: Redact | None) -> Any:
     # Checked before parsing: a few bytes of "[]," become a hundred bytes of memory.
     if weight_of(content) > MAX_WEIGHT:
         raise DecodeError(
-            f"{what or 'the answer'} holds more than a million values. Nothing of it was used."
+            f"{what or 'the response'} holds more than a million values. Nothing of it was used."
         )
     import orjson  # noqa: PLC0415  # imported when first needed: importing the package stays quick
 
@@ -224,7 +225,7 @@ def decode_plain(content: bytes, what: str, redact: Redact | None) -> Any:
     except orjson.JSONDecodeError as problem:
         excerpt = _excerpt(_clean(bytes(content[:_QUOTED]).decode("utf-8", "replace"), redact))
         raise DecodeError(
-            f"{what or 'the answer'} is not JSON ({problem.msg} at byte {problem.pos}): "
+            f"{what or 'the response'} is not JSON ({problem.msg} at byte {problem.pos}): "
             f"{excerpt!r}. Nothing of it was used.",
             excerpt=excerpt,
         ) from None
@@ -326,7 +327,7 @@ def encode(value: object) -> bytes:
 def encode_body(value: object) -> bytes:
     r"""Return a model, or a list or dict of them, as the JSON body of a request.
 
-    It leaves out or converts values that the service refuses: read-only fields are left out, ids
+    It leaves out or converts values that the service refuses: read-only fields are left out, IDs
     are text, and all characters are ASCII, the others as `\u` escapes, so that no character set can
     be misread.
 
@@ -414,7 +415,7 @@ def _next_link(meta: Any) -> str | None:
 def _misfit(problem: Misread, what: str, redact: Redact | None) -> DecodeError:
     where, expected, value = problem.where, problem.expected, problem.value
     excerpt = _excerpt(_shown(value, redact))
-    subject = what or "the answer"
+    subject = what or "the response"
     found = (
         f"{subject} came without {where}"
         if expected == "there"

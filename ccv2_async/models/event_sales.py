@@ -72,7 +72,7 @@ class Fee(Model):
     Source: eventspot-apis, event-fees.
 
     Attributes:
-        id: Its id.
+        id: Its ID.
         label: Unique in the event, at most 100 characters.
         fee: The amount.
         fee_scope: The people who pay it.
@@ -130,7 +130,7 @@ class ItemAttribute(Model):
     Source: eventspot-apis, item-attributes.
 
     Attributes:
-        id: Its id.
+        id: Its ID.
         name: Unique in the item, 1 to 100 characters; fixed once sold.
         quantity_total: The number for sale.
         quantity_available: The number that is left.
@@ -173,7 +173,7 @@ class Item(Model):
     Source: eventspot-apis, event-items.
 
     Attributes:
-        id: Its id.
+        id: Its ID.
         name: Unique in the event, 1 to 100 characters.
         price: The amount; 0 for free.
         default_quantity_total: The number for sale; the sum of the attributes' when it has any.
@@ -256,7 +256,7 @@ class Promocode(_PromocodeFields):
     Source: eventspot-apis, promocodes.
 
     Attributes:
-        id: Its id.
+        id: Its ID.
         code_name: Unique, 4 to 12 letters, digits and underscores.
         code_type: ACCESS or DISCOUNT.
         discount_scope: The amount that is lowered; needed for DISCOUNT.

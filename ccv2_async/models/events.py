@@ -133,7 +133,7 @@ class OnlineMeeting(Model):
 
     Attributes:
         instructions: The instructions for attendees.
-        provider_meeting_id: The meeting's id.
+        provider_meeting_id: The meeting's ID.
         provider_type: The provider.
         url: The URL of the meeting; needed for a virtual event.
         extra: Fields that the service sent beyond those above. Goes back when it is written.
@@ -281,7 +281,7 @@ class Event(_EventFields):
     Source: eventspot-apis, individual-events.
 
     Attributes:
-        id: The event's id.
+        id: The event's ID.
         name: The organizer's name for it, which registrants do not see.
         title: The title that registrants see.
         type: Its kind.
@@ -409,7 +409,7 @@ class EventSummary(Model):
     Source: eventspot-apis, event-collection, GET.
 
     Attributes:
-        id: The event's id.
+        id: The event's ID.
         name: The organizer's name for it, which registrants do not see.
         title: The title that registrants see.
         status: Its state.

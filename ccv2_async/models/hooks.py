@@ -4,7 +4,7 @@
 ways: it keeps unknown fields in `extra`, reads null as absent, leaves None out on writing, and
 reports the place of a misread value without a second run.
 
-A reader keeps a value in its usual form. The others are read tolerantly: an id that came as a
+A reader keeps a value in its usual form. The others are read tolerantly: an ID that came as a
 number, a count that came as text, a status in another case, a date that means "not set". A value
 that cannot be read raises `Misread`, which collects its place on the way out.
 """
@@ -38,10 +38,10 @@ DEPTH_LIMIT = 64
 """The most levels of nesting: far more than any resource has, far fewer than the stack."""
 
 MOST_BAD_ROWS = 1000
-"""The most unreadable rows in one answer: each takes a hundred times its size in memory."""
+"""The most unreadable rows in one response: each takes a hundred times its size in memory."""
 
 ID_NAME = re.compile(r"(?:.*_)?ids?")
-"""The names of fields that hold ids, which the service accepts only as text."""
+"""The names of fields that hold IDs, which the service accepts only as text."""
 
 _LISTS_OF_IDS = frozenset({"lists", "contact_lists"})
 
@@ -109,10 +109,10 @@ def converter(*, request: bool = False) -> OrjsonConverter:
 
 
 def text(value: object, _: object = None) -> str:
-    """Return text. An id that came as a number is the same id."""
+    """Return text. An ID that came as a number is the same ID."""
     if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
         return str(value)
-    # A whole number beyond 64 bits arrives as a float. Its digits are lost, so it is not an id.
+    # A whole number beyond 64 bits arrives as a float. Its digits are lost, so it is not an ID.
     raise Misread("text", value)
 
 
@@ -463,7 +463,7 @@ def make_writer(model: type[Any], *, request: bool) -> Writer:
 
     Args:
         model: The model class.
-        request: Whether the dict is the body of a request: read-only fields are left out, and ids
+        request: Whether the dict is the body of a request: read-only fields are left out, and IDs
             are text, which is what the service accepts.
     """
     described = shapes(model)
@@ -519,12 +519,12 @@ def read_only_fields(model: type[Any]) -> frozenset[str]:
 
 
 def is_id(name: str) -> bool:
-    """Return whether a field of that name holds ids."""
+    """Return whether a field of that name holds IDs."""
     return name in _LISTS_OF_IDS or ID_NAME.fullmatch(name) is not None
 
 
 def with_text_ids(value: Any, name: str) -> Any:
-    """Return the JSON value under `name` with each id that is a number as text."""
+    """Return the JSON value under `name` with each ID that is a number as text."""
     if isinstance(value, dict):
         return {key: with_text_ids(entry, str(key)) for key, entry in value.items()}
     if isinstance(value, list | tuple):

@@ -21,7 +21,7 @@ __all__ += ["LibraryFileUpdate", "LibraryFolder", "LibraryFolderWrite", "Library
 __all__ += ["Thumbnail", "UsageSummary", "file_outcome"]
 
 ROOT_FOLDER_IDS: frozenset[str | None] = frozenset({None, "", "0"})
-"""The ids that mean "no folder above". All three occur in answers; requests send "0"."""
+"""The IDs that mean "no folder above". All three occur in responses; requests send "0"."""
 
 
 class FileStatus(StrEnum):
@@ -137,12 +137,12 @@ class LibraryFile(Model):
     Source: mylibrary-files-api, file-resource-api.
 
     Attributes:
-        id: The file's id.
+        id: The file's ID.
         name: File name with extension, at most 80 characters.
         description: At most 100 characters; the service wants one when a file is changed.
         file_type: The kind of file. In the trash the service calls it `type`.
         folder: The name of the folder it is in.
-        folder_id: The id of that folder, often negative; None in the default place.
+        folder_id: The ID of that folder, often negative; None in the default place.
         height: Pixels; 0 for documents.
         width: Pixels; 0 for documents.
         size: Bytes.
@@ -205,7 +205,7 @@ class FileUploadStatus(Model):
     Source: mylibrary-files-api, upload status.
 
     Attributes:
-        file_id: The file's id.
+        file_id: The file's ID.
         status: Its state; an unknown one is plain text. `file_outcome` says what it means.
         description: The state in words; usually the status once more.
         extra: Fields that the service sent beyond those above.
@@ -241,9 +241,9 @@ class LibraryFolder(Model):
     Source: mylibrary-folders-api, folder-resource-api.
 
     Attributes:
-        id: The folder's id, often negative.
+        id: The folder's ID, often negative.
         name: At most 40 characters, of ISO 8859-1 only.
-        parent_id: The id of the folder above; None, "" or "0" at the top: see `is_top`.
+        parent_id: The ID of the folder above; None, "" or "0" at the top: see `is_top`.
         level: 1 at the top, 2 and 3 below; 0 for some of the service's own folders.
         children: The folders inside, three levels at most.
         item_count: Files in it.
@@ -293,7 +293,7 @@ class MoveResult(Model):
     """A file that was moved.
 
     Attributes:
-        id: The file's id.
+        id: The file's ID.
         uri: The absolute URL of the file's resource. Never follow it with credentials.
         extra: Fields that the service sent beyond those above.
     """

@@ -36,7 +36,7 @@ class Registrant(Model):
     """A row of a listing of registrants.
 
     Attributes:
-        id: The registrant's id.
+        id: The registrant's ID.
         email: Address.
         first_name: First name.
         last_name: Last name.
@@ -108,7 +108,7 @@ class Guest(Model):
     """A guest of a registrant.
 
     Attributes:
-        guest_id: The guest's id.
+        guest_id: The guest's ID.
         guest_section: The guest's questions and answers.
         extra: Fields that the service sent beyond those above.
     """
@@ -143,7 +143,7 @@ class OrderLine(Model):
     """A fee or an item of an order.
 
     Attributes:
-        id: The fee's or item's id.
+        id: The fee's or item's ID.
         name: Its name.
         type: Its kind.
         fee_period_type: Early, regular or late.
@@ -172,7 +172,7 @@ class RegistrantOrder(Model):
     """The order of a registrant.
 
     Attributes:
-        order_id: The order's id.
+        order_id: The order's ID.
         order_date: The date of the order.
         currency_type: The currency.
         total: The amount.
@@ -258,7 +258,7 @@ class RegistrantDetail(Model):
     Source: eventspot-apis, individual-registrants.
 
     Attributes:
-        id: The registrant's id.
+        id: The registrant's ID.
         sections: Its questions and answers.
         ticket_id: Its ticket.
         registration_date: The date it registered.

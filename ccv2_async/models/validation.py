@@ -3,7 +3,7 @@
 Two things are checked: the type of each value, which the annotation of its field says, and the
 limits of the service. A limit is defined with its field, as attrs metadata made by `rule`. `check`
 reads both. The functions named `checked_...` validate one argument of a call, and return it in the
-form that the service accepts. Answers of the service are never checked.
+form that the service accepts. Responses of the service are never checked.
 """
 
 from __future__ import annotations
@@ -366,7 +366,7 @@ def _is_json(value: Any, level: int = 0) -> bool:
 
 
 MAX_IDS = 100
-"""The most ids in one path. More could make the path too long for a gateway."""
+"""The most IDs in one path. More could make the path too long for a gateway."""
 
 LONGEST_ID = 200
 _NOT_IN_IDS = frozenset(" /\\")
@@ -468,7 +468,7 @@ def checked_limit(value: object, most: int | None) -> int | None:
 
 
 def checked_id(id_: object, field: str = "id") -> str:
-    """Return the id as text. Numbers are accepted, because some answers give ids as numbers.
+    """Return the ID as text. Numbers are accepted, because some responses give IDs as numbers.
 
     Raises:
         InvalidField: It is not text or a number, is empty, has only dots, or holds a control
@@ -486,10 +486,10 @@ def checked_id(id_: object, field: str = "id") -> str:
 
 
 def checked_ids(ids: object, field: str = "ids") -> tuple[str, ...]:
-    """Return one or more ids. A single id needs no list.
+    """Return one or more IDs. A single ID needs no list.
 
     Raises:
-        InvalidField: The list is empty, one is not an id, or one text holds several.
+        InvalidField: The list is empty, one is not an ID, or one text holds several.
     """
     if isinstance(ids, str) or is_whole(ids):
         ids = (ids,)
@@ -504,10 +504,10 @@ def checked_ids(ids: object, field: str = "ids") -> tuple[str, ...]:
 
 
 def joined_ids(ids: Iterable[str], field: str = "ids") -> str:
-    """Return several ids joined by commas.
+    """Return several IDs joined by commas.
 
     Raises:
-        InvalidField: The list is empty, has more than a hundred ids, or one is not an id.
+        InvalidField: The list is empty, has more than a hundred IDs, or one is not an ID.
     """
     checked = checked_ids(ids, field)
     if len(checked) > MAX_IDS:

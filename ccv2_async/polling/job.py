@@ -58,12 +58,12 @@ _STATES = {
 
 @attrs.frozen
 class Row:
-    """The answer of one status request for one job.
+    """The response of one status request for one job.
 
     Attributes:
         status: The service's own word, unchanged.
         description: The service's description of it, or "".
-        detail: The whole resource, if the answer had it.
+        detail: The whole resource, if the response had it.
         unreadable: A row that cannot be read, as text for people; "" for a readable one.
     """
 
@@ -98,17 +98,17 @@ def rows_of(
     read: Callable[[T], tuple[str, Row]],
     *id_fields: str,
 ) -> dict[str, Row]:
-    """Return the row of each job from an answer with many rows.
+    """Return the row of each job from a response with many rows.
 
     An unreadable row fails only its own job. Rows of other jobs are left out, and a job that is not
-    in the answer has no row. Of several rows of one job, one that can be read counts, and a final
+    in the response has no row. Of several rows of one job, one that can be read counts, and a final
     one; two final rows that contradict each other cannot be read.
 
     Args:
         kind: The kind of the jobs.
         ids: The jobs that were asked for.
         answer: The rows.
-        read: Returns the id and the row of a job.
+        read: Returns the ID and the row of a job.
         id_fields: Where an unreadable row may name its job.
     """
     found: dict[str, Row] = {}
@@ -139,17 +139,17 @@ def _preferred(kind: JobKind, first: Row | None, second: Row) -> Row:
 
 @attrs.frozen(eq=False)
 class JobKind:
-    """How to ask for jobs of one kind, and what the answers mean.
+    """How to ask for jobs of one kind, and what the responses mean.
 
     Attributes:
         name: Its name in resume tokens.
         noun: Its name in messages.
-        path: The path of the status resource; `{}` takes the id.
+        path: The path of the status resource; `{}` takes the ID.
         outcomes: The outcome for each known status.
-        most: The most ids in one status request.
+        most: The most IDs in one status request.
         deadline: The default time limit of a wait, in seconds.
         kept: Seconds for which the service answers for a job; tokens expire then.
-        ask: Returns the rows of the jobs with these ids. A job that the service does not know has
+        ask: Returns the rows of the jobs with these IDs. A job that the service does not know has
             no row; a job that could not be asked for has `NO_NEWS`.
         fetch: Returns the result of a job that succeeded.
         failure: Returns the exception for a job that failed.
@@ -208,7 +208,7 @@ class Update:
     """One change of a job's status.
 
     Attributes:
-        id: The job's id.
+        id: The job's ID.
         status: The service's own word; None if the service does not know the job.
         state: Its meaning.
         description: The service's description of it, or "".
@@ -227,7 +227,7 @@ class Update:
 
 @attrs.frozen
 class Unreadable:
-    """The unreadable answers for a job's status.
+    """The unreadable responses for a job's status.
 
     Attributes:
         text: The last row, as text for people.
@@ -246,15 +246,15 @@ class Job:
 
     Attributes:
         kind: Its kind.
-        id: The service's id.
+        id: The service's ID.
         submitted: When it was started, in seconds since 1970.
         submitted_here: The same on the monotonic clock; None for a resumed job.
         due: When to look next, on the monotonic clock.
-        label: Its name in messages: the file's name, or its id.
+        label: Its name in messages: the file's name, or its ID.
         ripe: Before this, on the monotonic clock, a look is not worth a request.
         state: The current state.
         history: Every change of status, oldest first.
-        unreadable: The unreadable answers, if its status cannot be read.
+        unreadable: The unreadable responses, if its status cannot be read.
         last_look: The time of the last look, on the monotonic clock.
         unknown: The number of consecutive looks at which the service did not know it.
         detail: The resource as last read, if a look returned it.
@@ -285,9 +285,9 @@ class Job:
 
     @property
     def last_answer(self) -> Update | None:
-        """The last answer of the service; None while it does not know the job.
+        """The last response of the service; None while it does not know the job.
 
-        It is None even if a token has a status. For a lost job, the answer is that it is lost.
+        It is None even if a token has a status. For a lost job, the response is that it is lost.
         """
         known = self.history and (self.state.is_final or not self.unknown)
         return self.history[-1] if known else None
@@ -297,11 +297,11 @@ class Job:
         return max(0.0, time - self.submitted)
 
     def learn(self, row: Row | None, now: float, time: float) -> bool:
-        """Take the answer of a look into account; return whether the status is new.
+        """Take the response of a look into account; return whether the status is new.
 
         Args:
-            row: The answer; None if the service does not know the job.
-            now: The time of the answer, on the monotonic clock.
+            row: The response; None if the service does not know the job.
+            now: The time of the response, on the monotonic clock.
             time: The same in seconds since 1970.
         """
         self.last_look = now

@@ -1,4 +1,4 @@
-"""One look: ask the service for up to a hundred jobs, and share the answers."""
+"""One look: ask the service for up to a hundred jobs, and share the responses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TOO_MANY = frozenset({400, 404, 413, 414})
 
 
 class Looker:
-    """Asks for jobs, and learns from the answers.
+    """Asks for jobs, and learns from the responses.
 
     Args:
         session: Sends the status requests.
@@ -98,7 +98,7 @@ class Looker:
     ) -> None:
         """Ask for fewer jobs, try again later, or raise the error in the waiters."""
         refused = isinstance(error, errors.APIError) and error.status in _TOO_MANY
-        # One job may make the whole answer unreadable. With fewer jobs, the others continue.
+        # One job may make the whole response unreadable. With fewer jobs, the others continue.
         fewer = isinstance(error, errors.DecodeError) or refused
         if fewer and queue.batch.refused(len(jobs)):
             return

@@ -70,7 +70,7 @@ class Poller(Generic[Result_co]):
 
     @property
     def id(self) -> str:
-        """The service's id of the job; for an upload, the id of the file."""
+        """The service's ID of the job; for an upload, the ID of the file."""
         return self._job.id
 
     @property
@@ -280,7 +280,7 @@ class UploadPoller(Poller[LibraryFile]):
     Awaiting it gives the `LibraryFile`, with its URL and size, once the status is Active.
 
     Attributes:
-        duplicates: Ids of further copies that a lost answer left in the folder.
+        duplicates: IDs of further copies that a lost response left in the folder.
 
     Source: "File upload status" page of the service's documentation.
     """

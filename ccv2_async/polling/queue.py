@@ -69,7 +69,7 @@ class JobQueue:
 
     Attributes:
         kind: Their kind.
-        known: Every job that is still referenced, by id.
+        known: Every job that is still referenced, by ID.
         waiters: The waiters of each job.
         batch: The number of jobs in one request.
         typical: How long recent jobs took.

@@ -113,7 +113,7 @@ class Typical:
 
 @attrs.define
 class BatchSize:
-    """How many ids go into one status request: 50 at first, up to 100, halved when refused."""
+    """How many IDs go into one status request: 50 at first, up to 100, halved when refused."""
 
     most: int
     size: int = attrs.field(init=False)
@@ -123,12 +123,12 @@ class BatchSize:
         return min(50, self.most)
 
     def accepted(self, asked: int) -> None:
-        """Note that a request for some ids succeeded."""
+        """Note that a request for some IDs succeeded."""
         if asked >= self.size:
             self.size = min(self.most, self.size * 2)
 
     def refused(self, asked: int) -> bool:
-        """Note that a request for some ids was refused; return whether it can get smaller."""
+        """Note that a request for some IDs was refused; return whether it can get smaller."""
         if asked <= 1:
             return False
         self.size = max(1, asked // 2)

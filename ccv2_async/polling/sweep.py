@@ -192,7 +192,7 @@ class Sweep:
 class JobSet(JobWaiter):
     """Jobs that one caller waits for together, with `Sweep.wait`; close it when done with it.
 
-    Jobs may be added at any time, also while a caller waits for the set.
+    Jobs may be added at any time, even while a caller waits for the set.
     """
 
     __slots__ = ("_jobs", "_ready", "_sweep")

@@ -1,6 +1,6 @@
 """Resume tokens: a short text that picks a job up again in another process, later. Pure.
 
-A token is `ccv2p1.`, base64url JSON, a dot, and a keyed checksum. It names the kind and the id of
+A token is `ccv2p1.`, base64url JSON, a dot, and a keyed checksum. It names the kind and the ID of
 the job, a fingerprint of the account, when the job was started, until when the token is valid, when
 the next look makes sense, and the last status. It holds no URL, header, or secret. The checksum's
 key comes from the credentials, so an altered token, or one of another account, is refused, even
@@ -36,7 +36,7 @@ class TokenData:
 
     Attributes:
         kind: "upload" or "activity".
-        id: The job's id.
+        id: The job's ID.
         account: The fingerprint of the credentials.
         submitted: When the job was started, in seconds since 1970.
         expires: Until when the token is valid, in seconds since 1970.

@@ -104,8 +104,8 @@ class Account(Resource):
 
         Raises:
             Conflict: The address is already confirmed.
-            OutcomeUnknown: No answer came; the mail may have been sent. Safe to try again: yes, but
-                a second mail may be sent.
+            OutcomeUnknown: No response came; the mail may have been sent. Safe to try again: yes,
+                but a second mail may be sent.
 
         Source: "Verified e-mail addresses", POST, of the service's documentation.
         """

@@ -126,7 +126,7 @@ class Activities(Resource):
         """Return one activity, with the errors of its rows.
 
         Raises:
-            NotFound: There is no activity with that id, or it is older than 14 days.
+            NotFound: There is no activity with that ID, or it is older than 14 days.
 
         Source: "Bulk activities status report" page of the service's documentation.
         """
@@ -155,14 +155,14 @@ class Activities(Resource):
         sent as they are. The result's `errors` name the rows that the service refused, with their
         lines in the file.
 
-        If the answer is lost after everything was sent, the request is sent once more. That is
+        If the response is lost after everything was sent, the request is sent once more. That is
         safe: adding a contact twice has the effect of adding it once.
 
         Args:
             contacts: The path of a CSV, TXT, XLS or XLSX file; or contacts, each an `ImportData`,
                 an address, or a mapping such as a row of `csv.DictReader`, whose keys are names of
                 columns ("First Name") or of fields ("first_name"); or a table of polars or pandas.
-            lists: The ids of the lists to add them to.
+            lists: The IDs of the lists to add them to.
             column_names: The columns to use if the contacts are not a file, EMAIL among them; `[]`
                 imports addresses only. The default is the columns of all properties that any
                 contact has. The service ignores properties without a column.
@@ -246,13 +246,13 @@ class Activities(Resource):
         one address in each row, without a header row or other columns. XLS and XLSX files are sent
         as they are.
 
-        If the answer is lost after everything was sent, the request is sent once more, which
+        If the response is lost after everything was sent, the request is sent once more, which
         changes nothing further.
 
         Args:
             contacts: The path of a CSV, TXT, XLS or XLSX file; or addresses; or rows or a table as
                 for `begin_add_contacts`, of which only the addresses are used.
-            lists: The ids of the lists to remove them from.
+            lists: The IDs of the lists to remove them from.
             file_name: The name of the file at the service. The default is its own name.
             encoding: The encoding of a CSV or TXT file that is not UTF-8, such as "cp1252" or
                 "utf-16".
@@ -301,12 +301,12 @@ class Activities(Resource):
         poller is done.
 
         Args:
-            lists: The ids of the lists.
+            lists: The IDs of the lists.
             strict: Whether awaiting raises `PartialFailure` if rows failed.
             lane: The priority while calls wait for the quota.
 
         Raises:
-            InvalidField: No list was given, or one is not an id. Nothing was sent.
+            InvalidField: No list was given, or one is not an ID. Nothing was sent.
             ConstantContactError: See `errors`. Safe to try again: yes.
 
         Source: "Clear contact lists" page of the service's documentation.
@@ -345,7 +345,7 @@ class Activities(Resource):
     ) -> BulkPoller:
         """Start to export the contacts of one list to a CSV file at the service; return a poller.
 
-        If the answer is lost after everything was sent, the request is sent once more. That is
+        If the response is lost after everything was sent, the request is sent once more. That is
         safe: an export does not change the account, and a second file does no harm.
 
         Args:
@@ -408,7 +408,7 @@ class Activities(Resource):
         again, three attempts in all. An async writer gets the file in pieces, in one attempt.
 
         Args:
-            activity: The result of the export's poller, or its id.
+            activity: The result of the export's poller, or its ID.
             to: A path, or an object with an async `write(bytes)`.
             deadline: Seconds for everything: reading the activity, waiting for the quota, and
                 writing the file. None for no limit.
@@ -435,12 +435,12 @@ class Activities(Resource):
                 async for piece in pieces: ...
 
         Args:
-            activity: The result of the export's poller, or its id.
+            activity: The result of the export's poller, or its ID.
 
         Raises:
             InvalidField: On entering: the activity is not a COMPLETE export. Nothing was sent.
             DecodeError: The service returned no link that can be followed, or no CSV.
-            ConstantContactError: As for any read, also between pieces. Safe to try again: yes.
+            ConstantContactError: As for any read, even between pieces. Safe to try again: yes.
 
         Source: "Export contacts" page of the service's documentation.
         """

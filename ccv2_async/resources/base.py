@@ -42,7 +42,7 @@ class Kind(Generic[T]):
     """A kind of thing in the account, such as a campaign or a fee of an event.
 
     Attributes:
-        model: The model of the service's answers.
+        model: The model of the service's responses.
         written: The model of a new one.
         path: The path of the collection.
         name: Its name, for messages.
@@ -63,9 +63,9 @@ class Kind(Generic[T]):
         """Return the path of one thing, and its name for messages.
 
         Args:
-            ids: The ids of its parents, then its own.
+            ids: The IDs of its parents, then its own.
         """
-        path = path_to(self.path + "/{}", *ids)  # it validates the ids
+        path = path_to(self.path + "/{}", *ids)  # it validates the IDs
         owned = f" of {self.owner} {ids[-2]}" if self.owner else ""
         return path, f"{self.name} {ids[-1]}{owned}"
 
@@ -106,7 +106,7 @@ class Resource:
         on_bad_row: OnBadRow,
         query: Mapping[str, object] | None = None,
     ) -> list[T]:
-        """Return the rows of a list that comes in one answer, without pages.
+        """Return the rows of a list that comes in one response, without pages.
 
         Raises:
             UnreadableRow: A row cannot be read, and `on_bad_row` is "raise".
@@ -127,7 +127,7 @@ class Resource:
         query: Mapping[str, object] | None = None,
         checked: bool = False,
     ) -> Answer:
-        """Make a call that changes something, and return the answer.
+        """Make a call that changes something, and return the response.
 
         `body` is a model or plain JSON. Models are validated before they are sent.
 
@@ -182,7 +182,7 @@ class Resource:
         )
         return await result_of(answer, model)
 
-    # `ids` are the ids of a thing's parents, then its own.
+    # `ids` are the IDs of a thing's parents, then its own.
 
     async def _one(self, kind: Kind[T], *ids: str, query: Mapping[str, object] | None = None) -> T:
         """Return one thing."""
@@ -190,7 +190,7 @@ class Resource:
         return await self._get(kind.model, path, what=what, query=query)
 
     async def _all_of(self, kind: Kind[T], *ids: str, on_bad_row: OnBadRow) -> list[T]:
-        """Return all things of a kind that the parents with these ids have."""
+        """Return all things of a kind that the parents with these IDs have."""
         path, what = path_to(kind.path, *ids), f"{kind.name}s of {kind.owner} {ids[-1]}"
         return await self._get_rows(kind.model, path, what=what, on_bad_row=on_bad_row)
 
@@ -236,7 +236,7 @@ class Resource:
         await self._delete(path, what=f"deletion of {what}")
 
     async def _delete(self, path: str, *, what: str) -> None:
-        """Delete something. The answer is empty."""
+        """Delete something. The response is empty."""
         await self._write("DELETE", path, effect=Effect.IDEMPOTENT, what=what)
 
     def _list(
@@ -257,10 +257,10 @@ class Resource:
 
 
 async def result_of(answer: Answer, model: type[T]) -> T:
-    """Return the resource that a call created or changed, from its answer.
+    """Return the resource that a call created or changed, from its response.
 
     Raises:
-        DecodeError: The answer cannot be read. The service carried out the call, and the message
+        DecodeError: The response cannot be read. The service carried out the call, and the message
             says so. Safe to try again: no.
     """
     with _carried_out(answer):
@@ -268,7 +268,7 @@ async def result_of(answer: Answer, model: type[T]) -> T:
 
 
 async def result_rows(answer: Answer, model: type[T], on_bad_row: OnBadRow) -> list[T]:
-    """Return the rows that a call changed, from its answer.
+    """Return the rows that a call changed, from its response.
 
     Raises:
         UnreadableRow: A row cannot be read, and `on_bad_row` is "raise".
@@ -294,10 +294,10 @@ def _carried_out(answer: Answer) -> Iterator[None]:
 
 
 def path_to(template: str, *ids: str) -> str:
-    """Return `template` with the percent-encoded ids in place of each `{}`.
+    """Return `template` with the percent-encoded IDs in place of each `{}`.
 
     Raises:
-        InvalidField: An id is empty or would change the path. Nothing was sent.
+        InvalidField: An ID is empty or would change the path. Nothing was sent.
     """
     return template.format(*(segment(checked_id(id_)) for id_ in ids))
 

@@ -81,7 +81,7 @@ class Campaigns(Resource):
         limit: int | None = None,
         on_bad_row: OnBadRow = "raise",
     ) -> Listing[CampaignSummary]:
-        """List the campaigns in brief: id, name, status and date. `get` returns all details.
+        """List the campaigns in brief: ID, name, status and date. `get` returns all details.
 
         They are sorted by status. Deleted ones are listed only on request.
 
@@ -111,7 +111,7 @@ class Campaigns(Resource):
             update_summary: Whether the service recounts `tracking_summary` before it answers.
 
         Raises:
-            NotFound: There is no campaign with that id, or it was deleted.
+            NotFound: There is no campaign with that ID, or it was deleted.
 
         Source: "E-mail campaign resource", GET, of the service's documentation.
         """
@@ -125,7 +125,7 @@ class Campaigns(Resource):
 
         Raises:
             Conflict: There is already a campaign with that name.
-            OutcomeUnknown: No answer came; it may exist. Safe to try again: yes, because
+            OutcomeUnknown: No response came; it may exist. Safe to try again: yes, because
                 the service refuses a second one with `Conflict`.
 
         Source: "E-mail campaign collection", POST, of the service's documentation.
@@ -167,7 +167,7 @@ class Campaigns(Resource):
         """Delete a campaign. Only the website can restore it. A SCHEDULED one cannot be deleted.
 
         Raises:
-            NotFound: There is no campaign with that id.
+            NotFound: There is no campaign with that ID.
 
         Source: "E-mail campaign resource", DELETE, of the service's documentation.
         """
@@ -204,7 +204,7 @@ class Campaigns(Resource):
             personal_message: A message to the readers.
 
         Raises:
-            OutcomeUnknown: No answer came; it may have been sent. Safe to try again: only if a
+            OutcomeUnknown: No response came; it may have been sent. Safe to try again: only if a
                 second message does no harm.
 
         Source: "E-mail campaign test send" page of the service's documentation.
@@ -252,7 +252,7 @@ class Campaigns(Resource):
 
         Raises:
             Conflict: The status of the campaign does not allow it.
-            OutcomeUnknown: No answer came; it may be scheduled. Safe to try again: no; look at
+            OutcomeUnknown: No response came; it may be scheduled. Safe to try again: no; look at
                 `schedules` first.
 
         Source: "Campaign schedule collection", POST, of the service's documentation.

@@ -119,7 +119,7 @@ class Contacts(Resource):
         """Return one contact.
 
         Raises:
-            NotFound: There is no contact with that id.
+            NotFound: There is no contact with that ID.
 
         Source: "Contacts resource", GET, of the service's documentation.
         """
@@ -137,7 +137,7 @@ class Contacts(Resource):
 
         Raises:
             Conflict: There is already an active contact with that address.
-            OutcomeUnknown: No answer came; it may exist. Safe to try again: yes, because
+            OutcomeUnknown: No response came; it may exist. Safe to try again: yes, because
                 the service refuses a second one with `Conflict`.
 
         Source: "Contacts collection", POST, of the service's documentation.
@@ -203,7 +203,7 @@ class Contacts(Resource):
 
         Args:
             email: The address.
-            lists: The lists to add it to, at least one: ids or references.
+            lists: The lists to add it to, at least one: IDs or references.
             action_by: The actor; see `create`.
             changes: Values to set, by the names of `ContactWrite`; None erases one.
 
@@ -242,7 +242,7 @@ class Contacts(Resource):
                     return await self.create(wanted, action_by=action_by)
                 written = await self._merge(found, wanted, changes, action_by)
             except (Conflict, NotFound, OutcomeUnknown):
-                # Another process has created or changed it meanwhile, or the answer was lost.
+                # Another process has created or changed it meanwhile, or the response was lost.
                 if attempt == UPSERT_ATTEMPTS:
                     raise
                 await self._session.clock.sleep(UPSERT_PAUSE * (attempt - 1))
@@ -313,7 +313,7 @@ class Contacts(Resource):
         """Unsubscribe a contact: its status becomes OPTOUT. The service never deletes one.
 
         Raises:
-            NotFound: There is no contact with that id.
+            NotFound: There is no contact with that ID.
 
         Source: "Contacts resource", DELETE, of the service's documentation.
         """
@@ -326,7 +326,7 @@ class Contacts(Resource):
         """Remove a contact from every list.
 
         Raises:
-            NotFound: There is no contact with that id.
+            NotFound: There is no contact with that ID.
 
         Source: The official SDKs; the page of the documentation was not seen.
         """
@@ -352,7 +352,7 @@ class Contacts(Resource):
         """Create a sign-up form, and return it with the URL where people sign up.
 
         Raises:
-            OutcomeUnknown: No answer came; it may exist. Safe to try again: only if a second
+            OutcomeUnknown: No response came; it may exist. Safe to try again: only if a second
                 form does no harm.
 
         Source: The official SDKs; the service's documentation does not describe it.

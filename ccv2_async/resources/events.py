@@ -82,7 +82,7 @@ class EventSales(Resource):
     """The part of `client.events` for fees, items, and promotion codes."""
 
     async def fees(self, event_id: str, *, on_bad_row: OnBadRow = "raise") -> list[Fee]:
-        """Return the fees of an event. They come in one answer, without pages.
+        """Return the fees of an event. They come in one response, without pages.
 
         Raises:
             NotFound: There is no such event.
@@ -106,7 +106,7 @@ class EventSales(Resource):
 
         Raises:
             Conflict: There is already one with that label.
-            OutcomeUnknown: No answer came; it may exist. Safe to try again: look at
+            OutcomeUnknown: No response came; it may exist. Safe to try again: look at
                 `fees` first.
 
         Source: "Event fee collection", POST, of the service's documentation.
@@ -146,7 +146,7 @@ class EventSales(Resource):
         await self._delete_one(FEES, event_id, fee_id)
 
     async def items(self, event_id: str, *, on_bad_row: OnBadRow = "raise") -> list[Item]:
-        """Return the items of an event. They come in one answer, without pages.
+        """Return the items of an event. They come in one response, without pages.
 
         Raises:
             NotFound: There is no such event.
@@ -170,7 +170,7 @@ class EventSales(Resource):
 
         Raises:
             Conflict: There is already one with that name.
-            OutcomeUnknown: No answer came; it may exist. Safe to try again: look at
+            OutcomeUnknown: No response came; it may exist. Safe to try again: look at
                 `items` first.
 
         Source: "Event item collection", POST, of the service's documentation.
@@ -213,7 +213,7 @@ class EventSales(Resource):
     async def item_attributes(
         self, event_id: str, item_id: str, *, on_bad_row: OnBadRow = "raise"
     ) -> list[ItemAttribute]:
-        """Return the attributes of an item. They come in one answer, without pages.
+        """Return the attributes of an item. They come in one response, without pages.
 
         Raises:
             NotFound: There is no such event or item.
@@ -241,7 +241,7 @@ class EventSales(Resource):
 
         Raises:
             Conflict: There is already one with that name.
-            OutcomeUnknown: No answer came; it may exist. Safe to try again: look at
+            OutcomeUnknown: No response came; it may exist. Safe to try again: look at
                 `item_attributes` first.
 
         Source: "Item attribute collection", POST, of the service's documentation.
@@ -288,7 +288,7 @@ class EventSales(Resource):
         await self._delete_one(ATTRIBUTES, event_id, item_id, attribute_id)
 
     async def promocodes(self, event_id: str, *, on_bad_row: OnBadRow = "raise") -> list[Promocode]:
-        """Return the promotion codes of an event. They come in one answer, without pages.
+        """Return the promotion codes of an event. They come in one response, without pages.
 
         Raises:
             NotFound: There is no such event.
@@ -314,7 +314,7 @@ class EventSales(Resource):
 
         Raises:
             Conflict: There is already one with that name.
-            OutcomeUnknown: No answer came; it may exist. Safe to try again: look at
+            OutcomeUnknown: No response came; it may exist. Safe to try again: look at
                 `promocodes` first.
 
         Source: "Promotion code collection", POST, of the service's documentation.
@@ -471,7 +471,7 @@ class Events(EventSales):
         """Return one event.
 
         Raises:
-            NotFound: There is no event with that id.
+            NotFound: There is no event with that ID.
 
         Source: "Individual events", GET, of the service's documentation.
         """
@@ -482,7 +482,7 @@ class Events(EventSales):
 
         Raises:
             Conflict: There is already an event with that name.
-            OutcomeUnknown: No answer came; it may exist. Safe to try again: look at `all` first.
+            OutcomeUnknown: No response came; it may exist. Safe to try again: look at `all` first.
 
         Source: "Events collection", POST, of the service's documentation.
         """
@@ -523,7 +523,7 @@ class Events(EventSales):
             status: ACTIVE publishes a DRAFT; CANCELLED cancels an ACTIVE event.
 
         Raises:
-            NotFound: There is no event with that id.
+            NotFound: There is no event with that ID.
             BadRequest: The status of the event does not allow it.
 
         Source: "Individual events", PATCH, of the service's documentation.
@@ -557,7 +557,7 @@ class Events(EventSales):
             on_bad_row: "skip" to continue after rows that cannot be read; see `Listing`.
 
         Raises:
-            NotFound: There is no event with that id. Raised when the listing is iterated.
+            NotFound: There is no event with that ID. Raised when the listing is iterated.
 
         Source: "Registrants collection" page of the service's documentation.
         """

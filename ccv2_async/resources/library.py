@@ -106,8 +106,8 @@ class Library(Resource):
         """Upload a file, and return a poller once the service has accepted it.
 
         The file is streamed from disk in a thread, and only a few blocks of it are in memory. If
-        the answer is lost after the whole file was sent, the client looks into the folder. It never
-        uploads the file twice without saying so.
+        the response is lost after the whole file was sent, the client looks into the folder. It
+        never uploads the file twice without saying so.
 
         Args:
             file: A path, bytes, a file object opened for reading bytes, an async stream of bytes
@@ -122,12 +122,12 @@ class Library(Resource):
             file_type: One of `FileType`. The default follows from the extension of the name.
             length: The size in bytes. Streams and file objects that cannot seek need it.
             on_progress: A function or coroutine function that is called with each `Progress`.
-            on_ambiguous: What to do if the answer is lost. "look" looks into the folder; "raise"
+            on_ambiguous: What to do if the response is lost. "look" looks into the folder; "raise"
                 raises `AmbiguousUpload` at once.
-            on_duplicate: What to do if a lost answer has left a second copy of the file in the
+            on_duplicate: What to do if a lost response has left a second copy of the file in the
                 folder. "report" names it in `poller.duplicates`, in the log, and in the event
                 `DuplicateUpload`; "trash" also moves it to the trash.
-            deadline: Seconds for sending, for retries, and for settling a lost answer, counted
+            deadline: Seconds for sending, for retries, and for settling a lost response, counted
                 from the first attempt; None for no limit. Time spent waiting for the quota, or for
                 another upload of the same name into the folder, does not count;
                 `client.deadline()` limits that too.
@@ -220,8 +220,9 @@ class Library(Resource):
             local: The local folder.
             folder_id: The library folder; "0" is the root.
             delete: Whether to move all other files of the library folder and the folders below it
-                to the trash, also those that were never in the local folder. Nothing is moved if
-                an upload failed or a local folder cannot be read. Folders that are empty then stay.
+                to the trash, including those that were never in the local folder. Nothing is moved
+                if an upload failed or a local folder cannot be read. Folders that are empty then
+                stay.
             max_delete: How many files `delete` may move to the trash: a number, a share of the
                 library folder's files such as "50%", or None. If the plan has more, nothing is
                 changed. Files that are replaced do not count.
@@ -344,7 +345,7 @@ class Library(Resource):
         """Return one file of the library.
 
         Raises:
-            NotFound: There is no file with that id.
+            NotFound: There is no file with that ID.
 
         Source: "File resource" page of the service's documentation.
         """
@@ -367,7 +368,7 @@ class Library(Resource):
         in pieces, in one attempt. If the URL has expired, the record is read again once.
 
         Args:
-            file: The file's record, or its id.
+            file: The file's record, or its ID.
             to: A path, or an object with an async `write(bytes)`.
             on_progress: A function or coroutine function that is called with each `Progress`.
             deadline: Seconds for everything: reading the record, waiting for the quota, and writing
@@ -397,12 +398,12 @@ class Library(Resource):
                 async for piece in pieces: ...
 
         Args:
-            file: The file's record, or its id.
+            file: The file's record, or its ID.
 
         Raises:
             InvalidField: On entering: the file has no URL yet.
-            DecodeError: As `download`, also between pieces.
-            ConstantContactError: As for any read, also between pieces. Safe to try again: yes.
+            DecodeError: As `download`, even between pieces.
+            ConstantContactError: As for any read, even between pieces. Safe to try again: yes.
 
         Source: "File resource" page of the service's documentation.
         """
@@ -526,16 +527,16 @@ class Library(Resource):
     ) -> list[MoveResult]:
         """Move files to a folder, and return what was moved.
 
-        If the service does not know one of the ids, it moves none of the files.
+        If the service does not know one of the IDs, it moves none of the files.
 
         Args:
             folder_id: The folder to move them to.
             file_ids: The files.
-            on_bad_row: "skip" to leave out rows of the answer that cannot be read, and log how
+            on_bad_row: "skip" to leave out rows of the response that cannot be read, and log how
                 many.
 
         Raises:
-            UnreadableRow: A row of the answer cannot be read. The files were moved. Safe to try
+            UnreadableRow: A row of the response cannot be read. The files were moved. Safe to try
                 again: yes, but there is no need to.
 
         Source: "Move files" page of the service's documentation.
@@ -581,7 +582,7 @@ class Library(Resource):
         """Return one folder with its children.
 
         Raises:
-            NotFound: There is no folder with that id.
+            NotFound: There is no folder with that ID.
 
         Source: "Folder resource" page of the service's documentation.
         """
@@ -597,7 +598,7 @@ class Library(Resource):
 
         Raises:
             Conflict: There is already a folder with that name.
-            OutcomeUnknown: No answer came; it may exist. Safe to try again: yes, because the
+            OutcomeUnknown: No response came; it may exist. Safe to try again: yes, because the
                 service refuses a second one with `Conflict`.
 
         Source: "Folder collection", POST, of the service's documentation.
@@ -701,7 +702,7 @@ class Library(Resource):
 
 
 def _given(**changes: str | None) -> dict[str, str]:
-    """Return the changes that were given. Ids are validated as strictly as those in paths."""
+    """Return the changes that were given. IDs are validated as strictly as those in paths."""
     return {
         name: _place(value, name) if name.endswith("_id") else value
         for name, value in changes.items()
@@ -710,7 +711,7 @@ def _given(**changes: str | None) -> dict[str, str]:
 
 
 def _place(folder_id: str, field: str) -> str:
-    """Return the id of a folder as it is sent. Answers spell the top in several ways."""
+    """Return the ID of a folder as it is sent. Answers spell the top in several ways."""
     at_top = isinstance(folder_id, str) and folder_id in ROOT_FOLDER_IDS
     return _TOP if at_top else checked_id(folder_id, field)
 

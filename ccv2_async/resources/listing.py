@@ -235,7 +235,7 @@ def checked_on_bad_row(value: object) -> OnBadRow:
 
 
 def good_rows(rows: Iterable[T | BadRow], what: str, on_bad_row: OnBadRow) -> list[T]:
-    """Return the rows of a list that came in one answer, without those that cannot be read.
+    """Return the rows of a list that came in one response, without those that cannot be read.
 
     Raises:
         UnreadableRow: A row cannot be read, and `on_bad_row` is "raise".

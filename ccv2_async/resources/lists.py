@@ -35,7 +35,7 @@ class Lists(Resource):
         include_list_id: bool = False,
         on_bad_row: OnBadRow = "raise",
     ) -> list[ContactList]:
-        """Return every contact list of the account. They come in one answer, without pages.
+        """Return every contact list of the account. They come in one response, without pages.
 
         Args:
             modified_since: Only lists that have changed since then. Needs a time zone.
@@ -53,7 +53,7 @@ class Lists(Resource):
         """Return one contact list.
 
         Raises:
-            NotFound: There is no list with that id.
+            NotFound: There is no list with that ID.
 
         Source: "Contact list resource", GET, of the service's documentation.
         """
@@ -70,7 +70,7 @@ class Lists(Resource):
 
         Raises:
             Conflict: There is already a list with that name.
-            OutcomeUnknown: No answer came; it may exist. Safe to try again: yes, because
+            OutcomeUnknown: No response came; it may exist. Safe to try again: yes, because
                 the service refuses a second one with `Conflict`.
 
         Source: "Contact list collection", POST, of the service's documentation.
@@ -105,7 +105,7 @@ class Lists(Resource):
         """Delete a contact list.
 
         Raises:
-            NotFound: There is no list with that id.
+            NotFound: There is no list with that ID.
 
         Source: "Contact list resource", DELETE, of the service's documentation.
         """

@@ -107,7 +107,7 @@ class Tracking(Resource):
             update_summary: Whether the service recounts before it answers.
 
         Raises:
-            NotFound: There is no campaign with that id.
+            NotFound: There is no campaign with that ID.
 
         Source: "Campaign tracking summary report" page of the service's documentation.
         """
@@ -123,7 +123,7 @@ class Tracking(Resource):
         """List everything that happened with a campaign; `activity_type` says what each row is.
 
         Raises:
-            NotFound: There is no campaign with that id. Raised when the listing is iterated.
+            NotFound: There is no campaign with that ID. Raised when the listing is iterated.
 
         Source: The official SDKs; the page of the documentation was not seen.
         """
@@ -134,7 +134,7 @@ class Tracking(Resource):
         """List the messages that were sent for a campaign.
 
         Raises:
-            NotFound: There is no campaign with that id. Raised when the listing is iterated.
+            NotFound: There is no campaign with that ID. Raised when the listing is iterated.
 
         Source: "Campaign tracking, sends" page of the service's documentation.
         """
@@ -145,7 +145,7 @@ class Tracking(Resource):
         """List when messages of a campaign were opened.
 
         Raises:
-            NotFound: There is no campaign with that id. Raised when the listing is iterated.
+            NotFound: There is no campaign with that ID. Raised when the listing is iterated.
 
         Source: "Campaign tracking, opens" page of the service's documentation.
         """
@@ -156,7 +156,7 @@ class Tracking(Resource):
         """List the clicks on links of a campaign.
 
         Raises:
-            NotFound: There is no campaign with that id. Raised when the listing is iterated.
+            NotFound: There is no campaign with that ID. Raised when the listing is iterated.
 
         Source: "Campaign tracking, clicks" page of the service's documentation.
         """
@@ -197,7 +197,7 @@ class Tracking(Resource):
         """List the messages of a campaign that were forwarded.
 
         Raises:
-            NotFound: There is no campaign with that id. Raised when the listing is iterated.
+            NotFound: There is no campaign with that ID. Raised when the listing is iterated.
 
         Source: "Campaign tracking, forwards" page of the service's documentation.
         """
@@ -208,7 +208,7 @@ class Tracking(Resource):
         """List the messages of a campaign that bounced, and why.
 
         Raises:
-            NotFound: There is no campaign with that id. Raised when the listing is iterated.
+            NotFound: There is no campaign with that ID. Raised when the listing is iterated.
 
         Source: "Campaign tracking, bounces" page of the service's documentation.
         """
@@ -219,7 +219,7 @@ class Tracking(Resource):
         """List the readers who unsubscribed because of a campaign, and why.
 
         Raises:
-            NotFound: There is no campaign with that id. Raised when the listing is iterated.
+            NotFound: There is no campaign with that ID. Raised when the listing is iterated.
 
         Source: "Campaign tracking, unsubscribes" page of the service's documentation.
         """
@@ -235,7 +235,7 @@ class Tracking(Resource):
             update_summary: Whether the service recounts before it answers.
 
         Raises:
-            NotFound: There is no contact with that id.
+            NotFound: There is no contact with that ID.
 
         Source: "Contact tracking summary report" page of the service's documentation.
         """
@@ -252,7 +252,7 @@ class Tracking(Resource):
         """Return the summary of one contact for each campaign sent to it, without unsubscribes.
 
         Raises:
-            NotFound: There is no contact with that id.
+            NotFound: There is no contact with that ID.
 
         Source: "Contact tracking summary by campaign" page of the service's documentation.
         """
@@ -268,7 +268,7 @@ class Tracking(Resource):
         """List everything that happened with one contact, newest first, as `activity_type` says.
 
         Raises:
-            NotFound: There is no contact with that id. Raised when the listing is iterated.
+            NotFound: There is no contact with that ID. Raised when the listing is iterated.
 
         Source: "Contact tracking, all activities" page of the service's documentation.
         """
@@ -279,7 +279,7 @@ class Tracking(Resource):
         """List the messages that were sent to one contact.
 
         Raises:
-            NotFound: There is no contact with that id. Raised when the listing is iterated.
+            NotFound: There is no contact with that ID. Raised when the listing is iterated.
 
         Source: "Contact tracking, sends" page of the service's documentation.
         """
@@ -290,7 +290,7 @@ class Tracking(Resource):
         """List when messages to one contact were opened.
 
         Raises:
-            NotFound: There is no contact with that id. Raised when the listing is iterated.
+            NotFound: There is no contact with that ID. Raised when the listing is iterated.
 
         Source: "Contact tracking, opens" page of the service's documentation.
         """
@@ -301,7 +301,7 @@ class Tracking(Resource):
         """List the clicks on links of messages to one contact.
 
         Raises:
-            NotFound: There is no contact with that id. Raised when the listing is iterated.
+            NotFound: There is no contact with that ID. Raised when the listing is iterated.
 
         Source: "Contact tracking, clicks" page of the service's documentation.
         """
@@ -342,7 +342,7 @@ class Tracking(Resource):
         """List the messages to one contact that were forwarded.
 
         Raises:
-            NotFound: There is no contact with that id. Raised when the listing is iterated.
+            NotFound: There is no contact with that ID. Raised when the listing is iterated.
 
         Source: "Contact tracking, forwards" page of the service's documentation.
         """
@@ -353,7 +353,7 @@ class Tracking(Resource):
         """List the messages to one contact that bounced, and why.
 
         Raises:
-            NotFound: There is no contact with that id. Raised when the listing is iterated.
+            NotFound: There is no contact with that ID. Raised when the listing is iterated.
 
         Source: "Contact tracking, bounces" page of the service's documentation.
         """
@@ -364,7 +364,7 @@ class Tracking(Resource):
         """List when one contact unsubscribed, and why.
 
         Raises:
-            NotFound: There is no contact with that id. Raised when the listing is iterated.
+            NotFound: There is no contact with that ID. Raised when the listing is iterated.
 
         Source: "Contact tracking, unsubscribes" page of the service's documentation.
         """

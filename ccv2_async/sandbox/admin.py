@@ -106,7 +106,7 @@ class Admin:
         self._do(lambda: self._world.load(saved))
 
     def files(self) -> list[dict[str, Any]]:
-        """Return the library's files, oldest first: id, name, size, sha256, status and more."""
+        """Return the library's files, oldest first: ID, name, size, sha256, status and more."""
         return self._do(self._world.snapshot_files)
 
     def content(self, file_id: str) -> bytes | None:
@@ -177,7 +177,7 @@ class Admin:
         """End the URLs of all contents. Files that are read again have new ones.
 
         Args:
-            status: The answer to an old URL.
+            status: The response to an old URL.
         """
 
         def expire() -> None:
@@ -196,7 +196,7 @@ class Admin:
         """Arm a fault for the next requests that match; `faults` lists kinds and fields.
 
         Args:
-            kind: The kind of fault, or a ready-made answer.
+            kind: The kind of fault, or a ready-made response.
             method: The HTTP method that it strikes; None for any.
             path: The path that it strikes, below `/v2`; `*` stands for anything. `/content/*`
                 stands for the contents of files, which no other path strikes.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 NOTHING: Any = object()
-"""The body of an answer without a body (null is a body)."""
+"""The body of a response without a body (null is a body)."""
 
 _STATUS_KEYS = {
     400: "http.status.bad_request",
@@ -36,7 +36,7 @@ _STATUS_KEYS = {
 
 
 class Answer(Response):
-    """An answer with a JSON body, or with no body at all.
+    """A response with a JSON body, or with no body at all.
 
     Args:
         status: The HTTP status.
@@ -53,7 +53,7 @@ class Answer(Response):
 
 
 class Refusal(Exception):  # noqa: N818 - an answer on its way out, not a fault of the sandbox
-    """An error answer to a request.
+    """An error response to a request.
 
     Args:
         status: The HTTP status.
@@ -76,7 +76,7 @@ class Refusal(Exception):  # noqa: N818 - an answer on its way out, not a fault 
         self.headers: dict[str, str] = headers or {}
 
     def answer(self) -> Answer:
-        """Return the answer: an array with one error."""
+        """Return the response: an array with one error."""
         body = [{"error_key": self.key, "error_message": self.message}]
         return Answer(self.status, body, self.headers)
 
@@ -92,14 +92,14 @@ def missing(what: str) -> Refusal:
 
 
 def lookup(rows: Mapping[str, _T], row_id: str, what: str) -> _T:
-    """Return the row with this id, or raise a 404."""
+    """Return the row with this ID, or raise a 404."""
     if row_id not in rows:
         raise missing(f"{what} {row_id}")
     return rows[row_id]
 
 
 def highest(ids: Collection[str]) -> int:
-    """Return the highest of ids that are numbers, whose sign does not count; 0 for no ids.
+    """Return the highest of IDs that are numbers, whose sign does not count; 0 for no IDs.
 
     Raises:
         ValueError: One of them is not a number.

@@ -8,31 +8,31 @@ kind                what happens
 ==================  ==========================================================================
 ``answer``          `status`, `headers` and `body` are answered in place of the operation
 ``delay``           `seconds` pass before the request is looked at
-``delay_answer``    the request is carried out; its answer follows `seconds` later
-``hang``            no answer ever; the request is not carried out
-``trickle``         carried out; the answer comes `size` bytes at a time, `seconds` apart
-``lose_answer``     carried out to the end; then the connection is reset instead of an answer
-``cut_answer``      carried out; the connection is closed in the middle of the answer
+``delay_answer``    the request is carried out; its response follows `seconds` later
+``hang``            no response ever; the request is not carried out
+``trickle``         carried out; the response comes `size` bytes at a time, `seconds` apart
+``lose_answer``     carried out to the end; then the connection is reset instead of a response
+``cut_answer``      carried out; the connection is closed in the middle of the response
 ``reset``           the connection is reset after `after_bytes` of the body; not carried out
 ``raw``             `body` is written to the socket as it is, and the connection closed
 ``echo``            `status`, and an error that repeats the key, the token and the headers
 ``huge``            status 200 and a JSON body of `size` bytes
 ``gzip_bomb``       the same, compressed to almost nothing
-``gzip``            carried out; the answer's body is compressed
+``gzip``            carried out; the response's body is compressed
 ``location``        carried out; `variant` says what becomes of Location and Id, see below
 ``shorten``         carried out; the second half of the body is missing, and nothing shows it
 ==================  ==========================================================================
 
-Ready-made answers, by the same `kind`: ``over_qps``, ``over_ratelimit``, ``inactive``,
+Ready-made responses, by the same `kind`: ``over_qps``, ``over_ratelimit``, ``inactive``,
 ``unavailable``, ``server_error``, ``too_many_requests``, ``throttled`` and ``quota_exceeded``
-(429, the newer API's words for the second and the day), ``unauthorized``, ``gone`` (400, the answer
-of operations that the service has withdrawn), ``too_large_early``
-(413, before the body is read, and the connection is closed), ``empty``, ``garbage``, ``html``
-(502), ``page`` (200, also HTML), ``null``, ``range`` (416), ``redirect``.
+(429, the newer API's words for the second and the day), ``unauthorized``, ``gone`` (400, the
+response of operations that the service has withdrawn), ``too_large_early`` (413, before the body is
+read, and the connection is closed), ``empty``, ``garbage``, ``html`` (502), ``page`` (200, also
+HTML), ``null``, ``range`` (416), ``redirect``.
 
 Variants of ``location``: ``missing`` (no Id either), ``id_only``, ``location_only``,
 ``relative``, ``other_host``, ``query``, ``status_form``, ``trailing_slash``, ``contradicted``
-(it names another id than Id), ``absurd``.
+(it names another ID than Id), ``absurd``.
 
 A fault whose path starts with `/content/` strikes downloads of files, and no call of the API.
 """
@@ -94,13 +94,13 @@ class Fault:
         times: The number of requests that it strikes; None for all.
         skip: The number of matching requests that pass before it strikes.
         chance: The share of the matching requests that it strikes, drawn from the seed.
-        status: The status of the answer.
-        headers: The headers of the answer.
-        body: The body of the answer.
+        status: The status of the response.
+        headers: The headers of the response.
+        body: The body of the response.
         seconds: The delay, in seconds.
         after_bytes: Bytes of the request's body that are read before it strikes.
-        read_body: Whether the request's body is read to its end before the answer.
-        close: Whether the connection is closed after the answer.
+        read_body: Whether the request's body is read to its end before the response.
+        close: Whether the connection is closed after the response.
         size: Bytes.
         variant: The form of a `location` fault.
     """
@@ -197,7 +197,7 @@ _Refused = Literal["gone", "inactive", "too_large_early", "too_many_requests", "
 _Failed = Literal["empty", "garbage", "html", "null", "page", "server_error", "unavailable"]
 _Elsewhere = Literal["range", "redirect"]
 FaultKind = Literal[_Slow, _Broken, _Odd, _OverQuota, _Refused, _Failed, _Elsewhere]
-"""The kinds of faults and the ready-made answers."""
+"""The kinds of faults and the ready-made responses."""
 KINDS = frozenset(get_args(FaultKind)) - PRESETS.keys()
 
 
@@ -219,7 +219,7 @@ class FaultFields(TypedDict, total=False):
 
 
 def make_fault(kind: str, **fields: Any) -> Fault:
-    """Return a fault of a kind or a ready-made answer. `fields` override its defaults.
+    """Return a fault of a kind or a ready-made response. `fields` override its defaults.
 
     Raises:
         ValueError: The kind or a field is unknown, or a field has a wrong value.
@@ -341,7 +341,7 @@ class Exchange:
         return Connection(self.scope, self.receive)
 
     async def _held(self) -> list[Message]:
-        """Carry the request out and return its answer unsent."""
+        """Carry the request out and return its response unsent."""
         messages: list[Message] = []
 
         async def hold(message: Message) -> None:
@@ -366,7 +366,7 @@ class Exchange:
     async def _respond(
         self, status: int, headers: dict[str, str], body: bytes, *, more: bool = False
     ) -> None:
-        """Send an answer of the fault's own; with `more`, its end follows later."""
+        """Send a response of the fault's own; with `more`, its end follows later."""
         headers = {"content-length": str(len(body)), **headers}
         await send_raw(self.send, status, headers.items(), body, more=more)
 
@@ -381,7 +381,7 @@ class Exchange:
             return
         headers = {**fault.headers, "connection": "close"}
         await self._respond(fault.status, headers, fault.body, more=True)
-        # Closed with bytes unread, the connection would be reset and the answer lost on its way.
+        # Closed with bytes unread, the connection would be reset and the response lost on its way.
         await self._read()
         await self.send(_END)
 
@@ -456,7 +456,7 @@ class Exchange:
             await self._send_all([start, *rest])
 
     async def _send_other(self, start: Message, body: bytes, *more: tuple[bytes, bytes]) -> None:
-        """Send an answer with another body than the one it came with."""
+        """Send a response with another body than the one it came with."""
         headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
         headers += [(b"content-length", b"%d" % len(body)), *more]
         await self._send_all([{**start, "headers": headers}, {**_END, "body": body}])

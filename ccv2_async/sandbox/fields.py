@@ -302,7 +302,7 @@ def _of_kind(kind: str) -> Field:
 
 
 def check_id_types(field: Field, value: Any, path: str = "#") -> None:
-    """Refuse a body in which an id is not text, as the service does before anything else.
+    """Refuse a body in which an ID is not text, as the service does before anything else.
 
     Args:
         field: The description of the body.
@@ -312,7 +312,7 @@ def check_id_types(field: Field, value: Any, path: str = "#") -> None:
     if field.read_only or value is None:
         return
     is_id = field.kind == "id" or (
-        # An id, or an object with one.
+        # An ID, or an object with one.
         field.kind == "any" and field.model is not None and not isinstance(value, dict)
     )
     if is_id and not isinstance(value, str):

@@ -168,13 +168,13 @@ def boundary_of(content_type: str | None) -> bytes:
 async def read_form(
     chunks: AsyncIterator[bytes], boundary: bytes, model: Model, *, limit: int, keep: int
 ) -> Form:
-    """Return the form, read to its end even when it is refused, so that the client gets the answer.
+    """Return the form. A refused form is read to its end too, so the client gets the response.
 
     Args:
         chunks: The request's body as it arrives.
         boundary: The separator of the parts.
         model: The text parts that are expected, besides that of the content.
-        limit: Bytes of content at most; 413 is the answer to more.
+        limit: Bytes of content at most; a larger one is refused with 413.
         keep: Bytes of content that may be held in memory.
     """
     parts = _Parts(keep)

@@ -103,7 +103,7 @@ class Gateway:
         wanted = f"Bearer {self._world.settings.access_token}".encode()
         given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
         if given != wanted:
-            # Answered here, not raised, so that a fault also strikes this answer.
+            # Answered here, not raised, so that a fault also strikes this response.
             await Refusal(401, "The access token is not valid.").answer()(scope, receive, send)
         else:
             await self._app(scope, receive, send)

@@ -91,13 +91,13 @@ class Call:
         return self.base_url + quote(path)
 
     def created(self, row: Any) -> Answer:
-        """Return the answer to a POST that made `row`: 201, with its URL in `Location`."""
+        """Return the response to a POST that made `row`: 201, with its URL in `Location`."""
         return Answer(201, row, {"Location": self.url(f"{self.path}/{row['id']}")})
 
 
 @attrs.frozen
 class Shape:
-    """The content of a successful answer: `one` object, a bare `array`, or a `page`.
+    """The content of a successful response: `one` object, a bare `array`, or a `page`.
 
     Attributes:
         form: Which of them; `none` for an empty body.
@@ -128,12 +128,12 @@ class Operation:
         handler: The function that carries it out. It returns an `Answer`, or only the body of a
             successful one; None for an empty body.
         codes: The statuses that are documented for it, that of success first.
-        answer: The content of a successful answer: `Contact`, `Contact[]`, `Contact page`, `Contact
-            or array`, or `Contact[] or null`; "" for an empty body.
+        answer: The content of a successful response: `Contact`, `Contact[]`, `Contact page`,
+            `Contact or array`, or `Contact[] or null`; "" for an empty body.
         query: The query parameters that it reads, as `fields` describes them.
         body: The body of a request. Text describes JSON, as `fields` does: `ContactWrite`,
             `id[]>=1`. A model stands for a form with its fields and a file.
-        listed: Whether its path parameter may hold several ids, joined by commas.
+        listed: Whether its path parameter may hold several IDs, joined by commas.
         rules: What it checks beyond its schemas; by default what the handler's docstring says below
             its first line.
     """
@@ -165,7 +165,7 @@ class Operation:
         return self.path.split("/")[1]
 
     def run(self, call: Call) -> Answer:
-        """Carry it out and return the answer."""
+        """Carry it out and return the response."""
         found = self.handler(call)
         if isinstance(found, Answer):
             return found
@@ -190,7 +190,7 @@ class Operations(list[Operation]):
         Args:
             method: The HTTP method.
             path: The path below the API's root, with `{parameters}`.
-            answer: The content of a successful answer, as `Operation` describes it.
+            answer: The content of a successful response, as `Operation` describes it.
             codes: The statuses that are documented for it; by default the usual ones of the method.
             also: Further ones.
             more: The query, the body, and so on; see `Operation`.

@@ -386,7 +386,7 @@ class Sandbox:
 
 def _listen(family: int, ip: str, port: int) -> socket.socket:
     # Named as TCP, since asyncio switches Nagle's algorithm off for no other protocol, and with it
-    # every answer that has a body would come 40 ms late.
+    # every response that has a body would come 40 ms late.
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -99,7 +99,7 @@ def _known_groups(_settings: object, _field: object, groups: tuple[str, ...]) ->
 
 
 def _as_latency(latency: Any) -> Any:
-    """Return a range as a tuple, also one from JSON."""
+    """Return a range as a tuple, including one from JSON."""
     return tuple(latency) if isinstance(latency, list) else latency
 
 
@@ -129,8 +129,8 @@ class Settings:
         seconds: Processing time (mode `seconds`), or its median (mode `lognormal`).
         sigma: Spread of the log-normal distribution.
         speed: Divides every processing time; 10 makes the sandbox ten times as fast.
-        seed: Everything random is drawn from it, ids included, so that a run can be repeated.
-            Without one, each sandbox starts its ids somewhere else: tokens and journals of
+        seed: Everything random is drawn from it, IDs included, so that a run can be repeated.
+            Without one, each sandbox starts its IDs somewhere else: tokens and journals of
             another sandbox match none of its files. All else is then as with 0. With "demo", the
             sandbox starts with data: 120 contacts on six lists, campaigns with reports, folders
             with files, an event, and a finished job. With a `Path`, it starts with the state in
@@ -141,11 +141,11 @@ class Settings:
             together; the oldest go first. Sizes and digests are always kept.
         log_size: Requests held in the log; the oldest go first.
         info_as_list: Answer `library/info` as an array of one object, as one SDK's samples do.
-        unknown_as_null: Answer an upload status with no known id by `null` instead of `[]`.
+        unknown_as_null: Answer an upload status with no known ID by `null` instead of `[]`.
         per_second: Calls a key may make in any second; None for no limit.
         per_day: Calls a key may make in a day (UTC); None for no limit.
-        latency: Seconds from a request to its answer at least, or the least and the most of a range
-            from which each answer's are drawn. They pass on the sandbox's clock.
+        latency: Seconds from a request to its response at least, or the least and the most of a
+            range from which each response's are drawn. They pass on the sandbox's clock.
         quota_headers: Send `X-Mashery-Error-Code` and `Retry-After` with quota refusals.
         registrants: People who sign up for an event once it is published.
         max_jobs: Bulk activities that may be unfinished at once before 429 is answered.
@@ -211,7 +211,7 @@ class Settings:
 
     @property
     def draw_seed(self) -> int:
-        """The seed of everything random except ids."""
+        """The seed of everything random except IDs."""
         return self.seed if isinstance(self.seed, int) else 0
 
 

@@ -1,4 +1,4 @@
-"""The connection below a request: raw answers, and a way to break it."""
+"""The connection below a request: raw responses, and a way to break it."""
 
 from __future__ import annotations
 

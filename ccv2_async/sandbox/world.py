@@ -136,7 +136,7 @@ class World:
         self.quota.per_day = self.settings.per_day
 
     def draw_latency(self) -> float:
-        """Return the seconds after which the next answer may come."""
+        """Return the seconds after which the next response may come."""
         latency = self.settings.latency
         return self._delays.uniform(*latency) if isinstance(latency, tuple) else latency
 

@@ -1,1 +1,1 @@
-"""The transport: send one call to the service, and return its answer."""
+"""The transport: send one call to the service, and return its response."""

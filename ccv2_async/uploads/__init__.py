@@ -1,1 +1,1 @@
-"""Uploads of single files, including those whose answer was lost."""
+"""Uploads of single files, including those whose response was lost."""

@@ -112,8 +112,8 @@ class Entry:
         state: The current state.
         since: When it was first sent, in seconds since 1970; None before.
         sends: The number of times it may have reached the service, while SENDING or AMBIGUOUS.
-        file_id: The library's id, or "".
-        duplicates: Ids of further copies left by a lost answer, oldest first.
+        file_id: The library's ID, or "".
+        duplicates: IDs of further copies left by a lost response, oldest first.
         tokens: Its resume tokens: none before it was accepted; several for an activity in parts.
         status: The service's last word, or None.
         error: Why it failed, or the latest problem; "" otherwise.

@@ -120,7 +120,7 @@ class FolderLooks:
         """Yield the files of a folder, newest first, from a look that begins after this call.
 
         Args:
-            folder_id: The folder; the root's ids are all the same folder.
+            folder_id: The folder; the root's IDs are all the same folder.
             lane: The lane of the calls.
 
         Raises:
@@ -164,7 +164,7 @@ def _path_of(folder_id: str) -> str:
 
 
 def _page_of(answer: Answer) -> tuple[list[LibraryFile], str | None, float | None]:
-    """Return the files of a page, the link to the next one, and the time of the answer.
+    """Return the files of a page, the link to the next one, and the time of the response.
 
     All pages of a look are kept, so fields that nobody knows are left out.
     """

@@ -61,9 +61,9 @@ class Upload:
         file_source: The source that the library shows.
         file_type: Its type.
         on_progress: Called with the progress.
-        on_ambiguous: What to do if its answer is lost.
-        on_duplicate: What to do with a second copy that a lost answer left.
-        deadline: Seconds for sending it and for settling a lost answer, or None.
+        on_ambiguous: What to do if its response is lost.
+        on_duplicate: What to do with a second copy that a lost response left.
+        deadline: Seconds for sending it and for settling a lost response, or None.
         lane: The priority while calls wait for the quota.
     """
 

@@ -1,4 +1,4 @@
-"""Decide from looks into a folder what happened to an upload whose answer was lost. Pure.
+"""Decide from looks into a folder what happened to an upload whose response was lost. Pure.
 
 The service has no idempotency key, and its listing may lag. So an upload that went unanswered may
 have arrived, may still arrive, or may be lost. These rules hold whatever clocks and lag do:
@@ -8,7 +8,7 @@ have arrived, may still arrive, or may be lost. These rules hold whatever clocks
 2. A file is sent again only after looks over the whole settling time have shown nothing that
    could be it. Time alone never proves that a file arrived, nor that it did not.
 3. After a resend, one more look is owed. The listing has caught up once it shows the second copy,
-   so a first copy that arrived shows too. Both ids are then reported.
+   so a first copy that arrived shows too. Both IDs are then reported.
 4. Whatever else is left is ambiguous, and a person decides. The error says how often the file was
    sent.
 
@@ -22,7 +22,7 @@ Before a resend (`BEFORE_RESEND` below is what the code looks things up in)::
     TOO_MANY  more such files than were sent  LOOK_AGAIN   GIVE_UP
 
 SEND_AGAIN becomes GIVE_UP where the file cannot be sent again: it was sent twice, its source can
-be read only once, its time is up, or the service has accepted it without naming its id.
+be read only once, its time is up, or the service has accepted it without naming its ID.
 
 After a resend (`AFTER_RESEND`)::
 
@@ -187,10 +187,10 @@ def same_name(sent: str, found: str) -> bool:
 def judge_before(
     evidence: Mapping[str, Evidence], distances: Mapping[str, float], sends: int
 ) -> tuple[Before, tuple[str, ...]]:
-    """Return what a look shows before a resend, and the ids of the files it concerns.
+    """Return what a look shows before a resend, and the IDs of the files it concerns.
 
     Args:
-        evidence: The evidence for each file that could be the upload, by id.
+        evidence: The evidence for each file that could be the upload, by ID.
         distances: Seconds that each lies outside the time of sending.
         sends: The number of times that the file was sent.
     """
@@ -211,10 +211,10 @@ def judge_before(
 
 
 def in_order(ids: list[str]) -> tuple[str, ...]:
-    """Return ids oldest first: the service counts up."""
+    """Return IDs oldest first: the service counts up."""
     return tuple(sorted(ids, key=lambda id_: (len(id_), id_)))
 
 
 def look_delays(settle_time: float) -> tuple[float, ...]:
-    """Return the times to look, in seconds after an answer was lost; the last look settles it."""
+    """Return the times to look, in seconds after a response was lost; the last look settles it."""
     return (*(at for at in _LOOKS if at < settle_time), settle_time)

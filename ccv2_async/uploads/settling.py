@@ -1,4 +1,4 @@
-"""Settle an upload whose answer was lost: look into its folder, compare, and report copies.
+"""Settle an upload whose response was lost: look into its folder, compare, and report copies.
 
 The decisions are in `settle`; this module carries them out.
 """
@@ -79,8 +79,8 @@ class Accepted:
     """A file that is in the library.
 
     Attributes:
-        file_id: Its id.
-        duplicates: Ids of further copies left by a lost answer, oldest first.
+        file_id: Its ID.
+        duplicates: IDs of further copies left by a lost response, oldest first.
     """
 
     file_id: str
@@ -102,7 +102,7 @@ class Sending(Generic[E]):
         sends: The number of times it may have reached the service.
         recalled: The number of these that were in earlier runs.
         known: The number of IDs that this client had been given when it began.
-        lost: When the last answer was lost, on the monotonic clock.
+        lost: When the last response was lost, on the monotonic clock.
         evidence: The final results of comparing files with it.
         trouble: Why its entry could not be written, or None.
     """
@@ -135,7 +135,7 @@ class Sending(Generic[E]):
             raise self.trouble from None
 
     def recall(self, clock: Clock) -> errors.OutcomeUnknown | None:
-        """Return the error of an earlier lost answer, and restore its times from the entry.
+        """Return the error of an earlier lost response, and restore its times from the entry.
 
         Return None if nothing of the file can be in the library.
         """
@@ -161,7 +161,7 @@ class Sending(Generic[E]):
 
 
 class Settler:
-    """Finds out whether uploads arrived whose answer was lost.
+    """Finds out whether uploads arrived whose response was lost.
 
     Args:
         session: Sends the calls.
@@ -181,7 +181,7 @@ class Settler:
         self._threads = threads
         self._sweep = sweep
         self._settle_time = settle_time
-        # Ids that belong to other uploads, and when each was claimed: no look may adopt one.
+        # IDs that belong to other uploads, and when each was claimed: no look may adopt one.
         self._claimed: OrderedDict[str, int] = OrderedDict()
         self.claims: int = 0
         self._looks = FolderLooks(session)
@@ -207,7 +207,7 @@ class Settler:
         *,
         may_send: bool,
     ) -> tuple[str, ...] | None:
-        """Return the ids of the copies that arrived, or None if it must be sent again."""
+        """Return the IDs of the copies that arrived, or None if it must be sent again."""
         upload = sending.upload
         if upload.on_ambiguous == "raise":
             raise self.ambiguous(sending, lost, (), "")
@@ -261,7 +261,7 @@ class Settler:
         evidence = {}
         for file, _ in found.values():
             evidence[file.id] = await self._compare(sending, file)
-        # Checked last: another upload may have received its answer while the pages were read.
+        # Checked last: another upload may have received its response while the pages were read.
         evidence = {id_: known for id_, known in evidence.items() if id_ not in self._claimed}
         distances = {id_: distance for id_, (_, distance) in found.items()}
         return judge_before(evidence, distances, sending.sends)
@@ -445,7 +445,7 @@ class Settler:
         return sending.evidence.get(file_id) is Evidence.SAME_BYTES
 
     async def _trash(self, upload: Upload, file_ids: list[str]) -> tuple[str, ...]:
-        """Move copies to the trash, and return the ids of those that are there now."""
+        """Move copies to the trash, and return the IDs of those that are there now."""
         call = Call(
             "DELETE",
             f"/library/files/{segment(','.join(file_ids))}",
@@ -469,7 +469,7 @@ class Settler:
         else:
             outcome = "the folder does not show yet whether there is a further copy"
         logger.warning(
-            "%s: an answer was lost, and the file may have been stored more than once in "
+            "%s: a response was lost, and the file may have been stored more than once in "
             "folder %s (ID %s; %s).",
             upload.what,
             upload.folder_id,
@@ -493,8 +493,8 @@ class Settler:
 
         Args:
             sending: The upload and its state.
-            lost: The error of the lost answer.
-            candidates: Ids of files that could be it.
+            lost: The error of the lost response.
+            candidates: IDs of files that could be it.
             why: Why they do not settle it, for the message.
         """
         upload = sending.upload

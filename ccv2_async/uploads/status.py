@@ -26,7 +26,7 @@ STATUS_PATH = "/library/files/uploadstatus/{}"
 
 
 async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
-    """Return the status rows of these uploads, by id."""
+    """Return the status rows of these uploads, by ID."""
     path = STATUS_PATH.format(segment(",".join(ids)))
     what = f"status of {len(ids)} uploads" if len(ids) > 1 else f"status of upload {ids[0]}"
     call = Call("GET", path, Effect.SAFE, what, lane=Lane.POLL, max_answer=MAX_STATUS_ANSWER)
@@ -40,7 +40,7 @@ def status_rows(answer: Answer) -> list[FileUploadStatus | BadRow]:
 
 
 def _rows_of_one(answer: Answer) -> list[FileUploadStatus | BadRow]:
-    """Return the status rows for a single upload: any JSON in the answer is about that upload."""
+    """Return the status rows for a single upload: any JSON in the response is about that upload."""
     try:
         return status_rows(answer)
     except errors.DecodeError:
@@ -100,4 +100,4 @@ UPLOAD = JobKind(
     fetch=fetch,
     failure=failure,
 )
-"""How uploads are polled: up to a hundred ids in a request, given up after 15 minutes."""
+"""How uploads are polled: up to a hundred IDs in a request, given up after 15 minutes."""

@@ -1,4 +1,4 @@
-"""Take one file to the library: send it, and settle it first where its answer was lost."""
+"""Take one file to the library: send it, and settle it first where its response was lost."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ E = TypeVar("E", bound=Entry)
 
 
 class Uploader:
-    """Sends uploads, and settles those whose answer was lost.
+    """Sends uploads, and settles those whose response was lost.
 
     Args:
         session: Sends the calls.
@@ -101,7 +101,7 @@ class Uploader:
         """Send the file of an entry until it is ACCEPTED, and return its job.
 
         The entry is written as SENDING when its turn has come and its file is open, before the
-        first byte leaves, and as ACCEPTED once the service has named an id. If it is in doubt
+        first byte leaves, and as ACCEPTED once the service has named an ID. If it is in doubt
         whether the file arrived, now or from an earlier process, the file is looked for before it
         is sent again.
 
@@ -114,7 +114,7 @@ class Uploader:
                 lock that its store gives.
 
         Raises:
-            AmbiguousUpload: The answer was lost, and what is in the folder does not settle
+            AmbiguousUpload: The response was lost, and what is in the folder does not settle
                 whether the file arrived. Safe to try again: no.
             ConstantContactError: See `errors`; nothing was added to the library.
         """
@@ -258,11 +258,11 @@ class Uploader:
 
 
 class _Unnamed(errors.OutcomeUnknown):
-    """The service accepted the file, so it is never sent again, but its id has to be found."""
+    """The service accepted the file, so it is never sent again, but its ID has to be found."""
 
 
 def _id_in(answer: Answer, upload: Upload) -> str:
-    """Return the id that an answer names."""
+    """Return the ID that a response names."""
     named = job_id("upload", answer.headers.get("location"), answer.headers.get("id"))
     if named is None:
         raise _Unnamed(
@@ -275,7 +275,7 @@ def _id_in(answer: Answer, upload: Upload) -> str:
 def _not_sent_again(
     upload: Upload, lost: errors.OutcomeUnknown, refused: errors.ConstantContactError
 ) -> errors.OutcomeUnknown:
-    """Return how an answer was lost, and why the file could not be sent once more."""
+    """Return how a response was lost, and why the file could not be sent once more."""
     first = lost.message.partition(" It may have been carried out")[0].rstrip(".")
     why = refused.message.removeprefix(f"{upload.what}: ").partition(". ")[0].rstrip(".")
     return errors.OutcomeUnknown(f"{first}, and sending it again failed ({why}).")

@@ -75,7 +75,7 @@ class Asked:
 
     Attributes:
         key: The name of the job, for `Workers.record`.
-        task: The task of the queue; `await task.wait_result()` returns the worker's answer.
+        task: The task of the queue; `await task.wait_result()` returns the worker's response.
     """
 
     key: str
@@ -96,7 +96,7 @@ class Workers:
 
     Raises:
         UsageError: A setting is wrong, or an extra is missing.
-        MissingCredentials: Raised by `async with`, also in a process that only submits jobs:
+        MissingCredentials: Raised by `async with`, even in a process that only submits jobs:
             without a key, no worker with the same settings could start.
 
     Attributes:
@@ -353,7 +353,7 @@ class Workers:
         )
 
     async def _carry_out(self, record: JobRecord) -> Answer:
-        """Send a job unless there is nothing to do; return the resulting answer of its record."""
+        """Send a job unless there is nothing to do; return the resulting response of its record."""
         async with self._slots:
             if not self._closing:
                 sender = Sender(self._working_client, self._lease(record.lock))
@@ -382,7 +382,7 @@ class Workers:
         return self._client
 
     def _check_credentials(self) -> None:
-        """Refuse settings without credentials, also in a process that only submits jobs.
+        """Refuse settings without credentials, even in a process that only submits jobs.
 
         Workers with the same settings do not start, so the process would wait forever.
         """

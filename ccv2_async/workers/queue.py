@@ -131,7 +131,7 @@ def _order(message_id: bytes | str) -> tuple[int, int]:
 
 
 def taskiq_manager() -> int | None:
-    """Return the process id of the `taskiq worker` that started this process, or None."""
+    """Return the process ID of the `taskiq worker` that started this process, or None."""
     manager = multiprocessing.parent_process()
     if (
         manager is None

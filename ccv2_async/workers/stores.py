@@ -167,7 +167,7 @@ class JobStore(abc.ABC):
 
     @abc.abstractmethod
     async def file_ids(self, lock: str) -> Sequence[str]:
-        """Return the library's ids of all uploads that shared a lock. Each belongs to a job."""
+        """Return the library's IDs of all uploads that shared a lock. Each belongs to a job."""
 
     @abc.abstractmethod
     async def hold(self, lock: str, holder: str, seconds: float) -> bool:
@@ -339,7 +339,7 @@ class SqliteStore(JobStore):
         return {BulkState(state): int(count) for state, count in rows if state in known}
 
     async def file_ids(self, lock: str) -> Sequence[str]:
-        """Return the library's ids of all uploads that shared a lock."""
+        """Return the library's IDs of all uploads that shared a lock."""
         rows = await self._do("SELECT file_id FROM jobs WHERE lock = ? AND file_id != ''", lock)
         return [file_id for (file_id,) in rows]
 
@@ -477,7 +477,7 @@ class RedisStore(JobStore):
         return {state: int(n) for state, n in zip(BulkState, counts, strict=True) if n}
 
     async def file_ids(self, lock: str) -> Sequence[str]:
-        """Return the library's ids of all uploads that shared a lock."""
+        """Return the library's IDs of all uploads that shared a lock."""
         found = await self._ask(self._redis.smembers(self._name("ids", lock)))
         return [_text(file_id) for file_id in found]
 
@@ -557,12 +557,12 @@ class RedisStore(JobStore):
         return ":".join((self._namespace, *parts))
 
     async def _ask(self, command: Awaitable[Any]) -> Any:
-        """Return the answer of Redis to a command."""
+        """Return the response of Redis to a command."""
         return await answered(command)
 
 
 async def answered(command: Awaitable[T]) -> T:
-    """Return the answer of Redis to a command of a store or of the queue.
+    """Return the response of Redis to a command of a store or of the queue.
 
     Raises:
         StoreUnavailable: There is none in time.

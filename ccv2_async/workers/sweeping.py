@@ -226,13 +226,13 @@ def seen(record: JobRecord, pollers: Sequence[AnyPoller]) -> JobRecord:
 
 
 def _missing(poller: AnyPoller) -> bool:
-    """Return whether the last look gave no usable answer for the job."""
+    """Return whether the last look gave no usable response for the job."""
     job = poller._job  # noqa: SLF001  # all are ours
     return bool(job.unknown or job.unreadable)
 
 
 def counts(activities: Sequence[Any]) -> dict[str, Any]:
-    """Return the ids and counts of an activity, or the sums of its parts."""
+    """Return the IDs and counts of an activity, or the sums of its parts."""
     found = [activity for activity in activities if isinstance(activity, Activity)]
     return {
         "ids": [activity.id for activity in found],

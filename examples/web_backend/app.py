@@ -136,7 +136,7 @@ async def send_on(
 ) -> Response:
     """Forward the body of this request to the library while it arrives.
 
-    The answer is sent as soon as the library has accepted the file; the event stream reports what
+    The response is sent as soon as the library has accepted the file; the event stream reports what
     happens next. If the browser disconnects, the upload to the library is aborted,
     and the library keeps nothing of it.
     """
@@ -160,8 +160,8 @@ async def send_on(
         await board.put(accepted)
         return JSONResponse(accepted.shown(), 202)
     await board.put(attrs.evolve(upload, phase=Phase.REFUSED, message=message))
-    # The answer goes out at once. The server reads and drops what the browser still sends, so that
-    # a browser that reads its answer last sees it too.
+    # The response goes out at once. The server reads and drops what the browser still sends, so
+    # that a browser that reads its response last sees it too.
     return JSONResponse({"detail": message}, status)
 
 

@@ -71,7 +71,7 @@ def page() -> str:
 
 def table(rows: Iterable[Operation]) -> Iterator[str]:
     """The rows of one group as a table."""
-    yield "| method | gives | request | answers |"
+    yield "| method | returns | request | responses |"
     yield "| --- | --- | --- | --- |"
     for row in rows:
         gives = method_of(row.calls).__annotations__["return"].replace(" | ", " or ")

@@ -173,7 +173,7 @@ async def test_requests_are_read_as_they_come(browser: Browser, sandbox: Sandbox
     await page.locator("#request-1 a").click()
     detail = page.locator("#detail")
     await expect(detail.get_by_label("Body of the request")).to_contain_text('"name": "Readers"')
-    await expect(detail.get_by_label("Body of the answer")).to_contain_text('"contact_count": 0')
+    await expect(detail.get_by_label("Response body")).to_contain_text('"contact_count": 0')
     await detail.get_by_text("As curl", exact=True).click()
     await detail.get_by_role("button", name="Copy as curl").click()
     await there.says("Copied.")
@@ -268,9 +268,7 @@ async def test_everything_can_be_read_and_sent_without_scripts(
     await page.get_by_role("searchbox").fill("404")
     await page.get_by_role("button", name="Filter").click()
     await page.locator("#request-1 a").click()
-    await expect(page.get_by_label("Body of the answer")).to_contain_text(
-        "Contact 7 was not found."
-    )
+    await expect(page.get_by_label("Response body")).to_contain_text("Contact 7 was not found.")
 
 
 async def serious(page: Page) -> list[str]:

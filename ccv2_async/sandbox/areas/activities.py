@@ -136,7 +136,7 @@ def activity_add_contacts(call: Call) -> Answer:
 def activity_add_contacts_multipart(call: Call) -> Answer:
     """Add the contacts of a file to lists.
 
-    The lists exist; `lists` holds their ids, joined by commas. The file is a CSV or a spreadsheet,
+    The lists exist; `lists` holds their IDs, joined by commas. The file is a CSV or a spreadsheet,
     and its first row names the columns, one of them EMAIL. It has at most 4,000,000 bytes.
     """
     file_name, lists, data = _form(call)
@@ -164,7 +164,7 @@ def activity_remove_contacts(call: Call) -> Answer:
 def activity_remove_contacts_multipart(call: Call) -> Answer:
     """Remove the contacts of a file from lists.
 
-    The lists exist; `lists` holds their ids, joined by commas. The file is a CSV or a spreadsheet
+    The lists exist; `lists` holds their IDs, joined by commas. The file is a CSV or a spreadsheet
     of at most 4,000,000 bytes, with one address per row, 20,000 at most, and without headings.
     """
     file_name, lists, data = _form(call)

@@ -59,9 +59,9 @@ class Part:
         name: The noun in the names of its operations.
         title: Its name in errors.
         path: The path of its collection below the event's.
-        parameter: The path parameter with its id.
+        parameter: The path parameter with its ID.
         key: The field that is unique in its collection.
-        model: The model of an answer; that of a request is its `Write`.
+        model: The model of a response; that of a request is its `Write`.
         rows: Its collection.
         check: Raises a refusal where the sent fields do not go together.
         shown: A row with what the service adds to it.

@@ -52,7 +52,7 @@ _PREMIUM_SPACE = 262_144_000
 _THUMBNAIL = 200
 
 # What the words of `sort_by` order by. Rows that are equal in it follow their ids: files the
-# older first, folders the newer, whose ids count down.
+# older first, folders the newer, whose IDs count down.
 _ORDERS: dict[str, Callable[[Any], Any]] = {
     "CREATED_DATE": attrgetter("created"),
     "ADDED_DATE": attrgetter("created"),
@@ -272,7 +272,7 @@ def library_files_list(call: Call) -> dict[str, Any]:
 
 @OPERATIONS.add("POST", _FILES, codes=(202, 400, 401, 413, 415, 500), body=_UPLOAD)
 def library_file_upload(call: Call) -> Answer:
-    """Accept an upload. The id is in `Location` and in `Id`.
+    """Accept an upload. The ID is in `Location` and in `Id`.
 
     The name has more than spaces; if the folder has a file of that name, the new one's is numbered.
     The folder exists; 0 stands for none. A file is at most as large as `max_upload_size_limit` of
@@ -292,7 +292,7 @@ def library_file_upload(call: Call) -> Answer:
     "GET", f"{_FILES}/uploadstatus/{{fileId}}", "FileUploadStatus[] or null", listed=True
 )
 def library_upload_status(call: Call) -> Answer:
-    """Return the status of uploads. Unknown ids are left out."""
+    """Return the status of uploads. Unknown IDs are left out."""
     library, rows = call.world.library, []
     for file_id in dict.fromkeys(call.ids["fileId"].split(",")):
         stored = library.files.get(file_id)

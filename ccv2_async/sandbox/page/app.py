@@ -1,7 +1,7 @@
 """The page's application: its views, its forms, the stream of changes, and what guards them.
 
-Every answer forbids scripts that are not the page's own, frames of others, and other hosts. What a
-client of the sandbox has sent is shown as text. Pictures are served as pictures only, and a
+Every response forbids scripts that are not the page's own, frames of others, and other hosts. What
+a client of the sandbox has sent is shown as text. Pictures are served as pictures only, and a
 campaign's HTML in a frame that can run nothing. Nothing changes by GET, and a POST has to come from
 the page itself: a browser always sends its `Origin`, which the guard of the sandbox checks.
 """
@@ -73,7 +73,7 @@ _VIEWS: dict[str, _View] = {
 
 
 class _Guarded:
-    """ASGI middleware: the headers of every answer, and the origin of every form.
+    """ASGI middleware: the headers of every response, and the origin of every form.
 
     Args:
         app: The application behind it.

@@ -40,7 +40,7 @@ class Export:
     """The contacts of one list, to be written as CSV.
 
     Attributes:
-        members: The ids of the contacts, in order.
+        members: The IDs of the contacts, in order.
         asked: The body of the request.
     """
 
@@ -62,7 +62,7 @@ class Work:
     """What a job does at its end.
 
     Attributes:
-        lists: The ids of its lists.
+        lists: The IDs of its lists.
         entries: The contacts of a JSON body.
         file: The file in their place.
         blanks: Whether empty columns erase.
@@ -134,9 +134,9 @@ class Activities:
 
     Attributes:
         settings: The settings of jobs.
-        id_seed: The seed of ids.
+        id_seed: The seed of IDs.
         carry_out: Does the work of a kind of job at a time.
-        activities: Jobs by id, oldest first.
+        activities: Jobs by ID, oldest first.
     """
 
     settings: Settings

@@ -146,7 +146,7 @@ class Campaigns:
         account: The account, with the addresses that may send campaigns.
         contacts: The contacts that may receive campaigns.
         tracking: The reports of sent campaigns.
-        campaigns: Campaigns by id, the deleted ones included.
+        campaigns: Campaigns by ID, the deleted ones included.
     """
 
     settings: Settings
@@ -200,7 +200,7 @@ class Campaigns:
         self._tests += [now] * len(unverified)
 
     def schedule(self, campaign_id: str, at: float | None, now: float) -> tuple[str, float]:
-        """Schedule a campaign, by default for the next window. Return its id and time."""
+        """Schedule a campaign, by default for the next window. Return its ID and time."""
         campaign = self.campaign(campaign_id)
         if campaign.status not in ("DRAFT", "SENT"):
             raise Refusal(409, f"A campaign cannot be scheduled while it is {campaign.status}.")

@@ -31,7 +31,7 @@ def check_address(text: str) -> None:
 
 @attrs.define
 class ContactList:
-    """A contact list; `members` are the ids of its contacts, in the order in which they came."""
+    """A contact list; `members` are the IDs of its contacts, in the order in which they came."""
 
     id: str
     name: str
@@ -67,8 +67,8 @@ class Contacts:
     """All lists and contacts of the account; each contact's address occurs once.
 
     Attributes:
-        lists: Lists by id.
-        contacts: Contacts by id.
+        lists: Lists by ID.
+        contacts: Contacts by ID.
     """
 
     lists: dict[str, ContactList] = attrs.field(factory=_first_lists)
@@ -124,7 +124,7 @@ class Contacts:
         return len(members)
 
     def check_lists(self, list_ids: Iterable[str]) -> list[str]:
-        """Return the ids of existing lists, each once, or raise a 400."""
+        """Return the IDs of existing lists, each once, or raise a 400."""
         checked = list(dict.fromkeys(list_ids))
         if not checked:
             raise bad_field("lists", "at least one list is expected.")

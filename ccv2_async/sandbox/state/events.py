@@ -30,7 +30,7 @@ _NAMES = ("Ada Lovelace", "Grace Hopper", "Alan Turing", "Edsger Dijkstra", "Bar
 
 @attrs.define
 class Event:
-    """An event. `fields` are those that a client sets; the rest are rows, each with an id."""
+    """An event. `fields` are those that a client sets; the rest are rows, each with an ID."""
 
     id: str
     fields: Row
@@ -46,7 +46,7 @@ class Event:
 
 
 def find_row(rows: list[Row], row_id: str, what: str) -> Row:
-    """Return the row with this id, or raise a 404."""
+    """Return the row with this ID, or raise a 404."""
     for row in rows:
         if row["id"] == row_id:
             return row
@@ -59,7 +59,7 @@ class Events:
 
     Attributes:
         settings: The number of registrants of a published event, and the seed they come from.
-        events: Events by id.
+        events: Events by ID.
     """
 
     settings: Settings
@@ -105,7 +105,7 @@ class Events:
         return event
 
     def new_id(self) -> str:
-        """Return an id for a fee, item, attribute or promocode: 43 characters of base64url."""
+        """Return an ID for a fee, item, attribute or promocode: 43 characters of base64url."""
         self._made += 1
         digest = hashlib.sha256(self._digest("row").encode()).digest()
         return base64.urlsafe_b64encode(digest).decode().rstrip("=")

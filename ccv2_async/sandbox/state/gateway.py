@@ -30,7 +30,7 @@ class Entry:
         query: The query without `api_key`.
         headers: The headers without the credentials.
         client: The port it came from: the same for requests of one connection.
-        status: The status of the answer; None while it runs and when no answer was sent.
+        status: The status of the response; None while it runs and when no response was sent.
         received: Bytes of the body that were read.
         parts: The names of a form's parts, in order.
         fault: The kind of fault that struck it.

@@ -40,7 +40,7 @@ class Folder:
 
     @property
     def number(self) -> int:
-        """Its place among folders by age. Ids count down."""
+        """Its place among folders by age. IDs count down."""
         return -int(self.id)
 
 
@@ -93,9 +93,9 @@ class Library:
 
     Attributes:
         settings: The settings of uploads.
-        first_id: The id of the first file.
-        folders: Folders by id.
-        files: Files by id, the trashed ones included.
+        first_id: The ID of the first file.
+        folders: Folders by ID.
+        files: Files by ID, the trashed ones included.
         links: The number in the URLs of contents. URLs with an earlier number have expired.
         expired_status: The status that an expired URL is answered with.
     """

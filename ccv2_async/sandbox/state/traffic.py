@@ -79,7 +79,7 @@ class Record:
     signed: tuple[bool, bool] = (False, False)
 
     def answered(self, message: Message) -> None:
-        """Take in a message of the answer."""
+        """Take in a message of the response."""
         if message["type"] == "http.response.start":
             self.answer.raw_headers = message["headers"]
         else:

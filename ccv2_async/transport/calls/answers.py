@@ -1,7 +1,7 @@
-"""Read the answers of the service: errors, the ids of jobs, and cursors. Pure.
+"""Read the responses of the service: errors, the IDs of jobs, and cursors. Pure.
 
-A URL in an answer is read only for the id or the cursor in it. Requests then use our own path at
-the configured origin, so that no answer can send the credentials elsewhere.
+A URL in a response is read only for the ID or the cursor in it. Requests then use our own path at
+the configured origin, so that no response can send the credentials elsewhere.
 """
 
 from __future__ import annotations
@@ -58,16 +58,16 @@ _ADVICE = {
 _LATER = " Try again later."
 
 MAX_REFUSAL = 256 * 1024
-"""The largest answer in bytes, unpacked, that is read when the service refuses a call."""
+"""The largest response in bytes, unpacked, that is read when the service refuses a call."""
 
 JobKindName = Literal["upload", "activity"]
 
 _FORMS: dict[JobKindName, re.Pattern[str]] = {
-    # "uploadstatus" is a path segment. It is not an id if the id after it is missing.
+    # "uploadstatus" is a path segment. It is not an ID if the ID after it is missing.
     "upload": re.compile(r"(?:^|/)library/files/(?:uploadstatus/)?(?!uploadstatus/*\Z)([^/]+)/*\Z"),
     "activity": re.compile(r"(?:^|/)activities/([^/]+)/*\Z"),
 }
-# Ids of every fixture are digits, base-36, UUIDs or base64url; commas would join two of them.
+# IDs of every fixture are digits, base-36, UUIDs or base64url; commas would join two of them.
 _ID = re.compile(r"[A-Za-z0-9_=~.+-]{1,128}\Z")
 
 MAX_ERRORS = 20
@@ -79,7 +79,7 @@ _LONGEST_LINK = 4096
 def parse_errors(
     content: bytes, headers: Mapping[str, str], redact: Callable[[str, int], str]
 ) -> tuple[tuple[str, str], ...]:
-    """Return each `(error_key, error_message)` of an error answer of any shape.
+    """Return each `(error_key, error_message)` of an error response of any shape.
 
     The service sends an array of `{error_key, error_message}`. Gateways, proxies, and the OAuth2
     server also send a single object, `{error, error_description}`, plain text, HTML, or nothing.
@@ -134,12 +134,12 @@ def _prose(content: bytes, redact: Callable[[str, int], str]) -> str:
 def happening_of(  # noqa: PLR0911  # one for each row of the retry table
     status: int, found: tuple[tuple[str, str], ...], *, hinted: bool
 ) -> Happening:
-    """Return the row of the retry table for an answer without success.
+    """Return the row of the retry table for a response without success.
 
     Args:
         status: The HTTP status.
         found: The errors, from `parse_errors`.
-        hinted: Whether the answer says when to try again.
+        hinted: Whether the response says when to try again.
     """
     keys = {key for key, _ in found}
     if 300 <= status < 400:
@@ -160,7 +160,7 @@ def happening_of(  # noqa: PLR0911  # one for each row of the retry table
 def refusal(
     status: int, found: tuple[tuple[str, str], ...], what: str, *, sent: int = 1
 ) -> errors.APIError:
-    """Return the exception for an answer without success, except for redirects.
+    """Return the exception for a response without success, except for redirects.
 
     Args:
         status: The HTTP status.
@@ -201,7 +201,7 @@ def is_id(text: str) -> bool:
 
 
 def job_id(kind: JobKindName, location: str | None, id_header: str | None = None) -> str | None:
-    """Return the id of the job that an answer started, or None if there is none.
+    """Return the ID of the job that a response started, or None if there is none.
 
     The Location header counts first, then the Id header. The Location may be absolute (on any
     host) or relative, may have the form of the status call, and may have a query. Only its last
@@ -245,5 +245,5 @@ def cursor(next_link: str | None) -> str | None:
 
 
 def segment(value: str) -> str:
-    """Return a percent-encoded path segment. Commas stay, because they join ids."""
+    """Return a percent-encoded path segment. Commas stay, because they join IDs."""
     return quote(value, safe=",~")

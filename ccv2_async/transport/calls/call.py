@@ -1,4 +1,4 @@
-"""A call of the API before it is signed, and its answer after it was read."""
+"""A call of the API before it is signed, and its response after it was read."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Timeouts:
 
     Attributes:
         connect: Until a connection is made, TLS included.
-        read: Between two pieces of an answer.
+        read: Between two pieces of a response.
         write: Until the connection takes the next block.
     """
 
@@ -71,9 +71,9 @@ class Call:
         query: Names and values, not yet encoded.
         body: The request body, or None.
         lane: The lane of the call, which decides its place when calls wait for the quota.
-        deadline: The seconds from the first attempt to the complete answer, with retries. The wait
-            for the quota before the first attempt does not count.
-        max_answer: The size limit of the unpacked answer in bytes.
+        deadline: The seconds from the first attempt to the complete response, with retries. The
+            wait for the quota before the first attempt does not count.
+        max_answer: The size limit of the unpacked response in bytes.
         accept: The Accept header.
         from_root: Whether the path begins at the host instead of the base URL.
     """
@@ -93,7 +93,7 @@ class Call:
 
 @attrs.frozen
 class Answer:
-    """The complete answer to a successful call."""
+    """The complete response to a successful call."""
 
     status: int
     # A server may echo the key anywhere, and tracebacks with local variables show every `repr`.
@@ -168,7 +168,7 @@ class Answer:
         if self.flaw:
             raise errors.OutcomeUnknown(
                 f"{self.what}: the service answered {self.status}, so it was carried out, but the "
-                f"answer {self.flaw}. It was not sent again; read the result from the account."
+                f"response {self.flaw}. It was not sent again; read the result from the account."
             )
         refused = self._not_json()
         if refused is not None:

@@ -1,9 +1,10 @@
 """Decide when an outage has begun and when it is over: a circuit breaker. Pure.
 
 Calls are sent while the circuit is closed. Consecutive failures open it. While it is open, one
-probe after the other is sent, at growing intervals. A probe is a cheap read, and its answer proves
-little about uploads, so the circuit is then half-open: one upload may try. If that is answered, the
-circuit is closed; if it fails, the circuit opens again and the intervals keep growing::
+probe after the other is sent, at growing intervals. A probe is a cheap read, and its response
+proves little about uploads, so the circuit is then half-open: one upload may try. If that is
+answered, the circuit is closed; if it fails, the circuit opens again and the intervals keep
+growing::
 
                 failures in a row
     CLOSED ───────────────────────────> OPEN <──┐
@@ -25,7 +26,7 @@ The table (`TABLE` below is what the code looks things up in)::
 (1) OPEN at the second failure of a write, or the third of a read, in a row. An answered read does
 not interrupt a series of failed writes: a service may answer reads while it refuses uploads.
 
-(2) Once the next probe is due. An earlier answer belongs to a call that was not the probe, and
+(2) Once the next probe is due. An earlier response belongs to a call that was not the probe, and
 would cancel the interval.
 """
 
@@ -61,8 +62,8 @@ class Signal(enum.Enum):
 
     READ_ANSWERED = "a read was answered"
     WRITE_ANSWERED = "a write was answered"
-    READ_FAILED = "a read got no answer, or a server error"
-    WRITE_FAILED = "a write got no answer, or a server error"
+    READ_FAILED = "a read got no response, or a server error"
+    WRITE_FAILED = "a write got no response, or a server error"
 
 
 def _row(closed: State, opened: State, half_open: State) -> dict[State, State]:

@@ -132,7 +132,7 @@ class Credentials:
         return text if self._elsewhere is None else self._elsewhere.clean(text)
 
     def redact_content(self, content: bytes) -> bytes:
-        """Return the body of an answer without secrets that the service echoed.
+        """Return the body of a response without secrets that the service echoed.
 
         JSON stays JSON. Secrets of fewer than 6 characters are not removed.
         """
@@ -152,7 +152,7 @@ class Credentials:
         return redacting.clean(content.decode("latin-1")).encode("latin-1")
 
     def redact_headers(self, headers: httpx.Headers) -> httpx.Headers:
-        """Return the headers of an answer without secrets that the service echoed."""
+        """Return the headers of a response without secrets that the service echoed."""
         redacting = self._elsewhere
         if redacting is None or not redacting.may_be_in(b"\n".join(v for _, v in headers.raw)):
             return headers

@@ -50,9 +50,9 @@ class Deadline:
         return self if other is None or self.ends < other.ends else other
 
     def exceeded(self, what: str) -> DeadlineExceeded:
-        """Return the exception for an answer that was not complete in time."""
+        """Return the exception for a response that was not complete in time."""
         return DeadlineExceeded(
-            f"{what}: the answer was not complete within {self.seconds:g} s. "
+            f"{what}: the response was not complete within {self.seconds:g} s. "
             "Ask for it again with more time.",
             sent="wholly",
         )

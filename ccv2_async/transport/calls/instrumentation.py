@@ -23,7 +23,7 @@ logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
 @attrs.frozen
 class ResponseInfo:
-    """An answer of the service, as `ConstantContact.responses` collects it.
+    """A response of the service, as `ConstantContact.responses` collects it.
 
     Attributes:
         call: The number of the call, as in events and `APIError.call`; its attempts share it.
@@ -32,7 +32,7 @@ class ResponseInfo:
         attempt: 1 for the first.
         status: The HTTP status.
         headers: The headers, with names in lower case, without secrets.
-        seconds: The time from the start of the attempt to the complete answer.
+        seconds: The time from the start of the attempt to the complete response.
     """
 
     call: int
@@ -56,7 +56,7 @@ _watches: ContextVar[tuple[_Watch, ...]] = ContextVar("ccv2_async_watches", defa
 
 @contextmanager
 def watched(owner: object, limit: int) -> Iterator[list[ResponseInfo]]:
-    """Collect the newest answers to the calls of an owner in a `with` block."""
+    """Collect the newest responses to the calls of an owner in a `with` block."""
     outer, watch = _watches.get(), _Watch(owner, limit)
     _watches.set((*outer, watch))
     try:
@@ -72,7 +72,7 @@ class CallReport:
 
     Attributes:
         number: The number of the call.
-        status: The HTTP status of the current attempt, once there is an answer.
+        status: The HTTP status of the current attempt, once there is a response.
         headers: The headers of that answer without secrets, if `is_watched`.
         outcome: How the current attempt ended: "ok", or what happened.
     """
@@ -94,7 +94,7 @@ class CallReport:
 
     @contextmanager
     def attempt(self, attempt: int) -> Iterator[None]:
-        """Report one attempt, also if it ends with an exception."""
+        """Report one attempt, even if it ends with an exception."""
         call, self.status, self.headers = self._call, None, None
         started = self._clock.monotonic()
         if self._hook.active:

@@ -1,4 +1,4 @@
-"""Judge failed attempts at a call: an error answer, or no answer."""
+"""Judge failed attempts at a call: an error response, or no response."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PAUSE_OVER_RATE = 1.0
 _DONE: dict[errors.SentState, str] = {
     "nothing": "nothing of the body was sent, and the connection was lost",
     "partly": "the connection was lost while the body was being sent",
-    "wholly": "the body was sent in full, and no whole answer came",
+    "wholly": "the body was sent in full, and no complete response arrived",
 }
 
 
@@ -60,7 +60,7 @@ class Judge:
     Args:
         credentials: The secrets to remove from messages.
         budget: The quota, which a refusal may pause.
-        clock: The clock that dates in answers are compared with.
+        clock: The clock that dates in responses are compared with.
         base_url: The URL of the API, for messages.
     """
 
@@ -82,7 +82,7 @@ class Judge:
         token: int,
         number: int,
     ) -> Failed:
-        """Judge an answer without success, and pause the quota if it says so."""
+        """Judge a response without success, and pause the quota if it says so."""
         found = answers.parse_errors(content, headers, self._credentials.redact)
         hint = parse_retry_after(headers.get("retry-after"), self._clock.time())
         happening = answers.happening_of(status, found, hinted=hint is not None)
@@ -113,7 +113,7 @@ class Judge:
     ) -> Failed:
         """Judge a connection that failed by how much of the body was sent.
 
-        Transports have different names for the same failure; one of them calls a lost answer a
+        Transports have different names for the same failure; one of them calls a lost response a
         connect time-out. So a failed connect counts as such only if nothing was sent.
         `NothingSent` comes from our own connection, and is certain.
         """
@@ -130,7 +130,7 @@ class Judge:
         else:
             happening = Happening.UNANSWERED
         told = self.told(failure)
-        done = _DONE[sent] if call.body is not None else "no whole answer came"
+        done = _DONE[sent] if call.body is not None else "no complete response arrived"
         if overdue:
             error: errors.TransportError = errors.DeadlineExceeded(
                 f"{call.what}: {done} within {call.deadline:g} s.", sent=sent

@@ -1,4 +1,4 @@
-"""Call any path of the API, also one that no method of the client covers."""
+"""Call any path of the API, including one that no method of the client covers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _PATH_RULE = "a path of the API, such as /contacts?limit=5, or a URL below its b
 
 @attrs.frozen
 class RawResponse:
-    """A successful answer of the service, as it came.
+    """A successful response of the service, as it came.
 
     Attributes:
         status: The HTTP status, from 200 to 299.
@@ -59,7 +59,7 @@ async def send_raw(
     json: object,
     lane: Lane,
 ) -> RawResponse:
-    """Make a call, and return the answer; `ConstantContact.request` describes the arguments."""
+    """Make a call, and return the response; `ConstantContact.request` describes the arguments."""
     verb = one_of("method", method or "", _EFFECTS) or ""
     if json is not None and verb == "GET":
         raise InvalidField("json", json, "leave it out: a GET has no body")

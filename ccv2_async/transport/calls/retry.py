@@ -64,7 +64,7 @@ class Happening(enum.Enum):
 
     NEVER_CONNECTED = "never connected"
     PARTLY_SENT = "body partly sent, connection lost"
-    UNANSWERED = "sent in full, no answer"
+    UNANSWERED = "sent in full, no response"
     OVER_RATE = "over the calls per second, or too many jobs"
     OVER_DAY = "over the calls per day"
     SERVER_BUSY = "503 with a time to come back"
@@ -72,7 +72,7 @@ class Happening(enum.Enum):
     UNAUTHORIZED = "401"
     REDIRECTED = "a redirect"
     REFUSED = "another 4xx"
-    GARBLED = "success, but the answer cannot be read"
+    GARBLED = "success, but the response cannot be read"
 
 
 class Verdict(enum.Enum):

@@ -1,4 +1,4 @@
-"""Make one call: wait for the quota, sign, send, judge the answer, and retry or return."""
+"""Make one call: wait for the quota, sign, send, judge the response, and retry or return."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class _Shared:
 
 @attrs.define(eq=False)
 class _Renewal:
-    """A run of `refresh_token`; the tasks that it creates see it too, also after its end."""
+    """A run of `refresh_token`; the tasks that it creates see it too, even after its end."""
 
     owner: _Shared
     outer: _Renewal | None
@@ -190,15 +190,15 @@ class Session:
         return view
 
     def responses(self, limit: int) -> AbstractContextManager[list[ResponseInfo]]:
-        """Collect the answers to the calls of a `with` block, the newest `limit` of them."""
+        """Collect the responses to the calls of a `with` block, the newest `limit` of them."""
         return watched(self._shared, limit)
 
     def deadline(self, seconds: float | None) -> AbstractContextManager[None]:
         """Limit the total time of the calls in a `with` block to `seconds` from now.
 
         Everything that a call waits for counts: the quota, a place among the calls in flight, a
-        fresh token, the connection, the answer, and the delays between attempts. Other code in the
-        block that waits must check `time_left`. Blocks can be nested, and the earliest deadline
+        fresh token, the connection, the response, and the delays between attempts. Other code in
+        the block that waits must check `time_left`. Blocks can be nested, and the earliest deadline
         counts. None adds no limit.
 
         Do not yield inside the block: that would limit the code that iterates too.
@@ -231,7 +231,7 @@ class Session:
         return Deadline.after(self._seconds, self.clock).or_earlier(around)
 
     async def send(self, call: Call) -> Answer:
-        """Return the complete answer of a successful call.
+        """Return the complete response of a successful call.
 
         Raises:
             ConstantContactError: See `errors`.
@@ -239,12 +239,12 @@ class Session:
         return await self._carry_out(call, self._read_whole)
 
     async def read(self, call: Call, parse: Callable[[Answer], T]) -> T:
-        """Return the parsed answer to a read.
+        """Return the parsed response to a read.
 
-        If `parse` cannot read an answer, the call is retried as if there had been none.
+        If `parse` cannot read a response, the call is retried as if there had been none.
 
         Raises:
-            DecodeError: No attempt got an answer that can be read.
+            DecodeError: No attempt got a response that can be read.
             ConstantContactError: As `send`.
         """
 
@@ -255,13 +255,13 @@ class Session:
 
     @asynccontextmanager
     async def stream(self, call: Call) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Yield the body of a successful answer in pieces, for downloads of any length.
+        """Yield the body of a successful response in pieces, for downloads of any length.
 
         Failures before the first piece are retried as usual; after it, the caller decides. The
         call's own deadline applies to the first piece, and a `deadline` block to all of them.
 
         Raises:
-            ConstantContactError: As `send` does, also while the pieces are read.
+            ConstantContactError: As `send` does, even while the pieces are read.
         """
         limit = self._call_limit()
         response = await self._carry_out(call, _left_open)
@@ -555,7 +555,7 @@ class Session:
         )
 
     async def _without_secrets(self, content: bytes) -> bytes:
-        """Return the body of an answer without secrets; redact a large one in a thread."""
+        """Return the body of a response without secrets; redact a large one in a thread."""
         redact = self.credentials.redact_content
         if len(content) <= _SMALL:
             return redact(content)
@@ -563,7 +563,7 @@ class Session:
 
     def _broke_off(self, call: Call, failure: Exception) -> errors.ConnectionLost:
         return errors.ConnectionLost(
-            f"{call.what}: the connection broke while the answer was read "
+            f"{call.what}: the connection broke while the response was read "
             f"({self._judge.told(failure)}). Ask for it again.",
             sent="wholly",
         )
@@ -571,7 +571,7 @@ class Session:
     async def _refused(
         self, call: Call, response: httpx.Response, token: int, number: int
     ) -> Failed:
-        """Return what an answer without success means for this call and for others."""
+        """Return what a response without success means for this call and for others."""
         try:
             limit = min(call.max_answer, answers.MAX_REFUSAL)
             content = await read_bounded(response, limit, call.what)
@@ -675,7 +675,7 @@ def _is_garbled(failure: BaseException) -> TypeGuard[errors.DecodeError]:
 
 
 def _garbled(error: errors.DecodeError, number: int) -> Failed:
-    """Return the failure for an answer to a read that cannot be read."""
+    """Return the failure for a response to a read that cannot be read."""
     if number > 1:
         error.message += f" It was tried {number} times."
         error.args = (error.message,)
@@ -700,7 +700,7 @@ async def _close(response: httpx.Response | None, attempt: BodyAttempt | None) -
             if response is not None:
                 await response.aclose()
         except Exception:  # noqa: BLE001  # engines raise more than they document
-            logger.debug("closing an answer failed")
+            logger.debug("closing a response failed")
         finally:
             if attempt is not None:
                 await attempt.aclose()

@@ -67,7 +67,7 @@ class SafeNames:
 
         Args:
             name: The name at the service.
-            id_: The id of the file or folder.
+            id_: The ID of the file or folder.
         """
         plain = unicodedata.normalize("NFC", _UNSAFE.sub("_", name))
         shown_id = _UNSAFE_IN_ID.sub("_", id_)[:_LONGEST_ID]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["BinaryFile", "FileObjectSource", "is_file_object", "path_of"]
 
 # Two uploads may share a file object, so seeking and reading must be one step. A lock lives as long
-# as a source that holds it and the file, so an id always belongs to the same file.
+# as a source that holds it and the file, so an ID always belongs to the same file.
 _locks: WeakValueDictionary[int, Any] = WeakValueDictionary()
 
 
@@ -258,7 +258,7 @@ def _require_bytes(file: object) -> None:
         raise InvalidField("file", file, "a file, not a socket; read the bytes from it first")
     if getattr(file, "closed", False) is True:
         raise InvalidField("file", file, "an open file; this one is closed")
-    # A text file has an encoding, also where another object wraps it.
+    # A text file has an encoding, even where another object wraps it.
     if isinstance(file, io.TextIOBase) or hasattr(file, "encoding"):
         raise InvalidField("file", file, 'a file opened in binary mode, as open(path, "rb")')
     readable = getattr(file, "readable", None)

@@ -1,1 +1,1 @@
-"""HTTP: send one request to a server, and return its answer."""
+"""HTTP: send one request to a server, and return its response."""

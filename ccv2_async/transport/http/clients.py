@@ -3,7 +3,7 @@
 httpx2 continues httpx under another name. Its clients accept only its own requests and raise only
 its own errors, so this module translates both.
 
-If a server sends data unasked after an answer, both libraries take it for the answer to the next
+If a server sends data unasked after a response, both libraries take it for the response to the next
 request on that connection. So each HTTP/1.1 request says `Connection: close`, and there is no next
 request.
 """
@@ -36,7 +36,7 @@ class UsersClient(Protocol):
     async def send(
         self, request: Any, *, stream: bool = ..., auth: Any = ..., follow_redirects: Any = ...
     ) -> Any:
-        """Send a prepared request, and return the answer."""
+        """Send a prepared request, and return the response."""
         ...
 
 
@@ -57,7 +57,7 @@ class UsersEngine:
         self._closes_by_header = shows_visible_url(client)
 
     async def send(self, request: httpx.Request) -> httpx.Response:
-        """Return the answer; its body is not yet read. Redirects are not followed.
+        """Return the response; its body is not yet read. Redirects are not followed.
 
         Raises:
             UsageError: The user's client is closed. Nothing was sent.
@@ -196,14 +196,14 @@ async def _close_afterwards(event: str, info: Mapping[str, Any]) -> None:
 
 
 class ProvenBody(httpx.AsyncByteStream):
-    """The body of an answer of httpx, checked for a missing end.
+    """The body of a response of httpx, checked for a missing end.
 
     An HTTP/1.1 answer without a length ends with its connection. With TLS, it is complete only if
     the server sent `close_notify`, which httpx does not check.
 
     Args:
         stream: The body.
-        response: The answer, from httpx or httpx2.
+        response: The response, from httpx or httpx2.
         method: The method of the request.
     """
 
@@ -239,14 +239,14 @@ class ProvenBody(httpx.AsyncByteStream):
         await self._stream.aclose()
 
     def check(self) -> None:
-        """Check that an answer that was read to its end is complete.
+        """Check that a response that was read to its end is complete.
 
         Raises:
             httpx.RemoteProtocolError: It may be incomplete.
         """
         if self._tls is not None and not closed_properly(self._tls):
             raise httpx.RemoteProtocolError(
-                "Server ended the TLS connection without close_notify, so the answer may be cut "
+                "Server ended the TLS connection without close_notify, so the response may be cut "
                 "off."
             )
 

@@ -1,11 +1,11 @@
 """HTTP/1.1 on one connection: h11 handles the protocol, and `SocketStream` the bytes.
 
 A connection sends one request at a time. It reads from the first byte of the request on, so an
-error answer or a closed connection stops the sending at once. The connection closes unless the
-answer was read to its end.
+error response or a closed connection stops the sending at once. The connection closes unless the
+response was read to its end.
 
-Data that arrives before a request is sent, or after an answer, was not asked for. It is never taken
-for an answer, and closes the connection.
+Data that arrives before a request is sent, or after a response, was not asked for. It is never
+taken for a response, and closes the connection.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LONGEST_HEAD = 100 * 1024
 _HEAD_WAITS = 0.005
 _LONGEST_CHUNK_LINE = 512
 _MOST_INFORMATIONAL = 100
-_MOST_LINES = 256  # of the heads and the trailer of an answer
+_MOST_LINES = 256  # of the heads and the trailer of a response
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 # h11 refuses these too. But its pattern takes a minute for a line with one of them that also holds
 # tens of thousands of spaces.
@@ -80,11 +80,11 @@ class Connection:
         self._on_close = on_close
         self._head: bytes | None = None  # of the request, as long as it is not sent
         self._answer: h11.Response | None = None
-        self._informational = 0  # answers such as 100 that came before the answer
+        self._informational = 0  # answers such as 100 that came before the response
         self._lines = 0
         self._before_chunk = False
         self._in_trailer = False
-        self._pieces = 0  # of answers
+        self._pieces = 0  # of responses
         self._stopped = False
         self._sending: asyncio.Timeout | None = None
 
@@ -102,7 +102,7 @@ class Connection:
         return usable
 
     async def ask(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and return the head of the answer; its stream reads the body.
+        """Send a request and return the head of the response; its stream reads the body.
 
         Raises:
             NothingSent: The server had closed the connection, or had sent data unasked. Safe to
@@ -130,7 +130,7 @@ class Connection:
         )
 
     async def piece(self, timeout: float | None) -> bytes:
-        """Return the next piece of the answer's body, or b"" at its end.
+        """Return the next piece of the response's body, or b"" at its end.
 
         Raises:
             httpx.TransportError: What broke. The connection is closed.
@@ -156,7 +156,7 @@ class Connection:
             raise
 
     def finish(self) -> None:
-        """End the work on an answer: keep the connection if it was read to its end, else close."""
+        """End the work on a response: keep the connection if it was read to its end, else close."""
         http = self._http
         is_over = http.our_state is h11.DONE and http.their_state is h11.DONE
         if not is_over or http.trailing_data[0] or self._stream.has_news:
@@ -179,7 +179,7 @@ class Connection:
     async def _send(self, request: httpx.Request, timeout: float | None) -> None:
         """Send the request, or as much of it as the server reads.
 
-        If the connection breaks meanwhile, an answer may still have arrived.
+        If the connection breaks meanwhile, a response may still have arrived.
         """
         self._head = self._http.send(self._head_of(request))
         self._stopped = self._before_chunk = self._in_trailer = False
@@ -224,7 +224,7 @@ class Connection:
             if not self._stopped:
                 await self._stream.drain(timeout)
         elif data:
-            await self._stream.settle()  # an error answer may have arrived
+            await self._stream.settle()  # an error response may have arrived
             if not self._stopped:
                 await self._stream.write(data, timeout)
 
@@ -246,13 +246,13 @@ class Connection:
                 self._http.receive_data(data)
                 self._look_for_answer()
         except h11.RemoteProtocolError:
-            self._stop_sending()  # raised again when the answer is read
+            self._stop_sending()  # raised again when the response is read
         if self._answer is not None:
             # After an early success, the rest of the body is still sent.
             if self._answer.status_code >= 300:
                 self._stop_sending()
         elif self._stream.ended:
-            self._stop_sending()  # no answer can arrive
+            self._stop_sending()  # no response can arrive
 
     def _stop_sending(self) -> None:
         """Interrupt the sending while it waits for the socket or for the next bytes."""
@@ -261,7 +261,7 @@ class Connection:
         self._stopped = True
 
     def _look_for_answer(self) -> None:
-        """Parse the head of the answer if it is complete; skip informational answers."""
+        """Parse the head of the response if it is complete; skip informational responses."""
         if self._answer is not None:
             return
         while self._informational <= _MOST_INFORMATIONAL:
@@ -271,7 +271,7 @@ class Connection:
                 break
             self._informational += 1
         else:
-            raise h11.RemoteProtocolError("Too many informational responses before the answer")
+            raise h11.RemoteProtocolError("Too many informational responses before the final one")
         if isinstance(event, h11.Response):
             self._answer = event
             self._before_chunk = any(name == b"transfer-encoding" for name, _ in event.headers)
@@ -308,7 +308,7 @@ class Connection:
                 raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
             if self._stream.truncated:
                 raise httpx.RemoteProtocolError(
-                    "Server ended the TLS connection without close_notify, so the answer may be "
+                    "Server ended the TLS connection without close_notify, so the response may be "
                     "cut off."
                 )
         self._http.receive_data(data)
@@ -322,7 +322,7 @@ class Connection:
 
 
 class _AnswerBody(httpx.AsyncByteStream):
-    """The body of an answer.
+    """The body of a response.
 
     It is not a generator: most answers have no body, and stopping early leaves nothing open.
     """

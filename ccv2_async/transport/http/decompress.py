@@ -1,4 +1,4 @@
-"""Read the body of an answer: unpacked, and of limited size."""
+"""Read the body of a response: unpacked, and of limited size."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def read_bounded(response: httpx.Response, limit: int, what: str) -> bytes
         DecodeError: The body is larger, damaged, or packed in a way that was not asked for.
     """
     if response.headers.get("content-length") == "0" and not response.is_stream_consumed:
-        # Most accepted calls have an empty answer; the connection must still see its end.
+        # Most accepted calls have an empty response; the connection must still see its end.
         async for _ in cast("AsyncIterable[bytes]", response.stream):
             pass
         await response.aclose()
@@ -42,7 +42,7 @@ async def unpacked(
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "x-gzip", ""):
         raise errors.DecodeError(
-            f"{what}: the answer came in an encoding that was not asked for.",
+            f"{what}: the response came in an encoding that was not asked for.",
             status=response.status_code,
         )
     # A user's event hook or stand-in transport may have read, and unpacked, it already.
@@ -56,7 +56,8 @@ async def unpacked(
                 size += len(piece)
                 if limit is not None and size > limit:
                     raise errors.AnswerTooLarge(
-                        f"{what}: the answer is larger than {limit:,} bytes; it was not read on.",
+                        f"{what}: the response is larger than {limit:,} bytes. "
+                        "The rest was not read.",
                         status=response.status_code,
                     )
                 yield piece
@@ -66,7 +67,7 @@ async def unpacked(
                 break
     if unpacker is not None and not unpacker.whole:
         raise errors.DecodeError(
-            f"{what}: the answer says it is gzip, and is not, or not whole.",
+            f"{what}: the response claims to be gzip, but it is invalid or truncated.",
             status=response.status_code,
         )
 
@@ -74,11 +75,11 @@ async def unpacked(
 async def streamed(
     response: httpx.Response, what: str, broken: Callable[[Exception], errors.ConnectionLost]
 ) -> AsyncGenerator[bytes, None]:
-    """Yield the body of an answer of any length, unpacked.
+    """Yield the body of a response of any length, unpacked.
 
     Args:
-        response: The answer.
-        what: The name of the answer, for messages.
+        response: The response.
+        what: The name of the response, for messages.
         broken: Returns the error to raise when the connection fails.
     """
     failed: errors.ConnectionLost | None = None

@@ -1,4 +1,4 @@
-"""Engines, which send a prepared request and return the head of the answer.
+"""Engines, which send a prepared request and return the head of the response.
 
 The pool of httpx 0.28 loses slots when a request is cancelled while it connects, and its cost grows
 with the square of its connections. So this module keeps a client's own connections in a list of
@@ -41,7 +41,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class Engine(Protocol):
-    """Sends a prepared request and returns the head of the answer.
+    """Sends a prepared request and returns the head of the response.
 
     The extensions of a request may hold `timeout`, as in httpx, `fresh_connection`, which excludes
     idle connections, and `check_address` (see `dial`). Engines without their own connections ignore
@@ -49,7 +49,7 @@ class Engine(Protocol):
     """
 
     async def send(self, request: httpx.Request) -> httpx.Response:
-        """Return the answer; its body is not yet read."""
+        """Return the response; its body is not yet read."""
         ...
 
     async def aclose(self) -> None:
@@ -58,7 +58,7 @@ class Engine(Protocol):
 
 
 class DirectEngine:
-    """An engine with its own connections, which are reused after a complete answer.
+    """An engine with its own connections, which are reused after a complete response.
 
     Args:
         verify: How to check the certificates of https servers; see `context_for`.
@@ -80,7 +80,7 @@ class DirectEngine:
         self._closed = False
 
     async def send(self, request: httpx.Request) -> httpx.Response:
-        """Send on an idle connection, or on a new one, and return the head of the answer.
+        """Send on an idle connection, or on a new one, and return the head of the response.
 
         Raises:
             UsageError: The certificates that https needs cannot be loaded. Nothing was sent.
@@ -102,7 +102,7 @@ class DirectEngine:
         return response
 
     async def aclose(self) -> None:
-        """Close the idle connections. Those in use close after their answers."""
+        """Close the idle connections. Those in use close after their responses."""
         self._closed = True
         while self._idle:
             self._idle[-1][1].close()
@@ -153,7 +153,7 @@ class DirectEngine:
 class ProxyEngine:
     """An engine for a SOCKS or https proxy, which uses httpx with a new connection per request.
 
-    If a server sends data unasked after an answer, httpx takes it for the answer to the next
+    If a server sends data unasked after a response, httpx takes it for the response to the next
     request on that connection. So there is no next request.
 
     Args:
@@ -166,7 +166,7 @@ class ProxyEngine:
         self._proxy = proxy
 
     async def send(self, request: httpx.Request) -> httpx.Response:
-        """Return the answer; its body is not yet read.
+        """Return the response; its body is not yet read.
 
         Raises:
             UsageError: The certificates that https needs cannot be loaded. Nothing was sent.
@@ -188,11 +188,11 @@ class ProxyEngine:
         return response
 
     async def aclose(self) -> None:
-        """Do nothing: each connection closes with its answer."""
+        """Do nothing: each connection closes with its response."""
 
 
 class _LastAnswer(httpx.AsyncByteStream):
-    """The body of the only answer of a transport; closing it closes the transport."""
+    """The body of the only response of a transport; closing it closes the transport."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport, stream: httpx.AsyncByteStream) -> None:
         self._transport = transport

@@ -1,7 +1,7 @@
 """The bytes of one connection: an `asyncio.Protocol` with reads, writes, and time limits.
 
-asyncio handles the sockets and TLS. This class reads at all times, also while a request is being
-sent, so it notices an early answer and a closed connection at once.
+asyncio handles the sockets and TLS. This class reads at all times, even while a request is being
+sent, so it notices an early response and a closed connection at once.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class SocketStream(asyncio.Protocol):
         """Send bytes, and return when the operating system has taken them.
 
         Raises:
-            httpx.WriteError: The connection is broken; an answer may still have arrived.
+            httpx.WriteError: The connection is broken; a response may still have arrived.
             httpx.WriteTimeout: The bytes were not taken in time.
         """
         view = memoryview(data)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["HttpProxy", "environment_proxy", "parse_proxy"]
 
 _READ_SIZE = 4 * 1024
-_LONGEST_ANSWER = 16 * 1024  # with all informational answers before it
+_LONGEST_ANSWER = 16 * 1024  # with all informational responses before it
 
 
 class HttpProxy:
@@ -70,7 +70,7 @@ class HttpProxy:
                     # Reading does not yield to the event loop while there is more to read.
                     read += len(data)
                     if read > _LONGEST_ANSWER:
-                        raise httpx.ProxyError("the answer of the proxy is too long")
+                        raise httpx.ProxyError("the proxy's response is too long")
                     http.receive_data(data)
         except h11.ProtocolError as error:
             raise httpx.ProxyError(str(error)) from error

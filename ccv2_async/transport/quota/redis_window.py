@@ -139,14 +139,14 @@ return {'go', '0', used, seen, epoch}
 
 @attrs.frozen
 class Reply:
-    """The answer of Redis.
+    """The response of Redis.
 
     Attributes:
         word: "go", "wait", or "over" for the day.
         wait: Seconds until asking again makes sense.
         used: The day's calls of all processes.
         seen: Processes that asked within the last minute.
-        epoch: The id of the state of Redis. It changes when Redis loses its state.
+        epoch: The ID of the state of Redis. It changes when Redis loses its state.
     """
 
     word: str
@@ -256,9 +256,9 @@ class PacedWindow(MovingWindowRateLimiter):
             word, wait, used, seen, current = reply
             found = Reply(_text(word), float(wait), int(used), int(seen), current)
         except (TypeError, ValueError):
-            raise InvalidResponse("not the answer of the script") from None
+            raise InvalidResponse("not a response of the script") from None
         if found.word not in _WORDS or not 0.0 <= found.wait < math.inf:
-            raise InvalidResponse("not the answer of the script")
+            raise InvalidResponse("not a response of the script")
         return found
 
     def forget_connections(self) -> None:

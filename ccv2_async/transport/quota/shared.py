@@ -52,7 +52,7 @@ class SharedBudget(Budget):
             machines near each other, and costs 5 % of the quota.
         expected: Processes that share the key, for the share of each while Redis is away; if more
             were seen, their number counts.
-        timeout: Seconds without an answer after which Redis counts as away.
+        timeout: Seconds without a response after which Redis counts as away.
         clock: The clock for waits and days.
 
     Raises:

@@ -92,7 +92,7 @@ class FolderMap:
         self._files: dict[str, dict[tuple[str, int], LibraryFile]] = {}
 
     async def resolve(self, base_id: str, names: tuple[str, ...]) -> str:
-        """Return the id of the folder that `names` lead to from `base_id`; create what is missing.
+        """Return the ID of the folder that `names` lead to from `base_id`; create what is missing.
 
         Raises:
             InvalidField: It would lie deeper than the service allows, or a name cannot be one.
@@ -112,7 +112,7 @@ class FolderMap:
             return parent
 
     async def find(self, base_id: str, names: tuple[str, ...]) -> str | None:
-        """Return the id of the folder that `names` lead to; None if it does not exist."""
+        """Return the ID of the folder that `names` lead to; None if it does not exist."""
         if not names:
             return base_id
         async with self._lock:
@@ -165,7 +165,7 @@ class FolderMap:
             folder = await self._library.create_folder(name, parent_id=parent)
             self._note(folder, parent, self._level_of(parent) + 1)
         except (errors.Conflict, errors.OutcomeUnknown, errors.DecodeError) as error:
-            # Another client was faster, or our own answer was lost. Check whether the folder
+            # Another client was faster, or our own response was lost. Check whether the folder
             # exists.
             await self._read()
             if isinstance(error, errors.Conflict):

@@ -87,7 +87,7 @@ class JournalEntry(Entry):
 
     Attributes:
         path: The file's absolute path.
-        folder: Its destination: the folder's id, and the names of folders below it.
+        folder: Its destination: the folder's ID, and the names of folders below it.
     """
 
     path: str
@@ -324,7 +324,7 @@ class Journal:
             ) from None
 
     async def file_ids(self) -> list[str]:
-        """Return the ids of all files that were accepted, the latest last.
+        """Return the IDs of all files that were accepted, the latest last.
 
         Raises:
             JournalError: It cannot be read.

@@ -25,7 +25,7 @@ class UploadResult:
         name: Its name in the library.
         folder_id: The folder it went to; "" if it was not sent.
         state: DONE, FAILED or AMBIGUOUS; ACCEPTED without waiting; PENDING in a dry run.
-        id: The library's id of the file; "" when it has none.
+        id: The library's ID of the file; "" when it has none.
         status: The service's last word on it, or None.
         token: A resume token, or "".
         error: Why it failed, or None.
@@ -34,7 +34,7 @@ class UploadResult:
         earlier: Whether an earlier run had settled it already, or the folder had it.
         existing: Whether it was not sent because the folder had a file with its name and size.
         action: What a dry run would do.
-        duplicates: Ids of further copies that a lost answer left in the folder.
+        duplicates: IDs of further copies that a lost response left in the folder.
     """
 
     path: str

@@ -73,7 +73,7 @@ PROBE = Call(
 """The call that asks whether the service is back: cheap, and it changes nothing."""
 
 LANDING = 10.0
-"""Seconds to wait for the answers of files being sent when the whole upload ends."""
+"""Seconds to wait for the responses of files being sent when the whole upload ends."""
 
 MOST_TROUBLES = 5
 """The number of looks in a row that may fail with a lasting error before the upload ends."""

@@ -41,7 +41,7 @@ class MirrorJournal(Journal):
     """A journal that is open for one mirror.
 
     Attributes:
-        base: The id of the mirrored folder. A journal may hold those of several folders.
+        base: The ID of the mirrored folder. A journal may hold those of several folders.
         known: What is recorded for its files.
     """
 
@@ -63,7 +63,7 @@ class MirrorJournal(Journal):
         }
 
     async def file_ids(self) -> list[str]:
-        """Return the ids of all files that belong to an upload, now or earlier."""
+        """Return the IDs of all files that belong to an upload, now or earlier."""
         earlier = [id_ for known in self.known.values() for id_ in (known.file_id, *known.replaces)]
         return [*earlier, *await super().file_ids()]
 

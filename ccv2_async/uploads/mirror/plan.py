@@ -64,8 +64,8 @@ class MirrorEntry:
         folders: The names of the folders that lead to it from the mirrored one.
         path: The local file; "" if there is none.
         size: Its size in bytes; None if it is not known.
-        file_id: The library's id of it; "" while it has none.
-        replaces: Ids of files of the library that are trashed once this one has their name.
+        file_id: The library's ID of it; "" while it has none.
+        replaces: IDs of files of the library that are trashed once this one has their name.
         done: Whether all of it was done.
         error: Why it was not done, or None.
     """
@@ -151,11 +151,11 @@ class Known:
     """What the journal records of a file that was brought in step.
 
     Attributes:
-        file_id: The library's id of its content.
+        file_id: The library's ID of its content.
         size: The size of that content in bytes; -1 if it is not known.
         written_ns: The time of the local file that had it.
         digest: The SHA-256 of the content, or "".
-        replaces: Ids of older versions that have to be trashed.
+        replaces: IDs of older versions that have to be trashed.
     """
 
     file_id: str
@@ -193,9 +193,9 @@ class Unfinished:
 
     Attributes:
         pending: Unchanged since, so that their uploads are continued.
-        lost: Those of them whose answers were lost, so that any file of the name may be theirs.
+        lost: Those of them whose responses were lost, so that any file of the name may be theirs.
         unsure: Changed since, so that a file of that name and size may have the older content.
-        file_ids: Ids of the library that belong to pending ones.
+        file_ids: IDs of the library that belong to pending ones.
     """
 
     pending: Collection[Key] = frozenset()
@@ -287,7 +287,7 @@ class _Sides:
     """Both sides of a comparison, and which files of the library belong to local ones.
 
     Attributes:
-        owned: Ids of the files that belong to a local file.
+        owned: IDs of the files that belong to a local file.
     """
 
     def __init__(
@@ -316,7 +316,7 @@ class _Sides:
                 self._by_key.setdefault(each.key, []).append(each.file)
 
     def _recorded_id(self, key: Key) -> str:
-        """Return the id that the journal has for a file; "" if its folder has no such file now."""
+        """Return the ID that the journal has for a file; "" if its folder has no such file now."""
         file_id = self._known[key].file_id if key in self._known else ""
         found = self._whole.get(file_id)
         return file_id if found is not None and found.key[0] == key[0] else ""
@@ -374,7 +374,7 @@ class _Sides:
 def _likeness(found: LibraryFile, local: LocalFile) -> tuple[Any, ...]:
     """Return how much a file is like a local one of its name; of equals the newest is taken.
 
-    The service counts ids up.
+    The service counts IDs up.
     """
     return found.size == local.size, found.name == local.name, len(found.id), found.id
 

@@ -87,7 +87,7 @@ class MirroredLibrary(LibraryFolders, Protocol):
 
 @attrs.define
 class _Folders:
-    """The library's folders below the mirrored one: the names that lead to each, by id."""
+    """The library's folders below the mirrored one: the names that lead to each, by ID."""
 
     level: int
     names: dict[str, tuple[str, ...]]
@@ -288,7 +288,7 @@ class Mirror:
         return attrs.evolve(plan, entries=(*refused, *entries))
 
     async def _listing(self, folders: _Folders) -> dict[str, RemoteFile]:
-        """Return the files of the mirrored folder and those below it, by id."""
+        """Return the files of the mirrored folder and those below it, by ID."""
         found: dict[str, RemoteFile] = {}
         if self._base == ROOT:
             async for file in self._library.files(limit=_PAGE):

@@ -162,7 +162,7 @@ def test_a_broken_connection_is_shown_as_one(
     sandbox.admin.fault("reset", "GET", after_bytes=0)
     with pytest.raises(httpx.TransportError):
         api.get("/lists")
-    assert "no answer" in page.get("/requests").text
+    assert "no response" in page.get("/requests").text
     assert "the fault has broken the connection" in page.get("/requests/1").text
 
 

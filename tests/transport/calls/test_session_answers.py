@@ -323,7 +323,7 @@ async def test_a_success_with_a_lost_body_is_not_repeated(
         answer: Answer = await session.send(Call("POST", "/x", effect, "the thing", body=body))
         assert len(body.attempts) == 1
         assert answer.status == 201
-        with pytest.raises(errors.OutcomeUnknown, match=f"answered 201, .* answer {told}"):
+        with pytest.raises(errors.OutcomeUnknown, match=f"answered 201, .* response {told}"):
             answer.read(str)
 
 
@@ -353,7 +353,7 @@ async def test_an_answer_that_is_not_http_is_a_lost_connection(
 
     async with RawServer(script) as server:
         session = await open_session(server)
-        with pytest.raises(errors.ConnectionLost, match="no whole answer came"):
+        with pytest.raises(errors.ConnectionLost, match="no complete response arrived"):
             await session.send(read())
         assert server.connections == 3
 
@@ -398,7 +398,7 @@ async def test_a_broken_stream_is_a_lost_connection_and_a_refused_one_an_api_err
     async with RawServer(broken_off) as server:
         session = await open_session(server)
         async with session.stream(read()) as pieces:
-            with pytest.raises(errors.ConnectionLost, match="while the answer was read"):
+            with pytest.raises(errors.ConnectionLost, match="while the response was read"):
                 async for _ in pieces:
                     pass
 

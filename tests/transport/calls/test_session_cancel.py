@@ -88,7 +88,7 @@ async def test_an_upload_cancelled_at_any_step_of_the_loop_leaves_nothing(
 
 
 STAGES = {
-    "before the answer": b"",
+    "before the response": b"",
     "in the head": b"HTTP/1.1 202 Acc",
     "in the body": b"HTTP/1.1 202 Accepted\r\nContent-Length: 10\r\n\r\n{",
     "in an error": b"HTTP/1.1 500 Oops\r\nContent-Length: 10\r\n\r\n{",

@@ -87,7 +87,9 @@ async def test_the_deadline_ends_an_answer_that_never_ends(
         await manual_clock.advance(29.9)
         assert not task.done()
         await manual_clock.advance(0.2)
-        with pytest.raises(errors.DeadlineExceeded, match=r"no whole answer came within 30 s"):
+        with pytest.raises(
+            errors.DeadlineExceeded, match=r"no complete response arrived within 30 s"
+        ):
             await task
         assert server.connections == 1
         await session.aclose()
@@ -125,7 +127,9 @@ async def test_a_step_that_times_out_follows_the_retry_table(
 ) -> None:
     async with RawServer(Stages()) as server:
         session = await open_session(server, timeouts=Timeouts(read=0.02))
-        with pytest.raises(errors.ConnectionLost, match=r"no whole answer came \(ReadTimeout"):
+        with pytest.raises(
+            errors.ConnectionLost, match=r"no complete response arrived \(ReadTimeout"
+        ):
             await session.send(read())
         assert server.connections == 3
 
