@@ -281,7 +281,7 @@ async def result_rows(answer: Answer, model: type[T], on_bad_row: OnBadRow) -> l
 
 @contextmanager
 def _carried_out(answer: Answer) -> Iterator[None]:
-    """Say in a `DecodeError` about an answer that its call was carried out."""
+    """Say in a `DecodeError` about a response that its call was carried out."""
     try:
         yield
     except DecodeError as error:

@@ -194,10 +194,10 @@ class Answer:
 
 
 async def parsed(answer: Answer, parse: Callable[[Answer], R]) -> R:
-    """Return `parse(answer)`, computed in a thread if the answer is large.
+    """Return `parse(answer)`, computed in a thread if the response is large.
 
     Raises:
-        DecodeError: The answer has a shape that `parse` does not know.
+        DecodeError: The response has a shape that `parse` does not know.
     """
     try:
         if not answer.is_large:
