@@ -193,9 +193,11 @@ async def patient() -> AsyncIterator[Callable[..., Any]]:
         await cc.aclose()
 
 
-async def test_a_lagging_listing_is_waited_for(patient: Callable[..., Any]) -> None:
-    with Sandbox(mode="at_once", listing_lag=0.4) as sandbox:
-        cc = await patient(sandbox, settle_time=20)
+async def test_a_lagging_listing_is_waited_for(
+    connect: Callable[..., Any], clock: SkippingClock
+) -> None:
+    with Sandbox(mode="at_once", listing_lag=4.0, clock=clock) as sandbox:
+        cc = await connect(sandbox, settle_time=20)
         sandbox.admin.fault("lose_answer", "POST")
         poller = await upload(cc)
         assert [file["id"] for file in sandbox.admin.files()] == [poller.id]
@@ -203,11 +205,11 @@ async def test_a_lagging_listing_is_waited_for(patient: Callable[..., Any]) -> N
 
 @pytest.mark.parametrize("on_duplicate", ["report", "trash"])
 async def test_a_listing_that_lags_longer_reveals_both_copies(
-    patient: Callable[..., Any], on_duplicate: str
+    connect: Callable[..., Any], clock: SkippingClock, on_duplicate: str
 ) -> None:
     seen: list[Any] = []
-    with Sandbox(mode="at_once", listing_lag=1.0) as sandbox:
-        cc = await patient(sandbox, settle_time=0.9, on_event=seen.append)
+    with Sandbox(mode="at_once", listing_lag=100.0, clock=clock) as sandbox:
+        cc = await connect(sandbox, settle_time=90, on_event=seen.append)
         # The settling time ends just before the first copy shows, and begins again after a resend.
         sandbox.admin.fault("lose_answer", "POST")
         poller = await upload(cc, on_duplicate=on_duplicate)
