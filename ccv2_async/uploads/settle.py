@@ -9,7 +9,9 @@ have arrived, may still arrive, or may be lost. These rules hold whatever clocks
    could be it. Time alone never proves that a file arrived, nor that it did not.
 3. After a resend, one more look is owed. The listing has caught up once it shows the second copy,
    so a first copy that arrived shows too. Both IDs are then reported.
-4. Whatever else is left is ambiguous, and a person decides. The error says how often the file was
+4. A file that may be the further copy of one upload is not adopted by another, and is not a reason
+   to send that one again.
+5. Whatever else is left is ambiguous, and a person decides. The error says how often the file was
    sent.
 
 Before a resend (`BEFORE_RESEND` below is what the code looks things up in)::
@@ -43,7 +45,7 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from ccv2_async.models import LibraryFile
 
@@ -210,7 +212,7 @@ def judge_before(
     return (Before.UNPROVEN if unproven else Before.NOTHING), in_order(unproven)
 
 
-def in_order(ids: list[str]) -> tuple[str, ...]:
+def in_order(ids: Iterable[str]) -> tuple[str, ...]:
     """Return IDs oldest first: the service counts up."""
     return tuple(sorted(ids, key=lambda id_: (len(id_), id_)))
 

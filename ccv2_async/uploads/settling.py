@@ -46,7 +46,7 @@ from ccv2_async.uploads.settle import (
 from ccv2_async.uploads.status import UPLOAD
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
 
     from ccv2_async.clock import Clock
     from ccv2_async.polling.sweep import Sweep
@@ -104,6 +104,7 @@ class Sending(Generic[E]):
         known: The number of IDs that this client had been given when it began.
         lost: When the last response was lost, on the monotonic clock.
         evidence: The final results of comparing files with it.
+        candidates: IDs of files that are, or may be, it, as the latest look showed them.
         trouble: Why its entry could not be written, or None.
     """
 
@@ -119,6 +120,7 @@ class Sending(Generic[E]):
     known: int = attrs.field(default=0, init=False)
     lost: float = attrs.field(default=0.0, init=False)
     evidence: dict[str, Evidence] = attrs.field(factory=dict, init=False)
+    candidates: tuple[str, ...] = attrs.field(default=(), init=False)
     trouble: errors.ConstantContactError | None = attrs.field(default=None, init=False)
 
     async def write(self, state: BulkState, **facts: Any) -> None:
@@ -181,18 +183,27 @@ class Settler:
         self._threads = threads
         self._sweep = sweep
         self._settle_time = settle_time
-        # IDs that belong to other uploads, and when each was claimed: no look may adopt one.
-        self._claimed: OrderedDict[str, int] = OrderedDict()
+        # IDs that belong to other uploads, and when each was claimed: no look may adopt one. A
+        # possible further copy of another upload was claimed at no time: it is nobody's yet.
+        self._claimed: OrderedDict[str, float] = OrderedDict()
         self.claims: int = 0
         self._looks = FolderLooks(session)
 
-    def claim(self, file_ids: Iterable[str]) -> None:
-        """Note that these files belong to uploads already, so no look adopts one of them."""
+    def claim(self, file_ids: Iterable[str], copies: Iterable[str] = ()) -> None:
+        """Note which files belong to uploads already, so that no look adopts one of them.
+
+        Args:
+            file_ids: The IDs of files that belong to an upload.
+            copies: The IDs of files that were reported as its further copies. If one could be
+                another upload, that upload is ambiguous: only a person can tell.
+        """
         for file_id in file_ids:
             self.claims += 1
-            self._claimed.setdefault(file_id, self.claims)
-            if len(self._claimed) > CLAIMED_IDS:
-                self._claimed.popitem(last=False)
+            self._claimed[file_id] = min(self.claims, self._claimed.get(file_id, math.inf))
+        for copy in copies:
+            self._claimed.setdefault(copy, math.inf)
+        while len(self._claimed) > CLAIMED_IDS:
+            self._claimed.popitem(last=False)
 
     def release(self, file_ids: Iterable[str]) -> None:
         """Undo `claim` for files whose upload could not be recorded, so that a look finds them."""
@@ -226,14 +237,11 @@ class Settler:
             why = _WHY[finding]
         except TimeoutError:
             assert limit is not None  # noqa: S101  # nothing else is too late
-            why = f"and {limit.seconds:g} s were not enough to find it"
+            ids, why = sending.candidates, f"and {limit.seconds:g} s were not enough to find it"
         except errors.ConstantContactError as trouble:
-            raise self.ambiguous(
-                sending,
-                lost,
-                ids,
-                f"and looking for it failed: {trouble.message.rstrip('.')}",
-            ) from trouble  # the cause tells callers that another look may settle it
+            why = f"and looking for it failed: {trouble.message.rstrip('.')}"
+            # The cause tells callers that another look may settle it.
+            raise self.ambiguous(sending, lost, sending.candidates, why) from trouble
         raise self.ambiguous(sending, lost, ids, why)
 
     @asynccontextmanager
@@ -258,13 +266,11 @@ class Settler:
                 # Also if it seems to be of the future: then one of the clocks is wrong.
                 if could_be(file, upload.name, sending.size):
                     found[file.id] = file, window.distance(file)
-        evidence = {}
-        for file, _ in found.values():
-            evidence[file.id] = await self._compare(sending, file)
-        # Checked last: another upload may have received its response while the pages were read.
-        evidence = {id_: known for id_, known in evidence.items() if id_ not in self._claimed}
+        possible = await self._possible(sending, [file for file, _ in found.values()])
         distances = {id_: distance for id_, (_, distance) in found.items()}
-        return judge_before(evidence, distances, sending.sends)
+        # One that may be the copy of another upload is as doubtful as one from far away in time.
+        distances |= dict.fromkeys(possible.keys() & self._claimed.keys(), math.inf)
+        return judge_before(possible, distances, sending.sends)
 
     async def _files(
         self, sending: Sending[Any]
@@ -298,33 +304,38 @@ class Settler:
             reach = SAME_DAY
         return Window(now - elapsed, now, reach + sending.suspended(self._clock))
 
-    async def _compare(
-        self, sending: Sending[Any], file: LibraryFile, *, wait: bool = True
-    ) -> Evidence:
-        """Return whether a file of the library holds the bytes that were sent.
+    async def _possible(
+        self, sending: Sending[Any], files: Collection[LibraryFile]
+    ) -> dict[str, Evidence]:
+        """Compare files, and return the evidence for those that are, or may be, an upload."""
+        # All of them may be it until they are compared, which can fail or be out of time.
+        sending.candidates = in_order(file.id for file in files if not self._is_taken(file.id))
+        evidence = {file.id: await self._compare(sending, file) for file in files}
+        # Checked last: another upload may have received its response meanwhile.
+        possible: dict[str, Evidence] = {
+            id_: known
+            for id_, known in evidence.items()
+            if known is not Evidence.OTHER_BYTES and not self._is_taken(id_)
+        }
+        sending.candidates = in_order(possible)
+        return possible
 
-        Args:
-            sending: The upload and its state.
-            file: The library's record.
-            wait: Whether to follow a file that is still being processed.
-        """
+    def _is_taken(self, file_id: str) -> bool:
+        return self._claimed.get(file_id, math.inf) < math.inf
+
+    async def _compare(self, sending: Sending[Any], file: LibraryFile) -> Evidence:
+        """Return whether a file holds the bytes that were sent, once it has been processed."""
         upload = sending.upload
         known = sending.evidence.get(file.id)
         if known is not None:
             return known
-        if wait and not file.url and file.status and file_outcome(file.status) is Outcome.PENDING:
-            job = self._sweep.resume(
-                UPLOAD,
-                file.id,
-                submitted=self._clock.time(),
-                not_before=self._clock.time(),
-                status=None,
-            )
+        if not file.url and file.status and file_outcome(file.status) is Outcome.PENDING:
+            now = self._clock.time()
+            job = self._sweep.resume(UPLOAD, file.id, submitted=now, not_before=now, status=None)
             job.label = upload.name
+            poller = UploadPoller(self._session, self._sweep, job)
             try:
-                file = await UploadPoller(self._session, self._sweep, job).wait(
-                    timeout=COMPARE_TIME
-                )
+                file = await poller.wait(timeout=COMPARE_TIME)
             except errors.JobError:
                 return Evidence.UNKNOWN
         evidence = await compare(upload.source, sending.size, file, self._session, self._threads)
@@ -337,6 +348,7 @@ class Settler:
     ) -> Accepted:
         """Check whether an earlier attempt arrived as well. Never raises because of the result."""
         self.claim([file_id])
+        sending.candidates = ()
         try:
             return await self._check_for_doubles(sending, file_id, limit)
         except BaseException:  # cancelled: the next look must find the file
@@ -349,23 +361,25 @@ class Settler:
         upload = sending.upload
         accepted_at = self._clock.monotonic()
         finding = After.HIDDEN
-        others: tuple[str, ...] = ()
         with suppress(TimeoutError, errors.ConstantContactError):
             async with self._in_time(limit):
                 for delay in look_delays(self._settle_time):
                     await self._sleep_until(accepted_at + delay)
                     with suppress(errors.ConstantContactError):  # the next look may succeed
-                        finding, others = await self._judge_after(sending, file_id)
+                        listed, found = await self._list_after(sending, file_id)
+                        double = await self._possible(sending, found)
+                        alone = After.ALONE if listed else After.HIDDEN
+                        finding = After.DOUBLE if double else alone
                     step = step_for(AFTER_RESEND, finding, settled=delay >= self._settle_time)
                     if step is not Step.LOOK_AGAIN:
                         break
                 if finding is After.HIDDEN and await self._kept_its_name(upload, file_id):
                     finding = After.ALONE
-        if not others:
+        if not sending.candidates:
             if finding is After.HIDDEN:
                 self._report(upload, Accepted(file_id), ())
             return Accepted(file_id)
-        return await self.keep_one(sending, in_order([file_id, *others]), file_id)
+        return await self.keep_one(sending, in_order([file_id, *sending.candidates]), file_id)
 
     async def _kept_its_name(self, upload: Upload, file_id: str) -> bool:
         """Return whether a file kept the name it was sent under, so that it is the first copy."""
@@ -379,10 +393,10 @@ class Settler:
         name = (await self._session.read(call, lambda answer: answer.read(LibraryFile))).name
         return unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", upload.name)
 
-    async def _judge_after(
+    async def _list_after(
         self, sending: Sending[Any], file_id: str
-    ) -> tuple[After, tuple[str, ...]]:
-        """Take one look after a resend, and return what it shows."""
+    ) -> tuple[bool, list[LibraryFile]]:
+        """Return whether a look shows the second copy, and the files that could be the first."""
         upload = sending.upload
         own: LibraryFile | None = None
         found: list[LibraryFile] = []
@@ -404,16 +418,9 @@ class Settler:
                     found.append(file)
                 if number >= ROWS and (window is None or window.is_before(file)):
                     break
-        others = []
-        for file in found:
-            if file.id in self._claimed or (window and window.distance(file) > window.reach):
-                continue
-            known = await self._compare(sending, file, wait=upload.on_duplicate == "trash")
-            if known is not Evidence.OTHER_BYTES:
-                others.append(file.id)
-        if others:
-            return After.DOUBLE, in_order(others)
-        return (After.HIDDEN if own is None else After.ALONE), ()
+        return own is not None, [
+            file for file in found if not (window and window.distance(file) > window.reach)
+        ]
 
     async def keep_one(
         self,
@@ -429,7 +436,7 @@ class Settler:
             accepted: The one that the service named, if it did.
         """
         upload = sending.upload
-        copies = [id_ for id_ in ids if id_ == accepted or self._is_proven(sending, id_)]
+        copies = [id_ for id_ in ids if id_ == accepted or self.is_proven(sending, id_)]
         kept = accepted or ids[0]
         trashed: tuple[str, ...] = ()
         if upload.on_duplicate == "trash" and len(copies) > 1:
@@ -441,8 +448,9 @@ class Settler:
             self._report(upload, result, trashed)
         return result
 
-    def _is_proven(self, sending: Sending[Any], file_id: str) -> bool:
-        return sending.evidence.get(file_id) is Evidence.SAME_BYTES
+    def is_proven(self, sending: Sending[Any], file_id: str) -> bool:
+        """Return whether a file holds the bytes that were sent, and is nobody else's."""
+        return sending.evidence.get(file_id) is Evidence.SAME_BYTES and file_id not in self._claimed
 
     async def _trash(self, upload: Upload, file_ids: list[str]) -> tuple[str, ...]:
         """Move copies to the trash, and return the IDs of those that are there now."""

@@ -177,7 +177,8 @@ class Uploader:
 
     async def _accepted(self, sending: Sending[E], accepted: Accepted) -> Job:
         file_ids = (accepted.file_id, *accepted.duplicates)
-        self.claim(file_ids)
+        proven = [id_ for id_ in accepted.duplicates if self._settler.is_proven(sending, id_)]
+        self._settler.claim((accepted.file_id, *proven), accepted.duplicates)
         job = self._sweep.start(UPLOAD, accepted.file_id, label=sending.upload.name)
         tokens: tuple[str, ...] = ()
         if sending.store.wants_tokens:

@@ -255,6 +255,111 @@ async def test_an_upload_of_an_earlier_process_that_did_not_arrive_is_sent_once(
     assert service.posts == 1
 
 
+class Crowded:
+    """A service with a file "7" that an earlier process sent, and that is not processed yet.
+
+    It loses the first upload on its way, and lists nothing before it has accepted the second.
+    """
+
+    def __init__(self, clock: SkippingClock, *, processes: bool = True, shows: bool = True) -> None:
+        self.now = clock.time()
+        self.processes, self.shows = processes, shows
+        self.processed = False
+        self.posts = 0
+        self.listed: list[dict[str, Any]] | None = None
+
+    async def serve(self, wire: Wire, request: Request) -> None:
+        url = "/content/7" if self.processed else None
+        earlier = row("7", self.now, url=url, status="Active" if url else "Uploaded")
+        if request.method == "POST":
+            self.posts += 1
+            if self.posts == 1:
+                wire.reset()
+            else:
+                self.listed = [row("8", self.now + 15, name="menu(1).pdf")]
+                await wire.answer("202 Accepted", b"", "Id: 8")
+        elif "/uploadstatus/" in request.target:
+            if not self.processes:
+                await wire.answer("400 Bad Request", b"[]")
+                return
+            self.processed = True
+            await wire.answer(body=b'[{"file_id": "7", "status": "Active"}]')
+        elif request.target.startswith("/content/"):
+            await wire.answer("200 OK" if self.shows else "404 Not Found", b"abc")
+        elif request.target.endswith("/7"):
+            await wire.answer(body=json.dumps(earlier).encode())
+        else:
+            rows = [] if self.listed is None else [*self.listed, earlier]
+            body = {"meta": {"pagination": {}}, "results": rows}
+            await wire.answer(body=json.dumps(body).encode())
+
+
+async def test_a_file_of_the_same_name_is_compared_before_it_counts_as_a_copy(
+    connect: Callable[..., Any], clock: SkippingClock
+) -> None:
+    service = Crowded(clock)
+    async with serving(service.serve) as server:
+        cc = await connect(server)
+        poller = await cc.library.begin_upload(b"xyz", name="menu.pdf")
+        assert (poller.id, poller.duplicates) == ("8", ())
+        assert await settle_earlier(cc, clock) == "7"
+    assert service.posts == 2
+
+
+async def test_a_file_that_may_be_the_copy_of_another_upload_is_not_sent_again(
+    connect: Callable[..., Any], clock: SkippingClock
+) -> None:
+    service = Crowded(clock, shows=False)
+    async with serving(service.serve) as server:
+        cc = await connect(server)
+        poller = await cc.library.begin_upload(b"xyz", name="menu.pdf")
+        assert (poller.id, poller.duplicates) == ("8", ("7",))
+        service.shows = True
+        with pytest.raises(errors.AmbiguousUpload) as caught:
+            await settle_earlier(cc, clock)
+    assert caught.value.candidates == ("7",)
+    assert service.posts == 2
+
+
+async def test_a_candidate_is_named_even_if_it_cannot_be_followed(
+    connect: Callable[..., Any], clock: SkippingClock
+) -> None:
+    service = Crowded(clock, processes=False)
+    service.listed = []
+    async with serving(service.serve) as server:
+        with pytest.raises(errors.AmbiguousUpload, match="looking for it failed") as caught:
+            await settle_earlier(await connect(server), clock)
+    assert caught.value.candidates == ("7",)
+
+
+async def test_a_candidate_is_named_even_if_there_is_no_time_to_follow_it(
+    connect: Callable[..., Any], clock: SkippingClock
+) -> None:
+    service = Crowded(clock)
+    service.listed = []
+
+    async def serve(wire: Wire, request: Request) -> None:
+        if "/uploadstatus/" in request.target:
+            await clock.advance(100)
+        await service.serve(wire, request)
+
+    async with serving(serve) as server:
+        cc = await connect(server)
+        with cc.deadline(90), pytest.raises(errors.AmbiguousUpload, match="90 s were") as caught:
+            await settle_earlier(cc, clock)
+    assert caught.value.candidates == ("7",)
+
+
+async def test_a_possible_copy_is_named_even_if_it_cannot_be_followed(
+    connect: Callable[..., Any], clock: SkippingClock
+) -> None:
+    service = Crowded(clock, processes=False)
+    async with serving(service.serve) as server:
+        cc = await connect(server)
+        poller = await cc.library.begin_upload(b"xyz", name="menu.pdf")
+    assert (poller.id, poller.duplicates) == ("8", ("7",))
+
+
 async def test_a_limited_number_of_claimed_ids_is_remembered(
     cc: ConstantContact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
