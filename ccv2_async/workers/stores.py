@@ -35,6 +35,7 @@ logger: logging.Logger = logging.getLogger("ccv2_async.workers")
 IN_MEMORY = ":memory:"
 MOST_WARNINGS = 1000
 _REDIS_SECONDS = 2.0
+_MOST_PAGES = 100
 
 # Keys of unreadable records that were logged already.
 _warned: set[str] = set()
@@ -136,16 +137,14 @@ class JobStore(abc.ABC):
     async def upcoming(self, line: Line, most: int) -> list[JobRecord]:
         """Return the jobs of a line that need attention first, at most `most` of them."""
         chosen: list[JobRecord] = []
-        start = 0
-        while len(chosen) < most:
-            found = await self._page("line", line, start, most)
+        for number in range(_MOST_PAGES):  # some may be unreadable; read on, but not forever
+            found = await self._page("line", line, number * most, most)
             for key, document, at in found:
                 record = None if document is None else _readable(key, document)
                 if record is not None and record.line == line:
                     chosen.append(attrs.evolve(record, attend_at=at))
-            if len(found) < most:
+            if len(found) < most or len(chosen) >= most:
                 break
-            start += most  # some of these could not be read; return the next ones
         return chosen[:most]
 
     async def listed(self, state: BulkState, most: int) -> list[JobRecord]:
@@ -432,6 +431,24 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 """
 
 
+def _as_it_is(response: Any) -> Any:
+    return response
+
+
+def _yes(response: bool | None) -> bool:
+    """Return whether Redis did what was asked."""
+    if response in (None, 0, 1):
+        return bool(response)
+    raise ValueError("neither yes nor no")
+
+
+def _kept(response: bytes | str | None) -> bytes | str | None:
+    """Return a stored record."""
+    if isinstance(response, bytes | str | None):
+        return response
+    raise ValueError("not a record")
+
+
 class RedisStore(JobStore):
     """Jobs in a Redis database, for workers on any number of machines.
 
@@ -458,7 +475,7 @@ class RedisStore(JobStore):
 
     async def open(self) -> None:
         """Check that Redis answers; connections are made when they are needed."""
-        await self._ask(self._redis.ping())
+        await self._ask(self._redis.ping(), _yes)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -473,23 +490,26 @@ class RedisStore(JobStore):
         async with self._redis.pipeline(transaction=True) as pipe:
             for state in BulkState:
                 pipe.zcard(self._name("state", str(state)))
-            counts = await self._ask(pipe.execute())
-        return {state: int(n) for state, n in zip(BulkState, counts, strict=True) if n}
+            return await self._ask(
+                pipe.execute(),
+                lambda counts: {s: int(n) for s, n in zip(BulkState, counts, strict=True) if n},
+            )
 
     async def file_ids(self, lock: str) -> Sequence[str]:
         """Return the library's IDs of all uploads that shared a lock."""
-        found = await self._ask(self._redis.smembers(self._name("ids", lock)))
-        return [_text(file_id) for file_id in found]
+        return await self._ask(
+            self._redis.smembers(self._name("ids", lock)), lambda ids: [*map(_text, ids)]
+        )
 
     async def hold(self, lock: str, holder: str, seconds: float) -> bool:
         """Take the lock for this long if it is free; return whether it was free."""
         name, milliseconds = self._name("lock", lock), int(seconds * 1000)
-        return bool(await self._ask(self._redis.set(name, holder, nx=True, px=milliseconds)))
+        return await self._ask(self._redis.set(name, holder, nx=True, px=milliseconds), _yes)
 
     async def renew(self, lock: str, holder: str, seconds: float) -> bool:
         """Hold the lock for this long from now on; return False if it was lost meanwhile."""
         arguments: list[Any] = [holder, int(seconds * 1000)]
-        return bool(await self._ask(self._renew_script([self._name("lock", lock)], arguments)))
+        return await self._ask(self._renew_script([self._name("lock", lock)], arguments), _yes)
 
     async def release(self, lock: str, holder: str) -> None:
         """Release the lock if it is still held."""
@@ -497,11 +517,10 @@ class RedisStore(JobStore):
 
     async def is_held(self, lock: str) -> bool:
         """Return whether the lock is held."""
-        return bool(await self._ask(self._redis.exists(self._name("lock", lock))))
+        return await self._ask(self._redis.exists(self._name("lock", lock)), _yes)
 
-    async def _document(self, key: str) -> bytes | None:
-        found: bytes | None = await self._ask(self._redis.get(self._name("job", key)))
-        return found
+    async def _document(self, key: str) -> bytes | str | None:
+        return await self._ask(self._redis.get(self._name("job", key)), _kept)
 
     async def _write(self, record: JobRecord, *, holder: str, only_new: bool) -> bool:
         scores: dict[str, float | str] = {
@@ -531,7 +550,7 @@ class RedisStore(JobStore):
             self._name("ids", record.lock),
             *scores,
         ]
-        return bool(await self._ask(self._save_script(keys, arguments)))
+        return await self._ask(self._save_script(keys, arguments), _yes)
 
     async def _forget(self, before: float) -> None:
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -542,36 +561,44 @@ class RedisStore(JobStore):
 
     async def _page(
         self, index: Index, value: str, start: int, most: int
-    ) -> list[tuple[str, bytes | None, float]]:
+    ) -> list[tuple[str, bytes | str | None, float]]:
         name, end = self._name(index, value), start + most - 1
         latest = index == "state"
         ranked = self._redis.zrange(name, start, end, desc=latest, withscores=True)
-        found = [(_text(key), float(score)) for key, score in await self._ask(ranked)]
+        found = await self._ask(
+            ranked, lambda rows: [(_text(key), float(score)) for key, score in rows]
+        )
         if not found:
             return []
         names = [self._name("job", key) for key, _ in found]
-        documents = await self._ask(self._redis.mget(names))
-        return [(key, kept, at) for (key, at), kept in zip(found, documents, strict=True)]
+        return await self._ask(
+            self._redis.mget(names),
+            lambda documents: [
+                (key, _kept(kept), at) for (key, at), kept in zip(found, documents, strict=True)
+            ],
+        )
 
     def _name(self, *parts: str) -> str:
         return ":".join((self._namespace, *parts))
 
-    async def _ask(self, command: Awaitable[Any]) -> Any:
-        """Return the response of Redis to a command."""
-        return await answered(command)
+    async def _ask(self, command: Awaitable[Any], read: Callable[[Any], T] = _as_it_is) -> T:
+        """Return the response of Redis to a command, as `read` returns it."""
+        return await answered(command, read)
 
 
-async def answered(command: Awaitable[T]) -> T:
-    """Return the response of Redis to a command of a store or of the queue.
+async def answered(command: Awaitable[Any], read: Callable[[Any], T] = _as_it_is) -> T:
+    """Return the response of Redis to a command of a store or of the queue, as `read` returns it.
 
     Raises:
-        StoreUnavailable: There is none in time.
+        StoreUnavailable: There is none in time, or not one of Redis.
     """
     try:
         async with asyncio.timeout(_REDIS_SECONDS):
-            return await command
+            return read(await command)
     except (RedisError, OSError, TimeoutError, SendTaskError) as error:
         reason = type(error.__cause__ or error).__name__
+    except Exception as error:  # noqa: BLE001  # of `read` or redis-py, for an odd response
+        reason = f"{type(error).__name__}: the response is not one of Redis"
     raise StoreUnavailable(
         f"Redis does not answer ({reason}). Work that was not recorded was not done; try again "
         "when Redis is back."
@@ -580,7 +607,7 @@ async def answered(command: Awaitable[T]) -> T:
 
 def _text(value: bytes | str) -> str:
     """Return text, with escapes for bytes that are not UTF-8; those are never valid JSON."""
-    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
+    return str(value, errors="backslashreplace") if isinstance(value, bytes) else "" + value
 
 
 @attrs.frozen

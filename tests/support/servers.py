@@ -153,6 +153,21 @@ def serving(*answers: Callable[[Wire, Request], Awaitable[None]]) -> RawServer:
     return RawServer(script)
 
 
+def speaking_resp(answer: Callable[[bytes], bytes]) -> RawServer:
+    """A server that takes commands as Redis does, and answers each as a function of its name."""
+
+    async def script(wire: Wire) -> None:
+        while True:
+            count = int((await wire.reader.readline())[1:])
+            words = []
+            for _ in range(count):
+                length = int((await wire.reader.readline())[1:])
+                words.append((await wire.reader.readexactly(length + 2))[:-2])
+            await wire.write(answer(words[0]))
+
+    return RawServer(script)
+
+
 class Proxy(RawServer):
     """A forward proxy: absolute-form requests and CONNECT. `seen` holds the request lines."""
 

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 
 from ccv2_async.errors import UsageError
+from ccv2_async.uploads.ledger import BulkState
+from ccv2_async.workers import stores
 from ccv2_async.workers.records import JobRecord
-from ccv2_async.workers.stores import IN_MEMORY, RedisStore, SqliteStore, StoreUnavailable
+from ccv2_async.workers.stores import (
+    IN_MEMORY,
+    RecordUnreadable,
+    RedisStore,
+    SqliteStore,
+    StoreUnavailable,
+)
 from tests.support.clocks import NOON
+from tests.support.servers import speaking_resp
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -227,6 +237,70 @@ async def test_an_unreachable_redis_is_named_without_its_password(
     with pytest.raises(UsageError) as refused:
         RedisStore("somewhere:geheim", namespace="test", now=now, keep=None)
     assert "geheim" not in str(refused.value)
+
+
+ODD_ANSWERS = [
+    b"+OK\r\n",
+    b":5\r\n",
+    b":five\r\n",
+    b"$-1\r\n",
+    b"*-1\r\n",
+    b"*0\r\n",
+    b"*1\r\n:1\r\n",
+    b"*2\r\n*0\r\n+x\r\n",
+    b"*3\r\n:1\r\n+1\r\n$-1\r\n",
+    b"*1\r\n*1\r\n*1\r\n*0\r\n",
+    b"*x\r\n",
+    b"HTTP/1.1 400 Bad Request\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("answer", ODD_ANSWERS)
+async def test_a_server_that_is_not_redis_only_makes_the_store_unavailable(
+    now: Now, monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    monkeypatch.setattr(stores, "_REDIS_SECONDS", 0.1)  # some answers are too short
+    record = job(state="done")
+    async with speaking_resp(lambda _: answer) as server:
+        store = RedisStore(
+            f"redis://127.0.0.1:{server.port}/0", namespace="test", now=now, keep=KEEP
+        )
+        returned: list[Any] = []
+        for ask in (
+            store.open,
+            lambda: store.upcoming("send", 10),
+            lambda: store.listed(BulkState.DONE, 10),
+            store.counts,
+            lambda: store.file_ids("lock"),
+            lambda: store.find("k"),
+            lambda: store.add(record),
+            lambda: store.save(record),
+            lambda: store.schedule("k", "send", 1.0),
+            lambda: store.hold("lock", "me", 60),
+            lambda: store.renew("lock", "me", 60),
+            lambda: store.release("lock", "me"),
+            lambda: store.is_held("lock"),
+        ):
+            with contextlib.suppress(StoreUnavailable, RecordUnreadable):
+                returned.append(await ask())
+        await store.aclose()
+    for found in returned:
+        assert found in (None, True, False, [], {}), found
+
+
+async def test_records_that_cannot_be_read_without_end_are_not_read_without_end(
+    now: Now,
+) -> None:
+    def answer(name: bytes) -> bytes:
+        pair = b"$1\r\nk\r\n$1\r\n1\r\n"
+        return b"*20\r\n" + 10 * pair if name == b"ZRANGE" else b"*10\r\n" + 10 * b"$1\r\nx\r\n"
+
+    async with speaking_resp(answer) as server, asyncio.timeout(60):
+        store = RedisStore(
+            f"redis://127.0.0.1:{server.port}/0?protocol=2", namespace="test", now=now, keep=None
+        )
+        assert await store.upcoming("send", 10) == []
+        await store.aclose()
 
 
 async def test_unknown_fields_of_another_version_are_left_out() -> None:

@@ -231,6 +231,7 @@ class PacedWindow(MovingWindowRateLimiter):
         Raises:
             RedisError: Redis is away, or the server is not Redis.
             TimeoutError: It does not answer in time.
+            Exception: redis-py cannot read the response of a server that is not Redis.
         """
         names = (
             self._second.key_for(self._key),

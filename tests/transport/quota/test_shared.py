@@ -16,13 +16,12 @@ from ccv2_async.transport.quota.budget import Lane
 from ccv2_async.transport.quota.shared import SharedBudget
 from tests.support.clocks import ManualClock
 from tests.support.probes import until
-from tests.support.servers import RawServer
+from tests.support.servers import speaking_resp
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from tests.support.redis_server import RedisServer
-    from tests.support.servers import Wire
 
 KEY = "an-api-key-that-nobody-may-see"
 
@@ -384,19 +383,14 @@ async def test_times_from_before_redis_set_its_clock_back_delay_nothing(
         b"*5\r\n$3\r\nyes\r\n$1\r\n0\r\n:1\r\n:1\r\n$1\r\ne\r\n",
         b"*5\r\n$4\r\nwait\r\n$3\r\nnan\r\n:1\r\n:1\r\n$1\r\ne\r\n",
         b"*5\r\n$4\r\nwait\r\n$2\r\n-5\r\n:1\r\n:1\r\n$1\r\ne\r\n",
+        b"*5\r\n$2\r\n\xff\xfe\r\n$1\r\n0\r\n:1\r\n:1\r\n$1\r\ne\r\n",
+        b":five\r\n",
+        b"*x\r\n",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
     ],
 )
 async def test_a_server_that_is_not_redis_counts_as_away(answer: bytes) -> None:
-    async def script(wire: Wire) -> None:
-        while True:
-            count = int((await wire.reader.readline())[1:])
-            words = []
-            for _ in range(count):
-                length = int((await wire.reader.readline())[1:])
-                words.append((await wire.reader.readexactly(length + 2))[:-2])
-            await wire.write(answer if words[0] == b"EVALSHA" else b"+OK\r\n")
-
-    async with RawServer(script) as server:
+    async with speaking_resp(lambda name: answer if name == b"EVALSHA" else b"+OK\r\n") as server:
         budget = SharedBudget(f"redis://127.0.0.1:{server.port}/0", api_key=KEY, per_second=100)
         try:
             await budget.acquire(Lane.BULK)
