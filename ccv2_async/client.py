@@ -800,7 +800,7 @@ class ConstantContact:
     def _assemble(self) -> _Parts:
         import httpx  # noqa: PLC0415  # when a client is opened
 
-        from ccv2_async.transport.http.engine import open_engine  # noqa: PLC0415  # so is h11
+        from ccv2_async.transport.http.engine import open_engine  # noqa: PLC0415  # as above
 
         visible = False
         engine: Engine

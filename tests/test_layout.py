@@ -31,7 +31,7 @@ ELSEWHERE = {
     "transport/files/databases": "uploads/many/test_journal.py",
     "transport/calls/signing": "transport/calls/test_credentials.py",
     "transport/files/reading": "transport/files/test_sources.py",
-    "transport/http/decompress": "transport/calls/test_session_answers.py",
+    "transport/http/messages": "transport/calls/test_session_answers.py",
     "transport/http/proxies": "transport/http/test_clients.py",
     "transport/quota/redis_*": "transport/quota/test_shared.py",
     "uploads/looks": "uploads/test_settling_lost_answers.py",

@@ -20,7 +20,7 @@ import httpx
 
 from ccv2_async import errors
 from ccv2_async.transport.calls.deadline import in_time
-from ccv2_async.transport.http.decompress import streamed
+from ccv2_async.transport.http.messages import streamed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Mapping

@@ -45,7 +45,7 @@ from ccv2_async.transport.calls.retry import (
     backoff,
 )
 from ccv2_async.transport.calls.signing import RequestMaker
-from ccv2_async.transport.http.decompress import read_bounded, streamed
+from ccv2_async.transport.http.messages import read_bounded, streamed
 from ccv2_async.transport.quota.budget import Lane
 
 if TYPE_CHECKING:

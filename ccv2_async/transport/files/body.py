@@ -1,8 +1,8 @@
 """Request bodies of known length, and the progress of sending them.
 
 A body creates an attempt for each time it is sent. The attempt is the byte stream that httpx
-iterates. It yields exactly `length` bytes, as `bytes` objects (h11 copies anything else), and knows
-whether nothing, a part, or all of it was sent, as the retry table needs to know.
+iterates. It yields exactly `length` bytes, as `bytes` objects, and knows whether
+nothing, a part, or all of it was sent, as the retry table needs to know.
 """
 
 from __future__ import annotations

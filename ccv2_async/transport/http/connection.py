@@ -1,4 +1,4 @@
-"""HTTP/1.1 on one connection: h11 handles the protocol, and `SocketStream` the bytes.
+"""HTTP/1.1 on one connection: llhttp reads the responses, and `SocketStream` moves the bytes.
 
 A connection sends one request at a time. It reads from the first byte of the request on, so an
 error response or a closed connection stops the sending at once. The connection closes unless the
@@ -11,13 +11,12 @@ taken for a response, and closes the connection.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from typing import TYPE_CHECKING, cast
 
-import h11
 import httpx
 
+from ccv2_async.transport.http.messages import ResponseParser, head_of
 from ccv2_async.transport.http.protocol import NothingSent
 
 if TYPE_CHECKING:
@@ -28,23 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection"]
 
-_LONGEST_HEAD = 100 * 1024
 # How many seconds the head of a request waits for the first bytes of its body. Most bodies are read
 # from disk in that time, and then both are sent together.
 _HEAD_WAITS = 0.005
-_LONGEST_CHUNK_LINE = 512
-_MOST_INFORMATIONAL = 100
-_MOST_LINES = 256  # of the heads and the trailer of a response
-_END_OF_HEAD = re.compile(rb"\n\r?\n")
-# h11 refuses these too. But its pattern takes a minute for a line with one of them that also holds
-# tens of thousands of spaces.
-_UNFIT = re.compile(rb"[\0\v\f]|\r[^\n]")
-# How many pieces are read before other tasks run: a fraction of a millisecond.
-_PIECES_IN_A_ROW = 32
-_ERRORS: dict[type[BaseException], type[httpx.ProtocolError]] = {
-    h11.LocalProtocolError: httpx.LocalProtocolError,
-    h11.RemoteProtocolError: httpx.RemoteProtocolError,
-}
+# How many pieces are read before other tasks run: two milliseconds if all chunks are of one byte.
+_PIECES_IN_A_ROW = 2
 
 
 class Connection:
@@ -74,18 +61,15 @@ class Connection:
         self.is_idle: bool = False
         self.expires_at: float = 0.0
         self._stream = stream
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
+        self._parser = ResponseParser()
         self._keepalive_expiry = keepalive_expiry
         self._on_idle = on_idle
         self._on_close = on_close
         self._head: bytes | None = None  # of the request, as long as it is not sent
-        self._answer: h11.Response | None = None
-        self._informational = 0  # answers such as 100 that came before the response
-        self._lines = 0
-        self._before_chunk = False
-        self._in_trailer = False
+        self._is_sent = False
         self._pieces = 0  # of responses
         self._stopped = False
+        self._flaw: httpx.RemoteProtocolError | None = None  # of a response that came early
         self._sending: asyncio.Timeout | None = None
 
     async def is_usable(self) -> bool:
@@ -112,21 +96,19 @@ class Connection:
         is_new, self.is_idle = not self.is_idle, False
         timeouts = request.extensions.get("timeout", {})
         read_timeout: float | None = timeouts.get("read")
+        parser = self._parser
+        parser.begin(request.method)
         try:
             if is_new:
                 await self._stream.settle()  # the server may have sent data unasked
             await self._send(request, timeouts.get("write"))
-            self._look_for_answer()
-            while (answer := self._answer) is None:
+            while not parser.status:
                 await self._feed(read_timeout)
-                self._look_for_answer()
-        except BaseException as error:
-            self._give_up(error)
+        except BaseException:
+            self.close()
             raise
         return httpx.Response(
-            answer.status_code,
-            headers=answer.headers.raw_items(),
-            stream=_AnswerBody(self, read_timeout),
+            parser.status, headers=parser.headers, stream=_AnswerBody(self, read_timeout)
         )
 
     async def piece(self, timeout: float | None) -> bytes:
@@ -136,34 +118,23 @@ class Connection:
             httpx.TransportError: What broke. The connection is closed.
         """
         try:
-            while True:
-                if self._before_chunk:
-                    self._check_chunk_line()
-                event = self._http.next_event()
-                if event is h11.NEED_DATA:
-                    await self._feed(timeout)
-                    continue
-                if not isinstance(event, h11.Data):
-                    return b""
-                self._before_chunk = event.chunk_end
-                if event.data:
-                    self._pieces += 1
-                    if self._pieces % _PIECES_IN_A_ROW == 0:
-                        await asyncio.sleep(0)  # thousands of chunks may have arrived at once
-                    return bytes(event.data)
-        except BaseException as error:
-            self._give_up(error)
+            while not (piece := self._parser.take()) and not self._parser.is_complete:
+                await self._feed(timeout)
+            self._pieces += 1
+            if self._pieces % _PIECES_IN_A_ROW == 0:
+                await asyncio.sleep(0)  # thousands of chunks may have arrived at once
+        except BaseException:
+            self.close()
             raise
+        return piece
 
     def finish(self) -> None:
         """End the work on a response: keep the connection if it was read to its end, else close."""
-        http = self._http
-        is_over = http.our_state is h11.DONE and http.their_state is h11.DONE
-        if not is_over or http.trailing_data[0] or self._stream.has_news:
+        parser = self._parser
+        is_over = self._is_sent and parser.is_complete and not parser.is_last
+        if not is_over or parser.has_surplus or self._stream.has_news:
             self.close()
             return
-        http.start_next_cycle()
-        self._answer = None
         self.expires_at = time.monotonic() + self._keepalive_expiry
         self.is_idle = True
         self._stream.on_event = self.close  # nothing may arrive now
@@ -181,21 +152,25 @@ class Connection:
 
         If the connection breaks meanwhile, a response may still have arrived.
         """
-        self._head = self._http.send(self._head_of(request))
-        self._stopped = self._before_chunk = self._in_trailer = False
-        self._informational = self._lines = 0
+        self._head = self._head_of(request)
+        self._stopped = self._is_sent = False
+        left = int(request.headers.get("content-length", 0))
         timer = asyncio.get_running_loop().call_later(_HEAD_WAITS, self._begin)
         try:
             async with asyncio.timeout(None) as self._sending:
                 async for chunk in cast("AsyncIterable[bytes]", request.stream):
-                    await self._put(self._http.send(h11.Data(data=chunk)), timeout)
+                    left -= len(chunk)
+                    if left < 0:
+                        break
+                    await self._put(chunk, timeout)
                     if self._stopped:
                         break
                 else:
-                    await self._put(self._http.send(h11.EndOfMessage()), timeout)
+                    self._is_sent = left == 0
+                    await self._put(b"", timeout)
         except httpx.WriteError:
             # A success does not count before the service has the whole request.
-            if self._answer is not None and self._http.our_state is h11.SEND_BODY:
+            if self._parser.status and not self._is_sent:
                 raise
         except Exception:
             # An interrupted source may raise anything.
@@ -205,22 +180,24 @@ class Connection:
             timer.cancel()
             self._stream.on_event = None
             self._sending = None
+        if left and not self._stopped:
+            raise httpx.LocalProtocolError("The body has not the length that was announced")
         if self._head is not None:
             raise NothingSent("The server closed the connection before the request was sent.")
 
-    def _head_of(self, request: httpx.Request) -> h11.Request:
+    def _head_of(self, request: httpx.Request) -> bytes:
         # Apart from `_send`, whose local variables are in the traceback of what breaks it.
         url, headers = request.url, request.headers.raw
         target = url.raw_path
         if self.forward is not None:
             target = b"%s://%s%s" % (url.raw_scheme, url.netloc, target)
             headers = [*headers, *self.forward.headers]
-        return h11.Request(method=request.method, target=target, headers=headers)
+        return head_of(request.method, target, headers)
 
-    async def _put(self, data: bytes | None, timeout: float | None) -> None:
+    async def _put(self, data: bytes, timeout: float | None) -> None:
         """Send a part of the body, and before it the head if it was not sent yet."""
         if self._head is not None:
-            self._begin(data or b"")
+            self._begin(data)
             if not self._stopped:
                 await self._stream.drain(timeout)
         elif data:
@@ -242,17 +219,14 @@ class Connection:
     def _overhear(self) -> None:
         """Read what arrives while the request is being sent."""
         try:
-            while self._answer is None and (data := self._stream.take()):
-                self._http.receive_data(data)
-                self._look_for_answer()
-        except h11.RemoteProtocolError:
-            self._stop_sending()  # raised again when the response is read
-        if self._answer is not None:
-            # After an early success, the rest of the body is still sent.
-            if self._answer.status_code >= 300:
-                self._stop_sending()
-        elif self._stream.ended:
-            self._stop_sending()  # no response can arrive
+            while not self._parser.status and (data := self._stream.take()):
+                self._parser.feed(data)
+        except httpx.RemoteProtocolError as flaw:
+            self._flaw = flaw
+            self._stop_sending()
+        # After an early success, the rest of the body is still sent.
+        if self._parser.status >= 300 or (self._stream.ended and not self._parser.status):
+            self._stop_sending()
 
     def _stop_sending(self) -> None:
         """Interrupt the sending while it waits for the socket or for the next bytes."""
@@ -260,87 +234,38 @@ class Connection:
             self._sending.reschedule(asyncio.get_running_loop().time())
         self._stopped = True
 
-    def _look_for_answer(self) -> None:
-        """Parse the head of the response if it is complete; skip informational responses."""
-        if self._answer is not None:
-            return
-        while self._informational <= _MOST_INFORMATIONAL:
-            self._check_lines(self._http.trailing_data[0])
-            event = self._http.next_event()
-            if not isinstance(event, h11.InformationalResponse):
-                break
-            self._informational += 1
-        else:
-            raise h11.RemoteProtocolError("Too many informational responses before the final one")
-        if isinstance(event, h11.Response):
-            self._answer = event
-            self._before_chunk = any(name == b"transfer-encoding" for name, _ in event.headers)
-
-    def _check_lines(self, arrived: bytes) -> None:
-        """Raise if h11 would need too long to parse header lines."""
-        end = _END_OF_HEAD.search(arrived)
-        lines = self._lines + arrived.count(b"\n", 0, end.start() if end else None)
-        if lines > _MOST_LINES:
-            raise h11.RemoteProtocolError("Too many header lines")
-        if end is not None:
-            self._lines = lines
-            if _UNFIT.search(arrived, 0, end.end()):
-                raise h11.RemoteProtocolError("Unexpected character in the header lines")
-
-    def _check_chunk_line(self) -> None:
-        """Raise if h11 would need too long to parse the line before a chunk, or a trailer."""
-        arrived = self._http.trailing_data[0]
-        if not self._in_trailer:
-            line, end, _ = arrived.lstrip(b"\r\n").partition(b"\r\n")
-            if len(line) > _LONGEST_CHUNK_LINE:
-                raise h11.RemoteProtocolError("Too long a line before a chunk")
-            if end:
-                self._in_trailer = not line.partition(b";")[0].strip(b"0 \t")
-                self._before_chunk = self._in_trailer
-        if self._in_trailer:
-            self._check_lines(arrived)
-
     async def _feed(self, timeout: float | None) -> None:
-        """Pass the data that arrives next to h11."""
+        """Pass the data that arrives next to the parser."""
+        if self._flaw is not None:
+            raise self._flaw
         data = await self._stream.read(timeout)
-        if not data:
-            if self._http.their_state is h11.SEND_RESPONSE:
-                raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
-            if self._stream.truncated:
-                raise httpx.RemoteProtocolError(
-                    "Server ended the TLS connection without close_notify, so the response may be "
-                    "cut off."
-                )
-        self._http.receive_data(data)
-
-    def _give_up(self, error: BaseException) -> None:
-        """Close the connection, and raise h11's errors as the errors of httpx."""
-        self.close()
-        named = _ERRORS.get(type(error))
-        if named is not None:
-            raise named(str(error)) from error
+        if data:
+            self._parser.feed(data)
+            return
+        if self._parser.status and self._stream.truncated:
+            raise httpx.RemoteProtocolError(
+                "Server ended the TLS connection without close_notify, so the response may be "
+                "cut off."
+            )
+        self._parser.end()
 
 
 class _AnswerBody(httpx.AsyncByteStream):
     """The body of a response.
 
-    It is not a generator: most answers have no body, and stopping early leaves nothing open.
+    It is not a generator: most responses have no body, and stopping early leaves nothing open.
     """
 
     def __init__(self, connection: Connection, timeout: float | None) -> None:
         self._connection: Connection | None = connection
         self._timeout = timeout
-        self._at_end = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        if self._connection is None or self._at_end:
-            raise StopAsyncIteration
-        piece = await self._connection.piece(self._timeout)
+        piece = b"" if self._connection is None else await self._connection.piece(self._timeout)
         if not piece:
-            self._at_end = True
             raise StopAsyncIteration
         return piece
 

@@ -6,10 +6,10 @@ import asyncio
 import base64
 from typing import TYPE_CHECKING
 
-import h11
 import httpx
 
 from ccv2_async.errors import UsageError
+from ccv2_async.transport.http.messages import ResponseParser, head_of
 
 if TYPE_CHECKING:
     import socket
@@ -54,29 +54,24 @@ class HttpProxy:
         """
         loop = asyncio.get_running_loop()
         authority = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode("ascii")
-        http = h11.Connection(h11.CLIENT)
-        request = h11.Request(
-            method="CONNECT", target=authority, headers=[(b"Host", authority), *self.headers]
-        )
-        read = 0
-        try:
-            await loop.sock_sendall(sock, http.send(request) or b"")
-            http.send(h11.EndOfMessage())
-            while not isinstance(event := http.next_event(), h11.Response):
-                if event is h11.NEED_DATA:
-                    data = await loop.sock_recv(sock, _READ_SIZE)
-                    if not data:
-                        raise httpx.ProxyError("the proxy closed the connection")
-                    # Reading does not yield to the event loop while there is more to read.
-                    read += len(data)
-                    if read > _LONGEST_ANSWER:
-                        raise httpx.ProxyError("the proxy's response is too long")
-                    http.receive_data(data)
-        except h11.ProtocolError as error:
-            raise httpx.ProxyError(str(error)) from error
-        if not 200 <= event.status_code < 300:
-            raise httpx.ProxyError(f"the proxy answered {event.status_code}")
-        if http.trailing_data[0]:
+        head = head_of("CONNECT", authority, [(b"Host", authority), *self.headers])
+        parser, read = ResponseParser("CONNECT"), 0
+        await loop.sock_sendall(sock, head)
+        while not parser.status:
+            data = await loop.sock_recv(sock, _READ_SIZE)
+            if not data:
+                raise httpx.ProxyError("the proxy closed the connection")
+            # Reading does not yield to the event loop while there is more to read.
+            read += len(data)
+            if read > _LONGEST_ANSWER:
+                raise httpx.ProxyError("the proxy's response is too long")
+            try:
+                parser.feed(data)
+            except httpx.RemoteProtocolError as error:
+                raise httpx.ProxyError(str(error)) from error
+        if not 200 <= parser.status < 300:
+            raise httpx.ProxyError(f"the proxy answered {parser.status}")
+        if parser.has_surplus:
             raise httpx.ProxyError("the proxy sent data unasked")
 
 

@@ -18,7 +18,7 @@ from ccv2_async.models.contacts import ContactList
 from ccv2_async.transport.calls.call import Answer, Call
 from ccv2_async.transport.calls.credentials import Credentials
 from ccv2_async.transport.calls.retry import Effect
-from ccv2_async.transport.http.decompress import UNPACK_BLOCK
+from ccv2_async.transport.http.messages import UNPACK_BLOCK
 from ccv2_async.uploads.status import ask
 from tests.support.bodies import PiecesBody
 from tests.support.probes import nothing_left

@@ -94,6 +94,14 @@ async def test_an_unrequested_protocol_switch_is_an_error(
         assert server.connections == 2
 
 
+async def test_an_offer_of_another_protocol_changes_nothing(engine: DirectEngine) -> None:
+    offer = b"HTTP/1.1 200 OK\r\nUpgrade: h2\r\nConnection: Upgrade, Keep-Alive\r\n"
+    async with serving(saying(offer + b"Content-Length: 2\r\n\r\n{}")) as server:
+        for _ in range(2):
+            assert (await ask(engine, request(server))).content == b"{}"
+        assert server.connections == 1
+
+
 # --- how an answer ends
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -157,10 +165,17 @@ async def test_a_connection_that_the_service_will_close_is_closed(
 
 
 @pytest.mark.parametrize("more", [PLAIN, b"\0", b"\r\n"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue",
+        CHUNKED + b"4\r\ntrue\r\n0\r\n\r\n",
+        CHUNKED + b"4\r\ntrue\r\n0\r\nX: y\r\n\r\n",
+    ],
+)
 async def test_data_after_an_answer_is_not_taken_for_the_next_one(
-    engine: DirectEngine, more: bytes
+    engine: DirectEngine, answer: bytes, more: bytes
 ) -> None:
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue"
     async with serving(saying(answer + more)) as server:
         for connections in range(1, 4):
             assert (await ask(engine, request(server))).content == b"true"
@@ -242,6 +257,14 @@ async def test_a_cancelled_call_closes_its_connection(engine: DirectEngine) -> N
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        CHUNKED.strip() + b"\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        CHUNKED.strip() + b"\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nX : a\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 099 OK\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 104 Odd\r\nContent-Length: 2\r\n\r\n{}" + PLAIN,
+        b"HTTP/1.1 103 Odd\r\nTransfer-Encoding: chunked\r\n\r\n" + PLAIN,
         b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n{}",
         b"HTTP/1.1 2000 OK\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"a:\r\n" * 1000 + b"Content-Length: 2\r\n\r\n{}",
@@ -298,9 +321,9 @@ async def test_an_answer_that_takes_long_to_parse_is_refused(
 ) -> None:
     async with serving(saying(answer, then_closes=True), ok) as server:
         before = time.process_time()
-        with pytest.raises(httpx.RemoteProtocolError, match=r"lines|line before a chunk"):
+        with pytest.raises(httpx.RemoteProtocolError, match=r"lines|Invalid|Expected LF"):
             await ask(engine, request(server))
-        # h11 alone took up to a minute.
+        # Some parsers take up to a minute.
         assert time.process_time() - before < 5
         assert (await ask(engine, request(server))).content == b"{}"
 
@@ -344,11 +367,11 @@ async def test_many_small_chunks_do_not_block_other_tasks(engine: DirectEngine) 
             turns += 1
             await asyncio.sleep(0)
 
-    async with serving(saying(CHUNKED + b"1\r\n \r\n" * 10_000 + b"0\r\n\r\n")) as server:
+    async with serving(saying(CHUNKED + b"1\r\n \r\n" * 1_200_000 + b"0\r\n\r\n")) as server:
         response = await engine.send(request(server))
         await asyncio.sleep(0.05)  # all of it arrives
         task = asyncio.create_task(others())
-        assert await response.aread() == b" " * 10_000
+        assert await response.aread() == b" " * 1_200_000
         task.cancel()
         await response.aclose()
     assert turns >= 100

@@ -1,0 +1,262 @@
+"""Messages of HTTP/1.1: write the head of a request, parse a response, and unpack its body."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from contextlib import aclosing
+from typing import TYPE_CHECKING, cast
+
+import anyio.lowlevel
+import httptools
+import httpx
+
+from ccv2_async import errors
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
+
+__all__ = ["UNPACK_BLOCK", "ResponseParser", "head_of", "read_bounded", "streamed", "unpacked"]
+
+UNPACK_BLOCK = 256 * 1024
+_LONGEST_HEAD = 100 * 1024
+_MOST_INFORMATIONAL = 100
+_MOST_LINES = 256  # of the heads and the trailer of a response
+_HEAD = re.compile(
+    rb"[A-Z]+ [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t -~\x80-\xff]*\r\n)+\r\n"
+)
+
+
+def head_of(method: str, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return the head of a request.
+
+    Raises:
+        httpx.LocalProtocolError: It holds a character that HTTP does not allow there.
+    """
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+    head = b"%b %b HTTP/1.1\r\n%b\r\n" % (method.encode("ascii"), target, lines)
+    if not _HEAD.fullmatch(head):
+        raise httpx.LocalProtocolError("The request holds a character that HTTP does not allow")
+    return head
+
+
+class ResponseParser:
+    """The responses on one connection, one after the other, as llhttp reads them.
+
+    Args:
+        method: The method of the first request.
+
+    Attributes:
+        status: The status of the current response; 0 until its head is complete.
+        headers: Its headers as they came.
+        is_complete: Whether it has ended.
+        is_last: Whether the server closes the connection after it.
+        has_surplus: Whether something came after it.
+    """
+
+    def __init__(self, method: str = "GET") -> None:
+        self._has_no_body = True
+        self.begin(method)
+
+    def begin(self, method: str) -> None:
+        """Prepare for the response to a request with this method."""
+        if self._has_no_body:  # llhttp waits for the body of the last response
+            self._llhttp = httptools.HttpResponseParser(self)
+            # Some servers pad the size. This cannot hide one response in another.
+            self._llhttp.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)
+        self.status: int = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.is_complete: bool = False
+        self.is_last: bool = False
+        self.has_surplus: bool = False
+        self._body: list[bytes] = []
+        self._lines = self._informational = self._bytes_between = 0
+        self._has_no_body = method in ("HEAD", "CONNECT")
+
+    def feed(self, data: bytes) -> None:
+        """Read the bytes that arrive next.
+
+        Raises:
+            httpx.RemoteProtocolError: They violate HTTP, or exceed a limit.
+        """
+        try:
+            # The last byte comes apart: if the response is complete before it, there is a surplus.
+            self._llhttp.feed_data(data[:-1])
+            self.has_surplus = self.has_surplus or self.is_complete
+            self._llhttp.feed_data(data[-1:])
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self.has_surplus = self.is_complete
+            if not self.is_complete:
+                raise httpx.RemoteProtocolError(str(error.__context__ or error)) from None
+        self._bytes_between = 0 if self._body else self._bytes_between + len(data)
+        if self._bytes_between > _LONGEST_HEAD:
+            raise httpx.RemoteProtocolError(
+                "Too long header lines, or too long a line before a chunk"
+            )
+
+    def end(self) -> None:
+        """Note that the server sends nothing more.
+
+        Raises:
+            httpx.RemoteProtocolError: The response is not complete.
+        """
+        if not self.status:
+            raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+        if self._all(b"content-length") or self._all(b"transfer-encoding"):
+            raise httpx.RemoteProtocolError("Server disconnected before the end of its response.")
+        self.is_complete = self.is_last = True
+
+    def take(self) -> bytes:
+        """Return what has arrived of the body since the last call."""
+        body, self._body = self._body, []
+        return b"".join(body)
+
+    def _all(self, header: bytes) -> list[bytes]:
+        return [value.lower() for name, value in self.headers if name.lower() == header]
+
+    # --- called by llhttp
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Store a header, but not of a trailer."""
+        self._lines += 1
+        if self._lines > _MOST_LINES:
+            raise httpx.RemoteProtocolError("Too many header lines")
+        if not self.status:
+            self.headers.append((name, value.rstrip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        """Store the status, or skip an informational response."""
+        if self.status:
+            return
+        status, framing = self._llhttp.get_status_code(), self._all(b"transfer-encoding")
+        if framing not in ([], [b"chunked"]):
+            raise httpx.RemoteProtocolError("Unknown transfer encoding")
+        if status >= 200:
+            self.status = status
+            version = self._llhttp.get_http_version()
+            self.is_last = version == "1.0" or not self._llhttp.should_keep_alive()
+            self.is_complete = self._has_no_body
+            return
+        self._informational += 1
+        has_body = framing or self._all(b"content-length")
+        if status < 100 or has_body or self._informational > _MOST_INFORMATIONAL:
+            raise httpx.RemoteProtocolError("Informational responses with a body, or too many")
+        self.headers.clear()
+
+    def on_body(self, data: bytes) -> None:
+        """Store a part of the body, but not what comes after the response."""
+        if not self.is_complete:
+            self._body.append(data)
+
+    def on_message_complete(self) -> None:
+        """Note the end of the response."""
+        self.is_complete = self.status > 0
+
+
+async def read_bounded(response: httpx.Response, limit: int, what: str) -> bytes:
+    """Return the whole body, unpacked, of at most `limit` bytes.
+
+    Raises:
+        DecodeError: The body is larger, damaged, or packed in a way that was not asked for.
+    """
+    if response.headers.get("content-length") == "0" and not response.is_stream_consumed:
+        # Most accepted calls have an empty response; the connection must still see its end.
+        async for _ in cast("AsyncIterable[bytes]", response.stream):
+            pass
+        await response.aclose()
+        return b""
+    async with aclosing(unpacked(response, limit, what)) as stream:
+        pieces = [piece async for piece in stream]
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def unpacked(
+    response: httpx.Response, limit: int | None, what: str
+) -> AsyncGenerator[bytes, None]:
+    """Yield the body in pieces of limited size, so that a small one cannot unpack to a huge one."""
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip", "x-gzip", ""):
+        raise errors.DecodeError(
+            f"{what}: the response came in an encoding that was not asked for.",
+            status=response.status_code,
+        )
+    # A user's event hook or stand-in transport may have read, and unpacked, it already.
+    is_read = response.is_stream_consumed
+    unpacker = _Unpacker() if "gzip" in encoding and not is_read else None
+    source = response.aiter_bytes() if is_read else response.aiter_raw()
+    size = 0
+    async with aclosing(cast("AsyncGenerator[bytes, None]", source)) as packed:
+        async for raw in packed:
+            for piece in unpacker.feed(raw) if unpacker is not None else (raw,):
+                size += len(piece)
+                if limit is not None and size > limit:
+                    raise errors.AnswerTooLarge(
+                        f"{what}: the response is larger than {limit:,} bytes. "
+                        "The rest was not read.",
+                        status=response.status_code,
+                    )
+                yield piece
+                if unpacker is not None:
+                    await anyio.lowlevel.checkpoint()  # a few bytes may hold very many pieces
+            if unpacker is not None and unpacker.broken:
+                break
+    if unpacker is not None and not unpacker.whole:
+        raise errors.DecodeError(
+            f"{what}: the response claims to be gzip, but it is invalid or truncated.",
+            status=response.status_code,
+        )
+
+
+async def streamed(
+    response: httpx.Response, what: str, broken: Callable[[Exception], errors.ConnectionLost]
+) -> AsyncGenerator[bytes, None]:
+    """Yield the body of a response of any length, unpacked.
+
+    Args:
+        response: The response.
+        what: The name of the response, for messages.
+        broken: Returns the error to raise when the connection fails.
+    """
+    failed: errors.ConnectionLost | None = None
+    try:
+        async with aclosing(unpacked(response, None, what)) as pieces:
+            async for piece in pieces:
+                yield piece
+    except errors.ConstantContactError:
+        raise
+    except Exception as error:  # noqa: BLE001  # engines raise more than they document
+        failed = broken(error)
+    if failed is not None:  # raised here, so that no frame of the HTTP library is its context
+        raise failed
+
+
+class _Unpacker:
+    """Unpack gzip in blocks of limited size."""
+
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj(wbits=31)
+        self._fed = False
+        self.broken = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether the data is complete or empty."""
+        return not self.broken and (self._zlib.eof or not self._fed)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the unpacked content of the next piece of data."""
+        self._fed = self._fed or bool(data)
+        if self._zlib.eof and data:
+            self.broken = True  # something follows the end; zlib would keep it in memory
+        while not (self.broken or self._zlib.eof):
+            try:
+                piece = self._zlib.decompress(data, UNPACK_BLOCK)
+            except zlib.error:
+                self.broken = True
+                return
+            data = self._zlib.unconsumed_tail
+            if piece:
+                yield piece
+            # A full block may leave more inside of zlib, even when all input was taken.
+            if not data and len(piece) < UNPACK_BLOCK:
+                return
