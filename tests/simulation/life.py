@@ -149,6 +149,7 @@ class Life:
     Attributes:
         name: The name of the world.
         patience: The seconds of calm before the last runs of a program.
+        shortened: The bodies whose second half was missing, and nothing showed it.
         runs: How many runs in the calm have to end well; the last one finds nothing to do.
     """
 
@@ -162,6 +163,7 @@ class Life:
         self.trace = report.trace
         self.met = report.met
         self.states = report.states
+        self.shortened: set[bytes] = set()
         self.directory = directory
         self.trace.directory = str(directory)
         self.world: World
@@ -287,7 +289,9 @@ class Life:
     @asynccontextmanager
     async def client(self, **options: Any) -> AsyncIterator[ConstantContact]:
         """Open a client for the process that runs this."""
-        network = Network(self._app, self.plan.weather, self.chance, self.met, self.watch)
+        network = Network(
+            self._app, self.plan.weather, self.chance, self.met, self.shortened, self.watch
+        )
         given = {
             "api_key": "sandbox-key",
             "access_token": "sandbox-token",  # the sandbox's
