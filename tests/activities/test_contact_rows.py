@@ -67,9 +67,9 @@ class Pandas:
         return ROWS if orient == "records" else {}
 
 
-@pytest.mark.parametrize("table", [ROWS, iter(ROWS), Polars(), Dicts(), Pandas()])
-def test_rows_and_tables_become_contacts(table: Any) -> None:
-    assert contacts_of(rows_of(table)) == WANTED
+@pytest.mark.parametrize("make", [lambda: ROWS, lambda: iter(ROWS), Polars, Dicts, Pandas])
+def test_rows_and_tables_become_contacts(make: Callable[[], Any]) -> None:
+    assert contacts_of(rows_of(make())) == WANTED
 
 
 def test_columns_are_known_by_heading_and_by_field() -> None:
