@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ccv2_async.errors import ClientClosed, DailyQuotaExceeded, InvalidField
-from ccv2_async.transport.quota.budget import Budget, Lane
+from ccv2_async.transport.quota.budget import Budget, Lane, checked_lane
 from tests.support.clocks import NOON, ManualClock, settle
 
 if TYPE_CHECKING:
@@ -222,6 +222,18 @@ def test_zero_and_infinite_limits_are_refused(options: Any) -> None:
         Budget(*options)
 
 
+def test_only_a_lane_is_a_lane() -> None:
+    assert checked_lane(Lane.POLL) is Lane.POLL
+    with pytest.raises(InvalidField, match="must be a Lane"):
+        checked_lane(1)
+
+
+def test_a_refusal_of_the_service_keeps_its_status_and_its_errors() -> None:
+    error = Budget().day_exceeded("call", status=403, found=[("key", "Over Quota")])
+    assert (error.status, error.errors) == (403, (("key", "Over Quota"),))
+    assert Budget().day_exceeded("call").errors == ()
+
+
 def test_a_budget_uses_the_system_clock_by_default() -> None:
     budget = Budget()
     assert budget.resets_at > datetime.now(UTC)
@@ -261,11 +273,13 @@ async def test_a_turn_granted_to_a_cancelled_caller_does_not_count(
 async def test_a_turn_returned_after_midnight_does_not_change_the_new_count(
     manual_clock: ManualClock,
 ) -> None:
-    desk = callers(manual_clock, 4, 2)
-    await desk.all(1)
+    desk = callers(manual_clock, 4, 9)
+    await desk.all(3)
     await manual_clock.advance(HALF_A_DAY)
     desk.budget.give_back()
-    desk.budget.give_back()
+    assert (desk.budget.used_today, desk.budget.used) == (0, 2)
+    for _ in range(3):
+        desk.budget.give_back()
     assert (desk.budget.used_today, desk.budget.used) == (0, 0)
 
 
