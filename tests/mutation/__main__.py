@@ -33,7 +33,10 @@ MODULES = {
     "transport/calls/retry": ["transport/calls/test_retry.py"],
     "transport/calls/answers": ["transport/calls/test_answers*.py"],
     "transport/files/multipart": ["transport/files/test_multipart.py"],
-    "transport/quota/budget": ["transport/quota/test_budget.py"],
+    "transport/quota/budget": [
+        "transport/quota/test_budget.py",
+        "transport/quota/test_day_count.py",
+    ],
     "polling/schedule": ["polling/test_schedule.py"],
     "polling/token": ["polling/test_token.py"],
     "polling/queue": ["polling/test_queue.py", "polling/test_sweep*.py"],
@@ -55,6 +58,9 @@ pytest_add_cli_args = ["-p", "no:cacheprovider", "--hypothesis-profile=mutation"
 # A line that holds a text of several words, which only people read.
 do_not_mutate_patterns = ['"[A-Za-z{{;][^"]*[a-z}}:,.] [^"]*"']
 use_git_change_detection = false
+# A change that makes a loop endless ends after this many seconds more, and times the usual seconds.
+timeout_constant = 5.0
+timeout_multiplier = 4.0
 """
 
 
