@@ -185,7 +185,7 @@ def _from_mapping(
         try:
             return ImportData.from_dict(row)
         except DecodeError as error:
-            raise InvalidField(place, row, error.message) from None
+            raise InvalidField(place, row, f"{error.where} is not valid: {error.excerpt}") from None
     found: dict[str, str] = {}
     for column, value in row.items():
         target = _TARGETS.get(_bare(column))

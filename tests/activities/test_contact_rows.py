@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ccv2_async import errors
-from ccv2_async.activities.contact_rows import contacts_of, rows_of
+from ccv2_async.activities.contact_rows import (
+    contacts_of,
+    import_requests,
+    reads_rows,
+    removal_requests,
+    rows_of,
+    unknown_columns,
+)
+from ccv2_async.activities.csv_survey import BELOW_BYTES
 from ccv2_async.models import ImportAddress, ImportCustomField, ImportData
 
 if TYPE_CHECKING:
@@ -17,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ccv2_async import ConstantContact
+    from ccv2_async.activities.contact_rows import RowsRequest
     from tests.contract.ear import Ear
 
 ROWS: list[dict[str, Any]] = [
@@ -106,8 +116,15 @@ def test_columns_are_known_by_heading_and_by_field() -> None:
 
 def test_what_to_dict_writes_is_read_again() -> None:
     assert contacts_of([contact.to_dict() for contact in WANTED]) == WANTED
-    with pytest.raises(errors.InvalidField, match=r"contacts\[0\]"):
-        contacts_of([{"email_addresses": ["ann@example.com"], "addresses": 7}])
+
+
+def test_a_contact_of_the_service_that_cannot_be_read_is_refused() -> None:
+    row = {"email_addresses": ["a@b.cc"], "addresses": [{"line1": []}]}
+    with pytest.raises(errors.InvalidField) as caught:
+        contacts_of([row])
+    assert caught.value.message == (
+        f"contacts[0] is {row}: addresses[0].line1 is not valid: an array of 0. Nothing was sent."
+    )
 
 
 def test_empty_text_is_sent_only_to_erase() -> None:
@@ -116,23 +133,39 @@ def test_empty_text_is_sent_only_to_erase() -> None:
     assert contacts_of([row], blanks=True)[0].first_name == ""
 
 
+def test_unknown_columns_are_named_or_numbered() -> None:
+    columns = ["EMAIL", " first \t name", "", "Shoe Size", " ", "custom_field_15"]
+    assert unknown_columns(columns) == [
+        "column 3, which has no name",
+        "Shoe Size",
+        "column 5, which has no name",
+    ]
+
+
+@pytest.mark.parametrize("row", [{"email": "a@b.cc", 1: 2}, {1: 2, "email": "a@b.cc"}])
+def test_other_columns_are_left_out_if_only_addresses_are_wanted(row: Any) -> None:
+    assert contacts_of([row], address_only=True) == [ImportData(["a@b.cc"])]
+
+
 @pytest.mark.parametrize(
-    ("row", "field", "reason"),
+    ("row", "place", "value", "reason"),
     [
-        ({"email": "a@b.cc", "Fist Name": "x"}, "contacts[1]['Fist Name']", "First Name?"),
-        ({"email": "a@b.cc", "Shoe Size": 42}, "contacts[1]['Shoe Size']", "Custom Field 1"),
-        ({"email": "a@b.cc", None: ["y"]}, "contacts[1][None]", "more values than there are"),
-        ({"email": "a@b.cc", "First Name": True}, "contacts[1]['First Name']", "must be text"),
-        ({"email": "a@b.cc", "First Name": ["x"]}, "contacts[1]['First Name']", "must be text"),
-        ({"email": "a@b.cc", "e-mail": "b@b.cc"}, "contacts[1]['e-mail']", "another column"),
-        ({"email": "", "First Name": "x"}, "contacts[1]", "has an e-mail address"),
-        ({}, "contacts[1]", "has an e-mail address"),
+        ({"email": "a@b.cc", "Fist Name": "x"}, "['Fist Name']", "'x'", "First Name?"),
+        ({"email": "a@b.cc", "Shoe Size": 42}, "['Shoe Size']", "42", "Custom Field 1"),
+        ({"email": "a@b.cc", "Phone": "1"}, "['Phone']", "'1'", "Custom Field 1"),
+        ({"email": "a@b.cc", None: ["y"]}, "[None]", "['y']", "more values than there are"),
+        ({"email": "a@b.cc", "First Name": True}, "['First Name']", "True", "must be text"),
+        ({"email": "a@b.cc", "First Name": ["x"]}, "['First Name']", "['x']", "must be text"),
+        ({"email": "a@b.cc", "e-mail": "b@b.cc"}, "['e-mail']", "'b@b.cc'", "another column"),
+        ({"email": "", "City": "x"}, "", "['email', 'City']", "has an e-mail address"),
+        ({}, "", "[]", "has an e-mail address"),
     ],
 )
-def test_an_error_names_row_and_column(row: Any, field: str, reason: str) -> None:
+def test_an_error_names_row_and_column(row: Any, place: str, value: str, reason: str) -> None:
     with pytest.raises(errors.InvalidField) as caught:
         contacts_of([{"email": "ok@example.com"}, row])
-    assert caught.value.field == field
+    assert caught.value.field == f"contacts[1]{place}"
+    assert caught.value.value == value
     assert reason in caught.value.message
 
 
@@ -143,11 +176,36 @@ class Sheet:
         return iter(())
 
 
-@pytest.mark.parametrize("wrong", [7, b"a@b.cc", {"email": "a@b.cc"}, WANTED[0], Sheet(), None])
+@pytest.mark.parametrize(
+    ("contacts", "reads"),
+    [
+        (csv.DictReader([]), True),
+        (Polars(), True),
+        (Dicts(), True),
+        (Pandas(), True),
+        (ROWS, False),
+        (WANTED, False),
+        (WANTED[0], False),
+        (ROWS[0], False),
+        (7, False),
+    ],
+)
+def test_a_file_and_a_table_take_a_while_to_read(contacts: Any, reads: bool) -> None:
+    assert reads_rows(contacts) is reads
+
+
+@pytest.mark.parametrize("wrong", [7, b"a@b.cc", {"email": "a@b.cc"}, WANTED[0], None])
 def test_what_has_no_rows_is_refused(wrong: Any) -> None:
-    with pytest.raises(errors.InvalidField) as caught:
+    with pytest.raises(errors.InvalidField, match="a table, or a list of ImportData") as caught:
         rows_of(wrong)
     assert caught.value.field == "contacts"
+    assert caught.value.value[:77] == repr(wrong)[:77]
+
+
+def test_a_table_that_gives_no_named_rows_is_refused() -> None:
+    with pytest.raises(errors.InvalidField, match="its row 0 cannot be read") as caught:
+        rows_of(Sheet())
+    assert (caught.value.field, caught.value.value) == ("contacts", repr(Sheet))
 
 
 def test_a_row_of_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -182,3 +240,38 @@ async def test_rows_are_imported_and_removed(
         await client.activities.remove_contacts(make(file), lists=["1"])
     rows = await client.lists.contacts("1").collect()
     assert "ann@example.com" not in [row.email for row in rows]
+
+
+def sent_rows(request: RowsRequest) -> list[str]:
+    return [row["email_addresses"][0] for row in json.loads(request.content)["import_data"]]
+
+
+def test_many_contacts_take_several_requests() -> None:
+    addresses = [f"{number}@example.com" for number in range(5)]
+    requests = import_requests(addresses, ["1"], None, most_rows=2)
+    assert [request.first for request in requests] == [1, 3, 5]
+    assert [sent_rows(request) for request in requests] == [
+        addresses[:2],
+        addresses[2:4],
+        addresses[4:],
+    ]
+
+
+def test_a_request_is_smaller_than_the_service_accepts() -> None:
+    (smallest,) = removal_requests(["x", "y"], ["1"])
+    room = BELOW_BYTES - 1 - len(smallest.content)
+    (full,) = removal_requests(["x" * (1 + room), "y"], ["1"])
+    assert len(full.content) == BELOW_BYTES - 1
+    assert [sent_rows(each)[0][0] for each in removal_requests(["x" * (2 + room), "y"], ["1"])] == [
+        "x",
+        "y",
+    ]
+
+
+def test_the_first_contact_of_each_request_needs_a_valid_address() -> None:
+    rows = ["a@b.cc", "nobody", "b@b.cc"]
+    assert len(import_requests(rows, ["1"], None)) == 1
+    with pytest.raises(errors.InvalidField, match="first contact of a request") as caught:
+        import_requests(rows, ["1"], None, most_rows=1)
+    assert caught.value.field == "import_data[1].email_addresses"
+    assert caught.value.values == ("nobody",)

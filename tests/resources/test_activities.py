@@ -301,6 +301,7 @@ async def test_a_removal_sends_only_addresses_as_json(client: ConstantContact, e
         ([], "contacts"),
         (["x" * BELOW_BYTES], "import_data[0]"),
         ([ImportData(())], "import_data[0]"),
+        (["ann@example.com", ""], "import_data[1]"),
     ],
 )
 async def test_an_invalid_removal_is_not_sent(
