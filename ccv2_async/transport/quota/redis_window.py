@@ -43,7 +43,7 @@ local me, lane = ARGV[1], tonumber(ARGV[2])
 local limit, window, gap = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local per_day, pause, day_is_over = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8] == '1'
 local unreported, known, settle = tonumber(ARGV[9]), ARGV[10], tonumber(ARGV[11])
-local claim = tonumber(ARGV[12])
+local claim, recent = tonumber(ARGV[12]), tonumber(ARGV[14])
 
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
@@ -97,6 +97,9 @@ if known ~= '' and known ~= epoch then
     paused = now + settle
     redis.call('HSET', state_key, 'paused', stamp(paused))
   end
+  -- Calls without Redis: as if they were made now, so that the list stays in order.
+  for _ = 1, math.min(limit, recent) do redis.call('LPUSH', window_key, stamp(now)) end
+  if limit > 0 then redis.call('LTRIM', window_key, 0, limit - 1) end
   return {'wait', stamp(window), used, seen, epoch}
 end
 
@@ -215,6 +218,7 @@ class PacedWindow(MovingWindowRateLimiter):
         pause: float,
         day_is_over: bool,
         unreported: int,
+        recent: int,
         epoch: bytes | str,
     ) -> Reply:
         """Ask whether a call may be sent now; it is then counted.
@@ -225,6 +229,7 @@ class PacedWindow(MovingWindowRateLimiter):
             pause: Seconds for which the service wants no calls; 0 for none.
             day_is_over: Whether the service said that the day's calls are used up.
             unreported: Calls that were made while Redis was away.
+            recent: How many of them still count in the window.
             epoch: The last epoch that the process knows; "" at first. After an outage it differs
                 from that of Redis, so that no process starts before all know about the end.
 
@@ -250,6 +255,7 @@ class PacedWindow(MovingWindowRateLimiter):
             self._settle,
             CLAIM_SECONDS,
             SEEN_SECONDS,
+            recent,
         ]
         async with asyncio.timeout(self._timeout):
             reply = await self._script(keys, arguments)

@@ -4,9 +4,10 @@ Each process keeps its own queue with its lanes, and asks Redis for one slot at 
 first waiter. The slot goes to the waiter that is first when it arrives. Between processes, Redis
 keeps the lanes: see `redis_window.py`.
 
-When Redis is away, each process continues with a share of the quota, logs this once, and tries
-Redis every second. Afterwards, the calls of that time are added to the day's count, and no process
-starts before all have had time to return.
+When Redis is away, each process continues with a share of the quota, and logs this once. It asks
+Redis before each call of its share, and every second, so it takes none once Redis is back.
+Afterwards, the calls of that time are added to the day's count, the newest of them to the window,
+and no process starts before all have had time to return.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import secrets
 import socket
 from typing import TYPE_CHECKING, Any
 
-from ccv2_async.errors import ClientClosed, InvalidField, UsageError
+from ccv2_async.errors import InvalidField, UsageError
 from ccv2_async.models.validation import is_number, is_whole
 from ccv2_async.transport.quota.budget import SHORTEST_WAIT, Budget
 
@@ -30,6 +31,8 @@ logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
 MARGIN = 0.05
 PROBE_SECONDS = 1.0
+FRESH_SECONDS = 0.05
+"""Seconds for which Redis still counts as away after it did not answer."""
 TIMEOUT = 0.5
 EXPECTED = 4
 _AFTER_AN_OUTAGE = "-"
@@ -92,7 +95,7 @@ class SharedBudget(Budget):
             timeout=timeout,
         )
         self._local: Budget | None = None
-        self._next_probe = 0.0
+        self._missed = 0.0
         self._ask_again = 0.0
         self._seen = 1
         self._epoch: bytes | str = ""
@@ -160,7 +163,11 @@ class SharedBudget(Budget):
         return False
 
     def _delay(self) -> float:
-        wait = self._ask_again - self._clock.monotonic()
+        now = self._clock.monotonic()
+        wait = self._ask_again - now
+        if self._local is not None:
+            share = self._local._delay()  # noqa: SLF001  # of this class
+            wait = min(share, self._missed + PROBE_SECONDS - now)
         return max(super()._delay(), wait if wait > SHORTEST_WAIT else 0.0)
 
     def _check_day(self) -> None:
@@ -168,11 +175,6 @@ class SharedBudget(Budget):
         super()._check_day()
         if self._day != day:
             self._used_by_all = 0
-
-    def _stir(self) -> None:
-        super()._stir()
-        if self._local is not None:
-            self._local.dismiss(self)  # the leader may wait there
 
     async def _step(self) -> None:
         """Bring the first waiter one step closer to its call; the leader calls this."""
@@ -186,7 +188,7 @@ class SharedBudget(Budget):
             self._refuse_all()
             return
         lane = self._queue[0].order[0]
-        if await (self._ask(lane) if self._may_ask() else self._take_share(lane)):
+        if await self._has_slot(lane):
             self._drop_done()
             if self.remaining_today == 0:
                 self._refuse_all()
@@ -196,17 +198,22 @@ class SharedBudget(Budget):
 
     def _has_news(self) -> bool:
         """Return whether other processes must be notified before this one rests."""
-        return self._may_ask() and (self._unsent_end or self._unsent_pause > 0.0)
+        may_ask = self._local is None or self._missed_for(PROBE_SECONDS)
+        return may_ask and (self._unsent_end or self._unsent_pause > 0.0)
 
-    def _may_ask(self) -> bool:
-        return self._local is None or self._clock.monotonic() >= self._next_probe
+    def _missed_for(self, seconds: float) -> bool:
+        """Return whether Redis did not answer the last time, so many seconds ago or more."""
+        return self._clock.monotonic() - self._missed >= seconds
 
-    async def _take_share(self, lane: Lane) -> bool:
-        assert self._local is not None  # noqa: S101  # `_may_ask` says so
-        try:
-            await self._local.acquire(lane, owner=self)
-        except ClientClosed:  # stirred: the waiters may have changed
+    async def _has_slot(self, lane: Lane) -> bool:
+        """Return whether Redis gives a slot, or the share has one while Redis is away."""
+        fresh = PROBE_SECONDS if self.per_second is None else FRESH_SECONDS
+        if (self._local is None or self._missed_for(fresh)) and await self._ask(lane):
+            return True
+        # While it was asked, the service may have called for a pause, or all waiters have left.
+        if self._local is None or self._delay() > 0.0 or not self.contended:
             return False
+        self._local._count()  # noqa: SLF001
         self._unreported += 1
         return True
 
@@ -221,6 +228,7 @@ class SharedBudget(Budget):
                 pause=max(0.0, pause - asked),
                 day_is_over=end,
                 unreported=unreported,
+                recent=min(unreported, self._taken_lately()),
                 epoch=self._epoch,
             )
         except Exception as error:  # noqa: BLE001  # redis-py raises many for odd responses
@@ -244,6 +252,11 @@ class SharedBudget(Budget):
         self._used_by_all -= 1  # counted again where it is granted
         return self._in_time(self._clock.monotonic() - asked)
 
+    def _taken_lately(self) -> int:
+        """Return how many calls of the share may still count in the window."""
+        since = self._clock.monotonic() - self._window
+        return sum(at > since for at in self._local._recent) if self._local else 0  # noqa: SLF001
+
     def _in_time(self, took: float) -> bool:
         """Return whether a slot may be used. A late slot may be too close to the next one.
 
@@ -256,8 +269,7 @@ class SharedBudget(Budget):
         return not late or self._too_late > _TOO_LATE_AT_MOST
 
     def _degrade(self, error: Exception) -> None:
-        now = self._clock.monotonic()
-        self._next_probe = now + PROBE_SECONDS
+        self._missed = self._clock.monotonic()
         self._epoch = _AFTER_AN_OUTAGE
         if self._local is not None:
             return
@@ -277,7 +289,6 @@ class SharedBudget(Budget):
 
     def _recover(self) -> None:
         if self._local is not None:
-            self._local.dismiss(self)
             self._local = None
             logger.warning(
                 "Redis answers again: the quota is shared.",

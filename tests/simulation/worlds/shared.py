@@ -83,6 +83,7 @@ class Store:
         if news["epoch"] not in ("", epoch):
             if newest < now - window and self._paused <= now:
                 self._paused = now + limits["settle"]
+            self._recent = [*self._recent, *[now] * news["recent"]][-burst:]
             return Reply("wait", window, used, seen, epoch)
         free = self._paused
         if len(self._recent) >= burst:
@@ -225,10 +226,8 @@ class SharedQuota(Life):
         """Check a call of any process when it leaves."""
         super().watch(process)
         self._together.append(process.sent[-1])
-        # For a second after it is back, some still take their share, and others ask it again.
-        most = PER_SECOND if self._faultless else 2 * PER_SECOND
         with self.noted():
-            check_pace(self._together, process, most)
+            check_pace(self._together, process, PER_SECOND)
 
     async def judge(self) -> None:
         """Check that the day's quota was kept."""

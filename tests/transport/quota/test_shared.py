@@ -16,12 +16,13 @@ from ccv2_async.transport.quota.budget import Lane
 from ccv2_async.transport.quota.shared import SharedBudget
 from tests.support.clocks import ManualClock
 from tests.support.probes import until
-from tests.support.servers import speaking_resp
+from tests.support.servers import RawServer, speaking_resp
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from tests.support.redis_server import RedisServer
+    from tests.support.servers import Wire
 
 KEY = "an-api-key-that-nobody-may-see"
 
@@ -280,7 +281,7 @@ async def test_without_redis_from_the_start_a_process_leaves_its_predecessor_a_w
     clock = ManualClock()
     budget = SharedBudget(unused_port_url, api_key=KEY, per_second=4, clock=clock)
     began, call = clock.now, asyncio.create_task(budget.acquire(Lane.BULK))
-    await until(lambda: budget._local is not None and budget._local.contended)
+    await until(lambda: budget.degraded and budget.contended)
     while not call.done():
         await clock.advance(0.1)
         await asyncio.sleep(0.001)
@@ -304,7 +305,7 @@ async def poor(unused_port_url: str) -> AsyncIterator[tuple[SharedBudget, Manual
 async def waiting(budget: SharedBudget, *owners: object) -> list[asyncio.Task[None]]:
     """Calls of these owners, once the first of them waits for its share."""
     calls = [asyncio.create_task(budget.acquire(Lane.BULK, "call", owner)) for owner in owners]
-    await until(lambda: budget._local is not None and budget._local.contended)
+    await until(lambda: budget.degraded and budget.contended)
     return calls
 
 
@@ -354,6 +355,88 @@ async def test_without_redis_the_end_of_the_daily_quota_still_raises_at_once(
 
     assert [type(error) for error in ended] == [DailyQuotaExceeded] * 2
     assert (budget.used_today, budget._unreported) == (1, 1)
+
+
+class Way:
+    """The way of one process to Redis, which can be cut.
+
+    Attributes:
+        is_cut: Whether each connection is closed when it is used.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.is_cut = False
+        self._port = port
+        self.server = RawServer(self._forward)
+
+    async def _forward(self, wire: Wire) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        try:
+            while data := await wire.reader.read(65536):
+                if self.is_cut:
+                    break
+                writer.write(data)
+                await wire.write(await reader.read(65536))
+        finally:
+            writer.close()
+
+
+@pytest.fixture
+async def cuttable(redis_server: RedisServer) -> AsyncIterator[tuple[SharedBudget, Way, Any]]:
+    """A budget on a clock of its own that can lose its way to Redis, the way, and the clock."""
+    way, clock = Way(redis_server.port), ManualClock()
+    async with way.server as server:
+        url = f"redis://127.0.0.1:{server.port}/0"
+        budget = SharedBudget(
+            url, api_key=KEY, per_second=4, expected=1, per_day=None, timeout=5.0, clock=clock
+        )
+        yield budget, way, clock
+        await budget.aclose()
+
+
+async def moved(clock: ManualClock, call: asyncio.Task[None]) -> None:
+    while not call.done():
+        await clock.advance(0.05)
+        await asyncio.sleep(0.002)
+
+
+async def test_a_process_takes_no_share_once_redis_is_back(
+    cuttable: tuple[SharedBudget, Way, ManualClock],
+) -> None:
+    budget, way, clock = cuttable
+    await moved(clock, asyncio.create_task(budget.acquire(Lane.BULK)))
+    way.is_cut = True
+    call = asyncio.create_task(budget.acquire(Lane.BULK))
+    await until(lambda: is_away(budget))
+    way.is_cut = False
+    await moved(clock, call)
+    assert not is_away(budget)
+    assert budget._unreported == 0, "it asked Redis before it took a share"
+
+
+async def test_calls_without_redis_count_in_the_window_of_the_others(
+    redis_server: RedisServer,
+    share: Callable[..., SharedBudget],
+    cuttable: tuple[SharedBudget, Way, ManualClock],
+) -> None:
+    budget, way, clock = cuttable
+    await moved(clock, asyncio.create_task(budget.acquire(Lane.BULK)))
+    way.is_cut = True
+    for _ in range(2):
+        await moved(clock, asyncio.create_task(budget.acquire(Lane.BULK)))
+    assert budget._unreported == 2
+    other = share(redis_server, 4)
+    await other.acquire(Lane.BULK)
+    way.is_cut = False
+    await clock.advance(0.1)
+    call = asyncio.create_task(budget.acquire(Lane.BULK))
+    await until(lambda: not is_away(budget))
+    with redis.Redis(port=redis_server.port) as client:
+        (window,) = client.keys("*/second")
+        times = [float(at) for at in client.lrange(window, 0, -1)]
+    assert len(times) == 4
+    assert times[0] == times[1] > times[2], "as if they were made when they were reported"
+    await moved(clock, call)
 
 
 async def test_times_from_before_redis_set_its_clock_back_delay_nothing(
