@@ -38,7 +38,7 @@ define(
         max_upload_size_limit:int usage_summary:UsageSummary
     Upload: file_name!<=80 folder_id!:id description!<=100
         source!:MyComputer|StockImage|Facebook|Instagram|Shutterstock|Mobile~
-        file_type!:JPEG|JPG|GIF|PNG|PDF|DOC|DOCX|XLS|XLSX|PPT|PPTX~
+        file_type!:GIF|JPEG|JPG|PNG|PDF|DOC|DOCX|XLS|XLSX|PPT|PPTX~
     """
 )
 

@@ -7,57 +7,45 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import orjson
+from starlette.datastructures import UploadFile
 
+from ccv2_async.sandbox.fields import MODELS
 from ccv2_async.sandbox.forms import Content
 from ccv2_async.sandbox.settings import DEMO
-from ccv2_async.sandbox.state.library import IMAGE_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from starlette.datastructures import UploadFile
-
     from ccv2_async.sandbox.admin import Admin
     from ccv2_async.sandbox.world import World
 
-_DOCUMENT_TYPES = frozenset({"PDF", "DOC", "DOCX", "XLS", "XLSX", "PPT", "PPTX"})
-_BLOCK = 256 * 1024
-_LONGEST_NAME = 80
 _MOST_NAMES = 3
 
 
 @attrs.frozen
 class Actions:
-    """The forms' actions. Each returns a sentence, or raises `ValueError` or `Refusal`.
+    """The forms' actions. Each returns a sentence.
 
     Attributes:
         world: The state of the sandbox.
         admin: Its admin, called in its own thread.
+
+    Raises:
+        KeyError: A field is missing.
+        ValueError: A field has a wrong value.
+        Refusal: The object does not exist.
     """
 
     world: World
     admin: Admin
-
-    def run(self, name: str, form: Mapping[str, Any]) -> str:
-        """Carry out an action.
-
-        Raises:
-            KeyError: There is no such action, or a field is missing.
-            ValueError: A field has a wrong value.
-            Refusal: The object does not exist.
-        """
-        return _ACTIONS[name](self, form)
 
     def fault(self, form: Mapping[str, Any]) -> str:
         """Arm a fault for the next calls of an operation."""
         operation = _starred(str(form.get("operation", "")))
         method, _, path = operation.partition(" ")
         times = _number(form, "times")
-        fields: dict[str, Any] = {"times": times}
-        for name, kind in (("status", int), ("skip", int), ("seconds", float)):
-            if form.get(name):
-                fields[name] = kind(form[name])
-        self.admin.fault(form["kind"], method or None, path or "*", **fields)
+        seconds = float(form.get("seconds") or 0)
+        self.admin.fault(form["kind"], method or None, path or "*", times=times, seconds=seconds)
         calls = {None: "every call", 1: "the next call"}.get(times, f"the next {times} calls")
         return f"{form['kind']} will strike {calls} of {operation or 'the API'}."
 
@@ -94,8 +82,10 @@ class Actions:
 
     def reset(self, form: Mapping[str, Any]) -> str:
         """Start over with a saved state, or a seed: `demo`, a number, or nothing."""
-        if form.get("saved"):
-            saved = orjson.loads(form["saved"])
+        file = form.get("saved")
+        content = file.file.read() if isinstance(file, UploadFile) else b""
+        if content:
+            saved = orjson.loads(content)
             if not isinstance(saved, dict):
                 raise ValueError("The file does not hold a saved account.")
             self.admin.load(saved)
@@ -131,7 +121,7 @@ class Actions:
         self.world.settle()
         return f"The job {job.id} has ended: {job.status(now)}."
 
-    async def upload(self, files: list[UploadFile], folder_id: str) -> str:
+    def upload(self, form: Any) -> str:
         """Put files into the library, as an upload from a browser at the service does.
 
         Raises:
@@ -139,19 +129,18 @@ class Actions:
         """
         library, names = self.world.library, list[str]()
         refused: dict[str, list[str]] = {}
-        for file in files:
-            name = (file.filename or "").rpartition("/")[2]
-            if not name:
+        for file in form.getlist("data"):
+            if not isinstance(file, UploadFile) or not file.filename:
                 continue
+            name = file.filename.rpartition("/")[2]
             kind = name.rpartition(".")[2].upper()
             problem = self._problem(name, kind, file.size or 0)
             if problem is not None:
                 refused.setdefault(problem, []).append(name)
                 continue
             content = Content(self.world.settings.keep_content)
-            while block := await file.read(_BLOCK):
-                content.write(block)
-            texts = {"file_name": name, "folder_id": folder_id, "description": ""}
+            content.write(file.file.read())
+            texts = {"file_name": name, "folder_id": form["folder_id"], "description": ""}
             texts |= {"file_type": kind, "source": "MyComputer"}
             names.append(library.add_file(texts, content, self.world.clock.time()).name)
         if not names and not refused:
@@ -164,12 +153,12 @@ class Actions:
 
     def _problem(self, name: str, kind: str, size: int) -> str | None:
         """Return why the library refuses a file; None if it does not."""
-        limit = self.world.settings.max_upload_size
-        if kind not in IMAGE_TYPES | _DOCUMENT_TYPES:
-            allowed = ", ".join(sorted(IMAGE_TYPES) + sorted(_DOCUMENT_TYPES))
-            return f"the library accepts only {allowed}"
-        if len(name) > _LONGEST_NAME:
-            return f"names have at most {_LONGEST_NAME} characters"
+        limit, fields = self.world.settings.max_upload_size, MODELS["Upload"].fields
+        types, longest = fields["file_type"].allowed, fields["file_name"].max_length or 0
+        if kind not in types:
+            return f"the library accepts only {', '.join(types)}"
+        if len(name) > longest:
+            return f"names have at most {longest} characters"
         return None if 0 < size <= limit else f"files have from 1 to {limit:,} bytes"
 
 
@@ -190,14 +179,8 @@ def _number(form: Mapping[str, Any], name: str) -> int | None:
     return int(text) if text else None
 
 
-_NAMES = "fault disarm clear-faults configure retire restore reset file job"
-_ACTIONS: dict[str, Callable[[Actions, Mapping[str, Any]], str]] = {
+_NAMES = "fault disarm clear-faults configure retire restore reset file job upload"
+ACTIONS: dict[str, Callable[[Actions, Any], str]] = {
     name: getattr(Actions, name.replace("-", "_")) for name in _NAMES.split()
 }
-
-
-def sentence_of(problem: Exception) -> str:
-    """Return what is wrong with a form."""
-    if isinstance(problem, KeyError):
-        return f"{problem.args[0]} is missing."
-    return str(problem)
+"""The actions by the last word of a form's path."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 from starlette.applications import Starlette
-from starlette.datastructures import URL, MutableHeaders, UploadFile
+from starlette.datastructures import URL, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
@@ -24,9 +24,9 @@ from starlette.templating import Jinja2Templates
 
 from ccv2_async.sandbox.admin import Admin
 from ccv2_async.sandbox.answers import Refusal, missing
-from ccv2_async.sandbox.page.actions import Actions, sentence_of
+from ccv2_async.sandbox.page.actions import ACTIONS, Actions
 from ccv2_async.sandbox.page.showing import clock_text, size_text
-from ccv2_async.sandbox.page.views import FILE_ENDS, Views, tone
+from ccv2_async.sandbox.page.views import FILE_ENDS, Views
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -145,17 +145,10 @@ class _Page:
         name, bad = request.path_params["name"], False
         try:
             async with request.form(max_files=_MOST_FILES) as form:
-                if name == "upload":
-                    files = [file for file in form.getlist("data") if isinstance(file, UploadFile)]
-                    note = await self.actions.upload(files, str(form.get("folder_id", "0")))
-                else:
-                    fields = {
-                        key: await value.read() if isinstance(value, UploadFile) else value
-                        for key, value in form.items()
-                    }
-                    note = self.actions.run(name, fields)
+                note = ACTIONS[name](self.actions, form)
         except (ValueError, KeyError, Refusal, HTTPException) as problem:
-            note, bad = sentence_of(problem), True
+            is_missing = isinstance(problem, KeyError)
+            note, bad = f"{problem.args[0]} is missing." if is_missing else str(problem), True
         if request.headers.get("accept") == "application/json":
             return JSONResponse({"note": note, "bad": bad}, 400 if bad else 200)
         back = URL(request.headers.get("referer", "/"))
@@ -195,7 +188,6 @@ def make_page(world: World, operations: Sequence[Operation]) -> ASGIApp:
         "size_of": size_text,
         "clock_text": clock_text,
         "FILE_ENDS": FILE_ENDS,
-        "tone": tone,
     }
     actions = Actions(world, Admin(world, lambda action: action()))
     page = _Page(Views(world, operations), actions, templates)

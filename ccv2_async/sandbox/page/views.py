@@ -35,13 +35,7 @@ _MINUTE = 60
 CALL_KINDS = ("upload", "poll", "read", "write")
 FILE_ENDS = ("Active", "VirusFound", "Failed")
 JOB_ENDS = ("COMPLETE", "ERROR", "CANCELLED")
-_FINAL = frozenset({*FILE_ENDS, "Deleted", *JOB_ENDS})
-_TONES = {
-    **dict.fromkeys(("Active", "ACTIVE", "COMPLETE", "SENT"), "good"),
-    **dict.fromkeys(("VirusFound", "Failed", "ERROR"), "bad"),
-    **dict.fromkeys(("Uploaded", "Processing", "Quarantined"), "busy"),
-    **dict.fromkeys(("PENDING", "QUEUED", "RUNNING", "SCHEDULED"), "busy"),
-}
+_FINAL = frozenset({*FILE_ENDS, "Deleted"})
 _TRACKED = (SEND, OPEN, CLICK, FORWARD, BOUNCE, UNSUBSCRIBE)
 
 
@@ -194,10 +188,9 @@ class Views:
     def _row(self, entry: Entry) -> dict[str, Any]:
         download, record = entry.path.startswith(CONTENT), self._record(entry)
         return {
-            **picked(entry, "number method path status fault time received"),
+            **picked(entry, "number method path status fault time ended received"),
             "key": f"{'d' if download else ''}{entry.number}",
             "took": showing.took_text(entry),
-            "tone": status_tone(entry),
             "parts": showing.parts_of(record) if record is not None else [],
             "kind": "download" if download else showing.kind_of(entry),
             "arguments": self._hidden(showing.shown_query(entry).items()),
@@ -280,17 +273,3 @@ class Views:
             "kinds": sorted(KINDS - {"raw", "location", "answer"}),
             "groups": GROUPS,
         }
-
-
-def tone(status: str) -> str:
-    """Return how a status is colored."""
-    return _TONES.get(status, "plain")
-
-
-def status_tone(entry: Entry) -> str:
-    """Return how a request's status is colored."""
-    if entry.ended is None:
-        return "busy"
-    if entry.status is None or entry.status >= 500:
-        return "bad"
-    return "warn" if entry.status >= 400 else "good"
