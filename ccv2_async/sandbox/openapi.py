@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ccv2_async.sandbox.fields import Field
+from ccv2_async.sandbox.fields import MODELS, Field
 from ccv2_async.sandbox.forms import CONTENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from ccv2_async.sandbox.fields import Model
     from ccv2_async.sandbox.operations import Operation, Shape
@@ -50,12 +50,14 @@ _PARAMETER = re.compile(r"{(\w+)}")
 _ERRORS = {"$ref": "#/components/schemas/Errors"}
 
 
-def openapi_document(operations: Iterable[Operation]) -> dict[str, Any]:
+def openapi_document(operations: Sequence[Operation]) -> dict[str, Any]:
     """Return the document as a JSON object."""
     paths: dict[str, dict[str, Any]] = {}
     text = {"type": "string"}
     error = _object(error_key=text, error_message=text)
     schemas: dict[str, Any] = {"Errors": {"type": "array", "items": error, "minItems": 1}}
+    forms = [operation.body for operation in operations]
+    schemas |= {name: row.schema() for name, row in MODELS.items() if row not in forms}
     for operation in operations:
         described = _operation(operation)
         first = paths.setdefault(operation.path, {}).setdefault(operation.method.lower(), described)
@@ -63,7 +65,6 @@ def openapi_document(operations: Iterable[Operation]) -> dict[str, Any]:
             # Two operations of one method and path differ in their bodies.
             first["requestBody"]["content"].update(described["requestBody"]["content"])
             first["responses"].update(described["responses"])
-        schemas |= {model.name: model.schema() for model in _models(operation)}
     key = {"type": "apiKey", "in": "query", "name": "api_key"}
     schemes = {"api_key": key, "access_token": {"type": "http", "scheme": "bearer"}}
     return {
@@ -159,24 +160,3 @@ def _shape(shape: Shape) -> dict[str, Any]:
 
 def _object(**properties: Any) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-def _models(operation: Operation) -> list[Model]:
-    """Return the models of an operation, each before those in its fields."""
-    found: dict[str, Model] = {}
-
-    def visit(model: Model | None) -> None:
-        if model is not None and model.name not in found:
-            found[model.name] = model
-            for field in model.fields.values():
-                visit_field(field)
-
-    def visit_field(field: Field | None) -> None:
-        if field is not None:
-            visit(field.model)
-            visit_field(field.items)
-
-    visit(operation.answer.model)
-    if isinstance(operation.body, Field):
-        visit_field(operation.body)
-    return list(found.values())
