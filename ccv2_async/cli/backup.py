@@ -14,7 +14,7 @@ from ccv2_async.cli.exits import Exit
 from ccv2_async.cli.output import Output
 from ccv2_async.cli.running import run as run_alone
 from ccv2_async.cli.service import Flag, LocalPath, Run, command, group
-from ccv2_async.cli.tables import cell, counted, in_bytes, table
+from ccv2_async.cli.tables import counted, in_bytes, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,7 +148,7 @@ def _show_estimate(estimate: BackupEstimate, output: Output) -> None:
 def _show(manifest: BackupManifest, output: Output) -> None:
     rows = table("records", "number")
     for name, number in manifest.rows.items():
-        rows.add_row(cell(name), cell(number))
+        rows.add_row(name, number)
     output.show(rows)
     _say_problems(manifest.failed, manifest.left_out, output)
     output.say(

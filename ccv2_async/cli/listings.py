@@ -17,10 +17,7 @@ from ccv2_async.errors import InvalidField
 from ccv2_async.models import unstructure
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
-
-    from rich.table import Table
-    from rich.text import Text
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
     from ccv2_async.cli.output import Output
     from ccv2_async.errors import UnreadableRow
@@ -95,7 +92,7 @@ async def show_rows(
     """
     sizes = {"limit": min(limit or page, page)} if page else {}
     bad = Unreadable(output)
-    rows: list[list[Text]] = []
+    rows = table(*columns)
     count = 0
     if output.as_csv:
         output.values(_header(columns, more))
@@ -104,12 +101,12 @@ async def show_rows(
             if output.as_json or output.as_csv:
                 _write(output, row, columns, more)
             else:
-                rows.append([cell(_value(row, of), name) for name, of in columns.items()])
+                rows.add_row(*(_value(row, of) for of in columns.values()))
             count += 1
             if count == limit:
                 break
-    if rows:
-        output.show(_table(columns, rows))
+    if rows.row_count:
+        output.show(rows)
     output.say(f"{counted(count, noun)}.")
     return bad.exit
 
@@ -130,7 +127,9 @@ def show_one(output: Output, row: Any, columns: Columns, *, more: str = "") -> E
         return Exit.OK
     cells = {name: cell(_value(row, of), name) for name, of in columns.items()}
     cells = {name: shown for name, shown in cells.items() if shown}
-    output.show(_table(cells, [[*cells.values()]]), as_records=True)
+    card = table(*cells)
+    card.add_row(*cells.values())
+    output.show(card, as_records=True)
     return Exit.OK
 
 
@@ -171,13 +170,6 @@ async def delete_one(
     await delete(found.id)
     fields = {"id": found.id, "name": found.name, "deleted": True}
     return output.report(fields, f"Deleted {what}.")
-
-
-def _table(names: Iterable[str], rows: Iterable[Sequence[Text]]) -> Table:
-    made = table(*names)
-    for row in rows:
-        made.add_row(*row)
-    return made
 
 
 def _write(output: Output, row: Any, columns: Columns, more: str) -> None:

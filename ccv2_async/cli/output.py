@@ -16,12 +16,11 @@ import sys
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from ccv2_async import one_line as clean
 from ccv2_async.cli.exits import Exit
-from ccv2_async.cli.tables import fitted, records
+from ccv2_async.cli.tables import Table, fitted, records
 from ccv2_async.errors import UsageError
 
 if TYPE_CHECKING:
@@ -138,7 +137,7 @@ class Output:
         """
         self._write(clean(text) + "\n")
 
-    def show(self, renderable: RenderableType, *, as_records: bool = False) -> None:
+    def show(self, renderable: RenderableType | Table, *, as_records: bool = False) -> None:
         """Write a table or a tree to stdout, fitted to a terminal or in whole lines elsewhere.
 
         Args:

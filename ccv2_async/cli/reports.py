@@ -107,8 +107,8 @@ def show_table(rows: Sequence[JobItem], output: Output, *, urls: bool = True) ->
         rows = [item for item in rows if item.failed]
     closing = table("file", "id", "size", "state", *["url"] * urls)
     for item in rows[:MOST_ROWS]:
-        cells = [cell(item.label), cell(item.id), cell(item.size, "size"), _state(item)]
-        closing.add_row(*cells, *[linked(item.result and item.result.url)] * urls)
+        url = item.result and item.result.url
+        closing.add_row(item.label, item.id, item.size, _state(item), *[url] * urls)
     if rows:
         output.show(closing)
     if len(rows) > MOST_ROWS:
@@ -176,7 +176,7 @@ def show_plan(plan: Iterable[UploadResult], output: Output, *, refused: int) -> 
             action = result.action.name.lower()
             output.record({"path": result.path, "folder": result.folder_id, "action": action})
         elif rows.row_count < MOST_ROWS:
-            rows.add_row(cell(result.path), cell(result.folder_id), cell(result.action))
+            rows.add_row(result.path, result.folder_id, result.action)
     if rows.row_count:
         output.show(rows)
     if not output.as_json and actions.total() > rows.row_count:
@@ -215,7 +215,7 @@ def show_jobs(items: Sequence[JobItem], output: Output) -> None:
     closing = table("job", "state", "result")
     for item in items:
         _tell_rows(item, output)
-        closing.add_row(cell(item.label), _state(item), _result_of(item))
+        closing.add_row(item.label, _state(item), _result_of(item))
     if items:
         output.show(closing)
 

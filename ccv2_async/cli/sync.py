@@ -16,7 +16,7 @@ from ccv2_async.cli.jobs import JobItem
 from ccv2_async.cli.live import Totals, shown
 from ccv2_async.cli.reports import MOST_ROWS, refusal_of, tell_refused
 from ccv2_async.cli.service import Flag, Id, LocalPath, Run, command
-from ccv2_async.cli.tables import cell, counted, table
+from ccv2_async.cli.tables import counted, table
 from ccv2_async.cli.upload import Jobs
 
 if TYPE_CHECKING:
@@ -147,9 +147,7 @@ class _Sync:
         tell_refused(refused, self.output)
         for entry in work[:MOST_ROWS]:
             ids = ", ".join(filter(None, (entry.file_id, *entry.replaces)))
-            rows.add_row(
-                cell(entry.action.value), cell(_label(entry)), cell(entry.size, "size"), cell(ids)
-            )
+            rows.add_row(entry.action.value, _label(entry), entry.size, ids)
         if self.output.as_json:
             for entry in plan.entries if plan.dry_run else plan.failed:
                 self.output.record(_fields(entry))

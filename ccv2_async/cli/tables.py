@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from rich.console import Group
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Table as Grid
 from rich.text import Text
 
 from ccv2_async import one_line
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console, JustifyMethod, RenderableType
     from rich.style import StyleType
-    from rich.table import Column
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _FOLDED = frozenset({"email", "file", "name", "reason", "result", "url"})
@@ -36,19 +35,31 @@ _LEAST = 12
 _URLS = frozenset({"url", "result"})
 _GAP = 2
 _INDENT = "  "
+_BOLD = "bold"
+
+
+@attrs.define
+class Table:
+    """Rows below named columns.
+
+    Attributes:
+        columns: The columns, from the left.
+        row_count: The number of rows.
+    """
+
+    columns: list[_Column]
+    row_count: int = 0
+
+    def add_row(self, *values: Any) -> None:
+        """Add a row; `cell` says how its values are shown."""
+        self.row_count += 1
+        for column, value in zip(self.columns, values, strict=True):
+            column.add(cell(value, column.name))
 
 
 def table(*columns: str) -> Table:
     """Return an empty table with these columns."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        made.add_column(
-            name,
-            overflow="fold",
-            no_wrap=name not in _FOLDED,
-            justify="right" if name in _RIGHT else "left",
-        )
-    return made
+    return Table([_Column(name, [Text(name)], len(name)) for name in columns])
 
 
 def cell(value: Any, column: str = "") -> Text:
@@ -120,12 +131,12 @@ def fitted(table: Table, console: Console) -> RenderableType:
         table: A table; URLs are in its last column, if it has any.
         console: The console that will show it.
     """
-    columns = [_Column.of(column) for column in table.columns]
+    columns = list(table.columns)
     widths = [column.natural for column in columns]
     if sum(widths) + _GAP * (len(widths) - 1) <= console.width:
-        styles = (None if row else table.header_style for row in range(table.row_count + 1))
+        styles = (None if row else _BOLD for row in range(table.row_count + 1))
         return Group(*(_row(row, columns, widths, style) for row, style in enumerate(styles)))
-    after = columns.pop() if columns[-1].header in _URLS else None
+    after = columns.pop() if columns[-1].name in _URLS else None
     before = columns.pop(0) if _least(columns) > console.width and len(columns) > 1 else None
     inset = len(_INDENT) if before else 0
     if _least(columns) > console.width - inset:
@@ -133,7 +144,7 @@ def fitted(table: Table, console: Console) -> RenderableType:
     widths = _narrowed(columns, console.width - inset)
     shown: list[RenderableType] = []
     for row in range(table.row_count + 1):
-        style = None if row else table.header_style
+        style = None if row else _BOLD
         if before:
             shown.append(_line("", before.cells[row], style))
         shown.append(_row(row, columns, widths, style, inset))
@@ -144,8 +155,8 @@ def fitted(table: Table, console: Console) -> RenderableType:
 
 def records(table: Table, console: Console) -> RenderableType:
     """Return the rows of a table with a line for each value, after the name of its column."""
-    columns = [_Column.of(column) for column in table.columns]
-    after = columns.pop() if columns[-1].header in _URLS else None
+    columns = list(table.columns)
+    after = columns.pop() if columns[-1].name in _URLS else None
     names = max(column.cells[0].cell_len for column in columns)
     room = console.width - names - _GAP
     shown: list[RenderableType] = []
@@ -154,15 +165,15 @@ def records(table: Table, console: Console) -> RenderableType:
             shown.append("")
         for name, value in ((column.cells[0], column.cells[row]) for column in columns):
             if value.cell_len > room and " " not in value.plain:
-                shown += [_line("", name, table.header_style), _line("", value, None)]
+                shown += [_line("", name, _BOLD), _line("", value, None)]
             elif value.cell_len <= room:
                 label = name.copy()
                 label.pad_right(names + _GAP - name.cell_len)
-                label.stylize(table.header_style)
+                label.stylize(_BOLD)
                 shown += [_line("", label + value, None)] * bool(value)
             else:
-                line = Table.grid(padding=(0, _GAP))
-                line.add_column(width=names, style=table.header_style)
+                line = Grid.grid(padding=(0, _GAP))
+                line.add_column(width=names, style=_BOLD)
                 line.add_column(overflow="fold")
                 line.add_row(name, value)
                 shown.append(line)
@@ -171,26 +182,26 @@ def records(table: Table, console: Console) -> RenderableType:
     return Group(*shown)
 
 
-@attrs.frozen
+@attrs.define
 class _Column:
-    """One column: its header first, then its cells."""
+    """One column: its header first, then its cells, and the width of the widest."""
 
-    header: str
+    name: str
     cells: list[Text]
     natural: int
-    folds: bool
-    justify: JustifyMethod
 
-    @classmethod
-    def of(cls, column: Column) -> _Column:
-        cells = [cell(entry) for entry in (column.header, *column.cells)]
-        natural = max(entry.cell_len for entry in cells)
-        return cls(str(column.header), cells, natural, not column.no_wrap, column.justify)
+    def add(self, value: Text) -> None:
+        self.cells.append(value)
+        self.natural = max(self.natural, value.cell_len)
+
+    @property
+    def justify(self) -> JustifyMethod:
+        return "right" if self.name in _RIGHT else "left"
 
     @property
     def least(self) -> int:
         """The width that it cannot do without."""
-        return min(self.natural, _LEAST) if self.folds else self.natural
+        return min(self.natural, _LEAST) if self.name in _FOLDED else self.natural
 
 
 def _row(
@@ -211,7 +222,7 @@ def _row(
             line.append(" " * _GAP)
         line.right_crop(_GAP)
         return line
-    grid = Table.grid(padding=(0, _GAP))
+    grid = Grid.grid(padding=(0, _GAP))
     for column, width in zip(columns, widths, strict=True):
         grid.add_column(width=width, justify=column.justify, overflow="fold")
     grid.add_row(*cells, style=style)
