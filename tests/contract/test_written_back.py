@@ -12,8 +12,7 @@ import pytest
 from ccv2_async import errors, models
 from ccv2_async.models.hooks import is_id, read_only_fields
 from ccv2_async.sandbox.app import OPERATIONS as SERVED
-from ccv2_async.sandbox.fields import Field
-from ccv2_async.sandbox.openapi import _models
+from ccv2_async.sandbox.fields import MODELS, Field
 from ccv2_async.transport.files.body import BytesBody
 from tests.contract import samples
 from tests.contract.ear import Ear
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
     from ccv2_async import ConstantContact
     from ccv2_async.sandbox import Sandbox
-    from ccv2_async.sandbox.fields import Model
 
 # By the operation: a call that reads the resource, and one that writes it back as it was read.
 BACK: dict[str, tuple[tuple[str, ...], Callable[..., Any], Callable[..., Any]]] = {
@@ -90,10 +88,6 @@ BACK: dict[str, tuple[tuple[str, ...], Callable[..., Any], Callable[..., Any]]] 
 OTHERS = {"schedule_update", "library_files_move"}
 
 
-def models_served() -> dict[str, Model]:
-    return {model.name: model for row in SERVED for model in _models(row)}
-
-
 def written(row: Any, sent: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each model in a resource, by its name, with the object that was sent for it."""
     yield type(row).__name__, sent
@@ -114,7 +108,7 @@ def test_the_table_covers_every_put() -> None:
 
 @pytest.mark.parametrize("name", READ_ONLY)
 def test_client_and_sandbox_mark_the_same_fields_as_read_only(name: str) -> None:
-    served = models_served()[name]
+    served = MODELS[name]
     marked = {field for field, mark in served.fields.items() if mark.read_only}
     assert marked == READ_ONLY[name]
     model: Any = getattr(models, name)
