@@ -23,14 +23,8 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.state.library import Library
 
 _DAY = 86_400.0
-_FIRST_NAMES = (
-    *("Amara", "Bruno", "Chloé", "Dmitri", "Elena", "Farid"),
-    *("Grace", "Hiro", "Inés", "Jonas", "Keiko", "Liam"),
-)
-_LAST_NAMES = (
-    *("Abbott", "Brandt", "Castillo", "Dubois", "Eriksen"),
-    *("Fischer", "Grant", "Haddad", "Ivanova", "Jensen"),
-)
+_FIRST_NAMES = "Amara Bruno Chloé Dmitri Elena Farid Grace Hiro Inés Jonas Keiko Liam"
+_LAST_NAMES = "Abbott Brandt Castillo Dubois Eriksen Fischer Grant Haddad Ivanova Jensen"
 # The lists by name: their status, and that every n-th contact is on them.
 _LISTS = {
     "Newsletter": ("ACTIVE", 1),
@@ -78,9 +72,10 @@ def fill_contacts(contacts: Contacts, now: float) -> None:
     steps = {"1": 2}
     for name, (status, step) in _LISTS.items():
         steps[contacts.create_list(name, status, now - 800 * _DAY).id] = step
-    for number in range(len(_FIRST_NAMES) * len(_LAST_NAMES)):
-        turn, first = divmod(number, len(_FIRST_NAMES))
-        names = (_FIRST_NAMES[first], _LAST_NAMES[(turn + first) % len(_LAST_NAMES)])
+    first_names, last_names = _FIRST_NAMES.split(), _LAST_NAMES.split()
+    for number in range(len(first_names) * len(last_names)):
+        turn, first = divmod(number, len(first_names))
+        names = (first_names[first], last_names[(turn + first) % len(last_names)])
         ascii_names = unicodedata.normalize("NFD", ".".join(names)).encode("ascii", "ignore")
         came = now - (700 - 5 * number) * _DAY
         email = f"{ascii_names.decode().lower()}@example.com"

@@ -26,7 +26,7 @@ from ccv2_async.sandbox.admin import Admin
 from ccv2_async.sandbox.answers import Refusal, missing
 from ccv2_async.sandbox.page.actions import ACTIONS, Actions
 from ccv2_async.sandbox.page.showing import clock_text, size_text
-from ccv2_async.sandbox.page.views import FILE_ENDS, Views
+from ccv2_async.sandbox.page.views import FILE_ENDS, JOB_ENDS, Views
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -123,7 +123,8 @@ class _Page:
 
         async def handler(request: Request) -> Response:
             asked = {**request.query_params, **request.path_params, "origin": _origin(request)}
-            return self.show(request, f"{view.__name__}.html", **view(self.views, asked))
+            shown = {"q": asked.get("q", ""), **view(self.views, asked)}
+            return self.show(request, f"{view.__name__}.html", **shown)
 
         return handler
 
@@ -188,6 +189,7 @@ def make_page(world: World, operations: Sequence[Operation]) -> ASGIApp:
         "size_of": size_text,
         "clock_text": clock_text,
         "FILE_ENDS": FILE_ENDS,
+        "JOB_ENDS": JOB_ENDS,
     }
     actions = Actions(world, Admin(world, lambda action: action()))
     page = _Page(Views(world, operations), actions, templates)

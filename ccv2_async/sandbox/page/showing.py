@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import attrs
 import orjson
 
+from ccv2_async.sandbox.faults import CONTENT
 from ccv2_async.sandbox.gateway import API
 from ccv2_async.sandbox.state.traffic import HIDDEN
 
@@ -147,6 +148,8 @@ def curl(record: Record, origin: str) -> str:
 def kind_of(entry: Entry) -> str:
     """Return the kind of a call, as the sandbox can know it."""
     below = entry.path.removeprefix(API)
+    if below.startswith(CONTENT):
+        return "download"
     if entry.method == "GET":
         polls = below.startswith(("/library/files/uploadstatus/", "/activities"))
         return "poll" if polls else "read"

@@ -20,7 +20,7 @@ from ccv2_async.sandbox.state.traffic import HIDDEN
 from ccv2_async.sandbox.transitions import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ccv2_async.sandbox.operations import Operation
     from ccv2_async.sandbox.state.gateway import Entry
@@ -60,7 +60,7 @@ class Views:
             (id(world.log), world.log.total, world.log.running, world.downloads.total),
             # The last minute's calls move with the clock, until there are none.
             int(now) if last is not None and now - last.time <= _MINUTE + 1 else 0,
-            [(row.id, row.name, self._stage(row)) for row in world.library.files.values()],
+            [self._stage(row) for row in world.library.files.values()],
             len(world.library.folders),
             [(row.id, row.status(now)) for row in world.activities.activities.values()],
             [(row.id, len(row.members)) for row in world.contacts.lists.values()],
@@ -71,16 +71,15 @@ class Views:
         )
         return hash(str(shown))
 
-    def _stage(self, stored: StoredFile) -> tuple[Any, ...]:
+    def _stage(self, row: StoredFile) -> tuple[Any, ...]:
         now = self.world.clock.time()
-        twentieth = int(20 * min(1.0, stored.plan.progress(now, stored.looks)))
-        return (stored.status(now), stored.forced, stored.folder_id, twentieth)
+        twentieth = int(20 * min(1.0, row.plan.progress(now, row.looks)))
+        return (row.id, row.name, row.status(now), row.forced, row.folder_id, twentieth)
 
     def frame(self) -> dict[str, Any]:
-        """Return what stands on every page: counts, the quota, and the armed faults."""
+        """Return what stands on every page: counts, and the calls of the last minute."""
         world, now = self.world, self.world.clock.time()
         world.settle()
-        second, today = world.quota.used(now)
         return {
             "counts": {
                 "/": len(world.library.live_files(now)),
@@ -90,9 +89,8 @@ class Views:
                 "/campaigns": sum(not row.deleted for row in world.campaigns.campaigns.values()),
                 "/controls": len(world.faults.pending()),
             },
-            "quota": {"second": second, "today": today, **self._minute(now)},
-            "faults": world.faults.pending(),
-            "settings": world.settings,
+            "quota": self._minute(now),
+            "world": world,
             "now": now,
         }
 
@@ -123,7 +121,6 @@ class Views:
         return {
             "folder": chosen,
             "folder_name": name,
-            "q": query.get("q", ""),
             "folders": self._tree(counts, None, 0),
             "trashed": len(library.trash(now)),
             "files": [self._file(row) for row in files[: -SHOWN - 1 : -1]],
@@ -157,16 +154,12 @@ class Views:
     def requests(self, query: Mapping[str, str]) -> dict[str, Any]:
         """Return the newest requests that match the filter, and the one that is open."""
         text, kind, key = query.get("q", "").casefold(), query.get("status", ""), query.get("key")
-        # The calls and the downloads, newest first.
-        both = self.world.log.newest(), self.world.downloads.newest()
-        entries = merge(*both, key=attrgetter("time"), reverse=True)
-        found = (row for row in entries if self._matches(row, text, kind))
+        found = (row for row in self._entries() if self._matches(row, text, kind))
         rows = [self._row(row) for row in islice(found, SHOWN + 1)]
         return {
             "opened": self._opened(key, query["origin"]) if key else None,
             "requests": rows[:SHOWN],
             "more": len(rows) > SHOWN,
-            "q": query.get("q", ""),
             "status": kind,
             "total": self.world.log.total + self.world.downloads.total,
         }
@@ -178,6 +171,11 @@ class Views:
         words = f"{entry.method} {entry.path} {status} {entry.fault or ''}".casefold()
         return text in words and (not kind or failed == (kind == "failed"))
 
+    def _entries(self) -> Iterator[Entry]:
+        """Return the calls and the downloads, newest first."""
+        both = self.world.log.newest(), self.world.downloads.newest()
+        return merge(*both, key=attrgetter("time"), reverse=True)
+
     def _record(self, entry: Entry) -> Record | None:
         """Return both sides of a call; None for a download, and if they are not kept."""
         return None if entry.path.startswith(CONTENT) else self.world.traffic.find(entry.number)
@@ -186,21 +184,19 @@ class Views:
         return [(name, showing.hide(text, self.world.settings)) for name, text in pairs]
 
     def _row(self, entry: Entry) -> dict[str, Any]:
-        download, record = entry.path.startswith(CONTENT), self._record(entry)
+        record = self._record(entry)
         return {
             **picked(entry, "number method path status fault time ended received"),
-            "key": f"{'d' if download else ''}{entry.number}",
+            "key": _key(entry),
             "took": showing.took_text(entry),
             "parts": showing.parts_of(record) if record is not None else [],
-            "kind": "download" if download else showing.kind_of(entry),
+            "kind": showing.kind_of(entry),
             "arguments": self._hidden(showing.shown_query(entry).items()),
         }
 
     def _opened(self, key: str, origin: str) -> dict[str, Any]:
         """Return one request with both sides, or raise a 404."""
-        log = self.world.downloads if key.startswith("d") else self.world.log
-        number = key.removeprefix("d")
-        entry = next((row for row in log.newest() if str(row.number) == number), None)
+        entry = next((row for row in self._entries() if _key(row) == key), None)
         if entry is None:
             raise missing(f"Request {key}")
         record = self._record(entry)
@@ -223,15 +219,11 @@ class Views:
         return shown
 
     def jobs(self, _query: Mapping[str, str]) -> dict[str, Any]:
-        """Return the bulk jobs, and the uploads that are not finished."""
+        """Return the uploads that are not finished."""
         now = self.world.clock.time()
         files = self.world.library.files.values()
         uploads = [row for row in files if row.status(now) not in _FINAL][:SHOWN]
-        return {
-            "jobs": self.world.activities.newest(),
-            "uploads": [self._file(row) for row in uploads],
-            "ends": JOB_ENDS,
-        }
+        return {"uploads": [self._file(row) for row in uploads]}
 
     def contacts(self, query: Mapping[str, str]) -> dict[str, Any]:
         """Return the lists, and the contacts of the one that is open that match the filter."""
@@ -245,10 +237,8 @@ class Views:
             if text in " ".join((row.email, *(row.fields.get(n, "") for n in names))).casefold()
         ]
         return {
-            "lists": contacts.lists,
             "list": chosen,
             "list_name": contacts.contact_list(chosen).name if chosen else "All contacts",
-            "q": query.get("q", ""),
             "contacts": found[:SHOWN],
             "total": len(found),
         }
@@ -262,7 +252,6 @@ class Views:
             "campaigns": live[: -SHOWN - 1 : -1],
             "campaign": campaigns.campaign(chosen) if chosen else None,
             "tracked": {kind: tracked[kind] for kind in _TRACKED},
-            "lists": self.world.contacts.lists,
         }
 
     def controls(self, _query: Mapping[str, str]) -> dict[str, Any]:
@@ -273,3 +262,8 @@ class Views:
             "kinds": sorted(KINDS - {"raw", "location", "answer"}),
             "groups": GROUPS,
         }
+
+
+def _key(entry: Entry) -> str:
+    """Return the name of a request on the page: its number, with a `d` before a download's."""
+    return f"{'d' if entry.path.startswith(CONTENT) else ''}{entry.number}"
