@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
@@ -28,7 +29,7 @@ from ccv2_async.transport.files.reading import open_and_read
 from ccv2_async.transport.files.sources import BytesSource, PathSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ccv2_async.activities.csv_survey import Purpose, Span, Survey
     from ccv2_async.transport.files.reading import CheckedFile, FileState, Opened
@@ -135,7 +136,8 @@ async def portions_of(
     if extension not in _TEXT:
         raise FileRefused(source.name, "contacts are sent as CSV, TXT, XLS or XLSX")
     tabs = extension == "txt" and options.delimiter is None
-    found, state, content = await _surveyed(source, purpose, options, tabs, threads, most_rows)
+    cut = partial(survey, purpose=purpose, tabs=tabs, most_rows=most_rows)
+    found, state, content = await _surveyed(source, options, threads, cut)
     _warn_of_dropped(source.name, found.columns)
     portions = []
     for number, span in enumerate(found.spans, 1):
@@ -173,13 +175,11 @@ def _require_small(label: str, length: int) -> None:
         )
 
 
-async def _surveyed(  # noqa: PLR0917  # one caller
+async def _surveyed(
     source: PathSource,
-    purpose: Purpose,
     options: FileOptions,
-    tabs: bool,
     threads: FileThreads,
-    most_rows: int,
+    cut: Callable[[Iterable[bytes]], Survey],
 ) -> tuple[Survey, FileState, bytes | None]:
     """Return what a file holds, its state on disk, and its bytes if it had to be converted."""
     left = threading.Event()
@@ -192,7 +192,7 @@ async def _surveyed(  # noqa: PLR0917  # one caller
             if options.converts:
                 content = converted(b"".join(blocks), options.encoding, options.delimiter)
                 blocks = (content,)
-            found = survey(blocks, purpose, tabs=tabs, most_rows=most_rows)
+            found = cut(blocks)
         except Unfit as unfit:
             raise FileRefused(source.name, str(unfit)) from None
         finally:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ccv2_async.activities.contact_files import FileOptions, portions_of
 from ccv2_async.activities.contact_rows import (
@@ -54,7 +55,7 @@ from ccv2_async.transport.files.body import BytesBody
 from ccv2_async.transport.quota.budget import Lane, checked_lane
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from ccv2_async.activities.contact_files import ContactFile
@@ -198,15 +199,13 @@ class Activities(Resource):
                 raise InvalidField(
                     "column_names", column_names, "not accepted with a file; its header names them"
                 )
-        label, portions = await self._cut(
-            contacts,
-            Purpose.IMPORT,
-            ids,
-            options,
-            most=most,
-            columns=column_names,
-            blanks=blanks_enabled,
-        )
+
+        def requests(rows: Iterable[Any]) -> list[RowsRequest]:
+            rows = contacts_of(rows, blanks=blanks_enabled)
+            return import_requests(rows, ids, column_names, most)
+
+        cut = partial(portions_of, purpose=Purpose.IMPORT, most_rows=most)
+        label, portions = await self._cut(contacts, ids, options, cut, requests)
         return await self._starter.start(
             IMPORT, portions, label=label, lane=lane, query=query, strict=strict
         )
@@ -273,7 +272,12 @@ class Activities(Resource):
         ids = checked_ids(lists, "lists")
         options = FileOptions(file_name, encoding, delimiter)
         _check_options(strict=strict, lane=lane)
-        label, portions = await self._cut(contacts, Purpose.REMOVAL, ids, options)
+
+        def requests(rows: Iterable[Any]) -> list[RowsRequest]:
+            return removal_requests(contacts_of(rows, address_only=True), ids)
+
+        cut = partial(portions_of, purpose=Purpose.REMOVAL)
+        label, portions = await self._cut(contacts, ids, options, cut, requests)
         return await self._starter.start(REMOVAL, portions, label=label, lane=lane, strict=strict)
 
     @waits_for(begin_remove_contacts)
@@ -456,34 +460,26 @@ class Activities(Resource):
     async def _cut(
         self,
         contacts: ContactsInput,
-        purpose: Purpose,
         lists: Sequence[str],
         options: FileOptions,
-        *,
-        most: int = MOST_ROWS,
-        columns: Sequence[str] | None = None,
-        blanks: bool = False,
+        cut: Callable[..., Awaitable[tuple[str, list[Portion]]]],
+        requests: Callable[[list[Any]], list[RowsRequest]],
     ) -> tuple[str, list[Portion]]:
-        """Return the name of the contacts for messages, and the portions to send."""
+        """Return the name of the contacts for messages, and the portions to send.
+
+        Args:
+            contacts: A file or rows.
+            lists: The IDs of the lists.
+            options: How a file is written.
+            cut: Makes portions of a file.
+            requests: Makes requests of rows.
+        """
+        threads = self._threads
         if isinstance(contacts, str | os.PathLike):
-            return await portions_of(
-                contacts,
-                purpose,
-                lists=",".join(lists),
-                options=options,
-                threads=self._threads,
-                most_rows=most,
-            )
+            return await cut(contacts, lists=",".join(lists), options=options, threads=threads)
         options.refuse()
-        run = self._threads.run
-        rows = await run(rows_of, contacts) if reads_rows(contacts) else rows_of(contacts)
-
-        def requests() -> list[RowsRequest]:
-            if purpose is Purpose.IMPORT:
-                return import_requests(contacts_of(rows, blanks=blanks), lists, columns, most)
-            return removal_requests(contacts_of(rows, address_only=True), lists)
-
-        parts = await run(requests)
+        rows = await threads.run(rows_of, contacts) if reads_rows(contacts) else rows_of(contacts)
+        parts = await threads.run(requests, rows)
         portions = [Portion(BytesBody(part.content), Lines(first=part.first)) for part in parts]
         return f"{len(rows):,} contacts", portions
 
