@@ -117,24 +117,14 @@ class Views:
         else:
             files, name = library.live_files(now), "All files"
         files = [row for row in files if text in row.name.casefold()]
-        counts = Counter(map(home, library.live_files(now)))
         return {
             "folder": chosen,
             "folder_name": name,
-            "folders": self._tree(counts, None, 0),
-            "trashed": len(library.trash(now)),
+            "in_folder": Counter(map(home, library.live_files(now))),
             "files": [self._file(row) for row in files[: -SHOWN - 1 : -1]],
             "total": len(files),
             "requests": [self._row(entry) for entry in islice(self.world.log.newest(), 8)],
         }
-
-    def _tree(self, counts: Counter[str], parent: str | None, level: int) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        folders = self.world.library.children(parent)
-        for folder in sorted(folders, key=lambda row: (row.system, row.name.casefold())):
-            rows.append({**picked(folder, "id name"), "level": level, "count": counts[folder.id]})
-            rows += self._tree(counts, folder.id, level + 1)
-        return rows
 
     def _file(self, stored: StoredFile) -> dict[str, Any]:
         now, plan = self.world.clock.time(), stored.plan
@@ -237,8 +227,7 @@ class Views:
             if text in " ".join((row.email, *(row.fields.get(n, "") for n in names))).casefold()
         ]
         return {
-            "list": chosen,
-            "list_name": contacts.contact_list(chosen).name if chosen else "All contacts",
+            "list": contacts.contact_list(chosen) if chosen else None,
             "contacts": found[:SHOWN],
             "total": len(found),
         }
