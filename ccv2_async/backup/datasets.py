@@ -272,27 +272,24 @@ def version_of(record: Mapping[str, Any]) -> str:
     return f"{record.get('modified_date')} {record.get('size')}"
 
 
-def flat(record: object) -> list[tuple[str, str]]:
+def flat(record: object, name: str = "") -> list[tuple[str, str]]:
     """Return the columns of a record and their values; a path of names stands for nested ones.
 
     The elements of a list are numbered from 1, such as `email_addresses.1.email_address`.
+
+    Args:
+        record: The record, or a part of it.
+        name: The path of the part.
     """
-    found: list[tuple[str, str]] = []
-    _flatten(record, "", found)
-    return found
-
-
-def _flatten(record: object, name: str, found: list[tuple[str, str]]) -> None:
-    if isinstance(record, dict):
-        for key, value in record.items():
-            _flatten(value, f"{name}.{key}" if name else key, found)
-    elif isinstance(record, list):
-        for number, value in enumerate(record, 1):
-            _flatten(value, f"{name}.{number}", found)
-    elif record is None or isinstance(record, bool):
-        found.append((name, "" if record is None else str(record).lower()))
-    else:
-        found.append((name, str(record)))
+    if not isinstance(record, dict | list):
+        text = "" if record is None else str(record)
+        return [(name, text.lower() if isinstance(record, bool) else text)]
+    parts = record.items() if isinstance(record, dict) else enumerate(record, 1)
+    return [
+        column
+        for key, value in parts
+        for column in flat(value, f"{name}.{key}" if name else str(key))
+    ]
 
 
 def memberships_in(

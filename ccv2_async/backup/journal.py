@@ -283,21 +283,16 @@ class Journal:
         if last.run == self.run and last.done:
             return attrs.evolve(last, done=True)
         if version and version == last.version:
-            self._write(
-                ("UPDATE scopes SET run=?, done=1 WHERE dataset=? AND scope=?", [(self.run, *key)])
-            )
+            done = "UPDATE scopes SET run=?, done=1 WHERE dataset=? AND scope=?"
+            self._write((done, [(self.run, *key)]))
             return attrs.evolve(last, done=True)
         if last.run != self.run:
-            self._write(
-                (
-                    (
-                        "INSERT INTO scopes (dataset, scope, run, began) VALUES (?, ?, ?, ?) "
-                        "ON CONFLICT DO UPDATE SET run=excluded.run, began=excluded.began, "
-                        "cursor='', position=0, done=0, version=''"
-                    ),
-                    [(*key, self.run, now)],
-                )
+            begin = (
+                "INSERT INTO scopes (dataset, scope, run, began) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET run=excluded.run, began=excluded.began, "
+                "cursor='', position=0, done=0, version=''"
             )
+            self._write((begin, [(*key, self.run, now)]))
             last = attrs.evolve(last, run=self.run, cursor="", position=0)
         return attrs.evolve(last, done=False)
 
@@ -328,19 +323,15 @@ class Journal:
             "ON CONFLICT DO UPDATE SET run=excluded.run, listed=excluded.listed, vanished=NULL, "
             "record=coalesce(excluded.record, record)"
         )
+        advance = "UPDATE scopes SET cursor=?, position=? WHERE dataset=? AND scope=?"
+        run = self.run
         self._write(
             (
                 insert,
-                [
-                    (dataset, scope, own, self.run, row, None if detail else row)
-                    for own, row in rows
-                ],
+                [(dataset, scope, own, run, row, None if detail else row) for own, row in rows],
             ),
-            (_NOTE, [(dataset, scope, name, self.run, 1, why) for name, why in bad]),
-            (
-                "UPDATE scopes SET cursor=?, position=? WHERE dataset=? AND scope=?",
-                [(cursor, position, dataset, scope)],
-            ),
+            (_NOTE, [(dataset, scope, name, run, 1, why) for name, why in bad]),
+            (advance, [(cursor, position, dataset, scope)]),
         )
 
     def restart(self, dataset: str, scope: str, *, drop: bool = False) -> None:
@@ -352,12 +343,10 @@ class Journal:
             drop: Whether the rows of this run go, because they are told apart by position.
         """
         key = (dataset, scope)
+        forget = "DELETE FROM rows WHERE dataset=? AND scope=? AND run=?"
         self._write(
             ("UPDATE scopes SET cursor='', position=0 WHERE dataset=? AND scope=?", [key]),
-            (
-                "DELETE FROM rows WHERE dataset=? AND scope=? AND run=?",
-                [(*key, self.run)] if drop else [],
-            ),
+            (forget, [(*key, self.run)] if drop else []),
         )
 
     def end_scope(self, dataset: str, scope: str, *, version: str = "", drop: bool = False) -> None:
@@ -372,17 +361,14 @@ class Journal:
             drop: Whether rows of earlier listings go, because these rows replace them.
         """
         key = (dataset, scope)
+        since = "began"
         if self.has_unreadable(dataset, scope):
             version, since = "", "since"
-        else:
-            since = "began"
+        forget = "DELETE FROM rows WHERE dataset=? AND scope=? AND run<>?"
         done = f"UPDATE scopes SET done=1, cursor='', since={since}, version=? "  # noqa: S608  # our own names
         self._write(
             (f"{done}WHERE dataset=? AND scope=?", [(version, *key)]),
-            (
-                "DELETE FROM rows WHERE dataset=? AND scope=? AND run<>?",
-                [(*key, self.run)] if drop else [],
-            ),
+            (forget, [(*key, self.run)] if drop else []),
             (_FORGET, [(*key, "")]),
         )
 
@@ -401,23 +387,17 @@ class Journal:
 
     def vanish(self, dataset: str, scope: str, ids: Iterable[str], noticed: str) -> None:
         """Mark rows that are gone at the service. They stay in the backup."""
-        self._write(
-            (
-                "UPDATE rows SET vanished=? WHERE dataset=? AND scope=? AND id=?",
-                [(noticed, dataset, scope, own) for own in ids],
-            )
-        )
+        gone = "UPDATE rows SET vanished=? WHERE dataset=? AND scope=? AND id=?"
+        self._write((gone, [(noticed, dataset, scope, own) for own in ids]))
 
     def found(self, dataset: str, scope: str, own: str, record: str, *, detail: bool) -> None:
         """Note that a row exists at the service, and keep its full record where it has one."""
         kept = "record=?, fetched=listed" if detail else "record=coalesce(record, ?)"
         update = f"UPDATE rows SET {kept}, run=?, vanished=NULL "  # noqa: S608  # our own words
+        key = (dataset, scope, own)
         self._write(
-            (
-                f"{update}WHERE dataset=? AND scope=? AND id=?",
-                [(record, self.run, dataset, scope, own)],
-            ),
-            (_FORGET, [(dataset, scope, own)]),
+            (f"{update}WHERE dataset=? AND scope=? AND id=?", [(record, self.run, *key)]),
+            (_FORGET, [key]),
         )
 
     def without_detail(self, dataset: str, scope: str) -> list[str]:
@@ -469,18 +449,14 @@ class Journal:
             path: The path below the directory.
             key: A text that differs from that of every other path.
         """
-        self._write(
-            (
-                (
-                    "INSERT INTO files (place, id, source, path, key, turn) "
-                    "VALUES (?, ?, ?, ?, ?, (SELECT coalesce(max(turn), 0) + 1 FROM files)) "
-                    "ON CONFLICT (place, id) DO UPDATE SET source=excluded.source, "
-                    "was=CASE WHEN version IS NULL THEN NULL ELSE coalesce(was, path) END, "
-                    "path=excluded.path, key=excluded.key, turn=excluded.turn"
-                ),
-                [(place, own, source, path, key)],
-            )
+        insert = (
+            "INSERT INTO files (place, id, source, path, key, turn) "
+            "VALUES (?, ?, ?, ?, ?, (SELECT coalesce(max(turn), 0) + 1 FROM files)) "
+            "ON CONFLICT (place, id) DO UPDATE SET source=excluded.source, "
+            "was=CASE WHEN version IS NULL THEN NULL ELSE coalesce(was, path) END, "
+            "path=excluded.path, key=excluded.key, turn=excluded.turn"
         )
+        self._write((insert, [(place, own, source, path, key)]))
 
     def want(self, place: str, own: str, version: str) -> None:
         """Note which version of a file belongs into the backup."""
@@ -496,12 +472,8 @@ class Journal:
 
     def stored(self, entry: FileEntry, version: str | None, size: int, sha256: str) -> None:
         """Note that the bytes of a file are on disk; None as the version if they are missing."""
-        self._write(
-            (
-                "UPDATE files SET version=?, size=?, sha256=? WHERE place=? AND id=?",
-                [(version, size, sha256, entry.place, entry.id)],
-            )
-        )
+        update = "UPDATE files SET version=?, size=?, sha256=? WHERE place=? AND id=?"
+        self._write((update, [(version, size, sha256, entry.place, entry.id)]))
 
     def moves(self) -> list[FileEntry]:
         """Return files whose bytes are at an old path, in the order in which to move them."""
@@ -510,12 +482,8 @@ class Journal:
 
     def moved(self, entries: Iterable[FileEntry]) -> None:
         """Note that the bytes of files are at their new paths."""
-        self._write(
-            (
-                "UPDATE files SET was=NULL WHERE place=? AND id=?",
-                [(entry.place, entry.id) for entry in entries],
-            )
-        )
+        update = "UPDATE files SET was=NULL WHERE place=? AND id=?"
+        self._write((update, [(entry.place, entry.id) for entry in entries]))
 
     def note(self, note: Note) -> None:
         """Keep a note of this run, in place of an earlier one about the same."""

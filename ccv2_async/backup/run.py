@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
-import orjson
 
 from ccv2_async import errors
 from ccv2_async.backup.contents import Contents, digest_of, explained
@@ -24,19 +23,17 @@ from ccv2_async.backup.datasets import (
     TRASH,
     id_of,
     ids_in,
-    scope_key,
     since_of,
-    with_nested,
 )
 from ccv2_async.backup.estimate import Counts, estimate
 from ccv2_async.backup.journal import NAME, Journal, Note
+from ccv2_async.backup.pages import Listing, one, page_of
 from ccv2_async.backup.results import BackupProblem, BackupProgress, BackupResult
 from ccv2_async.backup.write import Exports
 from ccv2_async.clock import date_of
-from ccv2_async.models.convert import BadRow, raw_text, structure, weight_of
+from ccv2_async.models.convert import structure
 from ccv2_async.models.hooks import utc_text
 from ccv2_async.models.library import LibraryFile
-from ccv2_async.resources.base import path_to
 from ccv2_async.resources.downloads import FileDownloads
 from ccv2_async.resources.listing import Cursors
 from ccv2_async.tasks import uninterrupted
@@ -51,9 +48,7 @@ from ccv2_async.transport.quota.budget import Lane
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from ccv2_async.backup.datasets import (
-        Dataset,
-    )
+    from ccv2_async.backup.datasets import Dataset
     from ccv2_async.backup.estimate import BackupEstimate
     from ccv2_async.backup.journal import FileEntry, Scope
     from ccv2_async.backup.results import OnBackupProgress
@@ -68,17 +63,10 @@ AT_ONCE = 8
 _ALL_LISTED = "\n"
 """In place of a cursor: all pages are in the journal, but the listing was not finished."""
 
-# No record of the service comes near these. Longer ones would block the event loop, and rows that
-# hold each other fill the memory.
-_LARGEST_RECORD = 4 * 1024 * 1024
-_MOST_VALUES = 100_000
-_LARGEST_PAGE = 64 * 1024 * 1024
-
 _SAMPLED_PAGES = 10
 _COUNTED = ("sends", "opens", "clicks", "forwards", "unsubscribes", "bounces")
 _BATCH = 200
 _REPORT_SECONDS = 0.1
-_ACCOUNT = Call("GET", BY_NAME["account"].path, Effect.SAFE, "account")
 _PROBE = Call("GET", "/library/info", Effect.SAFE, "asking whether the service is back")
 
 # These errors would affect everything else as well, so they end the run.
@@ -101,16 +89,6 @@ class Options:
     wait: bool = False
     full: bool = False
     on_progress: OnBackupProgress | None = None
-
-
-@attrs.frozen
-class _Page:
-    """The rows of an answer as text."""
-
-    rows: list[tuple[str, str]]
-    bad: list[tuple[str, str]]
-    next_link: str | None
-    when: float | None
 
 
 class Backup:
@@ -169,7 +147,7 @@ class Backup:
 
     async def _counts(self) -> Counts:
         here = await self._do(self._counts_here)
-        info = json.loads((await self._call(_PROBE, _one))[0]).get("usage_summary")
+        info = json.loads((await self._call(_PROBE, one))[0]).get("usage_summary")
         info = info if isinstance(info, dict) else {}
         lists, _ = await self._sample("lists")
         folders, _ = await self._sample(FOLDERS)
@@ -213,13 +191,13 @@ class Backup:
         self, name: str, *ids: str, pages: int = 1
     ) -> tuple[list[dict[str, Any]], bool]:
         """Return the rows of the first pages of a listing, and whether there are more."""
-        dataset, rows = BY_NAME[name], []
-        query, cursors = dataset.first_page(""), Cursors(name)
+        listing, rows = Listing(BY_NAME[name], ids), []
+        query, cursors = listing.dataset.first_page(""), Cursors(name)
         for _ in range(pages):
-            call = Call("GET", _path(dataset.path, *ids), Effect.SAFE, name, query=query)
-            if dataset.single:
-                return [json.loads((await self._call(call, _one))[0])], False
-            page = await self._call(call, partial(_page_of, dataset, 0))
+            call = listing.call(query)
+            if listing.dataset.single:
+                return [json.loads((await self._call(call, one))[0])], False
+            page = await self._call(call, partial(page_of, listing.dataset, 0))
             rows += await self._do(lambda texts: [json.loads(text) for _, text in texts], page.rows)
             following = cursors.after(page.rows, page.next_link)
             if following is None:
@@ -295,17 +273,17 @@ class Backup:
         if about.get("service", service) != service:
             raise self._not_ours(f"another service ({one_line(about['service'])})")
         if known not in (None, fingerprint):
-            account = json.loads((await self._call(_ACCOUNT, _one))[0])
+            call = Listing(BY_NAME["account"]).call()
+            account = json.loads((await self._call(call, one))[0])
             if not _name_of(account) or _name_of(account) != about.get("account"):
                 whose = one_line(about.get("account", "")) or "unknown"
                 raise self._not_ours(f"another account ({whose})")
         facts = {"service": service, "fingerprint": fingerprint}
-        full = self._options.full
-        await self._do(partial(self._journal.begin, stamp_of(self._now), full=full, **facts))
+        await self._do(self._journal.begin, stamp_of(self._now), full=self._options.full, **facts)
         await self._fetch(BY_NAME["account"])
         text = await self._do(self._journal.record, "account", "", "account")
         name = _name_of(json.loads(text or "{}"))
-        await self._do(partial(self._journal.remember, account=name, skew=str(self._skew)))
+        await self._do(self._journal.remember, account=name, skew=str(self._skew))
 
     def _not_ours(self, whose: str) -> errors.UsageError:
         return errors.UsageError(
@@ -324,96 +302,73 @@ class Backup:
         """Fetch what is new or has changed of one dataset."""
         self._dataset = dataset.name
         self._report()
-        scopes = await self._do(self._scopes, dataset)
-        await self._each(scopes, partial(self._list, dataset))
+        listings = await self._do(self._listings, dataset)
+        await self._each(listings, self._list)
         if dataset.detail:
-            for ids in scopes:
-                missing = await self._do(
-                    self._journal.without_detail, dataset.name, scope_key(*ids)
-                )
-                await self._each(missing, partial(self._fetch_one, dataset, ids))
+            for listing in listings:
+                missing = await self._do(self._journal.without_detail, *listing.key)
+                await self._each(missing, partial(self._fetch_one, listing))
 
-    def _scopes(self, dataset: Dataset) -> list[tuple[str, ...]]:
-        """Return the parents' IDs of each listing of a dataset."""
+    def _listings(self, dataset: Dataset) -> list[Listing]:
+        """Return the listings of a dataset: one, or one for each parent."""
         if not dataset.parent:
-            return [()]
+            return [Listing(dataset)]
         found = []
         for scope, own, text, _ in self._journal.records(dataset.parent):
             if not dataset.when or json.loads(text).get("status") in dataset.when:
-                found.append((*ids_in(scope), own))
+                found.append(Listing(dataset, (*ids_in(scope), own)))
         return found
 
-    async def _list(self, dataset: Dataset, ids: tuple[str, ...]) -> None:
-        """List one scope, from where an earlier process stopped."""
-        scope = scope_key(*ids)
-        version = ""
+    async def _list(self, listing: Listing) -> None:
+        """List the rows, from where an earlier process stopped."""
+        dataset, key, version = listing.dataset, listing.key, ""
         if dataset.follows:
-            counts = await self._do(self._journal.record, dataset.follows, scope, ids[-1])
+            counts = await self._do(self._journal.record, dataset.follows, key[1], listing.ids[-1])
             version = counts or ""
-        begin = partial(self._journal.scope, dataset.name, scope, str(self._now), version=version)
-        state = await self._do(begin)
+        state = await self._do(self._journal.scope, *key, str(self._now), version=version)
         if state.done:
             return
         try:
             if dataset.single:
-                await self._list_single(dataset, ids)
+                text, when = await self._call(listing.call(dataset.first_page("")), one)
+                self._set_clock(when)
+                own = listing.ids[-1] if listing.ids else dataset.name
+                await self._keep(listing, [(own, text)], cursor="", position=1)
             elif state.cursor != _ALL_LISTED:
-                await self._list_pages(dataset, ids, state)
+                await self._list_pages(listing, state)
             if not dataset.single and dataset.ids and not (dataset.since and state.since):
-                await self._look_for_missed(dataset, ids)
+                await self._look_for_missed(listing)
         except errors.NotFound:
             if not dataset.parent:
                 raise
             # It has none, such as a schedule, or its parent is gone since it was listed.
         except errors.ConstantContactError as error:
-            await self._pass(error, dataset, ids)
+            await self._pass(error, listing)
             return
-        await self._do(
-            partial(
-                self._journal.end_scope, dataset.name, scope, version=version, drop=not dataset.ids
-            )
-        )
+        await self._do(self._journal.end_scope, *key, version=version, drop=not dataset.ids)
 
-    async def _list_single(self, dataset: Dataset, ids: tuple[str, ...]) -> None:
-        what = _what(dataset, ids)
-        path = _path(dataset.path, *ids)
-        call = Call("GET", path, Effect.SAFE, what, query=dataset.first_page(""))
-        text, when = await self._call(call, _one)
-        self._set_clock(when)
-        own = ids[-1] if ids else dataset.name
-        await self._keep(dataset, ids, [(own, text)], cursor="", position=1, bad=[])
-
-    async def _list_pages(self, dataset: Dataset, ids: tuple[str, ...], state: Scope) -> None:
-        what, scope = _what(dataset, ids), scope_key(*ids)
-        path = _path(dataset.path, *ids)
-        since = ""
+    async def _list_pages(self, listing: Listing, state: Scope) -> None:
+        dataset, key, since = listing.dataset, listing.key, ""
         if dataset.since and state.since:
-            newest = await self._do(self._journal.newest, dataset.name, scope)
+            newest = await self._do(self._journal.newest, *key)
             since = stamp_of(since_of(float(state.since), newest))
         first = dataset.first_page(since)
         cursor, position, restarted = state.cursor, state.position, False
-        cursors = Cursors(what, {cursor})
+        cursors = Cursors(listing.what, {cursor})
         while True:
-            call = Call(
-                "GET",
-                path,
-                Effect.SAFE,
-                what,
-                query=(("next", cursor),) if cursor else first,
-            )
+            call = listing.call((("next", cursor),) if cursor else first)
             try:
-                page = await self._call(call, partial(_page_of, dataset, position))
+                page = await self._call(call, partial(page_of, dataset, position))
                 following = cursors.after(page.rows or page.bad, page.next_link)
             except (errors.BadRequest, errors.NotFound, errors.PaginationError) as error:
                 retired = isinstance(error, errors.EndpointRetired)
                 if not cursor or retired:
                     raise
                 # The service does not know the cursor anymore, or it leads in a circle.
-                restart = partial(self._journal.restart, dataset.name, scope, drop=not dataset.ids)
-                await self._do(restart)
+                await self._do(self._journal.restart, *key, drop=not dataset.ids)
                 if restarted or isinstance(error, errors.PaginationError):
                     raise
-                cursor, position, restarted, cursors = "", 0, True, Cursors(what)
+                cursor, position, restarted, cursors = "", 0, True, Cursors(listing.what)
                 continue
             self._set_clock(page.when)
             rows = page.rows
@@ -422,79 +377,50 @@ class Backup:
                 rows = [(f"{run:08}-{position + n:010}", text) for n, (_, text) in enumerate(rows)]
             position += len(page.rows) + len(page.bad)
             cursor = following or _ALL_LISTED
-            await self._keep(dataset, ids, rows, cursor=cursor, position=position, bad=page.bad)
+            await self._keep(listing, rows, cursor=cursor, position=position, bad=page.bad)
             if following is None:
                 return
 
-    async def _keep(
-        self,
-        dataset: Dataset,
-        ids: tuple[str, ...],
-        rows: list[tuple[str, str]],
-        *,
-        cursor: str,
-        position: int,
-        bad: list[tuple[str, str]],
-    ) -> None:
-        await self._do(
-            partial(
-                self._journal.page,
-                dataset.name,
-                scope_key(*ids),
-                rows,
-                cursor=cursor,
-                position=position,
-                detail=dataset.detail,
-                bad=bad,
-            )
-        )
+    async def _keep(self, listing: Listing, rows: list[tuple[str, str]], **page: Any) -> None:
+        detail = listing.dataset.detail
+        await self._do(self._journal.page, *listing.key, rows, detail=detail, **page)
         self._rows += len(rows)
         self._report()
 
-    async def _look_for_missed(self, dataset: Dataset, ids: tuple[str, ...]) -> None:
+    async def _look_for_missed(self, listing: Listing) -> None:
         """Mark the rows that are gone at the service.
 
         A listing that changes while it is read may leave a row out, so each is looked for by its
         ID, where it has a path of its own.
         """
-        scope = scope_key(*ids)
-        missed = await self._do(self._journal.missed, dataset.name, scope)
-        if dataset.one:
-            await self._each(missed, partial(self._fetch_one, dataset, ids))
-        elif missed and not await self._do(self._journal.has_unreadable, dataset.name, scope):
-            await self._vanish(dataset, ids, missed)
+        missed = await self._do(self._journal.missed, *listing.key)
+        if listing.dataset.one:
+            await self._each(missed, partial(self._fetch_one, listing))
+        elif missed and not await self._do(self._journal.has_unreadable, *listing.key):
+            await self._vanish(listing, missed)
 
-    async def _fetch_one(self, dataset: Dataset, ids: tuple[str, ...], own: str) -> None:
+    async def _fetch_one(self, listing: Listing, own: str) -> None:
         """Fetch the full record of a row, or find that it is gone."""
-        what = f"{dataset.name} {own}"
         try:
-            call = Call("GET", _path(dataset.one, *ids, own), Effect.SAFE, what)
-            text, _ = await self._call(call, _one)
+            text, _ = await self._call(listing.call_of(own), one)
         except errors.NotFound:
-            await self._vanish(dataset, ids, [own])
+            await self._vanish(listing, [own])
         except errors.ConstantContactError as error:
-            await self._pass(error, dataset, ids, own)
+            await self._pass(error, listing, own)
         else:
             if json.loads(text).get("status") == "Deleted":
-                await self._vanish(dataset, ids, [own])  # a file that is in the trash
+                await self._vanish(listing, [own])  # a file that is in the trash
                 return
-            keep = partial(
-                self._journal.found, dataset.name, scope_key(*ids), own, text, detail=dataset.detail
-            )
-            await self._do(keep)
+            detail = listing.dataset.detail
+            await self._do(self._journal.found, *listing.key, own, text, detail=detail)
             self._rows += 1
             self._report()
 
-    async def _vanish(self, dataset: Dataset, ids: tuple[str, ...], gone: list[str]) -> None:
-        now = stamp_of(self._now)
-        await self._do(self._journal.vanish, dataset.name, scope_key(*ids), gone, now)
+    async def _vanish(self, listing: Listing, gone: list[str]) -> None:
+        await self._do(self._journal.vanish, *listing.key, gone, stamp_of(self._now))
 
     async def _pass(
-        self,
-        error: errors.ConstantContactError,
-        dataset: Dataset,
-        ids: tuple[str, ...],
-        own: str = "",
+        self, error: errors.ConstantContactError, listing: Listing, own: str = ""
     ) -> None:
         """Take note of an error that affects only one row or listing; raise any other.
 
@@ -508,10 +434,9 @@ class Backup:
         if inactive or (isinstance(error, _FATAL) and not isinstance(error, errors.InvalidField)):
             raise error
         refused = isinstance(error, errors.EndpointRetired | errors.Forbidden)
-        scope = scope_key(*ids)
         if refused and not own:
-            await self._do(partial(self._journal.end_scope, dataset.name, scope))
-        note = Note(dataset.name, scope, own, not refused, one_line(error.message))
+            await self._do(self._journal.end_scope, *listing.key)
+        note = Note(*listing.key, own, not refused, one_line(error.message))
         await self._do(self._journal.note, note)
 
     # Files
@@ -531,21 +456,16 @@ class Backup:
         self._report()
 
     async def _fetch_file(self, entry: FileEntry) -> None:
-        dataset = BY_NAME[entry.place]
-        text = await self._do(self._journal.record, entry.place, "", entry.id)
+        listing = Listing(BY_NAME[entry.place])
+        text = await self._do(self._journal.record, *listing.key, entry.id)
         part = self._contents.part(entry)
         try:
             file = structure(LibraryFile, json.loads(text or "{}"))
             kept = await self._threads.run(digest_of, part)
             if kept is None:
                 if not file.url:
-                    note = Note(
-                        entry.place,
-                        "",
-                        entry.id,
-                        failed=False,
-                        text=f"The service names no URL for it (status {file.status}).",
-                    )
+                    why = f"The service names no URL for it (status {file.status})."
+                    note = Note(*listing.key, entry.id, failed=False, text=why)
                     await self._do(self._journal.note, note)
                     return
                 saved = await self._patiently(partial(self._downloads.save, file, part))
@@ -553,7 +473,7 @@ class Backup:
                 self._files += 1
                 self._downloaded += kept[0]
         except errors.ConstantContactError as error:
-            await self._pass(error, dataset, (), entry.id)
+            await self._pass(error, listing, entry.id)
             return
         await self._do(self._place, entry, *kept)
 
@@ -634,9 +554,9 @@ class Backup:
         if when is not None:
             self._skew = when - self._session.clock.time()
 
-    async def _do(self, work: Callable[..., T], *args: object) -> T:
+    async def _do(self, work: Callable[..., T], *args: Any, **options: Any) -> T:
         """Run work on the journal in its thread."""
-        return await self._journal_thread.run(work, *args)
+        return await self._journal_thread.run(partial(work, *args, **options))
 
     def _report(self, *, force: bool = False) -> None:
         tell, now = self._options.on_progress, self._session.clock.monotonic()
@@ -665,85 +585,10 @@ def _name_of(account: Mapping[str, Any]) -> str:
     return str(account.get("email") or account.get("organization_name") or "")
 
 
-def _what(dataset: Dataset, ids: tuple[str, ...]) -> str:
-    return f"{dataset.name} of {' of '.join(reversed(ids))}" if ids else dataset.name
-
-
 def _number(value: object) -> int:
     return value if isinstance(value, int) and value > 0 else 0
-
-
-def _path(template: str, *ids: str) -> str:
-    """Return the path of a listing or a record.
-
-    Raises:
-        DecodeError: The service gave an ID that cannot be part of a path.
-    """
-    try:
-        return path_to(template, *ids)
-    except errors.InvalidField as error:
-        raise errors.DecodeError(f"An id is {error.value}: {error.rule}.") from None
 
 
 def _problem(note: Note) -> BackupProblem:
     ids = ids_in(note.scope)
     return BackupProblem(note.dataset, note.id, ids[-1] if ids else "", note.text)
-
-
-def _one(answer: Answer) -> tuple[str, float | None]:
-    """Return an object as text."""
-    found = answer.plain()
-    if isinstance(found, list) and len(found) == 1:
-        found = found[0]  # the service sometimes wraps an object
-    if not isinstance(found, dict):
-        raise errors.DecodeError(f"{answer.what}: the response is not an object.")
-    try:
-        return _text_of(found), answer.date
-    except ValueError as why:
-        raise errors.DecodeError(f"{answer.what}: the response {why}.") from None
-
-
-def _text_of(record: dict[str, Any]) -> str:
-    """Return a record as text.
-
-    Raises:
-        ValueError: It is larger, or nested deeper, than any record of the service.
-    """
-    try:
-        content = orjson.dumps(record)
-    except orjson.JSONEncodeError:
-        raise ValueError("is nested too deeply") from None
-    if len(content) > _LARGEST_RECORD or weight_of(content) > _MOST_VALUES:
-        raise ValueError("is larger than any record of the service")
-    return content.decode()
-
-
-def _page_of(dataset: Dataset, before: int, answer: Answer) -> _Page:
-    """Return the rows of a page as text, and those that cannot be kept with the reason."""
-    page = answer.rows(Any, paged=dataset.paged)
-    rows: list[tuple[str, str]] = []
-    bad: list[tuple[str, str]] = []
-    size = 0
-    for number, row in enumerate(with_nested(dataset, page.results), before):
-        text = ""
-        if isinstance(row, BadRow):
-            own, why = row.id(*dataset.ids), row.error(before, stops=False).message
-        else:
-            own, why = id_of(dataset, row), ""
-            if not isinstance(row, dict):
-                why = f"{answer.what}: row {number} is not an object."
-            elif dataset.ids and not own:
-                why = f"{answer.what}: row {number} has no id: {raw_text(row, answer.redact)}"
-            else:
-                try:
-                    text = _text_of(row)
-                except ValueError as flaw:
-                    why = f"{answer.what}: row {number} {flaw}."
-                size += len(text)
-                if size > _LARGEST_PAGE:
-                    why = f"{answer.what}: row {number} is on too large a page."
-        if why:
-            bad.append((own or f"row {number}", one_line(why)))
-        else:
-            rows.append((own, text))
-    return _Page(rows, bad, page.next_link, answer.date)

@@ -13,13 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ccv2_async.backup.contents import explained
-from ccv2_async.backup.datasets import (
-    BY_NAME,
-    DATASETS,
-    flat,
-    line_of,
-    memberships_in,
-)
+from ccv2_async.backup.datasets import BY_NAME, DATASETS, flat, line_of, memberships_in
 from ccv2_async.transport.files.partial import PartialFile
 from ccv2_async.version import __version__
 
@@ -27,9 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from ccv2_async.backup.datasets import (
-        Dataset,
-    )
+    from ccv2_async.backup.datasets import Dataset
     from ccv2_async.backup.journal import Journal
     from ccv2_async.backup.results import BackupProblem
 
@@ -61,10 +53,10 @@ class Exports:
         """
         for name in names:
             dataset = BY_NAME[name]
-            if dataset.single and not dataset.parent:
-                self._file(f"{name}.json", (f"{text}\n" for text in self._lines(dataset)))
-                continue
             lines = (f"{text}\n" for text in self._lines(dataset))
+            if dataset.single and not dataset.parent:
+                self._file(f"{name}.json", lines)
+                continue
             self.rows[name] = self._file(f"{name}.jsonl", lines, rows=True)
             if dataset.csv:
                 self._file(f"{name}.csv", self._csv(dataset))
@@ -146,12 +138,8 @@ class Exports:
         """Yield an entry of the manifest for each file with bytes of its own."""
         for entry in self._journal.files():
             if entry.version is not None:
-                yield {
-                    "path": entry.path,
-                    "bytes": entry.size,
-                    "sha256": entry.sha256,
-                    "id": entry.id,
-                }
+                size, digest = entry.size, entry.sha256
+                yield {"path": entry.path, "bytes": size, "sha256": digest, "id": entry.id}
 
     def _file(self, name: str, texts: Iterable[str], *, rows: bool = False) -> int:
         """Write a file, and return the number of its lines."""

@@ -1,0 +1,144 @@
+"""The calls for one listing of a dataset, and what their answers hold, as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import orjson
+
+from ccv2_async.backup.datasets import id_of, scope_key, with_nested
+from ccv2_async.errors import DecodeError, InvalidField
+from ccv2_async.models.convert import BadRow, raw_text, weight_of
+from ccv2_async.resources.base import path_to
+from ccv2_async.text import one_line
+from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.retry import Effect
+
+if TYPE_CHECKING:
+    from ccv2_async.backup.datasets import Dataset
+    from ccv2_async.transport.calls.call import Answer
+
+# No record of the service comes near these. Longer ones would block the event loop, and rows that
+# hold each other fill the memory.
+_LARGEST_RECORD = 4 * 1024 * 1024
+_MOST_VALUES = 100_000
+_LARGEST_PAGE = 64 * 1024 * 1024
+
+_Query = tuple[tuple[str, str], ...]
+
+
+@attrs.frozen
+class Listing:
+    """The rows of a dataset, or those that belong to one parent.
+
+    Attributes:
+        dataset: The dataset.
+        ids: The IDs of the parents, the outermost first.
+    """
+
+    dataset: Dataset
+    ids: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The dataset and the scope as the journal names them."""
+        return self.dataset.name, scope_key(*self.ids)
+
+    @property
+    def what(self) -> str:
+        """The listing in messages."""
+        return " of ".join((self.dataset.name, *reversed(self.ids)))
+
+    def call(self, query: _Query = ()) -> Call:
+        """Return the call for one page.
+
+        Raises:
+            DecodeError: The service gave an ID that cannot be part of a path.
+        """
+        return _reading(self.dataset.path, self.ids, self.what, query)
+
+    def call_of(self, own: str) -> Call:
+        """Return the call for one row.
+
+        Raises:
+            DecodeError: The service gave an ID that cannot be part of a path.
+        """
+        return _reading(self.dataset.one, (*self.ids, own), f"{self.dataset.name} {own}", ())
+
+
+def _reading(template: str, ids: tuple[str, ...], what: str, query: _Query) -> Call:
+    try:
+        path = path_to(template, *ids)
+    except InvalidField as error:
+        raise DecodeError(f"An id is {error.value}: {error.rule}.") from None
+    return Call("GET", path, Effect.SAFE, what, query=query)
+
+
+@attrs.frozen
+class Page:
+    """The rows of an answer as text."""
+
+    rows: list[tuple[str, str]]
+    bad: list[tuple[str, str]]
+    next_link: str | None
+    when: float | None
+
+
+def one(answer: Answer) -> tuple[str, float | None]:
+    """Return an object as text."""
+    found = answer.plain()
+    if isinstance(found, list) and len(found) == 1:
+        found = found[0]  # the service sometimes wraps an object
+    if not isinstance(found, dict):
+        raise DecodeError(f"{answer.what}: the response is not an object.")
+    try:
+        return _text_of(found), answer.date
+    except ValueError as why:
+        raise DecodeError(f"{answer.what}: the response {why}.") from None
+
+
+def _text_of(record: dict[str, Any]) -> str:
+    """Return a record as text.
+
+    Raises:
+        ValueError: It is larger, or nested deeper, than any record of the service.
+    """
+    try:
+        content = orjson.dumps(record)
+    except orjson.JSONEncodeError:
+        raise ValueError("is nested too deeply") from None
+    if len(content) > _LARGEST_RECORD or weight_of(content) > _MOST_VALUES:
+        raise ValueError("is larger than any record of the service")
+    return content.decode()
+
+
+def page_of(dataset: Dataset, before: int, answer: Answer) -> Page:
+    """Return the rows of a page as text, and those that cannot be kept with the reason."""
+    page = answer.rows(Any, paged=dataset.paged)
+    rows: list[tuple[str, str]] = []
+    bad: list[tuple[str, str]] = []
+    size = 0
+    for number, row in enumerate(with_nested(dataset, page.results), before):
+        text = ""
+        if isinstance(row, BadRow):
+            own, why = row.id(*dataset.ids), row.error(before, stops=False).message
+        else:
+            own, why = id_of(dataset, row), ""
+            if not isinstance(row, dict):
+                why = f"{answer.what}: row {number} is not an object."
+            elif dataset.ids and not own:
+                why = f"{answer.what}: row {number} has no id: {raw_text(row, answer.redact)}"
+            else:
+                try:
+                    text = _text_of(row)
+                except ValueError as flaw:
+                    why = f"{answer.what}: row {number} {flaw}."
+                size += len(text)
+                if size > _LARGEST_PAGE:
+                    why = f"{answer.what}: row {number} is on too large a page."
+        if why:
+            bad.append((own or f"row {number}", one_line(why)))
+        else:
+            rows.append((own, text))
+    return Page(rows, bad, page.next_link, answer.date)
