@@ -7,59 +7,40 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ccv2_async import errors
 from ccv2_async.models import ActivityStatus, ActivityType
-from ccv2_async.transport.calls.saving import Download, Saving, Target, without_page
+from ccv2_async.transport.calls.saving import Download, Target, without_page
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from ccv2_async.models import Activity
     from ccv2_async.transport.calls.session import Session
-    from ccv2_async.transport.files.threads import FileThreads
 
 ExportTarget: TypeAlias = Target
 """The destination for the file of an export."""
 
 
-class Exports:
-    """Fetches the files of exports.
+def export_of(session: Session, activity: Activity) -> Download:
+    """Return the file of an export, to save it or to read it in pieces.
 
-    Args:
-        session: Sends the calls.
-        threads: The threads that write files.
+    Opening it sends the request.
+
+    Raises:
+        InvalidField: The activity is not a COMPLETE export. Nothing was sent.
     """
-
-    def __init__(self, session: Session, threads: FileThreads) -> None:
-        self._session = session
-        self._saving = Saving(session, threads)
+    link, what = _link_of(activity), f"file of export {activity.id}"
 
     @contextlib.asynccontextmanager
-    async def open(self, activity: Activity) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Yield the file in pieces of any size.
-
-        Raises:
-            InvalidField: The activity has no file. Nothing was sent.
-            ConstantContactError: The read failed, perhaps between two pieces.
-        """
-        what = f"file of export {activity.id}"
+    async def opened() -> AsyncIterator[AsyncIterator[bytes]]:
         async with (
-            self._session.download(link_of(activity), what) as pieces,
+            session.download(link, what) as pieces,
             contextlib.aclosing(without_page(pieces, what, "a CSV file")) as checked,
         ):
             yield checked
 
-    async def save(self, activity: Activity, to: ExportTarget) -> int:
-        """Write the file within the session's deadline, and return the number of bytes.
-
-        Raises:
-            DeadlineExceeded: The deadline passed first.
-            ConstantContactError: The read failed, as in `open`.
-        """
-        link_of(activity)
-        what = f"file of export {activity.id}"
-        return await self._saving.save(Download(what, lambda: self.open(activity)), to)
+    return Download(what, opened)
 
 
-def link_of(activity: Activity) -> str:
+def _link_of(activity: Activity) -> str:
     """Return the link of an export's file. `file_name` of other activities is not a link.
 
     Raises:

@@ -17,7 +17,7 @@ from ccv2_async.activities.contact_rows import (
     unknown_columns,
 )
 from ccv2_async.activities.csv_survey import MOST_IMPORT_ROWS, MOST_ROWS, Purpose
-from ccv2_async.activities.exports import Exports
+from ccv2_async.activities.exports import export_of
 from ccv2_async.activities.split import Lines
 from ccv2_async.activities.starter import (
     CLEARING,
@@ -50,7 +50,7 @@ from ccv2_async.models.validation import (
     query_of,
 )
 from ccv2_async.resources.base import Resource, path_to, waits_for
-from ccv2_async.transport.calls.saving import DOWNLOAD_DEADLINE
+from ccv2_async.transport.calls.saving import DOWNLOAD_DEADLINE, Saving
 from ccv2_async.transport.files.body import BytesBody
 from ccv2_async.transport.quota.budget import Lane, checked_lane
 
@@ -97,7 +97,7 @@ class Activities(Resource):
         super().__init__(session)
         self._threads = threads
         self._starter = Starter(session, sweep)
-        self._exports = Exports(session, threads)
+        self._saving = Saving(session, threads)
 
     async def all(
         self,
@@ -426,7 +426,8 @@ class Activities(Resource):
         """
         limit = checked_seconds(deadline, "deadline")
         with self._session.deadline(limit):
-            return await self._exports.save(await self._read(activity), to)
+            export = export_of(self._session, await self._read(activity))
+            return await self._saving.save(export, to)
 
     def open_export(
         self, activity: Activity | str
@@ -454,7 +455,7 @@ class Activities(Resource):
 
     @asynccontextmanager
     async def _opened(self, activity: Activity | str) -> AsyncIterator[AsyncIterator[bytes]]:
-        async with self._exports.open(await self._read(activity)) as pieces:
+        async with export_of(self._session, await self._read(activity)).open() as pieces:
             yield pieces
 
     async def _cut(

@@ -20,9 +20,8 @@ from ccv2_async.sandbox.state.activities import Activities
 from ccv2_async.sandbox.state.campaigns import Campaigns
 from ccv2_async.sandbox.state.contacts import Account, Contacts
 from ccv2_async.sandbox.state.events import Events
-from ccv2_async.sandbox.state.gateway import Log, Quota
+from ccv2_async.sandbox.state.gateway import Log, Quota, Traffic
 from ccv2_async.sandbox.state.library import Library
-from ccv2_async.sandbox.state.traffic import Traffic
 
 if TYPE_CHECKING:
     from ccv2_async.sandbox.clock import Clock

@@ -14,12 +14,11 @@ import orjson
 
 from ccv2_async.sandbox.faults import CONTENT
 from ccv2_async.sandbox.gateway import API
-from ccv2_async.sandbox.state.traffic import HIDDEN
+from ccv2_async.sandbox.state.gateway import HIDDEN
 
 if TYPE_CHECKING:
     from ccv2_async.sandbox.settings import Settings
-    from ccv2_async.sandbox.state.gateway import Entry
-    from ccv2_async.sandbox.state.traffic import Record, Side
+    from ccv2_async.sandbox.state.gateway import Entry, Record, Side
 
 _UNITS = ("B", "KB", "MB", "GB")
 _STEP = 1000

@@ -15,17 +15,16 @@ from ccv2_async.sandbox.faults import CONTENT, KINDS, PRESETS
 from ccv2_async.sandbox.page import showing
 from ccv2_async.sandbox.settings import GROUPS
 from ccv2_async.sandbox.state.campaigns import BOUNCE, CLICK, FORWARD, OPEN, SEND, UNSUBSCRIBE
+from ccv2_async.sandbox.state.gateway import HIDDEN
 from ccv2_async.sandbox.state.library import home
-from ccv2_async.sandbox.state.traffic import HIDDEN
 from ccv2_async.sandbox.transitions import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ccv2_async.sandbox.operations import Operation
-    from ccv2_async.sandbox.state.gateway import Entry
+    from ccv2_async.sandbox.state.gateway import Entry, Record
     from ccv2_async.sandbox.state.library import StoredFile
-    from ccv2_async.sandbox.state.traffic import Record
     from ccv2_async.sandbox.world import World
 
 SHOWN = 200

@@ -13,14 +13,13 @@ import pytest
 
 from ccv2_async.sandbox.page import views
 from ccv2_async.sandbox.page.showing import Part, curl, parts_of, size_text
-from ccv2_async.sandbox.state.gateway import Entry
-from ccv2_async.sandbox.state.traffic import Side, Traffic
+from ccv2_async.sandbox.state.gateway import Entry, Side, Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ccv2_async.sandbox import Sandbox
-    from ccv2_async.sandbox.state.traffic import Record
+    from ccv2_async.sandbox.state.gateway import Record
 
 
 def entry(number: int = 1, **fields: Any) -> Entry:
