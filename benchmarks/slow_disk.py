@@ -117,6 +117,8 @@ def _opener(slow_file: type[io.FileIO]) -> Callable[..., Any]:
 def _descriptor_read(stock: Callable[..., Any], place: int, disk: Disk) -> Callable[..., Any]:
     def slow_read(*args: Any, **kw: Any) -> Any:
         if disk.holds(args[place]):
+            if args[-1] == getattr(os, "RWF_NOWAIT", None) and stock.__name__ == "preadv":
+                raise BlockingIOError  # nothing of this disk is in memory
             disk.wait()
         return stock(*args, **kw)
 

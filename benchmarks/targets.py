@@ -143,7 +143,7 @@ TARGETS: dict[str, Target] = {
             "MB",
             "memory",
             "ours at most",
-            {"one file of 1 GB": Bound(8.0, 4.0), "32 uploads at once": Bound(64.0, 32.0)},
+            {"one file of 1 GB": Bound(4.0, 2.0), "32 uploads at once": Bound(16.0, 12.0)},
         ),
         Target(
             "P9",

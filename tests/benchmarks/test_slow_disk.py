@@ -66,6 +66,17 @@ def test_each_read_of_a_block_waits_once_whichever_way_the_file_is_opened(
     assert disk.reads == 2
 
 
+@pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="the system has no such reads")
+def test_a_slow_disk_has_nothing_for_reads_that_do_not_wait(tmp_path: Path) -> None:
+    path = tmp_path / "a.pdf"
+    path.write_bytes(CONTENT)
+    descriptor = os.open(path, os.O_RDONLY)
+    with slow_disk(tmp_path, 0.0) as disk, pytest.raises(BlockingIOError):
+        os.preadv(descriptor, [bytearray(10)], 0, os.RWF_NOWAIT)
+    os.close(descriptor)
+    assert disk.reads == 0
+
+
 def test_files_elsewhere_are_read_at_full_speed(tmp_path: Path) -> None:
     slow = tmp_path / "slow"
     slow.mkdir()

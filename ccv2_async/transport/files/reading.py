@@ -37,6 +37,12 @@ __all__ = [
     "state_of",
 ]
 
+# The first and the last block of a large file, which threads read. They are small, so that sending
+# begins soon, and because each thread keeps some of the memory that it has used.
+_END_BLOCK = 64 * 1024
+# Has a read fail that would wait for the disk; 0 where the system has no such flag.
+_NO_WAIT: int = getattr(os, "RWF_NOWAIT", 0)
+
 # How long a cancelled upload waits until its file is closed, in case the disk hangs.
 _CLOSING_SECONDS = 1.0
 
@@ -138,6 +144,24 @@ class CheckedFile(io.FileIO):
             if self._unwanted:
                 self.close()
 
+    def read_cached(self, size: int) -> bytes:
+        """Return up to `size` bytes that the system holds in memory; if b"", call `read` instead.
+
+        It never waits for the disk. The last block is left to `read`, which checks the file.
+        """
+        size = min(size, self.remaining - _END_BLOCK)
+        if size <= 0 or not _NO_WAIT:
+            return b""
+        block = io.BytesIO(bytes(size))  # to read into new `bytes` without a copy
+        try:
+            with block.getbuffer() as view:
+                got = os.preadv(self.fileno(), [view], -1, _NO_WAIT)
+        except OSError:  # it would wait, or the file system cannot tell; `read` finds other errors
+            return b""
+        self.remaining -= got
+        block.truncate(got)
+        return block.getvalue()
+
     def close(self) -> None:
         """Close the file, or have a running read close it when it returns. Never waits."""
         self._unwanted = True
@@ -149,7 +173,10 @@ class CheckedFile(io.FileIO):
 
 
 class OpenFile:
-    """A file opened for one attempt, which reads one block ahead through aiofiles.
+    """A file opened for one attempt.
+
+    What the system holds in memory is read at once. From the first block on that the disk has to
+    deliver, threads read one block ahead, through aiofiles.
 
     Args:
         opened: The file with its first block. It counts in `threads.streaming` if there is more to
@@ -167,19 +194,27 @@ class OpenFile:
             self._reader = aiofiles.threadpool.wrap(opened.file, executor=threads.executor)
 
     async def read(self) -> bytes:
-        """Return the next block, and start to read the one after it.
+        """Return the next block.
 
         Raises:
             FileChanged: The file changed since it was opened.
         """
-        block = self._first
-        if self._ahead is not None:
-            block = await self._ahead
-        self._first, self._ahead = b"", None
+        block, self._first = self._first, b""
+        if block or self._file is None:
+            return block
+        if self._ahead is None and (block := self._file.read_cached(self._threads.block_size)):
+            await asyncio.sleep(0)  # the network may take all of it without a pause
+            return block
+        block = await (self._ahead or self._begin_read())
+        self._ahead = None
         if self._file is not None and self._file.remaining:
-            self._ahead = asyncio.create_task(self._reader.read(self._threads.block_size))
-            self._ahead.add_done_callback(_mark_seen)
+            self._begin_read()
         return block
+
+    def _begin_read(self) -> asyncio.Task[bytes]:
+        self._ahead = asyncio.create_task(self._reader.read(self._threads.block_size))
+        self._ahead.add_done_callback(_mark_seen)
+        return self._ahead
 
     async def aclose(self) -> None:
         """Close the file at any time. Waits at most a second for a disk that hangs."""
@@ -241,9 +276,7 @@ def open_and_read(path: str, label: str, threads: FileThreads) -> Opened:
     descriptor, state = _open_regular(path, label, threads.roots)
     if state.length > WHOLE_FILE_LIMIT:
         file = CheckedFile(descriptor, state, label)
-        # A small first block, so that sending begins sooner; the next one is read meanwhile.
-        first = file.read(min(threads.block_size, WHOLE_FILE_LIMIT))
-        return Opened(state=state, first=first, file=file)
+        return Opened(state=state, first=file.read(_END_BLOCK), file=file)
     # Without a file object, which would double the cost of a small file.
     try:
         return Opened(

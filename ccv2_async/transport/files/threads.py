@@ -27,10 +27,10 @@ _KIB = 1024
 WHOLE_FILE_LIMIT = 1024 * _KIB
 """The size in bytes up to which a file is read and sent as one piece."""
 
-_SMALLEST_BLOCK = 256 * _KIB
+_SMALLEST_BLOCK = 128 * _KIB
 _LARGEST_BLOCK = 1536 * _KIB
 # Each upload holds up to three blocks: one that is being sent, one in the buffer of the socket, and
-# one that is read ahead. So 4 MiB of blocks use 12 MiB of memory for up to 16 uploads, and the loop
+# one that is read ahead. So 4 MiB of blocks use 12 MiB of memory for up to 32 uploads, and the loop
 # passes them to the kernel within a few milliseconds.
 _BLOCKS_IN_ALL = 4 * 1024 * _KIB
 
@@ -65,7 +65,7 @@ class FileThreads:
 
     @property
     def block_size(self) -> int:
-        """The bytes to read at a time: from 1.5 MiB for few files to 256 KiB for many."""
+        """The bytes to read at a time: from 1.5 MiB for few files to 128 KiB for many."""
         share = _BLOCKS_IN_ALL // max(1, self.streaming)
         return max(_SMALLEST_BLOCK, min(_LARGEST_BLOCK, share))
 

@@ -97,12 +97,21 @@ async def test_a_small_file_is_read_in_one_thread_call_and_sent_in_one_chunk(
     assert len(hops) == 1
 
 
+@pytest.mark.parametrize("is_cached", [True, False])
 @pytest.mark.parametrize(
-    ("streaming", "largest"), [(0, 1536 * KIB), (3, 1024 * KIB), (7, 512 * KIB), (100, 256 * KIB)]
+    ("streaming", "largest"), [(0, 1536 * KIB), (3, 1024 * KIB), (7, 512 * KIB), (100, 128 * KIB)]
 )
 async def test_a_large_file_is_sent_in_blocks_sized_by_load(
-    streaming: int, largest: int, tmp_path: Path, threads: FileThreads
+    streaming: int,
+    largest: int,
+    tmp_path: Path,
+    threads: FileThreads,
+    *,
+    is_cached: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if not is_cached:
+        monkeypatch.setattr(files, "_NO_WAIT", 0)
     content = write(tmp_path / "file", LARGE)
     threads.streaming += streaming
 
@@ -113,9 +122,36 @@ async def test_a_large_file_is_sent_in_blocks_sized_by_load(
     assert b"".join(got) == LAYOUT.head + content + LAYOUT.tail
     assert attempt.length == attempt.bytes_sent == len(b"".join(got))
     assert all(type(chunk) is bytes for chunk in got)
-    assert (got[0], got[-1]) == (LAYOUT.head, LAYOUT.tail)
-    assert len(got[1]) == min(largest, WHOLE_FILE_LIMIT), "so that sending begins soon"
-    assert largest / 2 < max(map(len, got)) <= largest
+    assert got[0] == LAYOUT.head + content[: 64 * KIB], "so that sending begins soon"
+    assert got[-1].endswith(LAYOUT.tail)
+    assert largest / 2 < max(map(len, got[:-1])) <= largest
+
+
+async def test_what_the_system_holds_in_memory_is_read_without_threads(
+    tmp_path: Path, threads: FileThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = write(tmp_path / "file", LARGE)
+    reads: list[int] = []
+
+    def preadv(descriptor: int, buffers: list[memoryview], offset: int, flags: int) -> int:
+        assert (offset, flags) == (-1, files._NO_WAIT)
+        if len(reads) == 3:
+            raise BlockingIOError
+        reads.append(os.readv(descriptor, [buffers[0][:100_000]]))
+        return reads[-1]
+
+    monkeypatch.setattr(files, "_NO_WAIT", 8)
+    monkeypatch.setattr(os, "preadv", preadv, raising=False)
+    attempt = await MultipartBody(LAYOUT, PathSource(tmp_path / "file"), threads).attempt()
+    got: list[bytes] = []
+    others_turns: list[int] = []
+    async for chunk in attempt:
+        got.append(chunk)
+        asyncio.get_running_loop().call_soon(lambda: others_turns.append(len(got)))
+
+    assert b"".join(got) == LAYOUT.head + content + LAYOUT.tail
+    assert [len(block) for block in got[1:4]] == reads == [100_000] * 3
+    assert others_turns[:4] == [1, 2, 3, 4], "the loop is not kept from other work"
 
 
 async def test_many_simultaneous_uploads_start_with_small_blocks(
@@ -136,7 +172,8 @@ async def test_many_simultaneous_uploads_start_with_small_blocks(
     firsts = [[await anext(stream), await anext(stream)] for stream in map(aiter, attempts)]
     await asyncio.gather(*(attempt.aclose() for attempt in attempts))
 
-    assert {(head, len(first)) for head, first in firsts} == {(LAYOUT.head, 256 * KIB)}
+    assert {len(first) for first, _ in firsts} == {len(LAYOUT.head) + 64 * KIB}
+    assert {len(second) for _, second in firsts} == {128 * KIB}
     # A read that was under way when its file was given up closes it when it returns.
     await until(lambda: open_below(tmp_path) == [])
 
@@ -445,6 +482,7 @@ class SlowDisk:
             return real(*args)
 
         monkeypatch.setattr(files, "_take", take)
+        monkeypatch.setattr(files, "_NO_WAIT", 0)
 
     async def until_reading(self) -> None:
         assert await asyncio.to_thread(self.reading.wait, 10)
@@ -500,9 +538,12 @@ async def test_leaving_between_two_blocks_leaves_no_read_ahead(
 ) -> None:
     write(tmp_path / "file", LARGE)
     monkeypatch.setattr(files, "_CLOSING_SECONDS", 0.01)
+    monkeypatch.setattr(files, "_NO_WAIT", 0)
     attempt = await MultipartBody(LAYOUT, PathSource(tmp_path / "file"), threads).attempt()
+    stream = aiter(attempt)
+    await anext(stream)
+    await anext(stream)
     disk = SlowDisk(monkeypatch)
-    await anext(aiter(attempt))
     await disk.until_reading()
 
     await attempt.aclose()

@@ -359,15 +359,17 @@ async def test_a_file_that_changes_between_two_attempts_is_not_sent_again(
 
 
 async def test_a_failed_read_ahead_after_an_aborted_upload_is_not_reported(
-    tmp_path: Path, threads: FileThreads
+    tmp_path: Path, threads: FileThreads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(files, "_NO_WAIT", 0)
     reported: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
     path = tmp_path / "file"
     write(path, LARGE)
     opened = await PathSource(path).open(threads)
-    os.truncate(path, 10)
     await opened.read()
+    await opened.read()
+    os.truncate(path, 10)
     (ahead,) = asyncio.all_tasks() - {asyncio.current_task()}
     await asyncio.wait({ahead})
 

@@ -25,14 +25,14 @@ def file_threads() -> list[str]:
 
 @pytest.mark.parametrize(
     ("streaming", "block"),
-    [(0, 1536), (2, 1536), (3, 1365), (4, 1024), (8, 512), (16, 256), (100, 256)],
+    [(0, 1536), (2, 1536), (3, 1365), (4, 1024), (8, 512), (16, 256), (100, 128)],
 )
 def test_blocks_get_smaller_with_more_uploads(streaming: int, block: int) -> None:
     threads = FileThreads()
     threads.streaming = streaming
 
     assert threads.block_size // KIB == block
-    assert 3 * streaming * threads.block_size <= max(12, streaming * 3 / 4) * KIB * KIB
+    assert 3 * streaming * threads.block_size <= max(12, streaming * 3 / 8) * KIB * KIB
 
 
 async def test_threads_start_on_first_use_and_end_with_close() -> None:
