@@ -64,6 +64,8 @@ class ResponseParser:
             self._llhttp = httptools.HttpResponseParser(self)
             # Some servers pad the size. This cannot hide one response in another.
             self._llhttp.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)
+            # `is_last` says what closes the connection: no informational response, and no trailer.
+            self._llhttp.set_dangerous_leniencies(lenient_keep_alive=True)
         self.status: int = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.is_complete: bool = False
@@ -138,9 +140,9 @@ class ResponseParser:
             self.is_complete = self._has_no_body
             return
         self._informational += 1
-        has_body = framing or self._all(b"content-length")
-        if status < 100 or has_body or self._informational > _MOST_INFORMATIONAL:
-            raise httpx.RemoteProtocolError("Informational responses with a body, or too many")
+        has_body = framing or self._all(b"content-length") not in ([], [b"0"])
+        if status < 100 or status == 101 or has_body or self._informational > _MOST_INFORMATIONAL:
+            raise httpx.RemoteProtocolError("Unexpected informational response, or too many")
         self.headers.clear()
 
     def on_body(self, data: bytes) -> None:

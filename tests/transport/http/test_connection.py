@@ -65,6 +65,7 @@ async def ok(wire: Wire, _: Request) -> None:
 # --- what comes before an answer
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,9 @@ PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
         b"HTTP/1.1 100 Continue\r\n\r\n",
         b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n",
         b"HTTP/1.1 102 Processing\r\n\r\n" * 20,
+        b"HTTP/1.0 100 Continue\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\nConnection: close\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\nContent-Length: 0\r\n\r\n",
     ],
 )
 async def test_informational_responses_are_skipped(engine: DirectEngine, before: bytes) -> None:
@@ -86,9 +90,8 @@ async def test_informational_responses_are_skipped(engine: DirectEngine, before:
 async def test_an_unrequested_protocol_switch_is_an_error(
     engine: DirectEngine,
 ) -> None:
-    switch = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n"
-    async with serving(saying(switch, PLAIN), ok) as server:
-        with pytest.raises(httpx.RemoteProtocolError):
+    async with serving(saying(SWITCH, PLAIN), ok) as server:
+        with pytest.raises(httpx.RemoteProtocolError, match="informational"):
             await ask(engine, request(server))
         await ask(engine, request(server))
         assert server.connections == 2
@@ -112,6 +115,8 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     [
         ("GET", [CHUNKED, b"3\r\nabc\r\n", b"2;name=value\r\nde\r\n", b"0\r\n\r\n"], b"abcde"),
         ("GET", [CHUNKED + b"3\r\nabc\r\n0\r\nChecksum: 1\r\n\r\n"], b"abc"),
+        ("GET", [CHUNKED + b"0\r\nConnection: close\r\n\r\n"], b""),
+        ("GET", [CHUNKED + b"0\r\nTransfer-Encoding: gzip\r\n\r\n"], b""),
         ("GET", [CHUNKED + b"0\r\n\r\n"], b""),
         ("GET", [bytes([byte]) for byte in CHUNKED + b"1\r\nx\r\n0\r\n\r\n"], b"x"),
         ("GET", [b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"], b""),
@@ -164,7 +169,7 @@ async def test_a_connection_that_the_service_will_close_is_closed(
         await until(lambda: not server.open)
 
 
-@pytest.mark.parametrize("more", [PLAIN, b"\0", b"\r\n"])
+@pytest.mark.parametrize("more", [PLAIN, SWITCH, b"\0", b"\r\n"])
 @pytest.mark.parametrize(
     "answer",
     [
