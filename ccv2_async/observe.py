@@ -27,6 +27,7 @@ __all__ = [
     "Polled",
     "StatusChanged",
     "Throttled",
+    "UploadFound",
 ]
 
 logger: logging.Logger = logging.getLogger("ccv2_async")
@@ -229,6 +230,23 @@ class DuplicateUpload:
     trashed: tuple[str, ...] = ()
 
 
+@attrs.frozen
+class UploadFound:
+    """A response was lost, and a file in the folder holds the bytes of the upload.
+
+    It counts as the upload, which was not sent again. It may have been there before.
+
+    Attributes:
+        label: The name that the file was sent under.
+        folder_id: The folder it went to.
+        id: The ID of the file.
+    """
+
+    label: str
+    folder_id: str
+    id: str
+
+
 Event: TypeAlias = (
     CallSent
     | CallEnded
@@ -241,6 +259,7 @@ Event: TypeAlias = (
     | OutageBegan
     | OutageEnded
     | DuplicateUpload
+    | UploadFound
 )
 OnEvent: TypeAlias = Callable[[Event], object]
 """A plain function that is called with each event."""

@@ -19,7 +19,7 @@ from ccv2_async import errors
 from ccv2_async.models import LibraryFile
 from ccv2_async.models.base import Outcome
 from ccv2_async.models.library import ROOT_FOLDER_IDS, file_outcome
-from ccv2_async.observe import DuplicateUpload
+from ccv2_async.observe import DuplicateUpload, UploadFound
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import Call
@@ -444,6 +444,15 @@ class Settler:
             kept = copies[0]
             trashed = await self._trash(upload, copies[1:])
         result = Accepted(kept, tuple(id_ for id_ in ids if id_ not in (kept, *trashed)))
+        if accepted is None:
+            logger.info(
+                "%s: a response was lost. The file was found in folder %s (ID %s) and was not sent "
+                "again.",
+                upload.what,
+                upload.folder_id,
+                kept,
+            )
+            self._session.hook(UploadFound(upload.name, upload.folder_id, kept))
         if result.duplicates or trashed or len(ids) < sending.sends:
             self._report(upload, result, trashed)
         return result

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import ConstantContact, errors
-from ccv2_async.observe import DuplicateUpload
+from ccv2_async.observe import DuplicateUpload, UploadFound
 from ccv2_async.sandbox import Sandbox
 from tests.support.probes import until
 from tests.support.servers import serving
@@ -255,6 +255,23 @@ async def test_a_resend_that_is_the_only_copy_is_not_reported_as_a_duplicate(
         assert [file["id"] for file in sandbox.admin.files()] == [poller.id]
     assert not [event for event in seen if isinstance(event, DuplicateUpload)]
     assert caplog.text == ""
+
+
+async def test_a_file_that_was_there_before_is_reported_when_it_counts_as_the_upload(
+    connect: Callable[..., Any], sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "ccv2_async.uploads")
+    seen: list[Any] = []
+    cc, other = await connect(sandbox, on_event=seen.append), await connect(sandbox)
+    before = await other.library.upload(b"abc", name="menu.pdf")
+    sandbox.admin.fault("server_error", "POST")
+    poller = await upload(cc)
+    assert poller.id == before.id
+    assert [event for event in seen if isinstance(event, UploadFound)] == [
+        UploadFound("menu.pdf", "0", before.id)
+    ]
+    assert "was found in folder 0" in caplog.text
+    assert "and was not sent again" in caplog.text
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
