@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ccv2_async import ConstantContact, Progress
     from ccv2_async.sandbox import Sandbox
+    from tests.support.clocks import ManualClock
     from tests.support.servers import Request, Wire
 
 CONTENT = b"\x89PNG" + bytes(range(256)) * 5_000
@@ -135,7 +136,7 @@ async def test_a_download_that_fails_for_a_moment_starts_over(
         ("range", errors.BadRequest, "answered 416", 1),
         ("redirect", errors.UnexpectedRedirect, "a redirect", 1),
         ("empty", errors.ConnectionLost, "0 of its 1,280,004 bytes came", ATTEMPTS),
-        ("too_many_requests", errors.BadRequest, "answered 429", 1),
+        ("too_many_requests", errors.QuotaExceeded, "answered 429", ATTEMPTS),
     ],
 )
 async def test_a_download_that_keeps_failing_ends_in_a_clear_error(  # noqa: PLR0917 - fixtures
@@ -225,6 +226,37 @@ def served(link: str, **fields: Any) -> LibraryFile:
 
 async def whole(wire: Wire, _request: Request) -> None:
     await wire.answer(body=CONTENT, json=False)
+
+
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
+async def test_a_download_waits_as_long_as_its_host_asks(
+    connect: Callable[..., Any], clock: ManualClock, tmp_path: Path, status: str
+) -> None:
+    async def busy(wire: Wire, _request: Request) -> None:
+        await wire.answer(status, b"", "Retry-After: 7")
+
+    async with serving(busy, whole) as server, serving(whole) as api:
+        cc = await connect(api)
+        began = clock.monotonic()
+        assert await cc.library.download(served(f"{server.origin}/a"), tmp_path / "a") == len(
+            CONTENT
+        )
+        assert clock.monotonic() - began >= 7.0
+
+
+@pytest.mark.parametrize("hint", ["121", "99999999999999999999"])
+async def test_a_download_does_not_wait_longer_than_a_call(
+    connect: Callable[..., Any], tmp_path: Path, hint: str
+) -> None:
+    async def busy(wire: Wire, _request: Request) -> None:
+        await wire.answer("429 Too Many Requests", b"", f"Retry-After: {hint}")
+
+    async with serving(busy, whole) as server, serving(whole) as api:
+        cc = await connect(api)
+        with pytest.raises(errors.QuotaExceeded) as caught:
+            await cc.library.download(served(f"{server.origin}/a"), tmp_path / "a")
+        assert caught.value.retry_after == float(hint)
+        assert names(tmp_path) == []
 
 
 async def test_more_bytes_than_the_record_says_are_refused(

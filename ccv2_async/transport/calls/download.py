@@ -20,6 +20,7 @@ import httpx
 
 from ccv2_async import errors
 from ccv2_async.transport.calls.deadline import in_time
+from ccv2_async.transport.calls.retry import parse_retry_after
 from ccv2_async.transport.http.messages import streamed
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ _KINDS: dict[int, type[errors.APIError]] = {
     403: errors.Forbidden,
     404: errors.NotFound,
     410: errors.NotFound,
+    429: errors.QuotaExceeded,
 }
 
 
@@ -139,7 +141,7 @@ async def stream_unsigned(
     response = await _in_time(sending, what, url.host, clock, limit)
     broken = partial(_broken, what, url.host)
     try:
-        _require_success(response, what)
+        _require_success(response, what, clock.time())
         async with (
             aclosing(streamed(response, what, broken)) as pieces,
             aclosing(in_time(pieces, limit, what)) as timely,
@@ -185,7 +187,7 @@ async def _in_time(
     raise failed  # outside, so that no frame of the HTTP library is its context
 
 
-def _require_success(response: httpx.Response, what: str) -> None:
+def _require_success(response: httpx.Response, what: str, now: float) -> None:
     status, host = response.status_code, response.request.url.host
     if 200 <= status < 300:
         if response.headers.get("content-encoding", "identity").strip().lower() == "identity":
@@ -198,11 +200,17 @@ def _require_success(response: httpx.Response, what: str) -> None:
             f"{what}: {host} answered {status}, a redirect. It was not followed.", status=status
         )
     kind = _KINDS.get(status, errors.ServerError if status >= 500 else errors.BadRequest)
-    raise kind(
+    refused = kind(
         f"{what}: {host} answered {status}. It was asked without the key and the token, which go "
         "to the API's own host only; ask for a fresh link.",
         status=status,
     )
+    hint = response.headers.get("retry-after")
+    if hint is not None:
+        refused.headers = {"retry-after": hint}
+    if isinstance(refused, errors.QuotaExceeded):
+        refused.retry_after = parse_retry_after(hint, now)
+    raise refused
 
 
 def _broken(what: str, host: str, error: Exception) -> errors.ConnectionLost:

@@ -13,6 +13,7 @@ import anyio
 import attrs
 
 from ccv2_async import errors
+from ccv2_async.transport.calls.retry import LONGEST_HINT, parse_retry_after
 from ccv2_async.transport.files.partial import PartialFile
 
 if TYPE_CHECKING:
@@ -132,15 +133,30 @@ class Saving:
                 try:
                     size = await self._fill(download, partial)
                     break
-                except (errors.TransportError, errors.ServerError) as error:
-                    if attempt == ATTEMPTS or not error.safe_to_retry:
+                except errors.ConstantContactError as error:
+                    pause = self._pause_after(error)
+                    if attempt == ATTEMPTS or pause is None:
                         raise
-                await self._session.clock.sleep(PAUSE * attempt)
+                await self._session.clock.sleep(max(PAUSE * attempt, pause))
             digest = await self._threads.run(partial.keep)
         except BaseException:
             await self._discard(partial)
             raise
         return Saved(size, digest)
+
+    def _pause_after(self, error: errors.ConstantContactError) -> float | None:
+        """Return the seconds that a host asks to wait, or None if it is not to be asked again."""
+        if isinstance(error, errors.TransportError):
+            return 0.0 if error.safe_to_retry else None
+        # The API's own refusals over the rate were waited for in the call itself.
+        if not isinstance(error, errors.APIError) or not (
+            isinstance(error, errors.ServerError)
+            or (type(error) is errors.QuotaExceeded and error.call is None)
+        ):
+            return None
+        now = self._session.clock.time()
+        hint = parse_retry_after(error.headers.get("retry-after"), now) or 0.0
+        return hint if hint <= LONGEST_HINT else None
 
     async def _fill(self, download: Download, partial: PartialFile) -> int:
         """Write the whole file from its beginning, and return its size."""

@@ -161,7 +161,7 @@ async def test_a_custom_http_client_adds_nothing_to_requests_elsewhere(
         ("401 Unauthorized", errors.Forbidden),
         ("403 Forbidden", errors.Forbidden),
         ("404 Not Found", errors.NotFound),
-        ("429 Too Many Requests", errors.BadRequest),
+        ("429 Too Many Requests", errors.QuotaExceeded),
         ("503 Service Unavailable", errors.ServerError),
         ("302 Found", errors.UnexpectedRedirect),
     ],
