@@ -76,7 +76,7 @@ class DirectEngine:
         self._proxy = proxy
         self._verify = verify
         self._keepalive_expiry = keepalive_expiry
-        self._idle: list[tuple[_Origin, Connection]] = []  # the last one returned is last
+        self._idle: dict[Connection, _Origin] = {}  # the last one returned is last
         self._closed = False
 
     async def send(self, request: httpx.Request) -> httpx.Response:
@@ -105,18 +105,18 @@ class DirectEngine:
         """Close the idle connections. Those in use close after their responses."""
         self._closed = True
         while self._idle:
-            self._idle[-1][1].close()
+            next(reversed(self._idle)).close()
         await anyio.lowlevel.checkpoint()  # asyncio closes the sockets in the next iteration
 
     async def _take(self, origin: _Origin) -> Connection | None:
         """Return an idle connection that is still usable, and close those that are not."""
-        while self._idle and self._idle[0][1].expires_at < time.monotonic():
-            self._idle[0][1].close()
-        for entry in reversed(self._idle):
-            if entry[0] == origin:
-                self._idle.remove(entry)
-                if await entry[1].is_usable():
-                    return entry[1]
+        idle = self._idle
+        while idle and (oldest := next(iter(idle))).expires_at < time.monotonic():
+            oldest.close()
+        while latest := next((one for one in reversed(idle) if idle[one] == origin), None):
+            del idle[latest]
+            if await latest.is_usable():
+                return latest
         return None
 
     async def _connect(self, origin: _Origin, options: _Options) -> Connection:
@@ -138,11 +138,10 @@ class DirectEngine:
             if self._closed or len(self._idle) >= MAX_IDLE:
                 connection.close()
             else:
-                self._idle.append((origin, connection))
+                self._idle[connection] = origin
 
         def forget(connection: Connection) -> None:
-            if (origin, connection) in self._idle:
-                self._idle.remove((origin, connection))
+            self._idle.pop(connection, None)
 
         connection = Connection(stream, self._keepalive_expiry, on_idle=keep, on_close=forget)
         if self._proxy is not None and scheme == "http":

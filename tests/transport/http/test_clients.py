@@ -183,7 +183,7 @@ async def test_a_connection_is_reused_only_if_its_answer_was_read_completely() -
             assert len(engine._idle) == read
         assert server.connections == 2
         await engine.aclose()
-        assert engine._idle == []
+        assert not engine._idle
 
 
 async def test_surplus_idle_connections_are_closed(
@@ -202,9 +202,9 @@ async def test_surplus_idle_connections_are_closed(
         assert len(engine._idle) == 1
         await until(lambda: server.open == 2)
         await engine.aclose()
-        assert engine._idle == []
+        assert not engine._idle
         assert await late.aread() == b"{}"
-        assert engine._idle == []
+        assert not engine._idle
         await until(lambda: server.open == 0)
 
 
@@ -217,7 +217,7 @@ async def test_connections_that_were_idle_too_long_are_closed_by_the_next_call()
         asked = [httpx.Request("GET", server.origin) for _ in range(5)]
         for response in [await engine.send(one) for one in asked]:
             await response.aread()
-        for _, connection in engine._idle[:-1]:
+        for connection in list(engine._idle)[:-1]:
             connection.expires_at = 0.0
         await (await engine.send(asked[0])).aread()
         await until(lambda: server.open == 1)

@@ -733,7 +733,7 @@ async def test_an_idle_connection_that_receives_data_is_closed(engine: DirectEng
         await ask(engine, request(server))
         speak.set()
         await until(lambda: not server.open)
-        assert engine._idle == []
+        assert not engine._idle
         assert (await ask(engine, request(server))).json() == "asked"
         assert server.connections == 2
 

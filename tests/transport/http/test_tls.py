@@ -413,7 +413,7 @@ async def test_an_idle_connection_that_the_service_closes_is_not_reused(
             response = await engine.send(httpx.Request("GET", f"https://{HOST}:{port}"))
             await response.aread()
             assert connections == number
-            await until(lambda: engine._idle == [])
+            await until(lambda: not engine._idle)
         await engine.aclose()
 
 
