@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 import httpx
 
-from ccv2_async.transport.http.messages import ResponseParser, head_of
+from ccv2_async.transport.http.messages import EMPTY, ResponseParser, head_of
 from ccv2_async.transport.http.protocol import NothingSent
 
 if TYPE_CHECKING:
@@ -107,9 +107,10 @@ class Connection:
         except BaseException:
             self.close()
             raise
-        return httpx.Response(
-            parser.status, headers=parser.headers, stream=_AnswerBody(self, read_timeout)
-        )
+        body = EMPTY if parser.is_complete and not parser.body else _AnswerBody(self, read_timeout)
+        if body is EMPTY:
+            self.finish()
+        return httpx.Response(parser.status, headers=parser.headers, stream=body)
 
     async def piece(self, timeout: float | None) -> bytes:
         """Return the next piece of the response's body, or b"" at its end.

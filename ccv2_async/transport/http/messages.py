@@ -14,11 +14,12 @@ import httpx
 from ccv2_async import errors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
-
-__all__ = ["UNPACK_BLOCK", "ResponseParser", "head_of", "read_bounded", "streamed", "unpacked"]
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 
 UNPACK_BLOCK = 256 * 1024
+EMPTY = httpx.ByteStream(b"")
+"""The body of a response that has none, as most accepted calls."""
+
 _LONGEST_HEAD = 100 * 1024
 _MOST_INFORMATIONAL = 100
 _MOST_LINES = 256  # of the heads and the trailer of a response
@@ -49,6 +50,7 @@ class ResponseParser:
     Attributes:
         status: The status of the current response; 0 until its head is complete.
         headers: Its headers as they came.
+        body: What has arrived of its body, and was not taken.
         is_complete: Whether it has ended.
         is_last: Whether the server closes the connection after it.
         has_surplus: Whether something came after it.
@@ -71,7 +73,7 @@ class ResponseParser:
         self.is_complete: bool = False
         self.is_last: bool = False
         self.has_surplus: bool = False
-        self._body: list[bytes] = []
+        self.body: list[bytes] = []
         self._lines = self._informational = self._bytes_between = 0
         self._has_no_body = method in ("HEAD", "CONNECT")
 
@@ -90,7 +92,7 @@ class ResponseParser:
             self.has_surplus = self.is_complete
             if not self.is_complete:
                 raise httpx.RemoteProtocolError(str(error.__context__ or error)) from None
-        self._bytes_between = 0 if self._body else self._bytes_between + len(data)
+        self._bytes_between = 0 if self.body else self._bytes_between + len(data)
         if self._bytes_between > _LONGEST_HEAD:
             raise httpx.RemoteProtocolError(
                 "Too long header lines, or too long a line before a chunk"
@@ -110,7 +112,7 @@ class ResponseParser:
 
     def take(self) -> bytes:
         """Return what has arrived of the body since the last call."""
-        body, self._body = self._body, []
+        body, self.body = self.body, []
         return b"".join(body)
 
     def _all(self, header: bytes) -> list[bytes]:
@@ -148,7 +150,7 @@ class ResponseParser:
     def on_body(self, data: bytes) -> None:
         """Store a part of the body, but not what comes after the response."""
         if not self.is_complete:
-            self._body.append(data)
+            self.body.append(data)
 
     def on_message_complete(self) -> None:
         """Note the end of the response."""
@@ -161,11 +163,7 @@ async def read_bounded(response: httpx.Response, limit: int, what: str) -> bytes
     Raises:
         DecodeError: The body is larger, damaged, or packed in a way that was not asked for.
     """
-    if response.headers.get("content-length") == "0" and not response.is_stream_consumed:
-        # Most accepted calls have an empty response; the connection must still see its end.
-        async for _ in cast("AsyncIterable[bytes]", response.stream):
-            pass
-        await response.aclose()
+    if response.stream is EMPTY:
         return b""
     async with aclosing(unpacked(response, limit, what)) as stream:
         pieces = [piece async for piece in stream]
