@@ -63,6 +63,7 @@ class Credentials:
         "_elsewhere",
         "_redacting",
         "_secrets",
+        "_signature",
         "fingerprint",
         "generation",
     )
@@ -73,6 +74,7 @@ class Credentials:
         self._access_token = _checked(
             access_token, "access token", "access_token=", "CCV2_ACCESS_TOKEN"
         )
+        self._signature = Secret(f"api_key={quote(api_key.reveal(), safe='')}".encode("ascii"))
         self._secrets: set[Secret[str]] = set()
         self._remember(api_key, access_token)
         self.generation: int = 0
@@ -101,8 +103,7 @@ class Credentials:
 
     def sign(self, target: bytes) -> bytes:
         """Return a request target (path and query) with the API key added to its query."""
-        joint = b"&" if b"?" in target else b"?"
-        return target + joint + b"api_key=" + quote(self._api_key.reveal(), safe="").encode("ascii")
+        return target + (b"&" if b"?" in target else b"?") + self._signature.reveal()
 
     def renew(self, access_token: str | Secret[str]) -> None:
         """Use another access token of the same account from now on."""
@@ -137,7 +138,7 @@ class Credentials:
         JSON stays JSON. Secrets of fewer than 6 characters are not removed.
         """
         redacting = self._elsewhere
-        if redacting is None:
+        if redacting is None or not content:
             return content
         escaped = b"\\u00" in content and _ESCAPED_ASCII.search(content)
         # A body that is too complex to be read is not parsed here either.
@@ -196,7 +197,12 @@ class Redacting:
 
     def may_be_in(self, content: bytes) -> bool:
         """Return whether `content` may hold a secret. False is certain, and fast."""
-        return any(needle in content for needle in self._needles_in_bytes.reveal()) or any(
+        for needle in self._needles_in_bytes.reveal():
+            if needle in content:
+                return True
+        if not (b"%" in content or b"\\" in content or b"&#" in content):
+            return False  # nothing in it is encoded
+        return any(
             _ENCODED_IN_BYTES.search(content, at, at + _STEP + _LONGEST_FORM)
             for at in range(0, len(content), _STEP)
         )
