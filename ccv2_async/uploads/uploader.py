@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import unicodedata
@@ -11,7 +12,6 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
-import anyio
 import attrs
 
 from ccv2_async import errors
@@ -70,7 +70,7 @@ class Uploader:
         self._settler = Settler(session, threads, sweep, settle_time)
         self._secret = os.urandom(32)
         self._numbers = itertools.count()
-        self._names: WeakValueDictionary[tuple[str, str], anyio.Lock] = WeakValueDictionary()
+        self._names: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     def over(self, session: Session) -> Uploader:
         """Return an uploader that sends through a view of the session, and shares all else."""
@@ -90,7 +90,7 @@ class Uploader:
         """
         self._session.require_loop(f"uploading {upload.name}")
         key = (upload.folder_id, unicodedata.normalize("NFC", upload.name))
-        lock = self._names.setdefault(key, anyio.Lock(fast_acquire=True))
+        lock = self._names.setdefault(key, asyncio.Lock())
         await self._session.take_place(lock.acquire(), upload.what)
         try:
             yield
