@@ -305,6 +305,7 @@ class Session:
             stream = self.stream(call)
         else:
             self._require_open(what)
+            self.require_loop(what)
             stream = stream_unsigned(
                 self._engine,
                 target.url,
@@ -328,6 +329,7 @@ class Session:
         self, call: Call, finish: Callable[[Call, httpx.Response], Awaitable[T]]
     ) -> T:
         self._require_open(call.what)
+        self.require_loop(call.what)
         if call.lane is Lane.INTERACTIVE is not self._lane:
             call = attrs.evolve(call, lane=self._lane)
         if call.lane not in self._gates:
@@ -444,7 +446,6 @@ class Session:
     def _require_open(self, what: str) -> None:
         if self._shared.is_closed:
             raise errors.ClientClosed(f"{what}: the client was closed. It was not sent.")
-        self.require_loop(what)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
