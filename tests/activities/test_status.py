@@ -6,11 +6,13 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import attrs
 import pytest
 
 from ccv2_async import errors
-from ccv2_async.activities.status import ACTIVITY
-from ccv2_async.models.activities import Activity
+from ccv2_async.activities.status import ACTIVITY, first_error
+from ccv2_async.models.activities import Activity, ActivityError
+from ccv2_async.polling.job import NO_NEWS, Job, Row, State
 from ccv2_async.polling.poller import ActivityPoller
 from ccv2_async.sandbox import Sandbox
 from tests.support.servers import serving
@@ -227,3 +229,125 @@ async def test_an_outage_is_detected_with_few_calls(
         await client.sweep(poller.token() for poller in pollers)
 
     assert len(asked(sandbox)) == 1 + 3 * 3
+
+
+@attrs.define
+class Told:
+    """A service that says this about activities: bodies, or a status line."""
+
+    open_session: Callable[..., Any]
+    asked: list[str] = attrs.field(factory=list)
+
+    async def rows(self, ids: list[str], told: dict[str, Any]) -> dict[str, Row]:
+        async def say(wire: Wire, request: Request) -> None:
+            name = request.target.partition("?")[0].rpartition("/")[2]
+            self.asked.append(name)
+            if isinstance(told[name], str):
+                await wire.answer(told[name])
+            else:
+                await wire.answer(body=json.dumps(told[name]).encode())
+
+        async with serving(say) as server:
+            return dict(await ACTIVITY.ask(await self.open_session(server), ids))
+
+
+@pytest.fixture
+def service(open_session: Callable[..., Any]) -> Told:
+    return Told(open_session)
+
+
+PENDING = {"id": "7", "status": "PENDING"}
+
+
+@pytest.mark.parametrize(
+    ("told", "row"),
+    [
+        (PENDING, Row("PENDING", detail=Activity("7", status="PENDING"))),
+        ({"id": "7"}, Row("", unreadable="activity 7 without a status")),
+        ({"id": "x" * 99}, Row("", unreadable=f"activity {'x' * 91}")),
+        ({"id": "7", "status": []}, Row("", unreadable='{"id":"7","status":[]}')),
+    ],
+)
+async def test_the_answer_for_one_activity_becomes_its_row(
+    service: Told, told: Any, row: Row
+) -> None:
+    assert await service.rows(["7"], {"7": told}) == {"7": row}
+
+
+async def test_an_activity_that_is_not_found_has_no_row(service: Told) -> None:
+    assert await service.rows(["7"], {"7": "404 Not Found"}) == {}
+
+
+async def test_the_summary_is_completed_with_what_only_the_activities_themselves_say(
+    service: Told,
+) -> None:
+    failed = {"id": "3", "status": "ERROR", "errors": ["Line 2: x"]}
+    summary = [PENDING, {"id": "3", "status": "ERROR"}, {"id": "4", "status": "ERROR"}, {"id": "5"}]
+    alone = {"3": failed, "4": {"id": "4"}, "5": "500 Oh", "6": "404 Not Found"}
+    rows = await service.rows(["7", "3", "4", "5", "6"], {"activities": summary, **alone})
+    assert rows == {
+        "7": Row("PENDING"),
+        "3": Row("ERROR", detail=Activity("3", status="ERROR", errors=("Line 2: x",))),
+        "4": Row("ERROR"),
+        "5": NO_NEWS,
+    }
+    assert rows["5"] is NO_NEWS
+    assert service.asked == ["activities", "3", "4", "5", "5", "5", "6"]
+
+
+async def test_after_three_failures_no_more_activities_are_asked_for(service: Told) -> None:
+    down = dict.fromkeys("12345", "500 Oh")
+    rows = await service.rows(["7", *down], {"activities": [PENDING], **down})
+    assert rows == {"7": Row("PENDING"), **dict.fromkeys(down, NO_NEWS)}
+    assert set(service.asked) == {"activities", "1", "2", "3"}
+
+
+async def test_an_outage_is_an_error_that_names_the_activity_asked_for_last(service: Told) -> None:
+    told = {"activities": [], "1": "500 Oh", "2": "404 Not Found", "3": "503 Oh"}
+    with pytest.raises(errors.ServerError, match="activity 3:") as caught:
+        await service.rows(["1", "2", "3"], told)
+    assert caught.value.status == 503
+    with pytest.raises(errors.ServerError, match="status of 2 activities:"):
+        await service.rows(["1", "2"], {"activities": "500 Oh"})
+
+
+@pytest.mark.parametrize("several", [False, True])
+async def test_one_activity_with_news_is_not_an_outage(service: Told, several: bool) -> None:
+    told = {"activities": [], "7": PENDING, "8": "500 Oh"}
+    found = await service.rows(["7", "8"] if several else ["8", "7"], told)
+    assert found == {"7": Row("PENDING", detail=Activity("7", status="PENDING")), "8": NO_NEWS}
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        ((), ""),
+        (("Line 2: no address...", "Line 3"), "First: line 2: no address."),
+        ((ActivityError("no X.X", 3, "ann@b"),), "First: line 3: ann@b: no X.X."),
+        (("Y" * 301,), f"First: {'Y' * 300}."),
+    ],
+)
+def test_the_first_row_error_is_told_in_one_sentence(rows: Any, text: str) -> None:
+    assert first_error(Activity("7", errors=rows), "First: {}.") == text
+
+
+@pytest.mark.parametrize(
+    ("detail", "said"),
+    [
+        (Activity("7", errors=("Line 2: x",)), " First error: line 2: x."),
+        (Activity("7"), ""),
+        (None, ""),
+        ("a page", ""),
+    ],
+)
+def test_a_failure_names_the_activity_and_its_first_error(detail: Any, said: str) -> None:
+    job = Job(ACTIVITY, "7", 0.0, 0.0, 0.0, "new.csv", detail=detail)
+    job.change("ERROR", State.FAILED)
+    error = ACTIVITY.failure(job, "the token")
+    assert error.message == (
+        f"activity new.csv (ID 7) ended with the status ERROR.{said} "
+        "Correct the rows and start it again."
+    )
+    assert isinstance(error, errors.ActivityFailed)
+    assert (error.id, error.status, error.token) == ("7", "ERROR", "the token")
+    assert error.activity is (detail if isinstance(detail, Activity) else None)
