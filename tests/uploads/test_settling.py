@@ -92,7 +92,9 @@ async def test_an_upload_without_any_answer_is_sent_at_most_twice(
         await cc.library.upload(b"abc", name="menu.pdf")
     error = caught.value
     assert (error.file_name, error.folder_id, error.candidates) == ("menu.pdf", "0", ())
-    assert error.message.startswith("upload of menu.pdf: the body was sent in full, and no complete")
+    assert error.message.startswith(
+        "upload of menu.pdf: the body was sent in full, and no complete"
+    )
     assert "It was sent twice, and may be in folder 0. Look there before" in error.message
     assert error.sends == 2
     assert not error.safe_to_retry

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccv2_async.errors import ClientClosed, DailyQuotaExceeded, InvalidField
-from ccv2_async.transport.quota.budget import Budget, Lane, checked_lane
+from ccv2_async.errors import ClientClosed, DailyQuotaExceeded, InvalidField, UsageError
+from ccv2_async.transport.quota.budget import SHORTEST_WAIT, WINDOW, Budget, Lane, checked_lane
 from tests.support.clocks import NOON, ManualClock, settle
 
 if TYPE_CHECKING:
@@ -78,6 +78,27 @@ async def test_idle_time_is_not_saved(manual_clock: ManualClock) -> None:
     await manual_clock.advance(500)
     await desk.all(20)
     assert most_in_a_second(desk.times) <= 4
+
+
+async def test_a_call_that_finds_nobody_waiting_waits_for_the_rest_of_the_second(
+    manual_clock: ManualClock,
+) -> None:
+    desk = callers(manual_clock, 2)
+    await desk.all(2)
+    await manual_clock.advance(0.5)
+    await desk.all(1)
+    assert desk.times == [1000.0, 1000.0, 1000.0 + WINDOW]
+
+
+@pytest.mark.parametrize("pause", [0.0, SHORTEST_WAIT / 2])
+async def test_a_call_that_need_not_wait_does_not_even_yield_to_the_loop(
+    manual_clock: ManualClock, pause: float
+) -> None:
+    budget = Budget(clock=manual_clock)
+    budget.pause(pause)
+    with pytest.raises(StopIteration):
+        budget.acquire(Lane.BULK).send(None)
+    assert budget.used == 1
 
 
 async def test_without_a_limit_calls_wait_only_for_a_pause(manual_clock: ManualClock) -> None:
@@ -199,8 +220,8 @@ async def test_the_end_of_the_daily_quota_also_ends_a_budget_without_a_daily_lim
     desk = callers(manual_clock, None, None)
     desk.budget.end_day()
     assert desk.budget.remaining_today == 0
-    with pytest.raises(DailyQuotaExceeded):
-        await desk.call()
+    with pytest.raises(DailyQuotaExceeded, match=r"^call: "):
+        await desk.budget.acquire(Lane.BULK)
     await manual_clock.advance(HALF_A_DAY)
     assert desk.budget.remaining_today is None
 
@@ -368,6 +389,33 @@ def test_any_interleaving_serves_every_caller_within_the_quota(
         assert not desk.budget._queue
 
     asyncio.run(play())
+
+
+async def test_another_loop_cannot_use_the_budget_of_a_running_one() -> None:
+    budget = Budget()
+    await budget.acquire(Lane.BULK)
+    with pytest.raises(UsageError, match=r"^upload of a\.png: another event loop"):
+        await asyncio.to_thread(asyncio.run, budget.acquire(Lane.BULK, "upload of a.png"))
+    assert budget.used == 1
+
+
+def test_a_loop_keeps_the_budget_while_its_calls_wait_and_it_is_open(
+    manual_clock: ManualClock,
+) -> None:
+    budget = Budget(1, clock=manual_clock)
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    second.run_until_complete(budget.acquire(Lane.BULK))
+    waits = second.create_task(budget.acquire(Lane.BULK))
+    second.run_until_complete(asyncio.sleep(0))
+    with pytest.raises(UsageError, match="another event loop"):
+        first.run_until_complete(budget.acquire(Lane.BULK))
+    waits.cancel()
+    second.run_until_complete(asyncio.gather(waits, return_exceptions=True))
+    manual_clock.now += 5
+    first.run_until_complete(budget.acquire(Lane.BULK))
+    assert budget.used == 2
+    first.close()
+    second.close()
 
 
 def test_a_call_of_an_ended_loop_is_dropped_without_an_error(
