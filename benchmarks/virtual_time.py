@@ -37,7 +37,8 @@ class _Jumping(selectors.BaseSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         # Without a timer only another thread can go on, so that is waited for in earnest.
-        ready = self._real.select(None if timeout is None else 0)
+        in_earnest = timeout is None or len(self._real.get_map()) > 1  # the loop's own pipe is one
+        ready = self._real.select(None if timeout is None else 0) if in_earnest else []
         if not ready and timeout is not None and timeout > 0:
             self.now += timeout
         return ready

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable
 
     from ccv2_async import JournalEntry
@@ -54,12 +53,11 @@ def check_claim(world: World, entry: JournalEntry, states: Iterable[object]) -> 
         )
 
 
-def check_kept(path: str, entry: JournalEntry) -> None:
+def check_kept(reader: sqlite3.Connection, entry: JournalEntry) -> None:
     """Check that what was written to a journal is on disk before anything else is done."""
     query = "SELECT state, file_id FROM files WHERE path=? AND folder=? AND name=?"
-    with closing(sqlite3.connect(path)) as database:
-        found = database.execute(query, entry.key).fetchone()
-    if found != (entry.state.value, entry.file_id):
+    found = reader.execute(query, entry.key).fetchall()
+    if found != [(entry.state.value, entry.file_id)]:
         raise BrokenInvariantError(
             f"{entry.name} is {entry.state} as {entry.file_id!r}, and the journal has {found}"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import sqlite3
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from unittest.mock import patch
@@ -354,14 +355,19 @@ class Life:
     @contextlib.contextmanager
     def _watched_journals(self) -> Any:
         write = Journal.write
+        readers: dict[str, sqlite3.Connection] = {}
 
         async def watched(journal: Journal, entry: JournalEntry, /) -> JournalEntry:
             with self.noted():
                 check_claim(self.world, entry, (BulkState.ACCEPTED, BulkState.DONE))
             written = await write(journal, entry)
             with self.noted():
-                check_kept(journal._path, entry)  # another reader of the file
+                path = journal._path
+                if path not in readers:
+                    reader = contextlib.closing(sqlite3.connect(path))
+                    readers[path] = stack.enter_context(reader)
+                check_kept(readers[path], entry)
             return written
 
-        with patch.object(Journal, "write", watched):
+        with patch.object(Journal, "write", watched), contextlib.ExitStack() as stack:
             yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import attrs
 import httpx
@@ -232,7 +233,7 @@ class Network:
             "http_version": "1.1",
             "method": request.method,
             "scheme": request.url.scheme,
-            "path": httpx.URL("http://x").copy_with(raw_path=path).path,
+            "path": unquote(path.decode("ascii")),
             "raw_path": path,
             "query_string": query,
             "headers": [(name.lower(), value) for name, value in request.headers.raw],
