@@ -15,6 +15,7 @@ import pytest
 from ccv2_async import errors
 from ccv2_async.models import LibraryFile
 from ccv2_async.transport.calls.saving import ATTEMPTS, Saved
+from ccv2_async.transport.files.partial import PartialFile
 from tests.support.probes import nothing_left
 from tests.support.servers import serving
 
@@ -350,6 +351,16 @@ async def endless(wire: Wire, _request: Request) -> None:
     await wire.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     while True:
         await wire.write(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+
+
+async def test_a_download_removes_what_a_killed_one_left_in_its_directory(
+    client: ConstantContact, file: LibraryFile, tmp_path: Path
+) -> None:
+    killed = PartialFile(str(tmp_path / "x.png"))
+    assert killed._file is not None
+    killed._file.close()  # as the end of a process does
+    await client.library.download(file, tmp_path / "a.png")
+    assert names(tmp_path) == ["a.png"]
 
 
 async def test_a_cancelled_download_leaves_nothing_behind(

@@ -14,11 +14,12 @@ import attrs
 
 from ccv2_async import errors
 from ccv2_async.transport.calls.retry import LONGEST_HINT, parse_retry_after
-from ccv2_async.transport.files.partial import PartialFile
+from ccv2_async.transport.files.partial import PartialFile, remove_leftovers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
     from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
     from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.files.threads import FileThreads
@@ -84,6 +85,7 @@ class Saving:
         self._session = session
         self._threads = threads
         self._turn = asyncio.Lock()
+        self._cleared: set[Path] = set()
 
     async def save(self, download: Download, to: Target) -> int:
         """Write a file to a path or a writer, and return the number of bytes.
@@ -127,7 +129,7 @@ class Saving:
         return size
 
     async def _to_path(self, download: Download, path: str) -> Saved:
-        partial = await self._threads.run(PartialFile, path, undo=PartialFile.discard)
+        partial = await self._threads.run(self._begin, path, undo=PartialFile.discard)
         try:
             for attempt in range(1, ATTEMPTS + 1):
                 try:
@@ -143,6 +145,14 @@ class Saving:
             await self._discard(partial)
             raise
         return Saved(size, digest)
+
+    def _begin(self, path: str) -> PartialFile:
+        """Return the file to write, after a first look for those of killed processes beside it."""
+        partial = PartialFile(path)
+        if partial.directory not in self._cleared:
+            self._cleared.add(partial.directory)
+            remove_leftovers(partial.directory)
+        return partial
 
     def _pause_after(self, error: errors.ConstantContactError) -> float | None:
         """Return the seconds that a host asks to wait, or None if it is not to be asked again."""

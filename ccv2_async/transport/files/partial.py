@@ -7,7 +7,9 @@ import hashlib
 import io
 import os
 import secrets
+import socket
 import stat
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,10 @@ from ccv2_async.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_MACHINE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+# Locks may not reach other machines that share a directory, so each removes only its own files.
+_PREFIX, _SUFFIX = f".ccv2-{_MACHINE}-", ".part"
+
 
 class PartialFile:
     """A file that replaces another one when it is complete. Its methods run in threads.
@@ -27,6 +33,9 @@ class PartialFile:
     Args:
         path: The destination. A file at the path stays until then, and its permissions are kept.
 
+    Attributes:
+        directory: Where it is written.
+
     Raises:
         UsageError: The path cannot be written.
     """
@@ -34,15 +43,15 @@ class PartialFile:
     def __init__(self, path: str) -> None:
         # A link stays a link: the file that it points to is replaced.
         self._path = Path(os.path.realpath(path))
+        self.directory: Path = self._path.parent
         self._shown = one_line(path) or "''"
         self._lock = threading.Lock()
         # Without the other file's name, which may be as long as a name can be.
-        self._temporary = self._path.with_name(f".ccv2-{secrets.token_hex(6)}.part")
         self._file: io.FileIO | None = None
         self._digest = hashlib.sha256()
         with self._explained():
             mode = self._mode_of_existing()
-            self._file = io.FileIO(os.fspath(self._temporary), "xb")
+            self._temporary, self._file = _create_beside(self._path)
             try:
                 if mode is not None:
                     self._temporary.chmod(mode)
@@ -71,10 +80,12 @@ class PartialFile:
         with self._lock, self._explained():
             if self._file is not None:
                 os.fsync(self._file.fileno())
-                self._file.close()
+                if sys.platform == "win32":
+                    self._file.close()  # or it could not be moved
                 self._temporary.replace(self._path)
+                self._file.close()
                 self._file = None
-                sync_directory(self._path.parent)
+                sync_directory(self.directory)
         return self._digest.hexdigest()
 
     def discard(self) -> None:
@@ -104,6 +115,46 @@ class PartialFile:
                 f"{self._shown}: it cannot be written there ({error.strerror or error}). "
                 "A file at the path is unchanged. Check the path and the space on the disk."
             ) from error
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove the incomplete files that ended processes of this machine left in a directory."""
+    with contextlib.suppress(OSError):  # it cannot be listed
+        for leftover in directory.glob(f"{_PREFIX}*{_SUFFIX}"):
+            with contextlib.suppress(OSError):  # it is being written
+                _remove_unless_open(leftover)
+
+
+def _create_beside(path: Path) -> tuple[Path, io.FileIO]:
+    """Create a file whose name only this process uses while it is open."""
+    while True:
+        temporary = path.with_name(f"{_PREFIX}{secrets.token_hex(6)}{_SUFFIX}")
+        file = io.FileIO(os.fspath(temporary), "xb")
+        with contextlib.suppress(OSError):  # a file system without locks; then nobody removes it
+            _lock(file)
+        if os.fstat(file.fileno()).st_nlink:
+            return temporary, file
+        file.close()  # another process took it for a leftover before it was locked
+
+
+if sys.platform == "win32":
+
+    def _lock(file: io.FileIO) -> None:
+        """Do nothing: a file that is open cannot be removed."""
+
+    def _remove_unless_open(path: Path) -> None:
+        path.unlink()
+
+else:
+    import fcntl
+
+    def _lock(file: io.FileIO) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+    def _remove_unless_open(path: Path) -> None:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
 
 
 def sync_directory(directory: Path) -> None:

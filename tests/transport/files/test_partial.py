@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
+import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccv2_async import errors
-from ccv2_async.transport.files.partial import PartialFile
+from ccv2_async.transport.files.partial import PartialFile, remove_leftovers
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
     from pathlib import Path
 
 
@@ -59,3 +63,32 @@ def test_a_directory_that_cannot_be_synced_keeps_the_file(
 def test_a_path_in_a_missing_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(errors.UsageError, match="cannot be written there"):
         PartialFile(str(tmp_path / "missing" / "x"))
+
+
+def hang(path: str, begun: Connection) -> None:
+    file = PartialFile(path)
+    file.write(b"half")
+    begun.send(True)
+    signal.pause()
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    (tmp_path / ".ccv2-theirs.part").write_bytes(b"of another program or machine")
+    begun, told = spawn.Pipe()
+    other = spawn.Process(target=hang, args=(str(tmp_path / "a"), told))
+    other.start()
+    try:
+        assert begun.recv()
+        own = PartialFile(str(tmp_path / "b"))
+        before = set(tmp_path.iterdir())
+        assert len(before) == 3
+        remove_leftovers(tmp_path)
+        assert set(tmp_path.iterdir()) == before, "both are being written"
+    finally:
+        other.kill()
+        other.join()
+    remove_leftovers(tmp_path)
+    assert len(set(tmp_path.iterdir())) == 2, "that of the killed process is gone"
+    own.keep()
+    assert sorted(os.listdir(tmp_path)) == [".ccv2-theirs.part", "b"]  # noqa: PTH208
