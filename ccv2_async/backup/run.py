@@ -39,9 +39,8 @@ from ccv2_async.resources.listing import Cursors
 from ccv2_async.tasks import uninterrupted
 from ccv2_async.text import one_line
 from ccv2_async.transport.calls.answers import INACTIVE_KEY
-from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.outage import OUTAGE_TIMEOUT
-from ccv2_async.transport.calls.retry import Effect
+from ccv2_async.transport.calls.session import PROBE
 from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.transport.quota.budget import Lane
 
@@ -52,7 +51,7 @@ if TYPE_CHECKING:
     from ccv2_async.backup.estimate import BackupEstimate
     from ccv2_async.backup.journal import FileEntry, Scope
     from ccv2_async.backup.results import OnBackupProgress
-    from ccv2_async.transport.calls.call import Answer
+    from ccv2_async.transport.calls.call import Answer, Call
     from ccv2_async.transport.calls.session import Session
 
 T = TypeVar("T")
@@ -67,7 +66,6 @@ _SAMPLED_PAGES = 10
 _COUNTED = ("sends", "opens", "clicks", "forwards", "unsubscribes", "bounces")
 _BATCH = 200
 _REPORT_SECONDS = 0.1
-_PROBE = Call("GET", "/library/info", Effect.SAFE, "asking whether the service is back")
 
 # These errors would affect everything else as well, so they end the run.
 _FATAL = (
@@ -77,7 +75,6 @@ _FATAL = (
     errors.JournalError,
     errors.ServiceUnavailable,
 )
-_OF_AN_OUTAGE = (errors.TransportError, errors.ServerError)
 
 
 @attrs.frozen(kw_only=True)
@@ -147,7 +144,7 @@ class Backup:
 
     async def _counts(self) -> Counts:
         here = await self._do(self._counts_here)
-        info = json.loads((await self._call(_PROBE, one))[0]).get("usage_summary")
+        info = json.loads((await self._call(PROBE, one))[0]).get("usage_summary")
         info = info if isinstance(info, dict) else {}
         lists, _ = await self._sample("lists")
         folders, _ = await self._sample(FOLDERS)
@@ -492,30 +489,19 @@ class Backup:
         """Do work that makes calls; wait out an outage, and the day's quota if asked to."""
         session = self._session
         while True:
-            turn = session.outage.turn(
-                partial(session.send, _PROBE),
-                since=self._since,
-                patience=OUTAGE_TIMEOUT,
-                limit=session.limit,
-            )
-            async with turn:  # it raises by itself when the outage lasts too long
-                try:
-                    return await work()
-                except errors.DailyQuotaExceeded as error:
-                    if not self._options.wait:
-                        raise errors.DailyQuotaExceeded(
-                            f"The backup stopped: the API key's calls for today are used up. "
-                            f"What was fetched is kept. Run it again after "
-                            f"{error.resets_at:%Y-%m-%d %H:%M} UTC; it continues where it stopped.",
-                            status=error.status,
-                            resets_at=error.resets_at,
-                            errors=error.errors,
-                        ) from None
-                    pause = error.resets_at.timestamp() - session.clock.time()
-                except _OF_AN_OUTAGE:
-                    if not session.outage.goes_on:
-                        raise
-                    continue
+            try:
+                return await session.outlast(work, since=self._since, patience=OUTAGE_TIMEOUT)
+            except errors.DailyQuotaExceeded as error:
+                if not self._options.wait:
+                    raise errors.DailyQuotaExceeded(
+                        f"The backup stopped: the API key's calls for today are used up. "
+                        f"What was fetched is kept. Run it again after "
+                        f"{error.resets_at:%Y-%m-%d %H:%M} UTC; it continues where it stopped.",
+                        status=error.status,
+                        resets_at=error.resets_at,
+                        errors=error.errors,
+                    ) from None
+                pause = error.resets_at.timestamp() - session.clock.time()
             await session.clock.sleep(max(1.0, pause))
 
     async def _each(self, items: Iterable[T], work: Callable[[T], Awaitable[object]]) -> None:

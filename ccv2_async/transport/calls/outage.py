@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
+SYMPTOMS = (errors.TransportError, errors.ServerError)
+"""The errors of calls during an outage."""
+
 OUTAGE_TIMEOUT = 900.0
 """The default number of seconds of an outage after which a bulk upload stops."""
 

@@ -27,7 +27,7 @@ from ccv2_async.transport.calls.call import Answer, Call, parsed
 from ccv2_async.transport.calls.deadline import Deadline
 from ccv2_async.transport.calls.download import stream_unsigned, target_of
 from ccv2_async.transport.calls.instrumentation import CallReport, watched
-from ccv2_async.transport.calls.outage import Outage
+from ccv2_async.transport.calls.outage import SYMPTOMS, Outage
 from ccv2_async.transport.calls.outcome import (
     PAUSE_OVER_RATE,
     Failed,
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
         Callable,
         Coroutine,
     )
-    from contextlib import AbstractContextManager
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from ccv2_async.clock import Clock
     from ccv2_async.transport.calls.call import Timeouts
@@ -71,6 +71,11 @@ RefreshToken: TypeAlias = "Callable[[], Awaitable[str | Secret[str]] | str | Sec
 """A function or coroutine function that returns a fresh access token, or raises."""
 
 logger: logging.Logger = logging.getLogger("ccv2_async.transport")
+
+PROBE = Call(
+    "GET", "/library/info", Effect.SAFE, "asking whether the service is back", lane=Lane.BULK
+)
+"""The call that asks whether the service is back: cheap, and it changes nothing."""
 
 TELL_OF_WAITS_FROM = 0.001
 
@@ -324,6 +329,38 @@ class Session:
         self._shared.is_closed = True
         self.budget.dismiss(self._shared)
         await self._engine.aclose()
+
+    def turn(self, since: float, patience: float) -> AbstractAsyncContextManager[None]:
+        """Wait for the end of an outage before a bulk call, within the deadline; see `Outage.turn`.
+
+        Args:
+            since: When the caller began its work, on the monotonic clock.
+            patience: How many seconds of an outage the caller waits.
+        """
+        probe = partial(self.send, PROBE)
+        return self.outage.turn(probe, since=since, patience=patience, limit=self.limit)
+
+    async def outlast(
+        self, work: Callable[[], Awaitable[T]], *, since: float, patience: float
+    ) -> T:
+        """Return the result of work that may be repeated, before or after an outage.
+
+        Args:
+            work: Makes the calls.
+            since: As for `turn`.
+            patience: As for `turn`.
+
+        Raises:
+            ServiceUnavailable: The outage lasted longer than `patience`.
+            ConstantContactError: The work failed, and not because of an outage.
+        """
+        while True:
+            async with self.turn(since, patience):
+                try:
+                    return await work()
+                except SYMPTOMS:
+                    if not self.outage.goes_on:
+                        raise
 
     async def _carry_out(
         self, call: Call, finish: Callable[[Call, httpx.Response], Awaitable[T]]

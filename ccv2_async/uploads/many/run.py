@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import aclosing, contextmanager, suppress
-from functools import partial
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 import attrs
@@ -19,10 +18,8 @@ from ccv2_async.polling.queue import Until
 from ccv2_async.polling.sweep import JobSet
 from ccv2_async.tasks import all_ended, ends_task, uninterrupted
 from ccv2_async.text import described
-from ccv2_async.transport.calls.call import Call
-from ccv2_async.transport.calls.retry import Effect
+from ccv2_async.transport.calls.outage import SYMPTOMS
 from ccv2_async.transport.files.sources import StreamSource
-from ccv2_async.transport.quota.budget import Lane
 from ccv2_async.uploads.ledger import (
     Action,
     BulkState,
@@ -49,7 +46,7 @@ from ccv2_async.uploads.settling import Sending
 from ccv2_async.uploads.status import UPLOAD
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
     from contextlib import AbstractAsyncContextManager
 
     from ccv2_async.models import LibraryFile
@@ -62,15 +59,6 @@ if TYPE_CHECKING:
     from ccv2_async.uploads.many.journal import JournalEntry
     from ccv2_async.uploads.prepare import Upload
     from ccv2_async.uploads.uploader import Uploader
-
-PROBE = Call(
-    "GET",
-    "/library/info",
-    Effect.SAFE,
-    "asking whether the service is back",
-    lane=Lane.BULK,
-)
-"""The call that asks whether the service is back: cheap, and it changes nothing."""
 
 LANDING = 10.0
 """Seconds to wait for the responses of files being sent when the whole upload ends."""
@@ -91,9 +79,6 @@ FATAL = (
     errors.JournalError,
     errors.ServiceUnavailable,
 )
-
-# Errors of a file while the service is down. Nothing of the file was added.
-_OF_AN_OUTAGE = (errors.TransportError, errors.ServerError)
 
 
 @attrs.frozen
@@ -495,16 +480,19 @@ class Run:
         self, file: FileToUpload, upload: Upload, entry: JournalEntry
     ) -> tuple[Upload, JournalEntry, LibraryFile | None]:
         """Find the folder for a file; return the file in it that makes the upload unnecessary."""
-        folders = self._folders
-        while True:
-            async with self._turn():
-                with self._retaken_after_outage():
-                    folder_id = await folders.resolve(upload.folder_id, file.folders)
-                    found = None
-                    if self._options.skip_existing and not entry.may_have_arrived:
-                        found = await folders.file(folder_id, upload.name, entry.size)
-                    upload = attrs.evolve(upload, folder_id=folder_id)
-                    return upload, attrs.evolve(entry, folder_id=folder_id), found
+        folders, patience = self._folders, self._options.outage_timeout
+
+        async def find() -> tuple[str, LibraryFile | None]:
+            folder_id = await folders.resolve(upload.folder_id, file.folders)
+            if not self._options.skip_existing or entry.may_have_arrived:
+                return folder_id, None
+            return folder_id, await folders.file(folder_id, upload.name, entry.size)
+
+        folder_id, found = await self._parts.session.outlast(
+            find, since=self.report.started, patience=patience
+        )
+        placed = attrs.evolve(upload, folder_id=folder_id)
+        return placed, attrs.evolve(entry, folder_id=folder_id), found
 
     async def _skip(self, file: FileToUpload, entry: JournalEntry, found: LibraryFile) -> None:
         """Use the file that is already in the folder, and follow it if it is not Active yet."""
@@ -529,22 +517,7 @@ class Run:
 
     def _turn(self) -> AbstractAsyncContextManager[None]:
         """Wait here while the service is down."""
-        session = self._parts.session
-        return session.outage.turn(
-            partial(session.send, PROBE),
-            since=self.report.started,
-            patience=self._options.outage_timeout,
-            limit=session.limit,
-        )
-
-    @contextmanager
-    def _retaken_after_outage(self) -> Iterator[None]:
-        """Suppress an error that was caused by an outage."""
-        try:
-            yield
-        except _OF_AN_OUTAGE:
-            if not self._parts.session.outage.goes_on:
-                raise
+        return self._parts.session.turn(self.report.started, self._options.outage_timeout)
 
     def _belongs_to_outage(
         self, error: errors.ConstantContactError, sending: Sending[JournalEntry], openings: int
@@ -563,7 +536,7 @@ class Run:
             return False
         if isinstance(error, errors.AmbiguousUpload):
             return self._options.on_ambiguous != "raise"
-        return isinstance(error, _OF_AN_OUTAGE)
+        return isinstance(error, SYMPTOMS)
 
     async def _not_sent(
         self, file: FileToUpload, entry: JournalEntry, error: errors.ConstantContactError

@@ -24,7 +24,7 @@ from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.uploads.many.folders import ROOT, LibraryFolders, check_depth
 from ccv2_async.uploads.many.items import FileToUpload, describe, walk
 from ccv2_async.uploads.many.journal import JournalFiles
-from ccv2_async.uploads.many.run import FATAL, PROBE, BulkUpload
+from ccv2_async.uploads.many.run import FATAL, BulkUpload
 from ccv2_async.uploads.mirror.journal import MirrorJournal
 from ccv2_async.uploads.mirror.plan import (
     LocalFile,
@@ -383,20 +383,8 @@ class Mirror:
 
     async def _through_outages(self, work: Callable[[], Awaitable[T]]) -> T:
         """Return the result of work that may be repeated; wait while the service is down."""
-        session = self._parts.session
-        while True:
-            turn = session.outage.turn(
-                partial(session.send, PROBE),
-                since=self._started,
-                patience=self._options.outage_timeout,
-                limit=session.limit,
-            )
-            async with turn:
-                try:
-                    return await work()
-                except (errors.TransportError, errors.ServerError):
-                    if not session.outage.goes_on:
-                        raise
+        patience = self._options.outage_timeout
+        return await self._parts.session.outlast(work, since=self._started, patience=patience)
 
     async def _take_name(self, entry: MirrorEntry, file_id: str, journal: MirrorJournal) -> None:
         known = journal.known[entry.key]
