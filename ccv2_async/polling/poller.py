@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 Result_co = TypeVar("Result_co", covariant=True)
 T = TypeVar("T")
+E = TypeVar("E", bound=errors.JobError)
 
 # These errors concern all jobs, so they are not the result of a single job.
 _OF_ALL = (
@@ -236,34 +237,32 @@ class Poller(Generic[Result_co]):
         if job.state is State.FAILED:
             return job.kind.failure(job, self.token())
         if job.unreadable:
-            return errors.StatusUnreadable(
-                f"{job.kind.noun} {job.label} (ID {job.id}): the service answers, but its status "
-                f"cannot be read: {job.unreadable.text} It was asked for again for over a minute. "
+            return self._error(
+                errors.StatusUnreadable,
+                f" (ID {job.id}): the service answers, but its status cannot be read: "
+                f"{job.unreadable.text} It was asked for again for over a minute. "
                 "Look at it in the account, or resume it with its token later.",
-                id=job.id,
-                status=job.status,
-                token=self.token(),
                 row=job.unreadable.text,
             )
-        return errors.JobNotFound(
-            f"{job.kind.noun} {job.label}: the service does not know the ID {job.id}. "
+        return self._error(
+            errors.JobNotFound,
+            f": the service does not know the ID {job.id}. "
             "It may have been deleted, or be too old to be answered for.",
-            id=job.id,
-            status=job.status,
-            token=self.token(),
         )
 
     def timed_out(self, limit: float) -> errors.PollTimeout:
         """Return the exception for a wait of `limit` seconds that ended before the job did."""
-        job = self._job
-        return errors.PollTimeout(
-            f"{job.kind.noun} {job.label}: still {job.status or 'not reported'} after "
-            f"{round(limit, 1):g} s of waiting. The job continues on the server; wait again, or "
-            "resume it with its token.",
-            id=job.id,
-            status=job.status,
-            token=self.token(),
+        return self._error(
+            errors.PollTimeout,
+            f": still {self.status or 'not reported'} after {round(limit, 1):g} s of waiting. "
+            "The job continues on the server; wait again, or resume it with its token.",
         )
+
+    def _error(self, kind: type[E], text: str, **more: Any) -> E:
+        """Return an exception about the job; its message begins with the job's name."""
+        job = self._job
+        message = f"{job.kind.noun} {job.label}{text}"
+        return kind(message, id=job.id, status=job.status, token=self.token(), **more)
 
 
 def _too_late(what: str) -> errors.DeadlineExceeded:

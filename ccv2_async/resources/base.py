@@ -222,6 +222,21 @@ class Resource:
             checked=True,
         )
 
+    async def _create_one(self, kind: Kind[T], new: object, *ids: str) -> T:
+        """Create a resource, below those that its path names, and return it.
+
+        Raises:
+            InvalidField: It is not of the kind. Nothing was sent.
+        """
+        body = kind.checked(new, kind.written)
+        if kind.owner:
+            article = "an" if kind.name[0] in "ai" else "a"
+            of = f"{article} {kind.name} of {kind.owner} {ids[-1]}"
+        else:
+            of = f"{kind.name} {body.name}"
+        path = path_to(kind.path, *ids)
+        return await self._create(kind.model, path, body, what=f"creation of {of}")
+
     async def _replace_one(
         self, kind: Kind[T], whole: Any, *ids: str, query: Mapping[str, object] | None = None
     ) -> T:

@@ -14,7 +14,7 @@ from ccv2_async.models.campaigns import (
     TestSend,
     TestSendFormat,
 )
-from ccv2_async.models.validation import Rule, check, checked_model, checked_texts, one_of
+from ccv2_async.models.validation import Rule, check, checked_texts, one_of
 from ccv2_async.resources.base import Kind, Resource, path_to
 
 if TYPE_CHECKING:
@@ -130,13 +130,7 @@ class Campaigns(Resource):
 
         Source: "E-mail campaign collection", POST, of the service's documentation.
         """
-        checked_model(campaign, CampaignWrite, "campaign")
-        return await self._create(
-            Campaign,
-            "/emailmarketing/campaigns",
-            campaign,
-            what=f"creation of campaign {campaign.name}",
-        )
+        return await self._create_one(CAMPAIGNS, campaign)
 
     async def update(self, campaign_id: str, **changes: Unpack[CampaignChanges]) -> Campaign:
         """Change fields of a campaign, and return the result.

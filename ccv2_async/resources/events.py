@@ -19,7 +19,7 @@ from ccv2_async.models.event_sales import (
 )
 from ccv2_async.models.events import Event, EventStatus, EventStatusPatch, EventSummary, EventWrite
 from ccv2_async.models.registrants import Registrant, RegistrantDetail
-from ccv2_async.models.validation import checked_model, one_of
+from ccv2_async.models.validation import one_of
 from ccv2_async.resources.base import Kind, Resource, path_to, result_of
 from ccv2_async.transport.calls.retry import Effect
 
@@ -353,13 +353,6 @@ class EventSales(Resource):
         """
         await self._delete_one(PROMOCODES, event_id, promocode_id)
 
-    async def _create_one(self, kind: Kind[T], new: object, *ids: str) -> T:
-        body = kind.checked(new, kind.written)
-        path = path_to(kind.path, *ids)
-        article = "an" if kind.name[0] in "ai" else "a"
-        what = f"creation of {article} {kind.name} of {kind.owner} {ids[-1]}"
-        return await self._create(kind.model, path, body, what=what)
-
 
 class EventChanges(TypedDict, total=False):
     """The fields of an event that can be changed; see `EventWrite`."""
@@ -486,10 +479,7 @@ class Events(EventSales):
 
         Source: "Events collection", POST, of the service's documentation.
         """
-        checked_model(event, EventWrite, "event")
-        return await self._create(
-            Event, "/eventspot/events", event, what=f"creation of event {event.name}"
-        )
+        return await self._create_one(EVENTS, event)
 
     async def update(self, event_id: str, **changes: Unpack[EventChanges]) -> Event:
         """Change fields of an event, and return the result.

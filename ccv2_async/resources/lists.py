@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict
 
 from ccv2_async.models.contacts import Contact, ContactList, ContactListStatus, ContactListWrite
-from ccv2_async.models.validation import checked_text
 from ccv2_async.resources.base import Kind, Resource, path_to
 
 if TYPE_CHECKING:
@@ -75,12 +74,7 @@ class Lists(Resource):
 
         Source: "Contact list collection", POST, of the service's documentation.
         """
-        return await self._create(
-            ContactList,
-            "/lists",
-            ContactListWrite(name, status),
-            what=f"creation of contact list {checked_text(name, 'name')}",
-        )
+        return await self._create_one(LISTS, ContactListWrite(name, status))
 
     async def update(self, list_id: str, **changes: Unpack[ListChanges]) -> ContactList:
         """Change fields of a contact list, and return the result.
