@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 PARTS = ".ccv2-parts"
 _LEFTOVERS = ".ccv2-*.part"
-_BLOCK = 1024 * 1024
 
 
 class Contents:
@@ -199,15 +198,12 @@ def digest_of(path: Path) -> tuple[int, str] | None:
     Raises:
         OSError: It cannot be read.
     """
-    digest, size = hashlib.sha256(), 0
     try:
         with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
-                size += len(block)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return file.tell(), digest
     except FileNotFoundError:
         return None
-    return size, digest.hexdigest()
 
 
 def _is_there(path: Path, size: int | None) -> bool:

@@ -34,12 +34,13 @@ from ccv2_async.clock import date_of
 from ccv2_async.models.convert import structure
 from ccv2_async.models.hooks import utc_text
 from ccv2_async.models.library import LibraryFile
-from ccv2_async.resources.downloads import FileDownloads
+from ccv2_async.resources.downloads import download_of
 from ccv2_async.resources.listing import Cursors
 from ccv2_async.tasks import uninterrupted
 from ccv2_async.text import one_line
 from ccv2_async.transport.calls.answers import INACTIVE_KEY
 from ccv2_async.transport.calls.outage import OUTAGE_TIMEOUT
+from ccv2_async.transport.calls.saving import Saving
 from ccv2_async.transport.calls.session import PROBE
 from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.transport.quota.budget import Lane
@@ -99,7 +100,7 @@ class Backup:
 
     def __init__(self, session: Session, threads: FileThreads, options: Options) -> None:
         self._session = session = session.view(lane=Lane.BULK)
-        self._downloads = FileDownloads(session, threads)
+        self._saving = Saving(session, threads)
         self._threads = threads
         self._options = options
         self._root = Path(os.path.abspath(options.directory))  # noqa: PTH100  # no I/O but getcwd
@@ -465,7 +466,9 @@ class Backup:
                     note = Note(*listing.key, entry.id, failed=False, text=why)
                     await self._do(self._journal.note, note)
                     return
-                saved = await self._patiently(partial(self._downloads.save, file, part))
+                saved = await self._patiently(
+                    lambda: self._saving.to_path(download_of(self._session, file), part)
+                )
                 kept = (saved.size, saved.sha256)
                 self._files += 1
                 self._downloaded += kept[0]

@@ -10,64 +10,31 @@ from ccv2_async.models.library import LibraryFile
 from ccv2_async.resources.base import path_to
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.retry import Effect
-from ccv2_async.transport.calls.saving import Download, Saving
+from ccv2_async.transport.calls.saving import Download
 from ccv2_async.transport.files.body import ProgressReporter
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from ccv2_async.transport.calls.saving import Saved, Target
     from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.files.body import ProgressCallback
-    from ccv2_async.transport.files.threads import FileThreads
 
 _LONGEST_PAGE = 64 * 1024
 """Bytes that are held back while they may be a page that came in place of a file."""
 
 
-class FileDownloads:
-    """Downloads the bytes of library files.
+def download_of(
+    session: Session, file: LibraryFile, on_progress: ProgressCallback | None = None
+) -> Download:
+    """Return the download of a file, which can be opened more than once.
 
-    Args:
-        session: Sends the calls.
-        threads: The threads that write files.
+    Raises:
+        InvalidField: The file has no URL.
     """
-
-    def __init__(self, session: Session, threads: FileThreads) -> None:
-        self._session = session
-        self._saving = Saving(session, threads)
-
-    async def save(self, file: LibraryFile, path: str | os.PathLike[str]) -> Saved:
-        """Write a file's bytes to a path, complete or not at all; return their size and digest.
-
-        Raises:
-            ConstantContactError: As `write`.
-        """
-        return await self._saving.to_path(self.of(file), path)
-
-    async def write(
-        self, file: LibraryFile, to: Target, on_progress: ProgressCallback | None = None
-    ) -> int:
-        """Write a file's bytes to a path or a writer, and return how many there are.
-
-        Raises:
-            UsageError: The file has no URL, or the target cannot be written.
-            ConstantContactError: The download failed.
-        """
-        return await self._saving.save(self.of(file, on_progress), to)
-
-    def of(self, file: LibraryFile, on_progress: ProgressCallback | None = None) -> Download:
-        """Return the download of a file, which can be opened more than once.
-
-        Raises:
-            InvalidField: The file has no URL.
-        """
-        source = _Source(self._session, file)
-        if on_progress is not None:
-            clock = self._session.clock
-            source.reporter = ProgressReporter(on_progress, name=file.name, clock=clock)
-        return Download(source.what, source.open)
+    source = _Source(session, file)
+    if on_progress is not None:
+        source.reporter = ProgressReporter(on_progress, name=file.name, clock=session.clock)
+    return Download(source.what, source.open)
 
 
 class _Source:

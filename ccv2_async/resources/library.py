@@ -36,13 +36,13 @@ from ccv2_async.models.validation import (
 )
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.resources.base import Kind, Resource, path_to, result_of, result_rows, waits_for
-from ccv2_async.resources.downloads import FileDownloads
+from ccv2_async.resources.downloads import download_of
 from ccv2_async.resources.listing import checked_on_bad_row, good_rows
 from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import MAX_STATUS_ANSWER, UPLOAD_DEADLINE, Call
 from ccv2_async.transport.calls.outage import OUTAGE_TIMEOUT
 from ccv2_async.transport.calls.retry import Effect
-from ccv2_async.transport.calls.saving import DOWNLOAD_DEADLINE
+from ccv2_async.transport.calls.saving import DOWNLOAD_DEADLINE, Saving
 from ccv2_async.transport.quota.budget import Lane
 from ccv2_async.uploads.ledger import Entry, NoStore
 from ccv2_async.uploads.prepare import prepare
@@ -82,7 +82,7 @@ class Library(Resource):
         self, session: Session, sweep: Sweep, uploader: Uploader, threads: FileThreads
     ) -> None:
         super().__init__(session)
-        self._downloads = FileDownloads(session, threads)
+        self._saving = Saving(session, threads)
         self._sweep = sweep
         self._uploader = uploader
         self._threads = threads
@@ -387,7 +387,8 @@ class Library(Resource):
         limit = checked_seconds(deadline, "deadline")
         checked_function(on_progress, "on_progress")
         with self._session.deadline(limit):
-            return await self._downloads.write(await self._record(file), to, on_progress)
+            download = download_of(self._session, await self._record(file), on_progress)
+            return await self._saving.save(download, to)
 
     def open(self, file: LibraryFile | str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Open a file, to read its bytes in pieces of any size.
@@ -413,7 +414,7 @@ class Library(Resource):
 
     @asynccontextmanager
     async def _opened(self, file: LibraryFile | str) -> AsyncIterator[AsyncIterator[bytes]]:
-        async with self._downloads.of(await self._record(file)).open() as pieces:
+        async with download_of(self._session, await self._record(file)).open() as pieces:
             yield pieces
 
     async def _record(self, file: LibraryFile | str) -> LibraryFile:

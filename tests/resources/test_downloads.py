@@ -14,6 +14,7 @@ import pytest
 
 from ccv2_async import errors
 from ccv2_async.models import LibraryFile
+from ccv2_async.resources.downloads import download_of
 from ccv2_async.transport.calls.saving import ATTEMPTS, Saved
 from ccv2_async.transport.files.partial import PartialFile
 from tests.support.probes import nothing_left
@@ -79,7 +80,9 @@ async def test_a_file_is_read_in_pieces_or_written_to_an_async_writer(
 async def test_the_size_and_the_digest_are_known_after_a_download(
     client: ConstantContact, file: LibraryFile, tmp_path: Path
 ) -> None:
-    saved = await client.library._downloads.save(file, tmp_path / "a.png")
+    library = client.library
+    download = download_of(library._session, file)
+    saved = await library._saving.to_path(download, tmp_path / "a.png")
     assert saved == Saved(len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
 
 
