@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable, Mapping
     from contextlib import AbstractContextManager
-    from types import TracebackType
 
     from ccv2_async.backup.estimate import BackupEstimate
     from ccv2_async.backup.results import BackupResult, OnBackupProgress
@@ -215,12 +214,7 @@ class ConstantContact:
         await self.open()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def open(self) -> None:

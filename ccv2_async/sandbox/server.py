@@ -30,7 +30,6 @@ from ccv2_async.sandbox.world import World
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
-    from types import TracebackType
 
     from starlette.applications import Starlette
     from starlette.types import ASGIApp
@@ -131,6 +130,7 @@ class Sandbox:
     Attributes:
         admin: Inspects and controls the sandbox; see `Admin`.
         app: The ASGI application, for use without a socket.
+        is_local: Whether only this machine can reach it. It is known once it runs.
 
     Raises:
         ValueError: A setting has a wrong value, or `state` or `seed` is a file that does not hold
@@ -164,7 +164,7 @@ class Sandbox:
         self._ports = (port, content_port)
         self._tls = tls
         self._port: int | None = None
-        self._is_local = True
+        self.is_local: bool = True
         self._thread: threading.Thread | None = None
         self._started: Future[None] = Future()
         self._ended: Future[None] = Future()
@@ -197,11 +197,6 @@ class Sandbox:
     def content_origin(self) -> str | None:
         """Scheme, host and port of the files' URLs; None if the sandbox is not running."""
         return self._world.content_origin
-
-    @property
-    def is_local(self) -> bool:
-        """Whether only this machine can reach it. It is known once it runs."""
-        return self._is_local
 
     def _at(self, port: int) -> str:
         host = _BY_ANY.get(self._host, self._host)
@@ -264,12 +259,7 @@ class Sandbox:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     async def __aenter__(self) -> Self:
@@ -281,12 +271,7 @@ class Sandbox:
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._signal_stop()
         try:
             await asyncio.shield(asyncio.wrap_future(self._ended))
@@ -305,10 +290,10 @@ class Sandbox:
         except OSError:
             sockets[0].close()
             raise
-        self._is_local = ip_address(ip).is_loopback
+        self.is_local = ip_address(ip).is_loopback
         self._port, content_port = (sock.getsockname()[1] for sock in sockets)
         self._world.content_origin = self._at(content_port)
-        self._world.content_port = None if self._is_local else content_port
+        self._world.content_port = None if self.is_local else content_port
         self._started, self._ended = Future(), Future()
         self._thread = threading.Thread(
             target=self._serve, args=(sockets,), name="ccv2-sandbox", daemon=True
@@ -344,7 +329,7 @@ class Sandbox:
         if self._keeper is not None:
             app = self._keeper.watched(app)
         config = uvicorn.Config(
-            Guard(app, self._host, local=self._is_local),
+            Guard(app, self._host, local=self.is_local),
             http=Protocol,
             ws="none",
             lifespan="off",
