@@ -456,7 +456,9 @@ class ConstantContact:
             not_before=data.not_before,
             status=data.status,
         )
-        return _poller_of(parts, job)
+        if job.kind is UPLOAD:
+            return UploadPoller(parts.session, parts.sweep, job)
+        return ActivityPoller(parts.session, parts.sweep, job)
 
     def resume_upload(self, token: str) -> UploadPoller:
         """Return the poller of an upload that was started earlier. Makes no request.
@@ -868,13 +870,6 @@ def _listed(pollers: Any) -> list[Any]:
             rule = "it must be a poller, such as begin_upload and resume return"
             raise InvalidField(f"pollers[{number}]", poller, rule)
     return listed
-
-
-def _poller_of(parts: _Parts, job: Job) -> UploadPoller | ActivityPoller:
-    kind: Callable[[Session, Sweep, Job], UploadPoller | ActivityPoller] = (
-        UploadPoller if job.kind is UPLOAD else ActivityPoller
-    )
-    return kind(parts.session, parts.sweep, job)
 
 
 def _activity() -> JobKind:

@@ -12,24 +12,6 @@ from typing import TypeAlias
 
 import attrs
 
-__all__ = [
-    "CallEnded",
-    "CallRetried",
-    "CallSent",
-    "DuplicateUpload",
-    "Event",
-    "Hook",
-    "JobEnded",
-    "JobStarted",
-    "OnEvent",
-    "OutageBegan",
-    "OutageEnded",
-    "Polled",
-    "StatusChanged",
-    "Throttled",
-    "UploadFound",
-]
-
 logger: logging.Logger = logging.getLogger("ccv2_async")
 
 

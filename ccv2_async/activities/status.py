@@ -42,10 +42,6 @@ async def _get(session: Session, id: str, lane: Lane, parse: Callable[[Answer], 
     return await session.read(call, parse)
 
 
-def _whole(answer: Answer) -> Activity:
-    return answer.read(Activity)
-
-
 def _row(answer: Answer) -> Row:
     """Return the row of an activity from its own resource.
 
@@ -115,7 +111,7 @@ async def fetch(session: Session, job: Job) -> Activity:
     """Return the whole activity, with its row errors; the last look may have given it already."""
     if isinstance(job.detail, Activity):
         return job.detail
-    return await _get(session, job.id, Lane.INTERACTIVE, _whole)
+    return await _get(session, job.id, Lane.INTERACTIVE, lambda answer: answer.read(Activity))
 
 
 def first_error(activity: Activity, form: str) -> str:

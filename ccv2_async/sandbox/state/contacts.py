@@ -58,10 +58,6 @@ class Contact:
     fields: dict[str, Any] = attrs.field(factory=dict)
 
 
-def _first_lists() -> dict[str, ContactList]:
-    return {"1": ContactList("1", "General Interest")}
-
-
 @attrs.define
 class Contacts:
     """All lists and contacts of the account; each contact's address occurs once.
@@ -71,7 +67,9 @@ class Contacts:
         contacts: Contacts by ID.
     """
 
-    lists: dict[str, ContactList] = attrs.field(factory=_first_lists)
+    lists: dict[str, ContactList] = attrs.field(
+        factory=lambda: {"1": ContactList("1", "General Interest")}
+    )
     contacts: dict[str, Contact] = attrs.field(factory=dict)
     _ids: dict[str, str] = attrs.field(factory=dict)
     _next_list: int = 2
@@ -232,10 +230,6 @@ def _info() -> dict[str, Any]:
     }
 
 
-def _addresses() -> dict[str, str]:
-    return {OWNER: "CONFIRMED"}
-
-
 @attrs.define
 class Account:
     """The account.
@@ -246,7 +240,7 @@ class Account:
     """
 
     info: dict[str, Any] = attrs.field(factory=_info)
-    addresses: dict[str, str] = attrs.field(factory=_addresses)
+    addresses: dict[str, str] = attrs.field(factory=lambda: {OWNER: "CONFIRMED"})
 
     def confirmed(self, email: str) -> bool:
         """Return whether an address can send mail."""
