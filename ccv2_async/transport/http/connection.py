@@ -69,7 +69,6 @@ class Connection:
         self._is_sent = False
         self._pieces = 0  # of responses
         self._stopped = False
-        self._flaw: httpx.RemoteProtocolError | None = None  # of a response that came early
         self._sending: asyncio.Timeout | None = None
 
     async def is_usable(self) -> bool:
@@ -219,14 +218,11 @@ class Connection:
 
     def _overhear(self) -> None:
         """Read what arrives while the request is being sent."""
-        try:
-            while not self._parser.status and (data := self._stream.take()):
-                self._parser.feed(data)
-        except httpx.RemoteProtocolError as flaw:
-            self._flaw = flaw
-            self._stop_sending()
+        parser = self._parser
+        while not (parser.status or parser.flaw) and (data := self._stream.take()):
+            parser.feed(data)
         # After an early success, the rest of the body is still sent.
-        if self._parser.status >= 300 or (self._stream.ended and not self._parser.status):
+        if parser.status >= 300 or (not parser.status and (parser.flaw or self._stream.ended)):
             self._stop_sending()
 
     def _stop_sending(self) -> None:
@@ -237,8 +233,8 @@ class Connection:
 
     async def _feed(self, timeout: float | None) -> None:
         """Pass the data that arrives next to the parser."""
-        if self._flaw is not None:
-            raise self._flaw
+        if self._parser.flaw is not None:
+            raise self._parser.flaw
         data = await self._stream.read(timeout)
         if data:
             self._parser.feed(data)

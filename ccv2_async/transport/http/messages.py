@@ -54,6 +54,7 @@ class ResponseParser:
         is_complete: Whether it has ended.
         is_last: Whether the server closes the connection after it.
         has_surplus: Whether something came after it.
+        flaw: How it violates HTTP or exceeds a limit. Its head may be complete nevertheless.
     """
 
     def __init__(self, method: str = "GET") -> None:
@@ -73,16 +74,13 @@ class ResponseParser:
         self.is_complete: bool = False
         self.is_last: bool = False
         self.has_surplus: bool = False
+        self.flaw: httpx.RemoteProtocolError | None = None
         self.body: list[bytes] = []
         self._lines = self._informational = self._bytes_between = 0
         self._has_no_body = method in ("HEAD", "CONNECT")
 
     def feed(self, data: bytes) -> None:
-        """Read the bytes that arrive next.
-
-        Raises:
-            httpx.RemoteProtocolError: They violate HTTP, or exceed a limit.
-        """
+        """Read the bytes that arrive next; nothing more after a flaw."""
         try:
             # The last byte comes apart: if the response is complete before it, there is a surplus.
             self._llhttp.feed_data(data[:-1])
@@ -91,10 +89,10 @@ class ResponseParser:
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self.has_surplus = self.is_complete
             if not self.is_complete:
-                raise httpx.RemoteProtocolError(str(error.__context__ or error)) from None
+                self.flaw = httpx.RemoteProtocolError(str(error.__context__ or error))
         self._bytes_between = 0 if self.body else self._bytes_between + len(data)
         if self._bytes_between > _LONGEST_HEAD:
-            raise httpx.RemoteProtocolError(
+            self.flaw = httpx.RemoteProtocolError(
                 "Too long header lines, or too long a line before a chunk"
             )
 

@@ -65,10 +65,9 @@ class HttpProxy:
             read += len(data)
             if read > _LONGEST_ANSWER:
                 raise httpx.ProxyError("the proxy's response is too long")
-            try:
-                parser.feed(data)
-            except httpx.RemoteProtocolError as error:
-                raise httpx.ProxyError(str(error)) from error
+            parser.feed(data)
+            if parser.flaw is not None:
+                raise httpx.ProxyError(str(parser.flaw))
         if not 200 <= parser.status < 300:
             raise httpx.ProxyError(f"the proxy answered {parser.status}")
         if parser.has_surplus:

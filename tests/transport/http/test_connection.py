@@ -382,6 +382,52 @@ async def test_many_small_chunks_do_not_block_other_tasks(engine: DirectEngine) 
     assert turns >= 100
 
 
+@pytest.mark.parametrize(
+    "flaw",
+    [b"zz\r\n", b"2\r\n{}zz", b"0\r\n" + b"a: b\r\n" * 1000, b"1;" + b"a" * 200_000],
+)
+async def test_a_head_counts_even_if_an_invalid_body_arrives_with_it(
+    engine: DirectEngine, flaw: bytes
+) -> None:
+    async with serving(saying(CHUNKED.replace(b"200 OK", b"409 Conflict") + flaw), ok) as server:
+        response = await engine.send(request(server))
+        assert response.status_code == 409
+        with pytest.raises(httpx.RemoteProtocolError):
+            await response.aread()
+        await response.aclose()
+        await ask(engine, request(server))
+        assert server.connections == 2
+
+
+async def test_an_early_success_with_an_invalid_body_does_not_stop_the_sending(
+    engine: DirectEngine,
+) -> None:
+    answered = asyncio.Event()
+    received = 0
+
+    async def accept(wire: Wire) -> None:
+        nonlocal received
+        await wire.head()
+        await wire.write(CHUNKED + b"zz\r\n")
+        answered.set()
+        received = len(await wire.reader.readexactly(4_000_000))
+        await wire.reader.read()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"x" * 2_000_000
+        await answered.wait()
+        yield b"x" * 2_000_000
+
+    async with RawServer(accept) as server:
+        made = request(server, "POST", content=body(), headers={"Content-Length": "4000000"})
+        response = await engine.send(made)
+        assert response.status_code == 200
+        await until(lambda: received == 4_000_000)
+        with pytest.raises(httpx.RemoteProtocolError):
+            await response.aread()
+        await response.aclose()
+
+
 async def test_an_invalid_answer_during_sending_is_noticed_at_once(
     engine: DirectEngine,
 ) -> None:
