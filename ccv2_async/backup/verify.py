@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,7 +18,6 @@ from ccv2_async.transport.calls.saving import checked_path
 from ccv2_async.transport.files.threads import FileThreads
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
@@ -74,10 +74,12 @@ class BackupCheck:
     Attributes:
         manifest: What the backup should hold.
         faults: The files that are missing or differ; none if the backup is whole.
+        extra: Paths of other files below the directory, which the backup does not touch.
     """
 
     manifest: BackupManifest
     faults: tuple[BackupFault, ...]
+    extra: tuple[str, ...] = ()
 
 
 async def read_backup(directory: str | os.PathLike[str]) -> BackupManifest:
@@ -120,7 +122,18 @@ def _verify(root: Path) -> BackupCheck:
         reason = _fault_of(root, entry)
         if reason:
             faults.append(BackupFault(entry["path"], reason))
-    return BackupCheck(manifest, tuple(faults))
+    return BackupCheck(manifest, tuple(faults), _others_in(root, files))
+
+
+def _others_in(root: Path, files: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Return the paths of the files that are not in the manifest, without the backup's own."""
+    named = {MANIFEST, *(entry["path"] for entry in files)}
+    found = (
+        Path(folder, name).relative_to(root).as_posix()
+        for folder, _, names in os.walk(root)
+        for name in names
+    )
+    return tuple(sorted(path for path in found if path not in named and path[:6] != ".ccv2-"))
 
 
 def _fault_of(root: Path, entry: Mapping[str, Any]) -> str:

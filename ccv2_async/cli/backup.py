@@ -100,6 +100,9 @@ def verify(directory: LocalPath, /, *, json: Flag = False) -> Exit:
             else:
                 output.line(f"{clean(fault.path)}: {fault.reason}")
         files = counted(check.manifest.files, "file")
+        if check.extra:
+            others = counted(len(check.extra), "other file")
+            output.say(f"{others} in the directory, such as {clean(check.extra[0])}.")
         if check.faults:
             output.say(
                 f"{len(check.faults):,} of {files} differ from the manifest. Delete them and run "

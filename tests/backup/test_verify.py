@@ -45,6 +45,16 @@ async def test_one_flipped_byte_is_found(copy: Path) -> None:
     assert await faults(copy) == {"library/menu.pdf": "its bytes have changed"}
 
 
+async def test_files_that_the_manifest_does_not_name_are_listed(copy: Path) -> None:
+    assert (await verify_backup(copy)).extra == ()
+    (copy / "library" / "mine.txt").write_bytes(b"x")
+    (copy / "notes").mkdir()
+    (copy / "notes" / "a.txt").write_bytes(b"x")
+    check = await verify_backup(copy)
+    assert check.extra == ("library/mine.txt", "notes/a.txt")
+    assert check.faults == ()
+
+
 async def test_one_missing_file_is_found(copy: Path) -> None:
     (copy / "library" / "Logos" / "logo.png").unlink()
     assert await faults(copy) == {"library/Logos/logo.png": "it is missing"}
