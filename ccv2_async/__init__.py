@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from ccv2_async.transport.calls.raw import RawResponse
     from ccv2_async.transport.files.body import Progress
     from ccv2_async.transport.files.names import SafeNames
-    from ccv2_async.transport.quota.budget import Budget, Lane
+    from ccv2_async.transport.quota import Lane
+    from ccv2_async.transport.quota.budget import Budget
     from ccv2_async.transport.quota.day_count import DayCount
     from ccv2_async.uploads.ledger import Action, BulkState
     from ccv2_async.uploads.many.items import FileToUpload
@@ -125,7 +126,8 @@ _NAMES = {
     "transport.calls.raw": "RawResponse",
     "transport.files.body": "Progress",
     "transport.files.names": "SafeNames",
-    "transport.quota.budget": "Budget Lane",
+    "transport.quota": "Lane",
+    "transport.quota.budget": "Budget",
     "transport.quota.day_count": "DayCount",
     "uploads.ledger": "Action BulkState",
     "uploads.many.items": "FileToUpload",

@@ -1,4 +1,8 @@
-"""The client: its options, opening and closing it, and its resource groups."""
+"""The client: its options, opening and closing it, and its resource groups.
+
+What it is made of is imported when a client is created, and the rest when it is first used, so
+that importing the class is quick.
+"""
 
 from __future__ import annotations
 
@@ -6,41 +10,14 @@ import os
 from collections.abc import Iterable
 from contextlib import aclosing
 from copy import copy
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, overload
 
-from ccv2_async.client_options import checked_origin, find_wrong_option
-from ccv2_async.clock import SystemClock
 from ccv2_async.errors import ClientClosed, InvalidField, TokenError, UsageError
-from ccv2_async.models.validation import (
-    checked_flag,
-    checked_id,
-    checked_seconds,
-    is_plain_function,
-    is_whole,
-)
-from ccv2_async.observe import Hook
-from ccv2_async.polling.poller import (
-    ActivityPoller,
-    Poller,
-    UploadPoller,
-    as_they_end,
-    outcomes,
-    statuses,
-)
-from ccv2_async.polling.sweep import Sweep
-from ccv2_async.polling.token import decode
-from ccv2_async.resources.library import Library
 from ccv2_async.secret import Secret
-from ccv2_async.transport.calls.call import Timeouts
-from ccv2_async.transport.calls.credentials import Credentials
-from ccv2_async.transport.calls.outage import OUTAGE_TIMEOUT
-from ccv2_async.transport.calls.session import Session
-from ccv2_async.transport.files.threads import FileThreads
-from ccv2_async.transport.http.clients import shows_visible_url, users_engine
-from ccv2_async.transport.quota.budget import Budget, Lane, checked_lane
-from ccv2_async.uploads.settle import SETTLE_TIME
-from ccv2_async.uploads.status import UPLOAD
-from ccv2_async.uploads.uploader import Uploader
+from ccv2_async.transport.calls import OUTAGE_TIMEOUT
+from ccv2_async.transport.quota import Lane
+from ccv2_async.uploads import SETTLE_TIME
 from ccv2_async.version import __version__
 
 if TYPE_CHECKING:
@@ -54,25 +31,30 @@ if TYPE_CHECKING:
     from ccv2_async.errors import ConstantContactError
     from ccv2_async.observe import OnEvent
     from ccv2_async.polling.job import Job, JobKind, Update
+    from ccv2_async.polling.poller import ActivityPoller, Poller, UploadPoller
     from ccv2_async.resources.account import Account
     from ccv2_async.resources.activities import Activities
     from ccv2_async.resources.base import Resource
     from ccv2_async.resources.campaigns import Campaigns
     from ccv2_async.resources.contacts import Contacts
     from ccv2_async.resources.events import Events
+    from ccv2_async.resources.library import Library
     from ccv2_async.resources.lists import Lists
     from ccv2_async.resources.tracking import Tracking
+    from ccv2_async.transport.calls.call import Timeouts
     from ccv2_async.transport.calls.instrumentation import ResponseInfo
     from ccv2_async.transport.calls.raw import RawResponse
-    from ccv2_async.transport.calls.session import RefreshToken
+    from ccv2_async.transport.calls.session import RefreshToken, Session
     from ccv2_async.transport.http.clients import UsersClient
     from ccv2_async.transport.http.engine import Engine
+    from ccv2_async.transport.quota.budget import Budget
     from ccv2_async.uploads.many.items import Items
     from ccv2_async.uploads.many.results import OnBulkProgress, OnFileProgress
     from ccv2_async.uploads.many.run import BulkUpload
     from ccv2_async.uploads.prepare import OnAmbiguous, OnDuplicate
+    from ccv2_async.uploads.uploader import Uploader
 
-P = TypeVar("P", bound=Poller[Any])
+P = TypeVar("P", bound="Poller[Any]")
 R = TypeVar("R", bound="Resource")
 T = TypeVar("T")
 
@@ -144,6 +126,14 @@ class ConstantContact:
         on_event: OnEvent | None = None,
         clock: Clock | None = None,
     ) -> None:
+        from ccv2_async.client_options import checked_origin, find_wrong_option
+        from ccv2_async.clock import SystemClock
+        from ccv2_async.observe import Hook
+        from ccv2_async.transport.calls.call import Timeouts
+        from ccv2_async.transport.calls.credentials import Credentials
+        from ccv2_async.transport.quota.budget import Budget
+
+        import_module("ccv2_async.resources.library")  # for `open`, which the event loop waits for
         self._parts: _Parts | None = None
         self._original: ConstantContact | None = None  # of a view, the client
         self._options: dict[str, Any] = {}  # of a view
@@ -270,12 +260,10 @@ class ConstantContact:
         """Files and folders of MyLibrary."""
         return self._open_parts.library
 
-    # The groups below are imported when they are first used, to keep the import quick.
-
     @property
     def activities(self) -> Activities:
         """Bulk activities: import, remove, and export contacts, and clear lists."""
-        from ccv2_async.resources.activities import Activities  # noqa: PLC0415  # when first used
+        from ccv2_async.resources.activities import Activities
 
         parts = self._open_parts
         return parts.group(Activities, parts.sweep, parts.threads)
@@ -283,42 +271,42 @@ class ConstantContact:
     @property
     def lists(self) -> Lists:
         """Contact lists and their members."""
-        from ccv2_async.resources.lists import Lists  # noqa: PLC0415  # when first used
+        from ccv2_async.resources.lists import Lists
 
         return self._open_parts.group(Lists)
 
     @property
     def contacts(self) -> Contacts:
         """Contacts: find, add, change, remove from lists, opt out."""
-        from ccv2_async.resources.contacts import Contacts  # noqa: PLC0415  # when first used
+        from ccv2_async.resources.contacts import Contacts
 
         return self._open_parts.group(Contacts)
 
     @property
     def campaigns(self) -> Campaigns:
         """Email campaigns and their schedules."""
-        from ccv2_async.resources.campaigns import Campaigns  # noqa: PLC0415  # when first used
+        from ccv2_async.resources.campaigns import Campaigns
 
         return self._open_parts.group(Campaigns)
 
     @property
     def tracking(self) -> Tracking:
         """Opens, clicks, and other reactions to campaigns."""
-        from ccv2_async.resources.tracking import Tracking  # noqa: PLC0415  # when first used
+        from ccv2_async.resources.tracking import Tracking
 
         return self._open_parts.group(Tracking)
 
     @property
     def events(self) -> Events:
         """Events, their fees and items, and their registrants."""
-        from ccv2_async.resources.events import Events  # noqa: PLC0415  # when first used
+        from ccv2_async.resources.events import Events
 
         return self._open_parts.group(Events)
 
     @property
     def account(self) -> Account:
         """The account's details and its verified email addresses."""
-        from ccv2_async.resources.account import Account  # noqa: PLC0415  # when first used
+        from ccv2_async.resources.account import Account
 
         return self._open_parts.group(Account)
 
@@ -362,6 +350,8 @@ class ConstantContact:
         Raises:
             InvalidField: `seconds` is not a number above zero.
         """
+        from ccv2_async.models.validation import checked_seconds
+
         return self._open_parts.session.deadline(checked_seconds(seconds, "seconds"))
 
     def with_options(
@@ -392,6 +382,10 @@ class ConstantContact:
         Raises:
             InvalidField: An option is wrong. Nothing was sent.
         """
+        from ccv2_async.client_options import find_wrong_option
+        from ccv2_async.models.validation import checked_seconds
+        from ccv2_async.transport.quota.budget import checked_lane
+
         wrong = find_wrong_option(timeouts=timeouts)
         if wrong is not None:
             raise wrong
@@ -429,6 +423,8 @@ class ConstantContact:
         Raises:
             InvalidField: The limit is not a whole number of 1 or more.
         """
+        from ccv2_async.models.validation import is_whole
+
         if not is_whole(limit) or limit < 1:
             raise InvalidField("limit", limit, "a whole number of 1 or more")
         return self._open_parts.session.responses(limit)
@@ -442,6 +438,10 @@ class ConstantContact:
         Raises:
             TokenError: The token is damaged, altered, expired, or of another account.
         """
+        from ccv2_async.polling.poller import ActivityPoller, UploadPoller
+        from ccv2_async.polling.token import decode
+        from ccv2_async.uploads.status import UPLOAD
+
         parts = self._open_parts
         data = decode(
             token,
@@ -472,6 +472,8 @@ class ConstantContact:
             TokenError: The token is damaged, altered, expired, of another account, or of a bulk
                 activity.
         """
+        from ccv2_async.polling.poller import UploadPoller
+
         poller = self.resume(token)
         if not isinstance(poller, UploadPoller):
             raise TokenError(
@@ -489,6 +491,9 @@ class ConstantContact:
         Raises:
             InvalidField: `activity_id` is not an ID.
         """
+        from ccv2_async.models.validation import checked_id
+        from ccv2_async.polling.poller import ActivityPoller
+
         parts = self._open_parts
         now = self._clock.time()
         job = parts.sweep.resume(
@@ -560,8 +565,8 @@ class ConstantContact:
                 raises. A `deadline` block around the loop limits all of it: files that are not
                 done by then end with an error.
         """
-        from ccv2_async.uploads.many.items import Options  # noqa: PLC0415  # when first used
-        from ccv2_async.uploads.many.run import BulkUpload, Parts  # noqa: PLC0415
+        from ccv2_async.uploads.many.items import Options
+        from ccv2_async.uploads.many.run import BulkUpload, Parts
 
         parts = self._open_parts
         options = Options(
@@ -644,8 +649,9 @@ class ConstantContact:
             JournalError: The journal in the directory cannot be read or written.
             AuthenticationFailed: The access token is not valid.
         """
-        from ccv2_async.backup.run import Backup, Options  # noqa: PLC0415  # when first used
-        from ccv2_async.transport.calls.saving import checked_path  # noqa: PLC0415
+        from ccv2_async.backup.run import Backup, Options
+        from ccv2_async.models.validation import checked_flag, is_plain_function
+        from ccv2_async.transport.calls.saving import checked_path
 
         parts = self._open_parts
         if on_progress is not None and not is_plain_function(on_progress):
@@ -669,6 +675,8 @@ class ConstantContact:
                 continues on the server, and waiting again is safe.
             ConstantContactError: The status could not be read. Nothing is lost; call it again.
         """
+        from ccv2_async.polling.poller import as_they_end
+
         parts = self._open_parts
         listed = _listed(pollers)
         async with aclosing(as_they_end(listed, parts.sweep, parts.session)) as ended:
@@ -699,6 +707,8 @@ class ConstantContact:
             JobError: A job failed, or did not end within 15 minutes (uploads) or 24 hours
                 (activities). The others have ended too, and awaiting them makes no request.
         """
+        from ccv2_async.polling.poller import outcomes
+
         parts = self._open_parts
         return await outcomes(
             _listed(pollers), parts.sweep, parts.session, return_errors=return_errors
@@ -727,6 +737,8 @@ class ConstantContact:
             InvalidField: `tokens` is not a list of tokens. Nothing was sent.
             TokenError: One of the tokens cannot be used. Nothing was sent.
         """
+        from ccv2_async.polling.poller import statuses
+
         parts = self._open_parts
         if isinstance(tokens, str | bytes) or not isinstance(tokens, Iterable):
             raise InvalidField("tokens", type(tokens), "it must be a list of resume tokens")
@@ -773,7 +785,7 @@ class ConstantContact:
 
         Source: "Supported methods" page of the service's documentation.
         """
-        from ccv2_async.transport.calls.raw import send_raw  # noqa: PLC0415  # when first used
+        from ccv2_async.transport.calls.raw import send_raw
 
         session = self._open_parts.session
         return await send_raw(session, method, path, query=query, json=json, lane=lane)
@@ -794,9 +806,11 @@ class ConstantContact:
         return self._parts
 
     def _assemble(self) -> _Parts:
-        import httpx  # noqa: PLC0415  # when a client is opened
+        import httpx
 
-        from ccv2_async.transport.http.engine import open_engine  # noqa: PLC0415  # as above
+        from ccv2_async.transport.calls.session import Session
+        from ccv2_async.transport.http.clients import shows_visible_url, users_engine
+        from ccv2_async.transport.http.engine import open_engine
 
         visible = False
         engine: Engine
@@ -832,6 +846,10 @@ class _Parts:
     __slots__ = ("_groups", "library", "session", "sweep", "threads", "uploader")
 
     def __init__(self, session: Session, settle_time: float) -> None:
+        from ccv2_async.polling.sweep import Sweep
+        from ccv2_async.transport.files.threads import FileThreads
+        from ccv2_async.uploads.uploader import Uploader
+
         self.threads = FileThreads()
         self.sweep = Sweep(session)
         self._send_through(
@@ -839,6 +857,8 @@ class _Parts:
         )
 
     def _send_through(self, session: Session, uploader: Uploader) -> None:
+        from ccv2_async.resources.library import Library
+
         self.session = session
         self.uploader = uploader
         self.library = Library(session, self.sweep, self.uploader, self.threads)
@@ -864,6 +884,8 @@ def _listed(pollers: Any) -> list[Any]:
     Raises:
         InvalidField: One of them is not a poller.
     """
+    from ccv2_async.polling.poller import Poller
+
     listed = list(pollers) if isinstance(pollers, Iterable) else [pollers]
     for number, poller in enumerate(listed):
         if not isinstance(poller, Poller):
@@ -873,8 +895,8 @@ def _listed(pollers: Any) -> list[Any]:
 
 
 def _activity() -> JobKind:
-    """Return the kind of bulk activities, imported when it is first used."""
-    from ccv2_async.activities.status import ACTIVITY  # noqa: PLC0415
+    """Return the kind of bulk activities."""
+    from ccv2_async.activities.status import ACTIVITY
 
     return ACTIVITY
 

@@ -24,7 +24,8 @@ from ccv2_async.models.base import Outcome
 from ccv2_async.polling import schedule
 from ccv2_async.polling.job import Job, State
 from ccv2_async.transport.calls import retry
-from ccv2_async.transport.quota.budget import Budget, Lane
+from ccv2_async.transport.quota import Lane
+from ccv2_async.transport.quota.budget import Budget
 from ccv2_async.uploads.ledger import BulkState, Entry, action_for
 from ccv2_async.uploads.status import UPLOAD
 

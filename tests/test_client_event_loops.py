@@ -12,7 +12,7 @@ import pytest
 
 from ccv2_async import Budget, ConstantContact, errors
 from ccv2_async.sandbox import Sandbox
-from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.transport.quota import Lane
 from tests.support.probes import until
 
 if TYPE_CHECKING:

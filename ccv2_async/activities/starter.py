@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ccv2_async.transport.calls.call import Answer
     from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.files.body import Body
-    from ccv2_async.transport.quota.budget import Lane
+    from ccv2_async.transport.quota import Lane
 
 
 @attrs.frozen

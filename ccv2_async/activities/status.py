@@ -20,7 +20,7 @@ from ccv2_async.polling.job import (
 from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.retry import Effect
-from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.transport.quota import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

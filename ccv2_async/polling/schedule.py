@@ -14,7 +14,6 @@ when jobs are likely to be done:
 from __future__ import annotations
 
 from collections import deque
-from statistics import median
 
 import attrs
 
@@ -103,7 +102,9 @@ class Typical:
     def add(self, seconds: float) -> None:
         """Add the duration of one more job."""
         self._seen.append(seconds)
-        self._median = median(self._seen)
+        # `statistics` takes longer to import than most of this package.
+        ordered, middle = sorted(self._seen), len(self._seen) // 2
+        self._median = (ordered[middle] + ordered[~middle]) / 2
 
     @property
     def seconds(self) -> float | None:

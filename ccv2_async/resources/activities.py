@@ -52,7 +52,8 @@ from ccv2_async.models.validation import (
 from ccv2_async.resources.base import Resource, path_to, waits_for
 from ccv2_async.transport.calls.saving import DOWNLOAD_DEADLINE, Saving
 from ccv2_async.transport.files.body import BytesBody
-from ccv2_async.transport.quota.budget import Lane, checked_lane
+from ccv2_async.transport.quota import Lane
+from ccv2_async.transport.quota.budget import checked_lane
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence

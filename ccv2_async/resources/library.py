@@ -38,12 +38,12 @@ from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.resources.base import Kind, Resource, path_to, result_of, result_rows, waits_for
 from ccv2_async.resources.downloads import download_of
 from ccv2_async.resources.listing import checked_on_bad_row, good_rows
+from ccv2_async.transport.calls import OUTAGE_TIMEOUT
 from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import MAX_STATUS_ANSWER, UPLOAD_DEADLINE, Call
-from ccv2_async.transport.calls.outage import OUTAGE_TIMEOUT
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.calls.saving import DOWNLOAD_DEADLINE, Saving
-from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.transport.quota import Lane
 from ccv2_async.uploads.ledger import Entry, NoStore
 from ccv2_async.uploads.prepare import prepare
 from ccv2_async.uploads.settling import Sending

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.files.sources import OpenSource, Source
     from ccv2_async.transport.files.threads import FileThreads
-    from ccv2_async.transport.quota.budget import Lane
+    from ccv2_async.transport.quota import Lane
 
 ROWS = 500
 PAGES = 20

@@ -49,9 +49,6 @@ if TYPE_CHECKING:
 
     from ccv2_async.models import LibraryFile
 
-SETTLE_TIME = 15.0
-"""The default number of seconds of looks before a file counts as not arrived."""
-
 CLOSE_IN_TIME = 60.0
 """Seconds that clocks may differ for a file with the right bytes to be adopted."""
 

@@ -13,7 +13,7 @@ from ccv2_async.polling.job import LONGEST_TEXT, JobKind, Row, rows_of
 from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import MAX_STATUS_ANSWER, Call
 from ccv2_async.transport.calls.retry import Effect
-from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.transport.quota import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -24,9 +24,9 @@ from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.body import MultipartBody
 from ccv2_async.transport.files.multipart import boundary_from
 from ccv2_async.transport.files.sources import as_source
+from ccv2_async.uploads import SETTLE_TIME
 from ccv2_async.uploads.ledger import BulkState, Entry, NoStore
 from ccv2_async.uploads.prepare import empty, is_path
-from ccv2_async.uploads.settle import SETTLE_TIME
 from ccv2_async.uploads.settling import Accepted, Settler
 from ccv2_async.uploads.status import UPLOAD
 

@@ -16,7 +16,7 @@ import attrs
 from ccv2_async import errors
 from ccv2_async.polling.schedule import first_look
 from ccv2_async.tasks import uninterrupted
-from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.transport.quota import Lane
 from ccv2_async.uploads.ledger import Action, BulkState, action_for, advance
 from ccv2_async.uploads.prepare import prepare
 from ccv2_async.uploads.settling import Sending

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ccv2_async.backup.journal import Scope
     from ccv2_async.polling.job import JobKind
-    from ccv2_async.transport.quota.budget import Lane
+    from ccv2_async.transport.quota import Lane
 
 
 def _reads(kind: JobKind, word: str, state: State) -> Any:

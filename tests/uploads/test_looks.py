@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import errors
-from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.transport.quota import Lane
 from ccv2_async.uploads import looks
 from tests.support.servers import serving
 

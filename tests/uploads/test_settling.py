@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import errors
+from ccv2_async.uploads import SETTLE_TIME, settling
 from ccv2_async.uploads import looks as folder_looks
-from ccv2_async.uploads import settle, settling
 from ccv2_async.uploads.ledger import BulkState, Entry, NoStore
 from ccv2_async.uploads.prepare import prepare
 from ccv2_async.uploads.settling import Sending
@@ -81,7 +81,7 @@ async def test_a_file_that_did_not_arrive_is_resent_after_the_settling_time(
     assert [stored["id"] for stored in sandbox.admin.files()] == [file.id]
     assert sends(sandbox) == 2
     assert looks(sandbox) == 4, "three before the resend, one after it"
-    assert sum(clock.slept) >= settle.SETTLE_TIME, "the listing may lag behind"
+    assert sum(clock.slept) >= SETTLE_TIME, "the listing may lag behind"
 
 
 async def test_an_upload_without_any_answer_is_sent_at_most_twice(

@@ -11,7 +11,7 @@ import attrs
 from ccv2_async import errors
 from ccv2_async.models.convert import decode, decode_one, decode_plain, decode_rows, weight_of
 from ccv2_async.text import described, one_line
-from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.transport.quota import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

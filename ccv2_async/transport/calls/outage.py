@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ccv2_async import errors
 from ccv2_async.observe import OutageBegan, OutageEnded
 from ccv2_async.transport.calls.circuit import Circuit, State, signal_of
-from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.transport.quota import Lane
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,9 +24,6 @@ logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
 SYMPTOMS = (errors.TransportError, errors.ServerError)
 """The errors of calls during an outage."""
-
-OUTAGE_TIMEOUT = 900.0
-"""The default number of seconds of an outage after which a bulk upload stops."""
 
 
 class Outage:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ccv2_async.transport.calls.call import Answer
     from ccv2_async.transport.calls.session import Session
-    from ccv2_async.transport.quota.budget import Lane
+    from ccv2_async.transport.quota import Lane
 
 # A repeated POST or PATCH may do something twice; see the table in `retry`.
 _EFFECTS = {

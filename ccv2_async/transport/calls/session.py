@@ -46,7 +46,7 @@ from ccv2_async.transport.calls.retry import (
 )
 from ccv2_async.transport.calls.signing import RequestMaker
 from ccv2_async.transport.http.messages import read_bounded, streamed
-from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.transport.quota import Lane
 
 if TYPE_CHECKING:
     from collections.abc import (

@@ -8,7 +8,6 @@ clients of one process that use the same key.
 from __future__ import annotations
 
 import asyncio
-import enum
 import heapq
 from collections import deque
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 from ccv2_async.clock import SystemClock, date_of, in_dates
 from ccv2_async.errors import ClientClosed, DailyQuotaExceeded, InvalidField, UsageError
 from ccv2_async.models.validation import is_number, is_whole
+from ccv2_async.transport.quota import Lane
 from ccv2_async.transport.quota.leader import SharedWork, Waiter
 
 if TYPE_CHECKING:
@@ -30,14 +30,6 @@ DAY = 86_400.0
 # Two calls sent a second apart may arrive a little closer, so the window is slightly wider.
 WINDOW = 1.02
 SHORTEST_WAIT = 1e-6
-
-
-class Lane(enum.IntEnum):
-    """The priority of a call while it waits for the quota."""
-
-    INTERACTIVE = 0
-    POLL = 1
-    BULK = 2
 
 
 def checked_lane(value: object) -> Lane:

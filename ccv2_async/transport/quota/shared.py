@@ -24,7 +24,7 @@ from ccv2_async.transport.quota.budget import SHORTEST_WAIT, Budget
 
 if TYPE_CHECKING:
     from ccv2_async.clock import Clock
-    from ccv2_async.transport.quota.budget import Lane
+    from ccv2_async.transport.quota import Lane
     from ccv2_async.transport.quota.redis_window import PacedWindow
 
 logger: logging.Logger = logging.getLogger("ccv2_async.transport")

@@ -13,11 +13,11 @@ import attrs
 from ccv2_async.errors import FileRefused, InvalidField
 from ccv2_async.models.validation import checked_id, is_flag, is_number, is_plain_function, is_whole
 from ccv2_async.text import one_line
-from ccv2_async.transport.calls.outage import OUTAGE_TIMEOUT
+from ccv2_async.transport.calls import OUTAGE_TIMEOUT
 from ccv2_async.transport.files.objects import path_of
 from ccv2_async.transport.files.reading import measure
 from ccv2_async.transport.files.sources import PathSource, path_text
-from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.transport.quota import Lane
 from ccv2_async.uploads.many.folders import check_depth, check_names
 from ccv2_async.uploads.many.journal import JournalEntry, storable
 from ccv2_async.uploads.prepare import empty, prepare

@@ -14,8 +14,7 @@ import attrs
 
 from ccv2_async import errors
 from ccv2_async.observe import Throttled
-from ccv2_async.transport.quota import shared
-from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.transport.quota import Lane, shared
 from ccv2_async.transport.quota.redis_window import CLAIM_SECONDS, SEEN_SECONDS, Reply
 from tests.simulation.invariants import PER_SECOND, BrokenInvariantError, check_pace
 from tests.simulation.life import Life

@@ -11,7 +11,8 @@ from ccv2_async import errors
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.retry import Effect
-from ccv2_async.transport.quota.budget import Budget, Lane
+from ccv2_async.transport.quota import Lane
+from ccv2_async.transport.quota.budget import Budget
 from ccv2_async.uploads.status import UPLOAD
 from tests.support.bodies import PiecesBody
 from tests.support.clocks import settle

@@ -11,7 +11,8 @@ import pytest
 from ccv2_async import errors
 from ccv2_async.transport.calls.call import Call, Timeouts
 from ccv2_async.transport.calls.retry import Effect
-from ccv2_async.transport.quota.budget import Budget, Lane
+from ccv2_async.transport.quota import Lane
+from ccv2_async.transport.quota.budget import Budget
 from tests.support.bodies import PiecesBody
 from tests.support.clocks import settle
 from tests.support.probes import nothing_left, until

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ccv2_async.errors import ClientClosed, DailyQuotaExceeded, InvalidField, UsageError
-from ccv2_async.transport.quota.budget import SHORTEST_WAIT, WINDOW, Budget, Lane, checked_lane
+from ccv2_async.transport.quota import Lane
+from ccv2_async.transport.quota.budget import SHORTEST_WAIT, WINDOW, Budget, checked_lane
 from tests.support.clocks import NOON, ManualClock, settle
 
 if TYPE_CHECKING:

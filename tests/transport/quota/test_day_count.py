@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ccv2_async.errors import DailyQuotaExceeded
-from ccv2_async.transport.quota.budget import DAY, Budget, Lane
+from ccv2_async.transport.quota import Lane
+from ccv2_async.transport.quota.budget import DAY, Budget
 from ccv2_async.transport.quota.day_count import DayCount, path_of_day_count
 from tests.support.clocks import ManualClock
 
@@ -68,7 +69,8 @@ async def test_each_key_service_and_day_has_its_own_count(tmp_path: Path) -> Non
 
 COUNTING = """
 import asyncio, sys
-from ccv2_async.transport.quota.budget import Budget, Lane
+from ccv2_async.transport.quota import Lane
+from ccv2_async.transport.quota.budget import Budget
 from ccv2_async.transport.quota.day_count import DayCount
 
 async def main():

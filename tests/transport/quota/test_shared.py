@@ -12,7 +12,7 @@ pytest.importorskip("limits", reason="the extra [redis] is not installed")
 import redis
 
 from ccv2_async.errors import ClientClosed, DailyQuotaExceeded, InvalidField, UsageError
-from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.transport.quota import Lane
 from ccv2_async.transport.quota.shared import SharedBudget
 from tests.support.clocks import ManualClock
 from tests.support.probes import until

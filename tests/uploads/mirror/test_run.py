@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from ccv2_async import errors
-from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.transport.quota import Lane
 from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.uploads.many.journal import read_journal
 from ccv2_async.uploads.mirror.plan import MirrorAction, MirrorResult
