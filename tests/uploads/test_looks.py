@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from ccv2_async import errors
+from ccv2_async.models import LibraryFile
+from ccv2_async.transport.files.sources import BytesSource
+from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.transport.quota import Lane
 from ccv2_async.uploads import looks
+from ccv2_async.uploads.settle import Evidence
 from tests.support.servers import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
+    from ccv2_async.transport.calls.session import Session
     from tests.support.servers import RawServer, Request, Wire
+
+
+@pytest.fixture
+async def threads() -> AsyncIterator[FileThreads]:
+    threads = FileThreads()
+    yield threads
+    await threads.aclose()
 
 
 def listing(rows: list[dict[str, Any]]) -> RawServer:
@@ -54,3 +69,210 @@ async def test_pages_with_too_many_rows_count_as_several(open_session: Callable[
             assert await look.page(number, session, Lane.BULK)
         with pytest.raises(errors.PaginationError, match="10,000 newest files"):
             await look.page(3, session, Lane.BULK)
+
+
+@attrs.define
+class Folder:
+    """A service with folders of three pages, one file on each; it notes what it is asked."""
+
+    status: str = "200 OK"
+    date: str = "Date: Thu, 01 Jan 1970 01:00:00 GMT"
+    pages: int = 3
+    asked: list[str] = attrs.field(factory=list)
+
+    def server(self) -> RawServer:
+        async def say(wire: Wire, request: Request) -> None:
+            target = request.target.replace("api_key=sandbox-key", "").rstrip("?&")
+            self.asked.append(target.removeprefix("/v2"))
+            number = int(target.partition("next=")[2].partition("&")[0] or 0)
+            more = {"next_link": f"/v2/x?next={number + 1}"} if number + 1 < self.pages else {}
+            rows = [{"id": str(number), "name": "a"}]
+            body = {"meta": {"pagination": more}, "results": rows}
+            await wire.answer(self.status, json.dumps(body).encode(), self.date)
+
+        return serving(say)
+
+
+FIRST = "?limit=500&sort_by=CREATED_DATE_DESC"
+
+
+async def test_the_pages_of_a_look_are_fetched_once_each_and_newest_first(
+    open_session: Callable[..., Any],
+) -> None:
+    folder, look = Folder(), looks.Look("/folder", "looking")
+    async with folder.server() as server:
+        session: Session = await open_session(server)
+        for number in (0, 1, 0, 1, 2):
+            files = await look.page(number, session, Lane.BULK)
+            assert files is not None
+            assert [file.id for file in files] == [str(number)]
+        assert await look.page(3, session, Lane.BULK) is None
+    assert folder.asked == [f"/folder{FIRST}", "/folder?next=1", "/folder?next=2"]
+
+
+@pytest.mark.parametrize(
+    ("date", "offset"),
+    [("Date: Thu, 01 Jan 1970 01:00:00 GMT", 3600.0), ("Date: soon", None), ("X: y", None)],
+)
+async def test_a_look_knows_how_far_the_clock_of_the_service_is_ahead(
+    open_session: Callable[..., Any], date: str, offset: float | None
+) -> None:
+    folder, look = Folder(date=date), looks.Look("/x", "looking")
+    async with folder.server() as server:
+        session: Session = await open_session(server)
+        assert (look.clock_offset, look.taken) == (None, 0.0)
+        await look.page(0, session, Lane.BULK)
+        first = look.taken, look.clock_offset
+        assert first == (session.clock.monotonic(), offset and offset - look.taken)
+        await session.clock.sleep(100)
+        folder.date = "Date: Thu, 01 Jan 1970 02:00:00 GMT"
+        await look.page(1, session, Lane.BULK)
+    assert (look.taken, look.clock_offset) == first
+
+
+async def test_who_shares_a_look_that_failed_gets_its_error(
+    open_session: Callable[..., Any],
+) -> None:
+    folder, look = Folder("404 Not Found"), looks.Look("/x", "looking into folder 7")
+    async with folder.server() as server:
+        session = await open_session(server)
+        with pytest.raises(errors.NotFound, match="looking into folder 7") as first:
+            await look.page(0, session, Lane.BULK)
+        with pytest.raises(errors.NotFound) as second:
+            await look.page(0, session, Lane.BULK)
+    assert first.value is second.value
+    assert len(folder.asked) == 1
+
+
+async def test_a_look_ends_after_twenty_pages(open_session: Callable[..., Any]) -> None:
+    folder, look = Folder(pages=30), looks.Look("/x", "looking")
+    async with folder.server() as server:
+        session = await open_session(server)
+        assert await look.page(19, session, Lane.BULK)
+        with pytest.raises(errors.PaginationError, match="looking: only the 10,000 newest"):
+            await look.page(20, session, Lane.BULK)
+    assert len(folder.asked) == 20
+
+
+async def test_a_link_without_a_cursor_ends_a_look(open_session: Callable[..., Any]) -> None:
+    async def say(wire: Wire, _: Request) -> None:
+        meta = {"pagination": {"next_link": "/v2/x"}}
+        await wire.answer(body=json.dumps({"meta": meta, "results": []}).encode())
+
+    look = looks.Look("/x", "looking")
+    async with serving(say) as server:
+        with pytest.raises(errors.PaginationError, match="looking: the link to the next page"):
+            await look.page(0, await open_session(server), Lane.BULK)
+
+
+@pytest.mark.parametrize(
+    ("folder_id", "path"),
+    [("0", "/library/files"), ("", "/library/files"), ("7", "/library/folders/7/files")],
+)
+async def test_a_folder_is_read_at_its_own_path(
+    open_session: Callable[..., Any], folder_id: str, path: str
+) -> None:
+    folder = Folder()
+    async with folder.server() as server:
+        shared = looks.FolderLooks(await open_session(server))
+        found = [file.id async for _, file in shared.look(folder_id, Lane.BULK)]
+        assert found == ["0", "1", "2"]
+        assert not shared._locks, "nothing is kept of a look that has ended"
+    assert folder.asked == [f"{path}{FIRST}", f"{path}?next=1", f"{path}?next=2"]
+
+
+async def test_those_that_wait_for_a_folder_share_a_look_that_begins_after_they_came(
+    open_session: Callable[..., Any],
+) -> None:
+    folder = Folder(pages=1)
+    async with folder.server() as server:
+        shared = looks.FolderLooks(await open_session(server))
+
+        async def look(folder_id: str) -> looks.Look:
+            [found] = [look async for look, _ in shared.look(folder_id, Lane.BULK)]
+            return found
+
+        first, *others = await asyncio.gather(*map(look, ("0", "", "0", "", "7")))
+        assert len({id(other) for other in (first, *others[:3])}) == 2
+        assert others[3] not in (first, *others[:3])
+        assert await look("0") not in (first, *others)
+    assert len(folder.asked) == 4
+
+
+async def test_what_is_readable_of_a_bad_row_is_kept(open_session: Callable[..., Any]) -> None:
+    bad = {"created_date": 7, "size": 5, "folder_id": "3"}
+    rows = [
+        {"id": "7", "name": "a.png", **bad},
+        {"name": ["a"], **bad, "size": "5", "folder_id": 3},
+        {"name": "b", **bad, "size": True},
+        "text",
+    ]
+    look = looks.Look("/x", "looking")
+    async with listing(rows) as server:  # type: ignore[arg-type]  # a row that is none
+        files = await look.page(0, await open_session(server), Lane.BULK)
+    assert files == [
+        LibraryFile("7", name="a.png", size=5, folder_id="3"),
+        LibraryFile("in row 1", name="", size=None, folder_id=None),
+        LibraryFile("in row 2", name="b", size=None, folder_id="3"),
+        LibraryFile("in row 3", name="", size=None, folder_id=None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("served", "size", "record", "evidence"),
+    [
+        (b"12345", 5, {}, Evidence.SAME_BYTES),
+        (b"12345", 5, {"size": None}, Evidence.SAME_BYTES),
+        (b"12346", 5, {}, Evidence.OTHER_BYTES),
+        (b"1234", 5, {}, Evidence.UNKNOWN),
+        (b"123456", 5, {}, Evidence.UNKNOWN),
+        (None, 5, {}, Evidence.UNKNOWN),
+        (b"12345", None, {}, Evidence.UNKNOWN),
+        (b"12345", 5, {"url": ""}, Evidence.UNKNOWN),
+        (b"12345", 5, {"url": None}, Evidence.UNKNOWN),
+        (b"12345", 5, {"size": 6}, Evidence.UNKNOWN),
+        (b"1234", 4, {"size": 4}, Evidence.UNKNOWN),
+    ],
+)
+async def test_bytes_are_compared_as_far_as_they_can_be(  # noqa: PLR0917  # fixtures and parameters come by name
+    open_session: Callable[..., Any],
+    threads: FileThreads,
+    served: bytes | None,
+    size: int | None,
+    record: dict[str, Any],
+    evidence: Evidence,
+) -> None:
+    async def say(wire: Wire, _: Request) -> None:
+        status = "404 Not Found" if served is None else "200 OK"
+        await wire.answer(status, served or b"", "Content-Type: image/png", json=False)
+
+    async with serving(say) as server:
+        file = LibraryFile(
+            **{"id": "7", "name": "a", "size": 5, "url": f"{server.origin}/f", **record}
+        )
+        source = BytesSource(b"12345")
+        session = await open_session(server)
+        assert await looks.compare(source, size, file, session, threads) is evidence
+
+
+async def test_a_source_that_is_read_once_remembers_its_digest(
+    open_session: Callable[..., Any], threads: FileThreads
+) -> None:
+    content = bytes(range(256)) * 1024
+    inner = BytesSource(content, name="a picture")
+    source = looks.DigestedSource(inner)
+    assert (source.name, source.filename, source.repeatable) == ("a picture", None, True)
+    assert await source.prepare(threads) == len(content)
+    file = LibraryFile("7", name="a", size=len(content), url="http://x")
+    session = await open_session()
+    assert await looks.compare(source, len(content), file, session, threads) is Evidence.UNKNOWN
+    opened = await source.open(threads)
+    left = opened.length
+    for number in itertools.count():
+        assert source.digest is None, number
+        left -= len(await opened.read())
+        if not left:
+            break
+    await opened.aclose()
+    assert source.digest == await looks._digest_of(inner, len(content), threads)
+    assert await looks._digest_of(source, 0, threads) == source.digest
