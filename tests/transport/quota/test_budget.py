@@ -195,6 +195,15 @@ async def test_waiting_calls_raise_when_the_daily_quota_runs_out(
     await manual_clock.advance(5)
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(result) for result in results] == [type(None)] * 3 + [DailyQuotaExceeded] * 2
+    assert str(results[-1]).startswith("call: ")
+
+
+async def test_calls_of_earlier_days_stay_counted(manual_clock: ManualClock) -> None:
+    desk = callers(manual_clock, None)
+    for calls in (3, 2, 1):
+        await desk.all(calls)
+        await manual_clock.advance(86_400)
+    assert (desk.budget.used, desk.budget.used_today) == (6, 0)
 
 
 async def test_the_end_of_the_daily_quota_wakes_every_waiter_at_once(
