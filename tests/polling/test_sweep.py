@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ccv2_async import errors
+from ccv2_async.observe import Hook, JobStarted
+from ccv2_async.polling.job import State, Unreadable
 from ccv2_async.polling.queue import Until
 from ccv2_async.polling.sweep import JobSet
 from tests.polling.scripted import Service, refusal
@@ -294,3 +296,111 @@ async def test_a_job_resumed_before_it_is_due_is_not_polled_early(
     await manual_clock.advance(0.2)
 
     assert await waiter == "result of 9"
+
+
+def test_a_job_is_started_once_and_named_by_its_label_or_its_id(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    seen: list[object] = []
+    service.session.hook = Hook(seen.append)
+    kind = service.kinds["upload"]
+    job = service.sweep.start(kind, "1", label="a.png")
+    assert service.sweep.start(kind, "1", label="b.png") is job
+    assert (job.kind, job.id, job.label, job.status) == (kind, "1", "a.png", None)
+    assert (job.submitted, job.submitted_here) == (manual_clock.time(), manual_clock.now)
+    assert job.due == manual_clock.now + 1.0
+    assert service.sweep.start(kind, "2").label == "2"
+    assert seen == [JobStarted("upload", "1", "a.png"), JobStarted("upload", "2", "2")]
+
+
+@pytest.mark.parametrize(("later", "wait"), [(-5.0, 0.0), (0.0, 0.0), (0.5, 0.5), (50.0, 10.0)])
+@pytest.mark.parametrize("status", [None, "Processing", "Active"])
+def test_a_resumed_job_is_as_its_token_says_and_not_final(
+    service: Service, manual_clock: ManualClock, later: float, wait: float, status: str | None
+) -> None:
+    kind, due = service.kinds["upload"], manual_clock.time() + later
+    job = service.sweep.resume(kind, "1", submitted=7.0, not_before=due, status=status)
+    assert (job.kind, job.id, job.label, job.submitted) == (kind, "1", "1", 7.0)
+    assert (job.submitted_here, job.due) == (None, manual_clock.now + wait)
+    assert (job.status, job.state) == (status, State.PENDING)
+    again = service.sweep.resume(kind, "1", submitted=8.0, not_before=due, status="Uploaded")
+    assert again is job
+    assert job.status == status
+
+
+@pytest.mark.parametrize(
+    ("unreadable", "state", "new"),
+    [
+        (True, State.LOST, True),
+        (True, State.PENDING, False),
+        (False, State.SUCCEEDED, False),
+        (False, State.PENDING, False),
+    ],
+)
+def test_only_a_job_given_up_as_unreadable_is_asked_for_anew(
+    service: Service, unreadable: bool, state: State, new: bool
+) -> None:
+    kind = service.kinds["upload"]
+    job = service.sweep.start(kind, "1")
+    job.state = state
+    job.unreadable = Unreadable("?", 0.0, 3) if unreadable else None
+    again = service.sweep.resume(kind, "1", submitted=7.0, not_before=0.0, status=None)
+    assert (again is not job) is new
+    assert again.state is (State.PENDING if new else state)
+
+
+async def test_a_set_takes_each_job_as_often_as_it_becomes_ready(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    first, second, third = (service.start("upload", id_)._job for id_ in "123")
+    watched = JobSet(service.sweep, Until.CHANGE)
+    for job in (first, second):
+        watched.add(job)
+    assert (len(watched), first in watched, third in watched) == (2, True, False)
+    taken = [await manual_clock.run(service.sweep.wait(watched))]
+    assert watched.done, "the other one is ready, too"
+    taken.append(await service.sweep.wait(watched))
+    assert taken == [first, second]
+    assert len(watched) == 0
+    assert await service.sweep.wait(watched, timeout=0) is None
+    watched.close()
+    assert not any(queue.waiters for queue in service.sweep._queues.values())
+
+
+async def test_a_set_that_failed_and_lost_a_job_still_has_its_error(service: Service) -> None:
+    job = service.start("upload", "1")._job
+    watched = JobSet(service.sweep, Until.END)
+    watched.add(job)
+    service.sweep.close()
+    watched.discard(job)
+    ready = [watched.done]
+    with pytest.raises(errors.ClientClosed, match="upload 1: the client was closed"):
+        watched.take()
+    ready.append(watched.done)
+    assert ready == [True, False]
+    watched.add(job)
+    with pytest.raises(errors.ClientClosed):
+        await service.sweep.wait(watched)
+
+
+async def test_a_set_waits_as_long_as_its_kind_of_job_may_take(service: Service) -> None:
+    watched = JobSet(service.sweep, Until.END)
+    for kind, deadline in (("upload", 900.0), ("activity", 86_400.0)):
+        assert watched.seconds_left(service.start(kind, kind)._job, 1e9) == deadline
+
+
+async def test_a_wait_that_is_over_leaves_the_job_to_the_others(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    poller = service.start("upload", "1")
+    other = asyncio.create_task(service.sweep.wait(poller._job))
+    short = asyncio.create_task(service.sweep.wait(poller._job, timeout=5))
+    await manual_clock.advance(5)
+    assert short.done()
+    assert await short is None
+    assert not other.done()
+    service.statuses["1"] = "Active"
+    await manual_clock.advance(20)
+    assert await other is poller._job
+    assert await service.sweep.wait(poller._job) is poller._job, "a job that has ended"
+    assert not service.sweep._queues[service.kinds["upload"]].waiters
