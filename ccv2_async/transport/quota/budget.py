@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import itertools
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -95,7 +96,7 @@ class Budget:
         self._window = WINDOW * max(1.0, self._burst / per_second) if per_second else 0.0
         self._recent: deque[float] = deque(maxlen=self._burst or 1)
         self._queue: list[_Place] = []
-        self._arrivals = 0
+        self._arrivals = itertools.count()
         self._work = SharedWork(self._step, self._clock)
         self._paused_until = 0.0
         self._day = self._today()
@@ -171,8 +172,7 @@ class Budget:
             raise self.day_exceeded(what)
         if self._take_at_once():
             return
-        place = _Place(lane, self._arrivals, owner)
-        self._arrivals += 1
+        place = _Place(lane, next(self._arrivals), owner)
         heapq.heappush(self._queue, place)
         work = self._work  # the budget forgets it when another event loop takes over
         work.enter(place)
