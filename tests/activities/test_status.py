@@ -15,6 +15,8 @@ from ccv2_async.models.activities import Activity, ActivityError
 from ccv2_async.polling.job import NO_NEWS, Job, Row, State
 from ccv2_async.polling.poller import ActivityPoller
 from ccv2_async.sandbox import Sandbox
+from ccv2_async.transport.calls.retry import Effect
+from ccv2_async.transport.quota.budget import Lane
 from tests.support.servers import serving
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ccv2_async.client import ConstantContact
+    from ccv2_async.transport.calls.call import Call
     from tests.support.clocks import SkippingClock
     from tests.support.servers import Request, Wire
 
@@ -293,6 +296,32 @@ async def test_the_summary_is_completed_with_what_only_the_activities_themselves
     }
     assert rows["5"] is NO_NEWS
     assert service.asked == ["activities", "3", "4", "5", "5", "5", "6"]
+
+
+async def test_of_two_rows_of_an_activity_the_final_one_counts(service: Told) -> None:
+    summary = [{"id": "7", "status": status} for status in ("RUNNING", "COMPLETE", "PENDING")]
+    rows = await service.rows(["7", "8"], {"activities": summary, "8": "404 Not Found"})
+    assert rows == {"7": Row("COMPLETE")}
+
+
+@pytest.mark.parametrize(("ids", "path"), [(["7"], "/activities/7"), (["7", "8"], "/activities")])
+async def test_statuses_are_asked_for_in_the_lane_of_polls(ids: list[str], path: str) -> None:
+    calls: list[Call] = []
+
+    class Noting:
+        async def read(self, call: Call, parse: object) -> Any:
+            calls.append(call)
+            raise errors.Forbidden("no", status=403)
+
+    with pytest.raises(errors.Forbidden):
+        await ACTIVITY.ask(Noting(), ids)  # type: ignore[arg-type]  # enough of a session
+    [call] = calls
+    assert (call.method, call.path, call.effect, call.lane) == (
+        "GET",
+        path,
+        Effect.SAFE,
+        Lane.POLL,
+    )
 
 
 async def test_after_three_failures_no_more_activities_are_asked_for(service: Told) -> None:
