@@ -16,7 +16,7 @@ from ccv2_async.polling.job import NO_NEWS, Job, Row, State
 from ccv2_async.polling.poller import ActivityPoller
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.transport.calls.retry import Effect
-from ccv2_async.transport.quota.budget import Lane
+from ccv2_async.transport.quota import Lane
 from tests.support.servers import serving
 
 if TYPE_CHECKING:
