@@ -446,8 +446,7 @@ class Settler:
         result = Accepted(kept, tuple(id_ for id_ in ids if id_ not in (kept, *trashed)))
         if accepted is None:
             logger.info(
-                "%s: a response was lost. The file was found in folder %s (ID %s) and was not sent "
-                "again.",
+                "%s: found in folder %s (ID %s) after a lost response, and not sent again.",
                 upload.what,
                 upload.folder_id,
                 kept,

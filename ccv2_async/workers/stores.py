@@ -442,13 +442,6 @@ def _yes(response: bool | None) -> bool:
     raise ValueError("neither yes nor no")
 
 
-def _kept(response: bytes | str | None) -> bytes | str | None:
-    """Return a stored record."""
-    if isinstance(response, bytes | str | None):
-        return response
-    raise ValueError("not a record")
-
-
 class RedisStore(JobStore):
     """Jobs in a Redis database, for workers on any number of machines.
 
@@ -520,7 +513,7 @@ class RedisStore(JobStore):
         return await self._ask(self._redis.exists(self._name("lock", lock)), _yes)
 
     async def _document(self, key: str) -> bytes | str | None:
-        return await self._ask(self._redis.get(self._name("job", key)), _kept)
+        return await self._ask(self._redis.get(self._name("job", key)))
 
     async def _write(self, record: JobRecord, *, holder: str, only_new: bool) -> bool:
         scores: dict[str, float | str] = {
@@ -565,16 +558,14 @@ class RedisStore(JobStore):
         name, end = self._name(index, value), start + most - 1
         latest = index == "state"
         ranked = self._redis.zrange(name, start, end, desc=latest, withscores=True)
-        found = await self._ask(
-            ranked, lambda rows: [(_text(key), float(score)) for key, score in rows]
-        )
+        found = await self._ask(ranked, lambda rows: [(_text(key), float(at)) for key, at in rows])
         if not found:
             return []
         names = [self._name("job", key) for key, _ in found]
         return await self._ask(
             self._redis.mget(names),
             lambda documents: [
-                (key, _kept(kept), at) for (key, at), kept in zip(found, documents, strict=True)
+                (key, kept, at) for (key, at), kept in zip(found, documents, strict=True)
             ],
         )
 

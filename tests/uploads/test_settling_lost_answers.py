@@ -270,8 +270,8 @@ async def test_a_file_that_was_there_before_is_reported_when_it_counts_as_the_up
     assert [event for event in seen if isinstance(event, UploadFound)] == [
         UploadFound("menu.pdf", "0", before.id)
     ]
-    assert "was found in folder 0" in caplog.text
-    assert "and was not sent again" in caplog.text
+    assert "found in folder 0" in caplog.text
+    assert "and not sent again" in caplog.text
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])

@@ -205,8 +205,7 @@ def _require_success(response: httpx.Response, what: str, now: float) -> None:
         "to the API's own host only; ask for a fresh link.",
         status=status,
     )
-    hint = response.headers.get("retry-after")
-    if hint is not None:
+    if hint := response.headers.get("retry-after"):
         refused.headers = {"retry-after": hint}
     if isinstance(refused, errors.QuotaExceeded):
         refused.retry_after = parse_retry_after(hint, now)
