@@ -66,14 +66,15 @@ async def import_contacts(
     """Add the contacts in a file to lists. Existing contacts are updated.
 
     A file that is too large for one activity (4 MB, or --max-rows) is sent as several activities,
-    which are one job here.
+    which count as one job here.
 
     Args:
         run: The run of the command.
-        file: A CSV, TXT, XLS, or XLSX file with a header row. One column must be the address.
+        file: A CSV, TXT, XLS, or XLSX file with a header row. One column must hold the email
+            address.
         lists: IDs of the lists; see 'ccv2 lists'.
         erase_blanks: Let empty values erase stored values.
-        max_rows: Number of rows in one activity, from 1 to 40,000. The service documents no
+        max_rows: Maximum number of rows in one activity, from 1 to 40,000. The service documents no
             limit. Users report 40,000 from a newer page of the service and 20,000 from an older
             one.
         encoding: Encoding of a CSV or TXT file that is not UTF-8, such as cp1252 or utf-16.
@@ -147,7 +148,7 @@ async def export(
 ) -> Exit:
     """Write the contacts of a list to a CSV file.
 
-    The file replaces an existing one of the same name once it is complete.
+    Once it is complete, the file replaces an existing one with the same name.
 
     Args:
         run: The run of the command.
@@ -200,7 +201,7 @@ async def list_activities(
 @activities.command(usage="Usage: ccv2 activities watch [OPTIONS] [JOBS]")
 @command()
 async def watch(run: Run, jobs: list[str] | None = None, /) -> Exit:
-    """Wait for activities until each has ended; for all unfinished ones, unless you name some.
+    """Wait until activities have ended: those that you name, or all unfinished ones.
 
     Args:
         run: The run of the command.
@@ -214,8 +215,8 @@ async def watch(run: Run, jobs: list[str] | None = None, /) -> Exit:
 def poll(tokens: list[str] | None = None, /, *, service: Service = DEFAULTS) -> Exit:
     """Wait for jobs that were started earlier, until each has ended.
 
-    Many tokens are asked for in one request. A sandbox that starts with the command knows no
-    jobs: for those, run 'ccv2 sandbox' and set CCV2_BASE_URL.
+    One request checks many tokens. A sandbox that starts with the command has no jobs: to wait for
+    jobs of a sandbox, run 'ccv2 sandbox' separately and set CCV2_BASE_URL.
 
     Args:
         tokens: What --no-wait or an interrupted command printed. Without any, they are read from
@@ -286,7 +287,7 @@ class _Jobs:
             self.run.output.record(job_fields(item) | self.more)
 
     def sum_up(self) -> Exit:
-        """Report what became of the jobs, and return the exit code."""
+        """Report the outcome of the jobs, and return the exit code."""
         tell_unfinished(self.items, self.run)
         if not self.run.output.as_json:
             show_jobs(self.items, self.run.output)

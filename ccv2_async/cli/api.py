@@ -32,7 +32,7 @@ def api(
         method: GET, POST, PUT, PATCH, or DELETE.
         path: The path below the base URL, with its query.
         data: The JSON to send, @FILE to read it from a file, or - to read it from stdin.
-        include: Whether to print the status and the headers to stderr.
+        include: Print the status and the headers to stderr.
         service: Options of every command that talks to the service.
     """
     body = None if data is None else _json_of(data)

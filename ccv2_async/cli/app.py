@@ -1,4 +1,4 @@
-"""The command line: its commands, and what is wrong with a command line."""
+"""The command line: its commands, and messages about invalid command lines."""
 
 from __future__ import annotations
 

@@ -52,8 +52,8 @@ async def run_backup(
         run: The run of the command.
         directory: The directory. It is created if it is missing.
         trash: Copy the files in the library's trash too.
-        wait: If the quota of the day is used up, wait for the next day.
-        full: Fetch everything again, including what has not changed.
+        wait: If the daily quota is used up, wait for the next day.
+        full: Fetch everything again, even what has not changed.
         dry_run: Only estimate the calls, the bytes, and the days that it will take.
     """
     output = run.output
@@ -109,7 +109,7 @@ def verify(directory: LocalPath, /, *, json: Flag = False) -> Exit:
                 "the backup again; it fetches them."
             )
             return Exit.SOME_FAILED
-        output.say(f"{files} ({in_bytes(check.manifest.size)}) are as the manifest says.")
+        output.say(f"{files} ({in_bytes(check.manifest.size)}) match the manifest.")
         return Exit.OK
 
     return run_alone(verified, output)
@@ -168,7 +168,7 @@ def _say_problems(
             about = " ".join(part for part in (problem.dataset, problem.parent, problem.id) if part)
             output.say(f"{word}: {clean(about)}: {clean(problem.reason)}")
     if failed:
-        output.say("Run the same command again to try what failed once more.")
+        output.say("Run the same command again to retry what failed.")
 
 
 def _shower(status: Status | None) -> Callable[[BackupProgress], Any] | None:

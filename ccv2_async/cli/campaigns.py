@@ -77,7 +77,7 @@ async def list_campaigns(
         run: The run of the command.
         status: Only campaigns with this status.
         since: Only campaigns that have changed since this date.
-        limit: The largest number of campaigns to list; all by default.
+        limit: The maximum number of campaigns to list; all by default.
     """
     return await show_rows(
         run.output,
@@ -106,7 +106,8 @@ async def show(run: Run, campaign: str, /) -> Exit:
 async def report(run: Run, ids: list[str], /) -> Exit:
     """Show how often campaigns were sent, opened, clicked, and so on.
 
-    For one campaign, the clicks on each link follow. 'ccv2 tracking' lists who did what.
+    For a single campaign, the clicks on each link are shown too. 'ccv2 tracking' lists who did
+    what.
 
     Args:
         run: The run of the command.
@@ -145,9 +146,9 @@ async def send_test(
     Args:
         run: The run of the command.
         campaign: Its ID; see 'ccv2 campaigns'.
-        addresses: From one to five email addresses.
-        format: The form in which it is sent.
-        message: A message to the readers.
+        addresses: One to five email addresses.
+        format: The format in which it is sent.
+        message: A message to the recipients.
     """
     sent = await run.client.campaigns.send_test(
         campaign, addresses, format=format, personal_message=message
@@ -174,7 +175,7 @@ async def schedule(
     Args:
         run: The run of the command.
         campaign: Its ID; see 'ccv2 campaigns'.
-        at: When to send it, at least 20 minutes ahead. Local time, unless it names a time zone.
+        at: When to send it, at least 20 minutes ahead. Local time, unless it has a time zone.
         now: Send it now.
         yes: Do not ask for confirmation.
     """
@@ -200,7 +201,7 @@ async def schedule(
 @campaigns.command
 @command(carry_on=True, names=_NAMES)
 async def unschedule(run: Run, campaign: str, /) -> Exit:
-    """Take back the schedule of a campaign, so that it is not sent.
+    """Cancel the schedule of a campaign, so that it is not sent.
 
     Args:
         run: The run of the command.

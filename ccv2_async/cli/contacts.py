@@ -1,4 +1,4 @@
-"""`ccv2 contacts`: find, show, and add contacts. `activities` has the commands for many at once."""
+"""`ccv2 contacts`: find, show, and add contacts. `activities` has the bulk commands."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def list_contacts(
         email: Only the contact with this address.
         status: Only contacts with this status.
         since: Only contacts that have changed since this date.
-        limit: The largest number of contacts to list; all by default.
+        limit: The maximum number of contacts to list; all by default.
     """
     client = run.client
     if list is None:
@@ -97,7 +97,7 @@ async def list_contacts(
             client.contacts.all, email=email, status=status, modified_since=since
         )
     elif email or status:
-        raise UsageError("--list goes with neither --email nor --status.")
+        raise UsageError("--list cannot be combined with --email or --status.")
     else:
         listing = partial(client.lists.contacts, list, modified_since=since)
     return await show_rows(
@@ -132,7 +132,7 @@ async def add(
 ) -> Exit:
     """Add a contact to lists, and print its ID. A contact that exists is updated.
 
-    What is not given stays as it is. A contact that has opted out is not added.
+    Fields that are not given do not change. A contact that has opted out is not added.
 
     Args:
         run: The run of the command.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ccv2_async.cli.jobs import Display
     from ccv2_async.models import LibraryFile
 
-_OTHER_SIZE = "a file of another size is there already; use --overwrite to replace it"
+_OTHER_SIZE = "a file with a different size already exists; use --overwrite to replace it"
 
 _Jobs = Annotated[int, between("--jobs", 1, 100, "files at once, from 1 to 100")]
 
@@ -46,10 +46,10 @@ async def get(
 ) -> Exit:
     """Download files of the library into one directory.
 
-    Each file is complete or absent. A file that is there already with its size is left as it is,
-    so the same command continues after an interruption. Names that a disk would refuse are made
-    safe, and of two files with one name, the newer one gets its ID in its name. To keep the
-    folders too, use 'ccv2 backup'.
+    Each file is complete or absent. A file that already exists with the right size is skipped, so
+    the same command continues after an interruption. Names that a disk would refuse are made safe.
+    If two files have the same name, the newer one gets its ID in its name. To keep the folders too,
+    use 'ccv2 backup'.
 
     Args:
         run: The run of the command.
@@ -57,8 +57,8 @@ async def get(
         folder: ID of the folder whose files are downloaded.
         all: Download every file of the library.
         to: The directory. It is created if it is missing.
-        overwrite: Download files again that are there already, and replace them.
-        jobs: Number of files to download at once, from 1 to 100.
+        overwrite: Download files that already exist again, and replace them.
+        jobs: Number of files to download at a time, from 1 to 100.
     """
     if (bool(ids), folder is not None, all).count(True) != 1:
         raise errors.UsageError("Give IDs of files, or --folder ID, or --all.")
@@ -78,7 +78,7 @@ class _Download:
     Attributes:
         run: The run of the command.
         to: The directory.
-        overwrite: Whether files that are there already are replaced.
+        overwrite: Whether files that already exist are replaced.
     """
 
     run: Run
@@ -86,7 +86,7 @@ class _Download:
     overwrite: bool = attrs.field(kw_only=True)
 
     async def carry_out(self, found: Sequence[LibraryFile], jobs: int) -> Exit:
-        """Download the files, and report what became of each."""
+        """Download the files, and report the outcome of each."""
         await asyncio.to_thread(os.makedirs, self.to, exist_ok=True)
         names = SafeNames()
         # By their IDs, so that a file gets the same name in each run.
@@ -150,13 +150,13 @@ class _Download:
         done = [item for item in items if item.state is BulkState.DONE]
         earlier = sum(item.earlier for item in done)
         words = [f"{len(done):,} of {counted(len(items), 'file')} in {self.to}"]
-        words += [f"{earlier:,} of them there already"] * bool(earlier)
+        words += [f"{earlier:,} of them already there"] * bool(earlier)
         words += [in_bytes(sum(item.size for item in done)), totals.summary()]
         output.say(f"{', '.join(words)}.")
 
 
 def _look(items: Iterable[JobItem]) -> None:
-    """Note which files are there already."""
+    """Note which files already exist."""
     for item in items:
         if not os.path.lexists(item.label):
             continue

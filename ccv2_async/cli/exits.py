@@ -4,12 +4,12 @@
 code  name         when
 ====  ===========  ========================================================================
 0     OK           everything went well
-1     SOME_FAILED  something failed: a file was refused, a job ended badly, or an error
+1     SOME_FAILED  something failed: a file was refused, a job failed, or an error
 2     USAGE        the command line or the setup is wrong; nothing was done
-3     AMBIGUOUS    a call went unanswered: look at the account before repeating it
-4     QUOTA        the key's quota is used up: the same command works later
+3     AMBIGUOUS    a call got no response: check the account before repeating it
+4     QUOTA        the key's quota is used up: try the same command later
 130   INTERRUPTED  ended by Ctrl-C (SIGINT)
-141   CLOSED       the reader of the output has gone, as in `ccv2 files | head`
+141   CLOSED       the reader of the output is gone, as in `ccv2 files | head`
 143   TERMINATED   ended by SIGTERM
 ====  ===========  ========================================================================
 
@@ -76,7 +76,7 @@ def exit_of_item(error: Exception) -> Exit:
 
 
 def heaviest(codes: Iterable[Exit]) -> Exit:
-    """Return the one code for a run in which all these occurred; OK if there are none."""
+    """Return the code for a run in which all of these occurred; OK if there are none."""
     seen = frozenset(codes)
     return next((code for code in _BY_WEIGHT if code in seen), Exit.OK)
 

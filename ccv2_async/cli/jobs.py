@@ -74,7 +74,7 @@ class JobItem:
 
     @property
     def ended(self) -> bool:
-        """Whether it has ended, well or not, in this run."""
+        """Whether it has ended in this run, successfully or not."""
         return self.failed or self.state is BulkState.DONE
 
     @property
@@ -89,7 +89,7 @@ class JobItem:
 
     @property
     def word(self) -> str:
-        """Its state in a word or two: the ledger's, and the service's once that has answered."""
+        """Its state in a word or two: the ledger's, or the service's once that is known."""
         if self.state is BulkState.SENDING:
             again = f"{self.verb} again" if self.attempt else BulkState.PENDING.value
             return self.verb if self.attempt == 1 else again
@@ -174,13 +174,13 @@ async def follow(item: JobItem, display: Display) -> None:
 async def all_of(
     works: Iterable[Coroutine[Any, Any, None]], *, interrupted: Callable[[], None]
 ) -> None:
-    """Run all works at once. If one raises or the wait is cancelled, the others are cancelled.
+    """Run coroutines concurrently. If one raises or the wait is cancelled, cancel the others.
 
     Args:
         works: The coroutines to run.
-        interrupted: Called when the wait is cancelled or nobody reads its results any more,
-            before anything is closed: that may take a while, and what the user has to know must
-            not wait for it.
+        interrupted: Called when the wait is cancelled or nobody reads its results anymore, before
+            anything is closed: closing may take a while, and the user's information must not wait
+            for it.
     """
     tasks = [asyncio.create_task(work) for work in works]
     try:
@@ -215,7 +215,7 @@ def _codes_of(item: JobItem, good: Container[BulkState]) -> Iterator[Exit]:
 
 
 def tell_unfinished(items: Iterable[JobItem], run: Run) -> None:
-    """Print the tokens of jobs that continue at the service without this run."""
+    """Print the tokens of jobs that continue on the server after this run."""
     open_items = [item for item in items if item.continues]
     if not open_items:
         return
@@ -225,8 +225,8 @@ def tell_unfinished(items: Iterable[JobItem], run: Run) -> None:
         output.say(f"The sandbox has ended, and {jobs} with it.")
         return
     output.say(
-        f"{jobs} of this run {'continues' if len(open_items) == 1 else 'continue'} at the "
-        "service. To keep waiting, run 'ccv2 poll', paste these lines, and press Ctrl-D:"
+        f"{jobs} of this run {'continues' if len(open_items) == 1 else 'continue'} on the "
+        "server. To keep waiting, run 'ccv2 poll', paste these lines, and press Ctrl-D:"
     )
     for item in open_items:
         for token in item.tokens:

@@ -54,10 +54,10 @@ async def list_files(
 
     Args:
         run: The run of the command.
-        type: Only images or only documents.
+        type: Only images, or only documents.
         folder: ID of the folder whose files are listed; all files by default.
         sort: The order. With -desc, the largest, newest, or last come first.
-        limit: The largest number of files to list; all by default.
+        limit: The maximum number of files to list; all by default.
     """
     listing = partial(files_of(run, folder), type=type, sort_by=sort)
     return await show_rows(

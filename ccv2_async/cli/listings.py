@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Columns: TypeAlias = Mapping[str, str | Callable[[Any], Any]]
 
 Limit = Annotated[int | None, between("--limit", 1, inf, "a number of 1 or more")]
-"""The largest number of rows to show; None for all."""
+"""The maximum number of rows to show; None for all."""
 
 
 def moment_of(_: object, tokens: Sequence[Any]) -> datetime:
@@ -87,8 +87,8 @@ async def show_rows(
         columns: The columns of the table, each with the field that it shows, or a function that
             returns its value.
         more: Further fields that CSV has, separated by spaces.
-        limit: The most rows to show; None for all.
-        page: The most rows of a page; 0 for a listing without pages.
+        limit: The maximum number of rows to show; None for all.
+        page: The maximum number of rows per page; 0 for a listing without pages.
     """
     sizes = {"limit": min(limit or page, page)} if page else {}
     bad = Unreadable(output)
@@ -159,7 +159,7 @@ async def delete_one(
         noun: The word for it.
         found: What to delete.
         count: How many things it holds.
-        of: The word for one of them.
+        of: The noun for one of them.
         delete: Deletes what has an ID.
         yes: Whether the command line has confirmed it already.
     """
@@ -207,7 +207,7 @@ async def _each(found: Found) -> AsyncGenerator[Any, None]:
 
 
 def joined(*fields: str, by: str = " ") -> Callable[[Any], str]:
-    """Return a function that returns those of these fields of a record that have a value."""
+    """Return a function that joins the fields of a record that have a value."""
     return lambda row: by.join(value for field in fields if (value := getattr(row, field)))
 
 

@@ -31,7 +31,7 @@ async def create(run: Run, name: str, /, *, hidden: Flag = False) -> Exit:
 
     Args:
         run: The run of the command.
-        name: At most 255 characters. No other list may have it.
+        name: At most 255 characters. It must be unique.
         hidden: Create it with the status HIDDEN.
     """
     status = ContactListStatus.HIDDEN if hidden else ContactListStatus.ACTIVE
@@ -46,7 +46,7 @@ async def rename(run: Run, list: str, name: str, /) -> Exit:  # noqa: A002  # as
     Args:
         run: The run of the command.
         list: Its ID; see 'ccv2 lists'.
-        name: At most 255 characters. No other list may have it.
+        name: At most 255 characters. It must be unique.
     """
     return tell_id(run.output, await run.client.lists.update(list, name=name))
 

@@ -76,8 +76,8 @@ async def shown(
         items: All that will be in the run.
         output: The streams.
         totals: Their counts.
-        results_come: Whether lines are written to stdout meanwhile. If that is a terminal too,
-            they and the bars would overwrite each other.
+        results_come: Whether lines are written to stdout at the same time. If that is a terminal
+            too, they and the bars would overwrite each other.
     """
     board = output.live and not (results_come and output.to_terminal)
     display = Board(items, output, totals) if board else Log(output, totals)
@@ -228,7 +228,7 @@ class Board:
             table.add_row(*(cells[name] for name, _ in _columns(width)))
         parts: list[RenderableType] = [table]
         if hidden:
-            parts.append(Text(f"and {hidden:,} more at the service", style="dim"))
+            parts.append(Text(f"and {hidden:,} more on the server", style="dim"))
         words = self._overall(width)
         texts = [part.cell_len for part in (*parts, *words) if isinstance(part, Text)]
         full = len(listed) + 1  # the rows and the bar of all
@@ -236,7 +236,7 @@ class Board:
         return Group(*parts, *words)
 
     def _chosen(self, room: int) -> tuple[list[JobItem], int]:
-        """Return the items that are shown, and how many at the service are not."""
+        """Return the items that are shown, and how many on the server are not."""
         if len(self._begun) <= room:
             return list(self._begun), 0
         at_service = self._totals.at_service

@@ -1,7 +1,7 @@
 """`ccv2 login`, `ccv2 logout`, and `ccv2 profile`: get an access token, store it, and delete it.
 
 The login is stored as a profile (see `profiles`): a key, a token, and the service that they are
-for. The token goes to no other service, and with no other key.
+for. The token is sent only to that service, and only with that key.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def login(
     port: int = _PORT,
     no_browser: Flag = False,
 ) -> Exit:
-    """Get an access token by OAuth 2 in the browser, and store it for later commands.
+    """Get an access token with OAuth 2 in the browser, and store it for later commands.
 
     The key comes from CCV2_API_KEY and its secret from CCV2_CLIENT_SECRET, or you are asked for
     them. Register http://127.0.0.1:8766/ (with your --port) as a redirect URI of the key first.
@@ -78,7 +78,7 @@ def login(
 
 
 def logout(*, profile: Name = None) -> Exit:
-    """Delete the stored access token from this machine. It stays valid at the service.
+    """Delete the stored access token from this machine. The service still accepts it.
 
     Args:
         profile: The profile; by default the one that CCV2_PROFILE names, or 'default'.
@@ -100,7 +100,7 @@ def logout(*, profile: Name = None) -> Exit:
 
 @attrs.frozen
 class _Row:
-    """What is shown of a profile: never its key or its token."""
+    """The fields of a profile that are shown: never its key or its token."""
 
     name: str
     used: bool
@@ -142,7 +142,7 @@ def list_profiles(*, json: Flag = False, csv: Flag = False) -> Exit:
 
 
 def _asked(variable: str, prompt: str) -> str:
-    """Return a variable of the environment, or what a person types, unseen."""
+    """Return a variable of the environment, or ask for its value without showing it."""
     found = os.environ.get(variable, "")
     if not found and sys.stdin is not None and sys.stdin.isatty():
         with contextlib.suppress(EOFError):
@@ -161,7 +161,7 @@ async def _log_in(
         server = await asyncio.start_server(callback.serve, _HOST, port)
     except OSError as error:
         raise UsageError(
-            f"Port {port} is not free ({error.strerror}). Choose another with --port, and register "
+            f"Port {port} is in use ({error.strerror}). Choose another with --port, and register "
             "it as a redirect URI of the key."
         ) from None
     async with server:

@@ -33,11 +33,11 @@ _UNBROKEN = 10_000
 """Characters in a line where no terminal sets a width."""
 
 _NARROWEST = 20
-"""The least characters in a line of help: rich wraps text forever in one or two columns."""
+"""The minimum width of help in characters: rich wraps text forever in one or two columns."""
 
 
 class OutputClosedError(Exception):
-    """The reader of stdout has gone, so the command ends."""
+    """The reader of stdout is gone, so the command ends."""
 
 
 class Output:
@@ -50,8 +50,8 @@ class Output:
     Args:
         as_json: Whether results are JSON lines.
         as_csv: Whether the rows of a listing are CSV.
-        carry_on: Whether the command continues after the reader of stdout has gone. A command that
-            changes something does, and reports the rest on stderr; a listing ends.
+        carry_on: Whether the command continues after the reader of stdout is gone. A command that
+            changes something continues, and reports the rest on stderr; a listing ends.
         stdout: The stream for results; by default the process's own.
         stderr: The stream for messages and progress; by default the process's own.
 
@@ -61,7 +61,7 @@ class Output:
     Attributes:
         as_json: Whether results are JSON lines.
         as_csv: Whether the rows of a listing are CSV.
-        carry_on: Whether the command continues after the reader of stdout has gone.
+        carry_on: Whether the command continues after the reader of stdout is gone.
         err: The console on stderr.
         live: Whether stderr is a terminal that can redraw lines.
     """
@@ -106,7 +106,7 @@ class Output:
         """Write one JSON object on a line of stdout, in ASCII so that every terminal shows it.
 
         Raises:
-            OutputClosedError: The reader has gone.
+            OutputClosedError: The reader is gone.
         """
         self._write(json.dumps(fields, default=str) + "\n")
 
@@ -114,7 +114,7 @@ class Output:
         """Write one line of CSV to stdout, with nothing in it that could control a terminal.
 
         Raises:
-            OutputClosedError: The reader has gone.
+            OutputClosedError: The reader is gone.
         """
         line = io.StringIO()
         shown = map(clean, values) if self.to_terminal else values
@@ -133,7 +133,7 @@ class Output:
         """Write one line of plain text to stdout.
 
         Raises:
-            OutputClosedError: The reader has gone.
+            OutputClosedError: The reader is gone.
         """
         self._write(clean(text) + "\n")
 
@@ -145,7 +145,7 @@ class Output:
             as_records: Whether to show each value of a table on a line.
 
         Raises:
-            OutputClosedError: The reader has gone.
+            OutputClosedError: The reader is gone.
         """
         console = _plain(self._err if self._out.lost else self._out)
         if not console.is_terminal:
@@ -235,12 +235,12 @@ class _Stream:
         self.raw: TextIO | None = None if stream is None or stream.closed else stream
         self.error: OSError | None = None
         if isinstance(self.raw, io.TextIOWrapper):
-            # A terminal with another encoding must not end a run half way.
+            # A terminal with another encoding must not end a run halfway.
             self.raw.reconfigure(errors="backslashreplace")
 
     @property
     def lost(self) -> bool:
-        """Whether nothing can be written any more."""
+        """Whether nothing can be written anymore."""
         return self.raw is None
 
     @property

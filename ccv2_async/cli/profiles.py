@@ -1,8 +1,8 @@
-"""The file of profiles: keys, tokens, and services under names.
+"""The file of profiles: named keys, tokens, and services.
 
 The file is `profiles.toml` in the user's configuration directory. It has a table for each profile.
-`ccv2 login` writes one; people write the others. A file that holds a key or a token is used only
-if nobody else may read it.
+`ccv2 login` writes one; users write the others. A file that holds a key or a token is used only if
+no other user can read it.
 """
 
 from __future__ import annotations

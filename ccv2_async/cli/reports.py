@@ -129,7 +129,7 @@ def _tell_numbered(items: Sequence[JobItem], output: Output) -> None:
     if len(numbered) > _MOST_NUMBERED:
         output.say(f"and {counted(len(numbered) - _MOST_NUMBERED, 'more file')}.")
     if numbered:
-        output.say("To leave out files that are already there, use --skip-existing.")
+        output.say("To skip files that are already there, use --skip-existing.")
 
 
 def tell_sum(
@@ -252,6 +252,6 @@ def _tell_rows(item: JobItem, output: Output) -> None:
 
 
 def _activity_of(item: JobItem) -> Activity | None:
-    """Return the activity, also of one that failed."""
+    """Return the activity, even if it failed."""
     found = getattr(item.error, "activity", None) if item.error else item.result
     return found if isinstance(found, Activity) else None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _ENDINGS = {signal.SIGINT: Exit.INTERRUPTED, signal.SIGTERM: Exit.TERMINATED}
 _PATIENCE = 3.0
-"""Seconds for closing everything after a signal; a disk that hangs is left behind then."""
+"""Seconds for closing everything after a signal; after that, a hanging disk is abandoned."""
 
 _REPORT = 0.2
 """Seconds between a second signal and the end: the report of the first one is written by then."""

@@ -42,26 +42,25 @@ def sandbox(
     """Run a local imitation of the service, until Ctrl-C.
 
     Ctrl-C is the normal way to stop it (exit code 0). Without --state, the sandbox keeps nothing.
-    Uploads take about 8 seconds to become Active, like at the real service. Some file names choose
-    what happens: virus.png, fail.pdf, slow.gif, stuck.png, and more.
+    Uploads take about 8 seconds to become Active, as with the real service. Some file names decide
+    the outcome: virus.png, fail.pdf, slow.gif, stuck.png, and more.
 
     Open its address in a browser to see the files, every request, and controls for faults.
 
     Args:
         port: The port; 0 for a free one.
-        host: The address or name to listen on. With any but 127.0.0.1, everybody who can reach the
-            port can use the sandbox, with all that is in it.
+        host: The address or name to listen on. With any address other than 127.0.0.1, anyone who
+            can reach the port can use the sandbox and everything in it.
         content_port: The port for the bytes of files; 0 for a free one.
         latency: Seconds from a request to its response, or a range of them, such as 0.1-0.5.
-        speed: How many times as fast as the real service it works.
-        seed: A number makes a run repeatable, IDs included. With demo, the sandbox starts with an
-            account to try things on: contacts, lists, campaigns with reports, and files. With a
-            file that --state has written, it starts with the account in it.
+        speed: The speed relative to the real service; 2 is twice as fast.
+        seed: A number makes a run repeatable, including IDs. With demo, the sandbox starts with a
+            sample account: contacts, lists, campaigns with reports, and files. With a file that
+            --state has written, it starts with the account in it.
         state: A file that keeps the account across restarts. The sandbox creates it, and writes it
             soon after each change. If it exists, --seed is not used.
-        retire: A group of operations that the service has withdrawn, such as events, or one
-            operation, such as "GET /contacts/*". Every call to it is answered with 400
-            http.status.gone. Repeat the option for several.
+        retire: A group of operations to retire, such as events, or one operation, such as "GET
+            /contacts/*". Every call to it gets 400 http.status.gone. Repeat the option for several.
         open_page: Open the sandbox's page in the browser.
         json: Print the client's options as one JSON object on stdout.
     """
@@ -88,7 +87,7 @@ def sandbox(
                     output.line(f"export CCV2_{name.upper()}={options[name]}")
                 output.line("export CCV2_TRUST_ENV=0")  # a proxy cannot reach this machine
                 output.say(f"OpenAPI document: {made.origin}/openapi.json")
-                output.say(f"Look into it: {made.origin}/")
+                output.say(f"Web page: {made.origin}/")
             if open_page:
                 await asyncio.to_thread(open_browser, f"{made.origin}/")
             if not made.is_local:
@@ -110,7 +109,7 @@ def sandbox(
 
 
 def _started(port: int, **options: Any) -> Sandbox:
-    """Return a sandbox that runs.
+    """Return a running sandbox.
 
     Raises:
         UsageError: An option has a wrong value, or names a port or a file that cannot be used.
@@ -144,7 +143,7 @@ def _seed_of(text: str | None) -> int | str | Path | None:
 
 
 def _latency_of(text: str) -> float | tuple[float, ...]:
-    """Return the seconds, or the least and the most of a range."""
+    """Return the seconds, or the bounds of a range."""
     try:
         ends = tuple(map(float, text.split("-")))
     except ValueError:

@@ -214,7 +214,7 @@ def command(
 async def _open_client(service: Service, **options: Any) -> AsyncIterator[ConstantContact]:
     """Open a client of the service, or of a sandbox that ends with it.
 
-    Later runs know of the calls that it makes to the service, unless CCV2_REMEMBER_CALLS is 0.
+    Its calls to the service count in later runs, unless CCV2_REMEMBER_CALLS is 0.
     """
     options |= quota_of(service.rate, "--rate")
     if service.sandbox:

@@ -1,4 +1,4 @@
-"""`ccv2 sync`: make a folder of the library like a local one."""
+"""`ccv2 sync`: make a library folder match a local one."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ async def sync(
     jobs: Jobs = 8,
     outage_timeout: float = 900.0,
 ) -> Exit:
-    """Make a folder of the library like a local one.
+    """Make a library folder match a local one.
 
-    New and changed files are uploaded, with the folders below. The plan is printed first. A changed
-    file is moved to the trash only when the new one is Active and has its name. Files that are in
-    step are not sent; hidden files are left out. If it is interrupted, the same command continues
-    where it stopped.
+    New and changed files are uploaded, including those in subfolders. The plan is printed first. A
+    changed file is moved to the trash only when the new one is Active and has its name. Files that
+    are in sync are not sent; hidden files are skipped. If it is interrupted, the same command
+    continues where it stopped.
 
     Args:
         run: The run of the command.
@@ -67,13 +67,13 @@ async def sync(
             without the service's own folders.
         delete: Move all other files of the library folder to the trash, including those that were
             never in the local one. Empty folders stay.
-        max_delete: The largest number of files that --delete may move to the trash, or their
-            largest share of the library folder, such as 10%. If the plan has more, nothing is
+        max_delete: The maximum number of files that --delete may move to the trash, or their
+            maximum share of the library folder, such as 10%. If the plan has more, nothing is
             changed.
         dry_run: Change nothing; print the plan.
-        journal: The file that records what is in step; by default '.ccv2-mirror.sqlite' in the
+        journal: The file that records what is in sync; by default '.ccv2-mirror.sqlite' in the
             local folder.
-        jobs: Number of files to send at once.
+        jobs: Number of files to send at a time.
         outage_timeout: Seconds to wait for the service when it is down. The command continues
             when the service is back.
     """
@@ -190,7 +190,7 @@ class _Sync:
             number = result.count(action, done=not planned)
             if number:
                 words.append(f"{number:,} {'to be ' * planned}{word}")
-        words.append(f"{result.equal:,} in step")
+        words.append(f"{result.equal:,} in sync")
         if result.extra:
             words.append(f"{result.extra:,} only in the library")
         if result.failed:

@@ -66,7 +66,7 @@ def cell(value: Any, column: str = "") -> Text:
     """Return a value as a cell: safe to show, numbers with commas, "" for None.
 
     Args:
-        value: The value; one that is a `Text` stays as it is.
+        value: The value; a `Text` is not changed.
         column: The name of its column.
     """
     match value:

@@ -36,7 +36,7 @@ Args:
     campaign: ID of a campaign; see 'ccv2 campaigns'.
     contact: The ID or the address of a contact, instead of a campaign.
     since: Only what happened since this date.
-    limit: The largest number of rows to list; all by default.
+    limit: The maximum number of rows to list; all by default.
 """
 
 
@@ -47,7 +47,7 @@ class _Report:
     Attributes:
         help: What it does.
         noun: The word for one row.
-        columns: The columns after those that say of whom or of what a row is.
+        columns: The columns after those that name the contact or the campaign.
         more: Further fields that CSV has.
     """
 

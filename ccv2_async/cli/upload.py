@@ -74,9 +74,9 @@ async def upload(
 ) -> Exit:
     """Upload files to the library and wait until each is Active.
 
-    A folder stands for all files in it and below it, sorted by name, without hidden files. Files
-    that cannot be sent are reported first; the rest are uploaded. Ctrl-C stops at once and prints
-    a token for every file that the service has accepted.
+    A folder stands for all files in it and in its subfolders, sorted by name, without hidden files.
+    Files that cannot be sent are reported first; the rest are uploaded. Ctrl-C stops immediately
+    and prints a token for every file that the service has accepted.
 
     With --journal, the same command continues where it stopped. Nothing is lost, and
     nothing is sent twice.
@@ -85,14 +85,14 @@ async def upload(
         run: The run of the command.
         paths: Files and folders.
         folder: ID of the library folder to upload to; see 'ccv2 folders'.
-        tree: Keep the folders below a given one. Missing ones are created in the library, three
-            levels at most.
+        tree: Keep the subfolders of each given folder. Missing ones are created in the library,
+            three levels at most.
         description: Description of the files, at most 100 characters.
-        jobs: Number of files to send at once, from 1 to 100. Files that the service is
+        jobs: Number of files to send at a time, from 1 to 100. Files that the service is
             processing do not count.
         journal: A file that records the state of each file; see 'ccv2 journal'.
         dry_run: Send nothing; show what would be done with each file.
-        skip_existing: Leave out a file if its folder in the library has one with its name and
+        skip_existing: Skip a file if its folder in the library has one with its name and
             size. Otherwise the library stores it again, under a numbered name.
         on_duplicate: What to do when a lost response has left a second copy of a file: report it,
             or also move it to the trash.
@@ -146,7 +146,7 @@ class _Upload:
     reported: set[JobItem] = attrs.field(factory=set, init=False)
 
     async def carry_out(self, paths: Sequence[str], *, tree: bool, dry_run: bool) -> Exit:
-        """Upload the files, and report what became of each."""
+        """Upload the files, and report the outcome of each."""
         try:
             found = await self._collect(paths, tree=tree)
             if dry_run:
@@ -307,7 +307,7 @@ class _Upload:
         self._leave(error, accepted_too=True)
 
     def _interrupted(self, display: Display, totals: Totals) -> None:
-        """Say at once what was not finished, and how to continue."""
+        """Say immediately what was not finished, and how to continue."""
         display.stop()
         self._tell_unfinished([item for item in self.items.values() if item not in self.reported])
         self._leave(errors.UsageError("Interrupted: not sent."), accepted_too=False)

@@ -42,7 +42,7 @@ def worker(*, processes: _Processes = 2, health_port: _Port = None) -> Exit:
     command ends with one sentence and does not start anything.
 
     Args:
-        processes: Number of worker processes. One that dies is started again.
+        processes: Number of worker processes. A process that dies is restarted.
         health_port: A port on 127.0.0.1 for GET /healthz (200 while the workers run), GET /readyz
             (200 while Redis answers too), and GET /metrics (the number of jobs in each state, for
             Prometheus).
@@ -74,7 +74,7 @@ def _workers() -> Workers:
 
 
 async def _supervise(workers: Workers, processes: int, health_port: int | None) -> Exit:
-    """Run taskiq until it ends, and hand signals on to it."""
+    """Run taskiq until it ends, and pass signals on to it."""
     messages = workers.settings.concurrency + _SPARE_MESSAGES
     async with contextlib.AsyncExitStack() as stack:
         taskiq: list[Process] = []

@@ -334,7 +334,7 @@ def test_the_output_of_the_sandbox_command_is_valid_shell(
         "export CCV2_TRUST_ENV",
     ]
     assert "/openapi.json" in err
-    assert f"Look into it: {lines[0].strip().partition('=')[2].removesuffix('v2')}" in err
+    assert f"Web page: {lines[0].strip().partition('=')[2].removesuffix('v2')}" in err
 
 
 def test_the_sandbox_command_opens_its_page(

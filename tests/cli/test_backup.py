@@ -37,7 +37,7 @@ def test_a_backup_is_made_checked_and_shown(
     assert f"in {tmp_path}. This run downloaded 15 files" in ran.err
     ran = ccv2("backup", "verify", str(tmp_path))
     assert ran.code == Exit.OK
-    assert "are as the manifest says." in ran.err
+    assert "match the manifest." in ran.err
     ran = ccv2("backup", "show", str(tmp_path))
     assert ran.code == Exit.OK
     assert "contacts" in ran.out

@@ -70,7 +70,7 @@ def test_what_is_there_already_is_not_downloaded_again(
     before = len(service.admin.downloads())
     ran = ccv2("files", "get", "--all", "--to", to)
     assert ran.code == Exit.SOME_FAILED
-    assert "c.pdf: not downloaded: a file of another size is there already; use --ov" in ran.err
+    assert "c.pdf: not downloaded: a file with a different size already exists; use --ov" in ran.err
     assert "2 of 3 files" in ran.err
     assert "1 of them there already" in ran.err
     assert len(service.admin.downloads()) == before + 1

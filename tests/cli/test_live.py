@@ -119,7 +119,7 @@ def test_ten_thousand_items_fit_on_the_screen() -> None:
     lines = screen.lines()
     assert len(lines) <= 12
     assert [line.split()[0] for line in lines[:3]] == ["9997.png", "9998.png", "9999.png"]
-    assert lines[-4] == "and 9,994 more at the service"
+    assert lines[-4] == "and 9,994 more on the server"
 
 
 @pytest.mark.parametrize("width", [20, 36, 44, 60, 84, 120])
@@ -297,7 +297,7 @@ def test_an_interrupted_run_restores_the_terminal_and_prints_tokens_and_table(
         text = terminal.read()
         assert terminal.process.wait(timeout=20) == Exit.INTERRUPTED
     _, _, rest = text.rpartition("\x1b[?25h")
-    assert rest.index("1 job of this run continues at the service") < rest.index("ccv2p1.")
+    assert rest.index("1 job of this run continues on the server") < rest.index("ccv2p1.")
     assert rest.index("ccv2p1.") < rest.index("Uploaded") < rest.index("0 of 1 file Active")
     assert "━" not in rest
 

@@ -33,13 +33,13 @@ def test_the_plan_is_printed_then_carried_out_and_the_second_run_sends_nothing(
     assert [row.split()[:2] for row in rows] == [
         ["upload", str(tmp_path / "in" / name)] for name in ("a.png", "below/b.png")
     ]
-    assert "2 uploaded, 0 in step; " in ran.err
+    assert "2 uploaded, 0 in sync; " in ran.err
     assert f"{tmp_path / 'in' / 'a.png'}: Active" in ran.err
     assert names(service) == {"a.png", "b.png"}
 
     ran = ccv2("sync", tmp_path / "in")
     assert (ran.code, ran.out) == (Exit.OK, "")
-    assert "2 in step; " in ran.err
+    assert "2 in sync; " in ran.err
     assert ", 2 calls." in ran.err
     assert len(service.admin.requests("POST", "/library/files")) == 2
 
@@ -50,7 +50,7 @@ def test_a_dry_run_prints_the_plan_and_changes_nothing(
     path = picture("in/a.png")
     ran = ccv2("sync", tmp_path / "in", "--dry-run")
     assert (ran.code, names(service)) == (Exit.OK, set())
-    assert "1 to be uploaded, 0 in step" in ran.err
+    assert "1 to be uploaded, 0 in sync" in ran.err
     assert "Nothing was changed." in ran.err
     ran = ccv2("sync", tmp_path / "in", "--dry-run", "--json")
     (row,) = ran.rows
@@ -74,7 +74,7 @@ def test_refused_files_come_first_and_the_rest_goes_on(
     assert (refused["action"], refused["path"], refused["done"]) == ("refuse", str(bad), False)
     assert (sent["action"], sent["path"], sent["done"]) == ("upload", str(good), True)
     assert f"{bad}: not sent: the library does not accept this type" in ran.err
-    assert "1 uploaded, 0 in step, 1 failed or refused; " in ran.err
+    assert "1 uploaded, 0 in sync, 1 failed or refused; " in ran.err
     assert names(service) == {"b.png"}
 
 
@@ -95,7 +95,7 @@ def test_too_many_deletions_stop_it_after_the_plan(
     for path in paths[:2]:
         path.unlink()
     ran = ccv2("sync", tmp_path / "in")
-    assert "1 in step, 2 only in the library; " in ran.err
+    assert "1 in sync, 2 only in the library; " in ran.err
     ran = ccv2("sync", tmp_path / "in", "--delete")
     assert ran.code == Exit.USAGE
     assert ran.out.count("trash ") == 2
@@ -103,7 +103,7 @@ def test_too_many_deletions_stop_it_after_the_plan(
     assert names(service) == {"a.png", "b.png", "c.png"}
     ran = ccv2("sync", tmp_path / "in", "--delete", "--max-delete", "2")
     assert ran.code == Exit.OK
-    assert "2 moved to the trash, 1 in step; " in ran.err
+    assert "2 moved to the trash, 1 in sync; " in ran.err
     assert names(service) == {"c.png"}
     ran = ccv2("sync", tmp_path / "in", "--max-delete", "lots")
     assert ran.code == Exit.USAGE

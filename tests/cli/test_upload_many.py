@@ -162,7 +162,7 @@ def test_a_permanent_failure_is_reported_again_and_not_sent_again(
         ran = ccv2("upload", virus, "--journal", journal, "--json")
         assert ran.code == Exit.SOME_FAILED
         assert ran.rows[0]["status"] == "VirusFound"
-        assert "at the service. To keep waiting" not in ran.err
+        assert "on the server. To keep waiting" not in ran.err
     assert ran.rows[0]["earlier"] is True
     assert posts(service) == 1
 

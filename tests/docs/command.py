@@ -21,29 +21,29 @@ PAGE = Path(__file__).parents[2] / "docs" / "command.md"
 INTRODUCTION = """\
 # The `ccv2` command
 
-This page lists every command with its options. It is made from the command's parser; to update it,
-run `python -m tests.docs.command`. `--help` after any command shows the same in a terminal. The
-command needs the extra `[cli]`; `--sandbox` and `ccv2 sandbox` also need `[sandbox]`.
+This page lists every command with its options. It is generated from the command's parser; to update
+it, run `python -m tests.docs.command`. `--help` after any command shows the same text in a
+terminal. The command needs the extra `[cli]`; `--sandbox` and `ccv2 sandbox` also need `[sandbox]`.
 
 Results go to stdout and everything else to stderr, so `ccv2 files --json | jq .url` works. Progress
-bars are drawn on a terminal; elsewhere, progress is written in lines. `NO_COLOR` turns colors off.
+bars are drawn on a terminal; elsewhere, progress is written as lines. `NO_COLOR` turns colors off.
 
-If one of the two streams is closed or cannot be written, its text goes to the other one. With
+If one of the two streams is closed or cannot be written, its text goes to the other. With
 `--json`, stdout then also gets the error that ends the command, as `{"error": ..}`.
 
-| variable | what it is for |
+| variable | meaning |
 | --- | --- |
 | `CCV2_API_KEY` | The application's key. |
-| `CCV2_ACCESS_TOKEN` | The account owner's grant. Without it, the profile `default` is used. |
+| `CCV2_ACCESS_TOKEN` | The account's access token. Without it, the profile `default` is used. |
 | `CCV2_PROFILE` | The profile to use; see [](howto/command.md). |
 | `CCV2_CLIENT_SECRET` | The secret of the key, for `ccv2 login`. |
-| `CCV2_BASE_URL` | Another service than the real one, such as a sandbox. |
+| `CCV2_BASE_URL` | The service to use instead of the real one, such as a sandbox. |
 | `CCV2_RATE` | Calls per second; 0 means no limit. |
 | `CCV2_REMEMBER_CALLS` | `0`: do not count calls for later runs. |
-| `CCV2_TRUST_ENV` | `0`: do not use the proxies that the environment names. |
+| `CCV2_TRUST_ENV` | `0`: do not use proxies from the environment. |
 
-An access token comes from OAuth 2: `ccv2 login` opens the page where the owner of the account
-agrees, and stores the token in a profile, in a file that only you can read. The token is only used
+An access token comes from OAuth 2: `ccv2 login` opens the page where the account owner grants
+access, and stores the token in a profile, in a file that only you can read. The token is only used
 for the service that issued it. In a program, `OAuthFlow` does the same.
 
 [](howto/command.md) explains profiles, and `ccv2 --install-completion`, which completes commands,

@@ -234,7 +234,7 @@ class Reader:
             lines = []
             for line in server.stdout:
                 lines.append(line)
-                if "Look into it" in line:
+                if "Web page" in line:
                     break
             server.send_signal(signal.SIGINT)
             assert server.wait(PATIENCE) == 0, lines
