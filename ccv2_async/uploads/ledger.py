@@ -1,7 +1,7 @@
 """One file's life, from the request to upload it to its end in the library. Pure.
 
 `begin_upload`, `upload_many`, and the workers keep one `Entry` for each file, and write it to a
-`Store` before and after each effect. An entry of a process that was killed therefore says what to
+`Store` before and after each effect. So the entry that a killed process leaves behind says what to
 do next.
 
 States, the states that may follow, and what the next run does with an entry
@@ -16,12 +16,12 @@ States, the states that may follow, and what the next run does with an entry
     FAILED     PENDING SENDING ACCEPTED DONE         REPORT        SEND      (final error)
     AMBIGUOUS  PENDING SENDING ACCEPTED              LOOK          REFUSE
 
-Every state but DONE may also follow itself, with other facts in its entry.
+Every state except DONE may also follow itself, with other values in its entry.
 
 An entry is SENDING from just before the first byte can leave until the outcome is on record. The
 service has no idempotency key, so the file of such an entry is not sent again until `settle` has
 looked for it. An entry is AMBIGUOUS when those looks prove nothing; only a person, or a later look,
-decides it. PENDING after SENDING means that nothing of the file was added to the library.
+can settle it. PENDING after SENDING means that the file was not added to the library.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _texts(values: Iterable[str]) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class Entry:
-    """The record of one file. Journals and workers add the key by which they find it.
+    """The record of one file. Journals and workers add the key under which they store it.
 
     Attributes:
         name: Its name in the library.
@@ -113,9 +113,9 @@ class Entry:
         since: When it was first sent, in seconds since 1970; None before.
         sends: The number of times it may have reached the service, while SENDING or AMBIGUOUS.
         file_id: The library's ID, or "".
-        duplicates: IDs of further copies left by a lost response, oldest first.
+        duplicates: IDs of extra copies left by a lost response, oldest first.
         tokens: Its resume tokens: none before it was accepted; several for an activity in parts.
-        status: The service's last word, or None.
+        status: The last status from the service, or None.
         error: Why it failed, or the latest problem; "" otherwise.
         final: Whether sending it again cannot help.
         updated: When this was written, in seconds since 1970.
@@ -184,7 +184,7 @@ class Store(Protocol[K_contra, E]):
 
 
 class NoStore:
-    """A store that keeps nothing: an entry lives as long as the call that uploads its file.
+    """A store that keeps nothing: an entry lasts as long as the call that uploads its file.
 
     Args:
         wants_tokens: Whether the caller reads the tokens of the entries.

@@ -1,6 +1,6 @@
-"""Look into folders for an upload: read the newest files, and compare their bytes.
+"""Look for an upload in its folder: read the newest files, and compare their bytes.
 
-Uploads that need to look into the same folder at the same time share one reading.
+Uploads that need to check the same folder at the same time share one listing.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _MAX_PAGE = 4 * 1024 * 1024  # room for 500 records of 8 KB
 
 @attrs.define(eq=False)
 class Look:
-    """One reading of a folder, newest files first; its pages are fetched as they are needed.
+    """One listing of a folder, newest files first; its pages are fetched as they are needed.
 
     Attributes:
-        clock_offset: Seconds that the service's clock is ahead of the monotonic clock, or None
-            when the service sent no time or no time zone.
+        clock_offset: Seconds that the service's clock is ahead of the monotonic clock, or None when
+            the service sent no time or no time zone.
         taken: The time when the first page came, on the monotonic clock.
     """
 
@@ -60,7 +60,8 @@ class Look:
 
         Raises:
             PaginationError: There are too many newer files.
-            ConstantContactError: The folder cannot be read. All sharers get the error.
+            ConstantContactError: The folder cannot be read. Everyone who shares the look gets the
+                error.
         """
         if self._failure is not None:
             raise self._failure
@@ -104,7 +105,7 @@ class Look:
 
 
 class FolderLooks:
-    """Looks into folders; uploads that wait to look into the same folder share one.
+    """Looks at folders; uploads that wait to look at the same folder share one look.
 
     Args:
         session: Sends the calls.
@@ -152,7 +153,7 @@ class FolderLooks:
 
 @attrs.define(eq=False)
 class _Turns:
-    """The callers that look into one folder: one at a time; those that wait share a look."""
+    """The callers that look at one folder: one at a time; those that wait share a look."""
 
     lock: anyio.Lock = attrs.field(factory=lambda: anyio.Lock(fast_acquire=True))
     waiting: Look | None = None
@@ -166,7 +167,7 @@ def _path_of(folder_id: str) -> str:
 def _page_of(answer: Answer) -> tuple[list[LibraryFile], str | None, float | None]:
     """Return the files of a page, the link to the next one, and the time of the response.
 
-    All pages of a look are kept, so fields that nobody knows are left out.
+    All pages of a look are kept, so unknown fields are left out.
     """
     page = answer.rows(LibraryFile, paged=True)
     files = [_stand_in(row) if isinstance(row, BadRow) else row for row in page.results]

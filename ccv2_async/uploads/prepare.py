@@ -122,7 +122,7 @@ def prepare(
     """Validate the arguments and return the upload, without touching the file.
 
     Raises:
-        InvalidField: A value the service would refuse. Nothing was sent.
+        InvalidField: The service would refuse a value. Nothing was sent.
     """
     if on_ambiguous not in ("look", "raise"):
         raise errors.InvalidField("on_ambiguous", on_ambiguous, '"look" or "raise"')

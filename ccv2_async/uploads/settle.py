@@ -1,13 +1,13 @@
 """Decide from looks into a folder what happened to an upload whose response was lost. Pure.
 
-The service has no idempotency key, and its listing may lag. So an upload that went unanswered may
-have arrived, may still arrive, or may be lost. These rules hold whatever clocks and lag do:
+The service has no idempotency key, and its listing may lag. So an upload without a response may
+have arrived, may still arrive, or may be lost. These rules hold for any clock error and any lag:
 
 1. A file is adopted only if it holds exactly the bytes that were sent. Name, size and time only
    choose the files to compare. (Another client may send a file of the same name and size.)
 2. A file is sent again only after looks over the whole settling time have shown nothing that
-   could be it. Time alone never proves that a file arrived, nor that it did not.
-3. After a resend, one more look is owed. The listing has caught up once it shows the second copy,
+   could be it. Time alone never proves that a file arrived, or that it did not.
+3. After a resend, one more look is needed. The listing has caught up once it shows the second copy,
    so a first copy that arrived shows too. Both IDs are then reported.
 4. A file that may be the further copy of one upload is not adopted by another, and is not a reason
    to send that one again.

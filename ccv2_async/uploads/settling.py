@@ -1,4 +1,4 @@
-"""Settle an upload whose response was lost: look into its folder, compare, and report copies.
+"""Settle an upload whose response was lost: check its folder, compare, and report copies.
 
 The decisions are in `settle`; this module carries them out.
 """
@@ -80,7 +80,7 @@ class Accepted:
 
     Attributes:
         file_id: Its ID.
-        duplicates: IDs of further copies left by a lost response, oldest first.
+        duplicates: IDs of extra copies left by a lost response, oldest first.
     """
 
     file_id: str
@@ -100,7 +100,7 @@ class Sending(Generic[E]):
         began_at: The same, in seconds since 1970.
         started: When that was in this process; its deadline counts from here.
         sends: The number of times it may have reached the service.
-        recalled: The number of these that were in earlier runs.
+        recalled: How many of these were in earlier runs.
         known: The number of IDs that this client had been given when it began.
         lost: When the last response was lost, on the monotonic clock.
         evidence: The final results of comparing files with it.
@@ -139,7 +139,7 @@ class Sending(Generic[E]):
     def recall(self, clock: Clock) -> errors.OutcomeUnknown | None:
         """Return the error of an earlier lost response, and restore its times from the entry.
 
-        Return None if nothing of the file can be in the library.
+        Return None if the file cannot be in the library.
         """
         if not self.entry.may_have_arrived:
             return None
@@ -155,7 +155,7 @@ class Sending(Generic[E]):
     def suspended(self, clock: Clock) -> float:
         """Return for how many seconds the machine may have been suspended since it was first sent.
 
-        The monotonic clock does not count them. A time of day that was set forward looks the same.
+        The monotonic clock does not count them. A clock that was set forward looks the same.
         """
         if self.began is None:
             return 0.0
@@ -263,7 +263,7 @@ class Settler:
         found: dict[str, tuple[LibraryFile, float]] = {}
         async with aclosing(self._files(sending)) as rows:
             async for window, file in rows:
-                # Also if it seems to be of the future: then one of the clocks is wrong.
+                # Even if its date is in the future: then one of the clocks is wrong.
                 if could_be(file, upload.name, sending.size):
                     found[file.id] = file, window.distance(file)
         possible = await self._possible(sending, [file for file, _ in found.values()])
@@ -283,7 +283,7 @@ class Settler:
                 window = self._window(look, sending)
                 created = file.created_date.timestamp() if file.created_date else math.inf
                 if window.is_before(file) or created < limit:
-                    return  # newest first: all that follow are older still
+                    return  # newest first: all that follow are even older
                 if self._claimed.get(file.id, math.inf) <= sending.known:
                     # It was accepted before this upload began. Dates may be whole seconds.
                     limit = max(limit, created - 2.0)
@@ -428,7 +428,7 @@ class Settler:
         ids: tuple[str, ...],
         accepted: str | None = None,
     ) -> Accepted:
-        """Return the copy that stays, after reporting the others or moving them to the trash.
+        """Return the copy to keep, after reporting the others or moving them to the trash.
 
         Args:
             sending: The upload and its state.
@@ -515,7 +515,7 @@ class Settler:
         """
         upload = sending.upload
         told = lost.message.partition(" It may have been carried out")[0].rstrip(".")
-        told = re.sub(r"\. It was sent \d+ times$", "", told)  # it is said below
+        told = re.sub(r"\. It was sent \d+ times$", "", told)  # the message says this below
         reason = f", {why}" if why else ""
         noun = "candidate" if len(candidates) == 1 else "candidates"
         count = f" ({len(candidates)} {noun}: {', '.join(candidates)})" if candidates else ""

@@ -1,4 +1,4 @@
-"""Library uploads as jobs: the row of the table for `JobKind`."""
+"""Library uploads as jobs: their `JobKind`."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _row(told: FileUploadStatus) -> tuple[str, Row]:
     status = str(told.status)
     if not status.strip():
         return told.file_id, Row(status="", unreadable="an empty status")
-    # Thousands of rows hold equal texts. Interning them keeps one copy.
+    # Thousands of rows hold equal strings. Interning them keeps one copy.
     description = sys.intern((told.description or "")[:LONGEST_TEXT])
     return told.file_id, Row(status=status, description=description)
 

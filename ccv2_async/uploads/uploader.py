@@ -1,4 +1,4 @@
-"""Take one file to the library: send it, and settle it first where its response was lost."""
+"""Send one file to the library, after settling it if its response was lost."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Uploader:
         self._names: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     def over(self, session: Session) -> Uploader:
-        """Return an uploader that sends through a view of the session, and shares all else."""
+        """Return an uploader that sends through a view of the session, and shares the rest."""
         other = copy(self)
         other._session = session  # noqa: SLF001  # of this class
         return other
@@ -82,11 +82,11 @@ class Uploader:
     async def alone(self, upload: Upload) -> AsyncIterator[None]:
         """Hold an upload's name in its folder: this client sends one file of each name at a time.
 
-        A look for one of them could take another's file for its own. A killed process then also
-        leaves only one file in SENDING.
+        A look for one of them could mistake another's file for its own. This also means that a
+        killed process leaves only one file in SENDING.
 
         Raises:
-            DeadlineExceeded: The deadline around the caller passed first. Nothing was sent.
+            DeadlineExceeded: The caller's deadline passed first. Nothing was sent.
         """
         self._session.require_loop(f"uploading {upload.name}")
         key = (upload.folder_id, unicodedata.normalize("NFC", upload.name))
@@ -101,7 +101,7 @@ class Uploader:
         """Send the file of an entry until it is ACCEPTED, and return its job.
 
         The entry is written as SENDING when its turn has come and its file is open, before the
-        first byte leaves, and as ACCEPTED once the service has named an ID. If it is in doubt
+        first byte leaves, and as ACCEPTED once the service has named an ID. If it is unclear
         whether the file arrived, now or from an earlier process, the file is looked for before it
         is sent again.
 
@@ -161,7 +161,7 @@ class Uploader:
             sending.lost = self._clock.monotonic()
 
     async def require(self, file: FileInput) -> None:
-        """Check that a path names a file that can be sent; anything but a path passes.
+        """Check that a path names a file that can be sent; anything except a path passes.
 
         Raises:
             FileRefused: It is not a readable regular file, or it is empty. Nothing was sent.
@@ -192,7 +192,7 @@ class Uploader:
         )
         try:
             if isinstance(sending.store, NoStore):
-                await writing  # at once
+                await writing  # immediately
             else:
                 # If it were interrupted, nobody would know whether the store has it.
                 await uninterrupted(writing)
@@ -217,7 +217,7 @@ class Uploader:
         async def opened(length: int) -> None:
             if length == 0:
                 raise empty(upload.source.name)
-            # Noted here and not before: a call may wait for hours until the quota lets it through.
+            # Recorded only here: a call may wait for hours until the quota lets it through.
             now = self._clock.monotonic()
             if sending.began is None:
                 sending.began, sending.began_at = now, self._clock.time()
@@ -249,7 +249,7 @@ class Uploader:
         )
 
     def _boundary(self) -> str:
-        """Return a boundary that nobody can predict.
+        """Return an unpredictable boundary.
 
         Asking the system for each one would release the interpreter's lock to the threads that read
         files, and wait to get it back.

@@ -155,7 +155,7 @@ WORLD_BUGS = (
     ),
     Bug("a listing is read once and for all", _always_listed, 0, "backup"),
     Bug(
-        "a file that has changed is in step",
+        "a file that has changed is in sync",
         lambda: patch.object(Known, "is_content_of", lambda *_: True),
         7,
         "mirror",

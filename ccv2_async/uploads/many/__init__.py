@@ -1,4 +1,4 @@
-"""Many files at once: `upload_many`, its journal, and folder trees."""
+"""Bulk uploads: `upload_many`, its journal, and folder trees."""
 
 from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.uploads.many.items import FileToUpload

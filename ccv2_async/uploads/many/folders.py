@@ -65,7 +65,7 @@ def check_names(names: tuple[str, ...]) -> None:
 
 
 def check_depth(names: tuple[str, ...], level: int = 0) -> None:
-    """Check that folders of these names, below one of this level, are not too deep. Pure.
+    """Check that folders with these names, below a folder of this level, are not too deep. Pure.
 
     Raises:
         InvalidField: They are too deep.
@@ -95,7 +95,7 @@ class FolderMap:
         """Return the ID of the folder that `names` lead to from `base_id`; create what is missing.
 
         Raises:
-            InvalidField: It would lie deeper than the service allows, or a name cannot be one.
+            InvalidField: It would lie deeper than the service allows, or a name is invalid.
         """
         if not names:
             return base_id
@@ -183,7 +183,7 @@ class FolderMap:
         return self._ids[parent, name]
 
     def _adopt_likeness(self, parent: str, name: str) -> None:
-        """Use a folder whose name differs only in case, if the service says that it is the same."""
+        """Use a folder whose name differs only in case, if the service treats it as the same."""
         for (above, known), folder_id in tuple(self._ids.items()):
             if above == parent and known.casefold() == name.casefold():
                 self._ids.setdefault((parent, name), folder_id)
@@ -192,8 +192,8 @@ class FolderMap:
         return (self._levels or {}).get(folder_id, 0)
 
     async def _read(self) -> None:
-        # A folder that cannot be read counts as missing: creating it again is refused, for its own
-        # files alone.
+        # A folder that cannot be read counts as missing: creating it again is refused, and only its
+        # own files fail.
         listing = self._library.folders(limit=_PAGE, on_bad_row="skip")
         found = [folder async for folder in listing]
         self._levels = {}

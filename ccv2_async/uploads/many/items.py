@@ -78,7 +78,7 @@ class FileToUpload:
 
 
 def _path_text(file: object) -> str | None:
-    """Return a path as text; None if it is something else, or a path that cannot be read."""
+    """Return a path as a string; None if it is something else, or a path that cannot be read."""
     if isinstance(file, os.PathLike):
         with suppress(InvalidField):
             return path_text(file)
@@ -212,7 +212,7 @@ def _refusal_of(name: str) -> str:
 async def count_files(
     items: Items, threads: FileThreads, own: JournalFiles, *, keep_folders: bool = False
 ) -> int | None:
-    """Return the number of files in `items`, or None if only iterating them can tell."""
+    """Return the number of files in `items`, or None if that takes iterating over them."""
     if not isinstance(items, Sized) or not isinstance(items, Iterable):
         return None
     return await threads.run(_count, tuple(items), own, keep_folders)

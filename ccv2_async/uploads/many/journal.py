@@ -130,7 +130,7 @@ class JournalEntry(Entry):
 
 
 def storable(path: str) -> str:
-    """Return the path as text that a database accepts; different paths give different texts."""
+    """Return the path as a string that a database accepts, and that no other path has."""
     escaped = path.replace("\\", "\\\\")
     return escaped.encode("utf-8", "backslashreplace").decode("utf-8")
 
@@ -167,7 +167,7 @@ class JournalFiles:
 
 
 def _identity(path: str) -> tuple[int, int] | None:
-    """Return an identity that all names of one file share, or None if there is no file."""
+    """Return an identity that is the same for all names of a file, or None if there is no file."""
     try:
         state = os.stat(path)  # noqa: PTH116  # a plain string
     except (OSError, ValueError):
@@ -176,7 +176,7 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 
 class Journal:
-    """A journal that is open for one bulk upload; no other process can use it meanwhile.
+    """A journal that is open for one bulk upload; no other process can use it during that time.
 
     Use `Journal.open`.
     """
@@ -312,7 +312,7 @@ class Journal:
         return kept
 
     async def _change(self, statement: str, values: Iterable[object] = ()) -> list[Any]:
-        """Carry out a statement that writes, and return its rows."""
+        """Execute a statement that writes, and return its rows."""
         import sqlite3  # noqa: PLC0415  # only with a journal
 
         try:
@@ -355,7 +355,7 @@ class Journal:
 async def retry_files(
     path: str | os.PathLike[str], *, state: BulkState = BulkState.AMBIGUOUS
 ) -> list[str]:
-    """Mark files of a journal to be sent again by the next run, and return their paths.
+    """Mark files in a journal for the next run to send again, and return their paths.
 
     Files that are ambiguous may be in the library already. Look there first: the next run sends
     these files without looking for them.
@@ -402,7 +402,7 @@ async def read_journal(path: str | os.PathLike[str]) -> AsyncGenerator[JournalEn
     try:
         async with AsyncExitStack() as resources:
             database = await _open_existing(os.fspath(path), resources, alone=False)
-            await database.execute_fetchall("BEGIN")  # all rows as they stand at one moment
+            await database.execute_fetchall("BEGIN")  # all rows as of one moment
             key = ("", "", "")
             # In batches, because there may be a million rows, and without a cursor: see
             # `Journal._do`.
@@ -466,7 +466,7 @@ async def _connect(path: str, threads: FileThreads, mode: Mode) -> aiosqlite.Con
         await database
 
     try:
-        # If it were interrupted, its thread would go on, even beyond the end of the event loop.
+        # If it were interrupted, its thread would continue, even after the end of the event loop.
         await uninterrupted(begin())
     except BaseException:
         await uninterrupted(database.close())

@@ -45,8 +45,8 @@ class Pace:
     """The rate at which files are sent, from the last hundred.
 
     The rate at which files end would mislead in the first minutes: the service processes a file for
-    seconds, so many are sent before the first one ends. Files that an earlier run settled end at
-    once.
+    seconds, so many are sent before the first one ends. Files that an earlier run settled end
+    immediately.
     """
 
     def __init__(self) -> None:
@@ -185,7 +185,7 @@ class Reporter:
         return attrs.evolve(upload, on_progress=note)
 
     def of_refusal(self, file: FileToUpload, entry: JournalEntry) -> None:
-        """Report that a file waits again, because its error ends the whole upload."""
+        """Report that a file is waiting again, because its error ends the whole upload."""
         self._tell_of(file, BulkState.PENDING, entry.size)
 
     def of_acceptance(self, file: FileToUpload, entry: JournalEntry, poller: UploadPoller) -> None:

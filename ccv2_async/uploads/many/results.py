@@ -26,15 +26,15 @@ class UploadResult:
         folder_id: The folder it went to; "" if it was not sent.
         state: DONE, FAILED or AMBIGUOUS; ACCEPTED without waiting; PENDING in a dry run.
         id: The library's ID of the file; "" when it has none.
-        status: The service's last word on it, or None.
+        status: The last status from the service, or None.
         token: A resume token, or "".
         error: Why it failed, or None.
         size: Bytes of the file; None when it could not be read.
-        folders: Names of the folders below the one of the whole upload that it goes to.
+        folders: Names of the folders, below the upload's own folder, that it goes to.
         earlier: Whether an earlier run had settled it already, or the folder had it.
         existing: Whether it was not sent because the folder had a file with its name and size.
         action: What a dry run would do.
-        duplicates: IDs of further copies that a lost response left in the folder.
+        duplicates: IDs of extra copies that a lost response left in the folder.
     """
 
     path: str
@@ -59,7 +59,7 @@ class BulkProgress:
 
     Attributes:
         seen: Files started so far.
-        total: Files in all, or None when that is not known.
+        total: The total number of files, or None when that is not known.
         sending: Files being sent.
         processing: Files that the service is processing.
         done: Files that are Active.
@@ -67,8 +67,8 @@ class BulkProgress:
         planned: Files of a dry run that could be sent.
         failed: Files that failed.
         ambiguous: Files that may or may not have arrived.
-        earlier: Of those that are done, failed or ambiguous, the ones that an earlier run had
-            settled, or that their folders had already.
+        earlier: Files among those done, failed or ambiguous that an earlier run had settled, or
+            that their folders already had.
         bytes_sent: Bytes of accepted files.
         elapsed: Seconds since the start.
         seconds_left: Seconds until all are settled, at the pace at which the last hundred files
@@ -117,7 +117,7 @@ class FileProgress:
             reason that ends the whole upload.
         size: Bytes of the file.
         sent: Bytes sent in this attempt.
-        attempt: Which attempt at sending it is; 0 while it waits for its turn.
+        attempt: The number of the attempt to send it; 0 while it waits for its turn.
         status: The service's last word on it, or None.
         token: A resume token, once the service has it; "" before.
     """
@@ -143,7 +143,7 @@ def result_of(
 ) -> UploadResult:
     """Return the result of a file from its entry, or from its error.
 
-    Like the functions below, it leaves the file's path to the caller.
+    Like the functions below, it leaves setting the file's path to the caller.
     """
     return UploadResult(
         path=entry.path,

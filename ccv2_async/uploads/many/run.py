@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from ccv2_async.uploads.uploader import Uploader
 
 LANDING = 10.0
-"""Seconds to wait for the responses of files being sent when the whole upload ends."""
+"""Seconds to wait for the responses to files being sent when the whole upload ends."""
 
 MOST_TROUBLES = 5
 """The number of looks in a row that may fail with a lasting error before the upload ends."""
@@ -151,7 +151,7 @@ class _Followed:
     Attributes:
         file: The file.
         entry: Its entry.
-        job: Its job at the service.
+        job: Its job.
         ends: When to stop waiting for it, on the monotonic clock.
         seconds: The length of that wait.
     """
@@ -165,7 +165,7 @@ class _Followed:
 
 @attrs.define(eq=False)
 class _Follower:
-    """Waits for accepted files, and hands over each one that has ended or is overdue.
+    """Waits for accepted files, and passes on each one that has ended or is overdue.
 
     Args:
         session: The session whose clock is used.
@@ -180,7 +180,7 @@ class _Follower:
     _watched: JobSet
     _changed: Callable[[_Followed], None]
     _ended: Callable[[_Followed], Awaitable[None]]
-    # In the order in which they were accepted, so that the first is the first to be overdue.
+    # In the order in which they were accepted, so that the first becomes overdue first.
     # More than one waits for a job if the folder had the same file for each of them.
     _files: dict[Job, list[_Followed]] = attrs.field(factory=dict, init=False)
     _any: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
@@ -275,8 +275,8 @@ class Run:
         """Yield each file's result as it ends.
 
         This is the only asynchronous generator that is suspended while the caller has a result.
-        When a loop shuts down, it closes all its generators at once, and one that is closing
-        another would then meet it closing already.
+        When a loop shuts down, it closes all its generators concurrently, and one that closes
+        another would find it already closing.
         """
         self._parts.session.require_loop("uploading files")
         tasks: set[asyncio.Task[None]] = set()
@@ -307,7 +307,7 @@ class Run:
     async def _land(self) -> list[UploadResult]:
         """Return the results of the files that are being sent when the whole upload ends.
 
-        The day's last calls are still in flight when the next one is refused. If they were
+        The last calls of the day are still in flight when the next one is refused. If they were
         cancelled, nobody would know whether they arrived.
         """
         self._failing = True
@@ -333,7 +333,7 @@ class Run:
         if journal is not None:
             self._store = journal
             if not self._options.dry_run:
-                # Keep looks from taking a file of an earlier run for one of this run.
+                # Keep looks from mistaking a file of an earlier run for one of this run.
                 self._parts.uploader.claim(await journal.file_ids())
 
     async def _end_all(self, tasks: Iterable[asyncio.Task[None]]) -> None:
@@ -400,7 +400,7 @@ class Run:
                 same = self._under_way.get(entry.key)
                 if same is not None:
                     entry = None
-                    same.append(file)  # it ends as the first one does
+                    same.append(file)  # it ends like the first one
                     return
                 self._under_way[entry.key] = []
             known = await self._store.find(entry.key) or entry
@@ -581,7 +581,7 @@ class Run:
             error = poller.timed_out(followed.seconds)
         else:
             error = poller.failure()
-            if not job.unreadable:  # else it may have ended well: the next run asks again
+            if not job.unreadable:  # otherwise it may have succeeded: the next run asks again
                 entry = await self._store.write(after_end(entry, error))
         self._follower.discard(followed)
         self.report.count(processing=-1)

@@ -1,1 +1,1 @@
-"""Make a folder of the library like a local one, and remember what is in step."""
+"""Make a library folder match a local one, and remember which files are in sync."""

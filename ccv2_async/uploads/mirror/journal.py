@@ -1,8 +1,8 @@
-"""The journal of a mirror: that of its uploads, and what was brought in step.
+"""The journal of a mirror: its uploads, and the files that are in sync.
 
 The uploads' own table says what was sent, so that nothing is sent twice. Once an upload is done,
-its row moves to the table `mirrored`, first there and then gone here: a process that is killed in
-between leaves both, and `adopt` may run again.
+its row moves to the table `mirrored`. It is written there before it is deleted here: a process that
+is killed in between leaves both, and `adopt` can run again.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class MirrorJournal(Journal):
     """A journal that is open for one mirror.
 
     Attributes:
-        base: The ID of the mirrored folder. A journal may hold those of several folders.
-        known: What is recorded for its files.
+        base: The ID of the mirrored folder. A journal may hold several folders.
+        known: The records of its files.
     """
 
     _schema = (*SCHEMA, _MIRRORED)
@@ -52,7 +52,7 @@ class MirrorJournal(Journal):
     known: dict[Key, Known]
 
     async def load(self, base: str) -> None:
-        """Read what is recorded for the files of a folder."""
+        """Read the records of the files of a folder."""
         self.base = base
         query = "SELECT folders, name, file_id, size, written_ns, digest, replaces FROM mirrored"
         self.known = {
@@ -68,12 +68,12 @@ class MirrorJournal(Journal):
         return [*earlier, *await super().file_ids()]
 
     async def record(self, key: Key, known: Known) -> None:
-        """Record that a file is in step."""
+        """Record that a file is in sync."""
         self.known[key] = known
         await self._change(_RECORD, self._row(key, known))
 
     async def record_all(self, known: Mapping[Key, Known]) -> None:
-        """Record these, and forget all others. No upload may be running."""
+        """Keep only these records. No upload may be running."""
         await self._change("BEGIN IMMEDIATE")
         for key in self.known.keys() - known.keys():
             await self._change(_FORGET, (self.base, *key))
@@ -84,7 +84,7 @@ class MirrorJournal(Journal):
         self.known = dict(known)
 
     async def adopt(self, entry: JournalEntry, digest: str = "") -> Known:
-        """Record what an upload has brought into the library, and forget the upload."""
+        """Record the file that an upload added to the library, and forget the upload."""
         key = _key(entry)
         later = Known(entry.file_id, entry.size, entry.written_ns, digest)
         before = self.known.get(key, Known(""))

@@ -1,8 +1,8 @@
 """Compare a local folder with the library, and decide what to do. Pure.
 
-A local file and a file of the library belong together if the journal has recorded that the one is
-the other's content, or else by their names. Names are equal if they differ only in case or in their
-Unicode form, because the service then takes them for the same::
+A local file and a library file belong together if the journal has recorded that they have the same
+content, or else if their names are equal. Names are equal if they differ only in case or in their
+Unicode form, because the service treats such names as the same::
 
     in the journal   in the library    local content      what is done
     yes              yes               as recorded        nothing, or FINISH
@@ -12,11 +12,11 @@ Unicode form, because the service then takes them for the same::
     no               file of its name  of another size    REPLACE
     any              no                any                UPLOAD
 
-FINISH gives a file its own name, and trashes older versions, where an earlier run did not come to
-it. Content is as recorded if its size and time are, or if its size and digest are. A file of the
-library that belongs to no local file is an extra: it is left alone, or is TRASHed if deletions are
-wanted. A file whose upload an earlier run left unfinished is uploaded again in any case; the
-upload's own entry in the journal then says whether it has to be sent.
+FINISH gives a file its own name, and trashes older versions, where an earlier run did not get to
+it. Content is as recorded if its size and time are, or if its size and digest are. A library file
+that belongs to no local file is an extra: it is left alone, or TRASHed if deletions are allowed. A
+file whose upload an earlier run left unfinished is uploaded again in any case; the upload's own
+entry in the journal then says whether it has to be sent.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class MirrorAction(StrEnum):
 
 @attrs.frozen
 class MirrorEntry:
-    """One file that a mirror has something to do with.
+    """One file that a mirror changes or reports.
 
     Attributes:
         action: What is done with it.
@@ -65,8 +65,8 @@ class MirrorEntry:
         path: The local file; "" if there is none.
         size: Its size in bytes; None if it is not known.
         file_id: The library's ID of it; "" while it has none.
-        replaces: IDs of files of the library that are trashed once this one has their name.
-        done: Whether all of it was done.
+        replaces: IDs of library files that are trashed once this one has their name.
+        done: Whether the action was completed.
         error: Why it was not done, or None.
     """
 
@@ -88,14 +88,14 @@ class MirrorEntry:
 
 @attrs.frozen
 class MirrorResult:
-    """What a mirror does, or has done.
+    """The result of a mirror, or its plan.
 
     Attributes:
-        entries: The files that are, or were, not in step, in the order in which they are taken up.
-        equal: How many files are in step already.
-        extra: How many files only the library has, and keeps.
+        entries: The files that are, or were, not in sync, in the order in which they are handled.
+        equal: How many files are already in sync.
+        extra: How many files exist only in the library, and stay there.
         listed: How many files the library's folder has.
-        dry_run: Whether nothing was to be done.
+        dry_run: Whether this is only a plan.
         kept_because: Why the deletions of the plan were left out; "" if they were not.
     """
 
@@ -108,7 +108,7 @@ class MirrorResult:
 
     @property
     def failed(self) -> tuple[MirrorEntry, ...]:
-        """The files that were refused, or could not be brought in step."""
+        """The files that were refused, or could not be synced."""
         return tuple(entry for entry in self.entries if entry.error is not None)
 
     def count(self, action: MirrorAction, *, done: bool | None = None) -> int:
@@ -118,7 +118,7 @@ class MirrorResult:
 
 @attrs.frozen
 class LocalFile:
-    """A local file. `digest` is only there if it is needed to compare it."""
+    """A local file. `digest` is set only if it is needed for a comparison."""
 
     path: str
     folders: tuple[str, ...]
@@ -148,12 +148,12 @@ class RemoteFile:
 
 @attrs.frozen
 class Known:
-    """What the journal records of a file that was brought in step.
+    """The journal's record of a file that is in sync.
 
     Attributes:
         file_id: The library's ID of its content.
         size: The size of that content in bytes; -1 if it is not known.
-        written_ns: The time of the local file that had it.
+        written_ns: The modification time of the local file that had it.
         digest: The SHA-256 of the content, or "".
         replaces: IDs of older versions that have to be trashed.
     """
@@ -165,7 +165,7 @@ class Known:
     replaces: tuple[str, ...] = ()
 
     def needs_digest(self, local: LocalFile) -> bool:
-        """Return whether only a digest can say if a local file has this content."""
+        """Return whether only a digest shows if a local file has this content."""
         other_time = self.written_ns != local.written_ns
         return self.size == local.size and other_time and self.digest != ""
 
@@ -175,7 +175,7 @@ class Known:
         return self.size == local.size and (same_time or "" != self.digest == local.digest)
 
     def now_as(self, local: LocalFile) -> Known:
-        """Return the record once a local file of this content was looked at."""
+        """Return the record, updated from a local file that has this content."""
         digest = local.digest or self.digest
         return attrs.evolve(self, size=local.size, written_ns=local.written_ns, digest=digest)
 
@@ -192,9 +192,10 @@ class Unfinished:
     """Files whose uploads an earlier run left unfinished.
 
     Attributes:
-        pending: Unchanged since, so that their uploads are continued.
-        lost: Those of them whose responses were lost, so that any file of the name may be theirs.
-        unsure: Changed since, so that a file of that name and size may have the older content.
+        pending: Files that have not changed, so that their uploads continue.
+        lost: Pending files whose responses were lost, so that any file of the name may be theirs.
+        unsure: Files that have changed, so that a file of that name and size may have the older
+            content.
         file_ids: IDs of the library that belong to pending ones.
     """
 
@@ -206,7 +207,7 @@ class Unfinished:
 
 @attrs.frozen
 class Plan:
-    """What to do, and what the journal should know before it is done."""
+    """What to do, and what to record in the journal before it is done."""
 
     result: MirrorResult
     known: dict[Key, Known]
@@ -231,15 +232,15 @@ def decide(
     unfinished: Unfinished = Unfinished(),
     delete: bool = False,
 ) -> Plan:
-    """Return the plan that makes the library's folder like the local one.
+    """Return the plan that makes the library's folder match the local one.
 
     Args:
         local: The local files that can be sent, one for each key.
         remote: The files of the library's folder.
         known: What the journal records.
-        refused: Local files that cannot be sent. They protect the library's files of their names.
+        refused: Local files that cannot be sent. Library files with their names are not trashed.
         unfinished: The uploads that an earlier run left unfinished.
-        delete: Whether to trash files that only the library has.
+        delete: Whether to trash files that exist only in the library.
     """
     sides = _Sides(
         {file.key: file for file in local},
@@ -284,7 +285,7 @@ def decide(
 
 
 class _Sides:
-    """Both sides of a comparison, and which files of the library belong to local ones.
+    """Both sides of a comparison, and which library files belong to local ones.
 
     Attributes:
         owned: IDs of the files that belong to a local file.
@@ -322,7 +323,7 @@ class _Sides:
         return file_id if found is not None and found.key[0] == key[0] else ""
 
     def compare(self, key: Key, file: LocalFile) -> tuple[Known, bool]:
-        """Return the record of a local file as it should be, and whether the file is in step."""
+        """Return the record that a local file should have, and whether the file is in sync."""
         unfinished, known = self._unfinished, self._known.get(key, Known(""))
         replaces = tuple(id_ for id_ in known.replaces if id_ in self.remote)
         if file_id := self._recorded_id(key):
@@ -340,7 +341,7 @@ class _Sides:
         return (known.now_as(file) if equal else known), equal
 
     def extras(self, refused: Collection[Key]) -> list[MirrorEntry]:
-        """Return the files that belong to no local one, and cannot be those of one."""
+        """Return the files that belong to no local file, and cannot be an upload of one."""
         lost: dict[str, list[str]] = {}
         for folder, name in self._unfinished.lost:
             lost.setdefault(folder, []).append(name)
@@ -372,7 +373,7 @@ class _Sides:
 
 
 def _likeness(found: LibraryFile, local: LocalFile) -> tuple[Any, ...]:
-    """Return how much a file is like a local one of its name; of equals the newest is taken.
+    """Return how well a file matches a local one of its name; among equals, the newest wins.
 
     The service counts IDs up.
     """

@@ -1,6 +1,6 @@
 """`library.mirror`: list both sides, plan, upload, and only then trash what was replaced.
 
-A file that has changed is uploaded beside the old one, under the number that the service gives it.
+A file that has changed is uploaded next to the old one, under a numbered name from the service.
 When it is Active it gets its own name, and then the old one is trashed. So the name is never
 missing from the folder. If the service refuses a name that is taken, the old file is trashed first.
 """
@@ -101,14 +101,14 @@ class _Folders:
 
 
 class Mirror:
-    """One run.
+    """One run of a mirror.
 
     Args:
         parts: The parts of the client.
         library: The library.
         local: The local folder.
         options: The options of its uploads; they have a journal.
-        delete: Whether to trash files that only the library has.
+        delete: Whether to trash files that exist only in the library.
         max_delete: How many of them, or which share; None for all.
         on_plan: Called with the plan before anything is changed.
         on_entry: Called with each file of the plan that is done or has failed.
@@ -256,7 +256,7 @@ class Mirror:
             self._files[file.key], self._uploads[file.key] = file, entry
 
     def _check(self, file: LocalFile, folders: _Folders) -> None:
-        """Raise the error of a file that the library cannot take."""
+        """Raise the error of a file that the library cannot accept."""
         check_depth(file.folders, folders.level)
         if file.folders and same_case(file.folders[0]) in folders.reserved:
             reason = f"{file.folders[0]} is the name of one of the service's own folders"
@@ -306,7 +306,7 @@ class Mirror:
     async def _find_unlisted(
         self, known: Mapping[Key, Known], remote: dict[str, RemoteFile], folders: _Folders
     ) -> None:
-        """Ask for files that the journal knows, but that are not listed: a listing may lag."""
+        """Ask for files that the journal has but the listing lacks, because a listing may lag."""
         for key in self._files.keys() & known.keys():
             file_id = known[key].file_id
             if not file_id or file_id in remote:
@@ -318,7 +318,7 @@ class Mirror:
                     remote[file_id] = RemoteFile(file, folders.names[place])
 
     async def _digest(self, file: LocalFile) -> str:
-        """Return the SHA-256 of a file; "" if it is not as it was when it was listed."""
+        """Return the SHA-256 of a file; "" if it has changed since it was listed."""
         try:
             size, written_ns, digest = await self._parts.threads.run(_digest_of, file.path)
         except OSError:
@@ -400,7 +400,7 @@ class Mirror:
             )
 
     async def _rename(self, entry: MirrorEntry, file_id: str, *, is_free: bool) -> bool:
-        """Return whether a file has its name now; it may be refused if the name is not free."""
+        """Return whether a file has its name now; the service may refuse a name that is taken."""
         file = await self._library.get_file(file_id)
         wanted = same_case(entry.name)
         if same_case(file.name) == wanted:
@@ -414,7 +414,7 @@ class Mirror:
         return same_case(file.name) == wanted
 
     async def _trash_extras(self, plan: MirrorResult) -> str:
-        """Trash what only the library has; return why not if something went wrong before."""
+        """Trash files that exist only in the library; return why not if something failed before."""
         extras = [entry for entry in plan.entries if entry.action is MirrorAction.TRASH]
         if extras and self._unread:
             return "a local folder could not be read"

@@ -60,7 +60,7 @@ class Mirror(Life):
                 f"{process.name}: {entry.name} {entry.action} {entry.done} {entry.error or ''}"
             ),
         )
-        process.trace(f"{process.name}: {result.equal} in step, {len(result.failed)} failed")
+        process.trace(f"{process.name}: {result.equal} in sync, {len(result.failed)} failed")
         self._last = result
 
     def _write(self, path: Path | None) -> None:
@@ -105,7 +105,7 @@ class Mirror(Life):
         remote = self._remote()
         local: dict[tuple[str, str], str] = {}
         for path in self._files():
-            self.states["failed" if str(path) in failed else "in step"] += 1
+            self.states["failed" if str(path) in failed else "in sync"] += 1
             place = str(path.relative_to(self._local).parent).removeprefix(".")
             key = same_case(place), same_case(path.name)
             local[key] = hashlib.sha256(path.read_bytes()).hexdigest()
