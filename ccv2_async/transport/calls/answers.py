@@ -26,7 +26,7 @@ DAY_KEYS = frozenset({OVER_DAY_KEY, "quota_exceeded"})
 """The keys that mean the end of the day's quota; `quota_exceeded` is the newer API's word."""
 RETIRED_KEY = "http.status.gone"
 
-# The gateway's header says the same where the body was lost or rewritten.
+# The gateway's header says the same, even if the body was lost or rewritten.
 _GATEWAY_CODES = {
     "ERR_403_DEVELOPER_OVER_QPS": OVER_RATE_KEY,
     "ERR_403_DEVELOPER_OVER_RATE": OVER_DAY_KEY,
@@ -196,14 +196,14 @@ def without_advice(error: errors.ConstantContactError) -> str:
 
 
 def is_id(text: str) -> bool:
-    """Return whether `text` can be an id: short, printable, and a single path segment."""
+    """Return whether `text` can be an ID: short, printable, and a single path segment."""
     return bool(_ID.match(text)) and not set(text) <= {"."}
 
 
 def job_id(kind: JobKindName, location: str | None, id_header: str | None = None) -> str | None:
     """Return the ID of the job that a response started, or None if there is none.
 
-    The Location header counts first, then the Id header. The Location may be absolute (on any
+    The Location header takes precedence over the Id header. The Location may be absolute (on any
     host) or relative, may have the form of the status call, and may have a query. Only its last
     segment counts, and only below a path of this kind of job.
 

@@ -30,7 +30,7 @@ CALL_DEADLINE = 120.0
 UPLOAD_DEADLINE = 900.0
 LONGEST_EXCERPT = 4096
 
-# The event loop handles so much within a few milliseconds.
+# The event loop handles this much within a few milliseconds.
 _SMALL = 64 * 1024
 _LIGHT = 4000
 
@@ -40,7 +40,7 @@ class Timeouts:
     """How long a single step of a call may take, in seconds; None for no limit.
 
     Attributes:
-        connect: Until a connection is made, TLS included.
+        connect: Until a connection is made, including TLS.
         read: Between two pieces of a response.
         write: Until the connection takes the next block.
     """
@@ -71,11 +71,11 @@ class Call:
         query: Names and values, not yet encoded.
         body: The request body, or None.
         lane: The lane of the call, which decides its place when calls wait for the quota.
-        deadline: The seconds from the first attempt to the complete response, with retries. The
-            wait for the quota before the first attempt does not count.
+        deadline: The seconds from the first attempt to the complete response, including retries.
+            The wait for the quota before the first attempt does not count.
         max_answer: The size limit of the unpacked response in bytes.
         accept: The Accept header.
-        from_root: Whether the path begins at the host instead of the base URL.
+        from_root: Whether the path is relative to the host instead of the base URL.
     """
 
     method: str
@@ -150,10 +150,10 @@ class Answer:
             return None
 
     def plain(self) -> Any:
-        """Return the body as parsed JSON; None if it is empty or not announced as JSON.
+        """Return the body as parsed JSON; None if it is empty or not declared as JSON.
 
         Raises:
-            DecodeError: It is announced as JSON and cannot be read.
+            DecodeError: It is declared as JSON but cannot be read.
         """
         if not self.flaw and (not self.content or self._not_json() is not None):
             return None

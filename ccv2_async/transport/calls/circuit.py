@@ -1,10 +1,9 @@
 """Decide when an outage has begun and when it is over: a circuit breaker. Pure.
 
 Calls are sent while the circuit is closed. Consecutive failures open it. While it is open, one
-probe after the other is sent, at growing intervals. A probe is a cheap read, and its response
-proves little about uploads, so the circuit is then half-open: one upload may try. If that is
-answered, the circuit is closed; if it fails, the circuit opens again and the intervals keep
-growing::
+probe after another is sent, at growing intervals. A probe is a cheap read, and its response proves
+little about uploads, so the circuit is then half-open: one upload may try. If that is answered, the
+circuit is closed; if it fails, the circuit opens again and the intervals keep growing::
 
                 failures in a row
     CLOSED ───────────────────────────> OPEN <──┐
@@ -105,7 +104,7 @@ def signal_of(effect: Effect, happening: Happening | None) -> Signal | None:
 
 @attrs.define
 class Circuit:
-    """The circuit of one service. Moments are passed in, on the monotonic clock.
+    """The circuit of one service. Times are passed in, on the monotonic clock.
 
     Attributes:
         state: Whether calls are sent.

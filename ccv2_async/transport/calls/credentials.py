@@ -87,7 +87,7 @@ class Credentials:
             )
         )
         self.fingerprint: str = self.checksum(b"account")
-        """Differs between accounts, and says nothing about their secrets."""
+        """Differs between accounts, and reveals nothing about their secrets."""
         _alive.add(self)
         _guard_foreign_loggers()
 
@@ -141,7 +141,7 @@ class Credentials:
         if redacting is None or not content:
             return content
         escaped = b"\\u00" in content and _ESCAPED_ASCII.search(content)
-        # A body that is too complex to be read is not parsed here either.
+        # A body that is too complex to parse elsewhere is not parsed here either.
         if escaped and weight_of(content) <= MAX_WEIGHT:
             # JSON may escape any letter; writing it again removes the escapes.
             try:
@@ -172,7 +172,7 @@ class Credentials:
 
 
 class Redacting:
-    """Removes all forms of secrets from texts, in time linear in the length of the text.
+    """Removes all forms of secrets from strings, in time linear in their length.
 
     Args:
         secrets: The secrets; none of them is empty.
@@ -226,7 +226,7 @@ class Redacting:
 
         A limit saves time, and never leaves a part of a secret at the end.
         """
-        # With a limit, most of a long text need not be looked at.
+        # With a limit, most of a long string need not be searched.
         if (limit is None or len(text) <= _STEP) and not self._may_be_in_text(text):
             return text[:limit]
         pieces: list[str] = []
@@ -246,7 +246,7 @@ class Redacting:
 
 
 _STEP = 64 * 1024
-# How often a text may be encoded again.
+# How many times a string may be encoded.
 _BACKSLASHES = 32
 _PERCENTS = 8
 _ZEROS = 8
@@ -265,7 +265,7 @@ _ENCODED_IN_BYTES = re.compile(_ENCODED.pattern.encode("ascii"))
 
 
 def _packed(secret: str) -> Iterator[str]:
-    """Yield a secret in hexadecimal, and in base64 wherever it stands in what was encoded."""
+    """Yield a secret in hexadecimal, and in base64 at each possible offset in the encoded data."""
     if len(secret) < SHORTEST_TELLING:
         return
     data = secret.encode("ascii")

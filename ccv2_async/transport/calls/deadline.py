@@ -1,8 +1,8 @@
 """The deadline that the calls of a `with` block share.
 
 A deadline is a point in time, not a time limit for each call: the time that the first call takes is
-no longer there for the second. Blocks can be nested, and the earliest deadline counts. Each task
-sees the blocks of its own code and those around the code that created it.
+not available to the second. Blocks can be nested, and the earliest deadline counts. Each task sees
+the blocks of its own code and those around the code that created it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Deadline:
         return self.ends - self.clock.monotonic()
 
     def or_earlier(self, other: Deadline | None) -> Deadline:
-        """Return the earlier of two deadlines; of equal ones, the other."""
+        """Return the earlier of two deadlines; if they are equal, the other one."""
         return self if other is None or self.ends < other.ends else other
 
     def exceeded(self, what: str) -> DeadlineExceeded:
@@ -129,7 +129,7 @@ async def _in_time(
     pieces: AsyncGenerator[bytes, None], deadline: Deadline, what: str
 ) -> AsyncGenerator[bytes, None]:
     while True:
-        # A piece that has arrived already comes without a wait, which could time out.
+        # A piece that has already arrived comes without a wait that could time out.
         if deadline.left <= 0.0:
             raise deadline.exceeded(what)
         late = False

@@ -60,7 +60,7 @@ class Target:
 
     @property
     def path(self) -> str:
-        """The path from the host on, percent-encoded."""
+        """The path after the host, percent-encoded."""
         return self.url.raw_path.partition(b"?")[0].decode("ascii")
 
     @property
@@ -101,7 +101,7 @@ def target_of(link: str, base_url: str) -> Target:
 
 @lru_cache(maxsize=8)
 def _base(base_url: str) -> httpx.URL:
-    # Parsing takes longer than all else here, and a program has one or two of them.
+    # Parsing takes longer than everything else here, and a program has one or two of them.
     return httpx.URL(base_url + "/")
 
 
@@ -193,7 +193,7 @@ def _require_success(response: httpx.Response, what: str, now: float) -> None:
         if response.headers.get("content-encoding", "identity").strip().lower() == "identity":
             return
         raise errors.DecodeError(
-            f"{what}: the file came in an encoding that was not asked for.", status=status
+            f"{what}: the file has an encoding that was not requested.", status=status
         )
     if 300 <= status < 400:
         raise errors.UnexpectedRedirect(
@@ -244,7 +244,7 @@ def require_public(address: str) -> None:
 def is_public(address: str) -> bool:
     """Return whether an IP address is one of the public internet.
 
-    An IPv6 address that stands for an IPv4 address (mapped, 6to4 or NAT64) is as public as that.
+    An IPv6 address that embeds an IPv4 address (mapped, 6to4 or NAT64) is public if that one is.
     """
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
@@ -280,7 +280,7 @@ async def lives_privately(base_url: httpx.URL) -> bool:
 def _embedded(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address,
 ) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address that an IPv6 address stands for, if any."""
+    """Return the IPv4 address that an IPv6 address embeds, if any."""
     if isinstance(address, ipaddress.IPv4Address):
         return None
     if address in _NAT64:

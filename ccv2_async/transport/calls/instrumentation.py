@@ -26,7 +26,7 @@ class ResponseInfo:
     """A response of the service, as `ConstantContact.responses` collects it.
 
     Attributes:
-        call: The number of the call, as in events and `APIError.call`; its attempts share it.
+        call: The number of the call, as in events and `APIError.call`; all its attempts share it.
         method: The HTTP method.
         path: The path below the base URL, without the query.
         attempt: 1 for the first.
@@ -73,7 +73,7 @@ class CallReport:
     Attributes:
         number: The number of the call.
         status: The HTTP status of the current attempt, once there is a response.
-        headers: The headers of that answer without secrets, if `is_watched`.
+        headers: The headers of that response without secrets, if `is_watched`.
         outcome: How the current attempt ended: "ok", or what happened.
     """
 

@@ -42,7 +42,7 @@ class Outage:
         self._why = ""
         self._told = False
         self.openings: int = 0
-        """How many times the circuit has opened so far, after probes that failed too."""
+        """How many times the circuit has opened so far, including after failed probes."""
 
     @property
     def goes_on(self) -> bool:
@@ -62,7 +62,7 @@ class Outage:
         Args:
             effect: What the call does.
             happening: How it failed; None if it succeeded.
-            why: The same, for messages.
+            why: The reason, for messages.
         """
         signal = signal_of(effect, happening)
         if signal is None:
@@ -122,7 +122,7 @@ class Outage:
             probe: Makes a cheap call that changes nothing.
             since: When the caller began its work, on the monotonic clock.
             patience: How many seconds of an outage the caller waits.
-            limit: The deadline around the caller, or None.
+            limit: The caller's deadline, or None.
 
         Raises:
             DeadlineExceeded: The deadline passed first. Nothing was sent.

@@ -111,10 +111,10 @@ class Judge:
     def broken(
         self, call: Call, attempt: BodyAttempt | None, failure: BaseException, *, overdue: bool
     ) -> Failed:
-        """Judge a connection that failed by how much of the body was sent.
+        """Judge a failed connection by how much of the body was sent.
 
         Transports have different names for the same failure; one of them calls a lost response a
-        connect time-out. So a failed connect counts as such only if nothing was sent.
+        connect timeout. So an error counts as a failed connect only if nothing was sent.
         `NothingSent` comes from our own connection, and is certain.
         """
         sent: errors.SentState = "wholly"
@@ -153,17 +153,17 @@ class Judge:
 def without_frames(error: E) -> E:
     """Return an exception without its traceback and its context.
 
-    Frames of HTTP libraries hold the signed request, and others hold the answer as it came, which
-    may echo a secret.
+    Frames of HTTP libraries hold the signed request, and others hold the raw response, which may
+    echo a secret.
     """
     error.__context__ = None
     return error.with_traceback(None)
 
 
 def raise_what_is_no_accident(failure: BaseException, attempt: BodyAttempt | None) -> None:
-    """Raise what is not a failed connection: our errors, the user's, and what ends the program.
+    """Raise anything but a failed connection: our errors, the user's, and interrupts.
 
-    Some engines hide the error of the user's source behind one of the connection. One engine sends
+    Some engines hide an error of the user's source behind a connection error. One engine sends
     a body again by itself, which `SourceConsumed` refuses.
     """
     if attempt is not None and not isinstance(failure, asyncio.CancelledError):

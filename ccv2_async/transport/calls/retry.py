@@ -39,7 +39,7 @@ from email.utils import parsedate_to_datetime
 import attrs
 
 ATTEMPTS = 3
-"""The most attempts at a call; waits for the quota do not count."""
+"""The maximum number of attempts at a call; waits for the quota do not count."""
 
 RATE_WAITS = 8
 """How many times a call waits for the quota before it fails."""
@@ -47,7 +47,7 @@ RATE_WAITS = 8
 BASE_DELAY = 0.5
 MAX_DELAY = 20.0
 LONGEST_HINT = 120.0
-"""In seconds. If the server asks for a longer wait, the call fails at once."""
+"""In seconds. If the server asks for a longer wait, the call fails immediately."""
 
 
 class Effect(enum.Enum):
@@ -68,7 +68,7 @@ class Happening(enum.Enum):
     OVER_RATE = "over the calls per second, or too many jobs"
     OVER_DAY = "over the calls per day"
     SERVER_BUSY = "503 with a time to come back"
-    SERVER_FAILED = "500, 502, 503, 504 and the like"
+    SERVER_FAILED = "500, 502, 503, 504 and similar"
     UNAUTHORIZED = "401"
     REDIRECTED = "a redirect"
     REFUSED = "another 4xx"
@@ -169,7 +169,7 @@ class Tries:
             case Verdict.WAIT:
                 granted = self.waits < RATE_WAITS
                 self.waits += 1
-                # A refusal at the gate does not count as an attempt: nothing was carried out.
+                # A refusal by the gateway does not count as an attempt: nothing was carried out.
                 self.sent -= 1
             case Verdict.REFRESH:
                 granted = not self.refreshed
@@ -226,7 +226,7 @@ class RetryAllowance:
     """The retries that all calls of a client share, so that an outage does not multiply traffic.
 
     The numbers are those of botocore's standard mode: 500 at the start and 5 for each retry. A
-    retry that succeeds returns 5, and a call that succeeds at once returns 1.
+    retry that succeeds returns 5, and a call that succeeds without a retry returns 1.
     """
 
     capacity: float = 500.0
@@ -244,6 +244,6 @@ class RetryAllowance:
         return True
 
     def succeeded(self, retries: int) -> None:
-        """Return the cost of a call that succeeded with so many retries."""
+        """Return the cost of a call that succeeded after this many retries."""
         back = self.cost if retries else self.refund
         self.left = min(self.capacity, self.left + back)

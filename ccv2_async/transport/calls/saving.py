@@ -184,7 +184,7 @@ class Saving:
                     await self._threads.run(partial.write, bytes(waiting))
                     waiting.clear()
                 else:
-                    # Much may have arrived: let others have their turn before the next piece.
+                    # Much may have arrived: let other tasks run before the next piece.
                     await asyncio.sleep(0)
         await self._threads.run(partial.write, bytes(waiting))
         return size
@@ -203,7 +203,7 @@ async def without_page(
     """Yield the pieces, but raise for an HTML page before yielding any of it.
 
     Raises:
-        DecodeError: A page came.
+        DecodeError: It is an HTML page.
     """
     begun = False
     async for piece in pieces:
@@ -215,7 +215,7 @@ async def without_page(
 
 
 def checked_path(to: str | os.PathLike[str], field: str = "to") -> str:
-    """Return the path as text.
+    """Return the path as a string.
 
     Raises:
         InvalidField: It cannot be a path of this system.

@@ -82,7 +82,7 @@ TELL_OF_WAITS_FROM = 0.001
 LATE = 0.1
 """Seconds that opening a file and recording it may take. After that, the call has lost its turn."""
 
-# The most bytes to search for secrets without blocking the event loop.
+# The maximum number of bytes to search for secrets without blocking the event loop.
 _SMALL = 64 * 1024
 
 # Whether a `refresh_token` is running around this code, and for which session.
@@ -91,7 +91,7 @@ _renewal: ContextVar[_Renewal | None] = ContextVar("ccv2_async_renewal", default
 
 @attrs.define(eq=False)
 class _Shared:
-    """What a session and its views have in common, and what they are told apart by."""
+    """State that a session and its views share, and the identity that they have in common."""
 
     is_closed: bool = False
 
@@ -176,13 +176,13 @@ class Session:
         seconds: float | None = None,
         timeouts: Timeouts | None = None,
     ) -> Session:
-        """Return a session that shares everything with this one, but sends its calls otherwise.
+        """Return a session that shares everything with this one, except these options.
 
         Only the original is closed. An option that is None stays as it is here.
 
         Args:
             lane: The lane of interactive calls.
-            seconds: The most seconds of each call, with everything that it waits for.
+            seconds: The maximum number of seconds for each call, including all waits.
             timeouts: Limits on single steps.
         """
         view = copy(self)
@@ -229,7 +229,7 @@ class Session:
         return None if limit is None else limit.left
 
     def _call_limit(self) -> Deadline | None:
-        """Return the earliest deadline of a call that begins now."""
+        """Return the earliest deadline for a call that begins now."""
         around = self.limit
         if self._seconds is None:
             return around
@@ -426,7 +426,7 @@ class Session:
     async def _begin_in_time(
         self, work: Coroutine[Any, Any, Any], what: str, limit: Deadline | None
     ) -> None:
-        """Await what comes before the first attempt, or raise when the time is up."""
+        """Await the steps before the first attempt, or raise when the time runs out."""
         if limit is None:
             await work
             return
@@ -472,7 +472,7 @@ class Session:
         if self.outage.holds(call.lane):
             raise self.outage.refusal(call.what)
         await self.budget.acquire(call.lane, call.what, self._shared)
-        if self.outage.holds(call.lane):  # others found out while this one waited
+        if self.outage.holds(call.lane):  # other calls discovered it while this one waited
             self.budget.give_back()
             raise self.outage.refusal(call.what)
         if self.hook.active:
@@ -523,7 +523,7 @@ class Session:
                     began = self.clock.monotonic()
                     attempt = await call.body.attempt()
                     if self.clock.monotonic() - began > LATE:
-                        # Calls of this and of the next second would go out together.
+                        # Calls of this second and of the next would be sent together.
                         self.budget.give_back()
                         await self._take_turn(call)
                 response = await self._engine.send(
@@ -564,7 +564,7 @@ class Session:
         return failed
 
     def _note(self, call: Call, outcome: object) -> str:
-        """Take the end of an attempt into account for outages, and return it in a few words."""
+        """Count the end of an attempt toward outages, and describe it in a few words."""
         if not isinstance(outcome, Failed):
             self.outage.note(call.effect, None)
             return "ok"
@@ -609,7 +609,7 @@ class Session:
     async def _refused(
         self, call: Call, response: httpx.Response, token: int, number: int
     ) -> Failed:
-        """Return what a response without success means for this call and for others."""
+        """Return the failure for an error response, and apply its effects on other calls."""
         try:
             limit = min(call.max_answer, answers.MAX_REFUSAL)
             content = await read_bounded(response, limit, call.what)
@@ -658,7 +658,7 @@ class Session:
     async def _in_time(
         self, work: Coroutine[Any, Any, Any], call: Call, failed: Failed, ends: float | None
     ) -> None:
-        """Await what comes before another attempt, or raise when the call's time is up."""
+        """Await the steps before another attempt, or raise when the call's time runs out."""
         if ends is None:
             await work
         elif not await self._done_by(ends, work):
@@ -730,7 +730,7 @@ async def _left_open(_call: Call, response: httpx.Response) -> httpx.Response:
 
 
 async def _close(response: httpx.Response | None, attempt: BodyAttempt | None) -> None:
-    """Close both, even while the caller is being cancelled. Failures do not matter."""
+    """Close both, even while the caller is being cancelled. Ignore failures."""
     if response is None and (attempt is None or attempt.is_closed):
         return
     with anyio.CancelScope(shield=True):

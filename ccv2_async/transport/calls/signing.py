@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ccv2_async.transport.calls.credentials import Credentials
     from ccv2_async.transport.files.body import BodyAttempt
 
-_NO_URL = httpx.URL("")  # a text would be parsed for each request
+_NO_URL = httpx.URL("")  # a string would be parsed for each request
 
 
 class SealedURL(httpx.URL):

@@ -1,6 +1,6 @@
 """Request bodies of known length, and the progress of sending them.
 
-A body creates an attempt for each time it is sent. The attempt is the byte stream that httpx
+A body creates an attempt each time it is sent. The attempt is the byte stream that httpx
 iterates. It yields exactly `length` bytes, as `bytes` objects, and knows whether
 nothing, a part, or all of it was sent, as the retry table needs to know.
 """
@@ -301,7 +301,7 @@ class Progress:
     """The progress of an upload or a download.
 
     Attributes:
-        name: The file, as it was given; of a download, its name in the library.
+        name: The file, as it was given; for a download, its name in the library.
         sent: The bytes of the file that were sent, or received, in this attempt.
         total: The size of the file in bytes.
         attempt: 1 for the first attempt. Each further attempt starts again from 0.

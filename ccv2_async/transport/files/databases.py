@@ -16,7 +16,7 @@ def address_of(path: str, mode: Literal["ro", "rw"]) -> str:
 
 
 def take_lock(path: str, purpose: str) -> int:
-    """Take a lock that the system releases when the process ends, however it ends.
+    """Take a lock that the system releases when the process ends for any reason.
 
     Args:
         path: The journal. It is created if it is missing.
@@ -28,7 +28,7 @@ def take_lock(path: str, purpose: str) -> int:
     try:
         # Open the journal itself too, to find out here whether it can be opened.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        # Next to the target of a link: a journal has one lock, whatever names lead to it.
+        # Next to the target of a link: a journal has one lock, no matter which link leads to it.
         lock = os.open(
             f"{os.path.realpath(path)}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
         )

@@ -8,7 +8,7 @@ the service:
 - names go as raw UTF-8, in `"..."`, without any `filename*=`.
 
 Names are escaped as browsers do it (the WHATWG form encoding: `"` is `%22`, CR `%0D`, LF `%0A`).
-Other characters that some parsers take for the end of a string or a line are escaped in the same
+Other characters that some parsers treat as the end of a string or a line are escaped in the same
 way: the other control characters, the two Unicode line separators, and the backslash, which hides a
 closing quote from parsers that know quoted pairs. Values are sent unchanged. Only the boundary can
 end a value, so a value that holds it is refused.
@@ -34,7 +34,7 @@ _MEDIA_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _SEPARATOR = re.compile(r"[/\\]")
 
-_PLAIN = re.compile(r"[ !#-\[\]-~]*")  # ASCII that no name has to have escaped
+_PLAIN = re.compile(r"[ !#-\[\]-~]*")  # ASCII characters that never need escaping
 _UNSAFE = ['"', "\\", "\u2028", "\u2029", *map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0))]
 _ESCAPES = str.maketrans(
     {char: "".join(f"%{byte:02X}" for byte in char.encode()) for char in _UNSAFE}

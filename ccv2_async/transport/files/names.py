@@ -1,7 +1,7 @@
-"""Make names from the service safe to use on any disk, and tell equal ones apart.
+"""Make names from the service safe to use on any disk, and keep equal ones apart.
 
-The service accepts names that a file system refuses or takes for one another: `a/b.png`, `..`,
-`CON.txt`, or `A.png` beside `a.png`. The rules here are those of the strictest systems in use, so
+The service accepts names that a file system refuses or cannot tell apart: `a/b.png`, `..`,
+`CON.txt`, or `A.png` next to `a.png`. The rules here are those of the strictest systems in use, so
 that a directory that was written on one machine can be copied to another.
 """
 
@@ -45,16 +45,16 @@ def safe_name(name: str) -> str:
 
 
 def folded(name: str) -> str:
-    """Return a key that is equal for names that some file system takes for one."""
+    """Return a key that is equal for names that some file system treats as the same."""
     decomposed = unicodedata.normalize("NFD", name)
     return unicodedata.normalize("NFD", decomposed.upper().casefold())
 
 
 class SafeNames:
-    """The names in one directory. No file system takes two of them for one.
+    """The names in one directory. Every file system can tell them apart.
 
     Args:
-        taken: Names that are in the directory already.
+        taken: Names that are already in the directory.
     """
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
@@ -66,7 +66,7 @@ class SafeNames:
         If the name is taken, ` (ID)` is put before the extension.
 
         Args:
-            name: The name at the service.
+            name: The name in the library.
             id_: The ID of the file or folder.
         """
         plain = unicodedata.normalize("NFC", _UNSAFE.sub("_", name))
@@ -82,7 +82,7 @@ class SafeNames:
 
 
 def _fitted(name: str, suffix: str) -> str:
-    """Return the name with a suffix before its extension, cut to the most bytes."""
+    """Return the name with a suffix before its extension, cut to the maximum length."""
     if _DEVICE.match(name):
         name = f"_{name}"
     if not name or name.startswith("."):

@@ -1,4 +1,4 @@
-"""A file that is written beside its destination, and takes its place when it is complete."""
+"""A file that is written next to its destination, and replaces it when it is complete."""
 
 from __future__ import annotations
 

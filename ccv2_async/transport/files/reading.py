@@ -1,4 +1,4 @@
-"""Read files on disk, and refuse those that are not regular or that change meanwhile.
+"""Read files on disk, and refuse those that are not regular or that change while being read.
 
 `CheckedFile` makes its checks in `read`, in the thread that reads. It never returns more bytes than
 the file had when it was opened, and returns the last one only if the file did not change. It can be
@@ -72,7 +72,7 @@ for _flag in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"):
 
 @attrs.frozen
 class FileState:
-    """The length of a file in bytes, and when it was last written. A change shows in them."""
+    """The length of a file in bytes, and when it was last written, to detect changes."""
 
     length: int
     written_ns: int
@@ -271,7 +271,7 @@ def open_and_read(path: str, label: str, threads: FileThreads) -> Opened:
 
     Raises:
         FileRefused: It is not a readable regular file. Nothing was sent.
-        FileChanged: It changed meanwhile. Nothing was sent.
+        FileChanged: It changed while being opened. Nothing was sent.
     """
     descriptor, state = _open_regular(path, label, threads.roots)
     if state.length > WHOLE_FILE_LIMIT:
@@ -295,7 +295,7 @@ def _take(descriptor: int, wanted: int, remaining: int, state: FileState, label:
     try:
         size = wanted + (wanted == remaining)
         block = os.read(descriptor, size)
-        while len(block) < wanted:  # only on unusual file systems is a short read not the end
+        while len(block) < wanted:  # a short read means the end, except on unusual file systems
             more = os.read(descriptor, size - len(block))
             if not more:
                 left = state.length - remaining + len(block)
@@ -314,10 +314,10 @@ def _take(descriptor: int, wanted: int, remaining: int, state: FileState, label:
 
 def _open_regular(path: str, label: str, roots: tuple[str, ...]) -> tuple[int, FileState]:
     try:
-        # Also before opening: a file elsewhere must look like one that does not exist.
+        # Checked before opening too: a file elsewhere must look like one that does not exist.
         if roots:
             _require_inside(roots, os.path.realpath(path), label)
-        # Also before opening: opening a device or a pipe can have an effect.
+        # Checked before opening too: opening a device or a pipe can have side effects.
         _require_regular(os.stat(path).st_mode, label)  # noqa: PTH116  # of 5 us, Path takes 2
         descriptor = os.open(path, _OPEN_FLAGS)
     except FileRefused:  # itself a ValueError
@@ -332,7 +332,7 @@ def _open_regular(path: str, label: str, roots: tuple[str, ...]) -> tuple[int, F
     try:
         found = os.fstat(descriptor)
         _require_regular(found.st_mode, label)
-        if roots:  # a symbolic link may have changed meanwhile
+        if roots:  # a symbolic link may have changed in the meantime
             _require_inside(roots, _path_of(descriptor, path, found), label)
     except BaseException:
         os.close(descriptor)
@@ -352,7 +352,7 @@ def _path_of(descriptor: int, path: str, found: os.stat_result) -> str:
     except OSError:  # not Linux
         real = os.path.realpath(path)
     try:
-        # The path leads to this very file, and through no symbolic link.
+        # The path leads to this file, without a symbolic link.
         return real if os.path.samestat(os.lstat(real), found) else ""
     except OSError:
         return ""

@@ -1,7 +1,7 @@
 """The sources of a file's bytes: a path, a file object, bytes, or an async stream.
 
-Each source returns exactly as many bytes as it announced. When it returns the last byte, it has
-checked that it ends there. So a body never sends a form that is complete but wrong.
+Each source returns exactly as many bytes as it declared. Before it returns the last byte, it checks
+that nothing follows. So a body never sends a form that is complete but wrong.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ class PathSource:
             FileChanged: It changed since an earlier attempt or `hold`. Safe to try again: yes.
         """
         found: Opened | None = None
-        # Counted from here on, so that uploads that begin together read small first blocks.
+        # Counted from here, so that uploads that begin together read small first blocks.
         threads.streaming += 1
         try:
             found = await threads.run(open_and_read, self.path, self.name, threads, undo=_close)
@@ -250,7 +250,7 @@ class StreamSource:
         return self._factory is None
 
     async def prepare(self, threads: FileThreads) -> int:  # noqa: ARG002  # no file work here
-        """Return the announced length."""
+        """Return the declared length."""
         return self.length
 
     async def open(self, threads: FileThreads) -> OpenSource:
@@ -434,7 +434,7 @@ def _refuse_length(length: int | None) -> None:
 
 
 def path_text(path: str | os.PathLike[str]) -> str:
-    """Return a path as text; a PathLike may answer in bytes, as an `os.DirEntry` does.
+    """Return a path as a string; a PathLike may return bytes, as an `os.DirEntry` can.
 
     Raises:
         InvalidField: It is empty, or its `__fspath__` fails.

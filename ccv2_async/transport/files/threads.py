@@ -83,7 +83,7 @@ class FileThreads:
     ) -> T:
         """Run `work(*args)` in a thread, and return its result.
 
-        If the caller is cancelled, this returns at once, and the thread finishes its work.
+        If the caller is cancelled, this returns immediately, and the thread finishes its work.
 
         Args:
             work: The function to run.
@@ -111,7 +111,7 @@ class FileThreads:
         """Run `work` in a thread without waiting for it.
 
         Returns:
-            A future to wait for; None if the threads have ended and the work was done at once.
+            A future to wait for; None if the threads have ended and the work was done immediately.
         """
         try:
             job = self.executor.submit(work)

@@ -1,4 +1,4 @@
-"""Find the certificates that check https servers, as the environment says."""
+"""Find the certificates for checking https servers, following the environment."""
 
 from __future__ import annotations
 

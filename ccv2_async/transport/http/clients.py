@@ -3,9 +3,9 @@
 httpx2 continues httpx under another name. Its clients accept only its own requests and raise only
 its own errors, so this module translates both.
 
-If a server sends data unasked after a response, both libraries take it for the response to the next
-request on that connection. So each HTTP/1.1 request says `Connection: close`, and there is no next
-request.
+If a server sends unrequested data after a response, both libraries mistake it for the response to
+the next request on that connection. So each HTTP/1.1 request says `Connection: close`, and there is
+no next request.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Httpx2Engine(UsersEngine):
 
 
 class _Answer(httpx.AsyncByteStream):
-    """The body of an httpx2 answer."""
+    """The body of an httpx2 response."""
 
     def __init__(self, answer: Any, library: Any) -> None:
         self._answer = answer
@@ -198,7 +198,7 @@ async def _close_afterwards(event: str, info: Mapping[str, Any]) -> None:
 class ProvenBody(httpx.AsyncByteStream):
     """The body of a response of httpx, checked for a missing end.
 
-    An HTTP/1.1 answer without a length ends with its connection. With TLS, it is complete only if
+    An HTTP/1.1 response without a length ends with its connection. With TLS, it is complete only if
     the server sent `close_notify`, which httpx does not check.
 
     Args:
@@ -260,7 +260,7 @@ _CONNECTING_OF_AIOHTTP = frozenset(
 def never_connected(failure: BaseException) -> bool:
     """Return whether an error says that no connection was made.
 
-    httpx-aiohttp, which a user's client may use, raises a connect time-out for any failure of a
+    httpx-aiohttp, which a user's client may use, raises a connect timeout for any failed
     connection. Its cause tells what happened.
     """
     if not isinstance(failure, _CONNECTING):

@@ -1,11 +1,11 @@
 """HTTP/1.1 on one connection: llhttp reads the responses, and `SocketStream` moves the bytes.
 
 A connection sends one request at a time. It reads from the first byte of the request on, so an
-error response or a closed connection stops the sending at once. The connection closes unless the
-response was read to its end.
+error response or a closed connection stops the sending immediately. The connection closes unless
+the response was read to its end.
 
-Data that arrives before a request is sent, or after a response, was not asked for. It is never
-taken for a response, and closes the connection.
+Data that arrives before a request is sent, or after a response, was not requested. It is never
+mistaken for a response, and it closes the connection.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Connection:
         """Send a request and return the head of the response; its stream reads the body.
 
         Raises:
-            NothingSent: The server had closed the connection, or had sent data unasked. Safe to
+            NothingSent: The server had closed the connection, or had sent unrequested data. Safe to
                 try again: yes.
             httpx.TransportError: The connection failed, and is closed.
         """
@@ -99,7 +99,7 @@ class Connection:
         parser.begin(request.method)
         try:
             if is_new:
-                await self._stream.settle()  # the server may have sent data unasked
+                await self._stream.settle()  # the server may have sent unrequested data
             await self._send(request, timeouts.get("write"))
             while not parser.status:
                 await self._feed(read_timeout)
@@ -115,7 +115,7 @@ class Connection:
         """Return the next piece of the response's body, or b"" at its end.
 
         Raises:
-            httpx.TransportError: What broke. The connection is closed.
+            httpx.TransportError: The connection failed. It is closed.
         """
         try:
             while not (piece := self._parser.take()) and not self._parser.is_complete:
@@ -129,7 +129,7 @@ class Connection:
         return piece
 
     def finish(self) -> None:
-        """End the work on a response: keep the connection if it was read to its end, else close."""
+        """Finish a response: keep the connection if it was read to its end, else close it."""
         parser = self._parser
         is_over = self._is_sent and parser.is_complete and not parser.is_last
         if not is_over or parser.has_surplus or self._stream.has_news:
@@ -141,7 +141,7 @@ class Connection:
         self._on_idle(self)
 
     def close(self) -> None:
-        """Close the connection at once."""
+        """Close the connection immediately."""
         was_idle, self.is_idle = self.is_idle, False
         self._stream.close()
         if was_idle:
@@ -150,7 +150,7 @@ class Connection:
     async def _send(self, request: httpx.Request, timeout: float | None) -> None:
         """Send the request, or as much of it as the server reads.
 
-        If the connection breaks meanwhile, a response may still have arrived.
+        If the connection breaks during that time, a response may still have arrived.
         """
         self._head = self._head_of(request)
         self._stopped = self._is_sent = False
@@ -169,7 +169,7 @@ class Connection:
                     self._is_sent = left == 0
                     await self._put(b"", timeout)
         except httpx.WriteError:
-            # A success does not count before the service has the whole request.
+            # A success does not count until the service has the whole request.
             if self._parser.status and not self._is_sent:
                 raise
         except Exception:
@@ -181,12 +181,12 @@ class Connection:
             self._stream.on_event = None
             self._sending = None
         if left and not self._stopped:
-            raise httpx.LocalProtocolError("The body has not the length that was announced")
+            raise httpx.LocalProtocolError("The body does not have the declared length")
         if self._head is not None:
             raise NothingSent("The server closed the connection before the request was sent.")
 
     def _head_of(self, request: httpx.Request) -> bytes:
-        # Apart from `_send`, whose local variables are in the traceback of what breaks it.
+        # Separate from `_send`, whose local variables are in the traceback of its exceptions.
         url, headers = request.url, request.headers.raw
         target = url.raw_path
         if self.forward is not None:

@@ -22,7 +22,7 @@ __all__ = ["CheckAddress", "dial", "reason"]
 CheckAddress: TypeAlias = Callable[[str], object]
 """Called with each resolved IP address before a connection is made; raises to refuse it."""
 
-_Address: TypeAlias = tuple[int, Any]  # a family, and an address as sockets of it take it
+_Address: TypeAlias = tuple[int, Any]  # a family, and an address in the form that its sockets take
 _NEXT_ADDRESS_AFTER = 0.25  # seconds, as RFC 8305 recommends
 
 

@@ -152,8 +152,8 @@ class DirectEngine:
 class ProxyEngine:
     """An engine for a SOCKS or https proxy, which uses httpx with a new connection per request.
 
-    If a server sends data unasked after a response, httpx takes it for the response to the next
-    request on that connection. So there is no next request.
+    If a server sends unrequested data after a response, httpx mistakes it for the response to the
+    next request on that connection. So there is no next request.
 
     Args:
         verify: How to check the certificates of https servers; see `context_for`.
@@ -227,7 +227,7 @@ def open_engine(
 
     Args:
         verify: An SSLContext, True for the default one, or False to check nothing.
-        proxy: A proxy URL, or None for the proxy of the environment, as in httpx.
+        proxy: A proxy URL, or None for the environment's proxy, as in httpx.
         trust_env: Whether the proxies of the environment are used.
         origin: The URL of the calls, to find the environment's proxy for it.
 

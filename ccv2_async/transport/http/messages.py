@@ -42,7 +42,7 @@ def head_of(method: str, target: bytes, headers: Iterable[tuple[bytes, bytes]]) 
 
 
 class ResponseParser:
-    """The responses on one connection, one after the other, as llhttp reads them.
+    """The responses on one connection, one after another, as llhttp reads them.
 
     Args:
         method: The method of the first request.
@@ -82,7 +82,8 @@ class ResponseParser:
     def feed(self, data: bytes) -> None:
         """Read the bytes that arrive next; nothing more after a flaw."""
         try:
-            # The last byte comes apart: if the response is complete before it, there is a surplus.
+            # The last byte is fed separately: if the response is complete before it, there is a
+            # surplus.
             self._llhttp.feed_data(data[:-1])
             self.has_surplus = self.has_surplus or self.is_complete
             self._llhttp.feed_data(data[-1:])
@@ -119,7 +120,7 @@ class ResponseParser:
     # --- called by llhttp
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Store a header, but not of a trailer."""
+        """Store a header, unless it is in a trailer."""
         self._lines += 1
         if self._lines > _MOST_LINES:
             raise httpx.RemoteProtocolError("Too many header lines")
@@ -146,7 +147,7 @@ class ResponseParser:
         self.headers.clear()
 
     def on_body(self, data: bytes) -> None:
-        """Store a part of the body, but not what comes after the response."""
+        """Store a part of the body, but no data after the response."""
         if not self.is_complete:
             self.body.append(data)
 
@@ -159,7 +160,7 @@ async def read_bounded(response: httpx.Response, limit: int, what: str) -> bytes
     """Return the whole body, unpacked, of at most `limit` bytes.
 
     Raises:
-        DecodeError: The body is larger, damaged, or packed in a way that was not asked for.
+        DecodeError: The body is larger, damaged, or has an encoding that was not requested.
     """
     if response.stream is EMPTY:
         return b""
@@ -171,11 +172,11 @@ async def read_bounded(response: httpx.Response, limit: int, what: str) -> bytes
 async def unpacked(
     response: httpx.Response, limit: int | None, what: str
 ) -> AsyncGenerator[bytes, None]:
-    """Yield the body in pieces of limited size, so that a small one cannot unpack to a huge one."""
+    """Yield the body in pieces of limited size, so that no small one unpacks to a huge one."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "x-gzip", ""):
         raise errors.DecodeError(
-            f"{what}: the response came in an encoding that was not asked for.",
+            f"{what}: the response has an encoding that was not requested.",
             status=response.status_code,
         )
     # A user's event hook or stand-in transport may have read, and unpacked, it already.
@@ -255,6 +256,6 @@ class _Unpacker:
             data = self._zlib.unconsumed_tail
             if piece:
                 yield piece
-            # A full block may leave more inside of zlib, even when all input was taken.
+            # A full block may leave more inside zlib, even when all input was consumed.
             if not data and len(piece) < UNPACK_BLOCK:
                 return

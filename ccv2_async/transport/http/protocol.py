@@ -1,7 +1,7 @@
 """The bytes of one connection: an `asyncio.Protocol` with reads, writes, and time limits.
 
-asyncio handles the sockets and TLS. This class reads at all times, even while a request is being
-sent, so it notices an early response and a closed connection at once.
+asyncio handles the sockets and TLS. This class always reads, even while a request is being sent, so
+it notices an early response or a closed connection immediately.
 """
 
 from __future__ import annotations
@@ -118,15 +118,15 @@ class SocketStream(asyncio.Protocol):
 
         Returns:
             False if it is certain that no byte was sent, because the server had closed the
-            connection or had sent data unasked.
+            connection or had sent unrequested data.
         """
         if self.is_stale():
             return False
         transport = self._open_transport
         # Not `writelines`: since Python 3.12 it does not pause the protocol when much is left to
-        # send, and fails if the connection is lost meanwhile.
+        # send, and it fails if the connection is lost in the meantime.
         transport.write(b"".join(pieces))
-        # A plain transport sends at once, and closes itself if the system refuses.
+        # A plain transport sends immediately, and closes itself if the system refuses.
         return not transport.is_closing()
 
     async def write(self, data: bytes, timeout: float | None = None) -> None:
@@ -199,7 +199,7 @@ class SocketStream(asyncio.Protocol):
         return True
 
     def is_stale(self) -> bool:
-        """Return whether the server has closed the connection, or has sent data unasked."""
+        """Return whether the server has closed the connection, or has sent unrequested data."""
         if self.has_news:
             return True
         peeked = self._peek()
@@ -207,7 +207,7 @@ class SocketStream(asyncio.Protocol):
         return peeked == b"" or (peeked is not None and self._tls is None)
 
     def close(self) -> None:
-        """Close the connection at once; code that waits for it gets an error."""
+        """Close the connection immediately; code that waits for it gets an error."""
         self.on_event = None
         if self._transport is not None and self._failure is None:
             self._transport.abort()
@@ -248,7 +248,7 @@ async def connect(
         host: A host name or an IP address.
         port: The port.
         tls: The context that checks the certificate; None for a connection without TLS.
-        timeout: The seconds for all of it, with TLS; None for no limit.
+        timeout: The seconds for the whole connection, including TLS; None for no limit.
         check_address: See `dial`. It is not used with a proxy, which resolves names itself.
         proxy: The proxy to connect to instead; with TLS, through a tunnel.
 
@@ -267,7 +267,7 @@ async def connect(
             stream = SocketStream(sock)
             await _hand_over(sock, stream, tls, host)
     except TimeoutError as error:
-        # This includes time-outs of the operating system.
+        # This includes timeouts of the operating system.
         _close(stream)
         raise httpx.ConnectTimeout(str(error)) from error
     except (OSError, UnicodeError) as error:

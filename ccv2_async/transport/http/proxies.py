@@ -71,11 +71,11 @@ class HttpProxy:
         if not 200 <= parser.status < 300:
             raise httpx.ProxyError(f"the proxy answered {parser.status}")
         if parser.has_surplus:
-            raise httpx.ProxyError("the proxy sent data unasked")
+            raise httpx.ProxyError("the proxy sent unrequested data")
 
 
 def environment_proxy(origin: httpx.URL) -> str | None:
-    """Return the proxy that the environment names for an origin, if any."""
+    """Return the proxy that the environment sets for an origin, if any."""
     from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415  # slow to import
 
     if proxy_bypass(origin.host):

@@ -63,12 +63,12 @@ class _Place(Waiter):
 class Budget:
     """Calls per second and per day of one API key.
 
-    Clients that share it must run in one event loop. When that loop has ended, another one may use
+    Clients that share it must run in one event loop. Once that loop has ended, another one may use
     it.
 
     Args:
-        per_second: Calls in any one second; None lifts the limit. Below 1 is allowed (0.5 is one
-            call in two seconds); above, only whole calls count (2.5 is two).
+        per_second: Calls in any one second; None lifts the limit. Values below 1 are allowed (0.5
+            is one call in two seconds); above 1, values are rounded down (2.5 is two).
         per_day: Calls in one day (UTC); None lifts the limit.
         clock: The clock for waits and days.
 
@@ -208,7 +208,7 @@ class Budget:
             self._used_before_today = max(0, self._used_before_today - 1)
 
     def dismiss(self, owner: object) -> None:
-        """End the waits of one owner's calls with `ClientClosed`, at once."""
+        """End the waits of one owner's calls with `ClientClosed`, immediately."""
         for place in self._queue:
             if place.owner is owner and not place.done:
                 place.dismissed = True
@@ -221,7 +221,7 @@ class Budget:
         self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
 
     def end_day(self) -> None:
-        """Treat today's calls as used up, after the service refused one over the day's quota."""
+        """Treat today's calls as used up, after the service refused one over the daily quota."""
         self._check_day()
         self._day_is_over = True
         self._refuse_all()
@@ -230,7 +230,7 @@ class Budget:
         """Make sure that only one running event loop uses the budget at a time.
 
         Raises:
-            UsageError: Another event loop is running that used the budget, or has calls that wait.
+            UsageError: Another event loop that used the budget is running, or has waiting calls.
         """
         loop = asyncio.get_running_loop()
         last = self._loop
@@ -295,7 +295,7 @@ class Budget:
         wait = self._paused_until - now
         if self.per_second is not None and len(self._recent) == self._burst:
             wait = max(wait, self._recent[0] + self._window - now)
-        # A clock may not tell such short times apart: waiting for one would never end.
+        # A clock may not resolve such short times: waiting for one would never end.
         return wait if wait > SHORTEST_WAIT else 0.0
 
     def _count(self) -> None:

@@ -23,10 +23,10 @@ __all__ = ["DayCount", "path_of_day_count"]
 _log = logging.getLogger("ccv2_async.transport")
 
 _PATIENCE = 2.0
-"""Seconds to wait for another process that holds the lock, which takes it a millisecond."""
+"""Seconds to wait for another process that holds the lock; normally it takes a millisecond."""
 
 _LARGEST = 1024 * 1024
-"""Bytes of the largest file that is read. An entry takes about 70."""
+"""The size in bytes of the largest file that is read. An entry takes about 70."""
 
 
 def path_of_day_count() -> Path:
@@ -65,7 +65,7 @@ class DayCount:
         digest = hashlib.blake2b(api_key.encode(), key=service.encode()[:64], digest_size=16)
         self._entry = digest.hexdigest()
         self._given_path = path
-        # One thread, so that writes happen in order. The interpreter waits for it at its end.
+        # One thread, so that writes happen in order. The interpreter waits for it at exit.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="ccv2-day-count")
         self._lock = threading.Lock()
         self._unwritten: dict[int, int] = {}

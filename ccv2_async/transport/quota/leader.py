@@ -1,11 +1,11 @@
 """Shared work that its waiters do themselves: one leads, the others sleep.
 
-A library that starts no background task still has work that serves many callers at once, such as
+A library that starts no background task still has work that serves many callers, such as
 pacing calls, or asking for the status of many jobs in one request. One waiter leads: it does the
 work for all until its own wait ends. When it leaves, for any reason, the next one leads.
 
-Waiters with the same time limit stand in one line. They leave in the order in which they came,
-because that is the order of their deadlines. Only the first in a line holds a timer, and wakes the
+Waiters with the same time limit form a queue. They leave in the order in which they came,
+because that is the order of their deadlines. Only the first in a queue holds a timer, and wakes the
 next when it leaves. So of ten thousand waiters, all but one hold a number instead of a timer.
 """
 
@@ -26,7 +26,7 @@ class Waiter:
 
     Attributes:
         done: Whether its wait has ended.
-        limit: The most seconds to wait, or None for no limit.
+        limit: The maximum number of seconds to wait, or None for no limit.
         deadline: When its time is up, on the monotonic clock, if it is limited.
     """
 
@@ -89,11 +89,11 @@ class SharedWork:
         self._rests_until = 0.0
 
     def enter(self, waiter: Waiter, limit: float | None = None) -> None:
-        """Put a waiter into its line.
+        """Put a waiter into its queue.
 
         Args:
-            waiter: It may be done already.
-            limit: The most seconds to wait.
+            waiter: The waiter, which may already be done.
+            limit: The maximum number of seconds to wait.
         """
         waiter.limit = limit
         if limit is not None:
@@ -162,7 +162,7 @@ class SharedWork:
         return next(iter(self._lines[waiter.limit])) is waiter
 
     def _hand_timer_on(self, line: dict[Waiter, None]) -> None:
-        """Wake the first waiter in a line, and all whose time is up."""
+        """Wake the first waiter in a queue, and all whose time is up."""
         now = self._clock.monotonic()
         for waiter in line:
             # If the first one is awake, stop: it does the same when it leaves.

@@ -2,7 +2,7 @@
 
 The data has the format of `limits` itself (a list of times for the second, a counter for the day),
 so its own tools can read it. Four things differ from its moving window, in one script that Redis
-runs as a whole:
+runs atomically:
 
 - The time is Redis's own. The clocks of machines differ, which would let too many calls through.
 - The window is a margin wider than a second: two calls sent a second apart may arrive a little
@@ -170,7 +170,7 @@ class PacedWindow(MovingWindowRateLimiter):
         window: Its length in seconds, with the margin.
         per_day: Calls in a day; None for no limit.
         settle: Seconds without calls after Redis returns empty.
-        timeout: The most seconds to wait for Redis.
+        timeout: The maximum number of seconds to wait for Redis.
 
     Raises:
         UsageError: The URL is not a Redis URL.
@@ -189,7 +189,7 @@ class PacedWindow(MovingWindowRateLimiter):
         timeout: float,
     ) -> None:
         self._redis = open_redis(url, connect_timeout=timeout)
-        # limits keeps plain unix:// for another server.
+        # limits reserves plain unix:// for another server.
         scheme = "async+redis+" if url.startswith("unix://") else "async+"
         storage = RedisStorage(
             f"{scheme}{url}",
@@ -290,7 +290,7 @@ def open_redis(url: str, *, connect_timeout: float) -> Redis:
 
     Args:
         url: `redis://host:port/0`, `rediss://` or `unix://`.
-        connect_timeout: The most seconds for making a connection.
+        connect_timeout: The maximum number of seconds for making a connection.
 
     Raises:
         UsageError: The URL is invalid. The message does not show it, because it may hold a

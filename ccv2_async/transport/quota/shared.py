@@ -46,13 +46,13 @@ class SharedBudget(Budget):
     and Redis 6.2 or later.
 
     Args:
-        url: Where Redis is: `redis://host:port/0`, `rediss://` or `unix://`.
+        url: The URL of Redis: `redis://host:port/0`, `rediss://` or `unix://`.
         api_key: The application's key. Redis gets a digest of it, never the key.
         per_second: Calls in any one second of all processes together; None lifts the limit.
         per_day: Calls in one day (UTC) of all processes together; None lifts the limit.
         margin: Seconds by which the window is wider than one second. Calls sent a second apart may
             arrive closer together by the difference of their latencies: 50 ms is enough for
-            machines near each other, and costs 5 % of the quota.
+            machines near each other, and costs 5% of the quota.
         expected: Processes that share the key, for the share of each while Redis is away; if more
             were seen, their number counts.
         timeout: Seconds without a response after which Redis counts as away.
@@ -113,7 +113,7 @@ class SharedBudget(Budget):
 
     @property
     def remaining_today(self) -> int | None:
-        """Calls left today by the last known count of all processes; None without a limit."""
+        """Calls left today by the last known count of all processes; None means no limit."""
         remaining = super().remaining_today
         if not remaining or self.per_day is None:
             return remaining

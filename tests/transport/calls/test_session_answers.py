@@ -248,7 +248,7 @@ async def test_an_unrequested_content_encoding_is_refused(
 
     async with serving(strange) as server:
         session = await open_session(server)
-        with pytest.raises(errors.DecodeError, match="not asked for"):
+        with pytest.raises(errors.DecodeError, match="not requested"):
             await session.send(read())
 
 

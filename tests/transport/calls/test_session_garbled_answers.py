@@ -38,7 +38,7 @@ GARBLED = {
     "another type": answer(b"{}"),
     "null": answer(b"null"),
     "no gzip": answer(b"fine", "Content-Encoding: gzip"),
-    "an encoding that was not asked for": answer(b"fine", "Content-Encoding: br"),
+    "an encoding that was not requested": answer(b"fine", "Content-Encoding: br"),
 }
 
 
