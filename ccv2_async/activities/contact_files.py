@@ -50,12 +50,12 @@ _BLOCK = 1024 * 1024
 
 @attrs.frozen
 class FileOptions:
-    """Options that hold for the path of a file only.
+    """Options that apply only to the path of a file.
 
     Attributes:
         file_name: The name for the service. The default is the file's own name.
         encoding: The encoding of a text file; None for UTF-8.
-        delimiter: What separates the columns of a text file; None for commas, or tabs in TXT.
+        delimiter: The delimiter of the columns of a text file; None for commas, or tabs in TXT.
 
     Raises:
         InvalidField: One of them is wrong.
@@ -92,7 +92,7 @@ def _is_encoding(name: str) -> bool:
     try:
         b"a".decode(name)
     except UnicodeError:
-        return True  # an encoding of two bytes or more
+        return True  # an encoding with two or more bytes per character
     except (LookupError, ValueError):
         return False
     return True
@@ -116,10 +116,10 @@ async def portions_of(
         path: The file.
         purpose: The purpose of the file.
         lists: The IDs of the lists, joined by commas.
-        options: Its name, and how it is written. A file that has to be converted is held in
+        options: Its name and its format. A file that has to be converted is held in
             memory until it is sent.
         threads: The threads that read files.
-        most_rows: The most rows of a portion.
+        most_rows: The maximum number of rows in a portion.
 
     Raises:
         FileRefused: The file cannot be sent; the error names the line. Nothing was sent.

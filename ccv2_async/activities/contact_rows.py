@@ -1,7 +1,7 @@
 """JSON requests from rows of contacts, and the columns of the rows. Pure.
 
 Source: `column_names` of the "Import contacts" page of the service's documentation; the names of
-the address column as its pages and samples write it.
+the address column in its pages and samples.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _bare(column: object) -> str:
     return re.sub(r"[^a-z0-9]", "", str(column).casefold())
 
 
-# Where the value of a column goes: the name of a field, by the bare name of the column.
+# The field for the value of each column, by the bare name of the column.
 _TARGETS = {
     _bare(name): field
     for field, names in (
@@ -109,7 +109,7 @@ _TARGETS = {
 
 
 def unknown_columns(columns: Iterable[str]) -> list[str]:
-    """Return the columns that the service does not know; a column without a name by its number.
+    """Return the columns that the service does not know; a nameless column by its number.
 
     Case and spacing do not matter.
     """
@@ -121,7 +121,7 @@ def unknown_columns(columns: Iterable[str]) -> list[str]:
 
 
 def reads_rows(contacts: object) -> bool:
-    """Return whether taking the rows reads a file or converts a table, which takes a while."""
+    """Return whether taking the rows reads a file or converts a table, which takes time."""
     return isinstance(contacts, csv.DictReader) or _row_method(contacts) is not None
 
 
@@ -164,7 +164,7 @@ def contacts_of(
 
     Args:
         rows: The rows.
-        blanks: Whether empty text is sent.
+        blanks: Whether empty strings are sent.
         address_only: Whether all other columns are left out.
 
     Raises:
@@ -228,7 +228,7 @@ def _unknown(column: object) -> str:
 
 
 def _text_of(value: Any, where: str) -> str | None:
-    """Return a value as text; None for one that is missing."""
+    """Return a value as a string; None if it is missing."""
     if value is None or type(value).__name__ in _MISSING:
         return None
     if isinstance(value, float) and math.isnan(value):
@@ -254,7 +254,7 @@ class RowsRequest:
 
     Attributes:
         content: JSON.
-        first: The number of its first row in the whole, from 1.
+        first: The number of its first row among all rows, from 1.
     """
 
     content: bytes = attrs.field(repr=False)
@@ -274,7 +274,7 @@ def import_requests(
         lists: IDs of the lists.
         column_names: The columns that are used, EMAIL among them; an empty list imports addresses
             only. None uses the columns of every property that any of the contacts has.
-        most_rows: The most contacts of a request.
+        most_rows: The maximum number of contacts in a request.
 
     Raises:
         InvalidField: The service would refuse a value; the error names the row. Nothing was sent.

@@ -2,12 +2,12 @@
 
 Pure: the file comes in as an iterable of blocks, and its parts are returned as byte ranges. Text
 files are read as in RFC 4180: commas separate fields, quoted fields may hold line ends, lines end
-in CRLF, LF or CR, and a byte order mark may come first. A TXT file may have tabs for commas.
+in CRLF, LF or CR, and a byte order mark may come first. A TXT file may have tabs instead of commas.
 
 The limits are the service's. Where its documentation is vague, they are on the safe side: "4 MB"
-means 4,000,000 bytes, and the 20,000 addresses that are documented for removals hold for imports
-too, unless the caller allows more, up to the 40,000 that a later copy of the page on imports is
-reported to name.
+means 4,000,000 bytes, and the 20,000 addresses that are documented for removals apply to imports
+too, unless the caller allows more, up to the 40,000 that users report from a later copy of the page
+on imports.
 
 Source: "Import contacts" and "Remove contacts from lists" pages of the service's documentation.
 """
@@ -30,13 +30,13 @@ BELOW_BYTES = 4_000_000
 """A file or a request has to be smaller than this."""
 
 MOST_ROWS = 20_000
-"""The most addresses in one activity, unless an import is allowed more."""
+"""The maximum number of addresses in one activity, unless an import is allowed more."""
 
 MOST_IMPORT_ROWS = 40_000
-"""The most addresses that a copy of the service's page on imports is reported to allow."""
+"""The maximum number of addresses, as users report it from a copy of the page on imports."""
 
 _OTHER_MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32",  # before the mark of UTF-16, which it begins with
+    codecs.BOM_UTF32_LE: "utf-32",  # before the mark of UTF-16, which is a prefix of it
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
@@ -78,8 +78,8 @@ class Span:
     """Rows of a file that fit into one activity.
 
     Attributes:
-        start: Its first byte in the file.
-        end: The byte after its last one.
+        start: The offset of its first byte in the file.
+        end: The offset after its last byte.
         rows: The number of its rows.
         first_line: The line of the file that it begins with, from 1.
     """
@@ -97,7 +97,7 @@ class Survey:
     Attributes:
         header: The bytes of the header row, which every part begins with; b"" in a removal.
         header_lines: The number of lines of the header row.
-        spans: The parts, in order, one if everything fits into one activity.
+        spans: The parts, in order; a single one if everything fits into one activity.
         columns: The names in the header row; empty in a removal.
     """
 
@@ -122,7 +122,7 @@ def survey(
         purpose: The purpose of the file.
         tabs: Whether tabs may separate its columns; the first line decides.
         below_bytes: Each part is smaller than this.
-        most_rows: The most rows of a part.
+        most_rows: The maximum number of rows in a part.
 
     Raises:
         Unfit: The file cannot be sent; the error names the line.
@@ -145,17 +145,17 @@ def survey(
 
 
 def converted(content: bytes, encoding: str | None, delimiter: str | None) -> bytes:
-    """Return a text file as the service accepts it: in UTF-8, and separated by commas.
+    """Return a text file in the form that the service accepts: UTF-8, separated by commas.
 
     All lines keep their numbers.
 
     Args:
         content: The whole file.
         encoding: Its encoding; None for UTF-8.
-        delimiter: What separates its columns; None to leave them as they are.
+        delimiter: The delimiter of its columns; None to leave them unchanged.
 
     Raises:
-        Unfit: The file is not in this encoding, or its quotes are not in order.
+        Unfit: The file is not in this encoding, or its quotes are malformed.
     """
     try:
         text = content.decode(encoding or "utf-8").removeprefix("\ufeff")
@@ -177,7 +177,7 @@ def converted(content: bytes, encoding: str | None, delimiter: str | None) -> by
 
 
 def is_address(text: str) -> bool:
-    """Return whether a text looks like an e-mail address; the service decides about the rest."""
+    """Return whether a string looks like an e-mail address; the service makes the full check."""
     return _ADDRESS.fullmatch(text.strip()) is not None
 
 
@@ -194,7 +194,7 @@ def split_rows(
         sizes: The bytes of each row, without the byte that separates two rows.
         overhead: The bytes of a request without rows.
         below_bytes: Each request is smaller than this.
-        most_rows: The most rows of a request.
+        most_rows: The maximum number of rows in a request.
 
     Raises:
         Unfit: A row is too large by itself; its number, from 1, is in place of the line.
@@ -224,7 +224,7 @@ def part_name(name: str, number: int, count: int) -> str:
 def physical_lines(blocks: Iterable[bytes], longest: int = BELOW_BYTES) -> Iterator[bytes]:
     """Yield the lines of a file with their ends, which are CRLF, LF or CR.
 
-    A line longer than `longest` bytes comes in pieces, so that no file makes memory grow.
+    A line longer than `longest` bytes comes in pieces, so that memory use stays bounded.
     """
     rest = b""
     for block in blocks:
@@ -314,7 +314,7 @@ def _other_encoding(start: bytes) -> str:
 
 
 def _undecodable(content: bytes, error: UnicodeDecodeError, encoding: str | None) -> str:
-    """Return what is wrong with text that is not in its encoding, and what to do about it."""
+    """Return the error for text that is not in its encoding, with advice."""
     name, at = encoding or "UTF-8", error.start
     found = f"it is not {name} (byte 0x{content[at]:02X})"
     if encoding is not None:
@@ -369,7 +369,7 @@ def _header(
 
 
 def _without_addresses(names: Sequence[str], row: Sequence[str]) -> str:
-    """Return what is wrong with a header without an e-mail column; `row` is the row after it."""
+    """Return the error for a header without an e-mail column; `row` is the row after it."""
     rule = (
         "an import begins with a row that names its columns, separated by commas, and one of them "
         f"has to be the e-mail column; found {_shown(','.join(names))}"

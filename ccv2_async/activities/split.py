@@ -47,7 +47,7 @@ _GOING_ON = (
 
 _WORDS = {str(status): status for status in ActivityStatus}
 
-# The service's summary gives the last 50 activities in one request; others need one request each.
+# The service's summary lists the last 50 activities in one request; others need one request each.
 ASKED_AT_ONCE = 50
 
 
@@ -55,7 +55,7 @@ def combined_status(statuses: Sequence[str | None]) -> str | None:
     """Return the status of several activities taken as one job; None while nothing is known.
 
     Args:
-        statuses: For each activity the service's word, `LOST`, `UNREADABLE`, or None before its
+        statuses: For each activity, the service's status, `LOST`, `UNREADABLE`, or None before its
             first look.
     """
     if all(status in _ENDED for status in statuses):
@@ -70,23 +70,23 @@ def combined_status(statuses: Sequence[str | None]) -> str | None:
 
 @attrs.frozen
 class Lines:
-    """The place of one part's lines in the whole.
+    """The place of one part's lines in the original file.
 
     Attributes:
-        header: The number of lines of the part that repeat the header of the whole.
-        first: The line of the whole that is the part's first one after them, from 1.
+        header: The number of lines of the part that repeat the original header.
+        first: The line of the original that is the part's first one after them, from 1.
     """
 
     header: int = 0
     first: int = 1
 
     def original(self, line: int) -> int:
-        """Return the line of the whole for a line of the part; 0 means "unknown" and stays 0."""
+        """Return the original line for a line of the part; 0 means "unknown" and stays 0."""
         return line if line <= self.header else line - self.header + self.first - 1
 
 
 def moved(error: ActivityError | str, lines: Lines) -> ActivityError | str:
-    """Return an error in the same form, with the line of the whole."""
+    """Return an error in the same form, with the original line."""
     line = row_error(error).line_number
     if not line:
         return error
@@ -97,13 +97,14 @@ def moved(error: ActivityError | str, lines: Lines) -> ActivityError | str:
 
 @attrs.frozen(weakref_slot=False)
 class SplitActivity(Activity):
-    """Several activities as one: the result of a job that was too large for one of them.
+    """Several activities as one: the result of a job that was too large for one activity.
 
     `id` is their IDs, joined by commas. Counts are sums, `errors` and `warnings` are those of all
-    with the lines of the original file, the dates are the first start and the last finish.
+    activities, with the lines of the original file, the dates are the first start and the last
+    finish.
 
     Attributes:
-        parts: The activities as the service gave them, in the order in which they were started.
+        parts: The activities as the service returned them, in the order in which they were started.
     """
 
     parts: tuple[Activity, ...] = ()
@@ -115,7 +116,7 @@ class Part:
 
     Attributes:
         job: The activity.
-        lines: The place of its lines in the whole.
+        lines: The place of its lines in the original file.
     """
 
     job: Job
@@ -131,7 +132,7 @@ class Part:
 class _Split:
     """The known state of the activities of one job.
 
-    Their own pollers share other `Job` objects, which learn from looks of their own.
+    Their own pollers share other `Job` objects, which learn from their own looks.
     """
 
     lines: tuple[Lines, ...]
@@ -157,7 +158,7 @@ class _Split:
         statuses = self.statuses
         status = combined_status(statuses)
         if status is None or all(word == LOST for word in statuses):
-            return None  # the sweep decides when a job is lost as a whole
+            return None  # the sweep decides when the whole job is lost
         ended = sum(word in _ENDED for word in statuses)
         return Row(status, f"{ended} of {len(statuses)} activities have ended")
 
@@ -296,11 +297,11 @@ class BulkPoller(ActivityPoller):
         """Return the activity once it has ended. If the call was split, return all of them as one.
 
         Args:
-            timeout: The most seconds to wait; 24 hours by default.
+            timeout: The maximum number of seconds to wait; 24 hours by default.
 
         Raises:
             PartialFailure: It is COMPLETE, rows failed, and the call was made with `strict=True`.
-            PollTimeout: The time was up. The job continues, and waiting again is safe.
+            PollTimeout: The time ran out. The job continues, and waiting again is safe.
             JobError: The job failed; the exception carries its last status and row errors.
             ConstantContactError: The service refused the status request. Waiting again is safe.
         """

@@ -54,7 +54,7 @@ class Portion:
 
     Attributes:
         body: The request body.
-        lines: The place of its lines in the whole.
+        lines: The place of its lines in the original file.
     """
 
     body: Body
@@ -84,7 +84,7 @@ class Starter:
         query: tuple[tuple[str, str], ...] = (),
         strict: bool = False,
     ) -> BulkPoller:
-        """Start an activity for each portion, and return the poller of all.
+        """Start an activity for each portion, and return one poller for all of them.
 
         Args:
             operation: The kind of activity.
@@ -124,7 +124,7 @@ class Starter:
         )
 
     async def _send(self, call: Call, parts: Sequence[Part]) -> Answer:
-        """Send a call. If too many jobs run at once, wait for one that was started before."""
+        """Send a call. If too many jobs are running, wait for one that was started before."""
         with closing(JobSet(self._sweep, Until.END)) as waiting:
             for part in parts:
                 waiting.add(part.job)
@@ -137,7 +137,7 @@ class Starter:
                     if not len(waiting):
                         raise
                     refused = error
-                # Every wait for a job ends at some time, so this loop ends too.
+                # Every wait for a job ends eventually, so this loop does too.
                 left = self._session.time_left
                 limit = ACTIVITY.deadline if left is None else min(left, ACTIVITY.deadline)
                 if await self._sweep.wait(waiting, timeout=limit) is None:
@@ -148,7 +148,7 @@ async def started_id(answer: Answer) -> str:
     """Return the ID of the activity that was started, from the body or the Location of a response.
 
     Raises:
-        OutcomeUnknown: It names no ID. Safe to try again: look at the activities first.
+        OutcomeUnknown: It has no ID. Safe to try again: check the list of activities first.
     """
     try:
         named = (await parsed(answer, lambda answer: answer.read(Activity))).id
@@ -168,7 +168,7 @@ async def started_id(answer: Answer) -> str:
 def _after(
     error: errors.ConstantContactError, parts: Sequence[Part], count: int
 ) -> errors.ConstantContactError:
-    """Add to an error which activities were started before it, and return it."""
+    """Add the activities that were started before an error to it, and return it."""
     if parts:
         ids = ", ".join(part.id for part in parts)
         error.message += (

@@ -46,7 +46,7 @@ def _row(answer: Answer) -> Row:
     """Return the row of an activity from its own resource.
 
     Raises:
-        DecodeError: The response is not JSON. This is an outage, not the fault of this activity.
+        DecodeError: The response is not JSON. This is an outage, not a problem of this activity.
     """
     activity = answer.one(Activity)
     if isinstance(activity, BadRow):
@@ -108,7 +108,7 @@ async def _each(session: Session, ids: Sequence[str], known: Mapping[str, Row]) 
 
 
 async def fetch(session: Session, job: Job) -> Activity:
-    """Return the whole activity, with its row errors; the last look may have given it already."""
+    """Return the whole activity, with its row errors; the last look may have returned it."""
     if isinstance(job.detail, Activity):
         return job.detail
     return await _get(session, job.id, Lane.INTERACTIVE, lambda answer: answer.read(Activity))

@@ -1,1 +1,1 @@
-"""Long-running jobs: pollers, their schedule, and the sweep that asks for all of them at once."""
+"""Long-running jobs: pollers, their schedule, and the sweep that asks for all of them together."""

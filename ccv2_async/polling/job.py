@@ -1,6 +1,6 @@
 """The kinds of long-running jobs, and the state of one job. Pure.
 
-A new kind is a `JobKind` beside the code that starts its jobs.
+A new kind is a `JobKind` next to the code that starts its jobs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ logger: logging.Logger = logging.getLogger("ccv2_async.polling")
 
 
 class State(enum.Enum):
-    """The state of a job, the same words for every kind.
+    """The state of a job, the same for every kind.
 
     ::
 
@@ -64,7 +64,7 @@ class Row:
         status: The service's own word, unchanged.
         description: The service's description of it, or "".
         detail: The whole resource, if the response had it.
-        unreadable: A row that cannot be read, as text for people; "" for a readable one.
+        unreadable: A row that cannot be read, in readable form; "" for a valid one.
     """
 
     status: str
@@ -74,20 +74,20 @@ class Row:
 
 
 LONGEST_WORD = 100
-"""The most characters to keep of an unknown status."""
+"""The maximum number of characters to keep of an unknown status."""
 
 LONGEST_TEXT = 300
-"""The most characters to keep of what the service says about a job."""
+"""The maximum number of characters to keep of the service's description of a job."""
 
 MOST_WARNINGS = 100
 
 NO_NEWS = Row(status="")
-"""The row of a job that could not be asked for this time, while others could."""
+"""The row of a job whose status could not be requested this time, while others could."""
 
 UNIDENTIFIED = Row(status="")
 """The row of a job that one of several unreadable rows may belong to.
 
-The next request asks for fewer jobs, so that it shows which.
+The next request asks for fewer jobs, to show which one.
 """
 
 
@@ -101,15 +101,15 @@ def rows_of(
     """Return the row of each job from a response with many rows.
 
     An unreadable row fails only its own job. Rows of other jobs are left out, and a job that is not
-    in the response has no row. Of several rows of one job, one that can be read counts, and a final
-    one; two final rows that contradict each other cannot be read.
+    in the response has no row. If a job has several rows, a readable row wins, and then a final
+    one; two final rows that contradict each other count as unreadable.
 
     Args:
         kind: The kind of the jobs.
         ids: The jobs that were asked for.
         answer: The rows.
         read: Returns the ID and the row of a job.
-        id_fields: Where an unreadable row may name its job.
+        id_fields: The fields in which an unreadable row may name its job.
     """
     found: dict[str, Row] = {}
     nameless = ""
@@ -146,9 +146,9 @@ class JobKind:
         noun: Its name in messages.
         path: The path of the status resource; `{}` takes the ID.
         outcomes: The outcome for each known status.
-        most: The most IDs in one status request.
+        most: The maximum number of IDs in one status request.
         deadline: The default time limit of a wait, in seconds.
-        kept: Seconds for which the service answers for a job; tokens expire then.
+        kept: Seconds for which the service keeps a job; tokens expire then.
         ask: Returns the rows of the jobs with these IDs. A job that the service does not know has
             no row; a job that could not be asked for has `NO_NEWS`.
         fetch: Returns the result of a job that succeeded.
@@ -230,7 +230,7 @@ class Unreadable:
     """The unreadable responses for a job's status.
 
     Attributes:
-        text: The last row, as text for people.
+        text: The last row, in readable form.
         since: The time of the first one, on the monotonic clock.
         looks: The number of consecutive ones.
     """
@@ -251,7 +251,7 @@ class Job:
         submitted_here: The same on the monotonic clock; None for a resumed job.
         due: When to look next, on the monotonic clock.
         label: Its name in messages: the file's name, or its ID.
-        ripe: Before this, on the monotonic clock, a look is not worth a request.
+        ripe: Before this time, on the monotonic clock, a look is not worth a request.
         state: The current state.
         history: Every change of status, oldest first.
         unreadable: The unreadable responses, if its status cannot be read.
@@ -287,7 +287,7 @@ class Job:
     def last_answer(self) -> Update | None:
         """The last response of the service; None while it does not know the job.
 
-        It is None even if a token has a status. For a lost job, the response is that it is lost.
+        It is None even if a token has a status. A lost job counts as answered.
         """
         known = self.history and (self.state.is_final or not self.unknown)
         return self.history[-1] if known else None

@@ -48,7 +48,7 @@ class Looker:
         began = self._clock.monotonic()
         jobs = queue.take(began)
         try:
-            # The leader looks for all, and the others may have more time.
+            # The leader looks on behalf of all, and the others may have more time.
             with self._session.no_deadline():
                 rows = await queue.kind.ask(self._session, [job.id for job in jobs])
         except errors.ConstantContactError as error:

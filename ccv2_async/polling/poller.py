@@ -44,13 +44,13 @@ _OF_ALL = (
 
 
 class Poller(Generic[Result_co]):
-    """A job at the service: await it for its result, or iterate over its changes of status.
+    """A job of the service: await it for its result, or iterate over its changes of status.
 
     It makes no request and has no task of its own: the callers that wait do the work. Any number of
     tasks may wait for it. Cancelling one loses nothing; awaiting it again gives the same result.
     """
 
-    # Thousands of them may wait at once.
+    # Thousands of them may wait at the same time.
     __slots__ = ("__weakref__", "_job", "_session", "_sweep")
 
     def __init__(self, session: Session, sweep: Sweep, job: Job) -> None:
@@ -63,7 +63,7 @@ class Poller(Generic[Result_co]):
         return one_line(f"<{type(self).__name__} {self.id} {status}>")
 
     def _repr_html_(self) -> str:
-        """Return the job with a bar, which moves while it is pending, for notebooks."""
+        """Return the job with a progress bar, which moves while it is pending, for notebooks."""
         from html import escape  # noqa: PLC0415  # in notebooks only
 
         filled = {State.PENDING: "", State.SUCCEEDED: ' value="1"'}.get(self.state, ' value="0"')
@@ -107,7 +107,7 @@ class Poller(Generic[Result_co]):
         return max(0.0, self._job.due - self._session.clock.monotonic())
 
     def token(self) -> str:
-        """Return a short text that resumes this job in another process: `client.resume(token)`.
+        """Return a short string that resumes this job in another process: `client.resume(token)`.
 
         It holds no URL or secret, and has at most 400 characters. A token that was altered, or
         belongs to other credentials, is refused.
@@ -133,12 +133,12 @@ class Poller(Generic[Result_co]):
         """Wait for the job to end, and return its result.
 
         Args:
-            timeout: The most seconds to wait. The default is 15 minutes for uploads and 24 hours
-                for activities.
+            timeout: The maximum number of seconds to wait. The default is 15 minutes for uploads
+                and 24 hours for activities.
 
         Raises:
             InvalidField: The timeout is not a number.
-            PollTimeout: The time, or a deadline of the client, was up. The job continues, and
+            PollTimeout: The time, or a deadline of the client, ran out. The job continues, and
                 waiting again is safe.
             JobError: The job failed; the exception carries its last status and its token.
             DailyQuotaExceeded: The next day's quota comes too late for this wait.
@@ -162,7 +162,7 @@ class Poller(Generic[Result_co]):
     async def poll_once(self) -> Update | None:
         """Look once, now, and return the status. For workers that must not wait.
 
-        A job that has ended is not asked for again. None means that the service does not know the
+        A job that has ended is not checked again. None means that the service does not know the
         job (yet), even if its token has a status. `next_delay` says when to look again.
 
         Raises:
@@ -192,7 +192,7 @@ class Poller(Generic[Result_co]):
                 raise self.timed_out(limit)
 
     def _limit(self, timeout: float | None) -> float:
-        """Return the seconds to wait: the time-out, or what is left of the client's deadline."""
+        """Return the seconds to wait: the timeout, or the rest of the client's deadline."""
         limit = self._job.kind.deadline if timeout is None else timeout
         left = self._session.time_left
         return limit if left is None else min(limit, max(0.0, left))
@@ -279,7 +279,7 @@ class UploadPoller(Poller[LibraryFile]):
     Awaiting it gives the `LibraryFile`, with its URL and size, once the status is Active.
 
     Attributes:
-        duplicates: IDs of further copies that a lost response left in the folder.
+        duplicates: IDs of extra copies that a lost response left in the folder.
 
     Source: "File upload status" page of the service's documentation.
     """
@@ -324,14 +324,14 @@ P = TypeVar("P", bound=Poller[Any])
 async def as_they_end(
     pollers: Iterable[P], sweep: Sweep, session: Session
 ) -> AsyncGenerator[tuple[P, errors.PollTimeout | None], None]:
-    """Yield each poller once its job has ended or its time was up."""
+    """Yield each poller once its job has ended or its time has run out."""
     clock = session.clock
     by_job: dict[Job, list[P]] = {}
     for poller in pollers:
         by_job.setdefault(poller._job, []).append(poller)  # noqa: SLF001  # one module
     began = clock.monotonic()
     most = session.time_left
-    # Those whose time is up first come last.
+    # Those whose time runs out first come last.
     slowest = sorted(by_job, key=lambda job: -job.kind.deadline)
     with closing(JobSet(sweep, Until.END)) as waiting:
         for job in by_job:
@@ -354,7 +354,7 @@ async def outcomes(
     """Return the results of all jobs in the order given, once all have ended.
 
     Raises:
-        ConstantContactError: A job did not succeed, and errors are not to be returned.
+        ConstantContactError: A job did not succeed, and errors are not returned.
     """
     listed = list(pollers)
     async with aclosing(as_they_end(listed, sweep, session)) as ended:

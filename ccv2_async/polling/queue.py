@@ -89,7 +89,7 @@ class JobQueue:
     _was_full: bool = False
 
     def watch(self, job: Job, waiter: JobWaiter) -> None:
-        """Notify a waiter when a job changes as it waits for."""
+        """Notify a waiter of the changes of a job that it waits for."""
         others = self.waiters.get(job)
         self.waiters[job] = (*(others or ()), waiter)
         if others is None:
@@ -111,7 +111,7 @@ class JobQueue:
             bisect.insort(self._due, job, key=_by_time)
 
     def hurry(self, job: Job, now: float) -> None:
-        """Ask for a job at once, even right after the last request."""
+        """Ask for a job immediately, even right after the last request."""
         self._urgent.add(job)
         self.schedule(job, now)
 
@@ -125,7 +125,7 @@ class JobQueue:
         if not self._due:
             return math.inf
         first = self._due[0]
-        # A full request may have left out jobs that are due: with quota to spare, continue.
+        # A full request may have omitted jobs that are due: with quota to spare, continue.
         more = self._was_full and not contended
         if self._last_look is None or more or first in self._urgent:
             return first.due
@@ -141,7 +141,7 @@ class JobQueue:
         return jobs
 
     def share(self, job: Job, *, changed: bool) -> None:
-        """Notify the waiters of a job that waited for the change that a look has shown."""
+        """Notify the waiters that waited for the change that a look has shown."""
         self._urgent.discard(job)
         ended = job.state.is_final
         for waiter in self.waiters.get(job, ()):
@@ -151,7 +151,7 @@ class JobQueue:
             self._release(job)
 
     def note_duration(self, job: Job, last_look: float | None, now: float) -> None:
-        """Learn from a job that ended between two looks, assuming the middle."""
+        """Learn from a job that ended between two looks, assuming the midpoint."""
         if job.submitted_here is not None and job.state is State.SUCCEEDED:
             earliest = job.submitted_here if last_look is None else last_look
             self.typical.add((earliest + now) / 2.0 - job.submitted_here)

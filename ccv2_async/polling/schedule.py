@@ -7,8 +7,8 @@ when jobs are likely to be done:
   second while nothing is known). Further looks come each time the job is a quarter older, with
   jitter: from about one to about ten seconds apart.
 - One request serves all awaited jobs, so requests are spaced (`spacing`). While other calls wait
-  for the quota, status requests leave them 96 % of it: one in 5.8 s at 4 calls a second. Fewer
-  requests mean later news, and no rule escapes that: `benchmarks/notice.py` shows why.
+  for the quota, status requests leave them 96% of it: one in 5.8 s at 4 calls a second. Fewer
+  requests mean later news, and no rule avoids that: `benchmarks/notice.py` shows why.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def is_lost(age: float, unknown_looks: int) -> bool:
 
     Args:
         age: Seconds since the job was started.
-        unknown_looks: Looks in a row at which it was not known.
+        unknown_looks: Consecutive looks at which it was not known.
     """
     return age > GRACE and unknown_looks >= LOOKS_BEFORE_LOST
 
@@ -86,8 +86,8 @@ def is_unreadable(seconds: float, looks: int) -> bool:
     """Return whether to give up a job whose status cannot be read.
 
     Args:
-        seconds: Seconds since the first look in a row that did not give a status.
-        looks: Looks in a row that did not give a status.
+        seconds: Seconds since the first of the consecutive looks that did not return a status.
+        looks: Consecutive looks that did not return a status.
     """
     return seconds >= UNREADABLE_SECONDS and looks >= LOOKS_BEFORE_LOST
 

@@ -103,9 +103,9 @@ class Sweep:
         """Wait for a job, or for the first job of a set; return it, or None if time is up.
 
         Args:
-            job: The job; or a set, which the returned job leaves.
+            job: The job; or a set, from which the returned job is removed.
             until: The change to wait for. A set has its own.
-            timeout: The most seconds to wait; None for no limit.
+            timeout: The maximum number of seconds to wait; None for no limit.
 
         Raises:
             ConstantContactError: The service refused the status request, or the client was closed.
@@ -133,7 +133,7 @@ class Sweep:
         return job
 
     def close(self) -> None:
-        """End every wait with `ClientClosed`, at once; the jobs continue on the server."""
+        """End every wait with `ClientClosed`, immediately; the jobs continue on the server."""
         self._closed = True
         for queue in self._queues.values():
             for job, waiters in queue.waiters.items():
@@ -148,7 +148,7 @@ class Sweep:
         return queue
 
     def _watch(self, job: Job, waiter: JobWaiter) -> None:
-        """Notify a waiter when a job changes as it waits for.
+        """Notify a waiter of the changes of a job that it waits for.
 
         Raises:
             UsageError: The client was opened in another event loop.
@@ -162,8 +162,9 @@ class Sweep:
         self._session.require_loop(f"waiting for {job.kind.noun} {job.label}")
         queue, now = self._queue(job.kind), self._clock.monotonic()
         queue.watch(job, waiter)
-        # Others may have the time to wait for the next day's quota. For a new waiter the job is
-        # asked for again, which the budget refuses without a call, and it is decided by itself.
+        # Others may have the time to wait for the next day's quota. For a new waiter, the job is
+        # asked for again; the budget refuses that without a call, and the waiter's own time
+        # decides.
         if waiter.until is Until.LOOK or now < self._looker.parked_until <= job.due:
             queue.hurry(job, now)
         self._work.stir(job.due)

@@ -1,10 +1,10 @@
-"""Resume tokens: a short text that picks a job up again in another process, later. Pure.
+"""Resume tokens: short strings that resume a job in another process, later. Pure.
 
 A token is `ccv2p1.`, base64url JSON, a dot, and a keyed checksum. It names the kind and the ID of
-the job, a fingerprint of the account, when the job was started, until when the token is valid, when
-the next look makes sense, and the last status. It holds no URL, header, or secret. The checksum's
-key comes from the credentials, so an altered token, or one of another account, is refused, even
-after it went through a browser.
+the job, a fingerprint of the account, when the job was started, when the token expires, when the
+next look makes sense, and the last status. It holds no URL, header, or secret. The checksum's key
+comes from the credentials, so an altered token, or one of another account, is refused, even after
+it went through a browser.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class TokenData:
         id: The job's ID.
         account: The fingerprint of the credentials.
         submitted: When the job was started, in seconds since 1970.
-        expires: Until when the token is valid, in seconds since 1970.
+        expires: When the token expires, in seconds since 1970.
         not_before: When the next look makes sense, in seconds since 1970.
         status: The last known status, or None.
     """
@@ -83,7 +83,7 @@ def encode(data: TokenData, checksum: Callable[[bytes], str]) -> str:
 
 
 def decode(text: str, *, account: str, now: float, checksum: Callable[[bytes], str]) -> TokenData:
-    """Return the content of a token that is whole, of this account, and still valid.
+    """Return the content of a token that is intact, of this account, and still valid.
 
     Args:
         text: The token.
@@ -95,7 +95,7 @@ def decode(text: str, *, account: str, now: float, checksum: Callable[[bytes], s
         TokenError: It is not valid; the message says why.
     """
     if not isinstance(text, str) or len(text) > MAX_LENGTH:
-        raise TokenError(f"A resume token is a text of at most {MAX_LENGTH} characters.")
+        raise TokenError(f"A resume token is a string of at most {MAX_LENGTH} characters.")
     version, _, rest = text.strip().partition(".")
     if version != VERSION:
         if version.startswith("ccv2p"):
