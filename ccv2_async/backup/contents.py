@@ -1,8 +1,8 @@
-"""The bytes of files on disk: their paths, and how they get there. All of it blocks.
+"""The bytes of files on disk: their paths, and how they are written. All methods block.
 
 A file is downloaded to a part, a file in `PARTS` that is named for the record and its version and
-is there only when it is whole. Then the journal takes note of it, and then it is moved to its path.
-A process that is killed in between finds the part, and fetches nothing twice.
+exists only when it is complete. Then the journal records it, and then it is moved to its path. A
+process that is killed in between finds the part, and fetches nothing twice.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Contents:
         self._names: dict[str, SafeNames] = {}
 
     def prepare(self) -> None:
-        """Make the directory of parts, and clear what a killed process left there.
+        """Make the directory of parts, and remove what a killed process left there.
 
         Raises:
             UsageError: The directory cannot be written.
@@ -87,7 +87,7 @@ class Contents:
                 self._journal.moved([entry])
 
     def plan(self) -> int:
-        """Give each file of the library and of the trash its path.
+        """Assign a path to each file of the library and of the trash.
 
         A file keeps its path as long as its name and its folder stay the same.
 
@@ -215,7 +215,7 @@ def _is_there(path: Path, size: int | None) -> bool:
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Raise an error of the system as one of this package.
+    """Raise a system error as an error of this package.
 
     Raises:
         UsageError: The system refused.

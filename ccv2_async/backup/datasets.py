@@ -1,8 +1,8 @@
-"""What a backup fetches: one table, and what its rows mean. Pure.
+"""The datasets that a backup fetches: one table, and functions for its rows. Pure.
 
 A dataset is one kind of record, such as contacts. Its rows are kept as the service sent them, and
-its name is also the name of its file. A scope is one listing of a dataset: the whole account's, or
-that of one parent, such as the schedules of one campaign::
+its name is also the name of its file. A scope is one listing of a dataset: of the whole account, or
+of one parent, such as the schedules of one campaign::
 
     account, verified_addresses, lists, contacts, activities, folders, library, trash
     campaigns ─┬─ schedules     of a campaign that is SCHEDULED
@@ -11,14 +11,14 @@ that of one parent, such as the schedules of one campaign::
     events ────┬─ events_fees, events_promocodes, events_registrants
                └─ events_items ── events_attributes
 
-What the second run fetches again:
+A second run fetches again:
 
-- `contacts`: only those that were changed since the last listing began (`modified_since`), with
+- `contacts`: only those that were changed since the last listing began (`modified_since`), with an
   `OVERLAP` for the lag of the service. A deleted contact stays in that listing, as opted out.
-- `campaigns`, `events`: their listing, and the full record where the row of the listing changed.
+- `campaigns`, `events`: their listing, and the full record if its row in the listing has changed.
 - `tracking`: the whole listing of a campaign whose `reports` row changed. Its rows have no ids, so
-  rows since a moment cannot be told from those that are here already.
-- Everything else is small, and is listed whole.
+  new rows cannot be told apart from those that the backup already has.
+- Everything else is small, and is listed completely.
 """
 
 from __future__ import annotations
@@ -52,18 +52,18 @@ class Dataset:
         path: The path of its listing; each `{}` stands for the ID of a parent.
         query: Names and values of the first page.
         paged: Whether its listing comes in pages.
-        limit: The rows of a page; 0 for as many as the service likes.
-        single: Whether the path gives one object in place of a listing.
-        ids: The fields that may hold a row's ID; none for rows that are told apart by position.
-        one: The path of one record, by which a row that is not listed anymore is looked for.
+        limit: The number of rows per page; 0 for the service's default.
+        single: Whether the path returns one object instead of a listing.
+        ids: The fields that may hold a row's ID; none for rows that are identified by position.
+        one: The path of one record, to look for a row that is no longer listed.
         detail: Whether the full record of each row is fetched from `one`.
         since: The parameter that limits a listing to what has changed.
-        parent: The dataset of which each record has such a listing.
+        parent: The dataset whose records each have such a listing.
         when: The statuses that a parent must have; empty for any.
         follows: The dataset whose row of the same parent must have changed.
         field: The field that names the parent, added to rows that lack it.
-        nested: The field that holds further rows of the same kind, which get lines of their own.
-        csv: Whether it is written as CSV too.
+        nested: The field that holds more rows of the same kind, which get their own lines.
+        csv: Whether it is also written as CSV.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Dataset:
     csv: bool = False
 
     def first_page(self, since: str) -> tuple[tuple[str, str], ...]:
-        """Return the query of the first page, for what changed since a moment, or "" for all."""
+        """Return the query of the first page, for changes since a date, or "" for everything."""
         size = (("limit", str(self.limit)),) if self.limit else ()
         changed = ((self.since, since),) if self.since and since else ()
         return size + self.query + changed
@@ -191,14 +191,14 @@ BY_NAME: Mapping[str, Dataset] = {dataset.name: dataset for dataset in DATASETS}
 
 
 def since_of(began: float, newest: str) -> float:
-    """Return the moment from which changes are fetched again, in seconds since 1970.
+    """Return the time from which changes are fetched again, in seconds since 1970.
 
-    Rows are dated by another clock of the service than its responses. So a change after the last
+    The service dates rows by a different clock than its responses. So a change after the last
     listing may seem to be older than that, but not older than the newest row of it.
 
     Args:
         began: When the last listing began, on the clock of the responses.
-        newest: The newest `modified_date` of the rows that are here, or "".
+        newest: The newest `modified_date` of the stored rows, or "".
     """
     with suppress(ValueError):  # if no row has a date that can be read
         when = datetime.fromisoformat(newest)
@@ -227,12 +227,12 @@ def with_nested(dataset: Dataset, rows: list[Any]) -> Iterator[Any]:
 
 
 def scope_key(*ids: str) -> str:
-    """Return the text under which the journal keeps the IDs of a row's parents."""
+    """Return the string under which the journal keeps the IDs of a row's parents."""
     return json.dumps(ids) if ids else ""
 
 
 def ids_in(scope: str) -> tuple[str, ...]:
-    """Return the IDs that `scope_key` put into a text."""
+    """Return the IDs in a string from `scope_key`."""
     return tuple(json.loads(scope)) if scope else ()
 
 
@@ -263,12 +263,12 @@ def folders_in(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str, st
         for folder in reversed(line):
             done.add(folder)
             above, name = names[folder]
-            # A parent that is missing, or a circle, leaves a folder at the root.
+            # A missing parent, or a cycle, leaves a folder at the root.
             yield folder, above if above in done and above != folder else "", name
 
 
 def version_of(record: Mapping[str, Any]) -> str:
-    """Return a text that differs when the bytes of a library file may differ."""
+    """Return a string that differs when the bytes of a library file may differ."""
     return f"{record.get('modified_date')} {record.get('size')}"
 
 

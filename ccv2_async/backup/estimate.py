@@ -1,4 +1,4 @@
-"""What a backup will cost, from a few counts. Pure arithmetic."""
+"""Estimate what a backup will cost from a few counts. Pure arithmetic."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ccv2_async.backup.datasets import BY_NAME
 
 @attrs.frozen
 class BackupEstimate:
-    """What a backup will cost, about.
+    """The approximate cost of a backup.
 
     Attributes:
         calls: The calls of the API.
         files: The library files to download. Their bytes do not come through the API, so they do
             not count for the quota.
-        size: Their bytes.
-        days: The days that the quota needs for the calls, today included.
-        guesses: Which of the counts are guesses, in a sentence each.
+        size: Their size in bytes.
+        days: The days that the quota needs for the calls, including today.
+        guesses: The counts that are guesses, with a sentence for each.
     """
 
     calls: int
@@ -31,13 +31,13 @@ class BackupEstimate:
 
 @attrs.frozen(kw_only=True)
 class Counts:
-    """What is known of an account before a backup.
+    """The known counts of an account before a backup.
 
     Attributes:
         files: The files in the library.
         size: Their bytes.
         folders: The folders.
-        contacts: The contacts of all lists, each list for itself.
+        contacts: The contacts of all lists, counted once for each list.
         campaigns: The number of campaigns of each status, as far as they were listed.
         more_campaigns: Whether there are more campaigns than were listed.
         tracked: The tracking rows of one sent campaign, or None if none was sent.
@@ -114,7 +114,7 @@ def estimate(counts: Counts, *, per_day: int | None, left_today: int | None) -> 
 
 
 def _pages(name: str, rows: int) -> int:
-    """Return the calls that a listing of so many rows takes."""
+    """Return the number of calls for a listing of this many rows."""
     return max(1, ceil(rows / BY_NAME[name].limit))
 
 

@@ -1,8 +1,8 @@
-"""The journal of a backup: all rows as the service sent them, and how far each listing has come.
+"""The journal of a backup: all rows as the service sent them, and the progress of each listing.
 
 It is a SQLite file in WAL mode with full synchronization. A page of rows and its cursor are one
 transaction, so a process that is killed at any moment continues at the cursor. The methods block:
-`run` calls them in one thread, in which a method is done as a whole or not at all.
+`run` calls them in one thread, in which each method runs completely or not at all.
 
 A run is one pass over all datasets. A run that was interrupted is continued by the next one.
 """
@@ -78,14 +78,14 @@ CREATE TABLE notes (
 
 @attrs.frozen
 class Scope:
-    """How far one listing has come.
+    """The progress of one listing.
 
     Attributes:
         run: The run that listed it last.
         cursor: The cursor of the next page; "" for the first one.
         position: The rows so far.
         done: Whether this run has listed all of it.
-        since: When the last listing began that was complete; "" if there was none.
+        since: When the last complete listing began; "" if there was none.
         version: The row that it followed then; see `Dataset.follows`.
     """
 
@@ -99,13 +99,13 @@ class Scope:
 
 @attrs.frozen
 class Note:
-    """Something that a run could not fetch.
+    """A record or listing that a run could not fetch.
 
     Attributes:
         dataset: The dataset.
         scope: The parents' IDs, as `scope_key` wrote them.
         id: The row's ID, or "" for the whole scope.
-        failed: Whether the next run may get it; false for what the service does not offer.
+        failed: Whether the next run may get it; false if the service does not offer it.
         text: Why.
     """
 
@@ -118,17 +118,17 @@ class Note:
 
 @attrs.frozen
 class FileEntry:
-    """A file of the backup with bytes of its own, or a folder of the library.
+    """A file of the backup with its own bytes, or a folder of the library.
 
     Attributes:
-        place: The dataset of its record, "folders", or what part of a campaign it holds.
+        place: The dataset of its record, "folders", or the part of a campaign that it holds.
         id: The ID of its record.
-        source: What its path was made from.
+        source: The data that its path was derived from.
         path: Its path below the directory.
-        was: The path at which its bytes are still, or None.
+        was: The path where its bytes still are, or None.
         wanted: The version that the service has.
-        version: The version whose bytes are here, or None.
-        size: Their number.
+        version: The version whose bytes are stored, or None.
+        size: The number of these bytes.
         sha256: Their digest.
     """
 
@@ -147,7 +147,7 @@ _FILE = "place, id, source, path, was, wanted, version, size, sha256"
 
 
 class Journal:
-    """The journal of one directory, which no other process can use meanwhile.
+    """The journal of one directory, which no other process can use at the same time.
 
     Use `Journal.open`. All methods block.
     """
@@ -210,10 +210,10 @@ class Journal:
         """Begin a run, or continue the last one if it has not ended.
 
         Args:
-            now: The time at the service.
+            now: The service's time.
             full: Whether everything is fetched again. An unfinished run that does not fetch
                 everything is not continued then.
-            facts: What else to remember.
+            facts: Other facts to remember.
         """
         about = self.about()
         self.run = int(about.get("run", 0))
@@ -236,11 +236,11 @@ class Journal:
             os.close(self._lock)
 
     def about(self) -> dict[str, str]:
-        """Return what is known of the whole backup."""
+        """Return the facts about the whole backup."""
         return dict(self._rows("SELECT name, value FROM about"))
 
     def counts(self) -> dict[str, Any]:
-        """Return what the backup holds already, as the fields of `Counts`."""
+        """Return the contents of the backup so far, as the fields of `Counts`."""
         queries = {
             "files_here": "SELECT count(version) FROM files WHERE place='library'",
             "size_here": "SELECT total(size) FROM files WHERE place='library' AND version NOTNULL",
@@ -265,13 +265,14 @@ class Journal:
         self._write(("INSERT OR REPLACE INTO about VALUES (?, ?)", facts.items()))
 
     def scope(self, dataset: str, scope: str, now: str, *, version: str = "") -> Scope:
-        """Return how far a listing has come; begin it if this run has not yet.
+        """Return the progress of a listing; begin it if this run has not yet.
 
         Args:
             dataset: The dataset.
             scope: The parents' IDs.
-            now: The time at the service.
-            version: What the listing follows. An unchanged one counts as listed.
+            now: The service's time.
+            version: The version of the row that the listing follows. If it has not changed, the
+                listing counts as done.
         """
         key = (dataset, scope)
         query = (
@@ -315,7 +316,7 @@ class Journal:
             rows: The IDs and the rows.
             cursor: The cursor of the next page.
             position: The rows so far, with these.
-            detail: Whether the full records are fetched by themselves.
+            detail: Whether the full records are fetched separately.
             bad: Names and reasons of the rows that cannot be read.
         """
         insert = (
@@ -340,7 +341,7 @@ class Journal:
         Args:
             dataset: The dataset.
             scope: The parents' IDs.
-            drop: Whether the rows of this run go, because they are told apart by position.
+            drop: Whether to delete the rows of this run, because they are identified by position.
         """
         key = (dataset, scope)
         forget = "DELETE FROM rows WHERE dataset=? AND scope=? AND run=?"
@@ -357,8 +358,8 @@ class Journal:
         Args:
             dataset: The dataset.
             scope: The parents' IDs.
-            version: What it followed.
-            drop: Whether rows of earlier listings go, because these rows replace them.
+            version: The version that it followed.
+            drop: Whether to delete rows of earlier listings, because these rows replace them.
         """
         key = (dataset, scope)
         since = "began"
@@ -378,7 +379,7 @@ class Journal:
         return bool(self._rows(query, (dataset, scope, self.run)))
 
     def missed(self, dataset: str, scope: str) -> list[str]:
-        """Return the IDs of rows that earlier runs listed, and this one did not."""
+        """Return the IDs of rows that earlier runs listed but this one did not."""
         query = (
             "SELECT id FROM rows WHERE dataset=? AND scope=? AND run<>? AND vanished IS NULL "
             "ORDER BY id"
@@ -391,7 +392,7 @@ class Journal:
         self._write((gone, [(noticed, dataset, scope, own) for own in ids]))
 
     def found(self, dataset: str, scope: str, own: str, record: str, *, detail: bool) -> None:
-        """Note that a row exists at the service, and keep its full record where it has one."""
+        """Record that the service still has a row, and keep its full record if it has one."""
         kept = "record=?, fetched=listed" if detail else "record=coalesce(record, ?)"
         update = f"UPDATE rows SET {kept}, run=?, vanished=NULL "  # noqa: S608  # our own words
         key = (dataset, scope, own)
@@ -427,7 +428,7 @@ class Journal:
         return next((text for (text,) in self._rows(query, (dataset, scope, own))), None)
 
     def files(self, *places: str) -> Iterator[FileEntry]:
-        """Yield the files of some places, in the order of their paths; of all, without places."""
+        """Yield the files of these places, in the order of their paths; all by default."""
         marks = ",".join("?" * len(places))
         where = f"WHERE place IN ({marks}) " if places else ""
         query = f"SELECT {_FILE} FROM files {where}ORDER BY path"  # noqa: S608  # our own names
@@ -435,19 +436,19 @@ class Journal:
             yield FileEntry(*row)
 
     def file(self, place: str, own: str) -> FileEntry | None:
-        """Return what is known of one file."""
+        """Return the entry of one file."""
         query = f"SELECT {_FILE} FROM files WHERE place=? AND id=?"  # noqa: S608  # our own names
         return next((FileEntry(*row) for row in self._rows(query, (place, own))), None)
 
     def assign(self, place: str, own: str, source: str, path: str, key: str) -> None:
-        """Give a file its path, and remember the old one until its bytes have moved.
+        """Assign a path to a file, and remember the old one until its bytes have moved.
 
         Args:
-            place: What kind of file it is.
+            place: The kind of file.
             own: Its ID.
-            source: What the path was made from; another one needs another path.
+            source: The data that the path is derived from; if it changes, so does the path.
             path: The path below the directory.
-            key: A text that differs from that of every other path.
+            key: A string that differs from that of every other path.
         """
         insert = (
             "INSERT INTO files (place, id, source, path, key, turn) "
@@ -459,11 +460,11 @@ class Journal:
         self._write((insert, [(place, own, source, path, key)]))
 
     def want(self, place: str, own: str, version: str) -> None:
-        """Note which version of a file belongs into the backup."""
+        """Record which version of a file belongs in the backup."""
         self._write(("UPDATE files SET wanted=? WHERE place=? AND id=?", [(version, place, own)]))
 
     def wanted(self, place: str, after: str, most: int) -> list[FileEntry]:
-        """Return files that are missing or have changed, by ID, at most so many."""
+        """Return files that are missing or have changed, by ID, up to a limit."""
         query = (
             f"SELECT {_FILE} FROM files WHERE place=? AND id>? AND wanted IS NOT NULL "  # noqa: S608  # our own names
             "AND wanted IS NOT version ORDER BY id LIMIT ?"
@@ -486,12 +487,12 @@ class Journal:
         self._write((update, [(entry.place, entry.id) for entry in entries]))
 
     def note(self, note: Note) -> None:
-        """Keep a note of this run, in place of an earlier one about the same."""
+        """Store a note of this run, replacing an earlier one about the same thing."""
         values = (note.dataset, note.scope, note.id, self.run, int(note.failed), note.text)
         self._write((_NOTE, [values]))
 
     def forget(self, dataset: str, scope: str, own: str) -> None:
-        """Drop a note: what it is about was fetched."""
+        """Delete a note, because its subject was fetched."""
         self._write((_FORGET, [(dataset, scope, own)]))
 
     def notes(self) -> list[Note]:
@@ -511,14 +512,14 @@ class Journal:
             raise self._failed("read", trouble) from None
 
     def _write(self, *statements: tuple[str, Iterable[Iterable[object]]]) -> None:
-        """Carry out statements in one transaction."""
+        """Execute statements in one transaction."""
         with self.transaction():
             for statement, values in statements:
                 self._database.executemany(statement, [tuple(each) for each in values])
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make one transaction of all that is written in a `with` block."""
+        """Make everything that is written in a `with` block one transaction."""
         if self._database.in_transaction:
             yield
             return

@@ -1,4 +1,4 @@
-"""What a backup reports: its progress, its result, and the estimate of a dry run."""
+"""The reports of a backup: its progress, its result, and the estimate of a dry run."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class BackupProblem:
-    """Something that a backup could not fetch.
+    """A record, file, or listing that a backup could not fetch.
 
     Attributes:
-        dataset: What kind of record it is, such as "library".
+        dataset: The kind of record, such as "library".
         id: The record's ID; "" if it is the whole listing.
         parent: The ID of its campaign or event, or "".
-        reason: Why, in a sentence.
+        reason: The reason, in a sentence.
     """
 
     dataset: str
@@ -30,13 +30,13 @@ class BackupProblem:
 
 @attrs.frozen
 class BackupProgress:
-    """How far a backup has come.
+    """The progress of a backup.
 
     Attributes:
-        dataset: What is being fetched.
+        dataset: The dataset that is being fetched.
         rows: The records that this process has fetched.
         files: The library files that this process has downloaded.
-        files_left: The library files that are still to be downloaded, as far as it is known.
+        files_left: The library files still to be downloaded, as far as is known.
         downloaded: The bytes of the files.
         calls: The calls of the API.
     """
@@ -55,17 +55,17 @@ OnBackupProgress: TypeAlias = Callable[[BackupProgress], object]
 
 @attrs.frozen
 class BackupResult:
-    """What a backup holds when it has ended.
+    """The contents of a backup that has ended.
 
     Attributes:
-        directory: Where it is.
+        directory: Its directory.
         rows: The number of records of each dataset.
-        vanished: The number of records that are kept although the service has them no more.
+        vanished: The number of records that are kept although the service no longer has them.
         downloaded: The bytes of library files that this run has downloaded.
         files: The library files that this run has downloaded.
         calls: The calls of the API that this run has made.
-        failed: What could not be fetched. The next run tries again.
-        left_out: What the service does not offer to this key, such as a retired endpoint.
+        failed: The parts that could not be fetched. The next run tries again.
+        left_out: The parts that the service does not offer to this key, such as a retired endpoint.
     """
 
     directory: str

@@ -1,4 +1,4 @@
-"""One run of a backup: fetch what is new or has changed, then write the files that people keep."""
+"""One run of a backup: fetch what is new or has changed, then write the files for the user."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Backup:
     Args:
         session: Sends the calls.
         threads: The threads that write downloads.
-        options: What the caller asked for.
+        options: The caller's arguments.
     """
 
     def __init__(self, session: Session, threads: FileThreads, options: Options) -> None:
@@ -161,7 +161,7 @@ class Backup:
         try:
             events, more_events = await self._sample("events")
         except errors.APIError:
-            events, more_events = [], False  # they are not served anymore, or not to this key
+            events, more_events = [], False  # the service no longer offers them, or not to this key
         return Counts(
             files=_number(info.get("file_count")),
             size=_number(info.get("total_bytes_used")),
@@ -176,7 +176,7 @@ class Backup:
         )
 
     def _counts_here(self) -> dict[str, Any]:
-        """Return what the directory holds and is not fetched again; nothing is created."""
+        """Return the contents of the directory that are not fetched again; nothing is created."""
         if self._options.full or not (self._root / NAME).is_file():
             return {}
         journal = Journal.open(str(self._root))
@@ -225,7 +225,7 @@ class Backup:
         return result
 
     def _write(self, names: list[str]) -> BackupResult:
-        """Write the files that people keep, and end the run."""
+        """Write the files for the user, and end the run."""
         journal = self._journal
         self._contents.tidy()
         self._contents.write_campaigns()
@@ -258,7 +258,7 @@ class Backup:
     async def _require_own(self) -> None:
         """Check that the directory belongs to this account.
 
-        The fingerprint of the credentials differs after a new token was granted, so the account's
+        The fingerprint of the credentials changes when a new token is granted, so the account's
         own email address decides then.
 
         Raises:
@@ -297,7 +297,7 @@ class Backup:
                 await self._fetch(dataset)
 
     async def _fetch(self, dataset: Dataset) -> None:
-        """Fetch what is new or has changed of one dataset."""
+        """Fetch the new and changed records of one dataset."""
         self._dataset = dataset.name
         self._report()
         listings = await self._do(self._listings, dataset)
@@ -420,7 +420,7 @@ class Backup:
     async def _pass(
         self, error: errors.ConstantContactError, listing: Listing, own: str = ""
     ) -> None:
-        """Take note of an error that affects only one row or listing; raise any other.
+        """Record an error that affects only one row or listing; raise any other.
 
         Raises:
             ConstantContactError: It ends the run.
@@ -428,7 +428,7 @@ class Backup:
         inactive = isinstance(error, errors.Forbidden) and any(
             key == INACTIVE_KEY for key, _ in error.errors
         )
-        # An invalid field is one of the record: the arguments were checked before.
+        # An invalid field belongs to the record: the arguments were checked before.
         if inactive or (isinstance(error, _FATAL) and not isinstance(error, errors.InvalidField)):
             raise error
         refused = isinstance(error, errors.EndpointRetired | errors.Forbidden)
@@ -489,7 +489,7 @@ class Backup:
         return await self._patiently(lambda: self._session.read(call, parse))
 
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do work that makes calls; wait out an outage, and the day's quota if asked to."""
+        """Do work that makes calls; wait out an outage, and the daily quota if `wait` is set."""
         session = self._session
         while True:
             try:
@@ -520,7 +520,7 @@ class Backup:
         await self._together(*[worker] * AT_ONCE)
 
     async def _together(self, *work: Callable[[], Awaitable[object]]) -> None:
-        """Do all, and raise the first error; what is under way then is finished first."""
+        """Run all of them, and raise the first error once those in progress have finished."""
 
         async def noticed(each: Callable[[], Awaitable[object]]) -> None:
             try:
@@ -536,7 +536,7 @@ class Backup:
 
     @property
     def _now(self) -> float:
-        """The time at the service, in seconds since 1970."""
+        """The service's time, in seconds since 1970."""
         return self._session.clock.time() + self._skew
 
     def _set_clock(self, when: float | None) -> None:
@@ -565,12 +565,12 @@ class Backup:
 
 
 def stamp_of(moment: float) -> str:
-    """Return a moment as the service writes it."""
+    """Return a time in the format of the service."""
     return utc_text(date_of(moment))
 
 
 def _name_of(account: Mapping[str, Any]) -> str:
-    """Return what tells one account from another, or ""."""
+    """Return a name that identifies the account, or ""."""
     return str(account.get("email") or account.get("organization_name") or "")
 
 

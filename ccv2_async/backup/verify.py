@@ -1,4 +1,4 @@
-"""Check a backup against its manifest, and read what the manifest says. Both need no network."""
+"""Check a backup against its manifest, and read the manifest. Neither needs a network."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BLOCK = 1024 * 1024
 
 @attrs.frozen
 class BackupFault:
-    """A file of a backup that is not as the manifest says.
+    """A file of a backup that does not match the manifest.
 
     Attributes:
         path: Its path below the directory.
@@ -40,7 +40,7 @@ class BackupFault:
 
 @attrs.frozen
 class BackupManifest:
-    """What the manifest of a backup says.
+    """The manifest of a backup.
 
     Attributes:
         directory: The directory of the backup.
@@ -51,8 +51,8 @@ class BackupManifest:
         rows: The number of records of each dataset.
         files: The number of files in the backup.
         size: Their bytes.
-        failed: What could not be fetched.
-        left_out: What the service does not offer to the key.
+        failed: The parts that could not be fetched.
+        left_out: The parts that the service does not offer to the key.
     """
 
     directory: str
@@ -83,7 +83,7 @@ class BackupCheck:
 
 
 async def read_backup(directory: str | os.PathLike[str]) -> BackupManifest:
-    """Return what the manifest of a backup says. The files themselves are not read.
+    """Return the manifest of a backup. The files themselves are not read.
 
     Args:
         directory: The directory of the backup.
@@ -137,7 +137,7 @@ def _others_in(root: Path, files: list[dict[str, Any]]) -> tuple[str, ...]:
 
 
 def _fault_of(root: Path, entry: Mapping[str, Any]) -> str:
-    """Return what is wrong with a file, or "" if it is as the manifest says."""
+    """Return the problem with a file, or "" if it matches the manifest."""
     path = PurePosixPath(entry["path"])
     if path.is_absolute() or ".." in path.parts:
         return "its path leads out of the directory"

@@ -1,6 +1,6 @@
-"""Write the files that people keep, out of the journal: JSON Lines, CSV, and the manifest.
+"""Write the files for the user from the journal: JSON Lines, CSV, and the manifest.
 
-All of it blocks. Each file is written beside its path and renamed when it is whole.
+All methods block. Each file is written next to its path and renamed when it is complete.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ class Exports:
         """Write the manifest, which names every file with its size and digest.
 
         Args:
-            about: When, and from which account.
-            failed: What could not be fetched.
-            left_out: What the service does not offer.
+            about: The time and the account.
+            failed: The parts that could not be fetched.
+            left_out: The parts that the service does not offer.
 
         Raises:
             UsageError: It cannot be written.

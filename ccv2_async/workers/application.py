@@ -134,7 +134,7 @@ class Workers:
 
     async def __aenter__(self) -> Self:
         await (self.broker.startup() if self.embedded else answered(self.broker.startup()))
-        if self.embedded:  # an earlier process took its queue with it, but its jobs are on record
+        if self.embedded:  # the queue of an earlier process is gone, but its jobs are on record
             with contextlib.suppress(StoreUnavailable):
                 for record in await self._store.upcoming("send", LEFT_OVER_AT_ONCE):
                     await self._hand_out(record)
@@ -144,7 +144,7 @@ class Workers:
         self._closing = True
         await self._stop_ticking()
         if isinstance(self.broker, InMemoryBroker):
-            await self.broker.wait_all()  # files in flight arrive; the rest stays on record
+            await self.broker.wait_all()  # files in flight arrive; the rest stay on record
         await self.broker.shutdown()
 
     async def check(self) -> None:
@@ -192,7 +192,7 @@ class Workers:
                 folder, and name make the same job.
 
         Raises:
-            InvalidField: A value the service would refuse. Nothing was put on record.
+            InvalidField: The service would refuse a value. Nothing was put on record.
             StoreUnavailable: Safe to try again: yes; the key keeps the job from being done twice.
         """
         return await self._asked(
@@ -242,7 +242,7 @@ class Workers:
 
         Args:
             keys: The jobs.
-            every: Seconds between two looks at the records. A look does not call the service.
+            every: Seconds between two reads of the records. A read does not call the service.
         """
         waiting = dict.fromkeys(checked_text(key, "keys") for key in keys)
         while waiting:
@@ -324,7 +324,7 @@ class Workers:
     def _register(self) -> Tasks:
         """Register the tasks. The broker renames the functions, so they are made here."""
 
-        # The queue reads these annotations when a message comes in.
+        # The queue reads these annotations when a message arrives.
         async def upload(
             path: str,
             folder_id: str = "0",
@@ -353,7 +353,7 @@ class Workers:
         )
 
     async def _carry_out(self, record: JobRecord) -> Answer:
-        """Send a job unless there is nothing to do; return the resulting response of its record."""
+        """Send a job unless there is nothing to do; return the task result from its record."""
         async with self._slots:
             if not self._closing:
                 sender = Sender(self._working_client, self._lease(record.lock))
@@ -472,9 +472,9 @@ class Workers:
     async def _tick(self) -> None:
         """Make a round at intervals: the first worker makes it for all.
 
-        The round does not only wait in the queue, behind everything that is still to be sent. But
-        it is put there too, because a worker takes over unacknowledged messages of others only when
-        a message comes.
+        It does not have to wait in the queue behind everything that is still to be sent. But a
+        round is put there too, because a worker takes over unacknowledged messages of others only
+        when a message arrives.
         """
         troubled = False
         every = self.settings.sweep_seconds

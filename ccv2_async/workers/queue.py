@@ -35,7 +35,7 @@ RESULTS_KEPT = 86_400
 _CLAIM_SECONDS = 10.0
 _TRIM_SECONDS = 2.0
 # redis-py keeps a limit by `asyncio.wait_for`, which in Python 3.11 may swallow a cancellation
-# that comes just when a command has been sent: a worker that should stop would never do so.
+# that comes just when a command has been sent: a worker that should stop would never do it.
 _LIMITS: dict[str, Any] = {"socket_keepalive": True}
 if sys.version_info < (3, 12):
     _LIMITS["socket_timeout"] = None
@@ -146,9 +146,9 @@ def taskiq_manager() -> int | None:
 def ends_taskiq_on_errors() -> Iterator[None]:
     """End `taskiq worker` as a whole, with one sentence, when the settings are wrong.
 
-    taskiq restarts a worker process however it ended, and passes no exit code on. So this stops
-    taskiq; with `--max-fails`, it stops by itself and exits with an error code. In a process that
-    `taskiq worker` did not start, the error is raised.
+    taskiq restarts a worker process no matter how it ended, and passes on no exit code. So this
+    stops taskiq; with `--max-fails`, it stops by itself and exits with an error code. In a process
+    that `taskiq worker` did not start, the error is raised.
     """
     try:
         yield
@@ -171,7 +171,7 @@ def ends_taskiq_on_errors() -> Iterator[None]:
 
 @contextlib.contextmanager
 def ends_at_once_on_signals() -> Iterator[None]:
-    """End the process at SIGINT or SIGTERM, because it has nothing to finish yet.
+    """End the process on SIGINT or SIGTERM, because it has nothing to finish yet.
 
     taskiq's own handlers wait until the worker has started.
     """

@@ -36,11 +36,11 @@ class JobRecord(Entry):
         task: "upload", or the activity: "add_contacts", "remove_contacts", "clear_lists" or
             "export_contacts".
         arguments: Its arguments, in JSON.
-        lock: The lock that is held while it is sent. Jobs that a look could confuse share it.
+        lock: The lock that is held while it is sent. Jobs that a look could confuse share one lock.
         accepted: When the service accepted it, in seconds since 1970; None before.
-        unknown: The number of looks in a row at which the service did not know it.
-        looks: Looks so far.
-        attempts: The number of failed attempts, without those held back in an outage.
+        unknown: The number of consecutive looks at which the service did not know it.
+        looks: The number of looks so far.
+        attempts: The number of failed attempts, not counting those held back during an outage.
         attend_at: When it needs attention, in seconds since 1970.
         result: The counts of an activity.
         error_type: The name of that exception, or "".
@@ -148,7 +148,7 @@ def key_of_upload(path: str, folder_id: str, name: str) -> str:
 def lock_of_upload(folder_id: str, name: str) -> str:
     """Return the lock that is held while a file is sent.
 
-    Files with the same name in one folder are sent one after the other: during an upload, a look
+    Files with the same name in one folder are sent one after another: during an upload, a look
     for another file could mistake this one for its own.
     """
     return _digest("twins", folder_id, unicodedata.normalize("NFC", name))

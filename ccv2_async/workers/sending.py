@@ -66,7 +66,7 @@ class Sender:
         store = self.lease.store
         if not await store.add(record):
             record = await store.find(record.key) or record
-        # A record of an earlier version, or of a key that was given twice, has its own lock.
+        # A record from an earlier version, or for a key that was given twice, has its own lock.
         lease = attrs.evolve(self.lease, lock=record.lock)
 
         async def work() -> JobRecord | None:
@@ -78,7 +78,7 @@ class Sender:
                 return sent
         known = await store.find(record.key) or record
         if known.state is BulkState.PENDING:
-            # Another worker has this job, or one of the same name. It is looked at again soon.
+            # Another worker has this job, or one of the same name. It is checked again soon.
             at = self.lease.clock.time() + COME_AGAIN
             await store.schedule(known.key, "send", at)
         return known
@@ -104,7 +104,7 @@ class Sender:
         return await uninterrupted(self._keep_surely(accepted))
 
     async def _keep_surely(self, record: JobRecord) -> JobRecord:
-        """Store a record; if the store is away for a moment, wait for it."""
+        """Store a record; if the store is briefly unavailable, wait for it."""
         for attempt in range(1, WRITE_ATTEMPTS):
             with contextlib.suppress(StoreUnavailable):
                 return await self._keep(record)

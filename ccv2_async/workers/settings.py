@@ -69,7 +69,7 @@ class WorkerSettings:
 
     Attributes:
         api_key: The application's key: `CCV2_API_KEY`.
-        access_token: The account owner's grant: `CCV2_ACCESS_TOKEN`.
+        access_token: The account's access token: `CCV2_ACCESS_TOKEN`.
         base_url: The URL of the API: `CCV2_BASE_URL`.
         roots: `CCV2_WORKER_ROOTS`: the directories below which a worker may read files; a list of
             paths, separated by colons in the variable (semicolons on Windows). Symbolic links are
@@ -78,15 +78,15 @@ class WorkerSettings:
             Without it, everything stays in this process.
         store: `CCV2_WORKER_STORE`: without Redis, the file that keeps the jobs after the process
             has ended. Unless given, they are kept in memory.
-        namespace: `CCV2_WORKER_NAMESPACE`: what all names in Redis begin with. Workers of other
+        namespace: `CCV2_WORKER_NAMESPACE`: the prefix of all names in Redis. Workers of other
             accounts that use the same Redis need another one.
-        per_second: `CCV2_RATE`: the key's calls a second, over all workers; 0 lifts the limit.
-        per_day: `CCV2_RATE_PER_DAY`: the key's calls a day (UTC), over all workers; 0 lifts it.
-        trust_env: `CCV2_TRUST_ENV`: whether the environment's proxies are used; 0 for no.
+        per_second: `CCV2_RATE`: the key's calls per second, over all workers; 0 lifts the limit.
+        per_day: `CCV2_RATE_PER_DAY`: the key's calls per day (UTC), over all workers; 0 lifts it.
+        trust_env: `CCV2_TRUST_ENV`: whether the environment's proxies are used; 0 means no.
         quota_margin: `CCV2_QUOTA_MARGIN`: seconds, see `SharedBudget`.
-        concurrency: `CCV2_WORKER_CONCURRENCY`: files that one worker sends at once.
+        concurrency: `CCV2_WORKER_CONCURRENCY`: files that one worker sends at a time.
         sweep_seconds: `CCV2_SWEEP_SECONDS`: seconds from one round over all open jobs to the next.
-        lease_seconds: `CCV2_LEASE_SECONDS`: how long a job is left alone after its worker died.
+        lease_seconds: `CCV2_LEASE_SECONDS`: how long a job is left alone after its worker dies.
         redeliver_seconds: `CCV2_REDELIVER_SECONDS`: seconds after which a message that a worker
             took and did not acknowledge goes to another worker.
         upload_deadline: `CCV2_UPLOAD_DEADLINE`: seconds from acceptance to giving up an upload.

@@ -148,7 +148,7 @@ class JobStore(abc.ABC):
         return chosen[:most]
 
     async def listed(self, state: BulkState, most: int) -> list[JobRecord]:
-        """Return the jobs in a state, the most recently changed first."""
+        """Return the jobs in a state, most recently changed first."""
         found = await self._page("state", state, 0, most)
         records = [_readable(key, kept) for key, kept, _ in found if kept is not None]
         return [record for record in records if record is not None]
@@ -174,7 +174,7 @@ class JobStore(abc.ABC):
 
     @abc.abstractmethod
     async def renew(self, lock: str, holder: str, seconds: float) -> bool:
-        """Hold the lock for this long from now on; return False if it was lost meanwhile."""
+        """Hold the lock for this long from now; return False if it was lost in the meantime."""
 
     @abc.abstractmethod
     async def release(self, lock: str, holder: str) -> None:
@@ -190,7 +190,7 @@ class JobStore(abc.ABC):
 
     @abc.abstractmethod
     async def _write(self, record: JobRecord, *, holder: str, only_new: bool) -> bool:
-        """Write a whole record or nothing; return whether it was written."""
+        """Write a record completely or not at all; return whether it was written."""
 
     @abc.abstractmethod
     async def _forget(self, before: float) -> None:
@@ -286,7 +286,7 @@ RETURNING name
 class SqliteStore(JobStore):
     """Jobs in a SQLite file, which processes of one machine may share.
 
-    Each write is one statement, so a cancelled caller leaves nothing half done.
+    Each write is one statement, so a cancelled caller leaves nothing half-done.
 
     Args:
         path: The file, created if it is missing; ":memory:" keeps nothing after the process.
@@ -349,7 +349,7 @@ class SqliteStore(JobStore):
         return bool(await self._do(_HOLD, values))
 
     async def renew(self, lock: str, holder: str, seconds: float) -> bool:
-        """Hold the lock for this long from now on; return False if it was lost meanwhile."""
+        """Hold the lock for this long from now; return False if it was lost in the meantime."""
         statement = (
             "UPDATE locks SET until = ? WHERE name = ? AND holder = ? AND until > ? RETURNING name"
         )
@@ -445,7 +445,7 @@ def _yes(response: bool | None) -> bool:
 class RedisStore(JobStore):
     """Jobs in a Redis database, for workers on any number of machines.
 
-    Switch on Redis's append-only file (`appendonly yes`): what Redis forgets, the workers forget.
+    Turn on Redis's append-only file (`appendonly yes`): what Redis forgets, the workers forget.
 
     Args:
         url: The URL of Redis.
@@ -500,7 +500,7 @@ class RedisStore(JobStore):
         return await self._ask(self._redis.set(name, holder, nx=True, px=milliseconds), _yes)
 
     async def renew(self, lock: str, holder: str, seconds: float) -> bool:
-        """Hold the lock for this long from now on; return False if it was lost meanwhile."""
+        """Hold the lock for this long from now; return False if it was lost in the meantime."""
         arguments: list[Any] = [holder, int(seconds * 1000)]
         return await self._ask(self._renew_script([self._name("lock", lock)], arguments), _yes)
 
@@ -581,7 +581,7 @@ async def answered(command: Awaitable[Any], read: Callable[[Any], T] = _as_it_is
     """Return the response of Redis to a command of a store or of the queue, as `read` returns it.
 
     Raises:
-        StoreUnavailable: There is none in time, or not one of Redis.
+        StoreUnavailable: There is none in time, or it is not a valid Redis response.
     """
     try:
         async with asyncio.timeout(_REDIS_SECONDS):
@@ -589,7 +589,7 @@ async def answered(command: Awaitable[Any], read: Callable[[Any], T] = _as_it_is
     except (RedisError, OSError, TimeoutError, SendTaskError) as error:
         reason = type(error.__cause__ or error).__name__
     except Exception as error:  # noqa: BLE001  # of `read` or redis-py, for an odd response
-        reason = f"{type(error).__name__}: the response is not one of Redis"
+        reason = f"{type(error).__name__}: the response is not a valid Redis response"
     raise StoreUnavailable(
         f"Redis does not answer ({reason}). Work that was not recorded was not done; try again "
         "when Redis is back."
@@ -609,7 +609,7 @@ class Lease:
         store: The store of the locks.
         lock: The name of the lock.
         holder: The unique name of this holder.
-        seconds: Seconds for which the lock is held after its holder died.
+        seconds: Seconds for which the lock is held after its holder dies.
         clock: The clock for renewals.
     """
 

@@ -42,7 +42,7 @@ class Round:
     """The result of a sweep.
 
     Attributes:
-        looked_at: Jobs whose status was asked for.
+        looked_at: Jobs whose status was requested.
         settled: Jobs that ended.
         sent_again: Jobs that were put into the queue again because no worker had them.
     """
@@ -82,7 +82,7 @@ class Sweeper:
         return Round(looked_at, settled, await self._recover())
 
     async def _follow(self) -> tuple[int, int]:
-        """Ask for accepted jobs; return how many were looked at, and how many have ended."""
+        """Ask for accepted jobs; return how many were checked, and how many have ended."""
         jobs = worth_asking(await self.store.upcoming("follow", MOST_IN_A_ROUND), self.clock.time())
         followed: list[tuple[JobRecord, list[AnyPoller]]] = []
         learned: list[JobRecord] = []
@@ -179,10 +179,10 @@ def patience(record: JobRecord, now: float, redeliver_seconds: float) -> float:
 
 
 def worth_asking(jobs: Sequence[JobRecord], now: float) -> list[JobRecord]:
-    """Return the jobs that are due, and as many more as fit into the same requests. Pure.
+    """Return the jobs that are due, plus as many others as fit into the same requests. Pure.
 
     Args:
-        jobs: Open jobs, the one that is due first at the front.
+        jobs: Open jobs, the earliest due first.
         now: Seconds since 1970.
     """
     due = sum(len(job.tokens) for job in jobs if job.attend_at <= now)
@@ -197,7 +197,7 @@ def worth_asking(jobs: Sequence[JobRecord], now: float) -> list[JobRecord]:
 
 
 def ended(record: JobRecord, error: errors.ConstantContactError | None = None) -> JobRecord:
-    """Return the record of a job that has ended, well or with an error."""
+    """Return the record of a job that has ended, successfully or with an error."""
     error_type = "" if error is None else type(error).__name__
     return attrs.evolve(after_end(record, error), error_type=error_type)
 
