@@ -1,10 +1,10 @@
 """The resources of the service as immutable attrs classes, and their conversion from and to JSON.
 
-Fields that the service may leave out are None; collections are tuples; IDs are text; dates have a
-time zone. A word that an enumeration does not know stays plain text.
+Fields that the service may leave out are None; collections are tuples; IDs are strings; dates have
+a time zone. A value that an enumeration does not know stays a plain string.
 
-The public names are those in the `__all__` of the modules below. Modules are imported one
-after another until the name that is asked for is found, so that importing the package stays quick.
+The public names are those in the `__all__` of the modules below. Modules are imported one after
+another until the requested name is found, so that importing the package stays quick.
 """
 
 # ruff: noqa: F403  # the lists of names are in the modules

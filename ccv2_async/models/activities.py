@@ -23,7 +23,7 @@ __all__ += ["activity_outcome"]
 
 
 class ActivityStatus(StrEnum):
-    """The state of a bulk activity. An unknown one stays text: treat it as pending."""
+    """The state of a bulk activity. An unknown one stays a string: treat it as pending."""
 
     UNCONFIRMED = "UNCONFIRMED"
     PENDING = "PENDING"
@@ -110,7 +110,7 @@ class Activity(Model):
         id: The activity's ID.
         type: The kind of activity.
         status: Its state; an unknown one is plain text.
-        created_date: The date it was asked for.
+        created_date: The date it was requested.
         start_date: The date it began; None before.
         finish_date: The date it ended; None before.
         contact_count: The number of contacts, valid when the activity has ended. If it is not a
@@ -146,7 +146,7 @@ class Activity(Model):
 
     @property
     def failed_rows(self) -> int:
-        """The number of failed rows; the service may give it without the rows, or the reverse."""
+        """The number of failed rows; the service may return it without the rows, or the reverse."""
         return max(self.error_count or 0, len(self.errors))
 
 
@@ -172,7 +172,7 @@ class ImportAddress(PostalAddress):
         country_code: ISO 3166-1, two letters.
         postal_code: Postal code.
         sub_postal_code: The extension of the postal code.
-        extra: Further fields to send.
+        extra: Other fields to send.
     """
 
     address_type: AddressType | str | None = limited(allowed=AddressType)
@@ -187,7 +187,7 @@ class ImportCustomField(Model):
     Attributes:
         name: `custom_field_1` to `custom_field_15`.
         value: Its value.
-        extra: Further fields to send.
+        extra: Other fields to send.
     """
 
     name: str = attrs.field(metadata=rule(required=True))
@@ -222,7 +222,7 @@ class ImportData(Model):
         home_phone: Telephone at home.
         addresses: Postal addresses.
         custom_fields: At most 15.
-        extra: Further fields to send.
+        extra: Other fields to send.
     """
 
     __omit_empty__ = True
@@ -262,7 +262,7 @@ class AddContactsRequest(Model):
         lists: IDs of the lists to add them to.
         column_names: The columns to use, including EMAIL; others are ignored. If there are none,
             only addresses are imported.
-        extra: Further fields to send.
+        extra: Other fields to send.
     """
 
     import_data: tuple[ImportData, ...] = attrs.field(
@@ -283,7 +283,7 @@ class RemoveContactsRequest(Model):
     Attributes:
         import_data: The contacts, by address alone; at most 20,000.
         lists: IDs of the lists to remove them from.
-        extra: Further fields to send.
+        extra: Other fields to send.
     """
 
     import_data: tuple[ImportData, ...] = attrs.field(
@@ -300,7 +300,7 @@ class ClearListsRequest(Model):
 
     Attributes:
         lists: IDs of the lists.
-        extra: Further fields to send.
+        extra: Other fields to send.
     """
 
     lists: tuple[str, ...] = attrs.field(metadata=rule(required=True), converter=texts)
@@ -318,8 +318,8 @@ class ExportContactsRequest(Model):
         file_type: `CSV`.
         sort_by: The order of the rows.
         export_date_added: Whether there is a column with the date of each contact.
-        export_added_by: Whether there is a column with who added each contact.
-        extra: Further fields to send.
+        export_added_by: Whether there is a column that says who added each contact.
+        extra: Other fields to send.
     """
 
     lists: tuple[str, ...] = attrs.field(

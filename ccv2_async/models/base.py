@@ -27,7 +27,7 @@ class Model:
     __read_only__: ClassVar[frozenset[str]] = frozenset()
     """The fields that the service sets. A request leaves them out."""
     __needs__: ClassVar[tuple[Need, ...]] = ()
-    """The requirements of one field's value on other fields."""
+    """The requirements of one field's value for other fields."""
     __omit_empty__: ClassVar[bool] = False
     """Whether empty collections are left out of the JSON."""
     __one_of_list__: ClassVar[bool] = False
@@ -45,7 +45,7 @@ class Model:
         return structure(cls, dict(data) if isinstance(data, Mapping) else data)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the resource as the service writes it: dates as text, no None, `extra` included.
+        """Return the resource in the service's form: dates as strings, no None, `extra` included.
 
         Raises:
             InvalidField: A value does not fit its field, such as a date without a time zone.
@@ -93,7 +93,7 @@ class ErrorItem(Model):
 
 
 class Outcome(StrEnum):
-    """The meaning of a job's status, the same words for every kind."""
+    """The meaning of a job's status, the same for every kind."""
 
     PENDING = "pending"
     SUCCESS = "success"
@@ -110,7 +110,7 @@ class Outcome(StrEnum):
 
 
 def to_tuple(values: Iterable[T]) -> tuple[T, ...]:
-    """Return the values as a tuple. Leave a single text and a non-iterable value unchanged."""
+    """Return the values as a tuple. Leave a single string and a non-iterable value unchanged."""
     given: object = values
     if (
         given.__class__ is tuple
@@ -122,12 +122,12 @@ def to_tuple(values: Iterable[T]) -> tuple[T, ...]:
 
 
 def texts(values: Iterable[str]) -> tuple[str, ...]:
-    """Return texts as a tuple."""
+    """Return strings as a tuple."""
     return to_tuple(values)
 
 
 def names(text: str) -> frozenset[str]:
-    """Return the names in a text that separates them by spaces."""
+    """Return the names in a string that separates them by spaces."""
     return frozenset(text.split())
 
 

@@ -49,7 +49,7 @@ class EmailContentFormat(StrEnum):
 
 
 class TestSendFormat(StrEnum):
-    """The form in which a test is sent."""
+    """The format in which a test is sent."""
 
     HTML = "HTML"
     TEXT = "TEXT"
@@ -75,7 +75,7 @@ _NEEDS = (
 
 @attrs.frozen(weakref_slot=False)
 class MessageFooter(Model):
-    """The foot of a campaign's message. Leave it out for the account's own.
+    """The footer of a campaign's message. Leave it out for the account's own.
 
     Attributes:
         organization_name: The sender.
@@ -91,7 +91,7 @@ class MessageFooter(Model):
         subscribe_link_text: The text of the link to subscribe.
         include_forward_email: Whether there is a link to forward it.
         include_subscribe_link: Whether there is a link to subscribe.
-        extra: Fields that the service sent beyond those above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back when it is written.
     """
 
     organization_name: str | None = None
@@ -118,9 +118,8 @@ class TrackingSummary(Model):
         opens: Messages opened.
         clicks: Clicks on links.
         forwards: Messages forwarded.
-        unsubscribes: Readers who left.
-        bounces: Messages that came back.
-        spam_count: Reports as spam; not always there.
+        unsubscribes: Readers who left. bounces: Messages that came back.
+        spam_count: Spam reports; not always present.
         extra: Fields that the service sent beyond those above.
     """
 
@@ -141,7 +140,7 @@ class ClickThroughDetail(Model):
         url: The target of the link.
         url_uid: Its ID, the link ID of the tracking reports.
         click_count: Clicks.
-        extra: Fields that the service sent beyond those above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back when it is written.
     """
 
     url: str | None = None
@@ -155,7 +154,7 @@ class SentToContactList(Model):
 
     Attributes:
         id: The list's ID.
-        extra: Fields that the service sent beyond those above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back when it is written.
     """
 
     id: str = attrs.field(metadata=rule(required=True))
@@ -227,7 +226,7 @@ class Campaign(_CampaignFields):
         greeting_name: The name of the greeting.
         greeting_salutations: The words before the name.
         greeting_string: The greeting when there is no name.
-        message_footer: Its foot.
+        message_footer: Its footer.
         sent_to_contact_lists: The lists it goes to.
         tracking_summary: The counts of messages sent, opened, and so on.
         click_through_details: Its links and their clicks.
@@ -239,7 +238,7 @@ class Campaign(_CampaignFields):
         last_sent_date: The date it was last sent.
         next_run_date: The date it will be sent next.
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
-            None here. Goes back when it is written.
+            None here. Sent back when it is written.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names(
@@ -293,10 +292,10 @@ class CampaignWrite(_CampaignFields):
         greeting_name: The name of the greeting.
         greeting_salutations: The words before the name.
         greeting_string: The greeting when there is no name.
-        message_footer: Its foot; None for the account's own.
+        message_footer: Its footer; None for the account's own.
         sent_to_contact_lists: The lists it goes to.
         is_visible_in_ui: Whether the website shows it.
-        extra: Further fields to send.
+        extra: Other fields to send.
     """
 
     __omit_empty__ = True
@@ -341,7 +340,7 @@ class Schedule(Model):
         id: The schedule's ID.
         scheduled_date: The date it is sent.
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
-            None here. Goes back when it is written.
+            None here. Sent back when it is written.
     """
 
     id: str
@@ -356,7 +355,7 @@ class ScheduleWrite(Model):
 
     Attributes:
         scheduled_date: The date to send it, at least 20 minutes ahead; None to send it now.
-        extra: Further fields to send.
+        extra: Other fields to send.
     """
 
     scheduled_date: datetime | None = None
@@ -370,9 +369,9 @@ class TestSend(Model):
 
     Attributes:
         email_addresses: One to five addresses.
-        format: The form in which it is sent.
-        personal_message: A word to the readers.
-        extra: Further fields to send.
+        format: The format in which it is sent.
+        personal_message: A message to the recipients.
+        extra: Other fields to send.
     """
 
     __test__: ClassVar[bool] = False  # pytest would mistake it for a test class
@@ -388,7 +387,7 @@ class TestSend(Model):
 
 @attrs.frozen(weakref_slot=False)
 class CampaignPreview(Model):
-    """A campaign as its readers will see it.
+    """A campaign as its recipients will see it.
 
     Source: email-campaign-preview-api.
 

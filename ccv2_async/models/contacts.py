@@ -39,14 +39,14 @@ class ContactList(Model):
 
     Attributes:
         id: The list's ID.
-        list_id: Its UUID for migrations; only when asked for.
+        list_id: Its UUID for migrations; only on request.
         name: At most 255 characters.
         status: ACTIVE or HIDDEN.
         contact_count: Contacts on it.
         created_date: The date it was created.
         modified_date: The date it was last changed.
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
-            None here. Goes back when it is written.
+            None here. Sent back when it is written.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names(
@@ -71,7 +71,7 @@ class ContactListWrite(Model):
     Attributes:
         name: At most 255 characters.
         status: Its state.
-        extra: Further fields to send.
+        extra: Other fields to send.
     """
 
     name: str = attrs.field(metadata=rule(required=True, max_length=255))
@@ -85,7 +85,7 @@ class ContactListRef(Model):
     Attributes:
         id: The list's ID.
         status: The state of the list.
-        extra: Fields that the service sent beyond those above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back when it is written.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names("status")
@@ -95,7 +95,7 @@ class ContactListRef(Model):
 
 
 def is_list_id(value: object) -> bool:
-    """Return whether a value is the ID of a list: text or a number."""
+    """Return whether a value is the ID of a list: a string or a number."""
     return isinstance(value, str | int) and not isinstance(value, bool)
 
 
@@ -150,11 +150,11 @@ class EmailAddress(Model):
         status: Its state.
         confirm_status: Whether it has been confirmed.
         opt_in_source: The person who put it on a list. The service takes the values of `ActionBy`;
-            any other that it gave, such as ACTION_BY_SYSTEM, is not sent back.
+            any other that it returned, such as ACTION_BY_SYSTEM, is not sent back.
         opt_in_date: The date it was put on a list.
         opt_out_date: The date it was taken off; None for never.
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
-            None here. Goes back when it is written.
+            None here. Sent back when it is written.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names(
@@ -188,7 +188,7 @@ class Address(PostalAddress):
         country_code: ISO 3166-1, two letters.
         postal_code: Postal code.
         sub_postal_code: The extension of the postal code.
-        extra: Fields that the service sent beyond those above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back when it is written.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names("id")
@@ -206,7 +206,7 @@ class CustomField(Model):
         name: `CustomField1` to `CustomField15`; bulk imports spell it differently.
         value: Its value.
         label: The account's name for it.
-        extra: Fields that the service sent beyond those above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back when it is written.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names("label")
@@ -226,7 +226,7 @@ class Note(Model):
         created_date: The date it was written.
         modified_date: The date it was last changed.
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
-            None here. Goes back when it is written.
+            None here. Sent back when it is written.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names("id created_date modified_date")
@@ -293,7 +293,7 @@ class Contact(_ContactFields):
 
     Attributes:
         id: The contact's ID.
-        contact_id: Its UUID for migrations; only when asked for.
+        contact_id: Its UUID for migrations; only on request.
         status: Its state.
         confirmed: Whether it has been confirmed.
         prefix_name: Salutation.
@@ -313,13 +313,13 @@ class Contact(_ContactFields):
         custom_fields: At most 15.
         notes: Notes on it.
         source: The program that added it.
-        source_details: More on what added it.
+        source_details: Details of the program that added it.
         created_date: The date it was created.
         modified_date: The date it was last changed.
         insert_date: The date it was added.
         last_update_date: The date it was last updated.
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
-            None here. Goes back when it is written.
+            None here. Sent back when it is written.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names(
@@ -358,7 +358,7 @@ class ContactWrite(_ContactFields):
 
     Attributes:
         email_addresses: Exactly one.
-        lists: The lists to put it on, one at least.
+        lists: The lists to put it on, at least one.
         prefix_name: Salutation.
         first_name: First name.
         last_name: Last name.
@@ -373,7 +373,7 @@ class ContactWrite(_ContactFields):
         custom_fields: At most 15.
         notes: Notes on it.
         source_details: Details of the program that added it.
-        extra: Further fields to send.
+        extra: Other fields to send.
     """
 
     __omit_empty__ = True
@@ -397,7 +397,7 @@ class SignupFormWrite(Model):
         contact_lists: The lists it puts people on.
         list_name: The name of a list.
         source: The program that asks for it.
-        extra: Further fields to send.
+        extra: Other fields to send.
     """
 
     contact_lists: tuple[Any, ...] = attrs.field(metadata=rule(required=True), converter=_any)
@@ -414,7 +414,7 @@ class SignupForm(Model):
         list_name: The name of a list.
         source: The program that asked for it.
         signup_form_url: The URL of the form.
-        extra: Fields that the service sent beyond those above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back when it is written.
     """
 
     contact_lists: tuple[Any, ...] = attrs.field(default=(), converter=_any)

@@ -1,7 +1,7 @@
 """Convert between JSON and the models.
 
 `decode` and `structure` read, `encode` and `unstructure` write. Reading is tolerant where the
-service contradicts itself (ids as numbers, null for an empty list, a status in another case) and
+service contradicts itself (IDs as numbers, null for an empty list, a status in another case) and
 strict where guessing would hide an error: a value that does not fit raises `DecodeError` with its
 place.
 """
@@ -32,21 +32,21 @@ __all__ = ["Page", "decode", "encode", "structure", "unstructure"]
 T = TypeVar("T")
 
 Redact = Callable[[str, int], str]
-"""A function that removes secrets from a text, and returns at most that many characters."""
+"""A function that removes secrets from a string, and returns at most that many characters."""
 
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 EXCERPT_LIMIT = 80
 MAX_WEIGHT = 1_000_000
-"""The most values in a document, an array or object as four: about 60 MB of memory."""
+"""The maximum number of values in a document, an array or object as four: about 60 MB."""
 
 ROW_LIMIT = 500
 NOTHING_USED = " Nothing of it was used."
 UNREADABLE = (Misread, RecursionError, OverflowError, ValueError)
 ID_FIELDS = ("id", "file_id", "activity_id", "campaign_id", "contact_id")
-# The most characters of a text before it is put on one line.
+# The maximum number of characters of a string before it is put on one line.
 _CLEANED = 4096
-# The most bytes that are read of a document that is not JSON.
+# The maximum number of bytes that are read of a document that is not JSON.
 _QUOTED = 64 * 1024
 
 
@@ -59,7 +59,7 @@ class Page(Generic[T]):
     Attributes:
         results: The rows, in the order of the response. A page may hold one row more than
             requested.
-        next_link: The path and cursor of the next page, as the service wrote them; None on the
+        next_link: The path and cursor of the next page, as the service sent them; None on the
             last page. Use only its cursor: the path may belong to another resource.
     """
 
@@ -167,7 +167,7 @@ class BadRow:
         return raw_text(self.row, self._redact)
 
     def error(self, before: int = 0, *, stops: bool = True) -> UnreadableRow:
-        """Return the exception that says which row it is and what is wrong with it.
+        """Return the exception that names the row and the problem.
 
         Args:
             before: The number of rows in earlier pages.
@@ -328,8 +328,8 @@ def encode_body(value: object) -> bytes:
     r"""Return a model, or a list or dict of them, as the JSON body of a request.
 
     It leaves out or converts values that the service refuses: read-only fields are left out, IDs
-    are text, and all characters are ASCII, the others as `\u` escapes, so that no character set can
-    be misread.
+    become strings, and non-ASCII characters become `\u` escapes, so that no character set can be
+    misread.
 
     Raises:
         InvalidField: As `encode`.
@@ -438,11 +438,11 @@ def _shown(value: object, redact: Redact | None) -> str:
 
 
 def _clean(text: str, redact: Redact | None) -> str:
-    """Return the start of a text without secrets. They are removed before the text is cut."""
+    """Return the start of a string without secrets. They are removed before it is cut."""
     return redact(text, _CLEANED) if redact else text[:_CLEANED]
 
 
 def _excerpt(text: str) -> str:
-    """Return at most 80 characters of a text, on one line."""
+    """Return at most 80 characters of a string, on one line."""
     line = " ".join(text.split())
     return line if len(line) <= EXCERPT_LIMIT else line[: EXCERPT_LIMIT - 3] + "..."

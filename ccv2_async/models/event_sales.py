@@ -20,7 +20,7 @@ __all__ += ["PromocodeWrite"]
 
 
 class FeeScope(StrEnum):
-    """The people who pay a fee. The service answers with REGISTRANT too; send REGISTRANTS."""
+    """The people who pay a fee. The service also returns REGISTRANT; send REGISTRANTS."""
 
     BOTH = "BOTH"
     REGISTRANTS = "REGISTRANTS"
@@ -79,7 +79,7 @@ class Fee(Model):
         early_fee: The amount before `track_information.early_fee_date`.
         late_fee: The amount after `track_information.late_fee_date`.
         has_restricted_access: Whether only an ACCESS code shows it; False by default.
-        extra: Fields that the service sent beyond those above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back when it is written.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names("id")
@@ -106,7 +106,7 @@ class FeeWrite(Model):
         early_fee: The amount before `track_information.early_fee_date`.
         late_fee: The amount after `track_information.late_fee_date`.
         has_restricted_access: Whether only an ACCESS code shows it; False by default.
-        extra: Further fields to send.
+        extra: Other fields to send.
     """
 
     label: str = attrs.field(metadata=rule(required=True, max_length=100))
@@ -134,7 +134,7 @@ class ItemAttribute(Model):
         name: Unique in the item, 1 to 100 characters; fixed once sold.
         quantity_total: The number for sale.
         quantity_available: The number that is left.
-        extra: Fields that the service sent beyond those above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back when it is written.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names("id quantity_available")
@@ -154,7 +154,7 @@ class ItemAttributeWrite(Model):
     Attributes:
         name: Unique in the item, 1 to 100 characters; fixed once sold.
         quantity_total: The number for sale.
-        extra: Further fields to send.
+        extra: Other fields to send.
     """
 
     name: str = attrs.field(metadata=_NAME)
@@ -177,12 +177,12 @@ class Item(Model):
         name: Unique in the event, 1 to 100 characters.
         price: The amount; 0 for free.
         default_quantity_total: The number for sale; the sum of the attributes' when it has any.
-        per_registrant_limit: The most that one registrant may take.
+        per_registrant_limit: The maximum number that one registrant may take.
         show_quantity_available: Whether people see how many are left.
         description: At most 2,048 characters.
         default_quantity_available: The number that is left; None when it has attributes.
-        attributes: Its variants; they are added by calls of their own.
-        extra: Fields that the service sent beyond those above. Goes back when it is written.
+        attributes: Its variants; they are added by separate calls.
+        extra: Fields that the service sent beyond those above. Sent back when it is written.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names("id default_quantity_available attributes")
@@ -208,10 +208,10 @@ class ItemWrite(Model):
         name: Unique in the event, 1 to 100 characters.
         price: The amount; 0 for free.
         default_quantity_total: The number for sale; the sum of the attributes' when it has any.
-        per_registrant_limit: The most that one registrant may take.
+        per_registrant_limit: The maximum number that one registrant may take.
         show_quantity_available: Whether people see how many are left.
         description: At most 2,048 characters.
-        extra: Further fields to send.
+        extra: Other fields to send.
     """
 
     name: str = attrs.field(metadata=_NAME)
@@ -269,7 +269,7 @@ class Promocode(_PromocodeFields):
         quantity_available: The number of uses left; -1 without limit.
         quantity_used: The number of uses so far.
         status: Its state.
-        extra: Fields that the service sent beyond those above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back when it is written.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names("id quantity_available quantity_used status")
@@ -298,7 +298,7 @@ class PromocodeWrite(_PromocodeFields):
         fee_ids: The fees it is for: exactly one for ACCESS.
         is_paused: Whether it cannot be used for now; False by default.
         quantity_total: The number of uses; -1 without limit.
-        extra: Further fields to send.
+        extra: Other fields to send.
     """
 
     __omit_empty__ = True

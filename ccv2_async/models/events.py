@@ -1,4 +1,4 @@
-"""Events: what they are, where, when, and how people register.
+"""Events: their content, place, and time, and how people register.
 
 Source: the EventSpot pages of the v2 reference.
 """
@@ -87,7 +87,7 @@ class EventAddress(PostalAddress):
         postal_code: Postal code.
         latitude: Degrees.
         longitude: Degrees.
-        extra: Fields that the service sent beyond those above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back when it is written.
     """
 
     country: str | None = None
@@ -100,11 +100,11 @@ class EventContact(Model):
     """The contact person of an event.
 
     Attributes:
-        name: A name; the service wants one.
+        name: A name; the service requires one.
         email_address: An address.
         organization_name: The organization.
         phone_number: A telephone number.
-        extra: Fields that the service sent beyond those above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back when it is written.
     """
 
     name: str | None = limited(required=True)
@@ -120,7 +120,7 @@ class NotificationOption(Model):
     Attributes:
         notification_type: The kind of notification.
         is_opted_in: Whether the organizer gets it.
-        extra: Fields that the service sent beyond those above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back when it is written.
     """
 
     notification_type: NotificationType | str | None = None
@@ -136,7 +136,7 @@ class OnlineMeeting(Model):
         provider_meeting_id: The meeting's ID.
         provider_type: The provider.
         url: The URL of the meeting; needed for a virtual event.
-        extra: Fields that the service sent beyond those above. Goes back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back when it is written.
     """
 
     instructions: str | None = None
@@ -159,10 +159,10 @@ class TrackInformation(Model):
         is_guest_name_required: Whether guests need a name; excludes the one before.
         is_registration_closed_manually: Whether registration is closed regardless of the limits.
         is_ticketing_link_displayed: Whether a link to the tickets is shown.
-        registration_limit_count: Registrations at most.
+        registration_limit_count: The maximum number of registrations.
         registration_limit_date: The last date for registration.
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
-            None here. Goes back when it is written.
+            None here. Sent back when it is written.
     """
 
     __needs__: ClassVar[tuple[Need, ...]] = (
@@ -323,7 +323,7 @@ class Event(_EventFields):
         cancelled_date: The date it was cancelled.
         deleted_date: The date it was deleted.
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
-            None here. Goes back when it is written.
+            None here. Sent back when it is written.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names(
@@ -388,7 +388,7 @@ class EventWrite(_EventFields):
         theme_name: Its theme.
         twitter_hash_tag: Its tag.
         meta_data_tags: Keywords, separated by commas.
-        extra: Further fields to send.
+        extra: Other fields to send.
     """
 
     __omit_empty__ = True
@@ -455,7 +455,7 @@ class EventStatusPatch(Model):
         value: ACTIVE or CANCELLED.
         op: `REPLACE`.
         path: `#/status`, with the hash sign.
-        extra: Further fields to send.
+        extra: Other fields to send.
     """
 
     value: EventStatus | str = attrs.field(

@@ -2,7 +2,7 @@
 
 `convert` registers them with cattrs. A hook differs from the one that cattrs would generate in four
 ways: it keeps unknown fields in `extra`, reads null as absent, leaves None out on writing, and
-reports the place of a misread value without a second run.
+reports the place of a misread value without a second pass.
 
 A reader keeps a value in its usual form. The others are read tolerantly: an ID that came as a
 number, a count that came as text, a status in another case, a date that means "not set". A value
@@ -35,10 +35,10 @@ Reader = Callable[[Any, Any], Any]
 Writer = Callable[[Any], Any]
 
 DEPTH_LIMIT = 64
-"""The most levels of nesting: far more than any resource has, far fewer than the stack."""
+"""The maximum depth of nesting: far more than any resource has, far less than the stack."""
 
 MOST_BAD_ROWS = 1000
-"""The most unreadable rows in one response: each takes a hundred times its size in memory."""
+"""The maximum number of unreadable rows in one response: each takes 100 times its size."""
 
 ID_NAME = re.compile(r"(?:.*_)?ids?")
 """The names of fields that hold IDs, which the service accepts only as text."""
@@ -54,7 +54,7 @@ _warned: set[tuple[str, str]] = set()
 
 
 class Misread(Exception):  # noqa: N818  # never leaves the package: `convert` makes a DecodeError of it
-    """A value does not fit its model. `path` grows from the inside out."""
+    """A value does not fit its model. `path` grows outward."""
 
     def __init__(self, expected: str, value: object) -> None:
         super().__init__(expected)
@@ -76,7 +76,7 @@ class Misread(Exception):  # noqa: N818  # never leaves the package: `convert` m
 
 
 class _Unusable(Exception):  # noqa: N818  # never leaves this module
-    """The field is None, and `extra` keeps the value. `warn` says that this is worth a log line."""
+    """The field is None, and `extra` keeps the value. `warn` means that this should be logged."""
 
     def __init__(self, *, warn: bool = False) -> None:
         super().__init__()
@@ -151,14 +151,14 @@ def flag(value: object, _: object = None) -> bool:
 
 
 def _date(value: Any, _: object) -> datetime:
-    """Return a date with a time zone. The epoch and the empty text mean "not set"."""
+    """Return a date with a time zone. The epoch and the empty string mean "not set"."""
     try:
         read = datetime.fromisoformat(value)
     except (TypeError, ValueError):
         raise _Unusable(warn=value != "") from None
     if 1971 < read.year < 9999 and read.tzinfo:
         return read
-    # One year of room at each end, so that a change of offset cannot overflow.
+    # A margin of one year at each end, so that a change of offset cannot overflow.
     if not 1 < read.year < 9999:
         raise _Unusable(warn=True)
     if (read.year, read.month, read.day) in _NOT_SET:
@@ -184,7 +184,7 @@ def spellings(members: type[StrEnum]) -> dict[str, StrEnum]:
 
 @cache
 def enum_reader(members: type[StrEnum]) -> Reader:
-    """Return the hook that reads a word in any case. An unknown word stays plain text."""
+    """Return the hook that reads a word in any case. An unknown word stays a plain string."""
     table = spellings(members)
 
     def read(value: Any, _: Any) -> str:
@@ -409,7 +409,7 @@ def _with_aliases(
             if data.get(key) is None:
                 data = data | {key: extra[alias]}
             else:
-                # Both names came: keep both as they are.
+                # Both names are present: keep both unchanged.
                 extra.setdefault(key, data[key])
     return data, extra
 
@@ -569,7 +569,7 @@ def _element_writer(key: str, s: Shape, writer_of: Callable[[type[Any]], Writer]
 
 
 def utc_text(value: datetime, key: str = "date") -> str:
-    """Return a date as the service writes it: in UTC, with milliseconds and Z.
+    """Return a date in the service's format: in UTC, with milliseconds and Z.
 
     Raises:
         InvalidField: The date has no time zone, or is out of range. Safe to try again: no.

@@ -25,7 +25,7 @@ ROOT_FOLDER_IDS: frozenset[str | None] = frozenset({None, "", "0"})
 
 
 class FileStatus(StrEnum):
-    """The state of a library file. An unknown one stays text: treat it as pending."""
+    """The state of a library file. An unknown one stays a string: treat it as pending."""
 
     ACTIVE = "Active"
     PROCESSING = "Processing"
@@ -139,7 +139,7 @@ class LibraryFile(Model):
     Attributes:
         id: The file's ID.
         name: File name with extension, at most 80 characters.
-        description: At most 100 characters; the service wants one when a file is changed.
+        description: At most 100 characters; the service requires one when a file is changed.
         file_type: The kind of file. In the trash the service calls it `type`.
         folder: The name of the folder it is in.
         folder_id: The ID of that folder, often negative; None in the default place.
@@ -154,7 +154,7 @@ class LibraryFile(Model):
         created_date: The date it was created.
         modified_date: The date it was last changed.
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
-            None here. Goes back when the file is written.
+            None here. Sent back when the file is written.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names(
@@ -190,7 +190,7 @@ class LibraryFileUpdate(Model):
         description: At most 100 characters; may be empty.
         name: File name with extension, at most 80 characters.
         folder_id: The folder to move it to.
-        extra: Further fields to send.
+        extra: Other fields to send.
     """
 
     description: str = attrs.field(metadata=rule(required=True, max_length=100))
@@ -206,8 +206,8 @@ class FileUploadStatus(Model):
 
     Attributes:
         file_id: The file's ID.
-        status: Its state; an unknown one is plain text. `file_outcome` says what it means.
-        description: The state in words; usually the status once more.
+        status: Its state; an unknown one is plain text. `file_outcome` gives its meaning.
+        description: The state in words; usually the same as the status.
         extra: Fields that the service sent beyond those above.
     """
 
@@ -250,7 +250,7 @@ class LibraryFolder(Model):
         created_date: The date it was created; None for the service's own folders.
         modified_date: The date it was last changed; None for the service's own folders.
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
-            None here. Goes back when the folder is written.
+            None here. Sent back when the folder is written.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names(
@@ -268,7 +268,7 @@ class LibraryFolder(Model):
 
     @property
     def is_top(self) -> bool:
-        """Whether no folder is above it."""
+        """Whether it has no parent folder."""
         return self.parent_id in ROOT_FOLDER_IDS
 
 
@@ -281,7 +281,7 @@ class LibraryFolderWrite(Model):
     Attributes:
         name: At most 40 characters, of ISO 8859-1 only.
         parent_id: The folder above; "0" or None for the top.
-        extra: Further fields to send.
+        extra: Other fields to send.
     """
 
     name: str = attrs.field(metadata=_NAME)
@@ -338,10 +338,10 @@ class LibraryInfo(Model):
 
     Attributes:
         image_root: The start of the URL of every image.
-        max_free_file_num: Files; 0 says to look at `max_premium_space_limit`.
+        max_free_file_num: Files; 0 means that `max_premium_space_limit` applies.
         max_premium_space_limit: Bytes.
         max_upload_size_limit: Bytes of the largest file that can be uploaded.
-        usage_summary: The space and the files that are used and left.
+        usage_summary: The used and remaining space and files.
         extra: Fields that the service sent beyond those above.
     """
 

@@ -40,7 +40,7 @@ class Registrant(Model):
         email: Address.
         first_name: First name.
         last_name: Last name.
-        guest_count: Guests it brings.
+        guest_count: The number of guests.
         attendance_status: Whether it attended.
         payment_status: The state of its payment, a word such as NA or PENDING.
         registration_status: The state of its registration, a word such as REGISTERED.
@@ -66,7 +66,7 @@ class Registrant(Model):
 
 @attrs.frozen(weakref_slot=False)
 class RegistrantField(Model):
-    """One thing that a registrant was asked.
+    """One question for a registrant.
 
     Attributes:
         type: `single_value`, or a kind with `values`.

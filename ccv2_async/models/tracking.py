@@ -183,7 +183,7 @@ class UnsubscribeActivity(_ReaderActivity):
 
 @attrs.frozen(weakref_slot=False)
 class TrackingActivity(_ReaderActivity):
-    """A row of a report of everything; `activity_type` says which dates and details are there.
+    """A row of a report of everything; `activity_type` says which dates and details are present.
 
     Attributes:
         activity_type: The kind of the row.

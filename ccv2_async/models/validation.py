@@ -1,6 +1,6 @@
 """Validate the values of a request before it is sent.
 
-Two things are checked: the type of each value, which the annotation of its field says, and the
+Two things are checked: the type of each value, according to the annotation of its field, and the
 limits of the service. A limit is defined with its field, as attrs metadata made by `rule`. `check`
 reads both. The functions named `checked_...` validate one argument of a call, and return it in the
 form that the service accepts. Responses of the service are never checked.
@@ -96,15 +96,15 @@ class Rule:
 
     Attributes:
         required: Whether the service refuses a request without the field.
-        min_length: The least number of characters, or of entries in a collection.
-        max_length: The largest number of characters, or of entries in a collection.
+        min_length: The minimum number of characters, or of entries in a collection.
+        max_length: The maximum number of characters, or of entries in a collection.
         least: The smallest number.
         most: The largest number.
         allowed: The accepted words, or an enumeration of them. Case is ignored. In a collection
             they apply to each entry.
-        pattern: A regular expression for the whole text.
+        pattern: A regular expression for the whole string.
         pattern_means: The pattern in words, such as "letters, digits and _ are accepted".
-        holds: Words, one of which a collection needs unless it is empty. Case is ignored.
+        holds: Words, at least one of which a collection needs unless it is empty. Case is ignored.
     """
 
     required: bool = False
@@ -139,9 +139,9 @@ class Rule:
 
     def _number_broken_by(self, value: float) -> str | None:
         if self.least is not None and not value >= self.least:
-            return f"the least that is accepted is {self.least:g}"
+            return f"the minimum is {self.least:g}"
         if self.most is not None and not value <= self.most:
-            return f"the most that is accepted is {self.most:g}"
+            return f"the maximum is {self.most:g}"
         return None
 
     def _words_broken_by(self, value: object) -> str | None:
@@ -400,7 +400,7 @@ def checked_text(value: object, field: str) -> str:
     """Return the text.
 
     Raises:
-        InvalidField: It is not text, or holds half of a surrogate pair. Nothing was sent.
+        InvalidField: It is not a string, or holds a lone surrogate. Nothing was sent.
     """
     if not is_text(value):
         raise InvalidField(field, value, TEXT)
@@ -443,13 +443,13 @@ def checked_function(value: T | None, field: str) -> T | None:
 
 
 def checked_texts(values: object, field: str) -> tuple[str, ...]:
-    """Return several texts as a tuple.
+    """Return several strings as a tuple.
 
     Raises:
-        InvalidField: It is not an iterable of texts. Nothing was sent.
+        InvalidField: It is not an iterable of strings. Nothing was sent.
     """
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
-        raise InvalidField(field, values, "it must be a list of texts")
+        raise InvalidField(field, values, "it must be a list of strings")
     return tuple(checked_text(value, f"{field}[{n}]") for n, value in enumerate(values))
 
 
@@ -468,7 +468,7 @@ def checked_limit(value: object, most: int | None) -> int | None:
 
 
 def checked_id(id_: object, field: str = "id") -> str:
-    """Return the ID as text. Numbers are accepted, because some responses give IDs as numbers.
+    """Return the ID as a string. Numbers are accepted, because some responses give IDs as numbers.
 
     Raises:
         InvalidField: It is not text or a number, is empty, has only dots, or holds a control
@@ -489,17 +489,17 @@ def checked_ids(ids: object, field: str = "ids") -> tuple[str, ...]:
     """Return one or more IDs. A single ID needs no list.
 
     Raises:
-        InvalidField: The list is empty, one is not an ID, or one text holds several.
+        InvalidField: The list is empty, one is not an ID, or one string holds several.
     """
     if isinstance(ids, str) or is_whole(ids):
         ids = (ids,)
     if isinstance(ids, bytes | Mapping) or not isinstance(ids, Iterable):
-        raise InvalidField(field, ids, "a list of ids")
+        raise InvalidField(field, ids, "a list of IDs")
     checked = tuple(checked_id(id_, field) for id_ in ids)
     if not checked:
-        raise InvalidField(field, checked, "at least one id")
+        raise InvalidField(field, checked, "at least one ID")
     if any("," in id_ for id_ in checked):
-        raise InvalidField(field, ",".join(checked), "a list of ids without commas")
+        raise InvalidField(field, ",".join(checked), "a list of IDs without commas")
     return checked
 
 
@@ -511,7 +511,7 @@ def joined_ids(ids: Iterable[str], field: str = "ids") -> str:
     """
     checked = checked_ids(ids, field)
     if len(checked) > MAX_IDS:
-        raise InvalidField(field, len(checked), f"from 1 to {MAX_IDS} ids in one call")
+        raise InvalidField(field, len(checked), f"from 1 to {MAX_IDS} IDs in one call")
     return ",".join(checked)
 
 

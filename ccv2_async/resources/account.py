@@ -1,4 +1,4 @@
-"""The account: who it belongs to, and the addresses that campaigns may be sent from."""
+"""The account: its owner, and the addresses that campaigns can be sent from."""
 
 from __future__ import annotations
 
@@ -104,8 +104,8 @@ class Account(Resource):
 
         Raises:
             Conflict: The address is already confirmed.
-            OutcomeUnknown: No response came; the mail may have been sent. Safe to try again: yes,
-                but a second mail may be sent.
+            OutcomeUnknown: No response arrived; the mail may have been sent. Safe to try again:
+                yes, but a second mail may be sent.
 
         Source: "Verified e-mail addresses", POST, of the service's documentation.
         """

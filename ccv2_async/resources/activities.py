@@ -87,7 +87,7 @@ class Activities(Resource):
     Each `begin_x` returns a poller once the service has accepted the job; `x` also waits for its
     end. A job that is too large for one activity is split, and still has one poller and one result.
     An activity holds at most 4 MB and 20,000 addresses. The limit of 20,000 is documented for
-    removals; imports keep to it unless `max_rows` allows more.
+    removals; imports use it too, unless `max_rows` allows more.
 
     The service does not promise to run activities in the order in which they were started. Wait
     for one before you start another that depends on it, and do not add contacts to a list while it
@@ -169,13 +169,14 @@ class Activities(Resource):
                 imports addresses only. The default is the columns of all properties that any
                 contact has. The service ignores properties without a column.
             blanks_enabled: Whether empty values erase stored ones.
-            file_name: The name of the file at the service. The default is its own name.
+            file_name: The name of the file for the service. The default is its own name.
             encoding: The encoding of a CSV or TXT file that is not UTF-8, such as "cp1252" or
                 "utf-16".
-            delimiter: What separates the columns of a CSV or TXT file, such as ";", if not commas.
-            max_rows: The most contacts in one activity, from 1 to 40,000. No limit is documented
-                for v2 imports. Users report that a later copy of the service's page says 40,000,
-                and that an older forum page says 20,000.
+            delimiter: The delimiter of the columns of a CSV or TXT file, such as ";", if not
+                commas.
+            max_rows: The maximum number of contacts in one activity, from 1 to 40,000. No limit is
+                documented for v2 imports. Users report that a later copy of the service's page says
+                40,000, and that an older forum page says 20,000.
             strict: Whether awaiting raises `PartialFailure` if rows failed.
             lane: The priority while calls wait for the quota.
 
@@ -183,7 +184,7 @@ class Activities(Resource):
             UsageError: A value or a file cannot be sent. The message names the row or the line.
                 Nothing was sent.
             FileChanged: The file changed after it was checked. Safe to try again: yes.
-            QuotaExceeded: Too many activities run at once. Safe to try again: later.
+            QuotaExceeded: Too many activities are running. Safe to try again: later.
             ConstantContactError: See `errors`. Safe to try again: yes, even if parts of the job
                 were started; the message says so.
 
@@ -246,17 +247,18 @@ class Activities(Resource):
         one address in each row, without a header row or other columns. XLS and XLSX files are sent
         as they are.
 
-        If the response is lost after everything was sent, the request is sent once more, which
-        changes nothing further.
+        If the response is lost after everything was sent, the request is sent once more, which has
+        no further effect.
 
         Args:
             contacts: The path of a CSV, TXT, XLS or XLSX file; or addresses; or rows or a table as
                 for `begin_add_contacts`, of which only the addresses are used.
             lists: The IDs of the lists to remove them from.
-            file_name: The name of the file at the service. The default is its own name.
+            file_name: The name of the file for the service. The default is its own name.
             encoding: The encoding of a CSV or TXT file that is not UTF-8, such as "cp1252" or
                 "utf-16".
-            delimiter: What separates the columns of a CSV or TXT file, such as ";", if not commas.
+            delimiter: The delimiter of the columns of a CSV or TXT file, such as ";", if not
+                commas.
             strict: Whether awaiting raises `PartialFailure` if rows failed.
             lane: The priority while calls wait for the quota.
 
@@ -264,7 +266,7 @@ class Activities(Resource):
             UsageError: A value or a file cannot be sent. The message names the row or the line.
                 Nothing was sent.
             FileChanged: The file changed after it was checked. Safe to try again: yes.
-            QuotaExceeded: Too many activities run at once. Safe to try again: later.
+            QuotaExceeded: Too many activities are running. Safe to try again: later.
             ConstantContactError: See `errors`. Safe to try again: yes, even if parts of the job
                 were started; the message says so.
 
@@ -348,7 +350,7 @@ class Activities(Resource):
         export_added_by: bool = True,
         lane: Lane = Lane.INTERACTIVE,
     ) -> BulkPoller:
-        """Start to export the contacts of one list to a CSV file at the service; return a poller.
+        """Start to export the contacts of one list to a CSV file, and return a poller.
 
         If the response is lost after everything was sent, the request is sent once more. That is
         safe: an export does not change the account, and a second file does no harm.
@@ -410,7 +412,8 @@ class Activities(Resource):
 
         The file is streamed, never held in memory. For a path, it is written to a hidden file in
         the same folder, which is renamed once it is complete; a download that breaks is started
-        again, three attempts in all. An async writer gets the file in pieces, in one attempt.
+        again, with three attempts in total. An async writer gets the file in pieces, in one
+        attempt.
 
         Args:
             activity: The result of the export's poller, or its ID.
@@ -492,7 +495,7 @@ class Activities(Resource):
 
 
 def _checked_max_rows(value: object) -> int:
-    """Return the most contacts in one activity.
+    """Return the maximum number of contacts in one activity.
 
     Raises:
         InvalidField: It is not a whole number in the accepted range. Nothing was sent.
@@ -506,7 +509,7 @@ def _check_options(*, strict: bool = False, lane: Lane = Lane.INTERACTIVE) -> No
     """Validate the types of options that were given.
 
     Raises:
-        InvalidField: Names the option. Nothing was sent.
+        InvalidField: An option is invalid. Nothing was sent.
     """
     checked_flag(strict, "strict")
     checked_lane(lane)

@@ -48,7 +48,7 @@ class Kind(Generic[T]):
         name: Its name, for messages.
         argument: The name of the argument that takes one.
         owner: The name of its parent, for messages; "" for the account.
-        sendable: Returns the model as the service accepts it; None sends it unchanged.
+        sendable: Returns the model in the form that the service accepts; None sends it unchanged.
     """
 
     model: type[T]
@@ -70,7 +70,7 @@ class Kind(Generic[T]):
         return path, f"{self.name} {ids[-1]}{owned}"
 
     def checked(self, value: object, model: type[Any]) -> Any:
-        """Return the value of the argument as the service accepts it.
+        """Return the value of the argument in the form that the service accepts.
 
         Raises:
             InvalidField: It is not an instance of the model. Nothing was sent.
@@ -204,7 +204,7 @@ class Resource:
         """Read something, change a few of its fields, and replace it by PUT.
 
         Only the changes are validated. The other fields are sent back unchanged, even values that
-        are in no enumeration.
+        no enumeration has.
 
         Raises:
             InvalidField: See `checked_changes`. Nothing was sent.
@@ -296,7 +296,7 @@ async def result_rows(answer: Answer, model: type[T], on_bad_row: OnBadRow) -> l
 
 @contextmanager
 def _carried_out(answer: Answer) -> Iterator[None]:
-    """Say in a `DecodeError` about a response that its call was carried out."""
+    """Add to a `DecodeError` about a response that its call was carried out."""
     try:
         yield
     except DecodeError as error:
@@ -320,10 +320,10 @@ def path_to(template: str, *ids: str) -> str:
 def waits_for(
     begin: Callable[Concatenate[S, P], Coroutine[Any, Any, Awaitable[T]]],
 ) -> Callable[[Callable[[S], type[T]]], Callable[Concatenate[S, P], Coroutine[Any, Any, T]]]:
-    """Return a decorator that makes the method which waits for the job that `begin` starts.
+    """Return a decorator that makes a method that waits for the job that `begin` starts.
 
-    The method takes the arguments of `begin`. The decorated function gives its name, its docstring,
-    and the model that it returns.
+    The method takes the arguments of `begin`. The decorated function provides its name, its
+    docstring, and the model that it returns.
     """
 
     def decorate(

@@ -125,7 +125,7 @@ class Campaigns(Resource):
 
         Raises:
             Conflict: There is already a campaign with that name.
-            OutcomeUnknown: No response came; it may exist. Safe to try again: yes, because
+            OutcomeUnknown: No response arrived; it may exist. Safe to try again: yes, because
                 the service refuses a second one with `Conflict`.
 
         Source: "E-mail campaign collection", POST, of the service's documentation.
@@ -168,7 +168,7 @@ class Campaigns(Resource):
         await self._delete_one(CAMPAIGNS, campaign_id)
 
     async def preview(self, campaign_id: str) -> CampaignPreview:
-        """Return a campaign as its readers will see it. XHTML campaigns have no preview.
+        """Return a campaign as its recipients will see it. XHTML campaigns have no preview.
 
         Raises:
             NotFound: There is no such campaign, or it has no preview.
@@ -193,12 +193,12 @@ class Campaigns(Resource):
 
         Args:
             campaign_id: A campaign that is DRAFT, SENT or SCHEDULED.
-            email_addresses: From one to five. At most 50 unconfirmed ones in 24 hours.
+            email_addresses: One to five. At most 50 unconfirmed ones in 24 hours.
             format: HTML, TEXT or HTML_AND_TEXT.
-            personal_message: A message to the readers.
+            personal_message: A message to the recipients.
 
         Raises:
-            OutcomeUnknown: No response came; it may have been sent. Safe to try again: only if a
+            OutcomeUnknown: No response arrived; it may have been sent. Safe to try again: only if a
                 second message does no harm.
 
         Source: "E-mail campaign test send" page of the service's documentation.
@@ -246,7 +246,7 @@ class Campaigns(Resource):
 
         Raises:
             Conflict: The status of the campaign does not allow it.
-            OutcomeUnknown: No response came; it may be scheduled. Safe to try again: no; look at
+            OutcomeUnknown: No response arrived; it may be scheduled. Safe to try again: no; look at
                 `schedules` first.
 
         Source: "Campaign schedule collection", POST, of the service's documentation.
@@ -273,7 +273,7 @@ class Campaigns(Resource):
 
         Source: "Campaign schedule resource", PUT, of the service's documentation.
         """
-        # Without a date the service would send the campaign at once.
+        # Without a date the service would send the campaign immediately.
         check({"scheduled_date": scheduled_date}, {"scheduled_date": Rule(required=True)})
         path, what = SCHEDULES.place(campaign_id, schedule_id)
         new = ScheduleWrite(scheduled_date)

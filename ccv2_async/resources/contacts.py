@@ -43,7 +43,7 @@ UPSERT_PAUSE = 0.5
 UPSERT_LOOK = 50
 
 SUBSCRIBED = frozenset({ContactStatus.ACTIVE, ContactStatus.UNCONFIRMED})
-"""The statuses in which `upsert` can leave a contact as it is."""
+"""The statuses in which `upsert` can leave a contact unchanged."""
 
 
 class ContactDetails(TypedDict, total=False):
@@ -137,7 +137,7 @@ class Contacts(Resource):
 
         Raises:
             Conflict: There is already an active contact with that address.
-            OutcomeUnknown: No response came; it may exist. Safe to try again: yes, because
+            OutcomeUnknown: No response arrived; it may exist. Safe to try again: yes, because
                 the service refuses a second one with `Conflict`.
 
         Source: "Contacts collection", POST, of the service's documentation.
@@ -185,21 +185,21 @@ class Contacts(Resource):
     ) -> Contact:
         """Add a contact to lists, or update it if its address is known; return the contact.
 
-        The contact keeps the lists it is on and the fields that are not given. What happens
-        depends on its status:
+        The contact keeps the lists it is on and the fields that are not given. The effect depends
+        on its status:
 
         - There is no such contact: it is created.
-        - ACTIVE: it is updated, and not written at all if nothing changes.
+        - ACTIVE: it is updated; if nothing changes, nothing is written.
         - UNCONFIRMED: it is updated, and stays UNCONFIRMED until it follows the link in its mail.
         - REMOVED, which is on no list: it is added to the lists again.
         - OPTOUT: only the contact itself can opt back in. With `action_by="ACTION_BY_VISITOR"`,
           which says that it signed up itself, it is added to the lists. Otherwise `OptedOut` is
           raised.
 
-        Calls of one process for the same address wait for each other. The service cannot lock a
-        contact and replaces all of its lists, so the lists are read again after they were written
-        and written again if another process has replaced them meanwhile. A change that another
-        process makes between the reading and the writing can still be lost.
+        Calls in one process for the same address wait for each other. The service cannot lock a
+        contact, and a write replaces all of its lists. So the lists are read again after each
+        write, and written again if another process has replaced them in the meantime. A change that
+        another process makes between the reading and the writing can still be lost.
 
         Args:
             email: The address.
@@ -242,7 +242,8 @@ class Contacts(Resource):
                     return await self.create(wanted, action_by=action_by)
                 written = await self._merge(found, wanted, changes, action_by)
             except (Conflict, NotFound, OutcomeUnknown):
-                # Another process has created or changed it meanwhile, or the response was lost.
+                # Another process has created or changed it in the meantime, or the response was
+                # lost.
                 if attempt == UPSERT_ATTEMPTS:
                     raise
                 await self._session.clock.sleep(UPSERT_PAUSE * (attempt - 1))
@@ -352,7 +353,7 @@ class Contacts(Resource):
         """Create a sign-up form, and return it with the URL where people sign up.
 
         Raises:
-            OutcomeUnknown: No response came; it may exist. Safe to try again: only if a second
+            OutcomeUnknown: No response arrived; it may exist. Safe to try again: only if a second
                 form does no harm.
 
         Source: The official SDKs; the service's documentation does not describe it.
@@ -371,7 +372,7 @@ _LOCKS: WeakValueDictionary[tuple[int, str, str], asyncio.Lock] = WeakValueDicti
 
 
 def _lock_of(base_url: str, email: str) -> asyncio.Lock:
-    """Return the lock of an address, the same for all clients in this event loop."""
+    """Return the lock of an address, shared by all clients in this event loop."""
     key = (id(asyncio.get_running_loop()), base_url, email.casefold())
     return _LOCKS.setdefault(key, asyncio.Lock())
 

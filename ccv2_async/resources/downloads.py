@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ccv2_async.transport.files.body import ProgressCallback
 
 _LONGEST_PAGE = 64 * 1024
-"""Bytes that are held back while they may be a page that came in place of a file."""
+"""Bytes that are held back while they may be an HTML page in place of a file."""
 
 
 def download_of(
@@ -54,7 +54,7 @@ class _Source:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Yield the bytes in pieces of any size, from the first."""
+        """Yield the bytes in pieces of any size, from the beginning."""
         async with AsyncExitStack() as stack:
             try:
                 pieces = await self._enter(stack)
@@ -82,7 +82,7 @@ class _Source:
     async def _without_page(self, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         """Yield the pieces, but raise for a short HTML page before yielding any of it.
 
-        A file may begin like a page too. Then its size is that of its record.
+        A file may begin like a page too. Then its size matches its record.
         """
         held = bytearray()
         async for piece in pieces:

@@ -52,7 +52,7 @@ PATCHABLE = (EventStatus.ACTIVE, EventStatus.CANCELLED)
 
 
 def _sendable(fee: F) -> F:
-    """Return the fee in the words that the service accepts."""
+    """Return the fee in the form that the service accepts."""
     return attrs.evolve(fee, fee_scope=_scope(fee.fee_scope))
 
 
@@ -106,8 +106,8 @@ class EventSales(Resource):
 
         Raises:
             Conflict: There is already one with that label.
-            OutcomeUnknown: No response came; it may exist. Safe to try again: look at
-                `fees` first.
+            OutcomeUnknown: No response arrived; it may exist. Safe to try again: check `fees`
+                first.
 
         Source: "Event fee collection", POST, of the service's documentation.
         """
@@ -170,8 +170,8 @@ class EventSales(Resource):
 
         Raises:
             Conflict: There is already one with that name.
-            OutcomeUnknown: No response came; it may exist. Safe to try again: look at
-                `items` first.
+            OutcomeUnknown: No response arrived; it may exist. Safe to try again: check `items`
+                first.
 
         Source: "Event item collection", POST, of the service's documentation.
         """
@@ -241,7 +241,7 @@ class EventSales(Resource):
 
         Raises:
             Conflict: There is already one with that name.
-            OutcomeUnknown: No response came; it may exist. Safe to try again: look at
+            OutcomeUnknown: No response arrived; it may exist. Safe to try again: check
                 `item_attributes` first.
 
         Source: "Item attribute collection", POST, of the service's documentation.
@@ -314,8 +314,8 @@ class EventSales(Resource):
 
         Raises:
             Conflict: There is already one with that name.
-            OutcomeUnknown: No response came; it may exist. Safe to try again: look at
-                `promocodes` first.
+            OutcomeUnknown: No response arrived; it may exist. Safe to try again: check `promocodes`
+                first.
 
         Source: "Promotion code collection", POST, of the service's documentation.
         """
@@ -475,7 +475,7 @@ class Events(EventSales):
 
         Raises:
             Conflict: There is already an event with that name.
-            OutcomeUnknown: No response came; it may exist. Safe to try again: look at `all` first.
+            OutcomeUnknown: No response arrived; it may exist. Safe to try again: check `all` first.
 
         Source: "Events collection", POST, of the service's documentation.
         """
@@ -529,17 +529,17 @@ class Events(EventSales):
         return await result_of(answer, Event)
 
     async def publish(self, event_id: str) -> Event:
-        """Open a DRAFT event for registration, and return it. It is ACTIVE then."""
+        """Open a DRAFT event for registration, and return it. It is then ACTIVE."""
         return await self.set_status(event_id, EventStatus.ACTIVE)
 
     async def cancel(self, event_id: str) -> Event:
-        """Cancel an ACTIVE event, and return it. It is CANCELLED then."""
+        """Cancel an ACTIVE event, and return it. It is then CANCELLED."""
         return await self.set_status(event_id, EventStatus.CANCELLED)
 
     def registrants(
         self, event_id: str, *, limit: int | None = None, on_bad_row: OnBadRow = "raise"
     ) -> Listing[Registrant]:
-        """List who registered for an event in brief; `get_registrant` returns all details.
+        """List the registrants of an event in brief; `get_registrant` returns all details.
 
         Args:
             event_id: The event.

@@ -106,8 +106,8 @@ class Library(Resource):
         """Upload a file, and return a poller once the service has accepted it.
 
         The file is streamed from disk in a thread, and only a few blocks of it are in memory. If
-        the response is lost after the whole file was sent, the client looks into the folder. It
-        never uploads the file twice without saying so.
+        the response is lost after the whole file was sent, the client checks the folder. It never
+        uploads the file twice without saying so.
 
         Args:
             file: A path, bytes, a file object opened for reading bytes, an async stream of bytes
@@ -122,8 +122,8 @@ class Library(Resource):
             file_type: One of `FileType`. The default follows from the extension of the name.
             length: The size in bytes. Streams and file objects that cannot seek need it.
             on_progress: A function or coroutine function that is called with each `Progress`.
-            on_ambiguous: What to do if the response is lost. "look" looks into the folder; "raise"
-                raises `AmbiguousUpload` at once.
+            on_ambiguous: What to do if the response is lost. "look" checks the folder; "raise"
+                raises `AmbiguousUpload` immediately.
             on_duplicate: What to do if a lost response has left a second copy of the file in the
                 folder. "report" names it in `poller.duplicates`, in the log, and in the event
                 `DuplicateUpload`; "trash" also moves it to the trash.
@@ -202,18 +202,18 @@ class Library(Resource):
         on_file: OnFileProgress | None = None,
         outage_timeout: float = OUTAGE_TIMEOUT,
     ) -> MirrorResult:
-        """Make a folder of the library like a local one, and return what was done.
+        """Make a library folder match a local one, and return what was done.
 
-        New and changed files are uploaded, with the folders below the local one, three levels at
-        most. A changed file is uploaded beside the old one. When it is Active, it takes over the
-        name, and then the old one is moved to the trash. Files that are in step cost no call but
-        the listing. Hidden files and links to folders are left out. The service's own folders,
-        such as Images, are never touched.
+        New and changed files are uploaded, including subfolders, three levels at most. A changed
+        file is uploaded next to the old one. When it is Active, it takes over the name, and then
+        the old one is moved to the trash. Files that are in sync cost no calls except the listing.
+        Hidden files and links to folders are left out. The service's own folders, such as Images,
+        are never touched.
 
-        A journal records the size, time, and digest of each file that is in step, so a file whose
-        time alone has changed is not sent. A file without an entry in the journal counts as in step
+        A journal records the size, time, and digest of each file that is in sync, so a file is not
+        sent if only its time has changed. A file without an entry in the journal counts as in sync
         if the library has one with its name and size; the bytes are not compared. Names that differ
-        only in case are the same name. If the call is interrupted, the same call continues where it
+        only in case count as the same. If the call is interrupted, the same call continues where it
         stopped, and nothing is sent twice.
 
         Args:
@@ -221,12 +221,12 @@ class Library(Resource):
             folder_id: The library folder; "0" is the root.
             delete: Whether to move all other files of the library folder and the folders below it
                 to the trash, including those that were never in the local folder. Nothing is moved
-                if an upload failed or a local folder cannot be read. Folders that are empty then
+                if an upload failed or a local folder cannot be read. Folders that become empty
                 stay.
             max_delete: How many files `delete` may move to the trash: a number, a share of the
                 library folder's files such as "50%", or None. If the plan has more, nothing is
                 changed. Files that are replaced do not count.
-            dry_run: Whether to plan only. Nothing is changed, not even on disk.
+            dry_run: Whether to only plan. Nothing is changed, not even on disk.
             journal: The journal. The default is a hidden file in `local`.
             concurrency: How many files are sent at the same time.
             on_plan: A plain function that is called with the plan before anything is changed.
@@ -361,11 +361,11 @@ class Library(Resource):
     ) -> int:
         """Download a file, and return how many bytes were written.
 
-        The bytes come from the URL that the file's record names. The key and the token are sent to
+        The bytes come from the URL in the file's record. The key and the token are sent to
         the API's own host only. The file is streamed, never held in memory. For a path, it is
         written to a hidden file in the same folder, which is renamed once it is complete; a
-        download that breaks is started again, three attempts in all. An async writer gets the file
-        in pieces, in one attempt. If the URL has expired, the record is read again once.
+        download that breaks is started again, with three attempts in total. An async writer gets
+        the file in pieces, in one attempt. If the URL has expired, the record is read again once.
 
         Args:
             file: The file's record, or its ID.
@@ -376,10 +376,10 @@ class Library(Resource):
 
         Raises:
             UsageError: The file has no URL yet, or the path cannot be written.
-            DecodeError: The service named no URL that can be followed; or a page came instead of
-                the file, or more bytes than its record says.
-            ConnectionLost: The connection broke, or fewer bytes came than the record says. Safe to
-                try again: yes.
+            DecodeError: The service returned no usable URL, an HTML page instead of the file, or
+                more bytes than its record says.
+            ConnectionLost: The connection broke, or fewer bytes arrived than the record says. Safe
+                to try again: yes.
             ConstantContactError: As for any read. Safe to try again: yes.
 
         Source: "File resource" page of the service's documentation.
@@ -418,7 +418,7 @@ class Library(Resource):
             yield pieces
 
     async def _record(self, file: LibraryFile | str) -> LibraryFile:
-        """Return the record of a file, read again if it is not known or names no URL."""
+        """Return the record of a file, read again if it is unknown or has no URL."""
         if not isinstance(file, str):
             if checked_model(file, LibraryFile, "file").url:
                 return file
@@ -464,7 +464,7 @@ class Library(Resource):
             name: The new name, at most 80 characters.
             description: The new description, at most 100 characters.
             folder_id: The folder to move the file to; "0" for the root.
-            include_payload: Whether the service answers with the file. If not, None is returned.
+            include_payload: Whether the service returns the file. If not, the result is None.
 
         Source: "File resource", PUT, of the service's documentation.
         """
@@ -599,7 +599,7 @@ class Library(Resource):
 
         Raises:
             Conflict: There is already a folder with that name.
-            OutcomeUnknown: No response came; it may exist. Safe to try again: yes, because the
+            OutcomeUnknown: No response arrived; it may exist. Safe to try again: yes, because the
                 service refuses a second one with `Conflict`.
 
         Source: "Folder collection", POST, of the service's documentation.
@@ -712,11 +712,11 @@ def _given(**changes: str | None) -> dict[str, str]:
 
 
 def _place(folder_id: str, field: str) -> str:
-    """Return the ID of a folder as it is sent. Answers spell the top in several ways."""
+    """Return the ID of a folder as it is sent. Responses spell the top in several ways."""
     at_top = isinstance(folder_id, str) and folder_id in ROOT_FOLDER_IDS
     return _TOP if at_top else checked_id(folder_id, field)
 
 
 def _flag(value: bool) -> str:
-    """Return a flag as this service writes it."""
+    """Return a flag in the form that this service uses."""
     return "TRUE" if value else "FALSE"

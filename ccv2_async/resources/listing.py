@@ -37,7 +37,7 @@ logger: logging.Logger = logging.getLogger("ccv2_async.resources")
 _SHOWN_ROWS = 50
 
 MOST_EMPTY = 50
-"""Pages without rows that are followed one after another. A real listing has a few at most."""
+"""The maximum number of consecutive empty pages. A real listing has a few at most."""
 
 
 class Rows(list[T]):
@@ -72,8 +72,8 @@ class Listing(Generic[T]):
     Raises:
         UnreadableRow: While iterating, at a row that cannot be read, after the good rows before
             it. With `on_bad_row="skip"` or a function, `skipped` counts such rows instead.
-        PaginationError: While iterating, if the service returns the same cursor twice, or 50 pages
-            without rows one after another.
+        PaginationError: While iterating, if the service returns the same cursor twice, or 50
+            consecutive pages without rows.
         ConstantContactError: While iterating, as any read does. Safe to try again: yes.
 
     Source: "Paginated output" page of the service's documentation.
@@ -141,7 +141,7 @@ class Listing(Generic[T]):
             following = cursors.after(good or bad, page.next_link)
             if following is None:
                 return
-            # The cursor holds position and page size: the filters must not go with it.
+            # The cursor holds position and page size, so the filters must not be sent with it.
             query = (("next", following),)
 
     async def first(self) -> T | None:
@@ -152,7 +152,7 @@ class Listing(Generic[T]):
         return None
 
     async def collect(self, *, limit: int | None = None) -> list[T]:
-        """Return the rows as a list, at most `limit` of them. Further pages are not requested.
+        """Return the rows as a list, at most `limit` of them. No other pages are requested.
 
         Raises:
             InvalidField: The limit is not a whole number of 0 or more. Nothing was sent.
@@ -192,8 +192,8 @@ class Cursors:
         """Return the cursor of the page after one with these rows; None on the last page.
 
         Raises:
-            PaginationError: The link holds no cursor, or one that was seen before, or many pages
-                in a row were empty.
+            PaginationError: The link holds no cursor, or one that was seen before, or many
+                consecutive pages were empty.
         """
         try:
             following = cursor(next_link)

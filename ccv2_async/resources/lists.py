@@ -69,7 +69,7 @@ class Lists(Resource):
 
         Raises:
             Conflict: There is already a list with that name.
-            OutcomeUnknown: No response came; it may exist. Safe to try again: yes, because
+            OutcomeUnknown: No response arrived; it may exist. Safe to try again: yes, because
                 the service refuses a second one with `Conflict`.
 
         Source: "Contact list collection", POST, of the service's documentation.

@@ -63,9 +63,9 @@ def _of_contact(
 def _listing(
     request: Callable[Concatenate[Tracking, P], Request],
 ) -> Callable[[Callable[[Tracking], Report[T]]], Callable[Concatenate[Tracking, P], Listing[T]]]:
-    """Return a decorator that makes a method which lists a report.
+    """Return a decorator that makes a method that lists a report.
 
-    The decorated function says which report it is, and its docstring becomes the method's. The
+    The decorated function names the report, and its docstring becomes the method's. The
     method takes the arguments of `request`.
     """
 
@@ -120,7 +120,7 @@ class Tracking(Resource):
 
     @_by_campaign
     def campaign_activities(self) -> Report[TrackingActivity]:
-        """List everything that happened with a campaign; `activity_type` says what each row is.
+        """List everything that happened with a campaign; `activity_type` is the kind of each row.
 
         Raises:
             NotFound: There is no campaign with that ID. Raised when the listing is iterated.
