@@ -97,7 +97,7 @@ def _announce(sandbox: Sandbox, *, as_json: bool) -> None:
             f"  CCV2_API_KEY={options['api_key']}\n"
             f"  CCV2_ACCESS_TOKEN={options['access_token']}\n"
             f"  CCV2_TRUST_ENV=0\n"
-            f"Look into it: {sandbox.origin}/\n"
+            f"Web page: {sandbox.origin}/\n"
             f"OpenAPI document: {sandbox.origin}/openapi.json; ends with Ctrl-C.\n"
         )
     sys.stdout.flush()

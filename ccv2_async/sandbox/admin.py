@@ -1,4 +1,4 @@
-"""Control the sandbox: inspect its state, arm faults, move its clock.
+"""Control the sandbox: inspect its state, set faults, move its clock.
 
 The process that runs the sandbox calls methods; other processes send requests below
 `/__sandbox__`.
@@ -81,7 +81,7 @@ class Admin:
         return result
 
     def reset(self) -> None:
-        """Return to the start, with the data of the seed; only the settings stay."""
+        """Reset everything except the settings, and start with the data of the seed."""
         self._do(self._world.reset)
 
     def state(self) -> dict[str, Any]:
@@ -92,16 +92,16 @@ class Admin:
         """Return the whole account, as JSON.
 
         Written to a file, it is a seed, `Sandbox(seed=path)`, and a file for `Sandbox(state=path)`.
-        Settings, faults, the log, and the counts of the quota are not in it. A part or a field that
-        you leave out is as in an empty account.
+        Settings, faults, the log, and the counts of the quota are not in it. Parts and fields that
+        you leave out are as in an empty account.
         """
         return self._do(self._world.save)
 
     def load(self, saved: dict[str, Any]) -> None:
-        """Replace the account by one that `save` returned. Faults and the log are forgotten.
+        """Replace the account with one that `save` returned. Faults and the log are cleared.
 
         Raises:
-            ValueError: It is not such an account, or of a later version; nothing has changed.
+            ValueError: It is not such an account, or it has a later version. Nothing was changed.
         """
         self._do(lambda: self._world.load(saved))
 
@@ -114,7 +114,7 @@ class Admin:
         return self._do(lambda: self._world.library.content(file_id))
 
     def set_status(self, file_id: str, status: str | None) -> None:
-        """Keep a file at a status, regardless of its plan; None ends that."""
+        """Keep a file at a status, regardless of its plan; None releases it."""
         check_value("status", status, str | None)
         self._do(lambda: setattr(self._world.library.file(file_id), "forced", status))
 
@@ -174,7 +174,7 @@ class Admin:
         return self._do(self._world.downloads.entries)
 
     def expire_urls(self, status: int = 404) -> None:
-        """End the URLs of all contents. Files that are read again have new ones.
+        """Expire the URLs of all contents. Records that are read again have new URLs.
 
         Args:
             status: The response to an old URL.
@@ -199,8 +199,8 @@ class Admin:
             kind: The kind of fault, or a ready-made response.
             method: The HTTP method that it strikes; None for any.
             path: The path that it strikes, below `/v2`; `*` stands for anything. `/content/*`
-                stands for the contents of files, which no other path strikes.
-            fields: `times`, `skip`, `chance`, and what the kind takes.
+                stands for the contents of files, which no other path matches.
+            fields: `times`, `skip`, `chance`, and the fields of the kind.
 
         Raises:
             ValueError: The kind or a field is unknown, or a field has a wrong value.

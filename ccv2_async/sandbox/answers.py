@@ -1,4 +1,4 @@
-"""Answers: JSON, and refusals as the service writes them, an array of errors.
+"""Responses: JSON, and refusals in the service's form, an array of errors.
 
 Of the keys, the `mashery.*` ones, `http.status.authentication.invalid_token`,
 `http.status.bad_request`, `json.email.invalid` and `json.field.lists.value.invalid` are the
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 NOTHING: Any = object()
-"""The body of a response without a body (null is a body)."""
+"""Stands for the body of a response without one (null is a body)."""
 
 _STATUS_KEYS = {
     400: "http.status.bad_request",
@@ -41,7 +41,7 @@ class Answer(Response):
     Args:
         status: The HTTP status.
         body: The JSON body, `NOTHING` for an empty one.
-        headers: Headers besides the usual ones.
+        headers: Headers in addition to the usual ones.
     """
 
     def __init__(
@@ -58,8 +58,8 @@ class Refusal(Exception):  # noqa: N818 - an answer on its way out, not a fault 
     Args:
         status: The HTTP status.
         message: The error message.
-        key: The error key; by default the one that goes with the status.
-        headers: Headers besides the usual ones.
+        key: The error key; by default the usual one for the status.
+        headers: Headers in addition to the usual ones.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Refusal(Exception):  # noqa: N818 - an answer on its way out, not a fault 
 
 
 def picked(row: object, names: str) -> dict[str, Any]:
-    """Return those attributes of a row that the space-separated names name."""
+    """Return the attributes of a row with these space-separated names."""
     return {name: getattr(row, name) for name in names.split()}
 
 
@@ -99,7 +99,7 @@ def lookup(rows: Mapping[str, _T], row_id: str, what: str) -> _T:
 
 
 def highest(ids: Collection[str]) -> int:
-    """Return the highest of IDs that are numbers, whose sign does not count; 0 for no IDs.
+    """Return the highest of numeric IDs, ignoring the sign; 0 for no IDs.
 
     Raises:
         ValueError: One of them is not a number.

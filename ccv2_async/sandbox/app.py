@@ -14,10 +14,10 @@ header            rule
                   without a dot there too; every sandbox takes the host that it was told to use
 `Origin`          absent, or the sandbox's own
 `Sec-Fetch-Site`  for requests that change something: absent, `none` or `same-origin`
-`Content-Type`    JSON, for a body sent to the admin path: a page cannot send that unasked
+`Content-Type`    JSON, for a body sent to the admin path: a page cannot send that by itself
 ================  =============================================================================
 
-Clients that are not browsers send no `Origin` and notice nothing. Forms of the sandbox's own page
+Clients that are not browsers send no `Origin` and are not affected. Forms of the sandbox's own page
 have to send it; see `page.app`.
 """
 

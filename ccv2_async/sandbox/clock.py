@@ -1,4 +1,4 @@
-"""The sandbox's clock: the machine's, or one that tests move."""
+"""The sandbox's clock: the machine's, or one that tests control."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import attrs
 
 from ccv2_async.sandbox.settings import check_value
 
-# A clock of a test is moved without notice.
+# A test may move its clock without notice.
 _GLANCE = 0.005
 _LIBRARY_OFFSET = timezone(timedelta(hours=-4))
 
@@ -54,7 +54,7 @@ class ShiftedClock:
         """Move the time forward by `seconds`.
 
         Raises:
-            ValueError: It is not a number, or further than `LONGEST` in all.
+            ValueError: It is not a number, or the total exceeds `LONGEST`.
         """
         check_value("advance", seconds, float)
         check_value("advance, with what came before,", self.offset + seconds, float)
@@ -86,14 +86,14 @@ def read_stamp(text: str) -> float:
     if stamp.tzinfo is None:
         stamp = stamp.replace(tzinfo=UTC)
     try:
-        # The edges of the calendar fall off it once they are moved to UTC.
+        # The first and last dates of the calendar overflow when they are converted to UTC.
         return stamp.astimezone(UTC).timestamp()
     except OverflowError as error:
         raise ValueError(text) from error
 
 
 def utc_stamp(moment: float) -> str:
-    """Return a date as most of the service writes it: `2013-01-23T13:48:44.108Z`."""
+    """Return a date in the usual form of the service: `2013-01-23T13:48:44.108Z`."""
     stamp = datetime.fromtimestamp(moment, UTC)
     return stamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -104,5 +104,5 @@ def utc_stamps(**moments: float | None) -> dict[str, str]:
 
 
 def offset_stamp(moment: float) -> str:
-    """Return a date as the library writes it: `2013-06-19T11:36:43.000-04:00`."""
+    """Return a date in the form of the library: `2013-06-19T11:36:43.000-04:00`."""
     return datetime.fromtimestamp(moment, _LIBRARY_OFFSET).isoformat(timespec="milliseconds")

@@ -1,7 +1,7 @@
-"""The host of the files' bytes: another origin than the API, without key, token, and quota.
+"""The host of the files' bytes: a different origin than the API, without key, token, or quota.
 
-The service names a file's bytes by a URL on a host of pictures. The sandbox listens on a second
-port for it, so that a client treats these URLs as it treats the service's.
+The service gives a file a URL on a host for pictures. The sandbox uses a second port for it, so
+that a client treats these URLs like the service's.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def url_of(world: World, stored: StoredFile, origin: str) -> str:
 
 
 def icon_url(world: World, origin: str) -> str:
-    """Return the URL of the picture that stands for every document."""
+    """Return the URL of the picture that represents every document."""
     return f"{_host(world, origin)}{CONTENT}document.png"
 
 
@@ -103,7 +103,8 @@ class Content:
             raise Refusal(library.expired_status, "This link has expired.")
         file_id, _, ending = name.partition(".")
         stored, data = library.files.get(file_id), library.content(file_id)
-        # By another ending, a file could be a page that runs scripts in the sandbox's own origin.
+        # With another extension, a file could be a page that runs scripts in the sandbox's own
+        # origin.
         if stored is None or data is None or ending != stored.file_type.lower():
             raise missing("The content")
         return data

@@ -1,6 +1,6 @@
 """The account that `Sandbox(seed="demo")` starts with: a bakery and its customers.
 
-Everything is the same in every such sandbox. The dates count back from the sandbox's clock.
+Everything is the same in every such sandbox. The dates are relative to the sandbox's clock.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LISTS = {
     "Customers until 2019": ("HIDDEN", 10),
 }
 _STATUSES = {17: "UNCONFIRMED", 51: "REMOVED", 85: "UNCONFIRMED"}
-# The campaigns by name: subject, list, and in how many days they are sent; None for a draft.
+# The campaigns by name: subject, list, and the days until they are sent; None for a draft.
 _CAMPAIGNS: dict[str, tuple[str, str, int | None]] = {
     "Autumn menu": ("Pumpkin is back", "Newsletter", -80),
     "New opening hours": ("We now open at six", "Newsletter", -66),

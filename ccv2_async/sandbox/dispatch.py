@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _ACCEPTABLE = frozenset({"application/json", "application/*", "*/*"})
 JSON_LIMIT = 16 * 1024 * 1024
-"""The most bytes of a JSON body that is not a bulk activity."""
+"""The maximum size in bytes of a JSON body that is not a bulk activity."""
 
 _FORM_OVERHEAD = 64 * 1024
 
@@ -129,7 +129,7 @@ def _takes(operation: Operation) -> str | None:
 
 
 def _check_announced(headers: Headers, limit: int) -> None:
-    """Refuse a body that is too large at once, if the client waits for that before it sends."""
+    """Refuse a body that is too large immediately, if the client waits for that before it sends."""
     if headers.get("expect", "").lower() != "100-continue":
         return
     length = headers.get("content-length", "0")

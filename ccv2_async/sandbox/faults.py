@@ -1,7 +1,7 @@
-"""Faults: simulated failures, and the requests that they strike.
+"""Faults: simulated failures, and the requests that they apply to.
 
 A fault is armed beforehand and strikes the next requests that match it. Each kind is real on the
-socket: connections are reset, answers arrive a few bytes at a time, or not at all.
+socket: connections are reset, and responses arrive a few bytes at a time, or not at all.
 
 ==================  ==========================================================================
 kind                what happens
@@ -19,7 +19,7 @@ kind                what happens
 ``huge``            status 200 and a JSON body of `size` bytes
 ``gzip_bomb``       the same, compressed to almost nothing
 ``gzip``            carried out; the response's body is compressed
-``location``        carried out; `variant` says what becomes of Location and Id, see below
+``location``        carried out; `variant` says how Location and Id change, see below
 ``shorten``         carried out; the second half of the body is missing, and nothing shows it
 ==================  ==========================================================================
 
@@ -305,7 +305,7 @@ class Faults:
 
 @attrs.frozen
 class Exchange:
-    """One request, and the means to answer it or not; each kind of fault has its method.
+    """One request, and the methods to answer it or not, one for each kind of fault.
 
     Attributes:
         app: The application that would answer it.
@@ -322,11 +322,11 @@ class Exchange:
     secrets: tuple[str, str]
 
     async def run(self) -> None:
-        """Carry the request out and answer it."""
+        """Carry out the request and answer it."""
         await self.app(self.scope, self.receive, self.send)
 
     async def run_or_strike(self, faults: Faults, path: str, entry: Entry) -> None:
-        """Carry the request out, or let the next fault for its path happen to it."""
+        """Carry out the request, or apply the next fault for its path."""
         struck = faults.take(self.scope["method"], path)
         if struck is None:
             await self.run()
@@ -341,7 +341,7 @@ class Exchange:
         return Connection(self.scope, self.receive)
 
     async def _held(self) -> list[Message]:
-        """Carry the request out and return its response unsent."""
+        """Carry out the request and return its response unsent."""
         messages: list[Message] = []
 
         async def hold(message: Message) -> None:
@@ -371,7 +371,7 @@ class Exchange:
         await send_raw(self.send, status, headers.items(), body, more=more)
 
     async def _write(self, data: bytes) -> None:
-        """Write bytes past the server, and close the connection."""
+        """Write bytes directly, bypassing the server, and close the connection."""
         await self._connection.write(data)
         await self._connection.close()
 
@@ -381,7 +381,8 @@ class Exchange:
             return
         headers = {**fault.headers, "connection": "close"}
         await self._respond(fault.status, headers, fault.body, more=True)
-        # Closed with bytes unread, the connection would be reset and the response lost on its way.
+        # If it were closed with unread bytes, the connection would be reset, and the response lost
+        # in transit.
         await self._read()
         await self.send(_END)
 
@@ -456,7 +457,7 @@ class Exchange:
             await self._send_all([start, *rest])
 
     async def _send_other(self, start: Message, body: bytes, *more: tuple[bytes, bytes]) -> None:
-        """Send a response with another body than the one it came with."""
+        """Send a response with a different body."""
         headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
         headers += [(b"content-length", b"%d" % len(body)), *more]
         await self._send_all([{**start, "headers": headers}, {**_END, "body": body}])

@@ -1,4 +1,4 @@
-"""Fields of bodies and parameters: one declaration to validate and to describe each of them.
+"""Fields of bodies and parameters, each declared once for validation and for documentation.
 
 `define` reads models from text, `describe` the fields of one model or the parameters of a query::
 
@@ -6,7 +6,7 @@
     ItemWrite < Item: name!<=100 price!:float>=0
 
 A line that is not indented begins a model. `ItemWrite < Item` takes the fields that a client sets
-from another model, and changes some. A field is a name and what follows it, in this order:
+from another model, and changes some. A field is a name and these suffixes, in this order:
 
 ==============  ==============================================================================
 ``!``           required
@@ -53,7 +53,7 @@ _TYPES: dict[Kind, tuple[str, Any, str]] = {
     "object": ("object", dict, "an object"),
     "array": ("array", list, "an array"),
 }
-# What is checked apart from these, as JSON Schema writes it.
+# The other checks, in the form of JSON Schema.
 _FORMATS: dict[Kind, dict[str, Any]] = {
     "datetime": {"format": "date-time"},
     "email": {"format": "email", "maxLength": ADDRESS_LENGTH},
@@ -70,8 +70,8 @@ class Field:
             model, and else of a number and text.
         required: Whether it must be sent.
         read_only: Whether the service sets it and ignores what a client sends.
-        max_length: The largest number of characters.
-        min_length: The smallest number of characters.
+        max_length: The maximum number of characters.
+        min_length: The minimum number of characters.
         allowed: The values that are accepted; empty for any.
         any_case: Whether `allowed` is compared without case.
         pattern: A regular expression that the whole text must match.
@@ -302,7 +302,7 @@ def _of_kind(kind: str) -> Field:
 
 
 def check_id_types(field: Field, value: Any, path: str = "#") -> None:
-    """Refuse a body in which an ID is not text, as the service does before anything else.
+    """Refuse a body in which an ID is not a string, as the service does before anything else.
 
     Args:
         field: The description of the body.

@@ -24,13 +24,13 @@ CONTENT = "data"
 
 _HEAD = 128 * 1024
 _TEXT_LIMIT = 64 * 1024
-# The EICAR test file, in two halves so that no scanner takes this module for it.
+# The EICAR test file, in two halves so that no scanner mistakes this module for it.
 _EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR" + rb"-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 
 
 @attrs.define
 class Content:
-    """A file's content, taken in chunk by chunk.
+    """A file's content, received in chunks.
 
     Attributes:
         keep: The largest size that is kept in memory.
@@ -62,7 +62,7 @@ class Content:
         return b"".join(self._chunks) if self.size <= self.keep else None
 
     def write(self, chunk: bytes) -> None:
-        """Take in the next bytes."""
+        """Add the next bytes."""
         self.size += len(chunk)
         self._digest.update(chunk)
         if not self.infected:
@@ -173,8 +173,8 @@ async def read_form(
     Args:
         chunks: The request's body as it arrives.
         boundary: The separator of the parts.
-        model: The text parts that are expected, besides that of the content.
-        limit: Bytes of content at most; a larger one is refused with 413.
+        model: The expected text parts, apart from the content.
+        limit: The maximum size of the content in bytes; a larger one is refused with 413.
         keep: Bytes of content that may be held in memory.
     """
     parts = _Parts(keep)

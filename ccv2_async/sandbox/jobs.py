@@ -60,7 +60,7 @@ _MONTH_FIRST = re.compile(r"(?P<m>\d{1,2})[/-](?P<d>\d{1,2})[/-](?P<y>\d{4})")
 
 
 def column_name(heading: str) -> str:
-    """Return the canonical name of a column. An unknown heading stays as it is."""
+    """Return the canonical name of a column. An unknown heading is not changed."""
     name = re.sub(r"\s+", " ", heading.strip()).upper()
     custom = _CUSTOM.fullmatch(name)
     if custom is not None and 1 <= int(custom[1]) <= MAX_CUSTOM_FIELDS:
@@ -69,7 +69,7 @@ def column_name(heading: str) -> str:
 
 
 def anniversary_problem(text: str, year: int) -> str | None:
-    """Return what is wrong with an ANNIVERSARY, seen from `year`; None if it is valid."""
+    """Return the problem with an ANNIVERSARY in the year `year`; None if it is valid."""
     found = _YEAR_FIRST.fullmatch(text) or _MONTH_FIRST.fullmatch(text)
     try:
         found_year = date(*map(int, found.group("y", "m", "d") if found else ())).year
@@ -172,7 +172,7 @@ def _text_lines(content: bytes) -> Iterator[Line]:
 
 
 def _sheet_lines(content: bytes) -> Iterator[Line]:
-    # Needed for spreadsheets alone, which few send.
+    # Needed only for spreadsheets, which are rare.
     from python_calamine import CalamineError, CalamineWorkbook  # noqa: PLC0415
 
     try:
@@ -284,7 +284,7 @@ def clear_lists(contacts: Contacts, lists: list[str], now: float) -> Outcome:
 
 
 def _export(contacts: Contacts, asked: dict[str, Any]) -> Outcome:
-    """Export a list's contacts as they are now."""
+    """Export the current contacts of a list."""
     (name,) = asked["lists"]
     if name.casefold() in SYSTEM_LISTS:
         status = SYSTEM_LISTS[name.casefold()]
@@ -303,9 +303,9 @@ def carry_out(contacts: Contacts, most: int, kind: str, work: Work, now: float) 
 
     Args:
         contacts: The contacts of the account.
-        most: The most addresses of a removal.
+        most: The maximum number of addresses in a removal.
         kind: The kind of the job.
-        work: What it does.
+        work: The work of the job.
         now: The time.
 
     Raises:

@@ -1,7 +1,7 @@
 """The OAuth2 server flow: the authorize page, the token for a code, and token information.
 
-The real authorize page asks the account's owner. The sandbox agrees for the owner and sends the
-browser back at once, to addresses on this machine only.
+The real authorize page asks the account's owner. The sandbox agrees on the owner's behalf and sends
+the browser back immediately, to addresses on this machine only.
 
 Source: "OAuth2 server flow" page of the service's documentation.
 """
@@ -71,7 +71,7 @@ class _Flow:
             return _refused("invalid_client", "The key or its secret is wrong.", 401)
         if form.get("grant_type") != "authorization_code":
             return _refused("unsupported_grant_type", "Only authorization_code is supported.")
-        redirect = self._redirects.pop(str(form.get("code")), None)  # a code is good for one try
+        redirect = self._redirects.pop(str(form.get("code")), None)  # a code can be used once
         if redirect is None or redirect != form.get("redirect_uri"):
             return _refused("invalid_grant", "The code is not valid for this redirect_uri.")
         return JSONResponse(

@@ -33,7 +33,7 @@ _MEANINGS = {
     429: "Too many jobs are in progress.",
     500: "The service failed.",
 }
-# Any operation may answer like this, in addition to its own table; 400 also means it is retired.
+# Any operation may return these, in addition to its own table; 400 also means it is retired.
 _EVERYWHERE = frozenset({400, 401, 403, 406})
 _DESCRIPTION = """\
 A local stand-in for the service; it serves no real account.

@@ -28,7 +28,7 @@ _OFFSET = "startAt"
 _Row = TypeVar("_Row")
 _Handler = TypeVar("_Handler", bound="Handler")
 
-# The statuses that are documented for operations of one sort; the first is that of success.
+# The documented statuses for each sort of operation; the first one means success.
 READ = (200, 401, 406, 500)
 READ_ONE = (200, 401, 404, 406, 500)
 DELETE_ONE = (204, 401, 404, 500)
@@ -61,7 +61,7 @@ class Call:
         base_url: The API's root as the client wrote it, ending in `/v2`.
         path: The requested path below the API's root.
         ids: The path's parameters.
-        query: The query's parameters, checked, defaults filled in.
+        query: The checked parameters of the query, with defaults filled in.
         body: The JSON body's fields.
         form: The multipart form.
         cursor: The offset of a `next` cursor; None on a first page.
@@ -100,7 +100,7 @@ class Shape:
     """The content of a successful response: `one` object, a bare `array`, or a `page`.
 
     Attributes:
-        form: Which of them; `none` for an empty body.
+        form: The form of the content; `none` for an empty body.
         model: The objects in it.
     """
 
@@ -127,15 +127,15 @@ class Operation:
         path: The path below the API's root, with `{parameters}`.
         handler: The function that carries it out. It returns an `Answer`, or only the body of a
             successful one; None for an empty body.
-        codes: The statuses that are documented for it, that of success first.
+        codes: The documented statuses, the one for success first.
         answer: The content of a successful response: `Contact`, `Contact[]`, `Contact page`,
             `Contact or array`, or `Contact[] or null`; "" for an empty body.
         query: The query parameters that it reads, as `fields` describes them.
         body: The body of a request. Text describes JSON, as `fields` does: `ContactWrite`,
             `id[]>=1`. A model stands for a form with its fields and a file.
         listed: Whether its path parameter may hold several IDs, joined by commas.
-        rules: What it checks beyond its schemas; by default what the handler's docstring says below
-            its first line.
+        rules: The checks beyond its schemas; by default the handler's docstring after its first
+            line.
     """
 
     name: str
@@ -192,7 +192,7 @@ class Operations(list[Operation]):
             path: The path below the API's root, with `{parameters}`.
             answer: The content of a successful response, as `Operation` describes it.
             codes: The statuses that are documented for it; by default the usual ones of the method.
-            also: Further ones.
+            also: Additional ones.
             more: The query, the body, and so on; see `Operation`.
         """
         codes = (*(codes or _USUAL_CODES[method]), *also)

@@ -1,7 +1,7 @@
 """The state of a sandbox as JSON: for `--state`, for `--seed FILE`, and on the admin path.
 
-The document has one object for each part of the account. A part, or a field of a part, that is left
-out is as in an empty account. Contents of files are in base64. The request log, the faults, the
+The document has one object for each part of the account. Parts, and fields of parts, that are left
+out are as in an empty account. Contents of files are in base64. The request log, the faults, the
 counts of the quota, and the settings are not in it.
 """
 
@@ -45,7 +45,7 @@ VERSION = 1
 _VERSION = "ccv2_sandbox_state"
 _LONGEST_MOMENT = 6e10
 _PAUSE = 0.25
-# Of the time, at most a sixth is spent on writing.
+# At most a sixth of the time is spent on writing.
 _REST = 5
 _READING = frozenset({"GET", "HEAD"})
 _LEFT_OUT: dict[type, frozenset[str]] = {
@@ -57,14 +57,14 @@ _LEFT_OUT: dict[type, frozenset[str]] = {
     ShiftedClock: frozenset({"base", "_sleeping"}),
     Tracking: frozenset({"by_campaign", "by_contact"}),
 }
-"""The attributes that a document does not hold, since they come from elsewhere."""
+"""The attributes that are not in a document, because they come from elsewhere."""
 
 _NAMES: dict[str, Any] = {
     **{made.__name__: made for made in (Account, Clock, Contacts, Outcome, Plan, Script, Settings)},
     "Callable": Callable,
     "asyncio": asyncio,
 }
-"""What the annotations name that their modules import only for type checkers."""
+"""The names in annotations that modules import only for type checkers."""
 
 logger: logging.Logger = logging.getLogger("ccv2_async.sandbox")
 
@@ -143,7 +143,7 @@ def fill_parts(parts: Mapping[str, Any], document: Mapping[str, Any]) -> None:
     """Fill empty parts from a document.
 
     Raises:
-        ValueError: It is not such a document. The parts are then of no use.
+        ValueError: It is not such a document. The parts must then be discarded.
     """
     check_version(document)
     for name, given in document.items():
@@ -194,10 +194,10 @@ def read_file(path: Path) -> dict[str, Any]:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Replace a file at once, so that it is whole at every moment.
+    """Replace a file atomically, so that it is complete at every moment.
 
     Raises:
-        OSError: It cannot be written; the file is as before.
+        OSError: It cannot be written; the file is unchanged.
     """
     path = path.resolve()
     part = path.with_name(f".{path.name}.part")
@@ -238,7 +238,8 @@ class Keeper:
     def watched(self, app: ASGIApp) -> ASGIApp:
         """Return an application whose requests may change the state.
 
-        What a GET changes, such as the looks at a job, waits for the next change or the end.
+        Changes by a GET, such as the looks at a job, are written with the next change or at the
+        end.
         """
 
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,7 +1,7 @@
 """A sandbox on a socket, in its own thread with its own event loop.
 
-A thread keeps the sandbox's work out of the loop lag and the tasks of the code under test, and out
-of reach of their cancellation.
+A thread keeps the sandbox's work out of the event loop of the code under test, its tasks, and their
+cancellation.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ if TYPE_CHECKING:
 
 _BACKLOG = 1024
 _GRACE = 0.2
-# A connection accepted during the stop has its transport a few turns of the loop later.
+# A connection accepted during the stop gets its transport a few iterations of the loop later.
 _TURNS = 5
 _PATIENCE = 30.0
 _LAST_PORT = 65_535
 _HOST = "127.0.0.1"
 _BY_ANY = {"0.0.0.0": _HOST, "::": "::1"}  # noqa: S104  # they are replaced, not bound
-"""The addresses by which this machine reaches a sandbox that listens on all of its own."""
+"""The addresses by which this machine reaches a sandbox that listens on all addresses."""
 
 
 class ClientOptions(TypedDict):
-    """What a client needs to talk to the sandbox."""
+    """The options of a client for the sandbox."""
 
     api_key: str
     access_token: str
@@ -60,7 +60,7 @@ class ClientOptions(TypedDict):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its clock ticks: it starts and stops at once."""
+    """uvicorn without its clock ticks: it starts and stops immediately."""
 
     def __init__(self, config: uvicorn.Config, sock: socket.socket) -> None:
         super().__init__(config)
@@ -80,8 +80,8 @@ class _Server(uvicorn.Server):
         self._stop.set()
 
     async def _shut(self) -> None:
-        # Accept nothing more, and let what was accepted get its transport before the server closes:
-        # asyncio would leave such a connection open.
+        # Accept nothing more, and let accepted connections get their transports before the server
+        # closes: asyncio would leave such a connection open.
         asyncio.get_running_loop().remove_reader(self._sock)
         for _ in range(_TURNS):
             await asyncio.sleep(0)
@@ -94,7 +94,8 @@ class _Server(uvicorn.Server):
             await asyncio.wait(list(state.tasks), timeout=_GRACE)
         for connection in list(state.connections):
             connection.transport.abort()
-        # Let what waits for the client to go away end by itself: uvicorn logs a cancellation.
+        # Let tasks that wait for the client to disconnect end by themselves: uvicorn logs a
+        # cancellation.
         for _ in range(2 * _TURNS):
             await asyncio.sleep(0)
         for task in list(state.tasks):
@@ -116,15 +117,15 @@ class Sandbox:
 
     Args:
         port: The port; 0 for a free one.
-        host: The address or name to listen on. With any but that of this machine itself, everybody
-            who can reach the port can use the sandbox and its admin path.
+        host: The address or name to listen on. With any address other than this machine's own,
+            anyone who can reach the port can use the sandbox and its admin path.
         content_port: The port for the bytes of files; 0 for a free one.
         state: A file that keeps the account: it is read now, if it exists, and written soon
-            after each change and at the end. Settings, faults and the log are not kept. The
-            `seed` counts until the file exists, and for `Admin.reset`.
+            after each change and at the end. Settings, faults and the log are not kept. The `seed`
+            is used until the file exists, and by `Admin.reset`.
         settings: The settings; by default `Settings()`.
         clock: Its clock; by default the machine's.
-        tls: A server-side TLS context; then it speaks HTTPS only.
+        tls: A server-side TLS context; with it, the sandbox speaks only HTTPS.
         changes: Settings by name, on top of `settings`.
 
     Attributes:
@@ -134,7 +135,7 @@ class Sandbox:
 
     Raises:
         ValueError: A setting has a wrong value, or `state` or `seed` is a file that does not hold
-            the state of a sandbox, or that of a later version.
+            the state of a sandbox, or has a later version.
         OSError: Such a file cannot be read.
     """
 
@@ -208,13 +209,13 @@ class Sandbox:
     ) -> ClientOptions:
         """Return keyword arguments for a client of this sandbox.
 
-        These are its key, token, base URL and quota, and that the proxies of the environment are
-        not used: a proxy cannot reach 127.0.0.1 of this machine. The base URL of a sandbox that
-        listens on all addresses is that for this machine.
+        These are its key, token, base URL, quota, and `trust_env=False`, because a proxy cannot
+        reach 127.0.0.1 of this machine. If the sandbox listens on all addresses, the base URL is
+        the one for this machine.
 
         Args:
-            per_second: Calls a second that the client keeps to; None for no limit.
-            per_day: Calls a day that the client keeps to; None for no limit.
+            per_second: The client's calls per second; None for no limit.
+            per_day: The client's calls per day; None for no limit.
         """
         settings = self._world.settings
         return {
@@ -227,7 +228,7 @@ class Sandbox:
         }
 
     def start(self) -> Self:
-        """Listen, and return once requests are answered.
+        """Listen, and return once the server answers requests.
 
         Raises:
             RuntimeError: The sandbox is already running.

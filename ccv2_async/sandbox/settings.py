@@ -36,14 +36,14 @@ GROUPS = {
 _OPERATION = re.compile(r"(DELETE|GET|PATCH|POST|PUT) /\S+")
 
 LONGEST = 1e9
-"""The longest time in seconds, some 30 years: dates stay within the calendar."""
+"""The longest time in seconds, about 30 years: dates stay within the calendar."""
 
 _LARGEST = 2**53
 """The largest integer that JSON carries exactly."""
 
 
 def check_value(name: str, value: object, kind: Any) -> None:
-    """Raise `ValueError` if a value from outside is not of the kind that an annotation names."""
+    """Raise `ValueError` if a value from outside does not match an annotation."""
     if not _fits(value, kind):
         choices = typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
         rule = f"one of {', '.join(choices)}" if choices else getattr(kind, "__name__", str(kind))
@@ -70,13 +70,13 @@ def _fits(value: Any, kind: Any) -> bool:
 
 
 def check_fields(instance: Any) -> None:
-    """Raise `ValueError` if a field of an instance does not hold what its annotation names."""
+    """Raise `ValueError` if a field of an instance does not match its annotation."""
     for name, kind in typing.get_type_hints(type(instance)).items():
         check_value(name, getattr(instance, name), kind)
 
 
-# The least and the most of a number. The largest registrants and the slowest speed keep the sandbox
-# quick, and its dates within the calendar.
+# The minimum and the maximum of a number. The largest registrants and the slowest speed keep the
+# sandbox quick, and its dates within the calendar.
 _RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("looks", "max_upload_size", "keep_content", "log_size"), (0, _LARGEST)),
     **dict.fromkeys(("per_second", "per_day", "max_jobs"), (0, _LARGEST)),
@@ -123,47 +123,48 @@ class Settings:
         api_key: The only application key it accepts.
         access_token: The only bearer token it accepts.
         client_secret: The secret of the key, for the OAuth2 flow below `/oauth2`.
-        mode: The end of a job: `at_once`, after `looks` status requests, after `seconds`, or
+        mode: When a job ends: `at_once`, after `looks` status requests, after `seconds`, or
             after a time drawn from a log-normal distribution.
         looks: Status requests that find the job still running (mode `looks`).
         seconds: Processing time (mode `seconds`), or its median (mode `lognormal`).
         sigma: Spread of the log-normal distribution.
         speed: Divides every processing time; 10 makes the sandbox ten times as fast.
-        seed: Everything random is drawn from it, IDs included, so that a run can be repeated.
-            Without one, each sandbox starts its IDs somewhere else: tokens and journals of
-            another sandbox match none of its files. All else is then as with 0. With "demo", the
+        seed: The source of everything random, including IDs, so that a run can be repeated. Without
+            one, each sandbox starts its IDs at a random number, so tokens and journals of another
+            sandbox match none of its files; everything else is then as with 0. With "demo", the
             sandbox starts with data: 120 contacts on six lists, campaigns with reports, folders
             with files, an event, and a finished job. With a `Path`, it starts with the state in
             that file; see `Admin.save`.
-        max_upload_size: Largest file in bytes. What the service answers to a larger one is
-            not documented; the sandbox answers 413.
-        keep_content: Bytes of uploaded content held in memory for tests to look at, all files
-            together; the oldest go first. Sizes and digests are always kept.
-        log_size: Requests held in the log; the oldest go first.
+        max_upload_size: Largest file in bytes. The service's response to a larger one is not
+            documented; the sandbox answers 413.
+        keep_content: Total bytes of uploaded content held in memory for tests; the oldest are
+            dropped first. Sizes and digests are always kept.
+        log_size: Requests held in the log; the oldest are dropped first.
         info_as_list: Answer `library/info` as an array of one object, as one SDK's samples do.
-        unknown_as_null: Answer an upload status with no known ID by `null` instead of `[]`.
+        unknown_as_null: Answer an upload status request without a known ID with `null` instead of
+            `[]`.
         per_second: Calls a key may make in any second; None for no limit.
         per_day: Calls a key may make in a day (UTC); None for no limit.
-        latency: Seconds from a request to its response at least, or the least and the most of a
-            range from which each response's are drawn. They pass on the sandbox's clock.
+        latency: Minimum seconds from a request to its response, or the bounds of a range from which
+            each delay is drawn. They pass on the sandbox's clock.
         quota_headers: Send `X-Mashery-Error-Code` and `Retry-After` with quota refusals.
         registrants: People who sign up for an event once it is published.
-        max_jobs: Bulk activities that may be unfinished at once before 429 is answered.
-        job_size: Bytes of a bulk activity's request or file at most.
-        job_addresses: Addresses of a removal at most.
+        max_jobs: Unfinished bulk activities that are allowed before another one gets 429.
+        job_size: Maximum size in bytes of a bulk activity's request or file.
+        job_addresses: Maximum number of addresses in a removal.
         errors_as_text: Show an activity's errors as text (`Line 2: ...`), not as objects.
-        listing_lag: Seconds until a new file shows in listings; its status is known at once.
+        listing_lag: Seconds until a new file shows in listings; its status is known immediately.
         date_offset: Seconds that the `Date` header is ahead of the sandbox's clock.
         created_offset: Seconds that dates of files are ahead of the sandbox's clock.
         composed_names: Store file names in Unicode's composed form (NFC), however they came.
         export_link: The form in which an export's `file_name` names its CSV: an `absolute` URL, one
             `relative` to the API's host, or on an `other_host` that takes no credentials.
-        retired: What the service has withdrawn: groups of operations, such as `"events"`, or single
+        retired: Operations that the service has withdrawn: groups, such as `"events"`, or single
             operations, such as `"GET /contacts/*"`, where `*` stands for anything. Every call for
             them, for a group with any method, gets 400 `http.status.gone`. The service announced it
             for POST and PUT of events from 2024-04-01 and for GET from 2024-06-01. The sandbox
-            plays the state since then and has no dates; that PATCH and DELETE answer the same is an
-            assumption.
+            simulates the state since then, without dates; it is an assumption that PATCH and DELETE
+            behave the same.
     """
 
     api_key: str = "sandbox-key"

@@ -35,13 +35,13 @@ NEVER = math.inf
 
 @attrs.frozen
 class Script:
-    """The course of a job that its name asks for.
+    """The course of a job, as chosen by its name.
 
     Attributes:
         end: The last status.
         factor: Multiplies processing time and looks.
         hidden_looks: Status requests that do not find the job yet.
-        stages: The statuses on the way, each as long as the next.
+        stages: The statuses on the way, each for the same time.
     """
 
     end: str
@@ -94,8 +94,8 @@ class Plan:
     Attributes:
         script: The script of the job.
         begun: The time at which it was accepted.
-        seconds: The time it takes; None where looks decide.
-        looks: The number of status requests that find it unfinished; None where time decides.
+        seconds: The time it takes; None if looks decide.
+        looks: The number of status requests that find it unfinished; None if time decides.
     """
 
     script: Script
@@ -122,12 +122,12 @@ class Plan:
         return 1.0 if whole <= 0 else gone / whole
 
     def due(self) -> float | None:
-        """Return when it ends; None where looks decide."""
+        """Return when it ends; None if looks decide."""
         return None if self.seconds is None else self.begun + self.seconds
 
 
 def plan_job(settings: Settings, script: Script, *, key: str, now: float) -> Plan:
-    """Return the plan of a job that begins now. `key` and the seed decide what is drawn."""
+    """Return the plan of a job that begins now. `key` and the seed decide the random values."""
     if settings.mode in ("at_once", "looks"):
         whole = settings.looks if settings.mode == "looks" else 0
         if script.factor == NEVER:

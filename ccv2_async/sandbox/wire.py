@@ -23,14 +23,14 @@ _LINGER_OFF = struct.pack("ii", 1, 0)
 async def send_raw(
     send: Send, status: int, headers: Iterable[tuple[str, str]], body: bytes, *, more: bool = False
 ) -> None:
-    """Send a status, headers and a body, which is whole unless there is `more` to come."""
+    """Send a status, headers and a body, which is complete unless there is `more` to come."""
     encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
     await send({"type": "http.response.start", "status": status, "headers": encoded})
     await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
 def as_bytes(messages: list[Message]) -> bytes:
-    """Return an answer as bytes, for a connection that is closed after it."""
+    """Return a response as bytes, for a connection that is closed after it."""
     status = messages[0]["status"]
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
     lines += [name + b": " + value for name, value in messages[0]["headers"]]
@@ -39,7 +39,7 @@ def as_bytes(messages: list[Message]) -> bytes:
 
 
 class Connection:
-    """The connection below a request, to write to it past the server and to break it.
+    """The connection below a request, to write to it directly and to break it.
 
     Args:
         scope: The request's ASGI scope.
@@ -70,7 +70,7 @@ class Connection:
         await self.gone()
 
     async def write(self, data: bytes) -> None:
-        """Write bytes to it, past the server."""
+        """Write bytes to it, bypassing the server."""
         transport = self._open()
         if not transport.is_closing():
             transport.write(data)
@@ -83,10 +83,10 @@ class Connection:
 
 
 class Protocol(H11Protocol):
-    """uvicorn's protocol, with the transport handed on to the application."""
+    """uvicorn's protocol, which passes the transport on to the application."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn: a stream's transport
-        """Hand the transport of a new connection to the application."""
+        """Pass the transport of a new connection to the application."""
         super().connection_made(transport)
         app: Any = self.app
 

@@ -43,15 +43,15 @@ class World:
         account: The account itself.
         contacts: Lists and contacts.
         activities: Bulk activities.
-        events: Events and what belongs to them.
-        campaigns: Email campaigns and what contacts did with them.
+        events: Events and their parts.
+        campaigns: Email campaigns and the reactions to them.
         quota: The gateway's counts.
         faults: The armed faults.
         log: The requests so far.
-        traffic: The last requests with both sides whole.
+        traffic: The last requests with both sides in full.
         downloads: The requests for contents of files so far.
         content_origin: The origin that serves contents; None without a socket.
-        content_port: Its port, if clients reach it by the name by which they reach the API; None
+        content_port: Its port, if clients reach it by the same name as the API; None
             if only this machine can reach it, by `content_origin`.
     """
 
@@ -65,10 +65,10 @@ class World:
         self.reset()
 
     def reset(self) -> None:
-        """Return to the start: forget everything but the settings and the clock.
+        """Start over: forget everything except the settings and the clock.
 
         Raises:
-            ValueError: The file that the seed names does not hold a state.
+            ValueError: The seed's file does not hold a state.
         """
         seed = self.settings.seed
         if isinstance(seed, Path):
@@ -77,15 +77,15 @@ class World:
             self._begin(seed)
 
     def save(self) -> dict[str, Any]:
-        """Return everything that is kept, as JSON; see `saved`."""
+        """Return the state that is kept, as JSON; see `saved`."""
         return write_parts({name: getattr(self, name) for name in _SAVED})
 
     def load(self, document: dict[str, Any], name: str = "The state") -> None:
-        """Replace everything that is kept, and forget the rest.
+        """Replace the state that is kept, and forget the rest.
 
         Raises:
-            ValueError: The document is not one that `save` returned; nothing has changed. The
-                message calls it by `name`.
+            ValueError: The document is not one that `save` returned. Nothing was changed. The
+                message calls it `name`.
         """
         before, offset = dict(vars(self)), self.clock.offset
         try:

@@ -1,1 +1,1 @@
-"""The operations, one module an area: handlers and the table rows that route them."""
+"""The operations, one module per area: handlers and the table rows that route them."""

@@ -70,7 +70,7 @@ def verified_emails_list(call: Call) -> list[dict[str, Any]]:
 def verified_email_create(call: Call) -> Answer:
     """Add an address. An unconfirmed one gets another mail.
 
-    An address that is confirmed already is a conflict, in upper or lower case.
+    An address that is already confirmed is a conflict; case does not matter.
     """
     email = call.body[0]["email_address"]
     check_address(email)

@@ -120,8 +120,8 @@ def activity_add_contacts(call: Call) -> Answer:
     """Add the contacts of a JSON body to lists.
 
     The lists exist. `column_names` is empty or includes EMAIL, and names the columns that are read.
-    Each row has one address. The first row's address is checked at once; whatever else is wrong
-    with a row is an error of the job. The body has at most 4,000,000 bytes.
+    Each row has one address. The first row's address is checked immediately; any other problem with
+    a row is an error of the job. The body has at most 4,000,000 bytes.
     """
     rows, columns = call.body["import_data"], call.body["column_names"]
     lists = call.world.contacts.check_lists(call.body["lists"])
@@ -148,7 +148,7 @@ def activity_add_contacts_multipart(call: Call) -> Answer:
 def activity_remove_contacts(call: Call) -> Answer:
     """Remove the contacts of a JSON body from lists.
 
-    The lists exist. There are 1 to 20,000 addresses in all, and the body has at most 4,000,000
+    The lists exist. There are 1 to 20,000 addresses in total, and the body has at most 4,000,000
     bytes.
     """
     lists = call.world.contacts.check_lists(call.body["lists"])

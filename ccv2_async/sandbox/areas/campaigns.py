@@ -164,7 +164,7 @@ def campaign_delete(call: Call) -> None:
 
 @OPERATIONS.add("GET", f"{_CAMPAIGN}/preview", "CampaignPreview", also=(400,))
 def campaign_preview(call: Call) -> dict[str, Any]:
-    """Return a campaign as its readers see it.
+    """Return a campaign as its recipients see it.
 
     A campaign in XHTML cannot be previewed.
     """
@@ -182,8 +182,7 @@ def campaign_preview(call: Call) -> dict[str, Any]:
 def campaign_test_send(call: Call) -> dict[str, Any]:
     """Send a campaign to a few addresses as a test.
 
-    The campaign is not RUNNING. At most 50 addresses in a day are not confirmed ones of the
-    account.
+    The campaign is not RUNNING. At most 50 addresses per day are unconfirmed.
     """
     campaign, addresses = _campaign(call), call.body["email_addresses"]
     for email in addresses:

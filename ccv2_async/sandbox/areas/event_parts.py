@@ -1,7 +1,7 @@
 """Fees, items, attributes and promocodes of an event: twenty operations from four descriptions.
 
 Each kind is a collection below its event (attributes: below their item) with the same five
-operations; a `Part` says what differs.
+operations; a `Part` describes the differences.
 """
 
 from __future__ import annotations
@@ -61,12 +61,12 @@ class Part:
         path: The path of its collection below the event's.
         parameter: The path parameter with its ID.
         key: The field that is unique in its collection.
-        model: The model of a response; that of a request is its `Write`.
+        model: The model of a response; that of a request is its `Write` form.
         rows: Its collection.
-        check: Raises a refusal where the sent fields do not go together.
-        shown: A row with what the service adds to it.
-        keeps_one: Whether the last of a collection must stay.
-        rules: What a request must observe, besides that the key is unique.
+        check: Raises a refusal if the sent fields are inconsistent.
+        shown: A row with the fields that the service adds to it.
+        keeps_one: Whether the last one of a collection must stay.
+        rules: The rules for a request, apart from the unique key.
     """
 
     name: str

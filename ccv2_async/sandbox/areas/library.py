@@ -51,8 +51,8 @@ _SOURCES = "MyComputer|StockImage|Facebook|Instagram|Shutterstock|Mobile"
 _PREMIUM_SPACE = 262_144_000
 _THUMBNAIL = 200
 
-# What the words of `sort_by` order by. Rows that are equal in it follow their ids: files the
-# older first, folders the newer, whose IDs count down.
+# The sort key for each word of `sort_by`. Rows with equal keys are ordered by ID: older files
+# first, but newer folders first, because their IDs count down.
 _ORDERS: dict[str, Callable[[Any], Any]] = {
     "CREATED_DATE": attrgetter("created"),
     "ADDED_DATE": attrgetter("created"),
@@ -230,7 +230,7 @@ def library_folder_update(call: Call) -> Answer:
     """Rename or move a folder.
 
     The rules for a new folder hold. A folder cannot be moved into itself or below itself, and a
-    system folder cannot be changed. Without `parent_id`, it stays where it is.
+    system folder cannot be changed. Without `parent_id`, it is not moved.
     """
     name, parent_id = call.body["name"], call.body.get("parent_id")
     folder_id, library = call.ids["folderId"], call.world.library
@@ -274,8 +274,8 @@ def library_files_list(call: Call) -> dict[str, Any]:
 def library_file_upload(call: Call) -> Answer:
     """Accept an upload. The ID is in `Location` and in `Id`.
 
-    The name has more than spaces; if the folder has a file of that name, the new one's is numbered.
-    The folder exists; 0 stands for none. A file is at most as large as `max_upload_size_limit` of
+    The name is not blank; if the folder has a file with that name, the new one is numbered.
+    The folder exists; 0 stands for none. A file is not larger than `max_upload_size_limit` of
     /library/info. Each part of the form is sent once.
     """
     form = call.form

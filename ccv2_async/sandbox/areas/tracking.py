@@ -1,4 +1,4 @@
-"""The nineteen operations of tracking: nine of a campaign, ten of a contact."""
+"""The nineteen operations of tracking: nine for a campaign, ten for a contact."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _CONTACT = "/contacts/{contactId}/tracking"
 
 
 def _word(kind: str) -> str:
-    """Return the word of a kind of rows that its date and its model are named by."""
+    """Return the word in the names of a kind's date and model."""
     return kind.removeprefix("EMAIL_").lower()
 
 
@@ -80,7 +80,7 @@ def _of_contact(call: Call) -> list[TrackingEntry]:
 def _show(entry: TrackingEntry, *, of_campaign: bool) -> dict[str, Any]:
     row: dict[str, Any] = {
         "activity_type": entry.kind,
-        # A number in the reports of a campaign, text in those of a contact, as the service does.
+        # A number in the reports of a campaign, a string in those of a contact, like the service.
         "campaign_id": int(entry.campaign_id) if of_campaign else entry.campaign_id,
         "contact_id": entry.contact_id,
         "email_address": entry.email,

@@ -1,6 +1,6 @@
-"""The sandbox's own page, at `/`: what is in the account, what was asked, and levers.
+"""The sandbox's own page, at `/`: the account, the requests, and controls.
 
-Everything behind it is imported at the first visit, so that a sandbox in a test costs no more. The
+Its modules are imported at the first visit, so that they cost nothing in a test. The
 guard of the sandbox accepts only this machine's own names for it.
 """
 
@@ -23,7 +23,7 @@ WORDS = frozenset({"", "requests", "jobs", "contacts", "campaigns", "controls", 
 
 
 class _Lazy:
-    """ASGI application that makes the page when it is first asked for.
+    """ASGI application that makes the page when it is first requested.
 
     Args:
         world: The state of the sandbox.
@@ -37,7 +37,7 @@ class _Lazy:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if self._app is None:
-            # It brings Jinja, which no test needs.
+            # It imports Jinja, which no test needs.
             from ccv2_async.sandbox.page.app import make_page  # noqa: PLC0415
 
             self._app = make_page(*self._made_of)

@@ -1,4 +1,4 @@
-"""The levers of the page: what its forms do, each by a function of the sandbox's admin."""
+"""The controls of the page: the actions of its forms, each through the sandbox's admin."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The page's application: its views, its forms, the stream of changes, and what guards them.
+"""The page's application: its views, its forms, the stream of changes, and their guards.
 
-Every response forbids scripts that are not the page's own, frames of others, and other hosts. What
-a client of the sandbox has sent is shown as text. Pictures are served as pictures only, and a
-campaign's HTML in a frame that can run nothing. Nothing changes by GET, and a POST has to come from
-the page itself: a browser always sends its `Origin`, which the guard of the sandbox checks.
+Every response forbids foreign scripts, foreign frames, and other hosts. Data that a client of the
+sandbox has sent is shown as text. Pictures are served only as pictures, and a campaign's HTML is
+shown in a frame that runs no scripts. Nothing changes by GET, and a POST has to come from the page
+itself: a browser always sends its `Origin`, which the guard of the sandbox checks.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class _Page:
         return name
 
     def shows(self, view: _View) -> _Handler:
-        """Return what answers with a view: a template of its name, filled with its data."""
+        """Return the handler of a view, which fills the template of the same name with its data."""
 
         async def handler(request: Request) -> Response:
             asked = {**request.query_params, **request.path_params, "origin": _origin(request)}
@@ -160,7 +160,7 @@ class _Page:
         return StreamingResponse(self._changes(), media_type="text/event-stream")
 
     async def _changes(self) -> AsyncIterator[str]:
-        """Yield an event when what the page shows has changed, and a comment now and then."""
+        """Yield an event when the page has changed, and a comment from time to time."""
         last, quiet = None, 0
         while True:
             version = self.views.version()
@@ -168,7 +168,7 @@ class _Page:
                 yield f"data: {version}\n\n"
                 last, quiet = version, 0
             elif quiet >= _BEATS:
-                yield ":\n\n"  # a page that has gone is noticed only by writing to it
+                yield ":\n\n"  # a closed page is noticed only by writing to it
                 quiet = 0
             quiet += 1
             await asyncio.sleep(_TICK)

@@ -1,4 +1,4 @@
-"""What the page writes for a request: its form's parts, its bodies, and the same as curl."""
+"""Show a request on the page: its form's parts, its bodies, and a curl command."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Part:
 
 
 def size_text(size: int) -> str:
-    """Return a number of bytes as people write it: `12 KB`."""
+    """Return a number of bytes in readable form: `12 KB`."""
     number, unit = float(size), 0
     while number >= _STEP and unit < len(_UNITS) - 1:
         number, unit = number / _STEP, unit + 1
@@ -61,7 +61,7 @@ def took_text(entry: Entry) -> str:
 
 
 def clock_text(moment: float, form: str = "%H:%M:%S") -> str:
-    """Return a moment as this machine's clock shows it."""
+    """Return a time in this machine's time zone."""
     return datetime.fromtimestamp(moment).astimezone().strftime(form)
 
 
@@ -80,7 +80,7 @@ def parts_of(record: Record) -> list[Part]:
         name, file_name = _NAME.search(head), _FILE_NAME.search(head)
         if not separator or name is None:
             continue
-        # Behind the last part that was kept come the rest of it and the final boundary.
+        # The last part that was kept is followed by the rest of it and the final boundary.
         size = len(data) - 2 if number < len(pieces) else len(data) + cut - len(mark) - 6
         text = None if file_name else data[: max(0, size)].decode("utf-8", "replace")
         shown = file_name[1].decode("utf-8", "replace") if file_name else ""
@@ -89,11 +89,11 @@ def parts_of(record: Record) -> list[Part]:
 
 
 def body_text(side: Side, kind: str) -> str:
-    """Return a body as text: JSON with indents, other text as it is, and the size of the rest."""
+    """Return a body as text: JSON indented, other text unchanged, and the size of the rest."""
     if not side.size:
         return ""
     if "json" in kind:
-        # A damaged body, or one that was cut off, is shown as it is.
+        # A damaged body, or one that was cut off, is shown unchanged.
         with suppress(orjson.JSONDecodeError):
             return orjson.dumps(orjson.loads(side.body), option=orjson.OPT_INDENT_2).decode()
     more = f"\n… {size_text(side.size - side.limit)} more" if side.size > side.limit else ""
@@ -106,14 +106,14 @@ def body_text(side: Side, kind: str) -> str:
 
 
 def hide(text: str, settings: Settings) -> str:
-    """Return a text without the sandbox's own credentials."""
+    """Return a string without the sandbox's own credentials."""
     for secret in (settings.api_key, settings.access_token, settings.client_secret):
         text = text.replace(secret, HIDDEN.decode()) if secret else text
     return text
 
 
 def shown_query(entry: Entry) -> dict[str, str]:
-    """Return the query of a request without what can be a secret."""
+    """Return the query of a request without possible secrets."""
     secret = {name: HIDDEN.decode() for name in _SECRET_ARGUMENTS & entry.query.keys()}
     return {**entry.query, **secret}
 
@@ -145,7 +145,7 @@ def curl(record: Record, origin: str) -> str:
 
 
 def kind_of(entry: Entry) -> str:
-    """Return the kind of a call, as the sandbox can know it."""
+    """Return the kind of a call, as far as the sandbox can tell."""
     below = entry.path.removeprefix(API)
     if below.startswith(CONTENT):
         return "download"

@@ -1,4 +1,4 @@
-"""What the page shows: plain data for its templates, read from the state of the sandbox."""
+"""The data of the page for its templates, read from the state of the sandbox."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.world import World
 
 SHOWN = 200
-"""The most rows of one kind on a page."""
+"""The maximum number of rows of one kind on a page."""
 
 _MINUTE = 60
 CALL_KINDS = ("upload", "poll", "read", "write")
@@ -51,7 +51,7 @@ class Views:
     operations: Sequence[Operation]
 
     def version(self) -> int:
-        """Return a number that changes with what the page shows."""
+        """Return a number that changes with the contents of the page."""
         world, now = self.world, self.world.clock.time()
         world.settle()
         last = next(world.log.newest(), None)
@@ -243,7 +243,7 @@ class Views:
         }
 
     def controls(self, _query: Mapping[str, str]) -> dict[str, Any]:
-        """Return the choices of the levers."""
+        """Return the choices of the controls."""
         return {
             "operations": self.operations,
             "presets": sorted(PRESETS),

@@ -1,4 +1,4 @@
-"""Bulk activities: accepted at once, carried out at their end."""
+"""Bulk activities: accepted immediately, carried out at their end."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ class Entry:
 
 @attrs.frozen
 class Work:
-    """What a job does at its end.
+    """The work that a job does at its end.
 
     Attributes:
         lists: The IDs of its lists.
         entries: The contacts of a JSON body.
-        file: The file in their place.
+        file: The file that replaces them.
         blanks: Whether empty columns erase.
         asked: The body of the request for an export.
     """
@@ -82,8 +82,8 @@ class Outcome:
 
     Attributes:
         count: The number of contacts it went through.
-        errors: The rows that it could not carry out.
-        warnings: The rows that it left as they were.
+        errors: The rows that failed.
+        warnings: The rows that it did not change.
         export: The contacts that were exported.
     """
 
@@ -135,7 +135,7 @@ class Activities:
     Attributes:
         settings: The settings of jobs.
         id_seed: The seed of IDs.
-        carry_out: Does the work of a kind of job at a time.
+        carry_out: Does the work of a kind of job at a given time.
         activities: Jobs by ID, oldest first.
     """
 

@@ -1,6 +1,6 @@
 """Email campaigns and their schedules: DRAFT, SCHEDULED, RUNNING, SENT; DELETED.
 
-Also what contacts do with a campaign once it is sent, drawn from the seed.
+Also the reactions of contacts to a sent campaign, drawn from the seed.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def find_links(content: str, campaign_id: str) -> list[Link]:
 def make_entries(
     seed: int, campaign_id: str, links: list[Link], contact: Contact, sent: float
 ) -> Iterator[TrackingEntry]:
-    """Return what one contact does with a campaign sent at `sent`, oldest first."""
+    """Return one contact's reactions to a campaign sent at `sent`, oldest first."""
     draw = random.Random(f"{seed}:{campaign_id}:{contact.id}")  # noqa: S311 - made-up reports
     moment = sent
 
@@ -244,7 +244,7 @@ class Campaigns:
                 campaign.status = "SENT"
 
     def restored(self) -> None:
-        """Complete what was read from a file, or raise a `ValueError` if it contradicts itself."""
+        """Complete the data read from a file, or raise a `ValueError` if it contradicts itself."""
         entries, self.tracking = self.tracking.entries, Tracking()
         for entry in entries:
             if entry.campaign_id not in self.campaigns:

@@ -19,12 +19,12 @@ OWNER = "owner@example.com"
 
 
 def is_address(text: str) -> bool:
-    """Return whether a text can be an email address."""
+    """Return whether a string can be an email address."""
     return len(text) <= ADDRESS_LENGTH and _ADDRESS.fullmatch(text) is not None
 
 
 def check_address(text: str) -> None:
-    """Raise a 400 for a text that cannot be an email address."""
+    """Raise a 400 for a string that cannot be an email address."""
     if not is_address(text):
         raise Refusal(400, f"{text[:100]} is not an email address.", "json.email.invalid")
 
@@ -158,7 +158,7 @@ class Contacts:
         self._ids[email.casefold()] = contact.id
 
     def join(self, contact: Contact, list_ids: Iterable[str], now: float) -> None:
-        """Add a contact to those of the lists that it is not on."""
+        """Add a contact to the lists that it is not on yet."""
         for list_id in list_ids:
             if list_id not in contact.lists:
                 contact.lists[list_id] = now
@@ -181,7 +181,7 @@ class Contacts:
             contact.modified = now
 
     def restored(self) -> None:
-        """Complete what was read from a file, or raise a `ValueError` if it contradicts itself."""
+        """Complete the data read from a file, or raise a `ValueError` if it contradicts itself."""
         for row in self.lists.values():
             for contact_id in row.members:
                 if row.id not in getattr(self.contacts.get(contact_id), "lists", ()):

@@ -1,4 +1,4 @@
-"""Events, and what belongs to each: fees, items with attributes, promocodes, registrants."""
+"""Events and their parts: fees, items with attributes, promocodes, registrants."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Events:
         return hashlib.sha256(f"{self.settings.draw_seed}:{kind}:{self._made}".encode()).hexdigest()
 
     def _register(self, event: Event, now: float) -> None:
-        """Sign up registrants, which the API has no call for."""
+        """Sign up registrants; the API has no call for that."""
         draw = random.Random(f"{self.settings.draw_seed}:{event.id}")  # noqa: S311 - made-up people
         for number in range(self.settings.registrants):
             self._made += 1
@@ -127,7 +127,7 @@ class Events:
 
 
 def check_event(fields: Mapping[str, Any]) -> None:
-    """Raise a refusal, 400, where fields of an event do not go together."""
+    """Raise a refusal, 400, if the fields of an event are inconsistent."""
     if read_stamp(fields["end_date"]) < read_stamp(fields["start_date"]):
         raise bad_field("end_date", "it is before start_date.")
     for option in fields.get("payment_options", []):
@@ -152,7 +152,7 @@ def _guests(event: Event, registrant_id: str, number: int) -> list[Row]:
 
 
 def _redeemed(event: Event, row: Row) -> Row | None:
-    """Return what a registrant's promotion code takes off the order; None without a live code."""
+    """Return the discount of a registrant's promotion code; None without a live code."""
     for code in event.promocodes:
         total = code.get("quantity_total", -1)
         used = code.get(USED, 0)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.types import Message, Scope
 
 DAY = 86_400
-# Stamps of calls paced at exactly the quota differ by rounding alone.
+# Timestamps of calls paced at exactly the quota differ only by rounding.
 _ROUNDING = 1e-6
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 HIDDEN = b"(hidden)"
@@ -39,7 +39,7 @@ class Entry:
         status: The status of the response; None while it runs and when no response was sent.
         received: Bytes of the body that were read.
         parts: The names of a form's parts, in order.
-        fault: The kind of fault that struck it.
+        fault: The kind of fault that was applied to it.
         ended: The time of its end.
     """
 
@@ -65,7 +65,7 @@ class Log:
         size: The number of requests that are kept.
         total: The number of requests so far.
         running: The number of requests that have not ended.
-        most_running: The most that ran at one time.
+        most_running: The maximum number that ran at the same time.
     """
 
     size: int

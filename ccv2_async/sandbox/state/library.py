@@ -97,7 +97,7 @@ class Library:
         folders: Folders by ID.
         files: Files by ID, the trashed ones included.
         links: The number in the URLs of contents. URLs with an earlier number have expired.
-        expired_status: The status that an expired URL is answered with.
+        expired_status: The status of the response to an expired URL.
     """
 
     settings: Settings
@@ -138,7 +138,7 @@ class Library:
         return folder
 
     def change_folder(self, folder_id: str, name: str, parent_id: str | None, now: float) -> Folder:
-        """Rename and move a folder; a parent of None leaves it where it is."""
+        """Rename and move a folder; a parent of None does not move it."""
         folder = self.folder(folder_id)
         self._check_name(name)
         if folder.system:
@@ -255,13 +255,13 @@ class Library:
             self._trash(stored, now)
 
     def empty_trash(self, now: float) -> None:
-        """Purge what is in the trash."""
+        """Purge everything in the trash."""
         for stored in self.trash(now):
             del self.files[stored.id]
             self._kept_bytes -= len(self._kept.pop(stored.id, b""))
 
     def restored(self) -> None:
-        """Complete what was read from a file, or raise a `ValueError` if it contradicts itself."""
+        """Complete the data read from a file, or raise a `ValueError` if it contradicts itself."""
         self.folders = {**_system_folders(), **self.folders}
         reached: set[str | None] = {None}
         for _ in range(MAX_LEVEL + 1):
@@ -285,7 +285,7 @@ class Library:
         if not self._is_taken(stored.name, place, now):
             return stored.name
         key = (place, stored.name.casefold())
-        # Go on behind the last number while that one is there, so that a thousand equal names
+        # Continue after the last number while that one exists, so that a thousand equal names
         # take a thousand steps.
         number = self._last_numbers.get(key, 0)
         if not self._is_taken(_numbered(stored.name, number), place, now):
@@ -362,7 +362,7 @@ def home(stored: StoredFile) -> str:
 
 
 def picture_size(head: bytes) -> tuple[int, int]:
-    """Return width and height in pixels; (0, 0) for what is not a JPEG, PNG or GIF."""
+    """Return width and height in pixels; (0, 0) if it is not a JPEG, PNG or GIF."""
     if head.startswith(b"\x89PNG\r\n\x1a\n") and head[12:16] == b"IHDR" and len(head) >= 24:
         width, height = struct.unpack(">II", head[16:24])
         return width, height
