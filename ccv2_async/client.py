@@ -71,8 +71,8 @@ class ConstantContact:
     its calls raise `UsageError`. It starts no background task.
 
     Args:
-        api_key: The API key of the application, as text or a `Secret`.
-        access_token: The access token that the account owner granted, as text or a `Secret`.
+        api_key: The API key of the application, as a string or a `Secret`.
+        access_token: The access token that the account owner granted, as a string or a `Secret`.
         base_url: The URL of the API; `https://api.constantcontact.com/v2` by default.
         per_second: The calls per second that the key allows: 4, or 10 for partner keys. None
             lifts the limit.
@@ -89,12 +89,12 @@ class ConstantContact:
         trust_env: Whether the proxies of the environment are used.
         timeouts: Limits on single steps of a call, in seconds.
         max_in_flight: How many calls of one lane are sent at the same time.
-        settle_time: After the response to an upload was lost, the client searches the folder for so
-            many seconds before it sends the file again. Set it higher than the time by which the
-            listing of the service lags.
+        settle_time: After the response to an upload was lost, the client searches the folder for
+            this many seconds before it sends the file again. Set it higher than the lag of the
+            service's listing.
         refresh_token: A function or coroutine function that returns a fresh access token. It is
             called once when the service answers 401. It must not use this client: such a call
-            raises `UsageError` at once.
+            raises `UsageError` immediately.
         on_event: A plain function that is called for calls, retries, waits for the quota, status
             checks, and changes of status; see `ccv2_async.observe`.
         clock: The clock that waits use.
@@ -210,7 +210,7 @@ class ConstantContact:
     async def open(self) -> None:
         """Open the client; `async with` does it for you. No request is made.
 
-        To open a view is to check that its client is open.
+        Opening a view only checks that its client is open.
 
         Raises:
             ClientClosed: The client was closed before; make a new one.
@@ -227,7 +227,7 @@ class ConstantContact:
     async def aclose(self) -> None:
         """Close the connections and threads.
 
-        Callers that wait for the quota or for a job get `ClientClosed` at once. A call that was
+        Callers that wait for the quota or for a job get `ClientClosed` immediately. A call that was
         sent may still be answered, and then its connection closes. A call that has to be sent
         again, or still has to read its file, ends with `ClientClosed`. Jobs continue on the
         server; keep their tokens. Closing a view closes nothing.
@@ -375,7 +375,7 @@ class ConstantContact:
         Args:
             lane: The lane of the calls that would go in `Lane.INTERACTIVE`. Status requests are
                 shared by all waiters, and keep their lane.
-            deadline: The most seconds that each call takes, with everything that it waits for. To
+            deadline: The maximum number of seconds for each call, including all waits. To
                 limit several calls together, or a wait for a job, use `deadline()`.
             timeouts: Limits on single steps of a call, in seconds.
 
@@ -408,10 +408,9 @@ class ConstantContact:
                 contact = await client.contacts.get("17")
             print(seen[-1].status, seen[-1].headers["date"])
 
-        A block takes the place of a second form of each method: the methods keep their types, and
-        the responses to retries and to the calls that a method makes by itself, such as the pages
-        of a listing, are included. An error has the headers of its own response:
-        `APIError.headers`.
+        With a block, methods keep their return types. Retries and the calls that a method makes by
+        itself, such as the pages of a listing, are included. An error has the headers of its own
+        response: `APIError.headers`.
 
         Blocks can be nested. Only the calls of the block and of tasks that were created in it are
         collected, including those of views. One waiter asks for the status of all jobs, so its
@@ -433,7 +432,7 @@ class ConstantContact:
         """Return the poller of a job that was started earlier. Makes no request.
 
         Args:
-            token: The text that `poller.token()` returned, in this or another process.
+            token: The string that `poller.token()` returned, in this or another process.
 
         Raises:
             TokenError: The token is damaged, altered, expired, or of another account.
@@ -466,7 +465,7 @@ class ConstantContact:
         It does what `resume` does, for callers who hold tokens of uploads only.
 
         Args:
-            token: The text that an upload's `poller.token()` returned.
+            token: The string that an upload's `poller.token()` returned.
 
         Raises:
             TokenError: The token is damaged, altered, expired, of another account, or of a bulk
@@ -525,14 +524,14 @@ class ConstantContact:
     ) -> BulkUpload:
         """Upload many files, and return their results as they end, for `async for`.
 
-        A few files are sent at any time. Files that the service is processing do not count. One
+        A few files are sent at a time. Files that the service is processing do not count. One
         failure does not stop the others. With a journal, the same call continues where an earlier
         one stopped, and sends nothing twice.
 
         Args:
             files: Any iterable or async iterable of paths or `FileToUpload`. A folder stands for
-                all files below it. A plain iterable runs on the event loop; give an async one if
-                finding the next file takes time.
+                all files in it and in its subfolders. A plain iterable runs on the event loop; give
+                an async one if finding the next file takes time.
             folder_id: The library folder to upload to; "0" is the root.
             keep_folders: Whether to create the folders below a given folder in the library too,
                 three levels at most.
@@ -551,7 +550,8 @@ class ConstantContact:
             fail_fast: Whether to stop at the first file that fails, or that failed for good in an
                 earlier run. Its result comes first. The files that are being sent get ten seconds
                 for their responses, and their results follow. Then its error is raised. Files that
-                the service has accepted continue there; with a journal, the next run follows them.
+                the service has accepted continue on the server; with a journal, the next run
+                follows them.
             dry_run: Whether to send nothing and change nothing, not even on disk. Each result says
                 what would be done. A journal is read if there is one.
             wait: Whether to wait until the service has processed each file. False returns each
@@ -561,9 +561,9 @@ class ConstantContact:
                 numbered name, such as `menu(1).pdf`.
 
         Raises:
-            InvalidField: An argument is wrong. Nothing was done. `BulkUpload` lists what iterating
-                raises. A `deadline` block around the loop limits all of it: files that are not
-                done by then end with an error.
+            InvalidField: An argument is wrong. Nothing was done. `BulkUpload` lists the exceptions
+                that iterating raises. A `deadline` block around the loop limits all of it: files
+                that are not done by then end with an error.
         """
         from ccv2_async.uploads.many.items import Options
         from ccv2_async.uploads.many.run import BulkUpload, Parts
@@ -625,7 +625,7 @@ class ConstantContact:
         as the service sent them; `manifest.json` lists every file with its size and SHA-256.
         The same call continues a backup that was interrupted at any moment. After that, it fetches
         only what is new or has changed. Nothing is ever removed from the directory: records that
-        the service has no more are listed in `vanished.jsonl`.
+        the service no longer has are listed in `vanished.jsonl`.
 
         A record or file that cannot be fetched does not stop the others. The result names it, and
         the next call tries it again.
@@ -725,11 +725,11 @@ class ConstantContact:
     ) -> dict[str, Update | None] | dict[str, Update | TokenError | None]:
         """Return the status of any number of jobs by token, without waiting for them to end.
 
-        One request asks for up to a hundred jobs. None stands for a job that the service does not
-        know, or not yet. A job that it has not known for minutes is reported as lost.
+        One request asks for up to a hundred jobs. None means that the service does not know the
+        job, or does not know it yet. A job that has been unknown for minutes is reported as lost.
 
         Args:
-            tokens: The texts that `poller.token()` returned.
+            tokens: The strings that `poller.token()` returned.
             return_errors: Whether to return the exception for a token that cannot be used, such as
                 an expired one, in its place. Otherwise it is raised before anything is sent.
 
@@ -770,8 +770,8 @@ class ConstantContact:
 
         Args:
             method: GET, POST, PUT, PATCH, or DELETE.
-            path: The path below the base URL, such as "/contacts", with or without a query. Also a
-                whole URL below the base URL, such as the service puts into answers.
+            path: The path below the base URL, such as "/contacts", with or without a query. A full
+                URL below the base URL, as responses contain, is accepted too.
             query: Names and values to add to the query; None leaves one out.
             json: The body: a model, or plain lists and dicts.
             lane: The priority while calls wait for the quota.
@@ -781,7 +781,7 @@ class ConstantContact:
             OutcomeUnknown: The call may have been carried out. Safe to try again: no; look first.
             DecodeError: The response is not the JSON that it claims to be.
             APIError: The service refused the call.
-            TransportError: No whole response came.
+            TransportError: No complete response arrived.
 
         Source: "Supported methods" page of the service's documentation.
         """
@@ -902,7 +902,7 @@ def _activity() -> JobKind:
 
 
 def _from_environment(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options, with those that are not given taken from the environment.
+    """Return the options, taking missing ones from the environment.
 
     Raises:
         InvalidField: A variable has a value that is not valid.
@@ -923,7 +923,7 @@ def _from_environment(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rate_of(text: str, where: str) -> float | None:
-    """Return the calls per second that a text stands for; None for 0, which lifts the limit.
+    """Parse the calls per second; return None for 0, which lifts the limit.
 
     Raises:
         InvalidField: It is not a number of 0 or more.
@@ -938,7 +938,7 @@ def rate_of(text: str, where: str) -> float | None:
 
 
 def flag_of(text: str, where: str) -> bool:
-    """Return the flag that a text stands for: 1, true or yes, or 0, false or no.
+    """Parse a flag: 1, true or yes, or 0, false or no.
 
     Raises:
         InvalidField: It is none of them.

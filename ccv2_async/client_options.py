@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 logger: logging.Logger = logging.getLogger("ccv2_async")
 
 _CLOCK = ("monotonic", "time", "sleep", "timeout")
-# URLs may hold a password. Text in place of an object is often a secret itself, such as a refresh
-# token in place of its function, or the URL of a database in place of the budget.
+# URLs may hold a password. A string in place of an object is often a secret itself, such as a
+# refresh token in place of its function, or the URL of a database in place of the budget.
 _NOT_SHOWN = frozenset(
     {"base_url", "proxy", "http_client", "budget", "refresh_token", "on_event", "clock"}
 )

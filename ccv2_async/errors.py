@@ -9,16 +9,16 @@
     │   ├── InvalidField              a value that the service would refuse
     │   ├── FileRefused               not a readable regular file, too large, or of a wrong type
     │   ├── SourceConsumed            a stream must be read again, and cannot be
-    │   └── TokenError                a resume token is altered, expired, or of another account
+    │   └── TokenError                a resume token is altered, expired, or from another account
     ├── JournalError                the journal of a bulk upload cannot be read or written
-    ├── FileChanged                 the file grew, shrank or went away while it was sent
+    ├── FileChanged                 the file grew, shrank or disappeared while it was sent
     ├── TransportError              no complete response arrived
     │   ├── ConnectFailed             no connection was made, so nothing was sent
     │   ├── ConnectionLost            the connection broke; `sent` says how far the body got
-    │   ├── DeadlineExceeded          the time was up; `sent` says how far the body got
+    │   ├── DeadlineExceeded          the time ran out; `sent` says how far the body got
     │   └── ServiceUnavailable        the service is down, so nothing was sent
     ├── OutcomeUnknown              sent in full without a response; it may have been carried out
-    │   └── AmbiguousUpload           a look at the folder did not tell whether it arrived
+    │   └── AmbiguousUpload           checking the folder did not settle whether it arrived
     ├── UnexpectedRedirect          the service answered with a redirect, which is not followed
     ├── DecodeError                 a response that does not fit its type or model
     │   ├── AnswerTooLarge            it is larger than this kind of call can need
@@ -179,7 +179,7 @@ class InvalidField(UsageError):
     Attributes:
         field: The name of the argument or of the field in the request.
         value: What was given, shortened.
-        values: Its texts, if it was a short list or tuple of them; otherwise ().
+        values: Its strings, if it was a short list or tuple of them; otherwise ().
         rule: What the service accepts.
         hint: What else a Python program can do about it, or "".
     """
@@ -209,7 +209,7 @@ class FileRefused(UsageError):
     Attributes:
         path: The file, as it was given.
         reason: Why it was refused.
-        files: How many files were refused: all those below, if it is a folder.
+        files: How many files were refused: all files in it, if it is a folder.
     """
 
     def __init__(self, path: str, reason: str, *, files: int = 1) -> None:
@@ -227,7 +227,7 @@ class SourceConsumed(UsageError):
 
 
 class TokenError(UsageError):
-    """A resume token is altered, expired, of an unknown version, or of another account."""
+    """A resume token is altered, expired, of an unknown version, or from another account."""
 
 
 class JournalError(ConstantContactError):
@@ -261,7 +261,7 @@ class FileChanged(ConstantContactError):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class TransportError(ConstantContactError):
-    """No complete response came. Safe to try again: yes, unless a subclass says otherwise.
+    """No complete response arrived. Safe to try again: yes, unless a subclass says otherwise.
 
     Attributes:
         sent: How far the request body got: "nothing", "partly" or "wholly".
@@ -277,7 +277,7 @@ class ConnectFailed(TransportError):
 
 
 class ConnectionLost(TransportError):
-    """The connection broke before a whole response came.
+    """The connection broke before a complete response arrived.
 
     Safe to try again: yes; a call that adds something and was sent in full raises
     `OutcomeUnknown` instead.
@@ -285,7 +285,7 @@ class ConnectionLost(TransportError):
 
 
 class DeadlineExceeded(TransportError, TimeoutError):
-    """The time for the call was up. Safe to try again: reads, or if `sent` is not "wholly".
+    """The time for the call ran out. Safe to try again: reads, or if `sent` is not "wholly".
 
     Raised as `OutcomeUnknown` when the call adds something and was sent in full.
     """
@@ -300,7 +300,7 @@ class ServiceUnavailable(TransportError):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class OutcomeUnknown(ConstantContactError):
-    """A call that adds something was sent in full, and no clear response came.
+    """A call that adds something was sent in full, and no clear response arrived.
 
     It may have been carried out. Safe to try again: no; look at the account first.
 
@@ -313,7 +313,7 @@ class OutcomeUnknown(ConstantContactError):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class AmbiguousUpload(OutcomeUnknown):
-    """An upload got no response, and the files in its folder do not tell whether it arrived.
+    """An upload got no response, and the files in its folder do not show whether it arrived.
 
     Safe to try again: no; choose one of the candidates, or upload it again on purpose.
 
@@ -349,7 +349,7 @@ class DecodeError(ConstantContactError):
 
     Attributes:
         where: The place in the document, such as `results[3].size`; "" for the whole.
-        excerpt: A short piece of what came, on one printable line.
+        excerpt: A short piece of the response, on one printable line.
         status: The HTTP status, when a response was read.
     """
 
@@ -364,7 +364,7 @@ class DecodeError(ConstantContactError):
 
 
 class AnswerTooLarge(DecodeError):
-    """A response is larger than this kind of call can need. It was not read to its end.
+    """A response is larger than this kind of call can need. Only its beginning was read.
 
     The call is not repeated, because the next response is likely to be the same.
     """
@@ -448,7 +448,7 @@ class EndpointRetired(APIError):
     """The service has withdrawn the endpoint (400 `http.status.gone`).
 
     The request is not wrong, and it was not carried out. Safe to try again: no. The service is
-    reported to answer all calls for events like this since 2024.
+    reported to answer all calls for events in this way since 2024.
     """
 
 
@@ -486,10 +486,10 @@ class ServerError(APIError):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class QuotaExceeded(APIError):
-    """Too many calls per second, or too many jobs at once. Safe to try again: yes, after a wait.
+    """Too many calls per second, or too many open jobs. Safe to try again: yes, after a wait.
 
     Attributes:
-        retry_after: The seconds that the service asked to wait, or None.
+        retry_after: The number of seconds that the service asked to wait, or None.
     """
 
     safe_to_retry = True
@@ -525,7 +525,7 @@ class JobError(ConstantContactError):
 
 
 class UploadFailed(JobError):
-    """The service could not process an uploaded file, or the file was deleted meanwhile."""
+    """The service could not process an uploaded file, or the file was deleted in the meantime."""
 
 
 class VirusFound(UploadFailed):
@@ -537,7 +537,7 @@ class ActivityFailed(JobError):
     """A bulk activity ended in ERROR or CANCELLED.
 
     Attributes:
-        activity: The activity as it was read last, with its row errors.
+        activity: The activity as last read, with its row errors.
     """
 
     activity: Any = None
@@ -558,7 +558,7 @@ class StatusUnreadable(JobError):
     The job may continue, or have ended. Look at the account, or resume it with its token later.
 
     Attributes:
-        row: What came in place of its status, as JSON, without secrets, and cut after 500
+        row: The row that came in place of its status, as JSON, without secrets, and cut after 500
             characters.
     """
 

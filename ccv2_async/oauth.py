@@ -56,8 +56,8 @@ class OAuthFlow:
     """The server flow of one application.
 
     Args:
-        client_id: The API key of the application, as text or a `Secret`.
-        client_secret: The secret of the API key, as text or a `Secret`.
+        client_id: The API key of the application, as a string or a `Secret`.
+        client_secret: The secret of the API key, as a string or a `Secret`.
         redirect_uri: The URL to send the owner's browser back to, as registered for the key.
         base_url: The URL of the OAuth2 server.
         http_client: Your own `httpx.AsyncClient` or `httpx2.AsyncClient` to send through. It is
@@ -113,14 +113,14 @@ class OAuthFlow:
         """Return the URL to send the browser of the account owner to. Makes no request.
 
         Args:
-            state: The text that `new_state` returned; the redirect returns it.
+            state: The string that `new_state` returned; the redirect returns it.
             sign_up: Whether the page offers to create an account.
             new_user: Whether the page to create an account comes first.
 
         Raises:
-            InvalidField: `state` is empty or not text.
+            InvalidField: `state` is empty or not a string.
         """
-        wrong = _wrong_state(state, "a random text, such as new_state() returns")
+        wrong = _wrong_state(state, "a random string, such as new_state() returns")
         if wrong is not None:
             del state
             raise wrong
@@ -145,12 +145,12 @@ class OAuthFlow:
             state: The state that you kept for this owner. It is compared in constant time.
 
         Raises:
-            InvalidField: `redirect` is not a mapping, or `state` is empty or not text. Nothing was
-                sent.
+            InvalidField: `redirect` is not a mapping, or `state` is empty or not a string. Nothing
+                was sent.
             GrantRefused: The state differs, the owner refused, or the code is not valid. Safe to
                 try again: no; start over at `authorize_url`.
-            OutcomeUnknown: No clear response came, and the code may be used up. Safe to try again:
-                no; start over at `authorize_url`.
+            OutcomeUnknown: No clear response arrived, and the code may be used up. Safe to try
+                again: no; start over at `authorize_url`.
             ConnectFailed: Nothing was sent. Safe to try again: yes, with the same code.
             DecodeError: The response has no token.
         """
@@ -262,7 +262,7 @@ class _Form:
 
     @property
     def advice(self) -> str:
-        """The advice for messages when no clear response came."""
+        """The advice for messages when no clear response arrived."""
         return (
             "The code may be used up; start over at authorize_url." if self.once else "Ask again."
         )
@@ -305,7 +305,7 @@ def _is_word(value: object) -> bool:
 
 
 def _wrong_state(state: object, rule: str) -> errors.InvalidField | None:
-    """Return the error for a state that is not text or empty, which it does not show."""
+    """Return the error for a state that is empty or not a string; it does not show the state."""
     if _is_word(state):
         return None
     return errors.InvalidField("state", state if state == "" else type(state), rule)
@@ -364,7 +364,7 @@ def _refusal(what: str, status: int | None, key: str, said: str) -> errors.Const
 
 
 def _unanswered(form: _Form, host: str, reason: str) -> errors.ConstantContactError:
-    told = f"{form.what}: no clear response came from {host} ({reason})."
+    told = f"{form.what}: no clear response arrived from {host} ({reason})."
     if form.once:
         return errors.OutcomeUnknown(f"{told} {form.advice}")
     return errors.ConnectionLost(f"{told} {form.advice}", sent="wholly")

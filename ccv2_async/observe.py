@@ -152,7 +152,7 @@ class StatusChanged:
 
 @attrs.frozen
 class JobEnded:
-    """A job ended, as far as the client knows. It comes after the last `StatusChanged`.
+    """A job ended, as far as the client knows. Sent after the last `StatusChanged`.
 
     Attributes:
         kind: "upload" or "activity".
@@ -201,7 +201,7 @@ class DuplicateUpload:
         label: The name that the file was sent under.
         folder_id: The folder it went to.
         id: The ID of the copy that counts as the upload.
-        duplicates: IDs of further copies; empty when the folder does not show them (yet).
+        duplicates: IDs of extra copies; empty when the folder does not show them (yet).
         trashed: IDs of copies that were moved to the trash.
     """
 

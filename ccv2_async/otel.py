@@ -93,7 +93,7 @@ _WORDS = frozenset({
 
 
 def route_of(path: str) -> str:
-    """Return the route of a path: `/contacts/{id}` of `/contacts/7`."""
+    """Return the route of a path: `/contacts/{id}` for `/contacts/7`."""
     return "/".join(part if part in _WORDS or not part else "{id}" for part in path.split("/"))
 
 

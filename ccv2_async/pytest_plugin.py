@@ -42,7 +42,7 @@ def ccv2_sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     Uploads become Active when their status is first read. `ccv2_sandbox.admin` controls it: faults,
     the requests it received, its clock, and `admin.configure(mode="looks", looks=3)` for slower
     jobs. The marker `@pytest.mark.ccv2_sandbox(seed="demo")` gives it other arguments of `Sandbox`.
-    The marker of a test goes before that of its class or module.
+    The marker of a test takes precedence over that of its class or module.
     """
     from ccv2_async.sandbox import Sandbox  # noqa: PLC0415  # costs nothing until it is used
 
@@ -57,8 +57,9 @@ def ccv2_sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
 def ccv2_client(request: pytest.FixtureRequest, ccv2_sandbox: Sandbox) -> ConstantContact:
     """A client of `ccv2_sandbox` without a quota, whose waits are ten times shorter.
 
-    In an async test, the client is open, also for the fixtures of the test, and it is closed in the
-    same event loop. In a sync test, it is not open: use it in `async with` inside `asyncio.run`.
+    In an async test, the client is open, including in the fixtures of the test, and it is closed in
+    the same event loop. In a sync test, it is not open: use it in `async with` inside
+    `asyncio.run`.
     """
     runner = _runner_of(request)
     if runner is None:

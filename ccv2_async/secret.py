@@ -1,4 +1,4 @@
-"""A value that nothing shows, such as an API key or an access token."""
+"""A value that stays hidden, such as an API key or an access token."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Wait for tasks that must end, even while the caller is being cancelled.
 
 A `CancelScope(shield=True)` of anyio keeps out anyio's own cancellations only: `Task.cancel` of
-asyncio interrupts what is inside, as often as it is called.
+asyncio interrupts the code inside, each time it is called.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def one_line(text: str) -> str:
 
 
 def described(error: BaseException) -> str:
-    """Return an exception's class and what it says, if it says anything."""
+    """Return an exception's class, and its message if it has one."""
     kind = type(error).__name__
     try:
         text = str(error)

@@ -28,9 +28,9 @@ def verify_webhook(
 
     Args:
         body: The raw request body, before it is parsed.
-        signature: The value of the header `x-ctct-hmac-sha256`, as text, or as bytes from ASGI.
+        signature: The value of the header `x-ctct-hmac-sha256`, as a string, or as bytes from ASGI.
             None or empty if it is missing.
-        client_secret: The secret of the API key, as text or a `Secret`.
+        client_secret: The secret of the API key, as a string or a `Secret`.
 
     Raises:
         InvalidField: The secret is empty or not text, the body is not bytes, or the signature is
@@ -46,7 +46,7 @@ def verify_webhook(
             "text that is not empty, because anyone could sign with an empty secret",
         )
     if not is_text(client_secret.reveal()):
-        rule = "text, without half of a surrogate pair"
+        rule = "text without a lone surrogate"
         raise InvalidField("client_secret", type(client_secret.reveal()), rule)
     if not isinstance(body, bytes | bytearray | memoryview):
         raise InvalidField("body", type(body), "the raw bytes of the request")
