@@ -10,7 +10,7 @@ from ccv2_async import __version__
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-import drawings  # type: ignore[import-not-found]  # noqa: E402  # it lies beside this file
+import drawings  # type: ignore[import-not-found]  # noqa: E402  # it is next to this file
 
 project = "ccv2_async"
 author = "the ccv2_async developers"

@@ -4,7 +4,7 @@
 `tests/docs` fails when what is committed there is not what the code says.
 """
 
-# ruff: noqa: INP001  # a script beside conf.py, no part of a package
+# ruff: noqa: INP001  # a script next to conf.py, not part of a package
 
 from __future__ import annotations
 

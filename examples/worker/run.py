@@ -2,7 +2,7 @@
 
 Without any setting, everything runs in this process: the queue is in memory, and an embedded
 sandbox stands in for the service. Set CCV2_API_KEY and CCV2_ACCESS_TOKEN to use the real service,
-and CCV2_REDIS_URL to hand the files to workers on other machines. The README beside this file says
+and CCV2_REDIS_URL to hand the files to workers on other machines. The README next to this file says
 how to start those.
 """
 
