@@ -1,4 +1,4 @@
-"""The calls for one listing of a dataset, and what their answers hold, as text."""
+"""The calls for one listing of a dataset, and what their responses hold, as text."""
 
 from __future__ import annotations
 
