@@ -273,7 +273,7 @@ def version_of(record: Mapping[str, Any]) -> str:
 
 
 def flat(record: object, name: str = "") -> list[tuple[str, str]]:
-    """Return the columns of a record and their values; a path of names stands for nested ones.
+    """Return the columns of a record and their values; nested ones are named by their path.
 
     The elements of a list are numbered from 1, such as `email_addresses.1.email_address`.
 

@@ -387,7 +387,7 @@ class Journal:
         return [own for (own,) in self._rows(query, (dataset, scope, self.run))]
 
     def vanish(self, dataset: str, scope: str, ids: Iterable[str], noticed: str) -> None:
-        """Mark rows that are gone at the service. They stay in the backup."""
+        """Mark rows that the service no longer has. They stay in the backup."""
         gone = "UPDATE rows SET vanished=? WHERE dataset=? AND scope=? AND id=?"
         self._write((gone, [(noticed, dataset, scope, own) for own in ids]))
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ccv2_async.backup.datasets import Dataset
     from ccv2_async.transport.calls.call import Answer
 
-# No record of the service comes near these. Longer ones would block the event loop, and rows that
-# hold each other fill the memory.
+# No record of the service comes near these limits. Larger ones would block the event loop, and
+# deeply nested rows would fill the memory.
 _LARGEST_RECORD = 4 * 1024 * 1024
 _MOST_VALUES = 100_000
 _LARGEST_PAGE = 64 * 1024 * 1024
@@ -77,7 +77,7 @@ def _reading(template: str, ids: tuple[str, ...], what: str, query: _Query) -> C
 
 @attrs.frozen
 class Page:
-    """The rows of an answer as text."""
+    """The rows of a response as text."""
 
     rows: list[tuple[str, str]]
     bad: list[tuple[str, str]]
@@ -114,7 +114,7 @@ def _text_of(record: dict[str, Any]) -> str:
 
 
 def page_of(dataset: Dataset, before: int, answer: Answer) -> Page:
-    """Return the rows of a page as text, and those that cannot be kept with the reason."""
+    """Return the rows of a page as text, and the rows that cannot be kept, with the reason."""
     page = answer.rows(Any, paged=dataset.paged)
     rows: list[tuple[str, str]] = []
     bad: list[tuple[str, str]] = []

@@ -362,7 +362,7 @@ class Backup:
                 retired = isinstance(error, errors.EndpointRetired)
                 if not cursor or retired:
                     raise
-                # The service does not know the cursor anymore, or it leads in a circle.
+                # The service no longer knows the cursor, or it leads in a circle.
                 await self._do(self._journal.restart, *key, drop=not dataset.ids)
                 if restarted or isinstance(error, errors.PaginationError):
                     raise
@@ -386,7 +386,7 @@ class Backup:
         self._report()
 
     async def _look_for_missed(self, listing: Listing) -> None:
-        """Mark the rows that are gone at the service.
+        """Mark the rows that the service no longer has.
 
         A listing that changes while it is read may leave a row out, so each is looked for by its
         ID, where it has a path of its own.

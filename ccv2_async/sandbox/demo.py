@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _DAY = 86_400.0
 _FIRST_NAMES = "Amara Bruno Chloé Dmitri Elena Farid Grace Hiro Inés Jonas Keiko Liam"
 _LAST_NAMES = "Abbott Brandt Castillo Dubois Eriksen Fischer Grant Haddad Ivanova Jensen"
-# The lists by name: their status, and that every n-th contact is on them.
+# The lists by name: their status, and n if every n-th contact is on them.
 _LISTS = {
     "Newsletter": ("ACTIVE", 1),
     "Wholesale customers": ("ACTIVE", 6),

@@ -122,7 +122,7 @@ class Actions:
         return f"The job {job.id} has ended: {job.status(now)}."
 
     def upload(self, form: Any) -> str:
-        """Put files into the library, as an upload from a browser at the service does.
+        """Put files into the library, like an upload on the service's website.
 
         Raises:
             ValueError: Some files were refused; the message names them. The others are stored.

@@ -1,7 +1,7 @@
-"""The memory of the gateway: the requests, without their secrets, and the counts of calls.
+"""The records of the gateway: the requests, without their secrets, and the counts of calls.
 
-The last requests to the API are kept with both sides whole, for the sandbox's own page. That memory
-is bounded: so many requests, so many bytes of each body, and so many bytes in all.
+The last requests to the API are kept with both sides in full, for the sandbox's own page. That
+memory is bounded, by the number of requests, the bytes of each body, and the total bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DAY = 86_400
 _ROUNDING = 1e-6
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 HIDDEN = b"(hidden)"
-"""What stands in place of a key or a token."""
+"""The replacement for a key or a token."""
 
 
 @attrs.define
@@ -148,13 +148,13 @@ class Quota:
 
 @attrs.define
 class Side:
-    """What one side sent.
+    """The data that one side sent.
 
     Attributes:
         raw_headers: The headers in order. Those of a request are in its entry of the log.
         size: Bytes of the body.
         body: The body, or its start if it is larger than the limit; complete at the end.
-        limit: The largest part of a body that is kept.
+        limit: The maximum part of a body that is kept.
     """
 
     limit: int
@@ -165,11 +165,11 @@ class Side:
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        """The headers as text."""
+        """The headers as strings."""
         return [(str(name, "latin-1"), str(text, "latin-1")) for name, text in self.raw_headers]
 
     def write(self, chunk: bytes) -> None:
-        """Take in the next bytes."""
+        """Add the next bytes."""
         if chunk and self.size < self.limit:
             self._chunks.append(chunk[: self.limit - self.size])
         self.size += len(chunk)
@@ -194,8 +194,8 @@ class Record:
 
     Attributes:
         entry: Its entry in the log.
-        request: What the client sent.
-        answer: What the sandbox answered. A fault that breaks the connection answers nothing.
+        request: The client's side. answer: The sandbox's side. It is empty if a fault broke the
+            connection.
         signed: Whether the request had a key, and whether it had a token.
     """
 
@@ -205,7 +205,7 @@ class Record:
     signed: tuple[bool, bool] = (False, False)
 
     def answered(self, message: Message) -> None:
-        """Take in a message of the response."""
+        """Add a message of the response."""
         if message["type"] == "http.response.start":
             self.answer.raw_headers = message["headers"]
         else:
@@ -217,9 +217,9 @@ class Traffic:
     """The last requests.
 
     Attributes:
-        most: The largest number of requests.
-        most_bytes: The most bytes of all bodies together.
-        body_limit: The most bytes of one body.
+        most: The maximum number of requests.
+        most_bytes: The maximum number of bytes of all bodies together.
+        body_limit: The maximum number of bytes of one body.
     """
 
     most: int = 500
