@@ -34,7 +34,6 @@ ELSEWHERE = {
     "transport/http/messages": "transport/calls/test_session_answers.py",
     "transport/http/proxies": "transport/http/test_clients.py",
     "transport/quota/redis_*": "transport/quota/test_shared.py",
-    "uploads/looks": "uploads/test_settling_lost_answers.py",
     "uploads/many/results": "uploads/many/test_run.py",
     "uploads/status": "polling/test_poller.py",
     "workers/queue": "workers/test_stores.py",

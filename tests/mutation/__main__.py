@@ -28,7 +28,7 @@ MUST = 0.95
 MODULES = {
     "uploads/settle": ["uploads/test_settle.py"],
     "uploads/ledger": ["uploads/test_ledger.py"],
-    "uploads/looks": ["uploads/test_looks.py", "uploads/test_settling*.py"],
+    "uploads/looks": ["uploads/test_looks.py"],
     "uploads/mirror/plan": ["uploads/mirror/test_plan.py"],
     "transport/calls/retry": ["transport/calls/test_retry.py"],
     "transport/calls/answers": ["transport/calls/test_answers*.py"],
