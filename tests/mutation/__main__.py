@@ -40,7 +40,7 @@ MODULES = {
     "polling/schedule": ["polling/test_schedule.py"],
     "polling/token": ["polling/test_token.py"],
     "polling/queue": ["polling/test_queue.py", "polling/test_sweep*.py"],
-    "polling/sweep": ["polling/test_sweep*.py", "polling/test_poller*.py"],
+    "polling/sweep": ["polling/test_sweep*.py"],
     "activities/contact_rows": ["activities/test_contact_rows.py", "resources/test_activities.py"],
     "activities/status": ["activities/test_status.py"],
     "backup/datasets": ["backup/test_datasets.py"],
@@ -54,7 +54,7 @@ source_paths = ["ccv2_async"]
 only_mutate = ["ccv2_async/{module}.py"]
 also_copy = ["benchmarks"]
 pytest_add_cli_args_test_selection = {tests}
-pytest_add_cli_args = ["-p", "no:cacheprovider", "--hypothesis-profile=mutation"]
+pytest_add_cli_args = ["-p", "no:cacheprovider", "--hypothesis-profile=mutation", "--timeout=30"]
 # A line that holds a text of several words, which only people read.
 do_not_mutate_patterns = ['"[A-Za-z{{;][^"]*[a-z}}:,.] [^"]*"']
 use_git_change_detection = false
