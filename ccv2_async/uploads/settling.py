@@ -100,7 +100,6 @@ class Sending(Generic[E]):
         began_at: The same, in seconds since 1970.
         started: When that was in this process; its deadline counts from here.
         sends: The number of times it may have reached the service.
-        recalled: How many of these were in earlier runs.
         known: The number of IDs that this client had been given when it began.
         lost: When the last response was lost, on the monotonic clock.
         evidence: The final results of comparing files with it.
@@ -116,7 +115,6 @@ class Sending(Generic[E]):
     began_at: float = attrs.field(default=0.0, init=False)
     started: float | None = attrs.field(default=None, init=False)
     sends: int = attrs.field(default=0, init=False)
-    recalled: int = attrs.field(default=0, init=False)
     known: int = attrs.field(default=0, init=False)
     lost: float = attrs.field(default=0.0, init=False)
     evidence: dict[str, Evidence] = attrs.field(factory=dict, init=False)
@@ -147,7 +145,7 @@ class Sending(Generic[E]):
         self.began_at = min(clock.time(), self.entry.begun)
         self.began = self.started - (clock.time() - self.began_at)
         self.size = self.entry.size
-        self.sends = self.recalled = max(1, self.entry.sends)
+        self.sends = max(1, self.entry.sends)
         return errors.OutcomeUnknown(
             f"{self.upload.what}: an earlier attempt to send it may have succeeded."
         )

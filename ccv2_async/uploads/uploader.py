@@ -214,7 +214,7 @@ class Uploader:
     def _call(self, sending: Sending[E]) -> Call:
         upload = sending.upload
 
-        async def opened(length: int) -> None:
+        async def opened(length: int, doubtful: int) -> None:
             if length == 0:
                 raise empty(upload.source.name)
             # Recorded only here: a call may wait for hours until the quota lets it through.
@@ -227,7 +227,7 @@ class Uploader:
             sending.size = length
             entry = sending.entry
             since = entry.begun if entry.may_have_arrived else self._clock.time()
-            sends = sending.recalled + body.times_sent + 1
+            sends = sending.sends + doubtful + 1
             await sending.write(BulkState.SENDING, since=since, size=length, sends=sends)
 
         body = MultipartBody(

@@ -30,7 +30,7 @@ class PiecesBody:
         self.repeatable = repeatable
         self.attempts: list[PiecesAttempt] = []
 
-    async def attempt(self) -> BodyAttempt:
+    async def attempt(self, doubtful: int = 0) -> BodyAttempt:
         self.attempts.append(PiecesAttempt(self))
         return self.attempts[-1]
 

@@ -30,8 +30,8 @@ class Service:
     """A service with one folder, whose answer to each upload is scripted.
 
     Args:
-        answers: What happens to the uploads in turn: "ok", "dropped", "lost", "busy", or
-            "stored, then busy".
+        answers: What happens to the uploads in turn: "ok", "dropped", "lost", "throttled", "busy",
+            or "stored, then busy".
 
     Attributes:
         on_post: Awaited when an upload has arrived.
@@ -50,7 +50,7 @@ class Service:
         if request.method == "POST":
             answer = self._answers.pop(0)
             id_ = str(len(self.stored) + 7)
-            if answer not in ("dropped", "busy"):
+            if answer not in ("dropped", "throttled", "busy"):
                 numbered = f"({len(self.stored)})" if self.stored else ""
                 self.stored.append(
                     {"id": id_, "name": f"a{numbered}.png", "size": 3, "url": f"/content/{id_}"}
@@ -59,6 +59,8 @@ class Service:
                 await self.on_post()
             if answer == "ok":
                 await wire.answer("202 Accepted", b"", f"Location: /v2/library/files/{id_}")
+            elif answer == "throttled":
+                await wire.answer("429 Too Many Requests", b"", "Retry-After: 0")
             elif answer.endswith("busy"):
                 await wire.answer("503 Busy", b"", "Retry-After: 0")
             else:
@@ -203,3 +205,30 @@ async def test_the_next_run_knows_how_often_an_interrupted_upload_was_sent(
         (result,) = await run(another, file)
     assert (result.id, result.duplicates) == ("7", ("8",))
     assert [event.duplicates for event in events if isinstance(event, DuplicateUpload)] == [("8",)]
+
+
+async def test_the_next_run_does_not_count_an_attempt_that_was_refused(
+    connect: Callable[..., Any], file: Path
+) -> None:
+    service = Service("throttled", "lost")
+    arrived = asyncio.Event()
+
+    async def hang() -> None:
+        if service.stored:
+            arrived.set()
+            await asyncio.Event().wait()
+
+    async with serving(service.serve) as server:
+        service.on_post = hang
+        first = asyncio.create_task(run(await connect(server), file))
+        await arrived.wait()
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        # An upload of an equal file, which must not count as a second copy of this one.
+        service.stored.append({**service.stored[0], "id": "8", "name": "a(1).png"})
+        (entry,) = [entry async for entry in read_journal(file.with_suffix(".journal"))]
+        (result,) = await run(await connect(server), file)
+    assert entry.sends <= 1
+    assert isinstance(result.error, errors.AmbiguousUpload)
+    assert result.error.candidates == ("7", "8")

@@ -386,7 +386,7 @@ class Session:
                 try:
                     self._require_open(call.what)
                     with report.attempt(tries.number):
-                        outcome = await self._attempt(call, tries.number, ends, finish, report)
+                        outcome = await self._attempt(call, tries, ends, finish, report)
                         report.outcome = self._note(call, outcome)
                     if not isinstance(outcome, Failed):
                         self._allowance.succeeded(tries.repeats)
@@ -507,7 +507,7 @@ class Session:
     async def _attempt(
         self,
         call: Call,
-        number: int,
+        tries: Tries,
         ends: float | None,
         finish: Callable[[Call, httpx.Response], Awaitable[T]],
         report: CallReport,
@@ -521,13 +521,13 @@ class Session:
             async with self.clock.timeout(left):
                 if call.body is not None:
                     began = self.clock.monotonic()
-                    attempt = await call.body.attempt()
+                    attempt = await call.body.attempt(tries.doubtful)
                     if self.clock.monotonic() - began > LATE:
                         # Calls of this second and of the next would be sent together.
                         self.budget.give_back()
                         await self._take_turn(call)
                 response = await self._engine.send(
-                    self._requests.make(call, attempt, resend=number > 1)
+                    self._requests.make(call, attempt, resend=tries.number > 1)
                 )
                 report.status = response.status_code
                 if report.is_watched:
@@ -536,7 +536,7 @@ class Session:
                 if 200 <= response.status_code < 300:
                     outcome = await finish(call, response)
                 else:
-                    outcome = await self._refused(call, response, token, number)
+                    outcome = await self._refused(call, response, token, tries.number)
                 response = None
                 return outcome
         except BaseException as error:  # noqa: BLE001  # judged below
@@ -552,7 +552,7 @@ class Session:
                 ends is not None and self.clock.monotonic() >= ends
             )
             if call.effect is Effect.SAFE and _is_garbled(failure):
-                return _garbled(failure, number)
+                return _garbled(failure, tries.number)
             raise_what_is_no_accident(failure, attempt)
             if unopened and not overdue:
                 raise failure  # the user's source, which could not be opened; nothing was sent

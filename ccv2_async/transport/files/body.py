@@ -128,8 +128,12 @@ class Body(Protocol):
         """Whether another attempt can be made."""
         ...
 
-    async def attempt(self) -> BodyAttempt:
-        """Return a new attempt of known length. Nothing is sent before it is iterated."""
+    async def attempt(self, doubtful: int = 0) -> BodyAttempt:
+        """Return a new attempt of known length. Nothing is sent before it is iterated.
+
+        Args:
+            doubtful: How many earlier attempts may have been carried out.
+        """
         ...
 
 
@@ -147,7 +151,7 @@ class BytesBody:
         self.content = content
         self.content_type = content_type
 
-    async def attempt(self) -> BodyAttempt:
+    async def attempt(self, doubtful: int = 0) -> BodyAttempt:  # noqa: ARG002
         """Return an attempt that sends the bytes in one piece."""
         return _BytesAttempt(self.content)
 
@@ -161,11 +165,9 @@ class MultipartBody:
         threads: The threads that open and read the file.
         on_progress: A function or coroutine function that is called with the progress.
         clock: The clock for progress events.
-        check: Awaited with the length of the file in bytes each time it is opened, before anything
-            is sent. It raises to refuse the file.
-
-    Attributes:
-        times_sent: How many earlier attempts have sent all of it.
+        check: Awaited each time the file is opened, before anything is sent, with its length in
+            bytes, and with how many earlier attempts may have been carried out. It raises to refuse
+            the file.
     """
 
     def __init__(
@@ -176,7 +178,7 @@ class MultipartBody:
         *,
         on_progress: ProgressCallback | None = None,
         clock: Clock | None = None,
-        check: Callable[[int], Awaitable[object]] | None = None,
+        check: Callable[[int, int], Awaitable[object]] | None = None,
     ) -> None:
         self.content_type: str = layout.content_type
         self.name: str = source.name
@@ -184,8 +186,6 @@ class MultipartBody:
         self._source = source
         self._threads = threads
         self._check = check
-        self.times_sent: int = 0
-        self._latest: BodyAttempt | None = None
         self._reporter: ProgressReporter | None = None
         if on_progress is not None:
             clock = clock or SystemClock()
@@ -207,11 +207,14 @@ class MultipartBody:
         """
         length = await self._source.prepare(self._threads)
         if self._check is not None:
-            await self._check(length)
+            await self._check(length, 0)
         return self._layout.length(length)
 
-    async def attempt(self) -> BodyAttempt:
+    async def attempt(self, doubtful: int = 0) -> BodyAttempt:
         """Open the file, and return a new attempt. The caller must close it.
+
+        Args:
+            doubtful: How many earlier attempts may have been carried out.
 
         Raises:
             FileRefused: It is not a readable regular file. Nothing was sent.
@@ -219,18 +222,14 @@ class MultipartBody:
             SourceConsumed: It is a stream that was read before.
         """
         opened = await self._source.open(self._threads)
-        if self._latest is not None and self._latest.sent == "wholly":
-            self.times_sent += 1
-        self._latest = None
         try:
             if self._check is not None:
-                await self._check(opened.length)
+                await self._check(opened.length, doubtful)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await opened.aclose()
             raise
-        self._latest = _MultipartAttempt(self._layout, opened, self._reporter)
-        return self._latest
+        return _MultipartAttempt(self._layout, opened, self._reporter)
 
 
 class _BytesAttempt(BodyAttempt):

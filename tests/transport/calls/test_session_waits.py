@@ -155,12 +155,12 @@ async def test_calls_that_a_slow_disk_holds_up_stay_within_the_quota(
     clock, arrived, held = manual_clock, [], 0
 
     class SlowBody(PiecesBody):
-        async def attempt(self) -> Any:
+        async def attempt(self, doubtful: int = 0) -> Any:
             nonlocal held
             held += 1
             if held <= 16:  # these wake up together
                 await clock.sleep(1004.0 - clock.now)
-            return await super().attempt()
+            return await super().attempt(doubtful)
 
     async def send(request: Any) -> httpx.Response:
         arrived.append(clock.monotonic())

@@ -277,7 +277,7 @@ async def test_an_invalid_length_is_refused_before_sending_and_closes_the_file(
 ) -> None:
     write(tmp_path / "file", size)
 
-    async def check(length: int) -> None:
+    async def check(length: int, _: int) -> None:
         raise InvalidField("file", length, "at most 5 bytes")
 
     body = MultipartBody(LAYOUT, PathSource(tmp_path / "file"), threads, check=check)
