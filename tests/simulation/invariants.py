@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -68,6 +71,29 @@ def check_nothing_left(process: Process) -> None:
     if process.left:
         names = ", ".join(str(task.get_coro()) for task in process.left)
         raise BrokenInvariantError(f"{process.name} left tasks behind: {names}")
+
+
+def check_parts(process: Process, before: set[Path], after: set[Path]) -> None:
+    """Check that a process that has ended, and was not killed, left no file that is not whole."""
+    if not after <= before:
+        names = ", ".join(sorted(path.name for path in after - before))
+        raise BrokenInvariantError(f"{process.name} left files behind: {names}")
+
+
+def check_descriptors(directory: Path) -> None:
+    """Check that no file or database of a directory is open once all processes have ended."""
+    if _open_below(directory):
+        gc.collect()  # what a killed process had open is closed when Python finds that it is gone
+        if left := _open_below(directory):
+            raise BrokenInvariantError(f"{len(left)} files left open, such as {left[0]}")
+
+
+def _open_below(directory: Path) -> list[str]:
+    paths = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            paths.append(str(descriptor.readlink()))
+    return sorted(path for path in paths if path.startswith(f"{directory}/"))
 
 
 def check_lasted(what: str, began: float, most: float) -> None:

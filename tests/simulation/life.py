@@ -24,10 +24,12 @@ from tests.simulation.invariants import (
     PER_SECOND,
     BrokenInvariantError,
     check_claim,
+    check_descriptors,
     check_kept,
     check_looks,
     check_nothing_left,
     check_pace,
+    check_parts,
 )
 from tests.simulation.machine import DAY, MIDNIGHT, Process, Trace, WallClock, make_task
 from tests.simulation.network import FAULTS, Network, Weather
@@ -192,6 +194,7 @@ class Life:
             await self.live()
         await self.judge()
         self.check()
+        check_descriptors(self.directory)
 
     async def before(self) -> None:
         """Do what was done before the faults begin."""
@@ -252,7 +255,7 @@ class Life:
         end: str,
     ) -> tuple[bool, BaseException | None]:
         """Run a program for a time, then end it; return whether it ended, and its error."""
-        process = self.process(name)
+        process, parts = self.process(name), self._parts()
         task = process.start(self._program(process, main))
         await asyncio.wait({task}, timeout=until)
         for _ in range(self.chance.choice(_STEPS)):  # to end it at any await
@@ -264,10 +267,15 @@ class Life:
             with contextlib.suppress(asyncio.CancelledError):
                 error = task.result()
             check_nothing_left(process)
+            check_parts(process, parts, self._parts())
         else:
             await process.kill()
         self.check()
         return task.done(), error
+
+    def _parts(self) -> set[Path]:
+        """Return the files that are being written, and the files of processes that were killed."""
+        return {*self.directory.rglob("*.part")}
 
     async def _program(
         self,

@@ -13,6 +13,7 @@ from ccv2_async.backup.journal import Journal as BackupJournal
 from ccv2_async.polling import job
 from ccv2_async.polling.job import Job, State, Update
 from ccv2_async.transport.calls.credentials import Credentials
+from ccv2_async.transport.files.partial import PartialFile
 from ccv2_async.transport.quota import budget, shared
 from ccv2_async.transport.quota.leader import SharedWork
 from ccv2_async.uploads.mirror.plan import Known
@@ -65,6 +66,21 @@ def _always_listed() -> Any:
         return attrs.evolve(found, done=found.done or bool(found.since))
 
     return patch.object(BackupJournal, "scope", done)
+
+
+def _not_discarded() -> Any:
+    return patch.object(PartialFile, "discard", lambda part: part._file and part._file.close())
+
+
+def _stays_open() -> Any:
+    keep, kept = PartialFile.keep, []
+
+    def open_still(self: PartialFile) -> str:
+        digest = keep(self)
+        kept.append(self._path.open("rb"))
+        return digest
+
+    return patch.object(PartialFile, "keep", open_still)
 
 
 async def _nothing(*_: object, **__: object) -> None:
@@ -153,6 +169,8 @@ WORLD_BUGS = (
         0,
         "backup",
     ),
+    Bug("a download that breaks leaves its file", _not_discarded, 34, "backup"),
+    Bug("a written file stays open", _stays_open, 0, "backup"),
     Bug("a listing is read once and for all", _always_listed, 0, "backup"),
     Bug(
         "a file that has changed is in sync",
