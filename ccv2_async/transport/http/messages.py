@@ -209,13 +209,21 @@ async def unpacked(
 async def streamed(
     response: httpx.Response, what: str, broken: Callable[[Exception], errors.ConnectionLost]
 ) -> AsyncGenerator[bytes, None]:
-    """Yield the body of a response of any length, unpacked.
+    """Yield a file, which is the body of a response of any length, unpacked.
 
     Args:
         response: The response.
-        what: The name of the response, for messages.
+        what: The name of the file, for messages.
         broken: Returns the error to raise when the connection fails.
+
+    Raises:
+        DecodeError: The response is another success than 200, such as 206 for a part.
     """
+    if response.status_code != 200:
+        raise errors.DecodeError(
+            f"{what}: the response is {response.status_code}, which is not the whole file.",
+            status=response.status_code,
+        )
     failed: errors.ConnectionLost | None = None
     try:
         async with aclosing(unpacked(response, None, what)) as pieces:

@@ -224,6 +224,21 @@ async def test_an_unrequested_content_encoding_is_refused(
         await session.aclose()
 
 
+@pytest.mark.parametrize("status", ["202 Accepted", "204 No Content", "206 Partial Content"])
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_a_response_that_is_not_the_whole_file_is_refused(
+    open_session: Callable[..., Any], status: str, elsewhere: bool
+) -> None:
+    async def partial(wire: Wire, _request: Request) -> None:
+        body = b"" if status.startswith("204") else b"a,b"
+        await wire.answer(status, body, "Content-Range: bytes 0-2/9", json=False)
+
+    async with serving(partial) as server, serving(_file) as api:
+        session = await open_session(api if elsewhere else server)
+        with pytest.raises(errors.DecodeError, match=status[:3]):
+            await _read(session, f"{server.origin}/x.csv")
+
+
 async def test_an_unusable_link_from_the_service_is_a_decode_error(
     open_session: Callable[..., Any],
 ) -> None:

@@ -395,7 +395,11 @@ async def test_a_stream_left_early_leaves_nothing_open(
 async def test_a_broken_stream_is_a_lost_connection_and_a_refused_one_an_api_error(
     open_session: Callable[..., Any],
 ) -> None:
-    async with RawServer(broken_off) as server:
+    async def break_off(wire: Wire, _: Request) -> None:
+        await wire.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+        wire.writer.close()
+
+    async with serving(break_off) as server:
         session = await open_session(server)
         async with session.stream(read()) as pieces:
             with pytest.raises(errors.ConnectionLost, match="while the response was read"):
