@@ -1,4 +1,4 @@
-"""The calls for one listing of a dataset, and what their responses hold, as text."""
+"""The calls for one listing of a dataset, and the contents of their responses, as text."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Listing:
 
     @property
     def key(self) -> tuple[str, str]:
-        """The dataset and the scope as the journal names them."""
+        """The dataset and the scope, in the journal's form."""
         return self.dataset.name, scope_key(*self.ids)
 
     @property
@@ -71,7 +71,7 @@ def _reading(template: str, ids: tuple[str, ...], what: str, query: _Query) -> C
     try:
         path = path_to(template, *ids)
     except InvalidField as error:
-        raise DecodeError(f"An id is {error.value}: {error.rule}.") from None
+        raise DecodeError(f"An ID is {error.value}: {error.rule}.") from None
     return Call("GET", path, Effect.SAFE, what, query=query)
 
 
@@ -128,7 +128,7 @@ def page_of(dataset: Dataset, before: int, answer: Answer) -> Page:
             if not isinstance(row, dict):
                 why = f"{answer.what}: row {number} is not an object."
             elif dataset.ids and not own:
-                why = f"{answer.what}: row {number} has no id: {raw_text(row, answer.redact)}"
+                why = f"{answer.what}: row {number} has no ID: {raw_text(row, answer.redact)}"
             else:
                 try:
                     text = _text_of(row)

@@ -263,7 +263,7 @@ class _Jobs:
     Attributes:
         run: The run of the command.
         items: The jobs.
-        more: Further fields in the JSON of a job.
+        more: Additional fields in the JSON of a job.
     """
 
     run: Run

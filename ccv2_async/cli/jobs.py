@@ -47,7 +47,7 @@ class JobItem:
         error: The error that ended it, or None.
         earlier: Whether it was settled before this run: by an earlier run, or found in its folder.
         existing: Whether it was found in its folder.
-        duplicates: IDs of further copies that a lost response has left in its folder.
+        duplicates: IDs of extra copies that a lost response has left in its folder.
         verb: Its state in a word while its bytes are on their way.
     """
 

@@ -86,7 +86,7 @@ async def show_rows(
         noun: The word for one row.
         columns: The columns of the table, each with the field that it shows, or a function that
             returns its value.
-        more: Further fields that CSV has, separated by spaces.
+        more: Additional fields that CSV has, separated by spaces.
         limit: The maximum number of rows to show; None for all.
         page: The maximum number of rows per page; 0 for a listing without pages.
     """
@@ -118,7 +118,7 @@ def show_one(output: Output, row: Any, columns: Columns, *, more: str = "") -> E
         output: The streams.
         row: The record.
         columns: The fields; see `show_rows`.
-        more: Further fields that CSV has, separated by spaces.
+        more: Additional fields that CSV has, separated by spaces.
     """
     if output.as_csv:
         output.values(_header(columns, more))

@@ -48,7 +48,7 @@ class _Report:
         help: What it does.
         noun: The word for one row.
         columns: The columns after those that name the contact or the campaign.
-        more: Further fields that CSV has.
+        more: Additional fields that CSV has.
     """
 
     help: str

@@ -128,7 +128,7 @@ class _Upload:
         output: The streams for results and messages.
         run: The run of the command.
         options: Arguments of `upload_many` for a dry run too.
-        how: Further arguments for the upload itself.
+        how: Additional arguments for the upload itself.
         description: The description of every file.
         items: The files that can be sent, by their paths.
         refused: The number of files that cannot be sent.

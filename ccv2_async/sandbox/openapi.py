@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _MEANINGS = {
     200: "Done.",
     201: "Created.",
-    202: "Accepted; the id is in the headers.",
+    202: "Accepted; the ID is in the headers.",
     204: "Done; no body.",
     400: "The request is not valid.",
     401: "The access token is missing or not valid.",
@@ -40,7 +40,7 @@ A local stand-in for the service; it serves no real account.
 
 - A field that a schema does not name is ignored, as is one that is read-only. A null counts as not
   sent. Text that must not be empty has more than spaces.
-- An id is text. Other JSON than text in its place is refused.
+- An ID is a string. Any other JSON type in its place is refused.
 - A body of JSON has at most 16 MiB, and one of a bulk activity 4,000,000 bytes.
 - The settings of a sandbox can change the largest sizes and add limits: of calls in a second and in
   a day (403), and of bulk activities that are unfinished at once (429).
@@ -97,7 +97,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
 
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
-    listed = {"description": "One id, or several joined by commas."} if operation.listed else {}
+    listed = {"description": "One ID, or several joined by commas."} if operation.listed else {}
     found = [
         {"name": name, "in": "path", "required": True, **listed, "schema": {"type": "string"}}
         for name in _PARAMETER.findall(operation.path)

@@ -5,13 +5,13 @@ have arrived, may still arrive, or may be lost. These rules hold for any clock e
 
 1. A file is adopted only if it holds exactly the bytes that were sent. Name, size and time only
    choose the files to compare. (Another client may send a file of the same name and size.)
-2. A file is sent again only after looks over the whole settling time have shown nothing that
-   could be it. Time alone never proves that a file arrived, or that it did not.
+2. A file is sent again only after looks over the whole settling time have shown no file that could
+   be it. Time alone never proves that a file arrived, or that it did not.
 3. After a resend, one more look is needed. The listing has caught up once it shows the second copy,
    so a first copy that arrived shows too. Both IDs are then reported.
-4. A file that may be the further copy of one upload is not adopted by another, and is not a reason
-   to send that one again.
-5. Whatever else is left is ambiguous, and a person decides. The error says how often the file was
+4. A file that may be an extra copy of one upload is not adopted by another upload, and is not a
+   reason to send that other one again.
+5. Anything else is ambiguous, and a person decides. The error says how often the file was
    sent.
 
 Before a resend (`BEFORE_RESEND` below is what the code looks things up in)::
@@ -23,7 +23,7 @@ Before a resend (`BEFORE_RESEND` below is what the code looks things up in)::
     UNPROVEN  files that cannot be compared   LOOK_AGAIN   GIVE_UP
     TOO_MANY  more such files than were sent  LOOK_AGAIN   GIVE_UP
 
-SEND_AGAIN becomes GIVE_UP where the file cannot be sent again: it was sent twice, its source can
+SEND_AGAIN becomes GIVE_UP if the file cannot be sent again: it was sent twice, its source can
 be read only once, its time is up, or the service has accepted it without naming its ID.
 
 After a resend (`AFTER_RESEND`)::
@@ -56,7 +56,7 @@ EXACT = 2.0
 """Seconds that clocks differ at most when both are right; dates may be whole seconds."""
 
 SAME_HOUR = 3600.0
-"""A file that is older than the upload by more is not compared, if the service sent its time."""
+"""A file older than the upload by more than this is not compared, if the service sent its time."""
 
 SAME_DAY = 26 * 3600.0
 """The same without a usable time of the service: local clocks may be off by a time zone."""
@@ -100,7 +100,7 @@ BEFORE_RESEND: Mapping[Before, tuple[Step, Step]] = {
     Before.UNPROVEN: (Step.LOOK_AGAIN, Step.GIVE_UP),
     Before.TOO_MANY: (Step.LOOK_AGAIN, Step.GIVE_UP),
 }
-"""The step for each finding: while looks go on, and once the settling time is over."""
+"""The step for each finding: during the settling time, and once it is over."""
 
 AFTER_RESEND: Mapping[After, tuple[Step, Step]] = {
     After.HIDDEN: (Step.LOOK_AGAIN, Step.FINISH),

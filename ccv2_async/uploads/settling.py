@@ -103,7 +103,7 @@ class Sending(Generic[E]):
         known: The number of IDs that this client had been given when it began.
         lost: When the last response was lost, on the monotonic clock.
         evidence: The final results of comparing files with it.
-        candidates: IDs of files that are, or may be, it, as the latest look showed them.
+        candidates: IDs of files that are, or may be, this upload, from the latest look.
         trouble: Why its entry could not be written, or None.
     """
 
@@ -182,7 +182,7 @@ class Settler:
         self._sweep = sweep
         self._settle_time = settle_time
         # IDs that belong to other uploads, and when each was claimed: no look may adopt one. A
-        # possible further copy of another upload was claimed at no time: it is nobody's yet.
+        # possible extra copy of another upload has no such time: it belongs to no upload yet.
         self._claimed: OrderedDict[str, float] = OrderedDict()
         self.claims: int = 0
         self._looks = FolderLooks(session)
@@ -192,8 +192,8 @@ class Settler:
 
         Args:
             file_ids: The IDs of files that belong to an upload.
-            copies: The IDs of files that were reported as its further copies. If one could be
-                another upload, that upload is ambiguous: only a person can tell.
+            copies: The IDs of files that were reported as its extra copies. If one could be another
+                upload, that upload is ambiguous: only a person can tell.
         """
         for file_id in file_ids:
             self.claims += 1
@@ -266,7 +266,7 @@ class Settler:
                     found[file.id] = file, window.distance(file)
         possible = await self._possible(sending, [file for file, _ in found.values()])
         distances = {id_: distance for id_, (_, distance) in found.items()}
-        # One that may be the copy of another upload is as doubtful as one from far away in time.
+        # One that may be the copy of another upload is as doubtful as one with a distant date.
         distances |= dict.fromkeys(possible.keys() & self._claimed.keys(), math.inf)
         return judge_before(possible, distances, sending.sends)
 
@@ -306,10 +306,10 @@ class Settler:
         self, sending: Sending[Any], files: Collection[LibraryFile]
     ) -> dict[str, Evidence]:
         """Compare files, and return the evidence for those that are, or may be, an upload."""
-        # All of them may be it until they are compared, which can fail or be out of time.
+        # Any of them may be this upload until it is compared, which can fail or run out of time.
         sending.candidates = in_order(file.id for file in files if not self._is_taken(file.id))
         evidence = {file.id: await self._compare(sending, file) for file in files}
-        # Checked last: another upload may have received its response meanwhile.
+        # Checked last: another upload may have received its response in the meantime.
         possible: dict[str, Evidence] = {
             id_: known
             for id_, known in evidence.items()
@@ -455,7 +455,7 @@ class Settler:
         return result
 
     def is_proven(self, sending: Sending[Any], file_id: str) -> bool:
-        """Return whether a file holds the bytes that were sent, and is nobody else's."""
+        """Return whether a file holds the bytes that were sent, and belongs to no other upload."""
         return sending.evidence.get(file_id) is Evidence.SAME_BYTES and file_id not in self._claimed
 
     async def _trash(self, upload: Upload, file_ids: list[str]) -> tuple[str, ...]:

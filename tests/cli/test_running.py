@@ -68,7 +68,7 @@ def test_a_signal_ends_an_upload_and_prints_usable_tokens(  # noqa: PLR0917  # f
     assert all(row["status"] == "Uploaded" and row["token"] in err for row in rows)
     for file in service.admin.files():
         service.admin.set_status(file["id"], "Active")
-    # The tokens are made anew at the end, so it is the printed ones that are tried.
+    # The tokens are made again at the end, so it is the printed ones that are tried.
     waited = ccv2("poll", *(row["token"] for row in rows), "--json")
     assert waited.code == Exit.OK
     assert {row["id"] for row in waited.rows} == {row["id"] for row in rows}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 UNPACK_BLOCK = 256 * 1024
 EMPTY = httpx.ByteStream(b"")
-"""The body of a response that has none, as most accepted calls."""
+"""The body of a response that has none, like most accepted calls."""
 
 _LONGEST_HEAD = 100 * 1024
 _MOST_INFORMATIONAL = 100
@@ -49,12 +49,12 @@ class ResponseParser:
 
     Attributes:
         status: The status of the current response; 0 until its head is complete.
-        headers: Its headers as they came.
-        body: What has arrived of its body, and was not taken.
+        headers: Its headers, unchanged.
+        body: The part of its body that has arrived but was not taken yet.
         is_complete: Whether it has ended.
         is_last: Whether the server closes the connection after it.
-        has_surplus: Whether something came after it.
-        flaw: How it violates HTTP or exceeds a limit. Its head may be complete nevertheless.
+        has_surplus: Whether data came after it.
+        flaw: The way it violates HTTP or exceeds a limit. Its head may still be complete.
     """
 
     def __init__(self, method: str = "GET") -> None:
@@ -67,7 +67,8 @@ class ResponseParser:
             self._llhttp = httptools.HttpResponseParser(self)
             # Some servers pad the size. This cannot hide one response in another.
             self._llhttp.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)
-            # `is_last` says what closes the connection: no informational response, and no trailer.
+            # `is_last` depends only on the final response: not on informational ones, and not on a
+            # trailer.
             self._llhttp.set_dangerous_leniencies(lenient_keep_alive=True)
         self.status: int = 0
         self.headers: list[tuple[bytes, bytes]] = []
@@ -94,7 +95,7 @@ class ResponseParser:
         self._bytes_between = 0 if self.body else self._bytes_between + len(data)
         if self._bytes_between > _LONGEST_HEAD:
             self.flaw = httpx.RemoteProtocolError(
-                "Too long header lines, or too long a line before a chunk"
+                "Header lines, or a line before a chunk, are too long"
             )
 
     def end(self) -> None:
@@ -110,7 +111,7 @@ class ResponseParser:
         self.is_complete = self.is_last = True
 
     def take(self) -> bytes:
-        """Return what has arrived of the body since the last call."""
+        """Return the part of the body that has arrived since the last call."""
         body, self.body = self.body, []
         return b"".join(body)
 

@@ -67,7 +67,7 @@ MOST_TROUBLES = 5
 """The number of looks in a row that may fail with a lasting error before the upload ends."""
 
 MOST_UNREAD = 1000
-"""The number of unread results at which the upload starts no further files."""
+"""The number of unread results at which the upload starts no more files."""
 
 # These errors would affect every other file as well, so they end the whole upload.
 FATAL = (
