@@ -38,13 +38,13 @@ _EVERYWHERE = frozenset({400, 401, 403, 406})
 _DESCRIPTION = """\
 A local stand-in for the service; it serves no real account.
 
-- A field that a schema does not name is ignored, as is one that is read-only. A null counts as not
-  sent. Text that must not be empty has more than spaces.
+- A field that a schema does not name is ignored, and so is a read-only field. A null counts as not
+  sent. A string that must not be empty must not be blank.
 - An ID is a string. Any other JSON type in its place is refused.
-- A body of JSON has at most 16 MiB, and one of a bulk activity 4,000,000 bytes.
-- The settings of a sandbox can change the largest sizes and add limits: of calls in a second and in
-  a day (403), and of bulk activities that are unfinished at once (429).
-- `next` comes from `next_link` of the page before. The page's other parameters are in it.
+- A JSON body has at most 16 MiB, and that of a bulk activity at most 4,000,000 bytes.
+- The settings of a sandbox can change the maximum sizes and add limits: for calls per second and
+  per day (403), and for unfinished bulk activities (429).
+- `next` comes from `next_link` of the previous page. It includes the other parameters.
 """
 _PARAMETER = re.compile(r"{(\w+)}")
 _ERRORS = {"$ref": "#/components/schemas/Errors"}
