@@ -72,7 +72,7 @@ def environment_of(sandbox: Sandbox) -> dict[str, str]:
 @pytest.fixture
 def ccv2(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
     """Runs the command in this process, on a clock on which no wait takes any time."""
-    monkeypatch.setattr("ccv2_async.client.SystemClock", SkippingClock)
+    monkeypatch.setattr("ccv2_async.clock.SystemClock", SkippingClock)
     # More than that clock skips: what is on a real socket lands in its own time.
     monkeypatch.setattr("ccv2_async.uploads.many.run.LANDING", 100.0)
     monkeypatch.setenv("COLUMNS", "200")

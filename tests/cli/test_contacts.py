@@ -105,7 +105,7 @@ def test_a_large_import_is_one_job_with_several_parts(
 def test_the_largest_accepted_file_goes_through_the_embedded_sandbox(
     ccv2: Callable[..., Ran], people: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ccv2_async.client.SystemClock", SystemClock)
+    monkeypatch.setattr("ccv2_async.clock.SystemClock", SystemClock)
     rows = (f"person{number:05}@example.com,{'x' * 170}" for number in range(20_000))
     path = people(*rows, header="EMAIL,CUSTOM FIELD 1")
     assert 3_900_000 < path.stat().st_size < 4_000_000

@@ -289,7 +289,7 @@ def test_the_embedded_sandbox_needs_no_credentials_and_has_no_quota(
     ccv2: Callable[..., Ran], picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CCV2_RATE", "0.001")
-    monkeypatch.setattr("ccv2_async.client.SystemClock", SystemClock)
+    monkeypatch.setattr("ccv2_async.clock.SystemClock", SystemClock)
     ran = ccv2("upload", *(picture(f"{number}.png") for number in range(4)), "--sandbox")
     assert ran.code == Exit.OK
     assert ran.out.count("Active") == 4
@@ -298,7 +298,7 @@ def test_the_embedded_sandbox_needs_no_credentials_and_has_no_quota(
 def test_the_rate_option_also_paces_calls_to_the_embedded_sandbox(
     ccv2: Callable[..., Ran], picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ccv2_async.client.SystemClock", SystemClock)
+    monkeypatch.setattr("ccv2_async.clock.SystemClock", SystemClock)
     assert ccv2("upload", picture("a.png"), "--sandbox", "--rate", "8").code == Exit.OK
 
 

@@ -191,7 +191,7 @@ def test_the_embedded_sandbox_accepts_a_journal_for_one_run(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ccv2_async.client.SystemClock", SystemClock)
+    monkeypatch.setattr("ccv2_async.clock.SystemClock", SystemClock)
     ran = ccv2("upload", pictures(60), "--sandbox", "--journal", tmp_path / "x.db")
     assert ran.code == Exit.OK
     assert ran.out == ""
