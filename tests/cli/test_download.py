@@ -72,7 +72,7 @@ def test_what_is_there_already_is_not_downloaded_again(
     assert ran.code == Exit.SOME_FAILED
     assert "c.pdf: not downloaded: a file with a different size already exists; use --ov" in ran.err
     assert "2 of 3 files" in ran.err
-    assert "1 of them there already" in ran.err
+    assert "1 of them already there" in ran.err
     assert len(service.admin.downloads()) == before + 1
     assert (to / "c.pdf").read_bytes() == b"mine"
     assert ccv2("files", "get", "--all", "--to", to, "--overwrite").code == Exit.OK
@@ -91,7 +91,7 @@ def test_files_that_are_in_the_way_are_reported_in_one_line(
         (tmp_path / "out" / name).write_bytes(b"mine")
     ran = ccv2("files", "get", "--all", "--to", tmp_path / "out")
     assert ran.code == Exit.SOME_FAILED
-    (line,) = [line for line in ran.err.splitlines() if "another size" in line]
+    (line,) = [line for line in ran.err.splitlines() if "a different size" in line]
     assert line.startswith("3 not downloaded (")
     assert service.admin.downloads() == []
 
@@ -186,7 +186,7 @@ def test_an_interrupted_download_says_how_to_continue(
     process = start("files", "get", "--all", "--to", tmp_path / "out")
     _, err = process.communicate(timeout=20)
     assert (process.returncode, names(tmp_path / "out")) == (0, ["a.png", "b.png", "c.pdf"])
-    assert "2 of them there already" in err
+    assert "2 of them already there" in err
 
 
 def test_bars_are_shown_on_a_terminal(

@@ -510,7 +510,7 @@ def test_after_any_outage_running_the_command_again_stores_every_file_once(  # n
     service.admin.fault(skip=10, times=times, **KINDS[kind])
     with monkeypatch.context() as patch:
         if kind == "hang":
-            patch.setattr("ccv2_async.client.Timeouts", partial(Timeouts, read=2.0))
+            patch.setattr("ccv2_async.transport.calls.call.Timeouts", partial(Timeouts, read=2.0))
         hit = ccv2(*command)
     if length == "long":
         assert hit.code != Exit.OK
