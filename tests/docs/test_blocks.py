@@ -38,7 +38,7 @@ async def test_a_reader_can_follow_the_page_from_top_to_end(
     make_files(tmp_path)
     monkeypatch.chdir(tmp_path)
     if haste:
-        monkeypatch.setattr("ccv2_async.client.SystemClock", _HastyClock)
+        monkeypatch.setattr("ccv2_async.clock.SystemClock", _HastyClock)
     blocks = [block for block in blocks_of(page) if block.reason is None]
     needs_redis = [block for block in blocks if SHOWN_REDIS in block.code]
     with contextlib.ExitStack() as stack:

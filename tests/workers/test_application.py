@@ -303,7 +303,7 @@ async def test_after_any_outage_a_job_stores_its_file_once(  # noqa: PLR0917  # 
     length: str,
 ) -> None:
     if kind == "hang":
-        monkeypatch.setattr("ccv2_async.client.Timeouts", partial(Timeouts, read=1.0))
+        monkeypatch.setattr("ccv2_async.transport.calls.call.Timeouts", partial(Timeouts, read=1.0))
     # The clock of these tests shifts the date alone, and probes go by the monotonic clock.
     monkeypatch.setattr("ccv2_async.transport.calls.circuit.FIRST_INTERVAL", 0.0)
     monkeypatch.setattr("ccv2_async.transport.calls.circuit.LONGEST_INTERVAL", 0.0)
