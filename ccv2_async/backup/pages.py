@@ -29,7 +29,7 @@ _Query = tuple[tuple[str, str], ...]
 
 
 @attrs.frozen
-class Listing:
+class Collection:
     """The rows of a dataset, or those that belong to one parent.
 
     Attributes:

@@ -27,7 +27,7 @@ from ccv2_async.backup.datasets import (
 )
 from ccv2_async.backup.estimate import Counts, estimate
 from ccv2_async.backup.journal import NAME, Journal, Note
-from ccv2_async.backup.pages import Listing, one, page_of
+from ccv2_async.backup.pages import Collection, one, page_of
 from ccv2_async.backup.results import BackupProblem, BackupProgress, BackupResult
 from ccv2_async.backup.write import Exports
 from ccv2_async.clock import date_of
@@ -189,7 +189,7 @@ class Backup:
         self, name: str, *ids: str, pages: int = 1
     ) -> tuple[list[dict[str, Any]], bool]:
         """Return the rows of the first pages of a listing, and whether there are more."""
-        listing, rows = Listing(BY_NAME[name], ids), []
+        listing, rows = Collection(BY_NAME[name], ids), []
         query, cursors = listing.dataset.first_page(""), Cursors(name)
         for _ in range(pages):
             call = listing.call(query)
@@ -271,7 +271,7 @@ class Backup:
         if about.get("service", service) != service:
             raise self._not_ours(f"another service ({one_line(about['service'])})")
         if known not in (None, fingerprint):
-            call = Listing(BY_NAME["account"]).call()
+            call = Collection(BY_NAME["account"]).call()
             account = json.loads((await self._call(call, one))[0])
             if not _name_of(account) or _name_of(account) != about.get("account"):
                 whose = one_line(about.get("account", "")) or "unknown"
@@ -300,24 +300,24 @@ class Backup:
         """Fetch the new and changed records of one dataset."""
         self._dataset = dataset.name
         self._report()
-        listings = await self._do(self._listings, dataset)
-        await self._each(listings, self._list)
+        collections = await self._do(self._collections, dataset)
+        await self._each(collections, self._list)
         if dataset.detail:
-            for listing in listings:
+            for listing in collections:
                 missing = await self._do(self._journal.without_detail, *listing.key)
                 await self._each(missing, partial(self._fetch_one, listing))
 
-    def _listings(self, dataset: Dataset) -> list[Listing]:
+    def _collections(self, dataset: Dataset) -> list[Collection]:
         """Return the listings of a dataset: one, or one for each parent."""
         if not dataset.parent:
-            return [Listing(dataset)]
+            return [Collection(dataset)]
         found = []
         for scope, own, text, _ in self._journal.records(dataset.parent):
             if not dataset.when or json.loads(text).get("status") in dataset.when:
-                found.append(Listing(dataset, (*ids_in(scope), own)))
+                found.append(Collection(dataset, (*ids_in(scope), own)))
         return found
 
-    async def _list(self, listing: Listing) -> None:
+    async def _list(self, listing: Collection) -> None:
         """List the rows, from where an earlier process stopped."""
         dataset, key, version = listing.dataset, listing.key, ""
         if dataset.follows:
@@ -345,7 +345,7 @@ class Backup:
             return
         await self._do(self._journal.end_scope, *key, version=version, drop=not dataset.ids)
 
-    async def _list_pages(self, listing: Listing, state: Scope) -> None:
+    async def _list_pages(self, listing: Collection, state: Scope) -> None:
         dataset, key, since = listing.dataset, listing.key, ""
         if dataset.since and state.since:
             newest = await self._do(self._journal.newest, *key)
@@ -379,13 +379,13 @@ class Backup:
             if following is None:
                 return
 
-    async def _keep(self, listing: Listing, rows: list[tuple[str, str]], **page: Any) -> None:
+    async def _keep(self, listing: Collection, rows: list[tuple[str, str]], **page: Any) -> None:
         detail = listing.dataset.detail
         await self._do(self._journal.page, *listing.key, rows, detail=detail, **page)
         self._rows += len(rows)
         self._report()
 
-    async def _look_for_missed(self, listing: Listing) -> None:
+    async def _look_for_missed(self, listing: Collection) -> None:
         """Mark the rows that the service no longer has.
 
         A listing that changes while it is read may leave a row out, so each is looked for by its
@@ -397,7 +397,7 @@ class Backup:
         elif missed and not await self._do(self._journal.has_unreadable, *listing.key):
             await self._vanish(listing, missed)
 
-    async def _fetch_one(self, listing: Listing, own: str) -> None:
+    async def _fetch_one(self, listing: Collection, own: str) -> None:
         """Fetch the full record of a row, or find that it is gone."""
         try:
             text, _ = await self._call(listing.call_of(own), one)
@@ -414,11 +414,11 @@ class Backup:
             self._rows += 1
             self._report()
 
-    async def _vanish(self, listing: Listing, gone: list[str]) -> None:
+    async def _vanish(self, listing: Collection, gone: list[str]) -> None:
         await self._do(self._journal.vanish, *listing.key, gone, stamp_of(self._now))
 
     async def _pass(
-        self, error: errors.ConstantContactError, listing: Listing, own: str = ""
+        self, error: errors.ConstantContactError, listing: Collection, own: str = ""
     ) -> None:
         """Record an error that affects only one row or listing; raise any other.
 
@@ -454,7 +454,7 @@ class Backup:
         self._report()
 
     async def _fetch_file(self, entry: FileEntry) -> None:
-        listing = Listing(BY_NAME[entry.place])
+        listing = Collection(BY_NAME[entry.place])
         text = await self._do(self._journal.record, *listing.key, entry.id)
         part = self._contents.part(entry)
         try:

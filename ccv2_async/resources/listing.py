@@ -61,6 +61,22 @@ class Rows(list[T]):
         return f"<table><tr>{head}</tr>{body}</table><p>{len(shown):,} of {len(self):,} rows</p>"
 
 
+def checked_on_bad_row(value: object) -> OnBadRow:
+    """Return what to do about a row that cannot be read.
+
+    Raises:
+        InvalidField: It is neither of the two words nor a plain function. Nothing was sent.
+    """
+    if value == "raise":
+        return "raise"
+    if value == "skip":
+        return "skip"
+    if callable(value) and is_plain_function(value):
+        return value
+    raise InvalidField("on_bad_row", value, 'it must be "raise", "skip", or a plain function')
+
+
+@attrs.define(eq=False, repr=False)
 class Listing(Generic[T]):
     """The rows of a collection. `async for` requests each page when it is needed.
 
@@ -79,23 +95,13 @@ class Listing(Generic[T]):
     Source: "Paginated output" page of the service's documentation.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        model: type[T],
-        path: str,
-        query: tuple[tuple[str, str], ...],
-        what: str,
-        *,
-        on_bad_row: OnBadRow = "raise",
-    ) -> None:
-        self.skipped: int = 0
-        self._on_bad_row = checked_on_bad_row(on_bad_row)
-        self._session = session
-        self._model = model
-        self._path = path
-        self._query = query
-        self._what = what
+    _session: Session
+    _model: type[T]
+    _path: str
+    _query: tuple[tuple[str, str], ...]
+    _what: str
+    _on_bad_row: OnBadRow = attrs.field(default="raise", converter=checked_on_bad_row)
+    skipped: int = attrs.field(default=0, init=False)
 
     def __repr__(self) -> str:
         return one_line(f"<Listing of {self._what}>")
@@ -217,21 +223,6 @@ class Cursors:
             )
         self.seen.add(following)
         return following
-
-
-def checked_on_bad_row(value: object) -> OnBadRow:
-    """Return what to do about a row that cannot be read.
-
-    Raises:
-        InvalidField: It is neither of the two words nor a plain function. Nothing was sent.
-    """
-    if value == "raise":
-        return "raise"
-    if value == "skip":
-        return "skip"
-    if callable(value) and is_plain_function(value):
-        return value
-    raise InvalidField("on_bad_row", value, 'it must be "raise", "skip", or a plain function')
 
 
 def good_rows(rows: Iterable[T | BadRow], what: str, on_bad_row: OnBadRow) -> list[T]:

@@ -100,6 +100,7 @@ class _Folders:
             self.add(child, (*names, child.name))
 
 
+@attrs.define(eq=False, repr=False)
 class Mirror:
     """One run of a mirror.
 
@@ -117,37 +118,30 @@ class Mirror:
         InvalidField: One of the last three is wrong.
     """
 
-    def __init__(
-        self,
-        parts: Parts,
-        library: MirroredLibrary,
-        local: str,
-        options: Options,
-        *,
-        delete: bool,
-        max_delete: int | str | None,
-        on_plan: Callable[[MirrorResult], object] | None,
-        on_entry: Callable[[MirrorEntry], object] | None,
-    ) -> None:
-        self._parts = parts
-        self._library = library
-        self._local = local
-        self._options = options
-        allowed_deletions(max_delete, 0)
-        for name, called in (("on_plan", on_plan), ("on_entry", on_entry)):
+    _parts: Parts
+    _library: MirroredLibrary
+    _local: str
+    _options: Options
+    _delete: bool
+    _max_delete: int | str | None
+    _on_plan: Callable[[MirrorResult], object] | None
+    _on_entry: Callable[[MirrorEntry], object] | None
+    _base: str = attrs.field(init=False)
+    _started: float = attrs.field(init=False)
+    _files: dict[Key, LocalFile] = attrs.field(factory=dict, init=False)
+    _uploads: dict[Key, JournalEntry] = attrs.field(factory=dict, init=False)
+    _refused: list[MirrorEntry] = attrs.field(factory=list, init=False)
+    _outcomes: dict[MirrorEntry, MirrorEntry] = attrs.field(factory=dict, init=False)
+    _unread: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        allowed_deletions(self._max_delete, 0)
+        for name, called in (("on_plan", self._on_plan), ("on_entry", self._on_entry)):
             if called is not None and not is_plain_function(called):
                 raise errors.InvalidField(name, called, "a plain function, or None")
-        self._delete = delete
-        self._max_delete = max_delete
-        self._on_plan = on_plan
-        self._on_entry = on_entry
-        self._base = ROOT if options.folder_id in ROOT_FOLDER_IDS else options.folder_id
-        self._files: dict[Key, LocalFile] = {}
-        self._uploads: dict[Key, JournalEntry] = {}
-        self._refused: list[MirrorEntry] = []
-        self._outcomes: dict[MirrorEntry, MirrorEntry] = {}
-        self._unread = False
-        self._started = parts.session.clock.monotonic()
+        folder_id = self._options.folder_id
+        self._base = ROOT if folder_id in ROOT_FOLDER_IDS else folder_id
+        self._started = self._parts.session.clock.monotonic()
 
     async def run(self) -> MirrorResult:
         """Carry out the mirror, or plan it in a dry run.
