@@ -111,8 +111,7 @@ class Backup:
         self._since = session.clock.monotonic()
         self._reported = float("-inf")
         self._dataset = ""
-        self._rows = self._files = self._downloaded = self._calls = 0
-        self._files_left = 0
+        self._done = Counter(rows=0, files=0, files_left=0, downloaded=0, calls=0)
         self._ending = False
 
     async def run(self) -> BackupResult:
@@ -218,7 +217,7 @@ class Backup:
         library += self._options.trash
         for dataset in wanted[: library + 1]:
             await self._fetch(dataset)
-        self._files_left = await self._do(self._contents.plan)
+        self._done["files_left"] = await self._do(self._contents.plan)
         await self._together(self._download, partial(self._fetch_all, wanted[library + 1 :]))
         result = await self._do(self._write, [each.name for each in wanted])
         self._report(force=True)
@@ -248,9 +247,9 @@ class Backup:
             directory=str(self._root),
             rows={name: n for name, n in exports.rows.items() if name != "vanished"},
             vanished=exports.rows["vanished"],
-            downloaded=self._downloaded,
-            files=self._files,
-            calls=self._calls,
+            downloaded=self._done["downloaded"],
+            files=self._done["files"],
+            calls=self._done["calls"],
             failed=failed,
             left_out=left_out,
         )
@@ -382,7 +381,7 @@ class Backup:
     async def _keep(self, listing: Collection, rows: list[tuple[str, str]], **page: Any) -> None:
         detail = listing.dataset.detail
         await self._do(self._journal.page, *listing.key, rows, detail=detail, **page)
-        self._rows += len(rows)
+        self._done["rows"] += len(rows)
         self._report()
 
     async def _look_for_missed(self, listing: Collection) -> None:
@@ -411,7 +410,7 @@ class Backup:
                 return
             detail = listing.dataset.detail
             await self._do(self._journal.found, *listing.key, own, text, detail=detail)
-            self._rows += 1
+            self._done["rows"] += 1
             self._report()
 
     async def _vanish(self, listing: Collection, gone: list[str]) -> None:
@@ -450,7 +449,7 @@ class Backup:
 
     async def _download_one(self, entry: FileEntry) -> None:
         await self._fetch_file(entry)
-        self._files_left -= 1
+        self._done["files_left"] -= 1
         self._report()
 
     async def _fetch_file(self, entry: FileEntry) -> None:
@@ -470,8 +469,8 @@ class Backup:
                     lambda: self._saving.to_path(download_of(self._session, file), part)
                 )
                 kept = (saved.size, saved.sha256)
-                self._files += 1
-                self._downloaded += kept[0]
+                self._done["files"] += 1
+                self._done["downloaded"] += kept[0]
         except errors.ConstantContactError as error:
             await self._pass(error, listing, entry.id)
             return
@@ -485,7 +484,7 @@ class Backup:
     # Calls
 
     async def _call(self, call: Call, parse: Callable[[Answer], T]) -> T:
-        self._calls += 1
+        self._done["calls"] += 1
         return await self._patiently(lambda: self._session.read(call, parse))
 
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
@@ -552,16 +551,7 @@ class Backup:
         if tell is None or (not force and now - self._reported < _REPORT_SECONDS):
             return
         self._reported = now
-        tell(
-            BackupProgress(
-                dataset=self._dataset,
-                rows=self._rows,
-                files=self._files,
-                files_left=self._files_left,
-                downloaded=self._downloaded,
-                calls=self._calls,
-            )
-        )
+        tell(BackupProgress(self._dataset, **self._done))
 
 
 def stamp_of(moment: float) -> str:
