@@ -90,8 +90,7 @@ class Sweep:
             )
             if status is not None:
                 # A final status is asked for once more: the token may have been made long ago.
-                word, state = kind.read(status)
-                job.change(word, State.PENDING if state.is_final else state)
+                job.change(kind.read(status)[0], State.PENDING)
         return job
 
     async def wait(

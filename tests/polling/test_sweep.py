@@ -14,7 +14,7 @@ from ccv2_async.observe import Hook, JobStarted
 from ccv2_async.polling.job import State, Unreadable
 from ccv2_async.polling.queue import Until
 from ccv2_async.polling.sweep import JobSet
-from tests.polling.scripted import Service, refusal
+from tests.polling.scripted import FakeBudget, Service, refusal
 from tests.support.clocks import settle
 
 if TYPE_CHECKING:
@@ -404,3 +404,17 @@ async def test_a_wait_that_is_over_leaves_the_job_to_the_others(
     assert await other is poller._job
     assert await service.sweep.wait(poller._job) is poller._job, "a job that has ended"
     assert not service.sweep._queues[service.kinds["upload"]].waiters
+
+
+async def test_status_requests_leave_the_quota_to_calls_that_wait(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    service.session.budget = FakeBudget(4, contended=True)
+    waiter = asyncio.create_task(service.start("upload", "1").wait())
+    await manual_clock.advance(1.01)
+    assert len(service.requests) == 1
+    await manual_clock.advance(5.7)
+    assert len(service.requests) == 1
+    await manual_clock.advance(0.2)
+    assert len(service.requests) == 2
+    await finish(manual_clock, service, waiter)
