@@ -12,7 +12,7 @@ import pytest
 
 from ccv2_async import errors
 from ccv2_async.models import LibraryFile
-from ccv2_async.transport.files.sources import BytesSource
+from ccv2_async.transport.files.sources import BytesSource, PathSource
 from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.transport.quota import Lane
 from ccv2_async.uploads import looks
@@ -21,6 +21,7 @@ from tests.support.servers import serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
     from ccv2_async.transport.calls.session import Session
     from tests.support.servers import RawServer, Request, Wire
@@ -199,21 +200,35 @@ async def test_those_that_wait_for_a_folder_share_a_look_that_begins_after_they_
     assert len(folder.asked) == 4
 
 
+async def test_a_folder_has_one_line_as_long_as_somebody_looks_into_it(
+    open_session: Callable[..., Any],
+) -> None:
+    async with Folder().server() as server:
+        shared = looks.FolderLooks(await open_session(server))
+        first, second = shared.look("7", Lane.BULK), shared.look("7", Lane.BULK)
+        await anext(first)
+        line = shared._locks["7"]
+        await anext(second)
+        await second.aclose()
+        assert shared._locks == {"7": line}
+        await first.aclose()
+        assert not shared._locks
+
+
 async def test_what_is_readable_of_a_bad_row_is_kept(open_session: Callable[..., Any]) -> None:
-    bad = {"created_date": 7, "size": 5, "folder_id": "3"}
     rows = [
-        {"id": "7", "name": "a.png", **bad},
-        {"name": ["a"], **bad, "size": "5", "folder_id": 3},
-        {"name": "b", **bad, "size": True},
+        {"id": "7", "name": ["a"], "size": 5, "folder_id": "3"},
+        {"name": "b", "size": "5", "folder_id": 3},
+        {"name": "c", "size": True},
         "text",
     ]
     look = looks.Look("/x", "looking")
     async with listing(rows) as server:  # type: ignore[arg-type]  # a row that is none
         files = await look.page(0, await open_session(server), Lane.BULK)
     assert files == [
-        LibraryFile("7", name="a.png", size=5, folder_id="3"),
-        LibraryFile("in row 1", name="", size=None, folder_id=None),
-        LibraryFile("in row 2", name="b", size=None, folder_id="3"),
+        LibraryFile("7", name="", size=5, folder_id="3"),
+        LibraryFile("in row 1", name="b", size=None, folder_id=None),
+        LibraryFile("in row 2", name="c", size=None, folder_id=None),
         LibraryFile("in row 3", name="", size=None, folder_id=None),
     ]
 
@@ -256,12 +271,14 @@ async def test_bytes_are_compared_as_far_as_they_can_be(  # noqa: PLR0917  # fix
 
 
 async def test_a_source_that_is_read_once_remembers_its_digest(
-    open_session: Callable[..., Any], threads: FileThreads
+    open_session: Callable[..., Any], threads: FileThreads, tmp_path: Path
 ) -> None:
     content = bytes(range(256)) * 1024
-    inner = BytesSource(content, name="a picture")
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    inner = PathSource(path, name="a picture")
     source = looks.DigestedSource(inner)
-    assert (source.name, source.filename, source.repeatable) == ("a picture", None, True)
+    assert (source.name, source.filename, source.repeatable) == ("a picture", "a.png", True)
     assert await source.prepare(threads) == len(content)
     file = LibraryFile("7", name="a", size=len(content), url="http://x")
     session = await open_session()
