@@ -7,6 +7,7 @@ import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import attrs
 import pytest
 
@@ -17,6 +18,7 @@ from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.transport.quota import Lane
 from ccv2_async.uploads import looks
 from ccv2_async.uploads.settle import Evidence
+from tests.support.clocks import settle
 from tests.support.servers import serving
 
 if TYPE_CHECKING:
@@ -62,14 +64,17 @@ async def test_a_page_of_more_bytes_than_any_of_the_service_is_refused(
             await look.page(0, await open_session(server), Lane.BULK)
 
 
-async def test_pages_with_too_many_rows_count_as_several(open_session: Callable[..., Any]) -> None:
+@pytest.mark.parametrize(("rows", "pages"), [(4000, 3), (2000, 5), (1999, 6)])
+async def test_pages_with_too_many_rows_count_as_several(
+    open_session: Callable[..., Any], rows: int, pages: int
+) -> None:
     look = looks.Look("/x", "looking")
-    async with listing([{"id": "7", "name": "a"}] * 4000) as server:
+    async with listing([{"id": "7", "name": "a"}] * rows) as server:
         session = await open_session(server)
-        for number in range(3):
+        for number in range(pages):
             assert await look.page(number, session, Lane.BULK)
         with pytest.raises(errors.PaginationError, match="10,000 newest files"):
-            await look.page(3, session, Lane.BULK)
+            await look.page(pages, session, Lane.BULK)
 
 
 @attrs.define
@@ -293,3 +298,61 @@ async def test_a_source_that_is_read_once_remembers_its_digest(
     await opened.aclose()
     assert source.digest == await looks._digest_of(inner, len(content), threads)
     assert await looks._digest_of(source, 0, threads) == source.digest
+
+
+async def test_files_of_many_pieces_are_compared(
+    open_session: Callable[..., Any], threads: FileThreads
+) -> None:
+    content = bytes(range(256)) * 2048
+
+    async def say(wire: Wire, _: Request) -> None:
+        await wire.answer(body=content, json=False)
+
+    async with serving(say) as server:
+        file = LibraryFile("7", name="a", size=len(content), url=f"{server.origin}/f")
+        found = await looks.compare(
+            BytesSource(content), len(content), file, await open_session(server), threads
+        )
+    assert found is Evidence.SAME_BYTES
+
+
+class Slow(BytesSource):
+    """A source that gives nothing, and is closed slowly."""
+
+    length = 5
+    opened = closed = False
+
+    async def open(self, threads: FileThreads) -> Slow:
+        self.opened = True
+        return self
+
+    async def read(self) -> bytes:
+        await anyio.sleep_forever()
+        return b""
+
+    async def aclose(self) -> None:
+        await asyncio.sleep(0)
+        self.closed = True
+
+
+async def test_a_cancelled_comparison_closes_its_source(threads: FileThreads) -> None:
+    source = Slow(b"12345")
+    async with anyio.create_task_group() as group:
+        group.start_soon(looks._digest_of, source, 5, threads)
+        await settle()
+        group.cancel_scope.cancel()
+    assert source.closed
+
+
+@pytest.mark.parametrize(("size", "url", "listed"), [(None, "x", None), (5, "", 5), (5, "x", 6)])
+async def test_a_source_is_not_read_if_that_cannot_decide(
+    open_session: Callable[..., Any],
+    threads: FileThreads,
+    size: int | None,
+    url: str,
+    listed: int | None,
+) -> None:
+    source, file = Slow(b"12345"), LibraryFile("7", name="a", size=listed, url=url)
+    session = await open_session()
+    assert await looks.compare(source, size, file, session, threads) is Evidence.UNKNOWN
+    assert not source.opened
