@@ -13,6 +13,7 @@ import pytest
 
 from ccv2_async import errors
 from ccv2_async.models import LibraryFile
+from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.sources import BytesSource, PathSource
 from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.transport.quota import Lane
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from ccv2_async.transport.calls.call import Call
     from ccv2_async.transport.calls.session import Session
     from tests.support.servers import RawServer, Request, Wire
 
@@ -148,6 +150,22 @@ async def test_who_shares_a_look_that_failed_gets_its_error(
             await look.page(0, session, Lane.BULK)
     assert first.value is second.value
     assert len(folder.asked) == 1
+
+
+@pytest.mark.parametrize("lane", Lane)
+async def test_a_page_is_asked_for_in_the_lane_of_its_upload(lane: Lane) -> None:
+    calls: list[Call] = []
+
+    class Noting:
+        async def read(self, call: Call, parse: object) -> Any:
+            calls.append(call)
+            raise errors.Forbidden("no", status=403)
+
+    with pytest.raises(errors.Forbidden):
+        await looks.Look("/x", "looking").page(0, Noting(), lane)  # type: ignore[arg-type]  # enough of a session
+    [call] = calls
+    assert (call.method, call.path, call.effect) == ("GET", "/x", Effect.SAFE)
+    assert (call.what, call.lane) == ("looking", lane)
 
 
 async def test_a_look_ends_after_twenty_pages(open_session: Callable[..., Any]) -> None:
