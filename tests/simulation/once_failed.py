@@ -6,6 +6,7 @@ ONCE_FAILED: tuple[tuple[str, int, str], ...] = (
     ("uploads", 20847, "the sandbox answered 500 to listings with a file that is not known yet"),
     ("uploads", 714241, "a file that was not compared counted as the copy of another upload"),
     ("uploads", 8000101, "an attempt that was refused counted as one that may have arrived"),
+    ("shared", 7000399, "calls of a killed process that did not reach Redis were to be known"),
     ("activities", 704635, "an export that was cut without a sign was expected to be whole"),
     ("uploads", 11, "the journal lost the further copies of a file that failed"),
 )

@@ -42,10 +42,12 @@ class Store:
     Attributes:
         away_until: Until when it does not answer.
         latency: The longest time on the way to it, each way.
+        alone: The names of the processes whose latest question it did not answer.
     """
 
     away_until: float = 0.0
     latency: float = 0.005
+    alone: set[str] = attrs.field(factory=set)
     _recent: list[float] = attrs.field(factory=list)
     _days: dict[int, int] = attrs.field(factory=dict)
     _ended: set[int] = attrs.field(factory=set)
@@ -119,10 +121,12 @@ class _Window:
         timeout = self.options["timeout"]
         await process.pass_time(self.store.latency)
         if asyncio.get_running_loop().time() < self.store.away_until:
+            self.store.alone.add(process.name)
             await asyncio.sleep(self.chance.choice((0.0, timeout)))
             raise self.chance.choice((OSError("refused"), TimeoutError()))
         reply = self.store.ask(process.name, lane, day, self.options, news)
         await process.pass_time(self.store.latency)
+        self.store.alone.discard(process.name)
         return reply
 
     async def aclose(self) -> None:
@@ -137,7 +141,8 @@ class SharedQuota(Life):
     def __init__(self, report: Report, chance: random.Random, directory: Path) -> None:
         super().__init__(report, chance, directory)
         self._store = Store(latency=chance.choice((0.001, 0.01, 0.02)))
-        self._together: list[float] = []
+        # When a call left, its process, and whether the store did not know of it.
+        self._together: list[tuple[float, Process, bool]] = []
         self._clients: dict[str, ConstantContact] = {}
         self._faultless = chance.random() < 0.5
         self._done: dict[str, int] = {}
@@ -224,9 +229,12 @@ class SharedQuota(Life):
     def watch(self, process: Process) -> None:
         """Check a call of any process when it leaves."""
         super().watch(process)
-        self._together.append(process.sent[-1])
+        alone = process.name in self._store.alone
+        self._together.append((process.sent[-1], process, alone))
+        # Nobody can know of the calls of a process that ended while it did not reach the store.
+        known = [at for at, sender, alone in self._together if sender.left or not alone]
         with self.noted():
-            check_pace(self._together, process, PER_SECOND)
+            check_pace(known, process, PER_SECOND)
 
     async def judge(self) -> None:
         """Check that the day's quota was kept."""
@@ -234,7 +242,7 @@ class SharedQuota(Life):
         if per_day is None or not self._faultless:
             return
         days: dict[int, int] = {}
-        for at in self._together:
+        for at, _, _ in self._together:
             day = int((self._start + at - 0.3) // 86_400)
             days[day] = days.get(day, 0) + 1
         if max(days.values(), default=0) > per_day + PER_SECOND:
