@@ -138,7 +138,7 @@ class ResponseParser:
         if status >= 200:
             self.status = status
             version = self._llhttp.get_http_version()
-            self.is_last = version == "1.0" or not self._llhttp.should_keep_alive()
+            self.is_last = version != "1.1" or not self._llhttp.should_keep_alive()
             self.is_complete = self._has_no_body
             return
         self._informational += 1

@@ -157,6 +157,7 @@ async def test_an_answer_without_a_length_ends_with_its_connection(
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nCONNECTION: Keep-Alive, Close\r\n\r\n{}",
         b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/0.9 200 OK\r\nContent-Length: 2\r\nConnection: Keep-Alive\r\n\r\n{}",
     ],
 )
 async def test_a_connection_that_the_service_will_close_is_closed(
