@@ -60,13 +60,8 @@ class Profile:
 
     def options(self) -> dict[str, Any]:
         """Return the client's options."""
-        given = {
-            "api_key": self.api_key,
-            "access_token": self.access_token,
-            "base_url": self.service,
-        }
-        found: dict[str, Any] = {name: value for name, value in given.items() if value}
-        return found | quota_of(self.rate, "rate")
+        given = attrs.asdict(self) | {"base_url": self.service, "rate": None}
+        return {name: value for name, value in given.items() if value} | quota_of(self.rate, "rate")
 
 
 def quota_of(rate: float | None, where: str) -> dict[str, Any]:
@@ -80,12 +75,7 @@ def quota_of(rate: float | None, where: str) -> dict[str, Any]:
     return {"per_second": rate_of(str(rate), where), "per_day": PER_DAY if rate else None}
 
 
-_KINDS: dict[str, type | tuple[type, ...]] = {
-    "api_key": str,
-    "access_token": str,
-    "base_url": str,
-    "rate": (int, float),
-}
+_SETTINGS = tuple(attrs.fields_dict(Profile))
 
 
 def path() -> Path:
@@ -137,10 +127,11 @@ def _checked(name: str, fields: object) -> Profile:
     if not isinstance(fields, dict):
         raise UsageError(f"{path()}: put {name} below the name of a profile, such as [{DEFAULT}].")
     for setting, value in fields.items():
-        if setting not in _KINDS:
-            known = ", ".join(_KINDS)
+        if setting not in _SETTINGS:
+            known = ", ".join(_SETTINGS)
             raise UsageError(f"{path()}: [{name}] has no setting {setting}; there are {known}.")
-        if not isinstance(value, _KINDS[setting]) or isinstance(value, bool) or value == "":
+        kind = int | float if setting == "rate" else str
+        if not isinstance(value, kind) or isinstance(value, bool) or value == "":
             raise UsageError(f"{path()}: the {setting} of [{name}] has a value of a wrong kind.")
     return Profile(**fields)
 
