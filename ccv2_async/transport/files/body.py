@@ -196,20 +196,6 @@ class MultipartBody:
         """Whether another attempt can be made."""
         return self._source.repeatable
 
-    async def prepare(self) -> int:
-        """Check the file, and return the exact length of the body.
-
-        `attempt` makes the same checks while it reads the file. Call this to refuse a file long
-        before it is sent.
-
-        Raises:
-            FileRefused: It is not a readable regular file. Nothing was sent.
-        """
-        length = await self._source.prepare(self._threads)
-        if self._check is not None:
-            await self._check(length, 0)
-        return self._layout.length(length)
-
     async def attempt(self, doubtful: int = 0) -> BodyAttempt:
         """Open the file, and return a new attempt. The caller must close it.
 

@@ -94,7 +94,7 @@ class FileThreads:
         done: asyncio.Future[T] = loop.create_future()
         job = self.executor.submit(work, *args)
 
-        def tell(_: object) -> None:
+        def tell(job: Future[T]) -> None:
             with contextlib.suppress(RuntimeError):  # the loop did not wait and is closed
                 loop.call_soon_threadsafe(_hand_over, job, done)
 
