@@ -170,23 +170,32 @@ class Saving:
 
     async def _fill(self, download: Download, partial: PartialFile) -> int:
         """Write the whole file from its beginning, and return its size."""
-        size = 0
-        waiting = bytearray()
-        await self._threads.run(partial.rewind)
-        # To start a request takes a millisecond: one in each iteration of the loop.
-        async with self._turn:
-            await asyncio.sleep(0)
-        async with download.open() as pieces:
-            async for piece in pieces:
-                size += len(piece)
-                waiting += piece
-                if len(waiting) >= BLOCK:
-                    await self._threads.run(partial.write, bytes(waiting))
-                    waiting.clear()
-                else:
+        size = written = 0
+        waiting: list[bytes] = []
+        # One block is written while the next one arrives.
+        writing = asyncio.create_task(self._threads.run(partial.rewind))
+        try:
+            # To start a request takes a millisecond: one in each iteration of the loop.
+            async with self._turn:
+                await asyncio.sleep(0)
+            async with download.open() as pieces:
+                async for piece in pieces:
+                    size += len(piece)
+                    waiting.append(piece)
+                    if size - written >= BLOCK:
+                        await writing
+                        work = self._threads.run(partial.write, b"".join(waiting))
+                        writing, waiting, written = asyncio.create_task(work), [], size
                     # Much may have arrived: let other tasks run before the next piece.
                     await asyncio.sleep(0)
-        await self._threads.run(partial.write, bytes(waiting))
+            await writing
+            await self._threads.run(partial.write, b"".join(waiting))
+        except BaseException as error:
+            if not isinstance(error, errors.ConstantContactError):
+                writing.cancel()
+            # Another attempt rewinds the file, so the last block must be written by then.
+            await asyncio.gather(writing, return_exceptions=True)
+            raise
         return size
 
     async def _discard(self, partial: PartialFile) -> None:

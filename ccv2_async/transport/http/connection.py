@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 import httpx
 
 from ccv2_async.transport.http.messages import EMPTY, ResponseParser, head_of
-from ccv2_async.transport.http.protocol import NothingSent
+from ccv2_async.transport.http.protocol import READ_AHEAD, SMALL_PIECE, NothingSent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable
@@ -235,7 +235,8 @@ class Connection:
         """Pass the data that arrives next to the parser."""
         if self._parser.flaw is not None:
             raise self._parser.flaw
-        data = await self._stream.read(timeout)
+        most = SMALL_PIECE if self._parser.may_be_chunked else READ_AHEAD
+        data = await self._stream.read(timeout, most)
         if data:
             self._parser.feed(data)
             return

@@ -51,6 +51,7 @@ class ResponseParser:
         status: The status of the current response; 0 until its head is complete.
         headers: Its headers, unchanged.
         body: The part of its body that has arrived but was not taken yet.
+        may_be_chunked: Whether its body may come in any number of chunks.
         is_complete: Whether it has ended.
         is_last: Whether the server closes the connection after it.
         has_surplus: Whether data came after it.
@@ -72,6 +73,7 @@ class ResponseParser:
             self._llhttp.set_dangerous_leniencies(lenient_keep_alive=True)
         self.status: int = 0
         self.headers: list[tuple[bytes, bytes]] = []
+        self.may_be_chunked: bool = True
         self.is_complete: bool = False
         self.is_last: bool = False
         self.has_surplus: bool = False
@@ -80,7 +82,7 @@ class ResponseParser:
         self._lines = self._informational = self._bytes_between = 0
         self._has_no_body = method in ("HEAD", "CONNECT")
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | memoryview) -> None:
         """Read the bytes that arrive next; nothing more after a flaw."""
         try:
             # The last byte is fed separately: if the response is complete before it, there is a
@@ -136,7 +138,7 @@ class ResponseParser:
         if framing not in ([], [b"chunked"]):
             raise httpx.RemoteProtocolError("Unknown transfer encoding")
         if status >= 200:
-            self.status = status
+            self.status, self.may_be_chunked = status, bool(framing)
             version = self._llhttp.get_http_version()
             self.is_last = version != "1.1" or not self._llhttp.should_keep_alive()
             self.is_complete = self._has_no_body

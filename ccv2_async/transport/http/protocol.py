@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from ccv2_async.transport.http.dial import CheckAddress
     from ccv2_async.transport.http.proxies import HttpProxy
 
-__all__ = ["NothingSent", "SocketStream", "closed_properly", "connect"]
+__all__ = ["READ_AHEAD", "SMALL_PIECE", "NothingSent", "SocketStream", "closed_properly", "connect"]
 
-_READ_AHEAD = 256 * 1024
-_LARGEST_PIECE = 32 * 1024
+READ_AHEAD = 512 * 1024
+SMALL_PIECE = 32 * 1024
 # Encryption blocks the event loop: for a fraction of a millisecond with this size.
 _WRITTEN_AT_ONCE = 256 * 1024
 _NO_LIMIT = 7 * 86_400.0  # asyncio's limit on handshakes must not expire before ours
@@ -74,7 +74,7 @@ class SocketStream(asyncio.Protocol):
         """Buffer what arrives, and pause reading at the limit."""
         self._arrived.append(memoryview(data))
         self._bytes_arrived += len(data)
-        if self._bytes_arrived >= _READ_AHEAD and not self._reading_paused:
+        if self._bytes_arrived >= READ_AHEAD and not self._reading_paused:
             self._reading_paused = True
             self._open_transport.pause_reading()
         self._notify(self._reader)
@@ -158,23 +158,25 @@ class SocketStream(asyncio.Protocol):
         if self._failure is not None:
             raise httpx.WriteError(reason(self._failure)) from self._failure
 
-    def take(self) -> bytes:
-        """Return some bytes that have arrived, or b"" if there are none."""
+    def take(self, most: int = SMALL_PIECE) -> bytes | memoryview:
+        """Return up to `most` bytes that have arrived; none if there are none."""
         if not self._arrived:
             return b""
         arrived = self._arrived.popleft()
-        piece = bytes(arrived[:_LARGEST_PIECE])
-        if len(arrived) > len(piece):
-            self._arrived.appendleft(arrived[_LARGEST_PIECE:])
+        piece = arrived[:most]
+        if len(arrived) > most:
+            self._arrived.appendleft(arrived[most:])
         self._bytes_arrived -= len(piece)
-        if self._reading_paused and self._bytes_arrived < _READ_AHEAD:
+        if self._reading_paused and self._bytes_arrived < READ_AHEAD:
             self._reading_paused = False
             if self._failure is None:
                 self._open_transport.resume_reading()
         return piece
 
-    async def read(self, timeout: float | None = None) -> bytes:
-        """Return the next bytes that arrive, or b"" if the server has closed the connection.
+    async def read(
+        self, timeout: float | None = None, most: int = SMALL_PIECE
+    ) -> bytes | memoryview:
+        """Return up to `most` bytes that arrive next; none if the server closed the connection.
 
         Raises:
             httpx.ReadError: The connection is broken.
@@ -188,7 +190,7 @@ class SocketStream(asyncio.Protocol):
                 self._reader = None
         if not self._arrived and self._failure is not None and not self._at_eof:
             raise httpx.ReadError(reason(self._failure)) from self._failure
-        return self.take()
+        return self.take(most)
 
     async def settle(self) -> bool:
         """Let the event loop read data that has arrived; return whether there may be some."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from ccv2_async import errors
 from ccv2_async.clock import SystemClock
 from ccv2_async.transport.calls.deadline import Deadline, in_time
 from ccv2_async.transport.calls.saving import ATTEMPTS, BLOCK, Download, Saved, Saving
+from ccv2_async.transport.files.partial import PartialFile
 from tests.support.probes import until
 
 if TYPE_CHECKING:
@@ -59,6 +61,31 @@ async def test_a_saved_file_is_known_by_its_size_and_digest(
     saved = await saving(client).to_path(download(*failures), tmp_path / "x")
     assert saved == Saved(len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
     assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+async def test_a_block_is_written_while_the_next_one_arrives(
+    client: ConstantContact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    next_arrived = threading.Event()
+    write = PartialFile.write
+
+    def write_late(file: PartialFile, data: bytes) -> None:
+        assert next_arrived.wait(30)
+        write(file, data)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield CONTENT[:BLOCK]
+        await asyncio.sleep(0)
+        next_arrived.set()
+        yield CONTENT[BLOCK : 2 * BLOCK + 1]
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[AsyncIterator[bytes]]:
+        yield pieces()
+
+    monkeypatch.setattr(PartialFile, "write", write_late)
+    await saving(client).to_path(Download("the file", opened), tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == CONTENT[: 2 * BLOCK + 1]
 
 
 async def test_a_deadline_limits_a_writer_that_hangs(

@@ -52,7 +52,7 @@ async def say_hello(port: int, host: str = "service.example", timeout: float | N
         sock = stream._sock
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         await stream.write(b"hello")
-        return await stream.read(5)
+        return bytes(await stream.read(5))
     finally:
         stream.close()
 

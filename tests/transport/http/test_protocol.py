@@ -162,7 +162,7 @@ async def test_unread_data_stays_with_the_sender() -> None:
         for _ in range(50):
             await asyncio.sleep(0)
         assert not sending.done()
-        assert stream._bytes_arrived <= 2 * protocol._READ_AHEAD
+        assert stream._bytes_arrived <= 2 * protocol.READ_AHEAD
         got = bytearray()
         while len(got) < MANY:
             got += await stream.read()
