@@ -280,7 +280,7 @@ class AiohttpForm(Held):
         async with self._client.get(self._site.file(size)) as answer:
             with path.open("wb") as file:
                 async for piece in answer.content.iter_chunked(64 * 1024):
-                    file.write(piece)
+                    await asyncio.to_thread(file.write, piece)
 
 
 class Toolbelt(Held):

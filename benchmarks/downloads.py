@@ -1,7 +1,8 @@
 """P16 to P18: how fast files come in, what the loop notices of it, and what it holds in memory.
 
 Ours hashes each file, syncs it to the disk, and puts it in its place. The peers write their pieces
-to an opened file, as their documentation shows it, and do neither.
+to an opened file and do neither: httpx on the loop, as its documentation shows it, and aiohttp in a
+thread, as a program does that must not block its loop.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from benchmarks.arena import Arena, absences
+from benchmarks.arena import Arena, absences, build_sink
 from benchmarks.results import Case, Series
 from benchmarks.samples import GB, MB
 from benchmarks.targets import AT_ONCE, HTTPX_STREAM, LARGE, STREAMS
@@ -47,7 +48,8 @@ async def measure(wanted: frozenset[str], plan: Plan) -> dict[str, list[Case]]:
     told: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     least: dict[str, list[float]] = defaultdict(list)
     idle: dict[str, list[float]] = {}
-    async with Arena.open(plan.directory) as arena:
+    sink = build_sink(plan.directory)
+    async with Arena.open(plan.directory, sink=sink) as arena:
         for load in LOADS:
             for turn in range(plan.either(*load.rounds)):
                 plan.tell(f"downloads, {load.name}")

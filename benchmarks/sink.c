@@ -7,7 +7,7 @@
  * counts the bytes of bodies; server.py checks them.
  *
  *   POST /v2/library/files        202 with Location and Id
- *   GET  /__bench__/file/SIZE     SIZE bytes
+ *   GET  /__bench__/file/SIZE     SIZE bytes: 0 to 255, again and again
  *   GET  /__bench__/received      {"uploads": N, "bytes": N, "faults": N} since it was last asked
  */
 #define _GNU_SOURCE
@@ -33,10 +33,10 @@ struct connection {
     int head_length;
     int in_body;
     long long body_left;
-    long long unsent;
+    long long sent, unsent;
 };
 
-static char block[BLOCK], zeros[BLOCK];
+static char block[BLOCK], pattern[BLOCK + 256];
 static char origin[64];
 static long long uploads, bytes, faults, next_id = 1000;
 static int poller;
@@ -81,11 +81,12 @@ static int give(struct connection *c, const char *from, int size) {
 static int send_file(struct connection *c) {
     while (c->unsent) {
         int size = c->unsent < BLOCK ? (int)c->unsent : BLOCK;
-        int gone = give(c, zeros, size);
+        int gone = give(c, pattern + (c->sent & 255), size);
         if (gone == 0)
             return 0;
         if (gone < 0)
             break;
+        c->sent += gone;
         c->unsent -= gone;
     }
     watch(c, EPOLL_CTL_MOD);
@@ -131,6 +132,7 @@ static int route(struct connection *c) {
     }
     if (!strncmp(c->head, "GET /__bench__/file/", 20)) {
         c->unsent = atoll(c->head + 20);
+        c->sent = 0;
         size = snprintf(answer, sizeof answer, "HTTP/1.1 200 OK\r\nContent-Length: %lld\r\n\r\n",
                         c->unsent);
         return give(c, answer, size) > 0 && send_file(c);
@@ -206,6 +208,8 @@ int main(int count, char **arguments) {
     socklen_t length = sizeof address;
     struct epoll_event events[256];
     signal(SIGPIPE, SIG_IGN);
+    for (int i = 0; i < BLOCK + 256; i++)
+        pattern[i] = (char)i;
     if (count > 1) {
         context = SSL_CTX_new(TLS_server_method());
         SSL_CTX_set_mode(context,

@@ -215,10 +215,10 @@ TARGETS: dict[str, Target] = {
             "downloads",
             "ratio at least",
             {
-                f"{AT_ONCE}, {HTTPX_STREAM}": Bound(0.6, 1.0),
-                f"{AT_ONCE}, {AIOHTTP_STREAM}": Bound(0.4, 0.7),
-                f"{LARGE}, {HTTPX_STREAM}": Bound(0.6, 1.0),
-                f"{LARGE}, {AIOHTTP_STREAM}": Bound(0.4, 0.7),
+                f"{AT_ONCE}, {HTTPX_STREAM}": Bound(1.0, 1.5),
+                f"{AT_ONCE}, {AIOHTTP_STREAM}": Bound(1.0, 1.2),
+                f"{LARGE}, {HTTPX_STREAM}": Bound(1.0, 1.5),
+                f"{LARGE}, {AIOHTTP_STREAM}": Bound(1.0, 1.2),
             },
         ),
         Target(
