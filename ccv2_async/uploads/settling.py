@@ -283,8 +283,9 @@ class Settler:
                 if window.is_before(file) or created < limit:
                     return  # newest first: all that follow are even older
                 if self._claimed.get(file.id, math.inf) <= sending.known:
-                    # It was accepted before this upload began. Dates may be whole seconds.
-                    limit = max(limit, created - 2.0)
+                    # It was accepted before this upload began, perhaps by a server whose clock is
+                    # ahead of the one that dated this upload.
+                    limit = max(limit, created - CLOSE_IN_TIME)
                 if self._is_here(upload, file):
                     yield window, file
 

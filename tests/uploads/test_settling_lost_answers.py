@@ -176,6 +176,34 @@ async def test_the_local_clock_may_be_set_back_during_the_upload(
     assert len(service.stored) == 1
 
 
+@pytest.mark.parametrize("seconds", [3.0, 55.0])
+async def test_an_upload_dated_before_an_earlier_one_is_found(
+    connect: Callable[..., Any], clock: SkippingClock, seconds: float
+) -> None:
+    service = Service(clock.time, first=("202 Accepted", "Location: /v2/library/files/7"))
+
+    async def serve(wire: Wire, request: Request) -> None:
+        if request.method == "POST" and service.stored:
+            # Another server of the service takes it, whose clock is behind.
+            service.stored.append(
+                service.stored[0]
+                | {"id": "8", "size": 2, "created_date": stamp(clock.time() - seconds)}
+            )
+            wire.reset()
+        elif request.target.startswith("/content/"):
+            await wire.answer("200 OK", b"ab")
+        else:
+            service.stored.sort(key=lambda file: file["created_date"])
+            await service.serve(wire, request)
+
+    async with serving(serve) as server:
+        cc = await connect(server)
+        await upload(cc)
+        poller = await cc.library.begin_upload(b"ab", name="menu.pdf")
+    assert (poller.id, poller.duplicates) == ("8", ())
+    assert len(service.stored) == 2
+
+
 @pytest.fixture
 async def patient() -> AsyncIterator[Callable[..., Any]]:
     """Opens clients on the real clock, with a short settling time."""
