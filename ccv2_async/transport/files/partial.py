@@ -132,7 +132,7 @@ def _create_beside(path: Path) -> tuple[Path, io.FileIO]:
         file = io.FileIO(os.fspath(temporary), "xb")
         with contextlib.suppress(OSError):  # a file system without locks; then nobody removes it
             _lock(file)
-        if os.fstat(file.fileno()).st_nlink:
+        if temporary.exists():
             return temporary, file
         file.close()  # another process took it for a leftover before it was locked
 
@@ -152,9 +152,13 @@ else:
         fcntl.flock(file, fcntl.LOCK_EX)
 
     def _remove_unless_open(path: Path) -> None:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Neither wait for a writer of a pipe nor open what a link points to.
+        opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()
+        finally:
+            os.close(opened)
 
 
 def sync_directory(directory: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccv2_async import errors
+from ccv2_async.transport.files import partial
 from ccv2_async.transport.files.partial import PartialFile, remove_leftovers
 
 if TYPE_CHECKING:
@@ -92,3 +93,28 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) 
     assert len(set(tmp_path.iterdir())) == 2, "that of the killed process is gone"
     own.keep()
     assert sorted(os.listdir(tmp_path)) == [".ccv2-theirs.part", "b"]  # noqa: PTH208
+
+
+def test_a_pipe_a_link_or_a_directory_named_like_a_leftover_does_not_block(tmp_path: Path) -> None:
+    names = [tmp_path / f"{partial._PREFIX}{number}{partial._SUFFIX}" for number in range(3)]
+    os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(names[0])
+    names[1].symlink_to(tmp_path / "pipe")
+    names[2].mkdir()
+    remove_leftovers(tmp_path)
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_file_system_that_counts_no_links_is_no_reason_to_start_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fstat
+
+    def without_links(descriptor: int) -> os.stat_result:
+        state = real(descriptor)
+        return os.stat_result((*state[:3], 0, *state[4:10]))
+
+    monkeypatch.setattr("ccv2_async.transport.files.partial.os.fstat", without_links)
+    file = PartialFile(str(tmp_path / "x"))
+    assert len(list(tmp_path.iterdir())) == 1
+    file.discard()
