@@ -25,6 +25,8 @@ TASKS = (UPLOAD_TASK, *ACTIVITIES)
 MOST_ATTEMPTS = 5
 FIRST_BACKOFF = 5.0
 LONGEST_BACKOFF = 300.0
+LARGEST = 2**62
+"""The largest integer in a stored record: counting on from it still fits into JSON."""
 
 
 @attrs.frozen(kw_only=True)
@@ -78,6 +80,8 @@ class JobRecord(Entry):
         for name, value in kept.items():
             if not isinstance(value, _FIELDS[name]) or isinstance(value, bool) != (name == "final"):
                 raise ValueError(f"{name} is a {type(value).__name__}")
+            if isinstance(value, int) and abs(value) > LARGEST:
+                raise ValueError(f"{name} is out of range")
         missing = {"key", "task", "arguments", "lock"} - kept.keys()
         if missing:
             raise ValueError(f"it has no {min(missing)}")
@@ -181,7 +185,9 @@ def after_failure(
     held_back = isinstance(error.__cause__ or error, errors.ServiceUnavailable)
     attempts = record.attempts if held_back else record.attempts + 1
     tries_left = attempts < MOST_ATTEMPTS
-    wait = min(FIRST_BACKOFF * 2.0**record.attempts, LONGEST_BACKOFF) * (0.5 + jitter / 2.0)
+    wait = min(FIRST_BACKOFF * 2.0 ** min(record.attempts, MOST_ATTEMPTS), LONGEST_BACKOFF) * (
+        0.5 + jitter / 2.0
+    )
     if isinstance(error, errors.AmbiguousUpload):
         look_failed = not error.candidates and (error.__cause__ is not None or not sent)
         if look_failed and tries_left:

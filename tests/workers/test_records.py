@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
-from ccv2_async.workers.records import lock_of_upload
+from ccv2_async import errors
+from ccv2_async.workers.records import LARGEST, JobRecord, after_failure, lock_of_upload
 
 
 def test_one_name_has_one_lock_however_its_accents_are_written() -> None:
@@ -13,3 +14,10 @@ def test_one_name_has_one_lock_however_its_accents_are_written() -> None:
     assert lock_of_upload("0", composed) == lock_of_upload("0", in_parts)
     assert lock_of_upload("0", composed) != lock_of_upload("1", composed)
     assert lock_of_upload("0", composed) != lock_of_upload("0", "cafe.png")
+
+
+def test_a_job_with_any_count_of_failures_that_is_on_record_can_fail_again() -> None:
+    for attempts in (5000, LARGEST):
+        record = JobRecord(key="k", task="upload", arguments={}, lock="l", attempts=attempts)
+        failed = after_failure(record, errors.ConstantContactError("no"), 0.0, 0.5, sent=True)
+        assert failed.settled
