@@ -418,3 +418,18 @@ async def test_status_requests_leave_the_quota_to_calls_that_wait(
     await manual_clock.advance(0.2)
     assert len(service.requests) == 2
     await finish(manual_clock, service, waiter)
+
+
+async def test_an_empty_set_waits_for_its_first_job(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    watched = JobSet(service.sweep, Until.END)
+    coming = asyncio.create_task(service.sweep.wait(watched))
+    await settle()
+    assert not coming.done()
+    watched.add(service.start("upload", "1")._job)
+    service.statuses["1"] = "Active"
+    await manual_clock.advance(2)
+    ended = await coming
+    assert ended is not None
+    assert ended.id == "1"
