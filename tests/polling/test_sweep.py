@@ -420,6 +420,15 @@ async def test_status_requests_leave_the_quota_to_calls_that_wait(
     await finish(manual_clock, service, waiter)
 
 
+async def test_a_job_that_has_ended_is_ready_when_it_is_added(service: Service) -> None:
+    job = service.start("upload", "1")._job
+    job.change("Active", State.SUCCEEDED)
+    watched = JobSet(service.sweep, Until.END)
+    watched.add(job)
+    assert await service.sweep.wait(watched) is job
+    assert service.requests == []
+
+
 async def test_an_empty_set_waits_for_its_first_job(
     service: Service, manual_clock: ManualClock
 ) -> None:
