@@ -492,6 +492,27 @@ async def test_a_request_is_sent_unchanged(engine: DirectEngine) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        (b"X", b"a\r\nY: b"),
+        (b"X", b"a\nb"),
+        (b"X", b"a\0b"),
+        (b"X: a\r\nY", b"b"),
+        (b"X ", b"a"),
+        (b"", b"a"),
+    ],
+)
+async def test_a_header_that_could_begin_another_line_is_not_sent(
+    engine: DirectEngine, header: tuple[bytes, bytes]
+) -> None:
+    async with serving(ok) as server:
+        with pytest.raises(httpx.LocalProtocolError) as refused:
+            await ask(engine, request(server, headers=[(b"Host", b"a.example"), header]))
+        assert str(refused.value) == "The request holds a character that HTTP does not allow"
+        await until(lambda: not server.open)
+
+
 @pytest.mark.parametrize("content", [b"too long", b"x"])
 async def test_a_body_of_another_length_is_an_error_of_the_caller(
     engine: DirectEngine, content: bytes
