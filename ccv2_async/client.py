@@ -386,8 +386,7 @@ class ConstantContact:
         from ccv2_async.models.validation import checked_seconds
         from ccv2_async.transport.quota.budget import checked_lane
 
-        wrong = find_wrong_option(timeouts=timeouts)
-        if wrong is not None:
+        if wrong := find_wrong_option(timeouts=timeouts):
             raise wrong
         given = {
             "lane": None if lane is None else checked_lane(lane),

@@ -213,7 +213,8 @@ class OpenFile:
 
     def _begin_read(self) -> asyncio.Task[bytes]:
         self._ahead = asyncio.create_task(self._reader.read(self._threads.block_size))
-        self._ahead.add_done_callback(_mark_seen)
+        # The failure of a read that nobody awaits any more is not reported.
+        self._ahead.add_done_callback(lambda ahead: ahead.cancelled() or ahead.exception())
         return self._ahead
 
     async def aclose(self) -> None:
@@ -369,9 +370,3 @@ def _state(found: os.stat_result) -> FileState:
 
 def _strerror(error: OSError) -> str:
     return error.strerror or type(error).__name__
-
-
-def _mark_seen(task: asyncio.Task[bytes]) -> None:
-    """Keep asyncio from reporting a failed read-ahead of an upload that has ended."""
-    if not task.cancelled():
-        task.exception()
