@@ -14,7 +14,7 @@ import httpx
 from ccv2_async import errors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 
 UNPACK_BLOCK = 256 * 1024
 EMPTY = httpx.ByteStream(b"")
@@ -28,7 +28,7 @@ _HEAD = re.compile(
 )
 
 
-def head_of(method: str, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+def head_of(method: str, target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
     """Return the head of a request.
 
     Raises:
@@ -36,7 +36,8 @@ def head_of(method: str, target: bytes, headers: Iterable[tuple[bytes, bytes]]) 
     """
     lines = b"".join([b"%b: %b\r\n" % header for header in headers])
     head = b"%b %b HTTP/1.1\r\n%b\r\n" % (method.encode("ascii"), target, lines)
-    if not _HEAD.fullmatch(head):
+    # An injected line may be a valid header, so count them.
+    if head.count(b"\n") != len(headers) + 2 or not _HEAD.fullmatch(head):
         raise httpx.LocalProtocolError("The request holds a character that HTTP does not allow")
     return head
 
