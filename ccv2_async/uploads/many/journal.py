@@ -326,10 +326,12 @@ class Journal:
     async def file_ids(self) -> list[str]:
         """Return the IDs of all files that were accepted, the latest last.
 
+        Files that were skipped have no tokens. They may belong to an upload that was interrupted.
+
         Raises:
             JournalError: It cannot be read.
         """
-        query = "SELECT file_id FROM files WHERE file_id != '' ORDER BY since"
+        query = "SELECT file_id FROM files WHERE token != '' ORDER BY since"
         return [row[0] for row in await self._read(query)]
 
     async def _read(self, query: str, values: Iterable[str] = ()) -> list[Any]:

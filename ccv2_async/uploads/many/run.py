@@ -496,7 +496,6 @@ class Run:
 
     async def _skip(self, file: FileToUpload, entry: JournalEntry, found: LibraryFile) -> None:
         """Use the file that is already in the folder, and follow it if it is not Active yet."""
-        self._parts.uploader.claim([found.id])
         pending = file_outcome(found.status) is Outcome.PENDING and found.status is not None
         entry = await self._store.write(
             advance(

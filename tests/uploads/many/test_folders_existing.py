@@ -9,6 +9,7 @@ import pytest
 
 from ccv2_async.uploads.ledger import Action
 from ccv2_async.uploads.many import BulkState, FileToUpload
+from tests.support.probes import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,3 +130,35 @@ async def test_two_files_that_are_the_same_one_in_the_folder_get_a_result_each(
     async with asyncio.timeout(20):
         results = await uploading
     assert [(result.id, result.state) for result in results] == [(first.id, BulkState.DONE)] * 2
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_the_file_of_an_interrupted_upload_may_be_an_existing_one_for_another(
+    client: ConstantContact,
+    connect: Callable[..., Any],
+    sandbox: Sandbox,
+    tmp_path: Path,
+    *,
+    together: bool,
+) -> None:
+    first, second = tmp_path / "1" / "a.png", tmp_path / "2" / "a.png"
+    for path in (first, second):
+        path.parent.mkdir()
+        path.write_bytes(PNG + path.parent.name.encode())
+    options: dict[str, Any] = {"journal": tmp_path / "journal", "skip_existing": True}
+    sandbox.admin.fault("delay_answer", "POST", seconds=30)
+    interrupted = asyncio.create_task(upload(client, [second], **options))
+    await until(sandbox.admin.files)
+    interrupted.cancel()
+    await asyncio.wait([interrupted])
+
+    runs = [[first, second]] if together else [[first], [second]]
+    results = [
+        result
+        for files in runs
+        for result in await upload(await connect(sandbox), files, **options)
+    ]
+
+    assert [result.existing for result in results] == [True, False]
+    assert {result.id for result in results} == {file["id"] for file in sandbox.admin.files()}
+    assert len(sandbox.admin.files()) == 1, "the interrupted upload had arrived"
