@@ -213,7 +213,7 @@ class OpenFile:
 
     def _begin_read(self) -> asyncio.Task[bytes]:
         self._ahead = asyncio.create_task(self._reader.read(self._threads.block_size))
-        # The failure of a read that nobody awaits any more is not reported.
+        # If nobody awaits the read, because the upload has ended, its failure is not reported.
         self._ahead.add_done_callback(lambda ahead: ahead.cancelled() or ahead.exception())
         return self._ahead
 
