@@ -7,7 +7,7 @@ socket: connections are reset, and responses arrive a few bytes at a time, or no
 kind                what happens
 ==================  ==========================================================================
 ``answer``          `status`, `headers` and `body` are answered in place of the operation
-``delay``           `seconds` pass before the request is looked at
+``delay``           `seconds` pass before the request is carried out
 ``delay_answer``    the request is carried out; its response follows `seconds` later
 ``hang``            no response ever; the request is not carried out
 ``trickle``         carried out; the response comes `size` bytes at a time, `seconds` apart
@@ -17,7 +17,7 @@ kind                what happens
 ``raw``             `body` is written to the socket as it is, and the connection closed
 ``echo``            `status`, and an error that repeats the key, the token and the headers
 ``huge``            status 200 and a JSON body of `size` bytes
-``gzip_bomb``       the same, compressed to almost nothing
+``gzip_bomb``       as ``huge``, compressed to almost nothing
 ``gzip``            carried out; the response's body is compressed
 ``location``        carried out; `variant` says how Location and Id change, see below
 ``shorten``         carried out; the second half of the body is missing, and nothing shows it

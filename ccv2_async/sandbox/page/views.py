@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from heapq import merge
 from itertools import islice, takewhile
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from ccv2_async.sandbox import faults
 from ccv2_async.sandbox.answers import missing, picked
 from ccv2_async.sandbox.faults import CONTENT, KINDS, PRESETS
 from ccv2_async.sandbox.page import showing
@@ -243,11 +245,14 @@ class Views:
         }
 
     def controls(self, _query: Mapping[str, str]) -> dict[str, Any]:
-        """Return the choices of the controls."""
+        """Return the choices of the controls, with what each fault does."""
+        kinds = KINDS - {"raw", "location", "answer"}
+        # The table in the module's docstring is the only list of them.
+        texts = dict(re.findall(r"^``(\w+)`` +(.+)$", faults.__doc__ or "", re.MULTILINE))
         return {
             "operations": self.operations,
-            "presets": sorted(PRESETS),
-            "kinds": sorted(KINDS - {"raw", "location", "answer"}),
+            "presets": dict(sorted(PRESETS.items())),
+            "kinds": {kind: texts.get(kind, "") for kind in sorted(kinds)},
             "groups": GROUPS,
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -31,6 +32,16 @@ def test_a_fault_strikes_the_next_calls_of_an_operation(
     ]
     do("clear-faults")
     assert sandbox.admin.faults() == []
+
+
+def test_each_fault_that_can_be_armed_is_explained(page: httpx.Client) -> None:
+    shown = page.get("/controls").text
+    offered = re.findall(r"<option(?: selected)?>(\w+)</option>", shown.partition("</select>")[0])
+    explained = dict(re.findall(r"<dt><code>(\w+)</code></dt><dd>(.+?)</dd>", shown))
+    assert "lose_answer" in offered
+    assert sorted(offered) == sorted(explained)
+    assert explained["unavailable"] == "status 503; not carried out"
+    assert explained["hang"] == "no response ever; the request is not carried out"
 
 
 def test_a_single_fault_is_disarmed(do: Do, page: httpx.Client, sandbox: Sandbox) -> None:
