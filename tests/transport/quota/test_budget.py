@@ -251,6 +251,11 @@ def test_zero_and_infinite_limits_are_refused(options: Any) -> None:
         Budget(*options)
 
 
+def test_a_budget_without_a_limit_has_the_zeros_that_a_shared_one_reads_as_none() -> None:
+    budget = Budget(None)
+    assert (budget._burst, budget._window) == (0, 0.0)
+
+
 def test_only_a_lane_is_a_lane() -> None:
     assert checked_lane(Lane.POLL) is Lane.POLL
     with pytest.raises(InvalidField, match="must be a Lane"):
