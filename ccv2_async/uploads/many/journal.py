@@ -60,7 +60,12 @@ CREATE TABLE files (
 )
 
 
-COLUMNS = re.findall(r"^  ([a-z_]+) ", SCHEMA[1], re.MULTILINE)
+_SQL_TYPES = {"TEXT": str, "INTEGER": int, "REAL": float}
+_TYPES = {
+    name: _SQL_TYPES[kind]
+    for name, kind in re.findall(r"^  ([a-z_]+) ([A-Z]+)", SCHEMA[1], re.MULTILINE)
+}
+COLUMNS = list(_TYPES)
 UPSERT = (
     f"INSERT OR REPLACE INTO files ({', '.join(COLUMNS)}) "  # noqa: S608  # our own names
     f"VALUES ({', '.join('?' * len(COLUMNS))}) RETURNING is_in_place()"
@@ -119,6 +124,9 @@ class JournalEntry(Entry):
             ValueError: The row is not valid in this version of the journal.
         """
         row = dict(zip(COLUMNS, columns, strict=True))
+        for name, value in row.items():  # SQLite stores values of any type in any column
+            if not isinstance(value, _TYPES[name] | None):
+                raise ValueError(f"{name} is a {type(value).__name__}")  # noqa: TRY004  # of a row
         token, error = row.pop("token"), row.pop("error")
         sent = _SENDS.match(error)
         if sent is not None:
@@ -291,8 +299,11 @@ class Journal:
         """
         query = f"SELECT {', '.join(COLUMNS)} FROM files WHERE path=? AND folder=? AND name=?"  # noqa: S608  # our own names
         rows = await self._read(query, key)
+        return self._entry(rows[0]) if rows else None
+
+    def _entry(self, row: Iterable[Any]) -> JournalEntry:
         try:
-            return JournalEntry.from_row(rows[0]) if rows else None
+            return JournalEntry.from_row(row)
         except ValueError as trouble:
             raise self._unreadable(trouble) from None
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ccv2_async.uploads.ledger import BulkState
-from ccv2_async.uploads.many.journal import COLUMNS, SCHEMA, UPSERT, Journal, JournalEntry
+from ccv2_async.uploads.many.journal import COLUMNS, SCHEMA, UPSERT, Journal
 from ccv2_async.uploads.mirror.plan import Known, Unfinished, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ccv2_async.uploads.many.journal import JournalEntry
     from ccv2_async.uploads.mirror.plan import Key
 
 _MIRRORED = """
@@ -101,7 +102,7 @@ class MirrorJournal(Journal):
         """
         pending, lost, unsure, ids = set(), set(), set(), set()
         rows = await self._read(f"SELECT {', '.join(COLUMNS)} FROM files")  # noqa: S608  # our own names
-        for entry in map(JournalEntry.from_row, rows):
+        for entry in map(self._entry, rows):
             if entry.folder.partition("/")[0] != self.base:
                 continue
             key = _key(entry)

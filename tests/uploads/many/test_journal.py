@@ -1014,3 +1014,35 @@ def test_a_row_keeps_the_copies_the_sends_and_the_error(
         path="/a.png", folder="0", state=state, error=error, duplicates=duplicates, sends=sends
     )
     assert JournalEntry.from_row(entry.row.values()) == entry
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("size", "ten"),
+        ("size", 1.5),
+        ("since", "soon"),
+        ("since", b"\x00"),
+        ("file_id", b"\x00"),
+        ("status", b"\x00"),
+        ("error", b"\x00"),
+        ("updated", "soon"),
+    ],
+)
+async def test_a_row_with_a_value_of_another_type_is_an_error_of_the_journal(
+    journal: Path, threads: FileThreads, column: str, value: object
+) -> None:
+    entry = JournalEntry(path="/a.png", folder="0", name="a.png", size=1, state=BulkState.SENDING)
+    opened = await Journal.open(
+        str(journal), threads, account="me", base_url="http://here", now=lambda: 1.0
+    )
+    assert opened is not None
+    try:
+        await opened.write(entry)
+        await opened._do(f"UPDATE files SET {column} = ?", (value,))  # noqa: S608
+        with pytest.raises(errors.JournalError, match=f"{column} is a"):
+            await opened.find(entry.key)
+        with pytest.raises(errors.UsageError, match=f"{column} is a"):
+            await rows_of(journal)
+    finally:
+        await opened.aclose()

@@ -164,3 +164,14 @@ async def test_the_journal_of_an_upload_is_not_one_of_a_mirror(
     await threads.aclose()
     with pytest.raises(UsageError, match="not a journal"):
         await opened()
+
+
+@pytest.mark.parametrize("damage", ["state = 'paused'", "size = 'ten'", "since = x'00'"])
+async def test_an_upload_that_cannot_be_read_is_an_error_of_the_journal(
+    opened: Callable[..., Any], damage: str
+) -> None:
+    journal = await opened()
+    await journal.write(upload(BulkState.SENDING))
+    await journal._do(f"UPDATE files SET {damage}")  # noqa: S608
+    with pytest.raises(JournalError, match="cannot be read"):
+        await journal.take_up({})
