@@ -417,10 +417,11 @@ class Journal:
         A row whose full record could not be fetched yet gives the row of the listing.
         """
         query = (
-            "SELECT scope, id, coalesce(record, listed), coalesce(vanished, '') FROM rows "
-            "WHERE dataset=? AND (vanished IS NULL) <> ? ORDER BY scope, id"
-        )
-        yield from self._database.execute(query, (dataset, vanished))
+            "SELECT scope, id, coalesce(record, listed) AS text, coalesce(vanished, '') FROM rows "
+            "WHERE dataset=? AND (vanished IS NULL) <> ? AND json_type(text) NOTNULL "
+            "ORDER BY scope, id"
+        )  # json_type fails if it is not JSON
+        return self._each(query, (dataset, vanished))
 
     def record(self, dataset: str, scope: str, own: str) -> str | None:
         """Return one record."""
@@ -432,7 +433,7 @@ class Journal:
         marks = ",".join("?" * len(places))
         where = f"WHERE place IN ({marks}) " if places else ""
         query = f"SELECT {_FILE} FROM files {where}ORDER BY path"  # noqa: S608  # our own names
-        for row in self._database.execute(query, places):
+        for row in self._each(query, places):
             yield FileEntry(*row)
 
     def file(self, place: str, own: str) -> FileEntry | None:
@@ -504,8 +505,11 @@ class Journal:
         ]
 
     def _rows(self, query: str, values: Iterable[object] = ()) -> list[Any]:
+        return list(self._each(query, values))
+
+    def _each(self, query: str, values: Iterable[object]) -> Iterator[Any]:
         try:
-            return self._database.execute(query, tuple(values)).fetchall()
+            yield from self._database.execute(query, tuple(values))
         except sqlite3.DatabaseError as trouble:
             if not self._ready:
                 raise

@@ -120,6 +120,26 @@ async def test_a_damaged_journal_ends_the_run_with_a_plain_error(
         await cc.backup(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE rows SET record = substr(listed, 2) WHERE dataset = 'campaigns'",
+        "UPDATE rows SET record = CAST(x'fffe' AS TEXT) WHERE dataset = 'contacts'",
+        "UPDATE files SET path = CAST(x'fffe' AS TEXT)",
+    ],
+)
+async def test_damaged_rows_of_a_journal_end_the_run_with_a_plain_error(
+    cc: ConstantContact, tmp_path: Path, statement: str
+) -> None:
+    await cc.backup(tmp_path)
+    database = sqlite3.connect(tmp_path / NAME)
+    assert database.execute(statement).rowcount
+    database.commit()
+    database.close()
+    with pytest.raises(errors.JournalError, match="the journal cannot be read"):
+        await cc.backup(tmp_path)
+
+
 async def test_a_path_that_is_a_file_or_no_path_is_refused(
     demo: Sandbox, cc: ConstantContact, tmp_path: Path
 ) -> None:
