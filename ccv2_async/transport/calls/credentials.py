@@ -155,14 +155,13 @@ class Credentials:
     def redact_headers(self, headers: httpx.Headers) -> httpx.Headers:
         """Return the headers of a response without secrets that the service echoed."""
         redacting = self._elsewhere
-        if redacting is None or not redacting.may_be_in(b"\n".join(v for _, v in headers.raw)):
+        if redacting is None or not redacting.may_be_in(b"\n".join(map(b":".join, headers.raw))):
             return headers
-        return httpx.Headers(
-            [
-                (name, redacting.clean(value.decode("latin-1")).encode("latin-1"))
-                for name, value in headers.raw
-            ]
-        )
+
+        def cleaned(raw: bytes) -> bytes:
+            return redacting.clean(raw.decode("latin-1")).encode("latin-1")
+
+        return httpx.Headers([(cleaned(name), cleaned(value)) for name, value in headers.raw])
 
     def _remember(self, *secrets: Secret[str]) -> None:
         self._secrets.update(secrets)
@@ -210,7 +209,7 @@ class Redacting:
     def _search(self, text: str, start: int, end: int) -> re.Match[str] | None:
         if self._pattern is None:
             patterns = [_in_every_form(form) for form in self._forms()]
-            patterns += [_with_all_encoded(secret.reveal()) for secret in self._secrets]
+            patterns += [_with_any_encoded(secret.reveal()) for secret in self._secrets]
             self._pattern = Secret(re.compile("|".join(patterns)))
         return self._pattern.reveal().search(text, start, end)
 
@@ -303,14 +302,13 @@ def _in_every_form(secret: str) -> str:
     return pattern
 
 
-def _with_all_encoded(secret: str) -> str:
-    """Return a pattern for a secret whose letters and digits are all encoded too."""
-    pattern = f"(?:{_encoded(secret[0], _FIRST_SLASHES)})"
-    for char in secret[1:]:
-        pattern += (
-            f"(?:{_encoded(char, _SLASHES)}{'' if char.isalnum() else f'|{re.escape(char)}'})"
-        )
-    return pattern
+def _with_any_encoded(secret: str) -> str:
+    """Return a pattern for a secret of which any characters are encoded, letters and digits too."""
+    slashes = (_FIRST_SLASHES, *[_SLASHES] * len(secret))
+    return "".join(
+        f"(?:{_encoded(char, row)}|{re.escape(char)})"
+        for char, row in zip(secret, slashes, strict=False)
+    )
 
 
 def _backslashes(times: int) -> str:

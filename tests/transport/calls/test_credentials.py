@@ -44,6 +44,8 @@ ENCODERS: list[Callable[[str], str]] = [
     lambda text: "".join(f"\\u{ord(c):04x}" for c in text),
     lambda text: "".join(f"&#x{ord(c):x};" for c in text),
     lambda text: "".join(f"&#{ord(c)};" for c in text),
+    lambda text: "".join(c if i % 2 else f"%{ord(c):02x}" for i, c in enumerate(text)),
+    lambda text: "".join(f"&#{ord(c)};" if i % 2 else c for i, c in enumerate(text)),
 ]
 
 
@@ -250,7 +252,14 @@ def test_a_very_short_secret_is_not_removed_from_content() -> None:
 
 def test_a_secret_in_a_header_is_removed() -> None:
     credentials = Credentials("the-key", "the-token")
-    headers = httpx.Headers({"Location": "/x/the-key", "Id": "the-token", "X": "y"})
+    headers = httpx.Headers(
+        {"Location": "/x/the-key", "Id": "the-token", "X": "y", "X-the-key": "1"}
+    )
     cleaned = credentials.redact_headers(headers)
-    assert dict(cleaned) == {"location": f"/x/{HIDDEN}", "id": HIDDEN, "x": "y"}
+    assert dict(cleaned) == {
+        "location": f"/x/{HIDDEN}",
+        "id": HIDDEN,
+        "x": "y",
+        f"x-{HIDDEN}": "1",
+    }
     assert credentials.redact_headers(httpx.Headers({"X": "y"})) == {"x": "y"}
