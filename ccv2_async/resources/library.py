@@ -42,7 +42,7 @@ from ccv2_async.transport.calls import OUTAGE_TIMEOUT
 from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import MAX_STATUS_ANSWER, UPLOAD_DEADLINE, Call
 from ccv2_async.transport.calls.retry import Effect
-from ccv2_async.transport.calls.saving import DOWNLOAD_DEADLINE, Saving
+from ccv2_async.transport.calls.saving import DOWNLOAD_DEADLINE, Saving, checked_path
 from ccv2_async.transport.quota import Lane
 from ccv2_async.uploads.ledger import Entry, NoStore
 from ccv2_async.uploads.prepare import prepare
@@ -245,13 +245,13 @@ class Library(Resource):
         """
         from ccv2_async.uploads.many.items import Options  # noqa: PLC0415  # when first used
         from ccv2_async.uploads.many.run import Parts  # noqa: PLC0415
-        from ccv2_async.uploads.mirror.run import Mirror, journal_in  # noqa: PLC0415
+        from ccv2_async.uploads.mirror.run import JOURNAL, Mirror  # noqa: PLC0415
 
-        default_journal = journal_in(local)
+        path = checked_path(local, "local")
         options = Options(
             folder_id=folder_id,
             concurrency=concurrency,
-            journal=default_journal if journal is None else journal,
+            journal=f"{path}{os.sep}{JOURNAL}" if journal is None else journal,
             on_progress=on_progress,
             on_file=on_file,
             on_duplicate="trash",
@@ -265,7 +265,7 @@ class Library(Resource):
         return await Mirror(
             parts,
             bulk,
-            os.fspath(local),
+            path,
             options,
             delete=checked_flag(delete, "delete"),
             max_delete=max_delete,

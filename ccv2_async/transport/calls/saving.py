@@ -230,12 +230,12 @@ def checked_path(to: str | os.PathLike[str], field: str = "to") -> str:
         InvalidField: It cannot be a path of this system.
     """
     try:
-        path = os.fsdecode(os.fsencode(to))
+        path = "" if isinstance(to, bytes) else os.fsdecode(os.fsencode(to))
     except UnicodeEncodeError:
         raise errors.InvalidField(
             field, to, f"a path that can be encoded in {sys.getfilesystemencoding()}"
         ) from None
-    except TypeError:
+    except Exception:  # noqa: BLE001  # the user's own class
         raise errors.InvalidField(field, type(to), "a path") from None
     if not path or "\0" in path:
         raise errors.InvalidField(field, to, "a path, not empty and without null characters")

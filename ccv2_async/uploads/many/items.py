@@ -14,6 +14,7 @@ from ccv2_async.errors import FileRefused, InvalidField
 from ccv2_async.models.validation import checked_id, is_flag, is_number, is_plain_function, is_whole
 from ccv2_async.text import one_line
 from ccv2_async.transport.calls import OUTAGE_TIMEOUT
+from ccv2_async.transport.calls.saving import checked_path
 from ccv2_async.transport.files.objects import path_of
 from ccv2_async.transport.files.reading import measure
 from ccv2_async.transport.files.sources import PathSource, path_text
@@ -89,10 +90,12 @@ def _is_count(value: object) -> bool:
     return is_whole(value) and value >= 1
 
 
-def _is_path(value: object) -> bool:
-    if not isinstance(value, str | os.PathLike):
-        return value is None
-    return isinstance(os.fspath(value), str) and bool(os.fspath(value))
+def _journal_path(value: str | os.PathLike[str] | None) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str | os.PathLike) or value == "":
+        raise InvalidField("journal", value, "the path of a file, or None")
+    return checked_path(value, "journal")
 
 
 def _is_called(value: object) -> bool:
@@ -132,7 +135,7 @@ class Options:
     folder_id: str = attrs.field(default="0", validator=lambda *of: checked_id(of[2], "folder_id"))
     keep_folders: bool = _flag()
     concurrency: int = _option(8, _is_count, "a whole number of 1 or more")
-    journal: str | os.PathLike[str] | None = _option(None, _is_path, "the path of a file, or None")  # noqa: RUF009  # a field
+    journal: str | None = attrs.field(default=None, converter=_journal_path)
     on_progress: OnBulkProgress | None = _option(  # noqa: RUF009  # a field
         None, _is_called, "a function or coroutine function, or None"
     )

@@ -16,6 +16,7 @@ import attrs
 
 from ccv2_async.errors import InvalidField, JournalError, UsageError
 from ccv2_async.tasks import uninterrupted
+from ccv2_async.transport.calls.saving import checked_path
 from ccv2_async.transport.files.databases import address_of, take_lock, unopened
 from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.uploads.ledger import BulkState, Entry
@@ -150,8 +151,8 @@ class JournalFiles:
         path: The journal's path, or None for an upload without a journal.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None) -> None:
-        self._path = None if path is None else os.path.abspath(os.fspath(path))  # noqa: PTH100  # no I/O but getcwd
+    def __init__(self, path: str | None) -> None:
+        self._path = None if path is None else os.path.abspath(path)  # noqa: PTH100  # no I/O but getcwd
 
     def removed_from(self, paths: Iterable[str]) -> list[str]:
         """Return `paths` without those that name one of the journal's files. Reads the disk.
@@ -378,7 +379,7 @@ async def retry_files(
         state: AMBIGUOUS or FAILED: which files are marked.
 
     Raises:
-        InvalidField: Files of this state are never marked.
+        InvalidField: Files of this state are never marked, or `path` is not a path.
         UsageError: There is no such file, it is not a journal, or an upload is using it.
         JournalError: It cannot be written. Nothing was marked.
     """
@@ -386,7 +387,7 @@ async def retry_files(
 
     if state not in (BulkState.AMBIGUOUS, BulkState.FAILED):
         raise InvalidField("state", state, "ambiguous or failed")
-    path = os.fspath(path)
+    path = checked_path(path, "path")
     try:
         async with AsyncExitStack() as resources:
             database = await _open_existing(path, resources, alone=True)
@@ -408,13 +409,15 @@ async def read_journal(path: str | os.PathLike[str]) -> AsyncGenerator[JournalEn
         path: The journal.
 
     Raises:
+        InvalidField: `path` is not a path.
         UsageError: There is no such file, or it is not a journal.
     """
     import sqlite3  # noqa: PLC0415  # only with a journal
 
+    path = checked_path(path, "path")
     try:
         async with AsyncExitStack() as resources:
-            database = await _open_existing(os.fspath(path), resources, alone=False)
+            database = await _open_existing(path, resources, alone=False)
             await database.execute_fetchall("BEGIN")  # all rows as of one moment
             key = ("", "", "")
             # In batches, because there may be a million rows, and without a cursor: see

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, NoReturn
 
@@ -323,7 +322,7 @@ class Run:
         if path is None:
             return
         journal = self._lent or await Journal.open(
-            os.fspath(path),
+            path,
             self._parts.threads,
             account=session.credentials.fingerprint,
             base_url=session.base_url,

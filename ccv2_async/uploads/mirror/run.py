@@ -155,7 +155,7 @@ class Mirror:
         if not await threads.run(os.path.isdir, self._local):
             raise errors.UsageError(f"{self._local}: this is not a folder. Nothing was sent.")
         journal = await MirrorJournal.open(
-            os.fspath(self._options.journal or ""),
+            self._options.journal or "",
             threads,
             account=session.credentials.fingerprint,
             base_url=session.base_url,
@@ -442,18 +442,6 @@ class Mirror:
         self._outcomes[entry] = attrs.evolve(entry, **outcome)
         if self._on_entry is not None:
             self._on_entry(self._outcomes[entry])
-
-
-def journal_in(local: object) -> str:
-    """Return the path of the default journal of a local folder.
-
-    Raises:
-        InvalidField: It is not a path.
-    """
-    path = os.fspath(local) if isinstance(local, str | os.PathLike) else None
-    if not isinstance(path, str) or not path:
-        raise errors.InvalidField("local", local, "the path of a folder")
-    return os.path.join(path, JOURNAL)  # noqa: PTH118  # keeps the path as given
 
 
 def _digest_of(path: str) -> tuple[int, int, str]:

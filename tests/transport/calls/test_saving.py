@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ccv2_async import errors
+from ccv2_async import errors, read_backup, read_journal, retry_files, verify_backup
 from ccv2_async.clock import SystemClock
+from ccv2_async.models import LibraryFile
 from ccv2_async.transport.calls.deadline import Deadline, in_time
 from ccv2_async.transport.calls.saving import ATTEMPTS, BLOCK, Download, Saved, Saving
 from ccv2_async.transport.files.partial import PartialFile
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tests.support.clocks import ManualClock
 
 CONTENT = b"0123456789" * BLOCK
+FILE = LibraryFile(id="1", name="a.png", url="http://127.0.0.1:1/a.png")
 
 
 def download(*failures: Exception) -> Download:
@@ -213,3 +215,57 @@ async def test_no_piece_that_has_arrived_is_given_out_after_the_deadline() -> No
     with pytest.raises(errors.DeadlineExceeded):
         await anext(in_time(arrived, passed, "the file"))
     await arrived.aclose()
+
+
+class OddPath:
+    """A path of the caller's own class."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def __fspath__(self) -> Any:
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+
+async def rows_of(path: Any) -> list[Any]:
+    return [entry async for entry in read_journal(path)]
+
+
+PATHS: dict[str, tuple[str, Callable[[ConstantContact, Any], Any]]] = {
+    "download": ("to", lambda cc, path: cc.library.download(FILE, path)),
+    "mirror": ("local", lambda cc, path: cc.library.mirror(path)),
+    "journal of a mirror": ("journal", lambda cc, path: cc.library.mirror(".", journal=path)),
+    "upload_many": ("journal", lambda cc, path: cc.upload_many([], journal=path)),
+    "backup": ("directory", lambda cc, path: cc.backup(path)),
+    "read_backup": ("directory", lambda _, path: read_backup(path)),
+    "verify_backup": ("directory", lambda _, path: verify_backup(path)),
+    "read_journal": ("path", lambda _, path: rows_of(path)),
+    "retry_files": ("path", lambda _, path: retry_files(path)),
+}
+
+
+@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize(
+    "path",
+    [
+        OddPath(ValueError("gone")),
+        OddPath(RuntimeError()),
+        OddPath(5),
+        OddPath(""),
+        "",
+        "a\0b",
+        b"bytes",
+        5,
+    ],
+    ids=lambda path: repr(getattr(path, "_answer", path)),
+)
+async def test_what_is_not_a_path_is_refused_before_anything_is_sent(
+    client: ConstantContact, sandbox: Sandbox, name: str, path: Any
+) -> None:
+    field, call = PATHS[name]
+    with pytest.raises(errors.InvalidField) as caught:
+        await call(client, path)
+    assert caught.value.field == field
+    assert not sandbox.admin.requests()

@@ -157,6 +157,7 @@ async def awaited(_: object) -> None:
         ("journal", 5, "the path of a file, or None"),
         ("journal", b"j.db", "the path of a file, or None"),
         ("journal", "", "the path of a file, or None"),
+        ("journal", "a\0.db", "without null characters"),
         ("on_ambiguous", "foo", '"look" or "raise"'),
         ("on_ambiguous", None, '"look" or "raise"'),
         ("on_progress", 5, "a function or coroutine function"),
