@@ -417,6 +417,8 @@ class Settler:
                     found.append(file)
                 if number >= ROWS and (window is None or window.is_before(file)):
                     break
+            if found and own is None:
+                window = self._window(look, sending)
         return own is not None, [
             file for file in found if not (window and window.distance(file) > window.reach)
         ]
@@ -438,7 +440,8 @@ class Settler:
         copies = [id_ for id_ in ids if id_ == accepted or self.is_proven(sending, id_)]
         kept = accepted or ids[0]
         trashed: tuple[str, ...] = ()
-        if upload.on_duplicate == "trash" and len(copies) > 1:
+        # More copies than were sent cannot all be its own, and nothing shows which are not.
+        if upload.on_duplicate == "trash" and 1 < len(copies) <= sending.sends:
             # The oldest copy has the name that was asked for; the service numbered the others.
             kept = copies[0]
             trashed = await self._trash(upload, copies[1:])

@@ -255,6 +255,34 @@ async def test_a_listing_that_lags_longer_reveals_both_copies(
         assert poller.duplicates == told.duplicates == ()
 
 
+async def test_older_files_are_never_trashed_as_copies_of_an_upload_that_is_not_listed_yet(
+    connect: Callable[..., Any], clock: SkippingClock
+) -> None:
+    with Sandbox(mode="at_once", listing_lag=100.0, clock=clock) as sandbox:
+        cc, other = await connect(sandbox, settle_time=20), await connect(sandbox)
+        older = [(await upload(other)).id for _ in range(2)]
+        await clock.sleep(7 * 86400)
+        sandbox.admin.fault("server_error", "POST")
+        poller = await upload(cc, on_duplicate="trash")
+        stored = {file["id"]: file["status"] for file in sandbox.admin.files()}
+    assert stored == dict.fromkeys([*older, poller.id], "Active")
+
+
+async def test_nothing_is_trashed_if_there_are_more_copies_than_were_sent(
+    connect: Callable[..., Any], clock: SkippingClock
+) -> None:
+    with Sandbox(mode="at_once", listing_lag=100.0, clock=clock) as sandbox:
+        cc, other = await connect(sandbox, settle_time=90), await connect(sandbox)
+        for _ in range(2):
+            await upload(other)
+        # Its resend finds both files of the other client, which show only now.
+        sandbox.admin.fault("server_error", "POST")
+        poller = await upload(cc, on_duplicate="trash")
+        stored = sandbox.admin.files()
+    assert [file["status"] for file in stored] == ["Active"] * 3
+    assert {poller.id, *poller.duplicates} == {file["id"] for file in stored}
+
+
 async def test_a_second_copy_missing_from_listings_is_detected_by_its_numbered_name(
     patient: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
