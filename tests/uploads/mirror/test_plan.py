@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import unicodedata
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import attrs
@@ -144,9 +145,32 @@ def test_a_numbered_file_gets_its_name_and_its_older_version_is_trashed() -> Non
     known = {A: Known("8", 10, 1, "d", ("7",))}
     plan = decide([local()], [remote("7"), remote("8", "a(1).png")], known, delete=True)
     assert told(plan) == [(MirrorAction.FINISH, "a.png", "8", ("7",))]
-    assert plan.known == known
+    assert (plan.known, plan.result.equal) == (known, 0)
+    # Its own older version may hold the name even in the service's eyes.
+    assert told(decide([local()], [remote("7"), remote("8")], known)) == told(plan)
     plan = decide([local()], [remote("8")], known)
     assert (told(plan), plan.known) == ([], {A: Known("8", 10, 1, "d")})
+
+
+def test_older_versions_are_trashed_although_their_successor_is_gone() -> None:
+    known = {A: Known("gone", 10, 1, replaces=("6",))}
+    older = remote("6", "a(1).png")
+    plan = decide([local()], [older], known)
+    assert told(plan) == [(MirrorAction.REPLACE, "a.png", "", ("6",))]
+    assert plan.known == {A: Known("", replaces=("6",))}
+    plan = decide([local()], [older, remote("8")], known)
+    assert told(plan) == [(MirrorAction.REPLACE, "a.png", "", ("8", "6"))]
+    assert plan.known == {A: Known("8", replaces=("6",))}
+
+
+def test_of_equally_large_files_the_one_with_exactly_its_name_is_taken() -> None:
+    plan = decide([local()], [remote("8"), remote("9", "A.PNG")], {})
+    assert plan.known == {A: Known("8", 10, 1)}
+
+
+def test_a_record_without_a_digest_proves_nothing_after_the_time_has_changed() -> None:
+    assert not Known("7", 10, 1).is_content_of(local(time=2))
+    assert Known("7", 10, 1).is_content_of(local())
 
 
 def test_a_name_that_a_stranger_holds_is_left_to_it_unless_it_is_trashed() -> None:
@@ -224,10 +248,13 @@ def test_the_number_of_deletions_that_is_allowed(
     assert allowed_deletions(given, listed) == allowed
 
 
-@pytest.mark.parametrize("given", ["", "%", "101%", "-1", -1, "half", "5 %", True, 1.5, b"3", "³"])
+@pytest.mark.parametrize(
+    "given", ["", "%", "101%", "-1", -1, "half", "5 %", True, 1.5, b"3", "³", Decimal(5)]
+)
 def test_other_limits_are_refused(given: object) -> None:
-    with pytest.raises(InvalidField, match='a number of files, or a share such as "50%"') as caught:
+    with pytest.raises(InvalidField) as caught:
         allowed_deletions(given, 5)  # type: ignore[arg-type]
+    assert caught.value.rule == 'a number of files, or a share such as "50%"'
     assert (caught.value.field, caught.value.value) == ("max_delete", repr(given))
 
 
