@@ -586,6 +586,8 @@ async def answered(command: Awaitable[Any], read: Callable[[Any], T] = _as_it_is
     try:
         async with asyncio.timeout(_REDIS_SECONDS):
             return read(await command)
+    except errors.ConstantContactError:
+        raise
     except (RedisError, OSError, TimeoutError, SendTaskError) as error:
         reason = type(error.__cause__ or error).__name__
     except Exception as error:  # noqa: BLE001  # of `read` or redis-py, for an odd response
