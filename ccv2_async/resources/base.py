@@ -228,13 +228,12 @@ class Resource:
         Raises:
             InvalidField: It is not of the kind. Nothing was sent.
         """
-        body = kind.checked(new, kind.written)
+        body, path = kind.checked(new, kind.written), path_to(kind.path, *ids)
         if kind.owner:
             article = "an" if kind.name[0] in "ai" else "a"
             of = f"{article} {kind.name} of {kind.owner} {ids[-1]}"
         else:
             of = f"{kind.name} {body.name}"
-        path = path_to(kind.path, *ids)
         return await self._create(kind.model, path, body, what=f"creation of {of}")
 
     async def _replace_one(
