@@ -194,8 +194,8 @@ class Record:
 
     Attributes:
         entry: Its entry in the log.
-        request: The client's side. answer: The sandbox's side. It is empty if a fault broke the
-            connection.
+        request: The client's side.
+        answer: The sandbox's side. It is empty if a fault broke the connection.
         signed: Whether the request had a key, and whether it had a token.
     """
 
