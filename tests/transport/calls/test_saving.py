@@ -17,6 +17,7 @@ from ccv2_async.models import LibraryFile
 from ccv2_async.transport.calls.deadline import Deadline, in_time
 from ccv2_async.transport.calls.saving import ATTEMPTS, BLOCK, Download, Saved, Saving
 from ccv2_async.transport.files.partial import PartialFile
+from tests.support.paths import OddPath
 from tests.support.probes import until
 
 if TYPE_CHECKING:
@@ -215,18 +216,6 @@ async def test_no_piece_that_has_arrived_is_given_out_after_the_deadline() -> No
     with pytest.raises(errors.DeadlineExceeded):
         await anext(in_time(arrived, passed, "the file"))
     await arrived.aclose()
-
-
-class OddPath:
-    """A path of the caller's own class."""
-
-    def __init__(self, answer: Any) -> None:
-        self._answer = answer
-
-    def __fspath__(self) -> Any:
-        if isinstance(self._answer, Exception):
-            raise self._answer
-        return self._answer
 
 
 async def rows_of(path: Any) -> list[Any]:

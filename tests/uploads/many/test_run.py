@@ -24,6 +24,7 @@ from ccv2_async.uploads.many import run as run_module
 from ccv2_async.uploads.many.journal import read_journal
 from ccv2_async.uploads.many.results import BulkProgress
 from tests.support.clocks import SkippingClock, settle
+from tests.support.paths import OddPath
 from tests.support.probes import nothing_left, until
 from tests.support.servers import serving
 
@@ -196,18 +197,6 @@ async def test_an_invalid_file_fails_alone(client: ConstantContact, sandbox: San
     wrong = [result.error for result in results if result.error]
     assert {str(error).partition(":")[0] for error in wrong} == {"file is None", "file is 5"}
     assert len(sandbox.admin.files()) == 1
-
-
-class OddPath:
-    """A PathLike of the caller, such as an `os.DirEntry` of a folder given as bytes."""
-
-    def __init__(self, answer: Any) -> None:
-        self._answer = answer
-
-    def __fspath__(self) -> Any:
-        if isinstance(self._answer, Exception):
-            raise self._answer
-        return self._answer
 
 
 @pytest.mark.parametrize("answer", [ValueError("gone"), StopIteration(), 5, ""], ids=repr)
