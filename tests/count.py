@@ -12,8 +12,8 @@ import tokenize
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "ccv2_async"
-LINES = 30_003
-MODULES = 208
+LINES = 29_914
+MODULES = 207
 """Limits that only go down: lower them when the package has become smaller."""
 
 _NOT_CODE = {

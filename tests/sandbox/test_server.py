@@ -2,14 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import signal
 import socket
-import subprocess
-import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,11 +13,6 @@ import pytest
 import trustme
 
 from ccv2_async.sandbox import Sandbox
-from ccv2_async.sandbox.__main__ import main
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 JSON = {"content-type": "application/json"}
 
@@ -323,45 +314,6 @@ async def test_the_app_runs_in_process_without_a_socket() -> None:
         with pytest.raises(ConnectionResetError):
             await client.get("/library/info")
         assert len(sandbox.admin.requests()) == 2
-
-
-@pytest.fixture
-def command() -> Iterator[tuple[subprocess.Popen[str], Any]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ccv2_async.sandbox", "--port", "0", "--speed", "100", "--json"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        assert process.stdout is not None
-        try:
-            yield process, json.loads(process.stdout.readline())
-        finally:
-            process.kill()
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_command_serves_until_it_is_stopped(
-    command: tuple[subprocess.Popen[str], Any], number: int
-) -> None:
-    process, options = command
-    with httpx.Client(**auth(options)) as client:
-        assert client.get("/library/info").status_code == 200
-        origin = options["base_url"].removesuffix("/v2")
-        httpx.post(f"{origin}/__sandbox__/faults", json={"kind": "lose_answer"})
-        with pytest.raises(httpx.ReadError):
-            client.get("/library/info")
-    process.send_signal(number)
-    assert process.wait(10) == 0
-
-
-def test_the_command_reports_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
-    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with Sandbox() as sandbox:
-        port = urlsplit(sandbox.origin).port
-        assert main(["--port", str(port)]) == 2
-    assert "cannot listen" in capsys.readouterr().err
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
 
 
 def test_many_sandboxes_leave_no_thread_and_no_descriptor() -> None:

@@ -647,7 +647,7 @@ async def test_a_service_killed_during_an_upload_is_an_error(
     path = tmp_path / "large.pdf"
     path.write_bytes(os.urandom(4_000_000))
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ccv2_async.sandbox", "--port", "0", "--json",
+        sys.executable, "-m", "ccv2_async.cli", "sandbox", "--port", "0", "--json",
         stdout=subprocess.PIPE,
     )  # fmt: skip
     try:
