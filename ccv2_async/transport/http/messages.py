@@ -205,7 +205,8 @@ async def unpacked(
                 break
     if unpacker is not None and not unpacker.whole:
         raise errors.DecodeError(
-            f"{what}: the response claims to be gzip, but it is invalid or truncated.",
+            f"{what}: the response claims to be gzip, but it is invalid, truncated, or followed by "
+            "more data.",
             status=response.status_code,
         )
 
@@ -257,14 +258,14 @@ class _Unpacker:
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the unpacked content of the next piece of data."""
         self._fed = self._fed or bool(data)
-        if self._zlib.eof and data:
-            self.broken = True  # something follows the end; zlib would keep it in memory
-        while not (self.broken or self._zlib.eof):
+        while not self.broken:
             try:
                 piece = self._zlib.decompress(data, UNPACK_BLOCK)
             except zlib.error:
                 self.broken = True
                 return
+            # More data after the end may be another part of the file.
+            self.broken = bool(self._zlib.unused_data)
             data = self._zlib.unconsumed_tail
             if piece:
                 yield piece
