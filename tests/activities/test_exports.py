@@ -12,7 +12,8 @@ import pytest
 
 from ccv2_async import errors
 from ccv2_async.models import Activity
-from ccv2_async.transport.calls.saving import ATTEMPTS, BLOCK
+from ccv2_async.transport.calls.retry import ATTEMPTS
+from ccv2_async.transport.calls.saving import BLOCK
 from tests.support.probes import nothing_left
 from tests.support.servers import serving
 

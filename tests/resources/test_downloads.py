@@ -15,7 +15,8 @@ import pytest
 from ccv2_async import errors
 from ccv2_async.models import LibraryFile
 from ccv2_async.resources.downloads import download_of
-from ccv2_async.transport.calls.saving import ATTEMPTS, Saved
+from ccv2_async.transport.calls.retry import ATTEMPTS
+from ccv2_async.transport.calls.saving import Saved
 from ccv2_async.transport.files.partial import PartialFile
 from tests.support.probes import nothing_left
 from tests.support.servers import serving

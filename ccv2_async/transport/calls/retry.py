@@ -27,6 +27,10 @@ The table (`TABLE` below is what the code looks things up in)::
 LOOK means that the caller must check whether the call was carried out before it is repeated. If an
 attempt at an ADDITIVE call may have been carried out, and the call ends with any error, the error
 is `OutcomeUnknown`.
+
+A download is a read whose bytes come after the response. When they break off, or another host
+refuses them, the table decides as well: 429 of another host is SERVER_BUSY, and a WAIT is over,
+because the call itself has waited.
 """
 
 from __future__ import annotations

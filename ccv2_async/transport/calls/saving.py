@@ -13,7 +13,7 @@ import anyio
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.transport.calls.retry import LONGEST_HINT, parse_retry_after
+from ccv2_async.transport.calls import answers, retry
 from ccv2_async.transport.files.partial import PartialFile, remove_leftovers
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ T = TypeVar("T")
 BLOCK = 256 * 1024
 """Bytes that are collected before a thread writes them."""
 
-ATTEMPTS = 3
 DOWNLOAD_DEADLINE = 3600.0
 PAUSE = 1.0
 _CLOSING_SECONDS = 1.0
@@ -131,15 +130,17 @@ class Saving:
     async def _to_path(self, download: Download, path: str) -> Saved:
         partial = await self._threads.run(self._begin, path, undo=PartialFile.discard)
         try:
-            for attempt in range(1, ATTEMPTS + 1):
+            tries = retry.Tries()
+            while True:
                 try:
                     size = await self._fill(download, partial)
                     break
                 except errors.ConstantContactError as error:
-                    pause = self._pause_after(error)
-                    if attempt == ATTEMPTS or pause is None:
+                    pause = self._pause_of(error)
+                    verdict = tries.decide(_happening_of(error), retry.Effect.SAFE)
+                    if verdict is not retry.Verdict.RETRY or pause > retry.LONGEST_HINT:
                         raise
-                await self._session.clock.sleep(max(PAUSE * attempt, pause))
+                await self._session.clock.sleep(max(PAUSE * tries.sent, pause))
             digest = await self._threads.run(partial.keep)
         except BaseException:
             await self._discard(partial)
@@ -154,19 +155,10 @@ class Saving:
             remove_leftovers(partial.directory)
         return partial
 
-    def _pause_after(self, error: errors.ConstantContactError) -> float | None:
-        """Return the seconds that a host asks to wait, or None if it is not to be asked again."""
-        if isinstance(error, errors.TransportError):
-            return 0.0 if error.safe_to_retry else None
-        # The API's own refusals over the rate were waited for in the call itself.
-        if not isinstance(error, errors.APIError) or not (
-            isinstance(error, errors.ServerError)
-            or (type(error) is errors.QuotaExceeded and error.call is None)
-        ):
-            return None
-        now = self._session.clock.time()
-        hint = parse_retry_after(error.headers.get("retry-after"), now) or 0.0
-        return hint if hint <= LONGEST_HINT else None
+    def _pause_of(self, error: errors.ConstantContactError) -> float:
+        """Return the seconds that a host asks to wait, or 0."""
+        hint = error.headers.get("retry-after") if isinstance(error, errors.APIError) else None
+        return retry.parse_retry_after(hint, self._session.clock.time()) or 0.0
 
     async def _fill(self, download: Download, partial: PartialFile) -> int:
         """Write the whole file from its beginning, and return its size."""
@@ -204,6 +196,16 @@ class Saving:
         if removing is not None:
             with anyio.CancelScope(shield=True):
                 await asyncio.wait({removing}, timeout=_CLOSING_SECONDS)
+
+
+def _happening_of(error: errors.ConstantContactError) -> retry.Happening:
+    """Return the row of the retry table for a transfer that ended with this error."""
+    if not isinstance(error, errors.APIError) or error.status is None:
+        broken = isinstance(error, errors.TransportError)
+        return retry.Happening.UNANSWERED if broken else retry.Happening.REFUSED
+    if error.status == 429 and error.call is None:
+        return retry.Happening.SERVER_BUSY  # another host: the quota of the API is not about it
+    return answers.happening_of(error.status, error.errors, hinted=False)
 
 
 async def without_page(

@@ -15,7 +15,8 @@ from ccv2_async import errors, read_backup, read_journal, retry_files, verify_ba
 from ccv2_async.clock import SystemClock
 from ccv2_async.models import LibraryFile
 from ccv2_async.transport.calls.deadline import Deadline, in_time
-from ccv2_async.transport.calls.saving import ATTEMPTS, BLOCK, Download, Saved, Saving
+from ccv2_async.transport.calls.retry import ATTEMPTS
+from ccv2_async.transport.calls.saving import BLOCK, Download, Saved, Saving
 from ccv2_async.transport.files.partial import PartialFile
 from tests.support.paths import OddPath
 from tests.support.probes import until
