@@ -137,6 +137,7 @@ class Tries:
         waits: How many times the call has waited for the quota.
         doubtful: How many failed attempts may have been carried out.
         refreshed: Whether the call has used a fresh token.
+        granted: When the quota let the current attempt through, on the monotonic clock.
     """
 
     sent: int = 0
@@ -144,6 +145,7 @@ class Tries:
     waits: int = 0
     doubtful: int = 0
     refreshed: bool = False
+    granted: float = 0.0
 
     @property
     def number(self) -> int:

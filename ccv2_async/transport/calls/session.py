@@ -80,7 +80,7 @@ PROBE = Call(
 TELL_OF_WAITS_FROM = 0.001
 
 LATE = 0.1
-"""Seconds that opening a file and recording it may take. After that, the call has lost its turn."""
+"""Seconds that opening a file and connecting may take. After that, the call has lost its turn."""
 
 # The maximum number of bytes to search for secrets without blocking the event loop.
 _SMALL = 64 * 1024
@@ -480,6 +480,16 @@ class Session:
             if waited >= TELL_OF_WAITS_FROM:
                 self.hook(Throttled(call.what, call.lane.name.lower(), waited))
 
+    async def _keep_turn(self, call: Call, tries: Tries) -> None:
+        """Take another turn if the attempt is too late for its own.
+
+        Otherwise, calls of this second and of the next would be sent together.
+        """
+        if self.clock.monotonic() - tries.granted > LATE:
+            self.budget.give_back()
+            await self._take_turn(call)
+            tries.granted = self.clock.monotonic()
+
     def _require_open(self, what: str) -> None:
         if self._shared.is_closed:
             raise errors.ClientClosed(f"{what}: the client was closed. It was not sent.")
@@ -517,17 +527,15 @@ class Session:
         token = self.credentials.generation
         attempt: BodyAttempt | None = None
         response: httpx.Response | None = None
+        tries.granted = self.clock.monotonic()
+        keep_turn = partial(self._keep_turn, call, tries)
         try:
             async with self.clock.timeout(left):
                 if call.body is not None:
-                    began = self.clock.monotonic()
                     attempt = await call.body.attempt(tries.doubtful)
-                    if self.clock.monotonic() - began > LATE:
-                        # Calls of this second and of the next would be sent together.
-                        self.budget.give_back()
-                        await self._take_turn(call)
+                    await keep_turn()
                 response = await self._engine.send(
-                    self._requests.make(call, attempt, resend=tries.number > 1)
+                    self._requests.make(call, attempt, connected=keep_turn, resend=tries.number > 1)
                 )
                 report.status = response.status_code
                 if report.is_watched:

@@ -10,6 +10,8 @@ from urllib.parse import quote
 import httpx
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from ccv2_async.transport.calls.call import Call, Timeouts
     from ccv2_async.transport.calls.credentials import Credentials
     from ccv2_async.transport.files.body import BodyAttempt
@@ -79,11 +81,21 @@ class RequestMaker:
         return other
 
     def make(
-        self, call: Call, attempt: BodyAttempt | None, *, resend: bool = False
+        self,
+        call: Call,
+        attempt: BodyAttempt | None,
+        *,
+        connected: Callable[[], Awaitable[None]],
+        resend: bool = False,
     ) -> httpx.Request:
         """Return the signed request for an attempt at a call.
 
-        A resend uses a fresh connection, because the server may have closed all idle ones.
+        Args:
+            call: The call.
+            attempt: Its body, opened for this attempt.
+            connected: Awaited when a new connection is ready for the request.
+            resend: Whether it uses a fresh connection, because the server may have closed all idle
+                ones.
         """
         headers = [*self._headers, (b"Accept", call.accept.encode("ascii"))]
         headers.append((b"Authorization", self._credentials.authorization()))
@@ -97,7 +109,11 @@ class RequestMaker:
             _NO_URL,
             headers=headers,
             stream=attempt if attempt is not None else httpx.ByteStream(b""),
-            extensions=self.extensions | {"fresh_connection": True} if resend else self.extensions,
+            extensions={
+                **self.extensions,
+                "connected": connected,
+                "fresh_connection": resend,
+            },
         )
         if attempt is None:
             request.read()  # engines that see an unread body send it in chunks

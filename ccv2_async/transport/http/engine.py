@@ -44,8 +44,9 @@ class Engine(Protocol):
     """Sends a prepared request and returns the head of the response.
 
     The extensions of a request may hold `timeout`, as in httpx, `fresh_connection`, which excludes
-    idle connections, and `check_address` (see `dial`). Engines without their own connections ignore
-    the last two.
+    idle connections, `check_address` (see `dial`), and `connected`, which is awaited when a new
+    connection is ready for the request. Engines without their own connections ignore the last
+    three.
     """
 
     async def send(self, request: httpx.Request) -> httpx.Response:
@@ -97,6 +98,12 @@ class DirectEngine:
             connection = await self._take(origin)
         if connection is None:
             connection = await self._connect(origin, options)
+            if connected := options.get("connected"):
+                try:
+                    await connected()
+                except BaseException:
+                    connection.close()
+                    raise
         response = await connection.ask(request)
         response.request = request
         return response

@@ -11,6 +11,7 @@ import pytest
 from ccv2_async import errors
 from ccv2_async.transport.calls.call import Call, Timeouts
 from ccv2_async.transport.calls.retry import Effect
+from ccv2_async.transport.http import dial, protocol
 from ccv2_async.transport.quota import Lane
 from ccv2_async.transport.quota.budget import Budget
 from tests.support.bodies import PiecesBody
@@ -173,6 +174,57 @@ async def test_calls_that_a_slow_disk_holds_up_stay_within_the_quota(
     assert len(arrived) == 24
     assert all(later - first > 1.0 for first, later in zip(arrived, arrived[4:], strict=False))
     assert session.budget.used_today == 24
+
+
+async def test_calls_that_wait_for_their_connections_stay_within_the_quota(
+    open_session: Callable[..., Any], manual_clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, arrived, connections = manual_clock, [], 0
+
+    class NewConnection:
+        def close(self) -> None:
+            pass
+
+        async def ask(self, _: httpx.Request) -> httpx.Response:
+            arrived.append(clock.monotonic())
+            return httpx.Response(200, content=b"{}")
+
+    async def connect(*_: object) -> NewConnection:
+        nonlocal connections
+        connections += 1
+        if connections <= 16:  # these wake up together
+            await clock.sleep(1004.0 - clock.now)
+        return NewConnection()
+
+    session = await open_session(clock=clock, per_second=4, per_day=100)
+    monkeypatch.setattr(session._engine, "_connect", connect)
+    calls = (session.send(read() if number % 2 else add()) for number in range(24))
+    await clock.run(asyncio.gather(*calls))
+    assert len(arrived) == 24
+    assert all(later - first > 1.0 for first, later in zip(arrived, arrived[4:], strict=False))
+    assert session.budget.used_today == 24
+
+
+async def test_a_connection_whose_call_loses_its_turn_is_closed(
+    open_session: Callable[..., Any], manual_clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow_dial(*args: Any, **options: Any) -> Any:
+        sock = await dial.dial(*args, **options)
+        manual_clock.now += 1.0
+        session.budget.pause(500)
+        return sock
+
+    async with serving(fine) as server:
+        session = await open_session(server, clock=manual_clock, per_second=4, per_day=100)
+        monkeypatch.setattr(protocol, "dial", slow_dial)
+        task = asyncio.create_task(session.send(read()))
+        await until(lambda: server.open == 1)
+        await settle()
+        await session.aclose()
+        with pytest.raises(errors.ClientClosed, match="not sent"):
+            await task
+        await until(lambda: server.open == 0)
+        assert session.budget.used_today == 0
 
 
 async def test_closing_the_client_ends_queued_calls_at_once(
