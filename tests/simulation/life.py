@@ -16,7 +16,6 @@ from ccv2_async import ConstantContact, errors
 from ccv2_async.sandbox.app import make_app
 from ccv2_async.sandbox.settings import Settings
 from ccv2_async.sandbox.world import World
-from ccv2_async.transport.http import engine
 from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.uploads.many.journal import Journal
 from tests.simulation.invariants import (
@@ -170,7 +169,6 @@ class Life:
         self.directory = directory
         self.trace.directory = str(directory)
         self.world: World
-        self._app: Any = None
         self._start = MIDNIGHT - self.plan.to_midnight
         self._broken: BrokenInvariantError | None = None
         self._service_jump = 0.0
@@ -182,8 +180,15 @@ class Life:
         clock = WallClock(self._start, lambda: 0.0)
         self.world = World(self.plan.settings, clock=clock)
         self.world.content_origin = "https://content.test"
-        self._app = make_app(self.world)
-        with self._watched_journals():
+        network = Network(
+            make_app(self.world),
+            self.plan.weather,
+            self.chance,
+            self.met,
+            self.shortened,
+            self.watch,
+        )
+        with network.plugged_in(), self._watched_journals():
             weather = attrs.asdict(self.plan.weather)
             self.plan.weather.clear()
             await self.before()
@@ -298,9 +303,6 @@ class Life:
     @asynccontextmanager
     async def client(self, **options: Any) -> AsyncIterator[ConstantContact]:
         """Open a client for the process that runs this."""
-        network = Network(
-            self._app, self.plan.weather, self.chance, self.met, self.shortened, self.watch
-        )
         given = {
             "api_key": "sandbox-key",
             "access_token": "sandbox-token",  # the sandbox's
@@ -310,10 +312,10 @@ class Life:
             "clock": WallClock(self._start, self._offset),
             "settle_time": SETTLE_TIME,
             "refresh_token": self._refresh if self.plan.refresh else None,
+            "trust_env": False,
         }
-        with patch.object(engine, "open_engine", lambda **_: network):
-            client = ConstantContact(**{**given, **options})
-            await client.open()
+        client = ConstantContact(**{**given, **options})
+        await client.open()
         try:
             yield client
         finally:
@@ -344,7 +346,7 @@ class Life:
     def watch(self, process: Process) -> None:
         """Check a call when it leaves its process."""
         with self.noted():
-            check_pace(process.sent, process)
+            check_pace(process.sent, process, self.plan.weather.latency)
             check_looks(process)
 
     @contextlib.contextmanager

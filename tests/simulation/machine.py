@@ -67,6 +67,7 @@ class Process:
         alive: Whether it runs.
         sent: The times at which it sent calls of the API.
         asking: How many of its status requests for uploads are in flight.
+        wires: Its open connections.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Process:
     alive: bool = True
     sent: list[float] = attrs.field(factory=list)
     asking: int = 0
+    wires: dict[object, None] = attrs.field(factory=dict)
     # In the order in which they began, so that a seed does the same each time.
     _tasks: dict[asyncio.Task[Any], None] = attrs.field(factory=dict)
     _handles: list[sqlite3.Connection | int] = attrs.field(factory=list)
@@ -168,15 +170,6 @@ def make_task(
     if process is not None:
         process.adopt(task)
     return task
-
-
-async def outside(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-    """Start work that belongs to no process, such as the service's, and return its task."""
-    token = _running.set(None)
-    try:
-        return asyncio.get_running_loop().create_task(work)
-    finally:
-        _running.reset(token)
 
 
 def _is_lock(descriptor: int) -> bool:

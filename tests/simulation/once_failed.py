@@ -10,4 +10,7 @@ ONCE_FAILED: tuple[tuple[str, int, str], ...] = (
     ("activities", 704635, "an export that was cut without a sign was expected to be whole"),
     ("uploads", 11, "the journal lost the further copies of a file that failed"),
 )
-"""The world, the seed, and what it found."""
+"""The world, the seed, and what it found.
+
+A seed draws something else once the simulation has changed, so each find has a test of its own too.
+"""

@@ -10,6 +10,9 @@ import attrs
 
 from ccv2_async.transport.calls import answers, retry
 from ccv2_async.transport.calls.retry import Effect, Happening, Verdict
+from ccv2_async.transport.calls.session import Session
+from ccv2_async.transport.http.connection import Connection
+from ccv2_async.transport.http.protocol import SocketStream
 from ccv2_async.transport.quota.budget import Budget
 from ccv2_async.uploads import ledger, settle, settling, uploader
 from ccv2_async.uploads.ledger import Action, BulkState
@@ -19,6 +22,8 @@ from tests.simulation.scenario import simulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+NEVER = 1e9
 
 
 @attrs.frozen
@@ -140,6 +145,21 @@ def _forgets_duplicates() -> Any:
     return patch.object(journal.Journal, "write", forgetful)
 
 
+def _connections_are_not_checked() -> Any:
+    def finish(self: Connection) -> None:
+        self.is_idle, self.expires_at = True, NEVER
+        self._on_idle(self)
+
+    async def usable(_: Connection) -> bool:
+        return True
+
+    stack = contextlib.ExitStack()
+    stack.enter_context(patch.object(Connection, "finish", finish))
+    stack.enter_context(patch.object(Connection, "is_usable", usable))
+    stack.enter_context(patch.object(SocketStream, "is_stale", lambda _: False))
+    return stack
+
+
 def _compares(result: Callable[..., Any]) -> Any:
     return patch.object(settling, "compare", result)
 
@@ -191,6 +211,8 @@ BUGS = (
     Bug("the quota is not waited for", lambda: patch.object(Budget, "acquire", _free), 0),
     Bug("the quota lets a burst through", lambda: patch.object(Budget, "_delay", lambda _: 0.0), 0),
     Bug("the id is that of another file", _wrong_id, 0),
+    Bug("a late call keeps its turn", lambda: patch.object(Session, "_keep_turn", _free), 0),
+    Bug("an unrequested response counts for the next request", _connections_are_not_checked, 0),
 )
 """Bugs that break no promise are not here, because a second defense catches them: the lock of a
 name is not taken, an adopted file is not claimed (bytes are compared), an unanswered upload counts

@@ -234,7 +234,7 @@ class SharedQuota(Life):
         # Nobody can know of the calls of a process that ended while it did not reach the store.
         known = [at for at, sender, alone in self._together if sender.left or not alone]
         with self.noted():
-            check_pace(known, process, PER_SECOND)
+            check_pace(known, process, self.plan.weather.latency)
 
     async def judge(self) -> None:
         """Check that the day's quota was kept."""
