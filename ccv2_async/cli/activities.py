@@ -175,6 +175,7 @@ async def export(
 
 
 @activities.default
+@activities.command(name="list")
 @command(lists=True)
 async def list_activities(
     run: Run,

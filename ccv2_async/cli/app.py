@@ -15,30 +15,14 @@ from cyclopts import (
 )
 from cyclopts.completion import ShellDetectionError
 
-from ccv2_async.cli.activities import activities, poll
-from ccv2_async.cli.api import api
-from ccv2_async.cli.backup import backup
-from ccv2_async.cli.campaigns import campaigns
-from ccv2_async.cli.contacts import contacts
-from ccv2_async.cli.download import get
 from ccv2_async.cli.exits import Exit, exit_of, message_of
-from ccv2_async.cli.journal import journal
-from ccv2_async.cli.library import files, folders
-from ccv2_async.cli.listings import account
-from ccv2_async.cli.lists import lists
-from ccv2_async.cli.login import login, logout, profile
 from ccv2_async.cli.output import Output, OutputClosedError
-from ccv2_async.cli.sandbox import sandbox
 from ccv2_async.cli.service import OPTIONS
-from ccv2_async.cli.sync import sync
-from ccv2_async.cli.tracking import tracking
-from ccv2_async.cli.upload import upload
-from ccv2_async.cli.worker import worker
 from ccv2_async.errors import ConstantContactError, UsageError
 from ccv2_async.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 _EPILOGUE = (
     "Credentials come from the environment variables CCV2_API_KEY and CCV2_ACCESS_TOKEN (and "
@@ -67,33 +51,16 @@ app: App = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-_COMMANDS: tuple[App | Callable[..., Exit], ...] = (
-    upload,
-    sync,
-    backup,
-    journal,
-    files,
-    folders,
-    contacts,
-    lists,
-    activities,
-    campaigns,
-    tracking,
-    account,
-    api,
-    login,
-    logout,
-    profile,
-    sandbox,
-    worker,
+_COMMANDS = (
+    *("upload:upload", "sync:sync", "backup:backup", "journal:journal", "download:files"),
+    *("library:folders", "contacts:contacts", "lists:lists", "activities:activities"),
+    *("campaigns:campaigns", "tracking:tracking", "listings:account", "api:api", "login:login"),
+    *("login:logout", "login:profile", "sandbox:sandbox", "worker:worker"),
 )
+"""The module of each command and its name there; a module is imported when its command is used."""
 for _each in _COMMANDS:
-    app.command(_each)
-for _group in (files, folders, contacts, lists, activities, campaigns, profile):
-    assert _group.default_command is not None, _group.name  # noqa: S101
-    _group.command(_group.default_command, name="list")
-files.command(get, usage="Usage: ccv2 files get [OPTIONS] [IDS]")
-app.command(poll, usage="Usage: ccv2 poll [OPTIONS] [TOKENS]")
+    app.command(f"ccv2_async.cli.{_each}")
+app.command("ccv2_async.cli.activities:poll", usage="Usage: ccv2 poll [OPTIONS] [TOKENS]")
 
 
 @app.command(name="--install-completion")
@@ -125,6 +92,8 @@ def run(arguments: Sequence[str] | None = None) -> Exit:
     if tokens[:2] == ["folders", "delete"]:
         # The parser takes all that follows "--" for IDs, even --yes. "-3" needs no "--" before it.
         tokens = [word for word in tokens if word != "--"]
+    if not tokens or tokens[0] in app.help_flags or tokens[0] not in app:
+        app.resolved_commands()  # help shows what each command does
     output = Output(as_json="--json" in tokens)
     try:
         code = app(tokens, console=output.help, exit_on_error=False, print_error=False)

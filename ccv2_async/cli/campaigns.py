@@ -61,6 +61,7 @@ _CONTENT = ("email_content", "text_content", "style_sheet", "message_footer")
 
 
 @campaigns.default
+@campaigns.command(name="list")
 @command(lists=True)
 async def list_campaigns(
     run: Run,

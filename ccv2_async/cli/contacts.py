@@ -71,6 +71,7 @@ async def find(client: ConstantContact, contact: str) -> Contact:
 
 
 @contacts.default
+@contacts.command(name="list")
 @command(lists=True, names={"id": "--list", "email": "--email"})
 async def list_contacts(
     run: Run,

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from ccv2_async import BulkState, SafeNames, errors
 from ccv2_async.cli.exits import Exit, heaviest, message_of
 from ccv2_async.cli.jobs import JobItem, all_of, exit_of_items
-from ccv2_async.cli.library import PAGE, OptionalId, files_of
+from ccv2_async.cli.library import PAGE, OptionalId, files, files_of
 from ccv2_async.cli.listings import Unreadable
 from ccv2_async.cli.live import Totals, shown
 from ccv2_async.cli.reports import show_table, tell_refused
@@ -32,6 +32,7 @@ _OTHER_SIZE = "a file with a different size already exists; use --overwrite to r
 _Jobs = Annotated[int, between("--jobs", 1, 100, "files at once, from 1 to 100")]
 
 
+@files.command(usage="Usage: ccv2 files get [OPTIONS] [IDS]")
 @command(carry_on=True, names={"file": "IDS", "file_id": "IDS", "id": "--folder"})
 async def get(
     run: Run,

@@ -39,6 +39,7 @@ OptionalId = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 
 
 @files.default
+@files.command(name="list")
 @command(lists=True, names={"id": "--folder"})
 async def list_files(
     run: Run,
@@ -130,6 +131,7 @@ async def trash(run: Run, *, empty: Flag = False, yes: Flag = False) -> Exit:
 
 
 @folders.default
+@folders.command(name="list")
 @command()
 async def list_folders(run: Run) -> Exit:
     """Show the folders of the library as a tree.

@@ -16,6 +16,7 @@ lists: App = group("lists", "List, create, rename, and delete contact lists.")
 
 
 @lists.default
+@lists.command(name="list")
 @command(lists=True)
 async def list_lists(run: Run) -> Exit:
     """List the contact lists with their IDs and sizes."""

@@ -110,6 +110,7 @@ class _Row:
 
 
 @profile.default
+@profile.command(name="list")
 def list_profiles(*, json: Flag = False, csv: Flag = False) -> Exit:
     """List the profiles, and which one is used. Needs no network, and shows no key and no token.
 
