@@ -142,33 +142,32 @@ class Sheet:
 
 def retry_table() -> str:
     """The retry table as Markdown; effects that are treated alike share a column."""
-    columns: dict[tuple[retry.Verdict, ...], list[retry.Effect]] = {}
+    columns: dict[tuple[retry.Decision, ...], list[retry.Effect]] = {}
     for effect in retry.Effect:
-        verdicts = tuple(retry.TABLE[happening][effect] for happening in retry.Happening)
-        columns.setdefault(verdicts, []).append(effect)
+        decisions = tuple(retry.TABLE[kind][effect] for kind in retry.FailureKind)
+        columns.setdefault(decisions, []).append(effect)
     classes = {
-        retry.Verdict.RETRY: "retry",
-        retry.Verdict.RETRY_ONCE: "once",
-        retry.Verdict.WAIT: "wait",
-        retry.Verdict.REFRESH: "refresh",
-        retry.Verdict.LOOK: "look",
-        retry.Verdict.RAISE: "raise",
+        retry.Decision.RETRY: "retry",
+        retry.Decision.RETRY_ONCE: "once",
+        retry.Decision.WAIT: "wait",
+        retry.Decision.REFRESH: "refresh",
+        retry.Decision.LOOK: "look",
+        retry.Decision.RAISE: "raise",
     }
 
-    def badge(verdict: retry.Verdict) -> str:
-        return f"[{verdict.name.lower().replace('_', ' ')}]{{.verdict .verdict-{classes[verdict]}}}"
+    def badge(decision: retry.Decision) -> str:
+        name = decision.name.lower().replace("_", " ")
+        return f"[{name}]{{.decision .decision-{classes[decision]}}}"
 
     lines = [
         "| what happened | " + " | ".join(_heading(effects) for effects in columns.values()) + " |",
         "| --- |" + " --- |" * len(columns),
     ]
     lines += [
-        f"| {happening.value} | "
-        + " | ".join(badge(verdicts[number]) for verdicts in columns)
-        + " |"
-        for number, happening in enumerate(retry.Happening)
+        f"| {kind.value} | " + " | ".join(badge(decisions[number]) for decisions in columns) + " |"
+        for number, kind in enumerate(retry.FailureKind)
     ]
-    lines += ["", *(f"- {badge(verdict)} {verdict.value}" for verdict in retry.Verdict), ""]
+    lines += ["", *(f"- {badge(decision)} {decision.value}" for decision in retry.Decision), ""]
     lines.append(
         f"A call is sent {retry.ATTEMPTS} times at most and waits for the quota "
         f"{retry.RATE_WAITS} times at most. Between attempts it waits a random part of "

@@ -9,7 +9,7 @@ from unittest.mock import patch
 import attrs
 
 from ccv2_async.transport.calls import answers, retry
-from ccv2_async.transport.calls.retry import Effect, Happening, Verdict
+from ccv2_async.transport.calls.retry import Decision, Effect, FailureKind
 from ccv2_async.transport.calls.session import Session
 from ccv2_async.transport.http.connection import Connection
 from ccv2_async.transport.http.protocol import SocketStream
@@ -44,9 +44,9 @@ class Bug:
     world: str = "uploads"
 
 
-def _retry(happening: Happening, verdict: Verdict) -> Any:
-    row = {**retry.TABLE[happening], Effect.ADDITIVE: verdict}
-    return patch.dict(retry.TABLE, {happening: row})
+def _retry(kind: FailureKind, decision: Decision) -> Any:
+    row = {**retry.TABLE[kind], Effect.ADDITIVE: decision}
+    return patch.dict(retry.TABLE, {kind: row})
 
 
 def _next_run(state: BulkState, action: Action) -> Any:
@@ -165,7 +165,7 @@ def _compares(result: Callable[..., Any]) -> Any:
 
 
 _SEND = Step.SEND_AGAIN
-_UNANSWERED, _FAILED = Happening.UNANSWERED, Happening.SERVER_FAILED
+_UNANSWERED, _FAILED = FailureKind.UNANSWERED, FailureKind.SERVER_FAILED
 _SENDING, _ACCEPTED, _AMBIGUOUS = BulkState.SENDING, BulkState.ACCEPTED, BulkState.AMBIGUOUS
 
 BUGS = (
@@ -176,8 +176,8 @@ BUGS = (
     Bug("the journal loses AMBIGUOUS", lambda: _journal_loses(_AMBIGUOUS), 8),
     Bug("the journal loses the ids of further copies", _forgets_duplicates, 11),
     Bug("DONE is written when a file is accepted", _done_too_early, 0),
-    Bug("an unanswered upload is sent again", lambda: _retry(_UNANSWERED, Verdict.RETRY), 14),
-    Bug("an upload is sent again after 500", lambda: _retry(_FAILED, Verdict.RETRY), 165),
+    Bug("an unanswered upload is sent again", lambda: _retry(_UNANSWERED, Decision.RETRY), 14),
+    Bug("an upload is sent again after 500", lambda: _retry(_FAILED, Decision.RETRY), 165),
     Bug("an upload of a killed run is sent again", lambda: _next_run(_SENDING, Action.SEND), 5),
     Bug("an accepted upload is sent again", lambda: _next_run(_ACCEPTED, Action.SEND), 0),
     Bug("an ambiguous upload is sent again", lambda: _next_run(_AMBIGUOUS, Action.SEND), 8),

@@ -14,7 +14,7 @@ import orjson
 
 from ccv2_async import errors
 from ccv2_async.text import one_line
-from ccv2_async.transport.calls.retry import Happening
+from ccv2_async.transport.calls.retry import FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -131,9 +131,9 @@ def _prose(content: bytes, redact: Callable[[str, int], str]) -> str:
     return " ".join(redact(text, MAX_TEXT).split())
 
 
-def happening_of(  # noqa: PLR0911  # one for each row of the retry table
+def failure_kind(  # noqa: PLR0911  # one for each row of the retry table
     status: int, found: tuple[tuple[str, str], ...], *, hinted: bool
-) -> Happening:
+) -> FailureKind:
     """Return the row of the retry table for a response without success.
 
     Args:
@@ -143,18 +143,18 @@ def happening_of(  # noqa: PLR0911  # one for each row of the retry table
     """
     keys = {key for key, _ in found}
     if 300 <= status < 400:
-        return Happening.REDIRECTED
+        return FailureKind.REDIRECTED
     if status == 401:
-        return Happening.UNAUTHORIZED
+        return FailureKind.UNAUTHORIZED
     if status in (403, 429) and DAY_KEYS & keys:
-        return Happening.OVER_DAY
+        return FailureKind.OVER_DAY
     if status == 429 or (status == 403 and OVER_RATE_KEY in keys):
-        return Happening.OVER_RATE
+        return FailureKind.OVER_RATE
     if status == 503 and hinted:
-        return Happening.SERVER_BUSY
+        return FailureKind.SERVER_BUSY
     if status >= 500:
-        return Happening.SERVER_FAILED
-    return Happening.REFUSED
+        return FailureKind.SERVER_FAILED
+    return FailureKind.REFUSED
 
 
 def refusal(

@@ -35,7 +35,7 @@ import enum
 
 import attrs
 
-from ccv2_async.transport.calls.retry import Effect, Happening
+from ccv2_async.transport.calls.retry import Effect, FailureKind
 
 FAILED_WRITES = 2
 """The number of consecutive failed writes that opens the circuit."""
@@ -78,26 +78,26 @@ TABLE: dict[Signal, dict[State, State]] = {
 
 _SIGNS_OF_AN_OUTAGE = frozenset(
     {
-        Happening.NEVER_CONNECTED,
-        Happening.PARTLY_SENT,
-        Happening.UNANSWERED,
-        Happening.SERVER_BUSY,
-        Happening.SERVER_FAILED,
+        FailureKind.NEVER_CONNECTED,
+        FailureKind.PARTLY_SENT,
+        FailureKind.UNANSWERED,
+        FailureKind.SERVER_BUSY,
+        FailureKind.SERVER_FAILED,
     }
 )
 
 
-def signal_of(effect: Effect, happening: Happening | None) -> Signal | None:
+def signal_of(effect: Effect, kind: FailureKind | None) -> Signal | None:
     """Return the signal from an attempt, or None if it gives none.
 
     Args:
         effect: What the call does.
-        happening: How the attempt failed; None if it succeeded.
+        kind: How the attempt failed; None if it succeeded.
     """
     read = effect is Effect.SAFE
-    if happening in _SIGNS_OF_AN_OUTAGE:
+    if kind in _SIGNS_OF_AN_OUTAGE:
         return Signal.READ_FAILED if read else Signal.WRITE_FAILED
-    if happening is not None and happening is not Happening.REFUSED:
+    if kind is not None and kind is not FailureKind.REFUSED:
         return None  # a gateway in front of the service says this too
     return Signal.READ_ANSWERED if read else Signal.WRITE_ANSWERED
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ccv2_async.clock import Clock
     from ccv2_async.observe import Hook
     from ccv2_async.transport.calls.deadline import Deadline
-    from ccv2_async.transport.calls.retry import Effect, Happening
+    from ccv2_async.transport.calls.retry import Effect, FailureKind
 
 logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
@@ -56,15 +56,15 @@ class Outage:
             return None
         return self._clock.monotonic() - self._circuit.since
 
-    def note(self, effect: Effect, happening: Happening | None, why: str = "") -> None:
+    def note(self, effect: Effect, kind: FailureKind | None, why: str = "") -> None:
         """Take one attempt at a call into account.
 
         Args:
             effect: What the call does.
-            happening: How it failed; None if it succeeded.
+            kind: How it failed; None if it succeeded.
             why: The reason, for messages.
         """
-        signal = signal_of(effect, happening)
+        signal = signal_of(effect, kind)
         if signal is None:
             return
         lasted = self.seconds

@@ -11,7 +11,7 @@ import httpx
 from ccv2_async import errors
 from ccv2_async.text import described
 from ccv2_async.transport.calls import answers
-from ccv2_async.transport.calls.retry import LONGEST_HINT, Happening, parse_retry_after
+from ccv2_async.transport.calls.retry import LONGEST_HINT, FailureKind, parse_retry_after
 from ccv2_async.transport.http.clients import never_connected
 from ccv2_async.transport.http.protocol import NothingSent
 
@@ -40,14 +40,14 @@ class Failed:
     """A failed attempt, and the error to raise if there is no other attempt.
 
     Attributes:
-        happening: The row of the retry table.
+        kind: The row of the retry table.
         error: The error to raise.
         hint: The seconds that the service asked to wait, or None.
         token: The generation of the access token of the attempt.
         final: Whether the call's time is up.
     """
 
-    happening: Happening
+    kind: FailureKind
     error: errors.ConstantContactError
     hint: float | None = None
     token: int = 0
@@ -85,19 +85,19 @@ class Judge:
         """Judge a response without success, and pause the quota if it says so."""
         found = answers.parse_errors(content, headers, self._credentials.redact)
         hint = parse_retry_after(headers.get("retry-after"), self._clock.time())
-        happening = answers.happening_of(status, found, hinted=hint is not None)
+        kind = answers.failure_kind(status, found, hinted=hint is not None)
         error: errors.ConstantContactError
-        match happening:
-            case Happening.REDIRECTED:
+        match kind:
+            case FailureKind.REDIRECTED:
                 error = errors.UnexpectedRedirect(
                     f"{call.what}: the service answered {status}, a redirect. It was not followed, "
                     "so that the credentials go nowhere else; check the base URL (CCV2_BASE_URL).",
                     status=status,
                 )
-            case Happening.OVER_DAY:
+            case FailureKind.OVER_DAY:
                 self._budget.end_day()
                 error = self._budget.day_exceeded(call.what, status=status, found=found)
-            case Happening.OVER_RATE:
+            case FailureKind.OVER_RATE:
                 self._budget.pause(min(max(hint or 0.0, PAUSE_OVER_RATE), LONGEST_HINT))
                 error = answers.refusal(status, found, call.what, sent=number)
                 if isinstance(error, errors.QuotaExceeded):
@@ -106,7 +106,7 @@ class Judge:
                 error = answers.refusal(status, found, call.what, sent=number)
         if isinstance(error, errors.APIError):
             error.headers = dict(self._credentials.redact_headers(httpx.Headers(headers)))
-        return Failed(happening, error, hint, token=token)
+        return Failed(kind, error, hint, token=token)
 
     def broken(
         self, call: Call, attempt: BodyAttempt | None, failure: BaseException, *, overdue: bool
@@ -124,11 +124,11 @@ class Judge:
             sent = "nothing" if attempt is None else attempt.sent
         connecting = never_connected(failure) and (attempt is None or sent == "nothing")
         if connecting or sent == "nothing":
-            happening = Happening.NEVER_CONNECTED
+            kind = FailureKind.NEVER_CONNECTED
         elif sent == "partly":
-            happening = Happening.PARTLY_SENT
+            kind = FailureKind.PARTLY_SENT
         else:
-            happening = Happening.UNANSWERED
+            kind = FailureKind.UNANSWERED
         told = self.told(failure)
         done = _DONE[sent] if call.body is not None else "no complete response arrived"
         if overdue:
@@ -143,7 +143,7 @@ class Judge:
             )
         else:
             error = errors.ConnectionLost(f"{call.what}: {done} ({told}).", sent=sent)
-        return Failed(happening, error, final=overdue)
+        return Failed(kind, error, final=overdue)
 
     def told(self, failure: BaseException) -> str:
         """Return an exception in a few words, without secrets."""

@@ -63,7 +63,7 @@ class Effect(enum.Enum):
     ADDITIVE = "additive"
 
 
-class Happening(enum.Enum):
+class FailureKind(enum.Enum):
     """How an attempt failed."""
 
     NEVER_CONNECTED = "never connected"
@@ -79,7 +79,7 @@ class Happening(enum.Enum):
     GARBLED = "success, but the response cannot be read"
 
 
-class Verdict(enum.Enum):
+class Decision(enum.Enum):
     """What to do next."""
 
     RETRY = "send it again"
@@ -91,12 +91,12 @@ class Verdict(enum.Enum):
 
 
 def _row(
-    safe: Verdict,
-    convergent: Verdict | None = None,
-    additive: Verdict | None = None,
+    safe: Decision,
+    convergent: Decision | None = None,
+    additive: Decision | None = None,
     *,
-    idempotent: Verdict | None = None,
-) -> dict[Effect, Verdict]:
+    idempotent: Decision | None = None,
+) -> dict[Effect, Decision]:
     idempotent = idempotent or safe
     convergent = convergent or idempotent
     return {
@@ -107,23 +107,23 @@ def _row(
     }
 
 
-TABLE: dict[Happening, dict[Effect, Verdict]] = {
-    Happening.NEVER_CONNECTED: _row(Verdict.RETRY),
-    Happening.PARTLY_SENT: _row(Verdict.RETRY, Verdict.RETRY, Verdict.RETRY_ONCE),
-    Happening.UNANSWERED: _row(Verdict.RETRY, Verdict.RETRY_ONCE, Verdict.LOOK),
-    Happening.OVER_RATE: _row(Verdict.WAIT),
-    Happening.OVER_DAY: _row(Verdict.RAISE),
-    Happening.SERVER_BUSY: _row(Verdict.RETRY),
-    Happening.SERVER_FAILED: _row(Verdict.RETRY, Verdict.RETRY, Verdict.LOOK),
-    Happening.UNAUTHORIZED: _row(Verdict.REFRESH),
-    Happening.REDIRECTED: _row(Verdict.RAISE),
-    Happening.REFUSED: _row(Verdict.RAISE),
-    Happening.GARBLED: _row(Verdict.RETRY, idempotent=Verdict.RAISE),
+TABLE: dict[FailureKind, dict[Effect, Decision]] = {
+    FailureKind.NEVER_CONNECTED: _row(Decision.RETRY),
+    FailureKind.PARTLY_SENT: _row(Decision.RETRY, Decision.RETRY, Decision.RETRY_ONCE),
+    FailureKind.UNANSWERED: _row(Decision.RETRY, Decision.RETRY_ONCE, Decision.LOOK),
+    FailureKind.OVER_RATE: _row(Decision.WAIT),
+    FailureKind.OVER_DAY: _row(Decision.RAISE),
+    FailureKind.SERVER_BUSY: _row(Decision.RETRY),
+    FailureKind.SERVER_FAILED: _row(Decision.RETRY, Decision.RETRY, Decision.LOOK),
+    FailureKind.UNAUTHORIZED: _row(Decision.REFRESH),
+    FailureKind.REDIRECTED: _row(Decision.RAISE),
+    FailureKind.REFUSED: _row(Decision.RAISE),
+    FailureKind.GARBLED: _row(Decision.RETRY, idempotent=Decision.RAISE),
 }
 
 
 MAY_HAVE_BEEN_CARRIED_OUT = frozenset(
-    {Happening.UNANSWERED, Happening.SERVER_BUSY, Happening.SERVER_FAILED}
+    {FailureKind.UNANSWERED, FailureKind.SERVER_BUSY, FailureKind.SERVER_FAILED}
 )
 
 
@@ -157,32 +157,32 @@ class Tries:
         """How many attempts have failed."""
         return self.sent
 
-    def decide(self, happening: Happening, effect: Effect) -> Verdict:
-        """Return the verdict of the table, or RAISE if the call has no such retry left.
+    def decide(self, kind: FailureKind, effect: Effect) -> Decision:
+        """Return the decision of the table, or RAISE if the call has no such retry left.
 
         It counts what it grants, so call it once for each failed attempt.
         """
-        verdict = TABLE[happening][effect]
+        decision = TABLE[kind][effect]
         self.sent += 1
-        if happening in MAY_HAVE_BEEN_CARRIED_OUT:
+        if kind in MAY_HAVE_BEEN_CARRIED_OUT:
             self.doubtful += 1
-        match verdict:
-            case Verdict.RETRY:
+        match decision:
+            case Decision.RETRY:
                 granted = self.sent < ATTEMPTS
-            case Verdict.RETRY_ONCE:
+            case Decision.RETRY_ONCE:
                 granted = self.sent < ATTEMPTS and not self.once
                 self.once = True
-            case Verdict.WAIT:
+            case Decision.WAIT:
                 granted = self.waits < RATE_WAITS
                 self.waits += 1
                 # A refusal by the gateway does not count as an attempt: nothing was carried out.
                 self.sent -= 1
-            case Verdict.REFRESH:
+            case Decision.REFRESH:
                 granted = not self.refreshed
                 self.refreshed = True
-            case Verdict.LOOK | Verdict.RAISE:
-                return verdict
-        return verdict if granted else Verdict.RAISE
+            case Decision.LOOK | Decision.RAISE:
+                return decision
+        return decision if granted else Decision.RAISE
 
 
 def backoff(attempt: int, jitter: float, hint: float | None = None) -> float:

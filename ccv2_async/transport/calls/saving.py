@@ -137,8 +137,8 @@ class Saving:
                     break
                 except errors.ConstantContactError as error:
                     pause = self._pause_of(error)
-                    verdict = tries.decide(_happening_of(error), retry.Effect.SAFE)
-                    if verdict is not retry.Verdict.RETRY or pause > retry.LONGEST_HINT:
+                    decision = tries.decide(_failure_kind(error), retry.Effect.SAFE)
+                    if decision is not retry.Decision.RETRY or pause > retry.LONGEST_HINT:
                         raise
                 await self._session.clock.sleep(max(PAUSE * tries.sent, pause))
             digest = await self._threads.run(partial.keep)
@@ -198,14 +198,14 @@ class Saving:
                 await asyncio.wait({removing}, timeout=_CLOSING_SECONDS)
 
 
-def _happening_of(error: errors.ConstantContactError) -> retry.Happening:
+def _failure_kind(error: errors.ConstantContactError) -> retry.FailureKind:
     """Return the row of the retry table for a transfer that ended with this error."""
     if not isinstance(error, errors.APIError) or error.status is None:
         broken = isinstance(error, errors.TransportError)
-        return retry.Happening.UNANSWERED if broken else retry.Happening.REFUSED
+        return retry.FailureKind.UNANSWERED if broken else retry.FailureKind.REFUSED
     if error.status == 429 and error.call is None:
-        return retry.Happening.SERVER_BUSY  # another host: the quota of the API is not about it
-    return answers.happening_of(error.status, error.errors, hinted=False)
+        return retry.FailureKind.SERVER_BUSY  # another host: the quota of the API is not about it
+    return answers.failure_kind(error.status, error.errors, hinted=False)
 
 
 async def without_page(

@@ -37,11 +37,11 @@ from ccv2_async.transport.calls.outcome import (
 )
 from ccv2_async.transport.calls.retry import (
     LONGEST_HINT,
+    Decision,
     Effect,
-    Happening,
+    FailureKind,
     RetryAllowance,
     Tries,
-    Verdict,
     backoff,
 )
 from ccv2_async.transport.calls.signing import RequestMaker
@@ -578,8 +578,8 @@ class Session:
             return "ok"
         message = outcome.error.message.removeprefix(f"{call.what}: ")
         why = message.partition(". ")[0].removesuffix(".")
-        self.outage.note(call.effect, outcome.happening, why)
-        return outcome.happening.value
+        self.outage.note(call.effect, outcome.kind, why)
+        return outcome.kind.value
 
     async def _read_whole(self, call: Call, response: httpx.Response) -> Answer:
         content, flaw = b"", ""
@@ -638,28 +638,28 @@ class Session:
         report: CallReport,
     ) -> None:
         """Wait as the retry table says, or raise."""
-        verdict = tries.decide(failed.happening, call.effect)
-        if verdict in (Verdict.LOOK, Verdict.RAISE) or failed.final or not _repeatable(call):
+        decision = tries.decide(failed.kind, call.effect)
+        if decision in (Decision.LOOK, Decision.RAISE) or failed.final or not _repeatable(call):
             raise failed.error
-        if verdict is Verdict.REFRESH:
+        if decision is Decision.REFRESH:
             await self._in_time(self._refresh(failed), call, failed, ends)
             await self._in_time(self._take_turn(call), call, failed, ends)
             return
         hint = failed.hint
         delay = (
             max(hint or 0.0, PAUSE_OVER_RATE)
-            if verdict is Verdict.WAIT
+            if decision is Decision.WAIT
             else backoff(tries.sent, self._jitter(), hint)
         )
         too_late = ends is not None and self.clock.monotonic() + delay >= ends
         if (hint or 0.0) > LONGEST_HINT or too_late:
             raise failed.error
-        if verdict is not Verdict.WAIT and (
+        if decision is not Decision.WAIT and (
             self.outage.stops_retries(call.lane) or not self._allowance.take()
         ):
             raise failed.error
-        report.retry(failed.happening.value, delay)
-        if verdict is not Verdict.WAIT:  # a wait for the quota is the budget's pause
+        report.retry(failed.kind.value, delay)
+        if decision is not Decision.WAIT:  # a wait for the quota is the budget's pause
             await self.clock.sleep(delay)
         await self._in_time(self._take_turn(call), call, failed, ends)
 
@@ -726,7 +726,7 @@ def _garbled(error: errors.DecodeError, number: int) -> Failed:
         error.message += f" It was tried {number} times."
         error.args = (error.message,)
     error.safe_to_retry = True
-    return Failed(Happening.GARBLED, error)
+    return Failed(FailureKind.GARBLED, error)
 
 
 def _repeatable(call: Call) -> bool:

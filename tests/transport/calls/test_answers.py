@@ -12,12 +12,12 @@ from ccv2_async.transport.calls.answers import (
     MAX_TEXT,
     OVER_DAY_KEY,
     OVER_RATE_KEY,
-    happening_of,
+    failure_kind,
     parse_errors,
     refusal,
     without_advice,
 )
-from ccv2_async.transport.calls.retry import Happening
+from ccv2_async.transport.calls.retry import FailureKind
 
 GATEWAY = "x-mashery-error-code"
 
@@ -128,38 +128,38 @@ RATE, DAY, OTHER = ((OVER_RATE_KEY, ""),), ((OVER_DAY_KEY, ""),), (("json.invali
 @pytest.mark.parametrize(
     ("status", "found", "hinted", "expected"),
     [
-        (300, (), False, Happening.REDIRECTED),
-        (301, (), False, Happening.REDIRECTED),
-        (399, RATE, True, Happening.REDIRECTED),
-        (400, RATE, False, Happening.REFUSED),
-        (401, (), False, Happening.UNAUTHORIZED),
-        (403, (), False, Happening.REFUSED),
-        (403, OTHER, True, Happening.REFUSED),
-        (403, RATE, False, Happening.OVER_RATE),
-        (403, OTHER + RATE, False, Happening.OVER_RATE),
-        (403, DAY, False, Happening.OVER_DAY),
-        (403, RATE + DAY, False, Happening.OVER_DAY),
-        (404, (), False, Happening.REFUSED),
-        (413, (), True, Happening.REFUSED),
-        (429, (), False, Happening.OVER_RATE),
-        (429, DAY, False, Happening.OVER_DAY),
-        (429, (("quota_exceeded", "m"),), True, Happening.OVER_DAY),
-        (429, (*OTHER, ("quota_exceeded", "")), False, Happening.OVER_DAY),
-        (429, (("throttled", "m"),), False, Happening.OVER_RATE),
-        (429, OTHER, True, Happening.OVER_RATE),
-        (400, (("http.status.gone", ""),), True, Happening.REFUSED),
-        (500, RATE, True, Happening.SERVER_FAILED),
-        (502, (), False, Happening.SERVER_FAILED),
-        (503, (), False, Happening.SERVER_FAILED),
-        (503, (), True, Happening.SERVER_BUSY),
-        (504, (), True, Happening.SERVER_FAILED),
-        (599, (), False, Happening.SERVER_FAILED),
+        (300, (), False, FailureKind.REDIRECTED),
+        (301, (), False, FailureKind.REDIRECTED),
+        (399, RATE, True, FailureKind.REDIRECTED),
+        (400, RATE, False, FailureKind.REFUSED),
+        (401, (), False, FailureKind.UNAUTHORIZED),
+        (403, (), False, FailureKind.REFUSED),
+        (403, OTHER, True, FailureKind.REFUSED),
+        (403, RATE, False, FailureKind.OVER_RATE),
+        (403, OTHER + RATE, False, FailureKind.OVER_RATE),
+        (403, DAY, False, FailureKind.OVER_DAY),
+        (403, RATE + DAY, False, FailureKind.OVER_DAY),
+        (404, (), False, FailureKind.REFUSED),
+        (413, (), True, FailureKind.REFUSED),
+        (429, (), False, FailureKind.OVER_RATE),
+        (429, DAY, False, FailureKind.OVER_DAY),
+        (429, (("quota_exceeded", "m"),), True, FailureKind.OVER_DAY),
+        (429, (*OTHER, ("quota_exceeded", "")), False, FailureKind.OVER_DAY),
+        (429, (("throttled", "m"),), False, FailureKind.OVER_RATE),
+        (429, OTHER, True, FailureKind.OVER_RATE),
+        (400, (("http.status.gone", ""),), True, FailureKind.REFUSED),
+        (500, RATE, True, FailureKind.SERVER_FAILED),
+        (502, (), False, FailureKind.SERVER_FAILED),
+        (503, (), False, FailureKind.SERVER_FAILED),
+        (503, (), True, FailureKind.SERVER_BUSY),
+        (504, (), True, FailureKind.SERVER_FAILED),
+        (599, (), False, FailureKind.SERVER_FAILED),
     ],
 )
 def test_an_answer_is_classified_by_status_and_error_keys(
-    status: int, found: tuple[tuple[str, str], ...], hinted: bool, expected: Happening
+    status: int, found: tuple[tuple[str, str], ...], hinted: bool, expected: FailureKind
 ) -> None:
-    assert happening_of(status, found, hinted=hinted) is expected
+    assert failure_kind(status, found, hinted=hinted) is expected
 
 
 @pytest.mark.parametrize(

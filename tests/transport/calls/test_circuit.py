@@ -20,7 +20,7 @@ from ccv2_async.transport.calls.circuit import (
     State,
     signal_of,
 )
-from ccv2_async.transport.calls.retry import Effect, Happening
+from ccv2_async.transport.calls.retry import Effect, FailureKind
 
 FAILURES = (Signal.READ_FAILED, Signal.WRITE_FAILED)
 
@@ -142,17 +142,17 @@ def test_a_failed_probe_opens_the_circuit_for_longer() -> None:
 def test_only_possible_outages_count_as_failures(effect: Effect) -> None:
     read = effect is Effect.SAFE
     failing = {
-        Happening.NEVER_CONNECTED,
-        Happening.PARTLY_SENT,
-        Happening.UNANSWERED,
-        Happening.SERVER_BUSY,
-        Happening.SERVER_FAILED,
+        FailureKind.NEVER_CONNECTED,
+        FailureKind.PARTLY_SENT,
+        FailureKind.UNANSWERED,
+        FailureKind.SERVER_BUSY,
+        FailureKind.SERVER_FAILED,
     }
     answered = Signal.READ_ANSWERED if read else Signal.WRITE_ANSWERED
     failed = Signal.READ_FAILED if read else Signal.WRITE_FAILED
-    for happening in Happening:
-        expected = failed if happening in failing else None
-        if happening is Happening.REFUSED:
+    for kind in FailureKind:
+        expected = failed if kind in failing else None
+        if kind is FailureKind.REFUSED:
             expected = answered
-        assert signal_of(effect, happening) is expected
+        assert signal_of(effect, kind) is expected
     assert signal_of(effect, None) is answered

@@ -14,42 +14,42 @@ from ccv2_async.transport.calls.retry import (
     MAX_DELAY,
     RATE_WAITS,
     TABLE,
+    Decision,
     Effect,
-    Happening,
+    FailureKind,
     RetryAllowance,
     Tries,
-    Verdict,
     backoff,
     parse_retry_after,
 )
 
 R, ONCE, W, X, F, L = (
-    Verdict.RETRY,
-    Verdict.RETRY_ONCE,
-    Verdict.WAIT,
-    Verdict.RAISE,
-    Verdict.REFRESH,
-    Verdict.LOOK,
+    Decision.RETRY,
+    Decision.RETRY_ONCE,
+    Decision.WAIT,
+    Decision.RAISE,
+    Decision.REFRESH,
+    Decision.LOOK,
 )
-# The table of the design: happening, then SAFE, IDEMPOTENT, CONVERGENT, ADDITIVE.
+# The table of the design: kind, then SAFE, IDEMPOTENT, CONVERGENT, ADDITIVE.
 DESIGN = [
-    (Happening.NEVER_CONNECTED, R, R, R, R),
-    (Happening.PARTLY_SENT, R, R, R, ONCE),
-    (Happening.UNANSWERED, R, R, ONCE, L),
-    (Happening.OVER_RATE, W, W, W, W),
-    (Happening.OVER_DAY, X, X, X, X),
-    (Happening.SERVER_BUSY, R, R, R, R),
-    (Happening.SERVER_FAILED, R, R, R, L),
-    (Happening.UNAUTHORIZED, F, F, F, F),
-    (Happening.REDIRECTED, X, X, X, X),
-    (Happening.REFUSED, X, X, X, X),
-    (Happening.GARBLED, R, X, X, X),
+    (FailureKind.NEVER_CONNECTED, R, R, R, R),
+    (FailureKind.PARTLY_SENT, R, R, R, ONCE),
+    (FailureKind.UNANSWERED, R, R, ONCE, L),
+    (FailureKind.OVER_RATE, W, W, W, W),
+    (FailureKind.OVER_DAY, X, X, X, X),
+    (FailureKind.SERVER_BUSY, R, R, R, R),
+    (FailureKind.SERVER_FAILED, R, R, R, L),
+    (FailureKind.UNAUTHORIZED, F, F, F, F),
+    (FailureKind.REDIRECTED, X, X, X, X),
+    (FailureKind.REFUSED, X, X, X, X),
+    (FailureKind.GARBLED, R, X, X, X),
 ]
 EFFECTS = [Effect.SAFE, Effect.IDEMPOTENT, Effect.CONVERGENT, Effect.ADDITIVE]
 CELLS = [
-    (happening, effect, verdict)
-    for happening, *row in DESIGN
-    for effect, verdict in zip(EFFECTS, row, strict=True)
+    (kind, effect, decision)
+    for kind, *row in DESIGN
+    for effect, decision in zip(EFFECTS, row, strict=True)
 ]
 GRANTED = {R: ATTEMPTS - 1, ONCE: 1, W: RATE_WAITS, F: 1}
 FIRST = datetime.fromisoformat("1971-01-01")
@@ -57,78 +57,78 @@ LAST = datetime.fromisoformat("9998-01-01")
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC).timestamp()
 
 
-@pytest.mark.parametrize(("happening", "effect", "verdict"), CELLS)
+@pytest.mark.parametrize(("kind", "effect", "decision"), CELLS)
 def test_every_cell_of_the_table_matches_the_design(
-    happening: Happening, effect: Effect, verdict: Verdict
+    kind: FailureKind, effect: Effect, decision: Decision
 ) -> None:
-    assert TABLE[happening][effect] is verdict
+    assert TABLE[kind][effect] is decision
 
 
-@pytest.mark.parametrize(("happening", "effect", "verdict"), CELLS)
+@pytest.mark.parametrize(("kind", "effect", "decision"), CELLS)
 def test_retries_are_limited_and_then_the_error_is_raised(
-    happening: Happening, effect: Effect, verdict: Verdict
+    kind: FailureKind, effect: Effect, decision: Decision
 ) -> None:
     tries = Tries()
-    given = [tries.decide(happening, effect) for _ in range(20)]
-    if verdict in (L, X):
-        assert given == [verdict] * 20
+    given = [tries.decide(kind, effect) for _ in range(20)]
+    if decision in (L, X):
+        assert given == [decision] * 20
     else:
-        often = GRANTED[verdict]
-        assert given == [verdict] * often + [X] * (20 - often)
+        often = GRANTED[decision]
+        assert given == [decision] * often + [X] * (20 - often)
 
 
 def test_the_table_covers_every_happening_and_every_effect() -> None:
-    assert set(TABLE) == set(Happening) == {row[0] for row in DESIGN}
+    assert set(TABLE) == set(FailureKind) == {row[0] for row in DESIGN}
     assert all(set(row) == set(Effect) for row in TABLE.values())
 
 
-@given(st.lists(st.sampled_from(Happening)), st.sampled_from(Effect))
+@given(st.lists(st.sampled_from(FailureKind)), st.sampled_from(Effect))
 def test_every_call_ends_and_an_additive_call_is_never_repeated_blindly(
-    happenings: list[Happening], effect: Effect
+    kinds: list[FailureKind], effect: Effect
 ) -> None:
     tries = Tries()
-    granted: list[tuple[Happening, Verdict]] = []
-    for happening in happenings:
-        verdict = tries.decide(happening, effect)
-        if verdict in (X, L):
+    granted: list[tuple[FailureKind, Decision]] = []
+    for kind in kinds:
+        decision = tries.decide(kind, effect)
+        if decision in (X, L):
             break
-        granted.append((happening, verdict))
-    sends = [verdict for _, verdict in granted if verdict is not W]
+        granted.append((kind, decision))
+    sends = [decision for _, decision in granted if decision is not W]
     assert len(sends) <= ATTEMPTS
     assert len(granted) - len(sends) <= RATE_WAITS
-    assert sum(verdict in (R, ONCE) for _, verdict in granted) < ATTEMPTS
-    assert sum(verdict is F for _, verdict in granted) <= 1
+    assert sum(decision in (R, ONCE) for _, decision in granted) < ATTEMPTS
+    assert sum(decision is F for _, decision in granted) <= 1
     assert tries.number <= len(granted) + 2
     if effect is Effect.ADDITIVE:
-        assert all(h not in (Happening.UNANSWERED, Happening.SERVER_FAILED) for h, _ in granted)
-        assert sum(h is Happening.PARTLY_SENT for h, _ in granted) <= 1
+        assert all(h not in (FailureKind.UNANSWERED, FailureKind.SERVER_FAILED) for h, _ in granted)
+        assert sum(h is FailureKind.PARTLY_SENT for h, _ in granted) <= 1
 
 
 def test_a_wait_for_the_quota_is_not_an_attempt() -> None:
     tries = Tries()
     for _ in range(RATE_WAITS):
-        assert tries.decide(Happening.OVER_RATE, Effect.ADDITIVE) is W
+        assert tries.decide(FailureKind.OVER_RATE, Effect.ADDITIVE) is W
     assert tries.repeats == 0
     assert tries.number == RATE_WAITS + 1
-    assert tries.decide(Happening.PARTLY_SENT, Effect.ADDITIVE) is ONCE
+    assert tries.decide(FailureKind.PARTLY_SENT, Effect.ADDITIVE) is ONCE
 
 
 def test_the_last_attempt_is_not_repeated_even_if_its_failure_is_new() -> None:
     tries = Tries()
-    assert tries.decide(Happening.SERVER_FAILED, Effect.CONVERGENT) is R
-    assert tries.decide(Happening.SERVER_FAILED, Effect.CONVERGENT) is R
-    assert tries.decide(Happening.UNANSWERED, Effect.CONVERGENT) is X
+    assert tries.decide(FailureKind.SERVER_FAILED, Effect.CONVERGENT) is R
+    assert tries.decide(FailureKind.SERVER_FAILED, Effect.CONVERGENT) is R
+    assert tries.decide(FailureKind.UNANSWERED, Effect.CONVERGENT) is X
 
 
-@pytest.mark.parametrize("happening", Happening)
+@pytest.mark.parametrize("kind", FailureKind)
 def test_failures_after_which_the_call_may_have_been_carried_out_are_counted(
-    happening: Happening,
+    kind: FailureKind,
 ) -> None:
     tries = Tries()
     for _ in range(2):
-        tries.decide(happening, Effect.SAFE)
-    doubtful = {Happening.UNANSWERED, Happening.SERVER_BUSY, Happening.SERVER_FAILED}
-    assert tries.doubtful == (2 if happening in doubtful else 0)
+        tries.decide(kind, Effect.SAFE)
+    doubtful = {FailureKind.UNANSWERED, FailureKind.SERVER_BUSY, FailureKind.SERVER_FAILED}
+    assert tries.doubtful == (2 if kind in doubtful else 0)
 
 
 jitters = st.floats(0, 1, exclude_max=True)

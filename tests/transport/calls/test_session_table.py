@@ -13,9 +13,9 @@ from ccv2_async.transport.calls.retry import (
     MAY_HAVE_BEEN_CARRIED_OUT,
     RATE_WAITS,
     TABLE,
+    Decision,
     Effect,
-    Happening,
-    Verdict,
+    FailureKind,
 )
 from tests.support.bodies import PiecesBody
 from tests.support.servers import RawServer, unused_port
@@ -49,40 +49,40 @@ def answering(status: str, body: bytes = b"", *headers: str) -> Any:
     return answer
 
 
-ACCIDENTS: dict[Happening, Any] = {
-    Happening.PARTLY_SENT: partly,
-    Happening.UNANSWERED: unanswered,
-    Happening.OVER_RATE: answering("403 Forbidden", KEYED % b"over.qps"),
-    Happening.OVER_DAY: answering("403 Forbidden", KEYED % b"over.ratelimit"),
-    Happening.SERVER_BUSY: answering("503 Busy", b"", "Retry-After: 2"),
-    Happening.SERVER_FAILED: answering("500 Oops", b"<html>"),
-    Happening.UNAUTHORIZED: answering("401 Unauthorized", b"[]"),
-    Happening.REDIRECTED: answering("307 Away", b"", "Location: http://127.0.0.1:1/v2/x"),
-    Happening.REFUSED: answering("409 Conflict", b'{"error_key": "k", "error_message": "m"}'),
+ACCIDENTS: dict[FailureKind, Any] = {
+    FailureKind.PARTLY_SENT: partly,
+    FailureKind.UNANSWERED: unanswered,
+    FailureKind.OVER_RATE: answering("403 Forbidden", KEYED % b"over.qps"),
+    FailureKind.OVER_DAY: answering("403 Forbidden", KEYED % b"over.ratelimit"),
+    FailureKind.SERVER_BUSY: answering("503 Busy", b"", "Retry-After: 2"),
+    FailureKind.SERVER_FAILED: answering("500 Oops", b"<html>"),
+    FailureKind.UNAUTHORIZED: answering("401 Unauthorized", b"[]"),
+    FailureKind.REDIRECTED: answering("307 Away", b"", "Location: http://127.0.0.1:1/v2/x"),
+    FailureKind.REFUSED: answering("409 Conflict", b'{"error_key": "k", "error_message": "m"}'),
 }
-RAISED: dict[Happening, type[errors.ConstantContactError]] = {
-    Happening.PARTLY_SENT: errors.ConnectionLost,
-    Happening.UNANSWERED: errors.ConnectionLost,
-    Happening.OVER_RATE: errors.QuotaExceeded,
-    Happening.OVER_DAY: errors.DailyQuotaExceeded,
-    Happening.SERVER_BUSY: errors.ServerError,
-    Happening.SERVER_FAILED: errors.ServerError,
-    Happening.UNAUTHORIZED: errors.AuthenticationFailed,
-    Happening.REDIRECTED: errors.UnexpectedRedirect,
-    Happening.REFUSED: errors.Conflict,
+RAISED: dict[FailureKind, type[errors.ConstantContactError]] = {
+    FailureKind.PARTLY_SENT: errors.ConnectionLost,
+    FailureKind.UNANSWERED: errors.ConnectionLost,
+    FailureKind.OVER_RATE: errors.QuotaExceeded,
+    FailureKind.OVER_DAY: errors.DailyQuotaExceeded,
+    FailureKind.SERVER_BUSY: errors.ServerError,
+    FailureKind.SERVER_FAILED: errors.ServerError,
+    FailureKind.UNAUTHORIZED: errors.AuthenticationFailed,
+    FailureKind.REDIRECTED: errors.UnexpectedRedirect,
+    FailureKind.REFUSED: errors.Conflict,
 }
 SENDS = {
-    Verdict.RETRY: ATTEMPTS,
-    Verdict.RETRY_ONCE: 2,
-    Verdict.WAIT: 1 + RATE_WAITS,
-    Verdict.REFRESH: 2,
-    Verdict.LOOK: 1,
-    Verdict.RAISE: 1,
+    Decision.RETRY: ATTEMPTS,
+    Decision.RETRY_ONCE: 2,
+    Decision.WAIT: 1 + RATE_WAITS,
+    Decision.REFRESH: 2,
+    Decision.LOOK: 1,
+    Decision.RAISE: 1,
 }
-CELLS = [(happening, effect) for happening in ACCIDENTS for effect in Effect]
+CELLS = [(kind, effect) for kind in ACCIDENTS for effect in Effect]
 
 
-def accident(happening: Happening, times: int) -> RawServer:
+def accident(kind: FailureKind, times: int) -> RawServer:
     """A server on which it happens so many times; then all goes well."""
     left = [times]
 
@@ -90,7 +90,7 @@ def accident(happening: Happening, times: int) -> RawServer:
         while True:
             if left[0]:
                 left[0] -= 1
-                await ACCIDENTS[happening](wire)
+                await ACCIDENTS[kind](wire)
             else:
                 await wire.request()
                 await wire.answer(body=b'"done"')
@@ -98,8 +98,8 @@ def accident(happening: Happening, times: int) -> RawServer:
     return RawServer(script)
 
 
-def call(effect: Effect, happening: Happening = Happening.PARTLY_SENT) -> Call:
-    pieces = PIECES if happening is Happening.PARTLY_SENT else PIECES[:2]
+def call(effect: Effect, kind: FailureKind = FailureKind.PARTLY_SENT) -> Call:
+    pieces = PIECES if kind is FailureKind.PARTLY_SENT else PIECES[:2]
     return Call("POST", "/thing", effect, "the thing", body=PiecesBody(*pieces))
 
 
@@ -109,43 +109,43 @@ def attempts(call: Call) -> int:
     return len(call.body.attempts)
 
 
-@pytest.mark.parametrize(("happening", "effect"), CELLS)
+@pytest.mark.parametrize(("kind", "effect"), CELLS)
 async def test_a_single_failure_is_retried_where_the_table_allows_it(
-    open_session: Callable[..., Any], happening: Happening, effect: Effect
+    open_session: Callable[..., Any], kind: FailureKind, effect: Effect
 ) -> None:
-    verdict = TABLE[happening][effect]
-    one = call(effect, happening)
-    async with accident(happening, 1) as server:
+    decision = TABLE[kind][effect]
+    one = call(effect, kind)
+    async with accident(kind, 1) as server:
         session = await open_session(server, refresh_token=lambda: "fresh")
-        if verdict is Verdict.LOOK:
+        if decision is Decision.LOOK:
             with pytest.raises(errors.OutcomeUnknown, match=r"not sent again; look before"):
                 await session.send(one)
-        elif verdict is Verdict.RAISE:
-            with pytest.raises(RAISED[happening]):
+        elif decision is Decision.RAISE:
+            with pytest.raises(RAISED[kind]):
                 await session.send(one)
         else:
             assert (await session.send(one)).read(str) == "done"
-    assert attempts(one) == (1 if verdict in (Verdict.LOOK, Verdict.RAISE) else 2)
+    assert attempts(one) == (1 if decision in (Decision.LOOK, Decision.RAISE) else 2)
 
 
-@pytest.mark.parametrize(("happening", "effect"), CELLS)
+@pytest.mark.parametrize(("kind", "effect"), CELLS)
 async def test_a_persistent_failure_is_raised_after_the_attempts_of_the_table(
-    open_session: Callable[..., Any], happening: Happening, effect: Effect
+    open_session: Callable[..., Any], kind: FailureKind, effect: Effect
 ) -> None:
-    verdict = TABLE[happening][effect]
-    one = call(effect, happening)
-    expected = RAISED[happening]
-    if effect is Effect.ADDITIVE and happening in MAY_HAVE_BEEN_CARRIED_OUT:
+    decision = TABLE[kind][effect]
+    one = call(effect, kind)
+    expected = RAISED[kind]
+    if effect is Effect.ADDITIVE and kind in MAY_HAVE_BEEN_CARRIED_OUT:
         expected = errors.OutcomeUnknown
-    async with accident(happening, 100) as server:
+    async with accident(kind, 100) as server:
         session = await open_session(server, refresh_token=lambda: "fresh")
         with pytest.raises(expected) as caught:
             await session.send(one)
     assert type(caught.value) is expected
-    assert attempts(one) == SENDS[verdict]
+    assert attempts(one) == SENDS[decision]
     assert caught.value.message.startswith("the thing: ")
     if isinstance(caught.value, errors.ConnectionLost):
-        assert caught.value.sent == ("partly" if happening is Happening.PARTLY_SENT else "wholly")
+        assert caught.value.sent == ("partly" if kind is FailureKind.PARTLY_SENT else "wholly")
 
 
 @pytest.mark.parametrize("effect", Effect)
@@ -162,15 +162,15 @@ async def test_without_a_connection_every_call_is_tried_three_times(
 
 
 @pytest.mark.parametrize(
-    "happening", [Happening.PARTLY_SENT, Happening.OVER_RATE, Happening.UNAUTHORIZED]
+    "kind", [FailureKind.PARTLY_SENT, FailureKind.OVER_RATE, FailureKind.UNAUTHORIZED]
 )
 async def test_a_body_that_cannot_be_repeated_is_not_resent(
-    open_session: Callable[..., Any], happening: Happening
+    open_session: Callable[..., Any], kind: FailureKind
 ) -> None:
     body = PiecesBody(*PIECES, repeatable=False)
-    async with accident(happening, 1) as server:
+    async with accident(kind, 1) as server:
         session = await open_session(server, refresh_token=lambda: "fresh")
-        with pytest.raises(RAISED[happening]):
+        with pytest.raises(RAISED[kind]):
             await session.send(Call("POST", "/thing", Effect.SAFE, "the thing", body=body))
     assert len(body.attempts) == 1
 
