@@ -25,7 +25,7 @@ from ccv2_async.models.account import AccessToken, TokenInfo
 from ccv2_async.models.convert import decode
 from ccv2_async.models.validation import is_text
 from ccv2_async.secret import Secret
-from ccv2_async.transport.calls import answers
+from ccv2_async.transport.calls import responses
 from ccv2_async.transport.calls.credentials import Redacting
 from ccv2_async.transport.http.clients import users_engine
 from ccv2_async.transport.http.engine import open_engine
@@ -296,7 +296,7 @@ def _reason_of(answer: _Answer, form: _Form) -> tuple[str, str]:
     Other responses, such as plain text or a page, are left out: they may hold a token that was just
     issued.
     """
-    found = answers.parse_errors(answer.content, answer.headers, form.redact)
+    found = responses.parse_errors(answer.content, answer.headers, form.redact)
     return next(((key, said) for key, said in found if key), ("", ""))
 
 

@@ -13,8 +13,8 @@ from ccv2_async.activities.status import ACTIVITY
 from ccv2_async.models import Activity
 from ccv2_async.polling.queue import Until
 from ccv2_async.polling.sweep import JobSet
-from ccv2_async.transport.calls.answers import is_id, job_id
 from ccv2_async.transport.calls.call import UPLOAD_DEADLINE, Call, parsed
+from ccv2_async.transport.calls.responses import is_id, job_id
 from ccv2_async.transport.calls.retry import Effect
 
 if TYPE_CHECKING:

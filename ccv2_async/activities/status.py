@@ -17,8 +17,8 @@ from ccv2_async.polling.job import (
     Row,
     rows_of,
 )
-from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.responses import segment
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.quota import Lane
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from ccv2_async.errors import JobError
-    from ccv2_async.transport.calls.answers import JobKindName
+    from ccv2_async.transport.calls.responses import JobKindName
     from ccv2_async.transport.calls.session import Session
 
 T = TypeVar("T")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ccv2_async.models.activities import Activity
     from ccv2_async.polling.job import Job, Update
     from ccv2_async.polling.sweep import Sweep
-    from ccv2_async.transport.calls.answers import JobKindName
+    from ccv2_async.transport.calls.responses import JobKindName
     from ccv2_async.transport.calls.session import Session
 
 Result_co = TypeVar("Result_co", covariant=True)

@@ -18,7 +18,7 @@ import attrs
 import orjson
 
 from ccv2_async.errors import TokenError
-from ccv2_async.transport.calls.answers import JobKindName, is_id
+from ccv2_async.transport.calls.responses import JobKindName, is_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,8 +19,8 @@ from ccv2_async.models.validation import (
     query_of,
 )
 from ccv2_async.resources.listing import Listing, checked_on_bad_row, good_rows
-from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import Call, parsed
+from ccv2_async.transport.calls.responses import segment
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.body import BytesBody
 

@@ -39,8 +39,8 @@ from ccv2_async.resources.base import Kind, Resource, path_to, result_of, result
 from ccv2_async.resources.downloads import download_of
 from ccv2_async.resources.listing import checked_on_bad_row, good_rows
 from ccv2_async.transport.calls import OUTAGE_TIMEOUT
-from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import MAX_STATUS_ANSWER, UPLOAD_DEADLINE, Call
+from ccv2_async.transport.calls.responses import segment
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.calls.saving import DOWNLOAD_DEADLINE, Saving, checked_path
 from ccv2_async.transport.quota import Lane

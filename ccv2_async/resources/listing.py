@@ -14,8 +14,8 @@ from ccv2_async.models.base import Model
 from ccv2_async.models.convert import BadRow
 from ccv2_async.models.validation import is_plain_function, is_whole
 from ccv2_async.text import one_line
-from ccv2_async.transport.calls.answers import cursor
 from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.responses import cursor
 from ccv2_async.transport.calls.retry import Effect
 
 if TYPE_CHECKING:

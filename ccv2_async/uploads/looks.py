@@ -15,8 +15,8 @@ from ccv2_async import errors
 from ccv2_async.models import LibraryFile
 from ccv2_async.models.convert import BadRow
 from ccv2_async.models.library import ROOT_FOLDER_IDS
-from ccv2_async.transport.calls.answers import cursor, segment
 from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.responses import cursor, segment
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.uploads.settle import Evidence
 

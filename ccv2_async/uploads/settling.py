@@ -21,8 +21,8 @@ from ccv2_async.models.base import Outcome
 from ccv2_async.models.library import ROOT_FOLDER_IDS, file_outcome
 from ccv2_async.observe import DuplicateUpload, UploadFound
 from ccv2_async.polling.poller import UploadPoller
-from ccv2_async.transport.calls.answers import segment
 from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.responses import segment
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.uploads.ledger import Entry, advance
 from ccv2_async.uploads.looks import ROWS, FolderLooks, compare

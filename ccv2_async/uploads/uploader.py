@@ -17,9 +17,9 @@ import attrs
 from ccv2_async import errors
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.tasks import uninterrupted
-from ccv2_async.transport.calls.answers import job_id
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.deadline import Deadline
+from ccv2_async.transport.calls.responses import job_id
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.body import MultipartBody
 from ccv2_async.transport.files.multipart import boundary_from

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ccv2_async.transport.calls.answers import OVER_DAY_KEY, OVER_RATE_KEY, RETIRED_KEY
+from ccv2_async.transport.calls.responses import OVER_DAY_KEY, OVER_RATE_KEY, RETIRED_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

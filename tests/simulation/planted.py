@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import attrs
 
-from ccv2_async.transport.calls import answers, retry
+from ccv2_async.transport.calls import responses, retry
 from ccv2_async.transport.calls.retry import Decision, Effect, FailureKind
 from ccv2_async.transport.calls.session import Session
 from ccv2_async.transport.http.connection import Connection
@@ -99,7 +99,7 @@ def _done_too_early() -> Any:
 
 
 def _wrong_id() -> Any:
-    job_id = answers.job_id
+    job_id = responses.job_id
 
     def wrong(*arguments: Any) -> str | None:
         found = job_id(*arguments)

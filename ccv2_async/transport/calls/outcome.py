@@ -10,7 +10,7 @@ import httpx
 
 from ccv2_async import errors
 from ccv2_async.text import described
-from ccv2_async.transport.calls import answers
+from ccv2_async.transport.calls import responses
 from ccv2_async.transport.calls.retry import LONGEST_HINT, FailureKind, parse_retry_after
 from ccv2_async.transport.http.clients import never_connected
 from ccv2_async.transport.http.protocol import NothingSent
@@ -83,9 +83,9 @@ class Judge:
         number: int,
     ) -> Failed:
         """Judge a response without success, and pause the quota if it says so."""
-        found = answers.parse_errors(content, headers, self._credentials.redact)
+        found = responses.parse_errors(content, headers, self._credentials.redact)
         hint = parse_retry_after(headers.get("retry-after"), self._clock.time())
-        kind = answers.failure_kind(status, found, hinted=hint is not None)
+        kind = responses.failure_kind(status, found, hinted=hint is not None)
         error: errors.ConstantContactError
         match kind:
             case FailureKind.REDIRECTED:
@@ -99,11 +99,11 @@ class Judge:
                 error = self._budget.day_exceeded(call.what, status=status, found=found)
             case FailureKind.OVER_RATE:
                 self._budget.pause(min(max(hint or 0.0, PAUSE_OVER_RATE), LONGEST_HINT))
-                error = answers.refusal(status, found, call.what, sent=number)
+                error = responses.refusal(status, found, call.what, sent=number)
                 if isinstance(error, errors.QuotaExceeded):
                     error.retry_after = hint
             case _:
-                error = answers.refusal(status, found, call.what, sent=number)
+                error = responses.refusal(status, found, call.what, sent=number)
         if isinstance(error, errors.APIError):
             error.headers = dict(self._credentials.redact_headers(httpx.Headers(headers)))
         return Failed(kind, error, hint, token=token)

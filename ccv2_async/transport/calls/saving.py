@@ -13,7 +13,7 @@ import anyio
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.transport.calls import answers, retry
+from ccv2_async.transport.calls import responses, retry
 from ccv2_async.transport.files.partial import PartialFile, remove_leftovers
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def _failure_kind(error: errors.ConstantContactError) -> retry.FailureKind:
         return retry.FailureKind.UNANSWERED if broken else retry.FailureKind.REFUSED
     if error.status == 429 and error.call is None:
         return retry.FailureKind.SERVER_BUSY  # another host: the quota of the API is not about it
-    return answers.failure_kind(error.status, error.errors, hinted=False)
+    return responses.failure_kind(error.status, error.errors, hinted=False)
 
 
 async def without_page(

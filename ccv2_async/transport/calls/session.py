@@ -22,7 +22,7 @@ import httpx
 from ccv2_async import errors
 from ccv2_async.observe import Hook, Throttled
 from ccv2_async.secret import Secret
-from ccv2_async.transport.calls import answers, deadline
+from ccv2_async.transport.calls import deadline, responses
 from ccv2_async.transport.calls.call import Answer, Call, parsed
 from ccv2_async.transport.calls.deadline import Deadline
 from ccv2_async.transport.calls.download import stream_unsigned, target_of
@@ -401,7 +401,7 @@ class Session:
                         raise
                     # An earlier attempt may have been carried out, whatever ended the call.
                     raise errors.OutcomeUnknown(
-                        f"{answers.without_advice(error)} It may have been carried out, and was "
+                        f"{responses.without_advice(error)} It may have been carried out, and was "
                         "not sent again; look before you repeat it.",
                         sends=tries.doubtful,
                     ) from error
@@ -619,7 +619,7 @@ class Session:
     ) -> Failed:
         """Return the failure for an error response, and apply its effects on other calls."""
         try:
-            limit = min(call.max_answer, answers.MAX_REFUSAL)
+            limit = min(call.max_answer, responses.MAX_REFUSAL)
             content = await read_bounded(response, limit, call.what)
         except (httpx.HTTPError, OSError, errors.DecodeError):
             content = b""  # the status is enough
@@ -671,7 +671,7 @@ class Session:
             await work
         elif not await self._done_by(ends, work):
             raise errors.DeadlineExceeded(
-                f"{answers.without_advice(failed.error)} There was no time left to send it again "
+                f"{responses.without_advice(failed.error)} There was no time left to send it again "
                 f"within {call.deadline:g} s.",
                 sent=getattr(failed.error, "sent", "nothing"),
             )

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ccv2_async.transport.calls import answers
-from ccv2_async.transport.calls.answers import cursor, is_id, job_id, segment
+from ccv2_async.transport.calls import responses
+from ccv2_async.transport.calls.responses import cursor, is_id, job_id, segment
 
 HOST = "https://api.constantcontact.com"
 
@@ -132,7 +132,7 @@ def test_a_very_long_next_link_is_refused_unread(
     filler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Fifteen MB of them blocked the event loop for seconds, and took a gigabyte.
-    monkeypatch.setattr(answers, "parse_qsl", None)
+    monkeypatch.setattr(responses, "parse_qsl", None)
     with pytest.raises(ValueError, match="no cursor"):
         cursor(f"/v2/contacts?next=b&x={filler * 5000}")
 

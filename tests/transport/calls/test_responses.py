@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccv2_async import errors
-from ccv2_async.transport.calls.answers import (
+from ccv2_async.transport.calls.responses import (
     MAX_ERRORS,
     MAX_TEXT,
     OVER_DAY_KEY,
